@@ -1,0 +1,211 @@
+import type {
+  BatchReadResult,
+  BatchWriteEntry,
+  BatchWriteResult,
+  Bytes,
+  CallRequest,
+  CallTicket,
+  ConnectTerminalOptions,
+  CreateSessionOptions,
+  CronJobInfo,
+  DirEntry,
+  ExecOptions,
+  ExecResult,
+  FileReadTransfer,
+  GetSequencedEventsOptions,
+  JsonRpcResponse,
+  OpenShellOptions,
+  PermissionReply,
+  PersistedSessionEvent,
+  PersistedSessionRecord,
+  PreviewUrl,
+  ProcessOutput,
+  PromptResult,
+  ReaddirRecursiveOptions,
+  ReadOutputOptions,
+  RecursiveOption,
+  RootSnapshotExport,
+  ScheduledCronJob,
+  SequencedSessionEvent,
+  SerializableCronJobOptions,
+  SessionConfigOption,
+  SessionModeState,
+  SessionRecord,
+  ShellInfo,
+  ShellOutput,
+  Signal,
+  SpawnedProcessInfo,
+  SpawnOptions,
+  VirtualStat,
+  VmFetchOptions,
+  VmFetchResponse,
+  VmProcess,
+  VmProcessNode,
+} from "./types.ts";
+
+/**
+ * File actions. Paths are absolute and normalized; errors carry POSIX codes
+ * (`ENOENT: no such file or directory, open '/x'`, code `ENOENT`).
+ */
+export type FileMethods = {
+  /** The whole file. Above 31 MiB only this package's client can carry it, which splits it. */
+  readFile(path: string): Promise<Uint8Array>;
+  /** Replaces the file in one step and creates missing parents; mode and owner of an existing file stay. */
+  writeFile(path: string, content: Bytes): Promise<void>;
+  /** In order, never rejects; a file that cannot be read has `content: null` and an `error`. */
+  readFiles(paths: string[]): Promise<BatchReadResult[]>;
+  /** In order, never rejects; one result an entry. */
+  writeFiles(entries: BatchWriteEntry[]): Promise<BatchWriteResult[]>;
+  /** Follows symlinks; a dangling link is described itself, with `isSymbolicLink: true`. */
+  stat(path: string): Promise<VirtualStat>;
+  /** Like stat, but never follows the last component. */
+  lstat(path: string): Promise<VirtualStat>;
+  /** `false` for a missing path and for a dangling link. */
+  exists(path: string): Promise<boolean>;
+  /** An existing directory is fine; a missing parent is ENOENT unless `recursive`. */
+  mkdir(path: string, options?: RecursiveOption): Promise<void>;
+  /** Names without `.` and `..`, sorted by code unit. */
+  readdir(path: string): Promise<string[]>;
+  /** Breadth first, without the root itself; links are reported and not followed. */
+  readdirRecursive(path: string, options?: ReaddirRecursiveOptions): Promise<DirEntry[]>;
+  /** rename(2); across mounts copies, then deletes. */
+  move(from: string, to: string): Promise<void>;
+  /** A link is removed, never its target; a non-empty directory is ENOTEMPTY unless `recursive`. */
+  delete(path: string, options?: RecursiveOption): Promise<void>;
+  /** Alias of `delete`. */
+  deleteFile(path: string, options?: RecursiveOption): Promise<void>;
+};
+
+/** Process actions. A pid is the process id inside the VM. */
+export type ProcessMethods = {
+  /** Runs a shell line to its end; a non-zero exit code does not throw. */
+  exec(command: string, options?: ExecOptions): Promise<ExecResult>;
+  /** Runs a program with exactly these arguments, without a shell. */
+  execArgv(command: string, args?: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** Starts a program; its output arrives as processOutput events and its end as processExit. */
+  spawn(command: string, args?: string[], options?: SpawnOptions): Promise<{ pid: number }>;
+  /** Like spawn, but answers the bare pid. */
+  spawnProcess(command: string, args?: string[], options?: SpawnOptions): Promise<number>;
+  /** Everything that spawn started, in order; the newest 1,024 ended ones stay. */
+  listProcesses(): Promise<SpawnedProcessInfo[]>;
+  getProcess(pid: number): Promise<SpawnedProcessInfo>;
+  /** Ignored after the process has ended or its stdin was closed. */
+  writeProcessStdin(pid: number, data: Bytes): Promise<void>;
+  closeProcessStdin(pid: number): Promise<void>;
+  /** The exit code, as soon as there is one; any number of callers may wait. */
+  waitProcess(pid: number): Promise<number>;
+  /** SIGTERM; nothing after the process has ended. */
+  stopProcess(pid: number): Promise<void>;
+  /** SIGKILL; nothing after the process has ended. */
+  killProcess(pid: number): Promise<void>;
+  signalProcess(pid: number, signal: Signal): Promise<void>;
+  /** Every process of the VM, also those that no action started. */
+  allProcesses(): Promise<VmProcess[]>;
+  /** The same as a forest, roots first. */
+  processTree(): Promise<VmProcessNode[]>;
+  /** Output that a subscription missed. */
+  readProcessOutput(pid: number, options?: ReadOutputOptions): Promise<ProcessOutput>;
+};
+
+/** Interactive shells on a pseudo-terminal. Ids are `shell-1`, `shell-2`, ... per VM. */
+export type ShellMethods = {
+  openShell(options?: OpenShellOptions): Promise<{ shellId: string }>;
+  writeShell(shellId: string, data: Bytes): Promise<void>;
+  resizeShell(shellId: string, cols: number, rows: number): Promise<void>;
+  /** Hangs up the shell's whole session; a second close is a no-op. */
+  closeShell(shellId: string): Promise<void>;
+  /** Opens a shell and answers its pid; this package's client feeds `onData`. */
+  connectTerminal(options?: ConnectTerminalOptions): Promise<number>;
+  /** The exit code, as soon as there is one. */
+  waitShell(shellId: string): Promise<number>;
+  listShells(): Promise<ShellInfo[]>;
+  /** Scrollback that a subscription missed. */
+  readShell(shellId: string, options?: ReadOutputOptions): Promise<ShellOutput>;
+};
+
+/** Snapshot actions; not implemented yet. */
+export type SnapshotMethods = {
+  snapshotRootFilesystem(): Promise<RootSnapshotExport>;
+};
+
+/** Network actions; not implemented yet. */
+export type NetworkMethods = {
+  vmFetch(port: number, path: string, options?: VmFetchOptions): Promise<VmFetchResponse>;
+  createSignedPreviewUrl(port: number, expiresInSeconds?: number): Promise<PreviewUrl>;
+};
+
+/** Cron actions; not implemented yet. */
+export type CronMethods = {
+  scheduleCron(options: SerializableCronJobOptions): Promise<ScheduledCronJob>;
+  listCronJobs(): Promise<CronJobInfo[]>;
+  cancelCronJob(id: string): Promise<void>;
+};
+
+/** Agent sessions; not implemented yet. */
+export type SessionMethods = {
+  createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord>;
+  listSessions(): Promise<SessionRecord[]>;
+  listPersistedSessions(): Promise<PersistedSessionRecord[]>;
+  sendPrompt(sessionId: string, prompt: string): Promise<PromptResult>;
+  prompt(sessionId: string, text: string): Promise<PromptResult>;
+  cancelPrompt(sessionId: string): Promise<JsonRpcResponse>;
+  cancelSession(sessionId: string): Promise<JsonRpcResponse>;
+  closeSession(sessionId: string): Promise<void>;
+  destroySession(sessionId: string): Promise<void>;
+  respondPermission(
+    sessionId: string,
+    permissionId: string,
+    reply: PermissionReply,
+  ): Promise<JsonRpcResponse>;
+  setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse>;
+  setModel(sessionId: string, model: string): Promise<JsonRpcResponse>;
+  setThoughtLevel(sessionId: string, level: string): Promise<JsonRpcResponse>;
+  getModes(sessionId: string): Promise<SessionModeState | null>;
+  getConfigOptions(sessionId: string): Promise<SessionConfigOption[]>;
+  getSequencedEvents(
+    sessionId: string,
+    options?: GetSequencedEventsOptions,
+  ): Promise<SequencedSessionEvent[]>;
+  getSessionEvents(sessionId: string): Promise<PersistedSessionEvent[]>;
+};
+
+/** What this package's client uses underneath; a plain RivetKit client need not call these. */
+export type TransportMethods = {
+  /** Starts a call, or joins the one that runs under the same key; its outcome comes as a callSettled event. */
+  beginCall(request: CallRequest): Promise<CallTicket>;
+  /** Reads a file's first bytes and, when there is more, keeps it open. */
+  beginFileRead(path: string): Promise<FileReadTransfer>;
+  readFileChunk(transferId: string, offset: number): Promise<Uint8Array>;
+  /** Opens a replacement for a file; nothing is seen before commitFileWrite. */
+  beginFileWrite(path: string, size: number): Promise<{ transferId: string }>;
+  writeFileChunk(transferId: string, offset: number, data: Uint8Array): Promise<void>;
+  commitFileWrite(transferId: string): Promise<void>;
+  /** Gives a transfer up; unknown ids are fine. */
+  endFileTransfer(transferId: string): Promise<void>;
+};
+
+/** What a client calls: every action of a `vm` actor without its context argument. */
+export type VmMethods = FileMethods &
+  ProcessMethods &
+  ShellMethods &
+  SnapshotMethods &
+  NetworkMethods &
+  CronMethods &
+  SessionMethods &
+  TransportMethods;
+
+export type VmMethodName = keyof VmMethods;
+
+/** Gives each method the actor's context as its first argument, as RivetKit hands it to a handler. */
+export type WithContext<Methods, Context> = {
+  [Name in keyof Methods]: Methods[Name] extends (...args: infer Args) => infer Result
+    ? (c: Context, ...args: Args) => Result
+    : never;
+};
+
+/**
+ * The action surface as the server defines it, name and shape as in agentOS v0.2.0-rc.3.
+ * The index signature satisfies RivetKit's constraint on actions.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: RivetKit's constraint on actions is an index signature of any
+export type VmActions = WithContext<VmMethods, any> & { [action: string]: (c: any, ...args: any[]) => any };

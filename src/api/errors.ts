@@ -1,0 +1,142 @@
+/** How one error code is worded and answered. */
+interface ErrorDefinition {
+  /** HTTP status of a raw request that ends with it. */
+  status: number;
+  /** What helps, where something does. */
+  hint?: string;
+}
+
+/** Every code that is not a POSIX one; POSIX codes (`ENOENT`, ...) are passed on as the kernel gave them. */
+export const ERROR_DEFINITIONS = {
+  invalid_argument: { status: 400 },
+  not_implemented: { status: 501 },
+  unauthorized: { status: 401, hint: "Pass the server's token: createClient({ endpoint, token })." },
+  forbidden_origin: {
+    status: 403,
+    hint: "A server without a token answers loopback hosts and origins only; set AGENT_VM_TOKEN for others.",
+  },
+  process_not_found: { status: 404 },
+  shell_not_found: { status: 404 },
+  transfer_not_found: { status: 404, hint: "Transfers end 60 s after their last use; start again." },
+  limit_exceeded: { status: 429 },
+  response_too_large: { status: 413 },
+  no_kernel_sandbox: {
+    status: 501,
+    hint: 'This VM runs with runtime: "memory", which has files but no processes.',
+  },
+  boot_failed: { status: 500, hint: "Run `npm run doctor` on the server; the next action boots again." },
+  vm_stopped: { status: 503, hint: "The VM stopped while the call ran; the next action boots it again." },
+  call_lost: {
+    status: 503,
+    hint: "The server restarted while the call ran. It may or may not have taken effect.",
+  },
+  connection_lost: { status: 503 },
+  internal_error: { status: 500, hint: "Read the server's log." },
+} as const satisfies Record<string, ErrorDefinition>;
+
+export type ErrorCode = keyof typeof ERROR_DEFINITIONS;
+
+export interface ErrorMetadata {
+  hint?: string;
+  [key: string]: unknown;
+}
+
+/**
+ * Every error that this package raises on purpose, on the server and in the client.
+ * `code` is stable; `message` is for people.
+ */
+export class AgentVmError extends Error {
+  override readonly name = "AgentVmError";
+  /** A code of ERROR_DEFINITIONS, or a POSIX code such as `ENOENT`. */
+  readonly code: string;
+  readonly metadata: ErrorMetadata;
+
+  constructor(code: string, message: string, metadata: ErrorMetadata = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    const hint = definitionOf(code)?.hint;
+    this.metadata = hint === undefined || metadata.hint !== undefined ? metadata : { ...metadata, hint };
+  }
+
+  /** HTTP status that fits the code; 400 for POSIX codes. */
+  get status(): number {
+    return definitionOf(this.code)?.status ?? 400;
+  }
+}
+
+function definitionOf(code: string): ErrorDefinition | undefined {
+  return Object.hasOwn(ERROR_DEFINITIONS, code) ? ERROR_DEFINITIONS[code as ErrorCode] : undefined;
+}
+
+/** An argument that is not what the action takes. */
+export function invalidArgument(argument: string, expected: string, received: unknown): AgentVmError {
+  return new AgentVmError(
+    "invalid_argument",
+    `Expected \`${argument}\` to be ${expected}, got ${describe(received)}`,
+    { argument, expected, received: describe(received) },
+  );
+}
+
+export function processNotFound(pid: number): AgentVmError {
+  return new AgentVmError("process_not_found", `Process not found: ${pid}`, { pid });
+}
+
+export function shellNotFound(shellId: string): AgentVmError {
+  return new AgentVmError("shell_not_found", `Shell not found: ${shellId}`, { shellId });
+}
+
+export function notImplemented(action: string): AgentVmError {
+  return new AgentVmError("not_implemented", `${action} is not implemented yet`, { action });
+}
+
+export function noKernelSandbox(action: string): AgentVmError {
+  return new AgentVmError(
+    "no_kernel_sandbox",
+    `${action} needs the kernel sandbox, which this VM does not have`,
+    {
+      action,
+    },
+  );
+}
+
+/** A named limit that the call would pass. */
+export function limitExceeded(limit: string, value: number, what: string): AgentVmError {
+  return new AgentVmError("limit_exceeded", `${what} (${limit} = ${value})`, { limit, value });
+}
+
+/** A result that cannot cross the wire in one piece. */
+export function responseTooLarge(
+  action: string,
+  bytes: number,
+  maximum: number,
+  instead: string,
+): AgentVmError {
+  return new AgentVmError(
+    "response_too_large",
+    `The result of ${action} has ${bytes} bytes, above the ${maximum} that one message carries. ${instead}`,
+    { action, bytes, maximum },
+  );
+}
+
+export function vmStopped(): AgentVmError {
+  return new AgentVmError("vm_stopped", "The VM was stopped");
+}
+
+/** A value in an error message: short, and safe to print. */
+export function describe(value: unknown): string {
+  if (value === null) return "null";
+  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+    case "number":
+    case "boolean":
+    case "bigint":
+      return String(value);
+    case "object":
+      return "an object";
+    default:
+      return typeof value;
+  }
+}

@@ -1,0 +1,61 @@
+import type { CallOutcome, ExitReason, OutputStream } from "./types.ts";
+
+export interface ProcessOutputEvent {
+  /** Process id inside the VM. */
+  pid: number;
+  stream: OutputStream;
+  /** At most 192 KiB. */
+  data: Uint8Array;
+  /** Counts the chunks of one process from 0, over both streams. */
+  seq: number;
+}
+
+/** Sent strictly after the last processOutput of the same process. */
+export interface ProcessExitEvent {
+  pid: number;
+  /** 128 + n when signal n ended it. */
+  exitCode: number;
+  /** Name of the signal that ended it; absent when it exited. */
+  signal?: string;
+  reason: ExitReason;
+}
+
+export interface ShellDataEvent {
+  shellId: string;
+  /** At most 192 KiB. */
+  data: Uint8Array;
+  /** Counts the chunks of one shell from 0. */
+  seq: number;
+}
+
+/** Sent strictly after the last shellData of the same shell. */
+export interface ShellExitEvent {
+  shellId: string;
+  exitCode: number;
+  signal?: string;
+}
+
+export type VmBootedEvent = Record<string, never>;
+
+export interface VmShutdownEvent {
+  reason: "sleep" | "destroy" | "error";
+}
+
+/** Sent to the one connection that waits for the call. */
+export interface CallSettledEvent {
+  callId: string;
+  outcome: CallOutcome;
+}
+
+/** Every event of a `vm` actor and its payload. */
+export interface VmEvents {
+  processOutput: ProcessOutputEvent;
+  processExit: ProcessExitEvent;
+  shellData: ShellDataEvent;
+  shellExit: ShellExitEvent;
+  vmBooted: VmBootedEvent;
+  vmShutdown: VmShutdownEvent;
+  callSettled: CallSettledEvent;
+}
+
+export type VmEventName = keyof VmEvents;

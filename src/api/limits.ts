@@ -1,0 +1,76 @@
+/** Every limit of the wire and of the API, with its unit. All are listed in docs/limits.md. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** One message, either way; RivetKit cannot carry 32 MiB. */
+export const MAX_MESSAGE_BYTES = 31 * MIB;
+
+/** What an action's result may come to, leaving room for the frame around it. */
+export const MAX_RESULT_BYTES = MAX_MESSAGE_BYTES - 64 * KIB;
+
+/** The client splits files above this size, and each piece is this large. */
+export const TRANSFER_CHUNK_BYTES = 8 * MIB;
+
+/** Open transfers of one VM. */
+export const MAX_TRANSFERS = 64;
+
+/** A transfer that nobody uses for this long is given up. */
+export const TRANSFER_IDLE_MS = 60_000;
+
+/** Largest file that a transfer writes. */
+export const MAX_TRANSFER_BYTES = 1024 * 1024 * MIB;
+
+/** One processOutput or shellData event. */
+export const MAX_EVENT_DATA_BYTES = 192 * KIB;
+
+/** Kept output of one process, for readProcessOutput. */
+export const PROCESS_REPLAY_BYTES = 1 * MIB;
+
+/** Kept output of one shell, for readShell. */
+export const SHELL_SCROLLBACK_BYTES = 256 * KIB;
+
+/** Ended processes that listProcesses remembers. */
+export const MAX_ENDED_PROCESSES = 1024;
+
+/** Ended shells that readShell and waitShell remember. */
+export const MAX_ENDED_SHELLS = 64;
+
+/** Open shells of one VM. */
+export const MAX_OPEN_SHELLS = 64;
+
+/** Bytes written to a process's stdin that it has not read yet. */
+export const MAX_PENDING_STDIN_BYTES = 32 * MIB;
+
+/** Bytes written to a shell that its terminal has not taken yet. */
+export const MAX_PENDING_SHELL_BYTES = 1 * MIB;
+
+/** A path, as in Linux (PATH_MAX counts the final NUL). */
+export const MAX_PATH_BYTES = 4095;
+
+/** One argument of a command, as in Linux (MAX_ARG_STRLEN counts the final NUL). */
+export const MAX_ARGUMENT_BYTES = 128 * KIB - 1;
+
+/** All arguments and variables of one command together. */
+export const MAX_ARGUMENTS_BYTES = 1 * MIB;
+
+/** Entries of one readFiles or writeFiles. */
+export const MAX_BATCH_ENTRIES = 10_000;
+
+/** Rows and columns of a terminal. */
+export const MAX_TERMINAL_CELLS = 4096;
+
+/** Longest timeout: what a timer can hold. */
+export const MAX_TIMEOUT_MS = 2_147_483_647;
+
+/** Calls of one VM that run or whose outcome is kept. */
+export const MAX_CALLS = 4096;
+
+/** Outcomes kept for clients that have not received them. */
+export const MAX_KEPT_OUTCOME_BYTES = 64 * MIB;
+
+/** An outcome that nobody asked for again is dropped after this long. */
+export const CALL_RETENTION_MS = 5 * 60_000;
+
+/** Bytes that wait to be sent to one client; a client that is slower is disconnected. */
+export const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;

@@ -1,0 +1,444 @@
+/** Bytes as they travel: a `Uint8Array`, or a string that is encoded as UTF-8. */
+export type Bytes = string | Uint8Array;
+
+// ---------------------------------------------------------------- processes
+
+/** Environment of one command; merged over the VM's base environment. */
+export type Env = Record<string, string>;
+
+export interface ExecOptions {
+  /** Variables merged over the VM's base environment. */
+  env?: Env;
+  /** Working directory, an absolute path. @default "/home/agentos" */
+  cwd?: string;
+  /** Written to the command's stdin, which is then closed. @default empty */
+  stdin?: Bytes;
+  /** Milliseconds after which the command's whole process tree is killed; 0 means none. @default 0 */
+  timeout?: number;
+  /** `false`: stdout and stderr are thrown away and come back empty. @default true */
+  captureStdio?: boolean;
+  /**
+   * What happens when the captured output passes `limits.captureBytes`: the rest is dropped and the command
+   * runs on, or its process tree is killed. @default "truncate"
+   */
+  outputLimit?: "truncate" | "kill";
+}
+
+/** Why a process is no longer running. */
+export type ExitReason =
+  /** It ended by itself with an exit code. */
+  | "exit"
+  /** A signal that this API did not send ended it. */
+  | "signal"
+  /** The `timeout` option expired. */
+  | "timeout"
+  /** stopProcess, killProcess or signalProcess ended it. */
+  | "killed"
+  /** The kernel killed it for want of memory. */
+  | "oom"
+  /** Its output passed the capture limit and `outputLimit: "kill"` was set. */
+  | "outputLimit"
+  /** The VM was disposed while it ran. */
+  | "vm_stopped";
+
+export interface ExecResult {
+  /** The command's exit code; 128 + n when signal n ended it. */
+  exitCode: number;
+  /** Captured output, decoded as UTF-8 (invalid bytes become U+FFFD). */
+  stdout: string;
+  stderr: string;
+  /** Name of the signal that ended the command, e.g. `"SIGKILL"`; `null` when it exited. */
+  signal: string | null;
+  /** `true` when the `timeout` option ended the command. */
+  timedOut: boolean;
+  reason: ExitReason;
+  /** `true` when output past the capture limit was dropped. */
+  truncated: boolean;
+  /** Wall-clock milliseconds from start to end. */
+  durationMs: number;
+  /** User plus system CPU milliseconds of the command's tree; see docs/processes.md for its error. */
+  cpuMs: number;
+  /** Largest resident set of any process of the tree, in bytes; see docs/processes.md for its error. */
+  maxRssBytes: number;
+}
+
+export interface SpawnOptions {
+  env?: Env;
+  /** @default "/home/agentos" */
+  cwd?: string;
+  /** Written to stdin at once; stdin stays open. */
+  stdin?: Bytes;
+}
+
+export interface SpawnedProcessInfo {
+  /** Process id inside the VM, as `ps` shows it there. */
+  pid: number;
+  command: string;
+  args: string[];
+  running: boolean;
+  /** `null` while it runs; 128 + n when signal n ended it. */
+  exitCode: number | null;
+  /** Name of the signal that ended it, `null` when none did. */
+  signal: string | null;
+  /** `null` while it runs. */
+  reason: ExitReason | null;
+  /** Milliseconds since the Unix epoch. */
+  startedAt: number;
+  /** Milliseconds since the Unix epoch, `null` while it runs. */
+  exitedAt: number | null;
+}
+
+export type OutputStream = "stdout" | "stderr";
+
+export interface OutputChunk {
+  stream: OutputStream;
+  data: Uint8Array;
+  /** Counts the chunks of one process from 0, over both streams. */
+  seq: number;
+}
+
+export interface ReadOutputOptions {
+  /** Only chunks whose `seq` is greater. @default -1, all that is kept */
+  after?: number;
+}
+
+export interface ProcessOutput {
+  /** Oldest first. The newest MiB of a process is kept. */
+  chunks: OutputChunk[];
+  /** `true` when chunks after `after` are no longer kept. */
+  truncated: boolean;
+  running: boolean;
+  exitCode: number | null;
+}
+
+/** A process of the VM, whoever started it. */
+export interface VmProcess {
+  pid: number;
+  ppid: number;
+  /** The kernel's short name, at most 15 bytes. */
+  command: string;
+  args: string[];
+  user: string;
+  /** One letter as in `ps`: R, S, D, T, Z, ... */
+  state: string;
+  /** Resident set in bytes. */
+  rss: number;
+}
+
+export interface VmProcessNode extends VmProcess {
+  children: VmProcessNode[];
+}
+
+/** A signal by name (`"SIGTERM"`, `"TERM"`) or by number. */
+export type Signal = string | number;
+
+// ------------------------------------------------------------------- shells
+
+export interface OpenShellOptions {
+  /** @default "bash", or "sh" where the VM has no bash */
+  command?: string;
+  /** @default ["-i"] for the default command, else [] */
+  args?: string[];
+  env?: Env;
+  /** @default "/home/agentos" */
+  cwd?: string;
+  /** @default 80 */
+  cols?: number;
+  /** @default 24 */
+  rows?: number;
+}
+
+export interface ConnectTerminalOptions extends OpenShellOptions {
+  /** Called with the terminal's output. Works in this package's client; a function cannot cross the wire. */
+  onData?: (data: Uint8Array) => void;
+}
+
+export interface ShellInfo {
+  shellId: string;
+  pid: number;
+  command: string;
+  args: string[];
+  cols: number;
+  rows: number;
+  running: boolean;
+  exitCode: number | null;
+}
+
+export interface ShellChunk {
+  data: Uint8Array;
+  /** Counts the chunks of one shell from 0. */
+  seq: number;
+}
+
+export interface ShellOutput {
+  /** Oldest first. The newest 256 KiB of a shell is kept. */
+  chunks: ShellChunk[];
+  truncated: boolean;
+  running: boolean;
+  exitCode: number | null;
+}
+
+// -------------------------------------------------------------------- files
+
+export interface VirtualStat {
+  /** File type and permission bits, as in stat(2). */
+  mode: number;
+  /** Bytes. */
+  size: number;
+  /** 512-byte blocks. */
+  blocks: number;
+  dev: number;
+  rdev: number;
+  isDirectory: boolean;
+  isSymbolicLink: boolean;
+  atimeMs: number;
+  mtimeMs: number;
+  ctimeMs: number;
+  birthtimeMs: number;
+  ino: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+}
+
+export type EntryType = "file" | "directory" | "symlink";
+
+export interface DirEntry {
+  /** Absolute path. */
+  path: string;
+  type: EntryType;
+  /** Bytes, as in lstat(2). */
+  size: number;
+}
+
+export interface ReaddirRecursiveOptions {
+  /** 0 lists the immediate children only. @default no limit */
+  maxDepth?: number;
+  /** Exact names that are left out, with all below them, at any depth. */
+  exclude?: string[];
+}
+
+export interface RecursiveOption {
+  /** @default false */
+  recursive?: boolean;
+}
+
+export interface BatchWriteEntry {
+  path: string;
+  content: Bytes;
+}
+
+export interface BatchWriteResult {
+  path: string;
+  success: boolean;
+  error?: string;
+}
+
+export interface BatchReadResult {
+  path: string;
+  content: Uint8Array | null;
+  error?: string;
+}
+
+export interface SnapshotEntry {
+  path: string;
+  type: EntryType;
+  /** Octal permission bits, e.g. `"0755"`. */
+  mode: string;
+  uid: number;
+  gid: number;
+  content?: string;
+  encoding?: "utf8" | "base64";
+  /** Target of a symlink. */
+  target?: string;
+}
+
+export interface RootSnapshotExport {
+  kind: "snapshot-export";
+  source: {
+    format: "agent-os-filesystem-snapshot-v1";
+    filesystem: { entries: SnapshotEntry[] };
+  };
+}
+
+// ------------------------------------------------------------------ network
+
+export interface VmFetchOptions {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: Bytes;
+}
+
+export interface VmFetchResponse {
+  status: number;
+  statusText?: string;
+  headers?: [string, string][];
+  body: Uint8Array;
+}
+
+export interface PreviewUrl {
+  path: string;
+  token: string;
+  /** Milliseconds since the Unix epoch. */
+  expiresAt: number;
+}
+
+// ----------------------------------------------------------------- sessions
+
+export interface JsonRpcError {
+  code: number;
+  message: string;
+  data?: unknown;
+}
+
+export interface JsonRpcResponse {
+  jsonrpc: "2.0";
+  id: string | number | null;
+  result?: unknown;
+  error?: JsonRpcError;
+}
+
+export interface JsonRpcNotification {
+  jsonrpc: "2.0";
+  method: string;
+  params?: unknown;
+}
+
+export type PermissionReply = "once" | "always" | "reject";
+
+export interface SessionMode {
+  id: string;
+  name?: string;
+  label?: string;
+  description?: string;
+}
+
+export interface SessionModeState {
+  currentModeId: string;
+  availableModes: SessionMode[];
+}
+
+export interface SessionConfigOption {
+  id: string;
+  category?: string;
+  label?: string;
+  description?: string;
+  currentValue?: string;
+  allowedValues?: { id: string; label?: string }[];
+  readOnly?: boolean;
+}
+
+export interface SessionRecord {
+  sessionId: string;
+  agentType: string;
+  capabilities: Record<string, unknown>;
+  agentInfo: Record<string, unknown> | null;
+}
+
+export interface PersistedSessionRecord extends SessionRecord {
+  /** Milliseconds since the Unix epoch. */
+  createdAt: number;
+}
+
+export interface PersistedSessionEvent {
+  sessionId: string;
+  seq: number;
+  event: JsonRpcNotification;
+  /** Milliseconds since the Unix epoch. */
+  createdAt: number;
+}
+
+export interface SequencedSessionEvent {
+  sequenceNumber: number;
+  notification: JsonRpcNotification;
+}
+
+export interface GetSequencedEventsOptions {
+  since?: number;
+}
+
+export interface PromptResult {
+  response: JsonRpcResponse;
+  text: string;
+}
+
+export interface McpServerConfigLocal {
+  type?: "local";
+  command: string;
+  args?: string[];
+  env?: Env;
+}
+
+export interface McpServerConfigRemote {
+  type?: "remote";
+  url: string;
+  headers?: Record<string, string>;
+}
+
+export type McpServerConfig = McpServerConfigLocal | McpServerConfigRemote;
+
+export interface CreateSessionOptions {
+  cwd?: string;
+  env?: Env;
+  mcpServers?: McpServerConfig[];
+  skipOsInstructions?: boolean;
+  additionalInstructions?: string;
+}
+
+// --------------------------------------------------------------------- cron
+
+export type SerializableCronAction =
+  | { type: "session"; agentType: string; prompt: string; options?: CreateSessionOptions }
+  | { type: "exec"; command: string; args?: string[] };
+
+export type CronOverlap = "allow" | "skip" | "queue";
+
+export interface SerializableCronJobOptions {
+  id?: string;
+  schedule: string;
+  action: SerializableCronAction;
+  overlap?: CronOverlap;
+}
+
+export interface ScheduledCronJob {
+  id: string;
+}
+
+export interface CronJobInfo {
+  id: string;
+  schedule: string;
+  action: SerializableCronAction;
+  overlap: CronOverlap;
+}
+
+// ---------------------------------------------------------- client transport
+
+/** What a call came to: its result, or the error it ended with. */
+export type CallOutcome =
+  | { ok: true; output: unknown }
+  | { ok: false; error: { code: string; message: string; metadata?: unknown } };
+
+export interface CallRequest {
+  /** Idempotency key: a repeated key answers with the first call's outcome. */
+  callId: string;
+  action: string;
+  args: unknown[];
+  /** The VM instance that the client knows; a call is refused when another one answers. */
+  instanceId?: string;
+  /** Keys whose outcome has arrived and need not be kept. */
+  received?: string[];
+}
+
+export interface CallTicket {
+  /** Changes whenever the server side of the VM is started anew. */
+  instanceId: string;
+}
+
+export interface FileReadTransfer {
+  /** Size of the whole file in bytes. */
+  size: number;
+  /** The first bytes; the whole file when `transferId` is `null`. */
+  data: Uint8Array;
+  /** Names the open file for readFileChunk; `null` when nothing is left to read. */
+  transferId: string | null;
+}

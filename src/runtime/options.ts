@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
+
+const MIB = 1024 * 1024;
+
+const absolutePath = z
+  .string()
+  .max(4095)
+  .regex(/^\/[^\0]*$/, "must be an absolute path")
+  .refine((path) => !/\/\.{0,2}(\/|$)/.test(path.slice(0, path.length > 1 ? undefined : 0)), {
+    message: "must be normalized",
+  });
+
+/** Environment variables: names without `=` and NUL, values without NUL. */
+export const envSchema = z.record(
+  z.string().regex(/^[^=\0]+$/, "must be a variable name without = and NUL"),
+  z
+    .string()
+    .max(MAX_ARGUMENT_BYTES)
+    .regex(/^[^\0]*$/, "must not contain NUL"),
+);
+
+const positive = z.int().positive();
+
+export const limitsSchema = z.strictObject({
+  /** Bytes of the VM's file tree; writes past it are ENOSPC. */
+  filesystemBytes: positive.min(MIB).default(1024 * MIB),
+  /** Files, directories and links of the VM's tree; more are ENOSPC. */
+  inodes: positive.min(1000).default(200_000),
+  /** Processes and threads; a fork past it is EAGAIN. */
+  processes: positive.min(16).default(512),
+  /** Open descriptors of one process; more are EMFILE. */
+  openFiles: positive.min(64).default(4096),
+  /**
+   * Memory of all processes and files together, in bytes, where the server may create cgroups; past it the kernel
+   * kills a process of the VM. The banner says whether it is enforced.
+   */
+  memoryBytes: positive.min(16 * MIB).default(2048 * MIB),
+  /** Captured output of one exec, stdout and stderr together, in bytes. */
+  captureBytes: positive.max(24 * MIB).default(16 * MIB),
+});
+
+const softwareSchema = z.strictObject({
+  /** A file or directory of the host. */
+  hostPath: absolutePath,
+  /** Where it appears in the VM, read-only. @default the host's path */
+  path: absolutePath.optional(),
+});
+
+export const vmOptionsSchema = z.strictObject({
+  /** What a VM runs in: the kernel sandbox, or a file tree in memory without processes. */
+  runtime: z.enum(["kernel", "memory"]).default("kernel"),
+  /** Variables of every command, merged over the base environment; a call's own `env` comes last. */
+  env: envSchema.default({}),
+  /** Working directory of a command that names none. */
+  defaultCwd: absolutePath.default("/home/agentos"),
+  limits: limitsSchema.prefault({}),
+  /** Host files and directories that every VM sees read-only, besides /usr. */
+  software: z
+    .array(z.union([absolutePath.transform((hostPath) => ({ hostPath })), softwareSchema]))
+    .max(64)
+    .default([]),
+  /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */
+  sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
+});
+
+/** What `vmActor()` takes. */
+export type VmOptionsInput = z.input<typeof vmOptionsSchema>;
+
+/** The same with every default filled in. */
+export type VmOptions = z.output<typeof vmOptionsSchema>;
+
+export type VmLimits = VmOptions["limits"];
+export type SoftwareMount = VmOptions["software"][number];

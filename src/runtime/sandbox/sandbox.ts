@@ -1,0 +1,90 @@
+import type { VmProcess } from "../../api/types.ts";
+import type { FileSystem } from "./files.ts";
+
+/** How a process ended: by an exit code, or by a signal. */
+export interface ExitStatus {
+  /** 128 + n when signal n ended it. */
+  exitCode: number;
+  signal: NodeJS.Signals | null;
+}
+
+/** What a process tree has used; see docs/processes.md for how it is measured and its error. */
+export interface ResourceUsage {
+  cpuMs: number;
+  maxRssBytes: number;
+}
+
+export interface CommandRequest {
+  /** A program found in the VM's PATH, or a path. */
+  command: string;
+  args: readonly string[];
+  /** The whole environment of the command. */
+  env: Readonly<Record<string, string>>;
+  /** Absolute path of an existing directory. */
+  cwd: string;
+}
+
+export interface SpawnRequest extends CommandRequest {
+  /** `false`: stdin is empty from the start. */
+  stdin: boolean;
+}
+
+export interface TerminalRequest extends CommandRequest {
+  cols: number;
+  rows: number;
+}
+
+/** A process and all that descends from it. */
+export interface ProcessTree {
+  /** Process id inside the VM. */
+  readonly pid: number;
+  /** Sends a signal to the process itself; nothing once it has ended. */
+  signal(signal: NodeJS.Signals | number): void;
+  /** Kills the process and everything that descends from it, daemons too. */
+  killTree(): Promise<void>;
+}
+
+export type OutputListener = (data: Buffer) => void;
+
+export interface SandboxProcess extends ProcessTree {
+  /** Called with each piece of output as it arrives; the buffer is the listener's to keep. */
+  onOutput(listener: (stream: "stdout" | "stderr", data: Buffer) => void): void;
+  /** Bytes that the process has not read yet. */
+  readonly pendingStdin: number;
+  /** Ignored once stdin is closed or nobody reads it any more. */
+  writeStdin(data: Uint8Array): void;
+  closeStdin(): void;
+  /** Resolves once, after the process has ended and the output it wrote has been handed out. */
+  readonly exited: Promise<ExitStatus & ResourceUsage & { oom: boolean }>;
+}
+
+export interface SandboxTerminal extends ProcessTree {
+  onOutput(listener: OutputListener): void;
+  readonly pendingInput: number;
+  write(data: Uint8Array): void;
+  resize(cols: number, rows: number): void;
+  /** Hangs up the terminal's whole session, and frees the terminal. */
+  hangup(): Promise<void>;
+  /** Resolves once, after the last output. */
+  readonly exited: Promise<ExitStatus>;
+}
+
+/** What a VM runs in. The kernel sandbox is one; a memory file tree without processes is another. */
+export interface Sandbox {
+  readonly files: FileSystem;
+  spawn(request: SpawnRequest): Promise<SandboxProcess>;
+  terminal(request: TerminalRequest): Promise<SandboxTerminal>;
+  /** Every process inside, as the kernel tells it. */
+  processes(): Promise<VmProcess[]>;
+  /** Settles when the sandbox has ended without being disposed. */
+  readonly crashed: Promise<Error>;
+  /** Ends every process and releases everything. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** A kind of sandbox, and what it takes to start one. */
+export interface SandboxFactory {
+  /** One line for the banner, e.g. `"kernel sandbox (user, mount, pid, net, ipc, uts namespaces)"`. */
+  readonly isolation: string;
+  boot(signal: AbortSignal): Promise<Sandbox>;
+}
