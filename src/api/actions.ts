@@ -184,6 +184,12 @@ export type TransportMethods = {
   endFileTransfer(transferId: string): Promise<void>;
 };
 
+/** What keeps the call protocol small; answered without booting the VM. */
+export type CallMethods = {
+  /** Lets the server forget these calls' outcomes, and tells which instance of the VM answers. */
+  acknowledge(received: string[]): Promise<CallTicket>;
+};
+
 /** What a client calls: every action of a `vm` actor without its context argument. */
 export type VmMethods = FileMethods &
   ProcessMethods &
@@ -192,7 +198,8 @@ export type VmMethods = FileMethods &
   NetworkMethods &
   CronMethods &
   SessionMethods &
-  TransportMethods;
+  TransportMethods &
+  CallMethods;
 
 export type VmMethodName = keyof VmMethods;
 

@@ -31,6 +31,10 @@ export const ERROR_DEFINITIONS = {
     hint: "The server restarted while the call ran. It may or may not have taken effect.",
   },
   connection_lost: { status: 503 },
+  actor_not_found: { status: 404, hint: "getOrCreate makes an actor that does not exist yet." },
+  action_not_found: { status: 404 },
+  port_in_use: { status: 500, hint: "Stop what listens there, or choose another port with PORT." },
+  listen_failed: { status: 500 },
   internal_error: { status: 500, hint: "Read the server's log." },
 } as const satisfies Record<string, ErrorDefinition>;
 
@@ -77,12 +81,35 @@ export function invalidArgument(argument: string, expected: string, received: un
   );
 }
 
+/** An option that the action does not know; it is refused, never ignored. */
+export function unknownOption(action: string, option: string, known: readonly string[]): AgentVmError {
+  const takes =
+    known.length === 0 ? "it takes none" : `it takes ${known.map((name) => `\`${name}\``).join(", ")}`;
+  return new AgentVmError("invalid_argument", `Unknown option \`${option}\` of ${action}: ${takes}`, {
+    argument: option,
+    known: [...known],
+  });
+}
+
+export function tooManyArguments(action: string, maximum: number, received: number): AgentVmError {
+  const takes = maximum === 0 ? "no arguments" : `at most ${maximum} argument${maximum === 1 ? "" : "s"}`;
+  return new AgentVmError("invalid_argument", `${action} takes ${takes}, got ${received}`, {
+    action,
+    maximum,
+    received,
+  });
+}
+
 export function processNotFound(pid: number): AgentVmError {
   return new AgentVmError("process_not_found", `Process not found: ${pid}`, { pid });
 }
 
 export function shellNotFound(shellId: string): AgentVmError {
   return new AgentVmError("shell_not_found", `Shell not found: ${shellId}`, { shellId });
+}
+
+export function transferNotFound(transferId: string): AgentVmError {
+  return new AgentVmError("transfer_not_found", `File transfer not found: ${transferId}`, { transferId });
 }
 
 export function notImplemented(action: string): AgentVmError {
@@ -116,6 +143,20 @@ export function responseTooLarge(
     `The result of ${action} has ${bytes} bytes, above the ${maximum} that one message carries. ${instead}`,
     { action, bytes, maximum },
   );
+}
+
+/** Arguments that cannot cross the wire in one piece. */
+export function argumentsTooLarge(action: string, bytes: number, maximum: number): AgentVmError {
+  return new AgentVmError(
+    "invalid_argument",
+    `The arguments of ${action} have ${bytes} bytes, above the ${maximum} that one message carries`,
+    { action, bytes, maximum },
+  );
+}
+
+/** The server cannot be reached, or the way to it broke off. */
+export function connectionLost(why: string, cause?: unknown): AgentVmError {
+  return new AgentVmError("connection_lost", why, {}, { cause });
 }
 
 export function vmStopped(): AgentVmError {

@@ -12,6 +12,9 @@ export const MAX_RESULT_BYTES = MAX_MESSAGE_BYTES - 64 * KIB;
 /** The client splits files above this size, and each piece is this large. */
 export const TRANSFER_CHUNK_BYTES = 8 * MIB;
 
+/** Largest file that is read in one piece; beyond it, EFBIG. */
+export const MAX_READ_FILE_BYTES = 2048 * MIB;
+
 /** Open transfers of one VM. */
 export const MAX_TRANSFERS = 64;
 
@@ -74,3 +77,40 @@ export const CALL_RETENTION_MS = 5 * 60_000;
 
 /** Bytes that wait to be sent to one client; a client that is slower is disconnected. */
 export const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
+
+/** Highest process id that Linux can give (PID_MAX_LIMIT). */
+export const MAX_PID = 4_194_304;
+
+/** A name that this API gave out, such as a shell's or a call's. */
+export const MAX_ID_BYTES = 256;
+
+/** Keys of calls that are remembered after their outcome was dropped, so that no call runs twice. */
+export const MAX_CALL_TOMBSTONES = 65_536;
+
+/** Outcomes that one message acknowledges. */
+export const MAX_ACKNOWLEDGED_CALLS = 4096;
+
+/** A client's call waits this long for a lost connection to come back. */
+export const RECONNECT_TIMEOUT_MS = 60_000;
+
+/** Between two attempts to connect, at first and at most. */
+export const RECONNECT_DELAY_MS = 100;
+export const MAX_RECONNECT_DELAY_MS = 2_000;
+
+/** A client asks this often whether its connection still stands; it also keeps address translators from forgetting it. */
+export const HEARTBEAT_INTERVAL_MS = 20_000;
+
+/** A connection over which nothing came for this long is made anew. */
+export const SILENCE_TIMEOUT_MS = 90_000;
+
+/** A handle's connection is closed this long after its last call. */
+export const CONNECTION_LINGER_MS = 1_000;
+
+/** What an actor may take to start: the runtime is loaded with a server's first VM. */
+export const START_TIMEOUT_MS = 30_000;
+
+/** What a VM may take to end when its actor sleeps or is destroyed. */
+export const DISPOSE_TIMEOUT_MS = 30_000;
+
+/** What all VMs of a server may take to end after SIGTERM. */
+export const SHUTDOWN_TIMEOUT_MS = 15_000;

@@ -40,12 +40,24 @@ export const limitsSchema = z.strictObject({
   captureBytes: positive.max(24 * MIB).default(16 * MIB),
 });
 
-const softwareSchema = z.strictObject({
-  /** A file or directory of the host. */
-  hostPath: absolutePath,
-  /** Where it appears in the VM, read-only. @default the host's path */
-  path: absolutePath.optional(),
-});
+/** Places that a VM makes itself. */
+const RESERVED_TARGETS = ["/", "/proc", "/sys", "/dev", "/run", "/usr", "/opt/agentos"];
+
+const softwareTarget = absolutePath.refine(
+  (path) =>
+    !RESERVED_TARGETS.some((taken) => path === taken || (taken !== "/" && path.startsWith(`${taken}/`))),
+  { message: `must not be at or below ${RESERVED_TARGETS.slice(1).join(", ")}` },
+);
+
+const softwareSchema = z.union([
+  softwareTarget.transform((path) => ({ hostPath: path, path })),
+  z.strictObject({
+    /** A file or directory of the host. */
+    hostPath: absolutePath,
+    /** Where it appears in the VM, read-only. */
+    path: softwareTarget,
+  }),
+]);
 
 export const vmOptionsSchema = z.strictObject({
   /** What a VM runs in: the kernel sandbox, or a file tree in memory without processes. */
@@ -56,10 +68,7 @@ export const vmOptionsSchema = z.strictObject({
   defaultCwd: absolutePath.default("/home/agentos"),
   limits: limitsSchema.prefault({}),
   /** Host files and directories that every VM sees read-only, besides /usr. */
-  software: z
-    .array(z.union([absolutePath.transform((hostPath) => ({ hostPath })), softwareSchema]))
-    .max(64)
-    .default([]),
+  software: z.array(softwareSchema).max(64).default([]),
   /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });

@@ -32,11 +32,13 @@ export interface FileWriter {
 
 /**
  * A VM's file tree, shaped like node:fs/promises. Paths are absolute, normalized and free of NUL (the caller has
- * checked); whatever links they pass, they never leave the tree. Errors are AgentVmErrors with a POSIX code whose
+ * checked), but may end with one slash, which asks for a directory as in Linux; whatever links they pass, they never
+ * leave the tree. Errors are AgentVmErrors with a POSIX code whose
  * message reads `ENOENT: no such file or directory, open '/x'`. No method holds the event loop above 20 ms.
  */
 export interface FileSystem {
-  readFile(path: string): Promise<Uint8Array>;
+  /** EFBIG, with the size as `bytes` in its metadata, above `maxBytes`. @default MAX_READ_FILE_BYTES */
+  readFile(path: string, maxBytes?: number): Promise<Uint8Array>;
   openReader(path: string): Promise<FileReader>;
   /** Atomic: readers see the old file or the new one. Keeps mode and owner of a file that exists. The parent must exist. */
   writeFile(path: string, data: Uint8Array): Promise<void>;
@@ -51,6 +53,8 @@ export interface FileSystem {
   /** One directory; an existing one is EEXIST. */
   mkdir(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
+  /** A directory with all in it. Links in it are removed, never followed; a mount point is EBUSY and stays. */
+  removeTree(path: string): Promise<void>;
   unlink(path: string): Promise<void>;
   /** rename(2): EXDEV across mounts. */
   rename(from: string, to: string): Promise<void>;

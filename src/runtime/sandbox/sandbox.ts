@@ -1,6 +1,16 @@
 import type { VmProcess } from "../../api/types.ts";
 import type { FileSystem } from "./files.ts";
 
+/** The one user of a VM, and what a command of theirs finds. */
+export const VM_USER = "agentos";
+export const VM_UID = 1000;
+export const VM_HOME = "/home/agentos";
+export const VM_HOSTNAME = "agentos";
+
+/** The server's own Node lies first in the VM's PATH. */
+export const NODE_FOLDER = "/opt/agentos";
+export const VM_PATH = `${NODE_FOLDER}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+
 /** How a process ended: by an exit code, or by a signal. */
 export interface ExitStatus {
   /** 128 + n when signal n ended it. */
@@ -39,7 +49,7 @@ export interface ProcessTree {
   /** Process id inside the VM. */
   readonly pid: number;
   /** Sends a signal to the process itself; nothing once it has ended. */
-  signal(signal: NodeJS.Signals | number): void;
+  signal(signal: number): void;
   /** Kills the process and everything that descends from it, daemons too. */
   killTree(): Promise<void>;
 }
@@ -84,6 +94,8 @@ export interface Sandbox {
 
 /** A kind of sandbox, and what it takes to start one. */
 export interface SandboxFactory {
+  /** Shell of `exec` and openShell in its VMs. */
+  readonly shell: string;
   /** One line for the banner, e.g. `"kernel sandbox (user, mount, pid, net, ipc, uts namespaces)"`. */
   readonly isolation: string;
   boot(signal: AbortSignal): Promise<Sandbox>;

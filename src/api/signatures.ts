@@ -1,0 +1,298 @@
+import { z } from "zod";
+import type { VmMethodName, VmMethods } from "./actions.ts";
+import {
+  MAX_ACKNOWLEDGED_CALLS,
+  MAX_ARGUMENTS_BYTES,
+  MAX_BATCH_ENTRIES,
+  MAX_TRANSFER_BYTES,
+  TRANSFER_CHUNK_BYTES,
+} from "./limits.ts";
+import { utf8Length } from "./size.ts";
+import {
+  args,
+  argument,
+  binary,
+  bool,
+  bytes,
+  cells,
+  clientOnly,
+  cwd,
+  env,
+  id,
+  integer,
+  offset,
+  options,
+  path,
+  paths,
+  pid,
+  port,
+  program,
+  signal,
+  text,
+  timeout,
+  WHOLE,
+} from "./values.ts";
+
+/** What one action takes: its parameters by name, and the schema of the tuple. */
+export interface Signature<Args extends readonly unknown[]> {
+  readonly names: readonly string[];
+  readonly args: z.ZodType<Args>;
+}
+
+type Signatures = { readonly [Name in VmMethodName]: Signature<Parameters<VmMethods[Name]>> };
+
+/** All arguments and variables of one command together, as execve(2) counts them. */
+function fitsCommand(argv: readonly string[], variables: Record<string, string> = {}): boolean {
+  let total = 0;
+  for (const word of argv) total += utf8Length(word) + 1;
+  for (const [name, value] of Object.entries(variables)) total += utf8Length(name) + utf8Length(value) + 2;
+  return total <= MAX_ARGUMENTS_BYTES;
+}
+
+const COMMAND_TOO_LONG = {
+  error: `${WHOLE}A command's arguments and variables come to at most ${MAX_ARGUMENTS_BYTES} bytes together`,
+  path: [0],
+};
+
+const processOptions = { env: env.optional(), cwd: cwd.optional(), stdin: bytes.optional() };
+const execOptions = options({
+  ...processOptions,
+  timeout: timeout.optional(),
+  captureStdio: bool.optional(),
+  outputLimit: z.enum(["truncate", "kill"], { error: '"truncate" or "kill"' }).optional(),
+});
+const spawnOptions = options(processOptions);
+const shellOptions = {
+  command: program.optional(),
+  args: args.optional(),
+  env: env.optional(),
+  cwd: cwd.optional(),
+  cols: cells.optional(),
+  rows: cells.optional(),
+};
+const readOptions = options({
+  after: integer(-1, Number.MAX_SAFE_INTEGER, "an integer from -1").optional(),
+}).optional();
+const recursive = options({ recursive: bool.optional() }).optional();
+const sessionOptions = options({
+  cwd: cwd.optional(),
+  env: env.optional(),
+  mcpServers: z
+    .array(
+      z.union(
+        [
+          options({
+            type: z.literal("local").optional(),
+            command: program,
+            args: args.optional(),
+            env: env.optional(),
+          }),
+          options({
+            type: z.literal("remote").optional(),
+            url: z.url(),
+            headers: z.record(text, text).optional(),
+          }),
+        ],
+        { error: "an MCP server: { command, args?, env? } or { url, headers? }" },
+      ),
+      { error: "an array of MCP servers" },
+    )
+    .optional(),
+  skipOsInstructions: bool.optional(),
+  additionalInstructions: text.optional(),
+});
+const spawn = {
+  names: ["command", "args", "options"],
+  args: z
+    .tuple([program, args.optional(), spawnOptions.optional()])
+    .refine(([command, rest = [], given]) => fitsCommand([command, ...rest], given?.env), COMMAND_TOO_LONG),
+};
+const one = <Schema extends z.ZodType>(name: string, schema: Schema) => ({
+  names: [name],
+  args: z.tuple([schema]),
+});
+const none = { names: [], args: z.tuple([]) };
+const process = one("pid", pid);
+const session = one("sessionId", id);
+const file = one("path", path);
+const fileOptions = { names: ["path", "options"], args: z.tuple([path, recursive]) };
+
+/** Every action's signature. */
+export const SIGNATURES = {
+  // Files
+  readFile: file,
+  writeFile: { names: ["path", "content"], args: z.tuple([path, bytes]) },
+  readFiles: one("paths", paths),
+  writeFiles: one(
+    "entries",
+    z
+      .array(options({ path: z.string({ error: "a path" }), content: bytes }), {
+        error: "an array of entries",
+      })
+      .max(MAX_BATCH_ENTRIES, { error: `at most ${MAX_BATCH_ENTRIES} entries` }),
+  ),
+  stat: file,
+  lstat: file,
+  exists: file,
+  mkdir: fileOptions,
+  readdir: file,
+  readdirRecursive: {
+    names: ["path", "options"],
+    args: z.tuple([
+      path,
+      options({
+        maxDepth: offset.optional(),
+        exclude: z.array(text, { error: "an array of names" }).optional(),
+      }).optional(),
+    ]),
+  },
+  move: { names: ["from", "to"], args: z.tuple([path, path]) },
+  delete: fileOptions,
+  deleteFile: fileOptions,
+
+  // Processes
+  exec: {
+    names: ["command", "options"],
+    args: z
+      .tuple([argument(), execOptions.optional()])
+      .refine(([command, given]) => fitsCommand([command], given?.env), COMMAND_TOO_LONG),
+  },
+  execArgv: {
+    names: ["command", "args", "options"],
+    args: z
+      .tuple([program, args.optional(), execOptions.optional()])
+      .refine(([command, rest = [], given]) => fitsCommand([command, ...rest], given?.env), COMMAND_TOO_LONG),
+  },
+  spawn,
+  spawnProcess: spawn,
+  listProcesses: none,
+  getProcess: process,
+  writeProcessStdin: { names: ["pid", "data"], args: z.tuple([pid, bytes]) },
+  closeProcessStdin: process,
+  waitProcess: process,
+  stopProcess: process,
+  killProcess: process,
+  signalProcess: { names: ["pid", "signal"], args: z.tuple([pid, signal]) },
+  allProcesses: none,
+  processTree: none,
+  readProcessOutput: { names: ["pid", "options"], args: z.tuple([pid, readOptions]) },
+
+  // Shells
+  openShell: one("options", options(shellOptions).optional()),
+  writeShell: { names: ["shellId", "data"], args: z.tuple([id, bytes]) },
+  resizeShell: { names: ["shellId", "cols", "rows"], args: z.tuple([id, cells, cells]) },
+  closeShell: one("shellId", id),
+  connectTerminal: one(
+    "options",
+    options({
+      ...shellOptions,
+      onData: clientOnly,
+    }).optional(),
+  ),
+  waitShell: one("shellId", id),
+  listShells: none,
+  readShell: { names: ["shellId", "options"], args: z.tuple([id, readOptions]) },
+
+  // Snapshots, network, cron
+  snapshotRootFilesystem: none,
+  vmFetch: {
+    names: ["port", "path", "options"],
+    args: z.tuple([
+      port,
+      text,
+      options({
+        method: text.optional(),
+        headers: z.record(text, text, { error: "an object of strings" }).optional(),
+        body: bytes.optional(),
+      }).optional(),
+    ]),
+  },
+  createSignedPreviewUrl: {
+    names: ["port", "expiresInSeconds"],
+    args: z.tuple([port, z.number({ error: "a number of seconds" }).optional()]),
+  },
+  scheduleCron: one(
+    "options",
+    options({
+      id: id.optional(),
+      schedule: text,
+      action: z.discriminatedUnion(
+        "type",
+        [
+          options({
+            type: z.literal("session"),
+            agentType: text,
+            prompt: text,
+            options: sessionOptions.optional(),
+          }),
+          options({ type: z.literal("exec"), command: argument(), args: args.optional() }),
+        ],
+        { error: 'an action of type "session" or "exec"' },
+      ),
+      overlap: z.enum(["allow", "skip", "queue"], { error: '"allow", "skip" or "queue"' }).optional(),
+    }),
+  ),
+  listCronJobs: none,
+  cancelCronJob: one("id", id),
+
+  // Sessions
+  createSession: { names: ["agentType", "options"], args: z.tuple([id, sessionOptions.optional()]) },
+  listSessions: none,
+  listPersistedSessions: none,
+  sendPrompt: { names: ["sessionId", "prompt"], args: z.tuple([id, text]) },
+  prompt: { names: ["sessionId", "text"], args: z.tuple([id, text]) },
+  cancelPrompt: session,
+  cancelSession: session,
+  closeSession: session,
+  destroySession: session,
+  respondPermission: {
+    names: ["sessionId", "permissionId", "reply"],
+    args: z.tuple([id, id, z.enum(["once", "always", "reject"], { error: '"once", "always" or "reject"' })]),
+  },
+  setMode: { names: ["sessionId", "modeId"], args: z.tuple([id, id]) },
+  setModel: { names: ["sessionId", "model"], args: z.tuple([id, id]) },
+  setThoughtLevel: { names: ["sessionId", "level"], args: z.tuple([id, id]) },
+  getModes: session,
+  getConfigOptions: session,
+  getSequencedEvents: {
+    names: ["sessionId", "options"],
+    args: z.tuple([id, options({ since: offset.optional() }).optional()]),
+  },
+  getSessionEvents: session,
+
+  // Transport
+  beginCall: one(
+    "request",
+    options({
+      callId: id,
+      action: text,
+      args: z.array(z.unknown(), { error: "an array" }),
+      instanceId: id.optional(),
+      received: z.array(id).max(MAX_ACKNOWLEDGED_CALLS).optional(),
+    }),
+  ),
+  acknowledge: one(
+    "received",
+    z
+      .array(id, { error: "an array of call ids" })
+      .max(MAX_ACKNOWLEDGED_CALLS, { error: `at most ${MAX_ACKNOWLEDGED_CALLS} call ids` }),
+  ),
+  beginFileRead: file,
+  readFileChunk: { names: ["transferId", "offset"], args: z.tuple([id, offset]) },
+  beginFileWrite: {
+    names: ["path", "size"],
+    args: z.tuple([path, integer(0, MAX_TRANSFER_BYTES, `a size of at most ${MAX_TRANSFER_BYTES} bytes`)]),
+  },
+  writeFileChunk: {
+    names: ["transferId", "offset", "data"],
+    args: z.tuple([
+      id,
+      offset,
+      binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
+        error: `at most ${TRANSFER_CHUNK_BYTES} bytes`,
+      }),
+    ]),
+  },
+  commitFileWrite: one("transferId", id),
+  endFileTransfer: one("transferId", id),
+} satisfies Signatures;

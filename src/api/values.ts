@@ -1,0 +1,127 @@
+import { z } from "zod";
+import {
+  MAX_ARGUMENT_BYTES,
+  MAX_BATCH_ENTRIES,
+  MAX_ID_BYTES,
+  MAX_PATH_BYTES,
+  MAX_PID,
+  MAX_TERMINAL_CELLS,
+  MAX_TIMEOUT_MS,
+} from "./limits.ts";
+import { MAX_SIGNAL, signalName } from "./signals.ts";
+import { fitsUtf8 } from "./size.ts";
+import type { Bytes, Env, Signal } from "./types.ts";
+
+// Building blocks of the argument schemas. Each message completes "Expected `x` to be ...".
+
+/** A schema whose every failure reads the same. */
+function expected<Schema extends z.ZodType>(error: string, make: (params: { error: string }) => Schema) {
+  return make({ error });
+}
+
+/** Text that ends up in a command's argv or environment. */
+export function argument(what = "a string"): z.ZodType<string> {
+  return z
+    .string({ error: what })
+    .refine((text) => !text.includes("\0"), { error: `${what} without NUL`, abort: true })
+    .refine((text) => fitsUtf8(text, MAX_ARGUMENT_BYTES), {
+      error: `at most ${MAX_ARGUMENT_BYTES} bytes`,
+    });
+}
+
+export const program = argument("the name or path of a program").refine((name) => name !== "", {
+  error: "the name or path of a program",
+});
+
+/** A name that this API gave out, or a token. */
+export const id: z.ZodType<string> = z
+  .string({ error: "a string" })
+  .min(1, { error: "a non-empty string" })
+  .refine((text) => fitsUtf8(text, MAX_ID_BYTES), { error: `at most ${MAX_ID_BYTES} bytes` });
+
+/** A path's type and length; whether it is absolute and normalized is the file system's to say. */
+export const path: z.ZodType<string> = z
+  .string({ error: "a path" })
+  .refine((text) => fitsUtf8(text, MAX_PATH_BYTES), { error: `a path of at most ${MAX_PATH_BYTES} bytes` });
+
+/** Paths of a batch: each entry reports its own error, so that only their type is checked here. */
+export const paths = z
+  .array(z.string({ error: "a path" }), { error: "an array of paths" })
+  .max(MAX_BATCH_ENTRIES, { error: `at most ${MAX_BATCH_ENTRIES} paths` });
+
+/** Starts a message that is complete by itself: it does not read "Expected ...". */
+export const WHOLE = "\u0000";
+
+export const cwd: z.ZodType<string> = path
+  .refine((text) => text.startsWith("/"), {
+    error: (issue) => `${WHOLE}Path must be absolute: ${issue.input}`,
+    abort: true,
+  })
+  .refine((text) => !text.includes("\0"), { error: "a path without NUL" });
+
+export const bytes: z.ZodType<Bytes> = expected("a string or bytes", (params) =>
+  z
+    .custom<Bytes | ArrayBuffer>(
+      (value) => typeof value === "string" || value instanceof Uint8Array || value instanceof ArrayBuffer,
+      params,
+    )
+    .transform((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
+);
+
+export const binary: z.ZodType<Uint8Array> = expected("bytes", (params) =>
+  z
+    .custom<Uint8Array | ArrayBuffer>(
+      (value) => value instanceof Uint8Array || value instanceof ArrayBuffer,
+      params,
+    )
+    .transform((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
+);
+
+/** A whole number from `minimum` to `maximum`. */
+export function integer(minimum: number, maximum: number, error: string): z.ZodType<number> {
+  return z.int({ error }).min(minimum, { error }).max(maximum, { error });
+}
+
+export const bool = z.boolean({ error: "a boolean" });
+export const text = z.string({ error: "a string" });
+export const pid = integer(1, MAX_PID, "a process id");
+export const cells = integer(1, MAX_TERMINAL_CELLS, `an integer from 1 to ${MAX_TERMINAL_CELLS}`);
+export const timeout = integer(
+  0,
+  MAX_TIMEOUT_MS,
+  `a non-negative integer of milliseconds, at most ${MAX_TIMEOUT_MS}`,
+);
+export const port = integer(1, 65_535, "a port from 1 to 65535");
+export const offset = integer(0, Number.MAX_SAFE_INTEGER, "a non-negative integer");
+
+export const args = z.array(argument(), { error: "an array of strings" });
+
+export const env: z.ZodType<Env> = z
+  .record(z.string(), argument(), { error: "an object of strings" })
+  .refine((variables) => Object.keys(variables).every((name) => name !== "" && !/[=\0]/.test(name)), {
+    error: "an object whose keys are non-empty and without = and NUL",
+  });
+
+export const signal: z.ZodType<Signal> = z
+  .custom<Signal>(
+    (value) =>
+      typeof value === "string"
+        ? signalName(value) !== undefined
+        : Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_SIGNAL,
+    { error: `a signal's name, such as "SIGTERM", or its number from 0 to ${MAX_SIGNAL}` },
+  )
+  .transform((value) => (typeof value === "string" ? (signalName(value) ?? value) : value));
+
+/** What only this package's client can take: it never crosses the wire. */
+export const clientOnly = z
+  .undefined({
+    error: `${WHOLE}A function cannot cross the wire: \`onData\` works with the client of agent-vm/client`,
+  })
+  .optional();
+
+/** An object that takes these keys and refuses every other by name. */
+export function options<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? undefined : "an object"),
+  });
+}

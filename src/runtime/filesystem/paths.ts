@@ -1,0 +1,63 @@
+import { posix } from "node:path";
+import { AgentVmError, invalidArgument } from "../../api/errors.ts";
+import { MAX_PATH_BYTES } from "../../api/limits.ts";
+import { fitsUtf8 } from "../../api/size.ts";
+import { posixError, readOnlyPath } from "../sandbox/posix.ts";
+
+/** Trees that the kernel makes up; nothing is written at or below them. */
+const KERNEL_TREES = ["/proc", "/sys", "/dev"];
+
+/** Of a path that is too long, as much as an error tells. */
+const SHOWN_CHARACTERS = 80;
+
+/**
+ * Checks a path that a caller gave: absolute, normalized but for one trailing slash, free of NUL, not too long.
+ *
+ * @returns the same path; a trailing slash stays, for the file system to ask for a directory.
+ * @example
+ * checkPath("/a/../b", "open"); // throws invalid_argument: Path must be normalized: /a/../b
+ */
+export function checkPath(path: string, syscall: string, argument = "path"): string {
+  if (typeof path !== "string") throw invalidArgument(argument, "a path", path);
+  if (path.includes("\0")) throw invalidArgument(argument, "a path without NUL", path);
+  if (!path.startsWith("/")) throw refused("absolute", path, argument);
+  if (!fitsUtf8(path, MAX_PATH_BYTES)) throw posixError("ENAMETOOLONG", { syscall, path: shown(path) });
+  const normal = posix.normalize(path);
+  // normalize() keeps one trailing slash, but makes one of many.
+  if (normal !== path) throw refused("normalized", path, argument);
+  return path;
+}
+
+/** Checks the path of a change, which must not go where the kernel makes files up. */
+export function checkWritablePath(path: string, syscall: string, argument = "path"): string {
+  checkPath(path, syscall, argument);
+  if (isReadOnly(path)) throw readOnlyPath(path);
+  return path;
+}
+
+export function isReadOnly(path: string): boolean {
+  return KERNEL_TREES.some((tree) => path === tree || path.startsWith(`${tree}/`));
+}
+
+/** The path without its trailing slash. */
+export function stripSlash(path: string): string {
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+/** Path of a directory's entry. */
+export function joinPath(directory: string, name: string): string {
+  return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
+}
+
+/** The directory that holds a path. */
+export function parentPath(path: string): string {
+  return posix.dirname(stripSlash(path));
+}
+
+function refused(what: "absolute" | "normalized", path: string, argument: string): AgentVmError {
+  return new AgentVmError("invalid_argument", `Path must be ${what}: ${shown(path)}`, { argument });
+}
+
+function shown(path: string): string {
+  return path.length > MAX_PATH_BYTES ? `${path.slice(0, SHOWN_CHARACTERS)}...` : path;
+}

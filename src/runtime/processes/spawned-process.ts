@@ -1,0 +1,98 @@
+import { PROCESS_REPLAY_BYTES } from "../../api/limits.ts";
+import type {
+  ExitReason,
+  OutputChunk,
+  OutputStream,
+  ProcessOutput,
+  SpawnedProcessInfo,
+} from "../../api/types.ts";
+import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
+import type { ProcessHooks } from "./hooks.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
+import { splitEvent } from "./split-event.ts";
+
+/** A process that spawn started: its record, its output and its end. */
+export class SpawnedProcess {
+  readonly pid: number;
+  /** Resolves when processExit has been sent. */
+  readonly exited: Promise<ExitStatus>;
+  readonly #process: SandboxProcess;
+  readonly #hooks: ProcessHooks;
+  readonly #output = new ReplayBuffer<OutputChunk>(PROCESS_REPLAY_BYTES);
+  readonly #info: SpawnedProcessInfo;
+  /** A signal of ours was the last thing that happened to it. */
+  #signalled = false;
+
+  constructor(process: SandboxProcess, command: string, args: readonly string[], hooks: ProcessHooks) {
+    this.pid = process.pid;
+    this.#process = process;
+    this.#hooks = hooks;
+    this.#info = {
+      pid: process.pid,
+      command,
+      args: [...args],
+      running: true,
+      exitCode: null,
+      signal: null,
+      reason: null,
+      startedAt: Date.now(),
+      exitedAt: null,
+    };
+    process.onOutput((stream, data) => this.#publish(stream, data));
+    this.exited = this.#end();
+  }
+
+  get info(): SpawnedProcessInfo {
+    return { ...this.#info, args: [...this.#info.args] };
+  }
+
+  get pendingStdin(): number {
+    return this.#process.pendingStdin;
+  }
+
+  writeStdin(data: Uint8Array): void {
+    this.#process.writeStdin(data);
+  }
+
+  closeStdin(): void {
+    this.#process.closeStdin();
+  }
+
+  signal(signal: number): void {
+    if (!this.#info.running) return;
+    this.#signalled = true;
+    this.#process.signal(signal);
+  }
+
+  output(after: number): ProcessOutput {
+    return { ...this.#output.after(after), running: this.#info.running, exitCode: this.#info.exitCode };
+  }
+
+  #publish(stream: OutputStream, data: Buffer): void {
+    for (const piece of splitEvent(data)) {
+      const chunk = { stream, data: piece, seq: this.#output.nextSeq };
+      this.#output.push(chunk);
+      this.#hooks.emit("processOutput", { pid: this.pid, ...chunk });
+    }
+  }
+
+  async #end(): Promise<ExitStatus> {
+    const { exitCode, signal, oom } = await this.#process.exited;
+    const reason = this.#reason(signal, oom);
+    Object.assign(this.#info, { running: false, exitCode, signal, reason, exitedAt: Date.now() });
+    this.#hooks.emit("processExit", {
+      pid: this.pid,
+      exitCode,
+      ...(signal === null ? {} : { signal }),
+      reason,
+    });
+    return { exitCode, signal };
+  }
+
+  #reason(signal: string | null, oom: boolean): ExitReason {
+    if (this.#hooks.isStopping()) return "vm_stopped";
+    if (oom) return "oom";
+    if (this.#signalled) return "killed";
+    return signal === null ? "exit" : "signal";
+  }
+}

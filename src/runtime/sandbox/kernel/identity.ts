@@ -1,0 +1,86 @@
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { processStartTime } from "./procfs.ts";
+
+/**
+ * Host uids of the VMs of a root server. Each VM has one of its own: the kernel counts processes per uid, so two VMs
+ * that shared one would share their process limit. A server claims a block of uids by an exclusive file.
+ */
+const CLAIMS_FOLDER = "/run/agent-vm/uids";
+const UIDS_PER_SERVER = 4096;
+const FIRST_UID = 0x60000000;
+const MAX_BLOCKS = 4096;
+
+interface UidBlock {
+  first: number;
+  count: number;
+  claim: string;
+}
+
+let block: UidBlock | undefined;
+const taken = new Set<number>();
+
+/** A host uid that no other VM has; give it back with `releaseUid`. */
+export function acquireUid(): number {
+  block ??= claimBlock();
+  for (let offset = 0; offset < block.count; offset++) {
+    const uid = block.first + offset;
+    if (taken.has(uid)) continue;
+    taken.add(uid);
+    return uid;
+  }
+  throw new Error(`all ${block.count} uids of this server are in use`);
+}
+
+export function releaseUid(uid: number): void {
+  taken.delete(uid);
+}
+
+function claimBlock(): UidBlock {
+  const { first, count, blocks } = uidRange();
+  mkdirSync(CLAIMS_FOLDER, { recursive: true, mode: 0o700 });
+  dropStaleClaims();
+  for (let index = 0; index < blocks; index++) {
+    const claim = join(CLAIMS_FOLDER, String(index));
+    try {
+      const fd = openSync(claim, "wx", 0o600);
+      writeSync(fd, `${process.pid} ${processStartTime(process.pid)}`);
+      closeSync(fd);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
+      throw error;
+    }
+    process.once("exit", () => rmSync(claim, { force: true }));
+    return { first: first + index * count, count, claim };
+  }
+  throw new Error(`all ${blocks} uid blocks in ${CLAIMS_FOLDER} are claimed`);
+}
+
+/** Uids far above those of people, or what a container with a smaller map leaves. */
+function uidRange(): { first: number; count: number; blocks: number } {
+  let end = 0;
+  for (const line of readFileSync("/proc/self/uid_map", "utf8").trim().split("\n")) {
+    const [inside = 0, , length = 0] = line.trim().split(/\s+/).map(Number);
+    end = Math.max(end, inside + length);
+  }
+  const wanted = UIDS_PER_SERVER * MAX_BLOCKS;
+  if (end >= FIRST_UID + wanted) return { first: FIRST_UID, count: UIDS_PER_SERVER, blocks: MAX_BLOCKS };
+  // The upper half of a small map, below nobody's 65534, in blocks of 512.
+  const first = Math.min(Math.floor(end / 2), 32_768);
+  const count = 512;
+  const blocks = Math.floor((Math.min(end, 65_000) - first) / count);
+  if (blocks < 1)
+    throw new Error(`this server's user namespace maps ${end} uids, too few to give each VM its own`);
+  return { first, count, blocks };
+}
+
+/** A server that was killed could not take its claim back. */
+function dropStaleClaims(): void {
+  for (const name of readdirSync(CLAIMS_FOLDER)) {
+    const claim = join(CLAIMS_FOLDER, name);
+    const [pid = "", startTime = ""] = readFileSync(claim, "utf8").split(" ");
+    // An empty claim is being written this very moment.
+    if (pid === "" || processStartTime(Number(pid)) === Number(startTime)) continue;
+    rmSync(claim, { force: true });
+  }
+}

@@ -1,0 +1,151 @@
+import { closeSync, readFileSync } from "node:fs";
+import { AgentVmError, vmStopped } from "../../../api/errors.ts";
+import type { VmProcess } from "../../../api/types.ts";
+import type { VmLimits } from "../../options.ts";
+import type { FileSystem } from "../files.ts";
+import type { Sandbox, SandboxProcess, SandboxTerminal, SpawnRequest, TerminalRequest } from "../sandbox.ts";
+import { type BootedVm, endKeeper } from "./boot.ts";
+import type { VmCgroup } from "./cgroup.ts";
+import { cwdError } from "./cwd.ts";
+import { watchOom } from "./oom.ts";
+import { KernelProcess } from "./process.ts";
+import { listProcesses } from "./process-list.ts";
+import {
+  type CommandStarter,
+  CwdError,
+  type Entry,
+  type StartedCommand,
+  StarterLost,
+} from "./start/command.ts";
+import { createStarter, type StarterKind } from "./start/starter.ts";
+import { KernelTerminal } from "./terminal.ts";
+import type { Tools } from "./tools.ts";
+
+export interface KernelSandboxParts {
+  vm: BootedVm;
+  files: FileSystem;
+  owner: { uid: number; gid: number } | null;
+  limits: VmLimits;
+  cgroup: VmCgroup | undefined;
+  tools: Tools;
+  starter: StarterKind | undefined;
+  /** Gives back what the factory took for this VM. */
+  release(): void;
+}
+
+/** One VM: its namespaces, its files and all that runs in it. */
+export class KernelSandbox implements Sandbox {
+  readonly files: FileSystem;
+  readonly crashed: Promise<Error>;
+  readonly #parts: KernelSandboxParts;
+  readonly #entry: Entry;
+  readonly #starter: CommandStarter;
+  readonly #terminals = new Set<KernelTerminal>();
+  readonly #processes = new Set<KernelProcess>();
+  #disposal: Promise<void> | undefined;
+
+  constructor(parts: KernelSandboxParts) {
+    const { vm, files, owner, tools, cgroup, limits, starter } = parts;
+    this.#parts = parts;
+    this.files = files;
+    this.#entry = {
+      initPid: vm.initPid,
+      owner,
+      tools,
+      openFiles: openFilesLimit(limits.openFiles),
+      confine: (pid) => confine(cgroup, pid),
+    };
+    this.#starter = createStarter(this.#entry, starter);
+    this.crashed = new Promise((resolve) => {
+      vm.keeper.once("exit", (code, signal) => {
+        if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
+      });
+    });
+  }
+
+  async spawn(request: SpawnRequest): Promise<SandboxProcess> {
+    this.#assertRunning();
+    const oom = watchOom(this.#parts.cgroup?.oomKills);
+    const command = await this.#start(request);
+    const process = new KernelProcess(command, oom);
+    this.#processes.add(process);
+    void process.exited.then(() => this.#processes.delete(process));
+    return process;
+  }
+
+  async #start(request: SpawnRequest): Promise<StartedCommand> {
+    try {
+      return await this.#starter.start(request);
+    } catch (error) {
+      if (this.#disposal !== undefined) throw vmStopped();
+      if (error instanceof CwdError) throw await cwdError(this.files, error.cwd);
+      if (error instanceof StarterLost) {
+        throw new AgentVmError("vm_stopped", `The command could not be started: ${error.message}`);
+      }
+      throw error;
+    }
+  }
+
+  async terminal(request: TerminalRequest): Promise<SandboxTerminal> {
+    this.#assertRunning();
+    const terminal = await KernelTerminal.start(request, this.#entry, this.files);
+    if (this.#disposal !== undefined) {
+      await terminal.killTree();
+      throw vmStopped();
+    }
+    this.#terminals.add(terminal);
+    void terminal.exited.then(() => this.#terminals.delete(terminal));
+    return terminal;
+  }
+
+  processes(): Promise<VmProcess[]> {
+    this.#assertRunning();
+    return listProcesses(this.#parts.vm.procFd, this.#parts.owner?.uid ?? process.getuid?.() ?? 0);
+  }
+
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#end();
+    return this.#disposal;
+  }
+
+  async #end(): Promise<void> {
+    const { vm, cgroup, files, release } = this.#parts;
+    const running = [...this.#processes, ...this.#terminals].map((process) => process.exited);
+    // The kernel kills everything inside with init; what is left here are the ends of its pipes.
+    await endKeeper(vm.keeper);
+    for (const process of [...this.#processes, ...this.#terminals]) process.release();
+    await this.#starter.close();
+    await Promise.all(running);
+    await files.close();
+    closeSync(vm.procFd);
+    await cgroup?.remove();
+    release();
+  }
+
+  #assertRunning(): void {
+    if (this.#disposal !== undefined) throw vmStopped();
+  }
+}
+
+async function confine(cgroup: VmCgroup | undefined, pid: number): Promise<void> {
+  try {
+    await cgroup?.add(pid);
+  } catch (error) {
+    // The process has ended already.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
+      throw new AgentVmError(
+        "boot_failed",
+        `A process could not be put into the VM's cgroup: ${String(error)}`,
+      );
+    }
+  }
+}
+
+let hardLimit: number | undefined;
+
+/** A shell that is told to raise a limit above the server's own hard limit fails. */
+function openFilesLimit(wanted: number): number {
+  const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);
+  return Math.min(wanted, hardLimit);
+}

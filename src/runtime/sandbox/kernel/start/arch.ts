@@ -1,0 +1,17 @@
+/** Numbers of the system calls that perl has no function for. */
+export interface SyscallNumbers {
+  setsid: number;
+  wait4: number;
+  prctl: number;
+  rt_sigprocmask: number;
+  signalfd4: number;
+}
+
+const NUMBERS: Partial<Record<NodeJS.Architecture, SyscallNumbers>> = {
+  x64: { setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289 },
+  arm64: { setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74 },
+};
+
+export function syscallNumbers(): SyscallNumbers | undefined {
+  return NUMBERS[process.arch];
+}

@@ -1,0 +1,48 @@
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { AgentVmError } from "../../../../api/errors.ts";
+import { O_PATH } from "../boot.ts";
+import type { StartedCommand } from "./command.ts";
+import { PipeReader } from "./pipe-reader.ts";
+import { StdinWriter } from "./stdin-writer.ts";
+
+/** The server's ends of a command's stdio. */
+export type CommandPipes = Pick<StartedCommand, "stdin" | "stdout" | "stderr">;
+
+/** Opens the server's ends of three pipes that a process inside holds under these descriptors. */
+export function openPipes(
+  hostPid: number,
+  stdinFd: number,
+  stdoutFd: number,
+  stderrFd: number,
+): CommandPipes {
+  const open: number[] = [];
+  try {
+    open.push(openPipe(hostPid, stdinFd, "write"));
+    open.push(openPipe(hostPid, stdoutFd, "read"));
+    open.push(openPipe(hostPid, stderrFd, "read"));
+  } catch (error) {
+    for (const fd of open) closeSync(fd);
+    throw error;
+  }
+  const [stdin, stdout, stderr] = open as [number, number, number];
+  return { stdin: new StdinWriter(stdin), stdout: new PipeReader(stdout), stderr: new PipeReader(stderr) };
+}
+
+/**
+ * Opens an end of a pipe. Its holder is the server's, but it runs inside, where a process of the VM might have put something
+ * else in its place: it is looked at before it is opened.
+ */
+function openPipe(hostPid: number, fd: number, end: "read" | "write"): number {
+  const found = openSync(`/proc/${hostPid}/fd/${fd}`, O_PATH);
+  try {
+    if (!fstatSync(found).isFIFO()) {
+      throw new AgentVmError("boot_failed", "The shell of the VM does not keep here-documents in pipes", {
+        hint: "sh must be dash, or bash 5.1 or newer.",
+      });
+    }
+    const mode = end === "read" ? constants.O_RDONLY : constants.O_WRONLY;
+    return openSync(`/proc/self/fd/${found}`, mode | constants.O_NONBLOCK);
+  } finally {
+    closeSync(found);
+  }
+}

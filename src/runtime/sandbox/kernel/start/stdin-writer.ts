@@ -1,0 +1,30 @@
+import { Socket } from "node:net";
+
+/** Writes to a command's stdin. Owns the descriptor. */
+export class StdinWriter {
+  readonly #socket: Socket;
+
+  constructor(fd: number) {
+    this.#socket = new Socket({ fd, readable: false, writable: true });
+    // EPIPE: nobody reads it any more. As in a shell pipeline, that is the writer's end and no failure of the command.
+    this.#socket.on("error", () => this.#socket.destroy());
+  }
+
+  /** Bytes that the command has not read yet. */
+  get pending(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(data: Uint8Array): void {
+    if (this.#socket.writable) this.#socket.write(data);
+  }
+
+  /** The command sees the end of its input after what was written. */
+  end(): void {
+    if (this.#socket.writable) this.#socket.end(() => this.#socket.destroy());
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,287 @@
+import { randomBytes } from "node:crypto";
+import { writeSync } from "node:fs";
+import { constants } from "node:os";
+import { AgentVmError } from "../../../api/errors.ts";
+import type { FileSystem } from "../files.ts";
+import type { ExitStatus, OutputListener, SandboxTerminal, TerminalRequest } from "../sandbox.ts";
+import { cwdError } from "./cwd.ts";
+import { sealedCommand } from "./descriptors.ts";
+import { RUN_FOLDER } from "./layout.ts";
+import { childrenOf, processStartTime, readProc, readStat, statusField } from "./procfs.ts";
+import { type Pty, spawnPty } from "./pty.ts";
+import type { Entry } from "./start/command.ts";
+import { enterArguments } from "./start/enter.ts";
+import { LAUNCHED, launchScript, NO_CWD } from "./start/launch-script.ts";
+import { acquireTag, releaseTag, withTag } from "./tag.ts";
+import { SYSTEM_PATH } from "./tools.ts";
+import { commandTree, descendants, killAll, sendSignal } from "./tree.ts";
+
+/** A shell that ignores its hangup is killed after this long. */
+const HANGUP_GRACE_MS = 1000;
+
+/** How often, and after which pause, those are looked for that missed it. */
+const STRAGGLER_ROUNDS = 10;
+const STRAGGLER_PAUSE_MS = 10;
+
+/** Pause before input that the terminal did not take is offered again. */
+const WRITE_RETRY_MS = 10;
+
+const START_TIMEOUT_MS = 10_000;
+
+/**
+ * A program on a pseudo-terminal of the VM's own devpts. node-pty's terminal is the host's: a program inside could
+ * not name it, and `tty` would say "not a tty". So script(1) runs on it in the VM and relays to a terminal of the VM.
+ */
+export class KernelTerminal implements SandboxTerminal {
+  readonly exited: Promise<ExitStatus>;
+  #pid = 0;
+  #hostPid = 0;
+  #startTime: number | undefined;
+  readonly #pty: Pty & { fd: number };
+  readonly #tag: number;
+  readonly #initPid: number;
+  #listener: OutputListener | undefined;
+  #early: Buffer[] = [];
+  #ended = false;
+  #input: Buffer[] = [];
+  #pendingInput = 0;
+  #retry: NodeJS.Timeout | undefined;
+
+  private constructor(pty: Pty, tag: number, initPid: number) {
+    // UnixTerminal has it; the public type leaves it out.
+    this.#pty = pty as Pty & { fd: number };
+    this.#tag = tag;
+    this.#initPid = initPid;
+    this.exited = new Promise((resolve) => {
+      pty.onExit(({ exitCode, signal }) => {
+        this.#ended = true;
+        clearTimeout(this.#retry);
+        releaseTag(tag);
+        resolve(exitStatusOf(exitCode, signal));
+      });
+    });
+  }
+
+  static async start(request: TerminalRequest, entry: Entry, files: FileSystem): Promise<KernelTerminal> {
+    const { openFiles, tools } = entry;
+    const job = `${RUN_FOLDER}/terminal-${randomBytes(12).toString("hex")}`;
+    const script = `echo $$\n${launchScript(request, { openFiles, env: tools.env }, "")}`;
+    await files.writeFile(job, Buffer.from(script));
+    try {
+      await files.chmod(job, 0o600);
+      const tag = acquireTag();
+      let terminal: KernelTerminal;
+      try {
+        terminal = new KernelTerminal(
+          withTag(tag, () => spawnScript(job, request, entry)),
+          tag,
+          entry.initPid,
+        );
+      } catch (error) {
+        releaseTag(tag);
+        throw error;
+      }
+      await terminal.#becomeReady(request, entry, files);
+      return terminal;
+    } finally {
+      // The shell has read it whole by now, or never will.
+      await files.unlink(job).catch(() => undefined);
+    }
+  }
+
+  async #becomeReady({ cwd }: TerminalRequest, { confine }: Entry, files: FileSystem): Promise<void> {
+    const header = await this.#readHeader();
+    if (header === undefined) {
+      await this.#destroy();
+      throw new AgentVmError("vm_stopped", "The terminal could not be started");
+    }
+    const [pid, answer] = header;
+    if (answer === NO_CWD) {
+      await this.#destroy();
+      throw await cwdError(files, cwd);
+    }
+    this.#pid = pid;
+    const relay = childrenOf(this.#pty.pid)[0];
+    const shell = relay === undefined ? undefined : childrenOf(relay)[0];
+    for (const host of descendants(this.#pty.pid)) if (host !== this.#pty.pid) await confine(host);
+    this.#hostPid = shell ?? 0;
+    this.#startTime = processStartTime(this.#hostPid);
+  }
+
+  /** The two lines that come before the program's own output; `undefined` when it ended before. */
+  #readHeader(): Promise<[pid: number, answer: string] | undefined> {
+    return new Promise((resolve) => {
+      let text = "";
+      let done = false;
+      const finish = (header?: [number, string]) => {
+        done = true;
+        clearTimeout(timer);
+        resolve(header);
+      };
+      const timer = setTimeout(() => finish(), START_TIMEOUT_MS);
+      this.exited.then(() => finish());
+      // With `encoding: null` node-pty hands out buffers, whatever its types say.
+      this.#pty.onData((data) => {
+        const bytes = data as unknown as Buffer;
+        if (done) {
+          this.#deliver(bytes);
+          return;
+        }
+        text += bytes.toString("latin1");
+        const match = HEADER.exec(text);
+        if (match === null) return;
+        finish([Number(match[1]), match[2] as string]);
+        const rest = Buffer.from(text.slice(match[0].length), "latin1");
+        if (rest.length > 0) this.#deliver(rest);
+      });
+    });
+  }
+
+  #deliver(data: Buffer): void {
+    if (this.#listener === undefined) this.#early.push(data);
+    else this.#listener(data);
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get pendingInput(): number {
+    return this.#pendingInput;
+  }
+
+  onOutput(listener: OutputListener): void {
+    this.#listener = listener;
+    for (const data of this.#early) listener(data);
+    this.#early = [];
+  }
+
+  /** Written here and not by node-pty, whose own queue has no bound that could be asked for. */
+  write(data: Uint8Array): void {
+    if (this.#ended || data.byteLength === 0) return;
+    this.#input.push(Buffer.from(data));
+    this.#pendingInput += data.byteLength;
+    if (this.#retry === undefined) this.#flush();
+  }
+
+  #flush(): void {
+    this.#retry = undefined;
+    while (!this.#ended && this.#input.length > 0) {
+      const next = this.#input[0] as Buffer;
+      let written: number;
+      try {
+        written = writeSync(this.#pty.fd, next);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EAGAIN") {
+          this.#retry = setTimeout(() => this.#flush(), WRITE_RETRY_MS);
+        } else {
+          this.#dropInput();
+        }
+        return;
+      }
+      this.#pendingInput -= written;
+      if (written === next.length) this.#input.shift();
+      else this.#input[0] = next.subarray(written);
+    }
+  }
+
+  /** EIO: the terminal has been hung up. */
+  #dropInput(): void {
+    this.#input = [];
+    this.#pendingInput = 0;
+  }
+
+  resize(cols: number, rows: number): void {
+    if (!this.#ended) this.#pty.resize(cols, rows);
+  }
+
+  signal(signal: number): void {
+    if (!this.#ended && processStartTime(this.#hostPid) === this.#startTime)
+      sendSignal(this.#hostPid, signal);
+  }
+
+  async killTree(): Promise<void> {
+    const nsenter = this.#pty.pid;
+    await killAll(() => commandTree(nsenter, this.#initPid, this.#tag).filter((pid) => pid !== nsenter));
+    this.release();
+  }
+
+  /** nsenter stops with a child that is stopped, and does not see it end before it is woken. */
+  release(): void {
+    if (!this.#ended) sendSignal(this.#pty.pid, "SIGCONT");
+  }
+
+  async hangup(): Promise<void> {
+    if (this.#ended) return;
+    hangUp(this.#session());
+    const timer = setTimeout(() => void this.#destroy(), HANGUP_GRACE_MS);
+    await this.exited;
+    clearTimeout(timer);
+    await this.#hangUpStragglers();
+  }
+
+  /** A child between fork and exec still has its shell's handler, and loses the signal with it. */
+  async #hangUpStragglers(): Promise<void> {
+    for (let round = 0; round < STRAGGLER_ROUNDS; round++) {
+      const stragglers = this.#session().filter(diesOfHangup);
+      if (stragglers.length === 0) return;
+      hangUp(stragglers);
+      await new Promise((resolve) => setTimeout(resolve, STRAGGLER_PAUSE_MS));
+    }
+  }
+
+  /** Host pids of the shell's session. */
+  #session(): number[] {
+    return commandTree(this.#pty.pid, this.#initPid, this.#tag).filter(
+      (pid) => readStat(pid)?.session === this.#hostPid,
+    );
+  }
+
+  async #destroy(): Promise<void> {
+    if (this.#ended) return;
+    for (const pid of descendants(this.#pty.pid)) sendSignal(pid, "SIGKILL");
+    await this.exited;
+  }
+}
+
+function hangUp(pids: readonly number[]): void {
+  for (const pid of pids) {
+    sendSignal(pid, "SIGHUP");
+    // A stopped job gets its hangup only when it runs.
+    sendSignal(pid, "SIGCONT");
+  }
+}
+
+/** `true` for a process that neither ignores nor catches SIGHUP; see SigIgn and SigCgt in proc_pid_status(5). */
+function diesOfHangup(pid: number): boolean {
+  const status = readProc(`/proc/${pid}/status`) ?? "";
+  const masks = ["SigIgn", "SigCgt"].map((name) => BigInt(`0x${statusField(status, name) ?? "0"}`));
+  return masks.every((mask) => (mask & 1n) === 0n);
+}
+
+const HEADER = new RegExp(`^(\\d+)\\r?\\n(${LAUNCHED}|${NO_CWD})\\r?\\n`);
+
+function spawnScript(job: string, { cols, rows }: TerminalRequest, { initPid, owner, tools }: Entry): Pty {
+  const script = [tools.script, "-qfec", `exec ${tools.sh} ${job}`, "/dev/null"];
+  // node-pty's own uid option keeps root's supplementary groups.
+  const drop = owner === null ? [] : [tools.setpriv, ...dropTo(owner)];
+  const enter = [...drop, tools.nsenter, ...enterArguments(initPid, tools), ...script];
+  const [file, ...args] = sealedCommand(enter, tools.bash);
+  return spawnPty(file as string, args, {
+    cols,
+    rows,
+    cwd: "/",
+    env: { PATH: SYSTEM_PATH, SHELL: tools.sh },
+    encoding: null,
+  });
+}
+
+function dropTo({ uid, gid }: { uid: number; gid: number }): string[] {
+  return ["--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--"];
+}
+
+function exitStatusOf(exitCode: number, signal: number | undefined): ExitStatus {
+  const number = signal === undefined || signal === 0 ? exitCode - 128 : signal;
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return { exitCode: signal ? 128 + signal : exitCode, signal: (name as NodeJS.Signals | undefined) ?? null };
+}

@@ -1,0 +1,63 @@
+import { childrenOf, readStat } from "./procfs.ts";
+import { hasTag } from "./tag.ts";
+
+/** A process that forks as fast as it is killed is stopped after this many rounds by the VM's process limit. */
+const MAX_KILL_ROUNDS = 200;
+const ROUND_PAUSE_MS = 1;
+
+/** An orphan is nobody's child for a moment: only several empty rounds say that nothing is left. */
+const QUIET_ROUNDS = 3;
+
+/** Host pids of a process and of all that descends from it by parentage. */
+export function descendants(root: number): number[] {
+  const found = [root];
+  for (let index = 0; index < found.length; index++) found.push(...childrenOf(found[index] as number));
+  return found;
+}
+
+/**
+ * Host pids of everything that a command started: its descendants, and the daemons among init's children that bear
+ * its tag, with theirs.
+ */
+export function commandTree(leader: number, initPid: number, tag: number): number[] {
+  const daemons = childrenOf(initPid).filter((pid) => hasTag(pid, tag));
+  return [...new Set([leader, ...daemons].flatMap(descendants))].filter(isAlive);
+}
+
+/**
+ * Host pids of everything below `roots` that bears a tag, and of what descends from it, in case a program has set its
+ * own timer slack.
+ */
+export function taggedTree(roots: readonly number[], tag: number): number[] {
+  const marked = roots.flatMap((root) => descendants(root)).filter((pid) => hasTag(pid, tag));
+  return [...new Set(marked.flatMap(descendants))].filter(isAlive);
+}
+
+function isAlive(pid: number): boolean {
+  const state = readStat(pid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
+/** Kills until nothing is left to kill. */
+export async function killAll(find: () => number[]): Promise<void> {
+  let quietRounds = 0;
+  for (let round = 0; round < MAX_KILL_ROUNDS && quietRounds < QUIET_ROUNDS; round++) {
+    const pids = find();
+    quietRounds = pids.length === 0 ? quietRounds + 1 : 0;
+    // Stopped first: what cannot run cannot fork.
+    for (const pid of pids) sendSignal(pid, "SIGSTOP");
+    for (const pid of pids) sendSignal(pid, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS));
+  }
+}
+
+/** `false` once the process is gone. */
+export function sendSignal(pid: number, signal: NodeJS.Signals | number): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+import { noKernelSandbox } from "../../../api/errors.ts";
+import type { VmProcess } from "../../../api/types.ts";
+import type { VmOptions } from "../../options.ts";
+import type { FileSystem } from "../files.ts";
+import type { Sandbox, SandboxFactory, SandboxProcess, SandboxTerminal } from "../sandbox.ts";
+import { MemoryFileSystem } from "./memory-filesystem.ts";
+
+/** A file tree in the server's memory, without processes: for hosts without a kernel sandbox, and for users' tests. */
+class MemorySandbox implements Sandbox {
+  readonly files: FileSystem;
+  /** It has no process that could end. */
+  readonly crashed = new Promise<Error>(() => undefined);
+
+  constructor(files: FileSystem) {
+    this.files = files;
+  }
+
+  spawn(): Promise<SandboxProcess> {
+    return Promise.reject(noKernelSandbox("Starting a process"));
+  }
+
+  terminal(): Promise<SandboxTerminal> {
+    return Promise.reject(noKernelSandbox("Opening a shell"));
+  }
+
+  processes(): Promise<VmProcess[]> {
+    return Promise.reject(noKernelSandbox("Listing processes"));
+  }
+
+  dispose(): Promise<void> {
+    return this.files.close();
+  }
+}
+
+export class MemorySandboxFactory implements SandboxFactory {
+  readonly shell = "sh";
+  readonly isolation = "memory runtime: files only, no processes";
+  readonly #options: VmOptions;
+
+  constructor(options: VmOptions) {
+    this.#options = options;
+  }
+
+  async boot(signal: AbortSignal): Promise<Sandbox> {
+    signal.throwIfAborted();
+    return new MemorySandbox(new MemoryFileSystem(this.#options.limits));
+  }
+}

@@ -1,0 +1,147 @@
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe } from "vitest";
+import { Files } from "../../../src/runtime/filesystem/files.ts";
+import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
+import { RootedFileSystem } from "../../../src/runtime/sandbox/kernel/rooted/rooted-filesystem.ts";
+import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
+
+const O_PATH = 0o10000000;
+
+/** A root test server hands what it makes to this VM user, as a root server does. */
+export const VM_OWNER = process.getuid?.() === 0 ? { uid: 123456, gid: 123456 } : null;
+
+/** A folder of the host, in memory where possible. */
+export function scratchFolder(): string {
+  return mkdtempSync(join(isWritable("/dev/shm") ? "/dev/shm" : tmpdir(), "agent-vm-test-"));
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function openRoot(folder: string): RootedFileSystem {
+  const rootFd = openSync(folder, O_PATH | constants.O_DIRECTORY);
+  return new RootedFileSystem({ rootFd, owner: VM_OWNER });
+}
+
+interface Opened {
+  fs: FileSystem;
+  dispose(): Promise<void>;
+}
+
+/** The same tree as MemoryFileSystem's, on the host. */
+export function plantTree(root: string): void {
+  const folders = [
+    "home/agentos",
+    "workspace",
+    "tmp",
+    "root",
+    "var",
+    "opt",
+    "etc",
+    "bin",
+    "usr",
+    "dev",
+    "proc",
+    "sys",
+  ];
+  for (const folder of folders) mkdirSync(join(root, folder), { recursive: true });
+  chmodSync(join(root, "tmp"), 0o1777);
+  symlinkSync("/home/agentos", join(root, "home/user"));
+  if (VM_OWNER === null) return;
+  for (const folder of ["", "home", ...folders]) chownSync(join(root, folder), VM_OWNER.uid, VM_OWNER.gid);
+}
+
+const IMPLEMENTATIONS: { name: string; open(): Opened }[] = [
+  {
+    name: "kernel root",
+    open() {
+      const folder = scratchFolder();
+      chmodSync(folder, 0o755);
+      plantTree(folder);
+      const fs = openRoot(folder);
+      return {
+        fs,
+        async dispose() {
+          await fs.close();
+          rmSync(folder, { recursive: true, force: true });
+        },
+      };
+    },
+  },
+  {
+    name: "memory",
+    open() {
+      const fs = new MemoryFileSystem({ filesystemBytes: 256 * 1024 * 1024, inodes: 100_000 });
+      return { fs, dispose: () => fs.close() };
+    },
+  },
+];
+
+/** A file tree as a test sees it. */
+export interface TestTree {
+  readonly fs: FileSystem;
+  readonly files: Files;
+}
+
+/** Runs the same tests on every implementation, each test on a fresh tree. */
+export function describeFiles(title: string, tests: (tree: TestTree) => void): void {
+  describe.each(IMPLEMENTATIONS)(`${title} ($name)`, ({ open }) => {
+    let opened: Opened;
+    beforeEach(() => {
+      opened = open();
+    });
+    afterEach(async () => {
+      await opened.dispose();
+    });
+    tests({
+      get fs() {
+        return opened.fs;
+      },
+      get files() {
+        return new Files(opened.fs);
+      },
+    });
+  });
+}
+
+/** What a promise was rejected with. */
+export async function failure(promise: Promise<unknown>): Promise<{ code: string; message: string }> {
+  try {
+    await promise;
+  } catch (error) {
+    const { code, message } = error as { code: string; message: string };
+    return { code, message };
+  }
+  throw new Error("Expected a failure");
+}
+
+/** `ENOENT: no such file or directory, open '/x'` as a failure. */
+export function posix(message: string): { code: string; message: string } {
+  return { code: message.slice(0, message.indexOf(":")), message };
+}
+
+export function readOnly(path: string): { code: string; message: string } {
+  return { code: "EROFS", message: `Path is read-only: ${path}` };
+}
+
+export function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("utf8");
+}

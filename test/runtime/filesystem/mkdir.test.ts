@@ -1,0 +1,57 @@
+import { expect, it } from "vitest";
+import { describeFiles, failure, posix } from "./file-systems.ts";
+
+describeFiles("mkdir", (tree) => {
+  it("makes a directory of the VM's user, mode 0755", async () => {
+    await tree.files.mkdir("/workspace/a");
+    const { mode, uid, gid, nlink, isDirectory } = await tree.files.stat("/workspace/a");
+    expect({ mode, uid, gid, nlink, isDirectory }).toEqual({
+      mode: 0o40755,
+      uid: 1000,
+      gid: 1000,
+      nlink: 2,
+      isDirectory: true,
+    });
+    expect((await tree.files.stat("/workspace")).nlink).toBe(3);
+  });
+
+  it("leaves a directory that exists", async () => {
+    await tree.files.writeFile("/workspace/a/file", "");
+    await tree.files.mkdir("/workspace/a");
+    await tree.files.mkdir("/workspace/a/", { recursive: true });
+    await tree.files.mkdir("/");
+    await tree.files.mkdir("/home/user");
+    expect(await tree.files.readdir("/workspace/a")).toEqual(["file"]);
+  });
+
+  it("takes a trailing slash", async () => {
+    await tree.files.mkdir("/workspace/a/");
+    expect(await tree.files.readdir("/workspace")).toEqual(["a"]);
+  });
+
+  it("makes missing parents only when asked to", async () => {
+    expect(await failure(tree.files.mkdir("/workspace/a/b/c"))).toEqual(
+      posix("ENOENT: no such file or directory, mkdir '/workspace/a/b/c'"),
+    );
+    await tree.files.mkdir("/workspace/a/b/c", { recursive: true });
+    expect((await tree.files.readdirRecursive("/workspace")).map(({ path }) => path)).toEqual([
+      "/workspace/a",
+      "/workspace/a/b",
+      "/workspace/a/b/c",
+    ]);
+  });
+
+  it("refuses what is no directory", async () => {
+    await tree.files.writeFile("/workspace/file", "");
+    await tree.fs.symlink("none", "/workspace/dangling");
+    expect(await failure(tree.files.mkdir("/workspace/file"))).toEqual(
+      posix("EEXIST: file already exists, mkdir '/workspace/file'"),
+    );
+    expect(await failure(tree.files.mkdir("/workspace/dangling", { recursive: true }))).toEqual(
+      posix("EEXIST: file already exists, mkdir '/workspace/dangling'"),
+    );
+    expect(await failure(tree.files.mkdir("/workspace/file/a", { recursive: true }))).toEqual(
+      posix("ENOTDIR: not a directory, mkdir '/workspace/file/a'"),
+    );
+  });
+});

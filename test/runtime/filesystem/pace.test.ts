@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { describeFiles } from "./file-systems.ts";
+
+/** How often the event loop turns while something runs. */
+async function countTurns(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  const count = () => {
+    turns++;
+    next = setImmediate(count);
+  };
+  let next = setImmediate(count);
+  await work();
+  clearImmediate(next);
+  return turns;
+}
+
+describeFiles("the event loop turns", (tree) => {
+  it("while thousands of calls run at once", async () => {
+    await tree.files.writeFile("/workspace/a", "content");
+    const calls = () =>
+      Promise.all(Array.from({ length: 20_000 }, () => tree.files.readFile("/workspace/a")));
+    expect(await countTurns(calls)).toBeGreaterThan(1);
+  });
+
+  it("while one call goes through thousands of files", async () => {
+    const entries = Array.from({ length: 20_000 }, (_, index) => ({
+      path: `/workspace/many/${index}`,
+      content: "",
+    }));
+    expect(await countTurns(() => tree.files.writeFiles(entries))).toBeGreaterThan(1);
+    const paths = entries.map(({ path }) => path);
+    expect(await countTurns(() => tree.files.readFiles(paths))).toBeGreaterThan(1);
+    expect(await countTurns(() => tree.files.readdirRecursive("/workspace"))).toBeGreaterThan(1);
+    expect(await countTurns(() => tree.files.delete("/workspace/many", { recursive: true }))).toBeGreaterThan(
+      1,
+    );
+  });
+});

@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import { Files } from "../../../src/runtime/filesystem/files.ts";
+import { describeFiles, failure } from "./file-systems.ts";
+
+const LIMIT = 10_000;
+
+function tooLarge(action: string, bytes: number, instead: string) {
+  return {
+    code: "response_too_large",
+    message: `The result of ${action} has ${bytes} bytes, above the ${LIMIT} that one message carries. ${instead}`,
+  };
+}
+
+describeFiles("results that one message cannot carry", (tree) => {
+  const limited = () => new Files(tree.fs, { maxResultBytes: LIMIT });
+
+  it("refuses a file by its size", async () => {
+    await tree.files.writeFile("/workspace/fits", new Uint8Array(LIMIT - 64));
+    await tree.files.writeFile("/workspace/large", new Uint8Array(LIMIT));
+    expect((await limited().readFile("/workspace/fits")).length).toBe(LIMIT - 64);
+    expect(await failure(limited().readFile("/workspace/large"))).toEqual(
+      tooLarge(
+        "readFile",
+        LIMIT + 64,
+        "Read it with beginFileRead and readFileChunk, as readFile of this package's client does by itself.",
+      ),
+    );
+    expect((await tree.files.readFile("/workspace/large")).length).toBe(LIMIT);
+  });
+
+  it("refuses files that come to too much together", async () => {
+    await tree.files.writeFile("/workspace/a", new Uint8Array(LIMIT / 2));
+    expect((await limited().readFiles(["/workspace/a"])).length).toBe(1);
+    const { code, message } = await failure(limited().readFiles(["/workspace/a", "/workspace/a"]));
+    expect(code).toBe("response_too_large");
+    expect(message).toMatch(
+      /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or large ones with beginFileRead\.$/,
+    );
+  });
+
+  it("refuses a listing that is too long", async () => {
+    const entries = Array.from({ length: 500 }, (_, index) => ({
+      path: `/workspace/a-name-of-twenty-chars-${index}`,
+      content: "",
+    }));
+    await tree.files.writeFiles(entries);
+    const names = await failure(limited().readdir("/workspace"));
+    expect(names.code).toBe("response_too_large");
+    expect(names.message).toMatch(
+      /^The result of readdir has \d+ bytes, .* List it inside the VM, with exec, and keep what you need\.$/,
+    );
+    const recursive = await failure(limited().readdirRecursive("/"));
+    expect(recursive.code).toBe("response_too_large");
+    expect(recursive.message).toMatch(
+      /^The result of readdirRecursive has \d+ bytes, .* less of it with `maxDepth` and `exclude`\.$/,
+    );
+    expect(await limited().readdirRecursive("/", { exclude: ["workspace"], maxDepth: 0 })).toHaveLength(11);
+    expect(await tree.files.readdir("/workspace")).toHaveLength(500);
+  });
+});

@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { startVm } from "../../support/vm.ts";
+
+const MIB = 1024 * 1024;
+
+test("output past the capture limit is cut, and the command runs on", async () => {
+  const { vm } = startVm({ limits: { captureBytes: 1 * MIB } });
+  const result = await vm.exec("yes | head -c 5000000; echo done > /tmp/done");
+  expect(result).toMatchObject({ exitCode: 0, truncated: true, reason: "exit" });
+  expect(result.stdout.length).toBe(MIB);
+  expect(await vm.exists("/tmp/done")).toBe(true);
+});
+
+test("the limit counts both streams together", async () => {
+  const { vm } = startVm({ limits: { captureBytes: 1000 } });
+  const result = await vm.exec("printf '%0600d' 0; sleep 0.1; printf '%0600d' 0 >&2");
+  expect([result.stdout.length, result.stderr.length, result.truncated]).toEqual([600, 400, true]);
+});
+
+test('outputLimit: "kill" ends the command there', async () => {
+  const { vm } = startVm({ limits: { captureBytes: 1 * MIB } });
+  const result = await vm.exec("yes", { outputLimit: "kill" });
+  expect(result).toMatchObject({ truncated: true, reason: "outputLimit", signal: "SIGKILL" });
+  expect(result.stdout.length).toBe(MIB);
+});
+
+test("bytes that are not UTF-8 become U+FFFD, and the text stays within the limit", async () => {
+  const { vm } = startVm({ limits: { captureBytes: 30_000 } });
+  const result = await vm.exec("head -c 20000 /dev/zero | tr '\\0' '\\377'");
+  expect(result.truncated).toBe(true);
+  expect(Buffer.byteLength(result.stdout)).toBeLessThanOrEqual(30_000);
+  expect(new Set(result.stdout)).toEqual(new Set(["\ufffd"]));
+});
+
+test("multi-byte characters survive however the output is cut into reads", async () => {
+  const { vm } = startVm();
+  const result = await vm.exec(
+    "python3 -c \"import sys, time\nfor b in ('größe ✓ 🎉' * 50).encode():\n  sys.stdout.buffer.write(bytes([b])); sys.stdout.buffer.flush()\"",
+  );
+  expect(result.stdout).toBe("größe ✓ 🎉".repeat(50));
+});
+
+test("a background child does not hold an exec, and lives on", async () => {
+  const { vm } = startVm();
+  const result = await vm.exec("(while :; do echo tick; sleep 0.01; done) & echo $!");
+  const pid = result.stdout.split("\n").find((line) => /^\d+$/.test(line));
+  expect(result.exitCode).toBe(0);
+  // It writes to a pipe that nobody captures any more, and must not die of it.
+  expect((await vm.exec(`sleep 0.5; kill -0 ${pid} && echo alive`)).stdout).toBe("alive\n");
+});

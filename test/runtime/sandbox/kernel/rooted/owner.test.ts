@@ -1,0 +1,53 @@
+import { constants, lchownSync, lstatSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { Files } from "../../../../../src/runtime/filesystem/files.ts";
+import { RootedFileSystem } from "../../../../../src/runtime/sandbox/kernel/rooted/rooted-filesystem.ts";
+import { VM_OWNER } from "../../../filesystem/file-systems.ts";
+import { useScratch } from "./scratch.ts";
+
+const scratch = useScratch();
+const O_PATH = 0o10000000;
+
+const ownerOf = (path: string) => {
+  const { uid, gid } = lstatSync(join(scratch.root, path));
+  return { uid, gid };
+};
+
+/** Uid and gid of what an ordinary server makes. */
+const SELF = { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 };
+
+it("is the VM's user for all that is made", async () => {
+  const files = new Files(scratch.fs);
+  await files.writeFile("/workspace/a/b/file", "x");
+  await files.writeFile("/workspace/large", new Uint8Array(1024 * 1024));
+  await scratch.fs.symlink("/etc/passwd", "/workspace/link");
+  const made = ["workspace/a", "workspace/a/b", "workspace/a/b/file", "workspace/large", "workspace/link"];
+  expect(made.map(ownerOf)).toEqual(made.map(() => VM_OWNER ?? SELF));
+});
+
+it.skipIf(VM_OWNER === null)("stays what it was when a file is replaced", async () => {
+  await scratch.fs.writeFile("/workspace/a", Buffer.from("old"));
+  lchownSync(join(scratch.root, "workspace/a"), 4711, 4712);
+  await scratch.fs.writeFile("/workspace/a", Buffer.from("new"));
+  expect(ownerOf("workspace/a")).toEqual({ uid: 4711, gid: 4712 });
+  expect(await scratch.fs.stat("/workspace/a")).toMatchObject({ uid: 65534, gid: 65534 });
+});
+
+it("reads as 1000, and anyone else as 65534", async () => {
+  await scratch.fs.writeFile("/workspace/a", Buffer.from("x"));
+  expect(await scratch.fs.stat("/workspace/a")).toMatchObject({ uid: 1000, gid: 1000 });
+  const rootFd = openSync("/", O_PATH | constants.O_DIRECTORY);
+  const stranger = new RootedFileSystem({ rootFd, owner: { uid: 4711, gid: 4712 } });
+  expect(await stranger.stat("/")).toMatchObject({ uid: 65534, gid: 65534 });
+  await stranger.close();
+});
+
+it("can be mapped otherwise", async () => {
+  const rootFd = openSync(scratch.root, O_PATH | constants.O_DIRECTORY);
+  const identity = { mapUid: (uid: number) => uid + 1, mapGid: (gid: number) => gid + 2 };
+  const fs = new RootedFileSystem({ rootFd, owner: VM_OWNER, identity });
+  const { uid, gid } = ownerOf("workspace");
+  expect(await fs.stat("/workspace")).toMatchObject({ uid: uid + 1, gid: gid + 2 });
+  await fs.close();
+});

@@ -1,0 +1,82 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Files } from "../../../../../src/runtime/filesystem/files.ts";
+import { FileTransfers } from "../../../../../src/runtime/filesystem/transfers.ts";
+import { failure, posix, readOnly, text, VM_OWNER } from "../../../filesystem/file-systems.ts";
+import { type NamespaceRoot, noNamespaces, openNamespaceRoot } from "./namespace-root.ts";
+
+if (noNamespaces !== null) console.warn(`skipped: ${noNamespaces}`);
+
+/** Process 1 of this procfs has the host's root, so that its magic links lead straight out of the VM. */
+describe.skipIf(noNamespaces !== null)("the VM's /proc", () => {
+  let vm: NamespaceRoot;
+  let files: Files;
+  beforeEach(async () => {
+    vm = await openNamespaceRoot("mkdir proc etc home; mount -n -t proc proc proc; echo vm > etc/hostname");
+    files = new Files(vm.fs);
+  });
+  afterEach(() => vm.dispose());
+
+  it("has magic links that a plain path would follow to the host", () => {
+    expect(readFileSync(`${vm.path}/proc/1/root/etc/passwd`, "utf8")).toContain("root:");
+    expect(readlinkSync(`${vm.path}/proc/1/root`)).toBe("/");
+  });
+
+  it("leads nowhere but to the VM's own root", async () => {
+    expect(text(await files.readFile("/proc/1/root/etc/hostname"))).toBe("vm\n");
+    expect(await files.readdir("/proc/1/root/")).toEqual(["etc", "home", "proc"]);
+    expect(await files.readdir("/proc/1/root/proc/1/root/")).toEqual(["etc", "home", "proc"]);
+    await vm.fs.symlink("/proc/1/root/etc/passwd", "/home/passwd");
+    await vm.fs.symlink("/proc/self/root", "/home/self");
+    for (const path of [
+      "/proc/1/root/etc/passwd",
+      "/home/passwd",
+      "/proc/1/cwd/x",
+      "/proc/1/exe",
+      "/home/self",
+    ])
+      expect(await failure(files.readFile(path))).toEqual(
+        posix(`ENOENT: no such file or directory, open '${path}'`),
+      );
+    for (const fd of [0, 1, 2])
+      expect((await failure(files.readFile(`/proc/1/fd/${fd}`))).code).toBe(
+        VM_OWNER === null ? "ENOENT" : "EACCES",
+      );
+    expect(await files.exists("/proc/self/root/etc/hostname")).toBe(false);
+  });
+
+  it("can be read in full, though its files tell no size", async () => {
+    const cpuinfo = text(await files.readFile("/proc/cpuinfo"));
+    const withoutClock = (text: string) => text.replace(/^cpu MHz.*$/gm, "");
+    expect(withoutClock(cpuinfo)).toBe(withoutClock(readFileSync("/proc/cpuinfo", "utf8")));
+    expect(text(await files.readFile("/proc/1/comm"))).toBe("cat\n");
+    expect((await files.stat("/proc/cpuinfo")).size).toBe(0);
+    const read = await new FileTransfers(vm.fs).beginFileRead("/proc/1/status");
+    expect([read.size, read.transferId]).toEqual([read.data.length, null]);
+    expect(text(read.data)).toMatch(/^Name:\tcat\n/);
+  });
+
+  it("is never written, by whatever way", async () => {
+    await vm.fs.symlink("/proc/sys/kernel/hostname", "/home/link");
+    await vm.fs.symlink("/proc", "/home/proc");
+    const before = readFileSync("/proc/sys/kernel/hostname", "utf8");
+    for (const path of ["/proc/sys/kernel/hostname", "/home/link", "/home/proc/sys/kernel/hostname"])
+      expect(await failure(files.writeFile(path, "hacked"))).toEqual(readOnly(path));
+    expect(await failure(vm.fs.chmod("/proc/version", 0o777))).toEqual(readOnly("/proc/version"));
+    expect(readFileSync("/proc/sys/kernel/hostname", "utf8")).toBe(before);
+  });
+
+  it.skipIf(VM_OWNER === null)("does not lend the VM a root server's eyes", async () => {
+    for (const path of ["/proc/kmsg", "/proc/kcore", "/proc/1/environ", "/proc/1/mem"])
+      if (await files.exists(path))
+        expect(await failure(files.readFile(path))).toEqual(
+          posix(`EACCES: permission denied, open '${path}'`),
+        );
+  });
+
+  it("can be listed as a whole, processes that end included", async () => {
+    const names = (await files.readdirRecursive("/proc", { maxDepth: 1 })).map(({ path }) => path);
+    expect(names).toContain("/proc/1/status");
+    expect(names).toContain("/proc/meminfo");
+  });
+});

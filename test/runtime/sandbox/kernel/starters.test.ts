@@ -1,0 +1,134 @@
+import { describe, expect, test } from "vitest";
+import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
+import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/starter.ts";
+import { isRoot } from "../../../support/host.ts";
+import { startVm } from "../../../support/vm.ts";
+
+/** Both ways of starting commands give the same. A host with perl uses the first, one without it the second. */
+describe.each<StarterKind>(["spawner", "launcher"])("commands started by a %s", (starter) => {
+  const start = () => startVm({}, (options) => new KernelSandboxFactory(options, starter));
+
+  test("output, exit code, signal", async () => {
+    const { vm } = start();
+    expect(await vm.exec("echo out; echo err >&2; exit 3")).toMatchObject({
+      exitCode: 3,
+      stdout: "out\n",
+      stderr: "err\n",
+      signal: null,
+      reason: "exit",
+    });
+    expect(await vm.exec("kill -TERM $$")).toMatchObject({
+      exitCode: 143,
+      signal: "SIGTERM",
+      reason: "signal",
+    });
+  });
+
+  test("stdin, env, cwd, arguments", async () => {
+    const { vm } = start();
+    const env = { A: "one\ntwo'\"$" };
+    const { stdout } = await vm.execArgv("sh", ["-c", 'cat; pwd; printf "%s|" "$A" "$@"', "sh", "", "x y"], {
+      stdin: "in\n",
+      env,
+      cwd: "/workspace",
+    });
+    expect(stdout).toBe("in\n/workspace\none\ntwo'\"$||x y|");
+  });
+
+  test("a cwd that is missing, a command that is not there", async () => {
+    const { vm } = start();
+    await expect(vm.exec("true", { cwd: "/nowhere" })).rejects.toMatchObject({ code: "ENOENT" });
+    const missing = await vm.execArgv("no-such-program");
+    expect(missing.exitCode).toBe(127);
+    expect(missing.stderr).toMatch(/no-such-program: not found\n$/);
+  });
+
+  test("a session and default signal handling of its own", async () => {
+    const { vm } = start();
+    const { stdout } = await vm.exec(
+      "ps -o pid=,sid=,pgid= -p $$; grep -E '^Sig(Blk|Ign)' /proc/self/status; kill -l 2 >/dev/null",
+    );
+    const lines = stdout.split("\n");
+    expect(lines[1]).toMatch(/^SigBlk:\t0+$/);
+    expect(lines[2]).toMatch(/^SigIgn:\t0+$/);
+  });
+
+  test("stdin and stdout can be opened by name, though their other end has gone", async () => {
+    const { vm } = start();
+    expect((await vm.exec("sleep 0.1; cat /dev/stdin > /dev/stdout", { stdin: "late" })).stdout).toBe("late");
+  });
+
+  test("a timeout ends daemons too", async () => {
+    const { vm } = start();
+    const result = await vm.exec("setsid -f env -i sleep 1001; (setsid sleep 1002 &) ; sleep 1003", {
+      timeout: 400,
+    });
+    expect(result).toMatchObject({ timedOut: true, signal: "SIGKILL" });
+    expect((await vm.allProcesses()).filter(({ command }) => command === "sleep")).toEqual([]);
+  });
+
+  test("a stopped command can be woken, killed and disposed of", async () => {
+    const { vm } = start();
+    const state = async (pid: number) =>
+      (await vm.allProcesses()).find((process) => process.pid === pid)?.state;
+    const [first, second, third] = await Promise.all(
+      ["0.3", "1001", "1002"].map((time) => vm.spawnProcess("sleep", [time])),
+    );
+    for (const pid of [first, second, third] as number[]) await vm.signalProcess(pid, "SIGSTOP");
+    await expect.poll(() => state(first as number)).toBe("T");
+    await vm.signalProcess(first as number, "SIGCONT");
+    expect(await vm.waitProcess(first as number)).toBe(0);
+    await vm.killProcess(second as number);
+    expect(await vm.waitProcess(second as number)).toBe(137);
+    await vm.dispose("destroy");
+    expect(await vm.waitProcess(third as number)).toBe(137);
+  });
+
+  test("usage", async () => {
+    const { vm } = start();
+    const result = await vm.exec(
+      "python3 -c 'import time; x = bytearray(64 << 20); t = time.process_time()\nwhile time.process_time() - t < 0.4: pass'",
+    );
+    expect(result.cpuMs).toBeGreaterThanOrEqual(350);
+    expect(result.cpuMs).toBeLessThanOrEqual(result.durationMs * 2 + 20);
+    expect(result.maxRssBytes).toBeGreaterThan(64 << 20);
+    expect(result.maxRssBytes).toBeLessThan(256 << 20);
+  });
+
+  test("what starts the commands may be killed from inside: the next command runs", async () => {
+    const { vm, event } = start();
+    const pid = await vm.spawnProcess("sleep", ["1000"]);
+    await vm.exec("kill -KILL -1");
+    expect(await event("processExit")).toMatchObject({ pid, exitCode: 137, signal: "SIGKILL" });
+    for (let round = 0; round < 5; round++)
+      expect((await vm.exec(`echo ${round}`)).stdout).toBe(`${round}\n`);
+  });
+
+  test("two hundred at once", { timeout: 60_000 }, async () => {
+    const { vm } = start();
+    const results = await Promise.all(Array.from({ length: 200 }, (_, index) => vm.exec(`echo ${index}`)));
+    expect(results.map(({ stdout }) => stdout)).toEqual(
+      Array.from({ length: 200 }, (_, index) => `${index}\n`),
+    );
+  });
+});
+
+test.runIf(isRoot)(
+  "under a root server the spawner cannot be traced or looked into from inside",
+  async () => {
+    const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, "spawner"));
+    const spawner = await spawnerPid(vm);
+    const { stdout, stderr } = await vm.exec(
+      `ls /proc/${spawner}/fd; cat /proc/${spawner}/environ; cat /proc/${spawner}/mem`,
+    );
+    expect(stdout).toBe("");
+    expect(stderr.match(/Permission denied/g)?.length).toBe(3);
+  },
+);
+
+async function spawnerPid(vm: ReturnType<typeof startVm>["vm"]): Promise<number> {
+  await vm.exec("true");
+  const found = (await vm.allProcesses()).find(({ args }) => args[0]?.startsWith("agentos-spawner"));
+  if (found === undefined) throw new Error("no spawner among the VM's processes");
+  return found.pid;
+}

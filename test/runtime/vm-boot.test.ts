@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import { vmOptionsSchema } from "../../src/runtime/options.ts";
+import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
+import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
+import { Vm } from "../../src/runtime/vm.ts";
+import { startVm } from "../support/vm.ts";
+
+test("boots with the first call, and a hundred callers boot it once", async () => {
+  const { vm, events } = startVm();
+  expect(events).toEqual([]);
+  const results = await Promise.all(
+    Array.from({ length: 100 }, () => vm.exec("cat /proc/sys/kernel/random/boot_id /proc/1/stat")),
+  );
+  expect(events.filter(({ name }) => name === "vmBooted").length).toBe(1);
+  expect(new Set(results.map(({ stdout }) => stdout.split("\n")[0])).size).toBe(1);
+});
+
+test("a failed boot is a coded error, and the next call tries again", async () => {
+  const options = vmOptionsSchema.parse({});
+  const kernel = createSandboxFactory(options);
+  let failures = 1;
+  const flaky: SandboxFactory = {
+    shell: kernel.shell,
+    isolation: kernel.isolation,
+    boot: (signal) =>
+      failures-- > 0
+        ? createSandboxFactory(vmOptionsSchema.parse({ software: ["/no/such/folder"] })).boot(signal)
+        : kernel.boot(signal),
+  };
+  const vm = new Vm(options, flaky, { emit: () => undefined, keepAwake: () => undefined });
+  try {
+    await expect(vm.exec("true")).rejects.toMatchObject({ code: "boot_failed" });
+    expect((await vm.exec("echo up")).stdout).toBe("up\n");
+  } finally {
+    await vm.dispose("destroy");
+  }
+});
+
+test("a boot that is cut short by dispose leaves nothing", async () => {
+  const { vm, events } = startVm();
+  const booting = vm.exec("true");
+  const disposed = vm.dispose("destroy");
+  await expect(booting).rejects.toMatchObject({ code: "vm_stopped" });
+  await disposed;
+  expect(events.filter(({ name }) => name !== "vmBooted" && name !== "vmShutdown")).toEqual([]);
+  await expect(vm.exec("true")).rejects.toMatchObject({ code: "vm_stopped" });
+});
+
+test("a VM whose init is gone is reported, and the next call boots another", async () => {
+  const { vm, event } = startVm();
+  await vm.exec("true");
+  const { pid } = await vm.spawn("sleep", ["1000"]);
+  const init = await hostInit(vm);
+  process.kill(init, "SIGKILL");
+  expect(await event("vmShutdown")).toEqual({ reason: "error" });
+  expect(await vm.waitProcess(pid)).toBe(137);
+  expect((await vm.exec("echo again")).stdout).toBe("again\n");
+});
+
+/** Host pid of the VM's init: the one descendant of ours that is pid 1 of its own namespace. */
+async function hostInit(vm: Vm): Promise<number> {
+  const { readdirSync, readFileSync } = await import("node:fs");
+  const { ownDescendants } = await import("../support/host.ts");
+  expect((await vm.allProcesses()).some(({ pid }) => pid === 1)).toBe(true);
+  const found = ownDescendants().find((pid) => {
+    if (!readdirSync("/proc").includes(String(pid))) return false;
+    return /^NSpid:\s+\d+\s+1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  });
+  if (found === undefined) throw new Error("no init among our descendants");
+  return found;
+}
