@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { diagnose, formatDiagnosis } from "./runtime/sandbox/kernel/doctor.ts";
 
 /** `npm run doctor`: what the kernel sandbox needs, what of it is here, and how to get the rest. */

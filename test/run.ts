@@ -6,7 +6,7 @@ import { join } from "node:path";
 /** Runs vitest with the arguments given and ends with a line of counts: `N passed, N failed`. */
 const report = join(tmpdir(), `agent-vm-tests-${process.pid}.json`);
 const vitest = join(import.meta.dirname, "..", "node_modules", "vitest", "vitest.mjs");
-const args = [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+const args = [vitest, "run", "--configLoader=runner", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
 
 const child = spawn(process.execPath, [...args, ...process.argv.slice(2)], { stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));

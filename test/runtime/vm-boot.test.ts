@@ -22,6 +22,7 @@ test("a failed boot is a coded error, and the next call tries again", async () =
   const flaky: SandboxFactory = {
     shell: kernel.shell,
     isolation: kernel.isolation,
+    visible: kernel.visible,
     boot: (signal) =>
       failures-- > 0
         ? createSandboxFactory(vmOptionsSchema.parse({ software: ["/no/such/folder"] })).boot(signal)

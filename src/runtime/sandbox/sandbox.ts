@@ -98,5 +98,7 @@ export interface SandboxFactory {
   readonly shell: string;
   /** One line for the banner, e.g. `"kernel sandbox (user, mount, pid, net, ipc, uts namespaces)"`. */
   readonly isolation: string;
+  /** What of the host its VMs can see, for the banner. */
+  readonly visible: string;
   boot(signal: AbortSignal): Promise<Sandbox>;
 }

@@ -37,6 +37,18 @@ export class KernelSandboxFactory implements SandboxFactory {
     return `kernel sandbox (user, mount, pid, net, ipc and uts namespaces, no capabilities), ${cgroupSupport().description}`;
   }
 
+  get visible(): string {
+    const { hasNpm } = findHostNode();
+    const software = this.#options.software.map(({ hostPath }) => hostPath);
+    const shared = [
+      "/usr",
+      "certificates",
+      hasNpm ? "the server's Node with npm" : "the server's Node",
+      ...software,
+    ];
+    return `${shared.join(", ")}; all read-only`;
+  }
+
   async boot(signal: AbortSignal): Promise<Sandbox> {
     const { layout, mountPoint, fstabPath, tools } = this.#prepare();
     const { limits } = this.#options;

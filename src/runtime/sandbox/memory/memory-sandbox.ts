@@ -35,6 +35,7 @@ class MemorySandbox implements Sandbox {
 export class MemorySandboxFactory implements SandboxFactory {
   readonly shell = "sh";
   readonly isolation = "memory runtime: files only, no processes";
+  readonly visible = "nothing";
   readonly #options: VmOptions;
 
   constructor(options: VmOptions) {

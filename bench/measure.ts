@@ -1,0 +1,51 @@
+/** One thing that is timed: asynchronous, and the same amount of work at every call. */
+export type Work = () => Promise<unknown>;
+
+export interface Measurement {
+  name: string;
+  /** Median milliseconds by column. */
+  medians: Record<string, number>;
+}
+
+/**
+ * Times several ways of doing the same thing in turn, A B C A B C ..., so that a machine whose speed drifts drifts for
+ * all of them alike. The first round is not counted.
+ */
+export async function compare(
+  name: string,
+  rounds: number,
+  ways: Record<string, Work>,
+): Promise<Measurement> {
+  const samples: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const [way, work] of Object.entries(ways)) {
+      const started = performance.now();
+      await work();
+      if (round > 0) samples[way]?.push(performance.now() - started);
+    }
+  }
+  const medians = Object.fromEntries(Object.entries(samples).map(([way, values]) => [way, median(values)]));
+  return { name, medians };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** A Markdown table: medians in milliseconds, each with its ratio to the host's. */
+export function table(measurements: readonly Measurement[], columns: readonly string[]): string {
+  const rows = measurements.map(({ name, medians }) => [
+    name,
+    ...columns.map((column) => cell(medians[column], column === "host" ? undefined : medians.host)),
+  ]);
+  const header = ["median ms (ratio to the host)", ...columns];
+  const lines = [header, header.map((_, index) => (index === 0 ? "---" : "---:")), ...rows];
+  return lines.map((line) => `| ${line.join(" | ")} |`).join("\n");
+}
+
+function cell(value: number | undefined, host: number | undefined): string {
+  if (value === undefined) return "";
+  const shown = value < 10 ? value.toFixed(2) : value.toFixed(value < 100 ? 1 : 0);
+  return host === undefined ? shown : `${shown} (${(value / host).toFixed(2)}x)`;
+}

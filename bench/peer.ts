@@ -1,0 +1,44 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const PACKAGE = "@rivet-dev/agentos-core";
+
+interface PeerResult {
+  exitCode: number;
+  stdout: string;
+}
+
+export interface Peer {
+  exec(line: string): Promise<PeerResult>;
+  readFile(path: string): Promise<Uint8Array>;
+  writeFile(path: string, content: Uint8Array): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** agentOS's core in a scratch folder of its own; nothing of it becomes part of this project. */
+export async function installPeer(): Promise<{
+  create: () => Promise<Peer>;
+  version: string;
+  remove: () => void;
+}> {
+  const folder = mkdtempSync(join(tmpdir(), "agent-vm-peer-"));
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", PACKAGE], {
+    cwd: folder,
+    stdio: "inherit",
+  });
+  const require = createRequire(join(folder, "package.json"));
+  const { version } = require(`${PACKAGE}/package.json`) as { version: string };
+  const module = (await import(pathToFileURL(require.resolve(PACKAGE)).href)) as {
+    AgentOs: { create(options?: object): Promise<Peer> };
+  };
+  return {
+    create: () => module.AgentOs.create(),
+    version,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

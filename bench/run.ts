@@ -1,0 +1,127 @@
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { clientVm } from "./client.ts";
+import { hostExec, hostTerminal } from "./host.ts";
+import { compare, type Measurement, table, type Work } from "./measure.ts";
+import { idleMemory } from "./memory.ts";
+import { installPeer, type Peer } from "./peer.ts";
+import { bareVm } from "./vm.ts";
+
+/** `npm run bench`: a VM against its host in the same run; with `--peer`, agentOS's core beside them. */
+const withPeer = process.argv.includes("--peer");
+const peerPackage = withPeer ? await installPeer() : undefined;
+const peer = await peerPackage?.create();
+
+const bare = bareVm();
+const { vm: client, stop } = await clientVm();
+const scratch = join(tmpdir(), `agent-vm-bench-${process.pid}`);
+const results: Measurement[] = [];
+
+const onPeer = (work: (peer: Peer) => Promise<unknown>): Record<string, Work> =>
+  peer === undefined ? {} : { agentOS: () => work(peer) };
+
+async function execLine(name: string, line: string, rounds: number, peerLine = line): Promise<void> {
+  results.push(
+    await compare(name, rounds, {
+      host: () => hostExec(line),
+      runtime: () => bare.exec(line),
+      client: () => client.exec(line),
+      ...onPeer((vm) => vm.exec(peerLine)),
+    }),
+  );
+}
+
+await execLine('exec "echo hello"', "echo hello", 100);
+await execLine("three-stage pipeline", "seq 1 1000 | grep 7 | wc -l", 50);
+await execLine("node hello", "node -e 'console.log(1)'", 10);
+await execLine("sha256 of 50 MB", "head -c 50000000 /dev/zero | sha256sum", 5);
+await execLine("CPU: python counts to 5 million", "python3 -c 'sum(range(5_000_000))'", 7, "true");
+
+results.push(
+  await compare("create a VM, first exec", 10, {
+    host: () => hostExec("true"),
+    runtime: async () => {
+      const vm = bareVm();
+      await vm.exec("true");
+      await vm.dispose("destroy");
+    },
+    client: async () => {
+      const fresh = await clientVm();
+      await fresh.vm.exec("true");
+    },
+    ...(peerPackage === undefined
+      ? {}
+      : {
+          agentOS: async () => {
+            const vm = await peerPackage.create();
+            await vm.exec("true");
+            await vm.dispose();
+          },
+        }),
+  }),
+);
+
+for (const [name, size, rounds] of [
+  ["1 KB", 1024, 200],
+  ["100 MB", 100 * 1024 * 1024, 5],
+] as const) {
+  const data = new Uint8Array(size).fill(97);
+  const path = "/workspace/bench";
+  results.push(
+    await compare(`writeFile ${name}`, rounds, {
+      host: () => writeFile(scratch, data),
+      runtime: () => bare.writeFile(path, data),
+      client: () => client.writeFile(path, data),
+      ...onPeer((vm) => vm.writeFile("/home/user/bench", data)),
+    }),
+    await compare(`readFile ${name}`, rounds, {
+      host: () => readFile(scratch),
+      runtime: () => bare.readFile(path),
+      client: () => client.readFile(path),
+      ...onPeer((vm) => vm.readFile("/home/user/bench")),
+    }),
+  );
+}
+
+results.push(await terminalEcho());
+
+const columns = ["host", "runtime", "client", ...(peer === undefined ? [] : ["agentOS"])];
+console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} x ${cpus()[0]?.model}`);
+if (peerPackage !== undefined) console.log(`agentOS core ${peerPackage.version}`);
+console.log(`\n${table(results, columns)}\n`);
+const { serverMib, processesMib } = await idleMemory();
+console.log(
+  `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS)`,
+);
+
+await rm(scratch, { force: true });
+await peer?.dispose();
+peerPackage?.remove();
+await bare.dispose("destroy");
+await stop();
+process.exit(0);
+
+/** From a key to its echo. */
+async function terminalEcho(): Promise<Measurement> {
+  const host = hostTerminal();
+  let heard: () => void = () => undefined;
+  host.onData(() => heard());
+  let shell = "";
+  const vm = bareVm((name, payload) => {
+    if (name === "shellData" && "shellId" in payload && payload.shellId === shell) heard();
+  });
+  shell = (await vm.openShell({ command: "cat" })).shellId;
+  const echo = (write: () => unknown) =>
+    new Promise<void>((resolve) => {
+      heard = resolve;
+      write();
+    });
+  const measured = await compare("key to echo on a terminal", 200, {
+    host: () => echo(() => host.write("x")),
+    runtime: () => echo(() => vm.writeShell(shell, "x")),
+  });
+  host.kill();
+  await vm.dispose("destroy");
+  return measured;
+}

@@ -1,0 +1,26 @@
+import type { ActionContext } from "rivetkit";
+import type { VmMethods, WithContext } from "../api/actions.ts";
+import type { VmEventTokens } from "./events.ts";
+import type { VmInstance } from "./instance.ts";
+
+/** What a client may say of itself when it connects. */
+export type VmConnectionParams = { token?: string } | null | undefined;
+
+/** What an awake actor holds in memory. */
+export interface VmVars {
+  instance: VmInstance;
+}
+
+/** The context that every action of a `vm` actor gets as its first argument. */
+export type VmContext = ActionContext<
+  undefined,
+  VmConnectionParams,
+  undefined,
+  VmVars,
+  undefined,
+  undefined,
+  VmEventTokens
+>;
+
+/** Every action of a `vm` actor as RivetKit calls it. */
+export type VmActorActions = WithContext<VmMethods, VmContext>;

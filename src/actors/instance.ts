@@ -1,0 +1,104 @@
+import type { VmEventName, VmEvents } from "../api/events.ts";
+import { MAX_RESULT_BYTES } from "../api/limits.ts";
+import type { VmOptions } from "../runtime/options.ts";
+import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
+import type { VmHooks, VmRuntime } from "../runtime/vm.ts";
+import { noteSent } from "./backlog.ts";
+import { CallTable } from "./calls.ts";
+import type { ActorLog } from "./logger.ts";
+
+/** A VM as an actor holds it. */
+export interface LiveVm extends VmRuntime {
+  dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
+}
+
+/** Makes an actor's VM, which boots with its first action. */
+export type CreateVm = (options: VmOptions, hooks: VmHooks) => Promise<LiveVm>;
+
+/**
+ * VMs of the runtime, which is loaded with the first one: a registry may be imported for its type alone. All VMs of one
+ * actor definition share a sandbox factory.
+ */
+export function runtimeVms(): CreateVm {
+  let factory: SandboxFactory | undefined;
+  return async (options, hooks) => {
+    const [{ Vm }, { createSandboxFactory }] = await Promise.all([
+      import("../runtime/vm.ts"),
+      import("../runtime/sandbox/factory.ts"),
+    ]);
+    factory ??= createSandboxFactory(options);
+    return new Vm(options, factory, hooks, { maxResultBytes: MAX_RESULT_BYTES });
+  };
+}
+
+/** What an instance needs of its actor's context. */
+export interface ActorSurroundings {
+  broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
+  keepAwake(work: Promise<unknown>): Promise<unknown>;
+  readonly log: ActorLog;
+}
+
+const live = new Set<VmInstance>();
+
+/** An awake actor: its VM and the calls that clients have made of it. Gone when the actor sleeps. */
+export class VmInstance {
+  readonly vm: LiveVm;
+  readonly calls: CallTable;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(vm: LiveVm, calls: CallTable) {
+    this.vm = vm;
+    this.calls = calls;
+  }
+
+  static async create(options: VmOptions, actor: ActorSurroundings, createVm: CreateVm): Promise<VmInstance> {
+    const hooks = hooksOf(actor);
+    const calls = new CallTable({
+      keepAwake: hooks.keepAwake,
+      onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
+    });
+    const instance = new VmInstance(await createVm(options, hooks), calls);
+    live.add(instance);
+    return instance;
+  }
+
+  /** Ends the VM. Idempotent. */
+  dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
+    this.#disposed ??= this.vm.dispose(reason).finally(() => {
+      this.calls.dispose();
+      live.delete(this);
+    });
+    return this.#disposed;
+  }
+}
+
+/**
+ * Ends every VM of this process, as before it exits. RivetKit 2.2 does not put actors to sleep on SIGTERM.
+ *
+ * @returns how many there were.
+ */
+export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
+  const instances = [...live];
+  await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
+  return instances.length;
+}
+
+function hooksOf(actor: ActorSurroundings): VmHooks {
+  return {
+    emit(name, payload) {
+      try {
+        actor.broadcast(name, payload);
+        if ("data" in payload) noteSent(payload.data.byteLength);
+      } catch (error) {
+        // The actor has stopped while the VM still ends: nobody is connected any more.
+        actor.log.debug({ msg: "event not sent", event: name, err: error });
+      }
+    },
+    keepAwake(work) {
+      actor.keepAwake(work).catch((error: unknown) => {
+        // The work's own failure, which its caller handles, or an actor that has already stopped.
+        actor.log.debug({ msg: "no longer kept awake", err: error });
+      });
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { type ActorDefinition, actor } from "rivetkit";
+import type { VmActions } from "../api/actions.ts";
+import { DISPOSE_TIMEOUT_MS, MAX_TIMEOUT_MS, START_TIMEOUT_MS } from "../api/limits.ts";
+import type { VmOptionsInput } from "../runtime/options.ts";
+import { DEFAULT_POLICY, holdPolicy, type PolicyHolder, refusal } from "./access.ts";
+import { cron } from "./actions/cron.ts";
+import { filesystem } from "./actions/filesystem.ts";
+import { network } from "./actions/network.ts";
+import { processes } from "./actions/processes.ts";
+import { sessions } from "./actions/sessions.ts";
+import { shells } from "./actions/shells.ts";
+import { snapshots } from "./actions/snapshots.ts";
+import { transport } from "./actions/transport.ts";
+import type { VmActorActions, VmConnectionParams, VmVars } from "./context.ts";
+import { userError } from "./errors.ts";
+import { type VmEventTokens, vmEvents } from "./events.ts";
+import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
+import { checkOptions } from "./options.ts";
+
+/** A `vm` actor as `setup({ use })` takes it; carries the types of its actions and events to the client. */
+export type VmActor = ActorDefinition<
+  undefined,
+  VmConnectionParams,
+  undefined,
+  VmVars,
+  undefined,
+  undefined,
+  VmEventTokens,
+  Record<never, never>,
+  VmActorActions
+>;
+
+const actions: VmActorActions = {
+  ...filesystem,
+  ...processes,
+  ...shells,
+  ...snapshots,
+  ...network,
+  ...cron,
+  ...sessions,
+  ...transport(() => actions),
+} satisfies VmActions;
+
+/**
+ * An actor that owns a Linux machine per key. The machine boots with its first action, sleeps when nothing runs in it
+ * and nobody is connected, and is gone with the actor.
+ *
+ * @param options see VmOptionsInput; every one has a default.
+ * @throws AgentVmError `invalid_argument` for an unknown or malformed option, by name.
+ * @example
+ * ```ts
+ * export const registry = setup({ use: { vm: vmActor({ env: { CI: "1" } }) } });
+ * registry.start();
+ * ```
+ */
+export function vmActor(options: VmOptionsInput = {}): VmActor {
+  return defineVm(options, runtimeVms());
+}
+
+/** vmActor with a VM of one's own making, for tests. */
+export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
+  const options = checkOptions(input);
+  const holder: PolicyHolder = { policy: DEFAULT_POLICY };
+  const definition: VmActor = actor({
+    createVars: async (c): Promise<VmVars> => ({ instance: await VmInstance.create(options, c, createVm) }),
+    onBeforeConnect(c, params) {
+      const { request } = c;
+      const header = (name: string) => request?.headers.get(name);
+      const path = request ? new URL(request.url).pathname : "";
+      const error = refusal(holder.policy, { header, path, params, external: Boolean(header("host")) });
+      if (error) throw userError(error);
+    },
+    onDisconnect: (c, connection) => c.vars.instance.calls.disconnected(connection.id),
+    onSleep: (c) => c.vars.instance.dispose("sleep"),
+    onDestroy: (c) => c.vars.instance.dispose("destroy"),
+    events: vmEvents,
+    actions,
+    options: {
+      name: "VM",
+      createVarsTimeout: START_TIMEOUT_MS,
+      // Actions take as long as the commands they run.
+      actionTimeout: MAX_TIMEOUT_MS,
+      sleepTimeout: options.sleepTimeoutMs,
+      sleepGracePeriod: DISPOSE_TIMEOUT_MS,
+      onDestroyTimeout: DISPOSE_TIMEOUT_MS,
+    },
+  });
+  holdPolicy(definition, holder);
+  return definition;
+}

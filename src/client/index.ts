@@ -1,0 +1,24 @@
+/**
+ * The client of agent-vm, for Node and browsers.
+ *
+ * @module
+ */
+
+export type { VmMethodName, VmMethods } from "../api/actions.ts";
+export { AgentVmError, type ErrorCode, type ErrorMetadata } from "../api/errors.ts";
+export type * from "../api/events.ts";
+export type * from "../api/types.ts";
+export { createClient } from "./client.ts";
+export { type Terminal, terminal } from "./open-terminal.ts";
+export type {
+  ActionRequest,
+  CallOptions,
+  ClientOptions,
+  TransferOptions,
+  TransferProgress,
+  VmAccessor,
+  VmClient,
+  VmClientMethods,
+  VmConnection,
+  VmHandle,
+} from "./types.ts";

@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type CallLimits, CallTable } from "../../src/actors/calls.ts";
+import type { CallSettledEvent } from "../../src/api/events.ts";
+import { MAX_RESULT_BYTES } from "../../src/api/limits.ts";
+import type { CallOutcome } from "../../src/api/types.ts";
+
+/** A connection that remembers what it was told. */
+function connection(id = "one") {
+  const told: CallSettledEvent[] = [];
+  return { id, told, send: (_event: "callSettled", payload: CallSettledEvent) => void told.push(payload) };
+}
+
+function table(limits: Partial<CallLimits> = {}) {
+  const kept: Promise<unknown>[] = [];
+  return { calls: new CallTable({ keepAwake: (work) => kept.push(work), limits }), kept };
+}
+
+const request = (callId: string, more: object = {}) => ({ callId, action: "exec", args: [], ...more });
+const done = (output: unknown) => async (): Promise<CallOutcome> => ({ ok: true, output });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const codeOf = ({ outcome }: CallSettledEvent): string => (outcome.ok ? "ok" : outcome.error.code);
+
+test("a call runs, and its outcome goes to the connection that began it", async () => {
+  const { calls } = table();
+  const one = connection();
+  expect(calls.begin(one, request("a"), done(7))).toEqual({ instanceId: calls.instanceId });
+  await settled();
+  expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
+});
+
+test("a repeated key joins the call that runs", async () => {
+  const { calls } = table();
+  const [one, two] = [connection("one"), connection("two")];
+  const run = vi.fn(done(7));
+  calls.begin(one, request("a"), run);
+  calls.begin(two, request("a"), run);
+  await settled();
+  expect(run).toHaveBeenCalledTimes(1);
+  expect(two.told).toEqual(one.told);
+});
+
+test("a repeated key of a call that has ended is told the first outcome", async () => {
+  const { calls } = table();
+  const run = vi.fn(done(7));
+  calls.begin(connection(), request("a"), run);
+  await settled();
+  const two = connection("two");
+  calls.begin(two, request("a"), run);
+  expect(run).toHaveBeenCalledTimes(1);
+  expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
+});
+
+test("a call whose client vanished runs on, and the client's next connection is told", async () => {
+  const { calls, kept } = table();
+  const one = connection("one");
+  const { promise, resolve } = Promise.withResolvers<CallOutcome>();
+  calls.begin(one, request("a"), () => promise);
+  calls.disconnected("one");
+  resolve({ ok: true, output: 7 });
+  await Promise.all(kept);
+  expect(one.told).toEqual([]);
+  const two = connection("two");
+  calls.begin(two, request("a"), done("never"));
+  expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
+});
+
+test("a call keeps the VM awake while it runs", async () => {
+  const { calls, kept } = table();
+  const { promise, resolve } = Promise.withResolvers<CallOutcome>();
+  calls.begin(connection(), request("a"), () => promise);
+  expect(kept).toHaveLength(1);
+  let awake = true;
+  void kept[0]?.then(() => {
+    awake = false;
+  });
+  await settled();
+  expect(awake).toBe(true);
+  resolve({ ok: true, output: 1 });
+  await settled();
+  expect(awake).toBe(false);
+});
+
+test("a call that another instance was told of is lost, and does not run", async () => {
+  const { calls } = table();
+  const one = connection();
+  const run = vi.fn(done(7));
+  calls.begin(one, request("a", { instanceId: "an earlier one" }), run);
+  await settled();
+  expect(run).not.toHaveBeenCalled();
+  expect(one.told.map(codeOf)).toEqual(["call_lost"]);
+});
+
+test("an outcome above the size of a message becomes response_too_large", async () => {
+  const { calls } = table();
+  const one = connection();
+  calls.begin(one, request("a"), done(new Uint8Array(MAX_RESULT_BYTES)));
+  await settled();
+  expect(one.told.map(codeOf)).toEqual(["response_too_large"]);
+});
+
+test("an outcome that this connection cannot carry is told as response_too_large", async () => {
+  const { calls } = table();
+  const one = connection();
+  const send = one.send;
+  one.send = (event, payload) => {
+    if (payload.outcome.ok) throw new Error("outgoing_too_long");
+    send(event, payload);
+  };
+  calls.begin(one, request("a"), done("x"));
+  await settled();
+  expect(one.told.map(codeOf)).toEqual(["response_too_large"]);
+});
+
+describe("what is forgotten", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test("an outcome once it is acknowledged, whether alone or with the next call", async () => {
+    const { calls } = table({ keptBytes: 1000 });
+    calls.begin(connection(), request("a"), done("x"));
+    calls.begin(connection(), request("b"), done("x"));
+    await settled();
+    calls.acknowledge(["a"]);
+    calls.begin(connection(), request("c", { received: ["b"] }), done("x"));
+    const run = vi.fn(done("again"));
+    calls.begin(connection(), request("a"), run);
+    calls.begin(connection(), request("b"), run);
+    expect(run).toHaveBeenCalledTimes(2);
+  });
+
+  test("an outcome after its time; its key is spent and never runs again", async () => {
+    const { calls } = table({ retentionMs: 1000 });
+    calls.begin(connection(), request("a"), done("x"));
+    await settled();
+    vi.advanceTimersByTime(2000);
+    const one = connection();
+    const run = vi.fn(done("again"));
+    calls.begin(one, request("a"), run);
+    expect(run).not.toHaveBeenCalled();
+    expect(one.told.map(codeOf)).toEqual(["call_lost"]);
+  });
+
+  test("the oldest outcomes when they take too much memory", async () => {
+    const { calls } = table({ keptBytes: 2500 });
+    for (const id of ["a", "b", "c"]) calls.begin(connection(), request(id), done(new Uint8Array(1000)));
+    await settled();
+    const one = connection();
+    for (const id of ["a", "b", "c"]) calls.begin(one, request(id), done("again"));
+    expect(one.told.map(codeOf)).toEqual(["call_lost", "ok", "ok"]);
+  });
+
+  test("the oldest outcomes when there are too many calls; running ones are never dropped", async () => {
+    const { calls } = table({ calls: 2 });
+    calls.begin(connection(), request("a"), done(1));
+    await settled();
+    const never = () => new Promise<CallOutcome>(() => undefined);
+    calls.begin(connection(), request("b"), never);
+    calls.begin(connection(), request("c"), never);
+    const one = connection();
+    calls.begin(one, request("a"), done("again"));
+    calls.begin(one, request("d"), done("too many"));
+    expect(one.told.map(codeOf)).toEqual(["call_lost", "limit_exceeded"]);
+  });
+});

@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startServer, type TestServer } from "../support/start-server.ts";
+import { failure } from "../support/until.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+
+/** What a client without this package sees of an action: status and body of one HTTP request. */
+async function plain(action: string, args: unknown[]): Promise<[number, Record<string, unknown>]> {
+  const actorId = await server.client().vm.getOrCreate("errors").resolve();
+  const response = await fetch(`${server.endpoint}/gateway/${actorId}/action/${action}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ args }),
+  });
+  return [response.status, (await response.json()) as Record<string, unknown>];
+}
+
+test("a coded error keeps its code, text and metadata, with a fitting status", async () => {
+  expect(await plain("exec", ["enoent"])).toEqual([
+    400,
+    { group: "user", code: "ENOENT", message: "ENOENT: no such file or directory, open '/x'", metadata: {} },
+  ]);
+  expect(await plain("exec", ["x", { shell: "zsh" }])).toMatchObject([400, { code: "invalid_argument" }]);
+  expect(await plain("waitProcess", [77])).toMatchObject([404, { code: "process_not_found" }]);
+});
+
+test("an unforeseen error is told by an id and nothing else, and logged in full under it", async () => {
+  const [status, answer] = await plain("exec", ["fail"]);
+  const { errorId } = answer.metadata as { errorId: string };
+  expect(status).toBe(500);
+  expect(answer).toEqual({
+    group: "user",
+    code: "internal_error",
+    message: `Internal error of exec; the server logged it as ${errorId}`,
+    metadata: { errorId, action: "exec", hint: "Read the server's log." },
+  });
+  const line = server.log.find((entry) => entry.includes(errorId));
+  expect(JSON.parse(line ?? "{}")).toMatchObject({
+    level: 50,
+    msg: "internal error",
+    action: "exec",
+    err: { message: "a secret of the server" },
+  });
+});
+
+test.each(["vmFetch", "scheduleCron", "snapshotRootFilesystem", "createSession"])(
+  "%s checks its arguments, then answers not_implemented by name",
+  async (action) => {
+    const good: Record<string, unknown[]> = {
+      vmFetch: [80, "/"],
+      scheduleCron: [{ schedule: "* * * * *", action: { type: "exec", command: "ls" } }],
+      snapshotRootFilesystem: [],
+      createSession: ["claude"],
+    };
+    expect(await plain(action, good[action]!)).toMatchObject([
+      501,
+      { code: "not_implemented", message: `${action} is not implemented yet`, metadata: { action } },
+    ]);
+    expect(await plain(action, [5, 5, 5, 5])).toMatchObject([400, { code: "invalid_argument" }]);
+  },
+);
+
+test("a result above the size of a message is refused, over HTTP and over connections", async () => {
+  const agent = server.client().vm.getOrCreate("errors");
+  const command = `big ${32 * 1024 * 1024}`;
+  expect(await plain("exec", [command])).toMatchObject([413, { code: "response_too_large" }]);
+  expect(await failure(agent.exec(command))).toMatchObject({ code: "response_too_large" });
+  expect(await failure(agent.connect().exec(command))).toMatchObject({ code: "response_too_large" });
+});
+
+test("everyday errors are not logged", async () => {
+  server.log.length = 0;
+  const agent = server.client().vm.getOrCreate("errors");
+  await failure(agent.exec("enoent"));
+  await failure(agent.readFile("/missing"));
+  const connection = agent.connect();
+  await failure(connection.exec("enoent"));
+  await connection.dispose();
+  expect(server.log).toEqual([]);
+});

@@ -1,0 +1,148 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
+import { freePort } from "../support/free-port.ts";
+import { SERVER_PROGRAM, type ServerProcess, startServerProcess } from "../support/server-process.ts";
+
+const servers: ServerProcess[] = [];
+afterAll(() => Promise.all(servers.map((server) => server.stop())));
+
+async function start(...args: Parameters<typeof startServerProcess>): Promise<ServerProcess> {
+  const server = await startServerProcess(...args);
+  servers.push(server);
+  return server;
+}
+
+describe("the ready-made server", () => {
+  test("says where it listens, where it keeps its data and how VMs are isolated, then serves", async () => {
+    const server = await start();
+    expect(server.stderr()).toBe("");
+    expect(server.stdout()).toBe(
+      [
+        "agent-vm 0.1.0",
+        "",
+        `  Endpoint     ${server.endpoint}`,
+        `  Data         ${server.dataDir}`,
+        "  Isolation    none: files in memory, no processes",
+        "  Of the host  VMs see nothing",
+        "  Access       loopback only, no token (set AGENT_VM_TOKEN to let others in)",
+        "",
+        "",
+      ].join("\n"),
+    );
+    const client = createClient<typeof registry>({ endpoint: server.endpoint });
+    const agent = client.vm.getOrCreate("one");
+    await agent.writeFile("/home/agentos/x", "hello");
+    expect(new TextDecoder().decode(await agent.readFile("/home/agentos/x"))).toBe("hello");
+    await client.dispose();
+  });
+
+  test.each<[NodeJS.Signals]>([["SIGTERM"], ["SIGINT"]])("%s exits 0", async (signal) => {
+    const server = await start();
+    const client = createClient<typeof registry>({ endpoint: server.endpoint });
+    const connection = client.vm.getOrCreate("one").connect();
+    await connection.writeFile("/home/agentos/x", "hello");
+    const shutdown = new Promise((resolve) => void connection.on("vmShutdown", resolve));
+    await connection.exists("/x");
+    server.process.kill(signal);
+    expect(await server.exited).toBe(0);
+    expect(await shutdown).toEqual({ reason: "sleep" });
+    await client.dispose();
+  });
+
+  test("keeps its data in a folder of its own that nobody else can read", async () => {
+    const state = await mkdtemp(join(tmpdir(), "agent-vm-state-"));
+    const server = await start({ env: { AGENT_VM_DATA: "", XDG_STATE_HOME: state } });
+    expect(server.stdout()).toContain(`Data         ${join(state, "agent-vm")}`);
+    expect(await readdir(state)).toEqual(["agent-vm"]);
+    expect((await stat(join(state, "agent-vm"))).mode & 0o777).toBe(0o700);
+    await server.stop();
+    await rm(state, { recursive: true });
+  });
+
+  test("asks for the token", async () => {
+    const server = await start({ env: { AGENT_VM_TOKEN: "t0ken" } });
+    expect(server.stdout()).toContain("Access       token required (AGENT_VM_TOKEN)");
+    expect((await fetch(`${server.endpoint}/actors?name=vm`)).status).toBe(401);
+  });
+
+  test("runs through a symlink, as npm installs programs", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "agent-vm-bin-"));
+    const program = join(folder, "agent-vm");
+    await symlink(SERVER_PROGRAM, program);
+    const server = await start({ program });
+    expect(server.stdout()).toContain(server.endpoint);
+    await rm(folder, { recursive: true });
+  });
+
+  test("does nothing when it is imported", async () => {
+    const code = `await import(${JSON.stringify(SERVER_PROGRAM)}); console.log("imported", process.env.NODE_ENV)`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", code, "an argument"], {
+      env: { PATH: process.env.PATH, HOME: tmpdir() },
+    });
+    let output = "";
+    child.stdout.on("data", (data) => {
+      output += data;
+    });
+    child.stderr.on("data", (data) => {
+      output += data;
+    });
+    await once(child, "close");
+    expect(output).toBe("imported undefined\n");
+  });
+});
+
+describe("a start that cannot succeed exits 1 with one clear message", () => {
+  test("a port that is taken", async () => {
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const server = await start({ port });
+    expect(await server.exited).toBe(1);
+    expect(server.stdout()).toBe("");
+    expect(server.stderr()).toBe(
+      `agent-vm: Port ${port} is in use on 127.0.0.1 or on another address of this machine\nStop what listens there, or choose another port with PORT.\n`,
+    );
+    taken.close();
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ["another address without a token", { HOST: "0.0.0.0" }, "Listening on 0.0.0.0 needs a token"],
+    ["a port that is none", { PORT: "http" }, 'Expected `PORT` to be a port from 1 to 65535, got "http"'],
+    ["a port out of range", { PORT: "70000" }, "Expected `port` to be a port from 1 to 65535, got 70000"],
+    [
+      "an unknown runtime",
+      { AGENT_VM_RUNTIME: "docker" },
+      'Expected `AGENT_VM_RUNTIME` to be "kernel" or "memory", got "docker"',
+    ],
+    [
+      "an unknown log level",
+      { AGENT_VM_LOG_LEVEL: "loud" },
+      "Expected AGENT_VM_LOG_LEVEL to be one of trace",
+    ],
+    ["a data folder that cannot be", { AGENT_VM_DATA: "/dev/null/agent-vm" }, "/dev/null/agent-vm"],
+    [
+      "an address of another machine",
+      { HOST: "203.0.113.7", AGENT_VM_TOKEN: "t" },
+      "Cannot listen on 203.0.113.7",
+    ],
+  ])("%s", async (_name, env, message) => {
+    const server = await start({ env });
+    expect(await server.exited).toBe(1);
+    expect(server.stderr()).toContain(`agent-vm: `);
+    expect(server.stderr()).toContain(message);
+    expect(server.stderr().trim().split("\n").length).toBeLessThanOrEqual(2);
+  });
+
+  test("listening everywhere works with a token", async () => {
+    const port = await freePort();
+    const server = await start({ port, env: { HOST: "0.0.0.0", AGENT_VM_TOKEN: "t0ken" } });
+    expect(server.stdout()).toContain(`Endpoint     http://0.0.0.0:${port}`);
+  });
+});

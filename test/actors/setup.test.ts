@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import { listen } from "../../src/actors/listen.ts";
+import { createLogger } from "../../src/actors/logger.ts";
+import { agentOS, setup, vmActor } from "../../src/index.ts";
+import { freePort } from "../support/free-port.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { failure, until } from "../support/until.ts";
+
+describe("vmActor", () => {
+  test.each<[object, string]>([
+    [{ onSessionEvent: () => undefined }, "Unknown option `onSessionEvent` of vmActor"],
+    [{ onPermissionRequest: () => undefined }, "Unknown option `onPermissionRequest` of vmActor"],
+    [{ limits: { cpus: 2 } }, "Unknown option `limits.cpus` of vmActor"],
+    [{ runtime: "docker" }, "Invalid option `runtime` of vmActor"],
+    [{ limits: { processes: 1 } }, "Invalid option `limits.processes` of vmActor"],
+    [{ defaultCwd: "x" }, "Invalid option `defaultCwd` of vmActor"],
+  ])("%j is refused by name", (options, message) => {
+    expect(() => vmActor(options)).toThrow(message);
+    expect(() => vmActor(options)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  });
+
+  test("is also called agentOS", () => {
+    expect(agentOS).toBe(vmActor);
+  });
+});
+
+describe("setup", () => {
+  const use = () => ({ vm: vmActor({ runtime: "memory" }) });
+
+  test.each(["0.0.0.0", "::", "192.168.0.7", "vm.example"])("listening on %s needs a token", (host) => {
+    expect(() => setup({ use: use(), host })).toThrow(`Listening on ${host} needs a token`);
+    setup({ use: use(), host, token: "t" });
+  });
+
+  test.each(["127.0.0.1", "localhost", "::1"])("listening on %s does not", (host) => {
+    setup({ use: use(), host });
+  });
+
+  test("an empty token is refused: it would let everybody in, or nobody", () => {
+    expect(() => setup({ use: use(), token: "" })).toThrow("The token is empty");
+  });
+
+  test("a port must be one", () => {
+    expect(() => setup({ use: use(), port: 0 })).toThrow(
+      "Expected `port` to be a port from 1 to 65535, got 0",
+    );
+  });
+
+  test("one vmActor belongs to one server", () => {
+    const shared = use();
+    setup({ use: shared });
+    expect(() => setup({ use: shared })).toThrow("belongs to one setup()");
+  });
+
+  test("with a Rivet Engine, actors run for it instead of behind the guarded driver", () => {
+    const registry = setup({ use: use(), endpoint: "http://engine.example:6420", host: "0.0.0.0" });
+    const { driver, endpoint, serveManager, inspector } = registry.parseConfig();
+    expect({ driver, endpoint, serveManager }).toEqual({
+      driver: undefined,
+      endpoint: "http://engine.example:6420/",
+      serveManager: false,
+    });
+    // RivetKit turns an actor's inspector on there; without the secret token it would be open.
+    expect(inspector.token()).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test("RivetKit's other options pass through", () => {
+    const { config } = setup({ use: use(), managerBasePath: "/api" });
+    expect(config.managerBasePath).toBe("/api");
+  });
+});
+
+const dataDir = temporaryFolder();
+
+describe("listen", () => {
+  test("fails where the port is taken, instead of moving to another", async () => {
+    const port = await freePort();
+    const options = { port, dataDir, logger: createLogger("silent") };
+    const first = await listen(setup({ use: { vm: vmActor() }, ...options }));
+    const error = await failure(listen(setup({ use: { vm: vmActor() }, ...options })));
+    expect(error).toMatchObject({ code: "port_in_use" });
+    expect(error.message).toBe(`Port ${port} is in use on 127.0.0.1 or on another address of this machine`);
+    await first.close();
+  });
+
+  test("a registry that RivetKit itself starts is guarded all the same", async () => {
+    const port = await freePort();
+    const options = { port, token: "t0ken", dataDir, logger: createLogger("silent") };
+    setup({ use: { vm: vmActor() }, ...options }).start();
+    const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+    await until(() =>
+      get("/health").then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    );
+    expect((await get("/actors/names?namespace=default")).status).toBe(401);
+    expect((await get("/actors?name=vm")).status).toBe(401);
+  });
+
+  test("clients are not sent on to 127.0.0.1, which is another machine for some of them", async () => {
+    const server = await listen(
+      setup({
+        use: { vm: vmActor() },
+        port: await freePort(),
+        dataDir,
+        logger: createLogger("silent"),
+      }),
+    );
+    const metadata = (await (await fetch(`${server.endpoint}/metadata`)).json()) as object;
+    expect(metadata).not.toHaveProperty("clientEndpoint");
+    await server.close();
+  });
+});

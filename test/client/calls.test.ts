@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import { FAKE_SERVER_PROGRAM, startServerProcess } from "../support/server-process.ts";
+import { startServer, type TestServer } from "../support/start-server.ts";
+import { tcpProxy } from "../support/tcp-proxy.ts";
+import { failure, until } from "../support/until.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+
+const times = (command: string) => server.vms.ran.filter((line) => line === command).length;
+
+describe("calls do not wait for each other", () => {
+  test("on a handle", async () => {
+    const agent = server.client().vm.getOrCreate("parallel");
+    await agent.exec("echo warm");
+    const started = performance.now();
+    await Promise.all(Array.from({ length: 100 }, () => agent.exec("sleep 200")));
+    expect(performance.now() - started).toBeLessThan(1500);
+  });
+
+  test("on a connection", async () => {
+    const connection = server.client().vm.getOrCreate("parallel").connect();
+    let ended = false;
+    const slow = connection.exec("sleep 400").then(() => {
+      ended = true;
+    });
+    expect((await connection.exec("echo quick")).stdout).toBe("quick\n");
+    expect(ended).toBe(false);
+    await slow;
+    await connection.dispose();
+  });
+});
+
+describe("a call whose connection breaks", () => {
+  test.each(["handle", "connection"] as const)(
+    "of a %s runs once, and its result still comes",
+    async (kind) => {
+      const proxy = await tcpProxy(server.port);
+      const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate(`broken-${kind}`);
+      const vm = kind === "handle" ? agent : agent.connect();
+      const command = `sleep ${kind === "handle" ? 601 : 602}`;
+      const call = vm.exec(command);
+      await until(() => times(command) === 1);
+      proxy.cut();
+      expect((await call).exitCode).toBe(0);
+      expect(times(command)).toBe(1);
+      await proxy.close();
+    },
+  );
+
+  test("many times over, with many calls in flight, runs none twice", async () => {
+    const proxy = await tcpProxy(server.port);
+    const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("shaky").connect();
+    const calls: Promise<unknown>[] = [];
+    for (let index = 0; index < 200; index += 1) {
+      calls.push(connection.exec(`echo shaky-${index}`));
+      if (index % 40 === 39) proxy.cut();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const results = (await Promise.all(calls)) as { stdout: string }[];
+    expect(results.map(({ stdout }) => stdout)).toEqual(
+      Array.from({ length: 200 }, (_, index) => `shaky-${index}\n`),
+    );
+    const ran = server.vms.ran.filter((line) => line.includes("shaky-"));
+    expect(new Set(ran).size).toBe(ran.length);
+    await proxy.close();
+  });
+
+  test("while the result is on its way: the outcome was kept", async () => {
+    const proxy = await tcpProxy(server.port);
+    const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("stalled");
+    await agent.exec("echo warm");
+    proxy.stall();
+    const call = agent.exec("echo kept");
+    await until(() => times("echo kept") === 1);
+    proxy.cut();
+    expect((await call).stdout).toBe("kept\n");
+    expect(times("echo kept")).toBe(1);
+    await proxy.close();
+  });
+});
+
+test("a call that the server forgot by restarting is lost, and does not run again", async () => {
+  const first = await startServerProcess({ program: FAKE_SERVER_PROGRAM });
+  const client = createClient<TestServer["registry"]>({ endpoint: first.endpoint });
+  const agent = client.vm.getOrCreate("restarted");
+  await agent.exec("echo warm");
+  const call = failure(agent.exec("sleep 20000"));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  first.process.kill("SIGKILL");
+  await first.exited;
+  const again = { program: FAKE_SERVER_PROGRAM, port: first.port, dataDir: first.dataDir };
+  const second = await startServerProcess(again);
+  const error = await call;
+  expect(error).toMatchObject({ name: "AgentVmError", code: "call_lost", metadata: { action: "exec" } });
+  expect((await agent.exec("echo again")).stdout).toBe("again\n");
+  await client.dispose();
+  await second.stop();
+  await first.stop();
+});
+
+describe("a server that cannot be reached", () => {
+  test("is told at once, whatever the call", async () => {
+    const agent = createClient<TestServer["registry"]>({ endpoint: "http://127.0.0.1:9" }).vm.getOrCreate(
+      "x",
+    );
+    for (const call of [() => agent.exists("/x"), () => agent.exec("echo hi"), () => agent.resolve()]) {
+      expect(await failure(call())).toMatchObject({ name: "AgentVmError", code: "connection_lost" });
+    }
+  });
+
+  test("a connection waits for it", async () => {
+    const proxy = await tcpProxy(server.port);
+    proxy.target = undefined;
+    const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("patient").connect();
+    const call = connection.exec("echo patient");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    proxy.target = server.port;
+    expect((await call).stdout).toBe("patient\n");
+    await connection.dispose();
+    await proxy.close();
+  });
+});
+
+describe("giving up", () => {
+  test("a signal ends the waiting; the command runs on", async () => {
+    const agent = server.client().vm.getOrCreate("abort");
+    for (const vm of [agent, agent.connect()]) {
+      const stop = new AbortController();
+      const call = failure(vm.exec("sleep 300", {}, { signal: stop.signal }));
+      setTimeout(() => stop.abort(new Error("enough")), 50);
+      expect((await call).message).toBe("enough");
+      expect(await failure(vm.exec("sleep 1", {}, { signal: AbortSignal.abort("early") }))).toBe("early");
+    }
+    expect((await agent.exec("echo fine")).stdout).toBe("fine\n");
+  });
+
+  test("what is no signal reaches the server, which refuses it", async () => {
+    const agent = server.client().vm.getOrCreate("abort");
+    const error = await failure(agent.exec("x", {}, { sgnal: 1 } as object));
+    expect(error).toMatchObject({
+      code: "invalid_argument",
+      message: "exec takes at most 2 arguments, got 3",
+    });
+  });
+
+  test("disposing a connection ends its calls", async () => {
+    const connection = server.client().vm.getOrCreate("abort").connect();
+    const call = failure(connection.exec("sleep 5000"));
+    await until(() => connection.isConnected);
+    await connection.dispose();
+    expect(await call).toMatchObject({ code: "connection_lost", message: "The connection was disposed" });
+    expect(await failure(connection.exec("echo x"))).toMatchObject({ code: "connection_lost" });
+  });
+});
+
+test("arguments above the size of a message are refused before they are sent", async () => {
+  const agent = server.client().vm.getOrCreate("large");
+  const stdin = new Uint8Array(32 * 1024 * 1024);
+  for (const vm of [agent, agent.connect()]) {
+    const error = await failure(vm.exec("cat", { stdin }));
+    expect(error).toMatchObject({ name: "AgentVmError", code: "invalid_argument" });
+    expect(error.message).toMatch(
+      /^The arguments of exec have \d+ bytes, above the \d+ that one message carries$/,
+    );
+  }
+});
+
+test("an actor that does not exist is told by code", async () => {
+  const { vm } = server.client();
+  expect(await failure(vm.get("nobody").exec("echo hi"))).toMatchObject({ code: "actor_not_found" });
+  expect(await failure(vm.get("nobody").exists("/x"))).toMatchObject({ code: "actor_not_found" });
+});
+
+test("handles are made in RivetKit's four ways", async () => {
+  const { vm } = server.client();
+  const created = await vm.create(["team", "agent"]);
+  await created.writeFile("/x", "1");
+  expect(await vm.get(["team", "agent"]).exists("/x")).toBe(true);
+  expect(await vm.getOrCreate(["team", "agent"]).exists("/x")).toBe(true);
+  expect(await vm.getForId(await created.resolve()).exists("/x")).toBe(true);
+  expect(await failure(vm.create(["team", "agent"]))).toMatchObject({ name: "AgentVmError" });
+});

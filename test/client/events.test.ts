@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startServer, type TestServer } from "../support/start-server.ts";
+import { tcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+
+test("an action on a handle comes after the subscriptions on its connections", async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const agent = server.client().vm.getOrCreate(`events-${round}`);
+    const connection = agent.connect();
+    const heard: number[] = [];
+    connection.on("processOutput", ({ seq }) => heard.push(seq));
+    const exited = new Promise((resolve) => void connection.once("processExit", resolve));
+    await agent.spawn("flood", ["1"]);
+    expect(await exited).toEqual({ pid: 2, exitCode: 0, reason: "exit" });
+    expect(heard).toEqual([0, 1, 2, 3, 4, 5]);
+    await connection.dispose();
+  }
+});
+
+test("bytes arrive as Uint8Array", async () => {
+  const connection = server.client().vm.getOrCreate("bytes").connect();
+  const data = new Promise<Uint8Array>(
+    (resolve) => void connection.once("shellData", (event) => resolve(event.data)),
+  );
+  await connection.openShell();
+  expect(await data).toBeInstanceOf(Uint8Array);
+  expect(new TextDecoder().decode(await data)).toBe("$ ");
+  await connection.dispose();
+});
+
+test("an event that nobody listens to any more is no longer sent", async () => {
+  const proxy = await tcpProxy(server.port);
+  const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("quiet").connect();
+  const other = server.client().vm.getOrCreate("quiet");
+  const { shellId } = await other.openShell();
+  let heard = 0;
+  const cancel = connection.on("shellData", ({ data }) => {
+    heard += data.byteLength;
+  });
+  await connection.exists("/x");
+  await other.writeShell(shellId, "x".repeat(100_000));
+  await until(() => heard === 100_000);
+  cancel();
+  await connection.exists("/x");
+  const before = proxy.received;
+  await other.writeShell(shellId, "x".repeat(100_000));
+  await connection.exists("/x");
+  expect(proxy.received - before).toBeLessThan(10_000);
+  await connection.dispose();
+  await proxy.close();
+});
+
+test("subscriptions come back with the connection; once is heard once, and a cancelled one no more", async () => {
+  const proxy = await tcpProxy(server.port);
+  const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("again").connect();
+  const statuses: string[] = [];
+  let opened = 0;
+  let closed = 0;
+  connection.onStatusChange((status) => statuses.push(status));
+  connection.onOpen(() => {
+    opened += 1;
+  });
+  connection.onClose(() => {
+    closed += 1;
+  });
+  const heard: string[] = [];
+  const text = (data: Uint8Array) => new TextDecoder().decode(data);
+  connection.on("shellData", ({ data }) => heard.push(`on ${text(data)}`));
+  connection.once("shellData", ({ data }) => heard.push(`once ${text(data)}`));
+  const cancel = connection.on("shellData", ({ data }) => heard.push(`cancelled ${text(data)}`));
+  const { shellId } = await connection.openShell();
+  cancel();
+  proxy.cut();
+  await until(() => opened === 2);
+  await connection.writeShell(shellId, "after");
+  await until(() => heard.length >= 4);
+  expect(heard).toEqual(["on $ ", "once $ ", "cancelled $ ", "on after"]);
+  expect(statuses).toEqual(["connecting", "connected", "disconnected", "connecting", "connected"].slice(1));
+  expect(closed).toBe(1);
+  await connection.dispose();
+  expect(connection.connStatus).toBe("idle");
+  await proxy.close();
+});

@@ -1,0 +1,135 @@
+import { createClient as createRivetClient } from "rivetkit/client";
+import type { VmActorActions } from "../../src/actors/context.ts";
+import type { VmActions } from "../../src/api/actions.ts";
+import { createClient, type VmHandle } from "../../src/client/index.ts";
+import { setup, vmActor } from "../../src/index.ts";
+import type { registry as serverRegistry } from "../../src/server.ts";
+import type { Rc3VmActions } from "./rc3.ts";
+
+// Checked by tsc and never run: types.test.ts asks the compiler about this file.
+
+/** Fails to compile where the two types differ in what they hold. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+declare function prove<_Truth extends true>(): void;
+declare function type<T>(value: T): void;
+
+/** The names of an interface without its index signature. */
+type Named<T> = keyof { [K in keyof T as string extends K ? never : K]: T[K] };
+type Rc3Name = Named<Rc3VmActions>;
+
+/** A method as the client sees it: without the context. */
+type Projected<Action> = Action extends (c: never, ...args: infer Args) => infer Result
+  ? (...args: Args) => Result
+  : never;
+
+/** `true` for each method that can stand where rc.3's stands: it takes what that takes, and gives what that gives. */
+type Fits<Methods> = {
+  [Name in Rc3Name]: Name extends keyof Methods
+    ? Methods[Name] extends Projected<Rc3VmActions[Name]>
+      ? true
+      : `${Name} differs`
+    : `${Name} is missing`;
+}[Rc3Name];
+
+export async function everyActionOfRc3(handle: VmHandle) {
+  prove<Same<Fits<VmHandle>, true>>();
+  prove<Same<Fits<{ [Name in keyof VmActorActions]: Projected<VmActorActions[Name]> }>, true>>();
+  // The server's interface stands where rc.3's stands, index signature and all.
+  const actions = {} as VmActions;
+  actions satisfies Rc3VmActions;
+  // rc.3's arguments, at their fullest.
+  await handle.exec("x", {
+    env: { A: "b" },
+    cwd: "/",
+    stdin: new Uint8Array(),
+    timeout: 1,
+    captureStdio: false,
+  });
+  await handle.execArgv("x", ["a"] as readonly string[], { stdin: "x" });
+  await handle.spawn("x", ["a"], { env: {}, cwd: "/", stdin: "x" });
+  await handle.openShell({ command: "sh", args: [], env: {}, cwd: "/", cols: 1, rows: 1 });
+  await handle.connectTerminal({ onData: (data) => type<Uint8Array>(data) });
+}
+
+const registry = setup({ use: { vm: vmActor() } });
+
+export async function throughOurClient() {
+  const client = createClient<typeof registry>({ endpoint: "http://localhost:6420", token: "t" });
+  const agent = client.vm.getOrCreate("my-agent");
+  const result = await agent.exec("echo hello && ls /home/agentos");
+  type<string>(result.stdout);
+  type<number>(result.exitCode);
+  type<"exit" | "signal" | "timeout" | "killed" | "oom" | "outputLimit" | "vm_stopped">(result.reason);
+  type<Uint8Array>(
+    await agent.readFile("/x", { onProgress: ({ transferred, total }) => type<number>(transferred / total) }),
+  );
+  type<number>(await agent.waitProcess(1, { signal: AbortSignal.timeout(1) }));
+  for (const process of await agent.listProcesses()) type<boolean>(process.running);
+
+  // @ts-expect-error a command is text
+  await agent.exec(5);
+  // @ts-expect-error a timeout is a number
+  await agent.exec("x", { timeout: "1" });
+  // @ts-expect-error there is no such option
+  await agent.exec("x", { shell: "zsh" });
+  // @ts-expect-error there is no such action
+  await agent.execute("x");
+  // @ts-expect-error there is no such actor
+  client.machine.getOrCreate("x");
+  // @ts-expect-error content is missing
+  await agent.writeFile("/x");
+  // @ts-expect-error a reply is one of three
+  await agent.respondPermission("s", "p", "maybe");
+  // @ts-expect-error a result is no number
+  type<number>(result.stdout);
+
+  const conn = agent.connect();
+  conn.on("processOutput", (data) => {
+    type<Uint8Array>(data.data);
+    type<number>(data.pid);
+    type<"stdout" | "stderr">(data.stream);
+    // @ts-expect-error there is no such field
+    data.output;
+  });
+  conn.on("processExit", ({ exitCode, signal }) => type<[number, string | undefined]>([exitCode, signal]));
+  conn.on("shellData", ({ shellId, data, seq }) => type<[string, Uint8Array, number]>([shellId, data, seq]));
+  conn.on("shellExit", ({ exitCode }) => type<number>(exitCode));
+  conn.on("vmShutdown", ({ reason }) => type<"sleep" | "destroy" | "error">(reason));
+  // @ts-expect-error there is no such event
+  conn.on("processStart", () => undefined);
+  type<string>((await conn.exec("x")).stdout);
+  await conn.dispose();
+}
+
+export async function throughRivetKitsClient() {
+  const client = createRivetClient<typeof registry>("http://localhost:6420");
+  const agent = client.vm.getOrCreate("my-agent");
+  type<string>((await agent.exec("x", { timeout: 5 })).stdout);
+  type<Uint8Array>(await agent.readFile("/x"));
+  // @ts-expect-error a command is text
+  await agent.exec(5);
+  // @ts-expect-error there is no such action
+  await agent.execute("x");
+  const conn = agent.connect();
+  conn.on("processOutput", (data) => type<[number, Uint8Array]>([data.pid, data.data]));
+  conn.on("callSettled", ({ outcome }) => type<boolean>(outcome.ok));
+  // @ts-expect-error there is no such event
+  conn.on("processStart", () => undefined);
+}
+
+export async function throughTheReadyMadeServer() {
+  const client = createClient<typeof serverRegistry>("http://localhost:6420");
+  type<string>((await client.vm.getOrCreate("my-agent").exec("x")).stdout);
+}
+
+export function options() {
+  vmActor({ env: { CI: "1" }, limits: { processes: 64 }, software: ["/opt/tools"] });
+  // @ts-expect-error there is no such option
+  vmActor({ onSessionEvent: () => undefined });
+  // @ts-expect-error a limit is a number
+  vmActor({ limits: { processes: "64" } });
+  // @ts-expect-error the host is a string
+  setup({ use: { vm: vmActor() }, host: 5 });
+  // @ts-expect-error this setup brings its own driver
+  setup({ use: { vm: vmActor() }, driver: undefined as never });
+}
