@@ -39,10 +39,8 @@ export const id: z.ZodType<string> = z
   .min(1, { error: "a non-empty string" })
   .refine((text) => fitsUtf8(text, MAX_ID_BYTES), { error: `at most ${MAX_ID_BYTES} bytes` });
 
-/** A path's type and length; whether it is absolute and normalized is the file system's to say. */
-export const path: z.ZodType<string> = z
-  .string({ error: "a path" })
-  .refine((text) => fitsUtf8(text, MAX_PATH_BYTES), { error: `a path of at most ${MAX_PATH_BYTES} bytes` });
+/** Whether a path is absolute, normalized and short enough is the file system's to say. */
+export const path: z.ZodType<string> = z.string({ error: "a path" });
 
 /** Paths of a batch: each entry reports its own error, so that only their type is checked here. */
 export const paths = z
@@ -53,6 +51,7 @@ export const paths = z
 export const WHOLE = "\u0000";
 
 export const cwd: z.ZodType<string> = path
+  .refine((text) => fitsUtf8(text, MAX_PATH_BYTES), { error: `a path of at most ${MAX_PATH_BYTES} bytes` })
   .refine((text) => text.startsWith("/"), {
     error: (issue) => `${WHOLE}Path must be absolute: ${issue.input}`,
     abort: true,

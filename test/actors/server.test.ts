@@ -29,7 +29,7 @@ describe("the ready-made server", () => {
         "",
         `  Endpoint     ${server.endpoint}`,
         `  Data         ${server.dataDir}`,
-        "  Isolation    none: files in memory, no processes",
+        "  Isolation    memory runtime: files only, no processes",
         "  Of the host  VMs see nothing",
         "  Access       loopback only, no token (set AGENT_VM_TOKEN to let others in)",
         "",

@@ -59,7 +59,7 @@ export class SpawnedProcess {
   }
 
   signal(signal: number): void {
-    if (!this.#info.running) return;
+    if (!this.#info.running || signal === 0) return;
     this.#signalled = true;
     this.#process.signal(signal);
   }

@@ -1,0 +1,25 @@
+import { createClient } from "rivetkit/client";
+import { expect, onTestFinished, test } from "vitest";
+import type { registry } from "../../src/server.ts";
+import { startKernelServer } from "../support/kernel-server.ts";
+
+test("RivetKit's own client does what fits into one message", async () => {
+  const { server } = await startKernelServer();
+  const client = createClient<typeof registry>(server.endpoint);
+  onTestFinished(() => client.dispose());
+  const vm = client.vm.getOrCreate("plain");
+  expect((await vm.exec("echo hello && ls -d /home/agentos")).stdout).toBe("hello\n/home/agentos\n");
+  const bytes = new Uint8Array(20 << 20).fill(7);
+  await vm.writeFile("/workspace/large", bytes);
+  expect(Buffer.from(await vm.readFile("/workspace/large")).equals(bytes)).toBe(true);
+  await expect(vm.readFile("/nope")).rejects.toMatchObject({
+    code: "ENOENT",
+    message: "ENOENT: no such file or directory, open '/nope'",
+  });
+  const conn = vm.connect();
+  const heard = new Promise<string>((resolve) => {
+    conn.on("processOutput", ({ data }) => resolve(new TextDecoder().decode(data)));
+  });
+  await conn.spawn("echo", ["over an event"]);
+  expect(await heard).toBe("over an event\n");
+});

@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
+import { startKernelServer } from "../support/kernel-server.ts";
+
+test("exec, spawn with events, stdin, signals, through one connection", async () => {
+  const { client } = await startKernelServer();
+  const conn = client.vm.getOrCreate("one").connect();
+  const output: string[] = [];
+  const exited = new Promise<unknown>((resolve) => void conn.on("processExit", resolve));
+  conn.on(
+    "processOutput",
+    ({ data, stream }) => void output.push(`${stream}:${new TextDecoder().decode(data)}`),
+  );
+  // A long exec does not hold up what comes after it.
+  const long = conn.exec("sleep 0.5; echo long");
+  const { pid } = await conn.spawn("cat", [], { stdin: "one\n" });
+  await conn.writeProcessStdin(pid, "two\n");
+  await conn.closeProcessStdin(pid);
+  expect(await exited).toEqual({ pid, exitCode: 0, reason: "exit" });
+  expect(output.join("").replaceAll("stdout:", "")).toBe("one\ntwo\n");
+  expect((await long).stdout).toBe("long\n");
+});
+
+test("a client that disconnects in the middle of an exec harms nobody", async () => {
+  const { server, client } = await startKernelServer();
+  const vm = client.vm.getOrCreate("one");
+  await vm.exec("true");
+  const other = createClient<typeof registry>({ endpoint: server.endpoint });
+  const gone = other.vm.getOrCreate("one").connect();
+  const cut = gone.exec("echo started > /tmp/started; sleep 0.7; echo finished > /tmp/finished");
+  cut.catch(() => undefined);
+  await expect.poll(() => vm.exists("/tmp/started")).toBe(true);
+  await other.dispose();
+  await expect(cut).rejects.toMatchObject({ name: "AgentVmError" });
+  expect((await vm.exec("echo on")).stdout).toBe("on\n");
+  // What it began goes on, as a server's work does.
+  await expect.poll(() => vm.exists("/tmp/finished"), { timeout: 5000 }).toBe(true);
+});
+
+test("1,000 concurrent execs through a connection", { timeout: 60_000 }, async () => {
+  const { client } = await startKernelServer();
+  const conn = client.vm.getOrCreate("many").connect();
+  const results = await Promise.all(Array.from({ length: 1000 }, (_, index) => conn.exec(`echo ${index}`)));
+  expect(results.map(({ stdout }) => stdout)).toEqual(
+    Array.from({ length: 1000 }, (_, index) => `${index}\n`),
+  );
+});

@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { startKernelServer } from "../support/kernel-server.ts";
+
+test("a terminal: connectTerminal feeds onData, write and resize go to its shell", async () => {
+  const { client } = await startKernelServer();
+  const conn = client.vm.getOrCreate("one").connect();
+  let screen = "";
+  let seen: () => void = () => undefined;
+  const has = (text: string) =>
+    new Promise<void>((resolve) => {
+      seen = () => {
+        if (screen.includes(text)) resolve();
+      };
+      seen();
+    });
+  const pid = await conn.connectTerminal({
+    cols: 90,
+    rows: 20,
+    onData: (data) => {
+      screen += new TextDecoder().decode(data);
+      seen();
+    },
+  });
+  const [shell] = await conn.listShells();
+  expect(shell).toMatchObject({ shellId: "shell-1", pid, cols: 90, rows: 20, running: true });
+  await conn.writeShell("shell-1", "stty size; tty\n");
+  await has("20 90\r\n/dev/pts/");
+  await conn.resizeShell("shell-1", 100, 30);
+  await conn.writeShell("shell-1", "stty size; exit 5\n");
+  await has("30 100\r\n");
+  expect(await conn.waitShell("shell-1")).toBe(5);
+});

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
+import { createClient, listen, setup, vmActor } from "../support/library.ts";
+
+test("a VM sleeps when nothing runs in it and nobody is connected, and not before", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
+  const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs: 300 }) }, port: await freePort(), dataDir });
+  const { endpoint, close } = await listen(registry);
+  const client = createClient<typeof registry>({ endpoint });
+  onTestFinished(async () => {
+    await client.dispose();
+    await close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  const vm = client.vm.getOrCreate("sleeper");
+  const bootTime = async () =>
+    (await vm.exec("stat -c %Y.%Z /proc/1; cat /workspace/mark 2>/dev/null")).stdout;
+  await vm.writeFile("/workspace/mark", "first boot\n");
+  // A process keeps it awake, though nobody is connected.
+  const pid = await vm.spawnProcess("sleep", ["1.5"]);
+  expect(await bootTime()).toContain("first boot");
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect((await vm.getProcess(pid)).running).toBe(true);
+  expect(await vm.waitProcess(pid)).toBe(0);
+  // Then it sleeps, and the next action boots a new machine: files do not survive yet.
+  await expect
+    .poll(async () => (await vm.listProcesses()).length, { interval: 1500, timeout: 20_000 })
+    .toBe(0);
+  expect(await vm.exists("/workspace/mark")).toBe(false);
+});
