@@ -14,9 +14,8 @@ export async function idleMemory(): Promise<{ serverMib: number; processesMib: n
   for (const vm of vms) await vm.boot();
   collectGarbage();
   const serverMib = Math.max(0, process.memoryUsage().rss - before) / VMS / MIB;
-  const all = descendants(process.pid);
-  const mine = all.filter((pid) => !isLauncher(pid));
-  const processesMib = mine.reduce((sum, pid) => sum + pss(pid), 0) / (VMS + 1) / MIB;
+  const idle = descendants(process.pid).filter(isIdleVm);
+  const processesMib = idle.reduce((sum, pid) => sum + pss(pid), 0) / (VMS + 1) / MIB;
   await Promise.all([first, ...vms].map((vm) => vm.dispose("destroy")));
   return { serverMib, processesMib };
 }
@@ -25,9 +24,10 @@ function collectGarbage(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
-/** The first VM has run something and keeps launchers ready; an idle one has none. */
-function isLauncher(pid: number): boolean {
-  return read(`/proc/${pid}/cmdline`).includes("nsenter") || read(`/proc/${pid}/cmdline`) === "/usr/bin/sh\0";
+/** A VM that runs nothing is its init and the unshare(1) outside that waits for it. */
+function isIdleVm(pid: number): boolean {
+  const [program = ""] = read(`/proc/${pid}/cmdline`).split("\0");
+  return program.endsWith("/unshare") || program === "/run/agentos/cat";
 }
 
 function descendants(root: number): number[] {

@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -31,9 +30,12 @@ export async function installPeer(): Promise<{
     cwd: folder,
     stdio: "inherit",
   });
-  const require = createRequire(join(folder, "package.json"));
-  const { version } = require(`${PACKAGE}/package.json`) as { version: string };
-  const module = (await import(pathToFileURL(require.resolve(PACKAGE)).href)) as {
+  const installed = join(folder, "node_modules", PACKAGE);
+  const { main, version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+    main: string;
+    version: string;
+  };
+  const module = (await import(pathToFileURL(join(installed, main)).href)) as {
     AgentOs: { create(options?: object): Promise<Peer> };
   };
   return {
