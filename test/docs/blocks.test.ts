@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { parseBlocks } from "./blocks.ts";
+
+const FENCE = "```";
+
+test("ts blocks are found with their place, their setup and their output", () => {
+  const markdown = [
+    "# Page",
+    `${FENCE}ts setup`,
+    'import { x } from "y";',
+    FENCE,
+    "Text.",
+    `${FENCE}ts run`,
+    "console.log(x);",
+    FENCE,
+    "",
+    `${FENCE}text`,
+    "1",
+    "",
+    "2",
+    FENCE,
+    `${FENCE}ts`,
+    'import "z";',
+    FENCE,
+    `${FENCE}text`,
+    "no output of what does not run, but read all the same",
+    FENCE,
+    `${FENCE}json`,
+    "{}",
+    FENCE,
+    `${FENCE}ts`,
+    "x();",
+    FENCE,
+    "Some words.",
+    `${FENCE}text`,
+    "apart",
+    FENCE,
+    "",
+  ].join("\n");
+  const setup = 'import { x } from "y";\n';
+  expect(parseBlocks("page.md", markdown)).toEqual([
+    { place: "page.md:3", code: setup, continues: false, runs: false, output: undefined },
+    {
+      place: "page.md:7",
+      code: `${setup}console.log(x);\n`,
+      continues: true,
+      runs: true,
+      output: "1\n\n2",
+    },
+    {
+      place: "page.md:16",
+      code: 'import "z";\n',
+      continues: false,
+      runs: false,
+      output: "no output of what does not run, but read all the same",
+    },
+    { place: "page.md:25", code: `${setup}x();\n`, continues: true, runs: false, output: undefined },
+  ]);
+});
+
+test("a page without a setup has blocks that stand alone", () => {
+  expect(parseBlocks("page.md", `${FENCE}ts run\nconsole.log(1);\n${FENCE}\n`)).toEqual([
+    { place: "page.md:2", code: "console.log(1);\n", continues: false, runs: true, output: undefined },
+  ]);
+});
+
+test("a block that is not closed is an error", () => {
+  expect(() => parseBlocks("page.md", `${FENCE}ts\nx();\n`)).toThrow("The block in line 2 is not closed");
+});

@@ -1,0 +1,45 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runProgram } from "../support/program.ts";
+import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+
+const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
+
+/** What each example prints, whole. */
+const OUTPUTS: Record<string, string[]> = {
+  "lifecycle.ts": [
+    "node /home/agentos/server.js running",
+    "true null",
+    "exit code: 143",
+    "reason: killed",
+    "",
+  ],
+  "processes.ts": [
+    "Started process: true",
+    "[stdout] listening",
+    "[stderr] no requests yet",
+    "exited with code 0",
+    "",
+  ],
+  "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "shell.ts": ["a terminal of the VM's own", "closed: true", ""],
+  "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
+};
+
+let server: ServerProcess;
+beforeAll(async () => {
+  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+});
+afterAll(() => server.stop("SIGTERM"));
+
+test("every example is run here", () => {
+  expect(readdirSync(EXAMPLES).sort()).toEqual(Object.keys(OUTPUTS));
+});
+
+test.each(Object.entries(OUTPUTS))("%s prints what it should and exits by itself", async (name, lines) => {
+  const args = ["--conditions=agent-vm-source", join(EXAMPLES, name)];
+  const end = await runProgram(args, { env: { ENDPOINT: server.endpoint } });
+  expect(end).toEqual({ code: 0, stdout: lines.join("\n"), stderr: "" });
+});
