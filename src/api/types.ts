@@ -32,7 +32,7 @@ export type ExitReason =
   | "signal"
   /** The `timeout` option expired. */
   | "timeout"
-  /** stopProcess, killProcess or signalProcess ended it. */
+  /** A signal of stopProcess, killProcess or signalProcess ended it, or asked it to end before it exited. */
   | "killed"
   /** The kernel killed it for want of memory. */
   | "oom"

@@ -27,7 +27,10 @@ export const limitsSchema = z.strictObject({
   filesystemBytes: positive.min(MIB).default(1024 * MIB),
   /** Files, directories and links of the VM's tree; more are ENOSPC. */
   inodes: positive.min(1000).default(200_000),
-  /** Processes and threads; a fork past it is EAGAIN. */
+  /**
+   * Processes and threads; a fork past it is EAGAIN. The API can start 16 more, which is the way in when a VM's own
+   * processes have reached it.
+   */
   processes: positive.min(16).default(512),
   /** Open descriptors of one process; more are EMFILE. */
   openFiles: positive.min(64).default(4096),

@@ -39,6 +39,14 @@ export class Capture {
     const text = Buffer.concat(this.#pieces[stream]).toString("utf8");
     if (Buffer.byteLength(text) <= maxBytes) return text;
     this.#truncated = true;
-    return Buffer.from(text, "utf8").subarray(0, maxBytes).toString("utf8");
+    const bytes = Buffer.from(text, "utf8");
+    let end = maxBytes;
+    // Back to where a character begins: half of one would become U+FFFD, longer than what was cut.
+    while (end > 0 && isContinuation(bytes[end] as number)) end--;
+    return bytes.subarray(0, end).toString("utf8");
   }
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }

@@ -61,7 +61,7 @@ class Execution {
     clearTimeout(this.#timer);
     // The command itself ends first; its daemons must be gone, too, when the call returns.
     await this.#killing;
-    const durationMs = performance.now() - startedAt;
+    const durationMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
     return {
       exitCode,
       ...this.#capture.texts(),

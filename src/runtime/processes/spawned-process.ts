@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { PROCESS_REPLAY_BYTES } from "../../api/limits.ts";
 import type {
   ExitReason,
@@ -11,6 +12,9 @@ import type { ProcessHooks } from "./hooks.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { splitEvent } from "./split-event.ts";
 
+const { SIGHUP, SIGINT, SIGQUIT, SIGTERM } = constants.signals;
+const STOP_REQUESTS = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
 /** A process that spawn started: its record, its output and its end. */
 export class SpawnedProcess {
   readonly pid: number;
@@ -20,8 +24,7 @@ export class SpawnedProcess {
   readonly #hooks: ProcessHooks;
   readonly #output = new ReplayBuffer<OutputChunk>(PROCESS_REPLAY_BYTES);
   readonly #info: SpawnedProcessInfo;
-  /** A signal of ours was the last thing that happened to it. */
-  #signalled = false;
+  readonly #signalsSent = new Set<number>();
 
   constructor(process: SandboxProcess, command: string, args: readonly string[], hooks: ProcessHooks) {
     this.pid = process.pid;
@@ -60,7 +63,7 @@ export class SpawnedProcess {
 
   signal(signal: number): void {
     if (!this.#info.running || signal === 0) return;
-    this.#signalled = true;
+    this.#signalsSent.add(signal);
     this.#process.signal(signal);
   }
 
@@ -89,10 +92,11 @@ export class SpawnedProcess {
     return { exitCode, signal };
   }
 
-  #reason(signal: string | null, oom: boolean): ExitReason {
+  #reason(signal: NodeJS.Signals | null, oom: boolean): ExitReason {
     if (this.#hooks.isStopping()) return "vm_stopped";
     if (oom) return "oom";
-    if (this.#signalled) return "killed";
-    return signal === null ? "exit" : "signal";
+    if (signal !== null) return this.#signalsSent.has(constants.signals[signal]) ? "killed" : "signal";
+    // A program that was asked to end may clean up and exit; what it made of other signals is its own affair.
+    return STOP_REQUESTS.some((request) => this.#signalsSent.has(request)) ? "killed" : "exit";
   }
 }

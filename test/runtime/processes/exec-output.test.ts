@@ -48,3 +48,12 @@ test("a background child does not hold an exec, and lives on", async () => {
   // It writes to a pipe that nobody captures any more, and must not die of it.
   expect((await vm.exec(`sleep 0.5; kill -0 ${pid} && echo alive`)).stdout).toBe("alive\n");
 });
+
+test("text that is cut inside a character leaves the other stream its share of the limit", async () => {
+  const { vm } = startVm({ limits: { captureBytes: 1000 } });
+  const result = await vm.exec(
+    "head -c 600 /dev/zero | tr '\\0' '\\377'; sleep 0.1; head -c 400 /dev/zero | tr '\\0' '\\377' >&2",
+  );
+  expect(result.truncated).toBe(true);
+  expect([result.stdout, result.stderr]).toEqual(["\ufffd".repeat(333), ""]);
+});

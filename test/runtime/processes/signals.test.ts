@@ -74,3 +74,20 @@ test("`kill 0` ends its own session, `kill -1` all of the VM, and neither anythi
   expect(await event("processExit")).toEqual({ pid, exitCode: 137, signal: "SIGKILL", reason: "signal" });
   expect((await vm.exec("echo on")).stdout).toBe("on\n");
 });
+
+test("what ended a process is its reason, not a signal that it answered", async () => {
+  const { vm, outputHas } = startVm();
+  const reasonAfter = async (script: string, ...signals: string[]) => {
+    const { pid } = await vm.spawn("bash", ["-c", script]);
+    await outputHas(pid, "ready");
+    for (const signal of signals) await vm.signalProcess(pid, signal);
+    await vm.closeProcessStdin(pid);
+    await vm.waitProcess(pid);
+    return (await vm.getProcess(pid)).reason;
+  };
+  expect(await reasonAfter("trap : USR1; echo ready; cat; true", "USR1")).toBe("exit");
+  expect(await reasonAfter("echo ready; cat; true", "STOP", "CONT")).toBe("exit");
+  expect(await reasonAfter("trap : USR1; echo ready; cat; kill -9 $$", "USR1")).toBe("signal");
+  expect(await reasonAfter(READY_TRAP("TERM"), "TERM")).toBe("killed");
+  expect(await reasonAfter("echo ready; exec sleep 1001", "USR2")).toBe("killed");
+});

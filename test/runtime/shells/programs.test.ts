@@ -49,3 +49,10 @@ test.skipIf(!has("tmux"))("tmux holds a session", async () => {
   await vm.writeShell(shellId, "exit\n");
   await screenHas(shellId, "[exited]");
 });
+
+test("a program that is not there says so, and nothing of how it was started", async () => {
+  const { vm, screenHas } = startVm();
+  const { shellId } = await vm.openShell({ command: "no-such-program" });
+  expect(await vm.waitShell(shellId)).toBe(127);
+  expect(await screenHas(shellId, "\n")).toBe("no-such-program: not found\r\n");
+});

@@ -6,10 +6,14 @@ import { VM_HOSTNAME, VM_UID } from "../sandbox.ts";
 import type { Layout } from "./layout.ts";
 import { INIT_PATH, initSource } from "./layout.ts";
 import { childrenOf } from "./procfs.ts";
+import { reapedCpu } from "./start/reaped-cpu.ts";
 import { SYSTEM_PATH, type Tools } from "./tools.ts";
 
 /** A VM that does not come up within this time never will. */
 const BOOT_TIMEOUT_MS = 30_000;
+
+/** What the API may start when the VM's own processes have reached their limit. */
+export const RESERVED_PROCESSES = 16;
 
 /** What the boot script says on its stdout once init runs. */
 const READY = "ready";
@@ -57,6 +61,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
     env: { PATH: SYSTEM_PATH },
     detached: true,
   });
+  keeper.once("exit", () => void reapedCpu.ofExit());
   // A write to an init that is gone must not end the server.
   keeper.stdin?.on("error", () => keeper.stdin?.destroy());
   try {
@@ -171,7 +176,7 @@ function stageOne({ layout, mountPoint, fstabPath, limits, owner, tools }: BootR
     `${tools.pivot_root} . .`,
     `${tools.umount} -n -l .`,
     "cd /",
-    `exec ${asOwner}${owner === null ? "" : "--inh-caps=-all "}${tools.prlimit} --nproc=${limits.processes} --core=0 ` +
+    `exec ${asOwner}${owner === null ? "" : "--inh-caps=-all "}${tools.prlimit} --nproc=${limits.processes + RESERVED_PROCESSES} --core=0 ` +
       `${tools.unshare} --user --map-user=${VM_UID} --map-group=${VM_UID} --keep-caps --mount --pid --net --ipc --uts ` +
       `--fork --kill-child --mount-proc -- ${tools.sh} -c ${quote(inside)}`,
   ].join("\n");

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "no
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { VmLimits } from "../../options.ts";
+import { RESERVED_PROCESSES } from "./boot.ts";
 import { processStartTime, readProc } from "./procfs.ts";
 
 /** A cgroup may be removed only when its last process has been reaped. */
@@ -53,7 +54,7 @@ const V1_PIDS: Omit<Hierarchy, "base"> = {
 
 /** The user namespace limits processes exactly; the cgroup is the second wall, with room for init and its keeper. */
 function cgroupPids(limits: VmLimits): number {
-  return limits.processes + 16;
+  return limits.processes + RESERVED_PROCESSES + 16;
 }
 
 let support: CgroupSupport | undefined;

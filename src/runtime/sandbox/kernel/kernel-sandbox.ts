@@ -18,6 +18,7 @@ import {
   StarterLost,
 } from "./start/command.ts";
 import { createStarter, type StarterKind } from "./start/starter.ts";
+import { Tags } from "./tag.ts";
 import { KernelTerminal } from "./terminal.ts";
 import type { Tools } from "./tools.ts";
 
@@ -50,8 +51,10 @@ export class KernelSandbox implements Sandbox {
     this.files = files;
     this.#entry = {
       initPid: vm.initPid,
+      tags: new Tags(vm.initPid),
       owner,
       tools,
+      processes: limits.processes,
       openFiles: openFilesLimit(limits.openFiles),
       confine: (pid) => confine(cgroup, pid),
     };

@@ -57,6 +57,13 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
+/** Host pids of a process and of all that descends from it by parentage. */
+export function descendants(root: number): number[] {
+  const found = [root];
+  for (let index = 0; index < found.length; index++) found.push(...childrenOf(found[index] as number));
+  return found;
+}
+
 function threadsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);

@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { readProc } from "./procfs.ts";
+import { descendants, readProc } from "./procfs.ts";
 
 /**
  * A mark that a process hands down to all its descendants, whatever they do to their parent, session, process group,
@@ -10,22 +10,39 @@ import { readProc } from "./procfs.ts";
 const DEFAULT_SLACK_NS = 50_000;
 const MAX_TAGS = 20_000;
 
-let last = 0;
-const taken = new Set<number>();
+/** The tags of one VM. */
+export class Tags {
+  readonly #initPid: number;
+  readonly #count: number;
+  #last = 0;
+  /** Those of commands that run. */
+  readonly #taken = new Set<number>();
+  /** Those that daemons of earlier commands still had when the count began anew. */
+  #inherited = new Set<number>();
 
-/** A tag that no living command has; give it back with `releaseTag`. */
-export function acquireTag(): number {
-  for (let tries = 0; tries < MAX_TAGS; tries++) {
-    last = (last % MAX_TAGS) + 1;
-    if (taken.has(last)) continue;
-    taken.add(last);
-    return last;
+  constructor(initPid: number, count = MAX_TAGS) {
+    this.#initPid = initPid;
+    this.#count = count;
   }
-  throw new Error(`${MAX_TAGS} commands are running`);
-}
 
-export function releaseTag(tag: number): void {
-  taken.delete(tag);
+  /** A tag that no living process of the VM has; give it back when the command has ended. */
+  acquire(): number {
+    for (let tries = 0; tries < this.#count; tries++) {
+      if (this.#last === this.#count) {
+        this.#last = 0;
+        this.#inherited = new Set(descendants(this.#initPid).map(tagOf));
+      }
+      this.#last++;
+      if (this.#taken.has(this.#last) || this.#inherited.has(this.#last)) continue;
+      this.#taken.add(this.#last);
+      return this.#last;
+    }
+    throw new Error(`${this.#count} commands are running`);
+  }
+
+  release(tag: number): void {
+    this.#taken.delete(tag);
+  }
 }
 
 /** Runs `start`, which forks on this thread, so that the child bears the tag. */
@@ -39,7 +56,11 @@ export function withTag<Result>(tag: number, start: () => Result): Result {
 }
 
 export function hasTag(pid: number, tag: number): boolean {
-  return Number(readProc(`/proc/${pid}/timerslack_ns`)) === DEFAULT_SLACK_NS + tag;
+  return tagOf(pid) === tag;
+}
+
+function tagOf(pid: number): number {
+  return Number(readProc(`/proc/${pid}/timerslack_ns`)) - DEFAULT_SLACK_NS;
 }
 
 /** `false` where the kernel does not allow it; daemons of a command are then found by parentage alone. */

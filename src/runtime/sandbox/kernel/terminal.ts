@@ -7,14 +7,16 @@ import type { ExitStatus, OutputListener, SandboxTerminal, TerminalRequest } fro
 import { cwdError } from "./cwd.ts";
 import { sealedCommand } from "./descriptors.ts";
 import { RUN_FOLDER } from "./layout.ts";
-import { childrenOf, processStartTime, readProc, readStat, statusField } from "./procfs.ts";
+import { childrenOf, descendants, processStartTime, readProc, readStat, statusField } from "./procfs.ts";
 import { type Pty, spawnPty } from "./pty.ts";
 import type { Entry } from "./start/command.ts";
 import { enterArguments } from "./start/enter.ts";
 import { LAUNCHED, launchScript, NO_CWD } from "./start/launch-script.ts";
-import { acquireTag, releaseTag, withTag } from "./tag.ts";
+import { reapedCpu } from "./start/reaped-cpu.ts";
+import { refusalIn } from "./start/refusal.ts";
+import { withTag } from "./tag.ts";
 import { SYSTEM_PATH } from "./tools.ts";
-import { commandTree, descendants, killAll, sendSignal } from "./tree.ts";
+import { commandTree, killAll, sendSignal } from "./tree.ts";
 
 /** A shell that ignores its hangup is killed after this long. */
 const HANGUP_GRACE_MS = 1000;
@@ -39,7 +41,7 @@ export class KernelTerminal implements SandboxTerminal {
   #startTime: number | undefined;
   readonly #pty: Pty & { fd: number };
   readonly #tag: number;
-  readonly #initPid: number;
+  readonly #entry: Entry;
   #listener: OutputListener | undefined;
   #early: Buffer[] = [];
   #ended = false;
@@ -47,38 +49,39 @@ export class KernelTerminal implements SandboxTerminal {
   #pendingInput = 0;
   #retry: NodeJS.Timeout | undefined;
 
-  private constructor(pty: Pty, tag: number, initPid: number) {
+  private constructor(pty: Pty, tag: number, entry: Entry) {
     // UnixTerminal has it; the public type leaves it out.
     this.#pty = pty as Pty & { fd: number };
     this.#tag = tag;
-    this.#initPid = initPid;
+    this.#entry = entry;
     this.exited = new Promise((resolve) => {
       pty.onExit(({ exitCode, signal }) => {
         this.#ended = true;
         clearTimeout(this.#retry);
-        releaseTag(tag);
+        void reapedCpu.ofExit();
+        entry.tags.release(tag);
         resolve(exitStatusOf(exitCode, signal));
       });
     });
   }
 
   static async start(request: TerminalRequest, entry: Entry, files: FileSystem): Promise<KernelTerminal> {
-    const { openFiles, tools } = entry;
+    const { processes, openFiles, tools, tags } = entry;
     const job = `${RUN_FOLDER}/terminal-${randomBytes(12).toString("hex")}`;
-    const script = `echo $$\n${launchScript(request, { openFiles, env: tools.env }, "")}`;
+    const script = `echo $$\n${launchScript(request, { processes, openFiles, env: tools.env }, "")}`;
     await files.writeFile(job, Buffer.from(script));
     try {
       await files.chmod(job, 0o600);
-      const tag = acquireTag();
+      const tag = tags.acquire();
       let terminal: KernelTerminal;
       try {
         terminal = new KernelTerminal(
           withTag(tag, () => spawnScript(job, request, entry)),
           tag,
-          entry.initPid,
+          entry,
         );
       } catch (error) {
-        releaseTag(tag);
+        tags.release(tag);
         throw error;
       }
       await terminal.#becomeReady(request, entry, files);
@@ -90,17 +93,16 @@ export class KernelTerminal implements SandboxTerminal {
   }
 
   async #becomeReady({ cwd }: TerminalRequest, { confine }: Entry, files: FileSystem): Promise<void> {
-    const header = await this.#readHeader();
-    if (header === undefined) {
+    const said = await this.#readHeader();
+    const [, pid, answer] = HEADER.exec(said) ?? [];
+    if (answer !== LAUNCHED) {
       await this.#destroy();
-      throw new AgentVmError("vm_stopped", "The terminal could not be started");
+      if (answer === NO_CWD) throw await cwdError(files, cwd);
+      throw (
+        refusalIn(said) ?? new AgentVmError("vm_stopped", `The terminal could not be started: ${said.trim()}`)
+      );
     }
-    const [pid, answer] = header;
-    if (answer === NO_CWD) {
-      await this.#destroy();
-      throw await cwdError(files, cwd);
-    }
-    this.#pid = pid;
+    this.#pid = Number(pid);
     const relay = childrenOf(this.#pty.pid)[0];
     const shell = relay === undefined ? undefined : childrenOf(relay)[0];
     for (const host of descendants(this.#pty.pid)) if (host !== this.#pty.pid) await confine(host);
@@ -108,18 +110,18 @@ export class KernelTerminal implements SandboxTerminal {
     this.#startTime = processStartTime(this.#hostPid);
   }
 
-  /** The two lines that come before the program's own output; `undefined` when it ended before. */
-  #readHeader(): Promise<[pid: number, answer: string] | undefined> {
+  /** The two lines that come before the program's own output, or what was said instead of them. */
+  #readHeader(): Promise<string> {
     return new Promise((resolve) => {
       let text = "";
       let done = false;
-      const finish = (header?: [number, string]) => {
+      const finish = () => {
         done = true;
         clearTimeout(timer);
-        resolve(header);
+        resolve(text);
       };
-      const timer = setTimeout(() => finish(), START_TIMEOUT_MS);
-      this.exited.then(() => finish());
+      const timer = setTimeout(finish, START_TIMEOUT_MS);
+      this.exited.then(finish);
       // With `encoding: null` node-pty hands out buffers, whatever its types say.
       this.#pty.onData((data) => {
         const bytes = data as unknown as Buffer;
@@ -130,7 +132,7 @@ export class KernelTerminal implements SandboxTerminal {
         text += bytes.toString("latin1");
         const match = HEADER.exec(text);
         if (match === null) return;
-        finish([Number(match[1]), match[2] as string]);
+        finish();
         const rest = Buffer.from(text.slice(match[0].length), "latin1");
         if (rest.length > 0) this.#deliver(rest);
       });
@@ -202,7 +204,9 @@ export class KernelTerminal implements SandboxTerminal {
 
   async killTree(): Promise<void> {
     const nsenter = this.#pty.pid;
-    await killAll(() => commandTree(nsenter, this.#initPid, this.#tag).filter((pid) => pid !== nsenter));
+    await killAll(() =>
+      commandTree(nsenter, this.#entry.initPid, this.#tag).filter((pid) => pid !== nsenter),
+    );
     this.release();
   }
 
@@ -232,7 +236,7 @@ export class KernelTerminal implements SandboxTerminal {
 
   /** Host pids of the shell's session. */
   #session(): number[] {
-    return commandTree(this.#pty.pid, this.#initPid, this.#tag).filter(
+    return commandTree(this.#pty.pid, this.#entry.initPid, this.#tag).filter(
       (pid) => readStat(pid)?.session === this.#hostPid,
     );
   }

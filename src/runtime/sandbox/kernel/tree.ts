@@ -1,19 +1,13 @@
-import { childrenOf, readStat } from "./procfs.ts";
+import { childrenOf, descendants, readStat } from "./procfs.ts";
 import { hasTag } from "./tag.ts";
 
 /** A process that forks as fast as it is killed is stopped after this many rounds by the VM's process limit. */
 const MAX_KILL_ROUNDS = 200;
+const MAX_STOP_ROUNDS = 20;
 const ROUND_PAUSE_MS = 1;
 
 /** An orphan is nobody's child for a moment: only several empty rounds say that nothing is left. */
 const QUIET_ROUNDS = 3;
-
-/** Host pids of a process and of all that descends from it by parentage. */
-export function descendants(root: number): number[] {
-  const found = [root];
-  for (let index = 0; index < found.length; index++) found.push(...childrenOf(found[index] as number));
-  return found;
-}
 
 /**
  * Host pids of everything that a command started: its descendants, and the daemons among init's children that bear
@@ -42,13 +36,28 @@ function isAlive(pid: number): boolean {
 export async function killAll(find: () => number[]): Promise<void> {
   let quietRounds = 0;
   for (let round = 0; round < MAX_KILL_ROUNDS && quietRounds < QUIET_ROUNDS; round++) {
-    const pids = find();
+    const pids = stopAll(find);
     quietRounds = pids.length === 0 ? quietRounds + 1 : 0;
-    // Stopped first: what cannot run cannot fork.
-    for (const pid of pids) sendSignal(pid, "SIGSTOP");
     for (const pid of pids) sendSignal(pid, "SIGKILL");
     await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS));
   }
+}
+
+/**
+ * Stops until nothing new turns up. What cannot run cannot fork; to kill at once would make room below the VM's
+ * process limit for the children of those that come next.
+ */
+function stopAll(find: () => number[]): number[] {
+  const stopped = new Set<number>();
+  for (let round = 0; round < MAX_STOP_ROUNDS; round++) {
+    const fresh = find().filter((pid) => !stopped.has(pid));
+    if (fresh.length === 0) break;
+    for (const pid of fresh) {
+      sendSignal(pid, "SIGSTOP");
+      stopped.add(pid);
+    }
+  }
+  return [...stopped];
 }
 
 /** `false` once the process is gone. */

@@ -4,6 +4,10 @@ import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/s
 import { isRoot } from "../../../support/host.ts";
 import { startVm } from "../../../support/vm.ts";
 
+/** Until bash has used 300 ms of CPU, as its own clock tells. */
+const BURN =
+  "while :; do for i in {1..2000}; do :; done; read -r _ _ _ _ _ _ _ _ _ _ _ _ _ user _ < /proc/self/stat; ((user >= 30)) && break; done";
+
 /** Both ways of starting commands give the same. A host with perl uses the first, one without it the second. */
 describe.each<StarterKind>(["spawner", "launcher"])("commands started by a %s", (starter) => {
   const start = () => startVm({}, (options) => new KernelSandboxFactory(options, starter));
@@ -40,7 +44,8 @@ describe.each<StarterKind>(["spawner", "launcher"])("commands started by a %s", 
     await expect(vm.exec("true", { cwd: "/nowhere" })).rejects.toMatchObject({ code: "ENOENT" });
     const missing = await vm.execArgv("no-such-program");
     expect(missing.exitCode).toBe(127);
-    expect(missing.stderr).toMatch(/no-such-program: not found\n$/);
+    expect(missing.stderr).toBe("no-such-program: not found\n");
+    expect((await vm.execArgv("/no/such-program")).stderr).toBe("/no/such-program: not found\n");
   });
 
   test("a session and default signal handling of its own", async () => {
@@ -65,6 +70,16 @@ describe.each<StarterKind>(["spawner", "launcher"])("commands started by a %s", 
     });
     expect(result).toMatchObject({ timedOut: true, signal: "SIGKILL" });
     expect((await vm.allProcesses()).filter(({ command }) => command === "sleep")).toEqual([]);
+  });
+
+  test("usage is the command's own, not that of the boot or of a shell before it", async () => {
+    const { vm } = start();
+    const { shellId } = await vm.openShell({ command: "bash", args: ["-c", BURN] });
+    await vm.waitShell(shellId);
+    const idle = await vm.exec("true");
+    expect(idle.cpuMs).toBeLessThan(150);
+    expect(idle.maxRssBytes).toBeGreaterThan(100_000);
+    expect((await vm.exec(BURN)).cpuMs).toBeGreaterThan(200);
   });
 
   test("a stopped command can be woken, killed and disposed of", async () => {

@@ -5,11 +5,12 @@ export interface SyscallNumbers {
   prctl: number;
   rt_sigprocmask: number;
   signalfd4: number;
+  prlimit64: number;
 }
 
 const NUMBERS: Partial<Record<NodeJS.Architecture, SyscallNumbers>> = {
-  x64: { setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289 },
-  arm64: { setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74 },
+  x64: { setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289, prlimit64: 302 },
+  arm64: { setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74, prlimit64: 261 },
 };
 
 export function syscallNumbers(): SyscallNumbers | undefined {

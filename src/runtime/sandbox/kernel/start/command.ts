@@ -1,4 +1,5 @@
 import type { ResourceUsage, SpawnRequest } from "../../sandbox.ts";
+import type { Tags } from "../tag.ts";
 import type { Tools } from "../tools.ts";
 import type { PipeReader } from "./pipe-reader.ts";
 import type { StdinWriter } from "./stdin-writer.ts";
@@ -6,8 +7,11 @@ import type { StdinWriter } from "./stdin-writer.ts";
 /** What it takes to enter a VM. */
 export interface Entry {
   initPid: number;
+  tags: Tags;
   owner: { uid: number; gid: number } | null;
   tools: Tools;
+  /** Processes up to which a command may fork. */
+  processes: number;
   /** Open descriptors that a command may have. */
   openFiles: number;
   /** Puts a host process into the VM's cgroup, where it has one. */

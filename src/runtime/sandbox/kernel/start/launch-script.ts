@@ -40,6 +40,7 @@ function pipe(fd: number): string[] {
 }
 
 export interface LaunchSettings {
+  processes: number;
   openFiles: number;
   /** Path of env(1) in the VM. */
   env: string;
@@ -51,7 +52,7 @@ export interface LaunchSettings {
  */
 export function launchScript(
   { command, args, env, cwd }: CommandRequest,
-  { openFiles, env: envTool }: LaunchSettings,
+  { processes, openFiles, env: envTool }: LaunchSettings,
   redirection: string,
 ): string {
   const variables = Object.entries(env);
@@ -65,6 +66,8 @@ export function launchScript(
     "{",
     "umask 022",
     `ulimit -n ${openFiles}`,
+    // bash and most others say -u, dash says -p. The VM itself has room for more, as a way in when it is full.
+    `ulimit -u ${processes} 2>/dev/null || ulimit -p ${processes}`,
     "ulimit -c 0",
     // The kernel should end a VM's process before the server's.
     "{ echo 500 > /proc/self/oom_score_adj; } 2>/dev/null",
@@ -73,8 +76,14 @@ export function launchScript(
     "unset PWD OLDPWD",
     ...exported.map(([name, value]) => `export ${name}=${quote(value)}`),
     `echo ${LAUNCHED}`,
+    // The shell's own words for it would name this script.
+    `${found(command)} || { echo ${quote(`${command}: not found`)} >&2; exit 127; } ${redirection}`,
     `exec ${prefix}${words} ${redirection}`,
     "}",
     "",
   ].join("\n");
+}
+
+function found(command: string): string {
+  return command.includes("/") ? `[ -e ${quote(command)} ]` : `command -v -- ${quote(command)} >/dev/null`;
 }

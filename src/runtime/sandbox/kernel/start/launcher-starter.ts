@@ -14,7 +14,6 @@ import {
 import { launchScript, NO_CWD, WITH_STDIN, WITHOUT_STDIN } from "./launch-script.ts";
 import type { Launcher } from "./launcher.ts";
 import { LauncherPool } from "./launcher-pool.ts";
-import { reapedCpu } from "./reaped-cpu.ts";
 import { UsageSampler } from "./usage.ts";
 
 /** A process of the VM may kill a launcher that waits; a command that has not begun is started again. */
@@ -50,14 +49,20 @@ export class LauncherStarter implements CommandStarter {
   }
 
   async #launch(launcher: Launcher, request: SpawnRequest): Promise<StartedCommand> {
-    const { openFiles, tools, initPid } = this.#entry;
+    const { processes, openFiles, tools, initPid } = this.#entry;
     const redirection = request.stdin ? WITH_STDIN : WITHOUT_STDIN;
-    const script = launchScript(request, { openFiles, env: tools.env }, redirection);
-    const answer = await launcher.launch(script);
-    if (answer === NO_CWD) throw new CwdError(request.cwd);
+    const script = launchScript(request, { processes, openFiles, env: tools.env }, redirection);
     const { pid, hostPid, nsenterPid, tag } = launcher;
     const startTime = processStartTime(hostPid);
+    // From before the start: a command may be over before it can be looked at.
     const usage = new UsageSampler(hostPid);
+    try {
+      const answer = await launcher.launch(script);
+      if (answer === NO_CWD) throw new CwdError(request.cwd);
+    } catch (error) {
+      usage.stop();
+      throw error;
+    }
     const wake = () => {
       // nsenter stops with a child that is stopped, and does not see it end before it is woken.
       if (launcher.isAlive) sendSignal(nsenterPid, "SIGCONT");
@@ -83,9 +88,8 @@ export class LauncherStarter implements CommandStarter {
 }
 
 async function end(launcher: Launcher, sampler: UsageSampler): Promise<CommandEnd> {
-  const exit = await launcher.exited;
-  const reapedCpuMs = await reapedCpu.ofExit();
+  const { code, signal, cpuMs: reapedCpuMs = 0 } = await launcher.exited;
   sampler.stop();
   const { cpuMs, maxRssBytes } = sampler.usage;
-  return { ...exit, usage: { cpuMs: Math.max(cpuMs, reapedCpuMs ?? 0), maxRssBytes } };
+  return { code, signal, usage: { cpuMs: Math.max(cpuMs, reapedCpuMs), maxRssBytes } };
 }

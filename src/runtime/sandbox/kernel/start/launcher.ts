@@ -1,16 +1,17 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { AgentVmError } from "../../../../api/errors.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { childrenOf } from "../procfs.ts";
-import { acquireTag, releaseTag, withTag } from "../tag.ts";
+import { type Tags, withTag } from "../tag.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { sendSignal } from "../tree.ts";
 import { type Entry, StarterLost } from "./command.ts";
 import { enterArguments } from "./enter.ts";
 import { PREPARE, STDERR_FD, STDIN_FD, STDOUT_FD } from "./launch-script.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
+import { reapedCpu } from "./reaped-cpu.ts";
+import { refusalIn } from "./refusal.ts";
 
 /** A launcher that says nothing for this long has been stopped. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -19,6 +20,8 @@ const ANSWER_TIMEOUT_MS = 30_000;
 export interface LauncherExit {
   code: number | null;
   signal: NodeJS.Signals | null;
+  /** CPU of the child and its children; `undefined` where it cannot be told from another's. */
+  cpuMs: number | undefined;
 }
 
 /**
@@ -36,7 +39,7 @@ export class Launcher {
   #pid = 0;
   #hostPid = 0;
 
-  private constructor(nsenter: ChildProcess, tag: number) {
+  private constructor(nsenter: ChildProcess, tag: number, tags: Tags) {
     this.#nsenter = nsenter;
     this.tag = tag;
     // All three are pipes of ours: spawn() was told so.
@@ -47,16 +50,18 @@ export class Launcher {
     // The script's reader is gone once the shell has become the command.
     stdin.on("error", () => stdin.destroy());
     this.exited = new Promise((resolve) => {
-      nsenter.once("exit", (code, signal) => resolve({ code, signal }));
-      nsenter.once("error", () => resolve({ code: null, signal: null }));
+      nsenter.once("exit", async (code, signal) =>
+        resolve({ code, signal, cpuMs: await reapedCpu.ofExit() }),
+      );
+      nsenter.once("error", () => resolve({ code: null, signal: null, cpuMs: undefined }));
     });
-    void this.exited.then(() => releaseTag(tag));
+    void this.exited.then(() => tags.release(tag));
   }
 
   /** Enters the VM; resolves when the shell inside waits. */
   static async start(entry: Entry): Promise<Launcher> {
-    const { tools, initPid, owner } = entry;
-    const tag = acquireTag();
+    const { tools, initPid, owner, tags } = entry;
+    const tag = tags.acquire();
     let launcher: Launcher;
     try {
       const nsenter = withTag(tag, () =>
@@ -70,9 +75,9 @@ export class Launcher {
           ...(owner === null ? {} : owner),
         }),
       );
-      launcher = new Launcher(nsenter, tag);
+      launcher = new Launcher(nsenter, tag, tags);
     } catch (error) {
-      releaseTag(tag);
+      tags.release(tag);
       throw error;
     }
     try {
@@ -140,12 +145,7 @@ export class Launcher {
   async #failure(): Promise<Error> {
     if (this.isAlive) sendSignal(this.nsenterPid, "SIGKILL");
     const detail = (await this.#errors).trim();
-    if (/Resource temporarily unavailable|Cannot fork/.test(detail)) {
-      return new AgentVmError("EAGAIN", `EAGAIN: resource temporarily unavailable, fork: ${detail}`, {
-        hint: "The VM has as many processes as limits.processes allows.",
-      });
-    }
-    return new StarterLost(`the launcher has ended: ${detail}`);
+    return refusalIn(detail) ?? new StarterLost(`the launcher has ended: ${detail}`);
   }
 
   /** Ends a launcher that has not become a command, or frees what is left of one that has ended. */

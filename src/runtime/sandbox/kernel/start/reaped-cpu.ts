@@ -6,7 +6,7 @@ const TICKS_PER_SECOND = 100;
  * CPU of children that have ended, from the server's own counters of the children it has waited for
  * (/proc/self/stat, cutime and cstime): exact to a clock tick of 10 ms, and it includes everything that the child
  * itself had waited for. Children that end in the same turn of the event loop cannot be told apart; then there is no
- * answer.
+ * answer. Every child of the runtime must be counted here, lest its CPU be charged to the next.
  */
 class ReapedCpu {
   #lastMs = reapedMs();

@@ -13,7 +13,7 @@
 #   exited ID STATUS USER SYSTEM MAXRSS   wait status, microseconds of CPU, kilobytes
 use strict;
 
-my ($hide, $setsid, $wait4, $prctl, $sigprocmask, $signalfd) = @ARGV;
+my ($hide, $processes, $setsid, $wait4, $prctl, $sigprocmask, $signalfd, $prlimit) = @ARGV;
 my $WNOHANG = 1;
 my $PR_SET_DUMPABLE = 4;
 my ($SIG_BLOCK, $SIG_SETMASK, $SFD_CLOEXEC) = (0, 2, 02000000);
@@ -21,12 +21,16 @@ my $SIGCHLD_ONLY = pack('Q', 1 << 16);
 my $NO_SIGNALS = pack('Q', 0);
 my $SIGSET_BYTES = 8;
 my $DEFAULT_SLACK_NS = 50_000;
+my $RLIMIT_NPROC = 6;
+my $command_limits = pack('QQ', $processes, $processes);
+my $COMMAND_OOM_ADJ = 500;
 my $ENOENT = 2;
 
 $0 = 'agentos-spawner';
 umask 022;
-# The kernel should end a VM's process before the server's.
-if (open(my $adj, '>', '/proc/self/oom_score_adj')) { syswrite($adj, '500'); close($adj); }
+# Where memory is short, the kernel should end a command before the server, and before this process, with which all
+# other commands would end: they inherit what this process has while it forks.
+open(my $oom_adj, '>', '/proc/self/oom_score_adj');
 # Nothing that runs inside may trace this process or look into it. Neither may the server, unless it is root.
 syscall($prctl, $PR_SET_DUMPABLE, 0, 0, 0, 0) if $hide;
 
@@ -51,9 +55,12 @@ sub start {
     tell_server('refused', $id, $! + 0);
     return;
   }
+  syswrite($oom_adj, $COMMAND_OOM_ADJ);
   my $pid = fork;
+  my $errno = $! + 0;
+  syswrite($oom_adj, 0) unless defined $pid && $pid == 0;
   unless (defined $pid) {
-    tell_server('refused', $id, $! + 0);
+    tell_server('refused', $id, $errno);
     return;
   }
   if ($pid == 0) {
@@ -72,6 +79,8 @@ sub become {
   syscall($setsid);
   syscall($sigprocmask, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
   if (open(my $slack, '>', '/proc/self/timerslack_ns')) { syswrite($slack, $DEFAULT_SLACK_NS + $tag); close($slack); }
+  # This process may pass the limit of its commands, so that there is a way in when they have reached it.
+  syscall($prlimit, 0, $RLIMIT_NPROC, $command_limits, 0);
   unless (chdir($cwd)) {
     tell_server('failed', $id, $! + 0);
     exit 0;

@@ -1,17 +1,16 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { getSystemErrorMap } from "node:util";
-import { AgentVmError } from "../../../../api/errors.ts";
 import type { SpawnRequest } from "../../sandbox.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { childrenOf } from "../procfs.ts";
-import { acquireTag, releaseTag } from "../tag.ts";
+import type { Tags } from "../tag.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { killAll, sendSignal, taggedTree } from "../tree.ts";
 import type { SyscallNumbers } from "./arch.ts";
 import { type CommandEnd, CwdError, type Entry, type StartedCommand, StarterLost } from "./command.ts";
 import { enterArguments } from "./enter.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
+import { refusal } from "./refusal.ts";
 import { Semaphore } from "./semaphore.ts";
 import { encodeRequest, MessageParser, type SpawnerMessage } from "./spawner-messages.ts";
 import { parseWaitStatus } from "./wait-status.ts";
@@ -48,6 +47,7 @@ export class Spawner {
   readonly ended: Promise<void>;
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #initPid: number;
+  readonly #tags: Tags;
   readonly #jobs = new Map<number, Job>();
   readonly #starting = new Semaphore(MAX_STARTING);
   readonly #ready = Promise.withResolvers<void>();
@@ -56,12 +56,16 @@ export class Spawner {
   #lost = false;
 
   private constructor(entry: Entry, numbers: SyscallNumbers, perl: string) {
-    const { tools, initPid, owner, openFiles } = entry;
+    const { tools, initPid, owner, openFiles, tags } = entry;
     this.#initPid = initPid;
+    this.#tags = tags;
     const limits = [tools.prlimit, `--nofile=${openFiles}`, "--core=0", "--"];
-    const { setsid, wait4, prctl, rt_sigprocmask, signalfd4 } = numbers;
+    const { setsid, wait4, prctl, rt_sigprocmask, signalfd4, prlimit64 } = numbers;
     const hide = owner === null ? 0 : 1;
-    const numbersInOrder = [hide, setsid, wait4, prctl, rt_sigprocmask, signalfd4];
+    const numbersInOrder = [
+      ...[hide, entry.processes],
+      ...[setsid, wait4, prctl, rt_sigprocmask, signalfd4, prlimit64],
+    ];
     const program = [perl, "-e", PROGRAM, ...numbersInOrder.map(String)];
     this.#process = spawn(tools.nsenter, [...enterArguments(initPid, tools), ...limits, ...program], {
       stdio: sealedStdio(["pipe", "pipe", "pipe"]),
@@ -128,7 +132,7 @@ export class Spawner {
     if (this.#lost) throw new StarterLost("the spawner has ended");
     const id = ++this.#lastId;
     const job: Job = {
-      tag: acquireTag(),
+      tag: this.#tags.acquire(),
       cwd: request.cwd,
       pid: 0,
       pipes: undefined,
@@ -205,7 +209,7 @@ export class Spawner {
 
   #end(message: Extract<SpawnerMessage, { what: "exited" }>, job: Job): void {
     this.#jobs.delete(message.id);
-    releaseTag(job.tag);
+    this.#tags.release(job.tag);
     const usage = {
       cpuMs: (message.userUs + message.systemUs) / 1000,
       maxRssBytes: message.maxRssKib * 1024,
@@ -216,7 +220,7 @@ export class Spawner {
   }
 
   #forget(id: number, job: Job): void {
-    if (this.#jobs.delete(id)) releaseTag(job.tag);
+    if (this.#jobs.delete(id)) this.#tags.release(job.tag);
     job.pipes?.stdin.close();
     job.pipes?.stdout.close();
     job.pipes?.stderr.close();
@@ -236,7 +240,7 @@ export class Spawner {
     this.#process.stderr.destroy();
     for (const [id, job] of this.#jobs) {
       this.#jobs.delete(id);
-      releaseTag(job.tag);
+      this.#tags.release(job.tag);
       job.running.reject(new StarterLost("the spawner has ended"));
       const usage = { cpuMs: 0, maxRssBytes: 0 };
       void killAll(() => taggedTree([this.#initPid], job.tag)).then(() =>
@@ -244,12 +248,4 @@ export class Spawner {
       );
     }
   }
-}
-
-/** The VM has no process or no descriptor left. */
-function refusal(errno: number): AgentVmError {
-  const [code, message] = getSystemErrorMap().get(-errno) ?? ["EAGAIN", "resource temporarily unavailable"];
-  return new AgentVmError(code, `${code}: ${message}, fork`, {
-    hint: "The VM has as many processes as limits.processes allows.",
-  });
 }

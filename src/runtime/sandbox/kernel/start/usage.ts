@@ -1,6 +1,5 @@
 import type { ResourceUsage } from "../../sandbox.ts";
-import { peakRss, readStat } from "../procfs.ts";
-import { descendants } from "../tree.ts";
+import { descendants, peakRss, readStat } from "../procfs.ts";
 
 /** Samples come fast at first, since most commands are short, then at leisure. */
 const FIRST_SAMPLE_MS = 2;
