@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { makeFolder } from "./actors/folder.ts";
 import { listen } from "./actors/listen.ts";
 import { createLogger } from "./actors/logger.ts";
 import { settingsOf, setup } from "./actors/setup.ts";
@@ -65,7 +66,7 @@ async function main(): Promise<void> {
   // A rejection that RivetKit forgot to handle must not take every VM with it.
   process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
   try {
-    mkdirSync(environment.dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(environment.dataDir);
     const isolation = await preflight(environment.runtime);
     exitOnSignals();
     const { engine } = settingsOf(registry);

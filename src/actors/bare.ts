@@ -16,5 +16,5 @@ import { checkOptions } from "./options.ts";
  */
 export async function createVm(options: VmOptionsInput = {}, hooks: Partial<VmHooks> = {}): Promise<LiveVm> {
   const nothing = () => undefined;
-  return await runtimeVms()(checkOptions(options), { emit: nothing, keepAwake: nothing, ...hooks });
+  return await runtimeVms({})(checkOptions(options), { emit: nothing, keepAwake: nothing, ...hooks });
 }

@@ -1,9 +1,9 @@
-import { mkdirSync } from "node:fs";
 import * as rivetkit from "rivetkit";
 import { AgentVmError } from "../api/errors.ts";
 import { type AccessPolicy, refusal } from "./access.ts";
 import { limitBacklog } from "./backlog.ts";
 import { userError } from "./errors.ts";
+import { makeFolder } from "./folder.ts";
 import { guardServer } from "./front-door.ts";
 
 /** A driver as `createFileSystemDriver` makes it: where actors live, and what stands between them and the network. */
@@ -38,7 +38,7 @@ export function guardedDriver(options: GuardOptions): Driver | undefined {
   // Made late: the driver creates its folder at once, and a registry may be imported for its type alone.
   const inner = (): Driver => {
     if (made) return made;
-    if (options.dataDir !== undefined) mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    if (options.dataDir !== undefined) makeFolder(options.dataDir);
     made = rivetkit.createFileSystemDriver(options.dataDir === undefined ? {} : { path: options.dataDir });
     return made;
   };

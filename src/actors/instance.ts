@@ -2,7 +2,7 @@ import type { VmEventName, VmEvents } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
-import type { VmHooks, VmRuntime } from "../runtime/vm.ts";
+import type { VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
 import type { ActorLog } from "./logger.ts";
@@ -18,8 +18,10 @@ export type CreateVm = (options: VmOptions, hooks: VmHooks) => Promise<LiveVm>;
 /**
  * VMs of the runtime, which is loaded with the first one: a registry may be imported for its type alone. All VMs of one
  * actor definition share a sandbox factory.
+ *
+ * @param settings for VMs whose results need not cross the wire. @default those of an actor
  */
-export function runtimeVms(): CreateVm {
+export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_BYTES }): CreateVm {
   let factory: SandboxFactory | undefined;
   return async (options, hooks) => {
     const [{ Vm }, { createSandboxFactory }] = await Promise.all([
@@ -27,7 +29,7 @@ export function runtimeVms(): CreateVm {
       import("../runtime/sandbox/factory.ts"),
     ]);
     factory ??= createSandboxFactory(options);
-    return new Vm(options, factory, hooks, { maxResultBytes: MAX_RESULT_BYTES });
+    return new Vm(options, factory, hooks, settings);
   };
 }
 

@@ -1,4 +1,5 @@
 import { AgentVmError, unknownOption } from "../api/errors.ts";
+import { knownKeys } from "../api/known-keys.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../runtime/options.ts";
 
 /**
@@ -11,8 +12,8 @@ export function checkOptions(input: VmOptionsInput): VmOptions {
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   if (issue.code === "unrecognized_keys") {
-    const known = issue.path.length === 0 ? Object.keys(vmOptionsSchema.shape) : [];
-    throw unknownOption("vmActor", [...issue.path, issue.keys[0]].map(String).join("."), known);
+    const option = [...issue.path, issue.keys[0]].map(String).join(".");
+    throw unknownOption("vmActor", option, knownKeys(vmOptionsSchema, issue.path));
   }
   const option = issue.path.map(String).join(".");
   throw new AgentVmError("invalid_argument", `Invalid option \`${option}\` of vmActor: ${issue.message}`, {

@@ -1,23 +1,30 @@
 import { randomUUID } from "node:crypto";
-import { type Registry, type RegistryActors, type RegistryConfigInput, setup as rivetSetup } from "rivetkit";
-import { AgentVmError, invalidArgument } from "../api/errors.ts";
+import {
+  type Registry,
+  type RegistryActors,
+  type RegistryConfigInput,
+  RegistryConfigSchema,
+  setup as rivetSetup,
+} from "rivetkit";
+import { AgentVmError, invalidArgument, unknownOption } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import { type AccessPolicy, bindPolicy, isLoopback } from "./access.ts";
 import { guardedDriver } from "./guard.ts";
 import { createLogger, type Logger } from "./logger.ts";
 
 /** RivetKit options that this setup decides by itself. */
-type Decided =
-  | "token"
-  | "driver"
-  | "storagePath"
-  | "managerHost"
-  | "managerPort"
-  | "serveManager"
-  | "logging"
-  | "inspector"
-  | "maxIncomingMessageSize"
-  | "maxOutgoingMessageSize";
+const DECIDED = [
+  "token",
+  "driver",
+  "storagePath",
+  "managerHost",
+  "managerPort",
+  "serveManager",
+  "logging",
+  "inspector",
+  "maxIncomingMessageSize",
+  "maxOutgoingMessageSize",
+] as const satisfies (keyof RegistryConfigInput<RegistryActors>)[];
 
 export interface ServerOptions {
   /**
@@ -37,8 +44,17 @@ export interface ServerOptions {
   logger?: Logger;
 }
 
+const SERVER_OPTIONS = [
+  "token",
+  "host",
+  "port",
+  "dataDir",
+  "allowedOrigins",
+  "logger",
+] as const satisfies (keyof ServerOptions)[];
+
 export type SetupOptions<Actors extends RegistryActors> = ServerOptions &
-  Omit<RegistryConfigInput<Actors>, Decided> & {
+  Omit<RegistryConfigInput<Actors>, (typeof DECIDED)[number]> & {
     /** The actors to serve, by name. */
     use: Actors;
   };
@@ -59,7 +75,7 @@ const settings = new WeakMap<object, ServerSettings>();
  * RivetKit's `setup()` with defaults that a server of virtual machines needs: it listens on loopback, asks for the
  * token everywhere, has no inspector, and carries messages of 31 MiB. RivetKit's other options pass through.
  *
- * @throws AgentVmError `invalid_argument` for a host that is not loopback without a token.
+ * @throws AgentVmError `invalid_argument` for a host that is not loopback without a token, and for an unknown option.
  * @example
  * ```ts
  * export const registry = setup({ use: { vm: vmActor() }, token: process.env.AGENT_VM_TOKEN });
@@ -67,6 +83,7 @@ const settings = new WeakMap<object, ServerSettings>();
  * ```
  */
 export function setup<Actors extends RegistryActors>(options: SetupOptions<Actors>): Registry<Actors> {
+  refuseUnknown(options);
   const { token, host = "127.0.0.1", port = 6420, dataDir, allowedOrigins = [], logger, ...rest } = options;
   // As RivetKit looks for it.
   const engine = rest.endpoint ?? process.env.RIVET_ENGINE ?? process.env.RIVET_ENDPOINT;
@@ -104,6 +121,16 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const registry = rivetSetup<Actors>({ ...decided, use: options.use });
   settings.set(registry, { host, port, inProcess: driver !== undefined, engine: engine || undefined });
   return registry;
+}
+
+/** An option that is misspelt must not leave a server without its token. */
+function refuseUnknown(options: object): void {
+  const decided: readonly string[] = DECIDED;
+  const passedOn = Object.keys(RegistryConfigSchema.in.shape).filter((option) => !decided.includes(option));
+  const known = [...SERVER_OPTIONS, ...passedOn];
+  for (const option of Object.keys(options)) {
+    if (!known.includes(option)) throw unknownOption("setup", option, known);
+  }
 }
 
 export function settingsOf(registry: object): ServerSettings {

@@ -33,6 +33,7 @@ export const ERROR_DEFINITIONS = {
   connection_lost: { status: 503 },
   actor_not_found: { status: 404, hint: "getOrCreate makes an actor that does not exist yet." },
   action_not_found: { status: 404 },
+  duplicate_key: { status: 409, hint: "getOrCreate takes the actor that has the key." },
   port_in_use: { status: 500, hint: "Stop what listens there, or choose another port with PORT." },
   listen_failed: { status: 500 },
   internal_error: { status: 500, hint: "Read the server's log." },
@@ -110,6 +111,10 @@ export function shellNotFound(shellId: string): AgentVmError {
 
 export function transferNotFound(transferId: string): AgentVmError {
   return new AgentVmError("transfer_not_found", `File transfer not found: ${transferId}`, { transferId });
+}
+
+export function actionNotFound(action: string): AgentVmError {
+  return new AgentVmError("action_not_found", `Action not found: ${action.slice(0, 80)}`, {});
 }
 
 export function notImplemented(action: string): AgentVmError {

@@ -1,6 +1,7 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { VmMethodName, VmMethods } from "./actions.ts";
 import { AgentVmError, invalidArgument, tooManyArguments, unknownOption } from "./errors.ts";
+import { knownKeys } from "./known-keys.ts";
 import { SIGNATURES, type Signature } from "./signatures.ts";
 import { WHOLE } from "./values.ts";
 
@@ -36,7 +37,7 @@ export function parseArgs<Name extends VmMethodName>(
 }
 
 function refusal(
-  action: string,
+  action: VmMethodName,
   names: readonly string[],
   received: readonly unknown[],
   issue: z.core.$ZodIssue,
@@ -46,7 +47,7 @@ function refusal(
     received,
   );
   if (issue.code === "unrecognized_keys") {
-    return unknownOption(action, issue.keys[0] ?? "", knownKeys(action, issue.path));
+    return unknownOption(action, issue.keys[0] ?? "", knownKeys(SIGNATURES[action].args, issue.path));
   }
   const label = labelOf(names, issue.path);
   if (issue.message.startsWith(WHOLE)) {
@@ -65,27 +66,4 @@ function labelOf(names: readonly string[], path: readonly PropertyKey[]): string
       typeof part === "number" ? `[${part}]` : `${position === 0 ? "" : "."}${String(part)}`,
     )
     .join("");
-}
-
-/** The keys that the object at this path takes, for the message that refuses another one. */
-function knownKeys(action: string, path: readonly PropertyKey[]): string[] {
-  let schemas: unknown[] = [SIGNATURES[action as VmMethodName].args];
-  for (const key of path) schemas = unwrap(schemas).map((schema) => inner(schema, key));
-  const keys = unwrap(schemas).flatMap((schema) =>
-    schema instanceof z.ZodObject ? Object.keys(schema.shape) : [],
-  );
-  return [...new Set(keys)];
-}
-
-function unwrap(schemas: unknown[]): unknown[] {
-  return schemas.flatMap((schema) => {
-    if (schema instanceof z.ZodOptional) return unwrap([schema.unwrap()]);
-    return schema instanceof z.ZodUnion ? unwrap([...schema.options]) : [schema];
-  });
-}
-
-function inner(schema: unknown, key: PropertyKey): unknown {
-  if (schema instanceof z.ZodTuple) return schema.def.items[Number(key)];
-  if (schema instanceof z.ZodArray) return schema.element;
-  return schema instanceof z.ZodObject ? (schema.shape as Record<PropertyKey, unknown>)[key] : undefined;
 }

@@ -1,8 +1,11 @@
-/** Upper bound of a CBOR head: a type byte and an eight-byte length, or a whole number. */
-const HEAD_BYTES = 9;
+/** Upper bound of a number, a date or anything else of fixed size. */
+const SCALAR_BYTES = 12;
 
 /** A typed array's tag (RFC 8746) before its bytes. */
 const TAG_BYTES = 3;
+
+/** Upper bound of the head of a string, of bytes or of a collection, by its length. */
+const headBytes = (length: number): number => (length < 0x10000 ? 3 : 5);
 
 /** Bytes of a string in UTF-8. */
 export function utf8Length(text: string): number {
@@ -27,25 +30,29 @@ export function fitsUtf8(text: string, maximum: number): boolean {
 }
 
 /**
- * An upper bound of what a value takes on the wire, in bytes, without encoding it. A message above
+ * A close upper bound of what a value takes on the wire as CBOR, in bytes, without encoding it. A message above
  * MAX_MESSAGE_BYTES is not refused by RivetKit's WebSocket but hangs its call, so that both sides ask first.
  */
 export function wireSize(value: unknown): number {
-  if (typeof value === "string") {
-    // Exact counting is only worth it where the bound alone would matter.
-    return HEAD_BYTES + (value.length < 4096 ? value.length * 3 : utf8Length(value));
-  }
-  if (typeof value !== "object" || value === null) return HEAD_BYTES;
+  if (typeof value === "string") return stringSize(value);
+  if (typeof value !== "object" || value === null) return SCALAR_BYTES;
   if (value instanceof Uint8Array || value instanceof ArrayBuffer) {
-    return HEAD_BYTES + TAG_BYTES + value.byteLength;
+    return TAG_BYTES + headBytes(value.byteLength) + value.byteLength;
   }
-  let bytes = HEAD_BYTES;
   if (Array.isArray(value)) {
+    let bytes = headBytes(value.length);
     for (const item of value) bytes += wireSize(item);
     return bytes;
   }
-  for (const [key, item] of Object.entries(value)) bytes += HEAD_BYTES + key.length * 3 + wireSize(item);
+  const entries = Object.entries(value);
+  let bytes = Math.max(SCALAR_BYTES, headBytes(entries.length));
+  for (const [key, item] of entries) bytes += stringSize(key) + wireSize(item);
   return bytes;
+}
+
+function stringSize(text: string): number {
+  const bytes = utf8Length(text);
+  return headBytes(bytes) + bytes;
 }
 
 function isLowSurrogate(unit: number): boolean {

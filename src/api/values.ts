@@ -95,10 +95,18 @@ export const offset = integer(0, Number.MAX_SAFE_INTEGER, "a non-negative intege
 
 export const args = z.array(argument(), { error: "an array of strings" });
 
+/** The kernel takes a variable as one argument, `NAME=value`. */
+export function fitsVariable([name, value]: [string, string]): boolean {
+  return fitsUtf8(`${name}=${value}`, MAX_ARGUMENT_BYTES);
+}
+
 export const env: z.ZodType<Env> = z
   .record(z.string(), argument(), { error: "an object of strings" })
   .refine((variables) => Object.keys(variables).every((name) => name !== "" && !/[=\0]/.test(name)), {
     error: "an object whose keys are non-empty and without = and NUL",
+  })
+  .refine((variables) => Object.entries(variables).every(fitsVariable), {
+    error: `an object of variables of at most ${MAX_ARGUMENT_BYTES} bytes each, name and value together`,
   });
 
 export const signal: z.ZodType<Signal> = z

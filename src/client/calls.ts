@@ -1,12 +1,12 @@
-import { type AgentVmError, argumentsTooLarge, connectionLost } from "../api/errors.ts";
+import { type AgentVmError, connectionLost } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { MAX_ACKNOWLEDGED_CALLS, MAX_RESULT_BYTES, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
-import { wireSize } from "../api/size.ts";
+import { MAX_ACKNOWLEDGED_CALLS, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/types.ts";
 import { errorOf, isTransient, toAgentVmError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { Listeners } from "./listeners.ts";
 import { backgroundTimer, randomId } from "./timers.ts";
+import { checkArguments } from "./wire.ts";
 
 /** Outcomes that nothing else acknowledges are acknowledged after this long, in milliseconds. */
 const ACKNOWLEDGE_DELAY_MS = 100;
@@ -69,8 +69,7 @@ export class CallChannel {
    */
   async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     signal?.throwIfAborted();
-    const bytes = wireSize(args);
-    if (bytes > MAX_RESULT_BYTES) throw argumentsTooLarge(action, bytes, MAX_RESULT_BYTES);
+    checkArguments(action, args);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const call = { callId: randomId(), action, args, instanceId: undefined, resolve, reject };
     const abort = () => this.#finish(call.callId, () => reject(signal?.reason));

@@ -1,10 +1,8 @@
-import { argumentsTooLarge } from "../api/errors.ts";
-import { MAX_RESULT_BYTES } from "../api/limits.ts";
-import { wireSize } from "../api/size.ts";
 import type { ConnectionCore } from "./connection.ts";
 import { coded, toAgentVmError } from "./errors.ts";
 import type { RawHandle } from "./raw.ts";
 import { SharedChannel } from "./shared-channel.ts";
+import { checkArguments } from "./wire.ts";
 
 /** Actions that may outlast the five minutes that an HTTP request can. */
 const LONG_ACTIONS = new Set([
@@ -51,8 +49,7 @@ export class Target {
   }
 
   async #request(name: string, args: unknown[], signal: AbortSignal | undefined): Promise<unknown> {
-    const bytes = wireSize(args);
-    if (bytes > MAX_RESULT_BYTES) throw argumentsTooLarge(name, bytes, MAX_RESULT_BYTES);
+    checkArguments(name, args);
     try {
       return await this.raw.action(signal ? { name, args, signal } : { name, args });
     } catch (error) {

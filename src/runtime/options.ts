@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
+import { fitsVariable } from "../api/values.ts";
 
 const MIB = 1024 * 1024;
 
@@ -12,13 +13,14 @@ const absolutePath = z
   });
 
 /** Environment variables: names without `=` and NUL, values without NUL. */
-export const envSchema = z.record(
-  z.string().regex(/^[^=\0]+$/, "must be a variable name without = and NUL"),
-  z
-    .string()
-    .max(MAX_ARGUMENT_BYTES)
-    .regex(/^[^\0]*$/, "must not contain NUL"),
-);
+const envSchema = z
+  .record(
+    z.string().regex(/^[^=\0]+$/, "must have names without = and NUL"),
+    z.string().regex(/^[^\0]*$/, "must not contain NUL"),
+  )
+  .refine((variables) => Object.entries(variables).every(fitsVariable), {
+    message: `a variable has at most ${MAX_ARGUMENT_BYTES} bytes, name and value together`,
+  });
 
 const positive = z.int().positive();
 
@@ -35,32 +37,67 @@ export const limitsSchema = z.strictObject({
   /** Open descriptors of one process; more are EMFILE. */
   openFiles: positive.min(64).default(4096),
   /**
-   * Memory of all processes and files together, in bytes, where the server may create cgroups; past it the kernel
-   * kills a process of the VM. The banner says whether it is enforced.
+   * Memory of all processes and of the files that they write, in bytes, where the server may create cgroups; past it
+   * the kernel kills a process of the VM. The banner says whether it is enforced. Files that are written through the
+   * API count as the server's under root; `filesystemBytes` bounds them.
    */
   memoryBytes: positive.min(16 * MIB).default(2048 * MIB),
   /** Captured output of one exec, stdout and stderr together, in bytes. */
   captureBytes: positive.max(24 * MIB).default(16 * MIB),
 });
 
-/** Places that a VM makes itself. */
-const RESERVED_TARGETS = ["/", "/proc", "/sys", "/dev", "/run", "/usr", "/opt/agentos"];
+/** Places that a VM makes itself: nothing can be laid over them or into them. */
+const CLOSED_TARGETS = [
+  "/proc",
+  "/sys",
+  "/dev",
+  "/run",
+  "/usr",
+  "/opt/agentos",
+  "/bin",
+  "/sbin",
+  "/lib",
+  "/lib32",
+  "/lib64",
+  "/libx32",
+  "/var/run",
+  "/var/lock",
+  "/home/user",
+];
 
-const softwareTarget = absolutePath.refine(
-  (path) =>
-    !RESERVED_TARGETS.some((taken) => path === taken || (taken !== "/" && path.startsWith(`${taken}/`))),
-  { message: `must not be at or below ${RESERVED_TARGETS.slice(1).join(", ")}` },
-);
+/** Folders of a VM's own: they take mounts inside, but none may hide them. */
+const OWN_FOLDERS = [
+  "/",
+  "/etc",
+  "/home",
+  "/home/agentos",
+  "/workspace",
+  "/tmp",
+  "/var",
+  "/var/tmp",
+  "/opt",
+  "/root",
+];
 
-const softwareSchema = z.union([
-  softwareTarget.transform((path) => ({ hostPath: path, path })),
-  z.strictObject({
-    /** A file or directory of the host. */
-    hostPath: absolutePath,
-    /** Where it appears in the VM, read-only. */
-    path: softwareTarget,
-  }),
-]);
+const softwareTarget = absolutePath
+  .refine((path) => !CLOSED_TARGETS.some((taken) => path === taken || path.startsWith(`${taken}/`)), {
+    message: `must not be at or below ${CLOSED_TARGETS.join(", ")}`,
+  })
+  .refine((path) => !OWN_FOLDERS.includes(path), {
+    message: `must not hide one of the VM's own folders ${OWN_FOLDERS.join(", ")}`,
+  });
+
+const mountSchema = z.strictObject({
+  /** A file or directory of the host. */
+  hostPath: absolutePath,
+  /** Where it appears in the VM, read-only. */
+  path: softwareTarget,
+});
+
+const softwareSchema = z
+  .custom<string | z.input<typeof mountSchema>>()
+  .transform((mount) => (typeof mount === "string" ? { hostPath: mount, path: mount } : mount))
+  .pipe(mountSchema);
 
 export const vmOptionsSchema = z.strictObject({
   /** What a VM runs in: the kernel sandbox, or a file tree in memory without processes. */

@@ -112,6 +112,13 @@ describe("limits", () => {
     expect(refused("exec", "ä".repeat(65_536))).toMatch(/at most 131071 bytes/);
   });
 
+  test("one variable, name and value together", () => {
+    expect(refused("exec", "ls", { env: { A: "x".repeat(131_069) } })).toMatch(/^accepted/);
+    expect(refused("exec", "ls", { env: { A: "x".repeat(131_070) } })).toBe(
+      "invalid_argument: Expected `env` to be an object of variables of at most 131071 bytes each, name and value together, got an object",
+    );
+  });
+
   test("all arguments and variables of a command together", () => {
     const args = Array.from({ length: 9 }, () => "x".repeat(120_000));
     const message =

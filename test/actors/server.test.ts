@@ -56,6 +56,12 @@ describe("the ready-made server", () => {
     await client.dispose();
   });
 
+  test("a data folder that cannot be made fails the start", async () => {
+    const server = await start({ dataDir: "/proc/agent-vm/data" });
+    expect(await server.exited).toBe(1);
+    expect(server.stderr()).toMatch(/^agent-vm: ENOENT: .*'\/proc\/agent-vm'\n$/);
+  });
+
   test("keeps its data in a folder of its own that nobody else can read", async () => {
     const state = await mkdtemp(join(tmpdir(), "agent-vm-state-"));
     const server = await start({ env: { AGENT_VM_DATA: "", XDG_STATE_HOME: state } });

@@ -10,7 +10,26 @@ describe("vmActor", () => {
   test.each<[object, string]>([
     [{ onSessionEvent: () => undefined }, "Unknown option `onSessionEvent` of vmActor"],
     [{ onPermissionRequest: () => undefined }, "Unknown option `onPermissionRequest` of vmActor"],
-    [{ limits: { cpus: 2 } }, "Unknown option `limits.cpus` of vmActor"],
+    [
+      { limits: { cpus: 2 } },
+      "Unknown option `limits.cpus` of vmActor: it takes `filesystemBytes`, `inodes`, `processes`, `openFiles`, `memoryBytes`, `captureBytes`",
+    ],
+    [
+      { software: [{ hostPath: "/srv/x", path: "/x", mode: 7 }] },
+      "Unknown option `software.0.mode` of vmActor: it takes `hostPath`, `path`",
+    ],
+    [{ software: ["x"] }, "Invalid option `software.0.hostPath` of vmActor: must be an absolute path"],
+    [{ software: [7] }, "Invalid option `software.0` of vmActor: "],
+    [
+      { software: ["/usr/share"] },
+      "Invalid option `software.0.path` of vmActor: must not be at or below /proc,",
+    ],
+    [
+      { software: ["/etc"] },
+      "Invalid option `software.0.path` of vmActor: must not hide one of the VM's own",
+    ],
+    [{ software: [{ hostPath: "/x", path: "/home/user/x" }] }, "must not be at or below"],
+    [{ env: { A: "x".repeat(131_070) } }, "a variable has at most 131071 bytes, name and value together"],
     [{ runtime: "docker" }, "Invalid option `runtime` of vmActor"],
     [{ limits: { processes: 1 } }, "Invalid option `limits.processes` of vmActor"],
     [{ defaultCwd: "x" }, "Invalid option `defaultCwd` of vmActor"],
@@ -44,6 +63,14 @@ describe("setup", () => {
     expect(() => setup({ use: use(), port: 0 })).toThrow(
       "Expected `port` to be a port from 1 to 65535, got 0",
     );
+  });
+
+  test("an option that it does not know is refused: a misspelt token would let everybody in", () => {
+    const misspelt = { use: use(), tokn: "secret" };
+    expect(() => setup(misspelt)).toThrow(
+      /^Unknown option `tokn` of setup: it takes `token`, `host`, `port`, `dataDir`, .*`managerBasePath`/,
+    );
+    expect(() => setup({ use: use(), inspector: {} } as never)).toThrow("Unknown option `inspector`");
   });
 
   test("one vmActor belongs to one server", () => {

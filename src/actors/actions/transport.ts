@@ -1,5 +1,5 @@
 import type { CallMethods, TransportMethods, VmMethodName } from "../../api/actions.ts";
-import { invalidArgument } from "../../api/errors.ts";
+import { actionNotFound } from "../../api/errors.ts";
 import { isVmMethodName } from "../../api/schemas.ts";
 import type { CallOutcome, CallRequest } from "../../api/types.ts";
 import { action } from "../action.ts";
@@ -44,7 +44,7 @@ async function runCall(
   actions: Record<VmMethodName, unknown>,
 ): Promise<CallOutcome> {
   if (!isVmMethodName(name) || name === "beginCall") {
-    return failedOutcome(invalidArgument("action", "the name of an action", name));
+    return failedOutcome(actionNotFound(name));
   }
   const handler = actions[name] as (c: VmContext, ...args: unknown[]) => Promise<unknown>;
   try {

@@ -31,9 +31,6 @@ const FEWER_FILES = "Read fewer files at a time, or large ones with beginFileRea
 const BY_COMMAND = "List it inside the VM, with exec, and keep what you need.";
 const IN_PARTS = "List its directories one by one, or less of it with `maxDepth` and `exclude`.";
 
-/** Errors that are about the call, not about one of its files. */
-const WHOLE_CALL = ["response_too_large", "vm_stopped"];
-
 /** What stat answers where nothing is, or nothing can be. */
 const MISSING = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"];
 
@@ -182,6 +179,6 @@ export class Files implements FileMethods {
 
 /** What one entry of a batch reports. What ends the whole call is thrown. */
 function entryError(error: unknown): string {
-  if (!(error instanceof AgentVmError) || WHOLE_CALL.includes(error.code)) throw error;
+  if (!(error instanceof AgentVmError) || error.code === "vm_stopped") throw error;
   return error.message;
 }

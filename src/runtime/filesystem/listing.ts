@@ -1,4 +1,4 @@
-import { wireSize } from "../../api/size.ts";
+import { utf8Length, wireSize } from "../../api/size.ts";
 import type { DirEntry, ReaddirRecursiveOptions } from "../../api/types.ts";
 import type { FileEntryWithSize, FileSystem } from "../sandbox/files.ts";
 import { pause } from "../sandbox/pace.ts";
@@ -12,9 +12,8 @@ const ENTRIES_BETWEEN_PAUSES = 256;
 const POSIX_CODE = /^E[A-Z0-9]+$/;
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM"];
 
-/** Upper bound of an entry on the wire: the same as measuring each with wireSize, in a tenth of the time. */
+/** Upper bound of an entry on the wire without its path: the same as measuring each with wireSize, in less time. */
 const ENTRY_BYTES = wireSize({ path: "", type: "directory", size: 0 } satisfies DirEntry);
-const BYTES_PER_UNIT = 3;
 
 /** Names in a directory, sorted. */
 export async function listNames(fs: FileSystem, path: string, budget: ResultBudget): Promise<string[]> {
@@ -45,7 +44,7 @@ export async function listTree(
       for (const entry of await sortByName(entries)) {
         if (excluded.has(entry.name)) continue;
         const described = describe(directory, entry);
-        budget.addBytes(ENTRY_BYTES + BYTES_PER_UNIT * described.path.length);
+        budget.addBytes(ENTRY_BYTES + utf8Length(described.path));
         found.push(described);
         if (entry.type === "directory") below.push(described.path);
         if (found.length % ENTRIES_BETWEEN_PAUSES === 0) await pause();

@@ -28,14 +28,26 @@ describeFiles("results that one message cannot carry", (tree) => {
     expect((await tree.files.readFile("/workspace/large")).length).toBe(LIMIT);
   });
 
-  it("refuses files that come to too much together", async () => {
+  it("gives of many files those that it can carry together, and tells of the others", async () => {
     await tree.files.writeFile("/workspace/a", new Uint8Array(LIMIT / 2));
-    expect((await limited().readFiles(["/workspace/a"])).length).toBe(1);
-    const { code, message } = await failure(limited().readFiles(["/workspace/a", "/workspace/a"]));
-    expect(code).toBe("response_too_large");
-    expect(message).toMatch(
-      /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or large ones with beginFileRead\.$/,
-    );
+    await tree.files.writeFile("/workspace/b", "small");
+    const results = await limited().readFiles(["/workspace/a", "/workspace/a", "/workspace/b"]);
+    expect(results.map(({ content }) => content?.length)).toEqual([LIMIT / 2, undefined, 5]);
+    expect(results[1]).toEqual({
+      path: "/workspace/a",
+      content: null,
+      error: expect.stringMatching(
+        /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or large ones with beginFileRead\.$/,
+      ),
+    });
+  });
+
+  it("counts names by their bytes", async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `${"n".repeat(100)}-${index}`);
+    await tree.files.mkdir("/workspace/long");
+    for (const name of names) await tree.files.writeFile(`/workspace/long/${name}`, "");
+    expect(await limited().readdir("/workspace/long")).toHaveLength(60);
+    expect((await failure(limited().readdirRecursive("/workspace/long"))).code).toBe("response_too_large");
   });
 
   it("refuses a listing that is too long", async () => {

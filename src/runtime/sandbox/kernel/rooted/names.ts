@@ -1,6 +1,7 @@
 /**
  * File names of Linux are bytes, strings of JavaScript are not. A byte that is no UTF-8 becomes a lone surrogate
- * U+DC80 to U+DCFF, and back, as in Python: so that `delete` can remove what `tar` once unpacked.
+ * U+DC80 to U+DCFF, and back, as in Python: so that a recursive `delete` can remove what `tar` once unpacked. These
+ * names are for this process alone; on the wire such a byte becomes U+FFFD.
  */
 import { isUtf8 } from "node:buffer";
 

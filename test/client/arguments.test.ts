@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startServer, type TestServer } from "../support/start-server.ts";
+import { failure } from "../support/until.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+
+const circle: Record<string, unknown> = {};
+circle.inner = { circle };
+
+describe.each(["request", "connection"] as const)(
+  "arguments that cannot cross the wire, over a %s",
+  (kind) => {
+    test.each<[string, unknown, string, string?]>([
+      ["a function", { onData: () => undefined }, "Argument 2.onData of openShell is a function"],
+      ["a symbol", [Symbol("x")], "Argument 2.0 of openShell is a symbol"],
+      [
+        "a signal among the options",
+        { signal: new AbortController().signal },
+        "Argument 2.signal of openShell is an AbortSignal",
+        "Pass { signal } as the argument after the options.",
+      ],
+      ["a promise", Promise.resolve(1), "Argument 2 of openShell is a Promise", "Await it first."],
+      ["a circle", circle, "Argument 2.inner.circle of openShell is an object inside itself"],
+    ])("%s", async (_name, argument, message, hint) => {
+      const agent = server.client().vm.getOrCreate("arguments");
+      const connection = kind === "connection" ? agent.connect() : undefined;
+      const vm = connection ?? agent;
+      const error = await failure(vm.action({ name: "openShell", args: [{}, argument] }));
+      expect(error).toMatchObject({
+        code: "invalid_argument",
+        message: `${message}, which cannot cross the wire`,
+        metadata: hint === undefined ? {} : { hint },
+      });
+      await connection?.dispose();
+    });
+  },
+);
+
+test("an action that there is not is told alike, whatever the way", async () => {
+  const agent = server.client().vm.getOrCreate("arguments");
+  const connection = agent.connect();
+  for (const vm of [agent, connection]) {
+    expect(await failure(vm.action({ name: "fly", args: [] }))).toMatchObject({ code: "action_not_found" });
+  }
+  await connection.dispose();
+});
+
+test("a key that is taken", async () => {
+  const client = server.client();
+  await client.vm.create("taken");
+  expect(await failure(client.vm.create("taken"))).toMatchObject({
+    code: "duplicate_key",
+    metadata: { hint: "getOrCreate takes the actor that has the key." },
+  });
+});
