@@ -2,10 +2,12 @@ import type { VmEventName, VmEvents } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
+import type { Store } from "../runtime/store.ts";
 import type { VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
 import type { ActorLog } from "./logger.ts";
+import { type ActorKv, kvStore } from "./storage.ts";
 
 /** A VM as an actor holds it. */
 export interface LiveVm extends VmRuntime {
@@ -13,7 +15,7 @@ export interface LiveVm extends VmRuntime {
 }
 
 /** Makes an actor's VM, which boots with its first action. */
-export type CreateVm = (options: VmOptions, hooks: VmHooks) => Promise<LiveVm>;
+export type CreateVm = (options: VmOptions, hooks: VmHooks, store?: Store) => Promise<LiveVm>;
 
 /**
  * VMs of the runtime, which is loaded with the first one: a registry may be imported for its type alone. All VMs of one
@@ -23,13 +25,13 @@ export type CreateVm = (options: VmOptions, hooks: VmHooks) => Promise<LiveVm>;
  */
 export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_BYTES }): CreateVm {
   let factory: SandboxFactory | undefined;
-  return async (options, hooks) => {
+  return async (options, hooks, store) => {
     const [{ Vm }, { createSandboxFactory }] = await Promise.all([
       import("../runtime/vm.ts"),
       import("../runtime/sandbox/factory.ts"),
     ]);
     factory ??= createSandboxFactory(options);
-    return new Vm(options, factory, hooks, settings);
+    return new Vm(options, factory, hooks, { ...settings, ...(store && { store }) });
   };
 }
 
@@ -38,6 +40,7 @@ export interface ActorSurroundings {
   broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): Promise<unknown>;
   readonly log: ActorLog;
+  readonly kv: ActorKv;
 }
 
 const live = new Set<VmInstance>();
@@ -59,7 +62,7 @@ export class VmInstance {
       keepAwake: hooks.keepAwake,
       onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
     });
-    const instance = new VmInstance(await createVm(options, hooks), calls);
+    const instance = new VmInstance(await createVm(options, hooks, kvStore(actor.kv)), calls);
     live.add(instance);
     return instance;
   }

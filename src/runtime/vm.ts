@@ -33,6 +33,7 @@ import type { ProcessHooks } from "./processes/hooks.ts";
 import { Processes } from "./processes/processes.ts";
 import { Shells } from "./processes/shells.ts";
 import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
+import type { Store } from "./store.ts";
 
 /** What a VM tells its surroundings. */
 export type VmHooks = Omit<ProcessHooks, "isStopping">;
@@ -50,6 +51,8 @@ interface Booted {
 export interface VmSettings {
   /** Results above this size are refused as response_too_large. @default Infinity */
   maxResultBytes?: number;
+  /** What outlives the VM. @default memory of this process */
+  store?: Store;
 }
 
 /**

@@ -1,0 +1,63 @@
+import { batches, checkBatch, rangeOf, type Store, type StoreEntry } from "../runtime/store.ts";
+
+type Value = Uint8Array<ArrayBuffer>;
+const BINARY = { type: "binary" } as const;
+
+/** RivetKit's key-value storage of one actor, as far as it is used. Its batches are called differently by generation. */
+export interface ActorKv {
+  deleteRange(start: string, end: string): Promise<void>;
+  listRange(
+    start: string,
+    end: string,
+    options: { type: "binary"; keyType: "text"; limit?: number },
+  ): Promise<[string, Uint8Array][]>;
+  getBatch?(keys: string[], options: typeof BINARY): Promise<(Uint8Array | null)[]>;
+  putBatch?(entries: [string, Value][], options: typeof BINARY): Promise<void>;
+  deleteBatch?(keys: string[]): Promise<void>;
+  batchGet?(keys: string[], options: typeof BINARY): Promise<(Uint8Array | null)[]>;
+  batchPut?(entries: [string, Value][], options: typeof BINARY): Promise<void>;
+  batchDelete?(keys: string[]): Promise<void>;
+}
+
+/** The runtime's storage on an actor's key-value storage; RivetKit syncs it to disk before a call resolves. */
+export function kvStore(kv: ActorKv): Store {
+  const getBatch = method(kv, "getBatch", "batchGet");
+  const putBatch = method(kv, "putBatch", "batchPut");
+  const deleteBatch = method(kv, "deleteBatch", "batchDelete");
+  return {
+    async get(keys) {
+      const values: (Uint8Array | undefined)[] = [];
+      for (const batch of batches(keys)) {
+        for (const value of await getBatch(batch, BINARY)) values.push(value ?? undefined);
+      }
+      return values;
+    },
+    async put(entries) {
+      checkBatch(entries);
+      // RivetKit takes no shared memory, which nothing here gives it.
+      if (entries.length > 0) await putBatch(entries as [string, Value][], BINARY);
+    },
+    async delete(keys) {
+      for (const batch of batches(keys)) await deleteBatch(batch);
+    },
+    deleteRange: (from, to) => kv.deleteRange(from, to),
+    async list(prefix, { after, limit } = {}): Promise<StoreEntry[]> {
+      const { from, to } = rangeOf(prefix, after);
+      return await kv.listRange(from, to, {
+        type: "binary",
+        keyType: "text",
+        ...(limit !== undefined && { limit }),
+      });
+    },
+  };
+}
+
+function method<First extends keyof ActorKv, Second extends keyof ActorKv>(
+  kv: ActorKv,
+  first: First,
+  second: Second,
+): NonNullable<ActorKv[First] & ActorKv[Second]> {
+  const found = kv[first] ?? kv[second];
+  if (typeof found !== "function") throw new Error(`RivetKit's storage has neither ${first} nor ${second}`);
+  return found.bind(kv) as NonNullable<ActorKv[First] & ActorKv[Second]>;
+}
