@@ -15,14 +15,14 @@ const BOOT_TIMEOUT_MS = 30_000;
 /** What the API may start when the VM's own processes have reached their limit. */
 export const RESERVED_PROCESSES = 16;
 
-/** What the boot script says on its stdout once init runs. */
+/** What the server writes to init, and init, a cat(1), writes back. */
 const READY = "ready";
 
 const MAX_BOOT_ERROR_BYTES = 8192;
 
 /** The namespaces of one VM, held by its init. */
 export interface BootedVm {
-  /** The process outside that waits for init. */
+  /** The process outside that waits for the VM's end. */
   keeper: ChildProcess;
   /** Init's pid as the host sees it. */
   initPid: number;
@@ -49,12 +49,25 @@ export interface BootRequest {
  * for an ordinary user: devpts needs uid 0 mapped, the VM's user is 1000, and an unprivileged process may only enter
  * namespaces that the innermost one owns. A root server makes the mounts as real root, since a tmpfs mounted inside a
  * user namespace answers the server's own writes with EOVERFLOW.
+ *
+ * Two pid namespaces as well. The VM's procfs can only be mounted where another one can be seen, and stays on top of
+ * it: the one below is that of the outer namespace, in which there is nothing but this boot, and not the host's.
+ *
+ * Boot programs hold capabilities over the VM's namespaces and load libraries from the VM's root. So nobody may write
+ * there before the last of them has gone: a VM is ready when init itself, without any, answers.
  */
 export async function bootVm(request: BootRequest): Promise<BootedVm> {
   const { tools, owner, signal } = request;
   signal.throwIfAborted();
-  const namespaces = owner === null ? ["--user", "--map-root-user", "--mount"] : ["--mount"];
-  const keeper = spawn(tools.unshare, [...namespaces, "--", tools.sh, "-c", stageOne(request)], {
+  const namespaces = [
+    ...(owner === null ? ["--user", "--map-root-user"] : []),
+    "--pid",
+    "--fork",
+    "--kill-child",
+  ];
+  const build = [tools.unshare, "--mount", "--", tools.sh, "-c", stageOne(request)];
+  // The mount namespace comes after the fork: the keeper, under a root server root itself, stays outside.
+  const keeper = spawn(tools.unshare, [...namespaces, "--", ...build], {
     // Init reads its stdin for ever; its end, with the server's, is the end of the VM.
     stdio: ["pipe", "pipe", "pipe"],
     cwd: "/",
@@ -65,8 +78,9 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   // A write to an init that is gone must not end the server.
   keeper.stdin?.on("error", () => keeper.stdin?.destroy());
   try {
+    keeper.stdin?.write(`${READY}\n`);
     await untilReady(keeper, signal);
-    const initPid = childrenOf(keeper.pid as number)[0];
+    const initPid = childrenOf(keeper.pid as number).flatMap(childrenOf)[0];
     if (initPid === undefined) throw bootFailed("init has ended");
     const rootFd = openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH);
     try {
@@ -88,16 +102,17 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
 /** Not among Node's constants; the same on every architecture Node runs on. */
 export const O_PATH = 0o10000000;
 
-/** Ends the VM: the kernel kills every process of its pid namespace when init goes. */
+/** Ends the VM: the kernel kills every process of the outer pid namespace, and so of the VM's, when its first goes. */
 export async function endKeeper(keeper: ChildProcess): Promise<void> {
   keeper.stdin?.destroy();
   keeper.stdout?.destroy();
   keeper.stderr?.destroy();
   if (keeper.exitCode !== null || keeper.signalCode !== null || keeper.pid === undefined) return;
   const ended = new Promise<void>((resolve) => keeper.once("exit", () => resolve()));
-  for (const pid of childrenOf(keeper.pid)) killQuietly(pid);
-  // Before init exists there is a shell or a mount to end instead.
-  killQuietly(keeper.pid);
+  const first = childrenOf(keeper.pid);
+  // The keeper waits for it, and ends by itself; a server that is the host's init could not wait in its place.
+  for (const pid of first) killQuietly(pid);
+  if (first.length === 0) killQuietly(keeper.pid);
   await ended;
 }
 
@@ -157,10 +172,9 @@ function stageOne({ layout, mountPoint, fstabPath, limits, owner, tools }: BootR
     "echo 0 > /proc/sys/user/max_user_namespaces",
     tools.hostname === undefined ? ":" : `${tools.hostname} ${VM_HOSTNAME}`,
     loopbackUp(tools),
-    `echo ${READY}`,
     // The kernel reaps orphans for an init that ignores SIGCHLD.
     `exec ${tools.setpriv} --no-new-privs --inh-caps=-all --ambient-caps=-all --bounding-set=-all -- ` +
-      `${tools.env} -i --ignore-signal=CHLD ${init === undefined ? tools.cat : INIT_PATH} >/dev/null 2>&1`,
+      `${tools.env} -i --ignore-signal=CHLD ${init === undefined ? tools.cat : INIT_PATH} 2>/dev/null`,
   ].join("\n");
   return [
     "set -e",

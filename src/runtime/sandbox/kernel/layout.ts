@@ -187,8 +187,8 @@ function fstab(rootPath: string, hostMounts: readonly HostMount[], mounts: reado
   }
   for (const name of DEVICES) lines.push(`/dev/${name} ${at(`/dev/${name}`)} none bind 0 0`);
   lines.push(`devpts ${at("/dev/pts")} devpts newinstance,ptmxmode=0666,mode=0620,nosuid,noexec 0 0`);
-  // A fresh procfs may only be mounted where a whole one is visible.
-  lines.push(`/proc ${at("/proc")} none rbind 0 0`);
+  // That of the boot's own pid namespace: the VM's may only be mounted where a whole one is visible, and lies over it.
+  lines.push(`proc ${at("/proc")} proc nosuid,nodev,noexec 0 0`);
   return `${lines.join("\n")}\n`;
 }
 
