@@ -23,4 +23,5 @@ export { AgentVmError, type ErrorCode, type ErrorMetadata } from "./api/errors.t
 export type * from "./api/events.ts";
 export type * from "./api/types.ts";
 export type { VmLimits, VmOptions, VmOptionsInput } from "./runtime/options.ts";
+export { MemoryStore, type Store, type StoreEntry } from "./runtime/store.ts";
 export type { Vm, VmHooks } from "./runtime/vm.ts";

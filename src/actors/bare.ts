@@ -1,4 +1,5 @@
 import type { VmOptionsInput } from "../runtime/options.ts";
+import type { Store } from "../runtime/store.ts";
 import type { VmHooks } from "../runtime/vm.ts";
 import { type LiveVm, runtimeVms } from "./instance.ts";
 import { checkOptions } from "./options.ts";
@@ -6,6 +7,7 @@ import { checkOptions } from "./options.ts";
 /**
  * A VM without a server: the same methods, in this process.
  *
+ * @param store keeps its files. @default none: they end with the VM
  * @param hooks hear the VM's events, and of work during which it should not be disposed. @default none
  * @example
  * ```ts
@@ -14,7 +16,11 @@ import { checkOptions } from "./options.ts";
  * await vm.dispose("destroy");
  * ```
  */
-export async function createVm(options: VmOptionsInput = {}, hooks: Partial<VmHooks> = {}): Promise<LiveVm> {
+export async function createVm(
+  options: VmOptionsInput = {},
+  hooks: Partial<VmHooks> = {},
+  store?: Store,
+): Promise<LiveVm> {
   const nothing = () => undefined;
-  return await runtimeVms({})(checkOptions(options), { emit: nothing, keepAwake: nothing, ...hooks });
+  return await runtimeVms({})(checkOptions(options), { emit: nothing, keepAwake: nothing, ...hooks }, store);
 }

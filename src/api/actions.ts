@@ -5,12 +5,14 @@ import type {
   Bytes,
   CallRequest,
   CallTicket,
+  CheckpointResult,
   ConnectTerminalOptions,
   CreateSessionOptions,
   CronJobInfo,
   DirEntry,
   ExecOptions,
   ExecResult,
+  FileChange,
   FileReadTransfer,
   GetSequencedEventsOptions,
   JsonRpcResponse,
@@ -24,6 +26,7 @@ import type {
   ReaddirRecursiveOptions,
   ReadOutputOptions,
   RecursiveOption,
+  RestoreOptions,
   RootSnapshotExport,
   ScheduledCronJob,
   SequencedSessionEvent,
@@ -34,8 +37,10 @@ import type {
   ShellInfo,
   ShellOutput,
   Signal,
+  SnapshotInfo,
   SpawnedProcessInfo,
   SpawnOptions,
+  UndoResult,
   VirtualStat,
   VmFetchOptions,
   VmFetchResponse,
@@ -123,9 +128,25 @@ export type ShellMethods = {
   readShell(shellId: string, options?: ReadOutputOptions): Promise<ShellOutput>;
 };
 
-/** Snapshot actions; not implemented yet. */
+/** Durable files: checkpoints, snapshots and what they allow. */
 export type SnapshotMethods = {
+  /** The VM's own tree, without what is mounted into it, in agentOS's form; one that no message carries is refused. */
   snapshotRootFilesystem(): Promise<RootSnapshotExport>;
+  /** Keeps all files as they are; resolves when that is durable. */
+  checkpoint(): Promise<CheckpointResult>;
+  /** Boots the VM from its last checkpoint, if it is not up. */
+  restore(options?: RestoreOptions): Promise<void>;
+  /** A checkpoint that stays until it is deleted. */
+  createSnapshot(name?: string): Promise<SnapshotInfo>;
+  /** Oldest first. */
+  listSnapshots(): Promise<SnapshotInfo[]>;
+  /** Makes a snapshot's files the VM's: ends all processes, and boots anew with the next action. */
+  restoreSnapshot(snapshotId: string): Promise<void>;
+  deleteSnapshot(snapshotId: string): Promise<void>;
+  /** What has changed since a snapshot, or since the last checkpoint. */
+  diff(snapshotId?: string): Promise<FileChange[]>;
+  /** Puts paths back as they were in a snapshot or the last checkpoint, each with all below it. */
+  undo(paths: string[], snapshotId?: string): Promise<UndoResult[]>;
 };
 
 /** Network actions; not implemented yet. */

@@ -26,6 +26,16 @@ export const ERROR_DEFINITIONS = {
   },
   boot_failed: { status: 500, hint: "Run `npm run doctor` on the server; the next action boots again." },
   vm_stopped: { status: 503, hint: "The VM stopped while the call ran; the next action boots it again." },
+  snapshot_not_found: { status: 404 },
+  no_storage: { status: 501, hint: "Give createVm() a store, or use the VM through a server." },
+  storage_damaged: {
+    status: 500,
+    hint: "restore({ allowMissing: true }) goes on without the files that are lost.",
+  },
+  storage_failed: {
+    status: 500,
+    hint: "Look at the server's disk and log; the next checkpoint tries again.",
+  },
   call_lost: {
     status: 503,
     hint: "The server restarted while the call ran. It may or may not have taken effect.",

@@ -113,4 +113,7 @@ export const START_TIMEOUT_MS = 30_000;
 export const DISPOSE_TIMEOUT_MS = 30_000;
 
 /** What all VMs of a server may take to end after SIGTERM. */
-export const SHUTDOWN_TIMEOUT_MS = 15_000;
+export const SHUTDOWN_TIMEOUT_MS = 60_000;
+
+/** Snapshots of one VM. */
+export const MAX_SNAPSHOTS = 128;

@@ -4,10 +4,11 @@ import {
   MAX_ACKNOWLEDGED_CALLS,
   MAX_ARGUMENTS_BYTES,
   MAX_BATCH_ENTRIES,
+  MAX_ID_BYTES,
   MAX_TRANSFER_BYTES,
   TRANSFER_CHUNK_BYTES,
 } from "./limits.ts";
-import { utf8Length } from "./size.ts";
+import { fitsUtf8, utf8Length } from "./size.ts";
 import {
   args,
   argument,
@@ -111,6 +112,11 @@ const one = <Schema extends z.ZodType>(name: string, schema: Schema) => ({
   names: [name],
   args: z.tuple([schema]),
 });
+const snapshotName = z
+  .string({ error: "a name" })
+  .refine((name) => name !== "" && fitsUtf8(name, MAX_ID_BYTES), {
+    error: `a name of 1 to ${MAX_ID_BYTES} bytes`,
+  });
 const none = { names: [], args: z.tuple([]) };
 const process = one("pid", pid);
 const session = one("sessionId", id);
@@ -193,8 +199,18 @@ export const SIGNATURES = {
   listShells: none,
   readShell: { names: ["shellId", "options"], args: z.tuple([id, readOptions]) },
 
-  // Snapshots, network, cron
+  // Durable files
   snapshotRootFilesystem: none,
+  checkpoint: none,
+  restore: one("options", options({ allowMissing: bool.optional() }).optional()),
+  createSnapshot: one("name", snapshotName.optional()),
+  listSnapshots: none,
+  restoreSnapshot: one("snapshotId", id),
+  deleteSnapshot: one("snapshotId", id),
+  diff: one("snapshotId", id.optional()),
+  undo: { names: ["paths", "snapshotId"], args: z.tuple([paths, id.optional()]) },
+
+  // Network, cron
   vmFetch: {
     names: ["port", "path", "options"],
     args: z.tuple([

@@ -240,6 +240,53 @@ export interface BatchReadResult {
   error?: string;
 }
 
+/** What a checkpoint has kept. */
+export interface CheckpointResult {
+  /** Files, directories and links. */
+  files: number;
+  /** Bytes of all files together. */
+  bytes: number;
+  /** Sockets, FIFOs and devices, which are not kept. */
+  skipped: number;
+  /** Paths that the server could not read, at most 100 of them. */
+  unreadable: string[];
+}
+
+export interface RestoreOptions {
+  /** Go on without the files whose stored content is missing or corrupt. @default false */
+  allowMissing?: boolean;
+}
+
+/** A named checkpoint. */
+export interface SnapshotInfo {
+  id: string;
+  name: string | null;
+  /** Milliseconds since the Unix epoch. */
+  createdAt: number;
+  /** Files, directories and links. */
+  files: number;
+  /** Bytes of all files together. */
+  bytes: number;
+}
+
+/** What became of one path. */
+export interface FileChange {
+  path: string;
+  /** `mode`: nothing else has changed. */
+  change: "added" | "modified" | "deleted" | "mode";
+  type: EntryType;
+  /** Bytes of a file as it is now, or was when it was deleted; else 0. */
+  size: number;
+}
+
+export interface UndoResult {
+  path: string;
+  /** Files, directories and links that have come back; 0 where there had been nothing. */
+  restored: number;
+  /** Why it was not undone, or only in part. */
+  error?: string;
+}
+
 export interface SnapshotEntry {
   path: string;
   type: EntryType;

@@ -109,6 +109,18 @@ export const vmOptionsSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   /** Host files and directories that every VM sees read-only, besides /usr. */
   software: z.array(softwareSchema).max(64).default([]),
+  checkpoint: z
+    .strictObject({
+      /** Milliseconds between checkpoints while something runs; what a crash of the server can cost. */
+      intervalMs: z.int().min(100).max(2_147_483_647).default(10_000),
+    })
+    .prefault({}),
+  persistence: z
+    .strictObject({
+      /** Globs of absolute paths that are not kept, besides /tmp, /run, /proc, /dev and /sys. */
+      exclude: z.array(z.string().min(1).max(4095)).max(64).default([]),
+    })
+    .prefault({}),
   /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });

@@ -1,34 +1,55 @@
-import type { FileMethods, ProcessMethods, ShellMethods, TransportMethods } from "../api/actions.ts";
-import { vmStopped } from "../api/errors.ts";
+import type {
+  FileMethods,
+  ProcessMethods,
+  ShellMethods,
+  SnapshotMethods,
+  TransportMethods,
+} from "../api/actions.ts";
+import { AgentVmError, vmStopped } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import type {
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
   Bytes,
+  CheckpointResult,
   ConnectTerminalOptions,
   DirEntry,
   ExecOptions,
   ExecResult,
+  FileChange,
   FileReadTransfer,
   OpenShellOptions,
   ProcessOutput,
   ReaddirRecursiveOptions,
   ReadOutputOptions,
   RecursiveOption,
+  RestoreOptions,
+  RootSnapshotExport,
   ShellInfo,
   ShellOutput,
   Signal,
+  SnapshotInfo,
   SpawnedProcessInfo,
   SpawnOptions,
+  UndoResult,
   VirtualStat,
   VmProcess,
   VmProcessNode,
 } from "../api/types.ts";
 import { Files } from "./filesystem/files.ts";
+import { ResultBudget } from "./filesystem/result-budget.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
 import type { VmOptions } from "./options.ts";
+import { diffTrees, readTree } from "./persistence/diff.ts";
+import { DurableFiles } from "./persistence/durable-files.ts";
+import { exportTree } from "./persistence/export.ts";
+import { Persistence } from "./persistence/persistence.ts";
+import { excludes } from "./persistence/scan.ts";
+import { Snapshots } from "./persistence/snapshots.ts";
+import { undoPaths } from "./persistence/undo.ts";
 import { execute } from "./processes/exec.ts";
+import { ProcessHistory } from "./processes/history.ts";
 import type { ProcessHooks } from "./processes/hooks.ts";
 import { Processes } from "./processes/processes.ts";
 import { Shells } from "./processes/shells.ts";
@@ -39,20 +60,38 @@ import type { Store } from "./store.ts";
 export type VmHooks = Omit<ProcessHooks, "isStopping">;
 
 /** What a VM does, argument for argument as in the API; the arguments are already checked. */
-export type VmRuntime = FileMethods & ProcessMethods & ShellMethods & Omit<TransportMethods, "beginCall">;
+export type VmRuntime = FileMethods &
+  ProcessMethods &
+  ShellMethods &
+  SnapshotMethods &
+  Omit<TransportMethods, "beginCall">;
 
 /** Everything that lives as long as one boot. */
 interface Booted {
   sandbox: Sandbox;
   files: Files;
   transfers: FileTransfers;
+  /** `undefined` where there is no store. */
+  persistence: Persistence | undefined;
 }
+
+/** After these, files may have changed. */
+const MAY_CHANGE_FILES: ReadonlySet<VmEventName> = new Set([
+  "processOutput",
+  "processExit",
+  "shellData",
+  "shellExit",
+]);
+
+const IN_PARTS = "Copy what you need with tar, by exec and readFile.";
 
 export interface VmSettings {
   /** Results above this size are refused as response_too_large. @default Infinity */
   maxResultBytes?: number;
-  /** What outlives the VM. @default memory of this process */
+  /** Keeps the VM's files. @default none: they end with the VM */
   store?: Store;
+  /** Told of a checkpoint that nobody waited for and that failed. @default nobody */
+  onCheckpointFailure?(error: unknown): void;
 }
 
 /**
@@ -64,9 +103,16 @@ export class Vm implements VmRuntime {
   readonly #options: VmOptions;
   readonly #hooks: VmHooks;
   readonly #settings: VmSettings;
+  readonly #history: ProcessHistory | undefined;
   readonly #processes: Processes;
   readonly #shells: Shells;
   #boot: Promise<Booted> | undefined;
+  /** The boot that has come up and not gone down. */
+  #live: Booted | undefined;
+  /** Other files are being put in place; a boot waits for it. */
+  #replacement: Promise<void> | undefined;
+  /** Files whose content is lost are left out, once somebody has said so. */
+  #allowMissing = false;
   #cancel = new AbortController();
   #disposal: Promise<void> | undefined;
 
@@ -77,7 +123,9 @@ export class Vm implements VmRuntime {
     this.#settings = settings;
     const sandbox = async () => (await this.#booted()).sandbox;
     const defaults = { env: options.env, cwd: options.defaultCwd };
-    this.#processes = new Processes(sandbox, defaults, this.#processHooks);
+    const { store, onCheckpointFailure = () => undefined } = settings;
+    this.#history = store && new ProcessHistory(store, onCheckpointFailure);
+    this.#processes = new Processes(sandbox, defaults, this.#processHooks, this.#history);
     this.#shells = new Shells(sandbox, { ...defaults, shell: factory.shell }, this.#processHooks);
   }
 
@@ -108,26 +156,62 @@ export class Vm implements VmRuntime {
   }
 
   async #start(): Promise<Booted> {
+    await this.#replacement;
     const sandbox = await this.#factory.boot(this.#cancel.signal);
     if (this.#disposal !== undefined) {
       await sandbox.dispose();
       throw vmStopped();
     }
+    try {
+      // Storage that does not answer must not keep the VM from ending.
+      const booted = await Promise.race([this.#furnish(sandbox), aborted(this.#cancel.signal)]);
+      this.#live = booted;
+      void sandbox.crashed.then(() => this.#crash(booted));
+      this.#emit("vmBooted", {});
+      return booted;
+    } catch (error) {
+      await sandbox.dispose();
+      throw error;
+    }
+  }
+
+  /** Puts back what the store has, and sets up the rooms that a sandbox carries. */
+  async #furnish(sandbox: Sandbox): Promise<Booted> {
     const settings = { maxResultBytes: this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY };
-    const files = new Files(sandbox.files, settings);
-    const booted = { sandbox, files, transfers: new FileTransfers(sandbox.files) };
-    void sandbox.crashed.then(() => this.#crash(booted));
-    this.#emit("vmBooted", {});
-    return booted;
+    const persistence = await this.#persist(sandbox);
+    if (persistence === undefined) {
+      const files = new Files(sandbox.files, settings);
+      return { sandbox, files, transfers: new FileTransfers(sandbox.files), persistence };
+    }
+    const files = new DurableFiles(sandbox.files, settings, persistence);
+    const transfers = new FileTransfers(sandbox.files, { placed: () => persistence.keepNow() });
+    return { sandbox, files, transfers, persistence };
+  }
+
+  async #persist(sandbox: Sandbox): Promise<Persistence | undefined> {
+    const { store, onCheckpointFailure = () => undefined } = this.#settings;
+    if (store === undefined) return undefined;
+    const { checkpoint, persistence } = this.#options;
+    return await Persistence.open(
+      store,
+      sandbox.files,
+      { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude },
+      { allowMissing: this.#allowMissing },
+      {
+        keepAwake: (work) => this.#hooks.keepAwake(work),
+        isBusy: () => sandbox.isBusy(),
+        onFailure: onCheckpointFailure,
+      },
+    );
   }
 
   /** The sandbox ended by itself: what is left of it goes, and the next call boots a new one. */
   async #crash(booted: Booted): Promise<void> {
     if (this.#disposal !== undefined) return;
     this.#boot = undefined;
+    this.#live = undefined;
     this.#emit("vmShutdown", { reason: "error" });
-    await booted.transfers.dispose();
-    await booted.sandbox.dispose();
+    await this.#close(booted, true);
   }
 
   async #end(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
@@ -135,9 +219,26 @@ export class Vm implements VmRuntime {
     // A boot that fails now has cleaned up after itself.
     const booted = await this.#boot?.catch(() => undefined);
     if (booted === undefined) return;
-    await booted.transfers.dispose();
-    await booted.sandbox.dispose();
-    this.#emit("vmShutdown", { reason });
+    try {
+      // What is destroyed need not be kept.
+      await this.#close(booted, reason !== "destroy");
+      if (reason === "destroy") this.#history?.close();
+      else await this.#history?.flush();
+    } finally {
+      this.#emit("vmShutdown", { reason });
+    }
+  }
+
+  async #close({ sandbox, transfers, persistence }: Booted, keep: boolean): Promise<void> {
+    try {
+      await transfers.dispose();
+      if (persistence !== undefined) {
+        if (keep) await sandbox.halt();
+        await persistence.close(keep);
+      }
+    } finally {
+      await sandbox.dispose();
+    }
   }
 
   get #processHooks(): ProcessHooks {
@@ -150,6 +251,7 @@ export class Vm implements VmRuntime {
 
   #emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void {
     this.#hooks.emit(name, payload);
+    if (MAY_CHANGE_FILES.has(name)) this.#live?.persistence?.touch();
   }
 
   async #files(): Promise<Files> {
@@ -214,6 +316,100 @@ export class Vm implements VmRuntime {
     await (await this.#files()).delete(path, options);
   }
 
+  // --------------------------------------------------------- durable files
+
+  async snapshotRootFilesystem(): Promise<RootSnapshotExport> {
+    const { sandbox } = await this.#booted();
+    const { exclude } = this.#options.persistence;
+    const maximum = this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY;
+    const budget = new ResultBudget("snapshotRootFilesystem", maximum, IN_PARTS);
+    return exportTree(sandbox.files.tree, excludes(exclude), budget);
+  }
+
+  async checkpoint(): Promise<CheckpointResult> {
+    return (await this.#persistence()).checkpoint();
+  }
+
+  async restore({ allowMissing = false }: RestoreOptions = {}): Promise<void> {
+    this.#allowMissing = allowMissing;
+    try {
+      await this.#booted();
+    } finally {
+      this.#allowMissing = false;
+    }
+  }
+
+  async createSnapshot(name?: string): Promise<SnapshotInfo> {
+    return (await this.#snapshots()).create(name);
+  }
+
+  async listSnapshots(): Promise<SnapshotInfo[]> {
+    return (await this.#snapshots()).list();
+  }
+
+  async deleteSnapshot(snapshotId: string): Promise<void> {
+    await (await this.#snapshots()).delete(snapshotId);
+  }
+
+  async restoreSnapshot(snapshotId: string): Promise<void> {
+    const booted = await this.#booted();
+    const persistence = await this.#persistence();
+    new Snapshots(persistence).find(snapshotId);
+    if (this.#live !== booted) throw vmStopped();
+    this.#boot = undefined;
+    this.#live = undefined;
+    // The next call boots, and must find this one done.
+    const done = this.#replace(booted, persistence, snapshotId);
+    this.#replacement = done.catch(() => undefined);
+    await done;
+  }
+
+  async diff(snapshotId?: string): Promise<FileChange[]> {
+    const persistence = await this.#persistence();
+    const { archive } = persistence;
+    const maximum = this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY;
+    const budget = new ResultBudget("diff", maximum, "Compare in the VM, with exec.");
+    const root =
+      snapshotId === undefined
+        ? archive.root
+        : await archive.rootOfSnapshot(new Snapshots(persistence).find(snapshotId));
+    // Read before the checkpoint, which may collect it.
+    const before = await readTree(archive.entries(root));
+    return persistence.withCheckpoint(() => diffTrees(before, archive.entries(archive.root), budget));
+  }
+
+  async undo(paths: string[], snapshotId?: string): Promise<UndoResult[]> {
+    const persistence = await this.#persistence();
+    const { files, store } = persistence;
+    return persistence.changeTree(async (archive) => {
+      const root =
+        snapshotId === undefined
+          ? archive.root
+          : await archive.rootOfSnapshot(new Snapshots(persistence).find(snapshotId));
+      return undoPaths(paths, archive.entries(root), files, store);
+    });
+  }
+
+  async #replace(booted: Booted, persistence: Persistence, snapshotId: string): Promise<void> {
+    try {
+      await booted.sandbox.halt();
+      await persistence.adopt(snapshotId);
+    } finally {
+      await this.#close(booted, false);
+      this.#emit("vmShutdown", { reason: "sleep" });
+    }
+  }
+
+  async #snapshots(): Promise<Snapshots> {
+    return new Snapshots(await this.#persistence());
+  }
+
+  async #persistence(): Promise<Persistence> {
+    const { persistence } = await this.#booted();
+    if (persistence === undefined) throw new AgentVmError("no_storage", "This VM has no storage");
+    return persistence;
+  }
+
   // ------------------------------------------------------------- transfers
 
   async beginFileRead(path: string): Promise<FileReadTransfer> {
@@ -254,7 +450,12 @@ export class Vm implements VmRuntime {
     const { sandbox } = await this.#booted();
     const { env, defaultCwd: cwd, limits } = this.#options;
     const settings = { env, cwd, captureBytes: limits.captureBytes };
-    return execute(sandbox, command, args, options, settings, this.#processHooks);
+    this.#live?.persistence?.begin();
+    try {
+      return await execute(sandbox, command, args, options, settings, this.#processHooks);
+    } finally {
+      this.#live?.persistence?.touch();
+    }
   }
 
   async spawn(command: string, args?: string[], options?: SpawnOptions): Promise<{ pid: number }> {
@@ -274,11 +475,11 @@ export class Vm implements VmRuntime {
   }
 
   async writeProcessStdin(pid: number, data: Bytes): Promise<void> {
-    this.#processes.writeStdin(pid, data);
+    await this.#processes.writeStdin(pid, data);
   }
 
   async closeProcessStdin(pid: number): Promise<void> {
-    this.#processes.closeStdin(pid);
+    await this.#processes.closeStdin(pid);
   }
 
   waitProcess(pid: number): Promise<number> {
@@ -286,15 +487,15 @@ export class Vm implements VmRuntime {
   }
 
   async stopProcess(pid: number): Promise<void> {
-    this.#processes.signal(pid, "SIGTERM");
+    await this.#processes.signal(pid, "SIGTERM");
   }
 
   async killProcess(pid: number): Promise<void> {
-    this.#processes.signal(pid, "SIGKILL");
+    await this.#processes.signal(pid, "SIGKILL");
   }
 
   async signalProcess(pid: number, signal: Signal): Promise<void> {
-    this.#processes.signal(pid, signal);
+    await this.#processes.signal(pid, signal);
   }
 
   allProcesses(): Promise<VmProcess[]> {
@@ -343,4 +544,11 @@ export class Vm implements VmRuntime {
   async readShell(shellId: string, options?: ReadOutputOptions): Promise<ShellOutput> {
     return this.#shells.output(shellId, options);
   }
+}
+
+/** Rejects when the signal is aborted, with its reason. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
 }

@@ -47,13 +47,12 @@ test("an unforeseen error is told by an id and nothing else, and logged in full 
   });
 });
 
-test.each(["vmFetch", "scheduleCron", "snapshotRootFilesystem", "createSession"])(
+test.each(["vmFetch", "scheduleCron", "createSession"])(
   "%s checks its arguments, then answers not_implemented by name",
   async (action) => {
     const good: Record<string, unknown[]> = {
       vmFetch: [80, "/"],
       scheduleCron: [{ schedule: "* * * * *", action: { type: "exec", command: "ls" } }],
-      snapshotRootFilesystem: [],
       createSession: ["claude"],
     };
     expect(await plain(action, good[action]!)).toMatchObject([

@@ -25,9 +25,11 @@ test("a VM sleeps when nothing runs in it and nobody is connected, and not befor
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect((await vm.getProcess(pid)).running).toBe(true);
   expect(await vm.waitProcess(pid)).toBe(0);
-  // Then it sleeps, and the next action boots a new machine: files do not survive yet.
-  await expect
-    .poll(async () => (await vm.listProcesses()).length, { interval: 1500, timeout: 20_000 })
-    .toBe(0);
-  expect(await vm.exists("/workspace/mark")).toBe(false);
+  // Then it sleeps, and the next action boots a new machine with the same files.
+  const bootId = () => vm.exec("stat -c %Z /proc/1").then(({ stdout }) => stdout);
+  const before = await bootId();
+  await expect.poll(bootId, { interval: 1500, timeout: 20_000 }).not.toBe(before);
+  expect((await vm.exec("cat /workspace/mark")).stdout).toBe("first boot\n");
+  expect(await vm.listProcesses()).toMatchObject([{ pid, running: false, exitCode: 0, reason: "exit" }]);
+  expect(await vm.waitProcess(pid)).toBe(0);
 });

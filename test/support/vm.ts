@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
 import { type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
-import { Vm } from "../../src/runtime/vm.ts";
+import { Vm, type VmSettings } from "../../src/runtime/vm.ts";
 
 export type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
 
@@ -25,17 +25,26 @@ export interface TestVm {
 }
 
 /** A VM on the bare runtime, disposed when the test ends. */
-export function startVm(input: VmOptionsInput = {}, createFactory = createSandboxFactory): TestVm {
+export function startVm(
+  input: VmOptionsInput = {},
+  createFactory = createSandboxFactory,
+  settings: VmSettings = {},
+): TestVm {
   const options = vmOptionsSchema.parse(input);
   const events: RecordedEvent[] = [];
   const watchers = new Set<() => void>();
-  const vm = new Vm(options, createFactory(options), {
-    emit: (name, payload) => {
-      events.push({ name, payload } as RecordedEvent);
-      for (const watcher of [...watchers]) watcher();
+  const vm = new Vm(
+    options,
+    createFactory(options),
+    {
+      emit: (name, payload) => {
+        events.push({ name, payload } as RecordedEvent);
+        for (const watcher of [...watchers]) watcher();
+      },
+      keepAwake: () => undefined,
     },
-    keepAwake: () => undefined,
-  });
+    settings,
+  );
   onTestFinished(() => vm.dispose("destroy"));
 
   const until = <Found>(look: () => Found | undefined | false): Promise<Found> =>

@@ -178,7 +178,7 @@ export class Files implements FileMethods {
 }
 
 /** What one entry of a batch reports. What ends the whole call is thrown. */
-function entryError(error: unknown): string {
+export function entryError(error: unknown): string {
   if (!(error instanceof AgentVmError) || error.code === "vm_stopped") throw error;
   return error.message;
 }

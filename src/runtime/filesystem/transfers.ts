@@ -21,6 +21,8 @@ export interface FileTransfersOptions {
   chunkBytes?: number;
   /** Milliseconds after which a transfer that nobody uses is given up. @default TRANSFER_IDLE_MS */
   idleMs?: number;
+  /** Awaited when a file has been put in place. @default nothing */
+  placed?(): Promise<void>;
 }
 
 /**
@@ -35,11 +37,13 @@ export interface FileTransfersOptions {
 export class FileTransfers implements Omit<TransportMethods, "beginCall"> {
   readonly #fs: FileSystem;
   readonly #chunkBytes: number;
+  readonly #placed: () => Promise<void>;
   readonly #table: TransferTable;
 
   constructor(fs: FileSystem, options: FileTransfersOptions = {}) {
     this.#fs = fs;
     this.#chunkBytes = options.chunkBytes ?? TRANSFER_CHUNK_BYTES;
+    this.#placed = options.placed ?? (async () => undefined);
     this.#table = new TransferTable(
       options.maxTransfers ?? MAX_TRANSFERS,
       options.idleMs ?? TRANSFER_IDLE_MS,
@@ -85,6 +89,7 @@ export class FileTransfers implements Omit<TransportMethods, "beginCall"> {
     return this.#table.use(transferId, Upload, async (upload) => {
       upload.assertComplete();
       await upload.commit().finally(() => this.endFileTransfer(transferId));
+      await this.#placed();
     });
   }
 

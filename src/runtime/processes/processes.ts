@@ -13,7 +13,9 @@ import type {
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { CommandDefaults } from "./command.ts";
 import { resolveCommand, toBytes } from "./command.ts";
+import type { ProcessHistory } from "./history.ts";
 import type { ProcessHooks } from "./hooks.ts";
+import { PastProcess } from "./past-process.ts";
 import { processTree } from "./process-tree.ts";
 import { toSignalNumber } from "./signals.ts";
 import { SpawnedProcess } from "./spawned-process.ts";
@@ -25,11 +27,19 @@ export class Processes {
   readonly #hooks: ProcessHooks;
   /** In order of their start. The newest process of a pid counts: the kernel gives pids out again. */
   readonly #table = new Map<number, SpawnedProcess>();
+  readonly #history: ProcessHistory | undefined;
+  #pastProcesses: Promise<ReadonlyMap<number, PastProcess>> | undefined;
 
-  constructor(sandbox: () => Promise<Sandbox>, defaults: CommandDefaults, hooks: ProcessHooks) {
+  constructor(
+    sandbox: () => Promise<Sandbox>,
+    defaults: CommandDefaults,
+    hooks: ProcessHooks,
+    history?: ProcessHistory,
+  ) {
     this.#sandbox = sandbox;
     this.#defaults = defaults;
     this.#hooks = hooks;
+    this.#history = history;
   }
 
   async spawn(command: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<number> {
@@ -42,20 +52,25 @@ export class Processes {
     this.#table.set(spawned.pid, spawned);
     if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
     this.#hooks.keepAwake(spawned.exited);
-    void spawned.exited.then(() => this.#forgetOldest());
+    void spawned.exited.then(() => {
+      this.#forgetOldest();
+      this.#changed();
+    });
+    this.#changed();
     return spawned.pid;
   }
 
-  list(): SpawnedProcessInfo[] {
-    return [...this.#table.values()].map((process) => process.info);
+  async list(): Promise<SpawnedProcessInfo[]> {
+    const past = [...(await this.#past()).values()].filter(({ pid }) => !this.#table.has(pid));
+    return [...past, ...this.#table.values()].map(({ info }) => info);
   }
 
-  info(pid: number): SpawnedProcessInfo {
-    return this.#find(pid).info;
+  async info(pid: number): Promise<SpawnedProcessInfo> {
+    return (await this.#find(pid)).info;
   }
 
-  writeStdin(pid: number, data: Bytes): void {
-    const process = this.#find(pid);
+  async writeStdin(pid: number, data: Bytes): Promise<void> {
+    const process = await this.#find(pid);
     const bytes = toBytes(data);
     if (process.pendingStdin + bytes.byteLength > MAX_PENDING_STDIN_BYTES) {
       throw limitExceeded(
@@ -67,20 +82,21 @@ export class Processes {
     process.writeStdin(bytes);
   }
 
-  closeStdin(pid: number): void {
-    this.#find(pid).closeStdin();
+  async closeStdin(pid: number): Promise<void> {
+    (await this.#find(pid)).closeStdin();
   }
 
   async wait(pid: number): Promise<number> {
-    return (await this.#find(pid).exited).exitCode;
+    const { exited } = await this.#find(pid);
+    return (await exited).exitCode;
   }
 
-  signal(pid: number, signal: Signal): void {
-    this.#find(pid).signal(toSignalNumber(signal));
+  async signal(pid: number, signal: Signal): Promise<void> {
+    (await this.#find(pid)).signal(toSignalNumber(signal));
   }
 
-  output(pid: number, options: ReadOutputOptions = {}): ProcessOutput {
-    return this.#find(pid).output(options.after ?? -1);
+  async output(pid: number, options: ReadOutputOptions = {}): Promise<ProcessOutput> {
+    return (await this.#find(pid)).output(options.after ?? -1);
   }
 
   async all(): Promise<VmProcess[]> {
@@ -91,10 +107,29 @@ export class Processes {
     return processTree(await this.all());
   }
 
-  #find(pid: number): SpawnedProcess {
-    const process = this.#table.get(pid);
+  async #find(pid: number): Promise<SpawnedProcess | PastProcess> {
+    const process = this.#table.get(pid) ?? (await this.#past()).get(pid);
     if (process === undefined) throw processNotFound(pid);
     return process;
+  }
+
+  async #past(): Promise<ReadonlyMap<number, PastProcess>> {
+    if (this.#history === undefined) return new Map();
+    this.#pastProcesses ??= this.#history
+      .load()
+      .then((infos) => new Map(infos.map((info) => [info.pid, new PastProcess(info)])));
+    return this.#pastProcesses;
+  }
+
+  #changed(): void {
+    // What came before stays in the record as long as there is room for it.
+    void this.#past().then((past) => {
+      const infos = () => {
+        const before = [...past.values()].filter(({ pid }) => !this.#table.has(pid));
+        return [...before, ...this.#table.values()].map(({ info }) => info);
+      };
+      this.#history?.changed(infos);
+    });
   }
 
   #forgetOldest(): void {

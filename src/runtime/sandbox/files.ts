@@ -1,4 +1,5 @@
 import type { EntryType, VirtualStat } from "../../api/types.ts";
+import type { PersistentTree } from "./persistent-tree.ts";
 
 /** What a directory holds under one name. */
 export interface FileEntry {
@@ -63,6 +64,8 @@ export interface FileSystem {
   chmod(path: string, mode: number): Promise<void>;
   /** Sets access and modification time, in milliseconds since the Unix epoch. */
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
+  /** The same tree as checkpoints see it. */
+  readonly tree: PersistentTree;
   /** Releases descriptors; every later call is `vm_stopped`. */
   close(): Promise<void>;
 }

@@ -86,6 +86,10 @@ export interface Sandbox {
   terminal(request: TerminalRequest): Promise<SandboxTerminal>;
   /** Every process inside, as the kernel tells it. */
   processes(): Promise<VmProcess[]>;
+  /** Whether anything runs inside that a command or shell has started. */
+  isBusy(): Promise<boolean>;
+  /** Kills every process inside. Its files stay until `dispose`. */
+  halt(): Promise<void>;
   /** Settles when the sandbox has ended without being disposed. */
   readonly crashed: Promise<Error>;
   /** Ends every process and releases everything. Idempotent. */

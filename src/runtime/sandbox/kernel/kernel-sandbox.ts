@@ -21,6 +21,7 @@ import { createStarter, type StarterKind } from "./start/starter.ts";
 import { Tags } from "./tag.ts";
 import { KernelTerminal } from "./terminal.ts";
 import type { Tools } from "./tools.ts";
+import { everythingBelow, killAll } from "./tree.ts";
 
 export interface KernelSandboxParts {
   vm: BootedVm;
@@ -104,6 +105,20 @@ export class KernelSandbox implements Sandbox {
   processes(): Promise<VmProcess[]> {
     this.#assertRunning();
     return listProcesses(this.#parts.vm.procFd, this.#parts.owner?.uid ?? process.getuid?.() ?? 0);
+  }
+
+  async isBusy(): Promise<boolean> {
+    return this.#processes.size + this.#terminals.size > 0 || this.#everything().length > 0;
+  }
+
+  async halt(): Promise<void> {
+    await Promise.all([...this.#processes, ...this.#terminals].map((process) => process.killTree()));
+    await killAll(() => this.#everything());
+  }
+
+  /** Host pids of what commands have started, also of daemons. */
+  #everything(): number[] {
+    return [this.#parts.vm.initPid, ...this.#starter.hostPids].flatMap(everythingBelow);
   }
 
   dispose(): Promise<void> {

@@ -27,6 +27,11 @@ export function taggedTree(roots: readonly number[], tag: number): number[] {
   return [...new Set(marked.flatMap(descendants))].filter(isAlive);
 }
 
+/** Host pids of everything alive that descends from a process. */
+export function everythingBelow(root: number): number[] {
+  return descendants(root).filter((pid) => pid !== root && isAlive(pid));
+}
+
 function isAlive(pid: number): boolean {
   const state = readStat(pid)?.state;
   return state !== undefined && state !== "Z" && state !== "X";

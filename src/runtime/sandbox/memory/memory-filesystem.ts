@@ -3,12 +3,14 @@ import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
 import type { VirtualStat } from "../../../api/types.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
 import { pause } from "../pace.ts";
+import type { PersistentTree } from "../persistent-tree.ts";
 import { type Call, fileTooLarge, posixError } from "../posix.ts";
 import { isTemporaryName } from "../temporary.ts";
 import * as changes from "./changes.ts";
 import { MemoryDraft, MemoryReader } from "./draft.ts";
 import { plantInitialTree } from "./initial-tree.ts";
 import { describeLink, sizeOf, typeOf } from "./metadata.ts";
+import { MemoryPersistentTree } from "./persistent-tree.ts";
 import type { Place } from "./place.ts";
 import { type MemoryLimits, Quota } from "./quota.ts";
 import { childrenOf, type Link, Tree } from "./tree.ts";
@@ -22,6 +24,7 @@ import { walk } from "./walk.ts";
  * await files.writeFile("/workspace/hello", Buffer.from("hello"));
  */
 export class MemoryFileSystem implements FileSystem {
+  readonly tree: PersistentTree = new MemoryPersistentTree(this);
   readonly #quota: Quota;
   readonly #tree: Tree;
   #closed = false;

@@ -27,6 +27,14 @@ class MemorySandbox implements Sandbox {
     return Promise.reject(noKernelSandbox("Listing processes"));
   }
 
+  async isBusy(): Promise<boolean> {
+    return false;
+  }
+
+  async halt(): Promise<void> {
+    // Nothing runs.
+  }
+
   dispose(): Promise<void> {
     return this.files.close();
   }

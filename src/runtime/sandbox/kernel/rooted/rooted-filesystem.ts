@@ -4,6 +4,7 @@ import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/types.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
 import { pause } from "../../pace.ts";
+import type { PersistentTree } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import * as changes from "./changes.ts";
 import { duplicateDirectory } from "./descriptors.ts";
@@ -16,6 +17,7 @@ import { BytesReader, openSource, RootedReader, readAndClose, readNow, SYNC_BYTE
 import { TreeRemoval } from "./removal.ts";
 import { replaceNow } from "./replacement.ts";
 import { Root } from "./root.ts";
+import { RootedTree } from "./rooted-tree.ts";
 import { walk } from "./walk.ts";
 
 export interface RootedFileSystemOptions {
@@ -37,6 +39,7 @@ export interface RootedFileSystemOptions {
  * await files.writeFile("/tmp/hello", Buffer.from("hello"));
  */
 export class RootedFileSystem implements FileSystem {
+  readonly tree: PersistentTree;
   readonly #root: Root;
   readonly #identity: Identity;
   readonly #handles = new Set<{ close(): Promise<void> }>();
@@ -45,6 +48,7 @@ export class RootedFileSystem implements FileSystem {
   constructor({ rootFd, owner, identity }: RootedFileSystemOptions) {
     this.#root = new Root(rootFd, owner);
     this.#identity = identity ?? identityOf(owner);
+    this.tree = new RootedTree(this.#root, (call, path, work) => this.#at(call, path, false, work));
   }
 
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {

@@ -45,6 +45,8 @@ export interface StartedCommand {
 export interface CommandStarter {
   /** Resolves when the command is about to run; rejects with a CwdError where it could not change to its directory. */
   start(request: SpawnRequest): Promise<StartedCommand>;
+  /** Host pids of processes whose children commands are. */
+  readonly hostPids: readonly number[];
   /** Ends what waits for commands to start. */
   close(): Promise<void>;
 }

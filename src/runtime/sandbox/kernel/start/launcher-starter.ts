@@ -23,6 +23,8 @@ const MAX_TRIES = 4;
 export class LauncherStarter implements CommandStarter {
   readonly #entry: Entry;
   readonly #launchers: LauncherPool;
+  /** Each command has a parent of its own, which ends with it. */
+  readonly hostPids: readonly number[] = [];
   #closed = false;
 
   constructor(entry: Entry) {

@@ -16,6 +16,7 @@ export class SpawnerStarter implements CommandStarter {
   readonly #numbers: SyscallNumbers;
   readonly #perl: string;
   #spawner: Promise<Spawner> | undefined;
+  hostPids: readonly number[] = [];
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -53,9 +54,14 @@ export class SpawnerStarter implements CommandStarter {
     if (this.#spawner === undefined) {
       const started = Spawner.start(this.#entry, this.#numbers, this.#perl);
       const forget = () => {
-        if (this.#spawner === started) this.#spawner = undefined;
+        if (this.#spawner !== started) return;
+        this.#spawner = undefined;
+        this.hostPids = [];
       };
-      started.then((spawner) => spawner.ended.then(forget), forget);
+      started.then((spawner) => {
+        this.hostPids = [spawner.hostPid];
+        return spawner.ended.then(forget);
+      }, forget);
       this.#spawner = started;
     }
     return this.#spawner;

@@ -114,6 +114,11 @@ export class Spawner {
     return !this.#lost;
   }
 
+  /** As the host sees it. */
+  get hostPid(): number {
+    return this.#hostPid;
+  }
+
   /** Commands that have not ended. */
   get busy(): number {
     return this.#jobs.size;

@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { actor } from "rivetkit";
+import { createClient } from "rivetkit/client";
+import { type ActorKv, kvStore } from "../src/actors/storage.ts";
+import { listen, setup } from "../src/index.ts";
+import { vmOptionsSchema } from "../src/runtime/options.ts";
+import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
+import type { Store } from "../src/runtime/store.ts";
+import { Vm } from "../src/runtime/vm.ts";
+
+/** `npm run bench:durable`: what checkpoints, journalled writes and wakes take, on RivetKit's storage. */
+const FILES = 10_000;
+const FILE_BYTES = 4096;
+const VMS = 20;
+
+const stores = new Map<string, ActorKv>();
+const holder = actor({
+  actions: {
+    open: (c) => {
+      stores.set(c.actorId, c.kv);
+      return c.actorId;
+    },
+  },
+});
+const dataDir = await mkdtemp(join(tmpdir(), "agent-vm-bench-"));
+const registry = setup({ use: { holder }, port: 6499, dataDir });
+const { endpoint, close } = await listen(registry);
+const client = createClient<typeof registry>({ endpoint, disableMetadataLookup: true });
+
+async function storeOf(key: string): Promise<Store> {
+  const id = await client.holder.getOrCreate(key).open();
+  return kvStore(stores.get(id) as ActorKv);
+}
+
+const options = vmOptionsSchema.parse({ checkpoint: { intervalMs: 2_000_000_000 } });
+const factory = createSandboxFactory(options);
+const hooks = { emit: () => undefined, keepAwake: () => undefined };
+const vmOver = (store: Store) => new Vm(options, factory, hooks, { store });
+
+async function timed<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const started = performance.now();
+  const result = await work();
+  const took = performance.now() - started;
+  delay.disable();
+  const longest = (delay.max / 1e6).toFixed(0);
+  process.stdout.write(
+    `${name.padEnd(58)} ${took.toFixed(1).padStart(9)} ms   loop held ${longest.padStart(3)} ms\n`,
+  );
+  return result;
+}
+
+async function median(
+  name: string,
+  rounds: number,
+  work: (round: number) => Promise<unknown>,
+): Promise<void> {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const started = performance.now();
+    await work(round);
+    times.push(performance.now() - started);
+  }
+  times.sort((a, b) => a - b);
+  const middle = times[rounds >> 1] ?? 0;
+  process.stdout.write(`${`${name}, median of ${rounds}`.padEnd(58)} ${middle.toFixed(2).padStart(9)} ms\n`);
+}
+
+const fill = `mkdir -p /workspace/t && cd /workspace/t && for d in $(seq 100); do mkdir -p $d; done; head -c ${FILES * FILE_BYTES} /dev/urandom | split -a 4 -b ${FILE_BYTES} - f && ls | grep ^f | head -n ${FILES} | awk '{print "mv " $0 " " (NR % 100 + 1) "/" $0}' | sh`;
+
+const store = await storeOf("one");
+const vm = vmOver(store);
+await vm.exec(fill, { timeout: 120_000 });
+await vm.exec("sleep 0.1");
+await timed(`checkpoint of ${FILES} changed files of 4 KiB`, () => vm.checkpoint());
+await timed(`checkpoint of ${FILES} files, none changed`, () => vm.checkpoint());
+await vm.exec("echo changed > /workspace/t/7/changed; sleep 0.1");
+await timed(`checkpoint of ${FILES} files, one changed`, () => vm.checkpoint());
+const kilobyte = new Uint8Array(1024).fill(65);
+await median("put of 1 KiB", 100, (round) => store.put([[`bench/${round}`, kilobyte]]));
+await median("writeFile of 1 KiB, acknowledged", 100, (round) =>
+  vm.writeFile(`/workspace/w${round}`, kilobyte),
+);
+await vm.dispose("sleep");
+const woken = vmOver(store);
+await timed(`wake with ${FILES} files of 4 KiB`, () => woken.exists("/workspace"));
+await timed("checkpoint after the wake, none changed", () => woken.checkpoint());
+await woken.dispose("destroy");
+
+const many = await Promise.all(
+  Array.from({ length: VMS }, async (_, index) => vmOver(await storeOf(`vm-${index}`))),
+);
+for (const each of many)
+  await each.exec("mkdir /workspace/t; head -c 2000000 /dev/urandom | split -b 4096 - /workspace/t/f");
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+const started = performance.now();
+await Promise.all(many.map((each) => each.checkpoint()));
+delay.disable();
+process.stdout.write(
+  `${`${VMS} VMs of 500 files checkpoint at once`.padEnd(58)} ${(performance.now() - started).toFixed(1).padStart(9)} ms   loop delay p99 ${(delay.percentile(99) / 1e6).toFixed(0)} ms\n`,
+);
+await Promise.all(many.map((each) => each.dispose("destroy")));
+await client.dispose();
+await close();
+await rm(dataDir, { recursive: true, force: true });
+process.exit(0);

@@ -1,0 +1,347 @@
+import type { CheckpointResult } from "../../api/types.ts";
+import type { PersistentTree } from "../sandbox/persistent-tree.ts";
+import type { Store } from "../store.ts";
+import { Damage, putAll, storageDamaged } from "./codec.ts";
+import { isUnchanged, type KnownContent, storeContent } from "./contents.ts";
+import type { Chunk, Entry } from "./entries.ts";
+import { collectGarbage, deleteOrphans, type Garbage, garbageOf, noteGarbage } from "./garbage.ts";
+import { type Head, loadHead, putHead, type SnapshotRecord } from "./head.ts";
+import { keyOf, prefixOf } from "./keys.ts";
+import { PackWriter } from "./packs.ts";
+import { makePages } from "./pages.ts";
+import { EMPTY_ROOT, encodeRoot, loadPage, loadRoot, type RootRecord } from "./root.ts";
+import { type Excludes, type ScannedNode, scanTree } from "./scan.ts";
+
+/** Packs of which less than this part is used are written anew, so that waste has a bound. */
+const MIN_USED_PART = 0.5;
+
+/** Bytes that one checkpoint writes anew for that. */
+const MAX_REPACKED_BYTES = 32 * 1024 * 1024;
+
+/** Files that moved away while they were being read make the whole checkpoint begin anew, so many times. */
+const MAX_ATTEMPTS = 3;
+
+const MAX_TOLD_PATHS = 100;
+
+/** A VM's trees in its store: the newest checkpoint, and snapshots. Commits are one put of the head record. */
+export class Archive {
+  readonly #store: Store;
+  readonly #isExcluded: Excludes;
+  #head: Head;
+  #root: RootRecord;
+  /** The newest tree's and those of snapshots, as far as they have been needed. */
+  readonly #roots = new Map<number, RootRecord>();
+  /** Content that the newest tree has, by its hash. */
+  #chunks = new Map<string, Chunk>();
+  /** What the running VM's inodes were when they were stored. */
+  #contents = new Map<number, KnownContent>();
+  /** Numbers that a failed checkpoint has used. */
+  #orphans: Garbage = { packs: [], pages: [], roots: [] };
+  /** Packs that the checkpoint under way writes anew. */
+  #wasteful: ReadonlySet<number> = new Set();
+  #nextPack: number;
+  #nextPage: number;
+  #nextRoot: number;
+
+  private constructor(store: Store, isExcluded: Excludes, head: Head, root: RootRecord) {
+    this.#store = store;
+    this.#isExcluded = isExcluded;
+    this.#head = head;
+    this.#root = root;
+    if (head.root !== null) this.#roots.set(head.root, root);
+    this.#nextPack = head.nextPack;
+    this.#nextPage = head.nextPage;
+    this.#nextRoot = head.nextRoot;
+  }
+
+  /** @throws AgentVmError `storage_damaged` where the store cannot be read. */
+  static async open(store: Store, isExcluded: Excludes): Promise<Archive> {
+    const head = await loadHead(store);
+    await deleteOrphans(store, head);
+    await collectGarbage(store, head.generation);
+    await store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal));
+    return new Archive(store, isExcluded, head, await rootOf(store, head.root));
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  get root(): RootRecord {
+    return this.#root;
+  }
+
+  /** Takes up what a restored VM's files are, so that the next checkpoint need not read them. */
+  adopt(contents: Map<number, KnownContent>, chunks: Map<string, Chunk>): void {
+    this.#contents = contents;
+    this.#chunks = chunks;
+  }
+
+  /**
+   * Keeps the tree as it is.
+   *
+   * @param journal the first journal record that comes after it
+   */
+  async checkpoint(tree: PersistentTree, journal: number): Promise<CheckpointResult> {
+    const packs = new PackWriter(this.#store, this.#nextPack, this.#usableChunks());
+    const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
+    try {
+      const taken = await this.#take(tree, packs);
+      await packs.finish();
+      await this.#commit(taken.entries, packs, journal);
+      for (const [hash, chunk] of packs.added) this.#chunks.set(hash, chunk);
+      this.#contents = taken.contents;
+      const { files, bytes } = this.#root;
+      return { files, bytes, skipped: taken.skipped, unreadable: taken.unreadable };
+    } catch (error) {
+      this.#nextPack = Math.max(this.#nextPack, packs.next);
+      const numbers = (from: number, to: number) =>
+        Array.from({ length: to - from }, (_, index) => from + index);
+      this.#orphans.packs.push(...numbers(first.pack, this.#nextPack));
+      this.#orphans.pages.push(...numbers(first.page, this.#nextPage));
+      this.#orphans.roots.push(...numbers(first.root, this.#nextRoot));
+      throw error;
+    }
+  }
+
+  /** Gives the newest tree a name of its own. */
+  async addSnapshot(snapshot: Omit<SnapshotRecord, "root">): Promise<void> {
+    const { root } = this.#head;
+    if (root === null) throw new Error("There is no checkpoint to name");
+    await this.#putHead({ snapshots: [...this.#head.snapshots, { ...snapshot, root }] });
+  }
+
+  async deleteSnapshot(id: string): Promise<void> {
+    const gone = this.#head.snapshots.find((snapshot) => snapshot.id === id);
+    const snapshots = this.#head.snapshots.filter((snapshot) => snapshot.id !== id);
+    if (gone === undefined) return;
+    await this.#replaceTrees({ snapshots }, [gone.root]);
+  }
+
+  /** Makes a snapshot's tree the newest one. The running VM's files are another thing from then on. */
+  async adoptSnapshot(id: string, journal: number): Promise<void> {
+    const snapshot = this.#head.snapshots.find((known) => known.id === id);
+    if (snapshot === undefined) throw new Error(`No snapshot ${id}`);
+    const root = await this.rootOfSnapshot(snapshot);
+    await this.#replaceTrees({ root: snapshot.root, journal }, [this.#head.root]);
+    this.#root = root;
+    this.#contents = new Map();
+    this.#chunks = new Map();
+  }
+
+  /** All entries of the newest tree, or of a snapshot's. */
+  async *entries(root: RootRecord): AsyncGenerator<Entry[]> {
+    for (const [number, , firstPath] of root.pages) {
+      try {
+        yield await loadPage(this.#store, number);
+      } catch (error) {
+        if (!(error instanceof Damage)) throw error;
+        throw storageDamaged(`${error.message}: it held ${firstPath} and what follows`, { from: firstPath });
+      }
+    }
+  }
+
+  async rootOfSnapshot({ root }: SnapshotRecord): Promise<RootRecord> {
+    const record = this.#roots.get(root) ?? (await rootOf(this.#store, root));
+    this.#roots.set(root, record);
+    return record;
+  }
+
+  async #take(tree: PersistentTree, packs: PackWriter): Promise<Taken> {
+    let before = this.#contents;
+    for (let attempt = 1; ; attempt++) {
+      const scan = await scanTree(tree, this.#isExcluded);
+      const taken: Taken = {
+        entries: [],
+        before,
+        contents: new Map(),
+        skipped: scan.skipped,
+        unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
+        isWhole: true,
+      };
+      for (const node of scan.nodes) await this.#takeNode(tree, node, packs, taken);
+      if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
+      // What has been read is not read again.
+      before = taken.contents;
+    }
+  }
+
+  async #takeNode(tree: PersistentTree, node: ScannedNode, packs: PackWriter, taken: Taken): Promise<void> {
+    const { path, mode, mtimeMs, type } = node;
+    if (type === "directory") taken.entries.push({ type, path, mode, mtimeMs });
+    if (type === "symlink") await this.#takeLink(tree, node, taken);
+    if (type !== "file") return;
+    const known = taken.contents.get(node.ino) ?? taken.before.get(node.ino);
+    const usable = isUnchanged(known, node) && !this.#isWasteful(known);
+    const content = usable ? known : await storeContent(tree, node, packs);
+    if (content === "gone") taken.isWhole = false;
+    else if (content === "unreadable") this.#takeUnread(node, known, taken);
+    else {
+      taken.contents.set(node.ino, content);
+      const links = node.nlink > 1 ? { links: node.ino } : {};
+      const { size, chunks } = content;
+      taken.entries.push({ type, path, mode, mtimeMs: content.mtimeMs, size, chunks, ...links });
+    }
+  }
+
+  async #takeLink(tree: PersistentTree, { path, mode, mtimeMs }: ScannedNode, taken: Taken): Promise<void> {
+    try {
+      taken.entries.push({ type: "symlink", path, mode, mtimeMs, target: await tree.readlink(path) });
+    } catch {
+      // Something else has come in its place.
+      taken.isWhole = false;
+    }
+  }
+
+  /** A file that cannot be read stays as it was kept before. */
+  #takeUnread(node: ScannedNode, known: KnownContent | undefined, taken: Taken): void {
+    if (taken.unreadable.length < MAX_TOLD_PATHS) taken.unreadable.push(node.path);
+    if (known === undefined) return;
+    const { path, mode } = node;
+    const { size, mtimeMs, chunks } = known;
+    taken.contents.set(node.ino, known);
+    taken.entries.push({ type: "file", path, mode, mtimeMs, size, chunks });
+  }
+
+  async #commit(entries: readonly Entry[], packs: PackWriter, journal: number): Promise<void> {
+    const known = new Map(this.#root.pages.map(([number, sum]) => [sum, number]));
+    const pages = await makePages(entries, known, this.#nextPage);
+    this.#nextPack = packs.next;
+    this.#nextPage = pages.next;
+    const isSame =
+      this.#head.root !== null &&
+      pages.entries.length === 0 &&
+      pages.list.length === this.#root.pages.length &&
+      pages.list.every(([number], index) => number === this.#root.pages[index]?.[0]);
+    if (isSame) {
+      if (journal !== this.#head.journal) await this.#putHead({ journal, takenAt: Date.now() });
+      return;
+    }
+    const root = { ...this.#totals(entries, packs), pages: pages.list };
+    const number = this.#nextRoot++;
+    await putAll(this.#store, [...pages.entries, ...(await encodeRoot(number, root))]);
+    this.#roots.set(number, root);
+    await this.#replaceTrees({ root: number, journal, takenAt: Date.now() }, [this.#head.root]);
+    this.#root = root;
+  }
+
+  /** How much of each pack a tree uses. */
+  #totals(entries: readonly Entry[], packs: PackWriter): Omit<RootRecord, "pages"> {
+    const sizes = new Map(this.#root.packs.map(([pack, size]) => [pack, size]));
+    for (const [pack, size] of packs.sizes) sizes.set(pack, size);
+    const used = new Map<number, number>();
+    const counted = new Set<string>();
+    let bytes = 0;
+    for (const entry of entries) {
+      if (entry.type !== "file") continue;
+      bytes += entry.size;
+      for (const { pack, length, hash } of entry.chunks) {
+        if (counted.has(hash)) continue;
+        counted.add(hash);
+        used.set(pack, (used.get(pack) ?? 0) + length);
+      }
+    }
+    const list = [...used].map(([pack, live]): [number, number, number] => [
+      pack,
+      sizes.get(pack) ?? live,
+      live,
+    ]);
+    return { packs: list.sort(([a], [b]) => a - b), files: entries.length, bytes };
+  }
+
+  /** Commits a head under which some trees are not referred to any more, and collects these. */
+  async #replaceTrees(change: Partial<Head>, leaving: (number | null)[]): Promise<void> {
+    const next = { ...this.#head, ...change };
+    const living = new Map<number, RootRecord>();
+    for (const number of [next.root, ...next.snapshots.map(({ root }) => root)]) {
+      if (number !== null) living.set(number, await this.#recordOf(number));
+    }
+    const dying = new Map<number, RootRecord>();
+    for (const number of leaving) {
+      if (number !== null && !living.has(number)) dying.set(number, await this.#recordOf(number));
+    }
+    const garbage = garbageOf(dying, living.values(), this.#orphans);
+    await noteGarbage(this.#store, next.generation + 1, garbage);
+    await this.#putHead(change);
+    this.#orphans = { packs: [], pages: [], roots: [] };
+    for (const number of dying.keys()) this.#roots.delete(number);
+    this.#forgetChunks(new Set(garbage.packs));
+    await collectGarbage(this.#store, this.#head.generation);
+    await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.#head.journal));
+  }
+
+  /** A tree that cannot be read keeps nothing from being collected: it is lost already. */
+  async #recordOf(number: number): Promise<RootRecord> {
+    const known = this.#roots.get(number);
+    if (known !== undefined) return known;
+    const record = await loadRoot(this.#store, number).catch((error: unknown) => {
+      if (error instanceof Damage) return EMPTY_ROOT;
+      throw error;
+    });
+    this.#roots.set(number, record);
+    return record;
+  }
+
+  /** What lay in these packs cannot be referred to any more. */
+  #forgetChunks(packs: ReadonlySet<number>): void {
+    if (packs.size === 0) return;
+    for (const [hash, { pack }] of this.#chunks) if (packs.has(pack)) this.#chunks.delete(hash);
+  }
+
+  async #putHead(change: Partial<Head>): Promise<void> {
+    const head = {
+      ...this.#head,
+      ...change,
+      generation: this.#head.generation + 1,
+      nextPack: this.#nextPack,
+      nextPage: this.#nextPage,
+      nextRoot: this.#nextRoot,
+    };
+    await putHead(this.#store, head);
+    this.#head = head;
+  }
+
+  /** Chunks to be referred to, without those of packs that are to go. */
+  #usableChunks(): ReadonlyMap<string, Chunk> {
+    this.#wasteful = wastefulPacks(this.#root);
+    if (this.#wasteful.size === 0) return this.#chunks;
+    return new Map([...this.#chunks].filter(([, { pack }]) => !this.#wasteful.has(pack)));
+  }
+
+  #isWasteful({ chunks }: KnownContent): boolean {
+    return this.#wasteful.size > 0 && chunks.some(({ pack }) => this.#wasteful.has(pack));
+  }
+}
+
+interface Taken {
+  entries: Entry[];
+  /** What was known before. */
+  before: ReadonlyMap<number, KnownContent>;
+  contents: Map<number, KnownContent>;
+  skipped: number;
+  unreadable: string[];
+  /** Nothing had moved away between the scan and the reading. */
+  isWhole: boolean;
+}
+
+/** Packs of which so little is used that it is worth writing that anew. */
+function wastefulPacks({ packs }: RootRecord): ReadonlySet<number> {
+  const found = new Set<number>();
+  let bytes = 0;
+  for (const [pack, size, used] of packs) {
+    if (used >= size * MIN_USED_PART || bytes + used > MAX_REPACKED_BYTES) continue;
+    found.add(pack);
+    bytes += used;
+  }
+  return found;
+}
+
+async function rootOf(store: Store, number: number | null): Promise<RootRecord> {
+  if (number === null) return EMPTY_ROOT;
+  try {
+    return await loadRoot(store, number);
+  } catch (error) {
+    if (error instanceof Damage) throw storageDamaged(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+import { matchesGlob } from "node:path";
+import type { PersistentTree, TreeNode } from "../sandbox/persistent-tree.ts";
+import { codeOf } from "../sandbox/posix.ts";
+
+/** Not worth keeping, or not the VM's to keep. */
+const EXCLUDED = ["/tmp", "/run", "/proc", "/dev", "/sys"];
+
+/** Scans of a tree that processes change meanwhile; the last one counts. */
+const MAX_ROUNDS = 3;
+
+/** A node of the tree with its path, parents before children, names of a directory in order. */
+export interface ScannedNode extends TreeNode {
+  path: string;
+}
+
+export interface Scan {
+  nodes: ScannedNode[];
+  /** Sockets, FIFOs and devices, which are not kept. */
+  skipped: number;
+  /** Directories that the server may not read. */
+  unreadable: string[];
+}
+
+/** Whether a checkpoint leaves a path out. */
+export type Excludes = (path: string) => boolean;
+
+/** @param globs of absolute paths, e.g. `"/workspace/**\/node_modules"` */
+export function excludes(globs: readonly string[] = []): Excludes {
+  return (path) => EXCLUDED.includes(path) || globs.some((glob) => matchesGlob(path, glob));
+}
+
+/**
+ * Everything that a checkpoint keeps, as of one moment: where a directory has changed by the end of the scan, the scan
+ * is made again.
+ */
+export async function scanTree(tree: PersistentTree, isExcluded: Excludes): Promise<Scan> {
+  for (let round = 1; ; round++) {
+    const scan = await scanOnce(tree, isExcluded);
+    if (round === MAX_ROUNDS || (await isUnchanged(tree, scan))) return scan;
+  }
+}
+
+async function scanOnce(tree: PersistentTree, isExcluded: Excludes): Promise<Scan> {
+  const scan: Scan = { nodes: [], skipped: 0, unreadable: [] };
+  /** Directories still to be read, the next one last. */
+  const pending = [""];
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    const below: string[] = [];
+    for (const node of await listQuietly(tree, directory, scan)) {
+      const path = `${directory}/${node.name}`;
+      if (isExcluded(path)) continue;
+      if (node.type === "other") scan.skipped += 1;
+      else scan.nodes.push({ ...node, path });
+      if (node.type === "directory") below.push(path);
+    }
+    pending.push(...below.reverse());
+  }
+  return scan;
+}
+
+/** A directory that has gone meanwhile is empty; one that cannot be read is told. */
+async function listQuietly(tree: PersistentTree, directory: string, scan: Scan): Promise<TreeNode[]> {
+  try {
+    const nodes = await tree.list(directory === "" ? "/" : directory);
+    return nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "EACCES") scan.unreadable.push(directory);
+    else if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
+    return [];
+  }
+}
+
+async function isUnchanged(tree: PersistentTree, { nodes }: Scan): Promise<boolean> {
+  for (const { type, path, ino, ctimeMs } of nodes) {
+    if (type !== "directory") continue;
+    const now = await tree.stat(path);
+    if (now?.ino !== ino || now.ctimeMs !== ctimeMs) return false;
+  }
+  return true;
+}

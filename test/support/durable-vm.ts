@@ -1,0 +1,50 @@
+import type { VmOptionsInput } from "../../src/runtime/options.ts";
+import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
+import { MemoryStore, type Store } from "../../src/runtime/store.ts";
+import type { Vm } from "../../src/runtime/vm.ts";
+import { startVm } from "./vm.ts";
+
+export interface DurableVm {
+  store: Store;
+  /** The VM that runs now, or a fresh one over the same store. */
+  vm(): Vm;
+  /** Puts the VM to sleep; the next call of `vm` wakes it. */
+  sleep(): Promise<void>;
+  /** Ends the VM without a last checkpoint, as when the server is killed. */
+  crash(): Promise<void>;
+}
+
+/** A VM whose files outlast it. */
+export function durableVm(options: VmOptionsInput = {}, store: Store = new MemoryStore()): DurableVm {
+  let current: Vm | undefined;
+  /** Switched off, as the store of a server that is dead. */
+  let gate = { open: true };
+  const start = () => {
+    const mine = { open: true };
+    gate = mine;
+    const dead = () => new Promise<never>(() => undefined);
+    const gated: Store = {
+      get: (keys) => (mine.open ? store.get(keys) : dead()),
+      put: (entries) => (mine.open ? store.put(entries) : dead()),
+      delete: (keys) => (mine.open ? store.delete(keys) : dead()),
+      deleteRange: (from, to) => (mine.open ? store.deleteRange(from, to) : dead()),
+      list: (prefix, listOptions) => (mine.open ? store.list(prefix, listOptions) : dead()),
+    };
+    return startVm(options, createSandboxFactory, { store: gated }).vm;
+  };
+  return {
+    store,
+    vm: () => (current ??= start()),
+    async sleep() {
+      const vm = current;
+      current = undefined;
+      await vm?.dispose("sleep");
+    },
+    async crash() {
+      gate.open = false;
+      const vm = current;
+      current = undefined;
+      await vm?.dispose("destroy");
+    },
+  };
+}
