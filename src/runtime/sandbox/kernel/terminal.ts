@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { writeSync } from "node:fs";
 import { constants } from "node:os";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { FileSystem } from "../files.ts";
@@ -15,6 +14,7 @@ import { LAUNCHED, launchScript, NO_CWD } from "./start/launch-script.ts";
 import { reapedCpu } from "./start/reaped-cpu.ts";
 import { refusalIn } from "./start/refusal.ts";
 import { withTag } from "./tag.ts";
+import { TerminalEnd } from "./terminal-end.ts";
 import { SYSTEM_PATH } from "./tools.ts";
 import { commandTree, killAll, sendSignal } from "./tree.ts";
 
@@ -24,9 +24,6 @@ const HANGUP_GRACE_MS = 1000;
 /** How often, and after which pause, those are looked for that missed it. */
 const STRAGGLER_ROUNDS = 10;
 const STRAGGLER_PAUSE_MS = 10;
-
-/** Pause before input that the terminal did not take is offered again. */
-const WRITE_RETRY_MS = 10;
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -39,25 +36,23 @@ export class KernelTerminal implements SandboxTerminal {
   #pid = 0;
   #hostPid = 0;
   #startTime: number | undefined;
-  readonly #pty: Pty & { fd: number };
+  readonly #pty: Pty;
+  readonly #end: TerminalEnd;
   readonly #tag: number;
   readonly #entry: Entry;
   #listener: OutputListener | undefined;
   #early: Buffer[] = [];
   #ended = false;
-  #input: Buffer[] = [];
-  #pendingInput = 0;
-  #retry: NodeJS.Timeout | undefined;
 
   private constructor(pty: Pty, tag: number, entry: Entry) {
-    // UnixTerminal has it; the public type leaves it out.
-    this.#pty = pty as Pty & { fd: number };
+    this.#pty = pty;
+    this.#end = new TerminalEnd(pty);
     this.#tag = tag;
     this.#entry = entry;
     this.exited = new Promise((resolve) => {
       pty.onExit(({ exitCode, signal }) => {
         this.#ended = true;
-        clearTimeout(this.#retry);
+        this.#end.close();
         void reapedCpu.ofExit();
         entry.tags.release(tag);
         resolve(exitStatusOf(exitCode, signal));
@@ -149,7 +144,7 @@ export class KernelTerminal implements SandboxTerminal {
   }
 
   get pendingInput(): number {
-    return this.#pendingInput;
+    return this.#end.pending;
   }
 
   onOutput(listener: OutputListener): void {
@@ -158,48 +153,18 @@ export class KernelTerminal implements SandboxTerminal {
     this.#early = [];
   }
 
-  /** Written here and not by node-pty, whose own queue has no bound that could be asked for. */
   write(data: Uint8Array): void {
-    if (this.#ended || data.byteLength === 0) return;
-    this.#input.push(Buffer.from(data));
-    this.#pendingInput += data.byteLength;
-    if (this.#retry === undefined) this.#flush();
-  }
-
-  #flush(): void {
-    this.#retry = undefined;
-    while (!this.#ended && this.#input.length > 0) {
-      const next = this.#input[0] as Buffer;
-      let written: number;
-      try {
-        written = writeSync(this.#pty.fd, next);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EAGAIN") {
-          this.#retry = setTimeout(() => this.#flush(), WRITE_RETRY_MS);
-        } else {
-          this.#dropInput();
-        }
-        return;
-      }
-      this.#pendingInput -= written;
-      if (written === next.length) this.#input.shift();
-      else this.#input[0] = next.subarray(written);
-    }
-  }
-
-  /** EIO: the terminal has been hung up. */
-  #dropInput(): void {
-    this.#input = [];
-    this.#pendingInput = 0;
+    if (!this.#ended) this.#end.write(data);
   }
 
   resize(cols: number, rows: number): void {
-    if (!this.#ended) this.#pty.resize(cols, rows);
+    if (!this.#ended) this.#end.resize(cols, rows);
   }
 
   signal(signal: number): void {
-    if (!this.#ended && processStartTime(this.#hostPid) === this.#startTime)
-      sendSignal(this.#hostPid, signal);
+    // A shell that was gone before it could be looked at left no pid; 0 would be the server's own process group.
+    if (this.#ended || this.#startTime === undefined) return;
+    if (processStartTime(this.#hostPid) === this.#startTime) sendSignal(this.#hostPid, signal);
   }
 
   async killTree(): Promise<void> {
