@@ -48,6 +48,9 @@ export const MAX_PENDING_STDIN_BYTES = 32 * MIB;
 /** Bytes written to a shell that its terminal has not taken yet. */
 export const MAX_PENDING_SHELL_BYTES = 1 * MIB;
 
+/** Output pipes of ended commands that background children of one VM hold. */
+export const MAX_LEFT_PIPES = 256;
+
 /** A path, as in Linux (PATH_MAX counts the final NUL). */
 export const MAX_PATH_BYTES = 4095;
 

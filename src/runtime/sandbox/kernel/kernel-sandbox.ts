@@ -7,6 +7,7 @@ import type { Sandbox, SandboxProcess, SandboxTerminal, SpawnRequest, TerminalRe
 import { type BootedVm, endKeeper } from "./boot.ts";
 import type { VmCgroup } from "./cgroup.ts";
 import { cwdError } from "./cwd.ts";
+import { LeftPipes } from "./left-pipes.ts";
 import { watchOom } from "./oom.ts";
 import { KernelProcess } from "./process.ts";
 import { listProcesses } from "./process-list.ts";
@@ -44,6 +45,7 @@ export class KernelSandbox implements Sandbox {
   readonly #starter: CommandStarter;
   readonly #terminals = new Set<KernelTerminal>();
   readonly #processes = new Set<KernelProcess>();
+  readonly #leftPipes = new LeftPipes();
   #disposal: Promise<void> | undefined;
 
   constructor(parts: KernelSandboxParts) {
@@ -71,7 +73,7 @@ export class KernelSandbox implements Sandbox {
     this.#assertRunning();
     const oom = watchOom(this.#parts.cgroup?.oomKills);
     const command = await this.#start(request);
-    const process = new KernelProcess(command, oom);
+    const process = new KernelProcess(command, oom, this.#leftPipes);
     this.#processes.add(process);
     void process.exited.then(() => this.#processes.delete(process));
     return process;
@@ -134,6 +136,7 @@ export class KernelSandbox implements Sandbox {
     for (const process of [...this.#processes, ...this.#terminals]) process.release();
     await this.#starter.close();
     await Promise.all(running);
+    this.#leftPipes.close();
     await files.close();
     closeSync(vm.procFd);
     await cgroup?.remove();

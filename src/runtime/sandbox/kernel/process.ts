@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import type { ExitStatus, ResourceUsage, SandboxProcess } from "../sandbox.ts";
+import type { LeftPipes } from "./left-pipes.ts";
 import type { OomWatch } from "./oom.ts";
 import type { StartedCommand } from "./start/command.ts";
 
@@ -12,11 +13,13 @@ export class KernelProcess implements SandboxProcess {
   readonly exited: Promise<ExitStatus & ResourceUsage & { oom: boolean }>;
   readonly #command: StartedCommand;
   readonly #oom: OomWatch;
+  readonly #left: LeftPipes;
   #killedTree = false;
 
-  constructor(command: StartedCommand, oom: OomWatch) {
+  constructor(command: StartedCommand, oom: OomWatch, left: LeftPipes) {
     this.#command = command;
     this.#oom = oom;
+    this.#left = left;
     this.pid = command.pid;
     this.exited = this.#end();
   }
@@ -70,7 +73,7 @@ export class KernelProcess implements SandboxProcess {
         new Promise((resolve) => setTimeout(resolve, DRAIN_MS)),
       ]);
     }
-    for (const reader of readers) reader.discard();
+    for (const reader of readers) this.#left.add(reader);
   }
 }
 

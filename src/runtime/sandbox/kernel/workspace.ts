@@ -17,7 +17,7 @@ export function workspaceFolder(): string {
   dropStaleFolders();
   const made = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-${processStartTime(process.pid)}-`));
   chmodSync(made, 0o711);
-  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  process.once("exit", () => dropFolder(made));
   folder = made;
   return made;
 }
@@ -34,10 +34,14 @@ function dropStaleFolders(): void {
   for (const name of readdirSync(tmpdir())) {
     const match = /^agent-vm-(\d+)-(\d+)-/.exec(name);
     if (match === null || processStartTime(Number(match[1])) === Number(match[2])) continue;
-    try {
-      rmSync(join(tmpdir(), name), { recursive: true, force: true });
-    } catch {
-      // Another user's; theirs to remove.
-    }
+    dropFolder(join(tmpdir(), name));
+  }
+}
+
+function dropFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // Another user's, theirs to remove; or this process is out of descriptors at its end, and the next server does it.
   }
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { sealedStdio } from "../descriptors.ts";
@@ -12,6 +12,7 @@ import { PREPARE, STDERR_FD, STDIN_FD, STDOUT_FD } from "./launch-script.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
 import { reapedCpu } from "./reaped-cpu.ts";
 import { refusalIn } from "./refusal.ts";
+import { withStdio } from "./stdio.ts";
 
 /** A launcher that says nothing for this long has been stopped. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -42,8 +43,7 @@ export class Launcher {
   private constructor(nsenter: ChildProcess, tag: number, tags: Tags) {
     this.#nsenter = nsenter;
     this.tag = tag;
-    // All three are pipes of ours: spawn() was told so.
-    const { stdin, stdout, stderr } = nsenter as ChildProcessWithoutNullStreams;
+    const { stdin, stdout, stderr } = withStdio(nsenter);
     this.#lines = createInterface({ input: stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
     this.#errors = text(stderr).catch(() => "");

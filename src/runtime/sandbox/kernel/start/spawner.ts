@@ -13,6 +13,7 @@ import { type CommandPipes, openPipes } from "./pipes.ts";
 import { refusal } from "./refusal.ts";
 import { Semaphore } from "./semaphore.ts";
 import { encodeRequest, MessageParser, type SpawnerMessage } from "./spawner-messages.ts";
+import { withStdio } from "./stdio.ts";
 import { parseWaitStatus } from "./wait-status.ts";
 
 const PROGRAM = readFileSync(new URL("./spawner.pl", import.meta.url), "utf8");
@@ -67,13 +68,14 @@ export class Spawner {
       ...[setsid, wait4, prctl, rt_sigprocmask, signalfd4, prlimit64],
     ];
     const program = [perl, "-e", PROGRAM, ...numbersInOrder.map(String)];
-    this.#process = spawn(tools.nsenter, [...enterArguments(initPid, tools), ...limits, ...program], {
+    const child = spawn(tools.nsenter, [...enterArguments(initPid, tools), ...limits, ...program], {
       stdio: sealedStdio(["pipe", "pipe", "pipe"]),
       cwd: "/",
       env: { PATH: SYSTEM_PATH },
       detached: true,
       ...(owner === null ? {} : owner),
-    }) as ChildProcessWithoutNullStreams;
+    });
+    this.#process = withStdio(child);
     const parser = new MessageParser();
     this.#process.stdout.on("data", (data: Buffer) => {
       try {

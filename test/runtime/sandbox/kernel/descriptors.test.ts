@@ -1,0 +1,92 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { expect, onTestFinished, test } from "vitest";
+import { MAX_LEFT_PIPES } from "../../../../src/api/limits.ts";
+import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
+import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/starter.ts";
+import { openDescriptors } from "../../../support/host.ts";
+import { startVm } from "../../../support/vm.ts";
+
+const STARTERS: StarterKind[] = ["spawner", "launcher"];
+
+function pipes(): number {
+  return openDescriptors().filter((target) => target.startsWith("pipe:")).length;
+}
+
+/** Takes the one descriptor that each connection brings, and keeps it. */
+const HOARDER = `
+import socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/tmp/hoard")
+listener.listen()
+print("ready", flush=True)
+hoard = []
+while True:
+  connection, _ = listener.accept()
+  hoard.extend(socket.recv_fds(connection, 1, 2)[1])
+  connection.send(b"x")
+  connection.close()
+`;
+
+const HAND_OVER = `
+import socket
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/tmp/hoard")
+socket.send_fds(connection, [b"x"], [1, 2])
+connection.recv(1)
+`;
+
+test.each(STARTERS)(
+  "a daemon cannot make the server keep the pipes of all commands (%s)",
+  async (starter) => {
+    const { vm, outputHas } = startVm({}, (options) => new KernelSandboxFactory(options, starter));
+    await vm.writeFile("/tmp/hand-over", HAND_OVER);
+    const { pid } = await vm.spawn("python3", ["-c", HOARDER]);
+    await outputHas(pid, "ready");
+    const before = pipes();
+    // Each leaves two.
+    const commands = MAX_LEFT_PIPES / 2 + 20;
+    for (let started = 0; started < commands; started += 4)
+      await Promise.all(Array.from({ length: 4 }, () => vm.execArgv("python3", ["/tmp/hand-over"])));
+    expect(pipes() - before).toBeGreaterThan(MAX_LEFT_PIPES - 10);
+    expect(pipes() - before).toBeLessThanOrEqual(MAX_LEFT_PIPES + 10);
+    await vm.dispose("destroy");
+    await expect.poll(pipes).toBeLessThan(before);
+  },
+);
+
+test.each(STARTERS)("a server out of descriptors refuses a command and goes on (%s)", async (starter) => {
+  const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, starter));
+  await vm.boot();
+  const spare = withoutDescriptors();
+  await expect(vm.exec("true")).rejects.toMatchObject({ code: "vm_stopped" });
+  spare();
+  expect((await vm.exec("echo on")).stdout).toBe("on\n");
+});
+
+/** Takes every descriptor that this process may have, and lowers their number to make that quick. */
+function withoutDescriptors(): () => void {
+  const pid = String(process.pid);
+  const limits = execFileSync("prlimit", [
+    "--pid",
+    pid,
+    "--nofile",
+    "--raw",
+    "--noheadings",
+    "--output=SOFT,HARD",
+  ]);
+  const [soft, hard] = limits.toString().trim().split(/\s+/) as [string, string];
+  execFileSync("prlimit", ["--pid", pid, `--nofile=256:${hard}`]);
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync("/dev/null", "r"));
+  } catch {
+    // EMFILE: there are no more.
+  }
+  const giveBack = () => {
+    for (const fd of taken.splice(0)) closeSync(fd);
+    execFileSync("prlimit", ["--pid", pid, `--nofile=${soft}:${hard}`]);
+  };
+  onTestFinished(giveBack);
+  return giveBack;
+}
