@@ -30,6 +30,15 @@ export const MAX_EVENT_DATA_BYTES = 192 * KIB;
 /** Kept output of one process, for readProcessOutput. */
 export const PROCESS_REPLAY_BYTES = 1 * MIB;
 
+/** Kept output of all processes of one VM. */
+export const MAX_KEPT_OUTPUT_BYTES = 64 * MIB;
+
+/** What a piece of kept output counts besides its bytes. */
+export const REPLAY_CHUNK_BYTES = 32;
+
+/** Captured output of all execs of one VM that run. */
+export const MAX_CAPTURED_BYTES = 128 * MIB;
+
 /** Kept output of one shell, for readShell. */
 export const SHELL_SCROLLBACK_BYTES = 256 * KIB;
 

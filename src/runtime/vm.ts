@@ -7,6 +7,7 @@ import type {
 } from "../api/actions.ts";
 import { AgentVmError, vmStopped } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
+import { MAX_CAPTURED_BYTES } from "../api/limits.ts";
 import type {
   BatchReadResult,
   BatchWriteEntry,
@@ -48,6 +49,7 @@ import { Persistence } from "./persistence/persistence.ts";
 import { excludes } from "./persistence/scan.ts";
 import { Snapshots } from "./persistence/snapshots.ts";
 import { undoPaths } from "./persistence/undo.ts";
+import { CaptureBudget } from "./processes/capture-budget.ts";
 import { execute } from "./processes/exec.ts";
 import { ProcessHistory } from "./processes/history.ts";
 import type { ProcessHooks } from "./processes/hooks.ts";
@@ -106,6 +108,7 @@ export class Vm implements VmRuntime {
   readonly #history: ProcessHistory | undefined;
   readonly #processes: Processes;
   readonly #shells: Shells;
+  readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
   #boot: Promise<Booted> | undefined;
   /** The boot that has come up and not gone down. */
   #live: Booted | undefined;
@@ -449,7 +452,7 @@ export class Vm implements VmRuntime {
   ): Promise<ExecResult> {
     const { sandbox } = await this.#booted();
     const { env, defaultCwd: cwd, limits } = this.#options;
-    const settings = { env, cwd, captureBytes: limits.captureBytes };
+    const settings = { env, cwd, captureBytes: limits.captureBytes, budget: this.#captures };
     this.#live?.persistence?.begin();
     try {
       return await execute(sandbox, command, args, options, settings, this.#processHooks);

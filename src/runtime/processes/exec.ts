@@ -1,12 +1,15 @@
 import type { ExecOptions, ExecResult, ExitReason } from "../../api/types.ts";
 import type { Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
 import { Capture } from "./capture.ts";
+import type { CaptureBudget } from "./capture-budget.ts";
 import { type CommandDefaults, resolveCommand, toBytes } from "./command.ts";
 import type { ProcessHooks } from "./hooks.ts";
 
 export interface ExecSettings extends CommandDefaults {
   /** Captured bytes of one exec. */
   captureBytes: number;
+  /** What all execs of the VM may capture together. */
+  budget: CaptureBudget;
 }
 
 /** Runs a program to its end and answers all about it. */
@@ -21,7 +24,7 @@ export async function execute(
   const request = resolveCommand(command, args, options, settings);
   const startedAt = performance.now();
   const process = await sandbox.spawn({ ...request, stdin: options.stdin !== undefined });
-  const execution = new Execution(process, options, settings.captureBytes);
+  const execution = new Execution(process, options, settings);
   if (options.stdin !== undefined) {
     process.writeStdin(toBytes(options.stdin));
     process.closeStdin();
@@ -39,9 +42,9 @@ class Execution {
   #timer: NodeJS.Timeout | undefined;
   #killing: Promise<void> | undefined;
 
-  constructor(process: SandboxProcess, options: ExecOptions, captureBytes: number) {
+  constructor(process: SandboxProcess, options: ExecOptions, { captureBytes, budget }: ExecSettings) {
     this.#process = process;
-    this.#capture = new Capture(options.captureStdio === false ? 0 : captureBytes);
+    this.#capture = new Capture(options.captureStdio === false ? 0 : captureBytes, budget);
     process.onOutput((stream, data) => {
       if (options.captureStdio === false) return;
       this.#capture.push(stream, data);

@@ -1,9 +1,12 @@
 import { SHELL_SCROLLBACK_BYTES } from "../../api/limits.ts";
-import type { ShellChunk, ShellInfo, ShellOutput } from "../../api/types.ts";
+import type { ShellInfo, ShellOutput } from "../../api/types.ts";
 import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
 import type { ProcessHooks } from "./hooks.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { splitEvent } from "./split-event.ts";
+
+/** A shell has one stream. */
+const NO_KIND = {};
 
 /** A shell on a terminal: its record, its scrollback and its end. */
 export class OpenShell {
@@ -12,7 +15,7 @@ export class OpenShell {
   readonly exited: Promise<ExitStatus>;
   readonly #terminal: SandboxTerminal;
   readonly #hooks: ProcessHooks;
-  readonly #scrollback = new ReplayBuffer<ShellChunk>(SHELL_SCROLLBACK_BYTES);
+  readonly #scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES);
   readonly #info: ShellInfo;
 
   constructor(
@@ -56,8 +59,7 @@ export class OpenShell {
 
   #publish(data: Buffer): void {
     for (const piece of splitEvent(data)) {
-      const chunk = { data: piece, seq: this.#scrollback.nextSeq };
-      this.#scrollback.push(chunk);
+      const chunk = this.#scrollback.push(NO_KIND, piece);
       this.#hooks.emit("shellData", { shellId: this.shellId, ...chunk });
     }
   }

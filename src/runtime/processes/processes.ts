@@ -1,5 +1,5 @@
 import { limitExceeded, processNotFound } from "../../api/errors.ts";
-import { MAX_ENDED_PROCESSES, MAX_PENDING_STDIN_BYTES } from "../../api/limits.ts";
+import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "../../api/limits.ts";
 import type {
   Bytes,
   ProcessOutput,
@@ -17,6 +17,7 @@ import type { ProcessHistory } from "./history.ts";
 import type { ProcessHooks } from "./hooks.ts";
 import { PastProcess } from "./past-process.ts";
 import { processTree } from "./process-tree.ts";
+import { ReplayBudget } from "./replay-budget.ts";
 import { toSignalNumber } from "./signals.ts";
 import { SpawnedProcess } from "./spawned-process.ts";
 
@@ -29,6 +30,7 @@ export class Processes {
   readonly #table = new Map<number, SpawnedProcess>();
   readonly #history: ProcessHistory | undefined;
   #pastProcesses: Promise<ReadonlyMap<number, PastProcess>> | undefined;
+  readonly #kept = new ReplayBudget(MAX_KEPT_OUTPUT_BYTES);
 
   constructor(
     sandbox: () => Promise<Sandbox>,
@@ -46,9 +48,9 @@ export class Processes {
     const sandbox = await this.#sandbox();
     const request = resolveCommand(command, args, options, this.#defaults);
     const process = await sandbox.spawn({ ...request, stdin: true });
-    const spawned = new SpawnedProcess(process, command, args, this.#hooks);
+    const spawned = new SpawnedProcess(process, command, args, this.#hooks, this.#kept);
     // Set anew, so that a pid that comes again stands where its newest process belongs.
-    this.#table.delete(spawned.pid);
+    this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);
     if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
     this.#hooks.keepAwake(spawned.exited);
@@ -135,7 +137,12 @@ export class Processes {
   #forgetOldest(): void {
     const ended = [...this.#table.values()].filter((process) => !process.info.running);
     for (const process of ended.slice(0, Math.max(0, ended.length - MAX_ENDED_PROCESSES))) {
-      this.#table.delete(process.pid);
+      this.#forget(process.pid);
     }
+  }
+
+  #forget(pid: number): void {
+    this.#table.get(pid)?.forget();
+    this.#table.delete(pid);
   }
 }

@@ -1,19 +1,21 @@
 import { constants } from "node:os";
 import { PROCESS_REPLAY_BYTES } from "../../api/limits.ts";
-import type {
-  ExitReason,
-  OutputChunk,
-  OutputStream,
-  ProcessOutput,
-  SpawnedProcessInfo,
-} from "../../api/types.ts";
+import type { ExitReason, OutputStream, ProcessOutput, SpawnedProcessInfo } from "../../api/types.ts";
 import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
 import type { ProcessHooks } from "./hooks.ts";
+import type { ReplayBudget } from "./replay-budget.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { splitEvent } from "./split-event.ts";
 
 const { SIGHUP, SIGINT, SIGQUIT, SIGTERM } = constants.signals;
 const STOP_REQUESTS = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+interface Kind {
+  stream: OutputStream;
+}
+
+/** One object for all chunks of a stream. */
+const KINDS: Record<OutputStream, Kind> = { stdout: { stream: "stdout" }, stderr: { stream: "stderr" } };
 
 /** A process that spawn started: its record, its output and its end. */
 export class SpawnedProcess {
@@ -22,11 +24,18 @@ export class SpawnedProcess {
   readonly exited: Promise<ExitStatus>;
   readonly #process: SandboxProcess;
   readonly #hooks: ProcessHooks;
-  readonly #output = new ReplayBuffer<OutputChunk>(PROCESS_REPLAY_BYTES);
+  readonly #output: ReplayBuffer<Kind>;
   readonly #info: SpawnedProcessInfo;
   readonly #signalsSent = new Set<number>();
 
-  constructor(process: SandboxProcess, command: string, args: readonly string[], hooks: ProcessHooks) {
+  constructor(
+    process: SandboxProcess,
+    command: string,
+    args: readonly string[],
+    hooks: ProcessHooks,
+    budget: ReplayBudget,
+  ) {
+    this.#output = new ReplayBuffer(PROCESS_REPLAY_BYTES, budget);
     this.pid = process.pid;
     this.#process = process;
     this.#hooks = hooks;
@@ -71,10 +80,14 @@ export class SpawnedProcess {
     return { ...this.#output.after(after), running: this.#info.running, exitCode: this.#info.exitCode };
   }
 
+  /** It is no longer in the table. */
+  forget(): void {
+    this.#output.clear();
+  }
+
   #publish(stream: OutputStream, data: Buffer): void {
     for (const piece of splitEvent(data)) {
-      const chunk = { stream, data: piece, seq: this.#output.nextSeq };
-      this.#output.push(chunk);
+      const chunk = this.#output.push(KINDS[stream], piece);
       this.#hooks.emit("processOutput", { pid: this.pid, ...chunk });
     }
   }
@@ -82,6 +95,7 @@ export class SpawnedProcess {
   async #end(): Promise<ExitStatus> {
     const { exitCode, signal, oom } = await this.#process.exited;
     const reason = this.#reason(signal, oom);
+    this.#output.end();
     Object.assign(this.#info, { running: false, exitCode, signal, reason, exitedAt: Date.now() });
     this.#hooks.emit("processExit", {
       pid: this.pid,

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { MAX_CAPTURED_BYTES } from "../../../src/api/limits.ts";
+import { startVm } from "../../support/vm.ts";
+
+const MIB = 1024 * 1024;
+
+test("execs that run at the same time share what a VM may capture, and get it back", {
+  timeout: 60_000,
+}, async () => {
+  const { vm } = startVm({ limits: { captureBytes: 24 * MIB } });
+  const fill = "head -c 23M /dev/zero; touch /tmp/full-$$; until [ -e /tmp/go ]; do sleep 0.02; done";
+  const execs = Array.from({ length: 7 }, () => vm.exec(fill));
+  await expect
+    .poll(async () => (await vm.readdir("/tmp")).filter((name) => name.startsWith("full")).length, {
+      timeout: 30_000,
+    })
+    .toBe(7);
+  await vm.writeFile("/tmp/go", "");
+  const results = await Promise.all(execs);
+  const captured = results.reduce((sum, { stdout }) => sum + stdout.length, 0);
+  expect(captured).toBe(MAX_CAPTURED_BYTES);
+  expect(results.some(({ truncated }) => truncated)).toBe(true);
+  const alone = await vm.exec("head -c 23M /dev/zero");
+  expect([alone.stdout.length, alone.truncated]).toEqual([23 * MIB, false]);
+});
