@@ -60,6 +60,14 @@ export const MAX_PENDING_SHELL_BYTES = 1 * MIB;
 /** Output pipes of ended commands that background children of one VM hold. */
 export const MAX_LEFT_PIPES = 256;
 
+/** Command line of one process in allProcesses and processTree. */
+export const MAX_PROCESS_ARGUMENTS_BYTES = 128 * KIB;
+export const MAX_PROCESS_ARGUMENTS = 4096;
+
+/** All command lines of one allProcesses or processTree. */
+export const MAX_LISTED_BYTES = 4 * MIB;
+export const MAX_LISTED_ARGUMENTS = 32_768;
+
 /** A path, as in Linux (PATH_MAX counts the final NUL). */
 export const MAX_PATH_BYTES = 4095;
 
