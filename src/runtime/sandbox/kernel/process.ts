@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { pause } from "../pace.ts";
 import type { ExitStatus, ResourceUsage, SandboxProcess } from "../sandbox.ts";
 import type { LeftPipes } from "./left-pipes.ts";
 import type { OomWatch } from "./oom.ts";
@@ -66,7 +67,12 @@ export class KernelProcess implements SandboxProcess {
   /** What the command wrote is in its pipes when it ends; what its background children go on to write is not its output. */
   async #drain(): Promise<void> {
     const readers = [this.#command.stdout, this.#command.stderr];
-    for (const reader of readers) reader.drain();
+    for (const reader of readers) {
+      // A thousand commands may end in one turn.
+      const turn = pause();
+      if (turn !== null) await turn;
+      reader.drain();
+    }
     if (readers.some((reader) => !reader.ended)) {
       await Promise.race([
         Promise.all(readers.map((reader) => new Promise<void>((resolve) => reader.onEnd(resolve)))),

@@ -3,12 +3,20 @@ import { Socket } from "node:net";
 
 const READ_BYTES = 64 * 1024;
 
+/**
+ * Most that one drain takes. A pipe holds no more, in no more pieces (/proc/sys/fs/pipe-max-size, of pages), so that
+ * all is there which was there when it began; what others write meanwhile could go on for ever.
+ */
+const MAX_DRAIN_BYTES = 1024 * 1024;
+const MAX_DRAIN_READS = 256;
+
 type Listener = (data: Buffer) => void;
 
 /** Reads a pipe as data comes, and without waiting when asked to. Owns the descriptor. */
 export class PipeReader {
   readonly #fd: number;
   readonly #socket: Socket;
+  #buffer: Buffer | undefined;
   #early: Buffer[] = [];
   #listener: Listener | undefined;
   #onEnd: (() => void) | undefined;
@@ -23,9 +31,9 @@ export class PipeReader {
       readable: true,
       writable: false,
       onread: {
-        buffer: () => Buffer.allocUnsafeSlow(READ_BYTES),
-        callback: (count, buffer) => {
-          this.#deliver(Buffer.from(buffer.buffer, buffer.byteOffset, count));
+        buffer: () => this.#readBuffer(),
+        callback: (count) => {
+          this.#deliver(this.#taken(count));
           return true;
         },
       },
@@ -55,11 +63,11 @@ export class PipeReader {
 
   /** Hands over everything that is in the pipe now. */
   drain(): void {
-    while (!this.#ended) {
-      const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    let bytes = 0;
+    for (let reads = 0; !this.#ended && reads < MAX_DRAIN_READS && bytes < MAX_DRAIN_BYTES; reads++) {
       let count: number;
       try {
-        count = readSync(this.#fd, buffer);
+        count = readSync(this.#fd, this.#readBuffer());
       } catch {
         // EAGAIN: the pipe is empty, though somebody may still write.
         return;
@@ -68,7 +76,8 @@ export class PipeReader {
         this.close();
         return;
       }
-      this.#deliver(buffer.subarray(0, count));
+      bytes += count;
+      this.#deliver(this.#taken(count));
     }
   }
 
@@ -80,6 +89,19 @@ export class PipeReader {
   close(): void {
     this.#end();
     this.#socket.destroy();
+  }
+
+  #readBuffer(): Buffer {
+    this.#buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+    return this.#buffer;
+  }
+
+  /** What has been read, the listener's to keep. Little is copied: it would hold on to all of a large buffer. */
+  #taken(count: number): Buffer {
+    const data = this.#readBuffer().subarray(0, count);
+    if (count * 2 < READ_BYTES) return Buffer.from(data);
+    this.#buffer = undefined;
+    return data;
   }
 
   /** Nothing is read before the command runs, and whoever started it listens in the same turn. */
