@@ -1,5 +1,5 @@
 import type { OutputStream } from "../../api/types.ts";
-import { ByteCollector } from "./byte-collector.ts";
+import { ByteCollector } from "../sandbox/byte-collector.ts";
 import type { CaptureBudget } from "./capture-budget.ts";
 
 /** Keeps a command's output up to a number of bytes over both streams, and up to what its VM has left for all. */

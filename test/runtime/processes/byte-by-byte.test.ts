@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { PROCESS_REPLAY_BYTES, REPLAY_CHUNK_BYTES } from "../../../src/api/limits.ts";
-import { ByteCollector } from "../../../src/runtime/processes/byte-collector.ts";
+import { ByteCollector } from "../../../src/runtime/sandbox/byte-collector.ts";
 import { heldBytes } from "../../support/heap.ts";
 import { startVm } from "../../support/vm.ts";
 

@@ -6,6 +6,7 @@ import { bootVm, endKeeper } from "./boot.ts";
 import { cgroupSupport } from "./cgroup.ts";
 import { findHostNode } from "./host-node.ts";
 import { acquireUid, releaseUid } from "./identity.ts";
+import { InsideReader } from "./inside-reader.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { type Layout, prepareLayout } from "./layout.ts";
 import { RootedFileSystem } from "./rooted/rooted-filesystem.ts";
@@ -60,8 +61,12 @@ export class KernelSandboxFactory implements SandboxFactory {
     try {
       const vm = await bootVm({ layout, mountPoint, fstabPath, limits, owner, tools, signal });
       try {
-        const files = new RootedFileSystem({ rootFd: vm.rootFd, owner });
-        return new KernelSandbox({
+        const files: RootedFileSystem = new RootedFileSystem({
+          rootFd: vm.rootFd,
+          owner,
+          readInside: (...file) => inside.read(...file),
+        });
+        const sandbox = new KernelSandbox({
           vm,
           files,
           owner,
@@ -71,6 +76,8 @@ export class KernelSandboxFactory implements SandboxFactory {
           starter: this.#starter,
           release,
         });
+        const inside = new InsideReader((request) => sandbox.spawn(request), tools.cat);
+        return sandbox;
       } catch (error) {
         closeSync(vm.rootFd);
         closeSync(vm.procFd);

@@ -12,10 +12,14 @@ const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** Opens what has been looked at: the descriptor names the file itself, so nothing can be put in its place. */
 export function openForReading(root: Root, entry: Entry, call: Call): number {
+  assertOpenable(root, entry, call);
+  return openSync(descriptorPath(entry.fd), READ);
+}
+
+export function assertOpenable(root: Root, entry: Entry, call: Call): void {
   if (entry.stats.isDirectory()) throw posixError("EISDIR", { ...call, syscall: "read" });
   assertRegularFile(entry.stats, call);
   root.assertReadable(entry.stats, call);
-  return openSync(descriptorPath(entry.fd), READ);
 }
 
 /** Opening a FIFO waits for its other end, and opening a device may do anything. */

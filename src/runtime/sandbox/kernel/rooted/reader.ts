@@ -16,7 +16,7 @@ export const SYNC_BYTES = 256 * KIB;
 export const PIECE_BYTES = 4 * MIB;
 
 /** Most that is read of a file that does not tell its size, such as those of /proc. */
-const MAX_UNSIZED_BYTES = 64 * MIB;
+export const MAX_UNSIZED_BYTES = 64 * MIB;
 const UNSIZED_PIECE_BYTES = 64 * KIB;
 
 /** How a file is read. */

@@ -1,4 +1,4 @@
-import { chownSync, fchownSync, fstatSync, type Stats } from "node:fs";
+import { chownSync, fchownSync, fstatSync, type Stats, statfsSync } from "node:fs";
 import { type Call, posixError } from "../../posix.ts";
 import { descriptorPath } from "./descriptors.ts";
 import type { Owner } from "./identity.ts";
@@ -6,10 +6,18 @@ import type { Owner } from "./identity.ts";
 const READ = 4;
 const SEARCH = 1;
 
+/** statfs(2) of procfs (PROC_SUPER_MAGIC). */
+const PROCFS = 0x9fa0;
+const PROCFS_ROOT_INODE = 1;
+
+const CLOSED_NAMES = ["map_files", "fdinfo"];
+
 /** A directory on the way through the tree: what a look-up in it must know. */
 export interface Directory {
   fd: number;
   stats: Stats;
+  /** How it was found; not for the root. */
+  name?: string;
 }
 
 /**
@@ -20,6 +28,8 @@ export class Root {
   readonly fd: number;
   readonly owner: Owner | null;
   readonly #device: number;
+  /** Other devices of the VM, and whether each is a procfs. */
+  readonly #foreign = new Map<number, boolean>();
 
   constructor(fd: number, owner: Owner | null) {
     this.fd = fd;
@@ -33,6 +43,32 @@ export class Root {
 
   isForeign(stats: Stats): boolean {
     return stats.dev !== this.#device;
+  }
+
+  /** The kernel makes such files up as they are read, for whoever reads. */
+  isProcfs({ fd, stats }: Directory): boolean {
+    if (!this.isForeign(stats)) return false;
+    const known = this.#foreign.get(stats.dev);
+    if (known !== undefined) return known;
+    const found = statfsSync(descriptorPath(fd)).type === PROCFS;
+    this.#foreign.set(stats.dev, found);
+    return found;
+  }
+
+  /**
+   * Names of procfs that show the server something else than the VM: /proc/sys/net has the network interfaces of the
+   * server's namespace; map_files and fdinfo ask who looks, and say more to a server than to the VM's user.
+   */
+  assertShared(directory: Directory, name: string, call: Call): void {
+    const isClosed = CLOSED_NAMES.includes(name) || (name === "net" && directory.name === "sys");
+    if (isClosed && this.isProcfs(directory)) throw posixError("EACCES", call);
+  }
+
+  /** The links of a process whose insides the VM's user may not see belong to the host's root, as all in procfs do. */
+  assertFollowable(directory: Directory, link: Stats, call: Call): void {
+    if (this.owner === null || !this.isProcfs(directory)) return;
+    const isOfProcess = directory.stats.ino !== PROCFS_ROOT_INODE;
+    if (isOfProcess && link.uid !== this.owner.uid) throw posixError("EACCES", call);
   }
 
   /** A root server must read no more of the host's files through a mount than the VM's user could. */

@@ -12,8 +12,17 @@ import { Draft } from "./draft.ts";
 import { type Identity, identityOf, type Owner, toVirtualStat } from "./identity.ts";
 import { listEntries, listEntriesWithSizes } from "./listing.ts";
 import { decodeName } from "./names.ts";
+import { assertOpenable } from "./open.ts";
 import type { Entry, Place } from "./place.ts";
-import { BytesReader, openSource, RootedReader, readAndClose, readNow, SYNC_BYTES } from "./reader.ts";
+import {
+  BytesReader,
+  MAX_UNSIZED_BYTES,
+  openSource,
+  RootedReader,
+  readAndClose,
+  readNow,
+  SYNC_BYTES,
+} from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import { replaceNow } from "./replacement.ts";
 import { Root } from "./root.ts";
@@ -27,7 +36,11 @@ export interface RootedFileSystemOptions {
   owner: Owner | null;
   /** @default the VM's user is 1000, everyone else 65534 */
   identity?: Identity;
+  /** Reads what the kernel makes up for its reader, as the VM's user. @default the server reads it, as itself */
+  readInside?: ReadInside;
 }
+
+type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8Array>;
 
 /**
  * The tree below a directory of the host, reached by descriptors only, so that no symlink and no process of the VM
@@ -42,10 +55,12 @@ export class RootedFileSystem implements FileSystem {
   readonly tree: PersistentTree;
   readonly #root: Root;
   readonly #identity: Identity;
+  readonly #readInside: ReadInside | undefined;
   readonly #handles = new Set<{ close(): Promise<void> }>();
   #closing: Promise<void> | null = null;
 
-  constructor({ rootFd, owner, identity }: RootedFileSystemOptions) {
+  constructor({ rootFd, owner, identity, readInside }: RootedFileSystemOptions) {
+    this.#readInside = readInside;
     this.#root = new Root(rootFd, owner);
     this.#identity = identity ?? identityOf(owner);
     this.tree = new RootedTree(this.#root, (call, path, work) => this.#at(call, path, false, work));
@@ -55,6 +70,8 @@ export class RootedFileSystem implements FileSystem {
     const call: Call = { syscall: "open", path };
     const opened = await this.#at(call, path, true, (place) => {
       const entry = place.existing(call);
+      const madeUp = this.#readMadeUp(entry, call, maxBytes);
+      if (madeUp !== undefined) return madeUp;
       const { size } = entry.stats;
       const isSmall = size <= Math.min(SYNC_BYTES, maxBytes) && !this.#root.isForeign(entry.stats);
       return isSmall ? readNow(this.#root, entry, call) : openSource(this.#root, entry, call);
@@ -65,7 +82,10 @@ export class RootedFileSystem implements FileSystem {
   openReader(path: string): Promise<FileReader> {
     const call: Call = { syscall: "open", path };
     return this.#at<FileReader | Promise<FileReader>>(call, path, true, (place) => {
-      const { source, size } = openSource(this.#root, place.existing(call), call);
+      const entry = place.existing(call);
+      const madeUp = this.#readMadeUp(entry, call, MAX_UNSIZED_BYTES);
+      if (madeUp !== undefined) return madeUp.then((bytes) => new BytesReader(bytes));
+      const { source, size } = openSource(this.#root, entry, call);
       if (size === 0 && source.foreign)
         return readAndClose({ source, size }, MAX_READ_FILE_BYTES).then((bytes) => new BytesReader(bytes));
       const reader = new RootedReader(source, size, () => this.#handles.delete(reader));
@@ -203,6 +223,12 @@ export class RootedFileSystem implements FileSystem {
     } catch (error) {
       throw asPosixError(error, call);
     }
+  }
+
+  #readMadeUp(entry: Entry, call: Call, maxBytes: number): Promise<Uint8Array> | undefined {
+    if (this.#readInside === undefined || !this.#root.isProcfs(entry)) return undefined;
+    assertOpenable(this.#root, entry, call);
+    return this.#readInside(call.path, call, Math.min(maxBytes, MAX_UNSIZED_BYTES));
   }
 
   async #writeInPieces(path: string, data: Uint8Array): Promise<void> {

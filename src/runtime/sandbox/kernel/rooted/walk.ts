@@ -31,10 +31,12 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
       }
       const directory = way[way.length - 1] as Directory;
       root.assertSearchable(directory.stats, call);
+      root.assertShared(directory, name, call);
       const last = pending.length === 0;
       const entry = look(directory.fd, name);
       if (entry?.stats.isSymbolicLink() && (!last || follow)) {
         closeSync(entry.fd);
+        root.assertFollowable(directory, entry.stats, call);
         if (++links > MAX_LINKS) throw posixError("ELOOP", call);
         const target = readTarget(directory.fd, name);
         if (target.startsWith("/")) while (way.length > 1) closeLast(way);
@@ -45,7 +47,7 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
       } else if (entry === null) {
         throw posixError("ENOENT", call);
       } else {
-        way.push(entry);
+        way.push({ ...entry, name });
         if (!entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
       }
     }

@@ -22,22 +22,22 @@ describe.skipIf(noNamespaces !== null)("the VM's /proc", () => {
     expect(readlinkSync(`${vm.path}/proc/1/root`)).toBe("/");
   });
 
-  it("leads nowhere but to the VM's own root", async () => {
-    expect(text(await files.readFile("/proc/1/root/etc/hostname"))).toBe("vm\n");
-    expect(await files.readdir("/proc/1/root/")).toEqual(["etc", "home", "proc"]);
-    expect(await files.readdir("/proc/1/root/proc/1/root/")).toEqual(["etc", "home", "proc"]);
+  it("leads nowhere but to the VM's own root, and a root server no further than the VM's user", async () => {
     await vm.fs.symlink("/proc/1/root/etc/passwd", "/home/passwd");
     await vm.fs.symlink("/proc/self/root", "/home/self");
-    for (const path of [
-      "/proc/1/root/etc/passwd",
-      "/home/passwd",
-      "/proc/1/cwd/x",
-      "/proc/1/exe",
-      "/home/self",
-    ])
-      expect(await failure(files.readFile(path))).toEqual(
-        posix(`ENOENT: no such file or directory, open '${path}'`),
-      );
+    const missing = (path: string) => posix(`ENOENT: no such file or directory, open '${path}'`);
+    const denied = (path: string) => posix(`EACCES: permission denied, open '${path}'`);
+    if (VM_OWNER === null) {
+      expect(text(await files.readFile("/proc/1/root/etc/hostname"))).toBe("vm\n");
+      expect(await files.readdir("/proc/1/root/")).toEqual(["etc", "home", "proc"]);
+      expect(await files.readdir("/proc/1/root/proc/1/root/")).toEqual(["etc", "home", "proc"]);
+    } else {
+      const path = "/proc/1/root/etc/hostname";
+      expect(await failure(files.readFile(path))).toEqual(denied(path));
+    }
+    for (const path of ["/proc/1/root/etc/passwd", "/home/passwd", "/proc/1/cwd/x", "/proc/1/exe"])
+      expect(await failure(files.readFile(path))).toEqual(VM_OWNER === null ? missing(path) : denied(path));
+    expect(await failure(files.readFile("/home/self"))).toEqual(missing("/home/self"));
     for (const fd of [0, 1, 2])
       expect((await failure(files.readFile(`/proc/1/fd/${fd}`))).code).toBe(
         VM_OWNER === null ? "ENOENT" : "EACCES",
