@@ -85,6 +85,8 @@ export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
       onDestroyTimeout: DISPOSE_TIMEOUT_MS,
     },
   });
+  // RivetKit looks actions up with `in` and would run Object's own, such as `constructor`.
+  Object.setPrototypeOf(definition.config.actions, null);
   holdPolicy(definition, holder);
   return definition;
 }

@@ -47,6 +47,18 @@ test("an unforeseen error is told by an id and nothing else, and logged in full 
   });
 });
 
+test.each([
+  "noSuchAction",
+  "constructor",
+  "toString",
+  "hasOwnProperty",
+  "valueOf",
+  "__defineGetter__",
+  "__proto__",
+])("%s is no action", async (name) => {
+  expect(await plain(name, [])).toMatchObject([400, { group: "action", code: "not_found" }]);
+});
+
 test.each(["vmFetch", "scheduleCron", "createSession"])(
   "%s checks its arguments, then answers not_implemented by name",
   async (action) => {
