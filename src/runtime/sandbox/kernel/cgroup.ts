@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { VmLimits } from "../../options.ts";
 import { RESERVED_PROCESSES } from "./boot.ts";
@@ -11,8 +10,11 @@ const REMOVE_PAUSE_MS = 10;
 
 /** The cgroup of one VM. */
 export interface VmCgroup {
-  /** Asynchronous: the kernel may take 10 ms to move a process from one cgroup to another. */
-  add(pid: number): Promise<void>;
+  /**
+   * Files to which a process writes "0" to move itself into it. The server never writes a pid: it may have become
+   * another process's by then, and 0 is the server's own.
+   */
+  readonly procs: readonly string[];
   /** How often the kernel has killed in it for want of memory. */
   oomKills(): number;
   remove(): Promise<void>;
@@ -52,9 +54,12 @@ const V1_PIDS: Omit<Hierarchy, "base"> = {
   oomKills: undefined,
 };
 
-/** The user namespace limits processes exactly; the cgroup is the second wall, with room for init and its keeper. */
+/**
+ * The user namespace limits processes exactly; the cgroup is the second wall, with room for those outside: each
+ * process that has entered may have one that waits for it.
+ */
 function cgroupPids(limits: VmLimits): number {
-  return limits.processes + RESERVED_PROCESSES + 16;
+  return 2 * (limits.processes + RESERVED_PROCESSES) + 16;
 }
 
 let support: CgroupSupport | undefined;
@@ -178,9 +183,7 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, limits: V
     throw error;
   }
   return {
-    add: async (pid) => {
-      await Promise.all(made.map(({ path }) => writeFile(join(path, "cgroup.procs"), String(pid))));
-    },
+    procs: made.map(({ path }) => join(path, "cgroup.procs")),
     oomKills: () => {
       const counted = made.find(({ hierarchy }) => hierarchy.oomKills !== undefined);
       const oomKills = counted?.hierarchy.oomKills;

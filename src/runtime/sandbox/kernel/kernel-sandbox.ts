@@ -36,6 +36,9 @@ export interface KernelSandboxParts {
   release(): void;
 }
 
+/** While a VM ends, whatever waits outside for one of its processes is woken this often. */
+const WAKE_MS = 20;
+
 /** One VM: its namespaces, its files and all that runs in it. */
 export class KernelSandbox implements Sandbox {
   readonly files: FileSystem;
@@ -59,7 +62,7 @@ export class KernelSandbox implements Sandbox {
       tools,
       processes: limits.processes,
       openFiles: openFilesLimit(limits.openFiles),
-      confine: (pid) => confine(cgroup, pid),
+      cgroupProcs: cgroup?.procs ?? [],
     };
     this.#starter = createStarter(this.#entry, starter);
     this.crashed = new Promise((resolve) => {
@@ -94,7 +97,9 @@ export class KernelSandbox implements Sandbox {
 
   async terminal(request: TerminalRequest): Promise<SandboxTerminal> {
     this.#assertRunning();
-    const terminal = await KernelTerminal.start(request, this.#entry, this.files);
+    const terminal = await KernelTerminal.start(request, this.#entry, this.files).catch((error: unknown) => {
+      throw this.#disposal === undefined ? error : vmStopped();
+    });
     if (this.#disposal !== undefined) {
       await terminal.killTree();
       throw vmStopped();
@@ -132,9 +137,16 @@ export class KernelSandbox implements Sandbox {
     const { vm, cgroup, files, release } = this.#parts;
     const running = [...this.#processes, ...this.#terminals].map((process) => process.exited);
     // The kernel kills everything inside with init; what is left here are the ends of its pipes.
-    await endKeeper(vm.keeper);
-    for (const process of [...this.#processes, ...this.#terminals]) process.release();
-    await this.#starter.close();
+    const ended = endKeeper(vm.keeper);
+    const wakeAll = () => {
+      for (const process of [...this.#processes, ...this.#terminals]) process.release();
+    };
+    // The kernel waits for those outside that wait for a process inside, and one may stop even now.
+    const waking = setInterval(wakeAll, WAKE_MS);
+    wakeAll();
+    // A launcher that waits may have been stopped as well.
+    await Promise.all([ended, this.#starter.close()]);
+    clearInterval(waking);
     await Promise.all(running);
     this.#leftPipes.close();
     await files.close();
@@ -145,20 +157,6 @@ export class KernelSandbox implements Sandbox {
 
   #assertRunning(): void {
     if (this.#disposal !== undefined) throw vmStopped();
-  }
-}
-
-async function confine(cgroup: VmCgroup | undefined, pid: number): Promise<void> {
-  try {
-    await cgroup?.add(pid);
-  } catch (error) {
-    // The process has ended already.
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
-      throw new AgentVmError(
-        "boot_failed",
-        `A process could not be put into the VM's cgroup: ${String(error)}`,
-      );
-    }
   }
 }
 

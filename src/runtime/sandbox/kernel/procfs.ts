@@ -87,3 +87,10 @@ export function peakRss(pid: number): number {
   const kib = status === undefined ? undefined : statusField(status, "VmHWM");
   return kib === undefined ? 0 : Number.parseInt(kib, 10) * 1024;
 }
+
+/** The pid of a process in the innermost of its pid namespaces. */
+export function innermostPid(pid: number): number | undefined {
+  const status = readProc(`/proc/${pid}/status`);
+  const pids = status === undefined ? undefined : statusField(status, "NSpid");
+  return pids === undefined ? undefined : Number(pids.split(/\s+/).at(-1));
+}

@@ -9,7 +9,7 @@ import { RUN_FOLDER } from "./layout.ts";
 import { childrenOf, descendants, processStartTime, readProc, readStat, statusField } from "./procfs.ts";
 import { type Pty, spawnPty } from "./pty.ts";
 import type { Entry } from "./start/command.ts";
-import { enterArguments } from "./start/enter.ts";
+import { enterByNsenter } from "./start/enter.ts";
 import { LAUNCHED, launchScript, NO_CWD } from "./start/launch-script.ts";
 import { reapedCpu } from "./start/reaped-cpu.ts";
 import { refusalIn } from "./start/refusal.ts";
@@ -79,7 +79,7 @@ export class KernelTerminal implements SandboxTerminal {
         tags.release(tag);
         throw error;
       }
-      await terminal.#becomeReady(request, entry, files);
+      await terminal.#becomeReady(request, files);
       return terminal;
     } finally {
       // The shell has read it whole by now, or never will.
@@ -87,7 +87,7 @@ export class KernelTerminal implements SandboxTerminal {
     }
   }
 
-  async #becomeReady({ cwd }: TerminalRequest, { confine }: Entry, files: FileSystem): Promise<void> {
+  async #becomeReady({ cwd }: TerminalRequest, files: FileSystem): Promise<void> {
     const said = await this.#readHeader();
     const [, pid, answer] = HEADER.exec(said) ?? [];
     if (answer !== LAUNCHED) {
@@ -100,7 +100,6 @@ export class KernelTerminal implements SandboxTerminal {
     this.#pid = Number(pid);
     const relay = childrenOf(this.#pty.pid)[0];
     const shell = relay === undefined ? undefined : childrenOf(relay)[0];
-    for (const host of descendants(this.#pty.pid)) if (host !== this.#pty.pid) await confine(host);
     this.#hostPid = shell ?? 0;
     this.#startTime = processStartTime(this.#hostPid);
   }
@@ -230,12 +229,10 @@ function diesOfHangup(pid: number): boolean {
 
 const HEADER = new RegExp(`^(\\d+)\\r?\\n(${LAUNCHED}|${NO_CWD})\\r?\\n`);
 
-function spawnScript(job: string, { cols, rows }: TerminalRequest, { initPid, owner, tools }: Entry): Pty {
+function spawnScript(job: string, { cols, rows }: TerminalRequest, entry: Entry): Pty {
+  const { tools } = entry;
   const script = [tools.script, "-qfec", `exec ${tools.sh} ${job}`, "/dev/null"];
-  // node-pty's own uid option keeps root's supplementary groups.
-  const drop = owner === null ? [] : [tools.setpriv, ...dropTo(owner)];
-  const enter = [...drop, tools.nsenter, ...enterArguments(initPid, tools), ...script];
-  const [file, ...args] = sealedCommand(enter, tools.bash);
+  const [file, ...args] = sealedCommand(enterByNsenter(entry, script), tools.bash);
   return spawnPty(file as string, args, {
     cols,
     rows,
@@ -243,10 +240,6 @@ function spawnScript(job: string, { cols, rows }: TerminalRequest, { initPid, ow
     env: { PATH: SYSTEM_PATH, SHELL: tools.sh },
     encoding: null,
   });
-}
-
-function dropTo({ uid, gid }: { uid: number; gid: number }): string[] {
-  return ["--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--"];
 }
 
 function exitStatusOf(exitCode: number, signal: number | undefined): ExitStatus {

@@ -1,4 +1,4 @@
-import { childrenOf, descendants, readStat } from "./procfs.ts";
+import { childrenOf, descendants, innermostPid, processStartTime, readStat } from "./procfs.ts";
 import { hasTag } from "./tag.ts";
 
 /** A process that forks as fast as it is killed is stopped after this many rounds by the VM's process limit. */
@@ -19,12 +19,30 @@ export function commandTree(leader: number, initPid: number, tag: number): numbe
 }
 
 /**
- * Host pids of everything below `roots` that bears a tag, and of what descends from it, in case a program has set its
- * own timer slack.
+ * Host pids of a command, of everything below `roots` that bears its tag, and of what descends from them: a program may
+ * have set its own timer slack.
  */
-export function taggedTree(roots: readonly number[], tag: number): number[] {
+export function taggedTree(command: Child | undefined, roots: readonly number[], tag: number): number[] {
+  const own = command !== undefined && processStartTime(command.hostPid) === command.startTime;
   const marked = roots.flatMap((root) => descendants(root)).filter((pid) => hasTag(pid, tag));
-  return [...new Set(marked.flatMap(descendants))].filter(isAlive);
+  return [...new Set([...(own ? [command.hostPid] : []), ...marked].flatMap(descendants))].filter(isAlive);
+}
+
+/** A process that may end at any time. */
+export interface Child {
+  hostPid: number;
+  startTime: number;
+}
+
+/** Children of `parents`, by the pids that they have inside the VM. */
+export function childrenByInnerPid(parents: readonly number[]): Map<number, Child> {
+  const found = new Map<number, Child>();
+  for (const hostPid of parents.flatMap((parent) => childrenOf(parent))) {
+    const startTime = processStartTime(hostPid);
+    const pid = innermostPid(hostPid);
+    if (pid !== undefined && startTime !== undefined) found.set(pid, { hostPid, startTime });
+  }
+  return found;
 }
 
 /** Host pids of everything alive that descends from a process. */

@@ -6,11 +6,21 @@ export interface SyscallNumbers {
   rt_sigprocmask: number;
   signalfd4: number;
   prlimit64: number;
+  setns: number;
+  setgroups: number;
+  setresgid: number;
+  setresuid: number;
 }
 
 const NUMBERS: Partial<Record<NodeJS.Architecture, SyscallNumbers>> = {
-  x64: { setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289, prlimit64: 302 },
-  arm64: { setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74, prlimit64: 261 },
+  x64: {
+    ...{ setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289, prlimit64: 302 },
+    ...{ setns: 308, setgroups: 116, setresgid: 119, setresuid: 117 },
+  },
+  arm64: {
+    ...{ setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74, prlimit64: 261 },
+    ...{ setns: 268, setgroups: 159, setresgid: 149, setresuid: 147 },
+  },
 };
 
 export function syscallNumbers(): SyscallNumbers | undefined {

@@ -14,8 +14,8 @@ export interface Entry {
   processes: number;
   /** Open descriptors that a command may have. */
   openFiles: number;
-  /** Puts a host process into the VM's cgroup, where it has one. */
-  confine(pid: number): Promise<void>;
+  /** Files of the VM's cgroup, where it has one: whoever writes "0" to them is in it. */
+  cgroupProcs: readonly string[];
 }
 
 /** How a command ended, and what it used. */

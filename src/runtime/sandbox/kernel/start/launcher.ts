@@ -1,14 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface, type Interface } from "node:readline";
-import { text } from "node:stream/consumers";
 import { sealedStdio } from "../descriptors.ts";
+import { HeldProcess } from "../held-process.ts";
 import { childrenOf } from "../procfs.ts";
 import { type Tags, withTag } from "../tag.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { sendSignal } from "../tree.ts";
 import { type Entry, StarterLost } from "./command.ts";
-import { enterArguments } from "./enter.ts";
+import { enterByNsenter } from "./enter.ts";
+import { Excerpt } from "./excerpt.ts";
 import { PREPARE, STDERR_FD, STDIN_FD, STDOUT_FD } from "./launch-script.ts";
+import { LineReader } from "./line-reader.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
 import { reapedCpu } from "./reaped-cpu.ts";
 import { refusalIn } from "./refusal.ts";
@@ -16,6 +17,9 @@ import { withStdio } from "./stdio.ts";
 
 /** A launcher that says nothing for this long has been stopped. */
 const ANSWER_TIMEOUT_MS = 30_000;
+
+/** What a launcher said before its end is read within this time after it. */
+const LAST_WORDS_MS = 100;
 
 /** How a launcher ended: as its child did, which nsenter(1) mirrors. */
 export interface LauncherExit {
@@ -33,9 +37,8 @@ export class Launcher {
   readonly tag: number;
   readonly exited: Promise<LauncherExit>;
   readonly #nsenter: ChildProcess;
-  readonly #answers: AsyncIterator<string>;
-  readonly #lines: Interface;
-  readonly #errors: Promise<string>;
+  readonly #answers: LineReader;
+  readonly #errors: Excerpt;
   #pipes: CommandPipes | undefined;
   #pid = 0;
   #hostPid = 0;
@@ -44,9 +47,8 @@ export class Launcher {
     this.#nsenter = nsenter;
     this.tag = tag;
     const { stdin, stdout, stderr } = withStdio(nsenter);
-    this.#lines = createInterface({ input: stdout });
-    this.#answers = this.#lines[Symbol.asyncIterator]();
-    this.#errors = text(stderr).catch(() => "");
+    this.#answers = new LineReader(stdout);
+    this.#errors = new Excerpt(stderr);
     // The script's reader is gone once the shell has become the command.
     stdin.on("error", () => stdin.destroy());
     this.exited = new Promise((resolve) => {
@@ -59,20 +61,20 @@ export class Launcher {
   }
 
   /** Enters the VM; resolves when the shell inside waits. */
-  static async start(entry: Entry): Promise<Launcher> {
-    const { tools, initPid, owner, tags } = entry;
+  static async start(entry: Entry, signal: AbortSignal): Promise<Launcher> {
+    const { tools, tags } = entry;
+    const [file, ...args] = enterByNsenter(entry, [tools.sh]);
     const tag = tags.acquire();
     let launcher: Launcher;
     try {
       const nsenter = withTag(tag, () =>
-        spawn(tools.nsenter, [...enterArguments(initPid, tools), tools.sh], {
+        spawn(file, args, {
           stdio: sealedStdio(["pipe", "pipe", "pipe"]),
           cwd: "/",
-          // Nothing of the caller's environment: nsenter still runs on the host, setpriv with privileges in the VM.
+          // Nothing of the caller's environment: nsenter still runs on the host.
           env: { PATH: SYSTEM_PATH },
           // A session of its own: `kill 0` inside must not reach the server's process group.
           detached: true,
-          ...(owner === null ? {} : owner),
         }),
       );
       launcher = new Launcher(nsenter, tag, tags);
@@ -80,24 +82,32 @@ export class Launcher {
       tags.release(tag);
       throw error;
     }
+    // A process of the VM may have stopped it.
+    const onAbort = () => launcher.#kill();
+    signal.addEventListener("abort", onAbort, { once: true });
     try {
-      await launcher.#becomeReady(entry);
+      await launcher.#becomeReady();
       return launcher;
     } catch (error) {
       launcher.abandon();
       throw error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
     }
   }
 
-  async #becomeReady({ confine }: Entry): Promise<void> {
+  async #becomeReady(): Promise<void> {
     this.#nsenter.stdin?.write(PREPARE);
-    const pid = Number(await this.#answer());
-    const hostPid = childrenOf(this.nsenterPid)[0];
-    if (!Number.isInteger(pid) || pid <= 0 || hostPid === undefined) throw await this.#failure();
-    this.#pid = pid;
-    this.#hostPid = hostPid;
-    await confine(hostPid);
-    this.#pipes = openPipes(hostPid, STDIN_FD, STDOUT_FD, STDERR_FD);
+    const pid = Number(await this.#answers.next(ANSWER_TIMEOUT_MS));
+    const shell = HeldProcess.childOf(this.nsenterPid);
+    try {
+      if (!Number.isInteger(pid) || pid <= 0 || shell === undefined) throw await this.#failure();
+      this.#pid = pid;
+      this.#hostPid = shell.pid;
+      this.#pipes = openPipes(shell.folder, STDIN_FD, STDOUT_FD, STDERR_FD);
+    } finally {
+      shell?.close();
+    }
   }
 
   /** The shell that waits, and the command it becomes, as the VM sees it. */
@@ -125,45 +135,43 @@ export class Launcher {
   /** Makes the shell the command; answers what it said first: LAUNCHED or NO_CWD. */
   async launch(script: string): Promise<string> {
     this.#nsenter.stdin?.write(script);
-    const answer = await this.#answer();
+    const answer = await this.#answers.next(ANSWER_TIMEOUT_MS);
     this.#closeControl();
     if (answer === undefined) throw await this.#failure();
     return answer;
   }
 
-  /** The shell's next line; `undefined` when it has ended, or when a process of the VM keeps it from running. */
-  async #answer(): Promise<string | undefined> {
-    const deadline = setTimeout(() => this.#lines.close(), ANSWER_TIMEOUT_MS);
-    try {
-      const { value, done } = await this.#answers.next();
-      return done ? undefined : (value as string);
-    } finally {
-      clearTimeout(deadline);
-    }
-  }
-
   async #failure(): Promise<Error> {
-    if (this.isAlive) sendSignal(this.nsenterPid, "SIGKILL");
-    const detail = (await this.#errors).trim();
+    this.#kill();
+    // A process of the VM may hold its stderr for ever.
+    await Promise.race([
+      this.#errors.ended,
+      this.exited.then(() => new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))),
+    ]);
+    const detail = this.#errors.text.trim();
     return refusalIn(detail) ?? new StarterLost(`the launcher has ended: ${detail}`);
   }
 
   /** Ends a launcher that has not become a command, or frees what is left of one that has ended. */
   abandon(): void {
-    if (this.isAlive) {
-      if (this.#hostPid !== 0) sendSignal(this.#hostPid, "SIGKILL");
-      sendSignal(this.nsenterPid, "SIGKILL");
-    }
+    this.#kill();
     this.#closeControl();
     this.#pipes?.stdin.close();
     this.#pipes?.stdout.close();
     this.#pipes?.stderr.close();
   }
 
+  #kill(): void {
+    if (!this.isAlive) return;
+    const children = childrenOf(this.nsenterPid);
+    for (const pid of children) sendSignal(pid, "SIGKILL");
+    // nsenter ends with its child, but stops with it as well.
+    sendSignal(this.nsenterPid, children.length === 0 ? "SIGKILL" : "SIGCONT");
+  }
+
   #closeControl(): void {
-    this.#lines.close();
+    this.#answers.close();
     this.#nsenter.stdin?.destroy();
-    this.#nsenter.stdout?.destroy();
     this.#nsenter.stderr?.destroy();
   }
 }

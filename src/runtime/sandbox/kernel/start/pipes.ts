@@ -8,18 +8,13 @@ import { StdinWriter } from "./stdin-writer.ts";
 /** The server's ends of a command's stdio. */
 export type CommandPipes = Pick<StartedCommand, "stdin" | "stdout" | "stderr">;
 
-/** Opens the server's ends of three pipes that a process inside holds under these descriptors. */
-export function openPipes(
-  hostPid: number,
-  stdinFd: number,
-  stdoutFd: number,
-  stderrFd: number,
-): CommandPipes {
+/** Opens the server's ends of three pipes that a process inside, by its folder in /proc, holds under these descriptors. */
+export function openPipes(holder: string, stdinFd: number, stdoutFd: number, stderrFd: number): CommandPipes {
   const open: number[] = [];
   try {
-    open.push(openPipe(hostPid, stdinFd, "write"));
-    open.push(openPipe(hostPid, stdoutFd, "read"));
-    open.push(openPipe(hostPid, stderrFd, "read"));
+    open.push(openPipe(holder, stdinFd, "write"));
+    open.push(openPipe(holder, stdoutFd, "read"));
+    open.push(openPipe(holder, stderrFd, "read"));
   } catch (error) {
     for (const fd of open) closeSync(fd);
     throw error;
@@ -32,8 +27,8 @@ export function openPipes(
  * Opens an end of a pipe. Its holder is the server's, but it runs inside, where a process of the VM might have put something
  * else in its place: it is looked at before it is opened.
  */
-function openPipe(hostPid: number, fd: number, end: "read" | "write"): number {
-  const found = openSync(`/proc/${hostPid}/fd/${fd}`, O_PATH);
+function openPipe(holder: string, fd: number, end: "read" | "write"): number {
+  const found = openSync(`${holder}/fd/${fd}`, O_PATH);
   try {
     if (!fstatSync(found).isFIFO()) {
       throw new AgentVmError("boot_failed", "The shell of the VM does not keep here-documents in pipes", {

@@ -1,6 +1,8 @@
 /** What the spawner says; see spawner.pl. It runs inside the VM, so nothing it says is taken on trust. */
-export type SpawnerMessage =
-  | { what: "ready"; pid: number }
+export type SpawnerMessage = { what: "ready"; pid: number } | JobMessage;
+
+/** What it says about one of its commands. */
+export type JobMessage =
   | { what: "started"; id: number; pid: number; stdinFd: number; stdoutFd: number; stderrFd: number }
   | { what: "running"; id: number }
   | { what: "refused" | "failed"; id: number; errno: number }

@@ -68,7 +68,7 @@ export class SpawnerStarter implements CommandStarter {
   }
 
   #rest(spawner: Spawner): void {
-    if (spawner.busy > 0 || this.#closed) return;
+    if (this.#closed) return;
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => {
       if (spawner.busy > 0) return;
