@@ -49,6 +49,7 @@ export class KernelSandbox implements Sandbox {
   readonly #terminals = new Set<KernelTerminal>();
   readonly #processes = new Set<KernelProcess>();
   readonly #leftPipes = new LeftPipes();
+  readonly #ending = new AbortController();
   #disposal: Promise<void> | undefined;
 
   constructor(parts: KernelSandboxParts) {
@@ -63,6 +64,7 @@ export class KernelSandbox implements Sandbox {
       processes: limits.processes,
       openFiles: openFilesLimit(limits.openFiles),
       cgroupProcs: cgroup?.procs ?? [],
+      ending: this.#ending.signal,
     };
     this.#starter = createStarter(this.#entry, starter);
     this.crashed = new Promise((resolve) => {
@@ -144,7 +146,7 @@ export class KernelSandbox implements Sandbox {
     // The kernel waits for those outside that wait for a process inside, and one may stop even now.
     const waking = setInterval(wakeAll, WAKE_MS);
     wakeAll();
-    // A launcher that waits may have been stopped as well.
+    this.#ending.abort();
     await Promise.all([ended, this.#starter.close()]);
     clearInterval(waking);
     await Promise.all(running);

@@ -79,7 +79,13 @@ export class KernelTerminal implements SandboxTerminal {
         tags.release(tag);
         throw error;
       }
-      await terminal.#becomeReady(request, files);
+      const wake = () => terminal.release();
+      entry.ending.addEventListener("abort", wake);
+      try {
+        await terminal.#becomeReady(request, files);
+      } finally {
+        entry.ending.removeEventListener("abort", wake);
+      }
       return terminal;
     } finally {
       // The shell has read it whole by now, or never will.

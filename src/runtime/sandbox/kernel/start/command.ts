@@ -16,6 +16,8 @@ export interface Entry {
   openFiles: number;
   /** Files of the VM's cgroup, where it has one: whoever writes "0" to them is in it. */
   cgroupProcs: readonly string[];
+  /** Aborted when the VM has been told to end. */
+  ending: AbortSignal;
 }
 
 /** How a command ended, and what it used. */

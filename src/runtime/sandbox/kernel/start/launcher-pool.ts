@@ -21,7 +21,7 @@ export class LauncherPool {
   readonly #ready: Launcher[] = [];
   readonly #entering = new Semaphore(MAX_STARTING);
   #idle: NodeJS.Timeout | undefined;
-  readonly #closing = new AbortController();
+  #closed = false;
 
   constructor(entry: Entry) {
     this.#entry = entry;
@@ -46,22 +46,18 @@ export class LauncherPool {
 
   /** Ends the launchers that wait, and waits for those on their way. */
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#closed = true;
     clearTimeout(this.#idle);
     this.#drop();
     await this.#entering.idle();
     this.#drop();
   }
 
-  get #closed(): boolean {
-    return this.#closing.signal.aborted;
-  }
-
   async #start(): Promise<Launcher> {
     await this.#entering.acquire();
     try {
       if (this.#closed) throw vmStopped();
-      return await Launcher.start(this.#entry, this.#closing.signal);
+      return await Launcher.start(this.#entry);
     } finally {
       this.#entering.release();
     }

@@ -40,6 +40,8 @@ export class Launcher {
   readonly #answers: LineReader;
   readonly #errors: Excerpt;
   #pipes: CommandPipes | undefined;
+  #ending: AbortSignal | undefined;
+  readonly #onEnding = () => this.#kill();
   #pid = 0;
   #hostPid = 0;
 
@@ -61,7 +63,7 @@ export class Launcher {
   }
 
   /** Enters the VM; resolves when the shell inside waits. */
-  static async start(entry: Entry, signal: AbortSignal): Promise<Launcher> {
+  static async start(entry: Entry): Promise<Launcher> {
     const { tools, tags } = entry;
     const [file, ...args] = enterByNsenter(entry, [tools.sh]);
     const tag = tags.acquire();
@@ -82,18 +84,20 @@ export class Launcher {
       tags.release(tag);
       throw error;
     }
-    // A process of the VM may have stopped it.
-    const onAbort = () => launcher.#kill();
-    signal.addEventListener("abort", onAbort, { once: true });
+    launcher.#endWith(entry.ending);
     try {
       await launcher.#becomeReady();
       return launcher;
     } catch (error) {
       launcher.abandon();
       throw error;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Stopped by a process of the VM, it would keep the VM from ending. */
+  #endWith(ending: AbortSignal): void {
+    this.#ending = ending;
+    ending.addEventListener("abort", this.#onEnding);
   }
 
   async #becomeReady(): Promise<void> {
@@ -170,6 +174,7 @@ export class Launcher {
   }
 
   #closeControl(): void {
+    this.#ending?.removeEventListener("abort", this.#onEnding);
     this.#answers.close();
     this.#nsenter.stdin?.destroy();
     this.#nsenter.stderr?.destroy();
