@@ -203,6 +203,7 @@ export class Vm implements VmRuntime {
       {
         keepAwake: (work) => this.#hooks.keepAwake(work),
         isBusy: () => sandbox.isBusy(),
+        freeze: () => sandbox.freeze(),
         onFailure: onCheckpointFailure,
       },
     );

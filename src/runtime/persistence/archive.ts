@@ -23,6 +23,14 @@ const MAX_ATTEMPTS = 3;
 
 const MAX_TOLD_PATHS = 100;
 
+/** What makes a VM's processes stand still. */
+export interface Freezer {
+  /** Whether any process runs that could change files. */
+  isBusy(): Promise<boolean>;
+  /** Stops every process; the answer lets them go on. */
+  freeze(): Promise<() => void>;
+}
+
 /** A VM's trees in its store: the newest checkpoint, and snapshots. Commits are one put of the head record. */
 export class Archive {
   readonly #store: Store;
@@ -81,12 +89,13 @@ export class Archive {
    * Keeps the tree as it is.
    *
    * @param journal the first journal record that comes after it
+   * @param freezer stops what changes the tree, for as long as the tree is looked at
    */
-  async checkpoint(tree: PersistentTree, journal: number): Promise<CheckpointResult> {
+  async checkpoint(tree: PersistentTree, journal: number, freezer: Freezer): Promise<CheckpointResult> {
     const packs = new PackWriter(this.#store, this.#nextPack, this.#usableChunks());
     const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
     try {
-      const taken = await this.#take(tree, packs);
+      const taken = await this.#take(tree, packs, freezer);
       await packs.finish();
       await this.#commit(taken.entries, packs, journal);
       for (const [hash, chunk] of packs.added) this.#chunks.set(hash, chunk);
@@ -147,23 +156,49 @@ export class Archive {
     return record;
   }
 
-  async #take(tree: PersistentTree, packs: PackWriter): Promise<Taken> {
-    let before = this.#contents;
+  async #take(tree: PersistentTree, packs: PackWriter, freezer: Freezer): Promise<Taken> {
+    if (!(await freezer.isBusy())) return await this.#takeWhole(tree, packs, this.#contents);
+    // Most is read while everything goes on, so that it need not stand still for long.
+    const { contents } = await this.#takeOnce(tree, packs, this.#contents);
+    const thaw = await freezer.freeze();
+    try {
+      return await this.#takeWhole(tree, packs, contents);
+    } finally {
+      thaw();
+    }
+  }
+
+  /** Nothing changes the tree meanwhile but file actions, which the journal has. */
+  async #takeWhole(
+    tree: PersistentTree,
+    packs: PackWriter,
+    known: ReadonlyMap<number, KnownContent>,
+  ): Promise<Taken> {
+    let before = known;
     for (let attempt = 1; ; attempt++) {
-      const scan = await scanTree(tree, this.#isExcluded);
-      const taken: Taken = {
-        entries: [],
-        before,
-        contents: new Map(),
-        skipped: scan.skipped,
-        unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
-        isWhole: true,
-      };
-      for (const node of scan.nodes) await this.#takeNode(tree, node, packs, taken);
+      const taken = await this.#takeOnce(tree, packs, before);
       if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
       // What has been read is not read again.
       before = taken.contents;
     }
+  }
+
+  async #takeOnce(
+    tree: PersistentTree,
+    packs: PackWriter,
+    before: ReadonlyMap<number, KnownContent>,
+  ): Promise<Taken> {
+    const scan = await scanTree(tree, this.#isExcluded);
+    const taken: Taken = {
+      entries: [],
+      before,
+      contents: new Map(),
+      skipped: scan.skipped,
+      unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
+      isWhole: true,
+    };
+    for (const node of scan.nodes) await this.#takeNode(tree, node, packs, taken);
+    return taken;
   }
 
   async #takeNode(tree: PersistentTree, node: ScannedNode, packs: PackWriter, taken: Taken): Promise<void> {

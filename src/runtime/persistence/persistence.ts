@@ -3,7 +3,7 @@ import type { CheckpointResult } from "../../api/types.ts";
 import { Files } from "../filesystem/files.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import type { Store } from "../store.ts";
-import { Archive } from "./archive.ts";
+import { Archive, type Freezer } from "./archive.ts";
 import { type Change, Journal, readJournal, replay } from "./journal.ts";
 import { Mutex } from "./mutex.ts";
 import { type RestoreOptions, restoreTree } from "./restore.ts";
@@ -23,11 +23,9 @@ export interface PersistenceOptions {
 }
 
 /** What persistence needs of its surroundings. */
-export interface PersistenceHooks {
+export interface PersistenceHooks extends Freezer {
   /** The VM must not be put to sleep while the promise is pending. */
   keepAwake(work: Promise<unknown>): void;
-  /** Whether processes run in the VM. */
-  isBusy(): Promise<boolean>;
   /** A checkpoint that nobody waits for has failed; the next one tries again. */
   onFailure(error: unknown): void;
 }
@@ -260,7 +258,7 @@ export class Persistence {
     try {
       // Changes from here on are replayed on top of the checkpoint, whether it has seen them or not.
       const journal = await this.#changes.run(async () => this.#journal.next);
-      const result = await this.#archive.checkpoint(this.#files.tree, journal);
+      const result = await this.#archive.checkpoint(this.#files.tree, journal, this.#hooks);
       this.#journal.restart();
       this.#broken = false;
       return result;

@@ -88,6 +88,8 @@ export interface Sandbox {
   processes(): Promise<VmProcess[]>;
   /** Whether anything runs inside that a command or shell has started. */
   isBusy(): Promise<boolean>;
+  /** Stops every process inside; the answer lets those go on that had not been stopped before. */
+  freeze(): Promise<() => void>;
   /** Kills every process inside. Its files stay until `dispose`. */
   halt(): Promise<void>;
   /** Settles when the sandbox has ended without being disposed. */

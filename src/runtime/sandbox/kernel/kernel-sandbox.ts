@@ -7,6 +7,7 @@ import type { Sandbox, SandboxProcess, SandboxTerminal, SpawnRequest, TerminalRe
 import { type BootedVm, endKeeper } from "./boot.ts";
 import type { VmCgroup } from "./cgroup.ts";
 import { cwdError } from "./cwd.ts";
+import { freezeAll } from "./freeze.ts";
 import { LeftPipes } from "./left-pipes.ts";
 import { watchOom } from "./oom.ts";
 import { KernelProcess } from "./process.ts";
@@ -118,6 +119,14 @@ export class KernelSandbox implements Sandbox {
 
   async isBusy(): Promise<boolean> {
     return this.#processes.size + this.#terminals.size > 0 || this.#everything().length > 0;
+  }
+
+  /**
+   * Interactive shells go on: script(1) stops itself with its shell. So do commands of hosts without perl, whose parents
+   * are outside.
+   */
+  freeze(): Promise<() => void> {
+    return freezeAll(() => this.#everything());
   }
 
   async halt(): Promise<void> {

@@ -31,6 +31,10 @@ class MemorySandbox implements Sandbox {
     return false;
   }
 
+  async freeze(): Promise<() => void> {
+    return () => undefined;
+  }
+
   async halt(): Promise<void> {
     // Nothing runs.
   }
