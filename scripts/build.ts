@@ -11,8 +11,10 @@ execFileSync(process.execPath, [tsc, "--project", join(root, "tsconfig.build.jso
   stdio: "inherit",
 });
 
-// The one part of the runtime that is not TypeScript.
-const spawner = join("runtime", "sandbox", "kernel", "start", "spawner.pl");
-copyFileSync(join(root, "src", spawner), join(root, "dist", spawner));
+// The parts of the runtime that are not TypeScript.
+const programs = ["spawner.pl", "enter.pl"].map((name) =>
+  join("runtime", "sandbox", "kernel", "start", name),
+);
+for (const program of programs) copyFileSync(join(root, "src", program), join(root, "dist", program));
 
 for (const program of ["server.js", "doctor.js"]) chmodSync(join(root, "dist", program), 0o755);
