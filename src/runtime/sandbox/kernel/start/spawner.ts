@@ -30,6 +30,9 @@ const EXIT_TIMEOUT_MS = 10_000;
 /** A process of the VM may stop the spawner: as long as it owes an answer, it is woken this often. */
 const WAKE_MS = 100;
 
+/** One that has commands owes their ends, at any time: it is woken this often. */
+const IDLE_WAKE_MS = 1000;
+
 /** Requests that a spawner has not read; one that lets more pile up does not read at all. */
 const MAX_UNREAD_BYTES = 32 * 1024 * 1024;
 
@@ -54,6 +57,7 @@ export class Spawner {
   readonly #ready = Promise.withResolvers<void>();
   readonly #errors: Excerpt;
   #inside: HeldProcess | undefined;
+  #waker: NodeJS.Timeout | undefined;
   #lastId = 0;
   #lost = false;
 
@@ -137,6 +141,7 @@ export class Spawner {
     if (this.#lost) throw this.#loss();
     const job = new Job(++this.#lastId, this.#entry.tags.acquire(), request.cwd);
     this.#jobs.set(job.id, job);
+    this.#waker ??= setInterval(() => this.#wake(), IDLE_WAKE_MS).unref();
     const { command, args, cwd, stdin } = request;
     const env = Object.entries(request.env).map(([name, value]) => `${name}=${value}`);
     this.#tell("start", job.id, job.tag, stdin ? 1 : 0, cwd, args.length + 1, command, ...args, ...env);
@@ -217,6 +222,9 @@ export class Spawner {
   #forget(job: Job): void {
     this.#jobs.delete(job.id);
     this.#entry.tags.release(job.tag);
+    if (this.#jobs.size > 0) return;
+    clearInterval(this.#waker);
+    this.#waker = undefined;
   }
 
   /** Host pids of the spawner, as the kernel tells them: none once it has gone. */

@@ -1,0 +1,92 @@
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { cgroupSupport } from "../../../../src/runtime/sandbox/kernel/cgroup.ts";
+import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
+import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/starter.ts";
+import { findTool } from "../../../../src/runtime/sandbox/kernel/tools.ts";
+import { ownDescendants } from "../../../support/host.ts";
+import { startVm } from "../../../support/vm.ts";
+
+const STARTERS: StarterKind[] = ["spawner", "launcher"];
+
+test.each(STARTERS)("%s: a command that takes its mark off still ends with its timeout", async (starter) => {
+  const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, starter));
+  const result = await vm.exec("echo 50000 > /proc/$$/timerslack_ns; sleep 1001", { timeout: 200 });
+  expect(result).toMatchObject({ timedOut: true, signal: "SIGKILL" });
+  const noisy = await vm.exec("echo 50000 > /proc/$$/timerslack_ns; yes", { outputLimit: "kill" });
+  expect(noisy).toMatchObject({ reason: "outputLimit" });
+  const left = (await vm.allProcesses()).filter(({ command }) => ["sleep", "yes"].includes(command));
+  expect(left).toEqual([]);
+});
+
+test("a command that stops what has started it still ends with its timeout, and others go on", async () => {
+  const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, "spawner"));
+  const innocent = await vm.spawnProcess("cat");
+  expect(await vm.exec("kill -STOP $PPID; sleep 1001", { timeout: 200 })).toMatchObject({ timedOut: true });
+  await vm.exec("kill -STOP $PPID");
+  expect((await vm.exec("echo on")).stdout).toBe("on\n");
+  await vm.closeProcessStdin(innocent);
+  expect(await vm.waitProcess(innocent)).toBe(0);
+});
+
+const SCRIPT = `
+import { vmOptionsSchema } from "./src/runtime/options.ts";
+import { KernelSandboxFactory } from "./src/runtime/sandbox/kernel/factory.ts";
+import { Vm } from "./src/runtime/vm.ts";
+const options = vmOptionsSchema.parse({});
+const factory = new KernelSandboxFactory(options, "spawner");
+const vm = new Vm(options, factory, { emit() {}, keepAwake() {} });
+void vm.exec("kill -STOP $PPID; echo > /tmp/stopped; sleep 1001");
+while (!(await vm.exists("/tmp/stopped"))) await new Promise((resolve) => setTimeout(resolve, 5));
+console.log("stopped");
+setInterval(() => {}, 1000);
+`;
+
+test.runIf(findTool("perl"))("SIGKILL of the server frees a VM whose starter has been stopped", async () => {
+  const server = spawn(process.execPath, ["--input-type=module-typescript", "-e", SCRIPT], {
+    cwd: join(import.meta.dirname, "../../../.."),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await new Promise((resolve) => server.stdout.once("data", resolve));
+  const processes = ownDescendants().filter((pid) => pid !== server.pid);
+  expect(processes.length).toBeGreaterThan(4);
+  server.kill("SIGKILL");
+  await expect.poll(() => processes.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+});
+
+function isAlive(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}`)) return false;
+  // Who takes it from here is the host's init.
+  return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+test.runIf(cgroupSupport().create)("daemons of a shell's first moment are in the VM's cgroup", async () => {
+  const { vm } = startVm();
+  const { shellId } = await vm.openShell({ command: "sh", args: ["-c", "setsid -f sleep 1001"] });
+  await vm.waitShell(shellId);
+  await vm.exec("setsid -f sleep 1001");
+  const sleepers = () =>
+    ownDescendants().filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n");
+  await expect.poll(() => sleepers().length).toBe(2);
+  for (const pid of sleepers())
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toMatch(/agent-vm-\d+-\d+-vm-/);
+});
+
+test("a VM disposed while its first commands start leaves the server where it was, and says vm_stopped", async () => {
+  const cgroups = readFileSync("/proc/self/cgroup", "utf8");
+  for (let round = 0; round < 20; round++) {
+    const { vm } = startVm();
+    await vm.boot();
+    const calls = [vm.exec("sleep 1001"), vm.openShell()];
+    const settled = Promise.allSettled(calls);
+    // A different moment each time.
+    for (let turn = 0; turn < round; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await vm.dispose("destroy");
+    for (const outcome of await settled) {
+      if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "vm_stopped" });
+    }
+  }
+  expect(readFileSync("/proc/self/cgroup", "utf8")).toBe(cgroups);
+});
