@@ -64,7 +64,9 @@ function isAlive(pid: number): boolean {
 
 test.runIf(cgroupSupport().create)("daemons of a shell's first moment are in the VM's cgroup", async () => {
   const { vm } = startVm();
-  const { shellId } = await vm.openShell({ command: "sh", args: ["-c", "setsid -f sleep 1001"] });
+  // The shell's end would hang up a daemon that has not left its session yet.
+  const line = "setsid -f sleep 1001; until pgrep -x sleep > /dev/null; do :; done";
+  const { shellId } = await vm.openShell({ command: "sh", args: ["-c", line] });
   await vm.waitShell(shellId);
   await vm.exec("setsid -f sleep 1001");
   const sleepers = () =>
