@@ -6,6 +6,12 @@ import type { VmInstance } from "./instance.ts";
 /** What a client may say of itself when it connects. */
 export type VmConnectionParams = { token?: string } | null | undefined;
 
+/** What an actor stores itself; everything else of a VM is in its key-value storage. */
+export interface VmState {
+  /** Alarms that RivetKit has been asked for and that have not rung, in Unix milliseconds. */
+  alarms: number[];
+}
+
 /** What an awake actor holds in memory. */
 export interface VmVars {
   instance: VmInstance;
@@ -13,7 +19,7 @@ export interface VmVars {
 
 /** The context that every action of a `vm` actor gets as its first argument. */
 export type VmContext = ActionContext<
-  undefined,
+  VmState,
   VmConnectionParams,
   undefined,
   VmVars,

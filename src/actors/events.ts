@@ -18,4 +18,5 @@ export const vmEvents: VmEventTokens = {
   vmBooted: event(),
   vmShutdown: event(),
   callSettled: event(),
+  cronEvent: event(),
 };

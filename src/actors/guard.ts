@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import * as rivetkit from "rivetkit";
 import { AgentVmError } from "../api/errors.ts";
 import { type AccessPolicy, refusal } from "./access.ts";
 import { limitBacklog } from "./backlog.ts";
+import { DriverAlarms } from "./driver-alarms.ts";
 import { userError } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 import { guardServer } from "./front-door.ts";
@@ -40,6 +42,7 @@ export function guardedDriver(options: GuardOptions): Driver | undefined {
     if (made) return made;
     if (options.dataDir !== undefined) makeFolder(options.dataDir);
     made = rivetkit.createFileSystemDriver(options.dataDir === undefined ? {} : { path: options.dataDir });
+    keepAlarms(made);
     return made;
   };
   return {
@@ -55,6 +58,19 @@ export function guardedDriver(options: GuardOptions): Driver | undefined {
         config.publicEndpoint = undefined;
       return guard(inner().manager(config), options.policy);
     },
+  };
+}
+
+/** Changes the driver in place: its manager makes its actors' driver from this very object. */
+function keepAlarms(driver: Driver): void {
+  const makeActorDriver = driver.actor;
+  let alarms: DriverAlarms | undefined;
+  driver.actor = (config, manager, client) => {
+    const actorDriver = makeActorDriver(config, manager, client);
+    const { storagePath } = actorDriver as { storagePath?: unknown };
+    if (typeof storagePath !== "string") return actorDriver;
+    alarms ??= new DriverAlarms(join(storagePath, "alarms"));
+    return alarms.takeOver(actorDriver);
   };
 }
 

@@ -4,6 +4,7 @@ import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
 import type { Store } from "../runtime/store.ts";
 import type { VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
+import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
 import type { ActorLog } from "./logger.ts";
@@ -12,6 +13,8 @@ import { type ActorKv, kvStore } from "./storage.ts";
 /** A VM as an actor holds it. */
 export interface LiveVm extends VmRuntime {
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
+  /** Fires cron jobs that are due. */
+  ringCron(): Promise<void>;
 }
 
 /** Makes an actor's VM, which boots with its first action. */
@@ -36,7 +39,7 @@ export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_B
 }
 
 /** What an instance needs of its actor's context. */
-export interface ActorSurroundings {
+export interface ActorSurroundings extends AlarmActor {
   broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): Promise<unknown>;
   readonly log: ActorLog;
@@ -49,22 +52,35 @@ const live = new Set<VmInstance>();
 export class VmInstance {
   readonly vm: LiveVm;
   readonly calls: CallTable;
+  readonly #alarm: ActorAlarm;
   #disposed: Promise<void> | undefined;
 
-  private constructor(vm: LiveVm, calls: CallTable) {
+  private constructor(vm: LiveVm, calls: CallTable, alarm: ActorAlarm) {
     this.vm = vm;
     this.calls = calls;
+    this.#alarm = alarm;
   }
 
   static async create(options: VmOptions, actor: ActorSurroundings, createVm: CreateVm): Promise<VmInstance> {
-    const hooks = hooksOf(actor);
+    const alarm = new ActorAlarm(actor);
+    const hooks = hooksOf(actor, alarm);
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
     });
-    const instance = new VmInstance(await createVm(options, hooks, kvStore(actor.kv)), calls);
+    const instance = new VmInstance(await createVm(options, hooks, kvStore(actor.kv)), calls, alarm);
     live.add(instance);
+    // Whatever woke the actor: what came due in its absence is looked at now.
+    const rung = instance.ring();
+    rung.catch((error: unknown) => actor.log.error({ msg: "cron jobs not looked at", err: error }));
+    hooks.keepAwake(rung);
     return instance;
+  }
+
+  /** Fires cron jobs that are due, as after an alarm. */
+  ring(): Promise<void> {
+    this.#alarm.rang();
+    return this.vm.ringCron();
   }
 
   /** Ends the VM. Idempotent. */
@@ -75,6 +91,12 @@ export class VmInstance {
     });
     return this.#disposed;
   }
+}
+
+/** Lets every awake VM look at its cron jobs, as after the clock was set. */
+export function ringAll(): void {
+  // One that cannot answers with its error to whoever asks it for its jobs.
+  for (const instance of live) instance.ring().catch(() => undefined);
 }
 
 /**
@@ -88,7 +110,7 @@ export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Prom
   return instances.length;
 }
 
-function hooksOf(actor: ActorSurroundings): VmHooks {
+function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm): VmHooks {
   return {
     emit(name, payload) {
       try {
@@ -99,6 +121,7 @@ function hooksOf(actor: ActorSurroundings): VmHooks {
         actor.log.debug({ msg: "event not sent", event: name, err: error });
       }
     },
+    wakeAt: (timestampMs) => alarm.wakeAt(timestampMs),
     keepAwake(work) {
       actor.keepAwake(work).catch((error: unknown) => {
         // The work's own failure, which its caller handles, or an actor that has already stopped.

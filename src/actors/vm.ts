@@ -11,7 +11,8 @@ import { sessions } from "./actions/sessions.ts";
 import { shells } from "./actions/shells.ts";
 import { snapshots } from "./actions/snapshots.ts";
 import { transport } from "./actions/transport.ts";
-import type { VmActorActions, VmConnectionParams, VmVars } from "./context.ts";
+import { ALARM_ACTION, ringCron } from "./alarm.ts";
+import type { VmActorActions, VmConnectionParams, VmState, VmVars } from "./context.ts";
 import { userError } from "./errors.ts";
 import { type VmEventTokens, vmEvents } from "./events.ts";
 import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
@@ -19,7 +20,7 @@ import { checkOptions } from "./options.ts";
 
 /** A `vm` actor as `setup({ use })` takes it; carries the types of its actions and events to the client. */
 export type VmActor = ActorDefinition<
-  undefined,
+  VmState,
   VmConnectionParams,
   undefined,
   VmVars,
@@ -62,6 +63,7 @@ export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
   const options = checkOptions(input);
   const holder: PolicyHolder = { policy: DEFAULT_POLICY };
   const definition: VmActor = actor({
+    createState: (): VmState => ({ alarms: [] }),
     createVars: async (c): Promise<VmVars> => ({ instance: await VmInstance.create(options, c, createVm) }),
     onBeforeConnect(c, params) {
       const { request } = c;
@@ -74,7 +76,7 @@ export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     onDestroy: (c) => c.vars.instance.dispose("destroy"),
     events: vmEvents,
-    actions,
+    actions: { ...actions, [ALARM_ACTION]: ringCron },
     options: {
       name: "VM",
       createVarsTimeout: START_TIMEOUT_MS,

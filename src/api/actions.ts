@@ -9,6 +9,7 @@ import type {
   ConnectTerminalOptions,
   CreateSessionOptions,
   CronJobInfo,
+  CronRun,
   DirEntry,
   ExecOptions,
   ExecResult,
@@ -16,6 +17,7 @@ import type {
   FileReadTransfer,
   GetSequencedEventsOptions,
   JsonRpcResponse,
+  ListCronRunsOptions,
   OpenShellOptions,
   PermissionReply,
   PersistedSessionEvent,
@@ -155,11 +157,20 @@ export type NetworkMethods = {
   createSignedPreviewUrl(port: number, expiresInSeconds?: number): Promise<PreviewUrl>;
 };
 
-/** Cron actions; not implemented yet. */
+/** Jobs that run by the clock. They and their history outlive sleep, restart and crash. */
 export type CronMethods = {
+  /** Adds a job, or replaces the one of the same id. */
   scheduleCron(options: SerializableCronJobOptions): Promise<ScheduledCronJob>;
   listCronJobs(): Promise<CronJobInfo[]>;
+  /** Runs that go on are not interrupted; an unknown id is fine. */
   cancelCronJob(id: string): Promise<void>;
+  /** History of all jobs or of one, newest first; the newest 1,000 runs of a VM are kept. */
+  listCronRuns(jobId?: string, options?: ListCronRunsOptions): Promise<CronRun[]>;
+  /** Fires a job now, under its overlap policy. Answers at once. */
+  runCronJob(id: string): Promise<{ runId: string }>;
+  /** Ticks of a paused job come and go unrecorded. */
+  pauseCronJob(id: string): Promise<void>;
+  resumeCronJob(id: string): Promise<void>;
 };
 
 /** Agent sessions; not implemented yet. */

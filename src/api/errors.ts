@@ -17,6 +17,7 @@ export const ERROR_DEFINITIONS = {
   },
   process_not_found: { status: 404 },
   shell_not_found: { status: 404 },
+  cron_job_not_found: { status: 404 },
   transfer_not_found: { status: 404, hint: "Transfers end 60 s after their last use; start again." },
   limit_exceeded: { status: 429 },
   response_too_large: { status: 413 },
@@ -117,6 +118,10 @@ export function processNotFound(pid: number): AgentVmError {
 
 export function shellNotFound(shellId: string): AgentVmError {
   return new AgentVmError("shell_not_found", `Shell not found: ${shellId}`, { shellId });
+}
+
+export function cronJobNotFound(jobId: string): AgentVmError {
+  return new AgentVmError("cron_job_not_found", `Cron job not found: ${jobId}`, { jobId });
 }
 
 export function transferNotFound(transferId: string): AgentVmError {

@@ -41,6 +41,32 @@ export interface VmShutdownEvent {
   reason: "sleep" | "destroy" | "error";
 }
 
+interface CronEventBase {
+  /** The job, as `jobId`. */
+  id: string;
+  jobId: string;
+  schedule: string;
+  runId: string;
+  /** The tick that it is about, in Unix milliseconds. */
+  firedAt: number;
+  /** When it happened, in Unix milliseconds. */
+  time: number;
+}
+
+/** What happened to a tick of a cron job. */
+export type CronEvent = CronEventBase &
+  (
+    | { type: "cron:fire" }
+    | { type: "cron:complete"; durationMs: number; exitCode: number }
+    | { type: "cron:error"; durationMs?: number; exitCode?: number; error: string; reason: string }
+    | { type: "cron:skip"; reason: string }
+    | { type: "cron:missed"; ticks: number; reason: string }
+  );
+
+export interface CronEventPayload {
+  event: CronEvent;
+}
+
 /** Sent to the one connection that waits for the call. */
 export interface CallSettledEvent {
   callId: string;
@@ -56,6 +82,7 @@ export interface VmEvents {
   vmBooted: VmBootedEvent;
   vmShutdown: VmShutdownEvent;
   callSettled: CallSettledEvent;
+  cronEvent: CronEventPayload;
 }
 
 export type VmEventName = keyof VmEvents;

@@ -110,6 +110,33 @@ export const MAX_CALL_TOMBSTONES = 65_536;
 /** Outcomes that one message acknowledges. */
 export const MAX_ACKNOWLEDGED_CALLS = 4096;
 
+/** Cron jobs of one VM. */
+export const MAX_CRON_JOBS = 1_000;
+
+/** One cron job, as it is stored. */
+export const MAX_CRON_JOB_BYTES = 24 * KIB;
+
+/** A cron expression or timestamp. */
+export const MAX_CRON_SCHEDULE_BYTES = 256;
+
+/** Runs of cron jobs that are remembered. */
+export const MAX_CRON_RUNS = 1_000;
+
+/** Kept output of one run of a cron job. */
+export const CRON_OUTPUT_BYTES = 16 * KIB;
+
+/** Missed ticks that one catch-up runs, and that one record counts. */
+export const MAX_CRON_CATCH_UP = 100;
+
+/** Longest `jitterSeconds`. */
+export const MAX_CRON_JITTER_SECONDS = 86_400;
+
+/** Commands of cron jobs that run at the same time in one VM; further runs wait. */
+export const MAX_CRON_CONCURRENT = 128;
+
+/** Runs of cron jobs that go on or wait in one VM. */
+export const MAX_CRON_LIVE_RUNS = 2_000;
+
 /** A client's call waits this long for a lost connection to come back. */
 export const RECONNECT_TIMEOUT_MS = 60_000;
 

@@ -4,6 +4,8 @@ import {
   MAX_ACKNOWLEDGED_CALLS,
   MAX_ARGUMENTS_BYTES,
   MAX_BATCH_ENTRIES,
+  MAX_CRON_JITTER_SECONDS,
+  MAX_CRON_RUNS,
   MAX_ID_BYTES,
   MAX_TRANSFER_BYTES,
   TRANSFER_CHUNK_BYTES,
@@ -17,6 +19,7 @@ import {
   bytes,
   cells,
   clientOnly,
+  cronSchedule,
   cwd,
   env,
   id,
@@ -31,6 +34,7 @@ import {
   signal,
   text,
   timeout,
+  timezone,
   WHOLE,
 } from "./values.ts";
 
@@ -231,7 +235,7 @@ export const SIGNATURES = {
     "options",
     options({
       id: id.optional(),
-      schedule: text,
+      schedule: cronSchedule,
       action: z.discriminatedUnion(
         "type",
         [
@@ -241,15 +245,46 @@ export const SIGNATURES = {
             prompt: text,
             options: sessionOptions.optional(),
           }),
-          options({ type: z.literal("exec"), command: argument(), args: args.optional() }),
+          options({
+            type: z.literal("exec"),
+            command: argument(),
+            args: args.optional(),
+            env: env.optional(),
+            cwd: cwd.optional(),
+          }),
         ],
         { error: 'an action of type "session" or "exec"' },
       ),
       overlap: z.enum(["allow", "skip", "queue"], { error: '"allow", "skip" or "queue"' }).optional(),
+      timezone: timezone.optional(),
+      catchUp: z.enum(["none", "once", "all"], { error: '"none", "once" or "all"' }).optional(),
+      jitterSeconds: integer(
+        0,
+        MAX_CRON_JITTER_SECONDS,
+        `an integer of seconds from 0 to ${MAX_CRON_JITTER_SECONDS}`,
+      ).optional(),
+      timeoutMs: timeout.optional(),
+      maxRuns: integer(1, Number.MAX_SAFE_INTEGER, "a positive integer").optional(),
+      startAt: cronSchedule.optional(),
+      stopAt: cronSchedule.optional(),
+      enabled: bool.optional(),
     }),
   ),
   listCronJobs: none,
   cancelCronJob: one("id", id),
+  listCronRuns: {
+    names: ["jobId", "options"],
+    args: z.tuple([
+      id.nullish().transform((jobId) => jobId ?? undefined),
+      options({
+        limit: integer(1, MAX_CRON_RUNS, `an integer from 1 to ${MAX_CRON_RUNS}`).optional(),
+        before: id.optional(),
+      }).optional(),
+    ]),
+  },
+  runCronJob: one("id", id),
+  pauseCronJob: one("id", id),
+  resumeCronJob: one("id", id),
 
   // Sessions
   createSession: { names: ["agentType", "options"], args: z.tuple([id, sessionOptions.optional()]) },

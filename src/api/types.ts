@@ -436,15 +436,46 @@ export interface CreateSessionOptions {
 
 export type SerializableCronAction =
   | { type: "session"; agentType: string; prompt: string; options?: CreateSessionOptions }
-  | { type: "exec"; command: string; args?: string[] };
+  | {
+      type: "exec";
+      /** A shell line; with `args` the name or path of a program. */
+      command: string;
+      /** Passed on as they are, without a shell. */
+      args?: string[];
+      env?: Env;
+      cwd?: string;
+    };
 
+/** What happens to a tick while an earlier run of its job goes on. `queue` keeps at most one waiting. */
 export type CronOverlap = "allow" | "skip" | "queue";
 
+/** What happens to ticks that came while nothing ran: nothing, one run for all of them, or one run each (at most 100). */
+export type CronCatchUp = "none" | "once" | "all";
+
 export interface SerializableCronJobOptions {
+  /** A job of the same id is replaced. @default a random UUID */
   id?: string;
+  /** A cron expression of 5 to 7 fields, or an ISO timestamp for a single run. */
   schedule: string;
   action: SerializableCronAction;
+  /** @default "allow" */
   overlap?: CronOverlap;
+  /** IANA name of the time zone of `schedule`, `startAt` and `stopAt`. @default the actor's `cron.timezone`, "UTC" */
+  timezone?: string;
+  /** @default "once" */
+  catchUp?: CronCatchUp;
+  /** Each run is put off by a part of this that is chosen anew for each tick, and never past the next tick. @default 0 */
+  jitterSeconds?: number;
+  /** A run that takes longer is killed, in milliseconds. @default none */
+  timeoutMs?: number;
+  /** The job ends after so many runs. @default none */
+  maxRuns?: number;
+  /** No tick before it: an ISO timestamp. @default none */
+  startAt?: string;
+  /** No tick from it on: an ISO timestamp. @default none */
+  stopAt?: string;
+  /** `false` makes a paused job. @default true */
+  enabled?: boolean;
 }
 
 export interface ScheduledCronJob {
@@ -456,6 +487,55 @@ export interface CronJobInfo {
   schedule: string;
   action: SerializableCronAction;
   overlap: CronOverlap;
+  timezone: string;
+  catchUp: CronCatchUp;
+  jitterSeconds?: number;
+  timeoutMs?: number;
+  maxRuns?: number;
+  startAt?: string;
+  stopAt?: string;
+  /** When it fires next, in Unix milliseconds; `null` while it is paused and when it has ended. */
+  nextRun: number | null;
+  /** Start of its last run, in Unix milliseconds. */
+  lastRun: number | null;
+  /** Runs that were started, also by runCronJob. */
+  runCount: number;
+  /** Whether a run goes on now. */
+  running: boolean;
+  paused: boolean;
+}
+
+/** `completed` whatever the exit code; `failed` when the command could not be run to its end. */
+export type CronRunStatus = "running" | "completed" | "failed" | "skipped" | "missed" | "timeout";
+
+export interface CronRun {
+  runId: string;
+  jobId: string;
+  /** The tick, in Unix milliseconds. For runCronJob the time of the call. */
+  scheduledAt: number;
+  /** In Unix milliseconds; `null` for what was skipped or missed. */
+  startedAt: number | null;
+  /** `null` until it has ended, and when the server died under it. */
+  durationMs: number | null;
+  status: CronRunStatus;
+  exitCode?: number;
+  /** Why, for every status but `completed` with an exit of the command's own. */
+  reason?: string;
+  /** How many ticks a `missed` one stands for; 100 stands for 100 or more. */
+  ticks?: number;
+  /** The last 16 KiB of stdout and stderr together. */
+  outputTail: string;
+  /** Set by session actions. */
+  sessionId?: string;
+  /** How often this tick was started, this time included: 1, since a run that was cut short is not repeated. */
+  attempt: number;
+}
+
+export interface ListCronRunsOptions {
+  /** @default 100 */
+  limit?: number;
+  /** Only runs before this one. */
+  before?: string;
 }
 
 // ---------------------------------------------------------- client transport

@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   MAX_ARGUMENT_BYTES,
   MAX_BATCH_ENTRIES,
+  MAX_CRON_SCHEDULE_BYTES,
   MAX_ID_BYTES,
   MAX_PATH_BYTES,
   MAX_PID,
@@ -92,6 +93,26 @@ export const timeout = integer(
 );
 export const port = integer(1, 65_535, "a port from 1 to 65535");
 export const offset = integer(0, Number.MAX_SAFE_INTEGER, "a non-negative integer");
+
+/** Whether it is one is the runtime's to say. */
+export const cronSchedule = text.refine((schedule) => fitsUtf8(schedule, MAX_CRON_SCHEDULE_BYTES), {
+  error: `a string of at most ${MAX_CRON_SCHEDULE_BYTES} bytes`,
+});
+
+/** Names only: an offset such as +02:00 knows no daylight saving time. */
+export const timezone = text.refine(isTimeZone, {
+  error: 'the IANA name of a time zone, such as "Europe/Berlin"',
+});
+
+function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z]/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const args = z.array(argument(), { error: "an array of strings" });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
-import { fitsVariable } from "../api/values.ts";
+import { fitsVariable, timezone } from "../api/values.ts";
 
 const MIB = 1024 * 1024;
 
@@ -119,6 +119,13 @@ export const vmOptionsSchema = z.strictObject({
     .strictObject({
       /** Globs of absolute paths that are not kept, besides /tmp, /run, /proc, /dev and /sys. */
       exclude: z.array(z.string().min(1).max(4095)).max(64).default([]),
+    })
+    .prefault({}),
+  /** Of jobs that run by the clock. */
+  cron: z
+    .strictObject({
+      /** IANA name of the time zone of jobs that name none. */
+      timezone: timezone.default("UTC"),
     })
     .prefault({}),
   /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */

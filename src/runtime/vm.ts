@@ -1,4 +1,5 @@
 import type {
+  CronMethods,
   FileMethods,
   ProcessMethods,
   ShellMethods,
@@ -15,11 +16,14 @@ import type {
   Bytes,
   CheckpointResult,
   ConnectTerminalOptions,
+  CronJobInfo,
+  CronRun,
   DirEntry,
   ExecOptions,
   ExecResult,
   FileChange,
   FileReadTransfer,
+  ListCronRunsOptions,
   OpenShellOptions,
   ProcessOutput,
   ReaddirRecursiveOptions,
@@ -27,6 +31,8 @@ import type {
   RecursiveOption,
   RestoreOptions,
   RootSnapshotExport,
+  ScheduledCronJob,
+  SerializableCronJobOptions,
   ShellInfo,
   ShellOutput,
   Signal,
@@ -38,6 +44,7 @@ import type {
   VmProcess,
   VmProcessNode,
 } from "../api/types.ts";
+import { Cron, type CronHooks } from "./cron/cron.ts";
 import { Files } from "./filesystem/files.ts";
 import { ResultBudget } from "./filesystem/result-budget.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
@@ -50,22 +57,23 @@ import { excludes } from "./persistence/scan.ts";
 import { Snapshots } from "./persistence/snapshots.ts";
 import { undoPaths } from "./persistence/undo.ts";
 import { CaptureBudget } from "./processes/capture-budget.ts";
-import { execute } from "./processes/exec.ts";
+import { type ExecSettings, execute } from "./processes/exec.ts";
 import { ProcessHistory } from "./processes/history.ts";
 import type { ProcessHooks } from "./processes/hooks.ts";
 import { Processes } from "./processes/processes.ts";
 import { Shells } from "./processes/shells.ts";
 import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
-import type { Store } from "./store.ts";
+import { MemoryStore, type Store } from "./store.ts";
 
 /** What a VM tells its surroundings. */
-export type VmHooks = Omit<ProcessHooks, "isStopping">;
+export type VmHooks = Omit<ProcessHooks, "isStopping"> & Pick<CronHooks, "wakeAt">;
 
 /** What a VM does, argument for argument as in the API; the arguments are already checked. */
 export type VmRuntime = FileMethods &
   ProcessMethods &
   ShellMethods &
   SnapshotMethods &
+  CronMethods &
   Omit<TransportMethods, "beginCall">;
 
 /** Everything that lives as long as one boot. */
@@ -109,6 +117,7 @@ export class Vm implements VmRuntime {
   readonly #processes: Processes;
   readonly #shells: Shells;
   readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
+  readonly #cron: Cron;
   #boot: Promise<Booted> | undefined;
   /** The boot that has come up and not gone down. */
   #live: Booted | undefined;
@@ -130,6 +139,7 @@ export class Vm implements VmRuntime {
     this.#history = store && new ProcessHistory(store, onCheckpointFailure);
     this.#processes = new Processes(sandbox, defaults, this.#processHooks, this.#history);
     this.#shells = new Shells(sandbox, { ...defaults, shell: factory.shell }, this.#processHooks);
+    this.#cron = this.#makeCron();
   }
 
   // ------------------------------------------------------------- lifecycle
@@ -141,8 +151,14 @@ export class Vm implements VmRuntime {
 
   /** Ends everything inside and lets go of everything outside. Idempotent; calls in flight end with `vm_stopped`. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
-    this.#disposal ??= this.#end(reason);
+    this.#cron.stop();
+    this.#disposal ??= this.#end(reason).finally(() => this.#cron.settled());
     return this.#disposal;
+  }
+
+  /** Fires cron jobs that are due. To be called when their alarm rings and when the VM wakes; harmless at other times. */
+  ringCron(): Promise<void> {
+    return this.#cron.ring();
   }
 
   #booted(): Promise<Booted> {
@@ -451,9 +467,24 @@ export class Vm implements VmRuntime {
     args: readonly string[] = [],
     options: ExecOptions = {},
   ): Promise<ExecResult> {
+    return this.#execute(command, args, options);
+  }
+
+  async #execute(
+    command: string,
+    args: readonly string[],
+    options: ExecOptions,
+    onOutput?: ExecSettings["onOutput"],
+  ): Promise<ExecResult> {
     const { sandbox } = await this.#booted();
     const { env, defaultCwd: cwd, limits } = this.#options;
-    const settings = { env, cwd, captureBytes: limits.captureBytes, budget: this.#captures };
+    const settings = {
+      env,
+      cwd,
+      captureBytes: limits.captureBytes,
+      budget: this.#captures,
+      ...(onOutput && { onOutput }),
+    };
     this.#live?.persistence?.begin();
     try {
       return await execute(sandbox, command, args, options, settings, this.#processHooks);
@@ -547,6 +578,53 @@ export class Vm implements VmRuntime {
 
   async readShell(shellId: string, options?: ReadOutputOptions): Promise<ShellOutput> {
     return this.#shells.output(shellId, options);
+  }
+
+  // ------------------------------------------------------------------ cron
+
+  #makeCron(): Cron {
+    const { runtime, cron } = this.#options;
+    const { shell } = this.#factory;
+    return new Cron(
+      {
+        store: this.#settings.store ?? new MemoryStore(),
+        timezone: cron.timezone,
+        hasProcesses: runtime === "kernel",
+        run: (command, args, options, onOutput) =>
+          args === undefined
+            ? this.#execute(shell, ["-c", command], options, onOutput)
+            : this.#execute(command, args, options, onOutput),
+      },
+      this.#hooks,
+    );
+  }
+
+  scheduleCron(options: SerializableCronJobOptions): Promise<ScheduledCronJob> {
+    return this.#cron.scheduleCron(options);
+  }
+
+  listCronJobs(): Promise<CronJobInfo[]> {
+    return this.#cron.listCronJobs();
+  }
+
+  cancelCronJob(id: string): Promise<void> {
+    return this.#cron.cancelCronJob(id);
+  }
+
+  listCronRuns(jobId?: string, options?: ListCronRunsOptions): Promise<CronRun[]> {
+    return this.#cron.listCronRuns(jobId, options);
+  }
+
+  runCronJob(id: string): Promise<{ runId: string }> {
+    return this.#cron.runCronJob(id);
+  }
+
+  pauseCronJob(id: string): Promise<void> {
+    return this.#cron.pauseCronJob(id);
+  }
+
+  resumeCronJob(id: string): Promise<void> {
+    return this.#cron.resumeCronJob(id);
   }
 }
 

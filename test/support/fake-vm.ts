@@ -56,6 +56,10 @@ export class FakeVm {
     this.#stopped.promise.catch(() => undefined);
   }
 
+  async ringCron(): Promise<void> {
+    // It has no jobs.
+  }
+
   async dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
     this.disposedFor = reason;
     this.#stopped.reject(new AgentVmError("vm_stopped", "The VM was stopped"));

@@ -1,4 +1,4 @@
-import type { ExecOptions, ExecResult, ExitReason } from "../../api/types.ts";
+import type { ExecOptions, ExecResult, ExitReason, OutputStream } from "../../api/types.ts";
 import type { Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
 import { Capture } from "./capture.ts";
 import type { CaptureBudget } from "./capture-budget.ts";
@@ -10,6 +10,8 @@ export interface ExecSettings extends CommandDefaults {
   captureBytes: number;
   /** What all execs of the VM may capture together. */
   budget: CaptureBudget;
+  /** Hears all output, also what is not captured. */
+  onOutput?: (stream: OutputStream, data: Buffer) => void;
 }
 
 /** Runs a program to its end and answers all about it. */
@@ -42,10 +44,12 @@ class Execution {
   #timer: NodeJS.Timeout | undefined;
   #killing: Promise<void> | undefined;
 
-  constructor(process: SandboxProcess, options: ExecOptions, { captureBytes, budget }: ExecSettings) {
+  constructor(process: SandboxProcess, options: ExecOptions, settings: ExecSettings) {
+    const { captureBytes, budget, onOutput } = settings;
     this.#process = process;
     this.#capture = new Capture(options.captureStdio === false ? 0 : captureBytes, budget);
     process.onOutput((stream, data) => {
+      onOutput?.(stream, data);
       if (options.captureStdio === false) return;
       this.#capture.push(stream, data);
       if (options.outputLimit === "kill" && this.#capture.truncated) this.#cutShort("outputLimit");
