@@ -59,12 +59,12 @@ test.each([
   expect(await plain(name, [])).toMatchObject([400, { group: "action", code: "not_found" }]);
 });
 
-test.each(["vmFetch", "scheduleCron", "createSession"])(
+test.each(["vmFetch", "createSignedPreviewUrl", "createSession"])(
   "%s checks its arguments, then answers not_implemented by name",
   async (action) => {
     const good: Record<string, unknown[]> = {
       vmFetch: [80, "/"],
-      scheduleCron: [{ schedule: "* * * * *", action: { type: "exec", command: "ls" } }],
+      createSignedPreviewUrl: [80],
       createSession: ["claude"],
     };
     expect(await plain(action, good[action]!)).toMatchObject([

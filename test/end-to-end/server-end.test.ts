@@ -1,18 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { startKernelServer } from "../support/kernel-server.ts";
-
-/** Processes of the host that run with this mark among their arguments. */
-function marked(mark: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(mark);
-    } catch {
-      return false;
-    }
-  });
-}
+import { marked } from "../support/marked.ts";
 
 test.for<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGKILL"])(
   "%s of the server ends every VM",

@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import type { CronEvent } from "../../src/api/events.ts";
+import type { CronRun } from "../../src/api/types.ts";
+import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
+import { marked } from "../support/marked.ts";
+import { startServerProcess } from "../support/server-process.ts";
+
+/** A server on the same data as the ones before it, and a client that has not called it yet. */
+async function restart(dataDir: string) {
+  const server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel" } });
+  const client = createClient<typeof registry>({ endpoint: server.endpoint });
+  onTestFinished(async () => {
+    await client.dispose();
+    await server.stop("SIGKILL");
+  });
+  return {
+    vm: client.vm.getOrCreate("one"),
+    async kill() {
+      await server.stop("SIGKILL");
+      await client.dispose();
+    },
+  };
+}
+
+/** Seconds without a tick, from the first tick to a time. */
+function holes(ticks: readonly number[], until: number): number[] {
+  const [first = until] = ticks;
+  const seconds = Array.from({ length: (until - first) / 1000 + 1 }, (_, index) => first + index * 1000);
+  return seconds.filter((second) => !ticks.includes(second));
+}
+
+function dataFolder(): string {
+  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+  return dataDir;
+}
+
+test("kill -9 under runs, twenty times: no promised tick is lost, none comes twice, and history is true", async () => {
+  const dataDir = dataFolder();
+  const cut = new Set<string>();
+  let first = await restart(dataDir);
+  for (const catchUp of ["all", "once"] as const) {
+    await first.vm.scheduleCron({
+      id: catchUp,
+      schedule: "* * * * * *",
+      catchUp,
+      overlap: "skip",
+      action: { type: "exec", command: "sleep 0.2" },
+    });
+  }
+  for (let round = 0; round < 20; round++) {
+    // Every other time it dies before anybody has called it: in the middle of waking up, or of catching up.
+    if (round % 2 === 1) await new Promise((resolve) => setTimeout(resolve, round * 15));
+    else {
+      const conn = first.vm.connect();
+      const fired = await new Promise<CronEvent>((resolve) => {
+        conn.on("cronEvent", ({ event }) => event.type === "cron:fire" && resolve(event));
+      });
+      cut.add(fired.runId);
+    }
+    await first.kill();
+    first = await restart(dataDir);
+  }
+
+  const { vm } = first;
+  const until = Math.floor(Date.now() / 1000) * 1000;
+  const all = async () => (await vm.listCronRuns("all", { limit: 1000 })).reverse();
+  const ticksOf = (runs: CronRun[]) => runs.map(({ scheduledAt }) => scheduledAt).sort((a, b) => a - b);
+  // Every second from the first one to now has its run, and only one.
+  await expect
+    .poll(async () => holes(ticksOf(await all()), until), { timeout: 20_000, interval: 200 })
+    .toEqual([]);
+  await vm.pauseCronJob("all");
+  await vm.pauseCronJob("once");
+  await expect
+    .poll(async () => (await vm.listCronJobs()).some(({ running }) => running), { timeout: 20_000 })
+    .toBe(false);
+  const runs = await all();
+  expect(new Set(ticksOf(runs)).size).toBe(runs.length);
+  const once = await vm.listCronRuns("once", { limit: 1000 });
+  const ran = ticksOf(once.filter(({ status }) => status !== "missed"));
+  expect(new Set(ran).size).toBe(ran.length);
+
+  for (const run of [...runs, ...once]) {
+    if (cut.has(run.runId)) expect(run).toMatchObject({ status: "failed", reason: "vm_stopped" });
+    expect(["completed", "failed", "skipped", "missed"]).toContain(run.status);
+    if (run.status === "failed") expect(run).toMatchObject({ reason: "vm_stopped", attempt: 1 });
+    if (run.status === "completed") expect(run).toMatchObject({ exitCode: 0 });
+  }
+  expect(cut.size).toBe(10);
+}, 120_000);
+
+test("a job runs after kill -9 and a restart, with no client at all", async () => {
+  const dataDir = dataFolder();
+  const mark = String(300_000 + (process.pid % 100_000));
+  const before = await restart(dataDir);
+  await before.vm.scheduleCron({
+    schedule: new Date(Date.now() + 3_000).toISOString(),
+    action: { type: "exec", command: "sleep", args: [mark] },
+  });
+  await before.kill();
+  const after = await restart(dataDir);
+  await expect.poll(() => marked(mark).length, { timeout: 10_000 }).toBeGreaterThan(0);
+  await after.kill();
+  await expect.poll(() => marked(mark)).toEqual([]);
+  const last = await restart(dataDir);
+  expect(await last.vm.listCronRuns()).toMatchObject([{ status: "failed", reason: "vm_stopped" }]);
+});

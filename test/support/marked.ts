@@ -1,0 +1,13 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Processes of the host that run with this mark among their arguments. */
+export function marked(mark: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(mark);
+    } catch {
+      return false;
+    }
+  });
+}
