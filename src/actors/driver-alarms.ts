@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { ringAll } from "./instance.ts";
 
 /** Longest wait before the clock is read again, in milliseconds: a clock that is set meanwhile is noticed then. */
@@ -7,6 +8,9 @@ const LONGEST_WAIT_MS = 60_000;
 
 /** A clock that is behind its last reading by more than this was set back, in milliseconds. */
 const SET_BACK_MS = 1_000;
+
+/** The next actor is woken after this long also while the one before it is busy, in milliseconds. */
+const PACE_MS = 15;
 
 /** What is used of RivetKit's driver of actors in the server's own process. */
 export interface AlarmDriver {
@@ -25,6 +29,8 @@ export class DriverAlarms {
   /** Where the driver keeps one file an actor. */
   readonly #folder: string;
   readonly #alarms = new Map<string, number>();
+  readonly #due = new Set<string>();
+  #ringing: Promise<void> | undefined;
   #driver: AlarmDriver | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastSeen = Date.now();
@@ -67,7 +73,9 @@ export class DriverAlarms {
     clearTimeout(this.#timer);
     if (this.#alarms.size === 0) return;
     const wait = Math.min(...this.#alarms.values()) - Date.now();
-    this.#timer = setTimeout(() => this.#look(), Math.max(0, Math.min(wait, LONGEST_WAIT_MS))).unref();
+    this.#timer = globalThis
+      .setTimeout(() => this.#look(), Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
+      .unref();
   }
 
   #look(): void {
@@ -79,9 +87,20 @@ export class DriverAlarms {
     for (const [actorId, at] of [...this.#alarms]) {
       if (at > now && !isSetBack) continue;
       if (at <= now) this.#alarms.delete(actorId);
-      void this.#ring(actorId);
+      this.#due.add(actorId);
     }
     this.#arm();
+    this.#ringing ??= this.#ringDue();
+  }
+
+  /** One after the other, so that fifty actors that wake in one second do not stop the event loop together. */
+  async #ringDue(): Promise<void> {
+    for (const actorId of this.#due) {
+      this.#due.delete(actorId);
+      await Promise.race([this.#ring(actorId), setTimeout(PACE_MS)]);
+      await setImmediate();
+    }
+    this.#ringing = undefined;
   }
 
   async #ring(actorId: string): Promise<void> {

@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createClient, type VmHandle } from "../src/client/index.ts";
+import { listen, setup, vmActor } from "../src/index.ts";
+import { freePort } from "../test/support/free-port.ts";
+
+/** `npm run bench:cron`: many jobs that are due in the same instant, and how late they and the event loop are. */
+const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-bench-"));
+const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs: 1_000 }) }, port: await freePort(), dataDir });
+const { endpoint, close } = await listen(registry);
+const client = createClient<typeof registry>({ endpoint });
+
+/** Time for all jobs to be scheduled and for the VMs to fall asleep again, in milliseconds. */
+const LEAD_MS = 8_000;
+
+/** The event loop is watched for this long, in milliseconds. */
+const WATCH_MS = 1_500;
+
+/** Time for all of them to have run, in milliseconds. */
+const RUN_MS = 8_000;
+
+async function measure(name: string, vmCount: number, jobsPerVm: number): Promise<void> {
+  const vms: VmHandle[] = Array.from({ length: vmCount }, (_, index) =>
+    client.vm.getOrCreate(`${name} ${index}`),
+  );
+  const at = Math.ceil((Date.now() + LEAD_MS) / 1000) * 1000;
+  const schedule = new Date(at).toISOString();
+  for (const vm of vms) {
+    for (let job = 0; job < jobsPerVm; job++) {
+      await vm.scheduleCron({ schedule, action: { type: "exec", command: "echo hello" } });
+    }
+  }
+  await until(at - 100);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await until(at + WATCH_MS);
+  delay.disable();
+  await until(at + RUN_MS);
+  const runs = (await Promise.all(vms.map((vm) => vm.listCronRuns(undefined, { limit: 1000 })))).flat();
+  const fired = runs.map(({ startedAt }) => (startedAt ?? Number.NaN) - at).sort((a, b) => a - b);
+  const ended = runs.map(({ startedAt, durationMs }) => (startedAt ?? 0) + (durationMs ?? 0) - at);
+  const completed = runs.filter(({ status }) => status === "completed").length;
+  console.log(
+    `${name}: ${completed} of ${vmCount * jobsPerVm} completed, ` +
+      `fired after ${fired.at(fired.length / 2)} ms (median), ${fired.at(-1)} ms (last), ` +
+      `the last had ended after ${Math.max(...ended)} ms; ` +
+      `event loop delay p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, max ${(delay.max / 1e6).toFixed(1)} ms`,
+  );
+}
+
+async function until(time: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, time - Date.now()));
+}
+
+await measure("200 jobs of one VM", 1, 200);
+await measure("50 sleeping VMs with 5 jobs each", 50, 5);
+await client.dispose();
+await close();
+rmSync(dataDir, { recursive: true, force: true });
+process.exit(0);
