@@ -9,6 +9,15 @@ const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 
 /** What each example prints, whole. */
 const OUTPUTS: Record<string, string[]> = {
+  "cron.ts": [
+    "tick ended with exit code 0",
+    "tick ended with exit code 0",
+    "completed tick",
+    "completed tick",
+    "tick 2 is over",
+    "report 0 goes on",
+    "",
+  ],
   "lifecycle.ts": [
     "node /home/agentos/server.js running",
     "true null",

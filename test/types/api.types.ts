@@ -84,6 +84,22 @@ export async function throughOurClient() {
   type<number>(result.stdout);
 
   const conn = agent.connect();
+  conn.on("cronEvent", ({ event }) => {
+    type<string>(event.jobId);
+    if (event.type === "cron:complete") type<number>(event.exitCode);
+    // @ts-expect-error only a run that ended has an exit code
+    event.type === "cron:fire" && event.exitCode;
+  });
+  const { id } = await conn.scheduleCron({
+    schedule: "* * * * *",
+    action: { type: "exec", command: "x", env: { A: "b" } },
+    catchUp: "all",
+  });
+  type<string>(id);
+  type<string | undefined>((await agent.listCronRuns(id, { limit: 1 }))[0]?.reason);
+  type<number | null | undefined>((await agent.listCronJobs())[0]?.nextRun);
+  // @ts-expect-error the alarm's action is not part of the API
+  await agent.ringCron();
   conn.on("processOutput", (data) => {
     type<Uint8Array>(data.data);
     type<number>(data.pid);
