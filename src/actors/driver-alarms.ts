@@ -12,6 +12,9 @@ const SET_BACK_MS = 1_000;
 /** The next actor is woken after this long also while the one before it is busy, in milliseconds. */
 const PACE_MS = 15;
 
+/** An actor that did not start is woken again after this long, in milliseconds. */
+const RETRY_MS = 60_000;
+
 /** What is used of RivetKit's driver of actors in the server's own process. */
 export interface AlarmDriver {
   setAlarm(actor: { id: string }, timestamp: number): Promise<void>;
@@ -30,7 +33,7 @@ export class DriverAlarms {
   readonly #folder: string;
   readonly #alarms = new Map<string, number>();
   readonly #due = new Set<string>();
-  #ringing: Promise<void> | undefined;
+  #isRinging = false;
   #driver: AlarmDriver | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastSeen = Date.now();
@@ -71,8 +74,10 @@ export class DriverAlarms {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    if (this.#alarms.size === 0) return;
-    const wait = Math.min(...this.#alarms.values()) - Date.now();
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const at of this.#alarms.values()) earliest = Math.min(earliest, at);
+    if (earliest === Number.POSITIVE_INFINITY) return;
+    const wait = earliest - Date.now();
     this.#timer = globalThis
       .setTimeout(() => this.#look(), Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
       .unref();
@@ -90,17 +95,18 @@ export class DriverAlarms {
       this.#due.add(actorId);
     }
     this.#arm();
-    this.#ringing ??= this.#ringDue();
+    if (this.#due.size > 0 && !this.#isRinging) void this.#ringDue();
   }
 
   /** One after the other, so that fifty actors that wake in one second do not stop the event loop together. */
   async #ringDue(): Promise<void> {
+    this.#isRinging = true;
     for (const actorId of this.#due) {
       this.#due.delete(actorId);
       await Promise.race([this.#ring(actorId), setTimeout(PACE_MS)]);
       await setImmediate();
     }
-    this.#ringing = undefined;
+    this.#isRinging = false;
   }
 
   async #ring(actorId: string): Promise<void> {
@@ -108,8 +114,11 @@ export class DriverAlarms {
       // Waits for an actor that is just going to sleep, and wakes one that sleeps.
       const actor = await this.#driver?.loadActor(actorId);
       await actor?.onAlarm();
-    } catch {
-      // It has been destroyed, or cannot start, which RivetKit logs: whoever calls it next hears why.
+    } catch (error) {
+      // One that has been destroyed needs no alarm. RivetKit logs why another one does not start.
+      const isGone = (error as { code?: unknown }).code === "not_found";
+      if (!isGone && !this.#alarms.has(actorId)) this.#alarms.set(actorId, Date.now() + RETRY_MS);
+      this.#arm();
     }
     if (!this.#alarms.has(actorId)) rmSync(join(this.#folder, actorId), { force: true });
   }

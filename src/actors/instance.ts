@@ -1,3 +1,4 @@
+import { AgentVmError } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { VmOptions } from "../runtime/options.ts";
@@ -37,6 +38,9 @@ export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_B
     return new Vm(options, factory, hooks, { ...settings, ...(store && { store }) });
   };
 }
+
+/** Cron jobs that could not be looked at are looked at again after this long, in milliseconds. */
+const RING_RETRY_MS = 60_000;
 
 /** What an instance needs of its actor's context. */
 export interface ActorSurroundings extends AlarmActor {
@@ -78,9 +82,17 @@ export class VmInstance {
   }
 
   /** Fires cron jobs that are due, as after an alarm. */
-  ring(): Promise<void> {
+  async ring(): Promise<void> {
     this.#alarm.rang();
-    return this.vm.ringCron();
+    try {
+      await this.vm.ringCron();
+    } catch (error) {
+      // What a VM that ends has not looked at is looked at when it wakes.
+      if (error instanceof AgentVmError && error.code === "vm_stopped") return;
+      // Without an alarm ahead its jobs would come to a halt.
+      await this.#alarm.wakeAt(Date.now() + RING_RETRY_MS);
+      throw error;
+    }
   }
 
   /** Ends the VM. Idempotent. */
@@ -91,6 +103,11 @@ export class VmInstance {
     });
     return this.#disposed;
   }
+}
+
+/** Awake VMs of this process. */
+export function countAwake(): number {
+  return live.size;
 }
 
 /** Lets every awake VM look at its cron jobs, as after the clock was set. */

@@ -80,6 +80,33 @@ describe("bad arguments are told by name, with what was expected and what came",
       [{ schedule: "* * * * *", action: { type: "exec" } }],
       "Expected `action.command` to be a string, got undefined",
     ],
+    [
+      "scheduleCron",
+      [{ schedule: "* * * * *", action: { type: "exec", command: "x" }, timezone: "Mars/Base" }],
+      'Expected `timezone` to be the IANA name of a time zone, such as "Europe/Berlin", got "Mars/Base"',
+    ],
+    [
+      "scheduleCron",
+      [{ schedule: "* * * * *", action: { type: "exec", command: "x" }, timezone: "+02:00" }],
+      'Expected `timezone` to be the IANA name of a time zone, such as "Europe/Berlin", got "+02:00"',
+    ],
+    [
+      "scheduleCron",
+      [{ schedule: "*".repeat(257), action: { type: "exec", command: "x" } }],
+      `Expected \`schedule\` to be a string of at most 256 bytes, got "${"*".repeat(80)}..."`,
+    ],
+    [
+      "scheduleCron",
+      [{ schedule: "@daily", action: { type: "exec", command: "x" }, catchUp: "some" }],
+      'Expected `catchUp` to be "none", "once" or "all", got "some"',
+    ],
+    [
+      "scheduleCron",
+      [{ schedule: "@daily", action: { type: "exec", command: "x" }, retries: 3 }],
+      "Unknown option `retries` of scheduleCron: it takes `id`, `schedule`, `action`, `overlap`, `timezone`, `catchUp`, `jitterSeconds`, `timeoutMs`, `maxRuns`, `startAt`, `stopAt`, `enabled`",
+    ],
+    ["listCronRuns", ["a", { limit: 1001 }], "Expected `limit` to be an integer from 1 to 1000, got 1001"],
+    ["listCronRuns", [null, { limit: 0 }], "Expected `limit` to be an integer from 1 to 1000, got 0"],
   ])("%s(%j)", (action, args, message) => {
     expect(refused(action, ...args)).toBe(`invalid_argument: ${message}`);
   });

@@ -1,11 +1,16 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Registry } from "rivetkit";
+import { createClient as createRivetClient } from "rivetkit/client";
 import { expect, onTestFinished, test } from "vitest";
+import { countAwake } from "../../src/actors/instance.ts";
+import type { VmActor } from "../../src/actors/vm.ts";
 import type { CronEvent } from "../../src/api/events.ts";
 import { freePort } from "../support/free-port.ts";
 import { createClient, listen, setup, vmActor } from "../support/library.ts";
-import { failure } from "../support/until.ts";
+import { marked } from "../support/marked.ts";
+import { failure, until } from "../support/until.ts";
 
 /** A server in this process whose VMs sleep soon. */
 async function startCronServer(sleepTimeoutMs = 300) {
@@ -18,7 +23,7 @@ async function startCronServer(sleepTimeoutMs = 300) {
     await close();
     rmSync(dataDir, { recursive: true, force: true });
   });
-  return { client, dataDir };
+  return { client, endpoint };
 }
 
 test("a schedule of every second fires every second, and its events tell", async () => {
@@ -56,14 +61,18 @@ test("a schedule of every second fires every second, and its events tell", async
 test("a sleeping VM is woken by its job, stays awake for the run and sleeps again", async () => {
   const { client } = await startCronServer();
   const agent = client.vm.getOrCreate("sleeper");
-  const at = new Date(Date.now() + 2500).toISOString();
+  const mark = `1.${process.pid}`;
   await agent.scheduleCron({
     id: "once",
-    schedule: at,
-    action: { type: "exec", command: "sleep 1; uptime" },
+    schedule: new Date(Date.now() + 2500).toISOString(),
+    action: { type: "exec", command: "sleep", args: [mark] },
   });
-  // Nobody asks until it is over: a question would wake the VM, too.
-  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await until(() => countAwake() === 0);
+  // Nobody asks meanwhile: a question would wake the VM, too.
+  await until(() => marked(mark).length > 0, 10_000);
+  expect(countAwake()).toBe(1);
+  await until(() => marked(mark).length === 0, 10_000);
+  await until(() => countAwake() === 0);
   const [run] = await agent.listCronRuns("once");
   expect(run).toMatchObject({ status: "completed", exitCode: 0 });
   expect((run?.startedAt ?? 0) - (run?.scheduledAt ?? 0)).toBeLessThan(1000);
@@ -71,13 +80,17 @@ test("a sleeping VM is woken by its job, stays awake for the run and sleeps agai
 });
 
 test("the alarm's action is not one for clients", async () => {
-  const { client, dataDir } = await startCronServer();
+  const { client, endpoint } = await startCronServer();
   const agent = client.vm.getOrCreate("hostile");
-  expect(await failure(agent.action({ name: "ringCron", args: [] }))).toMatchObject({
-    code: "action_not_found",
-  });
-  const plain = await import("rivetkit/client");
-  const { endpoint } = { endpoint: "" };
-  expect([plain, endpoint, dataDir].length).toBe(3);
-  expect(readdirSync(dataDir)).toContain("alarms");
+  const conn = agent.connect();
+  const plain = createRivetClient<Registry<{ vm: VmActor }>>({ endpoint, disableMetadataLookup: true });
+  const errors = await Promise.all(
+    [agent, conn, plain.vm.getOrCreate("hostile")].map((vm) =>
+      failure(vm.action({ name: "ringCron", args: [] })),
+    ),
+  );
+  const expected = { code: "action_not_found", message: "Action not found: ringCron" };
+  expect(errors).toMatchObject([expected, expected, expected]);
+  await plain.dispose();
+  await conn.dispose();
 });

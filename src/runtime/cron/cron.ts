@@ -165,16 +165,18 @@ export class Cron implements CronMethods {
 
   async #look(): Promise<void> {
     const armed = Promise.withResolvers<void>();
+    const failures: unknown[] = [];
+    const note = (error: unknown) => void failures.push(error);
     const commits: Promise<void>[] = [];
     for (const job of this.#table.all()) {
       await pause();
       if (this.#stopped || !this.#isDue(job)) continue;
       // Stored in the same turn as it is decided, so that no other write of the job's state comes between.
-      commits.push(this.#runs.commit(job, this.#decide(job), armed.promise));
+      commits.push(this.#runs.commit(job, this.#decide(job), armed.promise).catch(note));
     }
     armed.resolve(this.#arm());
-    await armed.promise.catch(() => undefined);
-    await Promise.all(commits);
+    await Promise.all([armed.promise.catch(note), ...commits]);
+    if (failures.length > 0) throw failures[0];
   }
 
   #isDue(job: Job): boolean {

@@ -3,6 +3,7 @@ import { MAX_CRON_RUNS } from "../../api/limits.ts";
 import type { CronRun, ListCronRunsOptions } from "../../api/types.ts";
 import type { Store, StoreEntry } from "../store.ts";
 import { decode, encode, padded } from "./job.ts";
+import { pages } from "./pages.ts";
 
 const RUNS = "cron/run/";
 const OUTPUTS = "cron/output/";
@@ -30,8 +31,8 @@ export class History {
   }
 
   async load(): Promise<void> {
-    const stored = await this.#store.list(RUNS);
-    this.#records = stored.map(([, value]) => decode<RunRecord>(value));
+    this.#records = [];
+    for await (const [, value] of pages(this.#store, RUNS)) this.#records.push(decode<RunRecord>(value));
     this.reserve(this.#records.at(-1)?.seq ?? 0);
   }
 

@@ -5,6 +5,7 @@ import type { SerializableCronJobOptions } from "../../api/types.ts";
 import { pause } from "../sandbox/pace.ts";
 import type { Store } from "../store.ts";
 import { boundsOf, decode, JOB_PREFIXES, Job, type JobDefinition, type JobState } from "./job.ts";
+import { pages } from "./pages.ts";
 import { refuseOver } from "./schedule.ts";
 
 /** The jobs of one VM, in the order in which they were first scheduled. */
@@ -14,17 +15,14 @@ export class JobTable {
 
   async load(store: Store): Promise<void> {
     const { jobs, states } = JOB_PREFIXES;
-    const stored = await store.list(jobs);
-    const state = await store.list(states);
-    for (const [index, [key, value]] of stored.entries()) {
+    const stateEntries = pages(store, states);
+    for await (const [key, value] of pages(store, jobs)) {
       await pause();
       const place = Number(key.slice(jobs.length));
-      // Both are written together.
-      const job = new Job(
-        place,
-        decode<JobDefinition>(value),
-        decode<JobState>(state[index]?.[1] as Uint8Array),
-      );
+      // Both are written and deleted together.
+      const state = await stateEntries.next();
+      if (state.done) break;
+      const job = new Job(place, decode<JobDefinition>(value), decode<JobState>(state.value[1]));
       job.look();
       this.#jobs.set(job.id, job);
       this.#nextPlace = place + 1;
