@@ -10,7 +10,7 @@ const LONGEST_WAIT_MS = 60_000;
 const SET_BACK_MS = 1_000;
 
 /** The next actor is woken after this long also while the one before it is busy, in milliseconds. */
-const PACE_MS = 15;
+const PACE_MS = 10;
 
 /** An actor that did not start is woken again after this long, in milliseconds. */
 const RETRY_MS = 60_000;
