@@ -6,7 +6,7 @@ test("bad input", { timeout: 60_000 }, async () => {
   const { client } = await startKernelServer();
   const vm = client.vm.getOrCreate("one");
   await vm.exec(
-    "mkfifo /tmp/fifo; ln -s loop /tmp/loop; ln -s /etc/shadow /tmp/shadow; ln -s /proc/1/root /tmp/root; ln -s ../../../../../etc/passwd /tmp/up",
+    "mkfifo /tmp/fifo; ln -s loop /tmp/loop; ln -s /etc/shadow /tmp/shadow; ln -s /../.. /tmp/root; ln -s ../../../../../etc/passwd /tmp/up",
   );
   const bad: [what: string, call: () => Promise<unknown>, code: string][] = [
     ["unknown pid", () => vm.waitProcess(4242), "process_not_found"],
