@@ -1,4 +1,13 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { processStartTime } from "./procfs.ts";
 
@@ -51,7 +60,9 @@ function claimBlock(): UidBlock {
       throw error;
     }
     process.once("exit", () => rmSync(claim, { force: true }));
-    return { first: first + index * count, count, claim };
+    const claimed = { first: first + index * count, count, claim };
+    for (const uid of uidsInUse()) if (uid >= claimed.first && uid < claimed.first + count) taken.add(uid);
+    return claimed;
   }
   throw new Error(`all ${blocks} uid blocks in ${CLAIMS_FOLDER} are claimed`);
 }
@@ -72,6 +83,17 @@ function uidRange(): { first: number; count: number; blocks: number } {
   if (blocks < 1)
     throw new Error(`this server's user namespace maps ${end} uids, too few to give each VM its own`);
   return { first, count, blocks };
+}
+
+/** What a killed server has left, even if it only waits for its parent, still counts toward its uid's processes. */
+function uidsInUse(): Set<number> {
+  const found = new Set<number>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stats = statSync(`/proc/${name}`, { throwIfNoEntry: false });
+    if (stats !== undefined) found.add(stats.uid);
+  }
+  return found;
 }
 
 /** A server that was killed could not take its claim back. */
