@@ -12,9 +12,10 @@ execFileSync(process.execPath, [tsc, "--project", join(root, "tsconfig.build.jso
 });
 
 // The parts of the runtime that are not TypeScript.
-const programs = ["spawner.pl", "enter.pl"].map((name) =>
-  join("runtime", "sandbox", "kernel", "start", name),
-);
-for (const program of programs) copyFileSync(join(root, "src", program), join(root, "dist", program));
+const kernel = join("runtime", "sandbox", "kernel");
+for (const name of ["start/enter.pl", "start/spawner.pl", "network/connector.pl"]) {
+  const program = join(kernel, name);
+  copyFileSync(join(root, "src", program), join(root, "dist", program));
+}
 
 for (const program of ["server.js", "doctor.js"]) chmodSync(join(root, "dist", program), 0o755);

@@ -29,6 +29,7 @@ export const registry = orExit(() =>
     port: environment.port,
     dataDir: environment.dataDir,
     allowedOrigins: environment.allowedOrigins,
+    publicUrl: environment.publicUrl,
     logger,
   }),
 );
@@ -41,6 +42,7 @@ interface Environment {
   dataDir: string;
   token: string | undefined;
   allowedOrigins: string[];
+  publicUrl: string | undefined;
   runtime: "kernel" | "memory";
 }
 
@@ -58,6 +60,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     dataDir: resolve(env.AGENT_VM_DATA || join(stateHome, "agent-vm")),
     token: env.AGENT_VM_TOKEN || undefined,
     allowedOrigins: (env.AGENT_VM_ALLOWED_ORIGINS ?? "").split(/[\s,]+/).filter(Boolean),
+    publicUrl: env.AGENT_VM_PUBLIC_URL || undefined,
     runtime,
   };
 }

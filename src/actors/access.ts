@@ -9,6 +9,8 @@ export interface AccessPolicy {
   readonly allowedOrigins: readonly string[];
   /** Requests come through a Rivet Engine, which has checked them: their Host says nothing. */
   readonly behindEngine: boolean;
+  /** Where clients reach the server, for the URLs that it tells them. */
+  readonly endpoint?: string | undefined;
   /** Lets this process's own calls through; made anew at each start, so that it is worth nothing on disk. */
   readonly secret: string;
 }
@@ -39,6 +41,11 @@ export function holdPolicy(definition: object, holder: PolicyHolder): void {
   holders.set(definition, holder);
 }
 
+/** Whether a definition is a vmActor(). */
+export function isVmDefinition(definition: object): boolean {
+  return holders.has(definition);
+}
+
 /**
  * Gives a definition the server's policy; one that is not ours has its own.
  *
@@ -58,7 +65,8 @@ export function bindPolicy(definition: object, policy: AccessPolicy): void {
  * With a token: whoever presents it, in the connection's params, as `x-rivet-token`, as a bearer token or in the
  * gateway's path. Without: loopback only. The Host must be a loopback name, so that a foreign name that resolves to
  * 127.0.0.1 (DNS rebinding) is refused, and a request that a web page makes must come from a loopback page or from an
- * allowed origin, because any page can send one that needs no preflight.
+ * allowed origin, because any page can send one that needs no preflight. The server itself has no pages but those of
+ * previews, whose programs come out of VMs: pages on its own port are refused, unless that origin is allowed.
  *
  * @returns the error to answer with, or `undefined` when the request is welcome.
  */
@@ -76,13 +84,15 @@ export function refusal(policy: AccessPolicy, request: AccessRequest): AgentVmEr
     return forbidden(`Host ${JSON.stringify(host ?? "")} is not a loopback name`, { host });
   }
   const origin = request.header("origin");
+  const site = request.header("sec-fetch-site");
   if (origin) {
-    if (isLoopback(origin) || policy.allowedOrigins.includes(origin)) return undefined;
+    if (policy.allowedOrigins.includes(origin)) return undefined;
+    if (isLoopback(origin) && portOf(origin) !== portOf(`http://${host}`)) return undefined;
     return forbidden(`Origin ${JSON.stringify(origin)} is not allowed`, { origin });
   }
   // A page's <img> or <form method=get> sends no Origin, but says that it is another site's.
-  if (request.header("sec-fetch-site") === "cross-site")
-    return forbidden("Requests of other sites are not allowed");
+  if (site === "cross-site" || (site === "same-origin" && !policy.allowedOrigins.includes(`http://${host}`)))
+    return forbidden("Requests of other sites, and of this server's previews, are not allowed");
   return undefined;
 }
 
@@ -117,6 +127,11 @@ function sameToken(presented: string, token: string): boolean {
 export function isLoopback(url: string): boolean {
   const hostname = URL.canParse(url) ? new URL(url).hostname : "";
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+function portOf(url: string): string {
+  const { port, protocol } = new URL(url);
+  return port || (protocol === "https:" ? "443" : "80");
 }
 
 function parseJson(text: string | null | undefined): unknown {

@@ -1,6 +1,7 @@
 import { AgentVmError, limitExceeded, responseTooLarge } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
 import {
+  CALL_ABANDON_MS,
   CALL_RETENTION_MS,
   MAX_CALL_TOMBSTONES,
   MAX_CALLS,
@@ -32,8 +33,20 @@ export interface CallLimits {
   keptBytes: number;
   /** @default CALL_RETENTION_MS */
   retentionMs: number;
+  /** @default CALL_ABANDON_MS */
+  abandonMs: number;
   /** @default MAX_CALL_TOMBSTONES */
   tombstones: number;
+}
+
+export type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
+
+interface RunningCall {
+  /** Connections that wait for it. */
+  waiting: Set<CallConnection>;
+  /** Aborted when none of them has come back for a while. */
+  gone: AbortController;
+  timer?: NodeJS.Timeout | undefined;
 }
 
 interface KeptOutcome {
@@ -52,8 +65,7 @@ export class CallTable {
   readonly instanceId: string = crypto.randomUUID();
   readonly #options: CallTableOptions;
   readonly #limits: CallLimits;
-  /** Connections that wait for each call that runs. */
-  readonly #running = new Map<string, Set<CallConnection>>();
+  readonly #running = new Map<string, RunningCall>();
   /** Oldest first. */
   readonly #kept = new Map<string, KeptOutcome>();
   #keptBytes = 0;
@@ -68,6 +80,7 @@ export class CallTable {
       keptBytes: MAX_KEPT_OUTCOME_BYTES,
       retentionMs: CALL_RETENTION_MS,
       tombstones: MAX_CALL_TOMBSTONES,
+      abandonMs: CALL_ABANDON_MS,
       ...options.limits,
     };
   }
@@ -75,15 +88,17 @@ export class CallTable {
   /**
    * Starts a call or joins the one under the same key; the outcome is sent to the connection.
    *
-   * @param run does the work; must not reject.
+   * @param run does the work, and is told when nobody waits for it any more; must not reject.
    */
-  begin(connection: CallConnection, request: CallRequest, run: () => Promise<CallOutcome>): CallTicket {
+  begin(connection: CallConnection, request: CallRequest, run: RunCall): CallTicket {
     const { callId } = request;
     this.acknowledge(request.received ?? []);
-    const waiting = this.#running.get(callId);
+    const running = this.#running.get(callId);
     const kept = this.#kept.get(callId);
-    if (waiting) waiting.add(connection);
-    else if (kept) this.#deliver(connection, callId, kept.outcome);
+    if (running) {
+      clearTimeout(running.timer);
+      running.waiting.add(connection);
+    } else if (kept) this.#deliver(connection, callId, kept.outcome);
     else if (this.#spent.has(callId) || (request.instanceId ?? this.instanceId) !== this.instanceId) {
       this.#deliver(connection, callId, failedOutcome(callLost(request)));
     } else if (this.#running.size >= this.#limits.calls) {
@@ -99,10 +114,17 @@ export class CallTable {
     return { instanceId: this.instanceId };
   }
 
-  /** A connection has ended: nobody is told through it any more. What it began runs on. */
+  /**
+   * A connection has ended: nobody is told through it any more. What it began runs on; what is worth nothing without a
+   * caller is told when none has come back.
+   */
   disconnected(connectionId: string): void {
-    for (const waiting of this.#running.values()) {
-      for (const connection of waiting) if (connection.id === connectionId) waiting.delete(connection);
+    for (const call of this.#running.values()) {
+      const before = call.waiting.size;
+      for (const connection of call.waiting)
+        if (connection.id === connectionId) call.waiting.delete(connection);
+      if (call.waiting.size > 0 || before === 0) continue;
+      call.timer = setTimeout(() => call.gone.abort(), this.#limits.abandonMs).unref();
     }
   }
 
@@ -113,10 +135,11 @@ export class CallTable {
     this.#keptBytes = 0;
   }
 
-  #start(connection: CallConnection, { callId, action }: CallRequest, run: () => Promise<CallOutcome>): void {
-    this.#running.set(callId, new Set([connection]));
+  #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {
+    const gone = new AbortController();
+    this.#running.set(callId, { waiting: new Set([connection]), gone });
     this.#makeRoom();
-    this.#options.keepAwake(run().then((outcome) => this.#settle(callId, action, outcome)));
+    this.#options.keepAwake(run(gone.signal).then((outcome) => this.#settle(callId, action, outcome)));
   }
 
   #settle(callId: string, action: string, settled: CallOutcome): void {
@@ -126,11 +149,12 @@ export class CallTable {
       outcome = failedOutcome(tooLarge(action, bytes));
       bytes = wireSize(outcome);
     }
-    const waiting = this.#running.get(callId);
+    const call = this.#running.get(callId);
+    clearTimeout(call?.timer);
     this.#running.delete(callId);
     this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
     this.#keptBytes += bytes;
-    for (const connection of waiting ?? []) this.#deliver(connection, callId, outcome);
+    for (const connection of call?.waiting ?? []) this.#deliver(connection, callId, outcome);
     this.#makeRoom();
     this.#scheduleSweep();
   }

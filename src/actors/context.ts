@@ -15,6 +15,8 @@ export interface VmState {
 /** What an awake actor holds in memory. */
 export interface VmVars {
   instance: VmInstance;
+  /** Where clients reach the server. */
+  endpoint(): string;
 }
 
 /** The context that every action of a `vm` actor gets as its first argument. */

@@ -3,6 +3,7 @@ import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type AccessPolicy, refusal } from "./access.ts";
+import type { PreviewDoor } from "./preview-door.ts";
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -16,8 +17,9 @@ const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
  * `PUT /actors` whole), and also what never reaches the driver.
  *
  * @param port tells where the server listens; RivetKit may choose another port at its start.
+ * @param previews takes what has a credential of its own.
  */
-export function guardServer(port: () => number, policy: AccessPolicy): void {
+export function guardServer(port: () => number, policy: AccessPolicy, previews: PreviewDoor): void {
   // RivetKit keeps its HTTP server to itself; Node tells of every one that begins to listen.
   const channel = diagnostics.tracingChannel("net.server.listen");
   const subscribers = {
@@ -25,27 +27,33 @@ export function guardServer(port: () => number, policy: AccessPolicy): void {
       const { server } = message as { server: unknown };
       if (!(server instanceof Server) || (server.address() as AddressInfo | null)?.port !== port()) return;
       channel.unsubscribe(subscribers as Parameters<typeof channel.unsubscribe>[0]);
-      standInFront(server, policy);
+      standInFront(server, policy, previews);
     },
   };
   channel.subscribe(subscribers as Parameters<typeof channel.subscribe>[0]);
 }
 
 /** WebSockets pass: the guard tells them why they are refused. */
-function standInFront(server: Server, policy: AccessPolicy): void {
+function standInFront(server: Server, policy: AccessPolicy, previews: PreviewDoor): void {
   const requests = server.listeners("request") as RequestListener[];
   server.removeAllListeners("request");
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    if (!refused(policy, request, response)) for (const listener of requests) listener(request, response);
+    const pass = () => {
+      if (!refused(policy, request, response)) for (const listener of requests) listener(request, response);
+    };
+    if (!previews.request(request, response, pass)) pass();
   });
 
   const upgrades = server.listeners("upgrade") as UpgradeListener[];
   server.removeAllListeners("upgrade");
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // RivetKit's listener throws where it cannot parse the URL, unheard, which would end the process.
-    if (URL.canParse(request.url ?? "/", "http://localhost")) {
+    const pass = () => {
       for (const listener of upgrades) listener(request, socket, head);
-    } else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    };
+    if (previews.upgrade(request, socket, head, pass)) return;
+    // RivetKit's listener throws where it cannot parse the URL, unheard, which would end the process.
+    if (URL.canParse(request.url ?? "/", "http://localhost")) pass();
+    else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   });
 }
 

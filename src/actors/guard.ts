@@ -7,6 +7,7 @@ import { DriverAlarms } from "./driver-alarms.ts";
 import { userError } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 import { guardServer } from "./front-door.ts";
+import { PreviewDoor } from "./preview-door.ts";
 
 /** A driver as `createFileSystemDriver` makes it: where actors live, and what stands between them and the network. */
 export type Driver = ReturnType<typeof rivetkit.createFileSystemDriver>;
@@ -16,6 +17,8 @@ type GetUpgrade = Parameters<Manager["setGetUpgradeWebSocket"]>[0];
 
 export interface GuardOptions {
   policy: AccessPolicy;
+  /** Whether actors of this name are VMs, whose previews have credentials of their own. */
+  isVm(name: string): boolean;
   /** Folder of the actors' durable state, made for this user alone. @default RivetKit's own */
   dataDir?: string | undefined;
 }
@@ -52,11 +55,18 @@ export function guardedDriver(options: GuardOptions): Driver | undefined {
     actor: (config, manager, client) => inner().actor(config, manager, client),
     manager: (config) => {
       limitBacklog(() => config.managerPort);
-      guardServer(() => config.managerPort, options.policy);
+      const previews = new PreviewDoor({
+        policy: options.policy,
+        nameOf: async (actorId) => (await guardedManager.getForId({ name: "", actorId }))?.name,
+        isVm: options.isVm,
+        send: (actorId, request) => guardedManager.sendRequest(actorId, request),
+      });
+      guardServer(() => config.managerPort, options.policy, previews);
       // In development RivetKit sends every client on to 127.0.0.1, which is wrong for those on another host.
       if (config.publicEndpoint === `http://127.0.0.1:${config.managerPort}`)
         config.publicEndpoint = undefined;
-      return guard(inner().manager(config), options.policy);
+      const guardedManager = guard(inner().manager(config), options.policy);
+      return guardedManager;
     },
   };
 }

@@ -4,7 +4,7 @@ import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
 import type { Store } from "../runtime/store.ts";
-import type { VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
+import type { Vm, VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
@@ -12,7 +12,9 @@ import type { ActorLog } from "./logger.ts";
 import { type ActorKv, kvStore } from "./storage.ts";
 
 /** A VM as an actor holds it. */
-export interface LiveVm extends VmRuntime {
+export interface LiveVm
+  extends VmRuntime,
+    Pick<Vm, "vmFetch" | "createPreview" | "servePreview" | "fetchPreview"> {
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
   /** Fires cron jobs that are due. */
   ringCron(): Promise<void>;

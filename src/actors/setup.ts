@@ -8,7 +8,7 @@ import {
 } from "rivetkit";
 import { AgentVmError, invalidArgument, unknownOption } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
-import { type AccessPolicy, bindPolicy, isLoopback } from "./access.ts";
+import { type AccessPolicy, bindPolicy, isLoopback, isVmDefinition } from "./access.ts";
 import { guardedDriver } from "./guard.ts";
 import { createLogger, type Logger } from "./logger.ts";
 
@@ -40,6 +40,11 @@ export interface ServerOptions {
   dataDir?: string;
   /** Web pages, besides those on loopback, that a server without a token answers, e.g. `"https://app.example"`. */
   allowedOrigins?: readonly string[];
+  /**
+   * Where clients reach the server, where that is not where it listens: behind a proxy, or on every address.
+   * @default "http://HOST:PORT"
+   */
+  publicUrl?: string | undefined;
   /** A pino logger. @default one that writes to stderr, at the level of AGENT_VM_LOG_LEVEL ("warn") */
   logger?: Logger;
 }
@@ -50,6 +55,7 @@ const SERVER_OPTIONS = [
   "port",
   "dataDir",
   "allowedOrigins",
+  "publicUrl",
   "logger",
 ] as const satisfies (keyof ServerOptions)[];
 
@@ -84,7 +90,16 @@ const settings = new WeakMap<object, ServerSettings>();
  */
 export function setup<Actors extends RegistryActors>(options: SetupOptions<Actors>): Registry<Actors> {
   refuseUnknown(options);
-  const { token, host = "127.0.0.1", port = 6420, dataDir, allowedOrigins = [], logger, ...rest } = options;
+  const {
+    token,
+    host = "127.0.0.1",
+    port = 6420,
+    dataDir,
+    allowedOrigins = [],
+    publicUrl,
+    logger,
+    ...rest
+  } = options;
   // As RivetKit looks for it.
   const engine = rest.endpoint ?? process.env.RIVET_ENGINE ?? process.env.RIVET_ENDPOINT;
   const behindEngine = Boolean(engine);
@@ -99,9 +114,18 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     );
   }
 
-  const policy: AccessPolicy = { token, allowedOrigins, behindEngine, secret: randomUUID() };
+  if (publicUrl !== undefined && !/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(publicUrl)) {
+    throw invalidArgument("publicUrl", "an http URL without a query", publicUrl);
+  }
+
+  const endpoint = (publicUrl ?? (engine || `http://${reachable(host)}:${port}`)).replace(/\/+$/, "");
+  const policy: AccessPolicy = { token, allowedOrigins, behindEngine, endpoint, secret: randomUUID() };
   for (const definition of Object.values(options.use)) bindPolicy(definition, policy);
-  const driver = behindEngine ? undefined : guardedDriver({ policy, dataDir });
+  const isVm = (name: string) => {
+    const definition: unknown = Object.hasOwn(options.use, name) ? options.use[name] : undefined;
+    return typeof definition === "object" && definition !== null && isVmDefinition(definition);
+  };
+  const driver = behindEngine ? undefined : guardedDriver({ policy, isVm, dataDir });
   const decided: Omit<RegistryConfigInput<Actors>, "use"> = {
     noWelcome: true,
     // Nothing is served but the API, unless asked for; RivetKit's default is ./public.
@@ -137,6 +161,11 @@ export function settingsOf(registry: object): ServerSettings {
   const known = settings.get(registry);
   if (!known) throw new Error("The registry was not made by agent-vm's setup()");
   return known;
+}
+
+/** A host that a browser on this machine can open. */
+function reachable(host: string): string {
+  return host === "0.0.0.0" || host === "::" || host === "[::]" ? "localhost" : bracketed(host);
 }
 
 /** A host as it stands in a URL: IPv6 addresses in brackets. */

@@ -17,6 +17,7 @@ import { userError } from "./errors.ts";
 import { type VmEventTokens, vmEvents } from "./events.ts";
 import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
 import { checkOptions } from "./options.ts";
+import { answerPreview, isPreviewRequest } from "./preview-request.ts";
 
 /** A `vm` actor as `setup({ use })` takes it; carries the types of its actions and events to the client. */
 export type VmActor = ActorDefinition<
@@ -64,14 +65,20 @@ export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
   const holder: PolicyHolder = { policy: DEFAULT_POLICY };
   const definition: VmActor = actor({
     createState: (): VmState => ({ alarms: [] }),
-    createVars: async (c): Promise<VmVars> => ({ instance: await VmInstance.create(options, c, createVm) }),
+    createVars: async (c): Promise<VmVars> => ({
+      instance: await VmInstance.create(options, c, createVm),
+      endpoint: () => holder.policy.endpoint ?? "",
+    }),
     onBeforeConnect(c, params) {
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
+      // onRequest asks for the preview's own token.
+      if (isPreviewRequest(path)) return;
       const error = refusal(holder.policy, { header, path, params, external: Boolean(header("host")) });
       if (error) throw userError(error);
     },
+    onRequest: (c, request) => answerPreview(c.vars.instance.vm, request),
     onDisconnect: (c, connection) => c.vars.instance.calls.disconnected(connection.id),
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     onDestroy: (c) => c.vars.instance.dispose("destroy"),

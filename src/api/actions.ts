@@ -18,10 +18,14 @@ import type {
   GetSequencedEventsOptions,
   JsonRpcResponse,
   ListCronRunsOptions,
+  NetworkLogEntry,
+  NetworkPolicy,
+  NetworkPolicyInfo,
   OpenShellOptions,
   PermissionReply,
   PersistedSessionEvent,
   PersistedSessionRecord,
+  PreviewInfo,
   PreviewUrl,
   ProcessOutput,
   PromptResult,
@@ -46,8 +50,10 @@ import type {
   VirtualStat,
   VmFetchOptions,
   VmFetchResponse,
+  VmPort,
   VmProcess,
   VmProcessNode,
+  WaitForPortOptions,
 } from "./types.ts";
 
 /**
@@ -151,10 +157,25 @@ export type SnapshotMethods = {
   undo(paths: string[], snapshotId?: string): Promise<UndoResult[]>;
 };
 
-/** Network actions; not implemented yet. */
+/** A VM's own loopback, reached on purpose. */
 export type NetworkMethods = {
+  /** One HTTP request to a port inside, and its whole response; redirects are not followed, gzip stays as sent. */
   vmFetch(port: number, path: string, options?: VmFetchOptions): Promise<VmFetchResponse>;
+  /** TCP sockets that listen inside, by port and address. */
+  listPorts(): Promise<VmPort[]>;
+  /** Resolves when a port listens and, where a path is given, answers it. */
+  waitForPort(port: number, options?: WaitForPortOptions): Promise<void>;
+  /** A URL under which a browser reaches a port, without any other credential, for 1 to 86,400 seconds. */
   createSignedPreviewUrl(port: number, expiresInSeconds?: number): Promise<PreviewUrl>;
+  /** Closes a preview URL, by its token or its id, and what goes through it; unknown ones are fine. */
+  expireSignedPreviewUrl(tokenOrId: string): Promise<void>;
+  /** Preview URLs that have not expired, without their tokens. */
+  listPreviews(): Promise<PreviewInfo[]>;
+  /** Changes what processes inside may reach outside, for good; what is open and no longer allowed is cut. */
+  setNetworkPolicy(policy: NetworkPolicy): Promise<void>;
+  getNetworkPolicy(): Promise<NetworkPolicyInfo>;
+  /** The newest 1,000 denials since the actor woke. */
+  getNetworkLog(): Promise<NetworkLogEntry[]>;
 };
 
 /** Jobs that run by the clock. They and their history outlive sleep, restart and crash. */

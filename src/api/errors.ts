@@ -37,6 +37,13 @@ export const ERROR_DEFINITIONS = {
     status: 500,
     hint: "Look at the server's disk and log; the next checkpoint tries again.",
   },
+  network_failed: { status: 500 },
+  fetch_failed: { status: 502 },
+  fetch_aborted: { status: 499 },
+  fetch_timeout: { status: 504, hint: "Pass a larger timeoutMs, or open the port through a preview URL." },
+  port_timeout: { status: 504, hint: "listPorts() tells what listens." },
+  preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes another one." },
+  preview_failed: { status: 502 },
   call_lost: {
     status: 503,
     hint: "The server restarted while the call ran. It may or may not have taken effect.",

@@ -1,4 +1,4 @@
-import type { CallOutcome, ExitReason, OutputStream } from "./types.ts";
+import type { CallOutcome, ExitReason, OutputStream, VmPort } from "./types.ts";
 
 export interface ProcessOutputEvent {
   /** Process id inside the VM. */
@@ -33,6 +33,21 @@ export interface ShellExitEvent {
   shellId: string;
   exitCode: number;
   signal?: string;
+}
+
+/** A port has begun to listen. */
+export type PortOpenedEvent = VmPort;
+
+export interface PortClosedEvent {
+  port: number;
+  address: string;
+}
+
+/** A program inside wanted to reach what the outbound policy does not let it reach. */
+export interface NetworkDeniedEvent {
+  host: string;
+  port: number;
+  reason: string;
 }
 
 export type VmBootedEvent = Record<string, never>;
@@ -79,6 +94,9 @@ export interface VmEvents {
   processExit: ProcessExitEvent;
   shellData: ShellDataEvent;
   shellExit: ShellExitEvent;
+  portOpened: PortOpenedEvent;
+  portClosed: PortClosedEvent;
+  networkDenied: NetworkDeniedEvent;
   vmBooted: VmBootedEvent;
   vmShutdown: VmShutdownEvent;
   callSettled: CallSettledEvent;

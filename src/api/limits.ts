@@ -162,5 +162,54 @@ export const DISPOSE_TIMEOUT_MS = 30_000;
 /** What all VMs of a server may take to end after SIGTERM. */
 export const SHUTDOWN_TIMEOUT_MS = 60_000;
 
+/** A vmFetch is given up when its caller's connection has been gone for this long. */
+export const CALL_ABANDON_MS = 10_000;
+
 /** Snapshots of one VM. */
 export const MAX_SNAPSHOTS = 128;
+
+/** Connections into one VM at a time. */
+export const MAX_VM_CONNECTIONS = 512;
+
+/** A connection into a VM that is not answered within this time is given up. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Sockets that listPorts tells of, for IPv4 and IPv6 each. */
+export const MAX_LISTED_PORTS = 1024;
+
+/** vmFetch waits this long for a whole response, unless told otherwise. */
+export const FETCH_TIMEOUT_MS = 30_000;
+
+/** Largest body of a vmFetch response where no message's limit is smaller. */
+export const MAX_FETCH_BODY_BYTES = 256 * MIB;
+
+/** waitForPort waits this long, unless told otherwise. */
+export const PORT_WAIT_MS = 30_000;
+
+/** A preview URL lives this long, unless told otherwise, and at most. */
+export const PREVIEW_SECONDS = 3_600;
+export const MAX_PREVIEW_SECONDS = 86_400;
+
+/** Live preview URLs of one VM. */
+export const MAX_PREVIEWS = 1024;
+
+/** Requests and WebSockets that go through the previews of one VM. */
+export const MAX_PREVIEW_CONNECTIONS = 256;
+
+/** Rules in each list of an outbound policy. */
+export const MAX_NETWORK_RULES = 256;
+
+/** Connections that the programs of one VM have open to its proxy. */
+export const MAX_OUTBOUND_CONNECTIONS = 256;
+
+/** Names that are resolved for one VM at a time. */
+export const MAX_OUTBOUND_LOOKUPS = 16;
+
+/** A connection to the outside that is not answered within this time is given up. */
+export const OUTBOUND_CONNECT_TIMEOUT_MS = 20_000;
+
+/** Denials that getNetworkLog remembers. */
+export const MAX_NETWORK_LOG = 1_000;
+
+/** networkDenied events of one VM in a second; the log has the others. */
+export const MAX_DENIED_EVENTS_PER_SECOND = 20;

@@ -7,9 +7,12 @@ import {
   MAX_CRON_JITTER_SECONDS,
   MAX_CRON_RUNS,
   MAX_ID_BYTES,
+  MAX_PREVIEW_SECONDS,
+  MAX_TIMEOUT_MS,
   MAX_TRANSFER_BYTES,
   TRANSFER_CHUNK_BYTES,
 } from "./limits.ts";
+import { outboundSchema } from "./network-policy.ts";
 import { fitsUtf8, utf8Length } from "./size.ts";
 import {
   args,
@@ -112,6 +115,12 @@ const spawn = {
     .tuple([program, args.optional(), spawnOptions.optional()])
     .refine(([command, rest = [], given]) => fitsCommand([command, ...rest], given?.env), COMMAND_TOO_LONG),
 };
+const wait = integer(1, MAX_TIMEOUT_MS, `milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+const previewRange = `${WHOLE}expiresInSeconds must be between 1 and ${MAX_PREVIEW_SECONDS}`;
+const previewSeconds = z
+  .number({ error: "a number of seconds" })
+  .min(1, { error: previewRange })
+  .max(MAX_PREVIEW_SECONDS, { error: previewRange });
 const one = <Schema extends z.ZodType>(name: string, schema: Schema) => ({
   names: [name],
   args: z.tuple([schema]),
@@ -222,15 +231,37 @@ export const SIGNATURES = {
       text,
       options({
         method: text.optional(),
-        headers: z.record(text, text, { error: "an object of strings" }).optional(),
+        headers: z
+          .union([z.record(text, text), z.array(z.tuple([text, text])).max(MAX_BATCH_ENTRIES)], {
+            error: "an object of strings, or an array of pairs of them",
+          })
+          .optional(),
         body: bytes.optional(),
+        timeoutMs: wait.optional(),
+      }).optional(),
+    ]),
+  },
+  listPorts: none,
+  waitForPort: {
+    names: ["port", "options"],
+    args: z.tuple([
+      port,
+      options({
+        timeoutMs: wait.optional(),
+        path: text.optional(),
+        status: integer(100, 599, "an HTTP status").optional(),
       }).optional(),
     ]),
   },
   createSignedPreviewUrl: {
     names: ["port", "expiresInSeconds"],
-    args: z.tuple([port, z.number({ error: "a number of seconds" }).optional()]),
+    args: z.tuple([port, previewSeconds.optional()]),
   },
+  expireSignedPreviewUrl: one("token", id),
+  listPreviews: none,
+  setNetworkPolicy: one("policy", options({ outbound: outboundSchema })),
+  getNetworkPolicy: none,
+  getNetworkLog: none,
   scheduleCron: one(
     "options",
     options({

@@ -311,9 +311,14 @@ export interface RootSnapshotExport {
 // ------------------------------------------------------------------ network
 
 export interface VmFetchOptions {
+  /** @default "GET" */
   method?: string;
-  headers?: Record<string, string>;
+  /** By name, or as pairs where a name comes more than once. */
+  headers?: Record<string, string> | [string, string][];
+  /** Dropped for GET and HEAD. */
   body?: Bytes;
+  /** Milliseconds until the whole response must have come. @default 30_000 */
+  timeoutMs?: number;
 }
 
 export interface VmFetchResponse {
@@ -323,10 +328,72 @@ export interface VmFetchResponse {
   body: Uint8Array;
 }
 
+/** A TCP socket that listens inside a VM. */
+export interface VmPort {
+  port: number;
+  /** Address that it listens on, e.g. `"127.0.0.1"` or `"::"`. */
+  address: string;
+  /** Process that holds it; `null` where it cannot be found. */
+  pid: number | null;
+  /** That process's name. */
+  command: string | null;
+}
+
+export interface WaitForPortOptions {
+  /** Milliseconds. @default 30_000 */
+  timeoutMs?: number;
+  /** Ready means: a GET of this path is answered. @default nothing but that the port listens */
+  path?: string;
+  /** The status of that answer. @default any from 200 to 399 */
+  status?: number;
+}
+
 export interface PreviewUrl {
+  /** Below the actor's gateway URL. */
   path: string;
+  /** Whoever has it reaches the port; shown here and never again. */
   token: string;
   /** Milliseconds since the Unix epoch. */
+  expiresAt: number;
+  port: number;
+  /** What a browser opens. */
+  url: string;
+}
+
+/**
+ * What the processes of a VM may reach outside: nothing, everything but this machine and metadata services, or what a
+ * list allows. A rule is a name (`"api.example.com"`), all names below one (`"*.example.com"`), an address or a range
+ * (`"10.0.0.0/8"`), each with a port behind it (`":5432"`) or for every port.
+ */
+export type OutboundPolicy = "none" | "all" | { allow: string[]; deny?: string[] };
+
+export interface NetworkPolicy {
+  outbound: OutboundPolicy;
+}
+
+export interface NetworkPolicyInfo extends NetworkPolicy {
+  /** Names of the headers that the server adds, by origin; never their values. */
+  headers: Record<string, string[]>;
+}
+
+/** A connection to the outside that was denied. */
+export interface NetworkLogEntry {
+  host: string;
+  port: number;
+  reason: string;
+  /** The last time, in milliseconds since the Unix epoch. */
+  time: number;
+  /** How often in a row. */
+  count: number;
+}
+
+/** A preview URL that has not expired. */
+export interface PreviewInfo {
+  /** Names it to expireSignedPreviewUrl; opens nothing. */
+  id: string;
+  port: number;
+  /** Milliseconds since the Unix epoch. */
+  createdAt: number;
   expiresAt: number;
 }
 

@@ -11,6 +11,8 @@ const CALL_OPTIONS_AT: Record<string, number> = {
   execArgv: 3,
   waitProcess: 1,
   waitShell: 1,
+  vmFetch: 3,
+  waitForPort: 2,
   sendPrompt: 2,
   prompt: 2,
 };

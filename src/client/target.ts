@@ -14,6 +14,7 @@ const LONG_ACTIONS = new Set([
   "sendPrompt",
   "createSession",
   "vmFetch",
+  "waitForPort",
 ]);
 
 /** One actor as a client sees it: what all handles of the same key share. */

@@ -13,7 +13,15 @@ import type {
 import type { VmMethods } from "../api/actions.ts";
 import type { AgentVmError } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
-import type { Bytes, ExecOptions, ExecResult, PromptResult } from "../api/types.ts";
+import type {
+  Bytes,
+  ExecOptions,
+  ExecResult,
+  PromptResult,
+  VmFetchOptions,
+  VmFetchResponse,
+  WaitForPortOptions,
+} from "../api/types.ts";
 
 /** How long the client waits, for calls that may take long. */
 export interface CallOptions {
@@ -48,6 +56,8 @@ interface ExtendedMethods {
   waitShell(shellId: string, call?: CallOptions): Promise<number>;
   sendPrompt(sessionId: string, prompt: string, call?: CallOptions): Promise<PromptResult>;
   prompt(sessionId: string, text: string, call?: CallOptions): Promise<PromptResult>;
+  vmFetch(port: number, path: string, options?: VmFetchOptions, call?: CallOptions): Promise<VmFetchResponse>;
+  waitForPort(port: number, options?: WaitForPortOptions, call?: CallOptions): Promise<void>;
   /** Files of any size: above 8 MiB they come in pieces. */
   readFile(path: string, options?: TransferOptions): Promise<Uint8Array>;
   /** Files of any size: above 8 MiB they go in pieces, and the file is replaced when the last one has arrived. */

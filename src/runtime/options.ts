@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
+import { networkSchema } from "../api/network-policy.ts";
 import { fitsVariable, timezone } from "../api/values.ts";
 
 const MIB = 1024 * 1024;
@@ -128,6 +129,8 @@ export const vmOptionsSchema = z.strictObject({
       timezone: timezone.default("UTC"),
     })
     .prefault({}),
+  /** What processes reach outside the VM; see docs/networking.md. */
+  network: networkSchema.prefault({}),
   /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });

@@ -1,6 +1,7 @@
 import type {
   CronMethods,
   FileMethods,
+  NetworkMethods,
   ProcessMethods,
   ShellMethods,
   SnapshotMethods,
@@ -19,12 +20,18 @@ import type {
   CronJobInfo,
   CronRun,
   DirEntry,
+  Env,
   ExecOptions,
   ExecResult,
   FileChange,
   FileReadTransfer,
   ListCronRunsOptions,
+  NetworkLogEntry,
+  NetworkPolicy,
+  NetworkPolicyInfo,
   OpenShellOptions,
+  PreviewInfo,
+  PreviewUrl,
   ProcessOutput,
   ReaddirRecursiveOptions,
   ReadOutputOptions,
@@ -41,13 +48,20 @@ import type {
   SpawnOptions,
   UndoResult,
   VirtualStat,
+  VmFetchOptions,
+  VmFetchResponse,
+  VmPort,
   VmProcess,
   VmProcessNode,
+  WaitForPortOptions,
 } from "../api/types.ts";
 import { Cron, type CronHooks } from "./cron/cron.ts";
 import { Files } from "./filesystem/files.ts";
 import { ResultBudget } from "./filesystem/result-budget.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
+import { Network } from "./network/network.ts";
+import type { OutboundSeams } from "./network/outbound/outbound.ts";
+import type { PreviewRequest, PreviewUpgrade } from "./network/preview-proxy.ts";
 import type { VmOptions } from "./options.ts";
 import { diffTrees, readTree } from "./persistence/diff.ts";
 import { DurableFiles } from "./persistence/durable-files.ts";
@@ -74,6 +88,7 @@ export type VmRuntime = FileMethods &
   ShellMethods &
   SnapshotMethods &
   CronMethods &
+  Omit<NetworkMethods, "vmFetch" | "createSignedPreviewUrl"> &
   Omit<TransportMethods, "beginCall">;
 
 /** Everything that lives as long as one boot. */
@@ -102,6 +117,8 @@ export interface VmSettings {
   store?: Store;
   /** Told of a checkpoint that nobody waited for and that failed. @default nobody */
   onCheckpointFailure?(error: unknown): void;
+  /** For tests: how names are resolved for the outbound proxy, and whose certificates it trusts. @default the system's */
+  outbound?: OutboundSeams;
 }
 
 /**
@@ -118,6 +135,7 @@ export class Vm implements VmRuntime {
   readonly #shells: Shells;
   readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
   readonly #cron: Cron;
+  readonly #network: Network;
   #boot: Promise<Booted> | undefined;
   /** The boot that has come up and not gone down. */
   #live: Booted | undefined;
@@ -134,11 +152,26 @@ export class Vm implements VmRuntime {
     this.#hooks = hooks;
     this.#settings = settings;
     const sandbox = async () => (await this.#booted()).sandbox;
-    const defaults = { env: options.env, cwd: options.defaultCwd };
+    const outboundEnv = () => this.#env;
+    const defaults = {
+      get env() {
+        return outboundEnv();
+      },
+      cwd: options.defaultCwd,
+    };
     const { store, onCheckpointFailure = () => undefined } = settings;
     this.#history = store && new ProcessHistory(store, onCheckpointFailure);
     this.#processes = new Processes(sandbox, defaults, this.#processHooks, this.#history);
-    this.#shells = new Shells(sandbox, { ...defaults, shell: factory.shell }, this.#processHooks);
+    this.#network = new Network({
+      sandbox,
+      current: () => this.#live?.sandbox,
+      emit: (name, payload) => this.#emit(name, payload),
+      store: store ?? new MemoryStore(),
+      options: options.network,
+      seams: settings.outbound,
+      maxResultBytes: settings.maxResultBytes ?? Number.POSITIVE_INFINITY,
+    });
+    this.#shells = new Shells(sandbox, Object.assign(defaults, { shell: factory.shell }), this.#processHooks);
     this.#cron = this.#makeCron();
   }
 
@@ -196,6 +229,7 @@ export class Vm implements VmRuntime {
 
   /** Puts back what the store has, and sets up the rooms that a sandbox carries. */
   async #furnish(sandbox: Sandbox): Promise<Booted> {
+    await this.#network.outbound.booted(sandbox);
     const settings = { maxResultBytes: this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY };
     const persistence = await this.#persist(sandbox);
     if (persistence === undefined) {
@@ -236,6 +270,7 @@ export class Vm implements VmRuntime {
 
   async #end(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
     this.#cancel.abort(vmStopped());
+    this.#network.dispose();
     // A boot that fails now has cleaned up after itself.
     const booted = await this.#boot?.catch(() => undefined);
     if (booted === undefined) return;
@@ -264,7 +299,10 @@ export class Vm implements VmRuntime {
   get #processHooks(): ProcessHooks {
     return {
       emit: (name, payload) => this.#emit(name, payload),
-      keepAwake: (work) => this.#hooks.keepAwake(work),
+      keepAwake: (work) => {
+        this.#network.watch.during(work);
+        this.#hooks.keepAwake(work);
+      },
       isStopping: () => this.#disposal !== undefined,
     };
   }
@@ -272,6 +310,11 @@ export class Vm implements VmRuntime {
   #emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void {
     this.#hooks.emit(name, payload);
     if (MAY_CHANGE_FILES.has(name)) this.#live?.persistence?.touch();
+  }
+
+  /** The way out, and over it what the actor's options say. */
+  get #env(): Env {
+    return { ...this.#network.outbound.env, ...this.#options.env };
   }
 
   async #files(): Promise<Files> {
@@ -477,9 +520,9 @@ export class Vm implements VmRuntime {
     onOutput?: ExecSettings["onOutput"],
   ): Promise<ExecResult> {
     const { sandbox } = await this.#booted();
-    const { env, defaultCwd: cwd, limits } = this.#options;
+    const { defaultCwd: cwd, limits } = this.#options;
     const settings = {
-      env,
+      env: this.#env,
       cwd,
       captureBytes: limits.captureBytes,
       budget: this.#captures,
@@ -625,6 +668,63 @@ export class Vm implements VmRuntime {
 
   resumeCronJob(id: string): Promise<void> {
     return this.#cron.resumeCronJob(id);
+  }
+
+  // --------------------------------------------------------------- network
+
+  /** @param signal gives the request up. */
+  vmFetch(
+    port: number,
+    path: string,
+    options?: VmFetchOptions,
+    signal?: AbortSignal,
+  ): Promise<VmFetchResponse> {
+    return this.#network.vmFetch(port, path, options, signal);
+  }
+
+  listPorts(): Promise<VmPort[]> {
+    return this.#network.listPorts();
+  }
+
+  waitForPort(port: number, options?: WaitForPortOptions): Promise<void> {
+    return this.#network.waitForPort(port, options);
+  }
+
+  /** createSignedPreviewUrl without its `url`, which only a server knows. */
+  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url">> {
+    return this.#network.previews.create(port, expiresInSeconds);
+  }
+
+  expireSignedPreviewUrl(tokenOrId: string): Promise<void> {
+    return this.#network.previews.expire(tokenOrId);
+  }
+
+  async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
+    await this.#network.outbound.change(outbound);
+    const booted = await this.#boot?.catch(() => undefined);
+    if (booted !== undefined) await this.#network.outbound.booted(booted.sandbox);
+  }
+
+  getNetworkPolicy(): Promise<NetworkPolicyInfo> {
+    return this.#network.outbound.info();
+  }
+
+  async getNetworkLog(): Promise<NetworkLogEntry[]> {
+    return this.#network.outbound.log.entries;
+  }
+
+  listPreviews(): Promise<PreviewInfo[]> {
+    return this.#network.previews.list();
+  }
+
+  /** Answers a browser's request that came with a preview's token; never rejects. */
+  servePreview(token: string, visit: PreviewRequest | PreviewUpgrade): Promise<void> {
+    return this.#network.servePreview(token, visit);
+  }
+
+  /** The same where a request comes as an object, as through a Rivet Engine. */
+  fetchPreview(token: string, path: string, prefix: string, request: Request): Promise<Response> {
+    return this.#network.fetchPreview(token, { path, prefix, request });
   }
 }
 

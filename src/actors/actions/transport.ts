@@ -3,6 +3,7 @@ import { actionNotFound } from "../../api/errors.ts";
 import { isVmMethodName } from "../../api/schemas.ts";
 import type { CallOutcome, CallRequest } from "../../api/types.ts";
 import { action } from "../action.ts";
+import { withCaller } from "../caller.ts";
 import type { VmActorActions, VmContext } from "../context.ts";
 import { failedOutcome, toUserError } from "../errors.ts";
 
@@ -16,7 +17,9 @@ type TransportActions = Pick<VmActorActions, keyof TransportMethods | keyof Call
 export function transport(actions: () => Record<VmMethodName, unknown>): TransportActions {
   return {
     beginCall: action("beginCall", async (c, request) =>
-      c.vars.instance.calls.begin(c.conn, request, () => runCall(c, request, actions())),
+      c.vars.instance.calls.begin(c.conn, request, (gone) =>
+        withCaller(gone, () => runCall(c, request, actions())),
+      ),
     ),
     acknowledge: action("acknowledge", async (c, received) => c.vars.instance.calls.acknowledge(received)),
     beginFileRead: action("beginFileRead", (c, path) => c.vars.instance.vm.beginFileRead(path)),

@@ -1,4 +1,5 @@
-import type { VmProcess } from "../../api/types.ts";
+import type { Server, Socket } from "node:net";
+import type { VmPort, VmProcess } from "../../api/types.ts";
 import type { FileSystem } from "./files.ts";
 
 /** The one user of a VM, and what a command of theirs finds. */
@@ -79,9 +80,32 @@ export interface SandboxTerminal extends ProcessTree {
   readonly exited: Promise<ExitStatus>;
 }
 
+export interface ConnectOptions {
+  /** @default 4, and 6 where nobody listens there */
+  family?: 4 | 6;
+  signal?: AbortSignal;
+}
+
+/** A socket that listens inside. */
+export type ListeningSocket = VmPort;
+
+/** What of a VM's network the server reaches: its loopback, which is all there is. */
+export interface SandboxNetwork {
+  /**
+   * A connection to a port of the loopback inside; whoever asked for it closes it.
+   *
+   * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`.
+   */
+  connect(port: number, options?: ConnectOptions): Promise<Socket>;
+  /** A server on a free port of 127.0.0.1 inside, whose connections arrive here. */
+  listen(): Promise<Server>;
+  listening(): Promise<ListeningSocket[]>;
+}
+
 /** What a VM runs in. The kernel sandbox is one; a memory file tree without processes is another. */
 export interface Sandbox {
   readonly files: FileSystem;
+  readonly network: SandboxNetwork;
   spawn(request: SpawnRequest): Promise<SandboxProcess>;
   terminal(request: TerminalRequest): Promise<SandboxTerminal>;
   /** Every process inside, as the kernel tells it. */

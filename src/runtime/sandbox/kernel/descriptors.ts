@@ -19,7 +19,7 @@ function isInherited(fd: number): boolean {
   return flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0;
 }
 
-type Stdio = (number | "pipe" | "ignore")[];
+type Stdio = (number | "pipe" | "ignore" | "ipc")[];
 
 let inherited: number[] | undefined;
 let nothing: number | undefined;

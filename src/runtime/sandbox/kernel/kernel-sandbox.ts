@@ -9,6 +9,7 @@ import type { VmCgroup } from "./cgroup.ts";
 import { cwdError } from "./cwd.ts";
 import { freezeAll } from "./freeze.ts";
 import { LeftPipes } from "./left-pipes.ts";
+import { KernelNetwork } from "./network/kernel-network.ts";
 import { watchOom } from "./oom.ts";
 import { KernelProcess } from "./process.ts";
 import { listProcesses } from "./process-list.ts";
@@ -43,6 +44,7 @@ const WAKE_MS = 20;
 /** One VM: its namespaces, its files and all that runs in it. */
 export class KernelSandbox implements Sandbox {
   readonly files: FileSystem;
+  readonly network: KernelNetwork;
   readonly crashed: Promise<Error>;
   readonly #parts: KernelSandboxParts;
   readonly #entry: Entry;
@@ -68,6 +70,7 @@ export class KernelSandbox implements Sandbox {
       ending: this.#ending.signal,
     };
     this.#starter = createStarter(this.#entry, starter);
+    this.network = new KernelNetwork(this.#entry, vm.procFd, starter === "launcher" ? "node" : undefined);
     this.crashed = new Promise((resolve) => {
       vm.keeper.once("exit", (code, signal) => {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
@@ -148,6 +151,7 @@ export class KernelSandbox implements Sandbox {
     const { vm, cgroup, files, release } = this.#parts;
     const running = [...this.#processes, ...this.#terminals].map((process) => process.exited);
     // The kernel kills everything inside with init; what is left here are the ends of its pipes.
+    await this.network.close();
     const ended = endKeeper(vm.keeper);
     const wakeAll = () => {
       for (const process of [...this.#processes, ...this.#terminals]) process.release();

@@ -2,12 +2,19 @@ import { noKernelSandbox } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/types.ts";
 import type { VmOptions } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
-import type { Sandbox, SandboxFactory, SandboxProcess, SandboxTerminal } from "../sandbox.ts";
+import type { Sandbox, SandboxFactory, SandboxNetwork, SandboxProcess, SandboxTerminal } from "../sandbox.ts";
 import { MemoryFileSystem } from "./memory-filesystem.ts";
+
+const NO_NETWORK: SandboxNetwork = {
+  connect: () => Promise.reject(noKernelSandbox("Reaching a port")),
+  listen: () => Promise.reject(noKernelSandbox("Reaching the outside")),
+  listening: () => Promise.reject(noKernelSandbox("Listing ports")),
+};
 
 /** A file tree in the server's memory, without processes: for hosts without a kernel sandbox, and for users' tests. */
 class MemorySandbox implements Sandbox {
   readonly files: FileSystem;
+  readonly network = NO_NETWORK;
   /** It has no process that could end. */
   readonly crashed = new Promise<Error>(() => undefined);
 

@@ -10,16 +10,17 @@ export interface SyscallNumbers {
   setgroups: number;
   setresgid: number;
   setresuid: number;
+  sendmsg: number;
 }
 
 const NUMBERS: Partial<Record<NodeJS.Architecture, SyscallNumbers>> = {
   x64: {
     ...{ setsid: 112, wait4: 61, prctl: 157, rt_sigprocmask: 14, signalfd4: 289, prlimit64: 302 },
-    ...{ setns: 308, setgroups: 116, setresgid: 119, setresuid: 117 },
+    ...{ setns: 308, setgroups: 116, setresgid: 119, setresuid: 117, sendmsg: 46 },
   },
   arm64: {
     ...{ setsid: 157, wait4: 260, prctl: 167, rt_sigprocmask: 135, signalfd4: 74, prlimit64: 261 },
-    ...{ setns: 268, setgroups: 159, setresgid: 149, setresuid: 147 },
+    ...{ setns: 268, setgroups: 159, setresgid: 149, setresuid: 147, sendmsg: 211 },
   },
 };
 

@@ -1,0 +1,48 @@
+import { z } from "zod";
+import { MAX_NETWORK_RULES } from "./limits.ts";
+import { canonicalHost, parseNetworkRule } from "./network-rule.ts";
+import { options } from "./values.ts";
+
+const rule = z.string({ error: "a rule" }).refine((text) => parseNetworkRule(text) !== undefined, {
+  error: 'a host, "*.domain", address or range, with ":port" or without, e.g. "api.example.com:443"',
+});
+
+const rules = z
+  .array(rule, { error: "an array of rules" })
+  .max(MAX_NETWORK_RULES, { error: `at most ${MAX_NETWORK_RULES} rules` });
+
+/** What of the outside a VM reaches. */
+export const outboundSchema = z.union(
+  [z.enum(["none", "all"]), options({ allow: rules, deny: rules.optional() })],
+  {
+    error: (issue) => {
+      const inner = issue.code === "invalid_union" ? issue.errors.at(-1)?.[0] : undefined;
+      return inner !== undefined && typeof issue.input === "object"
+        ? `${inner.path.join(".")}: ${inner.message}`
+        : '"none", "all" or { allow, deny? }';
+    },
+  },
+);
+
+/** `host`, which stands for `https://host`, or `https://host:port` or `http://host:port`. */
+const origin = z.string().refine(
+  (text) => {
+    const url = text.includes("://") ? text : `https://${text}`;
+    if (!/^https?:\/\/[^/?#@\s]+$/.test(url) || !URL.canParse(url)) return false;
+    return canonicalHost(new URL(url).hostname) !== undefined;
+  },
+  { error: 'must have hosts or origins for names, e.g. "api.example.com" or "http://intranet.example:8080"' },
+);
+
+const header = z.record(
+  z.string().regex(/^[!#$%&'*+.^_`|~\w-]+$/, "must be a header's name"),
+  z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "must be a header's value"),
+);
+
+/** The `network` option of an actor. */
+export const networkSchema = z.strictObject({
+  /** What processes inside may reach outside, through the server's proxy. */
+  outbound: outboundSchema.default("none"),
+  /** Headers that the server adds to requests for an origin, outside of the VM: credentials never enter it. */
+  headers: z.record(origin, header).default({}),
+});

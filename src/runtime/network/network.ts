@@ -1,0 +1,134 @@
+import { AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
+import { MAX_PREVIEW_CONNECTIONS } from "../../api/limits.ts";
+import type { VmFetchOptions, VmFetchResponse, VmPort, WaitForPortOptions } from "../../api/types.ts";
+import type { Sandbox } from "../sandbox/sandbox.ts";
+import type { Store } from "../store.ts";
+import { VmAgent } from "./agent.ts";
+import { fetchPort } from "./fetch.ts";
+import { Outbound, type OutboundOptions, type OutboundSeams } from "./outbound/outbound.ts";
+import { PortWatch, type PortWatchParts } from "./port-watch.ts";
+import { type PreviewFetch, proxyFetch, refusalResponse } from "./preview-fetch.ts";
+import {
+  type PreviewRequest,
+  type PreviewUpgrade,
+  proxyRequest,
+  proxyUpgrade,
+  refuse,
+  refuseUpgrade,
+} from "./preview-proxy.ts";
+import { Previews } from "./previews.ts";
+import { waitForPort } from "./readiness.ts";
+
+export interface NetworkParts {
+  /** Boots the VM where it is not up. */
+  sandbox(): Promise<Sandbox>;
+  /** The VM that is up. */
+  current(): Sandbox | undefined;
+  emit: PortWatchParts["emit"];
+  store: Store;
+  options: OutboundOptions;
+  /** For tests: another resolver, another certificate authority. */
+  seams?: OutboundSeams | undefined;
+  maxResultBytes: number;
+}
+
+/** The ports of one VM: asked, listed, waited for. */
+export class Network {
+  readonly watch: PortWatch;
+  readonly previews: Previews;
+  readonly outbound: Outbound;
+  readonly #parts: NetworkParts;
+  readonly #agent: VmAgent;
+  readonly #stopped = new AbortController();
+  #visits = 0;
+
+  constructor(parts: NetworkParts) {
+    this.#parts = parts;
+    this.previews = new Previews(parts.store);
+    this.outbound = new Outbound(parts);
+    this.#agent = new VmAgent((port, signal) => this.#connect(port, signal));
+    this.watch = new PortWatch({ listening: () => parts.current()?.network.listening(), emit: parts.emit });
+  }
+
+  vmFetch(
+    port: number,
+    path: string,
+    options: VmFetchOptions = {},
+    signal?: AbortSignal,
+  ): Promise<VmFetchResponse> {
+    const stopped = this.#stopped.signal;
+    return fetchPort(port, path, options, {
+      agent: this.#agent,
+      connect: (to, given) => this.#connect(to, given),
+      maxResultBytes: this.#parts.maxResultBytes,
+      signal: signal === undefined ? stopped : AbortSignal.any([stopped, signal]),
+    });
+  }
+
+  async listPorts(): Promise<VmPort[]> {
+    const { network } = await this.#parts.sandbox();
+    const ports = await network.listening();
+    this.watch.saw(ports);
+    return ports;
+  }
+
+  waitForPort(port: number, options: WaitForPortOptions = {}): Promise<void> {
+    return waitForPort(port, options, {
+      listening: () => this.listPorts(),
+      get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }),
+      signal: this.#stopped.signal,
+    });
+  }
+
+  /** Answers a browser's request below a preview's path; never rejects. */
+  async servePreview(token: string, visit: PreviewRequest | PreviewUpgrade): Promise<void> {
+    const fail = (error: AgentVmError) =>
+      "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
+    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) {
+      fail(limitExceeded("MAX_PREVIEW_CONNECTIONS", MAX_PREVIEW_CONNECTIONS, "The previews are busy"));
+      return;
+    }
+    this.#visits += 1;
+    try {
+      const preview = await this.previews.open(token);
+      if (preview === undefined) {
+        fail(new AgentVmError("preview_denied", "The preview URL is unknown or has expired"));
+        return;
+      }
+      const way = {
+        ...preview,
+        connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
+      };
+      await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
+    } catch (error) {
+      fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
+    } finally {
+      this.#visits -= 1;
+    }
+  }
+
+  /** The same where a request comes as an object. */
+  async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
+    const preview = await this.previews.open(token);
+    if (preview === undefined) {
+      return refusalResponse(new AgentVmError("preview_denied", "The preview URL is unknown or has expired"));
+    }
+    return await proxyFetch(visit, {
+      ...preview,
+      connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
+    });
+  }
+
+  dispose(): void {
+    this.#stopped.abort(vmStopped());
+    void this.previews.close();
+    this.outbound.close();
+    this.watch.stop();
+    this.#agent.destroy();
+  }
+
+  async #connect(port: number, signal?: AbortSignal) {
+    const { network } = await this.#parts.sandbox();
+    return await network.connect(port, signal === undefined ? {} : { signal });
+  }
+}

@@ -1,0 +1,51 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { AgentVmError } from "../../api/errors.ts";
+import { PORT_WAIT_MS } from "../../api/limits.ts";
+import type { VmFetchResponse, VmPort, WaitForPortOptions } from "../../api/types.ts";
+
+/** How often a port is looked at: soon at first, then less and less often. */
+const FIRST_DELAY_MS = 5;
+const LONGEST_DELAY_MS = 250;
+
+export interface Readiness {
+  listening(): Promise<VmPort[]>;
+  get(port: number, path: string, timeoutMs: number): Promise<VmFetchResponse>;
+  /** Ends the wait. */
+  signal: AbortSignal;
+}
+
+/** Resolves when a port listens and, where a path is given, answers it as wanted. */
+export async function waitForPort(
+  port: number,
+  { timeoutMs = PORT_WAIT_MS, path, status }: WaitForPortOptions,
+  { listening, get, signal }: Readiness,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  let last = "nothing listens there";
+  for (let wait = FIRST_DELAY_MS; ; wait = Math.min(wait * 2, LONGEST_DELAY_MS)) {
+    const left = () => Math.max(1, Math.ceil(end - performance.now()));
+    if ((await listening()).some((entry) => entry.port === port)) {
+      if (path === undefined) return;
+      try {
+        const response = await get(port, path, left());
+        if (
+          status === undefined ? response.status >= 200 && response.status < 400 : response.status === status
+        ) {
+          return;
+        }
+        last = `${path} was answered with ${response.status}`;
+      } catch (error) {
+        signal.throwIfAborted();
+        // At the end too little time is left for an answer: what came before it says more.
+        if (!last.startsWith(path)) last = (error as Error).message;
+      }
+    }
+    if (performance.now() >= end) {
+      throw new AgentVmError("port_timeout", `Port ${port} was not ready within ${timeoutMs} ms: ${last}`, {
+        port,
+        timeoutMs,
+      });
+    }
+    await delay(Math.min(wait, left()), undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
