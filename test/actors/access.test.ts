@@ -53,7 +53,20 @@ describe("without a token, a page's request must come from loopback or an allowe
 
   test("an <img> of another site sends no Origin but says so", () => {
     expect(answer(OPEN, { host: "localhost", "sec-fetch-site": "cross-site" })).toBe("forbidden_origin");
-    expect(answer(OPEN, { host: "localhost", "sec-fetch-site": "same-origin" })).toBe("welcome");
+    expect(answer(OPEN, { host: "localhost", "sec-fetch-site": "same-site" })).toBe("welcome");
+    expect(answer(OPEN, { host: "localhost", "sec-fetch-site": "none" })).toBe("welcome");
+  });
+
+  test("a page on the server's own port comes out of a VM's preview", () => {
+    for (const origin of ["http://localhost:6420", "http://127.0.0.1:6420", "http://[::1]:6420"]) {
+      expect(answer(OPEN, { host: "localhost:6420", origin })).toBe("forbidden_origin");
+    }
+    expect(answer(OPEN, { host: "localhost:6420", "sec-fetch-site": "same-origin" })).toBe(
+      "forbidden_origin",
+    );
+    const own = { ...OPEN, allowedOrigins: ["http://localhost:6420"] };
+    expect(answer(own, { host: "localhost:6420", origin: "http://localhost:6420" })).toBe("welcome");
+    expect(answer(own, { host: "localhost:6420", "sec-fetch-site": "same-origin" })).toBe("welcome");
   });
 });
 

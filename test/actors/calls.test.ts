@@ -162,3 +162,20 @@ describe("what is forgotten", () => {
     expect(one.told.map(codeOf)).toEqual(["call_lost", "limit_exceeded"]);
   });
 });
+
+test("a call is told when its callers have gone and none comes back", async () => {
+  const { calls } = table({ abandonMs: 20 });
+  const [one, two] = [connection("one"), connection("two")];
+  let gone: AbortSignal | undefined;
+  const endless = (signal: AbortSignal) => {
+    gone = signal;
+    return new Promise<CallOutcome>(() => undefined);
+  };
+  calls.begin(one, request("a"), endless);
+  calls.disconnected("one");
+  calls.begin(two, request("a"), endless);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(gone?.aborted).toBe(false);
+  calls.disconnected("two");
+  await expect.poll(() => gone?.aborted).toBe(true);
+});

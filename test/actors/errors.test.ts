@@ -59,12 +59,11 @@ test.each([
   expect(await plain(name, [])).toMatchObject([400, { group: "action", code: "not_found" }]);
 });
 
-test.each(["vmFetch", "createSignedPreviewUrl", "createSession"])(
+test.each(["sendPrompt", "createSession"])(
   "%s checks its arguments, then answers not_implemented by name",
   async (action) => {
     const good: Record<string, unknown[]> = {
-      vmFetch: [80, "/"],
-      createSignedPreviewUrl: [80],
+      sendPrompt: ["session", "hello"],
       createSession: ["claude"],
     };
     expect(await plain(action, good[action]!)).toMatchObject([

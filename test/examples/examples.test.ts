@@ -18,6 +18,13 @@ const OUTPUTS: Record<string, string[]> = {
     "report 0 goes on",
     "",
   ],
+  "dev-server.ts": [
+    "3000 :: node",
+    "200 <h1>Hello from /client</h1>",
+    "<h1>Hello from /browser</h1>",
+    "after expiry: 403",
+    "",
+  ],
   "lifecycle.ts": [
     "node /home/agentos/server.js running",
     "true null",

@@ -1,0 +1,339 @@
+import { rm } from "node:fs/promises";
+import net from "node:net";
+import { Readable } from "node:stream";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { VmClient } from "../../src/client/types.ts";
+import type { registry } from "../../src/server.ts";
+import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { startHttpServer } from "../support/vm-servers.ts";
+
+let server: ServerProcess;
+let client: VmClient<typeof registry>;
+let vm: ReturnType<typeof client.vm.getOrCreate>;
+let base: string;
+
+beforeAll(async () => {
+  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  client = createClient<typeof registry>({ endpoint: server.endpoint });
+  vm = client.vm.getOrCreate("previews");
+  await startHttpServer(vm, 3000);
+  base = (await vm.createSignedPreviewUrl(3000)).url;
+});
+afterAll(async () => {
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+/** A request byte for byte, as no client of Node's would send it. */
+async function raw(head: string[], body = ""): Promise<string> {
+  const socket = net.connect(server.port, "127.0.0.1");
+  socket.write(`${[...head, "Connection: close"].join("\r\n")}\r\n\r\n${body}`);
+  let answer = "";
+  for await (const data of socket) answer += data;
+  return answer;
+}
+
+const echoOf = (answer: string) => JSON.parse(answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1));
+const pathOf = (url: string) => new URL(url).pathname;
+const headersOf = (echo: { headers: string[] }) =>
+  Object.fromEntries(
+    echo.headers.flatMap((name, index, all) =>
+      index % 2 === 0 ? [[name.toLowerCase(), all[index + 1]]] : [],
+    ),
+  );
+
+test("what createSignedPreviewUrl answers", async () => {
+  const before = Date.now();
+  const preview = await vm.createSignedPreviewUrl(3000, 60);
+  expect(preview.token).toMatch(/^[\w-]{32}$/);
+  expect(preview.path).toBe(`/request/fetch/${preview.token}`);
+  expect(preview.url).toBe(`${server.endpoint}/gateway/${await vm.resolve()}${preview.path}/`);
+  expect(preview.port).toBe(3000);
+  expect(preview.expiresAt).toBeGreaterThanOrEqual(before + 60_000);
+  expect(preview.expiresAt).toBeLessThan(Date.now() + 61_000);
+  for (const seconds of [0, 0.5, -1, 86_401]) {
+    await expect(vm.createSignedPreviewUrl(3000, seconds)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: "expiresInSeconds must be between 1 and 86400",
+    });
+  }
+});
+
+describe("a request", () => {
+  test("goes through byte for byte", async () => {
+    for (const path of ["/", "/a%20b?x=%2F&y", "//a/../%2e%2e/./b?c=d?e", "/%0d%0ax:y", "/?"]) {
+      const answer = await raw([
+        `GET ${pathOf(base).slice(0, -1)}${path} HTTP/1.1`,
+        `Host: 127.0.0.1:${server.port}`,
+      ]);
+      expect(echoOf(answer).url).toBe(path);
+    }
+  });
+
+  test.each(["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])("of %s with a body", async (method) => {
+    const response = await fetch(`${base}x`, { method, body: "content" });
+    expect(await response.json()).toMatchObject({ method, url: "/x", body: "content" });
+  });
+
+  test("has the app's host, what is true outside in X-Forwarded-*, and nothing of ours", async () => {
+    const response = await fetch(base, {
+      headers: {
+        "x-forwarded-host": "spoofed",
+        "x-rivet-token": "secret",
+        origin: server.endpoint,
+        referer: `${base}page?q`,
+        te: "trailers",
+      },
+    });
+    const headers = headersOf((await response.json()) as { headers: string[] });
+    expect(headers).toMatchObject({
+      host: "localhost:3000",
+      origin: "http://localhost:3000",
+      referer: "http://localhost:3000/page?q",
+      "x-forwarded-host": `127.0.0.1:${server.port}`,
+      "x-forwarded-proto": "http",
+      "x-forwarded-for": "127.0.0.1",
+      "x-forwarded-prefix": pathOf(base).slice(0, -1),
+    });
+    expect(Object.keys(headers)).not.toContain("x-rivet-token");
+    expect(Object.keys(headers)).not.toContain("te");
+  });
+
+  test("without the slash after the token is sent on when it is a page's", async () => {
+    const bare = `${base.slice(0, -1)}?q=1`;
+    const page = await fetch(bare, { headers: { accept: "text/html" }, redirect: "manual" });
+    expect(page.status).toBe(307);
+    expect(new URL(page.headers.get("location") ?? "", bare).href).toBe(`${base}?q=1`);
+    expect(await (await fetch(bare)).json()).toMatchObject({ url: "/?q=1" });
+  });
+
+  test("of an absolute path, from a page of the preview, finds its way back", async () => {
+    const response = await fetch(`${server.endpoint}/assets/app.js?v=1`, {
+      headers: { referer: `${base}page` },
+      redirect: "manual",
+    });
+    expect(response.status).toBe(307);
+    expect(response.headers.get("location")).toBe(`${pathOf(base)}assets/app.js?v=1`);
+    const stranger = await fetch(`${server.endpoint}/assets/app.js`, {
+      headers: { referer: "https://elsewhere.example/gateway/a/request/fetch/b/" },
+      redirect: "manual",
+    });
+    expect(stranger.status).toBe(404);
+  });
+});
+
+describe("an answer", () => {
+  test("has redirects and cookies below the preview", async () => {
+    const redirect = await fetch(`${base}redirect`, { redirect: "manual" });
+    expect(redirect.headers.get("location")).toBe(`${pathOf(base)}elsewhere`);
+    const login = await fetch(`${base}login`, { redirect: "manual" });
+    expect(login.headers.get("location")).toBe(`${pathOf(base)}home`);
+    expect(login.headers.getSetCookie()).toEqual([`s=1; Path=${pathOf(base).slice(0, -1)}/app`]);
+    expect(login.headers.get("referrer-policy")).toBe("same-origin");
+  });
+
+  test("streams: the first piece arrives before the second is sent", async () => {
+    const response = await fetch(`${base}slow`);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    expect(await reader.read()).toMatchObject({ value: "first" });
+    await fetch(`${base}go`);
+    expect(await reader.read()).toMatchObject({ value: "second" });
+    expect(await reader.read()).toMatchObject({ done: true });
+  });
+
+  test("of 1 GB passes in constant memory", async () => {
+    const before = server.residentMib();
+    const response = await fetch(`${base}bytes/1000000000`);
+    let size = 0;
+    for await (const chunk of Readable.fromWeb(response.body as never))
+      size += (chunk as Uint8Array).byteLength;
+    expect(size).toBe(1_000_000_000);
+    expect(server.residentMib() - before).toBeLessThan(250);
+  });
+
+  test("that breaks off breaks off here too", async () => {
+    const response = await fetch(`${base}cut`);
+    await expect(response.text()).rejects.toThrow();
+  });
+
+  test("nobody waits for is given up inside", async () => {
+    const count = async () => Number(await (await fetch(`${base}closed`)).text());
+    const before = await count();
+    const abort = new AbortController();
+    const hanging = fetch(`${base}hang`, { signal: abort.signal }).catch(() => "gone");
+    await fetch(base);
+    abort.abort();
+    await hanging;
+    await expect.poll(count).toBe(before + 1);
+  });
+
+  test("is gzip where the app sends gzip", async () => {
+    const response = await fetch(`${base}gzip`);
+    expect(response.headers.get("content-encoding")).toBe("gzip");
+    expect(await response.text()).toBe("packed");
+  });
+});
+
+test("100 MB up", async () => {
+  const piece = Buffer.alloc(1_000_000);
+  const body = Readable.toWeb(Readable.from(Array.from({ length: 100 }, () => piece))) as ReadableStream;
+  const response = await fetch(base, { method: "POST", body, duplex: "half" } as RequestInit);
+  expect(await response.json()).toMatchObject({ body: 100_000_000 });
+});
+
+describe("CORS and refusals", () => {
+  test("OPTIONS is answered before the token is looked at", async () => {
+    for (const url of [base, base.replace(/.{4}\/$/, "AAAA/")]) {
+      const response = await fetch(url, { method: "OPTIONS", headers: { origin: "https://a.example" } });
+      expect(response.status).toBe(204);
+      expect(response.headers.get("access-control-allow-origin")).toBe("*");
+      expect(response.headers.get("access-control-allow-methods")).toBe("*");
+    }
+  });
+
+  test("a page of any origin may read, by any host name", async () => {
+    const answer = await raw([
+      `GET ${pathOf(base)} HTTP/1.1`,
+      "Host: dev.example",
+      "Origin: https://a.example",
+      "Sec-Fetch-Site: cross-site",
+    ]);
+    expect(answer).toMatch(/^HTTP\/1\.1 200/);
+    expect(answer).toContain("access-control-allow-origin: *");
+  });
+
+  test("a wrong token is 403", async () => {
+    for (const token of ["", "x", "A".repeat(32), "A".repeat(5000)]) {
+      const response = await fetch(base.replace(/[^/]*\/$/, `${token}/x`));
+      expect(response.status).toBe(403);
+      expect(response.headers.get("access-control-allow-origin")).toBe("*");
+      expect(await response.json()).toMatchObject({ code: "preview_denied" });
+    }
+    expect((await fetch(base.replace(/gateway\/\w+/, "gateway/0123456789abcdef"))).status).toBe(403);
+  });
+
+  test("nothing listening is 502", async () => {
+    const { url } = await vm.createSignedPreviewUrl(9);
+    const response = await fetch(url);
+    expect([response.status, response.headers.get("access-control-allow-origin")]).toEqual([502, "*"]);
+    expect(await response.json()).toMatchObject({ code: "preview_failed" });
+  });
+});
+
+test("through RivetKit's own routing the token counts as well", async () => {
+  const headers = { "x-rivet-target": "actor", "x-rivet-actor": await vm.resolve() };
+  const path = `/request/fetch/${base.split("/").at(-2)}`;
+  const response = await fetch(`${server.endpoint}${path}/x?y=1`, { method: "POST", body: "b", headers });
+  expect(await response.json()).toMatchObject({ method: "POST", url: "/x?y=1", body: "b" });
+  const wrong = await fetch(`${server.endpoint}${path.slice(0, -3)}AAA/x`, { headers });
+  expect(wrong.status).toBe(403);
+});
+
+describe("tokens", () => {
+  test("open one port of one VM", async () => {
+    await startHttpServer(vm, 3001);
+    const other = client.vm.getOrCreate("other");
+    await startHttpServer(other, 3000);
+    const token = base.split("/").at(-2) ?? "";
+    const foreign = base.replace(await vm.resolve(), await other.resolve());
+    expect((await fetch(foreign)).status).toBe(403);
+    // The port is not in the URL, and no header chooses another.
+    const echo = (await (await fetch(base, { headers: { host: "localhost:3001" } })).json()) as {
+      headers: string[];
+    };
+    expect(headersOf(echo).host).toBe("localhost:3000");
+    expect(JSON.stringify(await vm.listPreviews())).not.toContain(token);
+  });
+
+  test("expire by their time, by hand and with what goes through them", async () => {
+    const short = await vm.createSignedPreviewUrl(3000, 1);
+    expect((await fetch(short.url)).status).toBe(200);
+    await expect.poll(async () => (await fetch(short.url)).status, { timeout: 5_000 }).toBe(403);
+
+    const long = await vm.createSignedPreviewUrl(3000);
+    const hanging = fetch(`${long.url}hang`).then(
+      () => "answered",
+      () => "cut",
+    );
+    await fetch(long.url);
+    await vm.expireSignedPreviewUrl(long.token);
+    expect(await hanging).toBe("cut");
+    expect((await fetch(long.url)).status).toBe(403);
+
+    const byId = await vm.createSignedPreviewUrl(3000);
+    const { id } = (await vm.listPreviews()).at(-1)!;
+    await vm.expireSignedPreviewUrl(id);
+    expect((await fetch(byId.url)).status).toBe(403);
+    await vm.expireSignedPreviewUrl("unknown");
+  });
+
+  test("are at most 1,024 a VM, and survive the server's death", async () => {
+    const dataDir = server.dataDir;
+    const first = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" }, dataDir: `${dataDir}-2` });
+    const owner = createClient<typeof registry>({ endpoint: first.endpoint });
+    const machine = owner.vm.getOrCreate("durable");
+    const preview = await machine.createSignedPreviewUrl(3000);
+    const gone = await machine.createSignedPreviewUrl(3000);
+    await machine.expireSignedPreviewUrl(gone.token);
+    await Promise.all(Array.from({ length: 1023 }, () => machine.createSignedPreviewUrl(3000)));
+    await expect(machine.createSignedPreviewUrl(3000)).rejects.toMatchObject({ code: "limit_exceeded" });
+    await owner.dispose();
+    await first.stop("SIGKILL");
+
+    const second = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" }, dataDir: `${dataDir}-2` });
+    try {
+      const { pathname } = new URL(preview.url);
+      // The preview itself wakes the actor and boots the machine, in which nothing listens yet.
+      expect((await fetch(`${second.endpoint}${pathname}`)).status).toBe(502);
+      const again = createClient<typeof registry>({ endpoint: second.endpoint });
+      const woken = again.vm.getOrCreate("durable");
+      await startHttpServer(woken, 3000);
+      expect((await fetch(`${second.endpoint}${pathname}`)).status).toBe(200);
+      expect((await fetch(`${second.endpoint}${new URL(gone.url).pathname}`)).status).toBe(403);
+      expect(await woken.listPreviews()).toHaveLength(1024);
+      await again.dispose();
+    } finally {
+      await second.stop("SIGTERM");
+      await rm(`${dataDir}-2`, { recursive: true, force: true });
+    }
+  });
+});
+
+test("a server with a token: the preview needs none, everything else does", async () => {
+  const guarded = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel", AGENT_VM_TOKEN: "secret" } });
+  const owner = createClient<typeof registry>({ endpoint: guarded.endpoint, token: "secret" });
+  try {
+    const machine = owner.vm.getOrCreate("guarded");
+    await startHttpServer(machine, 3000);
+    const { url } = await machine.createSignedPreviewUrl(3000);
+    const response = await fetch(url, {
+      headers: { authorization: "Bearer secret", "x-rivet-token": "secret" },
+    });
+    expect(await response.text()).not.toContain("secret");
+    const app = await fetch(url, { headers: { authorization: "Bearer the-apps-own" } });
+    expect(await app.text()).toContain("the-apps-own");
+    const gateway = url.slice(0, url.indexOf("/request/"));
+    const token = url.split("/").at(-2);
+    for (const path of [
+      "/action/exec",
+      "/request/other",
+      "/request/fetch",
+      "/request//fetch/",
+      `/request/fetch/../../action/exec`,
+      `/request/%66etch/${token}/`,
+      `/websocket/fetch/${token}/`,
+      `//request/fetch/${token}/`,
+    ]) {
+      const target = new URL(gateway).pathname + path;
+      const socket = net.connect(guarded.port, "127.0.0.1");
+      socket.write(`POST ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      let answer = "";
+      for await (const data of socket) answer += data;
+      expect([path, answer.slice(9, 12)]).toEqual([path, path.includes("fetch/..") ? "403" : "401"]);
+    }
+  } finally {
+    await owner.dispose();
+    await guarded.stop("SIGTERM");
+  }
+});

@@ -1,0 +1,234 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store.ts";
+import { openDescriptors, ownDescendants } from "../../support/host.ts";
+import { startOutboundVm, startOutside } from "../../support/outside.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { failure } from "../../support/until.ts";
+
+const folder = temporaryFolder();
+
+test("none is the default: no proxy, no variables, no way out", async () => {
+  const { vm } = startOutboundVm({});
+  expect((await vm.exec("env | grep -i proxy")).stdout).toBe("");
+  expect(await vm.listPorts()).toEqual([]);
+  expect(
+    (await vm.exec("ls /sys/class/net 2>/dev/null || cut -d: -f1 /proc/net/dev | tail -n +3")).stdout.trim(),
+  ).toBe("lo");
+});
+
+test("curl, Node, python and git go out by name through the proxy; the proxy is none of the VM's ports", async () => {
+  const { port } = await startOutside();
+  const { vm, curl, resolved } = startOutboundVm(
+    { outbound: { allow: [`api.test:${port}`, `127.0.0.1:${port}`] } },
+    { "api.test": ["127.0.0.1"] },
+  );
+  const url = `http://api.test:${port}/path?q=%20`;
+  expect(JSON.parse((await curl(`'${url}'`)).text)).toEqual({
+    method: "GET",
+    url: "/path?q=%20",
+    host: `api.test:${port}`,
+    body: "",
+  });
+  expect(JSON.parse((await curl(`-X POST -d body '${url}'`)).text)).toMatchObject({
+    method: "POST",
+    body: "body",
+  });
+  // CONNECT and SOCKS 5, by name and by address.
+  expect((await curl(`-p '${url}'`)).text).toContain('"url":"/path?q=%20"');
+  expect((await curl(`-x socks5h://\${HTTP_PROXY#http://} '${url}'`)).text).toContain("api.test");
+  expect(
+    (await curl(`-x socks5://\${HTTP_PROXY#http://} http://127.0.0.1:${port}/ --noproxy ''`)).text,
+  ).toContain("127.0.0.1");
+  const node = await vm.exec(`node -e "fetch('${url}').then(r => r.text()).then(console.log)"`);
+  expect(node.stdout).toContain('"url":"/path?q=%20"');
+  const python = `import urllib.request; print(urllib.request.urlopen('${url}').read().decode())`;
+  const found = await vm.exec(`command -v python3 >/dev/null || exit 99; python3 -c "${python}"`);
+  if (found.exitCode !== 99) expect(found.stdout).toContain('"url":"/path?q=%20"');
+  expect((await vm.exec(`git ls-remote http://api.test:${port}/repo.git`)).stderr).not.toContain(
+    "resolve host",
+  );
+  expect(await vm.listPorts()).toEqual([]);
+  expect(new Set(resolved)).toEqual(new Set(["api.test"]));
+});
+
+test("npm and pip install through the proxy", async () => {
+  execFileSync("sh", [
+    "-c",
+    `cd ${folder} && mkdir package && echo '{"name":"tiny","version":"1.0.0"}' > package/package.json && tar czf tiny.tgz package`,
+  ]);
+  const tarball = readFileSync(join(folder, "tiny.tgz"));
+  const outside = await startOutside((request, response) => {
+    if (request.url?.endsWith(".tgz")) return void response.end(tarball);
+    if (request.url?.startsWith("/simple")) return void response.writeHead(404).end();
+    const dist = { tarball: `http://registry.test:${outside.port}/tiny.tgz` };
+    response.setHeader("content-type", "application/json");
+    const version = { name: "tiny", version: "1.0.0", dist };
+    response.end(
+      JSON.stringify({ name: "tiny", "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version } }),
+    );
+  });
+  const { vm } = startOutboundVm(
+    { outbound: { allow: ["*.test", `127.0.0.1:${outside.port}`] } },
+    { "registry.test": ["127.0.0.1"] },
+  );
+  const registry = `http://registry.test:${outside.port}`;
+  if ((await vm.exec("command -v npm")).exitCode === 0) {
+    const npm = await vm.exec(
+      `cd /workspace && npm install --no-audit --no-fund --registry ${registry} tiny && cat node_modules/tiny/package.json`,
+    );
+    expect(npm.stdout).toContain('"version":"1.0.0"');
+  }
+  if ((await vm.exec("python3 -m pip --version")).exitCode === 0) {
+    await vm.exec(
+      `python3 -m pip download --retries 0 -i ${registry}/simple --trusted-host registry.test tiny`,
+    );
+    expect(outside.requests.some(({ url }) => url?.startsWith("/simple/tiny"))).toBe(true);
+  }
+}, 60_000);
+
+test("what is denied is told to the program, as an event and in the log", async () => {
+  const { port } = await startOutside();
+  const { vm, curl, denied, resolved } = startOutboundVm(
+    { outbound: { allow: ["api.test:80"] } },
+    { "api.test": ["127.0.0.1"] },
+  );
+  expect((await curl(`http://other.test:${port}/`)).text).toBe(
+    `agent-vm: other.test:${port} is denied: the policy does not allow this name\n`,
+  );
+  expect((await curl(`-p http://other.test:${port}/`)).text).toContain("403");
+  expect((await curl(`-x socks5h://\${HTTP_PROXY#http://} http://other.test:${port}/`)).exitCode).toBe(97);
+  const entry = { host: "other.test", port, reason: "the policy does not allow this name" };
+  expect(denied).toEqual([entry, entry, entry]);
+  expect(await vm.getNetworkLog()).toEqual([{ ...entry, count: 3, time: expect.any(Number) }]);
+  // Nobody was asked for a name that is not allowed.
+  expect(resolved).toEqual([]);
+});
+
+test("a policy changes at run time, cuts what it no longer allows, and survives", async () => {
+  const outside = createServer((socket) => socket.on("error", () => socket.destroy()).write("ready\n"));
+  await new Promise<void>((resolve) => outside.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void outside.close());
+  const { port } = outside.address() as { port: number };
+  const store = new MemoryStore();
+  const { vm } = startOutboundVm({}, { "api.test": ["127.0.0.1"] }, { store });
+  await vm.exec("true");
+  const outbound = { allow: ["api.test", `127.0.0.1:${port}`] };
+  await vm.setNetworkPolicy({ outbound });
+  expect(await vm.getNetworkPolicy()).toEqual({ outbound, headers: {} });
+  const tunnel = `
+    const [host, port] = process.env.HTTP_PROXY.slice(7).split(":");
+    const socket = net.connect(port, host, () => socket.write("CONNECT api.test:${port} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"));
+    socket.pipe(process.stdout);`;
+  const { pid } = await vm.spawn("node", ["-e", tunnel]);
+  const output = async () =>
+    Buffer.concat((await vm.readProcessOutput(pid)).chunks.map(({ data }) => data)).toString();
+  await expect.poll(output).toContain("ready\n");
+  await vm.setNetworkPolicy({ outbound: "none" });
+  await vm.waitProcess(pid);
+  expect((await vm.exec("env | grep -i proxy")).stdout).toBe("");
+  await vm.setNetworkPolicy({ outbound });
+  await vm.dispose("sleep");
+  const next = startOutboundVm({}, { "api.test": ["127.0.0.1"] }, { store });
+  expect(await next.vm.getNetworkPolicy()).toEqual({ outbound, headers: {} });
+  expect(
+    (
+      await next.vm.execArgv("node", [
+        "-e",
+        `${tunnel}socket.on("data", (data) => /ready/.test(data) && process.exit())`,
+      ])
+    ).stdout,
+  ).toContain("ready");
+});
+
+test("credentials are added outside and never enter the VM", async () => {
+  const subject = ["-subj", "/CN=api.test", "-addext", "subjectAltName=DNS:api.test", "-days", "1"];
+  execFileSync(
+    "openssl",
+    ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "cert", ...subject],
+    {
+      cwd: folder,
+      stdio: "ignore",
+    },
+  );
+  const [key, cert] = ["key", "cert"].map((name) => readFileSync(join(folder, name), "utf8")) as [
+    string,
+    string,
+  ];
+  const tls = await startOutside(undefined, { key, cert });
+  const plain = await startOutside();
+  const secret = "s3cr3t-credential-of-the-border";
+  const { vm, curl } = startOutboundVm(
+    {
+      outbound: { allow: ["api.test", "plain.test", `127.0.0.1:${tls.port}`, `127.0.0.1:${plain.port}`] },
+      headers: {
+        [`https://api.test:${tls.port}`]: { "x-api-key": secret },
+        [`http://plain.test:${plain.port}`]: { authorization: `Bearer ${secret}` },
+      },
+    },
+    { "api.test": ["127.0.0.1"], "plain.test": ["127.0.0.1"] },
+    { ca: cert },
+  );
+  expect((await curl(`-H 'x-api-key: guess' http://api.test:${tls.port}/v1`)).text).toContain('"url":"/v1"');
+  expect(tls.requests[0]?.headers["x-api-key"]).toBe(secret);
+  await curl(`http://plain.test:${plain.port}/`);
+  expect(plain.requests[0]?.headers.authorization).toBe(`Bearer ${secret}`);
+  // No other host gets it.
+  await curl(`http://api.test:${plain.port}/`);
+  expect(plain.requests[1]?.headers["x-api-key"]).toBeUndefined();
+  expect(await vm.getNetworkPolicy()).toMatchObject({
+    headers: {
+      [`https://api.test:${tls.port}`]: ["x-api-key"],
+      [`http://plain.test:${plain.port}`]: ["authorization"],
+    },
+  });
+  const half = secret.length / 2;
+  const pattern = `[${secret[0]}]${secret.slice(1, half)}`;
+  const grep = await vm.exec(
+    `env | grep -c '${pattern}'; grep -rls '${pattern}' / --exclude-dir=usr --exclude-dir=proc --exclude-dir=sys 2>/dev/null;` +
+      `for f in /proc/[0-9]*/environ /proc/[0-9]*/cmdline; do tr '\\0' '\\n' < $f | grep -v grep | grep -q '${pattern}' && echo $f; done; true`,
+  );
+  expect(grep.stdout).toBe("0\n");
+});
+
+test("rules that are none are refused by name", async () => {
+  const { parseArgs } = await import("../../../src/api/schemas.ts");
+  for (const outbound of [
+    "some",
+    { allow: ["a b"] },
+    { allow: ["x:99999"] },
+    { allow: [], block: [] },
+    { allow: ["1.2.3.4/33"] },
+  ]) {
+    expect(await failure((async () => parseArgs("setNetworkPolicy", [{ outbound }]))())).toMatchObject({
+      code: "invalid_argument",
+    });
+  }
+});
+
+test("the proxy port answers nothing but proxying", async () => {
+  const { vm } = startOutboundVm({ outbound: "all" });
+  const direct = await vm.exec("curl -sS --noproxy '*' $HTTP_PROXY/");
+  expect(direct.stdout).toBe("This is a proxy: ask it for http:// URLs\n");
+  const program = `
+    const [host, port] = process.env.HTTP_PROXY.slice(7).split(":");
+    net.connect(port, host, function () { this.write("garbage\\r\\n\\r\\n"); }).pipe(process.stdout);`;
+  const garbage = await vm.execArgv("node", ["-e", program]);
+  expect(garbage.stdout.slice(0, 20)).toBe("HTTP/1.1 400 Bad Req");
+});
+
+test("a hundred VMs with a way out leave nothing behind", async () => {
+  const cycle = async () => {
+    const { vm } = startOutboundVm({ outbound: "all" });
+    expect((await vm.exec("curl -sS http://127.0.0.2/ --noproxy ''")).stdout).toContain("out of bounds");
+    await vm.dispose("destroy");
+  };
+  await cycle();
+  const before = openDescriptors().length;
+  for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 10 }, cycle));
+  await expect.poll(ownDescendants).toEqual([]);
+  await expect.poll(() => openDescriptors().length).toBe(before);
+}, 120_000);

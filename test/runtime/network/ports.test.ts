@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { failure } from "../../support/until.ts";
+import { startVm } from "../../support/vm.ts";
+import { startHttpServer } from "../../support/vm-servers.ts";
+
+test("listPorts tells port, address, pid and command", async () => {
+  const { vm } = startVm();
+  expect(await vm.listPorts()).toEqual([]);
+  const first = await startHttpServer(vm, 3001, "127.0.0.1");
+  const second = await startHttpServer(vm, 3000, "::1");
+  const third = await startHttpServer(vm, 3002);
+  expect(await vm.listPorts()).toEqual([
+    { port: 3000, address: "::1", pid: second, command: "node" },
+    { port: 3001, address: "127.0.0.1", pid: first, command: "node" },
+    { port: 3002, address: "::", pid: third, command: "node" },
+  ]);
+});
+
+test("portOpened and portClosed tell of a server that nobody asked for", async () => {
+  const { vm, event } = startVm();
+  const { pid } = await vm.spawn("node", ["-e", "net.createServer().listen(5000, '127.0.0.1')"]);
+  expect(await event("portOpened")).toEqual({ port: 5000, address: "127.0.0.1", pid, command: "node" });
+  await vm.killProcess(pid);
+  expect(await event("portClosed")).toEqual({ port: 5000, address: "127.0.0.1" });
+});
+
+test("a daemon's port is told too", async () => {
+  const { vm, event } = startVm();
+  await vm.exec("setsid -f node -e 'net.createServer().listen(5001, \"127.0.0.1\")' >/dev/null 2>&1");
+  expect(await event("portOpened")).toMatchObject({ port: 5001, command: "node" });
+});
+
+test("waitForPort waits for a port, and for an answer as wanted", async () => {
+  const { vm } = startVm();
+  const waiting = vm.waitForPort(3000, { path: "/" });
+  await startHttpServer(vm, 3000);
+  await waiting;
+  await vm.waitForPort(3000, { path: "/status/404", status: 404 });
+  expect(await failure(vm.waitForPort(3000, { path: "/status/500", timeoutMs: 50 }))).toMatchObject({
+    code: "port_timeout",
+    message: "Port 3000 was not ready within 50 ms: /status/500 was answered with 500",
+  });
+  expect(await failure(vm.waitForPort(3009, { timeoutMs: 20 }))).toMatchObject({
+    code: "port_timeout",
+    message: "Port 3009 was not ready within 20 ms: nothing listens there",
+  });
+});
+
+test("a wait ends with the VM", async () => {
+  const { vm } = startVm();
+  await vm.boot();
+  const waiting = failure(vm.waitForPort(3000));
+  await vm.dispose("destroy");
+  expect(await waiting).toMatchObject({ code: "vm_stopped" });
+});

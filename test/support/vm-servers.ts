@@ -1,0 +1,128 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type { Vm } from "../../src/runtime/vm.ts";
+
+/**
+ * A web server for a VM. Answers with what it was asked, and by path: `/hang` never, `/cut` half a body,
+ * `/bytes/N` N bytes, `/status/N`, `/redirect`, `/login`, `/gzip`, `/slow` a body in two pieces of which the second
+ * waits for a request of `/go`, `/closed` how many requests were cut before their end.
+ */
+const HTTP_SERVER = `
+const http = require("node:http");
+const zlib = require("node:zlib");
+const [port, host] = process.argv.slice(2);
+let closed = 0;
+let go = () => {};
+const server = http.createServer((request, response) => {
+  response.on("close", () => { if (!response.writableFinished) closed += 1; });
+  const [, what, value] = request.url.split("/");
+  if (what === "hang") return;
+  if (what === "closed") return response.end(String(closed));
+  if (what === "cut") {
+    response.writeHead(200, { "content-length": 100 });
+    return response.write("half", () => request.socket.destroy());
+  }
+  if (what === "bytes") {
+    let left = Number(value);
+    response.writeHead(200, { "content-length": left });
+    const piece = Buffer.alloc(65536, "x");
+    const more = () => {
+      while (left > 0) {
+        const size = Math.min(left, piece.length);
+        left -= size;
+        if (!response.write(piece.subarray(0, size))) return response.once("drain", more);
+      }
+      response.end();
+    };
+    return more();
+  }
+  if (what === "status") { response.statusCode = Number(value); return response.end(); }
+  if (what === "redirect") { response.writeHead(302, { location: "/elsewhere" }); return response.end(); }
+  if (what === "login") {
+    response.writeHead(303, { location: "http://localhost:" + port + "/home", "set-cookie": "s=1; Path=/app; Domain=x" });
+    return response.end();
+  }
+  if (what === "gzip") {
+    response.writeHead(200, { "content-encoding": "gzip" });
+    return response.end(zlib.gzipSync("packed"));
+  }
+  if (what === "go") { go(); return response.end("gone"); }
+  if (what === "slow") { response.write("first"); go = () => response.end("second"); return; }
+  const pieces = [];
+  request.on("data", (piece) => pieces.push(piece));
+  request.on("end", () => {
+    const body = Buffer.concat(pieces);
+    response.setHeader("set-cookie", ["a=1", "b=2"]);
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({
+      method: request.method,
+      url: request.url,
+      headers: request.rawHeaders,
+      body: body.length > 1000 ? body.length : body.toString(),
+      connection: request.socket.remotePort,
+    }));
+  });
+});
+server.keepAliveTimeout = 60000;
+server.on("listening", () => console.log("listening"));
+server.listen(Number(port), host || undefined);
+`;
+
+/** Starts that server; resolves when it listens. */
+export async function startHttpServer(vm: ServerHost, port: number, host = ""): Promise<number> {
+  await vm.writeFiles([{ path: "/tmp/server.cjs", content: HTTP_SERVER }]);
+  const { pid } = await vm.spawn("node", ["/tmp/server.cjs", String(port), host]);
+  await vm.waitForPort(port);
+  return pid;
+}
+
+/** A body as text. */
+export function textOf({ body }: { body: Uint8Array }): string {
+  return new TextDecoder().decode(body);
+}
+
+/**
+ * A WebSocket server for a VM, with the `ws` of this checkout. It echoes messages; `close CODE REASON` closes, `ping`
+ * pings and tells of the pong, `protocol` tells the subprotocol; upgrades of `/refused` are answered with 401.
+ */
+const WS_SERVER = `
+const { createServer } = require("node:http");
+const { WebSocketServer } = require("/tmp/ws/index.js");
+const server = createServer((request, response) => response.end("page"));
+const sockets = new WebSocketServer({
+  noServer: true,
+  maxPayload: 64 * 1024 * 1024,
+  handleProtocols: (offered) => [...offered].at(-1),
+});
+server.on("upgrade", (request, socket, head) => {
+  if (request.url === "/refused") return socket.end("HTTP/1.1 401 Unauthorized\\r\\ncontent-length: 2\\r\\n\\r\\nno");
+  sockets.handleUpgrade(request, socket, head, (peer) => {
+    peer.on("error", () => {});
+    peer.on("pong", (data) => peer.send("pong " + data));
+    peer.on("message", (data, isBinary) => {
+      const [word, code, reason] = isBinary ? [] : String(data).split(" ");
+      if (word === "close") return peer.close(Number(code), reason);
+      if (word === "ping") return peer.ping("x");
+      if (word === "protocol") return peer.send(peer.protocol + " " + request.url);
+      peer.send(data, { binary: isBinary });
+    });
+  });
+});
+server.listen(Number(process.argv[2]));
+`;
+
+/** What starting a server takes of a VM, here or through a client. */
+type ServerHost = Pick<Vm, "writeFiles" | "spawn" | "waitForPort">;
+
+export async function startWebSocketServer(vm: ServerHost, port: number): Promise<void> {
+  const folder = dirname(createRequire(import.meta.url).resolve("ws/package.json"));
+  const names = ["index.js", ...readdirSync(join(folder, "lib")).map((name) => `lib/${name}`)];
+  const entries = names.map((name) => ({
+    path: `/tmp/ws/${name}`,
+    content: readFileSync(join(folder, name)),
+  }));
+  await vm.writeFiles([...entries, { path: "/tmp/ws-server.cjs", content: WS_SERVER }]);
+  await vm.spawn("node", ["/tmp/ws-server.cjs", String(port)]);
+  await vm.waitForPort(port);
+}
