@@ -1,0 +1,74 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { Agent, get } from "node:http";
+import { clientVm } from "./client.ts";
+import { compare, type Measurement, median, table } from "./measure.ts";
+import { bareVm } from "./vm.ts";
+
+/** `npm run bench:network`: requests to a server in a VM against the same server on the host, in the same run. */
+const SERVER = `
+  const server = require("node:http").createServer((request, response) => {
+    if (request.url === "/large") return response.end(Buffer.alloc(10_000_000));
+    response.end("hello");
+  });
+  server.keepAliveTimeout = 60_000;
+  server.listen(Number(process.argv[1]), "127.0.0.1", () => console.log("listening"));`;
+const HOST_PORT = 38_471;
+const agent = new Agent({ keepAlive: true });
+
+const host = spawn(process.execPath, ["-e", SERVER, String(HOST_PORT)], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
+await once(host.stdout, "data");
+const bare = bareVm();
+const { vm: client, stop } = await clientVm();
+for (const vm of [bare, client]) {
+  await vm.spawn("node", ["-e", SERVER, "3000"]);
+  await vm.waitForPort(3000);
+}
+const { url } = await client.createSignedPreviewUrl(3000);
+
+const first: number[] = [];
+for (let round = 0; round < 10; round++) {
+  const vm = bareVm();
+  await vm.spawn("node", ["-e", SERVER, "3000"]);
+  await vm.waitForPort(3000);
+  const started = performance.now();
+  await vm.vmFetch(3000, "/");
+  first.push(performance.now() - started);
+  await vm.dispose("destroy");
+}
+
+const results: Measurement[] = [];
+const ways = (path: string) => ({
+  host: () => direct(path),
+  runtime: () => bare.vmFetch(3000, path),
+  client: () => client.vmFetch(3000, path),
+  preview: async () => (await fetch(new URL(path.slice(1), url))).arrayBuffer(),
+});
+const parallel = (count: number, work: () => Promise<unknown>) => () =>
+  Promise.all(Array.from({ length: count }, work));
+results.push(await compare("GET", 300, ways("/")));
+const many = Object.entries(ways("/")).map(([way, work]) => [way, parallel(100, work)] as const);
+results.push(await compare("100 GETs at once", 20, Object.fromEntries(many)));
+results.push(await compare("GET of 10 MB", 20, ways("/large")));
+
+console.log(table(results, ["host", "runtime", "client", "preview"]));
+console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median of ${first.length})`);
+
+host.kill();
+agent.destroy();
+await bare.dispose("destroy");
+await stop();
+process.exit(0);
+
+function direct(path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    get({ port: HOST_PORT, host: "127.0.0.1", path, agent }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => resolve(Buffer.concat(chunks)));
+      response.on("error", reject);
+    }).on("error", reject);
+  });
+}
