@@ -22,9 +22,6 @@ my $NO_SIGNALS = pack('Q', 0);
 my $SIGSET_BYTES = 8;
 my $DEFAULT_SLACK_NS = 50_000;
 my $RLIMIT_NPROC = 6;
-my $EAGAIN = 11;
-my $FORK_TRIES = 20;
-my $FORK_PAUSE_S = 0.002;
 my $command_limits = pack('QQ', $processes, $processes);
 my $COMMAND_OOM_ADJ = 500;
 my $ENOENT = 2;
@@ -60,11 +57,6 @@ sub start {
   }
   syswrite($oom_adj, $COMMAND_OOM_ADJ);
   my $pid = fork;
-  # Forks that are refused count for a moment: a fork bomb at its limit can fill what is kept for this process.
-  for (my $tries = 1; !defined $pid && $! == $EAGAIN && $tries < $FORK_TRIES; $tries++) {
-    select(undef, undef, undef, $FORK_PAUSE_S);
-    $pid = fork;
-  }
   my $errno = $! + 0;
   syswrite($oom_adj, 0) unless defined $pid && $pid == 0;
   unless (defined $pid) {

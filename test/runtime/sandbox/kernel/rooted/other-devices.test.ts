@@ -45,29 +45,29 @@ describe.skipIf(noNamespaces !== null)("what is mounted into the VM", () => {
     await fs.symlink("../lent/public", "/home/link");
     await fs.symlink("/lent", "/home/folder-link");
     const before = vm.run("ls lent lent/open; cat lent/public lent/above");
-    const changes: [path: string, change: Promise<unknown>][] = [
-      ["/lent/public", files.writeFile("/lent/public", "x")],
-      ["/lent/new", files.writeFile("/lent/new", "x")],
-      ["/lent/a/b/new", files.writeFile("/lent/a/b/new", "x")],
-      ["/usr/new", files.writeFile("/usr/new", "x")],
-      ["/mounted", files.writeFile("/mounted", "x")],
-      ["/home/link", files.writeFile("/home/link", "x")],
-      ["/home/folder-link/new", files.writeFile("/home/folder-link/new", "x")],
-      ["/lent/new", fs.openWriter("/lent/new")],
-      ["/lent/new", files.mkdir("/lent/new")],
-      ["/lent/new/deep", files.mkdir("/lent/new/deep", { recursive: true })],
-      ["/lent/link", fs.symlink("x", "/lent/link")],
-      ["/lent/public", files.delete("/lent/public")],
-      ["/lent/none", files.delete("/lent/none")],
-      ["/lent/open", files.delete("/lent/open", { recursive: true })],
-      ["/home/folder-link/public", files.delete("/home/folder-link/public")],
-      ["/lent/public", files.move("/lent/public", "/home/stolen")],
-      ["/lent/pushed", files.move("/home/source", "/lent/pushed")],
-      ["/lent/public", fs.chmod("/lent/public", 0o777)],
-      ["/lent", fs.chmod("/lent", 0o777)],
-      ["/home/link", fs.utimes("/home/link", 0, 0)],
+    const changes: [path: string, change: () => Promise<unknown>][] = [
+      ["/lent/public", () => files.writeFile("/lent/public", "x")],
+      ["/lent/new", () => files.writeFile("/lent/new", "x")],
+      ["/lent/a/b/new", () => files.writeFile("/lent/a/b/new", "x")],
+      ["/usr/new", () => files.writeFile("/usr/new", "x")],
+      ["/mounted", () => files.writeFile("/mounted", "x")],
+      ["/home/link", () => files.writeFile("/home/link", "x")],
+      ["/home/folder-link/new", () => files.writeFile("/home/folder-link/new", "x")],
+      ["/lent/new", () => fs.openWriter("/lent/new")],
+      ["/lent/new", () => files.mkdir("/lent/new")],
+      ["/lent/new/deep", () => files.mkdir("/lent/new/deep", { recursive: true })],
+      ["/lent/link", () => fs.symlink("x", "/lent/link")],
+      ["/lent/public", () => files.delete("/lent/public")],
+      ["/lent/none", () => files.delete("/lent/none")],
+      ["/lent/open", () => files.delete("/lent/open", { recursive: true })],
+      ["/home/folder-link/public", () => files.delete("/home/folder-link/public")],
+      ["/lent/public", () => files.move("/lent/public", "/home/stolen")],
+      ["/lent/pushed", () => files.move("/home/source", "/lent/pushed")],
+      ["/lent/public", () => fs.chmod("/lent/public", 0o777)],
+      ["/lent", () => fs.chmod("/lent", 0o777)],
+      ["/home/link", () => fs.utimes("/home/link", 0, 0)],
     ];
-    for (const [path, change] of changes) expect(await failure(change)).toEqual(readOnly(path));
+    for (const [path, change] of changes) expect(await failure(change())).toEqual(readOnly(path));
     expect(vm.run("ls lent lent/open; cat lent/public lent/above")).toBe(before);
     expect(await files.readdir("/home")).toEqual(["folder-link", "link", "source"]);
   });
