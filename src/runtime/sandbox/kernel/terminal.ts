@@ -20,6 +20,7 @@ import { commandTree, killAll, sendSignal } from "./tree.ts";
 
 /** A shell that ignores its hangup is killed after this long. */
 const HANGUP_GRACE_MS = 1000;
+const HANGUP_PAUSE_MS = 100;
 
 /** How often, and after which pause, those are looked for that missed it. */
 const STRAGGLER_ROUNDS = 10;
@@ -188,8 +189,14 @@ export class KernelTerminal implements SandboxTerminal {
   async hangup(): Promise<void> {
     if (this.#ended) return;
     hangUp(this.#session());
+    // bash that is about to wait for input sees a signal only with the next one.
+    const again = setInterval(
+      () => hangUp(this.#session().filter((pid) => pid === this.#hostPid)),
+      HANGUP_PAUSE_MS,
+    );
     const timer = setTimeout(() => void this.#destroy(), HANGUP_GRACE_MS);
     await this.exited;
+    clearInterval(again);
     clearTimeout(timer);
     await this.#hangUpStragglers();
   }
