@@ -21,10 +21,13 @@ const WATCH_MS = 1_500;
 /** Time for all of them to have run, in milliseconds. */
 const RUN_MS = 8_000;
 
-async function measure(name: string, vmCount: number, jobsPerVm: number): Promise<void> {
+async function measure(name: string, vmCount: number, jobsPerVm: number, awake: boolean): Promise<void> {
   const vms: VmHandle[] = Array.from({ length: vmCount }, (_, index) =>
     client.vm.getOrCreate(`${name} ${index}`),
   );
+  // A connection keeps its VM awake.
+  const connections = awake ? vms.map((vm) => vm.connect()) : [];
+  for (const connection of connections) await connection.exec("true");
   const at = Math.ceil((Date.now() + LEAD_MS) / 1000) * 1000;
   const schedule = new Date(at).toISOString();
   for (const vm of vms) {
@@ -37,6 +40,7 @@ async function measure(name: string, vmCount: number, jobsPerVm: number): Promis
   await until(at + WATCH_MS);
   delay.disable();
   await until(at + RUN_MS);
+  await Promise.all(connections.map((connection) => connection.dispose()));
   const runs = (await Promise.all(vms.map((vm) => vm.listCronRuns(undefined, { limit: 1000 })))).flat();
   const fired = runs.map(({ startedAt }) => (startedAt ?? Number.NaN) - at).sort((a, b) => a - b);
   const ended = runs.map(({ startedAt, durationMs }) => (startedAt ?? 0) + (durationMs ?? 0) - at);
@@ -53,8 +57,9 @@ async function until(time: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, time - Date.now()));
 }
 
-await measure("200 jobs of one VM", 1, 200);
-await measure("50 sleeping VMs with 5 jobs each", 50, 5);
+await measure("200 jobs of one VM", 1, 200, false);
+await measure("50 awake VMs with 5 jobs each", 50, 5, true);
+await measure("50 sleeping VMs with 5 jobs each", 50, 5, false);
 await client.dispose();
 await close();
 rmSync(dataDir, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -53,6 +53,27 @@ test("curl, Node, python and git go out by name through the proxy; the proxy is 
   );
   expect(await vm.listPorts()).toEqual([]);
   expect(new Set(resolved)).toEqual(new Set(["api.test"]));
+});
+
+test("git clones through the proxy", async () => {
+  execFileSync("sh", [
+    "-c",
+    `cd ${folder} && git init -q work && cd work && echo text > file && git add file && git -c user.name=a -c user.email=a@b commit -qm one && git clone -q --bare . ../repo.git && git -C ../repo.git update-server-info`,
+  ]);
+  const { port } = await startOutside((request, response) => {
+    const path = join(folder, new URL(request.url ?? "/", "http://x").pathname);
+    if (existsSync(path) && statSync(path).isFile()) response.end(readFileSync(path));
+    else response.writeHead(404).end();
+  });
+  const { vm } = startOutboundVm(
+    { outbound: { allow: [`git.test:${port}`, `127.0.0.1:${port}`] } },
+    { "git.test": ["127.0.0.1"] },
+  );
+  const { stdout, stderr } = await vm.exec(
+    `git clone -q http://git.test:${port}/repo.git clone && cat clone/file`,
+    { cwd: "/workspace" },
+  );
+  expect({ stdout, stderr }).toEqual({ stdout: "text\n", stderr: "" });
 });
 
 test("npm and pip install through the proxy", async () => {
