@@ -295,14 +295,18 @@ export class Archive {
     for (const number of leaving) {
       if (number !== null && !living.has(number)) dying.set(number, await this.#recordOf(number));
     }
-    const garbage = garbageOf(dying, living.values(), this.#orphans);
+    const garbage = garbageOf(dying, living, this.#orphans);
     await noteGarbage(this.#store, next.generation + 1, garbage);
     await this.#putHead(change);
     this.#orphans = { packs: [], pages: [], roots: [] };
     for (const number of dying.keys()) this.#roots.delete(number);
     this.#forgetChunks(new Set(garbage.packs));
-    await collectGarbage(this.#store, this.#head.generation);
-    await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.#head.journal));
+    try {
+      await collectGarbage(this.#store, this.#head.generation);
+      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.#head.journal));
+    } catch {
+      // The commit stands. What is noted is collected by the next one, or by the next boot.
+    }
   }
 
   /** A tree that cannot be read keeps nothing from being collected: it is lost already. */

@@ -13,7 +13,7 @@ export type Garbage = z.infer<typeof garbageSchema>;
 /** What dying trees had that no living one has. */
 export function garbageOf(
   dying: ReadonlyMap<number, RootRecord>,
-  living: Iterable<RootRecord>,
+  living: ReadonlyMap<number, RootRecord>,
   orphans: Garbage,
 ): Garbage {
   const packs = new Set(orphans.packs);
@@ -22,15 +22,19 @@ export function garbageOf(
     for (const [pack] of root.packs) packs.add(pack);
     for (const [page] of root.pages) pages.add(page);
   }
-  for (const root of living) {
+  for (const root of living.values()) {
     for (const [pack] of root.packs) packs.delete(pack);
     for (const [page] of root.pages) pages.delete(page);
   }
-  return { packs: [...packs], pages: [...pages], roots: [...new Set([...orphans.roots, ...dying.keys()])] };
+  const roots = new Set([...orphans.roots, ...dying.keys()]);
+  for (const number of living.keys()) roots.delete(number);
+  return { packs: [...packs], pages: [...pages], roots: [...roots] };
 }
 
 /** Notes what the commit of a generation makes superfluous, so that it is collected even after a crash. */
 export async function noteGarbage(store: Store, generation: number, garbage: Garbage): Promise<void> {
+  // A commit of the same generation may have failed after its note.
+  await deleteNumber(store, "garbage", generation);
   await putAll(store, partsOf("garbage", generation, encodeJson(garbage)));
 }
 

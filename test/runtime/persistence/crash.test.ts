@@ -191,6 +191,27 @@ describe("a store that fails", () => {
     }
   }, 60_000);
 
+  test("at every call of a checkpoint in turn, what is committed afterwards is whole", async () => {
+    for (let failing = 0; failing < 14; failing++) {
+      const store = new MemoryStore();
+      let armed = Number.POSITIVE_INFINITY;
+      const faulty = faultyStore(store, (call) => (call === armed ? "error" : "none"));
+      const vm = bootOver(faulty);
+      await vm.exec("echo one > /workspace/a");
+      const { id } = await vm.createSnapshot();
+      await vm.exec("echo two > /workspace/a; echo more > /workspace/b");
+      armed = faulty.calls + failing;
+      await vm.checkpoint().catch((error: unknown) => expect(String(error)).toContain("failed"));
+      armed = Number.POSITIVE_INFINITY;
+      await vm.deleteSnapshot(id);
+      await vm.dispose("destroy");
+      const next = bootOver(store);
+      const { stdout } = await next.exec("cat a b 2>/dev/null", { cwd: "/workspace" });
+      expect(["one\n", "two\nmore\n"], `call ${failing}`).toContain(stdout);
+      await next.dispose("destroy");
+    }
+  }, 60_000);
+
   test("the last checkpoint at sleep that fails is told, and the VM is gone all the same", async () => {
     let broken = false;
     const options = vmOptionsSchema.parse({});

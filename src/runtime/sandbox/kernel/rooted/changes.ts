@@ -25,7 +25,7 @@ const PERMISSION_BITS = 0o777;
 const SETTABLE_BITS = 0o7777;
 const MAX_TEMPORARIES = 1000;
 
-/** utimes(2) takes seconds as a double; half a microsecond more, and a whole millisecond reads back as itself. */
+/** utimes(2) takes seconds as a double; half a microsecond more, and a time reads back as itself. */
 const ROUNDING_MS = 0.0005;
 
 export function makeDirectory(root: Root, place: Place, call: Call): void {
@@ -85,7 +85,8 @@ export function changeTimes(root: Root, entry: Entry, call: Call, atimeMs: numbe
   utimesSync(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
 }
 
-function seconds(milliseconds: number): number {
+/** A time as utimes(2) takes it. */
+export function seconds(milliseconds: number): number {
   return (milliseconds + ROUNDING_MS) / 1000;
 }
 

@@ -19,6 +19,7 @@ import { pause } from "../../pace.ts";
 import type { NodeMetadata, PersistentTree, TreeFile, TreeNode } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import { isTemporaryName } from "../../temporary.ts";
+import { seconds } from "./changes.ts";
 import { at, Descriptor, descriptorPath, duplicateDirectory, O_PATH } from "./descriptors.ts";
 import { eachEntry } from "./listing.ts";
 import { decodeName, encodeName } from "./names.ts";
@@ -29,9 +30,6 @@ import type { Root } from "./root.ts";
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const MODE_BITS = 0o7777;
-
-/** utimes(2) takes seconds as a double; half a microsecond more, and a time reads back as itself. */
-const ROUNDING_MS = 0.0005;
 
 /** Walks to a path and works there before anything else can run. */
 export type AtPlace = <T>(call: Call, path: string, work: (place: Place) => T) => Promise<Awaited<T>>;
@@ -226,8 +224,4 @@ function typeOf(stats: Stats): TreeNode["type"] {
   if (stats.isFile()) return "file";
   if (stats.isDirectory()) return "directory";
   return stats.isSymbolicLink() ? "symlink" : "other";
-}
-
-function seconds(milliseconds: number): number {
-  return (milliseconds + ROUNDING_MS) / 1000;
 }
