@@ -48,6 +48,8 @@ export interface NetworkDeniedEvent {
   host: string;
   port: number;
   reason: string;
+  /** The program, as `getProcess` knows it; absent where it could not be found. */
+  pid?: number;
 }
 
 export type VmBootedEvent = Record<string, never>;

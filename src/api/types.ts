@@ -385,6 +385,8 @@ export interface NetworkLogEntry {
   time: number;
   /** How often in a row. */
   count: number;
+  /** The program that was denied last, as far as it could be found. */
+  pid?: number;
 }
 
 /** A preview URL that has not expired. */

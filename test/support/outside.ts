@@ -43,11 +43,11 @@ const echo: RequestListener = (request, response) => {
 /** A VM with a policy, and a resolver that knows these names only. */
 export function startOutboundVm(
   network: Partial<OutboundOptions>,
-  names: Record<string, string[] | (() => string[])> = {},
+  names: Record<string, string[] | (() => string[] | Promise<string[]>)> = {},
   more: { store?: Store; ca?: string } = {},
 ) {
   const options = vmOptionsSchema.parse({ network });
-  const denied: { host: string; port: number; reason: string }[] = [];
+  const denied: { host: string; port: number; reason: string; pid?: number }[] = [];
   const resolved: string[] = [];
   const hooks = {
     emit: (name: string, payload: object) => {
@@ -63,7 +63,7 @@ export function startOutboundVm(
         resolved.push(host);
         const found = names[host];
         if (found === undefined) throw new Error(`getaddrinfo ENOTFOUND ${host}`);
-        return typeof found === "function" ? found() : found;
+        return typeof found === "function" ? await found() : found;
       },
     },
   });

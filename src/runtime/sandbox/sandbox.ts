@@ -100,6 +100,8 @@ export interface SandboxNetwork {
   /** A server on a free port of 127.0.0.1 inside, whose connections arrive here. */
   listen(): Promise<Server>;
   listening(): Promise<ListeningSocket[]>;
+  /** Process id inside of whoever holds the other end of a connection to such a server; `undefined` where none is found. */
+  holderOf(connection: Socket): Promise<number | undefined>;
 }
 
 /** What a VM runs in. The kernel sandbox is one; a memory file tree without processes is another. */

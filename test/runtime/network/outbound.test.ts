@@ -123,10 +123,59 @@ test("what is denied is told to the program, as an event and in the log", async 
   expect((await curl(`-p http://other.test:${port}/`)).text).toContain("403");
   expect((await curl(`-x socks5h://\${HTTP_PROXY#http://} http://other.test:${port}/`)).exitCode).toBe(97);
   const entry = { host: "other.test", port, reason: "the policy does not allow this name" };
-  expect(denied).toEqual([entry, entry, entry]);
-  expect(await vm.getNetworkLog()).toEqual([{ ...entry, count: 3, time: expect.any(Number) }]);
+  const pid = expect.any(Number);
+  expect(denied).toEqual([
+    { ...entry, pid },
+    { ...entry, pid },
+    { ...entry, pid },
+  ]);
+  const last = denied[2]?.pid;
+  expect(await vm.getNetworkLog()).toEqual([{ ...entry, pid: last, count: 3, time: expect.any(Number) }]);
   // Nobody was asked for a name that is not allowed.
   expect(resolved).toEqual([]);
+});
+
+test("a denial names the program, whichever protocol it spoke, and none when it has gone", async () => {
+  let gone: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => {
+    gone = resolve;
+  });
+  const { vm, denied, resolved } = startOutboundVm(
+    { outbound: { allow: ["slow.test"] } },
+    {
+      "slow.test": async () => {
+        await left;
+        return ["127.0.0.1"];
+      },
+    },
+  );
+  const ask = (bytes: string) =>
+    `const [host, port] = process.env.HTTP_PROXY.slice(7).split(":");
+     net.connect(port, host, function () { this.write(Buffer.from(${bytes})); }).on("data", () => {});`;
+  const requests = {
+    http: ask(`"GET http://http.test/ HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"`),
+    connect: ask(`"CONNECT connect.test:443 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"`),
+    socks: ask(`[5, 1, 0, 5, 1, 0, 3, 10, ...Buffer.from("socks.test"), 0, 80]`),
+  };
+  const pids: Record<string, number> = {};
+  for (const [name, program] of Object.entries(requests)) {
+    const { pid } = await vm.spawn("node", ["-e", program]);
+    pids[`${name}.test`] = pid;
+    await vm.waitProcess(pid);
+  }
+  expect(Object.fromEntries(denied.map(({ host, pid }) => [host, pid]))).toEqual(pids);
+  const brief = ask(`"GET http://slow.test/ HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"`);
+  const { pid } = await vm.spawn("node", ["-e", brief]);
+  await expect.poll(() => resolved).toContain("slow.test");
+  await vm.killProcess(pid);
+  await vm.waitProcess(pid);
+  gone();
+  await expect.poll(() => denied.length).toBe(4);
+  expect(denied[3]).toEqual({
+    host: "slow.test",
+    port: 80,
+    reason: expect.stringContaining("out of bounds"),
+  });
 });
 
 test("a policy changes at run time, cuts what it no longer allows, and survives", async () => {

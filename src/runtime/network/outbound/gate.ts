@@ -17,6 +17,8 @@ export interface Destination {
   /** As the VM's program wrote it. */
   host: string;
   port: number;
+  /** Finds out which process asks, for a denial to tell. */
+  asker?: (() => Promise<number | undefined>) | undefined;
 }
 
 interface Live {
@@ -57,13 +59,13 @@ export class OutboundGate {
   /**
    * @throws OutboundDenied, which is logged and told; the system's error where the other side cannot be reached.
    */
-  async open({ host, port }: Destination, signal: AbortSignal): Promise<Socket> {
+  async open({ host, port, asker }: Destination, signal: AbortSignal): Promise<Socket> {
     const canonical = canonicalHost(host);
     if (canonical === undefined || port < 1 || port > 65_535)
-      throw this.#denied(host, port, "this is no host and port");
+      throw await this.#denied({ host, port, asker }, "this is no host and port");
     const name = kindOf(canonical) === "name" ? canonical : undefined;
     const refusal = name === undefined ? undefined : this.#rules.refuseName(name, port);
-    if (refusal !== undefined) throw this.#denied(canonical, port, refusal);
+    if (refusal !== undefined) throw await this.#denied({ host: canonical, port, asker }, refusal);
     const addresses = name === undefined ? [canonical] : await this.#lookup(name);
     let reason: string | undefined;
     let failure: unknown;
@@ -82,7 +84,7 @@ export class OutboundGate {
       }
     }
     if (failure !== undefined) throw failure;
-    throw this.#denied(canonical, port, reason ?? "the name has no address");
+    throw await this.#denied({ host: canonical, port, asker }, reason ?? "the name has no address");
   }
 
   close(): void {
@@ -112,9 +114,11 @@ export class OutboundGate {
     }
   }
 
-  #denied(host: string, port: number, reason: string): OutboundDenied {
+  async #denied({ host, port, asker }: Destination, reason: string): Promise<OutboundDenied> {
     const shown = host.slice(0, 253);
-    this.#log.denied({ host: shown, port, reason });
+    // Before the answer: a program that has it may be gone.
+    const pid = await asker?.();
+    this.#log.denied({ host: shown, port, reason, ...(pid === undefined ? {} : { pid }) });
     return new OutboundDenied(`${shown}:${port} is denied: ${reason}`);
   }
 }

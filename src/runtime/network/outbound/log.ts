@@ -23,6 +23,7 @@ export class NetworkLog {
     if (last?.host === denial.host && last.port === denial.port && last.reason === denial.reason) {
       last.count += 1;
       last.time = time;
+      if (denial.pid !== undefined) last.pid = denial.pid;
     } else {
       this.#entries.push({ ...denial, time, count: 1 });
       if (this.#entries.length > MAX_NETWORK_LOG) this.#entries = this.#entries.slice(-MAX_NETWORK_LOG);

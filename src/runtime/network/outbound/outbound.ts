@@ -104,7 +104,12 @@ export class Outbound {
   async #start(sandbox: Sandbox): Promise<OutboundProxy> {
     const { options, seams } = this.#parts;
     const added = addedHeaders(options.headers);
-    return new OutboundProxy(await sandbox.network.listen(), { gate: this.#gate, added, ca: seams?.ca });
+    return new OutboundProxy(await sandbox.network.listen(), {
+      gate: this.#gate,
+      holderOf: (connection) => sandbox.network.holderOf(connection),
+      added,
+      ca: seams?.ca,
+    });
   }
 
   /** What was set at run time comes before the actor's option. */

@@ -19,6 +19,8 @@ const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-le
 
 export interface ProxyParts {
   gate: OutboundGate;
+  /** The process inside that holds the other end of a connection. */
+  holderOf(connection: Socket): Promise<number | undefined>;
   added: Map<string, AddedHeaders>;
   /** Certificates that are trusted besides the system's, for tests. */
   ca?: string | undefined;
@@ -90,7 +92,7 @@ export class OutboundProxy {
     const extra = added.get(`${canonicalHost(destination.host)}:${destination.port}`);
     try {
       const raw = await this.#parts.gate.open(
-        { ...destination, port: extra?.port ?? destination.port },
+        { ...this.#askedBy(request.socket, destination), port: extra?.port ?? destination.port },
         abort.signal,
       );
       const socket = extra?.isTls ? this.#secure(raw, destination.host) : raw;
@@ -153,7 +155,10 @@ export class OutboundProxy {
     const destination = parseAuthority(request.url ?? "", undefined);
     if (destination === undefined) return void socket.end(BAD_REQUEST, () => socket.destroy());
     try {
-      const outside = await this.#parts.gate.open(destination, signalOf(socket));
+      const outside = await this.#parts.gate.open(
+        this.#askedBy(request.socket, destination),
+        signalOf(socket),
+      );
       socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       outside.write(head);
       join(socket, outside);
@@ -174,7 +179,7 @@ export class OutboundProxy {
       if (destination === undefined) return;
       clearTimeout(timer);
       try {
-        const outside = await this.#parts.gate.open(destination, signalOf(socket));
+        const outside = await this.#parts.gate.open(this.#askedBy(socket, destination), signalOf(socket));
         socket.write(socksReply(SOCKS_REPLY.ok));
         join(socket, outside);
       } catch (error) {
@@ -188,6 +193,10 @@ export class OutboundProxy {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #askedBy(connection: Socket, destination: Destination): Destination {
+    return { ...destination, asker: () => this.#parts.holderOf(connection) };
   }
 
   #secure(socket: Socket, host: string): Duplex {

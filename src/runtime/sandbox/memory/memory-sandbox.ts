@@ -9,6 +9,7 @@ const NO_NETWORK: SandboxNetwork = {
   connect: () => Promise.reject(noKernelSandbox("Reaching a port")),
   listen: () => Promise.reject(noKernelSandbox("Reaching the outside")),
   listening: () => Promise.reject(noKernelSandbox("Listing ports")),
+  holderOf: () => Promise.resolve(undefined),
 };
 
 /** A file tree in the server's memory, without processes: for hosts without a kernel sandbox, and for users' tests. */

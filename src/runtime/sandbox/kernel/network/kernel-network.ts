@@ -5,6 +5,7 @@ import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../../../../api/limits.t
 import type { ConnectOptions, ListeningSocket, SandboxNetwork } from "../../sandbox.ts";
 import type { Entry } from "../start/command.ts";
 import { Connector, type ConnectorKind, ConnectorLost, SocketRefused } from "./connector.ts";
+import { Holders } from "./holder.ts";
 import { listListening, type Owners } from "./listening.ts";
 
 /** A VM whose network nobody uses for this long gives its connector back. */
@@ -22,6 +23,7 @@ export class KernelNetwork implements SandboxNetwork {
   readonly #sockets = new Set<Socket>();
   readonly #servers = new Set<Server>();
   readonly #owners: Owners = new Map();
+  readonly #holders: Holders;
   #connector: Connector | undefined;
   #idle: NodeJS.Timeout | undefined;
   #connecting = 0;
@@ -31,6 +33,7 @@ export class KernelNetwork implements SandboxNetwork {
     this.#entry = entry;
     this.#procFd = procFd;
     this.#kind = kind;
+    this.#holders = new Holders(procFd, this.#closed.signal);
   }
 
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
@@ -76,8 +79,13 @@ export class KernelNetwork implements SandboxNetwork {
   async listening(): Promise<ListeningSocket[]> {
     this.#closed.signal.throwIfAborted();
     const own = new Set([...this.#servers].map((server) => (server.address() as AddressInfo | null)?.port));
-    const all = await listListening(this.#procFd, this.#owners);
+    const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
     return all.filter(({ port }) => !own.has(port));
+  }
+
+  async holderOf({ remoteAddress = "", remotePort = 0, localPort = 0 }: Socket): Promise<number | undefined> {
+    if (this.#closed.signal.aborted) return undefined;
+    return await this.#holders.find({ address: remoteAddress, port: remotePort, ownPort: localPort });
   }
 
   /** Cuts every connection into the VM. */

@@ -1,9 +1,9 @@
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { MAX_LISTED_PORTS } from "../../../../api/limits.ts";
-import { pause } from "../../pace.ts";
 import type { ListeningSocket } from "../../sandbox.ts";
 import { readProc } from "../procfs.ts";
+import { heldSockets } from "./held-sockets.ts";
 
 /** The kernel's number of the state LISTEN. */
 const LISTEN = "0A";
@@ -29,14 +29,18 @@ interface Owner {
 export type Owners = Map<string, Owner>;
 
 /** Sockets that listen in a VM, read through a descriptor of its own procfs. */
-export async function listListening(procFd: number, owners: Owners): Promise<ListeningSocket[]> {
+export async function listListening(
+  procFd: number,
+  owners: Owners,
+  signal: AbortSignal,
+): Promise<ListeningSocket[]> {
   const entries = ["tcp", "tcp6"].flatMap((table) => readTable(`/proc/self/fd/${procFd}/1/net/${table}`));
   const inodes = new Set(entries.map(({ inode }) => inode));
   for (const [inode, { pid }] of owners) {
     if (!inodes.has(inode) || readProc(`/proc/self/fd/${procFd}/${pid}/comm`) === undefined)
       owners.delete(inode);
   }
-  await findOwners(new Set([...inodes].filter((inode) => !owners.has(inode))), procFd, owners);
+  await findOwners(new Set([...inodes].filter((inode) => !owners.has(inode))), procFd, owners, signal);
   return entries
     .map(({ port, address, inode }) => ({ port, address, ...(owners.get(inode) ?? UNKNOWN) }))
     .sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
@@ -94,20 +98,17 @@ function ipv6(bytes: readonly number[]): string {
 }
 
 /** Which process holds each socket: the first that has it among its descriptors. */
-async function findOwners(wanted: Set<string>, procFd: number, owners: Owners): Promise<void> {
+async function findOwners(
+  wanted: Set<string>,
+  procFd: number,
+  owners: Owners,
+  signal: AbortSignal,
+): Promise<void> {
   if (wanted.size === 0) return;
-  let looked = 0;
-  for (const pid of names(`/proc/self/fd/${procFd}`)) {
-    if (!/^\d+$/.test(pid)) continue;
-    const folder = `/proc/self/fd/${procFd}/${pid}`;
-    for (const fd of names(`${folder}/fd`)) {
-      if (wanted.size === 0 || ++looked > MAX_DESCRIPTORS) return;
-      await pause();
-      const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`${folder}/fd/${fd}`))?.[1];
-      if (inode !== undefined && wanted.delete(inode)) {
-        owners.set(inode, { pid: Number(pid), command: commandOf(folder) });
-      }
-    }
+  for await (const { inode, pid } of heldSockets(procFd, { left: MAX_DESCRIPTORS, signal })) {
+    if (!wanted.delete(inode)) continue;
+    owners.set(inode, { pid, command: commandOf(`/proc/self/fd/${procFd}/${pid}`) });
+    if (wanted.size === 0) return;
   }
 }
 
@@ -115,22 +116,4 @@ async function findOwners(wanted: Set<string>, procFd: number, owners: Owners): 
 function commandOf(folder: string): string {
   const [program = ""] = (readProc(`${folder}/cmdline`) ?? "").split("\0");
   return basename(program) || (readProc(`${folder}/comm`) ?? "").trimEnd();
-}
-
-function names(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    // It ended while it was read, or hides its descriptors.
-    return [];
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // Closed meanwhile.
-    return "";
-  }
 }
