@@ -44,7 +44,7 @@ export type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
 interface RunningCall {
   /** Connections that wait for it. */
   waiting: Set<CallConnection>;
-  /** Aborted when none of them has come back for a while. */
+  /** Aborted when the client has said so, or when none of them has come back for a while. */
   gone: AbortController;
   timer?: NodeJS.Timeout | undefined;
 }
@@ -112,6 +112,11 @@ export class CallTable {
   acknowledge(callIds: readonly string[]): CallTicket {
     for (const callId of callIds) this.#forget(callId);
     return { instanceId: this.instanceId };
+  }
+
+  /** The client does not wait for a call any more. */
+  abandon(callId: string): void {
+    this.#running.get(callId)?.gone.abort();
   }
 
   /**

@@ -14,7 +14,7 @@ import { type ActorKv, kvStore } from "./storage.ts";
 /** A VM as an actor holds it. */
 export interface LiveVm
   extends VmRuntime,
-    Pick<Vm, "vmFetch" | "createPreview" | "servePreview" | "fetchPreview"> {
+    Pick<Vm, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview"> {
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
   /** Fires cron jobs that are due. */
   ringCron(): Promise<void>;

@@ -241,6 +241,8 @@ export type TransportMethods = {
 export type CallMethods = {
   /** Lets the server forget these calls' outcomes, and tells which instance of the VM answers. */
   acknowledge(received: string[]): Promise<CallTicket>;
+  /** Nobody waits for a call any more: a vmFetch is cut, a waitForPort ends, other work goes on. Unknown ids are fine. */
+  abandonCall(callId: string): Promise<void>;
 };
 
 /** What a client calls: every action of a `vm` actor without its context argument. */

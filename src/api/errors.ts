@@ -41,6 +41,7 @@ export const ERROR_DEFINITIONS = {
   fetch_failed: { status: 502 },
   fetch_aborted: { status: 499 },
   fetch_timeout: { status: 504, hint: "Pass a larger timeoutMs, or open the port through a preview URL." },
+  wait_aborted: { status: 499 },
   port_timeout: { status: 504, hint: "listPorts() tells what listens." },
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes another one." },
   preview_failed: { status: 502 },

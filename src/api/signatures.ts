@@ -359,6 +359,7 @@ export const SIGNATURES = {
       .array(id, { error: "an array of call ids" })
       .max(MAX_ACKNOWLEDGED_CALLS, { error: `at most ${MAX_ACKNOWLEDGED_CALLS} call ids` }),
   ),
+  abandonCall: one("callId", id),
   beginFileRead: file,
   readFileChunk: { names: ["transferId", "offset"], args: z.tuple([id, offset]) },
   beginFileWrite: {

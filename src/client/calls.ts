@@ -34,6 +34,8 @@ export class CallChannel {
   readonly #pending = new Map<string, PendingCall>();
   /** Keys whose outcome has come and that the server still keeps. */
   #received: string[] = [];
+  /** Calls that the server is being told nobody waits for. */
+  readonly #farewells = new Set<Promise<unknown>>();
   #acknowledgement: ReturnType<typeof setTimeout> | undefined;
   /** The VM instance at the other end; `undefined` while there is no connection. */
   #instanceId: string | undefined;
@@ -63,7 +65,7 @@ export class CallChannel {
   /**
    * Runs an action to its end.
    *
-   * @param signal gives up waiting; the action runs on.
+   * @param signal gives up waiting, and tells the server so.
    * @throws AgentVmError the action's own; `connection_lost` when the server cannot be reached, or does not come back
    * within RECONNECT_TIMEOUT_MS; `call_lost` when it came back without memory of the call.
    */
@@ -71,8 +73,18 @@ export class CallChannel {
     signal?.throwIfAborted();
     checkArguments(action, args);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const call = { callId: randomId(), action, args, instanceId: undefined, resolve, reject };
-    const abort = () => this.#finish(call.callId, () => reject(signal?.reason));
+    const call: PendingCall = {
+      callId: randomId(),
+      action,
+      args,
+      instanceId: undefined,
+      resolve,
+      reject,
+    };
+    const abort = () => {
+      this.#finish(call.callId, () => reject(signal?.reason));
+      this.#abandon(call);
+    };
     signal?.addEventListener("abort", abort, { once: true });
     this.#pending.set(call.callId, call);
     if (this.isReady) this.#begin(call);
@@ -104,22 +116,35 @@ export class CallChannel {
     await promise;
   }
 
-  /** Lets the server forget what has arrived. */
+  /** Tells the server, where it can be told, that nobody waits for a call which it may have begun. */
+  #abandon({ callId, instanceId }: PendingCall): void {
+    if (this.#plain || !this.isReady || instanceId === undefined) return;
+    // Lost with the connection: the server waits for it to come back, and then knows by itself.
+    const told = this.#link.action("abandonCall", [callId]).catch(() => undefined);
+    this.#farewells.add(told);
+    void told.then(() => this.#farewells.delete(told));
+  }
+
+  /** Lets the server forget what has arrived, and hear what is given up; done before a connection is closed. */
   async acknowledge(): Promise<void> {
     clearTimeout(this.#acknowledgement);
     this.#acknowledgement = undefined;
     const received = this.#takeReceived();
-    if (received.length === 0 || !this.isReady) return;
+    if ((received.length === 0 && this.#farewells.size === 0) || !this.isReady) return;
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ACKNOWLEDGE_TIMEOUT_MS);
     // Lost with the connection: the server drops what is too old by itself.
-    await Promise.race([late, this.#link.action("acknowledge", [received]).catch(() => undefined)]);
+    const acknowledged = this.#link.action("acknowledge", [received]).catch(() => undefined);
+    await Promise.race([late, Promise.all([acknowledged, ...this.#farewells])]);
     clearTimeout(timer);
   }
 
   /** Ends every call that waits. */
   fail(error: AgentVmError): void {
-    for (const { callId, reject } of [...this.#pending.values()]) this.#finish(callId, () => reject(error));
+    for (const call of [...this.#pending.values()]) {
+      this.#finish(call.callId, () => call.reject(error));
+      this.#abandon(call);
+    }
   }
 
   /** Asks a new connection which instance it leads to, then begins what is not finished. */

@@ -25,7 +25,10 @@ import type {
 
 /** How long the client waits, for calls that may take long. */
 export interface CallOptions {
-  /** Gives up waiting: the call rejects with the signal's reason, and what it began in the VM runs on. */
+  /**
+   * Gives up waiting: the call rejects with the signal's reason. A request of vmFetch is cut inside, and a waitForPort
+   * ends; commands and everything else that a call has begun in the VM run on.
+   */
   signal?: AbortSignal;
 }
 

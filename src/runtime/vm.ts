@@ -88,7 +88,7 @@ export type VmRuntime = FileMethods &
   ShellMethods &
   SnapshotMethods &
   CronMethods &
-  Omit<NetworkMethods, "vmFetch" | "createSignedPreviewUrl"> &
+  Omit<NetworkMethods, "vmFetch" | "waitForPort" | "createSignedPreviewUrl"> &
   Omit<TransportMethods, "beginCall">;
 
 /** Everything that lives as long as one boot. */
@@ -686,8 +686,9 @@ export class Vm implements VmRuntime {
     return this.#network.listPorts();
   }
 
-  waitForPort(port: number, options?: WaitForPortOptions): Promise<void> {
-    return this.#network.waitForPort(port, options);
+  /** @param signal ends the wait. */
+  waitForPort(port: number, options?: WaitForPortOptions, signal?: AbortSignal): Promise<void> {
+    return this.#network.waitForPort(port, options, signal);
   }
 
   /** createSignedPreviewUrl without its `url`, which only a server knows. */

@@ -64,6 +64,21 @@ test("a call whose client vanished runs on, and the client's next connection is 
   expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
 
+test("a call that its client has given up is told so at once, and its outcome still comes", async () => {
+  const { calls, kept } = table();
+  const one = connection();
+  const run = (gone: AbortSignal) =>
+    new Promise<CallOutcome>((resolve) => {
+      gone.addEventListener("abort", () => resolve({ ok: true, output: "given up" }));
+    });
+  calls.begin(one, request("a"), run);
+  calls.abandon("unknown");
+  calls.abandon("a");
+  await Promise.all(kept);
+  expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: "given up" } }]);
+  calls.abandon("a");
+});
+
 test("a call keeps the VM awake while it runs", async () => {
   const { calls, kept } = table();
   const { promise, resolve } = Promise.withResolvers<CallOutcome>();

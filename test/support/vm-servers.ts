@@ -6,7 +6,8 @@ import type { Vm } from "../../src/runtime/vm.ts";
 /**
  * A web server for a VM. Answers with what it was asked, and by path: `/hang` never, `/cut` half a body,
  * `/bytes/N` N bytes, `/status/N`, `/redirect`, `/login`, `/gzip`, `/slow` a body in two pieces of which the second
- * waits for a request of `/go`, `/closed` how many requests were cut before their end.
+ * waits for a request of `/go`, `/closed` how many requests were cut before their end, `/arrived/WHAT` once a request of
+ * `/hang/WHAT` or `/slow` has come.
  */
 const HTTP_SERVER = `
 const http = require("node:http");
@@ -14,9 +15,18 @@ const zlib = require("node:zlib");
 const [port, host] = process.argv.slice(2);
 let closed = 0;
 let go = () => {};
+const arrived = new Set();
+let waiting = [];
+const came = (what) => {
+  arrived.add(what);
+  for (const [wanted, response] of waiting) if (wanted === what) response.end();
+  waiting = waiting.filter(([wanted]) => wanted !== what);
+};
 const server = http.createServer((request, response) => {
   response.on("close", () => { if (!response.writableFinished) closed += 1; });
   const [, what, value] = request.url.split("/");
+  if (what === "hang" || what === "slow") came(value ?? what);
+  if (what === "arrived") return arrived.has(value) ? response.end() : waiting.push([value, response]);
   if (what === "hang") return;
   if (what === "closed") return response.end(String(closed));
   if (what === "cut") {
@@ -113,7 +123,7 @@ server.listen(Number(process.argv[2]));
 `;
 
 /** What starting a server takes of a VM, here or through a client. */
-type ServerHost = Pick<Vm, "writeFiles" | "spawn" | "waitForPort">;
+type ServerHost = Pick<Vm, "writeFiles" | "spawn"> & { waitForPort(port: number): Promise<void> };
 
 export async function startWebSocketServer(vm: ServerHost, port: number): Promise<void> {
   const folder = dirname(createRequire(import.meta.url).resolve("ws/package.json"));

@@ -9,7 +9,9 @@ export const network: Pick<VmActorActions, keyof NetworkMethods> = {
     c.vars.instance.vm.vmFetch(port, path, options, callerGone()),
   ),
   listPorts: action("listPorts", (c) => c.vars.instance.vm.listPorts()),
-  waitForPort: action("waitForPort", (c, port, options) => c.vars.instance.vm.waitForPort(port, options)),
+  waitForPort: action("waitForPort", (c, port, options) =>
+    c.vars.instance.vm.waitForPort(port, options, callerGone()),
+  ),
   createSignedPreviewUrl: action("createSignedPreviewUrl", async (c, port, expiresInSeconds) => {
     const preview = await c.vars.instance.vm.createPreview(port, expiresInSeconds);
     return { ...preview, url: `${c.vars.endpoint()}/gateway/${c.actorId}${preview.path}/` };

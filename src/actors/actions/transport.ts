@@ -22,6 +22,7 @@ export function transport(actions: () => Record<VmMethodName, unknown>): Transpo
       ),
     ),
     acknowledge: action("acknowledge", async (c, received) => c.vars.instance.calls.acknowledge(received)),
+    abandonCall: action("abandonCall", async (c, callId) => c.vars.instance.calls.abandon(callId)),
     beginFileRead: action("beginFileRead", (c, path) => c.vars.instance.vm.beginFileRead(path)),
     readFileChunk: action("readFileChunk", (c, transferId, offset) =>
       c.vars.instance.vm.readFileChunk(transferId, offset),

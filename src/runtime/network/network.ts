@@ -56,12 +56,11 @@ export class Network {
     options: VmFetchOptions = {},
     signal?: AbortSignal,
   ): Promise<VmFetchResponse> {
-    const stopped = this.#stopped.signal;
     return fetchPort(port, path, options, {
       agent: this.#agent,
       connect: (to, given) => this.#connect(to, given),
       maxResultBytes: this.#parts.maxResultBytes,
-      signal: signal === undefined ? stopped : AbortSignal.any([stopped, signal]),
+      signal: this.#until(signal),
     });
   }
 
@@ -72,11 +71,11 @@ export class Network {
     return ports;
   }
 
-  waitForPort(port: number, options: WaitForPortOptions = {}): Promise<void> {
+  waitForPort(port: number, options: WaitForPortOptions = {}, signal?: AbortSignal): Promise<void> {
     return waitForPort(port, options, {
       listening: () => this.listPorts(),
-      get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }),
-      signal: this.#stopped.signal,
+      get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
+      signal: this.#until(signal),
     });
   }
 
@@ -125,6 +124,12 @@ export class Network {
     this.outbound.close();
     this.watch.stop();
     this.#agent.destroy();
+  }
+
+  /** Aborts with the end of the VM, or when whoever asked gives up. */
+  #until(given: AbortSignal | undefined): AbortSignal {
+    const stopped = this.#stopped.signal;
+    return given === undefined ? stopped : AbortSignal.any([stopped, given]);
   }
 
   async #connect(port: number, signal?: AbortSignal) {

@@ -35,7 +35,7 @@ export async function waitForPort(
         }
         last = `${path} was answered with ${response.status}`;
       } catch (error) {
-        signal.throwIfAborted();
+        if (signal.aborted) throw aborted(signal, port);
         // At the end too little time is left for an answer: what came before it says more.
         if (!last.startsWith(path)) last = (error as Error).message;
       }
@@ -46,6 +46,14 @@ export async function waitForPort(
         timeoutMs,
       });
     }
-    await delay(Math.min(wait, left()), undefined, { signal }).catch(() => signal.throwIfAborted());
+    await delay(Math.min(wait, left()), undefined, { signal }).catch(() => {
+      throw aborted(signal, port);
+    });
   }
+}
+
+/** By the end of the VM, or by whoever asked. */
+function aborted({ reason }: AbortSignal, port: number): Error {
+  if (reason instanceof AgentVmError) return reason;
+  return new AgentVmError("wait_aborted", `The wait for port ${port} was given up`, { port });
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
-import { startHttpServer } from "../../support/vm-servers.ts";
+import { startHttpServer, textOf } from "../../support/vm-servers.ts";
 
 test("listPorts tells port, address, pid and command", async () => {
   const { vm } = startVm();
@@ -44,6 +44,21 @@ test("waitForPort waits for a port, and for an answer as wanted", async () => {
     code: "port_timeout",
     message: "Port 3009 was not ready within 20 ms: nothing listens there",
   });
+});
+
+test("a wait ends when its caller gives up, and what it has asked is cut", async () => {
+  const { vm } = startVm();
+  await startHttpServer(vm, 3000);
+  const abort = new AbortController();
+  const waits = [
+    vm.waitForPort(3009, {}, abort.signal),
+    vm.waitForPort(3000, { path: "/hang/wait" }, abort.signal),
+  ];
+  const failures = Promise.all(waits.map(failure));
+  await vm.vmFetch(3000, "/arrived/wait");
+  abort.abort();
+  expect(await failures).toMatchObject([{ code: "wait_aborted" }, { code: "wait_aborted" }]);
+  await expect.poll(async () => textOf(await vm.vmFetch(3000, "/closed"))).toBe("1");
 });
 
 test("a wait ends with the VM", async () => {

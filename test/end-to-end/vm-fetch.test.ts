@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { VmClient } from "../../src/client/types.ts";
+import type { registry } from "../../src/server.ts";
+import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { tcpProxy } from "../support/tcp-proxy.ts";
+import { failure } from "../support/until.ts";
+import { startHttpServer, textOf } from "../support/vm-servers.ts";
+
+/** Well before a lost connection is given up (CALL_ABANDON_MS). */
+const SOON = { timeout: 5_000 };
+
+let server: ServerProcess;
+let client: VmClient<typeof registry>;
+let vm: ReturnType<typeof client.vm.getOrCreate>;
+let before: number;
+
+/** Requests that the server inside has seen cut. */
+const cut = async () => Number(textOf(await vm.vmFetch(3000, "/closed"))) - before;
+/** Resolves when the server inside has got a request of this path. */
+const arrived = (path: string) => vm.vmFetch(3000, `/arrived${path}`);
+
+beforeAll(async () => {
+  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  client = createClient<typeof registry>({ endpoint: server.endpoint });
+  vm = client.vm.getOrCreate("fetch");
+  await startHttpServer(vm, 3000);
+});
+beforeEach(async () => {
+  before = 0;
+  before = await cut();
+});
+afterAll(async () => {
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+test.each(["handle", "connection"])("an abort on a %s closes the request inside", async (kind) => {
+  const connection = vm.connect();
+  const caller = kind === "handle" ? vm : connection;
+  const abort = new AbortController();
+  const fetching = failure(caller.vmFetch(3000, `/hang/${kind}`, {}, { signal: abort.signal }));
+  const posting = failure(
+    caller.vmFetch(3000, `/hang/post-${kind}`, { method: "POST", body: "x" }, { signal: abort.signal }),
+  );
+  await arrived(`/${kind}`);
+  await arrived(`/post-${kind}`);
+  abort.abort(new Error("enough"));
+  expect([(await fetching).message, (await posting).message]).toEqual(["enough", "enough"]);
+  await expect.poll(cut, SOON).toBe(2);
+  await connection.dispose();
+});
+
+test("an abort before the call reaches nobody, and one after its end changes nothing", async () => {
+  const abort = new AbortController();
+  const { signal } = abort;
+  expect(textOf(await vm.vmFetch(3000, "/bytes/3", {}, { signal }))).toBe("xxx");
+  abort.abort(new Error("late"));
+  expect((await failure(vm.vmFetch(3000, "/hang", {}, { signal }))).message).toBe("late");
+  expect(await cut()).toBe(0);
+});
+
+test("an abort of waitForPort ends the question that it has asked", async () => {
+  const abort = new AbortController();
+  const waiting = failure(vm.waitForPort(3000, { path: "/hang/wait" }, { signal: abort.signal }));
+  await arrived("/wait");
+  abort.abort(new Error("enough"));
+  expect((await waiting).message).toBe("enough");
+  await expect.poll(cut, SOON).toBe(1);
+});
+
+test("a client that is disposed closes its requests", async () => {
+  const other = createClient<typeof registry>({ endpoint: server.endpoint });
+  const handle = other.vm.getOrCreate("fetch");
+  const connection = handle.connect();
+  const calls = [handle.vmFetch(3000, "/hang/handle-end"), connection.vmFetch(3000, "/hang/connection-end")];
+  const failures = Promise.all(calls.map(failure));
+  await arrived("/handle-end");
+  await arrived("/connection-end");
+  await other.dispose();
+  expect(await failures).toMatchObject([{ code: "connection_lost" }, { code: "connection_lost" }]);
+  await expect.poll(cut, SOON).toBe(2);
+});
+
+test("a connection that breaks and comes back keeps its request, one that stays away loses it", async () => {
+  const proxy = await tcpProxy(server.port);
+  const other = createClient<typeof registry>({ endpoint: proxy.endpoint });
+  const handle = other.vm.getOrCreate("fetch");
+  const slow = handle.vmFetch(3000, "/slow");
+  await arrived("/slow");
+  proxy.cut();
+  await vm.vmFetch(3000, "/go");
+  expect(textOf(await slow)).toBe("firstsecond");
+  const lost = failure(handle.vmFetch(3000, "/hang/lost"));
+  await arrived("/lost");
+  await proxy.close();
+  await expect.poll(cut, { timeout: 20_000, interval: 200 }).toBe(1);
+  await other.dispose();
+  expect(await lost).toMatchObject({ code: "connection_lost" });
+}, 40_000);
