@@ -168,6 +168,12 @@ export const CALL_ABANDON_MS = 10_000;
 /** Snapshots of one VM. */
 export const MAX_SNAPSHOTS = 128;
 
+/** Extended attributes of one file or directory that are kept. */
+export const MAX_ATTRIBUTES_BYTES = 64 * KIB;
+
+/** Extended attributes of all of a VM's files that are kept. */
+export const MAX_VM_ATTRIBUTES_BYTES = 16 * MIB;
+
 /** Connections into one VM at a time. */
 export const MAX_VM_CONNECTIONS = 512;
 

@@ -248,7 +248,7 @@ export interface CheckpointResult {
   bytes: number;
   /** Sockets, FIFOs and devices, which are not kept. */
   skipped: number;
-  /** Paths that the server could not read, at most 100 of them. */
+  /** Paths of which the server could not read the content or the extended attributes, at most 100 of them. */
   unreadable: string[];
 }
 

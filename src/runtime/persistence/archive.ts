@@ -1,9 +1,10 @@
 import type { CheckpointResult } from "../../api/types.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { Store } from "../store.ts";
+import { TreeAttributes } from "./attributes.ts";
 import { Damage, putAll, storageDamaged } from "./codec.ts";
-import { isUnchanged, type KnownContent, storeContent } from "./contents.ts";
-import type { Chunk, Entry } from "./entries.ts";
+import { isSettled, isUnchanged, type KnownContent, storeContent } from "./contents.ts";
+import type { Chunk, DirectoryEntry, Entry, FileEntry } from "./entries.ts";
 import { collectGarbage, deleteOrphans, type Garbage, garbageOf, noteGarbage } from "./garbage.ts";
 import { type Head, loadHead, putHead, type SnapshotRecord } from "./head.ts";
 import { keyOf, prefixOf } from "./keys.ts";
@@ -193,17 +194,20 @@ export class Archive {
       entries: [],
       before,
       contents: new Map(),
+      attributes: new TreeAttributes(),
       skipped: scan.skipped,
       unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
       isWhole: true,
     };
     for (const node of scan.nodes) await this.#takeNode(tree, node, packs, taken);
+    if (!(await taken.attributes.finish(tree))) taken.isWhole = false;
+    for (const path of taken.attributes.unreadable) tellUnreadable(path, taken);
     return taken;
   }
 
   async #takeNode(tree: PersistentTree, node: ScannedNode, packs: PackWriter, taken: Taken): Promise<void> {
-    const { path, mode, mtimeMs, type } = node;
-    if (type === "directory") taken.entries.push({ type, path, mode, mtimeMs });
+    const { path, mode, type } = node;
+    if (type === "directory") takeDirectory(node, taken);
     if (type === "symlink") await this.#takeLink(tree, node, taken);
     if (type !== "file") return;
     const known = taken.contents.get(node.ino) ?? taken.before.get(node.ino);
@@ -215,7 +219,9 @@ export class Archive {
       taken.contents.set(node.ino, content);
       const links = node.nlink > 1 ? { links: node.ino } : {};
       const { size, chunks } = content;
-      taken.entries.push({ type, path, mode, mtimeMs: content.mtimeMs, size, chunks, ...links });
+      const entry: FileEntry = { type, path, mode, mtimeMs: content.mtimeMs, size, chunks, ...links };
+      taken.entries.push(entry);
+      taken.attributes.add(node, content, entry, known?.attributes);
     }
   }
 
@@ -230,12 +236,14 @@ export class Archive {
 
   /** A file that cannot be read stays as it was kept before. */
   #takeUnread(node: ScannedNode, known: KnownContent | undefined, taken: Taken): void {
-    if (taken.unreadable.length < MAX_TOLD_PATHS) taken.unreadable.push(node.path);
+    tellUnreadable(node.path, taken);
     if (known === undefined) return;
     const { path, mode } = node;
     const { size, mtimeMs, chunks } = known;
     taken.contents.set(node.ino, known);
-    taken.entries.push({ type: "file", path, mode, mtimeMs, size, chunks });
+    const entry: FileEntry = { type: "file", path, mode, mtimeMs, size, chunks };
+    taken.entries.push(entry);
+    taken.attributes.add(node, known, entry);
   }
 
   async #commit(entries: readonly Entry[], packs: PackWriter, journal: number): Promise<void> {
@@ -357,10 +365,29 @@ interface Taken {
   /** What was known before. */
   before: ReadonlyMap<number, KnownContent>;
   contents: Map<number, KnownContent>;
+  attributes: TreeAttributes;
   skipped: number;
   unreadable: string[];
   /** Nothing had moved away between the scan and the reading. */
   isWhole: boolean;
+}
+
+/** Of a directory's inode only its attributes need be known. */
+function takeDirectory(node: ScannedNode, taken: Taken): void {
+  const { path, mode, mtimeMs, ctimeMs, size, ino } = node;
+  const known = taken.before.get(ino);
+  const content: KnownContent = isUnchanged(known, node)
+    ? known
+    : { size, mtimeMs, ctimeMs, chunks: [], settled: isSettled(ctimeMs, Date.now()) };
+  taken.contents.set(ino, content);
+  const entry: DirectoryEntry = { type: "directory", path, mode, mtimeMs };
+  taken.entries.push(entry);
+  taken.attributes.add(node, content, entry, known?.attributes);
+}
+
+function tellUnreadable(path: string, taken: Taken): void {
+  if (taken.unreadable.length < MAX_TOLD_PATHS && !taken.unreadable.includes(path))
+    taken.unreadable.push(path);
 }
 
 /** Packs of which so little is used that it is worth writing that anew. */

@@ -1,4 +1,4 @@
-import type { PersistentTree, TreeFile, TreeNode } from "../sandbox/persistent-tree.ts";
+import type { Attribute, PersistentTree, TreeFile, TreeNode } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { Chunk } from "./entries.ts";
 import { CHUNK_BYTES, type PackWriter } from "./packs.ts";
@@ -10,7 +10,7 @@ const CLOCK_TICK_MS = 20;
 /** Readings of a file that is written to meanwhile; the last one counts. */
 const MAX_READINGS = 3;
 
-/** What the store has of an inode, and how the inode looked when it was read. */
+/** What the store has of an inode, and how the inode looked when it was read. A directory has no chunks. */
 export interface KnownContent {
   size: number;
   mtimeMs: number;
@@ -18,6 +18,8 @@ export interface KnownContent {
   chunks: Chunk[];
   /** It had been left alone long enough to be recognised by its times. */
   settled: boolean;
+  /** `undefined` until they have been read. */
+  attributes?: readonly Attribute[];
 }
 
 /** What a file had been when it was read, or why it was not. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Attribute } from "../sandbox/persistent-tree.ts";
 import { Damage, decodeJson, encodeJson } from "./codec.ts";
 
 /** Where a piece of content lies: a pack, and a place in its unpacked bytes. */
@@ -23,10 +24,12 @@ export interface FileEntry extends Common {
   chunks: Chunk[];
   /** Files with the same number are one file with several names. */
   links?: number;
+  attributes?: readonly Attribute[];
 }
 
 export interface DirectoryEntry extends Common {
   type: "directory";
+  attributes?: readonly Attribute[];
 }
 
 export interface SymlinkEntry extends Common {
@@ -40,11 +43,24 @@ export type Entry = FileEntry | DirectoryEntry | SymlinkEntry;
 const pathSchema = z.string().regex(/^\/[^\0]+$/);
 const integer = z.int().nonnegative();
 const chunkSchema = z.tuple([integer, integer, integer, z.string()]);
+/** Name and value in base64. */
+const attributesSchema = z.array(z.tuple([z.string(), z.base64()]));
 const rowSchema = z.union([
   z.tuple([z.literal("d"), pathSchema, integer, z.number()]),
+  z.tuple([z.literal("d"), pathSchema, integer, z.number(), attributesSchema]),
   z.tuple([z.literal("l"), pathSchema, integer, z.number(), z.string()]),
   z.tuple([z.literal("f"), pathSchema, integer, z.number(), integer, z.array(chunkSchema)]),
   z.tuple([z.literal("f"), pathSchema, integer, z.number(), integer, z.array(chunkSchema), integer]),
+  z.tuple([
+    z.literal("f"),
+    pathSchema,
+    integer,
+    z.number(),
+    integer,
+    z.array(chunkSchema),
+    integer.nullable(),
+    attributesSchema,
+  ]),
 ]);
 type Row = z.infer<typeof rowSchema>;
 
@@ -68,24 +84,46 @@ export function decodeEntries(bytes: Uint8Array): Entry[] {
 
 function toRow(entry: Entry): Row {
   const { path, mode, mtimeMs } = entry;
-  if (entry.type === "directory") return ["d", path, mode, mtimeMs];
   if (entry.type === "symlink") return ["l", path, mode, mtimeMs, entry.target];
+  const attributes = entry.attributes?.map(({ name, value }): [string, string] => [
+    name,
+    Buffer.from(value).toString("base64"),
+  ]);
+  if (entry.type === "directory") {
+    return attributes === undefined ? ["d", path, mode, mtimeMs] : ["d", path, mode, mtimeMs, attributes];
+  }
+  const { size, links } = entry;
   const chunks = entry.chunks.map(({ pack, offset, length, hash }): [number, number, number, string] => [
     pack,
     offset,
     length,
     hash,
   ]);
-  return entry.links === undefined
-    ? ["f", path, mode, mtimeMs, entry.size, chunks]
-    : ["f", path, mode, mtimeMs, entry.size, chunks, entry.links];
+  if (attributes !== undefined) return ["f", path, mode, mtimeMs, size, chunks, links ?? null, attributes];
+  return links === undefined
+    ? ["f", path, mode, mtimeMs, size, chunks]
+    : ["f", path, mode, mtimeMs, size, chunks, links];
 }
 
 function fromRow(row: Row): Entry {
   const [kind, path, mode, mtimeMs] = row;
-  if (kind === "d") return { type: "directory", path, mode, mtimeMs };
   if (kind === "l") return { type: "symlink", path, mode, mtimeMs, target: row[4] };
+  if (kind === "d") return { type: "directory", path, mode, mtimeMs, ...attributesOf(row[4]) };
   const chunks = row[5].map(([pack, offset, length, hash]) => ({ pack, offset, length, hash }));
-  const file: FileEntry = { type: "file", path, mode, mtimeMs, size: row[4], chunks };
-  return row.length === 7 ? { ...file, links: row[6] } : file;
+  const links = row[6] ?? undefined;
+  return {
+    type: "file",
+    path,
+    mode,
+    mtimeMs,
+    size: row[4],
+    chunks,
+    ...(links !== undefined && { links }),
+    ...attributesOf(row[7]),
+  };
+}
+
+function attributesOf(rows: [string, string][] | undefined): { attributes?: Attribute[] } {
+  if (rows === undefined) return {};
+  return { attributes: rows.map(([name, value]) => ({ name, value: Buffer.from(value, "base64") })) };
 }

@@ -1,5 +1,6 @@
 import { pause } from "../sandbox/pace.ts";
 import type { StoreEntry } from "../store.ts";
+import { attributesBytes } from "./attributes.ts";
 import { checksum, encodeBlock, partsOf } from "./codec.ts";
 import { type Entry, encodeEntries } from "./entries.ts";
 
@@ -9,6 +10,9 @@ const MAX_PAGE_ENTRIES = 256;
 
 /** Chunks that a page may refer to, so that a large file does not make it slow to encode. */
 const MAX_PAGE_CHUNKS = 4096;
+
+/** The same for extended attributes. */
+const MAX_PAGE_ATTRIBUTES_BYTES = 256 * 1024;
 
 export interface Pages {
   /** As a root record lists them. */
@@ -43,14 +47,21 @@ export async function makePages(
 function* groupsOf(tree: readonly Entry[]): Generator<Entry[]> {
   let group: Entry[] = [];
   let chunks = 0;
+  let attributes = 0;
   for (const entry of tree) {
     group.push(entry);
     if (entry.type === "file") chunks += entry.chunks.length;
+    if (entry.type !== "symlink" && entry.attributes) attributes += attributesBytes(entry.attributes);
     const isBorder = hashOf(entry.path) % MEAN_PAGE_ENTRIES === 0;
-    if (!isBorder && group.length < MAX_PAGE_ENTRIES && chunks < MAX_PAGE_CHUNKS) continue;
+    const isFull =
+      group.length >= MAX_PAGE_ENTRIES ||
+      chunks >= MAX_PAGE_CHUNKS ||
+      attributes >= MAX_PAGE_ATTRIBUTES_BYTES;
+    if (!isBorder && !isFull) continue;
     yield group;
     group = [];
     chunks = 0;
+    attributes = 0;
   }
   if (group.length > 0) yield group;
 }

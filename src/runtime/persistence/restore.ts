@@ -1,5 +1,5 @@
 import type { FileSystem } from "../sandbox/files.ts";
-import type { PersistentTree } from "../sandbox/persistent-tree.ts";
+import type { Attribute, PersistentTree } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { Store } from "../store.ts";
 import type { Archive } from "./archive.ts";
@@ -102,6 +102,7 @@ class Restoration {
   readonly #packs: PackReader;
   readonly #directories: DirectoryEntry[] = [];
   readonly #firstNames = new Map<number, string>();
+  readonly #attributes: { path: string; attributes: readonly Attribute[] }[] = [];
 
   constructor(tree: PersistentTree, packs: PackReader) {
     this.#tree = tree;
@@ -112,6 +113,7 @@ class Restoration {
     if (entry.type === "directory") {
       await this.#tree.makeDirectory(entry.path, entry.mode | OPEN_MODE);
       this.#directories.push(entry);
+      this.#noteAttributes(entry);
     } else if (entry.type === "symlink") {
       // One that is there has the same target.
       const isThere = (await this.#tree.stat(entry.path)) !== undefined;
@@ -121,11 +123,26 @@ class Restoration {
 
   /** Directories last, the deepest first: what is made in them changes their times. */
   async finish(): Promise<void> {
+    await this.#finishAttributes();
     for (const { path, mode, mtimeMs } of this.#directories.reverse()) {
       await this.#tree.setMetadata(path, { mode, mtimeMs });
     }
     const now = Date.now();
     for (const content of this.contents.values()) content.settled = isSettled(content.ctimeMs, now);
+  }
+
+  #noteAttributes({ path, attributes }: FileEntry | DirectoryEntry): void {
+    if (attributes !== undefined) this.#attributes.push({ path, attributes });
+  }
+
+  /** All at once: each run of the program that sets them costs some milliseconds. */
+  async #finishAttributes(): Promise<void> {
+    await this.#tree.setAttributes(this.#attributes);
+    for (const { path, attributes } of this.#attributes) {
+      const node = await this.#tree.stat(path);
+      const content = node && this.contents.get(node.ino);
+      if (content !== undefined) Object.assign(content, { ctimeMs: node?.ctimeMs, attributes });
+    }
   }
 
   async #makeFile(entry: FileEntry): Promise<void> {
@@ -140,7 +157,15 @@ class Restoration {
       for (const chunk of chunks) await this.#packs.read(chunk);
       const node = await this.#tree.makeFile(path, { mode, mtimeMs }, this.#contentOf(chunks));
       const { size, ctimeMs } = node;
-      this.contents.set(node.ino, { size, mtimeMs: node.mtimeMs, ctimeMs, chunks, settled: false });
+      this.contents.set(node.ino, {
+        size,
+        mtimeMs: node.mtimeMs,
+        ctimeMs,
+        chunks,
+        settled: false,
+        attributes: [],
+      });
+      this.#noteAttributes(entry);
       for (const chunk of chunks) this.chunks.set(chunk.hash, chunk);
       if (links !== undefined) this.#firstNames.set(links, path);
     } catch (error) {

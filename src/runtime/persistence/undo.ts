@@ -61,6 +61,11 @@ class Undoing {
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (entries.length > 0 && parent !== "") await this.#files.mkdir(parent, { recursive: true });
     for (const entry of entries) await this.#putBack(entry);
+    await this.#fs.tree.setAttributes(
+      entries.flatMap((entry) =>
+        entry.type === "symlink" ? [] : [{ path: entry.path, attributes: entry.attributes ?? [] }],
+      ),
+    );
     for (const entry of [...entries].reverse()) {
       if (entry.type === "directory") await this.#fs.tree.setMetadata(entry.path, entry);
     }

@@ -19,6 +19,15 @@ export interface NodeMetadata {
   mtimeMs: number;
 }
 
+/** An extended attribute, `user.*`. */
+export interface Attribute {
+  name: string;
+  value: Uint8Array;
+}
+
+/** What a file or directory has, by name; or why that cannot be told: it is another one now, or it may not be read. */
+export type AttributesFound = Attribute[] | "gone" | "unreadable";
+
 /** An open file of the tree. `close` may be called twice. */
 export interface TreeFile {
   /** As it is now. */
@@ -54,4 +63,9 @@ export interface PersistentTree {
   /** One more name of a file. */
   makeLink(existing: string, path: string): Promise<void>;
   setMetadata(path: string, metadata: NodeMetadata): Promise<void>;
+
+  /** Extended attributes of files and directories, in the order asked for; none where the host cannot tell. */
+  attributes(nodes: readonly { path: string; ino: number }[]): Promise<AttributesFound[]>;
+  /** Gives files and directories these attributes and no others; nothing where the host cannot. Their ctime changes. */
+  setAttributes(nodes: readonly { path: string; attributes: readonly Attribute[] }[]): Promise<void>;
 }

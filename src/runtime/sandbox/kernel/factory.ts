@@ -65,6 +65,7 @@ export class KernelSandboxFactory implements SandboxFactory {
           rootFd: vm.rootFd,
           owner,
           readInside: (...file) => inside.read(...file),
+          perl: tools.perl,
         });
         const sandbox = new KernelSandbox({
           vm,

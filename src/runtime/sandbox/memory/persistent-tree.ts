@@ -1,6 +1,12 @@
 import type { VirtualStat } from "../../../api/types.ts";
 import type { FileSystem } from "../files.ts";
-import type { NodeMetadata, PersistentTree, TreeFile, TreeNode } from "../persistent-tree.ts";
+import type {
+  AttributesFound,
+  NodeMetadata,
+  PersistentTree,
+  TreeFile,
+  TreeNode,
+} from "../persistent-tree.ts";
 import { codeOf, posixError } from "../posix.ts";
 
 const MODE_BITS = 0o7777;
@@ -98,6 +104,15 @@ export class MemoryPersistentTree implements PersistentTree {
   async setMetadata(path: string, { mode, mtimeMs }: NodeMetadata): Promise<void> {
     await this.#fs.chmod(path, mode);
     await this.#fs.utimes(path, mtimeMs, mtimeMs);
+  }
+
+  /** A memory VM has no extended attributes. */
+  async attributes(nodes: readonly unknown[]): Promise<AttributesFound[]> {
+    return nodes.map(() => []);
+  }
+
+  async setAttributes(): Promise<void> {
+    // Those that came from elsewhere are left out.
   }
 }
 

@@ -6,6 +6,7 @@ import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter }
 import { pause } from "../../pace.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
+import { Attributes } from "./attributes.ts";
 import * as changes from "./changes.ts";
 import { duplicateDirectory } from "./descriptors.ts";
 import { Draft } from "./draft.ts";
@@ -38,6 +39,8 @@ export interface RootedFileSystemOptions {
   identity?: Identity;
   /** Reads what the kernel makes up for its reader, as the VM's user. @default the server reads it, as itself */
   readInside?: ReadInside;
+  /** perl, for extended attributes. @default none: there are none */
+  perl?: string | undefined;
 }
 
 type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8Array>;
@@ -59,11 +62,20 @@ export class RootedFileSystem implements FileSystem {
   readonly #handles = new Set<{ close(): Promise<void> }>();
   #closing: Promise<void> | null = null;
 
-  constructor({ rootFd, owner, identity, readInside }: RootedFileSystemOptions) {
+  constructor({ rootFd, owner, identity, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
     this.#root = new Root(rootFd, owner);
     this.#identity = identity ?? identityOf(owner);
-    this.tree = new RootedTree(this.#root, (call, path, work) => this.#at(call, path, false, work));
+    const attributes = Attributes.by(perl, () => {
+      this.#assertOpen();
+      return rootFd;
+    });
+    if (attributes !== undefined) this.#handles.add(attributes);
+    this.tree = new RootedTree(
+      this.#root,
+      (call, path, work) => this.#at(call, path, false, work),
+      attributes,
+    );
   }
 
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {

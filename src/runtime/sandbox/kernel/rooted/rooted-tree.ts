@@ -16,9 +16,17 @@ import {
   writeSync,
 } from "node:fs";
 import { pause } from "../../pace.ts";
-import type { NodeMetadata, PersistentTree, TreeFile, TreeNode } from "../../persistent-tree.ts";
+import type {
+  Attribute,
+  AttributesFound,
+  NodeMetadata,
+  PersistentTree,
+  TreeFile,
+  TreeNode,
+} from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import { isTemporaryName } from "../../temporary.ts";
+import type { Attributes } from "./attributes.ts";
 import { seconds } from "./changes.ts";
 import { at, Descriptor, descriptorPath, duplicateDirectory, O_PATH } from "./descriptors.ts";
 import { eachEntry } from "./listing.ts";
@@ -38,10 +46,13 @@ export type AtPlace = <T>(call: Call, path: string, work: (place: Place) => T) =
 export class RootedTree implements PersistentTree {
   readonly #root: Root;
   readonly #at: AtPlace;
+  readonly #attributes: Attributes | undefined;
 
-  constructor(root: Root, at: AtPlace) {
+  /** @param attributes where the host can read extended ones */
+  constructor(root: Root, at: AtPlace, attributes: Attributes | undefined) {
     this.#root = root;
     this.#at = at;
+    this.#attributes = attributes;
   }
 
   async list(path: string): Promise<TreeNode[]> {
@@ -164,6 +175,15 @@ export class RootedTree implements PersistentTree {
       chmodSync(descriptorPath(fd), mode);
       utimesSync(descriptorPath(fd), seconds(mtimeMs), seconds(mtimeMs));
     });
+  }
+
+  async attributes(nodes: readonly { path: string; ino: number }[]): Promise<AttributesFound[]> {
+    if (this.#attributes === undefined) return nodes.map(() => []);
+    return nodes.length === 0 ? [] : await this.#attributes.read(nodes);
+  }
+
+  async setAttributes(nodes: readonly { path: string; attributes: readonly Attribute[] }[]): Promise<void> {
+    if (nodes.length > 0) await this.#attributes?.replace(nodes);
   }
 }
 
