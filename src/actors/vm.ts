@@ -78,7 +78,8 @@ export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
       const error = refusal(holder.policy, { header, path, params, external: Boolean(header("host")) });
       if (error) throw userError(error);
     },
-    onRequest: (c, request) => answerPreview(c.vars.instance.vm, request),
+    onRequest: (c, request) =>
+      answerPreview(c.vars.instance.vm, request, holder.policy.behindEngine ? c.actorId : undefined),
     onDisconnect: (c, connection) => c.vars.instance.calls.disconnected(connection.id),
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     onDestroy: (c) => c.vars.instance.dispose("destroy"),

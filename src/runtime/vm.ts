@@ -61,6 +61,7 @@ import { ResultBudget } from "./filesystem/result-budget.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
 import { Network } from "./network/network.ts";
 import type { OutboundSeams } from "./network/outbound/outbound.ts";
+import type { PreviewFetch } from "./network/preview-fetch.ts";
 import type { PreviewRequest, PreviewUpgrade } from "./network/preview-proxy.ts";
 import type { VmOptions } from "./options.ts";
 import { diffTrees, readTree } from "./persistence/diff.ts";
@@ -724,8 +725,8 @@ export class Vm implements VmRuntime {
   }
 
   /** The same where a request comes as an object, as through a Rivet Engine. */
-  fetchPreview(token: string, path: string, prefix: string, request: Request): Promise<Response> {
-    return this.#network.fetchPreview(token, { path, prefix, request });
+  fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
+    return this.#network.fetchPreview(token, visit);
   }
 }
 

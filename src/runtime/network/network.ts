@@ -83,10 +83,7 @@ export class Network {
   async servePreview(token: string, visit: PreviewRequest | PreviewUpgrade): Promise<void> {
     const fail = (error: AgentVmError) =>
       "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
-    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) {
-      fail(limitExceeded("MAX_PREVIEW_CONNECTIONS", MAX_PREVIEW_CONNECTIONS, "The previews are busy"));
-      return;
-    }
+    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
     this.#visits += 1;
     try {
       const preview = await this.previews.open(token);
@@ -106,16 +103,24 @@ export class Network {
     }
   }
 
-  /** The same where a request comes as an object. */
+  /** The same where a request comes as an object. It counts until its answer begins. */
   async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
-    const preview = await this.previews.open(token);
-    if (preview === undefined) {
-      return refusalResponse(new AgentVmError("preview_denied", "The preview URL is unknown or has expired"));
+    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
+    this.#visits += 1;
+    try {
+      const preview = await this.previews.open(token);
+      if (preview === undefined) {
+        return refusalResponse(
+          new AgentVmError("preview_denied", "The preview URL is unknown or has expired"),
+        );
+      }
+      return await proxyFetch(visit, {
+        ...preview,
+        connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
+      });
+    } finally {
+      this.#visits -= 1;
     }
-    return await proxyFetch(visit, {
-      ...preview,
-      connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
-    });
   }
 
   dispose(): void {
@@ -136,4 +141,8 @@ export class Network {
     const { network } = await this.#parts.sandbox();
     return await network.connect(port, signal === undefined ? {} : { signal });
   }
+}
+
+function busy(): AgentVmError {
+  return limitExceeded("MAX_PREVIEW_CONNECTIONS", MAX_PREVIEW_CONNECTIONS, "The previews are busy");
 }

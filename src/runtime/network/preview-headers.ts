@@ -39,7 +39,7 @@ export function requestHeaders(head: PreviewRequestHead): Record<string, string[
   const local = `localhost:${head.port}`;
   const scheme = headerOf("x-forwarded-proto") ?? (head.isEncrypted ? "https" : "http");
   const headers: Record<string, string[]> = Object.create(null);
-  const forwarded = [headerOf("x-forwarded-for"), head.remoteAddress].filter(Boolean).join(", ");
+  const client = [headerOf("x-forwarded-for"), head.remoteAddress].filter(Boolean).join(", ");
   for (const [name, value] of pairs) {
     // A server's token must not reach a VM, nor may anybody speak for this server.
     if (name.startsWith("x-rivet-") || name.startsWith("x-forwarded-") || name === "forwarded") continue;
@@ -49,7 +49,7 @@ export function requestHeaders(head: PreviewRequestHead): Record<string, string[
   }
   return Object.assign(headers, {
     host: [local],
-    "x-forwarded-for": [forwarded],
+    ...(client === "" ? {} : { "x-forwarded-for": [client] }),
     "x-forwarded-host": [host],
     "x-forwarded-proto": [scheme],
     "x-forwarded-prefix": [head.prefix],
