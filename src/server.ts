@@ -96,8 +96,8 @@ interface Isolation {
 
 /** Makes sure that VMs can run here before anybody asks for one. Loaded late: a registry may be imported for its type. */
 async function preflight(runtime: Environment["runtime"]): Promise<Isolation> {
-  const { createSandboxFactory } = await import("./runtime/sandbox/factory.ts");
-  const { isolation, visible } = createSandboxFactory(vmOptionsSchema.parse({ runtime }));
+  const { vmSandbox } = await import("./runtime/vm-sandbox.ts");
+  const { isolation, visible } = vmSandbox(vmOptionsSchema.parse({ runtime }));
   if (runtime === "kernel") {
     const { diagnose, formatDiagnosis } = await import("./runtime/sandbox/kernel/doctor.ts");
     const diagnosis = await diagnose();

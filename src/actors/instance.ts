@@ -32,11 +32,11 @@ export type CreateVm = (options: VmOptions, hooks: VmHooks, store?: Store) => Pr
 export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_BYTES }): CreateVm {
   let factory: SandboxFactory | undefined;
   return async (options, hooks, store) => {
-    const [{ Vm }, { createSandboxFactory }] = await Promise.all([
+    const [{ Vm }, { vmSandbox }] = await Promise.all([
       import("../runtime/vm.ts"),
-      import("../runtime/sandbox/factory.ts"),
+      import("../runtime/vm-sandbox.ts"),
     ]);
-    factory ??= createSandboxFactory(options);
+    factory ??= vmSandbox(options);
     return new Vm(options, factory, hooks, { ...settings, ...(store && { store }) });
   };
 }

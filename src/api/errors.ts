@@ -18,6 +18,8 @@ export const ERROR_DEFINITIONS = {
   process_not_found: { status: 404 },
   shell_not_found: { status: 404 },
   cron_job_not_found: { status: 404 },
+  unknown_agent_type: { status: 404 },
+  agent_not_installed: { status: 424, hint: "Install it on the server, and start the server again." },
   transfer_not_found: { status: 404, hint: "Transfers end 60 s after their last use; start again." },
   limit_exceeded: { status: 429 },
   response_too_large: { status: 413 },

@@ -27,5 +27,6 @@ function unwrap(schemas: unknown[]): unknown[] {
 function inner(schema: unknown, key: PropertyKey): unknown {
   if (schema instanceof z.ZodTuple) return schema.def.items[Number(key)];
   if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodRecord) return schema.valueType;
   return schema instanceof z.ZodObject ? (schema.shape as Record<PropertyKey, unknown>)[key] : undefined;
 }

@@ -1,27 +1,10 @@
 import { z } from "zod";
-import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
 import { networkSchema } from "../api/network-policy.ts";
-import { fitsVariable, timezone } from "../api/values.ts";
+import { timezone } from "../api/values.ts";
+import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
+import { agentsSchema } from "./sessions/agents/options.ts";
 
 const MIB = 1024 * 1024;
-
-const absolutePath = z
-  .string()
-  .max(4095)
-  .regex(/^\/[^\0]*$/, "must be an absolute path")
-  .refine((path) => !/\/\.{0,2}(\/|$)/.test(path.slice(0, path.length > 1 ? undefined : 0)), {
-    message: "must be normalized",
-  });
-
-/** Environment variables: names without `=` and NUL, values without NUL. */
-const envSchema = z
-  .record(
-    z.string().regex(/^[^=\0]+$/, "must have names without = and NUL"),
-    z.string().regex(/^[^\0]*$/, "must not contain NUL"),
-  )
-  .refine((variables) => Object.entries(variables).every(fitsVariable), {
-    message: `a variable has at most ${MAX_ARGUMENT_BYTES} bytes, name and value together`,
-  });
 
 const positive = z.int().positive();
 
@@ -47,52 +30,11 @@ export const limitsSchema = z.strictObject({
   captureBytes: positive.max(24 * MIB).default(16 * MIB),
 });
 
-/** Places that a VM makes itself: nothing can be laid over them or into them. */
-const CLOSED_TARGETS = [
-  "/proc",
-  "/sys",
-  "/dev",
-  "/run",
-  "/usr",
-  "/opt/agentos",
-  "/bin",
-  "/sbin",
-  "/lib",
-  "/lib32",
-  "/lib64",
-  "/libx32",
-  "/var/run",
-  "/var/lock",
-  "/home/user",
-];
-
-/** Folders of a VM's own: they take mounts inside, but none may hide them. */
-const OWN_FOLDERS = [
-  "/",
-  "/etc",
-  "/home",
-  "/home/agentos",
-  "/workspace",
-  "/tmp",
-  "/var",
-  "/var/tmp",
-  "/opt",
-  "/root",
-];
-
-const softwareTarget = absolutePath
-  .refine((path) => !CLOSED_TARGETS.some((taken) => path === taken || path.startsWith(`${taken}/`)), {
-    message: `must not be at or below ${CLOSED_TARGETS.join(", ")}`,
-  })
-  .refine((path) => !OWN_FOLDERS.includes(path), {
-    message: `must not hide one of the VM's own folders ${OWN_FOLDERS.join(", ")}`,
-  });
-
 const mountSchema = z.strictObject({
   /** A file or directory of the host. */
   hostPath: absolutePath,
   /** Where it appears in the VM, read-only. */
-  path: softwareTarget,
+  path: mountTarget,
 });
 
 const softwareSchema = z
@@ -110,6 +52,8 @@ export const vmOptionsSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   /** Host files and directories that every VM sees read-only, besides /usr. */
   software: z.array(softwareSchema).max(64).default([]),
+  /** Coding agents for sessions: where built-in ones are installed, and ones of your own; see docs/agents.md. */
+  agents: agentsSchema.default({}),
   checkpoint: z
     .strictObject({
       /** Milliseconds between checkpoints while something runs; what a crash of the server can cost. */

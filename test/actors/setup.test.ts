@@ -30,6 +30,24 @@ describe("vmActor", () => {
     ],
     [{ software: [{ hostPath: "/x", path: "/home/user/x" }] }, "must not be at or below"],
     [{ env: { A: "x".repeat(131_070) } }, "a variable has at most 131071 bytes, name and value together"],
+    [
+      { agents: { claude: { from: "x" } } },
+      "Invalid option `agents.claude.from` of vmActor: must be an absolute",
+    ],
+    [
+      { agents: { mine: { from: "/x" } } },
+      "option `agents.mine` of vmActor: must have a command: the agents",
+    ],
+    [{ agents: { mine: 7 } }, "option `agents.mine` of vmActor: must be { from } or { command, args?"],
+    [
+      { agents: { mine: { command: "x", cwd: "/" } } },
+      "Unknown option `agents.mine.cwd` of vmActor: it takes `from`, `command`, `args`, `env`, `mounts`",
+    ],
+    [
+      { agents: { mine: { command: "x", mounts: [{ from: "/x", to: "/usr/x" }] } } },
+      "option `agents.mine.mounts.0.to` of vmActor: must not be at or below",
+    ],
+    [{ agents: { "../x": { command: "x" } } }, "option `agents.../x` of vmActor: must be named with letters"],
     [{ runtime: "docker" }, "Invalid option `runtime` of vmActor"],
     [{ limits: { processes: 1 } }, "Invalid option `limits.processes` of vmActor"],
     [{ defaultCwd: "x" }, "Invalid option `defaultCwd` of vmActor"],

@@ -1,8 +1,9 @@
 import { onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
-import { type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
-import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
+import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
+import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { Vm, type VmSettings } from "../../src/runtime/vm.ts";
+import { vmSandbox } from "../../src/runtime/vm-sandbox.ts";
 
 export type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
 
@@ -27,7 +28,7 @@ export interface TestVm {
 /** A VM on the bare runtime, disposed when the test ends. */
 export function startVm(
   input: VmOptionsInput = {},
-  createFactory = createSandboxFactory,
+  createFactory: (options: VmOptions) => SandboxFactory = vmSandbox,
   settings: VmSettings = {},
 ): TestVm {
   const options = vmOptionsSchema.parse(input);

@@ -10,6 +10,7 @@ export const VM_HOSTNAME = "agentos";
 
 /** The server's own Node lies first in the VM's PATH. */
 export const NODE_FOLDER = "/opt/agentos";
+export const VM_NODE = `${NODE_FOLDER}/bin/node`;
 export const VM_PATH = `${NODE_FOLDER}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
 /** How a process ended: by an exit code, or by a signal. */

@@ -3,6 +3,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { VmLimits } from "../../options.ts";
 import { VM_HOSTNAME, VM_UID } from "../sandbox.ts";
+import { quote } from "../shell-word.ts";
 import type { Layout } from "./layout.ts";
 import { INIT_PATH, initSource } from "./layout.ts";
 import { childrenOf } from "./procfs.ts";
@@ -201,9 +202,4 @@ function loopbackUp(tools: Tools): string {
   if (tools.perl === undefined) return ":";
   // SIOCSIFFLAGS with IFF_UP | IFF_RUNNING.
   return `${tools.perl} -e 'socket(S,2,2,0)&&ioctl(S,0x8914,pack("a16sx14","lo",0x41))'`;
-}
-
-/** A word of a shell line. */
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

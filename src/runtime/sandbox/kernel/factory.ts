@@ -1,6 +1,6 @@
 import { closeSync, rmSync, writeFileSync } from "node:fs";
 import { AgentVmError } from "../../../api/errors.ts";
-import type { VmOptions } from "../../options.ts";
+import type { SoftwareMount, VmOptions } from "../../options.ts";
 import type { Sandbox, SandboxFactory } from "../sandbox.ts";
 import { bootVm, endKeeper } from "./boot.ts";
 import { cgroupSupport } from "./cgroup.ts";
@@ -21,13 +21,18 @@ let booted = 0;
 export class KernelSandboxFactory implements SandboxFactory {
   readonly #options: VmOptions;
   readonly #starter: StarterKind | undefined;
+  readonly #more: () => readonly SoftwareMount[];
   readonly #name = `kind-${factories++}`;
   #prepared: { layout: Layout; mountPoint: string; fstabPath: string; tools: Tools } | undefined;
 
-  /** `starter` is for tests: each host has one that suits it best. */
-  constructor(options: VmOptions, starter?: StarterKind) {
+  /**
+   * @param starter for tests: each host has one that suits it best
+   * @param more what of the host its VMs see besides `software`, as of the first boot; left out once it is gone
+   */
+  constructor(options: VmOptions, starter?: StarterKind, more: () => readonly SoftwareMount[] = () => []) {
     this.#options = options;
     this.#starter = starter;
+    this.#more = more;
   }
 
   get shell(): string {
@@ -40,7 +45,8 @@ export class KernelSandboxFactory implements SandboxFactory {
 
   get visible(): string {
     const { hasNpm } = findHostNode();
-    const software = this.#options.software.map(({ hostPath }) => hostPath);
+    const mounts = [...this.#options.software, ...this.#more()];
+    const software = new Set(mounts.map(({ hostPath }) => hostPath));
     const shared = [
       "/usr",
       "certificates",
@@ -105,6 +111,7 @@ export class KernelSandboxFactory implements SandboxFactory {
         workspaceSubfolder(`${this.#name}/template`),
         findHostNode(),
         this.#options.software,
+        this.#more(),
       );
       const mountPoint = workspaceSubfolder(`${this.#name}/root`);
       const fstabPath = `${mountPoint}.fstab`;

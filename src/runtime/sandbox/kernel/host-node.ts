@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { NODE_FOLDER } from "../sandbox.ts";
+import { NODE_FOLDER, VM_NODE } from "../sandbox.ts";
 import type { HostMount } from "./layout.ts";
 import { findTool } from "./tools.ts";
 
@@ -14,13 +14,12 @@ export interface HostNode {
 }
 
 // Laid out as Node's own archive, so that `npm install --global` inside lands in the VM's PATH.
-const NODE_PATH = `${NODE_FOLDER}/bin/node`;
 const NPM_FOLDER = `${NODE_FOLDER}/lib/node_modules/npm`;
 
 /** The server's Node, and the npm that belongs to it or else the host's. */
 export function findHostNode(): HostNode {
   const node = realpathSync(process.execPath);
-  const mounts: HostMount[] = [{ source: node, target: NODE_PATH }];
+  const mounts: HostMount[] = [{ source: node, target: VM_NODE }];
   const links: HostNode["links"] = [];
   const npm = findNpm(node);
   if (npm !== undefined) {

@@ -96,6 +96,8 @@ const ETC_FILES: Record<string, string> = {
 export interface HostMount {
   source: string;
   target: string;
+  /** Left out of VMs that boot after it has gone. @default false */
+  optional?: boolean;
 }
 
 /** How a VM's root is put together: a tree to copy and mounts to lay over it. */
@@ -108,10 +110,15 @@ export interface Layout {
 }
 
 /** Writes the template tree and plans the mounts; done once a server. */
-export function prepareLayout(template: string, node: HostNode, software: readonly SoftwareMount[]): Layout {
+export function prepareLayout(
+  template: string,
+  node: HostNode,
+  software: readonly SoftwareMount[],
+  optional: readonly SoftwareMount[] = [],
+): Layout {
   mkdirSync(template, { recursive: true });
   const mounts = readMounts();
-  const hostMounts = planHostMounts(node, software);
+  const hostMounts = [...planHostMounts(node, software), ...optionalMounts(optional)];
   for (const folder of [...FOLDERS, RUN_FOLDER, `${NODE_FOLDER}/bin`])
     mkdirSync(join(template, folder), { recursive: true });
   for (const folder of SHARED_FOLDERS) {
@@ -140,6 +147,12 @@ function planHostMounts(node: HostNode, software: readonly SoftwareMount[]): Hos
     ...node.mounts,
     ...software.map(({ hostPath, path }) => ({ source: realpathSync(hostPath), target: path })),
   ];
+}
+
+function optionalMounts(mounts: readonly SoftwareMount[]): HostMount[] {
+  return mounts
+    .filter(({ hostPath }) => existsSync(hostPath))
+    .map(({ hostPath, path }) => ({ source: realpathSync(hostPath), target: path, optional: true }));
 }
 
 function linkUsr(template: string): void {
@@ -174,8 +187,9 @@ export function initSource(): string | undefined {
 function fstab(rootPath: string, hostMounts: readonly HostMount[], mounts: readonly Mount[]): string {
   const at = (path: string) => escapeFstab(`${rootPath}${path}`);
   const lines: string[] = [];
-  for (const { source, target } of hostMounts) {
-    lines.push(`${escapeFstab(source)} ${at(target)} none rbind,${readOnlyBindOptions(source, mounts)} 0 0`);
+  for (const { source, target, optional } of hostMounts) {
+    const options = `rbind,${optional ? "nofail," : ""}${readOnlyBindOptions(source, mounts)}`;
+    lines.push(`${escapeFstab(source)} ${at(target)} none ${options} 0 0`);
     // `ro` reaches the topmost mount only; whatever is mounted below it is laid over itself once more.
     for (const mount of mounts) {
       if (!isBelow(mount.path, source)) continue;

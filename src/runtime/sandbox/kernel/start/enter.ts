@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { quote } from "../boot.ts";
+import { quote } from "../../shell-word.ts";
 import type { SyscallNumbers } from "./arch.ts";
 import type { Entry } from "./command.ts";
 

@@ -1,5 +1,5 @@
 import type { CommandRequest } from "../../sandbox.ts";
-import { quote } from "../boot.ts";
+import { quote } from "../../shell-word.ts";
 
 /** A variable that the shell can export; others go through env(1). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;

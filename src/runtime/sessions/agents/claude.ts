@@ -1,0 +1,20 @@
+import { VM_NODE } from "../../sandbox/sandbox.ts";
+import type { AgentDefinition } from "./agent.ts";
+
+const ADAPTER = "@agentclientprotocol/claude-agent-acp";
+
+/** Claude Code. */
+export const claude: AgentDefinition = {
+  name: "claude",
+  title: "Claude Code",
+  packages: [{ name: ADAPTER, version: "0.100.0" }],
+  instructions: "native",
+  launch: (installation, { env }) => ({
+    command: VM_NODE,
+    args: [installation.program(ADAPTER, "claude-agent-acp")],
+    // No updates of what is mounted read-only, and no reports to hosts that the VM's policy need not know.
+    env: { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", ...env },
+    files: [],
+  }),
+  sessionMeta: (instructions) => ({ systemPrompt: { append: instructions } }),
+};

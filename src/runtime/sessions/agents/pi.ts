@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { VM_NODE } from "../../sandbox/sandbox.ts";
+import { quote } from "../../sandbox/shell-word.ts";
+import type { AgentDefinition, AgentFile, LaunchRequest } from "./agent.ts";
+import { homeOf, instructionsFile } from "./instructions-file.ts";
+
+const ADAPTER = "pi-acp";
+const PI = "@earendil-works/pi-coding-agent";
+
+/** pi; it never asks for permission. */
+export const pi: AgentDefinition = {
+  name: "pi",
+  title: "pi",
+  packages: [
+    { name: ADAPTER, version: "0.0.34" },
+    { name: PI, version: "0.87.1" },
+  ],
+  instructions: "native",
+  launch(installation, request) {
+    const instructions = instructionsFile(request);
+    const starter = starterOf(installation.program(PI, "pi"), request, instructions);
+    return {
+      command: VM_NODE,
+      args: [installation.program(ADAPTER, "pi-acp")],
+      env: { PI_SKIP_VERSION_CHECK: "1", PI_ACP_PI_COMMAND: starter.path, ...request.env },
+      files: [starter, ...(instructions ? [instructions] : [])],
+    };
+  },
+};
+
+/** The adapter starts pi by a command without arguments; this one adds them. */
+function starterOf(program: string, { env }: LaunchRequest, instructions: AgentFile | undefined): AgentFile {
+  const more = instructions === undefined ? "" : ` --append-system-prompt ${quote(instructions.path)}`;
+  const content = `#!/bin/sh\nexec ${VM_NODE} ${quote(program)}${more} "$@"\n`;
+  const hash = createHash("sha256").update(content).digest("hex").slice(0, 16);
+  return { path: join(homeOf(env), ".agentos", `pi-${hash}`), content, executable: true };
+}

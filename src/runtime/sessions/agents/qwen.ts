@@ -1,0 +1,26 @@
+import { VM_NODE } from "../../sandbox/sandbox.ts";
+import type { AgentDefinition } from "./agent.ts";
+
+const PACKAGE = "@qwen-code/qwen-code";
+
+/** Qwen Code. */
+export const qwen: AgentDefinition = {
+  name: "qwen",
+  title: "Qwen Code",
+  packages: [{ name: PACKAGE, version: "0.24.4" }],
+  instructions: "native",
+  launch: (installation, { env, instructions }) => ({
+    command: VM_NODE,
+    args: [
+      installation.program(PACKAGE, "qwen"),
+      "--acp",
+      // Its own default lets a model decide what the user is asked.
+      "--approval-mode",
+      "default",
+      ...(instructions === undefined ? [] : ["--append-system-prompt", instructions]),
+    ],
+    env,
+    files: [],
+  }),
+  authMethod: (env) => (env.OPENAI_API_KEY ? "openai" : undefined),
+};

@@ -1,0 +1,34 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { onTestFinished } from "vitest";
+
+export interface PackageText {
+  version: string;
+  /** Programs by name, with their text. */
+  programs?: Record<string, string>;
+  /** Other files by path. */
+  files?: Record<string, string>;
+}
+
+/** A folder `node_modules` with packages as npm would have put them there; gone when the test ends. */
+export function installPackages(packages: Record<string, PackageText>): string {
+  const above = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
+  onTestFinished(() => rmSync(above, { recursive: true, force: true }));
+  chmodSync(above, 0o755);
+  const folder = join(above, "node_modules");
+  mkdirSync(folder);
+  for (const [name, { version, programs = {}, files = {} }] of Object.entries(packages)) {
+    const bin = Object.fromEntries(Object.keys(programs).map((program) => [program, `dist/${program}.js`]));
+    const texts = Object.entries(programs).map(([program, text]) => [`dist/${program}.js`, text]);
+    for (const [path, text] of [
+      ["package.json", JSON.stringify({ name, version, bin })],
+      ...texts,
+      ...Object.entries(files),
+    ] as [string, string][]) {
+      mkdirSync(dirname(join(folder, name, path)), { recursive: true });
+      writeFileSync(join(folder, name, path), text, { mode: 0o755 });
+    }
+  }
+  return folder;
+}
