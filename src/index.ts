@@ -17,7 +17,13 @@ export { listen, type RunningServer } from "./actors/listen.ts";
 export { createLogger, type Logger } from "./actors/logger.ts";
 export { type ServerOptions, type SetupOptions, setup } from "./actors/setup.ts";
 export { exitOnSignals } from "./actors/signals.ts";
-export { type VmActor, vmActor, vmActor as agentOS } from "./actors/vm.ts";
+export {
+  type VmActor,
+  type VmActorOptions,
+  type VmHookContext,
+  vmActor,
+  vmActor as agentOS,
+} from "./actors/vm.ts";
 export type { VmActions, VmMethodName, VmMethods } from "./api/actions.ts";
 export { AgentVmError, type ErrorCode, type ErrorMetadata } from "./api/errors.ts";
 export type * from "./api/events.ts";

@@ -1,5 +1,5 @@
 import type { VmMethodName, VmMethods } from "../api/actions.ts";
-import { notImplemented, responseTooLarge } from "../api/errors.ts";
+import { responseTooLarge } from "../api/errors.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/schemas.ts";
 import { wireSize } from "../api/size.ts";
@@ -29,11 +29,4 @@ export function action<Name extends VmMethodName>(name: Name, handler: Handler<N
     }
   };
   return run as VmActorActions[Name];
-}
-
-/** An action of the API that this version does not have yet: bad arguments are told first, then that it is missing. */
-export function missing<Name extends VmMethodName>(name: Name): VmActorActions[Name] {
-  return action(name, () => {
-    throw notImplemented(name);
-  });
 }

@@ -22,4 +22,7 @@ export const vmEvents: VmEventTokens = {
   vmShutdown: event(),
   callSettled: event(),
   cronEvent: event(),
+  sessionEvent: event(),
+  permissionRequest: event(),
+  agentCrashed: event(),
 };

@@ -8,6 +8,7 @@ import type { Vm, VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
+import { hasListeners } from "./listeners.ts";
 import type { ActorLog } from "./logger.ts";
 import { type ActorKv, kvStore } from "./storage.ts";
 
@@ -50,6 +51,7 @@ export interface ActorSurroundings extends AlarmActor {
   keepAwake(work: Promise<unknown>): Promise<unknown>;
   readonly log: ActorLog;
   readonly kv: ActorKv;
+  readonly conns: ReadonlyMap<string, unknown>;
 }
 
 const live = new Set<VmInstance>();
@@ -67,9 +69,14 @@ export class VmInstance {
     this.#alarm = alarm;
   }
 
-  static async create(options: VmOptions, actor: ActorSurroundings, createVm: CreateVm): Promise<VmInstance> {
+  static async create(
+    options: VmOptions,
+    actor: ActorSurroundings,
+    createVm: CreateVm,
+    onPermissionRequest?: VmHooks["onPermissionRequest"],
+  ): Promise<VmInstance> {
     const alarm = new ActorAlarm(actor);
-    const hooks = hooksOf(actor, alarm);
+    const hooks = { ...hooksOf(actor, alarm), ...(onPermissionRequest && { onPermissionRequest }) };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
@@ -141,6 +148,7 @@ function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm): VmHooks {
       }
     },
     wakeAt: (timestampMs) => alarm.wakeAt(timestampMs),
+    hasListeners: (name) => hasListeners(actor.conns.values(), name),
     keepAwake(work) {
       actor.keepAwake(work).catch((error: unknown) => {
         // The work's own failure, which its caller handles, or an actor that has already stopped.

@@ -1,6 +1,8 @@
 import { type ActorDefinition, actor } from "rivetkit";
 import type { VmActions } from "../api/actions.ts";
+import { invalidArgument } from "../api/errors.ts";
 import { DISPOSE_TIMEOUT_MS, MAX_TIMEOUT_MS, START_TIMEOUT_MS } from "../api/limits.ts";
+import type { PermissionReply, PermissionRequest } from "../api/types.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
 import { DEFAULT_POLICY, holdPolicy, type PolicyHolder, refusal } from "./access.ts";
 import { cron } from "./actions/cron.ts";
@@ -16,6 +18,7 @@ import type { VmActorActions, VmConnectionParams, VmState, VmVars } from "./cont
 import { userError } from "./errors.ts";
 import { type VmEventTokens, vmEvents } from "./events.ts";
 import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
+import type { ActorLog } from "./logger.ts";
 import { checkOptions } from "./options.ts";
 import { answerPreview, isPreviewRequest } from "./preview-request.ts";
 
@@ -32,6 +35,26 @@ export type VmActor = ActorDefinition<
   VmActorActions
 >;
 
+/** The actor that a hook runs in. */
+export interface VmHookContext {
+  readonly actorId: string;
+  readonly key: readonly string[];
+  readonly log: ActorLog;
+}
+
+/** What `vmActor()` takes. */
+export interface VmActorOptions extends VmOptionsInput {
+  /**
+   * Answers an agent that asks for permission: `once`, `always`, `reject` or an optionId that the agent offers. With
+   * `undefined` those who listen to permissionRequest are asked; an error rejects.
+   */
+  onPermissionRequest?(
+    c: VmHookContext,
+    sessionId: string,
+    request: PermissionRequest,
+  ): Promise<PermissionReply | (string & {}) | undefined> | PermissionReply | (string & {}) | undefined;
+}
+
 const actions: VmActorActions = {
   ...filesystem,
   ...processes,
@@ -47,7 +70,7 @@ const actions: VmActorActions = {
  * An actor that owns a Linux machine per key. The machine boots with its first action, sleeps when nothing runs in it
  * and nobody is connected, and is gone with the actor.
  *
- * @param options see VmOptionsInput; every one has a default.
+ * @param options see VmActorOptions; every one has a default.
  * @throws AgentVmError `invalid_argument` for an unknown or malformed option, by name.
  * @example
  * ```ts
@@ -55,18 +78,27 @@ const actions: VmActorActions = {
  * registry.start();
  * ```
  */
-export function vmActor(options: VmOptionsInput = {}): VmActor {
+export function vmActor(options: VmActorOptions = {}): VmActor {
   return defineVm(options, runtimeVms());
 }
 
 /** vmActor with a VM of one's own making, for tests. */
-export function defineVm(input: VmOptionsInput, createVm: CreateVm): VmActor {
-  const options = checkOptions(input);
+export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
+  const { onPermissionRequest, ...rest } = input;
+  const options = checkOptions(rest);
+  if (onPermissionRequest !== undefined && typeof onPermissionRequest !== "function") {
+    throw invalidArgument("onPermissionRequest", "a function", onPermissionRequest);
+  }
   const holder: PolicyHolder = { policy: DEFAULT_POLICY };
   const definition: VmActor = actor({
     createState: (): VmState => ({ alarms: [] }),
     createVars: async (c): Promise<VmVars> => ({
-      instance: await VmInstance.create(options, c, createVm),
+      instance: await VmInstance.create(
+        options,
+        c,
+        createVm,
+        onPermissionRequest && ((sessionId, request) => onPermissionRequest(c, sessionId, request)),
+      ),
       endpoint: () => holder.policy.endpoint ?? "",
     }),
     onBeforeConnect(c, params) {

@@ -1,4 +1,5 @@
 import type {
+  AgentType,
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
@@ -38,6 +39,7 @@ import type {
   SequencedSessionEvent,
   SerializableCronJobOptions,
   SessionConfigOption,
+  SessionInfo,
   SessionModeState,
   SessionRecord,
   ShellInfo,
@@ -196,29 +198,67 @@ export type CronMethods = {
 
 /** Agent sessions; not implemented yet. */
 export type SessionMethods = {
+  /**
+   * Starts an agent in the VM and opens a session with it.
+   *
+   * @throws AgentVmError `unknown_agent_type`; `agent_not_installed`; `agent_failed` with the tail of its stderr, when it does
+   * not start or refuses the session.
+   */
   createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord>;
+  /** Sessions that are open, the oldest first, whether or not their agents run. */
   listSessions(): Promise<SessionRecord[]>;
+  /** Sessions with a transcript, closed ones too, the oldest first. */
   listPersistedSessions(): Promise<PersistedSessionRecord[]>;
+  getSession(sessionId: string): Promise<SessionInfo>;
+  /** Starts the agent of a session that is closed or dormant; otherwise the next prompt does. */
+  resumeSession(sessionId: string): Promise<SessionRecord>;
+  /** The agents that createSession takes. */
+  listAgents(): Promise<AgentType[]>;
+  /**
+   * Sends a prompt of at most 8 MiB and answers when the agent has ended its turn. Prompts of one session wait for each
+   * other. A JSON-RPC error of the agent comes back as `response.error`.
+   *
+   * @throws AgentVmError `agent_crashed` when the agent ended in its turn; `agent_failed` when it could not be started.
+   */
   sendPrompt(sessionId: string, prompt: string): Promise<PromptResult>;
+  /** The same as sendPrompt. */
   prompt(sessionId: string, text: string): Promise<PromptResult>;
+  /**
+   * Asks the agent to end its turn; the prompt answers with stopReason `cancelled`. `result.cancelled` tells whether
+   * there was one. An agent that goes on for 10 s more is killed.
+   */
   cancelPrompt(sessionId: string): Promise<JsonRpcResponse>;
+  /** The same, for the prompts that wait too. */
   cancelSession(sessionId: string): Promise<JsonRpcResponse>;
+  /** Ends the agent and everything that it started, and keeps the transcript. */
   closeSession(sessionId: string): Promise<void>;
+  /** The same, and deletes the transcript. */
   destroySession(sessionId: string): Promise<void>;
+  /**
+   * Answers a permissionRequest event.
+   *
+   * @param reply `once`, `always` or `reject`, or an optionId that the agent offers.
+   * @throws AgentVmError `permission_not_found` when it has been answered already, or has been given up.
+   */
   respondPermission(
     sessionId: string,
     permissionId: string,
-    reply: PermissionReply,
+    reply: PermissionReply | (string & {}),
   ): Promise<JsonRpcResponse>;
   setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse>;
+  /** @returns error -32601 where the agent's model cannot be chosen. */
   setModel(sessionId: string, model: string): Promise<JsonRpcResponse>;
+  /** @returns error -32601 where the agent has no such setting. */
   setThoughtLevel(sessionId: string, level: string): Promise<JsonRpcResponse>;
+  /** The agent's modes; null where it has none. */
   getModes(sessionId: string): Promise<SessionModeState | null>;
   getConfigOptions(sessionId: string): Promise<SessionConfigOption[]>;
+  /** Events of a session by number: what a client has missed since its last one. */
   getSequencedEvents(
     sessionId: string,
     options?: GetSequencedEventsOptions,
   ): Promise<SequencedSessionEvent[]>;
+  /** The whole transcript. */
   getSessionEvents(sessionId: string): Promise<PersistedSessionEvent[]>;
 };
 

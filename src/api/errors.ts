@@ -9,7 +9,6 @@ interface ErrorDefinition {
 /** Every code that is not a POSIX one; POSIX codes (`ENOENT`, ...) are passed on as the kernel gave them. */
 export const ERROR_DEFINITIONS = {
   invalid_argument: { status: 400 },
-  not_implemented: { status: 501 },
   unauthorized: { status: 401, hint: "Pass the server's token: createClient({ endpoint, token })." },
   forbidden_origin: {
     status: 403,
@@ -18,8 +17,15 @@ export const ERROR_DEFINITIONS = {
   process_not_found: { status: 404 },
   shell_not_found: { status: 404 },
   cron_job_not_found: { status: 404 },
-  unknown_agent_type: { status: 404 },
+  session_not_found: { status: 404, hint: "listPersistedSessions() tells which there are." },
+  permission_not_found: { status: 404 },
+  unknown_agent_type: { status: 404, hint: "listAgents() tells which there are." },
   agent_not_installed: { status: 424, hint: "Install it on the server, and start the server again." },
+  agent_failed: { status: 502 },
+  agent_crashed: {
+    status: 502,
+    hint: "The next prompt starts the agent again, with what it had said before.",
+  },
   transfer_not_found: { status: 404, hint: "Transfers end 60 s after their last use; start again." },
   limit_exceeded: { status: 429 },
   response_too_large: { status: 413 },
@@ -134,16 +140,20 @@ export function cronJobNotFound(jobId: string): AgentVmError {
   return new AgentVmError("cron_job_not_found", `Cron job not found: ${jobId}`, { jobId });
 }
 
+/** @param closed it has a transcript and can be opened again. */
+export function sessionNotFound(sessionId: string, closed = false): AgentVmError {
+  return new AgentVmError("session_not_found", `Session not found: ${sessionId}`, {
+    sessionId,
+    ...(closed && { hint: "It is closed; resumeSession() opens it again." }),
+  });
+}
+
 export function transferNotFound(transferId: string): AgentVmError {
   return new AgentVmError("transfer_not_found", `File transfer not found: ${transferId}`, { transferId });
 }
 
 export function actionNotFound(action: string): AgentVmError {
   return new AgentVmError("action_not_found", `Action not found: ${action.slice(0, 80)}`, {});
-}
-
-export function notImplemented(action: string): AgentVmError {
-  return new AgentVmError("not_implemented", `${action} is not implemented yet`, { action });
 }
 
 export function noKernelSandbox(action: string): AgentVmError {

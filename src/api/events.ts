@@ -1,4 +1,11 @@
-import type { CallOutcome, ExitReason, OutputStream, VmPort } from "./types.ts";
+import type {
+  CallOutcome,
+  ExitReason,
+  JsonRpcNotification,
+  OutputStream,
+  PermissionRequest,
+  VmPort,
+} from "./types.ts";
 
 export interface ProcessOutputEvent {
   /** Process id inside the VM. */
@@ -84,6 +91,36 @@ export interface CronEventPayload {
   event: CronEvent;
 }
 
+/**
+ * What an agent told in a session, in the order of its numbers; it is stored before it is sent. Notifications of ours
+ * are `_agentvm/...`; see docs/sessions.md.
+ */
+export interface SessionEventPayload {
+  sessionId: string;
+  /** The agent's own notification, with our `sessionId` in its params. */
+  event: JsonRpcNotification;
+  /** The number that getSequencedEvents and getSessionEvents give it. */
+  sequenceNumber: number;
+}
+
+/** An agent waits for respondPermission. */
+export interface PermissionRequestPayload {
+  sessionId: string;
+  request: PermissionRequest;
+}
+
+/** An agent ended without having been asked to. */
+export interface AgentCrashedEvent {
+  sessionId: string;
+  /** 128 + n when signal n ended it. */
+  exitCode: number;
+  signal: string | null;
+  /** The last 64 KiB. */
+  stderr: string;
+  /** Whether the next prompt starts it again; after three crashes in a row only resumeSession does. */
+  restart: boolean;
+}
+
 /** Sent to the one connection that waits for the call. */
 export interface CallSettledEvent {
   callId: string;
@@ -103,6 +140,9 @@ export interface VmEvents {
   vmShutdown: VmShutdownEvent;
   callSettled: CallSettledEvent;
   cronEvent: CronEventPayload;
+  sessionEvent: SessionEventPayload;
+  permissionRequest: PermissionRequestPayload;
+  agentCrashed: AgentCrashedEvent;
 }
 
 export type VmEventName = keyof VmEvents;

@@ -219,3 +219,67 @@ export const MAX_NETWORK_LOG = 1_000;
 
 /** networkDenied events of one VM in a second; the log has the others. */
 export const MAX_DENIED_EVENTS_PER_SECOND = 20;
+
+/** Open sessions of one VM. */
+export const MAX_SESSIONS = 64;
+
+/** Closed sessions whose transcripts one VM keeps. */
+export const MAX_CLOSED_SESSIONS = 1_000;
+
+/** One prompt. */
+export const MAX_PROMPT_BYTES = 8 * MIB;
+
+/** Prompts of one session that wait for their turn. */
+export const MAX_QUEUED_PROMPTS = 64;
+
+/** What sendPrompt answers as `text`. */
+export const MAX_PROMPT_TEXT_BYTES = 8 * MIB;
+
+/** One line of an agent's protocol, either way. */
+export const MAX_AGENT_LINE_BYTES = 16 * MIB;
+
+/** Bytes sent to an agent that it has not read yet. */
+export const MAX_PENDING_AGENT_BYTES = 64 * MIB;
+
+/** The end of an agent's stderr that is kept for its errors. */
+export const AGENT_STDERR_BYTES = 64 * KIB;
+
+/** Requests of one agent that it has no answer to yet. */
+export const MAX_AGENT_REQUESTS = 256;
+
+/** Events of one session that are kept. */
+export const MAX_SESSION_EVENTS = 100_000;
+
+/** Instructions that createSession takes. */
+export const MAX_INSTRUCTIONS_BYTES = 64 * KIB;
+
+/** MCP servers of one session. */
+export const MAX_MCP_SERVERS = 64;
+
+/** Requests for permission of one session that wait for an answer. */
+export const MAX_PENDING_PERMISSIONS = 64;
+
+/** A request for permission is rejected after this long, unless told otherwise. */
+export const PERMISSION_TIMEOUT_MS = 120_000;
+
+/** Time for an agent to say what it is, and to open or load a session. */
+export const AGENT_START_TIMEOUT_MS = 30_000;
+export const AGENT_SESSION_TIMEOUT_MS = 60_000;
+
+/** Time for an agent to answer a change of its mode, model or configuration. */
+export const AGENT_ANSWER_TIMEOUT_MS = 30_000;
+
+/** An agent that was asked to end its turn and goes on for this long is killed. */
+export const CANCEL_GRACE_MS = 10_000;
+
+/** Time for an agent to end after each of: the end of its stdin, SIGTERM. */
+export const AGENT_STOP_GRACE_MS = 2_000;
+
+/** Crashes in a row after which an agent is not started again by itself. */
+export const MAX_AGENT_RESTARTS = 3;
+
+/** Commands that one agent runs through its client. */
+export const MAX_AGENT_TERMINALS = 32;
+
+/** Output of such a command that is kept, unless the agent asks for less. */
+export const MAX_AGENT_TERMINAL_BYTES = 1 * MIB;

@@ -7,7 +7,10 @@ import {
   MAX_CRON_JITTER_SECONDS,
   MAX_CRON_RUNS,
   MAX_ID_BYTES,
+  MAX_INSTRUCTIONS_BYTES,
+  MAX_MCP_SERVERS,
   MAX_PREVIEW_SECONDS,
+  MAX_SESSION_EVENTS,
   MAX_TIMEOUT_MS,
   MAX_TRANSFER_BYTES,
   TRANSFER_CHUNK_BYTES,
@@ -91,12 +94,14 @@ const sessionOptions = options({
         [
           options({
             type: z.literal("local").optional(),
+            name: id.optional(),
             command: program,
             args: args.optional(),
             env: env.optional(),
           }),
           options({
             type: z.literal("remote").optional(),
+            name: id.optional(),
             url: z.url(),
             headers: z.record(text, text).optional(),
           }),
@@ -105,9 +110,17 @@ const sessionOptions = options({
       ),
       { error: "an array of MCP servers" },
     )
+    .max(MAX_MCP_SERVERS, { error: `at most ${MAX_MCP_SERVERS} MCP servers` })
     .optional(),
   skipOsInstructions: bool.optional(),
-  additionalInstructions: text.optional(),
+  additionalInstructions: text
+    .refine((instructions) => fitsUtf8(instructions, MAX_INSTRUCTIONS_BYTES), {
+      error: `at most ${MAX_INSTRUCTIONS_BYTES} bytes of instructions`,
+    })
+    .optional(),
+  permissionPolicy: z
+    .enum(["ask", "allow_all", "reject_all"], { error: '"ask", "allow_all" or "reject_all"' })
+    .optional(),
 });
 const spawn = {
   names: ["command", "args", "options"],
@@ -321,6 +334,9 @@ export const SIGNATURES = {
   createSession: { names: ["agentType", "options"], args: z.tuple([id, sessionOptions.optional()]) },
   listSessions: none,
   listPersistedSessions: none,
+  getSession: session,
+  resumeSession: session,
+  listAgents: none,
   sendPrompt: { names: ["sessionId", "prompt"], args: z.tuple([id, text]) },
   prompt: { names: ["sessionId", "text"], args: z.tuple([id, text]) },
   cancelPrompt: session,
@@ -329,7 +345,7 @@ export const SIGNATURES = {
   destroySession: session,
   respondPermission: {
     names: ["sessionId", "permissionId", "reply"],
-    args: z.tuple([id, id, z.enum(["once", "always", "reject"], { error: '"once", "always" or "reject"' })]),
+    args: z.tuple([id, id, id]),
   },
   setMode: { names: ["sessionId", "modeId"], args: z.tuple([id, id]) },
   setModel: { names: ["sessionId", "model"], args: z.tuple([id, id]) },
@@ -338,7 +354,13 @@ export const SIGNATURES = {
   getConfigOptions: session,
   getSequencedEvents: {
     names: ["sessionId", "options"],
-    args: z.tuple([id, options({ since: offset.optional() }).optional()]),
+    args: z.tuple([
+      id,
+      options({
+        since: integer(-1, Number.MAX_SAFE_INTEGER, "an integer from -1").optional(),
+        limit: integer(1, MAX_SESSION_EVENTS, `an integer from 1 to ${MAX_SESSION_EVENTS}`).optional(),
+      }).optional(),
+    ]),
   },
   getSessionEvents: session,
 

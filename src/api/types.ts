@@ -420,7 +420,20 @@ export interface JsonRpcNotification {
   params?: unknown;
 }
 
+/** What to do about one request for permission, whatever the agent calls its options. */
 export type PermissionReply = "once" | "always" | "reject";
+
+/** Who answers an agent that asks for permission: whoever listens, or everything is allowed, or nothing is. */
+export type PermissionPolicy = "ask" | "allow_all" | "reject_all";
+
+export interface PermissionRequest {
+  /** Of this package, not the agent's, whose ids start anew with each of its processes. */
+  permissionId: string;
+  /** What the agent wants to do, in its words. */
+  description?: string;
+  /** The agent's own request: `toolCall`, and the `options` that it offers. */
+  params?: unknown;
+}
 
 export interface SessionMode {
   id: string;
@@ -436,9 +449,11 @@ export interface SessionModeState {
 
 export interface SessionConfigOption {
   id: string;
+  /** What it is about: `"mode"`, `"model"`, `"thought_level"`, or a word of the agent's own. */
   category?: string;
   label?: string;
   description?: string;
+  /** `"true"` or `"false"` where it is a switch. */
   currentValue?: string;
   allowedValues?: { id: string; label?: string }[];
   readOnly?: boolean;
@@ -447,17 +462,43 @@ export interface SessionConfigOption {
 export interface SessionRecord {
   sessionId: string;
   agentType: string;
+  /** What the agent said of itself when it started. */
   capabilities: Record<string, unknown>;
+  /** The agent's name and version, where it told them. */
   agentInfo: Record<string, unknown> | null;
 }
 
 export interface PersistedSessionRecord extends SessionRecord {
   /** Milliseconds since the Unix epoch. */
   createdAt: number;
+  /** `true` after closeSession: its transcript is kept, and resumeSession opens it again. */
+  closed: boolean;
+}
+
+/**
+ * What a session does: `running` while a prompt is answered, `idle` between prompts, `dormant` when its agent is not
+ * running and comes back with the next prompt, `closed` after closeSession.
+ */
+export type SessionStatus = "running" | "idle" | "dormant" | "closed";
+
+export interface SessionInfo extends PersistedSessionRecord {
+  status: SessionStatus;
+  /** Working directory of the agent. */
+  cwd: string;
+  permissionPolicy: PermissionPolicy;
+  /** Prompts that wait, the running one not included. */
+  queuedPrompts: number;
+  /** Requests for permission that wait for an answer. */
+  pendingPermissions: PermissionRequest[];
+  /** Number of the newest event, -1 before the first. */
+  lastSequenceNumber: number;
+  /** Process id of the agent inside the VM; null while it does not run. */
+  pid: number | null;
 }
 
 export interface PersistedSessionEvent {
   sessionId: string;
+  /** The sequenceNumber of its sessionEvent. */
   seq: number;
   event: JsonRpcNotification;
   /** Milliseconds since the Unix epoch. */
@@ -465,21 +506,30 @@ export interface PersistedSessionEvent {
 }
 
 export interface SequencedSessionEvent {
+  /** Counts the events of one session from 0. */
   sequenceNumber: number;
   notification: JsonRpcNotification;
 }
 
 export interface GetSequencedEventsOptions {
+  /** Only events with a larger number. @default all */
   since?: number;
+  /** At most this many, the oldest first. @default all */
+  limit?: number;
 }
 
 export interface PromptResult {
+  /** The agent's answer, with `stopReason`; or what went wrong, as `error`. */
   response: JsonRpcResponse;
+  /** What the agent said in this turn, without its thoughts; at most 8 MiB. */
   text: string;
 }
 
 export interface McpServerConfigLocal {
   type?: "local";
+  /** Name of the server. @default "mcp-1", "mcp-2", ... by position */
+  name?: string;
+  /** Started by the agent, inside the VM. */
   command: string;
   args?: string[];
   env?: Env;
@@ -487,6 +537,9 @@ export interface McpServerConfigLocal {
 
 export interface McpServerConfigRemote {
   type?: "remote";
+  /** Name of the server. @default "mcp-1", "mcp-2", ... by position */
+  name?: string;
+  /** Reached by the agent from inside the VM. */
   url: string;
   headers?: Record<string, string>;
 }
@@ -494,11 +547,28 @@ export interface McpServerConfigRemote {
 export type McpServerConfig = McpServerConfigLocal | McpServerConfigRemote;
 
 export interface CreateSessionOptions {
+  /** An existing directory. @default "/workspace" */
   cwd?: string;
+  /** Variables of the agent's process. They are stored with the session, which is resumed with them. */
   env?: Env;
   mcpServers?: McpServerConfig[];
+  /** Leaves out what /etc/agentos/instructions.md tells about the machine. @default false */
   skipOsInstructions?: boolean;
   additionalInstructions?: string;
+  /** @default "ask" */
+  permissionPolicy?: PermissionPolicy;
+}
+
+/** A kind of agent that createSession takes. */
+export interface AgentType {
+  /** What createSession takes as its `agentType`. */
+  id: string;
+  title: string;
+  installed: boolean;
+  /** Version of its package; null where it is not installed, and for an agent of one's own. */
+  version: string | null;
+  /** Why it cannot be started, and what to do about it; null where it can. */
+  reason: string | null;
 }
 
 // --------------------------------------------------------------------- cron

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PERMISSION_TIMEOUT_MS } from "../api/limits.ts";
 import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
@@ -71,6 +72,12 @@ export const vmOptionsSchema = z.strictObject({
     .strictObject({
       /** IANA name of the time zone of jobs that name none. */
       timezone: timezone.default("UTC"),
+    })
+    .prefault({}),
+  sessions: z
+    .strictObject({
+      /** Milliseconds after which an agent's request for permission is rejected. */
+      permissionTimeoutMs: z.int().min(1).max(2_147_483_647).default(PERMISSION_TIMEOUT_MS),
     })
     .prefault({}),
   /** What processes reach outside the VM; see docs/networking.md. */

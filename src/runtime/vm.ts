@@ -3,6 +3,7 @@ import type {
   FileMethods,
   NetworkMethods,
   ProcessMethods,
+  SessionMethods,
   ShellMethods,
   SnapshotMethods,
   TransportMethods,
@@ -11,12 +12,14 @@ import { AgentVmError, vmStopped } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import { MAX_CAPTURED_BYTES } from "../api/limits.ts";
 import type {
+  AgentType,
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
   Bytes,
   CheckpointResult,
   ConnectTerminalOptions,
+  CreateSessionOptions,
   CronJobInfo,
   CronRun,
   DirEntry,
@@ -25,21 +28,32 @@ import type {
   ExecResult,
   FileChange,
   FileReadTransfer,
+  GetSequencedEventsOptions,
+  JsonRpcResponse,
   ListCronRunsOptions,
   NetworkLogEntry,
   NetworkPolicy,
   NetworkPolicyInfo,
   OpenShellOptions,
+  PermissionRequest,
+  PersistedSessionEvent,
+  PersistedSessionRecord,
   PreviewInfo,
   PreviewUrl,
   ProcessOutput,
+  PromptResult,
   ReaddirRecursiveOptions,
   ReadOutputOptions,
   RecursiveOption,
   RestoreOptions,
   RootSnapshotExport,
   ScheduledCronJob,
+  SequencedSessionEvent,
   SerializableCronJobOptions,
+  SessionConfigOption,
+  SessionInfo,
+  SessionModeState,
+  SessionRecord,
   ShellInfo,
   ShellOutput,
   Signal,
@@ -78,10 +92,23 @@ import type { ProcessHooks } from "./processes/hooks.ts";
 import { Processes } from "./processes/processes.ts";
 import { Shells } from "./processes/shells.ts";
 import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
+import { agentsOf } from "./sessions/agents/index.ts";
+import { Sessions } from "./sessions/sessions.ts";
 import { MemoryStore, type Store } from "./store.ts";
 
 /** What a VM tells its surroundings. */
-export type VmHooks = Omit<ProcessHooks, "isStopping"> & Pick<CronHooks, "wakeAt">;
+export interface VmHooks extends Omit<ProcessHooks, "isStopping">, Pick<CronHooks, "wakeAt"> {
+  /** Whether anybody would hear of an event. @default always */
+  hasListeners?(name: VmEventName): boolean;
+  /**
+   * Answers an agent that asks for permission: with `once`, `always`, `reject` or an optionId of the agent's, or with
+   * `undefined` to leave it to those who listen.
+   */
+  onPermissionRequest?(
+    sessionId: string,
+    request: PermissionRequest,
+  ): Promise<string | undefined> | string | undefined;
+}
 
 /** What a VM does, argument for argument as in the API; the arguments are already checked. */
 export type VmRuntime = FileMethods &
@@ -89,6 +116,7 @@ export type VmRuntime = FileMethods &
   ShellMethods &
   SnapshotMethods &
   CronMethods &
+  SessionMethods &
   Omit<NetworkMethods, "vmFetch" | "waitForPort" | "createSignedPreviewUrl"> &
   Omit<TransportMethods, "beginCall">;
 
@@ -136,6 +164,7 @@ export class Vm implements VmRuntime {
   readonly #shells: Shells;
   readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
   readonly #cron: Cron;
+  readonly #sessions: Sessions;
   readonly #network: Network;
   #boot: Promise<Booted> | undefined;
   /** The boot that has come up and not gone down. */
@@ -173,6 +202,7 @@ export class Vm implements VmRuntime {
       maxResultBytes: settings.maxResultBytes ?? Number.POSITIVE_INFINITY,
     });
     this.#shells = new Shells(sandbox, Object.assign(defaults, { shell: factory.shell }), this.#processHooks);
+    this.#sessions = this.#makeSessions();
     this.#cron = this.#makeCron();
   }
 
@@ -186,7 +216,10 @@ export class Vm implements VmRuntime {
   /** Ends everything inside and lets go of everything outside. Idempotent; calls in flight end with `vm_stopped`. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
     this.#cron.stop();
-    this.#disposal ??= this.#end(reason).finally(() => this.#cron.settled());
+    this.#sessions.stop();
+    this.#disposal ??= this.#end(reason).finally(() =>
+      Promise.all([this.#cron.settled(), this.#sessions.settled()]),
+    );
     return this.#disposal;
   }
 
@@ -455,6 +488,7 @@ export class Vm implements VmRuntime {
   }
 
   async #replace(booted: Booted, persistence: Persistence, snapshotId: string): Promise<void> {
+    this.#sessions.suspend();
     try {
       await booted.sandbox.halt();
       await persistence.adopt(snapshotId);
@@ -638,6 +672,7 @@ export class Vm implements VmRuntime {
           args === undefined
             ? this.#execute(shell, ["-c", command], options, onOutput)
             : this.#execute(command, args, options, onOutput),
+        prompt: (action, timeoutMs) => this.#sessions.promptOnce(action, timeoutMs),
       },
       this.#hooks,
     );
@@ -669,6 +704,121 @@ export class Vm implements VmRuntime {
 
   resumeCronJob(id: string): Promise<void> {
     return this.#cron.resumeCronJob(id);
+  }
+
+  // -------------------------------------------------------------- sessions
+
+  #makeSessions(): Sessions {
+    const { runtime, sessions } = this.#options;
+    return new Sessions({
+      sandbox: async () => (await this.#booted()).sandbox,
+      files: () => this.#files(),
+      env: () => this.#env,
+      shell: this.#factory.shell,
+      agents: agentsOf(this.#options),
+      store: this.#settings.store ?? new MemoryStore(),
+      permissionTimeoutMs: sessions.permissionTimeoutMs,
+      hasProcesses: runtime === "kernel",
+      maxResultBytes: this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY,
+      emit: (name, payload) => this.#emit(name, payload),
+      keepAwake: (work) => this.#processHooks.keepAwake(work),
+      keepFiles: () => this.#keepFiles(),
+      hasListeners: (name) => this.#hooks.hasListeners?.(name) ?? true,
+      ...(this.#hooks.onPermissionRequest && { onPermissionRequest: this.#hooks.onPermissionRequest }),
+    });
+  }
+
+  /** What is in the files now is durable when this resolves, where there is a store that takes it. */
+  async #keepFiles(): Promise<void> {
+    if (this.#disposal !== undefined) return;
+    try {
+      await this.#live?.persistence?.checkpoint();
+    } catch (error) {
+      this.#settings.onCheckpointFailure?.(error);
+    }
+  }
+
+  createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord> {
+    return this.#sessions.createSession(agentType, options);
+  }
+
+  listSessions(): Promise<SessionRecord[]> {
+    return this.#sessions.listSessions();
+  }
+
+  listPersistedSessions(): Promise<PersistedSessionRecord[]> {
+    return this.#sessions.listPersistedSessions();
+  }
+
+  getSession(sessionId: string): Promise<SessionInfo> {
+    return this.#sessions.getSession(sessionId);
+  }
+
+  resumeSession(sessionId: string): Promise<SessionRecord> {
+    return this.#sessions.resumeSession(sessionId);
+  }
+
+  listAgents(): Promise<AgentType[]> {
+    return this.#sessions.listAgents();
+  }
+
+  sendPrompt(sessionId: string, prompt: string): Promise<PromptResult> {
+    return this.#sessions.sendPrompt(sessionId, prompt);
+  }
+
+  prompt(sessionId: string, text: string): Promise<PromptResult> {
+    return this.#sessions.prompt(sessionId, text);
+  }
+
+  cancelPrompt(sessionId: string): Promise<JsonRpcResponse> {
+    return this.#sessions.cancelPrompt(sessionId);
+  }
+
+  cancelSession(sessionId: string): Promise<JsonRpcResponse> {
+    return this.#sessions.cancelSession(sessionId);
+  }
+
+  closeSession(sessionId: string): Promise<void> {
+    return this.#sessions.closeSession(sessionId);
+  }
+
+  destroySession(sessionId: string): Promise<void> {
+    return this.#sessions.destroySession(sessionId);
+  }
+
+  respondPermission(sessionId: string, permissionId: string, reply: string): Promise<JsonRpcResponse> {
+    return this.#sessions.respondPermission(sessionId, permissionId, reply);
+  }
+
+  setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse> {
+    return this.#sessions.setMode(sessionId, modeId);
+  }
+
+  setModel(sessionId: string, model: string): Promise<JsonRpcResponse> {
+    return this.#sessions.setModel(sessionId, model);
+  }
+
+  setThoughtLevel(sessionId: string, level: string): Promise<JsonRpcResponse> {
+    return this.#sessions.setThoughtLevel(sessionId, level);
+  }
+
+  getModes(sessionId: string): Promise<SessionModeState | null> {
+    return this.#sessions.getModes(sessionId);
+  }
+
+  getConfigOptions(sessionId: string): Promise<SessionConfigOption[]> {
+    return this.#sessions.getConfigOptions(sessionId);
+  }
+
+  getSequencedEvents(
+    sessionId: string,
+    options?: GetSequencedEventsOptions,
+  ): Promise<SequencedSessionEvent[]> {
+    return this.#sessions.getSequencedEvents(sessionId, options);
+  }
+
+  getSessionEvents(sessionId: string): Promise<PersistedSessionEvent[]> {
+    return this.#sessions.getSessionEvents(sessionId);
   }
 
   // --------------------------------------------------------------- network

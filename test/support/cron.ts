@@ -70,6 +70,7 @@ export function startCron(
         hasProcesses: true,
         now: () => clock,
         aliveSince: clock,
+        prompt: () => Promise.reject(new Error("no agents here")),
         run: async (command) => {
           test.ran.push(command);
           if (command === "hold") await new Promise<void>((resolve) => held.push(resolve));

@@ -78,8 +78,8 @@ export async function throughOurClient() {
   client.machine.getOrCreate("x");
   // @ts-expect-error content is missing
   await agent.writeFile("/x");
-  // @ts-expect-error a reply is one of three
-  await agent.respondPermission("s", "p", "maybe");
+  // @ts-expect-error a reply is text
+  await agent.respondPermission("s", "p", true);
   // @ts-expect-error a result is no number
   type<number>(result.stdout);
 

@@ -1,8 +1,9 @@
 import { AgentVmError } from "../../api/errors.ts";
-import type { ExecOptions, ExecResult, OutputStream } from "../../api/types.ts";
+import { CRON_OUTPUT_BYTES } from "../../api/limits.ts";
+import type { ExecOptions, ExecResult, OutputStream, SerializableCronAction } from "../../api/types.ts";
+import { Tail } from "../processes/tail.ts";
 import type { RunRecord } from "./history.ts";
 import type { JobDefinition } from "./job.ts";
-import { Tail } from "./tail.ts";
 
 /** Runs a command to its end: a shell line, or a program where there are arguments. Rejects when it cannot be run. */
 export type RunCommand = (
@@ -12,8 +13,24 @@ export type RunCommand = (
   onOutput: (stream: OutputStream, data: Buffer) => void,
 ) => Promise<ExecResult>;
 
+/** How a prompt in a session of its own ended. */
+export interface PromptRun {
+  /** `undefined` where none could be opened. */
+  sessionId: string | undefined;
+  text: string;
+  /** What went wrong. */
+  error: { code: string; message: string } | undefined;
+  timedOut: boolean;
+}
+
+/** Runs a prompt in a session of its own, and closes it. Never rejects. */
+export type RunPrompt = (
+  action: Extract<SerializableCronAction, { type: "session" }>,
+  timeoutMs: number | undefined,
+) => Promise<PromptRun>;
+
 /** How a run ended. */
-export interface RunOutcome extends Pick<RunRecord, "exitCode" | "reason"> {
+export interface RunOutcome extends Pick<RunRecord, "exitCode" | "reason" | "sessionId"> {
   status: "completed" | "failed" | "timeout";
   /** What went wrong, for people. */
   error?: string;
@@ -21,12 +38,21 @@ export interface RunOutcome extends Pick<RunRecord, "exitCode" | "reason"> {
 }
 
 /** Does what a job is for. Never rejects. */
-export async function runAction(definition: JobDefinition, run: RunCommand): Promise<RunOutcome> {
-  const tail = new Tail();
+export async function runAction(
+  { action, timeoutMs }: JobDefinition,
+  { run, prompt }: { run: RunCommand; prompt: RunPrompt },
+): Promise<RunOutcome> {
+  if (action.type === "exec") return runCommand(action, timeoutMs, run);
+  return promptOutcome(await prompt(action, timeoutMs), timeoutMs);
+}
+
+async function runCommand(
+  { command, args, env, cwd }: Extract<SerializableCronAction, { type: "exec" }>,
+  timeoutMs: number | undefined,
+  run: RunCommand,
+): Promise<RunOutcome> {
+  const tail = new Tail(CRON_OUTPUT_BYTES);
   try {
-    const { action, timeoutMs } = definition;
-    if (action.type !== "exec") throw new TypeError(`no such action: ${action.type}`);
-    const { command, args, env, cwd } = action;
     const options: ExecOptions = {
       captureStdio: false,
       ...(env && { env }),
@@ -38,6 +64,17 @@ export async function runAction(definition: JobDefinition, run: RunCommand): Pro
   } catch (error) {
     return { ...failed(error), outputTail: tail.text() };
   }
+}
+
+function promptOutcome({ sessionId, text, error, timedOut }: PromptRun, timeoutMs = 0): RunOutcome {
+  const tail = new Tail(CRON_OUTPUT_BYTES);
+  tail.push(Buffer.from(text, "utf8"));
+  const outcome = { outputTail: tail.text(), ...(sessionId !== undefined && { sessionId }) };
+  if (timedOut) {
+    return { status: "timeout", reason: "timeout", error: `It ran longer than ${timeoutMs} ms`, ...outcome };
+  }
+  if (error) return { status: "failed", reason: error.code, error: error.message, ...outcome };
+  return { status: "completed", ...outcome };
 }
 
 function outcomeOf({ reason, exitCode }: ExecResult, timeoutMs = 0): Omit<RunOutcome, "outputTail"> {

@@ -10,7 +10,7 @@ import type {
 } from "../../api/types.ts";
 import { pause } from "../sandbox/pace.ts";
 import type { Store } from "../store.ts";
-import { type RunCommand, stopped } from "./action.ts";
+import { type RunCommand, type RunPrompt, stopped } from "./action.ts";
 import { TimerAlarm } from "./alarm.ts";
 import { eventOf } from "./event.ts";
 import { History, runId } from "./history.ts";
@@ -36,6 +36,7 @@ export interface CronHooks {
 export interface CronSettings {
   store: Store;
   run: RunCommand;
+  prompt: RunPrompt;
   /** Time zone of jobs that name none. */
   timezone: string;
   /** Whether there is something that commands can run in. */
@@ -76,6 +77,7 @@ export class Cron implements CronMethods {
       journal: this.#journal,
       history: this.#history,
       run: settings.run,
+      prompt: settings.prompt,
       now: this.#now,
       job: (id) => this.#table.get(id),
       emit: (event) => hooks.emit("cronEvent", { event }),
@@ -85,7 +87,7 @@ export class Cron implements CronMethods {
 
   async scheduleCron(options: SerializableCronJobOptions): Promise<ScheduledCronJob> {
     await this.#ready();
-    if (options.action.type === "exec" && !this.#settings.hasProcesses) throw noKernelSandbox("scheduleCron");
+    if (!this.#settings.hasProcesses) throw noKernelSandbox("scheduleCron");
     const { timezone } = this.#settings;
     const isIdle = (id: string) => !this.#runs.isRunning(id);
     const { job, dropped } = this.#table.add(options, { timezone, now: this.#now() }, isIdle);

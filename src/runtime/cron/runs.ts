@@ -2,7 +2,7 @@ import type { CronEvent } from "../../api/events.ts";
 import { MAX_CRON_CONCURRENT, MAX_CRON_LIVE_RUNS } from "../../api/limits.ts";
 import { Semaphore } from "../sandbox/kernel/start/semaphore.ts";
 import type { StoreEntry } from "../store.ts";
-import { type RunCommand, type RunOutcome, runAction, stopped } from "./action.ts";
+import { type RunCommand, type RunOutcome, type RunPrompt, runAction, stopped } from "./action.ts";
 import { eventOf } from "./event.ts";
 import type { History, RunRecord } from "./history.ts";
 import type { Job, JobDefinition } from "./job.ts";
@@ -13,6 +13,7 @@ export interface RunsSettings {
   journal: Journal;
   history: History;
   run: RunCommand;
+  prompt: RunPrompt;
   now(): number;
   /** The job that has an id now; it may be another one than the run began with. */
   job(id: string): Job | undefined;
@@ -157,14 +158,14 @@ export class Runs {
   }
 
   async #go(run: LiveRun): Promise<void> {
-    const { emit, now, run: command } = this.#settings;
+    const { emit, now } = this.#settings;
     let outcome: RunOutcome = { ...stopped(), outputTail: "" };
     const startedAt = performance.now();
     await this.#places.acquire();
     try {
       if (!this.#stopping) {
         emit(eventOf(run.definition, run.record, now()));
-        outcome = await runAction(run.definition, command);
+        outcome = await runAction(run.definition, this.#settings);
       }
     } finally {
       this.#places.release();
@@ -174,13 +175,14 @@ export class Runs {
 
   async #end(run: LiveRun, outcome: RunOutcome, durationMs: number): Promise<void> {
     const { journal, history, emit, now } = this.#settings;
-    const { status, exitCode, reason, error, outputTail } = outcome;
+    const { status, exitCode, reason, error, outputTail, sessionId } = outcome;
     const record: RunRecord = {
       ...run.record,
       durationMs,
       status,
       ...(exitCode !== undefined && { exitCode }),
       ...(reason !== undefined && { reason }),
+      ...(sessionId !== undefined && { sessionId }),
     };
     this.#forget(run);
     const entries = history.set(record, outputTail);

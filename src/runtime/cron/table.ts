@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { AgentVmError, invalidArgument, limitExceeded } from "../../api/errors.ts";
+import { invalidArgument, limitExceeded } from "../../api/errors.ts";
 import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "../../api/limits.ts";
 import type { SerializableCronJobOptions } from "../../api/types.ts";
 import { pause } from "../sandbox/pace.ts";
@@ -70,7 +70,6 @@ export class JobTable {
       timezone: options.timezone ?? defaults.timezone,
       catchUp: options.catchUp ?? "once",
     };
-    checkAction(definition);
     for (const [bound, value] of Object.entries(boundsOf(definition))) {
       if (Number.isNaN(value)) {
         throw invalidArgument(bound, "an ISO timestamp", definition[bound as "startAt"]);
@@ -101,13 +100,4 @@ export class JobTable {
     this.#jobs.delete(over.id);
     return over;
   }
-}
-
-function checkAction({ action }: JobDefinition): void {
-  if (action.type === "exec") return;
-  throw new AgentVmError(
-    "not_implemented",
-    'Sessions are not implemented yet, and neither are cron jobs with an action of type "session"; "exec" is',
-    { action: "scheduleCron" },
-  );
 }

@@ -1,11 +1,11 @@
 import { AgentVmError, vmStopped } from "../../api/errors.ts";
 import type { CheckpointResult } from "../../api/types.ts";
 import { Files } from "../filesystem/files.ts";
+import { Mutex } from "../mutex.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import type { Store } from "../store.ts";
 import { Archive, type Freezer } from "./archive.ts";
 import { type Change, Journal, readJournal, replay } from "./journal.ts";
-import { Mutex } from "./mutex.ts";
 import { type RestoreOptions, restoreTree } from "./restore.ts";
 import { type Excludes, excludes } from "./scan.ts";
 

@@ -61,6 +61,9 @@ export type OutputListener = (data: Buffer) => void;
 export interface SandboxProcess extends ProcessTree {
   /** Called with each piece of output as it arrives; the buffer is the listener's to keep. */
   onOutput(listener: (stream: "stdout" | "stderr", data: Buffer) => void): void;
+  /** Stops reading stdout, so that a process that writes more than its pipe holds waits, and goes on with it. */
+  pauseStdout(): void;
+  resumeStdout(): void;
   /** Bytes that the process has not read yet. */
   readonly pendingStdin: number;
   /** Ignored once stdin is closed or nobody reads it any more. */

@@ -125,9 +125,6 @@ test("what cannot be stored, cannot run or is no time is refused", async () => {
   );
   expect(await refused({ startAt: "soon" })).toBe('Expected `startAt` to be an ISO timestamp, got "soon"');
   expect(await refused({ stopAt: "2020-01-01" })).toBe('Schedule "@daily" never comes due.');
-  expect(await refused({ action: { type: "session", agentType: "pi", prompt: "x" } })).toMatch(
-    /^Sessions are not implemented yet/,
-  );
   expect(await vm.cron.listCronJobs()).toEqual([]);
 });
 

@@ -8,8 +8,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { SoftwareMount } from "../../options.ts";
+import { INSTRUCTIONS, INSTRUCTIONS_PATH } from "../instructions.ts";
 import { NODE_FOLDER, VM_HOME, VM_HOSTNAME, VM_UID, VM_USER } from "../sandbox.ts";
 import type { HostNode } from "./host-node.ts";
 import { isBelow, type Mount, readMounts, readOnlyBindOptions } from "./mountinfo.ts";
@@ -32,7 +33,7 @@ const FOLDERS = [
   "opt",
   "mnt",
   "srv",
-  "etc",
+  "etc/agentos",
   "proc",
   "dev/pts",
 ];
@@ -90,6 +91,7 @@ const ETC_FILES: Record<string, string> = {
   "resolv.conf": "",
   "host.conf": "multi on",
   shells: "/bin/sh\n/bin/bash",
+  [relative("/etc", INSTRUCTIONS_PATH)]: INSTRUCTIONS.trimEnd(),
 };
 
 /** A host path that a VM sees read-only. */

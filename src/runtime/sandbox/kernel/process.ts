@@ -30,6 +30,14 @@ export class KernelProcess implements SandboxProcess {
     this.#command.stderr.listen((data) => listener("stderr", data));
   }
 
+  pauseStdout(): void {
+    this.#command.stdout.pause();
+  }
+
+  resumeStdout(): void {
+    this.#command.stdout.resume();
+  }
+
   get pendingStdin(): number {
     return this.#command.stdin.pending;
   }

@@ -1,22 +1,12 @@
 import { existsSync } from "node:fs";
 import { AgentVmError } from "../../../api/errors.ts";
+import type { AgentType } from "../../../api/types.ts";
 import type { SoftwareMount, VmOptions } from "../../options.ts";
 import type { Agent, AgentDefinition } from "./agent.ts";
+import type { Agents } from "./agents.ts";
 import { BUILT_IN_AGENTS } from "./builtin.ts";
 import { mountPoint, nearestFolder, PackageFolder, realFolder } from "./locate.ts";
 import type { AgentsOption, OwnAgentOption } from "./options.ts";
-
-/** What there is to know of an agent before a session. */
-export interface AgentListing {
-  /** What createSession calls it. */
-  id: string;
-  title: string;
-  installed: boolean;
-  /** Of the first of its packages; `null` for an agent of one's own, and where it is not installed. */
-  version: string | null;
-  /** Why it is not installed; `null` where it is. */
-  reason: string | null;
-}
 
 /** A built-in agent and the folder of the host that VMs have of it. */
 interface Place {
@@ -41,7 +31,7 @@ export function agentsOf(options: VmOptions): AgentRegistry {
  * The agents that VMs of one actor have. Folders are looked for once, when the first VM boots: what VMs have not got
  * mounted they do not see, whatever is installed later. What is in a folder is looked at anew each time.
  */
-export class AgentRegistry {
+export class AgentRegistry implements Agents {
   readonly #options: AgentsOption;
   #found: Map<string, Place> | undefined;
 
@@ -59,7 +49,7 @@ export class AgentRegistry {
   }
 
   /** Every agent that is known by name, the built-in ones first. */
-  list(): AgentListing[] {
+  list(): AgentType[] {
     const builtIn = BUILT_IN_AGENTS.filter(({ name }) => this.#own(name) === undefined).map((definition) => {
       const { name: id, title } = definition;
       const look = this.#look(definition);
@@ -157,7 +147,7 @@ export function howToInstall({ packages }: AgentDefinition): string {
   return `npm install ${packages.map(({ name, version }) => `${name}@${version}`).join(" ")}`;
 }
 
-function unknownAgent(name: string, known: readonly AgentListing[]): AgentVmError {
+function unknownAgent(name: string, known: readonly AgentType[]): AgentVmError {
   const ids = known.map(({ id }) => id);
   return new AgentVmError(
     "unknown_agent_type",

@@ -61,6 +61,15 @@ export class PipeReader {
     else this.#onEnd = listener;
   }
 
+  /** Leaves in the pipe what comes from now on; `drain` takes it all the same. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Hands over everything that is in the pipe now. */
   drain(): void {
     let bytes = 0;

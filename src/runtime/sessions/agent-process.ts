@@ -1,0 +1,138 @@
+import { constants } from "node:os";
+import { AgentVmError } from "../../api/errors.ts";
+import {
+  AGENT_STDERR_BYTES,
+  AGENT_STOP_GRACE_MS,
+  MAX_AGENT_LINE_BYTES,
+  MAX_PENDING_AGENT_BYTES,
+} from "../../api/limits.ts";
+import { Tail } from "../processes/tail.ts";
+import type { CommandRequest, ExitStatus, Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
+import { LineSplitter } from "./line-splitter.ts";
+
+/** How an agent's process ended. */
+export interface AgentEnd extends ExitStatus {
+  /** The end of what it wrote to stderr. */
+  stderr: string;
+  /** What it did that it was killed for, where it was. */
+  fault?: string;
+}
+
+/** An agent's process in a VM: lines out, lines in, the end of its stderr, and its end with all that it has started. */
+export class AgentProcess {
+  readonly pid: number;
+  /** Resolves when it has ended and everything that descends from it has. */
+  readonly ended: Promise<AgentEnd>;
+  readonly #process: SandboxProcess;
+  readonly #stderr = new Tail(AGENT_STDERR_BYTES);
+  readonly #exited: Promise<unknown>;
+  #fault: string | undefined;
+
+  private constructor(process: SandboxProcess, onLine: (line: string) => void) {
+    this.#process = process;
+    this.pid = process.pid;
+    const lines = new LineSplitter(MAX_AGENT_LINE_BYTES, onLine, () =>
+      this.#killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
+    );
+    process.onOutput((stream, data) => {
+      if (stream === "stdout") lines.push(data);
+      else this.#stderr.push(data);
+    });
+    this.#exited = process.exited;
+    this.ended = this.#end(lines);
+  }
+
+  static async start(
+    sandbox: Sandbox,
+    request: CommandRequest,
+    onLine: (line: string) => void,
+  ): Promise<AgentProcess> {
+    return new AgentProcess(await sandbox.spawn({ ...request, stdin: true }), onLine);
+  }
+
+  get stderr(): string {
+    return this.#stderr.text();
+  }
+
+  write(line: string): void {
+    const data = Buffer.from(line, "utf8");
+    if (this.#process.pendingStdin + data.byteLength > MAX_PENDING_AGENT_BYTES) {
+      this.#killFor(`it has not read ${this.#process.pendingStdin} bytes that were sent to it`);
+    } else this.#process.writeStdin(data);
+  }
+
+  /** Lets the agent wait with what it writes. */
+  pause(): void {
+    this.#process.pauseStdout();
+  }
+
+  resume(): void {
+    this.#process.resumeStdout();
+  }
+
+  /** Ends it politely, then less so: some agents ignore the end of their stdin, some SIGTERM. */
+  async stop(): Promise<void> {
+    // One that waits to be read cannot end.
+    this.resume();
+    this.#process.closeStdin();
+    if (await this.#endsSoon()) return;
+    this.#process.signal(constants.signals.SIGTERM);
+    if (await this.#endsSoon()) return;
+    await this.kill();
+  }
+
+  async kill(): Promise<void> {
+    await this.#process.killTree();
+    await this.ended;
+  }
+
+  async #endsSoon(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), AGENT_STOP_GRACE_MS);
+    });
+    const ended = await Promise.race([this.#exited.then(() => true), late]);
+    clearTimeout(timer);
+    if (ended) await this.ended;
+    return ended;
+  }
+
+  #killFor(fault: string): void {
+    this.#fault ??= fault;
+    void this.#process.killTree();
+  }
+
+  async #end(lines: LineSplitter): Promise<AgentEnd> {
+    const { exitCode, signal } = await this.#process.exited;
+    lines.stop();
+    // Daemons that it has left behind.
+    await this.#process.killTree();
+    return {
+      exitCode,
+      signal,
+      stderr: this.stderr,
+      ...(this.#fault !== undefined && { fault: this.#fault }),
+    };
+  }
+}
+
+/** @param what e.g. `"did not start"` */
+export function agentFailed(agentType: string, what: string, end?: Partial<AgentEnd>): AgentVmError {
+  return new AgentVmError("agent_failed", `Agent ${agentType} ${what}${because(end)}`, { ...end });
+}
+
+export function agentCrashed(agentType: string, end: AgentEnd): AgentVmError {
+  return new AgentVmError("agent_crashed", `Agent ${agentType} ended${because(end)}`, { ...end });
+}
+
+function because({ exitCode, signal, stderr, fault }: Partial<AgentEnd> = {}): string {
+  const how =
+    fault ?? (signal ? `killed by ${signal}` : exitCode === undefined ? undefined : `exit code ${exitCode}`);
+  const line = lastLine(stderr);
+  return [how && ` (${how})`, line && `: ${line}`].filter(Boolean).join("");
+}
+
+/** What a program says last is mostly why it failed. */
+function lastLine(stderr = ""): string {
+  return stderr.trimEnd().split("\n").at(-1)?.trim().slice(0, 300) ?? "";
+}

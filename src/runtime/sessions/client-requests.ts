@@ -1,0 +1,99 @@
+import { CLIENT_METHODS } from "@agentclientprotocol/sdk";
+import { z } from "zod";
+import { AgentVmError } from "../../api/errors.ts";
+import { MAX_AGENT_LINE_BYTES } from "../../api/limits.ts";
+import type { Files } from "../filesystem/files.ts";
+import { INTERNAL_ERROR, INVALID_PARAMS, methodNotFound, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
+import { type AgentTerminals, createTerminalSchema } from "./terminals.ts";
+
+const path = z.string().startsWith("/");
+const readSchema = z.looseObject({
+  path,
+  /** The first line to read, from 1 on. */
+  line: z.int().nonnegative().nullish(),
+  limit: z.int().nonnegative().nullish(),
+});
+const writeSchema = z.looseObject({ path, content: z.string() });
+const terminalSchema = z.looseObject({ terminalId: z.string() });
+
+/** A file as JSON in one line of the protocol may take six bytes for one. */
+const MAX_READ_BYTES = MAX_AGENT_LINE_BYTES / 2;
+
+export interface ClientSide {
+  files: Pick<Files, "readFile" | "writeFile" | "stat">;
+  terminals: AgentTerminals;
+  requestPermission(params: unknown): Promise<unknown>;
+}
+
+/** What an agent asks of us, by the rooms that the API's own calls go through. */
+export async function answerAgent(client: ClientSide, method: string, params: unknown): Promise<unknown> {
+  const { terminals } = client;
+  const terminal = () => parse(terminalSchema, params).terminalId;
+  switch (method) {
+    case CLIENT_METHODS.session_request_permission:
+      return client.requestPermission(params);
+    case CLIENT_METHODS.fs_read_text_file:
+      return readTextFile(client.files, parse(readSchema, params));
+    case CLIENT_METHODS.fs_write_text_file:
+      return writeTextFile(client.files, parse(writeSchema, params));
+    case CLIENT_METHODS.terminal_create:
+      return terminals.create(parse(createTerminalSchema, params));
+    case CLIENT_METHODS.terminal_output:
+      return terminals.output(terminal());
+    case CLIENT_METHODS.terminal_wait_for_exit:
+      return terminals.waitForExit(terminal());
+    case CLIENT_METHODS.terminal_kill:
+      return terminals.kill(terminal());
+    case CLIENT_METHODS.terminal_release:
+      return terminals.release(terminal());
+    case CLIENT_METHODS.elicitation_create:
+      return { action: "decline" };
+    default:
+      throw methodNotFound(method);
+  }
+}
+
+async function readTextFile(
+  files: ClientSide["files"],
+  { path: file, line, limit }: z.infer<typeof readSchema>,
+): Promise<{ content: string }> {
+  const content = await inRoom(file, async () => {
+    const { size } = await files.stat(file);
+    if (size > MAX_READ_BYTES) {
+      throw new RpcError(
+        INTERNAL_ERROR,
+        `${file} has ${size} bytes, above the ${MAX_READ_BYTES} that can be sent`,
+      );
+    }
+    return Buffer.from(await files.readFile(file)).toString("utf8");
+  });
+  if (typeof line !== "number" && typeof limit !== "number") return { content };
+  const from = Math.max((line ?? 1) - 1, 0);
+  const lines = content.split("\n");
+  return { content: lines.slice(from, typeof limit === "number" ? from + limit : undefined).join("\n") };
+}
+
+async function writeTextFile(
+  files: ClientSide["files"],
+  { path: file, content }: z.infer<typeof writeSchema>,
+): Promise<object> {
+  await inRoom(file, () => files.writeFile(file, content));
+  return {};
+}
+
+/** Words a file's errors for the agent. */
+async function inRoom<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof AgentVmError)) throw error;
+    const code = error.code === "ENOENT" ? RESOURCE_NOT_FOUND : INTERNAL_ERROR;
+    throw new RpcError(code, error.message, { uri: file, code: error.code });
+  }
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, params: unknown): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(params);
+  if (!success) throw new RpcError(INVALID_PARAMS, z.prettifyError(error));
+  return data;
+}

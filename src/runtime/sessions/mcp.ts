@@ -1,0 +1,34 @@
+import type { AgentCapabilities, McpServer } from "@agentclientprotocol/sdk";
+import { AgentVmError } from "../../api/errors.ts";
+import type { McpServerConfig } from "../../api/types.ts";
+
+/**
+ * MCP servers as an agent wants to be told of them.
+ *
+ * @throws AgentVmError `agent_failed` where the agent cannot reach one of them.
+ */
+export function toMcpServers(
+  agentType: string,
+  configs: readonly McpServerConfig[],
+  capabilities: AgentCapabilities,
+): McpServer[] {
+  return configs.map((config, index) => {
+    const name = config.name ?? `mcp-${index + 1}`;
+    if ("command" in config) {
+      const { command, args = [], env = {} } = config;
+      return { name, command, args, env: pairs(env) };
+    }
+    if (!capabilities.mcpCapabilities?.http) {
+      throw new AgentVmError(
+        "agent_failed",
+        `Agent ${agentType} cannot use MCP server ${name}: it has no HTTP transport`,
+        { server: name, hint: "Use a local server, { command, args? }." },
+      );
+    }
+    return { type: "http", name, url: config.url, headers: pairs(config.headers ?? {}) };
+  });
+}
+
+function pairs(values: Readonly<Record<string, string>>): { name: string; value: string }[] {
+  return Object.entries(values).map(([name, value]) => ({ name, value }));
+}

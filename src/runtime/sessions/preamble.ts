@@ -1,0 +1,44 @@
+import type { SessionEvent } from "./transcript-store.ts";
+
+/** Of what was said before, a new agent is told this much: the newest, in characters. */
+const MAX_PREAMBLE_CHARS = 64 * 1024;
+
+/** What an agent is told that has not heard the conversation so far. */
+export async function preambleOf(events: AsyncIterable<SessionEvent>): Promise<string | undefined> {
+  const said: { who: string; text: string }[] = [];
+  let chars = 0;
+  for await (const { notification } of events) {
+    const part = partOf(notification.params);
+    if (part === undefined) continue;
+    const last = said.at(-1);
+    // A message of the agent's comes in chunks, a prompt in one.
+    if (last?.who === part.who && part.who === "Assistant") last.text += part.text;
+    else said.push(part);
+    chars += part.text.length;
+    while (chars > 4 * MAX_PREAMBLE_CHARS && said.length > 1) chars -= said.shift()!.text.length;
+  }
+  if (said.length === 0) return undefined;
+  const whole = said.map(({ who, text }) => `${who}: ${text}`).join("\n\n");
+  const kept = whole.length > MAX_PREAMBLE_CHARS ? `[...]${whole.slice(-MAX_PREAMBLE_CHARS)}` : whole;
+  return [
+    "This conversation goes on from an earlier one, which you do not remember. What was said in it:",
+    `<conversation>\n${kept}\n</conversation>`,
+    "The next message is the user's. Answer it as if you had taken part in the conversation.",
+  ].join("\n\n");
+}
+
+interface UpdateParams {
+  update?: { sessionUpdate?: unknown; content?: { type?: unknown; text?: unknown } };
+}
+
+function partOf(params: unknown): { who: string; text: string } | undefined {
+  const { sessionUpdate, content } = (params as UpdateParams | undefined)?.update ?? {};
+  const who =
+    sessionUpdate === "user_message_chunk"
+      ? "User"
+      : sessionUpdate === "agent_message_chunk"
+        ? "Assistant"
+        : undefined;
+  if (who === undefined || content?.type !== "text" || typeof content.text !== "string") return undefined;
+  return { who, text: content.text };
+}

@@ -1,0 +1,133 @@
+import { z } from "zod";
+import { MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINALS } from "../../api/limits.ts";
+import type { Env } from "../../api/types.ts";
+import { Tail } from "../processes/tail.ts";
+import type { Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
+import { INTERNAL_ERROR, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
+
+export const createTerminalSchema = z.looseObject({
+  command: z.string().min(1),
+  args: z.array(z.string()).default([]),
+  env: z
+    .array(z.object({ name: z.string().regex(/^[^=\0]+$/), value: z.string().regex(/^[^\0]*$/) }))
+    .default([]),
+  cwd: z.string().startsWith("/").nullish(),
+  outputByteLimit: z.int().nonnegative().nullish(),
+});
+
+export interface TerminalDefaults {
+  env: Env;
+  cwd: string;
+  shell: string;
+}
+
+interface Terminal {
+  process: SandboxProcess;
+  output: Tail;
+  written: number;
+  limit: number;
+  exit: { exitCode: number | null; signal: string | null } | undefined;
+}
+
+/** Commands that an agent runs through its client, with both streams of output in one. */
+export class AgentTerminals {
+  readonly #sandbox: Sandbox;
+  readonly #defaults: TerminalDefaults;
+  readonly #terminals = new Map<string, Terminal>();
+  #lastId = 0;
+  #starting = 0;
+  #closed = false;
+
+  constructor(sandbox: Sandbox, defaults: TerminalDefaults) {
+    this.#sandbox = sandbox;
+    this.#defaults = defaults;
+  }
+
+  async create(request: z.infer<typeof createTerminalSchema>): Promise<{ terminalId: string }> {
+    if (this.#terminals.size + this.#starting >= MAX_AGENT_TERMINALS) {
+      throw new RpcError(INTERNAL_ERROR, `At most ${MAX_AGENT_TERMINALS} terminals at once`);
+    }
+    this.#starting++;
+    try {
+      const terminal = await this.#start(request);
+      const terminalId = `terminal-${++this.#lastId}`;
+      this.#terminals.set(terminalId, terminal);
+      return { terminalId };
+    } finally {
+      this.#starting--;
+    }
+  }
+
+  output(terminalId: string): object {
+    const { output, written, limit, exit } = this.#find(terminalId);
+    return {
+      output: output.text(),
+      truncated: written > limit,
+      ...(exit && { exitStatus: exit }),
+    };
+  }
+
+  async waitForExit(terminalId: string): Promise<object> {
+    const terminal = this.#find(terminalId);
+    await terminal.process.exited;
+    return { ...terminal.exit };
+  }
+
+  async kill(terminalId: string): Promise<object> {
+    await this.#find(terminalId).process.killTree();
+    return {};
+  }
+
+  async release(terminalId: string): Promise<object> {
+    const { process } = this.#find(terminalId);
+    this.#terminals.delete(terminalId);
+    await process.killTree();
+    return {};
+  }
+
+  /** Ends all of them. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const terminals = [...this.#terminals.values()];
+    this.#terminals.clear();
+    await Promise.all(terminals.map(({ process }) => process.killTree()));
+  }
+
+  async #start({
+    command,
+    args,
+    env,
+    cwd,
+    outputByteLimit,
+  }: z.infer<typeof createTerminalSchema>): Promise<Terminal> {
+    const { shell, ...defaults } = this.#defaults;
+    // Agents pass a whole line as the command where they mean a shell to take it.
+    const argv = args.length > 0 ? { command, args } : { command: shell, args: ["-c", command] };
+    const process = await this.#sandbox.spawn({
+      ...argv,
+      env: { ...defaults.env, ...Object.fromEntries(env.map(({ name, value }) => [name, value])) },
+      cwd: cwd ?? defaults.cwd,
+      stdin: false,
+    });
+    const limit = Math.min(outputByteLimit ?? MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINAL_BYTES);
+    const terminal: Terminal = { process, output: new Tail(limit), written: 0, limit, exit: undefined };
+    process.onOutput((_stream, data) => {
+      terminal.written += data.byteLength;
+      terminal.output.push(data);
+    });
+    void process.exited.then(({ exitCode, signal }) => {
+      terminal.exit = { exitCode: signal === null ? exitCode : null, signal };
+    });
+    if (this.#closed) {
+      await process.killTree();
+      throw new RpcError(INTERNAL_ERROR, "The session has ended");
+    }
+    return terminal;
+  }
+
+  #find(terminalId: string): Terminal {
+    const terminal = this.#terminals.get(terminalId);
+    if (!terminal) throw new RpcError(RESOURCE_NOT_FOUND, `Terminal not found: ${terminalId}`);
+    return terminal;
+  }
+}
