@@ -134,9 +134,36 @@ test("the host's loopback, its abstract sockets and raw sockets are out of reach
   expect((await vm.execArgv("perl", ["-MErrno", "-e", sockets])).stdout).toBe("EPERM EPERM");
 });
 
-test("interfaces, addresses, routes and namespaces stay as they are", async () => {
+test("the kernel's own calls change no interface and no route", async () => {
   const { vm } = startOutboundVm({ outbound: "all" });
-  if ((await vm.exec("command -v ip")).exitCode !== 0) return;
+  // SIOCSIFFLAGS (down), SIOCSIFADDR (10.0.0.1), SIOCADDRT (default), and a netlink socket's RTM_DELLINK of lo.
+  const program = `
+    use Errno; socket(S, 2, 2, 0) or die;
+    my $address = pack('S n a4 x8', 2, 0, pack('C4', 10, 0, 0, 1));
+    my %calls = (
+      flags => [0x8914, pack('a16 s x22', 'lo', 0)],
+      address => [0x8916, pack('a16 a16 x8', 'lo', $address)],
+      route => [0x890B, pack('Q a16 a16 a16 S x94', 0, $address, $address, $address, 3)],
+    );
+    for (sort keys %calls) {
+      my ($number, $data) = @{$calls{$_}};
+      print "$_ ", (ioctl(S, $number, $data) ? 'changed' : $!{EPERM} ? 'EPERM' : $!), "\n";
+    }
+    socket(N, 16, 3, 0) or die;
+    send(N, pack('L S S L L C x S l L L', 32, 17, 5, 1, 0, 0, 0, 1, 0, 0), 0);
+    recv(N, my $answer, 1000, 0);
+    print "link ", (unpack('l', substr($answer, 16, 4)) == -1 ? 'EPERM' : 'changed'), "\n";`;
+  const { stdout } = await vm.execArgv("perl", ["-e", program]);
+  expect(stdout).toBe("address EPERM\nflags EPERM\nroute EPERM\nlink EPERM\n");
+  expect((await vm.exec("cut -d: -f1 /proc/net/dev | tail -n +3")).stdout.trim()).toBe("lo");
+});
+
+test("interfaces, addresses, routes and namespaces stay as they are", async ({ skip }) => {
+  const { vm } = startOutboundVm({ outbound: "all" });
+  if ((await vm.exec("command -v ip")).exitCode !== 0) {
+    console.log("No attack with ip: iproute2 is not installed");
+    skip();
+  }
   for (const line of [
     "ip link set lo down",
     "ip link add dummy0 type dummy",
