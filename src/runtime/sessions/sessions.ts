@@ -23,7 +23,8 @@ import type {
 } from "../../api/types.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
 import { SessionRecords } from "./records.ts";
-import { Session, type SessionSurroundings } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionSurroundings } from "./surroundings.ts";
 import type { SessionEvent } from "./transcript-store.ts";
 
 export interface SessionsSettings extends Omit<SessionSurroundings, "records"> {
@@ -193,17 +194,17 @@ export class Sessions implements SessionMethods {
 
   async setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse> {
     await this.#ready("setMode");
-    return this.#known(sessionId).setMode(modeId);
+    return this.#known(sessionId).control().setMode(modeId);
   }
 
   async setModel(sessionId: string, model: string): Promise<JsonRpcResponse> {
     await this.#ready("setModel");
-    return this.#known(sessionId).setModel(model);
+    return this.#known(sessionId).control().setModel(model);
   }
 
   async setThoughtLevel(sessionId: string, level: string): Promise<JsonRpcResponse> {
     await this.#ready("setThoughtLevel");
-    return this.#known(sessionId).setThoughtLevel(level);
+    return this.#known(sessionId).control().setThoughtLevel(level);
   }
 
   async getModes(sessionId: string): Promise<SessionModeState | null> {
@@ -248,7 +249,7 @@ export class Sessions implements SessionMethods {
   ): Promise<Event[]> {
     const budget = new ResultBudget(action, this.#settings.maxResultBytes, IN_PARTS);
     const events: Event[] = [];
-    for await (const event of session.transcript.after(since)) {
+    for await (const event of session.events(since)) {
       const entry = told(event);
       budget.add(entry);
       events.push(entry);

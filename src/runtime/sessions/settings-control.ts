@@ -1,0 +1,91 @@
+import { AGENT_METHODS } from "@agentclientprotocol/sdk";
+import { AGENT_ANSWER_TIMEOUT_MS } from "../../api/limits.ts";
+import type { JsonRpcResponse } from "../../api/types.ts";
+import type { AgentKeeper, LiveAgent } from "./agent-keeper.ts";
+import { localResponse, METHOD_NOT_FOUND } from "./rpc.ts";
+import type { SessionLog } from "./session-log.ts";
+import type { SessionState } from "./session-state.ts";
+import { optionOf, settingsSchema, withOption } from "./settings.ts";
+
+/** In the old form of models; the protocol's library has only what replaced it. */
+const SET_MODEL_METHOD = "session/set_model";
+
+/** Changes an agent's mode, model and level of thought, in whichever form the agent has them. */
+export class SettingsControl {
+  readonly #state: SessionState;
+  readonly #log: SessionLog;
+  readonly #keeper: AgentKeeper;
+
+  constructor(state: SessionState, log: SessionLog, keeper: AgentKeeper) {
+    this.#state = state;
+    this.#log = log;
+    this.#keeper = keeper;
+  }
+
+  async setMode(modeId: string): Promise<JsonRpcResponse> {
+    const agent = await this.#keeper.agent();
+    const { settings } = this.#state.data;
+    if (!settings.modes && optionOf(settings, "mode")) return this.#setOption(agent, "mode", modeId);
+    return this.#set(agent, AGENT_METHODS.session_set_mode, { modeId }, () =>
+      this.#log.update({ sessionUpdate: "current_mode_update", currentModeId: modeId }),
+    );
+  }
+
+  async setModel(model: string): Promise<JsonRpcResponse> {
+    const agent = await this.#keeper.agent();
+    const { settings } = this.#state.data;
+    if (optionOf(settings, "model")) return this.#setOption(agent, "model", model);
+    const { models } = settings;
+    if (!models) return missing(SET_MODEL_METHOD);
+    return this.#set(agent, SET_MODEL_METHOD, { modelId: model }, () => {
+      this.#state.settle({ ...settings, models: { ...models, currentModelId: model } });
+      this.#log.update({ sessionUpdate: "current_model_update", currentModelId: model });
+    });
+  }
+
+  async setThoughtLevel(level: string): Promise<JsonRpcResponse> {
+    const agent = await this.#keeper.agent();
+    const { settings } = this.#state.data;
+    if (optionOf(settings, "thought_level")) return this.#setOption(agent, "thought_level", level);
+    return missing(AGENT_METHODS.session_set_config_option);
+  }
+
+  #setOption(agent: LiveAgent, category: string, value: string): Promise<JsonRpcResponse> {
+    const option = optionOf(this.#state.data.settings, category);
+    const typed =
+      typeof option?.currentValue === "boolean" ? { type: "boolean", value: value === "true" } : { value };
+    const params = { configId: option?.id, ...typed };
+    return this.#set(agent, AGENT_METHODS.session_set_config_option, params, (result) => {
+      const told = settingsSchema.safeParse(result).data?.configOptions;
+      const configOptions = told ?? withOption(this.#state.data.settings, category, value).configOptions;
+      this.#log.update({ sessionUpdate: "config_option_update", configOptions });
+    });
+  }
+
+  /** @param announce tells of the change, where the agent has not before it answered. */
+  async #set(
+    { connection, agentSessionId }: LiveAgent,
+    method: string,
+    params: object,
+    announce: (result: unknown) => void,
+  ): Promise<JsonRpcResponse> {
+    const version = this.#state.settingsVersion;
+    const response = await connection.requestWithin(
+      AGENT_ANSWER_TIMEOUT_MS,
+      method,
+      { sessionId: agentSessionId, ...params },
+      ({ result, error }) => {
+        if (!error && this.#state.settingsVersion === version) announce(result);
+      },
+    );
+    await this.#log.flushed();
+    await this.#state.saved();
+    return response;
+  }
+}
+
+function missing(method: string): JsonRpcResponse {
+  return localResponse({
+    error: { code: METHOD_NOT_FOUND, message: `Method not found: ${method}`, data: { method } },
+  });
+}
