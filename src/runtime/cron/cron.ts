@@ -90,11 +90,18 @@ export class Cron implements CronMethods {
     if (!this.#settings.hasProcesses) throw noKernelSandbox("scheduleCron");
     const { timezone } = this.#settings;
     const isIdle = (id: string) => !this.#runs.isRunning(id);
-    const { job, dropped } = this.#table.add(options, { timezone, now: this.#now() }, isIdle);
-    await Promise.all([
-      this.#journal.write([job.definitionEntry(), job.stateEntry()], dropped?.keys()),
-      this.#arm(),
-    ]);
+    const { job, replaced, dropped } = this.#table.add(options, { timezone, now: this.#now() }, isIdle);
+    try {
+      await Promise.all([
+        this.#journal.write([job.definitionEntry(), job.stateEntry()], dropped?.keys()),
+        this.#arm(),
+      ]);
+    } catch (error) {
+      this.#table.undo(job, [replaced, dropped]);
+      // It may be stored all the same, its answer lost: what nobody was promised must not fire after a restart.
+      if (replaced === undefined) this.#journal.write([], job.keys()).catch(() => undefined);
+      throw error;
+    }
     return { id: job.id };
   }
 
@@ -108,7 +115,12 @@ export class Cron implements CronMethods {
     const job = this.#table.get(id);
     if (job === undefined) return;
     this.#table.delete(id);
-    await Promise.all([this.#journal.write([], job.keys()), this.#arm()]);
+    try {
+      await Promise.all([this.#journal.write([], job.keys()), this.#arm()]);
+    } catch (error) {
+      this.#table.undo(undefined, [job]);
+      throw error;
+    }
   }
 
   async listCronRuns(jobId?: string, options?: ListCronRunsOptions): Promise<CronRun[]> {
@@ -137,7 +149,13 @@ export class Cron implements CronMethods {
     if (!job.state.paused) return;
     job.state.paused = false;
     job.state.cursor = this.#now();
-    await this.#runs.commit(job, this.#runs.next(job), this.#armAfter(job));
+    try {
+      await this.#runs.commit(job, this.#runs.next(job), this.#armAfter(job));
+    } catch (error) {
+      // The next attempt must not take it for done.
+      job.state.paused = true;
+      throw error;
+    }
   }
 
   /** Fires what is due and sets the next alarm. May be called at any time, and has to be when the VM wakes. */

@@ -15,17 +15,19 @@ export class JobTable {
 
   async load(store: Store): Promise<void> {
     const { jobs, states } = JOB_PREFIXES;
-    const stateEntries = pages(store, states);
+    const stateOf = new Map<number, Uint8Array>();
+    for await (const [key, value] of pages(store, states))
+      stateOf.set(Number(key.slice(states.length)), value);
     for await (const [key, value] of pages(store, jobs)) {
       await pause();
       const place = Number(key.slice(jobs.length));
-      // Both are written and deleted together.
-      const state = await stateEntries.next();
-      if (state.done) break;
-      const job = new Job(place, decode<JobDefinition>(value), decode<JobState>(state.value[1]));
+      this.#nextPlace = place + 1;
+      // Both are written and deleted together; one without the other is what a deletion that failed has left.
+      const state = stateOf.get(place);
+      if (state === undefined) continue;
+      const job = new Job(place, decode<JobDefinition>(value), decode<JobState>(state));
       job.look();
       this.#jobs.set(job.id, job);
-      this.#nextPlace = place + 1;
     }
   }
 
@@ -34,7 +36,7 @@ export class JobTable {
   }
 
   all(): Job[] {
-    return [...this.#jobs.values()];
+    return [...this.#jobs.values()].sort((a, b) => a.place - b.place);
   }
 
   delete(id: string): void {
@@ -54,13 +56,13 @@ export class JobTable {
    * Makes a job of what a caller asked for, in the place of the one of the same id.
    *
    * @param isIdle whether a job has no run, so that it may go when it is over and the table is full.
-   * @returns the job, and the one that had to go for it.
+   * @returns the job, the one whose name and place it has taken, and the one that had to go for it.
    */
   add(
     options: SerializableCronJobOptions,
     defaults: { timezone: string; now: number },
     isIdle: (id: string) => boolean,
-  ): { job: Job; dropped: Job | undefined } {
+  ): { job: Job; replaced: Job | undefined; dropped: Job | undefined } {
     const { now } = defaults;
     const { enabled = true, ...rest } = options;
     const definition: JobDefinition = {
@@ -87,7 +89,16 @@ export class JobTable {
     this.#nextPlace = Math.max(this.#nextPlace, job.place + 1);
     job.look();
     this.#jobs.set(job.id, job);
-    return { job, dropped };
+    return { job, replaced: known, dropped };
+  }
+
+  /** Takes back a change that could not be stored. */
+  undo(added: Job | undefined, gone: readonly (Job | undefined)[]): void {
+    if (added !== undefined && this.#jobs.get(added.id) === added) this.#jobs.delete(added.id);
+    for (const job of gone) {
+      // Another one of its name may have come meanwhile.
+      if (job !== undefined && !this.#jobs.has(job.id)) this.#jobs.set(job.id, job);
+    }
   }
 
   /** A job that is over stays to be looked at, until another one needs its place. */

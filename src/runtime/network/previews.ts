@@ -36,6 +36,8 @@ export interface OpenPreview {
  */
 export class Previews {
   readonly #store: Store;
+  /** Hashes of those that are over and may still be stored: a revocation that failed is made good by the next one. */
+  readonly #revoked = new Set<string>();
   #loaded: Promise<Map<string, Preview>> | undefined;
   #isClosed = false;
 
@@ -76,10 +78,12 @@ export class Previews {
   async expire(tokenOrId: string): Promise<void> {
     const previews = await this.#previews();
     const hash = hashOf(tokenOrId);
-    for (const preview of [...previews.values()]) {
-      if (preview.hash !== hash && idOf(preview.hash) !== tokenOrId) continue;
-      this.#drop(previews, preview.hash);
-      await this.#store.delete([PREFIX + preview.hash]);
+    for (const known of [...previews.keys(), ...this.#revoked]) {
+      if (known !== hash && idOf(known) !== tokenOrId) continue;
+      this.#drop(previews, known);
+      this.#revoked.add(known);
+      await this.#store.delete([PREFIX + known]);
+      this.#revoked.delete(known);
     }
   }
 
