@@ -69,6 +69,7 @@ import type {
   VmProcessNode,
   WaitForPortOptions,
 } from "../api/types.ts";
+import { codedStore } from "./coded-store.ts";
 import { Cron, type CronHooks } from "./cron/cron.ts";
 import { Files } from "./filesystem/files.ts";
 import { ResultBudget } from "./filesystem/result-budget.ts";
@@ -180,7 +181,8 @@ export class Vm implements VmRuntime {
     this.#options = options;
     this.#factory = factory;
     this.#hooks = hooks;
-    this.#settings = settings;
+    const store = settings.store && codedStore(settings.store);
+    this.#settings = { ...settings, ...(store && { store }) };
     const sandbox = async () => (await this.#booted()).sandbox;
     const outboundEnv = () => this.#env;
     const defaults = {
@@ -189,7 +191,7 @@ export class Vm implements VmRuntime {
       },
       cwd: options.defaultCwd,
     };
-    const { store, onCheckpointFailure = () => undefined } = settings;
+    const { onCheckpointFailure = () => undefined } = settings;
     this.#history = store && new ProcessHistory(store, onCheckpointFailure);
     this.#processes = new Processes(sandbox, defaults, this.#processHooks, this.#history);
     this.#network = new Network({
@@ -250,7 +252,14 @@ export class Vm implements VmRuntime {
     }
     try {
       // Storage that does not answer must not keep the VM from ending.
-      const booted = await Promise.race([this.#furnish(sandbox), aborted(this.#cancel.signal)]);
+      const furnishing = this.#furnish(sandbox);
+      const booted = await Promise.race([furnishing, aborted(this.#cancel.signal)]).catch(
+        (error: unknown) => {
+          // Storage may answer yet.
+          furnishing.then(({ persistence }) => persistence?.close(false)).catch(() => undefined);
+          throw error;
+        },
+      );
       this.#live = booted;
       void sandbox.crashed.then(() => this.#crash(booted));
       this.#emit("vmBooted", {});
@@ -288,6 +297,7 @@ export class Vm implements VmRuntime {
         keepAwake: (work) => this.#hooks.keepAwake(work),
         isBusy: () => sandbox.isBusy(),
         freeze: () => sandbox.freeze(),
+        mappedFiles: () => sandbox.mappedFiles(),
         onFailure: onCheckpointFailure,
       },
     );
@@ -299,7 +309,11 @@ export class Vm implements VmRuntime {
     this.#boot = undefined;
     this.#live = undefined;
     this.#emit("vmShutdown", { reason: "error" });
-    await this.#close(booted, true);
+    // The next boot restores what this one keeps.
+    this.#replacement = this.#close(booted, true).catch((error: unknown) => {
+      this.#settings.onCheckpointFailure?.(error);
+    });
+    await this.#replacement;
   }
 
   async #end(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
@@ -307,9 +321,10 @@ export class Vm implements VmRuntime {
     this.#network.dispose();
     // A boot that fails now has cleaned up after itself.
     const booted = await this.#boot?.catch(() => undefined);
+    // What is destroyed need not be kept.
+    if (reason !== "destroy") await this.#replacement;
     if (booted === undefined) return;
     try {
-      // What is destroyed need not be kept.
       await this.#close(booted, reason !== "destroy");
       if (reason === "destroy") this.#history?.close();
       else await this.#history?.flush();
@@ -489,11 +504,14 @@ export class Vm implements VmRuntime {
 
   async #replace(booted: Booted, persistence: Persistence, snapshotId: string): Promise<void> {
     this.#sessions.suspend();
+    let isReplaced = false;
     try {
       await booted.sandbox.halt();
       await persistence.adopt(snapshotId);
+      isReplaced = true;
     } finally {
-      await this.#close(booted, false);
+      // Where the snapshot could not be put in place, what processes wrote is kept.
+      await this.#close(booted, !isReplaced).catch(this.#settings.onCheckpointFailure ?? (() => undefined));
       this.#emit("vmShutdown", { reason: "sleep" });
     }
   }

@@ -3,6 +3,7 @@ import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { Vm } from "../../src/runtime/vm.ts";
+import { hostInit } from "../support/host-init.ts";
 import { startVm } from "../support/vm.ts";
 
 test("boots with the first call, and a hundred callers boot it once", async () => {
@@ -57,16 +58,3 @@ test("a VM whose init is gone is reported, and the next call boots another", asy
   expect(await vm.waitProcess(pid)).toBe(137);
   expect((await vm.exec("echo again")).stdout).toBe("again\n");
 });
-
-/** Host pid of the VM's init: the one descendant of ours that is pid 1 of its own namespace. */
-async function hostInit(vm: Vm): Promise<number> {
-  const { readdirSync, readFileSync } = await import("node:fs");
-  const { ownDescendants } = await import("../support/host.ts");
-  expect((await vm.allProcesses()).some(({ pid }) => pid === 1)).toBe(true);
-  const found = ownDescendants().find((pid) => {
-    if (!readdirSync("/proc").includes(String(pid))) return false;
-    return /^NSpid:\s+\d+\s+1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  });
-  if (found === undefined) throw new Error("no init among our descendants");
-  return found;
-}

@@ -1,7 +1,11 @@
 import type { Store } from "../../src/runtime/store.ts";
 
-/** What happens to a call of a store. */
-export type Fault = "none" | "error" | "death";
+/**
+ * What happens to a call of a store: it fails and does nothing (`error`), does what it should and then fails (`lost`),
+ * deletes one of several keys and then fails (`part`), takes its time (`slow`), or never comes back, like every call
+ * after it, because the server is dead.
+ */
+export type Fault = "none" | "error" | "lost" | "part" | "slow" | "death";
 
 export interface FaultyStore extends Store {
   /** Calls so far. */
@@ -10,19 +14,30 @@ export interface FaultyStore extends Store {
   readonly died: Promise<void>;
 }
 
-/** A store whose calls fail, or never come back because their server is dead, as `fault` says call by call. */
-export function faultyStore(store: Store, fault: (call: number, method: string) => Fault): FaultyStore {
+/** A store whose calls meet faults, as `fault` says call by call. */
+export function faultyStore(
+  store: Store,
+  fault: (call: number, method: string) => Fault,
+  slowMs = 10,
+): FaultyStore {
   let calls = 0;
   let dead = false;
   const { promise: died, resolve } = Promise.withResolvers<void>();
-  const attempt = async <Result>(method: string, work: () => Promise<Result>): Promise<Result> => {
+  const attempt = async <Result>(
+    method: string,
+    work: () => Promise<Result>,
+    part?: () => Promise<void>,
+  ): Promise<Result> => {
     const outcome = dead ? "death" : fault(calls++, method);
-    if (outcome === "error") throw new Error(`${method} failed`);
     if (outcome === "death") {
       dead = true;
       resolve();
       return new Promise<never>(() => undefined);
     }
+    if (outcome === "lost") await work();
+    if (outcome === "part") await part?.();
+    if (outcome !== "none" && outcome !== "slow") throw new Error(`${method} failed`);
+    if (outcome === "slow") await new Promise((wake) => setTimeout(wake, slowMs));
     return await work();
   };
   return {
@@ -32,8 +47,25 @@ export function faultyStore(store: Store, fault: (call: number, method: string) 
     died,
     get: (keys) => attempt("get", () => store.get(keys)),
     put: (entries) => attempt("put", () => store.put(entries)),
-    delete: (keys) => attempt("delete", () => store.delete(keys)),
-    deleteRange: (from, to) => attempt("deleteRange", () => store.deleteRange(from, to)),
+    delete: (keys) =>
+      attempt(
+        "delete",
+        () => store.delete(keys),
+        () => store.delete(keys.slice(0, 1)),
+      ),
+    deleteRange: (from, to) =>
+      attempt(
+        "deleteRange",
+        () => store.deleteRange(from, to),
+        async () => {
+          const [first] = await store.list("", { limit: 1, after: before(from) });
+          if (first !== undefined && first[0] >= from && first[0] < to) await store.delete([first[0]]);
+        },
+      ),
     list: (prefix, options) => attempt("list", () => store.list(prefix, options)),
   };
 }
+
+/** A key that comes before `key` and after what comes before it. */
+const before = (key: string): string =>
+  `${key.slice(0, -1)}${String.fromCharCode(key.charCodeAt(key.length - 1) - 1)}~`;

@@ -3,10 +3,11 @@ import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { Store } from "../store.ts";
 import { TreeAttributes } from "./attributes.ts";
 import { Damage, putAll, storageDamaged } from "./codec.ts";
+import { Commits } from "./commits.ts";
 import { isSettled, isUnchanged, type KnownContent, storeContent } from "./contents.ts";
 import type { Chunk, DirectoryEntry, Entry, FileEntry } from "./entries.ts";
-import { collectGarbage, deleteOrphans, type Garbage, garbageOf, noteGarbage } from "./garbage.ts";
-import { type Head, loadHead, putHead, type SnapshotRecord } from "./head.ts";
+import { collectGarbage, deleteOrphans, type Garbage, garbageOf, isEmpty, NO_GARBAGE } from "./garbage.ts";
+import { type Head, loadHead, type SnapshotRecord } from "./head.ts";
 import { keyOf, prefixOf } from "./keys.ts";
 import { PackWriter } from "./packs.ts";
 import { makePages } from "./pages.ts";
@@ -24,10 +25,16 @@ const MAX_ATTEMPTS = 3;
 
 const MAX_TOLD_PATHS = 100;
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** What makes a VM's processes stand still. */
 export interface Freezer {
   /** Whether any process runs that could change files. */
   isBusy(): Promise<boolean>;
+  /** Goes up when a process begins or ends that could change files. */
+  readonly changes: number;
+  /** Inodes of files that processes have mapped for writing: such writes leave no trace in a file's times. */
+  mappedFiles(): Promise<ReadonlySet<number>>;
   /** Stops every process; the answer lets them go on. */
   freeze(): Promise<() => void>;
 }
@@ -36,7 +43,7 @@ export interface Freezer {
 export class Archive {
   readonly #store: Store;
   readonly #isExcluded: Excludes;
-  #head: Head;
+  readonly #commits: Commits;
   #root: RootRecord;
   /** The newest tree's and those of snapshots, as far as they have been needed. */
   readonly #roots = new Map<number, RootRecord>();
@@ -44,8 +51,10 @@ export class Archive {
   #chunks = new Map<string, Chunk>();
   /** What the running VM's inodes were when they were stored. */
   #contents = new Map<number, KnownContent>();
-  /** Numbers that a failed checkpoint has used. */
-  #orphans: Garbage = { packs: [], pages: [], roots: [] };
+  /** Inodes that processes had mapped for writing at the last checkpoint, and may have changed since without a trace. */
+  #mapped: ReadonlySet<number> = NONE;
+  /** What checkpoints have written and no tree has come to refer to. */
+  #orphans: Garbage = NO_GARBAGE;
   /** Packs that the checkpoint under way writes anew. */
   #wasteful: ReadonlySet<number> = new Set();
   #nextPack: number;
@@ -55,7 +64,7 @@ export class Archive {
   private constructor(store: Store, isExcluded: Excludes, head: Head, root: RootRecord) {
     this.#store = store;
     this.#isExcluded = isExcluded;
-    this.#head = head;
+    this.#commits = new Commits(store, head);
     this.#root = root;
     if (head.root !== null) this.#roots.set(head.root, root);
     this.#nextPack = head.nextPack;
@@ -73,11 +82,16 @@ export class Archive {
   }
 
   get head(): Head {
-    return this.#head;
+    return this.#commits.head;
   }
 
   get root(): RootRecord {
     return this.#root;
+  }
+
+  /** Whether the newest tree has a file of the running VM. */
+  knows(ino: number): boolean {
+    return this.#contents.has(ino);
   }
 
   /** Takes up what a restored VM's files are, so that the next checkpoint need not read them. */
@@ -89,51 +103,58 @@ export class Archive {
   /**
    * Keeps the tree as it is.
    *
-   * @param journal the first journal record that comes after it
+   * @param mark asked as soon as nothing but file actions changes the tree: the first journal record that comes after it
    * @param freezer stops what changes the tree, for as long as the tree is looked at
    */
-  async checkpoint(tree: PersistentTree, journal: number, freezer: Freezer): Promise<CheckpointResult> {
+  async checkpoint(
+    tree: PersistentTree,
+    mark: () => Promise<number>,
+    freezer: Freezer,
+  ): Promise<CheckpointResult> {
     const packs = new PackWriter(this.#store, this.#nextPack, this.#usableChunks());
     const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
     try {
-      const taken = await this.#take(tree, packs, freezer);
+      const taken = await this.#take(tree, packs, mark, freezer);
       await packs.finish();
-      await this.#commit(taken.entries, packs, journal);
-      for (const [hash, chunk] of packs.added) this.#chunks.set(hash, chunk);
+      await this.#commit(taken.entries, packs, taken.journal);
+      const kept = new Set(this.#root.packs.map(([pack]) => pack));
+      for (const [hash, chunk] of packs.added) if (kept.has(chunk.pack)) this.#chunks.set(hash, chunk);
       this.#contents = taken.contents;
+      this.#mapped = taken.mapped;
       const { files, bytes } = this.#root;
       return { files, bytes, skipped: taken.skipped, unreadable: taken.unreadable };
     } catch (error) {
+      await packs.settled();
       this.#nextPack = Math.max(this.#nextPack, packs.next);
-      const numbers = (from: number, to: number) =>
-        Array.from({ length: to - from }, (_, index) => from + index);
-      this.#orphans.packs.push(...numbers(first.pack, this.#nextPack));
-      this.#orphans.pages.push(...numbers(first.page, this.#nextPage));
-      this.#orphans.roots.push(...numbers(first.root, this.#nextRoot));
+      this.#abandon({
+        packs: numbers(first.pack, this.#nextPack),
+        pages: numbers(first.page, this.#nextPage),
+        roots: numbers(first.root, this.#nextRoot),
+      });
       throw error;
     }
   }
 
   /** Gives the newest tree a name of its own. */
   async addSnapshot(snapshot: Omit<SnapshotRecord, "root">): Promise<void> {
-    const { root } = this.#head;
+    const { root } = this.head;
     if (root === null) throw new Error("There is no checkpoint to name");
-    await this.#putHead({ snapshots: [...this.#head.snapshots, { ...snapshot, root }] });
+    await this.#replaceTrees({ snapshots: [...this.head.snapshots, { ...snapshot, root }] }, []);
   }
 
   async deleteSnapshot(id: string): Promise<void> {
-    const gone = this.#head.snapshots.find((snapshot) => snapshot.id === id);
-    const snapshots = this.#head.snapshots.filter((snapshot) => snapshot.id !== id);
+    const gone = this.head.snapshots.find((snapshot) => snapshot.id === id);
+    const snapshots = this.head.snapshots.filter((snapshot) => snapshot.id !== id);
     if (gone === undefined) return;
     await this.#replaceTrees({ snapshots }, [gone.root]);
   }
 
   /** Makes a snapshot's tree the newest one. The running VM's files are another thing from then on. */
   async adoptSnapshot(id: string, journal: number): Promise<void> {
-    const snapshot = this.#head.snapshots.find((known) => known.id === id);
+    const snapshot = this.head.snapshots.find((known) => known.id === id);
     if (snapshot === undefined) throw new Error(`No snapshot ${id}`);
     const root = await this.rootOfSnapshot(snapshot);
-    await this.#replaceTrees({ root: snapshot.root, journal }, [this.#head.root]);
+    await this.#replaceTrees({ root: snapshot.root, journal }, [this.head.root]);
     this.#root = root;
     this.#contents = new Map();
     this.#chunks = new Map();
@@ -157,13 +178,30 @@ export class Archive {
     return record;
   }
 
-  async #take(tree: PersistentTree, packs: PackWriter, freezer: Freezer): Promise<Taken> {
-    if (!(await freezer.isBusy())) return await this.#takeWhole(tree, packs, this.#contents);
-    // Most is read while everything goes on, so that it need not stand still for long.
-    const { contents } = await this.#takeOnce(tree, packs, this.#contents);
+  async #take(
+    tree: PersistentTree,
+    packs: PackWriter,
+    mark: () => Promise<number>,
+    freezer: Freezer,
+  ): Promise<Whole> {
+    let before: ReadonlyMap<number, KnownContent> = this.#contents;
+    if (await freezer.isBusy()) {
+      // Most is read while everything goes on, so that it need not stand still for long.
+      before = (await this.#takeOnce(tree, packs, before)).contents;
+    } else {
+      const began = freezer.changes;
+      const journal = await mark();
+      const taken = await this.#takeWhole(tree, packs, before, this.#mapped);
+      if (freezer.changes === began && !(await freezer.isBusy())) return { ...taken, journal, mapped: NONE };
+      // Something has begun meanwhile.
+      before = taken.contents;
+    }
     const thaw = await freezer.freeze();
     try {
-      return await this.#takeWhole(tree, packs, contents);
+      const mapped = await freezer.mappedFiles();
+      const journal = await mark();
+      const suspects = new Set([...this.#mapped, ...mapped]);
+      return { ...(await this.#takeWhole(tree, packs, before, suspects)), journal, mapped };
     } finally {
       thaw();
     }
@@ -174,8 +212,9 @@ export class Archive {
     tree: PersistentTree,
     packs: PackWriter,
     known: ReadonlyMap<number, KnownContent>,
+    suspects: ReadonlySet<number>,
   ): Promise<Taken> {
-    let before = known;
+    let before = distrusted(known, suspects);
     for (let attempt = 1; ; attempt++) {
       const taken = await this.#takeOnce(tree, packs, before);
       if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
@@ -249,22 +288,28 @@ export class Archive {
   async #commit(entries: readonly Entry[], packs: PackWriter, journal: number): Promise<void> {
     const known = new Map(this.#root.pages.map(([number, sum]) => [sum, number]));
     const pages = await makePages(entries, known, this.#nextPage);
+    const firstPack = this.#nextPack;
     this.#nextPack = packs.next;
     this.#nextPage = pages.next;
     const isSame =
-      this.#head.root !== null &&
+      this.head.root !== null &&
       pages.entries.length === 0 &&
       pages.list.length === this.#root.pages.length &&
       pages.list.every(([number], index) => number === this.#root.pages[index]?.[0]);
+    const root = isSame ? this.#root : { ...this.#totals(entries, packs), pages: pages.list };
+    const used = new Set(root.packs.map(([pack]) => pack));
+    // What a file was before it was read again.
+    const unused = numbers(firstPack, packs.next).filter((pack) => !used.has(pack));
+    this.#abandon({ ...NO_GARBAGE, packs: unused });
     if (isSame) {
-      if (journal !== this.#head.journal) await this.#putHead({ journal, takenAt: Date.now() });
+      if (journal === this.head.journal && isEmpty(this.#orphans)) return;
+      await this.#replaceTrees({ journal, takenAt: Date.now() }, []);
       return;
     }
-    const root = { ...this.#totals(entries, packs), pages: pages.list };
     const number = this.#nextRoot++;
     await putAll(this.#store, [...pages.entries, ...(await encodeRoot(number, root))]);
     this.#roots.set(number, root);
-    await this.#replaceTrees({ root: number, journal, takenAt: Date.now() }, [this.#head.root]);
+    await this.#replaceTrees({ root: number, journal, takenAt: Date.now() }, [this.head.root]);
     this.#root = root;
   }
 
@@ -294,7 +339,7 @@ export class Archive {
 
   /** Commits a head under which some trees are not referred to any more, and collects these. */
   async #replaceTrees(change: Partial<Head>, leaving: (number | null)[]): Promise<void> {
-    const next = { ...this.#head, ...change };
+    const next = { ...this.head, ...change };
     const living = new Map<number, RootRecord>();
     for (const number of [next.root, ...next.snapshots.map(({ root }) => root)]) {
       if (number !== null) living.set(number, await this.#recordOf(number));
@@ -304,14 +349,14 @@ export class Archive {
       if (number !== null && !living.has(number)) dying.set(number, await this.#recordOf(number));
     }
     const garbage = garbageOf(dying, living, this.#orphans);
-    await noteGarbage(this.#store, next.generation + 1, garbage);
-    await this.#putHead(change);
-    this.#orphans = { packs: [], pages: [], roots: [] };
+    const numbering = { nextPack: this.#nextPack, nextPage: this.#nextPage, nextRoot: this.#nextRoot };
+    await this.#commits.commit({ ...change, ...numbering }, garbage);
+    this.#orphans = NO_GARBAGE;
     for (const number of dying.keys()) this.#roots.delete(number);
     this.#forgetChunks(new Set(garbage.packs));
     try {
-      await collectGarbage(this.#store, this.#head.generation);
-      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.#head.journal));
+      await collectGarbage(this.#store, this.head.generation);
+      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.head.journal));
     } catch {
       // The commit stands. What is noted is collected by the next one, or by the next boot.
     }
@@ -329,23 +374,19 @@ export class Archive {
     return record;
   }
 
+  /** No tree refers to these numbers, and none will. */
+  #abandon({ packs, pages, roots }: Garbage): void {
+    this.#orphans = {
+      packs: [...this.#orphans.packs, ...packs],
+      pages: [...this.#orphans.pages, ...pages],
+      roots: [...this.#orphans.roots, ...roots],
+    };
+  }
+
   /** What lay in these packs cannot be referred to any more. */
   #forgetChunks(packs: ReadonlySet<number>): void {
     if (packs.size === 0) return;
     for (const [hash, { pack }] of this.#chunks) if (packs.has(pack)) this.#chunks.delete(hash);
-  }
-
-  async #putHead(change: Partial<Head>): Promise<void> {
-    const head = {
-      ...this.#head,
-      ...change,
-      generation: this.#head.generation + 1,
-      nextPack: this.#nextPack,
-      nextPage: this.#nextPage,
-      nextRoot: this.#nextRoot,
-    };
-    await putHead(this.#store, head);
-    this.#head = head;
   }
 
   /** Chunks to be referred to, without those of packs that are to go. */
@@ -360,6 +401,13 @@ export class Archive {
   }
 }
 
+/** A tree as of one moment. */
+interface Whole extends Taken {
+  /** The first journal record that came after that moment. */
+  journal: number;
+  mapped: ReadonlySet<number>;
+}
+
 interface Taken {
   entries: Entry[];
   /** What was known before. */
@@ -370,6 +418,20 @@ interface Taken {
   unreadable: string[];
   /** Nothing had moved away between the scan and the reading. */
   isWhole: boolean;
+}
+
+/** These are to be read again, whatever their times say. */
+function distrusted(
+  known: ReadonlyMap<number, KnownContent>,
+  suspects: ReadonlySet<number>,
+): ReadonlyMap<number, KnownContent> {
+  if (suspects.size === 0) return known;
+  const contents = new Map(known);
+  for (const ino of suspects) {
+    const content = known.get(ino);
+    if (content !== undefined) contents.set(ino, { ...content, settled: false });
+  }
+  return contents;
 }
 
 /** Of a directory's inode only its attributes need be known. */
@@ -389,6 +451,9 @@ function tellUnreadable(path: string, taken: Taken): void {
   if (taken.unreadable.length < MAX_TOLD_PATHS && !taken.unreadable.includes(path))
     taken.unreadable.push(path);
 }
+
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, index) => from + index);
 
 /** Packs of which so little is used that it is worth writing that anew. */
 function wastefulPacks({ packs }: RootRecord): ReadonlySet<number> {

@@ -10,6 +10,11 @@ const garbageSchema = z.object({ packs: numbers, pages: numbers, roots: numbers 
 /** What no tree refers to any more. */
 export type Garbage = z.infer<typeof garbageSchema>;
 
+export const NO_GARBAGE: Garbage = { packs: [], pages: [], roots: [] };
+
+export const isEmpty = ({ packs, pages, roots }: Garbage): boolean =>
+  packs.length + pages.length + roots.length === 0;
+
 /** What dying trees had that no living one has. */
 export function garbageOf(
   dying: ReadonlyMap<number, RootRecord>,
@@ -33,8 +38,6 @@ export function garbageOf(
 
 /** Notes what the commit of a generation makes superfluous, so that it is collected even after a crash. */
 export async function noteGarbage(store: Store, generation: number, garbage: Garbage): Promise<void> {
-  // A commit of the same generation may have failed after its note.
-  await deleteNumber(store, "garbage", generation);
   await putAll(store, partsOf("garbage", generation, encodeJson(garbage)));
 }
 
@@ -47,6 +50,11 @@ export async function collectGarbage(store: Store, committed: number): Promise<v
     if (generation <= committed) await deleteNoted(store, generation);
     await deleteNumber(store, "garbage", generation);
   }
+}
+
+/** Forgets notes from a generation on and before another. */
+export async function deleteNotes(store: Store, from: number, to: number): Promise<void> {
+  if (from < to) await store.deleteRange(keyOf("garbage", from), keyOf("garbage", to));
 }
 
 async function deleteNoted(store: Store, generation: number): Promise<void> {

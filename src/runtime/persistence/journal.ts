@@ -67,6 +67,11 @@ export class Journal {
     return promise;
   }
 
+  /** Takes the place of a change that something else keeps. @returns its number */
+  skip(): number {
+    return this.#next++;
+  }
+
   /** After a checkpoint: what came before counts no more. */
   restart(): void {
     this.#bytes = 0;
@@ -83,7 +88,8 @@ export class Journal {
         for (const entry of entries) this.#bytes += entryBytes(entry);
         for (const { resolve } of group) resolve();
       } catch (error) {
-        for (const { reject } of group) reject(error);
+        // Those that come after rest on it.
+        for (const { reject } of [...group, ...this.#pending.splice(0)]) reject(error);
       }
     }
     this.#flushing = undefined;
@@ -153,11 +159,13 @@ export async function replay(change: Change, files: ReplayTarget): Promise<void>
       case "write":
         return await files.writeFile(change.path, change.content);
       case "mkdir":
-        return await files.mkdir(change.path, { recursive: change.recursive });
+        // A process may have made what it lies in.
+        return await files.mkdir(change.path, { recursive: true });
       case "move":
         return await files.move(change.from, change.to);
       case "delete":
-        return await files.delete(change.path, { recursive: change.recursive });
+        // A process may have emptied it.
+        return await files.delete(change.path, { recursive: true });
     }
   } catch (error) {
     // A POSIX error: what processes did since is not known, so the change may have lost its ground.

@@ -60,6 +60,11 @@ export class PackWriter {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Resolves when nothing is on its way into the store any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   async #seal(): Promise<void> {
     const pack = Buffer.concat(this.#open);
     const number = this.next;

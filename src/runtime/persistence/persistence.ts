@@ -1,5 +1,6 @@
-import { AgentVmError, vmStopped } from "../../api/errors.ts";
+import { vmStopped } from "../../api/errors.ts";
 import type { CheckpointResult } from "../../api/types.ts";
+import { isStorageFailed, storageFailed } from "../coded-store.ts";
 import { Files } from "../filesystem/files.ts";
 import { Mutex } from "../mutex.ts";
 import type { FileSystem } from "../sandbox/files.ts";
@@ -23,7 +24,7 @@ export interface PersistenceOptions {
 }
 
 /** What persistence needs of its surroundings. */
-export interface PersistenceHooks extends Freezer {
+export interface PersistenceHooks extends Omit<Freezer, "changes"> {
   /** The VM must not be put to sleep while the promise is pending. */
   keepAwake(work: Promise<unknown>): void;
   /** A checkpoint that nobody waits for has failed; the next one tries again. */
@@ -55,8 +56,14 @@ export class Persistence {
   #soon: NodeJS.Timeout | undefined;
   /** Something may have changed since the last checkpoint began. */
   #dirty = false;
-  /** A record was not put: until the next checkpoint the journal has a hole. */
-  #broken = false;
+  /** Counts what may have changed files. */
+  #changesSeen = 0;
+  /** The newest change that the journal does not have. Until a checkpoint has it, no later one can be put there. */
+  #hole = -1;
+  /** Number of the first change that the last checkpoint does not have, and what had been seen by then. */
+  #marked: { number: number; changesSeen: number };
+  /** Paths that the journal has made since, with the number of the change. */
+  readonly #made = new Map<string, number>();
   #running: Promise<CheckpointResult> | undefined;
   #queued: Promise<CheckpointResult> | undefined;
   #closed = false;
@@ -68,6 +75,7 @@ export class Persistence {
     this.#archive = parts.archive;
     this.#journal = parts.journal;
     this.#hooks = parts.hooks;
+    this.#marked = { number: parts.journal.next, changesSeen: 0 };
     this.#interval = setInterval(() => void this.#tick(), intervalMs).unref();
   }
 
@@ -129,8 +137,9 @@ export class Persistence {
   async change(change: Change, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
     const make = async () => {
       this.#assertOpen();
+      const isReplayable = await this.#isReplayable(change);
       await work();
-      return this.#record(change);
+      return this.#record(change, isReplayable);
     };
     const recorded =
       change.action === "move" ? this.#moves.run(() => this.#changes.run(make)) : this.#changes.run(make);
@@ -142,8 +151,8 @@ export class Persistence {
     try {
       await this.checkpoint();
     } catch (error) {
-      if (error instanceof AgentVmError) throw error;
-      throw storageFailed(error);
+      if (!isStorageFailed(error)) throw error;
+      throw storageFailed("The change was made, but could not be stored", error.cause ?? error);
     }
   }
 
@@ -162,7 +171,7 @@ export class Persistence {
 
   /** Something has ended or paused that may have changed files. */
   touch(): void {
-    this.#dirty = true;
+    this.begin();
     if (this.#closed) return;
     if (this.#soon !== undefined) this.#soon.refresh();
     else this.#soon = setTimeout(() => this.#settled(), SETTLE_MS).unref();
@@ -171,6 +180,7 @@ export class Persistence {
   /** Something has begun that may change files. */
   begin(): void {
     this.#dirty = true;
+    this.#changesSeen += 1;
   }
 
   /**
@@ -213,6 +223,7 @@ export class Persistence {
     return await this.#moves.run(async () => {
       const result = await this.#changes.run(() => {
         this.#assertOpen();
+        this.#hole = this.#journal.skip();
         return work(this.#archive);
       });
       await this.#take();
@@ -231,11 +242,30 @@ export class Persistence {
     await this.close(false);
   }
 
-  #record(change: Change): { durable: Promise<void> } {
+  /**
+   * Whether a restart can do the change again on what the last checkpoint has. What is moved may be younger: processes
+   * have made it. Nothing else needs what was there before.
+   */
+  async #isReplayable(change: Change): Promise<boolean> {
+    if (!Journal.takes(change)) return false;
+    if (change.action !== "move" || this.#made.has(change.from)) return true;
+    const isQuiet = this.#marked.changesSeen === this.#changesSeen && !(await this.#hooks.isBusy());
+    if (isQuiet) return true;
+    const node = await this.#files.tree.stat(change.from).catch(() => undefined);
+    return node !== undefined && this.#archive.knows(node.ino);
+  }
+
+  #record(change: Change, isReplayable: boolean): { durable: Promise<void> } {
     this.#dirty = true;
-    if (this.#broken || !Journal.takes(change)) return { durable: this.keepNow() };
+    if (!isReplayable || this.#hole >= this.#marked.number) {
+      this.#hole = this.#journal.skip();
+      return { durable: this.keepNow() };
+    }
+    const number = this.#journal.next;
+    if (change.action !== "delete")
+      this.#made.set(change.action === "move" ? change.to : change.path, number);
     const durable = this.#journal.append(change).catch(async () => {
-      this.#broken = true;
+      this.#hole = Math.max(this.#hole, number);
       await this.keepNow();
     });
     if (this.#journal.bytes > MAX_JOURNAL_BYTES) this.#background();
@@ -255,17 +285,35 @@ export class Persistence {
 
   async #take(): Promise<CheckpointResult> {
     this.#dirty = false;
+    let marked = this.#marked;
+    // Changes from here on are replayed on top of the checkpoint, whether it has seen them or not.
+    const mark = () =>
+      this.#changes.run(async () => {
+        marked = { number: this.#journal.next, changesSeen: this.#changesSeen };
+        return marked.number;
+      });
     try {
-      // Changes from here on are replayed on top of the checkpoint, whether it has seen them or not.
-      const journal = await this.#changes.run(async () => this.#journal.next);
-      const result = await this.#archive.checkpoint(this.#files.tree, journal, this.#hooks);
+      const result = await this.#archive.checkpoint(this.#files.tree, mark, this.#freezer);
+      this.#marked = marked;
+      for (const [path, number] of this.#made) if (number < marked.number) this.#made.delete(path);
       this.#journal.restart();
-      this.#broken = false;
       return result;
     } catch (error) {
       this.#dirty = true;
       throw error;
     }
+  }
+
+  get #freezer(): Freezer {
+    const changes = () => this.#changesSeen;
+    return {
+      get changes() {
+        return changes();
+      },
+      isBusy: () => this.#hooks.isBusy(),
+      mappedFiles: () => this.#hooks.mappedFiles(),
+      freeze: () => this.#hooks.freeze(),
+    };
   }
 
   #settled(): void {
@@ -291,14 +339,4 @@ export class Persistence {
   #assertOpen(): void {
     if (this.#closed) throw vmStopped();
   }
-}
-
-function storageFailed(cause: unknown): AgentVmError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return new AgentVmError(
-    "storage_failed",
-    `The change was made, but could not be stored: ${detail}`,
-    {},
-    { cause },
-  );
 }

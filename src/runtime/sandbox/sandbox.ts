@@ -120,6 +120,8 @@ export interface Sandbox {
   isBusy(): Promise<boolean>;
   /** Stops every process inside; the answer lets those go on that had not been stopped before. */
   freeze(): Promise<() => void>;
+  /** Inodes of files that processes inside have mapped shared and for writing. */
+  mappedFiles(): Promise<ReadonlySet<number>>;
   /** Kills every process inside. Its files stay until `dispose`. */
   halt(): Promise<void>;
   /** Settles when the sandbox has ended without being disposed. */

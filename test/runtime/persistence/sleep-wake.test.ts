@@ -13,20 +13,20 @@ const LISTING = [
 
 test("a VM comes back from sleep with the files that it had", async () => {
   const machine = durableVm();
-  const { stdout: setUp, stderr } = await machine
-    .vm()
-    .exec(
-      [
-        "cd /workspace",
-        "mkdir -p deep/er empty; chmod 700 empty; chmod 1777 deep",
-        "printf 'some text' > deep/er/file; chmod 640 deep/er/file; touch -d '2020-01-02 03:04:05.678' deep/er/file",
-        "head -c 700000 /dev/urandom > large; printf '#!/bin/sh\\necho ran' > run; chmod 4755 run",
-        "ln -s deep/er/file link; ln -s /nowhere dangling; ln large hard",
-        "printf 'x' > \"$(printf 'not utf8 \\377')\"; touch 'a b' '*'",
-        "mkfifo fifo; echo scratch > /tmp/scratch; rm -r /srv; echo 'own line' >> /etc/hosts",
-        LISTING,
-      ].join("; "),
-    );
+  const { stdout: setUp, stderr } = await machine.vm().exec(
+    [
+      "cd /workspace",
+      "mkdir -p deep/er empty; chmod 700 empty; chmod 1777 deep",
+      "printf 'some text' > deep/er/file; chmod 640 deep/er/file; touch -d '2020-01-02 03:04:05.678' deep/er/file",
+      "head -c 700000 /dev/urandom > large; printf '#!/bin/sh\\necho ran' > run; chmod 4755 run",
+      "ln -s deep/er/file link; ln -s /nowhere dangling; ln large hard",
+      "printf 'x' > \"$(printf 'not utf8 \\377')\"; touch 'a b' '*'",
+      "mkfifo fifo; echo scratch > /tmp/scratch; rm -r /srv; echo 'own line' >> /etc/hosts",
+      // A time in between two steps of ten microseconds, which no rounding takes across one.
+      "find . -type f ! -name file -exec touch -d '2021-02-03 04:05:06.123455' {} +",
+      LISTING,
+    ].join("; "),
+  );
   expect(stderr).toBe("");
   await machine.sleep();
   const { stdout } = await machine.vm().exec(`${LISTING}; /workspace/run`);

@@ -9,6 +9,7 @@ import type { VmCgroup } from "./cgroup.ts";
 import { cwdError } from "./cwd.ts";
 import { freezeAll } from "./freeze.ts";
 import { LeftPipes } from "./left-pipes.ts";
+import { mappedFiles } from "./mappings.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
 import { watchOom } from "./oom.ts";
 import { KernelProcess } from "./process.ts";
@@ -130,6 +131,10 @@ export class KernelSandbox implements Sandbox {
    */
   freeze(): Promise<() => void> {
     return freezeAll(() => this.#everything());
+  }
+
+  mappedFiles(): Promise<ReadonlySet<number>> {
+    return mappedFiles(this.#parts.vm.procFd);
   }
 
   async halt(): Promise<void> {

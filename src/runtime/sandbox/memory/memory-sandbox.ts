@@ -43,6 +43,10 @@ class MemorySandbox implements Sandbox {
     return () => undefined;
   }
 
+  async mappedFiles(): Promise<ReadonlySet<number>> {
+    return new Set();
+  }
+
   async halt(): Promise<void> {
     // Nothing runs.
   }
