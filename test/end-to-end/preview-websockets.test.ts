@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import net from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
@@ -5,6 +6,7 @@ import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { startWebSocketServer } from "../support/vm-servers.ts";
+import { wsClient } from "../support/ws-client.ts";
 
 let server: ServerProcess;
 let client: VmClient<typeof registry>;
@@ -68,6 +70,69 @@ test("close codes of both sides", async () => {
   const end = closed(other);
   other.close(4000, "done");
   expect(await end).toEqual([4000, "done"]);
+});
+
+test("pings of the outside are answered by the app, with what they carry", async () => {
+  const socket = wsClient(base);
+  await once(socket, "open");
+  const pong = once(socket, "pong");
+  socket.ping("are you there");
+  expect(String((await pong)[0])).toBe("are you there");
+  const close = once(socket, "close");
+  socket.close();
+  // No code was sent, and none is told.
+  expect((await close)[0]).toBe(1005);
+});
+
+test("messages in pieces, empty ones, and a thousand in order", async () => {
+  const socket = wsClient(base);
+  await once(socket, "open");
+  const messages: string[] = [];
+  const all = new Promise<void>((resolve) =>
+    socket.on("message", (data: Buffer) => {
+      messages.push(String(data));
+      if (messages.length === 1002) resolve();
+    }),
+  );
+  socket.send("in ", { fin: false });
+  socket.send("pieces", { fin: true });
+  socket.send("");
+  for (let index = 0; index < 1000; index++) socket.send(`message-${index}`);
+  await all;
+  expect(messages).toEqual(["in pieces", "", ...Array.from({ length: 1000 }, (_, n) => `message-${n}`)]);
+  socket.close();
+});
+
+test("an app that does not read holds the browser up, and loses nothing", async () => {
+  const before = server.residentMib();
+  const socket = wsClient(base);
+  await once(socket, "open");
+  socket.send("pause");
+  const piece = Buffer.alloc(1024 * 1024, 7);
+  for (let count = 0; count < 100; count++) socket.send(piece);
+  // As far as it goes: what is between is full when nothing moves any more.
+  const left: number[] = [];
+  await expect
+    .poll(() => left.push(socket.bufferedAmount) > 5 && new Set(left.slice(-5)).size === 1, {
+      timeout: 20_000,
+      interval: 100,
+    })
+    .toBe(true);
+  expect(socket.bufferedAmount).toBeGreaterThan(50 * 1024 * 1024);
+  expect(server.residentMib() - before).toBeLessThan(60);
+  let echoed = 0;
+  const done = new Promise<void>((resolve) =>
+    socket.on("message", (data: Buffer) => {
+      echoed += data.length;
+      if (echoed === 100 * 1024 * 1024) resolve();
+    }),
+  );
+  const http = base.replace("ws", "http");
+  const already = Number(await (await fetch(`${http}received`)).text());
+  await fetch(`${http}resume`);
+  await done;
+  expect(Number(await (await fetch(`${http}received`)).text()) - already).toBe(100 * 1024 * 1024);
+  socket.close();
 });
 
 test("a message of 16 MiB, and twenty sockets at once", async () => {

@@ -1,12 +1,17 @@
+import { execFile } from "node:child_process";
+import { statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import net from "node:net";
 import { Readable } from "node:stream";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { startHttpServer } from "../support/vm-servers.ts";
+
+const run = promisify(execFile);
 
 let server: ServerProcess;
 let client: VmClient<typeof registry>;
@@ -166,6 +171,30 @@ describe("an answer", () => {
     abort.abort();
     await hanging;
     await expect.poll(count).toBe(before + 1);
+  });
+
+  test("to HEAD has the headers of one to GET, and no body", async () => {
+    const response = await fetch(`${base}bytes/1000`, { method: "HEAD" });
+    expect([response.status, response.headers.get("content-length")]).toEqual([200, "1000"]);
+    expect(await response.text()).toBe("");
+  });
+
+  test("goes to curl, which sends a file and follows a redirect", async () => {
+    const curl = async (...args: string[]) => (await run("curl", ["-sS", "-m", "20", ...args])).stdout;
+    expect(JSON.parse(await curl("-T", "package.json", `${base}put`))).toMatchObject({
+      method: "PUT",
+      url: "/put",
+      body: statSync("package.json").size,
+    });
+    expect(JSON.parse(await curl("-L", `${base}redirect`))).toMatchObject({ url: "/elsewhere" });
+    const written = await curl(
+      "-o",
+      "/dev/null",
+      "-w",
+      "%{http_code} %{size_download}",
+      `${base}bytes/100000000`,
+    );
+    expect(written).toBe("200 100000000");
   });
 
   test("is gzip where the app sends gzip", async () => {

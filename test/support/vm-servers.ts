@@ -94,12 +94,18 @@ export function textOf({ body }: { body: Uint8Array }): string {
 
 /**
  * A WebSocket server for a VM, with the `ws` of this checkout. It echoes messages; `close CODE REASON` closes, `ping`
- * pings and tells of the pong, `protocol` tells the subprotocol; upgrades of `/refused` are answered with 401.
+ * pings and tells of the pong, `protocol` tells the subprotocol, `pause` reads no more until a request of `/resume`;
+ * upgrades of `/refused` are answered with 401, and `/received` tells how many bytes of binary messages have come.
  */
 const WS_SERVER = `
 const { createServer } = require("node:http");
 const { WebSocketServer } = require("/tmp/ws/index.js");
-const server = createServer((request, response) => response.end("page"));
+let resume = () => {};
+let received = 0;
+const server = createServer((request, response) => {
+  if (request.url === "/resume") resume();
+  response.end(request.url === "/received" ? String(received) : "page");
+});
 const sockets = new WebSocketServer({
   noServer: true,
   maxPayload: 64 * 1024 * 1024,
@@ -114,6 +120,8 @@ server.on("upgrade", (request, socket, head) => {
       const [word, code, reason] = isBinary ? [] : String(data).split(" ");
       if (word === "close") return peer.close(Number(code), reason);
       if (word === "ping") return peer.ping("x");
+      if (word === "pause") { resume = () => peer.resume(); return peer.pause(); }
+      if (isBinary) received += data.length;
       if (word === "protocol") return peer.send(peer.protocol + " " + request.url);
       peer.send(data, { binary: isBinary });
     });
