@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { runProgram } from "../support/program.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 
@@ -40,9 +41,24 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "session.ts": [
+    "A session with own.",
+    "What shall it do?",
+    "I would like to write that down. ",
+    "[write note.txt: buy milk] once, always or reject?",
+    "Done.",
+    "What next?",
+    "",
+  ],
   "shell.ts": ["a terminal of the VM's own", "closed: true", ""],
   "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
 };
+
+/** What is typed. */
+const INPUTS: Record<string, string> = { "session.ts": "buy milk\nonce\n" };
+
+/** What others run inside their VMs. */
+const PARTS = ["own-agent.js"];
 
 let server: ServerProcess;
 beforeAll(async () => {
@@ -51,11 +67,12 @@ beforeAll(async () => {
 afterAll(() => server.stop("SIGTERM"));
 
 test("every example is run here", () => {
-  expect(readdirSync(EXAMPLES).sort()).toEqual(Object.keys(OUTPUTS));
+  expect(readdirSync(EXAMPLES).sort()).toEqual([...Object.keys(OUTPUTS), ...PARTS].sort());
 });
 
 test.each(Object.entries(OUTPUTS))("%s prints what it should and exits by itself", async (name, lines) => {
   const args = ["--conditions=agent-vm-source", join(EXAMPLES, name)];
-  const end = await runProgram(args, { env: { ENDPOINT: server.endpoint } });
+  const env = { ENDPOINT: server.endpoint, PORT: String(await freePort()) };
+  const end = await runProgram(args, { env, stdin: INPUTS[name] ?? "" });
   expect(end).toEqual({ code: 0, stdout: lines.join("\n"), stderr: "" });
 });

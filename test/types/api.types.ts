@@ -98,6 +98,18 @@ export async function throughOurClient() {
   type<string>(id);
   type<string | undefined>((await agent.listCronRuns(id, { limit: 1 }))[0]?.reason);
   type<number | null | undefined>((await agent.listCronJobs())[0]?.nextRun);
+  const { sessionId } = await agent.createSession("claude", { permissionPolicy: "ask" });
+  const { response, text } = await agent.prompt(sessionId, "x", { signal: AbortSignal.timeout(1) });
+  type<[unknown, string]>([response.result, text]);
+  type<string | undefined>((await agent.getModes(sessionId))?.currentModeId);
+  type<"running" | "idle" | "dormant" | "closed">((await agent.getSession(sessionId)).status);
+  await agent.respondPermission(sessionId, "p", "once");
+  await agent.respondPermission(sessionId, "p", "an-option-of-the-agents");
+  // @ts-expect-error there is no such policy
+  await agent.createSession("claude", { permissionPolicy: "maybe" });
+  conn.on("sessionEvent", ({ event, sequenceNumber }) => type<[string, number]>([event.method, sequenceNumber]));
+  conn.on("permissionRequest", ({ request }) => type<string>(request.permissionId));
+  conn.on("agentCrashed", ({ stderr, restart }) => type<[string, boolean]>([stderr, restart]));
   // @ts-expect-error the alarm's action is not part of the API
   await agent.ringCron();
   conn.on("processOutput", (data) => {

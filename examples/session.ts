@@ -1,0 +1,60 @@
+// A conversation with an agent, in a terminal: `npm run example examples/session.ts [agent]`, a prompt a line.
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { disposeAll, listen, setup, vmActor } from "agent-vm";
+import { createClient } from "agent-vm/client";
+
+const registry = setup({
+  use: {
+    vm: vmActor({
+      agents: {
+        own: {
+          command: "node",
+          args: ["/opt/own-agent/own-agent.js"],
+          mounts: [{ from: import.meta.dirname, to: "/opt/own-agent" }],
+        },
+      },
+    }),
+  },
+  port: Number(process.env.PORT ?? 6421),
+  dataDir: mkdtempSync(join(tmpdir(), "agent-vm-session-")),
+});
+const server = await listen(registry);
+const client = createClient<typeof registry>({ endpoint: server.endpoint });
+const conn = client.vm.getOrCreate("my-agent").connect();
+const terminal = createInterface({ input: process.stdin });
+const lines = terminal[Symbol.asyncIterator]();
+const readLine = async () => ((await lines.next()) as IteratorResult<string, undefined>).value;
+
+const agentType = process.argv[2] ?? "own";
+const { sessionId, agentInfo } = await conn.createSession(agentType);
+console.log(`A session with ${agentInfo?.name ?? agentType}.`);
+
+// What the agent says, as it says it
+conn.on("sessionEvent", ({ event }) => {
+  const { update } = event.params as { update?: { sessionUpdate: string; content?: { text?: string } } };
+  if (update?.sessionUpdate === "agent_message_chunk") process.stdout.write(update.content?.text ?? "");
+});
+
+// What it wants to be allowed
+conn.on("permissionRequest", async ({ request }) => {
+  console.log(`\n[${request.description}] once, always or reject?`);
+  const reply = (await readLine()) ?? "reject";
+  await conn.respondPermission(sessionId, request.permissionId, reply);
+});
+
+console.log("What shall it do?");
+for (let prompt = await readLine(); prompt; prompt = await readLine()) {
+  const { response } = await conn.prompt(sessionId, prompt);
+  console.log(response.error ? `\n${response.error.message}` : "\nWhat next?");
+}
+
+await conn.destroySession(sessionId);
+await conn.dispose();
+await client.dispose();
+await server.close();
+await disposeAll("destroy");
+// RivetKit's timers would keep the server going
+process.exit();
