@@ -35,6 +35,25 @@ afterAll(async () => {
   await server.stop("SIGTERM");
 });
 
+test("every byte goes in and comes back, up to what a message carries", async () => {
+  const body = Uint8Array.from({ length: 65_536 }, (_, index) => (index * 7 + (index >> 8)) & 255);
+  const back = await vm.vmFetch(3000, "/mirror", { method: "POST", body });
+  expect(Buffer.compare(back.body, body)).toBe(0);
+  expect((await vm.vmFetch(3000, "/bytes/32000000")).body.byteLength).toBe(32_000_000);
+  const error = await failure(vm.vmFetch(3000, "/bytes/100000000"));
+  expect(error).toMatchObject({ code: "response_too_large" });
+  expect(error.message).toContain("createSignedPreviewUrl");
+});
+
+test("a hundred at once, by two VMs, none lost", async () => {
+  const other = client.vm.getOrCreate("fetch-too");
+  await startHttpServer(other, 3000);
+  const paths = Array.from({ length: 100 }, (_, index) => `/${index}`);
+  const all = paths.flatMap((path) => [vm.vmFetch(3000, path), other.vmFetch(3000, path)]);
+  const urls = (await Promise.all(all)).map((response) => JSON.parse(textOf(response)).url);
+  expect(urls).toEqual(paths.flatMap((path) => [path, path]));
+});
+
 test.each(["handle", "connection"])("an abort on a %s closes the request inside", async (kind) => {
   const connection = vm.connect();
   const caller = kind === "handle" ? vm : connection;

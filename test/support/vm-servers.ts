@@ -5,7 +5,7 @@ import type { Vm } from "../../src/runtime/vm.ts";
 
 /**
  * A web server for a VM. Answers with what it was asked, and by path: `/hang` never, `/cut` half a body,
- * `/bytes/N` N bytes, `/status/N`, `/redirect`, `/login`, `/gzip`, `/slow` a body in two pieces of which the second
+ * `/mirror` with the body that it got, `/bytes/N` N bytes, `/status/N`, `/redirect`, `/login`, `/gzip`, `/slow` a body in two pieces of which the second
  * waits for a request of `/go`, `/closed` how many requests were cut before their end, `/arrived/WHAT` once a request of
  * `/hang/WHAT` or `/slow` has come.
  */
@@ -57,6 +57,7 @@ const server = http.createServer((request, response) => {
     response.writeHead(200, { "content-encoding": "gzip" });
     return response.end(zlib.gzipSync("packed"));
   }
+  if (what === "mirror") return request.pipe(response);
   if (what === "go") { go(); return response.end("gone"); }
   if (what === "slow") { response.write("first"); go = () => response.end("second"); return; }
   const pieces = [];

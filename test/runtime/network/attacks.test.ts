@@ -158,6 +158,27 @@ test("the kernel's own calls change no interface and no route", async () => {
   expect((await vm.exec("cut -d: -f1 /proc/net/dev | tail -n +3")).stdout.trim()).toBe("lo");
 });
 
+test("a scan of every port inside finds what listens inside and nothing else", async () => {
+  const { port } = await startOutside();
+  const { vm } = startOutboundVm({ outbound: "all" });
+  // Not one of them is the host's: what answers is the proxy, by its number in the environment.
+  const program = `
+    use Socket;
+    for my $host ('127.0.0.1', '127.0.0.2') {
+      for my $port (1 .. 65535) {
+        socket(S, PF_INET, SOCK_STREAM, 0) or die;
+        my $reached = connect(S, sockaddr_in($port, inet_aton($host)));
+        # A socket that happens to get the port it connects to reaches itself.
+        print "$host:$port\n" if $reached && getsockname(S) ne getpeername(S);
+        close S;
+      }
+    }`;
+  const { stdout } = await vm.execArgv("perl", ["-e", program]);
+  const proxy = (await vm.exec("echo $HTTP_PROXY")).stdout.replace("http://", "");
+  expect(stdout).toBe(proxy);
+  expect(stdout).not.toContain(`:${port}\n`);
+});
+
 test("interfaces, addresses, routes and namespaces stay as they are", async ({ skip }) => {
   const { vm } = startOutboundVm({ outbound: "all" });
   if ((await vm.exec("command -v ip")).exitCode !== 0) {
