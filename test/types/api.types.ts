@@ -107,7 +107,9 @@ export async function throughOurClient() {
   await agent.respondPermission(sessionId, "p", "an-option-of-the-agents");
   // @ts-expect-error there is no such policy
   await agent.createSession("claude", { permissionPolicy: "maybe" });
-  conn.on("sessionEvent", ({ event, sequenceNumber }) => type<[string, number]>([event.method, sequenceNumber]));
+  conn.on("sessionEvent", ({ event, sequenceNumber }) =>
+    type<[string, number]>([event.method, sequenceNumber]),
+  );
   conn.on("permissionRequest", ({ request }) => type<string>(request.permissionId));
   conn.on("agentCrashed", ({ stderr, restart }) => type<[string, boolean]>([stderr, restart]));
   // @ts-expect-error the alarm's action is not part of the API
