@@ -46,8 +46,7 @@ export function settingsAfter(settings: Settings, update: unknown): Settings | u
       ...(modes && { modes: { ...modes, currentModeId: change.currentModeId } }),
     };
   }
-  if (change?.sessionUpdate === "config_option_update")
-    return { ...settings, configOptions: change.configOptions };
+  if (change?.sessionUpdate === "config_option_update") return withOptions(settings, change.configOptions);
   return undefined;
 }
 
@@ -70,6 +69,18 @@ export function withOption(settings: Settings, category: string, value: string):
     other === option ? { ...option, currentValue } : other,
   );
   return { ...settings, configOptions };
+}
+
+/** Settings after an agent told its options; one that also has modes in the old form tells a new one in one form only. */
+function withOptions(settings: Settings, configOptions: ConfigOption[]): Settings {
+  const { modes } = settings;
+  const mode = configOptions.find(({ category }) => category === "mode")?.currentValue;
+  const isKnown = modes?.availableModes.some(({ id }) => id === mode);
+  return {
+    ...settings,
+    configOptions,
+    ...(modes && isKnown && { modes: { ...modes, currentModeId: String(mode) } }),
+  };
 }
 
 /** Modes as the API tells them: the agent's own, or those of its option for them. */
