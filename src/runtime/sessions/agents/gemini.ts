@@ -14,7 +14,8 @@ export const gemini: AgentDefinition = {
   launch: (installation, { env }) => ({
     command: VM_NODE,
     args: [installation.program(PACKAGE, "gemini"), "--experimental-acp"],
-    env: { GEMINI_CLI_TRUST_WORKSPACE: "true", ...env },
+    // It would start itself a second time, for a larger heap, and not end with the first.
+    env: { GEMINI_CLI_TRUST_WORKSPACE: "true", GEMINI_CLI_NO_RELAUNCH: "true", ...env },
     files: [],
   }),
   authMethod(env) {

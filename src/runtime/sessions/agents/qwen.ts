@@ -19,7 +19,8 @@ export const qwen: AgentDefinition = {
       "default",
       ...(instructions === undefined ? [] : ["--append-system-prompt", instructions]),
     ],
-    env,
+    // It would start itself a second time, for a larger heap.
+    env: { QWEN_CODE_NO_RELAUNCH: "true", ...env },
     files: [],
   }),
   authMethod: (env) => (env.OPENAI_API_KEY ? "openai" : undefined),
