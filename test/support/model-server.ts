@@ -13,6 +13,8 @@ export interface ModelRequest {
   path: string;
   headers: IncomingMessage["headers"];
   body: string;
+  /** The model that was asked for. */
+  model: string | undefined;
   /** The agent hung up before the whole answer was sent. */
   cut: boolean;
 }
@@ -59,7 +61,7 @@ async function serve(
   const { method = "GET", headers } = request;
   const path = new URL(request.url ?? "/", "http://model").pathname;
   const body = await text(request);
-  const record: ModelRequest = { method, path, headers, body, cut: false };
+  const record: ModelRequest = { method, path, headers, body, model: modelOf(path, body), cut: false };
   requests.push(record);
   response.once("close", () => {
     record.cut = !response.writableFinished;
@@ -74,6 +76,11 @@ async function serve(
     return answerGenerate(JSON.parse(body) as GenerateRequest, response, generate[1] !== undefined);
   }
   sendJson(response, { error: { type: "not_found_error", message: `nothing at ${path}` } }, 404);
+}
+
+/** It is in the path of Gemini's API, and in the body of the others. */
+function modelOf(path: string, body: string): string | undefined {
+  return /models\/([^/:]+):/.exec(path)?.[1] ?? /"model":\s*"([^"]+)"/.exec(body)?.[1];
 }
 
 function models() {

@@ -7,6 +7,7 @@ interface Block {
   type: string;
   text?: string;
   content?: unknown;
+  name?: string;
 }
 
 export interface MessagesRequest {
@@ -63,8 +64,13 @@ function turnOf({ system, messages, tools = [] }: MessagesRequest): Turn {
   const result = fresh.findLastIndex(({ type }) => type === "tool_result");
   // The result of a cancelled call comes together with the user's next words.
   const said = fresh.slice(result + 1).some(({ type, text = "" }) => type === "text" && !isNote(text));
+  const words = messages.filter(({ role }) => role === "user").flatMap(({ content }) => blocksOf(content));
   return {
-    user: fresh.map(textOf).join("\n"),
+    user: words
+      .filter(({ type }) => type === "text")
+      .map(textOf)
+      .join("\n"),
+    called: blocksOf(messages[last]?.content ?? "").find(({ type }) => type === "tool_use")?.name,
     toolResult: result >= 0 && !said ? textOf(fresh[result]?.content) : undefined,
     transcript: [textOf(system), ...messages.map(({ content }) => textOf(content))].join("\n"),
     tools: tools.map(({ name, input_schema = {} }) => ({ name, schema: input_schema })),

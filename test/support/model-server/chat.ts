@@ -6,7 +6,7 @@ import { EventStream, freshId, sendJson } from "./stream.ts";
 export interface ChatRequest {
   model: string;
   stream?: boolean;
-  messages: { role: string; content?: unknown }[];
+  messages: { role: string; content?: unknown; tool_calls?: { function: { name: string } }[] }[];
   tools?: { function: { name: string; parameters?: ToolSchema } }[];
 }
 
@@ -52,6 +52,7 @@ function turnOf({ messages, tools = [] }: ChatRequest): Turn {
   return {
     user: textOf(messages.findLast(({ role }) => role === "user")?.content),
     toolResult: last?.role === "tool" ? textOf(last.content) : undefined,
+    called: messages.findLast(({ role }) => role === "assistant")?.tool_calls?.[0]?.function.name,
     transcript: messages.map(({ content }) => textOf(content)).join("\n"),
     tools: tools.map(({ function: { name, parameters = {} } }) => ({ name, schema: parameters })),
   };

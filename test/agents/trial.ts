@@ -1,0 +1,119 @@
+import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { VmEvents } from "../../src/api/events.ts";
+import type { PermissionReply, PromptResult, SessionRecord } from "../../src/api/types.ts";
+import { createClient } from "../../src/client/index.ts";
+import type { VmConnection } from "../../src/client/types.ts";
+import { freePort } from "../support/free-port.ts";
+import type { ModelServer } from "../support/model-server.ts";
+import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { MODEL_HOST } from "./model-host.ts";
+import type { Profile } from "./profiles.ts";
+import type { registry } from "./server.ts";
+
+const SERVER = new URL("./server.ts", import.meta.url).pathname;
+const MCP_SERVER = readFileSync(new URL("./mcp-server.ts", import.meta.url));
+
+export interface TrialSettings {
+  agent: string;
+  /** The folder `node_modules` with its packages. */
+  from: string;
+  profile: Profile;
+  models: ModelServer;
+}
+
+/** One agent on a server of its own, in a VM, with a client that is connected to it. */
+export class Trial {
+  readonly settings: TrialSettings;
+  sessionId = "";
+  /** What to answer when the agent asks for permission. */
+  reply: PermissionReply = "reject";
+  /** What it has asked for. */
+  asked: VmEvents["permissionRequest"][] = [];
+  events: VmEvents["sessionEvent"][] = [];
+  #port = 0;
+  #dataDir: string | undefined;
+  #server: ServerProcess | undefined;
+  #client: ReturnType<typeof createClient<typeof registry>> | undefined;
+  #connection: VmConnection | undefined;
+
+  constructor(settings: TrialSettings) {
+    this.settings = settings;
+  }
+
+  get vm(): VmConnection {
+    if (this.#connection === undefined) throw new Error("Expected a server to run, but none does");
+    return this.#connection;
+  }
+
+  /** Starts the server, again on the same data after the first time. */
+  async start(): Promise<void> {
+    const { agent, from, models } = this.settings;
+    if (this.#port === 0) this.#port = await freePort();
+    this.#server = await startServerProcess({
+      program: SERVER,
+      port: this.#port,
+      ...(this.#dataDir !== undefined && { dataDir: this.#dataDir }),
+      env: { AGENT: agent, AGENT_FROM: from, MODEL_PORT: String(models.port), LOG_LEVEL: "error" },
+    });
+    if (this.#server.process.exitCode !== null) throw new Error(`The server ended: ${this.#server.stderr()}`);
+    this.#dataDir = this.#server.dataDir;
+    this.#client = createClient<typeof registry>({ endpoint: this.#server.endpoint });
+    this.#connection = this.#client.vm.getOrCreate(`trial-${agent}`).connect();
+    this.#connection.on("sessionEvent", (event) => this.events.push(event));
+    this.#connection.on("permissionRequest", (event) => {
+      this.asked.push(event);
+      const { sessionId, request } = event;
+      void this.vm.respondPermission(sessionId, request.permissionId, this.reply);
+    });
+  }
+
+  /** Ends the server with SIGKILL, as a crash would. */
+  async kill(): Promise<void> {
+    this.#server?.process.kill("SIGKILL");
+    await this.#server?.exited;
+    await this.#client?.dispose();
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.dispose();
+    const server = this.#server;
+    if (server === undefined) return;
+    await server.stop("SIGTERM");
+    await rm(server.dataDir, { recursive: true, force: true });
+  }
+
+  async createSession(): Promise<SessionRecord> {
+    const { agent, profile, models } = this.settings;
+    const model = `http://${MODEL_HOST}:${models.port}`;
+    const files = Object.entries(profile.files?.(model) ?? {});
+    await this.vm.writeFiles(files.map(([path, content]) => ({ path, content })));
+    await this.vm.writeFile("/workspace/mcp-server.ts", MCP_SERVER);
+    const record = await this.vm.createSession(agent, {
+      env: profile.env(model),
+      additionalInstructions: "The word is INSTRUCTION-blue.",
+      ...(profile.mcp && {
+        mcpServers: [{ name: "voice", command: "node", args: ["/workspace/mcp-server.ts"] }],
+      }),
+    });
+    this.sessionId = record.sessionId;
+    return record;
+  }
+
+  async prompt(text: string, reply: PermissionReply = "reject"): Promise<PromptResult> {
+    this.reply = reply;
+    this.asked = [];
+    return await this.vm.prompt(this.sessionId, text);
+  }
+
+  async read(path: string): Promise<string | undefined> {
+    if (!(await this.vm.exists(path))) return undefined;
+    return new TextDecoder().decode(await this.vm.readFile(path));
+  }
+
+  /** Resident memory of everything that runs in the VM, in MiB. */
+  async residentMib(): Promise<number> {
+    const processes = await this.vm.allProcesses();
+    return Math.round(processes.reduce((sum, { rss }) => sum + rss, 0) / 2 ** 20);
+  }
+}
