@@ -2,6 +2,7 @@ import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { AgentVmError, sessionNotFound, vmStopped } from "../../api/errors.ts";
 import { MAX_AGENT_RESTARTS } from "../../api/limits.ts";
 import type { JsonRpcNotification } from "../../api/types.ts";
+import { Mutex } from "../mutex.ts";
 import type { AgentEnd } from "./agent-process.ts";
 import { answerAgent } from "./client-requests.ts";
 import { type OpenAgent, openAgent, SESSION_CWD } from "./open-agent.ts";
@@ -120,6 +121,7 @@ export class AgentKeeper {
     const client = {
       files,
       terminals,
+      reading: new Mutex(),
       requestPermission: (params: unknown) => this.#hooks.requestPermission(params),
     };
     try {

@@ -26,6 +26,7 @@ export class AgentProcess {
   readonly #process: SandboxProcess;
   readonly #stderr = new Tail(AGENT_STDERR_BYTES);
   readonly #exited: Promise<unknown>;
+  readonly #holds = new Set<string>();
   #fault: string | undefined;
 
   private constructor(process: SandboxProcess, onLine: (line: string) => void) {
@@ -61,19 +62,23 @@ export class AgentProcess {
     } else this.#process.writeStdin(data);
   }
 
-  /** Lets the agent wait with what it writes. */
-  pause(): void {
-    this.#process.pauseStdout();
-  }
-
-  resume(): void {
-    this.#process.resumeStdout();
+  /**
+   * Lets the agent wait with what it writes, or go on.
+   *
+   * @param why it goes on when no reason is left.
+   */
+  hold(why: "events" | "requests", isHeld: boolean): void {
+    const before = this.#holds.size;
+    if (isHeld) this.#holds.add(why);
+    else this.#holds.delete(why);
+    if (before === 0 && isHeld) this.#process.pauseStdout();
+    else if (before > 0 && this.#holds.size === 0) this.#process.resumeStdout();
   }
 
   /** Ends it politely, then less so: some agents ignore the end of their stdin, some SIGTERM. */
   async stop(): Promise<void> {
     // One that waits to be read cannot end.
-    this.resume();
+    this.#process.resumeStdout();
     this.#process.closeStdin();
     if (await this.#endsSoon()) return;
     this.#process.signal(constants.signals.SIGTERM);

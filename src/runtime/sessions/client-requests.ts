@@ -3,6 +3,7 @@ import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import { MAX_AGENT_LINE_BYTES } from "../../api/limits.ts";
 import type { Files } from "../filesystem/files.ts";
+import type { Mutex } from "../mutex.ts";
 import { INTERNAL_ERROR, INVALID_PARAMS, methodNotFound, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
 import { type AgentTerminals, createTerminalSchema } from "./terminals.ts";
 
@@ -22,6 +23,8 @@ const MAX_READ_BYTES = MAX_AGENT_LINE_BYTES / 2;
 export interface ClientSide {
   files: Pick<Files, "readFile" | "writeFile" | "stat">;
   terminals: AgentTerminals;
+  /** Files are read one at a time: an agent may ask for hundreds at once. */
+  reading: Mutex;
   requestPermission(params: unknown): Promise<unknown>;
 }
 
@@ -33,7 +36,7 @@ export async function answerAgent(client: ClientSide, method: string, params: un
     case CLIENT_METHODS.session_request_permission:
       return client.requestPermission(params);
     case CLIENT_METHODS.fs_read_text_file:
-      return readTextFile(client.files, parse(readSchema, params));
+      return client.reading.run(() => readTextFile(client.files, parse(readSchema, params)));
     case CLIENT_METHODS.fs_write_text_file:
       return writeTextFile(client.files, parse(writeSchema, params));
     case CLIENT_METHODS.terminal_create:

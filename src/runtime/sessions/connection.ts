@@ -70,7 +70,10 @@ export class AgentConnection {
   ): Promise<AgentConnection> {
     let rpc: RpcPeer | undefined;
     const process = await AgentProcess.start(sandbox, request, (line) => rpc?.receive(line));
-    rpc = new RpcPeer((line) => process.write(line), handlers);
+    rpc = new RpcPeer(
+      { send: (line) => process.write(line), busy: (isBusy) => process.hold("requests", isBusy) },
+      handlers,
+    );
     const connection = new AgentConnection(agentType, process, rpc);
     const { signal } = options;
     const kill = () => void connection.kill();

@@ -38,6 +38,10 @@ export interface RpcHandlers {
   stray(line: string): void;
 }
 
+/** Requests that are being answered: above the first, nothing more is read; below the second, it goes on. */
+const BUSY_ABOVE_CHARS = 32 * 1024 * 1024;
+const IDLE_BELOW_CHARS = 8 * 1024 * 1024;
+
 const messageSchema = z.looseObject({
   id: z.union([z.string(), z.number(), z.null()]).optional(),
   method: z.string().optional(),
@@ -56,14 +60,18 @@ interface Waiting {
  */
 export class RpcPeer {
   readonly #send: (line: string) => void;
+  readonly #busy: (isBusy: boolean) => void;
   readonly #handlers: RpcHandlers;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #serving = 0;
+  #servingChars = 0;
   #failure: unknown;
 
-  constructor(send: (line: string) => void, handlers: RpcHandlers) {
-    this.#send = send;
+  /** @param channel `busy` is told when the other side asks for more than is answered, and when it no longer does. */
+  constructor(channel: { send(line: string): void; busy(isBusy: boolean): void }, handlers: RpcHandlers) {
+    this.#send = (line) => channel.send(line);
+    this.#busy = (isBusy) => channel.busy(isBusy);
     this.#handlers = handlers;
   }
 
@@ -106,7 +114,7 @@ export class RpcPeer {
     else if (message.method === undefined) this.#settle(message, line);
     else if (message.id === undefined) {
       this.#handlers.notification({ ...message, jsonrpc: "2.0", method: message.method });
-    } else void this.#serve(message.id, message.method, message.params);
+    } else void this.#serve(message.id, message.method, message.params, line.length);
   }
 
   /** The other side has gone: everything that waits for it ends with the error. */
@@ -133,12 +141,14 @@ export class RpcPeer {
     });
   }
 
-  async #serve(id: string | number | null, method: string, params: unknown): Promise<void> {
+  async #serve(id: string | number | null, method: string, params: unknown, chars: number): Promise<void> {
     if (this.#serving >= MAX_AGENT_REQUESTS) {
       this.#write({ id, error: { code: BUSY, message: "Too many requests at once" } });
       return;
     }
     this.#serving++;
+    this.#servingChars += chars;
+    if (this.#servingChars > BUSY_ABOVE_CHARS) this.#busy(true);
     try {
       const result = await this.#handlers.request(method, params);
       this.#write({ id, result });
@@ -146,6 +156,8 @@ export class RpcPeer {
       this.#write({ id, error: toJsonRpcError(error) });
     } finally {
       this.#serving--;
+      this.#servingChars -= chars;
+      if (this.#servingChars < IDLE_BELOW_CHARS) this.#busy(false);
     }
   }
 

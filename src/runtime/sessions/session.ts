@@ -166,11 +166,7 @@ export class Session {
     return new Transcript(this.#vm.store, sessionId, {
       stored: ({ seq, notification }) =>
         this.#vm.emit("sessionEvent", { sessionId, event: notification, sequenceNumber: seq }),
-      crowded: (isCrowded) => {
-        const process = this.#keeper.live?.connection.process;
-        if (isCrowded) process?.pause();
-        else process?.resume();
-      },
+      crowded: (isCrowded) => this.#keeper.live?.connection.process.hold("events", isCrowded),
       // What it says from now on would have a gap before it.
       failed: () => void this.#keeper.kill(),
     });
