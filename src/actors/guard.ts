@@ -3,6 +3,7 @@ import * as rivetkit from "rivetkit";
 import { AgentVmError } from "../api/errors.ts";
 import { type AccessPolicy, refusal } from "./access.ts";
 import { limitBacklog } from "./backlog.ts";
+import { holdDataFolder } from "./data-lock.ts";
 import { DriverAlarms } from "./driver-alarms.ts";
 import { userError } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
@@ -43,7 +44,10 @@ export function guardedDriver(options: GuardOptions): Driver | undefined {
   // Made late: the driver creates its folder at once, and a registry may be imported for its type alone.
   const inner = (): Driver => {
     if (made) return made;
-    if (options.dataDir !== undefined) makeFolder(options.dataDir);
+    if (options.dataDir !== undefined) {
+      makeFolder(options.dataDir);
+      holdDataFolder(options.dataDir);
+    }
     made = rivetkit.createFileSystemDriver(options.dataDir === undefined ? {} : { path: options.dataDir });
     keepAlarms(made);
     return made;
@@ -79,6 +83,7 @@ function keepAlarms(driver: Driver): void {
     const actorDriver = makeActorDriver(config, manager, client);
     const { storagePath } = actorDriver as { storagePath?: unknown };
     if (typeof storagePath !== "string") return actorDriver;
+    holdDataFolder(storagePath);
     alarms ??= new DriverAlarms(join(storagePath, "alarms"));
     return alarms.takeOver(actorDriver);
   };

@@ -5,6 +5,8 @@ import net, { type AddressInfo } from "node:net";
 import type { Registry, RegistryActors } from "rivetkit";
 import { AgentVmError } from "../api/errors.ts";
 import { cutConnections } from "./backlog.ts";
+import { holdDataFolder } from "./data-lock.ts";
+import { makeFolder } from "./folder.ts";
 import { bracketed, settingsOf } from "./setup.ts";
 
 /** A server that listens. */
@@ -21,16 +23,21 @@ export interface RunningServer {
  * Starts a registry and waits until it listens. Unlike `registry.start()`, which moves on to the next free port, it
  * fails where its port is taken.
  *
- * @throws AgentVmError `port_in_use`, or `listen_failed` with the system's reason.
+ * @throws AgentVmError `port_in_use`, `data_in_use`, or `listen_failed` with the system's reason.
  */
 export async function listen<Actors extends RegistryActors>(
   registry: Registry<Actors>,
 ): Promise<RunningServer> {
-  const { host, port, inProcess } = settingsOf(registry);
+  const { host, port, inProcess, dataDir } = settingsOf(registry);
   if (!inProcess) {
     throw new AgentVmError("listen_failed", "This registry runs behind a Rivet Engine: use registry.start()");
   }
   await probe(host, port);
+  // RivetKit's driver would find it taken only within start(), where nobody hears of it.
+  if (dataDir !== undefined) {
+    makeFolder(dataDir);
+    holdDataFolder(dataDir);
+  }
   // Complains about RivetKit options here and not, unheard, within start().
   registry.parseConfig();
   const server = await startedServer(registry);

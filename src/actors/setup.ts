@@ -71,6 +71,8 @@ export interface ServerSettings {
   port: number;
   /** Whether RivetKit serves from this process; 2.3 starts an engine of its own, and with an engine nothing listens. */
   inProcess: boolean;
+  /** Folder of the actors' state in this process; `undefined` for RivetKit's own, and where an engine has it. */
+  dataDir: string | undefined;
   /** The Rivet Engine that actors run for, instead of clients that connect here. */
   engine: string | undefined;
 }
@@ -143,7 +145,13 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     ...(driver && { driver }),
   };
   const registry = rivetSetup<Actors>({ ...decided, use: options.use });
-  settings.set(registry, { host, port, inProcess: driver !== undefined, engine: engine || undefined });
+  settings.set(registry, {
+    host,
+    port,
+    inProcess: driver !== undefined,
+    dataDir,
+    engine: engine || undefined,
+  });
   return registry;
 }
 

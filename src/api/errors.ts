@@ -62,6 +62,10 @@ export const ERROR_DEFINITIONS = {
   action_not_found: { status: 404 },
   duplicate_key: { status: 409, hint: "getOrCreate takes the actor that has the key." },
   port_in_use: { status: 500, hint: "Stop what listens there, or choose another port with PORT." },
+  data_in_use: {
+    status: 500,
+    hint: "Stop that server, or choose another folder with AGENT_VM_DATA or `dataDir`.",
+  },
   listen_failed: { status: 500 },
   internal_error: { status: 500, hint: "Read the server's log." },
 } as const satisfies Record<string, ErrorDefinition>;
