@@ -41,6 +41,10 @@ export const ERROR_DEFINITIONS = {
     status: 500,
     hint: "restore({ allowMissing: true }) goes on without the files that are lost.",
   },
+  storage_too_new: {
+    status: 500,
+    hint: "Run the server's newer version again: nothing of the VM has been changed.",
+  },
   storage_failed: {
     status: 500,
     hint: "Look at the server's disk and log; the next checkpoint tries again.",

@@ -11,7 +11,7 @@ const decompress = promisify(zstdDecompress);
 /** A block is a byte that says how it is packed, a checksum of its content, and the content. */
 const PLAIN = 0;
 const ZSTD = 1;
-const CHECKSUM_BYTES = 16;
+export const CHECKSUM_BYTES = 16;
 const HEAD_BYTES = 1 + CHECKSUM_BYTES;
 
 /** No block of ours is larger: a corrupt one must not make the server allocate what it claims. */

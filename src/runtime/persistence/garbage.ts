@@ -60,10 +60,21 @@ export async function deleteNotes(store: Store, from: number, to: number): Promi
 async function deleteNoted(store: Store, generation: number): Promise<void> {
   const bytes = await getParts(store, "garbage", generation);
   if (bytes === undefined) return;
-  const { packs, pages, roots } = garbageSchema.parse(decodeJson(bytes));
+  const note = garbageSchema.safeParse(jsonOf(bytes));
+  // What it named is kept for nothing, which harms less than to guess.
+  if (!note.success) return;
+  const { packs, pages, roots } = note.data;
   for (const pack of packs) await deleteNumber(store, "pack", pack);
   for (const page of pages) await deleteNumber(store, "page", page);
   for (const root of roots) await deleteNumber(store, "root", root);
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return decodeJson(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 async function deleteNumber(

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AgentVmError } from "../../api/errors.ts";
 import type { Store } from "../store.ts";
 import { decodeJson, encodeJson, storageDamaged } from "./codec.ts";
 import { HEAD } from "./keys.ts";
@@ -50,7 +51,7 @@ export const FIRST_HEAD: Head = {
   snapshots: [],
 };
 
-/** @throws AgentVmError `storage_damaged` for a head that this version cannot read. */
+/** @throws AgentVmError `storage_too_new` for what a newer server has written, `storage_damaged` for what none has. */
 export async function loadHead(store: Store): Promise<Head> {
   const [bytes] = await store.get([HEAD]);
   if (bytes === undefined) return FIRST_HEAD;
@@ -63,10 +64,15 @@ export async function loadHead(store: Store): Promise<Head> {
   const head = headSchema.safeParse(value);
   if (head.success) return head.data;
   const version = (value as { version?: unknown } | null)?.version;
-  throw storageDamaged(
-    version === FORMAT_VERSION
-      ? "its head record has an unknown form"
-      : `its format is ${String(version)}, this server reads ${FORMAT_VERSION}`,
+  if (typeof version === "number" && version > FORMAT_VERSION) throw tooNew(version);
+  throw storageDamaged("its head record has an unknown form");
+}
+
+function tooNew(format: number): AgentVmError {
+  return new AgentVmError(
+    "storage_too_new",
+    `The VM's files were stored in format ${format}, which this server does not read: it reads format ${FORMAT_VERSION}`,
+    { format, supported: FORMAT_VERSION },
   );
 }
 

@@ -7,7 +7,7 @@ import {
   type Store,
   type StoreEntry,
 } from "../store.ts";
-import { decodeJson, encodeJson, partsOf, storageDamaged } from "./codec.ts";
+import { CHECKSUM_BYTES, checksum, decodeJson, encodeJson, partsOf, storageDamaged } from "./codec.ts";
 import { numberIn, prefixOf } from "./keys.ts";
 
 /** A change that a file action has made and acknowledged. */
@@ -109,8 +109,16 @@ export class Journal {
   }
 }
 
-/** The changes from a record on, with their numbers. */
-export async function* readJournal(store: Store): AsyncGenerator<[number, Change]> {
+/**
+ * The changes that are recorded, with their numbers.
+ *
+ * @throws AgentVmError `storage_damaged` at a record that is not what was written, unless those may be missing: then
+ * `undefined` stands for it
+ */
+export async function* readJournal(
+  store: Store,
+  allowMissing: boolean,
+): AsyncGenerator<[number, Change | undefined]> {
   let parts: Uint8Array[] = [];
   let current: number | undefined;
   for (let after: string | undefined; ; ) {
@@ -121,7 +129,7 @@ export async function* readJournal(store: Store): AsyncGenerator<[number, Change
     for (const [key, value] of entries) {
       const number = numberIn("journal", key);
       if (current !== undefined && number !== current) {
-        yield [current, decodeChange(Buffer.concat(parts))];
+        yield [current, decodeChange(Buffer.concat(parts), allowMissing)];
         parts = [];
       }
       current = number;
@@ -130,26 +138,28 @@ export async function* readJournal(store: Store): AsyncGenerator<[number, Change
     }
     if (entries.length < LIST_LIMIT) break;
   }
-  if (current !== undefined) yield [current, decodeChange(Buffer.concat(parts))];
+  if (current !== undefined) yield [current, decodeChange(Buffer.concat(parts), allowMissing)];
 }
 
-/** A length, the change as JSON, and the bytes of its content. */
+/** A checksum of all that follows: a length, the change as JSON, and the bytes of its content. */
 function encodeChange(change: Change): Uint8Array {
   const { content = new Uint8Array(), ...rest } = change as Change & { content?: Uint8Array };
   const head = encodeJson(rest);
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32BE(head.length);
-  return Buffer.concat([length, head, content]);
+  const record = Buffer.concat([length, head, content]);
+  return Buffer.concat([checksum(record), record]);
 }
 
-function decodeChange(bytes: Buffer): Change {
-  try {
-    const end = LENGTH_BYTES + bytes.readUInt32BE(0);
-    const change = decodeJson(bytes.subarray(LENGTH_BYTES, end)) as Change;
-    return change.action === "write" ? { ...change, content: bytes.subarray(end) } : change;
-  } catch {
-    throw storageDamaged("a record of its journal is no record");
+function decodeChange(bytes: Buffer, allowMissing: boolean): Change | undefined {
+  const record = bytes.subarray(CHECKSUM_BYTES);
+  if (!checksum(record).equals(bytes.subarray(0, CHECKSUM_BYTES))) {
+    if (allowMissing) return undefined;
+    throw storageDamaged("a record of its journal is corrupt");
   }
+  const end = LENGTH_BYTES + record.readUInt32BE(0);
+  const change = decodeJson(record.subarray(LENGTH_BYTES, end)) as Change;
+  return change.action === "write" ? { ...change, content: record.subarray(end) } : change;
 }
 
 /** What a change does, done again. A change that is in the checkpoint already, or whose ground is gone, does nothing. */

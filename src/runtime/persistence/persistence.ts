@@ -98,8 +98,9 @@ export class Persistence {
     const target = new Files(files);
     let next = archive.head.journal;
     let replayed = false;
-    for await (const [number, change] of readJournal(store)) {
-      await replay(change, target);
+    for await (const [number, change] of readJournal(store, restore.allowMissing)) {
+      if (change === undefined) lost += 1;
+      else await replay(change, target);
       next = Math.max(next, number + 1);
       replayed = true;
     }

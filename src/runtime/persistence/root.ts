@@ -27,7 +27,9 @@ export async function encodeRoot(number: number, root: RootRecord): Promise<Stor
 export async function loadRoot(store: Store, number: number): Promise<RootRecord> {
   const block = await getParts(store, "root", number);
   if (block === undefined) throw new Damage(`root ${number} is missing`);
-  return rootSchema.parse(decodeJson(await decodeBlock(block)));
+  const root = rootSchema.safeParse(decodeJson(await decodeBlock(block)));
+  if (!root.success) throw new Damage(`root ${number} has an unknown form`);
+  return root.data;
 }
 
 /** @throws Damage where it is missing or corrupt. */

@@ -69,14 +69,40 @@ test.each(["fs/page/", "fs/root/", "fs/head"])(
   },
 );
 
-test("what a newer server has written is not touched", async () => {
+test("a damaged record of the journal fails the boot, and is passed over only on demand", async () => {
+  const machine = durableVm({ runtime: "memory" });
+  for (const name of ["a", "b", "c"])
+    await machine.vm().writeFile(`/workspace/${name}`, `content of ${name}`);
+  await machine.crash();
+  const [, second] = await machine.store.list("fs/journal/");
+  await machine.store.put([flipped(second as StoreEntry)]);
+  expect(await failure(machine.vm().readdir("/workspace"))).toMatchObject({ code: "storage_damaged" });
+  await machine.vm().restore({ allowMissing: true });
+  expect(await machine.vm().readdir("/workspace")).toEqual(["a", "c"]);
+});
+
+test("a note of garbage that is damaged is passed over: at worst something is kept for nothing", async () => {
   const { machine } = await asleep();
-  const head = { version: 2, something: "else" };
-  await machine.store.put([["fs/head", Buffer.from(JSON.stringify(head))]]);
-  const before = (await machine.store.list("fs/")).length;
-  expect(await failure(machine.vm().exec("ls"))).toMatchObject({
-    code: "storage_damaged",
-    message: "The VM's stored files are damaged: its format is 2, this server reads 1",
+  await machine.store.put([["fs/garbage/000000000001/0000", Buffer.from('{"packs":[0,')]]);
+  expect(await machine.vm().exists("/workspace/first")).toBe(true);
+  expect(await machine.store.list("fs/garbage/")).toEqual([]);
+});
+
+test("what a newer server has written is refused as such, and stays as it is", async () => {
+  const { machine } = await asleep();
+  const [head] = await machine.store.get(["fs/head"]);
+  const newer = { ...JSON.parse(Buffer.from(head ?? []).toString()), version: 2, somethingNew: true };
+  await machine.store.put([["fs/head", Buffer.from(JSON.stringify(newer))]]);
+  const stored = await machine.store.list("fs/");
+  const error = await failure(machine.vm().readdir("/workspace"));
+  expect(error).toMatchObject({
+    code: "storage_too_new",
+    message: "The VM's files were stored in format 2, which this server does not read: it reads format 1",
+    metadata: { format: 2, supported: 1 },
   });
-  expect((await machine.store.list("fs/")).length).toBe(before);
+  expect(await failure(machine.vm().restore({ allowMissing: true }))).toMatchObject({
+    code: "storage_too_new",
+  });
+  await machine.sleep();
+  expect(await machine.store.list("fs/")).toEqual(stored);
 });

@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store.ts";
+import expected from "../../fixtures/storage-v1/expected.json" with { type: "json" };
+import { LISTING, OPTIONS } from "../../fixtures/storage-v1/listing.ts";
+import { durableVm } from "../../support/durable-vm.ts";
+import { faultsOfStoredTrees } from "../../support/stored-trees.ts";
+
+/** What a server of format 1 has stored; see make.ts beside it. */
+async function storedByVersion1(): Promise<MemoryStore> {
+  const file = readFileSync(new URL("../../fixtures/storage-v1/records.json.gz", import.meta.url));
+  const records = JSON.parse(gunzipSync(file).toString()) as [key: string, base64: string][];
+  const store = new MemoryStore();
+  for (const [key, value] of records) await store.put([[key, Buffer.from(value, "base64")]]);
+  return store;
+}
+
+test("a VM that format 1 has stored wakes as it was, with what its journal, history and jobs had", async () => {
+  const machine = durableVm(OPTIONS, await storedByVersion1());
+  expect((await machine.vm().exec(LISTING)).stdout).toBe(expected.after);
+  expect((await machine.vm().exec("/workspace/run; stat -c %h /workspace/two")).stdout).toBe("ran\n2\n");
+  expect(await machine.vm().listSnapshots()).toEqual([expected.snapshot]);
+  expect((await machine.vm().listProcesses()).filter(({ args }) => args.includes("exit 7"))).toEqual(
+    expected.processes,
+  );
+  expect(await machine.vm().listCronJobs()).toEqual(expected.cron.jobs);
+  expect(await machine.vm().listCronRuns()).toEqual(expected.cron.runs);
+});
+
+test("what it had stored goes on: checkpoints share it, its snapshot is put in place, and nothing is left over", async () => {
+  const store = await storedByVersion1();
+  const machine = durableVm(OPTIONS, store);
+  await machine.vm().checkpoint();
+  expect(await faultsOfStoredTrees(store)).toEqual([]);
+  await machine.sleep();
+  expect((await machine.vm().exec(LISTING)).stdout).toBe(expected.after);
+  await machine.vm().restoreSnapshot(expected.snapshot.id);
+  // A FIFO is not kept.
+  const before = expected.before.replace(/^p .* fifo \n/m, "");
+  expect((await machine.vm().exec(LISTING)).stdout).toBe(before);
+  await machine.vm().deleteSnapshot(expected.snapshot.id);
+  await machine.sleep();
+  expect(await faultsOfStoredTrees(store)).toEqual([]);
+});
+
+test("its preview opens until it expires", async () => {
+  const { token, expiresAt } = expected.preview;
+  vi.useFakeTimers({ toFake: ["Date"], now: expiresAt - 60_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const machine = durableVm({ runtime: "memory" }, await storedByVersion1());
+  expect(await machine.vm().listPreviews()).toMatchObject([{ port: 8080, expiresAt }]);
+  await machine.vm().expireSignedPreviewUrl(token);
+  expect(await machine.vm().listPreviews()).toEqual([]);
+  vi.setSystemTime(expiresAt + 1);
+  const late = durableVm({ runtime: "memory" }, await storedByVersion1());
+  expect(await late.vm().listPreviews()).toEqual([]);
+});
