@@ -47,7 +47,11 @@ export class Network {
     this.previews = new Previews(parts.store);
     this.outbound = new Outbound(parts);
     this.#agent = new VmAgent((port, signal) => this.#connect(port, signal));
-    this.watch = new PortWatch({ listening: () => parts.current()?.network.listening(), emit: parts.emit });
+    this.watch = new PortWatch({
+      listening: () => parts.current()?.network.listening(),
+      isBusy: () => parts.current()?.isBusy(),
+      emit: parts.emit,
+    });
   }
 
   vmFetch(

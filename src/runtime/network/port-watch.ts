@@ -8,10 +8,12 @@ const LONGEST_DELAY_MS = 2_000;
 export interface PortWatchParts {
   /** `undefined` while no VM runs. */
   listening(): Promise<VmPort[]> | undefined;
+  /** Whether anything runs inside that was started there, also a daemon of a command that has ended. */
+  isBusy(): Promise<boolean> | undefined;
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
 }
 
-/** Tells of ports that open and close. Looks only while something runs inside, or while a port is open. */
+/** Tells of ports that open and close. Looks only while something runs inside. */
 export class PortWatch {
   readonly #parts: PortWatchParts;
   #open = new Map<string, VmPort>();
@@ -69,13 +71,15 @@ export class PortWatch {
   async #look(): Promise<void> {
     this.#timer = undefined;
     this.#isLooking = true;
+    let isBusy = false;
     try {
       this.saw((await this.#parts.listening()) ?? []);
+      isBusy = this.#open.size > 0 || ((await this.#parts.isBusy()) ?? false);
     } catch {
       // The VM ended while it was looked at.
       this.saw([]);
     }
     this.#isLooking = false;
-    if (this.#running > 0 || this.#open.size > 0) this.#later();
+    if (this.#running > 0 || isBusy) this.#later();
   }
 }

@@ -30,6 +30,13 @@ test("a daemon's port is told too", async () => {
   expect(await event("portOpened")).toMatchObject({ port: 5001, command: "node" });
 });
 
+test("so is that of a daemon that takes its time", async () => {
+  const { vm, event } = startVm();
+  const program = `sleep 1; exec node -e 'net.createServer().listen(5002, "127.0.0.1")'`;
+  await vm.execArgv("setsid", ["-f", "sh", "-c", program], { captureStdio: false });
+  expect(await event("portOpened")).toMatchObject({ port: 5002, command: "node" });
+});
+
 test("waitForPort waits for a port, and for an answer as wanted", async () => {
   const { vm } = startVm();
   const waiting = vm.waitForPort(3000, { path: "/" });
