@@ -13,7 +13,13 @@ execFileSync(process.execPath, [tsc, "--project", join(root, "tsconfig.build.jso
 
 // The parts of the runtime that are not TypeScript.
 const kernel = join("runtime", "sandbox", "kernel");
-for (const name of ["start/enter.pl", "start/spawner.pl", "network/connector.pl", "rooted/attributes.pl"]) {
+for (const name of [
+  "start/enter.pl",
+  "start/spawner.pl",
+  "network/connector.pl",
+  "rooted/attributes.pl",
+  "watch/watcher.pl",
+]) {
   const program = join(kernel, name);
   copyFileSync(join(root, "src", program), join(root, "dist", program));
 }

@@ -15,6 +15,7 @@ export const vmEvents: VmEventTokens = {
   processExit: event(),
   shellData: event(),
   shellExit: event(),
+  fileChanged: event(),
   portOpened: event(),
   portClosed: event(),
   networkDenied: event(),

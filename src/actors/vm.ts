@@ -13,6 +13,7 @@ import { sessions } from "./actions/sessions.ts";
 import { shells } from "./actions/shells.ts";
 import { snapshots } from "./actions/snapshots.ts";
 import { transport } from "./actions/transport.ts";
+import { watches } from "./actions/watches.ts";
 import { ALARM_ACTION, ringCron } from "./alarm.ts";
 import type { VmActorActions, VmConnectionParams, VmState, VmVars } from "./context.ts";
 import { userError } from "./errors.ts";
@@ -60,6 +61,7 @@ const actions: VmActorActions = {
   ...processes,
   ...shells,
   ...snapshots,
+  ...watches,
   ...network,
   ...cron,
   ...sessions,

@@ -16,6 +16,7 @@ import type {
   ExecResult,
   FileChange,
   FileReadTransfer,
+  FileWatchInfo,
   GetSequencedEventsOptions,
   JsonRpcResponse,
   ListCronRunsOptions,
@@ -56,6 +57,7 @@ import type {
   VmProcess,
   VmProcessNode,
   WaitForPortOptions,
+  WatchFilesOptions,
 } from "./types.ts";
 
 /**
@@ -157,6 +159,20 @@ export type SnapshotMethods = {
   diff(snapshotId?: string): Promise<FileChange[]>;
   /** Puts paths back as they were in a snapshot or the last checkpoint, each with all below it. */
   undo(paths: string[], snapshotId?: string): Promise<UndoResult[]>;
+};
+
+/** Changes of files as the kernel tells them, sent as fileChanged events. Watches outlive sleep, restart and crash. */
+export type WatchMethods = {
+  /**
+   * Watches a file, or what is in a directory; resolves with the watch's id once it does.
+   *
+   * @throws `ENOENT`, `limit_exceeded`, `watch_unavailable` where the host lacks perl, `no_kernel_sandbox`
+   */
+  watchFiles(path: string, options?: WatchFilesOptions): Promise<string>;
+  /** Ends a watch; an unknown id is fine. */
+  unwatchFiles(watchId: string): Promise<void>;
+  /** Oldest first. */
+  listWatches(): Promise<FileWatchInfo[]>;
 };
 
 /** A VM's own loopback, reached on purpose. */
@@ -290,6 +306,7 @@ export type VmMethods = FileMethods &
   ProcessMethods &
   ShellMethods &
   SnapshotMethods &
+  WatchMethods &
   NetworkMethods &
   CronMethods &
   SessionMethods &

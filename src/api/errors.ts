@@ -45,6 +45,7 @@ export const ERROR_DEFINITIONS = {
     status: 500,
     hint: "Run the server's newer version again: nothing of the VM has been changed.",
   },
+  watch_unavailable: { status: 501, hint: "Install perl on the server's host, and see `npm run doctor`." },
   storage_failed: {
     status: 500,
     hint: "Look at the server's disk and log; the next checkpoint tries again.",

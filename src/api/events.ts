@@ -42,6 +42,23 @@ export interface ShellExitEvent {
   signal?: string;
 }
 
+/** Something that watchFiles watches has changed. */
+export interface FileChangedEvent {
+  /** As watchFiles answered it. */
+  watchId: string;
+  /**
+   * `overflow`: changes may have been missed, look at all that is watched anew. `ended`: the watch is over.
+   * Both have the watched path.
+   */
+  type: "created" | "modified" | "deleted" | "renamed" | "overflow" | "ended";
+  /** Absolute; of what was renamed the new one. */
+  path: string;
+  /** What was renamed had this path. */
+  oldPath?: string;
+  /** Absent for `overflow` and `ended`, and where nobody saw what was deleted. */
+  isDirectory?: boolean;
+}
+
 /** A port has begun to listen. */
 export type PortOpenedEvent = VmPort;
 
@@ -133,6 +150,7 @@ export interface VmEvents {
   processExit: ProcessExitEvent;
   shellData: ShellDataEvent;
   shellExit: ShellExitEvent;
+  fileChanged: FileChangedEvent;
   portOpened: PortOpenedEvent;
   portClosed: PortClosedEvent;
   networkDenied: NetworkDeniedEvent;

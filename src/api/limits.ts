@@ -174,6 +174,21 @@ export const MAX_ATTRIBUTES_BYTES = 64 * KIB;
 /** Extended attributes of all of a VM's files that are kept. */
 export const MAX_VM_ATTRIBUTES_BYTES = 16 * MIB;
 
+/** File watches of one VM. */
+export const MAX_FILE_WATCHES = 64;
+
+/** Directories that the file watches of one VM follow. */
+export const MAX_WATCHED_DIRECTORIES = 20_000;
+
+/** Files and directories that the file watches of one VM know. */
+export const MAX_WATCHED_ENTRIES = 200_000;
+
+/** Names that one file watch passes over. */
+export const MAX_WATCH_EXCLUDES = 64;
+
+/** fileChanged events of one VM that wait to be sent. */
+export const MAX_QUEUED_FILE_EVENTS = 10_000;
+
 /** Connections into one VM at a time. */
 export const MAX_VM_CONNECTIONS = 512;
 

@@ -13,6 +13,7 @@ import {
   MAX_SESSION_EVENTS,
   MAX_TIMEOUT_MS,
   MAX_TRANSFER_BYTES,
+  MAX_WATCH_EXCLUDES,
   TRANSFER_CHUNK_BYTES,
 } from "./limits.ts";
 import { outboundSchema } from "./network-policy.ts";
@@ -43,6 +44,9 @@ import {
   timezone,
   WHOLE,
 } from "./values.ts";
+
+/** A name in a directory, as in Linux (NAME_MAX). */
+const MAX_NAME_BYTES = 255;
 
 /** What one action takes: its parameters by name, and the schema of the tuple. */
 export interface Signature<Args extends readonly unknown[]> {
@@ -143,6 +147,11 @@ const snapshotName = z
   .refine((name) => name !== "" && fitsUtf8(name, MAX_ID_BYTES), {
     error: `a name of 1 to ${MAX_ID_BYTES} bytes`,
   });
+const fileName = z
+  .string({ error: "a name" })
+  .refine((name) => name !== "" && !name.includes("/") && fitsUtf8(name, MAX_NAME_BYTES), {
+    error: `a name without "/", of 1 to ${MAX_NAME_BYTES} bytes`,
+  });
 const none = { names: [], args: z.tuple([]) };
 const process = one("pid", pid);
 const session = one("sessionId", id);
@@ -235,6 +244,23 @@ export const SIGNATURES = {
   deleteSnapshot: one("snapshotId", id),
   diff: one("snapshotId", id.optional()),
   undo: { names: ["paths", "snapshotId"], args: z.tuple([paths, id.optional()]) },
+
+  // Watches
+  watchFiles: {
+    names: ["path", "options"],
+    args: z.tuple([
+      path,
+      options({
+        recursive: bool.optional(),
+        exclude: z
+          .array(fileName, { error: "an array of names" })
+          .max(MAX_WATCH_EXCLUDES, { error: `at most ${MAX_WATCH_EXCLUDES} names` })
+          .optional(),
+      }).optional(),
+    ]),
+  },
+  unwatchFiles: one("watchId", id),
+  listWatches: none,
 
   // Network, cron
   vmFetch: {

@@ -252,6 +252,21 @@ export interface CheckpointResult {
   unreadable: string[];
 }
 
+export interface WatchFilesOptions {
+  /** Also what lies below its directories, those that come later too. @default false */
+  recursive?: boolean;
+  /** Names that are passed over at any depth, with all that lies below, e.g. `["node_modules"]`. @default [] */
+  exclude?: string[];
+}
+
+/** A file watch. */
+export interface FileWatchInfo {
+  id: string;
+  path: string;
+  recursive: boolean;
+  exclude: string[];
+}
+
 export interface RestoreOptions {
   /** Go on without the files whose stored content is missing or corrupt. @default false */
   allowMissing?: boolean;

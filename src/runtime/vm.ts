@@ -7,6 +7,7 @@ import type {
   ShellMethods,
   SnapshotMethods,
   TransportMethods,
+  WatchMethods,
 } from "../api/actions.ts";
 import { AgentVmError, vmStopped } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
@@ -28,6 +29,7 @@ import type {
   ExecResult,
   FileChange,
   FileReadTransfer,
+  FileWatchInfo,
   GetSequencedEventsOptions,
   JsonRpcResponse,
   ListCronRunsOptions,
@@ -68,12 +70,14 @@ import type {
   VmProcess,
   VmProcessNode,
   WaitForPortOptions,
+  WatchFilesOptions,
 } from "../api/types.ts";
 import { codedStore } from "./coded-store.ts";
 import { Cron, type CronHooks } from "./cron/cron.ts";
 import { Files } from "./filesystem/files.ts";
 import { ResultBudget } from "./filesystem/result-budget.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
+import { FileWatches } from "./filesystem/watches.ts";
 import { Network } from "./network/network.ts";
 import type { OutboundSeams } from "./network/outbound/outbound.ts";
 import type { PreviewFetch } from "./network/preview-fetch.ts";
@@ -116,6 +120,7 @@ export type VmRuntime = FileMethods &
   ProcessMethods &
   ShellMethods &
   SnapshotMethods &
+  WatchMethods &
   CronMethods &
   SessionMethods &
   Omit<NetworkMethods, "vmFetch" | "waitForPort" | "createSignedPreviewUrl"> &
@@ -166,6 +171,7 @@ export class Vm implements VmRuntime {
   readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
   readonly #cron: Cron;
   readonly #sessions: Sessions;
+  readonly #watches: FileWatches;
   readonly #network: Network;
   #boot: Promise<Booted> | undefined;
   /** The boot that has come up and not gone down. */
@@ -206,6 +212,11 @@ export class Vm implements VmRuntime {
     this.#shells = new Shells(sandbox, Object.assign(defaults, { shell: factory.shell }), this.#processHooks);
     this.#sessions = this.#makeSessions();
     this.#cron = this.#makeCron();
+    this.#watches = new FileWatches({
+      store: store ?? new MemoryStore(),
+      emit: (event) => this.#emit("fileChanged", event),
+      onFailure: onCheckpointFailure,
+    });
   }
 
   // ------------------------------------------------------------- lifecycle
@@ -263,6 +274,7 @@ export class Vm implements VmRuntime {
       this.#live = booted;
       void sandbox.crashed.then(() => this.#crash(booted));
       this.#emit("vmBooted", {});
+      void this.#watches.booted(sandbox);
       return booted;
     } catch (error) {
       await sandbox.dispose();
@@ -334,6 +346,7 @@ export class Vm implements VmRuntime {
   }
 
   async #close({ sandbox, transfers, persistence }: Booted, keep: boolean): Promise<void> {
+    this.#watches.ended();
     try {
       await transfers.dispose();
       if (persistence !== undefined) {
@@ -524,6 +537,21 @@ export class Vm implements VmRuntime {
     const { persistence } = await this.#booted();
     if (persistence === undefined) throw new AgentVmError("no_storage", "This VM has no storage");
     return persistence;
+  }
+
+  // --------------------------------------------------------------- watches
+
+  async watchFiles(path: string, options?: WatchFilesOptions): Promise<string> {
+    const { sandbox } = await this.#booted();
+    return await this.#watches.watch(sandbox, path, options);
+  }
+
+  unwatchFiles(watchId: string): Promise<void> {
+    return this.#watches.unwatch(watchId);
+  }
+
+  listWatches(): Promise<FileWatchInfo[]> {
+    return this.#watches.list();
   }
 
   // ------------------------------------------------------------- transfers

@@ -123,6 +123,9 @@ export async function throughOurClient() {
   });
   conn.on("processExit", ({ exitCode, signal }) => type<[number, string | undefined]>([exitCode, signal]));
   conn.on("shellData", ({ shellId, data, seq }) => type<[string, Uint8Array, number]>([shellId, data, seq]));
+  conn.on("fileChanged", ({ type: kind }) =>
+    type<"created" | "modified" | "deleted" | "renamed" | "overflow" | "ended">(kind),
+  );
   conn.on("shellExit", ({ exitCode }) => type<number>(exitCode));
   conn.on("vmShutdown", ({ reason }) => type<"sleep" | "destroy" | "error">(reason));
   // @ts-expect-error there is no such event

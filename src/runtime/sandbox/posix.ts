@@ -46,6 +46,11 @@ export function asPosixError(error: unknown, call: Call): unknown {
   return code === undefined ? error : posixError(code, call);
 }
 
+/** The name of a number, e.g. `ENOENT` of 2. */
+export function codeOfErrno(errno: number): string {
+  return Object.keys(ERRNO_BY_CODE).find((name) => ERRNO_BY_CODE[name] === errno) ?? "EIO";
+}
+
 /** The POSIX code of an error from Node or from here. */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;

@@ -108,12 +108,47 @@ export interface SandboxNetwork {
   holderOf(connection: Socket): Promise<number | undefined>;
 }
 
+export interface FileWatchRequest {
+  /** As the subscriber names it. */
+  path: string;
+  /** The same without links on the way. */
+  realPath: string;
+  recursive: boolean;
+  /** Names that are passed over, with all below. */
+  exclude: readonly string[];
+}
+
+/** What has happened to something that is watched. */
+export type FileWatchChange =
+  | { type: "created" | "modified" | "deleted"; path: string; isDirectory: boolean }
+  | { type: "renamed"; path: string; oldPath: string; isDirectory: boolean }
+  /** Something is lost: what is watched has to be looked at anew. */
+  | { type: "overflow"; path: string }
+  /** The watch is over: nothing more comes of it. */
+  | { type: "ended"; path: string };
+
+export interface FileWatchSink {
+  tell(change: FileWatchChange): void;
+  /** What to wait for before more changes are looked for; `null` where there is room. */
+  drained(): Promise<void> | null;
+}
+
+export interface FileWatch {
+  close(): void;
+}
+
 /** What a VM runs in. The kernel sandbox is one; a memory file tree without processes is another. */
 export interface Sandbox {
   readonly files: FileSystem;
   readonly network: SandboxNetwork;
   spawn(request: SpawnRequest): Promise<SandboxProcess>;
   terminal(request: TerminalRequest): Promise<SandboxTerminal>;
+  /**
+   * Watches a file or directory; resolves once it does.
+   *
+   * @throws AgentVmError with a POSIX code, `limit_exceeded`, or `watch_unavailable` where the host cannot
+   */
+  watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch>;
   /** Every process inside, as the kernel tells it. */
   processes(): Promise<VmProcess[]>;
   /** Whether anything runs inside that a command or shell has started. */

@@ -3,7 +3,16 @@ import { AgentVmError, vmStopped } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/types.ts";
 import type { VmLimits } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
-import type { Sandbox, SandboxProcess, SandboxTerminal, SpawnRequest, TerminalRequest } from "../sandbox.ts";
+import type {
+  FileWatch,
+  FileWatchRequest,
+  FileWatchSink,
+  Sandbox,
+  SandboxProcess,
+  SandboxTerminal,
+  SpawnRequest,
+  TerminalRequest,
+} from "../sandbox.ts";
 import { type BootedVm, endKeeper } from "./boot.ts";
 import type { VmCgroup } from "./cgroup.ts";
 import { cwdError } from "./cwd.ts";
@@ -26,6 +35,7 @@ import { Tags } from "./tag.ts";
 import { KernelTerminal } from "./terminal.ts";
 import type { Tools } from "./tools.ts";
 import { everythingBelow, killAll } from "./tree.ts";
+import { KernelWatches } from "./watch/kernel-watches.ts";
 
 export interface KernelSandboxParts {
   vm: BootedVm;
@@ -54,6 +64,7 @@ export class KernelSandbox implements Sandbox {
   readonly #processes = new Set<KernelProcess>();
   readonly #leftPipes = new LeftPipes();
   readonly #ending = new AbortController();
+  readonly #watches: KernelWatches;
   #disposal: Promise<void> | undefined;
 
   constructor(parts: KernelSandboxParts) {
@@ -72,6 +83,7 @@ export class KernelSandbox implements Sandbox {
     };
     this.#starter = createStarter(this.#entry, starter);
     this.network = new KernelNetwork(this.#entry, vm.procFd, starter === "launcher" ? "node" : undefined);
+    this.#watches = new KernelWatches({ rootFd: vm.rootFd, owner, perl: tools.perl });
     this.crashed = new Promise((resolve) => {
       vm.keeper.once("exit", (code, signal) => {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
@@ -116,6 +128,11 @@ export class KernelSandbox implements Sandbox {
     return terminal;
   }
 
+  async watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> {
+    this.#assertRunning();
+    return await this.#watches.watch(request, sink);
+  }
+
   processes(): Promise<VmProcess[]> {
     this.#assertRunning();
     return listProcesses(this.#parts.vm.procFd, this.#parts.owner?.uid ?? process.getuid?.() ?? 0);
@@ -156,7 +173,7 @@ export class KernelSandbox implements Sandbox {
     const { vm, cgroup, files, release } = this.#parts;
     const running = [...this.#processes, ...this.#terminals].map((process) => process.exited);
     // The kernel kills everything inside with init; what is left here are the ends of its pipes.
-    await this.network.close();
+    await Promise.all([this.network.close(), this.#watches.close()]);
     const ended = endKeeper(vm.keeper);
     const wakeAll = () => {
       for (const process of [...this.#processes, ...this.#terminals]) process.release();

@@ -2,7 +2,14 @@ import { noKernelSandbox } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/types.ts";
 import type { VmOptions } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
-import type { Sandbox, SandboxFactory, SandboxNetwork, SandboxProcess, SandboxTerminal } from "../sandbox.ts";
+import type {
+  FileWatch,
+  Sandbox,
+  SandboxFactory,
+  SandboxNetwork,
+  SandboxProcess,
+  SandboxTerminal,
+} from "../sandbox.ts";
 import { MemoryFileSystem } from "./memory-filesystem.ts";
 
 const NO_NETWORK: SandboxNetwork = {
@@ -29,6 +36,10 @@ class MemorySandbox implements Sandbox {
 
   terminal(): Promise<SandboxTerminal> {
     return Promise.reject(noKernelSandbox("Opening a shell"));
+  }
+
+  watch(): Promise<FileWatch> {
+    return Promise.reject(noKernelSandbox("Watching files"));
   }
 
   processes(): Promise<VmProcess[]> {

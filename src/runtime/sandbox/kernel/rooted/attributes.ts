@@ -6,7 +6,7 @@ import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_ATTRIBUTES_BYTES } from "../../../../api/limits.ts";
 import { pause } from "../../pace.ts";
 import type { Attribute, AttributesFound } from "../../persistent-tree.ts";
-import { posixError } from "../../posix.ts";
+import { codeOfErrno, posixError } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { type SyscallNumbers, syscallNumbers } from "../start/arch.ts";
 import { SYSTEM_PATH } from "../tools.ts";
@@ -222,8 +222,4 @@ function lengthOf(width: 2 | 4, bytes: Uint8Array): Buffer {
   framed.writeUIntBE(bytes.length, 0, width);
   framed.set(bytes, width);
   return framed;
-}
-
-function codeOfErrno(errno: number): string {
-  return Object.entries(os.errno).find(([, value]) => value === errno)?.[0] ?? "EIO";
 }

@@ -1,0 +1,39 @@
+import type { FileSystem } from "../sandbox/files.ts";
+import { type Call, posixError } from "../sandbox/posix.ts";
+import { joinPath, parentPath } from "./paths.ts";
+
+/** As in the kernel (MAXSYMLINKS). */
+const MAX_LINKS = 40;
+
+/**
+ * The path of what a path names, without links on the way or at its end.
+ *
+ * @throws AgentVmError `ENOENT` where nothing is
+ */
+export async function realPath(fs: FileSystem, path: string, call: Call): Promise<string> {
+  const pending = namesOf(path).reverse();
+  let at = "/";
+  let links = 0;
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    if (name === "..") {
+      at = parentPath(at);
+      continue;
+    }
+    const next = joinPath(at, name);
+    const { isSymbolicLink, isDirectory } = await fs.lstat(next);
+    if (!isSymbolicLink) {
+      if (pending.length > 0 && !isDirectory) throw posixError("ENOTDIR", call);
+      at = next;
+      continue;
+    }
+    if (++links > MAX_LINKS) throw posixError("ELOOP", call);
+    const target = await fs.readlink(next);
+    if (target.startsWith("/")) at = "/";
+    pending.push(...namesOf(target).reverse());
+  }
+  return at;
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}

@@ -1,0 +1,105 @@
+import { expect, test } from "vitest";
+import { run, tells, told } from "../../support/file-changes.ts";
+import { startVm } from "../../support/vm.ts";
+
+test("what happens in a directory is told, and what happens below is not", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.exec("mkdir old; touch there", { cwd: "/workspace" });
+  const id = await vm.watchFiles("/workspace");
+  expect(id).toMatch(/^watch-[0-9a-f]{16}$/);
+  await run(
+    machine,
+    id,
+    "mkdir dir; echo x > old/below; sleep 0.1; : > file; sleep 0.1; echo y >> file; sleep 0.1; chmod 600 there; mv file moved; sleep 0.1; rm moved; rmdir dir",
+    "end",
+  );
+  expect(told(machine, id)).toEqual([
+    "created /workspace/dir/",
+    "created /workspace/file",
+    "modified /workspace/file",
+    "modified /workspace/there",
+    "renamed /workspace/file -> /workspace/moved",
+    "deleted /workspace/moved",
+    "deleted /workspace/dir/",
+    "created /workspace/end/",
+  ]);
+});
+
+test("file actions are told as what they do, without their temporary files", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  const id = await vm.watchFiles("/workspace", { recursive: true });
+  await vm.writeFile("/workspace/a", "one");
+  await tells(machine, id, "created /workspace/a");
+  await vm.writeFile("/workspace/a", "two");
+  await tells(machine, id, "modified /workspace/a");
+  await vm.mkdir("/workspace/b/c", { recursive: true });
+  await tells(machine, id, "created /workspace/b/c/");
+  // Only what has been looked at is moved into by one name.
+  await vm.writeFile("/workspace/b/c/first", "");
+  await tells(machine, id, "created /workspace/b/c/first");
+  await vm.delete("/workspace/b/c/first");
+  await vm.move("/workspace/a", "/workspace/b/c/a");
+  await tells(machine, id, "renamed /workspace/a -> /workspace/b/c/a");
+  await vm.delete("/workspace/b", { recursive: true });
+  await tells(machine, id, "deleted /workspace/b/");
+  expect(told(machine, id)).toEqual([
+    "created /workspace/a",
+    "modified /workspace/a",
+    "created /workspace/b/",
+    "created /workspace/b/c/",
+    "created /workspace/b/c/first",
+    "deleted /workspace/b/c/first",
+    "renamed /workspace/a -> /workspace/b/c/a",
+    "deleted /workspace/b/c/a",
+    "deleted /workspace/b/c/",
+    "deleted /workspace/b/",
+  ]);
+});
+
+test("a watched file is followed by its name, also where it is replaced or comes again", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.exec("echo 1 > file; touch other; ln -s file link", { cwd: "/workspace" });
+  const id = await vm.watchFiles("/workspace/file");
+  const byLink = await vm.watchFiles("/workspace/link");
+  await vm.exec("echo 2 > other; echo 3 > tmp; mv tmp file", { cwd: "/workspace" });
+  await tells(machine, id, "modified /workspace/file");
+  await vm.exec("rm file", { cwd: "/workspace" });
+  await tells(machine, id, "deleted /workspace/file");
+  await vm.exec(": > file; mv file away", { cwd: "/workspace" });
+  await expect
+    .poll(() => told(machine, id))
+    .toEqual([
+      "modified /workspace/file",
+      "deleted /workspace/file",
+      "created /workspace/file",
+      "deleted /workspace/file",
+    ]);
+  expect(told(machine, byLink)).toEqual([
+    "modified /workspace/link",
+    "deleted /workspace/link",
+    "created /workspace/link",
+    "deleted /workspace/link",
+  ]);
+});
+
+test("a watch that has ended tells nothing more, and others go on", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  const first = await vm.watchFiles("/workspace");
+  const second = await vm.watchFiles("/workspace", { exclude: ["passed"] });
+  expect(await vm.listWatches()).toEqual([
+    { id: first, path: "/workspace", recursive: false, exclude: [] },
+    { id: second, path: "/workspace", recursive: false, exclude: ["passed"] },
+  ]);
+  await run(machine, second, ": > passed", "one");
+  await vm.unwatchFiles(first);
+  await vm.unwatchFiles(first);
+  await vm.unwatchFiles("watch-unknown");
+  await run(machine, second, ":", "two");
+  expect(told(machine, first)).toEqual(["created /workspace/passed", "created /workspace/one/"]);
+  expect(told(machine, second)).toEqual(["created /workspace/one/", "created /workspace/two/"]);
+  expect((await vm.listWatches()).map(({ id }) => id)).toEqual([second]);
+});

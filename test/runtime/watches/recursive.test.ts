@@ -1,0 +1,134 @@
+import { expect, test } from "vitest";
+import { listing, replay, run, tells, told } from "../../support/file-changes.ts";
+import { startVm } from "../../support/vm.ts";
+
+test("directories that come later are followed, with what was made in them before anybody looked", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.exec("mkdir -p a/b/c", { cwd: "/workspace" });
+  const id = await vm.watchFiles("/workspace", { recursive: true });
+  await run(machine, id, "mkdir -p x/y/z; touch x/y/z/1; echo 2 > a/b/c/2", "end");
+  await tells(machine, id, "created /workspace/x/y/z/1");
+  await vm.exec("touch x/y/z/3; mkdir a/b/c/d; touch a/b/c/d/4", { cwd: "/workspace" });
+  await tells(machine, id, "created /workspace/x/y/z/3");
+  await tells(machine, id, "created /workspace/a/b/c/d/4");
+  const before = ["/workspace/a/", "/workspace/a/b/", "/workspace/a/b/c/"];
+  expect(replay(before, told(machine, id))).toEqual(await listing(vm));
+});
+
+test("what lies in a directory has its new path once that has been moved", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.exec("mkdir -p a/b/c d; touch a/b/c/file", { cwd: "/workspace" });
+  await vm.exec("mkdir -p /tmp/out/in; touch /tmp/out/in/new", { cwd: "/workspace" });
+  const id = await vm.watchFiles("/workspace", { recursive: true });
+  await run(machine, id, "mv a d/e; sleep 0.1; echo x > d/e/b/c/file; : > d/e/b/c/other", "one");
+  await run(machine, id, "mv d/e/b /tmp/b; mv /tmp/out a", "two");
+  await tells(machine, id, "created /workspace/a/in/new");
+  await run(machine, id, ": > /tmp/b/c/unseen; : > a/in/seen", "three");
+  expect(told(machine, id)).toEqual([
+    "renamed /workspace/a/ -> /workspace/d/e/",
+    "modified /workspace/d/e/b/c/file",
+    "created /workspace/d/e/b/c/other",
+    "created /workspace/one/",
+    "deleted /workspace/d/e/b/",
+    "created /workspace/a/",
+    "created /workspace/a/in/",
+    "created /workspace/a/in/new",
+    "created /workspace/two/",
+    "created /workspace/a/in/seen",
+    "created /workspace/three/",
+  ]);
+});
+
+test("names to pass over are passed over at any depth, with all below", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  const id = await vm.watchFiles("/workspace", { recursive: true, exclude: ["node_modules", ".git"] });
+  await run(
+    machine,
+    id,
+    "mkdir -p src/node_modules/x node_modules .git; : > src/a; : > src/node_modules/x/y; : > .git/HEAD; sleep 0.1; mv src/a .git/a; mv src/node_modules src/seen",
+    "end",
+  );
+  await tells(machine, id, "created /workspace/src/seen/x/y");
+  expect(told(machine, id).toSorted()).toEqual([
+    "created /workspace/end/",
+    "created /workspace/src/",
+    "created /workspace/src/a",
+    "created /workspace/src/seen/",
+    "created /workspace/src/seen/x/",
+    "created /workspace/src/seen/x/y",
+    "deleted /workspace/src/a",
+  ]);
+});
+
+test("the end of what is watched is told, and its coming again", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.exec("mkdir -p home/project/src", { cwd: "/workspace" });
+  const id = await vm.watchFiles("/workspace/home/project", { recursive: true });
+  const told_ = (line: string) => tells(machine, id, line);
+  await vm.exec("rm -r home/project", { cwd: "/workspace" });
+  await told_("deleted /workspace/home/project/");
+  await vm.exec("mkdir -p home/project/lib", { cwd: "/workspace" });
+  await told_("created /workspace/home/project/lib/");
+  await vm.exec(": > home/project/lib/file; rm -r home", { cwd: "/workspace" });
+  await told_("ended /workspace/home/project");
+  expect(told(machine, id)).toEqual([
+    "deleted /workspace/home/project/src/",
+    "deleted /workspace/home/project/",
+    "created /workspace/home/project/",
+    "created /workspace/home/project/lib/",
+    "created /workspace/home/project/lib/file",
+    "deleted /workspace/home/project/lib/file",
+    "deleted /workspace/home/project/lib/",
+    "deleted /workspace/home/project/",
+    "ended /workspace/home/project",
+  ]);
+  expect(await vm.listWatches()).toEqual([]);
+});
+
+/** Makes, moves, exchanges and removes at random, as fast as it can. */
+const CHURN = `
+import ctypes, os, random, shutil, sys
+random.seed(int(sys.argv[1]))
+libc = ctypes.CDLL(None, use_errno=True)
+os.chdir('/workspace')
+names = ['a', 'b', 'c', 'd']
+def path():
+    return '/'.join(random.choice(names) for _ in range(random.randint(1, 4)))
+for _ in range(3000):
+    kind = random.random()
+    one, two = path(), path()
+    try:
+        if kind < 0.3: os.makedirs(one)
+        elif kind < 0.5: open(one, 'a').write('x')
+        elif kind < 0.8: os.rename(one, two)
+        elif kind < 0.9: libc.renameat2(-100, one.encode(), -100, two.encode(), 2)
+        elif os.path.isdir(one): shutil.rmtree(one)
+        else: os.unlink(one)
+    except OSError: pass
+`;
+
+test.each([1, 2, 3, 4, 5, 6])(
+  "after any changes, what was told comes to what is there (seed %d)",
+  async (seed) => {
+    const machine = startVm();
+    const { vm } = machine;
+    await vm.exec("mkdir -p a/b c/d", { cwd: "/workspace" });
+    const before = await listing(vm);
+    const id = await vm.watchFiles("/workspace", { recursive: true });
+    expect(await vm.execArgv("python3", ["-c", CHURN, String(seed)])).toMatchObject({
+      exitCode: 0,
+      stderr: "",
+    });
+    const there = await listing(vm);
+    await expect.poll(() => replay(before, told(machine, id)), { timeout: 5000 }).toEqual(there);
+    expect(told(machine, id)).not.toContain("overflow /workspace");
+    // Every directory is still followed, under its path of now.
+    await vm.exec("find . -type d -exec touch {}/last ';'", { cwd: "/workspace" });
+    const after = await listing(vm);
+    await expect.poll(() => replay(before, told(machine, id)), { timeout: 5000 }).toEqual(after);
+  },
+);
