@@ -1,6 +1,7 @@
 import type { ActionContext } from "rivetkit";
 import type { VmMethods, WithContext } from "../api/actions.ts";
 import type { VmEventTokens } from "./events.ts";
+import type { ForkTicket } from "./fork.ts";
 import type { VmInstance } from "./instance.ts";
 
 /** What a client may say of itself when it connects. */
@@ -10,6 +11,8 @@ export type VmConnectionParams = { token?: string } | null | undefined;
 export interface VmState {
   /** Alarms that RivetKit has been asked for and that have not rung, in Unix milliseconds. */
   alarms: number[];
+  /** Where the files of a VM come from that is being forked. */
+  fork?: ForkTicket;
 }
 
 /** What an awake actor holds in memory. */

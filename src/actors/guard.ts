@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as rivetkit from "rivetkit";
 import { AgentVmError } from "../api/errors.ts";
+import { Mutex } from "../runtime/mutex.ts";
 import { type AccessPolicy, refusal } from "./access.ts";
 import { limitBacklog } from "./backlog.ts";
 import { holdDataFolder } from "./data-lock.ts";
@@ -92,6 +93,7 @@ function keepAlarms(driver: Driver): void {
 /** Changes the manager in place: the driver's own client, which actors get as `c.client()`, holds this very object. */
 function guard(manager: Manager, policy: AccessPolicy): Manager {
   const inner = bound(manager);
+  const creations = new Mutex();
   let getUpgrade: GetUpgrade | undefined;
 
   const refused = (c: Context | undefined, params?: unknown): AgentVmError | undefined =>
@@ -111,7 +113,13 @@ function guard(manager: Manager, policy: AccessPolicy): Manager {
     ),
     getWithKey: guarded(inner.getWithKey),
     getOrCreateWithKey: guarded(inner.getOrCreateWithKey),
-    createActor: guarded(inner.createActor),
+    createActor: guarded((input: Parameters<Manager["createActor"]>[0]) =>
+      creations.run(async () => {
+        // RivetKit would make a new actor of a key whose actor it has not loaded yet, and so forget the old one.
+        await inner.getWithKey(input);
+        return await inner.createActor(input);
+      }),
+    ),
     listActors: guarded(inner.listActors),
 
     async proxyRequest(c: Context, request: Request, actorId: string): Promise<Response> {

@@ -4,18 +4,23 @@ import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
 import type { Store } from "../runtime/store.ts";
+import type { RootFilesystem } from "../runtime/tar/root-filesystem.ts";
 import type { Vm, VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
 import { hasListeners } from "./listeners.ts";
+import { Arrival, type ForkActor, Forks } from "./fork.ts";
 import type { ActorLog } from "./logger.ts";
 import { type ActorKv, kvStore } from "./storage.ts";
 
 /** A VM as an actor holds it. */
 export interface LiveVm
   extends VmRuntime,
-    Pick<Vm, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview"> {
+    Pick<
+      Vm,
+      "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "withForkSource"
+    > {
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
   /** Fires cron jobs that are due. */
   ringCron(): Promise<void>;
@@ -26,19 +31,26 @@ export type CreateVm = (options: VmOptions, hooks: VmHooks, store?: Store) => Pr
 
 /**
  * VMs of the runtime, which is loaded with the first one: a registry may be imported for its type alone. All VMs of one
- * actor definition share a sandbox factory.
+ * actor definition share a sandbox factory, and the archive that they start from.
  *
  * @param settings for VMs whose results need not cross the wire. @default those of an actor
  */
 export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_BYTES }): CreateVm {
   let factory: SandboxFactory | undefined;
+  let rootFilesystem: RootFilesystem | undefined;
   return async (options, hooks, store) => {
-    const [{ Vm }, { vmSandbox }] = await Promise.all([
+    const [{ Vm }, { vmSandbox }, { RootFilesystem }] = await Promise.all([
       import("../runtime/vm.ts"),
       import("../runtime/vm-sandbox.ts"),
+      import("../runtime/tar/root-filesystem.ts"),
     ]);
     factory ??= vmSandbox(options);
-    return new Vm(options, factory, hooks, { ...settings, ...(store && { store }) });
+    if (options.rootFilesystem !== undefined) rootFilesystem ??= new RootFilesystem(options.rootFilesystem);
+    return new Vm(options, factory, hooks, {
+      ...settings,
+      ...(store && { store }),
+      ...(rootFilesystem && { rootFilesystem }),
+    });
   };
 }
 
@@ -46,7 +58,7 @@ export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_B
 const RING_RETRY_MS = 60_000;
 
 /** What an instance needs of its actor's context. */
-export interface ActorSurroundings extends AlarmActor {
+export interface ActorSurroundings extends AlarmActor, ForkActor {
   broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): Promise<unknown>;
   readonly log: ActorLog;
@@ -60,11 +72,16 @@ const live = new Set<VmInstance>();
 export class VmInstance {
   readonly vm: LiveVm;
   readonly calls: CallTable;
+  /** Of this VM. */
+  readonly forks = new Forks();
+  /** Of this VM's own files, where it is a fork itself. */
+  readonly arrival: Arrival;
   readonly #alarm: ActorAlarm;
   #disposed: Promise<void> | undefined;
 
-  private constructor(vm: LiveVm, calls: CallTable, alarm: ActorAlarm) {
+  private constructor(vm: LiveVm, calls: CallTable, alarm: ActorAlarm, arrival: Arrival) {
     this.vm = vm;
+    this.arrival = arrival;
     this.calls = calls;
     this.#alarm = alarm;
   }
@@ -76,12 +93,14 @@ export class VmInstance {
     onPermissionRequest?: VmHooks["onPermissionRequest"],
   ): Promise<VmInstance> {
     const alarm = new ActorAlarm(actor);
-    const hooks = { ...hooksOf(actor, alarm), ...(onPermissionRequest && { onPermissionRequest }) };
+    const store = kvStore(actor.kv);
+    const arrival = new Arrival(actor, store);
+    const hooks = { ...hooksOf(actor, alarm, arrival), ...(onPermissionRequest && { onPermissionRequest }) };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
     });
-    const instance = new VmInstance(await createVm(options, hooks, kvStore(actor.kv)), calls, alarm);
+    const instance = new VmInstance(await createVm(options, hooks, store), calls, alarm, arrival);
     live.add(instance);
     // Whatever woke the actor: what came due in its absence is looked at now.
     const rung = instance.ring();
@@ -136,7 +155,7 @@ export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Prom
   return instances.length;
 }
 
-function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm): VmHooks {
+function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm, arrival: Arrival): VmHooks {
   return {
     emit(name, payload) {
       try {
@@ -147,6 +166,7 @@ function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm): VmHooks {
         actor.log.debug({ msg: "event not sent", event: name, err: error });
       }
     },
+    beforeBoot: () => arrival.settled(),
     wakeAt: (timestampMs) => alarm.wakeAt(timestampMs),
     hasListeners: (name) => hasListeners(actor.conns.values(), name),
     keepAwake(work) {

@@ -18,6 +18,7 @@ import { ALARM_ACTION, ringCron } from "./alarm.ts";
 import type { VmActorActions, VmConnectionParams, VmState, VmVars } from "./context.ts";
 import { userError } from "./errors.ts";
 import { type VmEventTokens, vmEvents } from "./events.ts";
+import { FORK_ACTIONS, readFork, takeFork, ticketOf } from "./fork.ts";
 import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
 import type { ActorLog } from "./logger.ts";
 import { checkOptions } from "./options.ts";
@@ -93,7 +94,10 @@ export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
   }
   const holder: PolicyHolder = { policy: DEFAULT_POLICY };
   const definition: VmActor = actor({
-    createState: (): VmState => ({ alarms: [] }),
+    createState: (_c, input: undefined): VmState => {
+      const ticket = ticketOf(input);
+      return { alarms: [], ...(ticket && { fork: ticket }) };
+    },
     createVars: async (c): Promise<VmVars> => ({
       instance: await VmInstance.create(
         options,
@@ -118,7 +122,12 @@ export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     onDestroy: (c) => c.vars.instance.dispose("destroy"),
     events: vmEvents,
-    actions: { ...actions, [ALARM_ACTION]: ringCron },
+    actions: {
+      ...actions,
+      [ALARM_ACTION]: ringCron,
+      [FORK_ACTIONS.read]: readFork,
+      [FORK_ACTIONS.take]: takeFork,
+    },
     options: {
       name: "VM",
       createVarsTimeout: START_TIMEOUT_MS,

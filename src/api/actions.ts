@@ -1,5 +1,6 @@
 import type {
   AgentType,
+  ArchiveImport,
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
@@ -17,6 +18,7 @@ import type {
   FileChange,
   FileReadTransfer,
   FileWatchInfo,
+  ForkedVm,
   GetSequencedEventsOptions,
   JsonRpcResponse,
   ListCronRunsOptions,
@@ -49,6 +51,7 @@ import type {
   SnapshotInfo,
   SpawnedProcessInfo,
   SpawnOptions,
+  TarReadTransfer,
   UndoResult,
   VirtualStat,
   VmFetchOptions,
@@ -159,6 +162,28 @@ export type SnapshotMethods = {
   diff(snapshotId?: string): Promise<FileChange[]>;
   /** Puts paths back as they were in a snapshot or the last checkpoint, each with all below it. */
   undo(paths: string[], snapshotId?: string): Promise<UndoResult[]>;
+  /**
+   * Everything at and below a path that is the VM's own, as a tar archive. Above 31 MiB only this package's client can
+   * carry it, which answers a stream.
+   *
+   * @param path directory, or a single file. @default "/"
+   */
+  exportTar(path?: string): Promise<Uint8Array>;
+  /** What a checkpoint keeps of the whole VM, as a tar archive: snapshotRootFilesystem without its limit. */
+  exportSnapshot(): Promise<Uint8Array>;
+  /**
+   * Unpacks a tar archive, packed with gzip or not: all of it or, after an error, nothing. Durable when it resolves.
+   *
+   * @param path directory that it goes to; made where it is missing. @default "/"
+   * @throws AgentVmError `invalid_archive` for what is damaged, or would reach out of the path
+   */
+  importTar(data: Uint8Array, path?: string): Promise<ArchiveImport>;
+  /**
+   * Makes a new VM with the files that this one has now.
+   *
+   * @throws AgentVmError `duplicate_key` where a VM has that key
+   */
+  fork(newKey: string | string[]): Promise<ForkedVm>;
 };
 
 /** Changes of files as the kernel tells them, sent as fileChanged events. Watches outlive sleep, restart and crash. */
@@ -278,10 +303,8 @@ export type SessionMethods = {
   getSessionEvents(sessionId: string): Promise<PersistedSessionEvent[]>;
 };
 
-/** What this package's client uses underneath; a plain RivetKit client need not call these. */
-export type TransportMethods = {
-  /** Starts a call, or joins the one that runs under the same key; its outcome comes as a callSettled event. */
-  beginCall(request: CallRequest): Promise<CallTicket>;
+/** Files that cross the wire in pieces. */
+export type FileTransferMethods = {
   /** Reads a file's first bytes and, when there is more, keeps it open. */
   beginFileRead(path: string): Promise<FileReadTransfer>;
   readFileChunk(transferId: string, offset: number): Promise<Uint8Array>;
@@ -289,9 +312,29 @@ export type TransportMethods = {
   beginFileWrite(path: string, size: number): Promise<{ transferId: string }>;
   writeFileChunk(transferId: string, offset: number, data: Uint8Array): Promise<void>;
   commitFileWrite(transferId: string): Promise<void>;
-  /** Gives a transfer up; unknown ids are fine. */
+  /** Gives a transfer up, of a file or an archive; unknown ids are fine. */
   endFileTransfer(transferId: string): Promise<void>;
 };
+
+/** Tar archives that cross the wire in pieces, one after the other. */
+export type TarTransferMethods = {
+  /** Begins exportTar; without a path exportSnapshot. */
+  beginTarRead(path?: string): Promise<TarReadTransfer>;
+  /** The next piece, which begins at an offset; empty at the end. */
+  readTarChunk(transferId: string, offset: number): Promise<Uint8Array>;
+  /** Begins importTar; nothing is seen before commitTarWrite. */
+  beginTarWrite(path: string): Promise<{ transferId: string }>;
+  /** Takes the next piece; an empty one only keeps the transfer from being given up. */
+  writeTarChunk(transferId: string, offset: number, data: Uint8Array): Promise<void>;
+  commitTarWrite(transferId: string): Promise<ArchiveImport>;
+};
+
+/** What this package's client uses underneath; a plain RivetKit client need not call these. */
+export type TransportMethods = FileTransferMethods &
+  TarTransferMethods & {
+    /** Starts a call, or joins the one that runs under the same key; its outcome comes as a callSettled event. */
+    beginCall(request: CallRequest): Promise<CallTicket>;
+  };
 
 /** What keeps the call protocol small; answered without booting the VM. */
 export type CallMethods = {

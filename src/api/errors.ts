@@ -36,6 +36,7 @@ export const ERROR_DEFINITIONS = {
   boot_failed: { status: 500, hint: "Run `npm run doctor` on the server; the next action boots again." },
   vm_stopped: { status: 503, hint: "The VM stopped while the call ran; the next action boots it again." },
   snapshot_not_found: { status: 404 },
+  invalid_archive: { status: 400, hint: "Nothing of it was imported." },
   no_storage: { status: 501, hint: "Give createVm() a store, or use the VM through a server." },
   storage_damaged: {
     status: 500,

@@ -18,6 +18,12 @@ export const MAX_READ_FILE_BYTES = 2048 * MIB;
 /** Open transfers of one VM. */
 export const MAX_TRANSFERS = 64;
 
+/** One header of a tar archive, such as a long name or what pax adds. */
+export const MAX_ARCHIVE_HEADER_BYTES = 1 * MIB;
+
+/** The archive of `rootFilesystem`, as it lies on the host; the server keeps it in memory. */
+export const MAX_ROOT_ARCHIVE_BYTES = 1024 * MIB;
+
 /** A transfer that nobody uses for this long is given up. */
 export const TRANSFER_IDLE_MS = 60_000;
 
@@ -100,6 +106,10 @@ export const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
 
 /** Highest process id that Linux can give (PID_MAX_LIMIT). */
 export const MAX_PID = 4_194_304;
+
+/** Parts of an actor's key, and all of them together. */
+export const MAX_KEY_PARTS = 16;
+export const MAX_KEY_BYTES = 1024;
 
 /** A name that this API gave out, such as a shell's or a call's. */
 export const MAX_ID_BYTES = 256;

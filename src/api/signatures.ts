@@ -19,6 +19,7 @@ import {
 import { outboundSchema } from "./network-policy.ts";
 import { fitsUtf8, utf8Length } from "./size.ts";
 import {
+  actorKey,
   args,
   argument,
   binary,
@@ -152,6 +153,9 @@ const fileName = z
   .refine((name) => name !== "" && !name.includes("/") && fitsUtf8(name, MAX_NAME_BYTES), {
     error: `a name without "/", of 1 to ${MAX_NAME_BYTES} bytes`,
   });
+const piece = binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
+  error: `at most ${TRANSFER_CHUNK_BYTES} bytes`,
+});
 const none = { names: [], args: z.tuple([]) };
 const process = one("pid", pid);
 const session = one("sessionId", id);
@@ -244,6 +248,10 @@ export const SIGNATURES = {
   deleteSnapshot: one("snapshotId", id),
   diff: one("snapshotId", id.optional()),
   undo: { names: ["paths", "snapshotId"], args: z.tuple([paths, id.optional()]) },
+  exportTar: one("path", path.optional()),
+  exportSnapshot: none,
+  importTar: { names: ["data", "path"], args: z.tuple([binary, path.optional()]) },
+  fork: one("newKey", actorKey),
 
   // Watches
   watchFiles: {
@@ -416,14 +424,13 @@ export const SIGNATURES = {
   },
   writeFileChunk: {
     names: ["transferId", "offset", "data"],
-    args: z.tuple([
-      id,
-      offset,
-      binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
-        error: `at most ${TRANSFER_CHUNK_BYTES} bytes`,
-      }),
-    ]),
+    args: z.tuple([id, offset, piece]),
   },
   commitFileWrite: one("transferId", id),
   endFileTransfer: one("transferId", id),
+  beginTarRead: one("path", path.optional()),
+  readTarChunk: { names: ["transferId", "offset"], args: z.tuple([id, offset]) },
+  beginTarWrite: one("path", path),
+  writeTarChunk: { names: ["transferId", "offset", "data"], args: z.tuple([id, offset, piece]) },
+  commitTarWrite: one("transferId", id),
 } satisfies Signatures;

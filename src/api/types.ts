@@ -315,6 +315,22 @@ export interface SnapshotEntry {
   target?: string;
 }
 
+/** What importTar has put in place. */
+export interface ArchiveImport {
+  /** Files, directories and links. */
+  files: number;
+  /** Bytes of all files together. */
+  bytes: number;
+  /** Devices and FIFOs, which are not imported. */
+  skipped: number;
+}
+
+/** A VM's address in its server: how `getOrCreate` and `getForId` find it. */
+export interface ForkedVm {
+  key: string[];
+  actorId: string;
+}
+
 export interface RootSnapshotExport {
   kind: "snapshot-export";
   source: {
@@ -722,4 +738,12 @@ export interface FileReadTransfer {
   data: Uint8Array;
   /** Names the open file for readFileChunk; `null` when nothing is left to read. */
   transferId: string | null;
+}
+
+/** A tar archive that is being read. */
+export interface TarReadTransfer {
+  /** Names the archive for readTarChunk. */
+  transferId: string;
+  /** About how many bytes it will have. */
+  estimate: number;
 }

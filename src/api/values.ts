@@ -4,6 +4,8 @@ import {
   MAX_BATCH_ENTRIES,
   MAX_CRON_SCHEDULE_BYTES,
   MAX_ID_BYTES,
+  MAX_KEY_BYTES,
+  MAX_KEY_PARTS,
   MAX_PATH_BYTES,
   MAX_PID,
   MAX_TERMINAL_CELLS,
@@ -39,6 +41,16 @@ export const id: z.ZodType<string> = z
   .string({ error: "a string" })
   .min(1, { error: "a non-empty string" })
   .refine((text) => fitsUtf8(text, MAX_ID_BYTES), { error: `at most ${MAX_ID_BYTES} bytes` });
+
+/** The key of an actor: `"a"` is `["a"]`. */
+export const actorKey: z.ZodType<string | string[]> = z
+  .union([z.string(), z.array(z.string()).min(1).max(MAX_KEY_PARTS)], {
+    error: `a string, or an array of 1 to ${MAX_KEY_PARTS} strings`,
+  })
+  .refine((key) => [key].flat().every((part) => part !== ""), { error: "a key without empty parts" })
+  .refine((key) => fitsUtf8([key].flat().join("/"), MAX_KEY_BYTES), {
+    error: `a key of at most ${MAX_KEY_BYTES} bytes`,
+  });
 
 /** Whether a path is absolute, normalized and short enough is the file system's to say. */
 export const path: z.ZodType<string> = z.string({ error: "a path" });

@@ -10,10 +10,14 @@ export type * from "../api/events.ts";
 export type * from "../api/types.ts";
 export { createClient } from "./client.ts";
 export { type Terminal, terminal } from "./open-terminal.ts";
+export type { PieceSource } from "./pieces.ts";
+export { TarExport } from "./tar.ts";
 export type {
   ActionRequest,
   CallOptions,
   ClientOptions,
+  TarProgress,
+  TarTransferOptions,
   TransferOptions,
   TransferProgress,
   VmAccessor,

@@ -1,9 +1,11 @@
 import type { AgentVmError } from "../api/errors.ts";
-import type { Bytes, ConnectTerminalOptions } from "../api/types.ts";
+import type { ArchiveImport, Bytes, ConnectTerminalOptions } from "../api/types.ts";
 import type { Link } from "./link.ts";
+import type { PieceSource } from "./pieces.ts";
+import { exportTar, importTar, type TarExport } from "./tar.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 import { type Invoke, readFile, writeFile } from "./transfer.ts";
-import type { ActionRequest, TransferOptions } from "./types.ts";
+import type { ActionRequest, TarTransferOptions, TransferOptions } from "./types.ts";
 
 /** Where an action takes this client's own options, counted from 0. */
 const CALL_OPTIONS_AT: Record<string, number> = {
@@ -13,6 +15,7 @@ const CALL_OPTIONS_AT: Record<string, number> = {
   waitShell: 1,
   vmFetch: 3,
   waitForPort: 2,
+  fork: 1,
   sendPrompt: 2,
   prompt: 2,
 };
@@ -42,6 +45,18 @@ export abstract class Methods {
 
   async writeFile(path: string, content: Bytes, options?: TransferOptions): Promise<void> {
     await writeFile(this.invoke, path, content, options);
+  }
+
+  async exportTar(path = "/", options?: TarTransferOptions): Promise<TarExport> {
+    return await exportTar(this.invoke, [path], options);
+  }
+
+  async exportSnapshot(options?: TarTransferOptions): Promise<TarExport> {
+    return await exportTar(this.invoke, [], options);
+  }
+
+  async importTar(data: PieceSource, path = "/", options?: TarTransferOptions): Promise<ArchiveImport> {
+    return await importTar(this.invoke, data, path, options);
   }
 
   async connectTerminal(options?: ConnectTerminalOptions): Promise<number> {

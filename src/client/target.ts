@@ -15,6 +15,9 @@ const LONG_ACTIONS = new Set([
   "createSession",
   "vmFetch",
   "waitForPort",
+  "importTar",
+  "commitTarWrite",
+  "fork",
 ]);
 
 /** One actor as a client sees it: what all handles of the same key share. */

@@ -69,7 +69,7 @@ export async function writeFile(
 }
 
 /** Lets the server close the file at once; what it is not told it gives up by itself. */
-async function end(invoke: Invoke, transferId: string): Promise<void> {
+export async function end(invoke: Invoke, transferId: string): Promise<void> {
   await invoke("endFileTransfer", [transferId]).catch(() => undefined);
 }
 

@@ -14,14 +14,18 @@ import type { VmMethods } from "../api/actions.ts";
 import type { AgentVmError } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import type {
+  ArchiveImport,
   Bytes,
   ExecOptions,
   ExecResult,
+  ForkedVm,
   PromptResult,
   VmFetchOptions,
   VmFetchResponse,
   WaitForPortOptions,
 } from "../api/types.ts";
+import type { PieceSource } from "./pieces.ts";
+import type { TarExport } from "./tar.ts";
 
 /** How long the client waits, for calls that may take long. */
 export interface CallOptions {
@@ -46,6 +50,20 @@ export interface TransferOptions {
   signal?: AbortSignal;
 }
 
+export interface TarProgress {
+  /** Bytes of the archive moved so far. */
+  transferred: number;
+  /** Bytes of the whole archive: about right while it is exported, `null` where a stream is imported. */
+  total: number | null;
+}
+
+export interface TarTransferOptions {
+  /** Called after each piece. */
+  onProgress?: (progress: TarProgress) => void;
+  /** Gives the transfer up. A VM into which an archive was being imported stays as it was. */
+  signal?: AbortSignal;
+}
+
 /** Actions to which this client adds an argument of its own at the end; it never reaches the server. */
 interface ExtendedMethods {
   exec(command: string, options?: ExecOptions, call?: CallOptions): Promise<ExecResult>;
@@ -65,6 +83,23 @@ interface ExtendedMethods {
   readFile(path: string, options?: TransferOptions): Promise<Uint8Array>;
   /** Files of any size: above 8 MiB they go in pieces, and the file is replaced when the last one has arrived. */
   writeFile(path: string, content: Bytes, options?: TransferOptions): Promise<void>;
+  /**
+   * Everything at and below a path that is the VM's own, as a tar archive of any size. Nothing is sent before it is
+   * read, and it is lost when nobody reads on for a minute.
+   *
+   * @param path directory, or a single file. @default "/"
+   */
+  exportTar(path?: string, options?: TarTransferOptions): Promise<TarExport>;
+  /** What a checkpoint keeps of the whole VM, as a tar archive of any size. */
+  exportSnapshot(options?: TarTransferOptions): Promise<TarExport>;
+  /**
+   * Unpacks a tar archive of any size, packed with gzip or not: all of it or, after an error, nothing. Durable when it
+   * resolves.
+   *
+   * @param path directory that it goes to; made where it is missing. @default "/"
+   */
+  importTar(data: PieceSource, path?: string, options?: TarTransferOptions): Promise<ArchiveImport>;
+  fork(newKey: string | string[], call?: CallOptions): Promise<ForkedVm>;
 }
 
 /** The actions of a VM as this client offers them. */

@@ -4,6 +4,7 @@ import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
 import { agentsSchema } from "./sessions/agents/options.ts";
+import { rootSnapshotSchema } from "./tar/snapshot.ts";
 
 const MIB = 1024 * 1024;
 
@@ -55,6 +56,16 @@ export const vmOptionsSchema = z.strictObject({
   software: z.array(softwareSchema).max(64).default([]),
   /** Coding agents for sessions: where built-in ones are installed, and ones of your own; see docs/agents.md. */
   agents: agentsSchema.default({}),
+  /**
+   * What every new VM starts from: a snapshot of snapshotRootFilesystem, or the absolute path of a tar archive on the
+   * host, packed with gzip or not. It is laid over the tree that a VM has anyway.
+   */
+  rootFilesystem: z
+    .union([absolutePath, rootSnapshotSchema], {
+      error:
+        "must be a snapshot of snapshotRootFilesystem, or the absolute path of a tar archive on the host",
+    })
+    .optional(),
   checkpoint: z
     .strictObject({
       /** Milliseconds between checkpoints while something runs; what a crash of the server can cost. */

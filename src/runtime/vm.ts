@@ -11,9 +11,10 @@ import type {
 } from "../api/actions.ts";
 import { AgentVmError, vmStopped } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
-import { MAX_CAPTURED_BYTES } from "../api/limits.ts";
+import { MAX_CAPTURED_BYTES, MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import type {
   AgentType,
+  ArchiveImport,
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
@@ -62,6 +63,7 @@ import type {
   SnapshotInfo,
   SpawnedProcessInfo,
   SpawnOptions,
+  TarReadTransfer,
   UndoResult,
   VirtualStat,
   VmFetchOptions,
@@ -76,6 +78,7 @@ import { codedStore } from "./coded-store.ts";
 import { Cron, type CronHooks } from "./cron/cron.ts";
 import { Files } from "./filesystem/files.ts";
 import { ResultBudget } from "./filesystem/result-budget.ts";
+import { TransferTable } from "./filesystem/transfer-table.ts";
 import { FileTransfers } from "./filesystem/transfers.ts";
 import { FileWatches } from "./filesystem/watches.ts";
 import { Network } from "./network/network.ts";
@@ -86,6 +89,8 @@ import type { VmOptions } from "./options.ts";
 import { diffTrees, readTree } from "./persistence/diff.ts";
 import { DurableFiles } from "./persistence/durable-files.ts";
 import { exportTree } from "./persistence/export.ts";
+import { ForkSource } from "./persistence/fork.ts";
+import { Mutex } from "./mutex.ts";
 import { Persistence } from "./persistence/persistence.ts";
 import { excludes } from "./persistence/scan.ts";
 import { Snapshots } from "./persistence/snapshots.ts";
@@ -100,11 +105,16 @@ import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
 import { agentsOf } from "./sessions/agents/index.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { MemoryStore, type Store } from "./store.ts";
+import type { ChangeTree } from "./tar/import.ts";
+import { RootFilesystem } from "./tar/root-filesystem.ts";
+import { TarTransfers } from "./tar/transfers.ts";
 
 /** What a VM tells its surroundings. */
 export interface VmHooks extends Omit<ProcessHooks, "isStopping">, Pick<CronHooks, "wakeAt"> {
   /** Whether anybody would hear of an event. @default always */
   hasListeners?(name: VmEventName): boolean;
+  /** Awaited before each boot, such as for files that are still on their way into the store. @default nothing */
+  beforeBoot?(): Promise<void>;
   /**
    * Answers an agent that asks for permission: with `once`, `always`, `reject` or an optionId of the agent's, or with
    * `undefined` to leave it to those who listen.
@@ -119,7 +129,7 @@ export interface VmHooks extends Omit<ProcessHooks, "isStopping">, Pick<CronHook
 export type VmRuntime = FileMethods &
   ProcessMethods &
   ShellMethods &
-  SnapshotMethods &
+  Omit<SnapshotMethods, "fork"> &
   WatchMethods &
   CronMethods &
   SessionMethods &
@@ -131,6 +141,7 @@ interface Booted {
   sandbox: Sandbox;
   files: Files;
   transfers: FileTransfers;
+  tars: TarTransfers;
   /** `undefined` where there is no store. */
   persistence: Persistence | undefined;
 }
@@ -143,13 +154,16 @@ const MAY_CHANGE_FILES: ReadonlySet<VmEventName> = new Set([
   "shellExit",
 ]);
 
-const IN_PARTS = "Copy what you need with tar, by exec and readFile.";
+const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
+const IN_PARTS = "This package's client streams it; or export less of it.";
 
 export interface VmSettings {
   /** Results above this size are refused as response_too_large. @default Infinity */
   maxResultBytes?: number;
   /** Keeps the VM's files. @default none: they end with the VM */
   store?: Store;
+  /** What a new VM starts from. @default what the options say */
+  rootFilesystem?: RootFilesystem;
   /** Told of a checkpoint that nobody waited for and that failed. @default nobody */
   onCheckpointFailure?(error: unknown): void;
   /** For tests: how names are resolved for the outbound proxy, and whose certificates it trusts. @default the system's */
@@ -165,6 +179,7 @@ export class Vm implements VmRuntime {
   readonly #options: VmOptions;
   readonly #hooks: VmHooks;
   readonly #settings: VmSettings;
+  readonly #rootFilesystem: RootFilesystem | undefined;
   readonly #history: ProcessHistory | undefined;
   readonly #processes: Processes;
   readonly #shells: Shells;
@@ -189,6 +204,10 @@ export class Vm implements VmRuntime {
     this.#hooks = hooks;
     const store = settings.store && codedStore(settings.store);
     this.#settings = { ...settings, ...(store && { store }) };
+    const { rootFilesystem } = options;
+    this.#rootFilesystem =
+      settings.rootFilesystem ??
+      (rootFilesystem === undefined ? undefined : new RootFilesystem(rootFilesystem));
     const sandbox = async () => (await this.#booted()).sandbox;
     const outboundEnv = () => this.#env;
     const defaults = {
@@ -256,6 +275,7 @@ export class Vm implements VmRuntime {
 
   async #start(): Promise<Booted> {
     await this.#replacement;
+    await Promise.race([this.#hooks.beforeBoot?.(), aborted(this.#cancel.signal)]);
     const sandbox = await this.#factory.boot(this.#cancel.signal);
     if (this.#disposal !== undefined) {
       await sandbox.dispose();
@@ -287,18 +307,29 @@ export class Vm implements VmRuntime {
     await this.#network.outbound.booted(sandbox);
     const settings = { maxResultBytes: this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY };
     const persistence = await this.#persist(sandbox);
+    const table = new TransferTable(MAX_TRANSFERS, TRANSFER_IDLE_MS);
+    const isExcluded = excludes(this.#options.persistence.exclude);
     if (persistence === undefined) {
-      const files = new Files(sandbox.files, settings);
-      return { sandbox, files, transfers: new FileTransfers(sandbox.files), persistence };
+      const changes = new Mutex();
+      const change: ChangeTree = (work) => changes.run(work);
+      const tars = new TarTransfers(sandbox.files, { table, isExcluded, change });
+      const transfers = new FileTransfers(sandbox.files, { table });
+      return { sandbox, files: new Files(sandbox.files, settings), transfers, tars, persistence };
     }
     const files = new DurableFiles(sandbox.files, settings, persistence);
-    const transfers = new FileTransfers(sandbox.files, { placed: () => persistence.keepNow() });
-    return { sandbox, files, transfers, persistence };
+    const transfers = new FileTransfers(sandbox.files, { table, placed: () => persistence.keepNow() });
+    const change: ChangeTree = (work) => persistence.changeTree(work);
+    const tars = new TarTransfers(sandbox.files, { table, isExcluded, change });
+    return { sandbox, files, transfers, tars, persistence };
   }
 
   async #persist(sandbox: Sandbox): Promise<Persistence | undefined> {
     const { store, onCheckpointFailure = () => undefined } = this.#settings;
-    if (store === undefined) return undefined;
+    const plant = async () => this.#rootFilesystem?.plant(sandbox.files);
+    if (store === undefined) {
+      await plant();
+      return undefined;
+    }
     const { checkpoint, persistence } = this.#options;
     return await Persistence.open(
       store,
@@ -306,6 +337,7 @@ export class Vm implements VmRuntime {
       { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude },
       { allowMissing: this.#allowMissing },
       {
+        ...(this.#rootFilesystem && { plant }),
         keepAwake: (work) => this.#hooks.keepAwake(work),
         isBusy: () => sandbox.isBusy(),
         freeze: () => sandbox.freeze(),
@@ -447,7 +479,7 @@ export class Vm implements VmRuntime {
     const { sandbox } = await this.#booted();
     const { exclude } = this.#options.persistence;
     const maximum = this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY;
-    const budget = new ResultBudget("snapshotRootFilesystem", maximum, IN_PARTS);
+    const budget = new ResultBudget("snapshotRootFilesystem", maximum, AS_A_STREAM);
     return exportTree(sandbox.files.tree, excludes(exclude), budget);
   }
 
@@ -515,6 +547,37 @@ export class Vm implements VmRuntime {
     });
   }
 
+  async exportTar(path = "/"): Promise<Uint8Array> {
+    const { pieces } = await (await this.#tars()).pack(path);
+    return await this.#gather("exportTar", pieces);
+  }
+
+  async exportSnapshot(): Promise<Uint8Array> {
+    const { pieces } = await (await this.#tars()).pack();
+    return await this.#gather("exportSnapshot", pieces);
+  }
+
+  async importTar(data: Uint8Array, path = "/"): Promise<ArchiveImport> {
+    return (await this.#tars()).importTar(data, path);
+  }
+
+  /** Takes a checkpoint, and holds it while work reads it. */
+  async withForkSource<Result>(work: (source: ForkSource) => Promise<Result>): Promise<Result> {
+    const persistence = await this.#persistence();
+    return await persistence.withCheckpoint((archive) => work(new ForkSource(persistence.store, archive)));
+  }
+
+  async #gather(action: string, pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+    const maximum = this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY;
+    const budget = new ResultBudget(action, maximum, IN_PARTS);
+    const parts: Uint8Array[] = [];
+    for await (const piece of pieces) {
+      budget.addBytes(piece.length);
+      parts.push(piece);
+    }
+    return Buffer.concat(parts);
+  }
+
   async #replace(booted: Booted, persistence: Persistence, snapshotId: string): Promise<void> {
     this.#sessions.suspend();
     let isReplaced = false;
@@ -578,6 +641,30 @@ export class Vm implements VmRuntime {
 
   async endFileTransfer(transferId: string): Promise<void> {
     await (await this.#transfers()).endFileTransfer(transferId);
+  }
+
+  async beginTarRead(path?: string): Promise<TarReadTransfer> {
+    return (await this.#tars()).beginTarRead(path);
+  }
+
+  async readTarChunk(transferId: string, offset: number): Promise<Uint8Array> {
+    return (await this.#tars()).readTarChunk(transferId, offset);
+  }
+
+  async beginTarWrite(path: string): Promise<{ transferId: string }> {
+    return (await this.#tars()).beginTarWrite(path);
+  }
+
+  async writeTarChunk(transferId: string, offset: number, data: Uint8Array): Promise<void> {
+    await (await this.#tars()).writeTarChunk(transferId, offset, data);
+  }
+
+  async commitTarWrite(transferId: string): Promise<ArchiveImport> {
+    return (await this.#tars()).commitTarWrite(transferId);
+  }
+
+  async #tars(): Promise<TarTransfers> {
+    return (await this.#booted()).tars;
   }
 
   // ------------------------------------------------------------- processes

@@ -1,6 +1,7 @@
 import type { SnapshotMethods } from "../../api/actions.ts";
 import { action } from "../action.ts";
 import type { VmActorActions } from "../context.ts";
+import { fork } from "../fork.ts";
 
 /** Actions of durable files. */
 export const snapshots: Pick<VmActorActions, keyof SnapshotMethods> = {
@@ -14,5 +15,10 @@ export const snapshots: Pick<VmActorActions, keyof SnapshotMethods> = {
   restoreSnapshot: action("restoreSnapshot", (c, id) => c.vars.instance.vm.restoreSnapshot(id)),
   deleteSnapshot: action("deleteSnapshot", (c, id) => c.vars.instance.vm.deleteSnapshot(id)),
   diff: action("diff", (c, id) => c.vars.instance.vm.diff(id)),
+  fork: action("fork", fork),
+  exportTar: action("exportTar", (c, path) => c.vars.instance.vm.exportTar(path)),
+  exportSnapshot: action("exportSnapshot", (c) => c.vars.instance.vm.exportSnapshot()),
+  importTar: action("importTar", (c, data, path) => c.vars.instance.vm.importTar(data, path)),
+
   undo: action("undo", (c, paths, id) => c.vars.instance.vm.undo(paths, id)),
 };

@@ -36,6 +36,17 @@ export function transport(actions: () => Record<VmMethodName, unknown>): Transpo
     commitFileWrite: action("commitFileWrite", (c, transferId) =>
       c.vars.instance.vm.commitFileWrite(transferId),
     ),
+    beginTarRead: action("beginTarRead", (c, path) => c.vars.instance.vm.beginTarRead(path)),
+    readTarChunk: action("readTarChunk", (c, transferId, offset) =>
+      c.vars.instance.vm.readTarChunk(transferId, offset),
+    ),
+    beginTarWrite: action("beginTarWrite", (c, path) => c.vars.instance.vm.beginTarWrite(path)),
+    writeTarChunk: action("writeTarChunk", (c, transferId, offset, data) =>
+      c.vars.instance.vm.writeTarChunk(transferId, offset, data),
+    ),
+    commitTarWrite: action("commitTarWrite", (c, transferId) =>
+      c.vars.instance.vm.commitTarWrite(transferId),
+    ),
     endFileTransfer: action("endFileTransfer", (c, transferId) =>
       c.vars.instance.vm.endFileTransfer(transferId),
     ),

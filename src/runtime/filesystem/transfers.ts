@@ -1,4 +1,4 @@
-import type { TransportMethods } from "../../api/actions.ts";
+import type { FileTransferMethods } from "../../api/actions.ts";
 import { invalidArgument } from "../../api/errors.ts";
 import {
   MAX_TRANSFER_BYTES,
@@ -15,6 +15,8 @@ import { TransferTable } from "./transfer-table.ts";
 import { Upload } from "./upload.ts";
 
 export interface FileTransfersOptions {
+  /** Where open transfers are kept. @default one of its own, with the limits below */
+  table?: TransferTable;
   /** Open transfers at a time. @default MAX_TRANSFERS */
   maxTransfers?: number;
   /** Bytes of one piece. @default TRANSFER_CHUNK_BYTES */
@@ -34,7 +36,7 @@ export interface FileTransfersOptions {
  * await transfers.writeFileChunk(transferId, 0, bytes);
  * await transfers.commitFileWrite(transferId);
  */
-export class FileTransfers implements Omit<TransportMethods, "beginCall"> {
+export class FileTransfers implements FileTransferMethods {
   readonly #fs: FileSystem;
   readonly #chunkBytes: number;
   readonly #placed: () => Promise<void>;
@@ -44,10 +46,9 @@ export class FileTransfers implements Omit<TransportMethods, "beginCall"> {
     this.#fs = fs;
     this.#chunkBytes = options.chunkBytes ?? TRANSFER_CHUNK_BYTES;
     this.#placed = options.placed ?? (async () => undefined);
-    this.#table = new TransferTable(
-      options.maxTransfers ?? MAX_TRANSFERS,
-      options.idleMs ?? TRANSFER_IDLE_MS,
-    );
+    this.#table =
+      options.table ??
+      new TransferTable(options.maxTransfers ?? MAX_TRANSFERS, options.idleMs ?? TRANSFER_IDLE_MS);
   }
 
   async beginFileRead(path: string): Promise<FileReadTransfer> {

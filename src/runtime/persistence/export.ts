@@ -3,7 +3,7 @@ import type { RootSnapshotExport, SnapshotEntry } from "../../api/types.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import { VM_UID } from "../sandbox/sandbox.ts";
-import { type Excludes, type ScannedNode, scanTree } from "./scan.ts";
+import { depthFirst, type Excludes, type ScannedNode, scanTree } from "./scan.ts";
 
 const ROOT_MODE = "0755";
 
@@ -27,24 +27,6 @@ export async function exportTree(
     kind: "snapshot-export",
     source: { format: "agent-os-filesystem-snapshot-v1", filesystem: { entries } },
   };
-}
-
-/** A scan has the entries of a directory together; here each directory is followed by what lies in it. */
-function depthFirst(nodes: readonly ScannedNode[]): ScannedNode[] {
-  const children = new Map<string, ScannedNode[]>();
-  for (const node of nodes) {
-    const parent = node.path.slice(0, node.path.lastIndexOf("/"));
-    const siblings = children.get(parent);
-    if (siblings === undefined) children.set(parent, [node]);
-    else siblings.push(node);
-  }
-  const ordered: ScannedNode[] = [];
-  const pending = [...(children.get("") ?? [])].reverse();
-  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-    ordered.push(node);
-    pending.push(...[...(children.get(node.path) ?? [])].reverse());
-  }
-  return ordered;
 }
 
 async function describe(

@@ -7,6 +7,7 @@ import type { FileSystem } from "../sandbox/files.ts";
 import type { Store } from "../store.ts";
 import { Archive, type Freezer } from "./archive.ts";
 import { type Change, Journal, readJournal, replay } from "./journal.ts";
+import { prefixOf } from "./keys.ts";
 import { type RestoreOptions, restoreTree } from "./restore.ts";
 import { type Excludes, excludes } from "./scan.ts";
 
@@ -27,6 +28,8 @@ export interface PersistenceOptions {
 export interface PersistenceHooks extends Omit<Freezer, "changes"> {
   /** The VM must not be put to sleep while the promise is pending. */
   keepAwake(work: Promise<unknown>): void;
+  /** Makes the files of a VM that has none of its own yet. @default it has those that it boots with */
+  plant?(): Promise<void>;
   /** A checkpoint that nobody waits for has failed; the next one tries again. */
   onFailure(error: unknown): void;
 }
@@ -95,6 +98,8 @@ export class Persistence {
     const archive = await Archive.open(store, isExcluded);
     let lost = 0;
     if (archive.head.root !== null) lost = await restoreTree(archive, store, files, isExcluded, restore);
+    const isNew = hooks.plant !== undefined && archive.head.root === null && (await isEmptyJournal(store));
+    if (isNew) await hooks.plant?.();
     const target = new Files(files);
     let next = archive.head.journal;
     let replayed = false;
@@ -110,6 +115,13 @@ export class Persistence {
     );
     // What is lost is given up with the next checkpoint.
     if (replayed || lost > 0) persistence.touch();
+    // From now on the VM has files of its own, whatever others of its kind will start from.
+    try {
+      if (isNew) await persistence.keepNow();
+    } catch (error) {
+      await persistence.close(false);
+      throw error;
+    }
     return persistence;
   }
 
@@ -152,8 +164,7 @@ export class Persistence {
     try {
       await this.checkpoint();
     } catch (error) {
-      if (!isStorageFailed(error)) throw error;
-      throw storageFailed("The change was made, but could not be stored", error.cause ?? error);
+      notStored(error);
     }
   }
 
@@ -227,7 +238,7 @@ export class Persistence {
         this.#hole = this.#journal.skip();
         return work(this.#archive);
       });
-      await this.#take();
+      await this.#take().catch(notStored);
       return result;
     });
   }
@@ -340,4 +351,14 @@ export class Persistence {
   #assertOpen(): void {
     if (this.#closed) throw vmStopped();
   }
+}
+
+/** Says of a checkpoint's failure what it means for a change that has been made. */
+function notStored(error: unknown): never {
+  if (!isStorageFailed(error)) throw error;
+  throw storageFailed("The change was made, but could not be stored", error.cause ?? error);
+}
+
+async function isEmptyJournal(store: Store): Promise<boolean> {
+  return (await store.list(prefixOf("journal"), { limit: 1 })).length === 0;
 }

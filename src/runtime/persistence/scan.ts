@@ -33,17 +33,35 @@ export function excludes(globs: readonly string[] = []): Excludes {
  * Everything that a checkpoint keeps, as of one moment: where a directory has changed by the end of the scan, the scan
  * is made again.
  */
-export async function scanTree(tree: PersistentTree, isExcluded: Excludes): Promise<Scan> {
+export async function scanTree(tree: PersistentTree, isExcluded: Excludes, top = ""): Promise<Scan> {
   for (let round = 1; ; round++) {
-    const scan = await scanOnce(tree, isExcluded);
+    const scan = await scanOnce(tree, isExcluded, top);
     if (round === MAX_ROUNDS || (await isUnchanged(tree, scan))) return scan;
   }
 }
 
-async function scanOnce(tree: PersistentTree, isExcluded: Excludes): Promise<Scan> {
+/** A scan has the entries of a directory together; here each directory is followed by what lies in it. */
+export function depthFirst(nodes: readonly ScannedNode[], top = ""): ScannedNode[] {
+  const children = new Map<string, ScannedNode[]>();
+  for (const node of nodes) {
+    const parent = node.path.slice(0, node.path.lastIndexOf("/"));
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [node]);
+    else siblings.push(node);
+  }
+  const ordered: ScannedNode[] = [];
+  const pending = [...(children.get(top) ?? [])].reverse();
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    ordered.push(node);
+    pending.push(...[...(children.get(node.path) ?? [])].reverse());
+  }
+  return ordered;
+}
+
+async function scanOnce(tree: PersistentTree, isExcluded: Excludes, top: string): Promise<Scan> {
   const scan: Scan = { nodes: [], skipped: 0, unreadable: [] };
   /** Directories still to be read, the next one last. */
-  const pending = [""];
+  const pending = [top];
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     const below: string[] = [];
     for (const node of await listQuietly(tree, directory, scan)) {

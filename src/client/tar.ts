@@ -1,0 +1,80 @@
+import { TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../api/limits.ts";
+import type { ArchiveImport, TarReadTransfer } from "../api/types.ts";
+import { joined, type PieceSource, piecesOf } from "./pieces.ts";
+import { end, type Invoke } from "./transfer.ts";
+import type { TarTransferOptions } from "./types.ts";
+
+/** So often a transfer is used whose data does not come: the server gives it up otherwise. */
+const KEEP_MS = TRANSFER_IDLE_MS / 4;
+
+/** A tar archive on its way out of a VM. Read it as the stream that it is, or whole; cancel it to give it up. */
+export class TarExport extends ReadableStream<Uint8Array> {
+  /** The whole archive, in memory. */
+  async bytes(): Promise<Uint8Array> {
+    const reader = this.getReader();
+    const pieces: Uint8Array[] = [];
+    let total = 0;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      pieces.push(next.value);
+      total += next.value.byteLength;
+    }
+    return joined(pieces, total);
+  }
+}
+
+/** @param args of beginTarRead */
+export async function exportTar(
+  invoke: Invoke,
+  args: unknown[],
+  { onProgress, signal }: TarTransferOptions = {},
+): Promise<TarExport> {
+  const { transferId, estimate } = (await invoke("beginTarRead", args, signal)) as TarReadTransfer;
+  let transferred = 0;
+  return new TarExport(
+    {
+      async pull(controller) {
+        try {
+          const piece = (await invoke("readTarChunk", [transferId, transferred], signal)) as Uint8Array;
+          transferred += piece.byteLength;
+          const isEnd = piece.byteLength === 0;
+          onProgress?.({ transferred, total: isEnd ? transferred : Math.max(estimate, transferred) });
+          if (!isEnd) {
+            controller.enqueue(piece);
+            return;
+          }
+          await end(invoke, transferId);
+          controller.close();
+        } catch (error) {
+          await end(invoke, transferId);
+          throw error;
+        }
+      },
+      cancel: () => end(invoke, transferId),
+    },
+    // Nothing is fetched before somebody reads.
+    { highWaterMark: 0 },
+  );
+}
+
+/** All of the archive or nothing; a source that fails leaves the VM as it was. */
+export async function importTar(
+  invoke: Invoke,
+  data: PieceSource,
+  path: string,
+  { onProgress, signal }: TarTransferOptions = {},
+): Promise<ArchiveImport> {
+  const { pieces, total } = piecesOf(data, { maxBytes: TRANSFER_CHUNK_BYTES, patienceMs: KEEP_MS, signal });
+  const { transferId } = (await invoke("beginTarWrite", [path], signal)) as { transferId: string };
+  let transferred = 0;
+  try {
+    for await (const piece of pieces) {
+      await invoke("writeTarChunk", [transferId, transferred, piece], signal);
+      transferred += piece.byteLength;
+      if (piece.byteLength > 0) onProgress?.({ transferred, total });
+    }
+    return (await invoke("commitTarWrite", [transferId], signal)) as ArchiveImport;
+  } catch (error) {
+    await end(invoke, transferId);
+    throw error;
+  }
+}

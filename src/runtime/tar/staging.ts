@@ -1,0 +1,146 @@
+import { remove } from "../filesystem/removal.ts";
+import type { FileSystem } from "../sandbox/files.ts";
+import { pause } from "../sandbox/pace.ts";
+import type { NodeMetadata } from "../sandbox/persistent-tree.ts";
+import { temporaryName } from "../sandbox/temporary.ts";
+import { type ArchiveEntry, refused } from "./entry.ts";
+
+/** Directories that no entry describes. */
+const IMPLIED_MODE = 0o755;
+
+/** Until a directory is in its place the server must be able to write into it. */
+const OPEN_MODE = 0o700;
+
+export type StagedType = "file" | "directory" | "symlink";
+
+/**
+ * An archive's files on the VM's own device, under a name that no listing shows and no checkpoint keeps, until all of
+ * them are there. What the archive says is a link is never written through: every directory on the way to an entry is
+ * one that was made here.
+ */
+export class Staging {
+  /** By name relative to the archive's top, directories before what lies in them. */
+  readonly types = new Map<string, StagedType>();
+  /** What the archive says of directories; its own top is `""`. */
+  readonly directories = new Map<string, NodeMetadata>();
+  bytes = 0;
+  skipped = 0;
+  readonly #fs: FileSystem;
+  readonly #folder: string;
+  readonly #targets = new Map<string, string>();
+
+  private constructor(fs: FileSystem, folder: string) {
+    this.#fs = fs;
+    this.#folder = folder;
+  }
+
+  static async open(fs: FileSystem): Promise<Staging> {
+    const staging = new Staging(fs, `/${temporaryName()}`);
+    try {
+      for (const part of ["", "/new", "/old"]) {
+        await fs.tree.makeDirectory(`${staging.#folder}${part}`, OPEN_MODE);
+      }
+      return staging;
+    } catch (error) {
+      await staging.discard().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Where an entry is. */
+  pathOf(name: string): string {
+    return name === "" ? `${this.#folder}/new` : `${this.#folder}/new/${name}`;
+  }
+
+  /** A place for what the files take the place of. */
+  asidePath(number: number): string {
+    return `${this.#folder}/old/${number}`;
+  }
+
+  /** @throws AgentVmError `invalid_archive`, ENOSPC; what is there is to be discarded then */
+  async add(entry: ArchiveEntry): Promise<void> {
+    const { name, mode, mtimeMs } = entry;
+    await pause();
+    if (entry.type === "other") {
+      this.skipped += 1;
+      return;
+    }
+    if (name === "") {
+      if (entry.type !== "directory") throw refused(".", "is the archive's top and no directory");
+      this.directories.set("", { mode, mtimeMs });
+      return;
+    }
+    await this.#makeParents(name);
+    if (entry.type === "directory") await this.#addDirectory(name, { mode, mtimeMs });
+    else await this.#addOther(name, entry);
+  }
+
+  /** Removes all of it. */
+  async discard(): Promise<void> {
+    await remove(this.#fs, this.#folder, true);
+  }
+
+  async #makeParents(name: string): Promise<void> {
+    for (let end = name.indexOf("/"); end !== -1; end = name.indexOf("/", end + 1)) {
+      const parent = name.slice(0, end);
+      const type = this.types.get(parent);
+      if (type === "directory") continue;
+      if (type !== undefined) throw refused(name, `lies below ${JSON.stringify(parent)}, which is a ${type}`);
+      await this.#fs.tree.makeDirectory(this.pathOf(parent), IMPLIED_MODE);
+      this.types.set(parent, "directory");
+    }
+  }
+
+  async #addDirectory(name: string, metadata: NodeMetadata): Promise<void> {
+    const type = this.types.get(name);
+    if (type !== undefined && type !== "directory") await this.#unlink(name);
+    if (type !== "directory") await this.#fs.tree.makeDirectory(this.pathOf(name), metadata.mode | OPEN_MODE);
+    this.types.set(name, "directory");
+    this.directories.set(name, metadata);
+  }
+
+  /** A later entry of the same name takes the place of an earlier one. */
+  async #addOther(
+    name: string,
+    entry: Extract<ArchiveEntry, { type: "file" | "symlink" | "link" }>,
+  ): Promise<void> {
+    if (entry.type === "link" && entry.existing === name) return;
+    const type = this.types.get(name);
+    if (type === "directory") throw refused(name, "has the name of a directory");
+    const target = entry.type === "link" ? this.#existing(name, entry.existing) : undefined;
+    if (type !== undefined) await this.#unlink(name);
+    if (entry.type === "symlink") await this.#makeSymlink(name, entry.target);
+    else if (entry.type === "link" && target !== undefined) await this.#makeSymlink(name, target);
+    else if (entry.type === "link") {
+      await this.#fs.tree.makeLink(this.pathOf(entry.existing), this.pathOf(name));
+      this.types.set(name, "file");
+    } else {
+      const { mode, mtimeMs, content } = entry;
+      const node = await this.#fs.tree.makeFile(this.pathOf(name), { mode, mtimeMs }, content);
+      this.types.set(name, "file");
+      this.bytes += node.size;
+    }
+  }
+
+  /** @returns the target where a hard link's first name is itself a symlink */
+  #existing(name: string, existing: string): string | undefined {
+    const type = this.types.get(existing);
+    if (type === "file") return undefined;
+    const target = this.#targets.get(existing);
+    if (type === "symlink" && target !== undefined) return target;
+    throw refused(name, `is a hard link to ${JSON.stringify(existing)}, which is no file of the archive`);
+  }
+
+  async #makeSymlink(name: string, target: string): Promise<void> {
+    if (target === "" || target.includes("\0")) throw refused(name, "is a symlink without a target");
+    await this.#fs.tree.makeSymlink(this.pathOf(name), target);
+    this.types.set(name, "symlink");
+    this.#targets.set(name, target);
+  }
+
+  async #unlink(name: string): Promise<void> {
+    await this.#fs.unlink(this.pathOf(name));
+    this.types.delete(name);
+    this.#targets.delete(name);
+  }
+}

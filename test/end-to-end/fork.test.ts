@@ -1,0 +1,117 @@
+import { afterAll, expect, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
+import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { failure } from "../support/until.ts";
+
+const dataDir = temporaryFolder();
+const servers: ServerProcess[] = [];
+afterAll(() => Promise.all(servers.map((server) => server.stop())));
+
+async function start(env: Record<string, string> = {}, token?: string) {
+  const server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel", ...env } });
+  servers.push(server);
+  const client = createClient<typeof registry>({ endpoint: server.endpoint, ...(token && { token }) });
+  return { server, client, vms: client.vm };
+}
+
+const LIST =
+  "find . -type l -printf '%p %l\\n' -o -printf '%p %y %m %n %s %Ts\\n' | sort; find . -type f | sort | xargs sha256sum";
+
+test("a fork has the files of its moment, for good, and both go on apart", async () => {
+  const first = await start();
+  const vm = first.vms.getOrCreate("original");
+  await vm.exec(
+    "echo one > note; ln note second; ln -s note link; mkdir -m 750 deep; seq 1000 > deep/numbers; head -c 9000000 /dev/urandom > large",
+    { cwd: "/workspace" },
+  );
+  const before = await vm.exec(LIST, { cwd: "/workspace" });
+  await vm.createSnapshot("of the original");
+  const forked = await vm.fork("copy");
+  first.server.process.kill("SIGKILL");
+  await first.server.exited;
+  await first.client.dispose();
+
+  const { client, server, vms } = await start();
+  const copy = vms.get("copy");
+  expect(forked).toEqual({ key: ["copy"], actorId: await copy.resolve() });
+  expect((await copy.exec(LIST, { cwd: "/workspace" })).stdout).toBe(before.stdout);
+  expect(await copy.listSnapshots()).toEqual([]);
+  await copy.writeFile("/workspace/note", "two");
+  expect(new TextDecoder().decode(await vms.get("original").readFile("/workspace/note"))).toBe("one\n");
+  expect(await vms.getForId(forked.actorId).exists("/workspace/large")).toBe(true);
+  // A fork of a fork, under a key of two parts.
+  expect((await copy.fork(["team", "copy 2"])).key).toEqual(["team", "copy 2"]);
+  const second = vms.get(["team", "copy 2"]);
+  expect(new TextDecoder().decode(await second.readFile("/workspace/note"))).toBe("two");
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+test("a key that is taken is told, and nothing is changed, whether its VM is awake or not", async () => {
+  const first = await start();
+  await first.vms.getOrCreate("taken").writeFile("/workspace/mine", "mine");
+  await first.vms.getOrCreate("source").writeFile("/workspace/other", "other");
+  const refusal = { code: "duplicate_key", message: 'A VM has the key ["taken"] already' };
+  expect(await failure(first.vms.get("source").fork("taken"))).toMatchObject(refusal);
+  expect(await failure(first.vms.get("source").fork("source"))).toMatchObject({ code: "duplicate_key" });
+  await first.server.stop("SIGTERM");
+  await first.client.dispose();
+
+  const { client, server, vms } = await start();
+  expect(await failure(vms.get("source").fork("taken"))).toMatchObject(refusal);
+  expect(await vms.get("taken").readdir("/workspace")).toEqual(["mine"]);
+  expect(await failure(vms.create("taken"))).toMatchObject({ code: "duplicate_key" });
+  const both = await Promise.allSettled([vms.get("source").fork("race"), vms.get("taken").fork("race")]);
+  expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  const winner = both[0]?.status === "fulfilled" ? "other" : "mine";
+  expect(await vms.get("race").readdir("/workspace")).toEqual([winner]);
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+test("clients cannot read or make forks by themselves", async () => {
+  const { client, server, vms } = await start({ AGENT_VM_TOKEN: "t0ken" }, "t0ken");
+  const source = vms.getOrCreate("secret");
+  await source.writeFile("/workspace/secret", "s");
+  const ticket = "0".repeat(64);
+  for (const target of [source, source.connect()]) {
+    for (const [name, args] of [
+      ["readFork", [ticket, 0]],
+      ["readFork", [null, "x"]],
+      ["takeFork", []],
+    ] as const) {
+      expect(await failure(target.action({ name, args: [...args] }))).toMatchObject({
+        code: "action_not_found",
+        message: `Action not found: ${name}`,
+      });
+    }
+  }
+  const input = { fork: { actorId: await source.resolve(), ticket } };
+  const made = await vms.create("made up", { input });
+  expect(await made.exists("/workspace/secret")).toBe(false);
+  expect((await made.exec("echo works")).stdout).toBe("works\n");
+  expect(await failure(made.action({ name: "takeFork", args: [] }))).toMatchObject({
+    code: "action_not_found",
+  });
+  const odd = await vms.create("odd", { input: { fork: { actorId: "../../etc", ticket } } });
+  expect((await odd.exec("echo works")).stdout).toBe("works\n");
+  // With a token, forks work as without.
+  expect((await source.fork("copy of the secret")).key).toEqual(["copy of the secret"]);
+  expect(await vms.get("copy of the secret").readdir("/workspace")).toEqual(["secret"]);
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+test("what is no key is refused", async () => {
+  const { client, vms } = await start();
+  const vm = vms.getOrCreate("original");
+  for (const key of [undefined, 7, "", [], ["a", ""], "x".repeat(1025), Array(17).fill("a")]) {
+    expect(await failure(vm.fork(key as string))).toMatchObject({
+      code: "invalid_argument",
+      metadata: { argument: "newKey" },
+    });
+  }
+  await client.dispose();
+});
