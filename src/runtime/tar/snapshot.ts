@@ -4,36 +4,32 @@ import { type ArchiveEntry, entryName } from "./entry.ts";
 
 const MODE_BITS = 0o7777;
 
-const common = {
-  path: z
-    .string()
-    .regex(/^\//, "must be an absolute path")
-    .refine((path) => !path.split("/").includes(".."), "must be normalized"),
-  /** Permission bits; those of the file's type may stand before them. */
-  mode: z.string().regex(/^[0-7]{1,7}$/, "must be octal, such as 0755"),
-  uid: z.int().optional(),
-  gid: z.int().optional(),
-};
+const entrySchema = z
+  .object({
+    path: z
+      .string()
+      .regex(/^\//, "must be an absolute path")
+      .refine((path) => !path.split("/").includes(".."), "must be normalized"),
+    type: z.enum(["file", "directory", "symlink"]),
+    /** Permission bits; those of the file's type may stand before them. */
+    mode: z.string().regex(/^[0-7]{1,7}$/, "must be octal, such as 0755"),
+    uid: z.int().optional(),
+    gid: z.int().optional(),
+    content: z.string().default(""),
+    encoding: z.enum(["utf8", "base64"]).default("utf8"),
+    target: z.string().default(""),
+  })
+  .refine(({ type, target }) => type !== "symlink" || target !== "", {
+    path: ["target"],
+    error: "must be what the link leads to",
+  });
 
 /** A snapshot as snapshotRootFilesystem gives it, under agentOS's name of its format or the later one. */
 export const rootSnapshotSchema = z.object({
   kind: z.literal("snapshot-export"),
   source: z.object({
     format: z.enum(["agent-os-filesystem-snapshot-v1", "agentos-filesystem-snapshot-v1"]),
-    filesystem: z.object({
-      entries: z.array(
-        z.discriminatedUnion("type", [
-          z.object({ ...common, type: z.literal("directory") }),
-          z.object({ ...common, type: z.literal("symlink"), target: z.string().min(1) }),
-          z.object({
-            ...common,
-            type: z.literal("file"),
-            content: z.string().default(""),
-            encoding: z.enum(["utf8", "base64"]).default("utf8"),
-          }),
-        ]),
-      ),
-    }),
+    filesystem: z.object({ entries: z.array(entrySchema) }),
   }),
 });
 
