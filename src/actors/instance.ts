@@ -9,8 +9,8 @@ import type { Vm, VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
 import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
-import { hasListeners } from "./listeners.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
+import { hasListeners } from "./listeners.ts";
 import type { ActorLog } from "./logger.ts";
 import { type ActorKv, kvStore } from "./storage.ts";
 

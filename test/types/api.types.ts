@@ -53,6 +53,33 @@ export async function everyActionOfRc3(handle: VmHandle) {
 
 const registry = setup({ use: { vm: vmActor() } });
 
+export async function archivesAndForks(agent: VmHandle) {
+  const archive = await agent.exportTar("/", {
+    onProgress: ({ transferred, total }) => type<[number, number | null]>([transferred, total]),
+    signal: new AbortController().signal,
+  });
+  type<ReadableStream<Uint8Array>>(archive);
+  type<Uint8Array>(await archive.bytes());
+  await agent.importTar(archive, "/workspace");
+  await agent.importTar(new Uint8Array(), "/workspace", {});
+  const { files, bytes, skipped } = await agent.importTar(await agent.exportSnapshot());
+  type<number[]>([files, bytes, skipped]);
+  const { key, actorId } = await agent.fork("another");
+  type<[string[], string]>([key, actorId]);
+  await agent.connect().fork(["a", "b"], { signal: new AbortController().signal });
+  // @ts-expect-error a key is text
+  await agent.fork(7);
+  // @ts-expect-error an archive is bytes
+  await agent.importTar("text");
+  vmActor({ rootFilesystem: await agent.snapshotRootFilesystem() });
+  vmActor({ rootFilesystem: "/srv/root.tar.gz" });
+  // @ts-expect-error neither a snapshot nor a path
+  vmActor({ rootFilesystem: { kind: "other" } });
+  const plain = createRivetClient<typeof registry>("http://localhost:6420").vm.getOrCreate("x");
+  type<Uint8Array>(await plain.exportTar("/"));
+  type<string[]>((await plain.fork("y")).key);
+}
+
 export async function throughOurClient() {
   const client = createClient<typeof registry>({ endpoint: "http://localhost:6420", token: "t" });
   const agent = client.vm.getOrCreate("my-agent");
