@@ -104,7 +104,10 @@ const REFUSED: Record<string, [archive: () => Promise<Buffer> | Buffer, message:
       Buffer.concat([
         await madeEntry({
           name: "x",
-          patch: (header) => (header.write("L", 156), size("00040000000\0")(header)),
+          patch: (header) => {
+            header.write("L", 156);
+            size("00040000000\0")(header);
+          },
         }),
         Buffer.alloc(4 * 1024 * 1024),
       ]),

@@ -158,14 +158,7 @@ test.each([
 
 test("both names of a snapshot's format are taken", () => {
   for (const format of ["agent-os-filesystem-snapshot-v1", "agentos-filesystem-snapshot-v1"] as const) {
-    const rootFilesystem = {
-      kind: "snapshot-export",
-      source: { format, filesystem: { entries: [] } },
-    } as const;
-    expect(
-      vmActor({
-        rootFilesystem: { kind: "snapshot-export", source: { format, filesystem: { entries: [] } } },
-      }),
-    ).toBeDefined();
+    const source = { format, filesystem: { entries: [] } };
+    expect(vmActor({ rootFilesystem: { kind: "snapshot-export", source } })).toBeDefined();
   }
 });
