@@ -188,6 +188,49 @@ test("credentials are added outside and never enter the VM", async () => {
   expect(grep.stdout).toBe("0\n");
 });
 
+test("credentials are added to plain requests in a tunnel, as some programs send them to every proxy", async () => {
+  const { key, cert } = await makeCertificate("api.test");
+  const tls = await startOutside(undefined, { key, cert });
+  const plain = await startOutside();
+  const { curl } = startOutboundVm(
+    {
+      outbound: { allow: ["api.test", "plain.test", `127.0.0.1:${tls.port}`, `127.0.0.1:${plain.port}`] },
+      headers: {
+        [`https://api.test:${tls.port}`]: { "x-api-key": "secret" },
+        [`http://plain.test:${plain.port}`]: { "x-api-key": "secret" },
+      },
+    },
+    { "api.test": ["127.0.0.1"], "plain.test": ["127.0.0.1"] },
+    { ca: cert },
+  );
+  const keys = ({ requests }: typeof plain) => requests.map(({ headers }) => headers["x-api-key"]);
+  const url = `http://plain.test:${plain.port}`;
+  // Both over one tunnel, and neither to a host that only the program names.
+  await curl(`--proxytunnel -H 'Host: other.test' ${url}/1 ${url}/2`);
+  expect(keys(plain)).toEqual(["secret", "secret"]);
+  expect(plain.requests.map(({ headers }) => headers.host)).toEqual(
+    [1, 2].map(() => `plain.test:${plain.port}`),
+  );
+  expect((await curl(`--proxytunnel http://api.test:${tls.port}/v1`)).text).toContain('"url":"/v1"');
+  expect(keys(tls)).toEqual(["secret"]);
+  // What the program encrypts itself goes through as it is.
+  await curl(`--insecure -H 'x-api-key: mine' https://api.test:${tls.port}/`);
+  expect(keys(tls)).toEqual(["secret", "mine"]);
+});
+
+test("a plain request in a tunnel is held to the policy", async () => {
+  const plain = await startOutside();
+  const { vm, curl } = startOutboundVm(
+    { outbound: "none", headers: { [`http://plain.test:${plain.port}`]: { "x-api-key": "secret" } } },
+    { "plain.test": ["127.0.0.1"] },
+  );
+  await vm.setNetworkPolicy({ outbound: { allow: ["other.test"] } });
+  const { text } = await curl(`--proxytunnel http://plain.test:${plain.port}/`);
+  expect(text).toContain("the policy does not allow this name");
+  await curl(`--insecure https://plain.test:${plain.port}/`);
+  expect(plain.requests).toEqual([]);
+});
+
 test("rules that are none are refused by name", async () => {
   const { parseArgs } = await import("../../../src/api/schemas.ts");
   for (const outbound of [

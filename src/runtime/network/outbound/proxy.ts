@@ -12,8 +12,15 @@ import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./sock
 /** A program that has connected must say what it wants within this time. */
 const GREETING_MS = 30_000;
 
+/** First byte of what a program sends that goes on with TLS. */
+const TLS_HANDSHAKE = 0x16;
+
+const ESTABLISHED = "HTTP/1.1 200 Connection Established\r\n\r\n";
+
 /** A program that does not close a connection which the other side has closed is cut after this long. */
 const CLOSE_GRACE_MS = 2_000;
+
+const HTTPS_PORT = 443;
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -35,6 +42,8 @@ export class OutboundProxy {
   readonly #server: Server;
   readonly #http = createServer({ requestTimeout: 0, headersTimeout: GREETING_MS, keepAliveTimeout: 5_000 });
   readonly #sockets = new Set<Duplex>();
+  /** Where tunnels lead whose requests are read here, as `http://host:port`. */
+  readonly #readTunnels = new WeakMap<Duplex, string>();
 
   /** @param server listens inside. */
   constructor(server: Server, parts: ProxyParts) {
@@ -69,27 +78,21 @@ export class OutboundProxy {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     socket.on("error", () => socket.destroy());
-    const timer = setTimeout(() => socket.destroy(), GREETING_MS);
-    socket.once("close", () => clearTimeout(timer));
-    socket.once("readable", () => {
-      clearTimeout(timer);
-      const first = socket.read(1) as Buffer | null;
-      if (first === null) return void socket.destroy();
-      socket.unshift(first);
-      if (first[0] === SOCKS_VERSION) void this.#socks(socket);
+    onFirstByte(socket, (first) => {
+      if (first === SOCKS_VERSION) void this.#socks(socket);
       else this.#http.emit("connection", socket);
     });
   }
 
   /** A plain request, `GET http://host/path`. */
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(request.url ?? "") ?? [];
+    const url = `${this.#readTunnels.get(request.socket) ?? ""}${request.url}`;
+    const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
     const destination = parseAuthority(authority, 80);
     if (destination === undefined) return answer(response, 400, "This is a proxy: ask it for http:// URLs\n");
     const abort = new AbortController();
     response.once("close", () => abort.abort());
-    const { added } = this.#parts;
-    const extra = added.get(`${canonicalHost(destination.host)}:${destination.port}`);
+    const extra = this.#addedTo(destination);
     try {
       const raw = await this.#parts.gate.open(
         { ...this.#askedBy(request.socket, destination), port: extra?.port ?? destination.port },
@@ -154,12 +157,16 @@ export class OutboundProxy {
     socket.on("error", () => socket.destroy());
     const destination = parseAuthority(request.url ?? "", undefined);
     if (destination === undefined) return void socket.end(BAD_REQUEST, () => socket.destroy());
+    const extra = this.#addedTo(destination);
+    if (extra !== undefined && !(extra.isTls && destination.port === HTTPS_PORT)) {
+      return this.#lookInto(request, socket, head, destination);
+    }
     try {
       const outside = await this.#parts.gate.open(
         this.#askedBy(request.socket, destination),
         signalOf(socket),
       );
-      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      socket.write(ESTABLISHED);
       outside.write(head);
       join(socket, outside);
     } catch (error) {
@@ -170,6 +177,33 @@ export class OutboundProxy {
         `HTTP/1.1 ${line}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       );
     }
+  }
+
+  /**
+   * A tunnel to where headers are added. Some programs ask for one also for plain requests: those are read and
+   * forwarded like any other. What they encrypt themselves goes through as it is.
+   */
+  #lookInto(request: IncomingMessage, socket: Duplex, head: Buffer, destination: Destination): void {
+    socket.write(ESTABLISHED);
+    if (head.byteLength > 0) socket.unshift(head);
+    onFirstByte(socket, async (first) => {
+      if (first !== TLS_HANDSHAKE) {
+        this.#readTunnels.set(socket, `http://${request.url?.replace(/:80$/, "")}`);
+        this.#http.emit("connection", socket);
+        return;
+      }
+      try {
+        const asked = this.#askedBy(request.socket, destination);
+        join(socket, await this.#parts.gate.open(asked, signalOf(socket)));
+      } catch {
+        // It has been told that there is a tunnel; all that is left is to end it.
+        socket.destroy();
+      }
+    });
+  }
+
+  #addedTo({ host, port }: Destination): AddedHeaders | undefined {
+    return this.#parts.added.get(`${canonicalHost(host)}:${port}`);
   }
 
   async #socks(socket: Socket): Promise<void> {
@@ -214,6 +248,19 @@ export class OutboundProxy {
     secure.once("close", () => socket.destroy());
     return secure;
   }
+}
+
+/** Looks at what comes first, and leaves it to be read; a connection on which nothing comes is cut. */
+function onFirstByte(socket: Duplex, look: (first: number) => void): void {
+  const timer = setTimeout(() => socket.destroy(), GREETING_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.once("readable", () => {
+    clearTimeout(timer);
+    const first = socket.read(1) as Buffer | null;
+    if (first === null) return void socket.destroy();
+    socket.unshift(first);
+    look(first[0] as number);
+  });
 }
 
 /** `host:port`, also `[::1]:80`, also with a user before it, who is left out. */
