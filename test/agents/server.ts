@@ -4,7 +4,7 @@ import { setup } from "../../src/actors/setup.ts";
 import { exitOnSignals } from "../../src/actors/signals.ts";
 import { defineVm } from "../../src/actors/vm.ts";
 import { MAX_RESULT_BYTES } from "../../src/api/limits.ts";
-import { MODEL_HOST } from "./model-host.ts";
+import { BORDER_HEADER, MODEL_HOST } from "./model-host.ts";
 
 /**
  * A server as a program of its own whose VMs have one agent, and reach the scripted model under a name, through the
@@ -21,8 +21,10 @@ export const registry = setup({
     vm: defineVm(
       {
         agents: { [AGENT]: { from: AGENT_FROM } },
-        limits: { memoryBytes: 4 * 1024 ** 3 },
-        network: { outbound: { allow: [`${MODEL_HOST}:${MODEL_PORT}`, `127.0.0.1:${MODEL_PORT}`] } },
+        network: {
+          outbound: { allow: [`${MODEL_HOST}:${MODEL_PORT}`, `127.0.0.1:${MODEL_PORT}`] },
+          headers: { [`http://${MODEL_HOST}:${MODEL_PORT}`]: { [BORDER_HEADER]: "added" } },
+        },
       },
       createVm,
     ),

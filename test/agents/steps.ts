@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { SessionConfigOption } from "../../src/api/types.ts";
 import { until } from "../support/until.ts";
+import { BORDER_HEADER } from "./model-host.ts";
 import type { Trial } from "./trial.ts";
 
 /** What comes of a step: something to tell, or that the agent has no such thing. */
@@ -40,6 +41,8 @@ export const STEPS: Step[] = [
       const chunks = trial.events.map(({ event }) => chunkOf(event)).filter((chunk) => chunk !== undefined);
       assert.equal(chunks.join(""), text);
       assert.ok(chunks.length > 1, "the text came in one piece");
+      const { requests } = trial.settings.models;
+      assert.ok(requests.every(({ headers }) => headers[BORDER_HEADER] === "added"));
       return undefined;
     },
   },
