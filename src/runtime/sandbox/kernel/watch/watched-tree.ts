@@ -14,6 +14,15 @@ const MOVE_WAIT_MS = 100;
 /** Directories that the kernel is asked to watch at the same time. */
 const MAX_ASKED = 256;
 
+/** Where events and listings do not fit together, everything is looked at again once nothing has been odd for so long. */
+const DOUBT_MS = 100;
+
+/** Such a look takes at most this part of the time. */
+const MAX_LOOKING_PART = 0.05;
+
+/** Directories that are remembered to have been missed. */
+const MAX_MISSED = 1000;
+
 const { errno: ERRNO } = constants;
 
 /** The directory is being moved or removed, is mounted from elsewhere, or may not be read. The first are told by events. */
@@ -74,6 +83,15 @@ export class WatchedTree {
   #toldOverflow = false;
   #hasTold = false;
   #rescan: "none" | "running" | "again" = "none";
+  /** Directories that were not where their events had said. */
+  readonly #missed = new Set<WatchedDirectory>();
+  #settling: NodeJS.Timeout | undefined;
+  /** Something is not as events and listings had it. */
+  #isOdd = false;
+  /** The look that goes on is for that. */
+  #isDoubted = false;
+  #lookStartedAt = 0;
+  #lookTookMs = 0;
   #closed = false;
 
   constructor(request: FileWatchRequest, sink: FileWatchSink, parts: TreeParts) {
@@ -100,7 +118,9 @@ export class WatchedTree {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#move?.timer);
+    clearTimeout(this.#settling);
     this.#pending.clear();
+    this.#missed.clear();
     this.#forget(this.#top);
     if (!this.#isReady) this.#failure ??= reason;
     this.#settle();
@@ -164,9 +184,54 @@ export class WatchedTree {
       this.#rescan = "again";
       return;
     }
+    this.#lookAgain();
+  }
+
+  #lookAgain(): void {
     this.#rescan = "running";
+    this.#lookStartedAt = performance.now();
+    this.#isOdd = false;
+    this.#missed.clear();
     this.#watch(this.#top, true);
     this.flush();
+  }
+
+  /** Directories were renamed, exchanged or replaced faster than they could be followed. */
+  #doubt(): void {
+    this.#isOdd = true;
+    this.#settleLater();
+  }
+
+  /** A directory was not where an event had said. Mostly another event says that it has gone. */
+  #miss(directory: WatchedDirectory): void {
+    if (this.#missed.size < MAX_MISSED) this.#missed.add(directory);
+    else this.#isOdd = true;
+    this.#settleLater();
+  }
+
+  #settleLater(): void {
+    if (this.#closed) return;
+    if (this.#settling !== undefined) {
+      this.#settling.refresh();
+      return;
+    }
+    const delay = Math.max(DOUBT_MS, this.#lookTookMs / MAX_LOOKING_PART);
+    this.#settling = setTimeout(() => this.#settleDoubt(), delay).unref();
+  }
+
+  #settleDoubt(): void {
+    this.#settling = undefined;
+    if (this.#rescan !== "none" || this.#unanswered + this.#pending.size > 0) {
+      this.#settleLater();
+      return;
+    }
+    const isMissing = [...this.#missed].some(
+      (directory) => directory.wd === undefined && directory.isBelow(this.#top),
+    );
+    this.#missed.clear();
+    if (!this.#isOdd && !isMissing) return;
+    this.#isDoubted = true;
+    this.#lookAgain();
   }
 
   /** The kernel's watches are gone with their process; another one is there. */
@@ -175,6 +240,7 @@ export class WatchedTree {
     this.#pending.clear();
     this.#unanswered = 0;
     this.#rescan = "none";
+    this.#isDoubted = false;
     this.begin();
     this.overflow();
   }
@@ -250,6 +316,7 @@ export class WatchedTree {
       (moved !== "other" && directory.isBelow(moved)) ||
       (moved !== "other") !== isDirectory;
     if (isStale) {
+      this.#doubt();
       this.#flushMove();
       if (directory.isBelow(this.#top)) this.#comeIn(directory, name, isDirectory);
       return;
@@ -272,6 +339,7 @@ export class WatchedTree {
     if (moved !== "other") this.#follow(directory, moved);
     // Two names may have been exchanged: a rename over a name tells nothing of what was there.
     if (replaced !== undefined) this.#watch(directory);
+    if (replaced !== undefined && replaced !== "other") this.#doubt();
   }
 
   // ---------------------------------------------------------------- watching
@@ -300,12 +368,15 @@ export class WatchedTree {
     this.#parts.add(path, {
       watched: (errno, wd) => {
         if (isCurrent()) {
-          if (errno === 0) this.#watched(directory, wd);
+          if (errno === 0) this.#watched(directory, wd, deep);
           else this.#unwatched(directory, errno);
         } else {
           if (errno === 0) this.#parts.unwanted(wd);
-          const hasMoved = directory.isBelow(this.#top) && directory.requests === request;
-          if (hasMoved) this.#watch(directory, deep);
+          const hasMoved = !this.#closed && directory.isBelow(this.#top) && directory.requests === request;
+          if (hasMoved) {
+            this.#doubt();
+            this.#watch(directory, deep);
+          }
           isCurrent = () => false;
         }
         if (errno !== 0) this.#answered();
@@ -329,11 +400,17 @@ export class WatchedTree {
     });
   }
 
-  #watched(directory: WatchedDirectory, wd: number): void {
-    if (directory.wd !== undefined && directory.wd !== wd) this.#parts.release(directory);
+  #watched(directory: WatchedDirectory, wd: number, deep: boolean): void {
+    // Known, but not watched: what has happened in it nobody knows.
+    if (this.#isDoubted && deep && directory.wd !== wd) this.#tellOverflow();
+    if (directory.wd !== undefined && directory.wd !== wd) {
+      this.#doubt();
+      this.#parts.release(directory);
+    }
     for (const other of this.#parts.holders(wd)) {
       if (other === directory) continue;
       // Names have changed meanwhile: who had it is another directory.
+      this.#doubt();
       this.#parts.release(other);
       this.#watch(other);
     }
@@ -349,6 +426,9 @@ export class WatchedTree {
     if (!this.#isReady && isRoot) this.#failure ??= this.#refusal(errno);
     else if (isTop) this.#end();
     else if (!PASSED_OVER.includes(errno)) this.#tellOverflow();
+    else if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) {
+      this.#miss(directory);
+    }
   }
 
   #refusal(errno: number): Error {
@@ -380,6 +460,8 @@ export class WatchedTree {
     if (this.#rescan === "none") return;
     const again = this.#rescan === "again";
     this.#rescan = "none";
+    this.#isDoubted = false;
+    this.#lookTookMs = performance.now() - this.#lookStartedAt;
     if (again) this.overflow();
   }
 
