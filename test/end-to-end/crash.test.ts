@@ -7,7 +7,7 @@ import { type ServerProcess, startServerProcess } from "../support/server-proces
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** `npm run crash-test` asks for more. */
-const ROUNDS = Number(process.env.AGENT_VM_CRASH_ROUNDS ?? 6);
+const ROUNDS = Number(process.env.AGENT_VM_CRASH_ROUNDS ?? 25);
 const WRITERS = 4;
 
 const dataDir = temporaryFolder();
@@ -46,24 +46,56 @@ class Writer {
   }
 }
 
-/** What runs in the VM meanwhile: shell, python and git, each file written whole or not at all. */
+/** What runs in the VM meanwhile: shell, python, git and SQLite, each file or commit written whole or not at all. */
 const INSIDE = `cd /workspace
 [ -d repo ] || { git init -q repo; git -C repo config user.email a@b; git -C repo config user.name a; }
 ( i=0; while :; do i=$((i+1)); echo $i > n.tmp; mv n.tmp shell; sleep 0.01; done ) &
 ( cd repo; rm -f .git/*.lock; while :; do date +%N >> log; git add log; git commit -qm more; done ) 2>/dev/null &
 python3 -c '
-import os, time
+import os, sqlite3, time
+db = sqlite3.connect("db", isolation_level=None, timeout=60)
+db.execute("pragma journal_mode=wal")
+db.execute("create table if not exists t (n integer primary key, v text)")
 for i in range(10**9):
     with open("python.tmp", "w") as f: f.write("x" * 5000 + str(i))
-    os.rename("python.tmp", "python"); time.sleep(0.01)
+    os.rename("python.tmp", "python")
+    db.execute("insert into t (v) values (hex(randomblob(500)))")
+    time.sleep(0.01)
 ' &
 wait`;
+
+/** How far the writers inside have come: a mark of the driver's, git commits, and rows of a database. */
+const COUNT = `cd /workspace; cat mark 2>/dev/null || echo 0
+git -C repo rev-list --count HEAD 2>/dev/null || echo 0
+python3 -c '
+import sqlite3
+try: print(sqlite3.connect("db", timeout=60).execute("select count(*) from t").fetchone()[0])
+except sqlite3.OperationalError: print(0)'`;
+
+/** What is wrong with what they have left. */
+const FAULTS = `cd /workspace
+[ ! -e shell ] || grep -qx '[0-9]*' shell || echo torn shell
+[ ! -e python ] || grep -qx 'x\\{5000\\}[0-9]*' python || echo torn python
+[ ! -e repo/.git/HEAD ] || git -C repo fsck --strict 2>&1 | grep -v dangling
+[ ! -e db ] || python3 -c '
+import sqlite3
+db = sqlite3.connect("db", timeout=60)
+[(state,)] = db.execute("pragma integrity_check").fetchall()
+if state != "ok": print(state)
+tables = db.execute("select count(*) from sqlite_master").fetchone()[0]
+if tables and db.execute("select count(*) - max(n) from t").fetchone()[0]: print("rows are missing")'
+true`;
+
+async function countsOf(vm: VmConnection): Promise<number[]> {
+  return (await vm.exec(COUNT)).stdout.trim().split("\n").map(Number);
+}
 
 test(
   `${ROUNDS} SIGKILLs at random instants lose nothing that was acknowledged and leave no file torn`,
   async () => {
     let writers = Array.from({ length: WRITERS }, (_, index) => new Writer(index, 0));
-    let kept = 0;
+    /** What a checkpoint that has resolved has kept for sure. */
+    let kept = [0, 0, 0];
     for (let round = 0; round <= ROUNDS; round++) {
       const random = seededRandom(round);
       server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel" } });
@@ -76,13 +108,9 @@ test(
         expect(found).toBeLessThanOrEqual(begun);
         starts.push(found);
       }
-      const { stdout: mark } = await vm.exec("cat /workspace/mark 2>/dev/null || echo 0");
-      expect(Number(mark)).toBeGreaterThanOrEqual(kept);
-      const { stdout: state } = await vm.exec(
-        "[ ! -e shell ] || grep -qx '[0-9]*' shell || echo torn shell; [ ! -e python ] || grep -qx 'x\\{5000\\}[0-9]*' python || echo torn python; [ ! -e repo/.git/HEAD ] || git -C repo fsck --strict 2>&1 | grep -v dangling",
-        { cwd: "/workspace" },
-      );
-      expect(state).toBe("");
+      const [counts, { stdout: faults }] = await Promise.all([countsOf(vm), vm.exec(FAULTS)]);
+      expect(faults).toBe("");
+      for (const [index, count] of counts.entries()) expect(count).toBeGreaterThanOrEqual(kept[index] ?? 0);
       if (round === ROUNDS) {
         await client.dispose();
         break;
@@ -91,13 +119,14 @@ test(
       writers = starts.map((start, index) => new Writer(index, start));
       const writing = writers.map((writer) => writer.run(vm));
       const marking = (async () => {
-        for (let mine = Math.max(kept, Number(mark)) + 1; ; mine++) {
-          await vm.exec(`echo ${mine} > /workspace/mark`);
+        for (let mark = Math.max(kept[0] ?? 0, counts[0] ?? 0) + 1; ; mark++) {
+          await vm.exec(`echo ${mark} > /workspace/mark`);
+          const reached = await countsOf(vm);
           await vm.checkpoint();
-          kept = mine;
+          kept = reached;
         }
       })().catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 100 + random.below(1200)));
+      await new Promise((resolve) => setTimeout(resolve, 50 + random.below(1000)));
       server.process.kill("SIGKILL");
       await server.exited;
       await client.dispose();
