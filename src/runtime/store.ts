@@ -12,6 +12,7 @@ export const MAX_STORE_BATCH_BYTES = 900 * 1024;
 
 /**
  * Durable storage of one VM: small values under ordered keys. A call that has resolved survives the death of the server.
+ * One that has failed may have been done all the same, its answer lost.
  * Each room of the runtime keeps its keys under a prefix of its own, such as `fs/`.
  */
 export interface Store {
@@ -21,9 +22,9 @@ export interface Store {
   put(entries: readonly StoreEntry[]): Promise<void>;
   /** Any number of keys; more than one batch of them is not atomic. */
   delete(keys: readonly string[]): Promise<void>;
-  /** Deletes all keys from `from` on and before `to`. */
+  /** Deletes all keys from `from` on and before `to`; where it fails, any of them. */
   deleteRange(from: string, to: string): Promise<void>;
-  /** Entries whose key begins with a prefix, in the order of their keys. */
+  /** Entries whose key begins with a prefix, in the order of their keys: all of them, or the first `limit`. */
   list(prefix: string, options?: { after?: string; limit?: number }): Promise<StoreEntry[]>;
 }
 

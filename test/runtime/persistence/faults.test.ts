@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { AgentVmError } from "../../../src/api/errors.ts";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { MemoryStore, type Store, type StoreEntry } from "../../../src/runtime/store.ts";
+import { entryBytes, MemoryStore, type Store, type StoreEntry } from "../../../src/runtime/store.ts";
 import { Vm } from "../../../src/runtime/vm.ts";
 import { type Fault, faultyStore } from "../../support/faulty-store.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -385,6 +385,30 @@ describe("a fault of storage at every call in turn is told, loses nothing, and t
       await travel(entries, journey, (call) => (call === at ? "slow" : "none")).catch(told(`call ${at}`));
     }
   });
+});
+
+test("a store that takes small batches only keeps what is small, and tells of the rest", async () => {
+  const inner = new MemoryStore();
+  const machine = new Machine({
+    ...faultyStore(inner, () => "none"),
+    async put(entries) {
+      if (entries.reduce((sum, entry) => sum + entryBytes(entry), 0) > 32 * 1024) throw new Error("too much");
+      await inner.put(entries);
+    },
+  });
+  await machine.vm.writeFile("/workspace/small", "small");
+  for (const size of [100_000, 1_000_000]) {
+    await expect(machine.vm.writeFile("/workspace/large", noise(5, size))).rejects.toMatchObject({
+      code: "storage_failed",
+    });
+  }
+  await expect(machine.vm.checkpoint()).rejects.toMatchObject({ code: "storage_failed" });
+  await machine.vm.delete("/workspace/large");
+  await machine.vm.writeFile("/workspace/small too", "small too");
+  await machine.vm.dispose("destroy");
+  await expectWhole(inner, (found) =>
+    expect(found).toEqual({ "/workspace/small": "small", "/workspace/small too": "small too" }),
+  );
 });
 
 test("after a commit that failed, or whose answer was lost, the server's death does no harm", async () => {
