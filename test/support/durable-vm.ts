@@ -1,13 +1,14 @@
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
-import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
 import { MemoryStore, type Store } from "../../src/runtime/store.ts";
 import type { Vm } from "../../src/runtime/vm.ts";
-import { startVm } from "./vm.ts";
+import { startVm, type TestVm } from "./vm.ts";
 
 export interface DurableVm {
   store: Store;
   /** The VM that runs now, or a fresh one over the same store. */
   vm(): Vm;
+  /** The same with what it has sent. */
+  test(): TestVm;
   /** Puts the VM to sleep; the next call of `vm` wakes it. */
   sleep(): Promise<void>;
   /** Ends the VM without a last checkpoint, as when the server is killed. */
@@ -16,7 +17,7 @@ export interface DurableVm {
 
 /** A VM whose files outlast it. */
 export function durableVm(options: VmOptionsInput = {}, store: Store = new MemoryStore()): DurableVm {
-  let current: Vm | undefined;
+  let current: TestVm | undefined;
   /** Switched off, as the store of a server that is dead. */
   let gate = { open: true };
   const start = () => {
@@ -30,21 +31,26 @@ export function durableVm(options: VmOptionsInput = {}, store: Store = new Memor
       deleteRange: (from, to) => (mine.open ? store.deleteRange(from, to) : dead()),
       list: (prefix, listOptions) => (mine.open ? store.list(prefix, listOptions) : dead()),
     };
-    return startVm(options, createSandboxFactory, { store: gated }).vm;
+    return startVm(options, undefined, { store: gated });
+  };
+  const test = () => {
+    current ??= start();
+    return current;
   };
   return {
     store,
-    vm: () => (current ??= start()),
+    vm: () => test().vm,
+    test,
     async sleep() {
-      const vm = current;
+      const last = current;
       current = undefined;
-      await vm?.dispose("sleep");
+      await last?.vm.dispose("sleep");
     },
     async crash() {
       gate.open = false;
-      const vm = current;
+      const last = current;
       current = undefined;
-      await vm?.dispose("destroy");
+      await last?.vm.dispose("destroy");
     },
   };
 }
