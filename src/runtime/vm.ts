@@ -152,6 +152,8 @@ const MAY_CHANGE_FILES: ReadonlySet<VmEventName> = new Set([
   "processExit",
   "shellData",
   "shellExit",
+  "sessionEvent",
+  "agentCrashed",
 ]);
 
 const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
@@ -855,6 +857,7 @@ export class Vm implements VmRuntime {
       maxResultBytes: this.#settings.maxResultBytes ?? Number.POSITIVE_INFINITY,
       emit: (name, payload) => this.#emit(name, payload),
       keepAwake: (work) => this.#processHooks.keepAwake(work),
+      touchFiles: () => this.#live?.persistence?.touch(),
       keepFiles: () => this.#keepFiles(),
       hasListeners: (name) => this.#hooks.hasListeners?.(name) ?? true,
       ...(this.#hooks.onPermissionRequest && { onPermissionRequest: this.#hooks.onPermissionRequest }),

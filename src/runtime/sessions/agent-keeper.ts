@@ -157,6 +157,7 @@ export class AgentKeeper {
     const { agentCapabilities, agentInfo } = connection.traits;
     this.#live = live;
     this.#canReopen = true;
+    this.#vm.touchFiles();
     void connection.process.ended.then((end) => this.#ended(live, end));
     await this.#state.change({
       agentSessionId,

@@ -28,6 +28,8 @@ export interface PermissionHooks {
   timeoutMs: number;
   /** Answers on the server, or leaves it to those who listen with `undefined`. */
   handle?(request: PermissionRequest): Promise<string | undefined> | string | undefined;
+  /** Whether the agent has been told to end its turn. */
+  isCancelled(): boolean;
   /** Whether anybody would hear of the request. */
   hasListeners(): boolean;
   /** Tells those who listen. */
@@ -123,7 +125,9 @@ export class Permissions {
     const timer = setTimeout(() => decision.resolve(reject("timeout")), timeoutMs);
     try {
       await this.#hooks.asked(request);
-      if (policy !== "ask") {
+      // Cancelled before it was asked or while it was being stored: nobody need be asked any more.
+      if (this.#hooks.isCancelled()) settle(CANCELLED, "cancelled");
+      else if (policy !== "ask") {
         const reply = policy === "allow_all" ? allowing(offer) : "reject";
         settle(outcomeOf(reply, offer), "policy");
       } else this.#ask(request, offer, settle);
@@ -137,6 +141,8 @@ export class Permissions {
     const reject = (reason: PermissionReason) => settle(outcomeOf("reject", offer), reason);
     try {
       const reply = await this.#hooks.handle?.(request);
+      // Decided in the meantime: by a cancel, by an answer, by time.
+      if (!this.#pending.has(request.permissionId)) return;
       if (reply !== undefined) settle(outcomeOf(reply, offer), "handler");
       else if (!this.#hooks.hasListeners()) reject("nobody_listens");
       else this.#hooks.ask(request);

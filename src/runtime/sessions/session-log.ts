@@ -68,6 +68,7 @@ function saidBy(update: unknown): string {
   return sessionUpdate === "agent_message_chunk" && type === "text" && typeof text === "string" ? text : "";
 }
 
-function asObject(value: unknown): Record<string, unknown> {
+/** The fields of what may be no object at all. */
+export function asObject(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }

@@ -16,7 +16,7 @@ import { Permissions } from "./permissions.ts";
 import { Prompts } from "./prompts.ts";
 import type { SessionData } from "./records.ts";
 import { localResponse } from "./rpc.ts";
-import { SessionLog } from "./session-log.ts";
+import { asObject, SessionLog } from "./session-log.ts";
 import { type NewSession, SessionState } from "./session-state.ts";
 import { configOptionsOf, modesOf } from "./settings.ts";
 import { SettingsControl } from "./settings-control.ts";
@@ -179,11 +179,11 @@ export class Session {
       policy: options.permissionPolicy ?? "ask",
       timeoutMs: permissionTimeoutMs,
       ...(onPermissionRequest && { handle: (request) => onPermissionRequest(sessionId, request) }),
+      isCancelled: () => this.#prompts.current?.isCancelled === true,
       hasListeners: () => this.#vm.hasListeners("permissionRequest"),
       ask: (request) => this.#vm.emit("permissionRequest", { sessionId, request }),
       asked: ({ permissionId, params }) => {
-        const asked = typeof params === "object" ? params : {};
-        this.#log.tell(CLIENT_METHODS.session_request_permission, { ...asked, sessionId, permissionId });
+        this.#log.tell(CLIENT_METHODS.session_request_permission, { ...asObject(params), permissionId });
         return this.#log.flushed();
       },
       resolved: (resolution) => this.#log.tell("_agentvm/permission_resolved", resolution),
@@ -199,7 +199,7 @@ export class Session {
           isReplaying: this.#keeper.isReplaying,
           turn: this.#prompts.current,
         }),
-      requestPermission: (params) => this.#permissions.request(params),
+      requestPermission: (params) => this.#permissions.request({ ...asObject(params), sessionId }),
       ended: () => this.#permissions.cancel(),
       crashed: (end, restart) => {
         const { exitCode, signal, stderr } = end;

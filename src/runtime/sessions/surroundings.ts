@@ -19,6 +19,8 @@ export interface SessionSurroundings {
   permissionTimeoutMs: number;
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): void;
+  /** The agent may have changed files. */
+  touchFiles(): void;
   /** What the agent has done to the files is durable when this resolves. Never rejects. */
   keepFiles(): Promise<void>;
   hasListeners(name: VmEventName): boolean;

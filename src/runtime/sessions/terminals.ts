@@ -36,7 +36,7 @@ export class AgentTerminals {
   readonly #terminals = new Map<string, Terminal>();
   #lastId = 0;
   #starting = 0;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(sandbox: Sandbox, defaults: TerminalDefaults) {
     this.#sandbox = sandbox;
@@ -85,9 +85,13 @@ export class AgentTerminals {
     return {};
   }
 
-  /** Ends all of them. */
-  async close(): Promise<void> {
-    this.#closed = true;
+  /** Ends all of them; whoever calls it, as the agent's end does too, waits for that. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
     const terminals = [...this.#terminals.values()];
     this.#terminals.clear();
     await Promise.all(terminals.map(({ process }) => process.killTree()));
@@ -118,7 +122,7 @@ export class AgentTerminals {
     void process.exited.then(({ exitCode, signal }) => {
       terminal.exit = { exitCode: signal === null ? exitCode : null, signal };
     });
-    if (this.#closed) {
+    if (this.#closing !== undefined) {
       await process.killTree();
       throw new RpcError(INTERNAL_ERROR, "The session has ended");
     }
