@@ -1,0 +1,96 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import type { SessionEventPayload } from "../../src/api/events.ts";
+import { marked } from "../support/marked.ts";
+import { seededRandom } from "../support/random.ts";
+import { ask, behaving, brief, open } from "../support/scripted.ts";
+import { startSessionServer } from "../support/session-server.ts";
+import { until } from "../support/until.ts";
+
+function dataFolder(): string {
+  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+  return dataDir;
+}
+
+test("kill -9 in the middle of replies: what a client has heard is kept under its number, and the session goes on", async () => {
+  const dataDir = dataFolder();
+  const first = await startSessionServer(dataDir);
+  const id = await open(first.vm, "load");
+  await ask(first.vm, id, "say begin");
+  let run = first;
+  let heard: SessionEventPayload[] = [];
+  for (let round = 0; round < 6; round++) {
+    const conn = run.vm.connect();
+    heard = [];
+    conn.on("sessionEvent", (payload) => void heard.push(payload));
+    await conn.exists("/tmp");
+    conn.sendPrompt(id, "flood 1000000").catch(() => undefined);
+    const enough = 1 + seededRandom(round).below(3_000);
+    await until(() => heard.length >= enough, 20_000);
+    await run.kill();
+    run = await startSessionServer(dataDir);
+    expect(await run.vm.listSessions()).toMatchObject([{ sessionId: id, agentType: "scripted" }]);
+    const kept = await run.vm.getSequencedEvents(id);
+    expect(kept.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...kept.keys()]);
+    for (const { sequenceNumber, event } of heard) expect(kept[sequenceNumber]?.notification).toEqual(event);
+    expect(await ask(run.vm, id, "say round")).toBe("round");
+  }
+  const said = (await run.vm.getSessionEvents(id)).map(({ event }) => brief(event));
+  expect(said.filter((text) => text === "round")).toHaveLength(6);
+}, 180_000);
+
+test.each([
+  ["load", "load"],
+  ["resume", "resume"],
+])("after kill -9 and a checkpoint the agent goes on by %s", async (words, origin) => {
+  const dataDir = dataFolder();
+  const first = await startSessionServer(dataDir);
+  const id = await open(first.vm, words);
+  await ask(first.vm, id, "say the first turn");
+  await first.vm.checkpoint();
+  await first.kill();
+  const second = await startSessionServer(dataDir);
+  expect(await ask(second.vm, id, "origin")).toBe(origin);
+  expect(JSON.parse(await ask(second.vm, id, "context"))).toEqual(["say the first turn", "origin"]);
+});
+
+test("after kill -9 an agent that can neither is told what was said", async () => {
+  const dataDir = dataFolder();
+  const first = await startSessionServer(dataDir);
+  const id = await open(first.vm);
+  await ask(first.vm, id, "say the word is sesame");
+  await first.kill();
+  const second = await startSessionServer(dataDir);
+  expect(JSON.parse(await ask(second.vm, id, "prompt"))).toContain("the word is sesame");
+});
+
+test("closed sessions stay closed after kill -9, destroyed ones stay gone, and a created one is there", async () => {
+  const dataDir = dataFolder();
+  const first = await startSessionServer(dataDir);
+  const [closed, destroyed] = await Promise.all([open(first.vm), open(first.vm)]);
+  await first.vm.closeSession(closed);
+  await first.vm.destroySession(destroyed);
+  const { sessionId: made } = await first.vm.createSession("scripted", behaving("bare"));
+  await first.kill();
+  const { vm } = await startSessionServer(dataDir);
+  expect((await vm.listSessions()).map(({ sessionId }) => sessionId)).toEqual([made]);
+  expect((await vm.listPersistedSessions()).map(({ sessionId }) => sessionId)).toEqual([closed, made]);
+});
+
+test.each(["SIGKILL", "SIGTERM"] as const)(
+  "agents and all that they started die with the server (%s)",
+  async (signal) => {
+    const { server, vm } = await startSessionServer();
+    const mark = `97${process.pid}${signal.length}${signal === "SIGKILL" ? 1 : 2}`;
+    const id = await open(vm, `ignore-eof ignore-term daemon=${mark}`);
+    await ask(vm, id, `daemon ${mark}; child ${mark}`);
+    await until(() => marked(mark).length >= 3);
+    vm.sendPrompt(id, "deaf on").catch(() => undefined);
+    server.process.kill(signal);
+    await server.exited;
+    await until(() => marked(mark).length === 0);
+  },
+);

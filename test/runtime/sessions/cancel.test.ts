@@ -1,0 +1,134 @@
+import { expect, test, vi } from "vitest";
+import { ask, brief, count, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
+import { until } from "../../support/until.ts";
+
+vi.mock("../../../src/api/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+  CANCEL_GRACE_MS: 400,
+}));
+
+const CANCELLED = { stopReason: "cancelled" };
+
+test("a cancelled prompt ends with what was said so far, and the next one is none the worse", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "say started; after-cancel  bye");
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "started");
+  expect(await vm.cancelPrompt(id)).toMatchObject({ jsonrpc: "2.0", result: { cancelled: true } });
+  expect(await turn).toMatchObject({ text: "startedbye", response: { result: CANCELLED } });
+  expect(await ask(vm, id, "say on; cancels")).toBe("on1");
+});
+
+test("many cancels of one turn are one notification", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "say started; until-cancel");
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "started");
+  await Promise.all([
+    vm.cancelPrompt(id),
+    vm.cancelPrompt(id),
+    vm.cancelSession(id),
+    vm.cancelPrompt(id),
+    vm.cancelSession(id),
+  ]);
+  expect((await turn).response.result).toEqual(CANCELLED);
+  await vm.cancelPrompt(id);
+  expect(await ask(vm, id, "cancels")).toBe("1");
+  expect(await ask(vm, id, "say fine")).toBe("fine");
+});
+
+test("a cancel without a prompt changes nothing", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  expect(await vm.cancelPrompt(id)).toMatchObject({ result: { cancelled: false } });
+  expect(await vm.cancelSession(id)).toMatchObject({ result: { cancelled: false } });
+  expect(await ask(vm, id, "cancels; say  none")).toBe("0none");
+});
+
+test("cancelPrompt leaves the prompts that wait, cancelSession takes them too", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const start = async (words: string) => {
+    const running = vm.sendPrompt(id, `say ${words}; until-cancel`);
+    const waiting = vm.sendPrompt(id, "say waited");
+    await machine.event("sessionEvent", ({ event }) => brief(event) === words);
+    await until(async () => (await vm.getSession(id)).queuedPrompts === 1);
+    return { running, waiting };
+  };
+  const one = await start("first");
+  await vm.cancelPrompt(id);
+  expect((await one.running).response.result).toEqual(CANCELLED);
+  expect((await one.waiting).text).toBe("waited");
+  const two = await start("second");
+  await vm.cancelSession(id);
+  expect((await two.running).response.result).toEqual(CANCELLED);
+  expect(await two.waiting).toMatchObject({ text: "", response: { result: CANCELLED } });
+  expect(await ask(vm, id, "say on")).toBe("on");
+});
+
+test("a permission that waits is answered as cancelled", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "permission rm allow_once,reject_once");
+  await machine.event("permissionRequest");
+  await vm.cancelPrompt(id);
+  expect(await turn).toMatchObject({ text: "rm: cancelled", response: { result: CANCELLED } });
+  expect((await vm.getSession(id)).pendingPermissions).toEqual([]);
+});
+
+test("a permission that is asked for after the cancel is answered as cancelled too", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "say go; permissions 3 allow_once; until-cancel");
+  await machine.event("permissionRequest");
+  await vm.cancelPrompt(id);
+  expect(await turn).toMatchObject({ text: "go0: cancelled, 1: cancelled, 2: cancelled" });
+});
+
+test("an agent that does not heed a cancel is killed, the prompt ends as cancelled, and the session goes on", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm, "load");
+  expect(await ask(vm, id, "say remember me")).toBe("remember me");
+  const before = await ask(vm, id, "pid");
+  const turn = vm.sendPrompt(id, "daemon 987010; deaf busy");
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "busy");
+  await vm.cancelPrompt(id);
+  expect(await turn).toMatchObject({ text: "busy", response: { result: CANCELLED } });
+  await until(async () => (await count(vm, "sleep")) === 0);
+  expect(await ask(vm, id, "origin")).toBe("load");
+  expect(await ask(vm, id, "pid")).not.toBe(before);
+  expect(sessionEvents(machine, id).map(({ sequenceNumber }) => sequenceNumber)).toEqual([
+    ...sessionEvents(machine, id).keys(),
+  ]);
+  // It was our doing: no crash.
+  expect(machine.events.filter(({ name }) => name === "agentCrashed")).toEqual([]);
+});
+
+test("prompts that wait behind one that does not heed its cancel run with the agent started anew", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm, "resume");
+  const deaf = vm.sendPrompt(id, "deaf busy");
+  const next = vm.sendPrompt(id, "origin");
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "busy");
+  await vm.cancelPrompt(id);
+  expect((await deaf).response.result).toEqual(CANCELLED);
+  expect((await next).text).toBe("resume");
+});
+
+test("a session that is cancelled before its agent has taken the prompt does not hang", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  for (let round = 0; round < 20; round++) {
+    const turn = vm.sendPrompt(id, "until-cancel");
+    await vm.cancelPrompt(id);
+    expect((await turn).response.result).toEqual(CANCELLED);
+  }
+  expect(await ask(vm, id, "say fine")).toBe("fine");
+});

@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { ask, open, scriptedVm } from "../../support/scripted.ts";
+
+test("an agent reads files of the VM, whole and by lines", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await vm.writeFile("/workspace/f", "one\ntwo\nthree\nfour\n");
+  await vm.writeFile("/workspace/g", "a\r\nb");
+  await vm.writeFile("/workspace/empty", "");
+  const read = async (argument: string) => {
+    const answer = await ask(vm, id, `read ${argument}`);
+    return answer.startsWith("error") ? answer : (JSON.parse(answer) as { content: string }).content;
+  };
+  expect(await read("/workspace/f")).toBe("one\ntwo\nthree\nfour\n");
+  expect(await read("/workspace/g")).toBe("a\r\nb");
+  expect(await read("/workspace/empty")).toBe("");
+  expect((await read("/workspace/f 2")).trimEnd()).toBe("two\nthree\nfour");
+  expect((await read("/workspace/f 2 2")).trimEnd()).toBe("two\nthree");
+  expect((await read("/workspace/f 1 1")).trimEnd()).toBe("one");
+  expect((await read("/workspace/f 4 10")).trimEnd()).toBe("four");
+  expect(await read("/workspace/f 9")).toBe("");
+  expect(await read("/workspace/missing")).toMatch(/^error -32002 /);
+  expect(await read("/workspace")).toMatch(/^error -32603 EISDIR/);
+  expect(await read("relative")).toMatch(/^error -32602 /);
+  expect(await read("/workspace/f -1")).toMatch(/^error -32602 /);
+});
+
+test("links are followed inside the VM and never out of it", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await vm.exec("ln -s /etc/hostname link; ln -s /proc/1/root/etc/shadow out; mkfifo fifo", {
+    cwd: "/workspace",
+  });
+  expect(await ask(vm, id, "read /workspace/link")).toBe('{"content":"agentos\\n"}');
+  expect(await ask(vm, id, "read /workspace/out")).toMatch(/^error -/);
+  expect(await ask(vm, id, "read /workspace/fifo")).toMatch(/^error -/);
+  expect(await ask(vm, id, "read /workspace/../etc/hostname")).toMatch(
+    /^error -32603 Path must be normalized/,
+  );
+});
+
+test("an agent writes files of the VM, with folders that are missing", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  expect(await ask(vm, id, "write /workspace/deep/er/file häßlich")).toMatch(/^(\{\}|null)$/);
+  expect(
+    (await vm.exec("cat deep/er/file; stat -c %U deep deep/er/file", { cwd: "/workspace" })).stdout,
+  ).toBe("häßlichagentos\nagentos\n");
+  expect(await ask(vm, id, "write /workspace/deep/er/file short")).toMatch(/^(\{\}|null)$/);
+  expect((await vm.exec("cat /workspace/deep/er/file")).stdout).toBe("short");
+  expect(await ask(vm, id, "write /workspace/deep x")).toMatch(/^error -32603 EISDIR/);
+  expect(await ask(vm, id, "write /proc/sys/kernel/hostname x")).toMatch(/^error -326/);
+  expect(await ask(vm, id, "write relative x")).toMatch(/^error -32602 /);
+});
+
+test("a file that is no text comes with replacement characters, not with an error", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await vm.writeFile("/workspace/bin", new Uint8Array([0x61, 0xff, 0x62]));
+  expect(await ask(vm, id, "read /workspace/bin")).toBe('{"content":"a\uFFFDb"}');
+});
+
+test("requests that a client has no answer to get the error for unknown methods", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  expect(await ask(vm, id, "call fs/delete {}")).toMatch(/^error -32601 .*fs\/delete/);
+  expect(await ask(vm, id, "call _vendor/thing {}")).toMatch(/^error -32601 /);
+  expect(await ask(vm, id, "call fs/read_text_file {}")).toMatch(/^error -32602 /);
+});
+
+test("an agent that asks the user something is told that there is nobody", async () => {
+  const machine = scriptedVm();
+  const id = await open(machine.vm);
+  expect(await ask(machine.vm, id, "elicit your name; say  on")).toBe('{"action":"decline"}on');
+});

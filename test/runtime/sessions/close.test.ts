@@ -1,0 +1,122 @@
+import { expect, test, vi } from "vitest";
+import { durableVm } from "../../support/durable-vm.ts";
+import { marked } from "../../support/marked.ts";
+import { ask, brief, count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
+import { failure, until } from "../../support/until.ts";
+
+vi.mock("../../../src/api/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+  AGENT_STOP_GRACE_MS: 200,
+}));
+
+test.each(["", "close", "ignore-eof", "ignore-eof ignore-term"])(
+  "closing a session ends its agent (%s) and all that it started, and keeps the transcript",
+  async (words) => {
+    const machine = scriptedVm();
+    const { vm } = machine;
+    const id = await open(vm, words);
+    expect(await ask(vm, id, "daemon 987030; child 987031; say up")).toBe("up");
+    await until(async () => (await count(vm, "sleep")) === 2);
+    await vm.closeSession(id);
+    expect([await count(vm), await count(vm, "sleep")]).toEqual([0, 0]);
+    expect(await vm.listSessions()).toEqual([]);
+    expect(await vm.listPersistedSessions()).toMatchObject([{ sessionId: id, closed: true }]);
+    expect((await vm.getSessionEvents(id)).map(({ event }) => brief(event))).toEqual([
+      "user_message_chunk",
+      "up",
+    ]);
+    expect(await failure(vm.sendPrompt(id, "say x"))).toMatchObject({
+      code: "session_not_found",
+      message: `Session not found: ${id}`,
+    });
+    expect(machine.events.filter(({ name }) => name === "agentCrashed")).toEqual([]);
+  },
+);
+
+test("a session can be closed twice, and by two callers at once", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await Promise.all([vm.closeSession(id), vm.closeSession(id)]);
+  await vm.closeSession(id);
+  expect(await vm.listSessions()).toEqual([]);
+});
+
+test("a session that was closed is opened again by resumeSession, with its context", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm, "load");
+  await ask(vm, id, "say one");
+  await vm.closeSession(id);
+  expect(await vm.resumeSession(id)).toMatchObject({ sessionId: id });
+  expect(await vm.listSessions()).toMatchObject([{ sessionId: id }]);
+  expect(JSON.parse(await ask(vm, id, "context"))).toEqual(["say one"]);
+});
+
+test("closing while a prompt goes on ends the prompt", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const running = vm.sendPrompt(id, "deaf busy").catch((error: unknown) => error);
+  const waiting = vm.sendPrompt(id, "say never").catch((error: unknown) => error);
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "busy");
+  await vm.closeSession(id);
+  for (const outcome of await Promise.all([running, waiting])) {
+    const ended =
+      outcome instanceof Error
+        ? (outcome as Error & { code?: string }).code
+        : (outcome as { response: { result?: unknown } }).response.result;
+    expect([{ stopReason: "cancelled" }, "session_not_found"]).toContainEqual(ended);
+  }
+  expect(await vm.listSessions()).toEqual([]);
+});
+
+test("destroying a session deletes its transcript too", async () => {
+  const machine = durableVm(withScripted);
+  const id = await open(machine.vm());
+  const other = await open(machine.vm());
+  await ask(machine.vm(), id, "daemon 987032; say x");
+  await ask(machine.vm(), other, "say kept");
+  await machine.vm().destroySession(id);
+  expect(await machine.vm().listSessions()).toMatchObject([{ sessionId: other }]);
+  expect(await machine.vm().listPersistedSessions()).toMatchObject([{ sessionId: other }]);
+  for (const call of [machine.vm().getSessionEvents(id), machine.vm().getSequencedEvents(id)]) {
+    expect(await failure(call)).toMatchObject({ code: "session_not_found" });
+  }
+  expect(await count(machine.vm(), "sleep")).toBe(0);
+  await machine.vm().destroySession(other);
+  const keys = (await machine.store.list("")).map(([key]) => key);
+  expect(keys.filter((key) => key.includes(id) || key.includes(other))).toEqual([]);
+  await machine.crash();
+  expect(await machine.vm().listPersistedSessions()).toEqual([]);
+});
+
+test("a closed session can be destroyed", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await vm.closeSession(id);
+  await vm.destroySession(id);
+  expect(await vm.listPersistedSessions()).toEqual([]);
+  expect(await failure(vm.destroySession(id))).toMatchObject({ code: "session_not_found" });
+});
+
+test("an agent and all that it started die with the VM", async () => {
+  const { vm } = scriptedVm();
+  const mark = `98${process.pid}1`;
+  const id = await open(vm, `ignore-eof ignore-term daemon=${mark}`);
+  await ask(vm, id, `daemon ${mark}; child ${mark}`);
+  await until(() => marked(mark).length >= 3);
+  const turn = failure(vm.sendPrompt(id, "deaf on"));
+  await vm.dispose("destroy");
+  expect(marked(mark)).toEqual([]);
+  expect(await turn).toMatchObject({ code: "vm_stopped" });
+});
+
+test("after the VM has gone to sleep with an agent in a turn, the session is there", async () => {
+  const machine = durableVm(withScripted);
+  const id = await open(machine.vm(), "ignore-eof ignore-term load");
+  const turn = failure(machine.vm().sendPrompt(id, "deaf busy"));
+  await machine.test().event("sessionEvent", ({ event }) => brief(event) === "busy");
+  await machine.sleep();
+  expect(await turn).toMatchObject({ code: "vm_stopped" });
+  expect(await machine.vm().listSessions()).toMatchObject([{ sessionId: id }]);
+  expect(await ask(machine.vm(), id, "say back")).toBe("back");
+});

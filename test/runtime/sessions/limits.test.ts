@@ -1,0 +1,66 @@
+import { expect, test, vi } from "vitest";
+import { durableVm } from "../../support/durable-vm.ts";
+import { ask, brief, count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
+import { failure } from "../../support/until.ts";
+
+vi.mock("../../../src/api/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+  MAX_SESSIONS: 3,
+  MAX_SESSION_EVENTS: 1_000,
+  MAX_PROMPT_BYTES: 10_000,
+}));
+
+test("so many sessions are open at a time, and a closed one makes room", async () => {
+  const { vm } = scriptedVm();
+  const [first = ""] = await Promise.all([open(vm), open(vm), open(vm)]);
+  expect(await failure(open(vm))).toMatchObject({ code: "limit_exceeded" });
+  expect(await count(vm)).toBe(3);
+  await vm.closeSession(first);
+  const next = await open(vm);
+  expect(await failure(vm.resumeSession(first))).toMatchObject({ code: "limit_exceeded" });
+  await vm.destroySession(next);
+  expect(await vm.resumeSession(first)).toMatchObject({ sessionId: first });
+});
+
+test("sessions that fail to start leave their room", async () => {
+  const { vm } = scriptedVm();
+  for (let round = 0; round < 4; round++) await failure(open(vm, "crash-start=1"));
+  await Promise.all([open(vm), open(vm), open(vm)]);
+});
+
+test("a prompt that is too long is refused", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm, "", {});
+  expect(await failure(vm.sendPrompt(id, "x".repeat(10_001)))).toMatchObject({ code: expect.any(String) });
+  expect(await failure(vm.sendPrompt(id, "ä".repeat(5_001)))).toMatchObject({ code: expect.any(String) });
+  expect((await vm.getSession(id)).lastSequenceNumber).toBe(-1);
+  expect(await ask(vm, id, `say ${"x".repeat(9_000)}`)).toBe("x".repeat(9_000));
+});
+
+test("of more events than are kept the oldest go, and whoever asks for them is told", async () => {
+  const machine = durableVm(withScripted);
+  const id = await open(machine.vm(), "load");
+  await ask(machine.vm(), id, "flood 5000");
+  const check = async () => {
+    const events = await machine.vm().getSequencedEvents(id);
+    // 1,000 go at once; one more stands for them.
+    expect(events.length).toBeLessThanOrEqual(2_001);
+    expect(events.length).toBeGreaterThan(1_000);
+    const numbers = events.map(({ sequenceNumber }) => sequenceNumber);
+    expect(numbers.at(-1)).toBe((await machine.vm().getSession(id)).lastSequenceNumber);
+    expect(numbers.at(-1)).toBeGreaterThanOrEqual(5_000);
+    // The newest without a hole; what is missing before them is said by an event in its place.
+    const [first, ...rest] = events;
+    expect(first!.notification.method).toMatch(/^_agentvm\//);
+    expect(rest.map(({ sequenceNumber }) => sequenceNumber)).toEqual(
+      rest.map((_, index) => rest[0]!.sequenceNumber + index),
+    );
+    expect(rest[0]!.sequenceNumber).toBe(first!.sequenceNumber + 1);
+  };
+  await check();
+  await machine.crash();
+  await check();
+  expect(await ask(machine.vm(), id, "say on")).toBe("on");
+  const last = (await machine.vm().getSessionEvents(id)).at(-1)!;
+  expect(brief(last.event)).toBe("on");
+});
