@@ -1,4 +1,7 @@
-/** One thing that is timed: asynchronous, and the same amount of work at every call. */
+/**
+ * One thing that is timed: asynchronous, and the same amount of work at every call. Where it resolves with a function,
+ * that is called after the clock has stopped.
+ */
 export type Work = () => Promise<unknown>;
 
 export interface Measurement {
@@ -20,8 +23,9 @@ export async function compare(
   for (let round = 0; round <= rounds; round++) {
     for (const [way, work] of Object.entries(ways)) {
       const started = performance.now();
-      await work();
+      const undo = await work();
       if (round > 0) samples[way]?.push(performance.now() - started);
+      if (typeof undo === "function") await undo();
     }
   }
   const medians = Object.fromEntries(Object.entries(samples).map(([way, values]) => [way, median(values)]));
