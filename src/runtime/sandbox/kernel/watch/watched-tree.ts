@@ -4,6 +4,7 @@ import { limitExceeded, vmStopped } from "../../../../api/errors.ts";
 import { type Call, codeOfErrno, posixError } from "../../posix.ts";
 import type { FileWatchChange, FileWatchRequest, FileWatchSink } from "../../sandbox.ts";
 import { isTemporaryName } from "../../temporary.ts";
+import { Doubts } from "./doubts.ts";
 import { IN, type InotifyEvent } from "./inotify.ts";
 import { type WatchBudget, WatchedDirectory } from "./watched-directory.ts";
 import type { WatchListener } from "./watcher.ts";
@@ -13,15 +14,6 @@ const MOVE_WAIT_MS = 100;
 
 /** Directories that the kernel is asked to watch at the same time. */
 const MAX_ASKED = 256;
-
-/** Where events and listings do not fit together, everything is looked at again once nothing has been odd for so long. */
-const DOUBT_MS = 100;
-
-/** Such a look takes at most this part of the time. */
-const MAX_LOOKING_PART = 0.05;
-
-/** Directories that are remembered to have been missed. */
-const MAX_MISSED = 1000;
 
 const { errno: ERRNO } = constants;
 
@@ -83,15 +75,16 @@ export class WatchedTree {
   #toldOverflow = false;
   #hasTold = false;
   #rescan: "none" | "running" | "again" = "none";
-  /** Directories that were not where their events had said. */
-  readonly #missed = new Set<WatchedDirectory>();
-  #settling: NodeJS.Timeout | undefined;
-  /** Something is not as events and listings had it. */
-  #isOdd = false;
-  /** The look that goes on is for that. */
+  readonly #doubts = new Doubts({
+    isBusy: () => this.#rescan !== "none" || this.#unanswered + this.#pending.size > 0,
+    isUnwatched: (directory) => directory.wd === undefined && directory.isBelow(this.#top),
+    look: () => {
+      this.#isDoubted = true;
+      this.#lookAgain();
+    },
+  });
+  /** The look that goes on is for a doubt. */
   #isDoubted = false;
-  #lookStartedAt = 0;
-  #lookTookMs = 0;
   #closed = false;
 
   constructor(request: FileWatchRequest, sink: FileWatchSink, parts: TreeParts) {
@@ -118,9 +111,8 @@ export class WatchedTree {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#move?.timer);
-    clearTimeout(this.#settling);
+    this.#doubts.close();
     this.#pending.clear();
-    this.#missed.clear();
     this.#forget(this.#top);
     if (!this.#isReady) this.#failure ??= reason;
     this.#settle();
@@ -189,49 +181,9 @@ export class WatchedTree {
 
   #lookAgain(): void {
     this.#rescan = "running";
-    this.#lookStartedAt = performance.now();
-    this.#isOdd = false;
-    this.#missed.clear();
+    this.#doubts.begin();
     this.#watch(this.#top, true);
     this.flush();
-  }
-
-  /** Directories were renamed, exchanged or replaced faster than they could be followed. */
-  #doubt(): void {
-    this.#isOdd = true;
-    this.#settleLater();
-  }
-
-  /** A directory was not where an event had said. Mostly another event says that it has gone. */
-  #miss(directory: WatchedDirectory): void {
-    if (this.#missed.size < MAX_MISSED) this.#missed.add(directory);
-    else this.#isOdd = true;
-    this.#settleLater();
-  }
-
-  #settleLater(): void {
-    if (this.#closed) return;
-    if (this.#settling !== undefined) {
-      this.#settling.refresh();
-      return;
-    }
-    const delay = Math.max(DOUBT_MS, this.#lookTookMs / MAX_LOOKING_PART);
-    this.#settling = setTimeout(() => this.#settleDoubt(), delay).unref();
-  }
-
-  #settleDoubt(): void {
-    this.#settling = undefined;
-    if (this.#rescan !== "none" || this.#unanswered + this.#pending.size > 0) {
-      this.#settleLater();
-      return;
-    }
-    const isMissing = [...this.#missed].some(
-      (directory) => directory.wd === undefined && directory.isBelow(this.#top),
-    );
-    this.#missed.clear();
-    if (!this.#isOdd && !isMissing) return;
-    this.#isDoubted = true;
-    this.#lookAgain();
   }
 
   /** The kernel's watches are gone with their process; another one is there. */
@@ -316,7 +268,7 @@ export class WatchedTree {
       (moved !== "other" && directory.isBelow(moved)) ||
       (moved !== "other") !== isDirectory;
     if (isStale) {
-      this.#doubt();
+      this.#doubts.add();
       this.#flushMove();
       if (directory.isBelow(this.#top)) this.#comeIn(directory, name, isDirectory);
       return;
@@ -339,7 +291,7 @@ export class WatchedTree {
     if (moved !== "other") this.#follow(directory, moved);
     // Two names may have been exchanged: a rename over a name tells nothing of what was there.
     if (replaced !== undefined) this.#watch(directory);
-    if (replaced !== undefined && replaced !== "other") this.#doubt();
+    if (replaced !== undefined && replaced !== "other") this.#doubts.add();
   }
 
   // ---------------------------------------------------------------- watching
@@ -374,7 +326,7 @@ export class WatchedTree {
           if (errno === 0) this.#parts.unwanted(wd);
           const hasMoved = !this.#closed && directory.isBelow(this.#top) && directory.requests === request;
           if (hasMoved) {
-            this.#doubt();
+            this.#doubts.add();
             this.#watch(directory, deep);
           }
           isCurrent = () => false;
@@ -404,13 +356,13 @@ export class WatchedTree {
     // Known, but not watched: what has happened in it nobody knows.
     if (this.#isDoubted && deep && directory.wd !== wd) this.#tellOverflow();
     if (directory.wd !== undefined && directory.wd !== wd) {
-      this.#doubt();
+      this.#doubts.add();
       this.#parts.release(directory);
     }
     for (const other of this.#parts.holders(wd)) {
       if (other === directory) continue;
       // Names have changed meanwhile: who had it is another directory.
-      this.#doubt();
+      this.#doubts.add();
       this.#parts.release(other);
       this.#watch(other);
     }
@@ -427,7 +379,7 @@ export class WatchedTree {
     else if (isTop) this.#end();
     else if (!PASSED_OVER.includes(errno)) this.#tellOverflow();
     else if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) {
-      this.#miss(directory);
+      this.#doubts.miss(directory);
     }
   }
 
@@ -461,7 +413,7 @@ export class WatchedTree {
     const again = this.#rescan === "again";
     this.#rescan = "none";
     this.#isDoubted = false;
-    this.#lookTookMs = performance.now() - this.#lookStartedAt;
+    this.#doubts.end();
     if (again) this.overflow();
   }
 
