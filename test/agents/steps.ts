@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SessionConfigOption } from "../../src/api/types.ts";
-import { until } from "../support/until.ts";
+import { failure, until } from "../support/until.ts";
 import { BORDER_HEADER } from "./model-host.ts";
 import type { Trial } from "./trial.ts";
 
@@ -98,7 +98,12 @@ export const STEPS: Step[] = [
   {
     name: "MCP server",
     async run(trial) {
-      if (!trial.settings.profile.mcp) return NOT_OFFERED;
+      if (!trial.settings.profile.mcp) {
+        const mcpServers = [{ command: "node", args: ["/workspace/mcp-server.ts"] }];
+        const refused = await failure(trial.vm.createSession(trial.settings.agent, { mcpServers }));
+        assert.equal(refused.code, "agent_failed");
+        return NOT_OFFERED;
+      }
       assert.match((await trial.prompt("[[call shout quiet]]", "once")).text, /QUIET/);
       return undefined;
     },

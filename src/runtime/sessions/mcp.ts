@@ -1,6 +1,16 @@
 import type { AgentCapabilities, McpServer } from "@agentclientprotocol/sdk";
 import { AgentVmError } from "../../api/errors.ts";
 import type { McpServerConfig } from "../../api/types.ts";
+import type { AgentTraits } from "./agents/agent.ts";
+
+/** @throws AgentVmError `agent_failed` where there are some for an agent that does nothing with them. */
+export function refuseIgnored(
+  { name, mcpServers = true }: AgentTraits,
+  configs: readonly McpServerConfig[],
+): void {
+  if (mcpServers || configs.length === 0) return;
+  throw new AgentVmError("agent_failed", `Agent ${name} cannot use MCP servers`, { agentType: name });
+}
 
 /**
  * MCP servers as an agent wants to be told of them.

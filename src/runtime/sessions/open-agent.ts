@@ -9,7 +9,7 @@ import type { AgentFile } from "./agents/agent.ts";
 import type { Agents } from "./agents/agents.ts";
 import { AgentConnection } from "./connection.ts";
 import { instructionsFor } from "./instructions.ts";
-import { toMcpServers } from "./mcp.ts";
+import { refuseIgnored, toMcpServers } from "./mcp.ts";
 import type { RpcHandlers } from "./rpc.ts";
 import { type Settings, settingsSchema } from "./settings.ts";
 
@@ -58,6 +58,7 @@ export async function openAgent(request: OpenAgentRequest, settings: OpenAgentSe
   const { sandbox, files, agents } = settings;
   const instructions = await instructionsFor(files, options);
   const agent = agents.find(agentType);
+  refuseIgnored(agent, options.mcpServers ?? []);
   const env = commandEnv(settings.env, options.env);
   const launch = agent.launch({ env, instructions });
   for (const file of launch.files) await place(sandbox, files, file);

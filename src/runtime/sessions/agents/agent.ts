@@ -51,6 +51,8 @@ export interface AgentTraits {
    * `false` for those that do so better. @default true
    */
   clientFiles?: boolean;
+  /** Whether it does something with the MCP servers of a session. @default true */
+  mcpServers?: boolean;
   /** Method to send `authenticate` with after `initialize`; `undefined`: none. */
   authMethod?(env: Env): string | undefined;
   /** `_meta` of session/new. */

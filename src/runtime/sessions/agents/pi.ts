@@ -17,6 +17,8 @@ export const pi: AgentDefinition = {
     { name: PI, version: "0.87.1" },
   ],
   instructions: "native",
+  // Its adapter takes them and does nothing with them.
+  mcpServers: false,
   launch(installation, request) {
     const instructions = instructionsFile(request);
     const starter = starterOf(installation.program(PI, "pi"), request, instructions);
