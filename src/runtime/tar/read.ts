@@ -17,6 +17,9 @@ const MAX_TIME_MS = 253_402_300_799_000;
 /** A sparse file's own name is one that GNU tar makes up. */
 const SPARSE_NAME = "GNU.sparse.name";
 
+/** How streamx tells of an entry whose parser has ended. */
+const ENTRY_CUT = "STREAM_DESTROYED";
+
 type Parser = ReturnType<typeof makeExtract>;
 type ParsedEntry = Parser extends AsyncIterable<infer Entry> ? Entry : never;
 
@@ -43,7 +46,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
     }
     feeder.assertEnded();
   } catch (error) {
-    throw feeder.failure ?? asInvalidArchive(error);
+    throw await feeder.explain(error);
   } finally {
     feeder.stop();
   }
@@ -53,14 +56,14 @@ async function* contentOf(parsed: ParsedEntry, feeder: Feeder): AsyncGenerator<U
   try {
     yield* parsed;
   } catch (error) {
-    throw feeder.failure ?? asInvalidArchive(error);
+    throw await feeder.explain(error);
   }
 }
 
 /** Gives a parser its input, as fast as it takes it, and knows how far the entries reach that it has told of. */
 class Feeder {
-  /** What the source has failed with. */
-  failure: Error | undefined;
+  /** What the source or the parser has failed with. */
+  #failure: unknown;
   readonly #parser: Parser;
   #fed = 0;
   #end = 0;
@@ -68,10 +71,26 @@ class Feeder {
 
   constructor(parser: Parser, source: AsyncIterable<Uint8Array>) {
     this.#parser = parser;
+    parser.on("error", (error: Error) => {
+      this.#failure ??= asInvalidArchive(error);
+    });
     this.#feed(source).catch((error: Error) => {
-      this.failure = error;
+      this.#failure ??= error;
       parser.destroy(error);
     });
+  }
+
+  /** Why the reading has failed. An entry says no more than that the parser has ended, and may say so before it does. */
+  async explain(error: unknown): Promise<unknown> {
+    if (
+      this.#failure === undefined &&
+      error instanceof Error &&
+      "code" in error &&
+      error.code === ENTRY_CUT
+    ) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    return this.#failure ?? asInvalidArchive(error);
   }
 
   /** An entry begins at an offset. */
@@ -166,7 +185,7 @@ function isSparse({ pax }: Header): boolean {
 /** The parser's errors have neither a class nor a code. */
 function asInvalidArchive(error: unknown): unknown {
   if (!(error instanceof Error) || error.name === "AgentVmError") return error;
-  if ("code" in error) return error;
+  if ("code" in error && error.code !== ENTRY_CUT) return error;
   return /end of data/.test(error.message)
     ? invalidArchive("it ends too early")
     : invalidArchive("it is no tar archive");
