@@ -113,9 +113,13 @@ export class Session {
 
   /** Ends the agent and keeps the transcript. Idempotent. */
   async close(): Promise<void> {
-    if (!this.isClosed) await this.#state.change({ closed: true });
-    this.#prompts.cancel(true);
-    await this.#keeper.stop();
+    try {
+      if (!this.isClosed) await this.#state.change({ closed: true });
+    } finally {
+      // Also where that could not be stored.
+      this.#prompts.cancel(true);
+      await this.#keeper.stop();
+    }
     await this.#transcript.flushed();
   }
 

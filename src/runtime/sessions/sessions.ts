@@ -67,7 +67,8 @@ export class Sessions implements SessionMethods {
       try {
         await session.open();
       } catch (error) {
-        await session.destroy();
+        // What the caller has to hear of is why it failed at first.
+        await session.destroy().catch(() => undefined);
         throw error;
       }
       this.#table.set(session.id, session);
