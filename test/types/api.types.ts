@@ -132,6 +132,15 @@ export async function throughOurClient() {
   type<"running" | "idle" | "dormant" | "closed">((await agent.getSession(sessionId)).status);
   await agent.respondPermission(sessionId, "p", "once");
   await agent.respondPermission(sessionId, "p", "an-option-of-the-agents");
+  type<[number, string] | undefined>(
+    (await agent.getSequencedEvents(sessionId, { since: 1, limit: 5 })).map(
+      ({ sequenceNumber, notification }): [number, string] => [sequenceNumber, notification.method],
+    )[0],
+  );
+  type<string | undefined>((await agent.listAgents())[0]?.reason ?? undefined);
+  type<string>((await agent.resumeSession(sessionId)).agentType);
+  // @ts-expect-error there is no such setting
+  await agent.createSession("claude", { permissionPolicy: "ask", timeout: 5 });
   // @ts-expect-error there is no such policy
   await agent.createSession("claude", { permissionPolicy: "maybe" });
   conn.on("sessionEvent", ({ event, sequenceNumber }) =>
@@ -184,6 +193,17 @@ export async function throughTheReadyMadeServer() {
 
 export function options() {
   vmActor({ env: { CI: "1" }, limits: { processes: 64 }, software: ["/opt/tools"] });
+  vmActor({
+    agents: {
+      mine: { command: "node", args: ["agent.js"], env: { A: "b" }, mounts: [{ from: "/a", to: "/b" }] },
+    },
+    onPermissionRequest: async (c, sessionId, request) => {
+      type<[readonly string[], string, string]>([c.key, sessionId, request.permissionId]);
+      return request.description === "ls" ? "once" : undefined;
+    },
+  });
+  // @ts-expect-error a handler answers with a text or nothing
+  vmActor({ onPermissionRequest: () => 5 });
   // @ts-expect-error there is no such option
   vmActor({ onSessionEvent: () => undefined });
   // @ts-expect-error a limit is a number

@@ -33,6 +33,14 @@ test.each(["", "close", "ignore-eof", "ignore-eof ignore-term"])(
   },
 );
 
+test("an agent that offers to be told is told before it ends", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm, "close load");
+  await vm.closeSession(id);
+  const { stdout } = await vm.exec("cat ~/closed; ls ~/.scripted-agent");
+  expect(stdout.replace(".json", "")).toMatch(/^([\w-]+)\1\n$/);
+});
+
 test("a session can be closed twice, and by two callers at once", async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);

@@ -1,13 +1,15 @@
 import { expect, test, vi } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { ask, brief, count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
-import { failure } from "../../support/until.ts";
+import { failure, until } from "../../support/until.ts";
 
 vi.mock("../../../src/api/limits.ts", async (original) => ({
   ...(await original<typeof import("../../../src/api/limits.ts")>()),
   MAX_SESSIONS: 3,
   MAX_SESSION_EVENTS: 1_000,
   MAX_PROMPT_BYTES: 10_000,
+  MAX_PENDING_PERMISSIONS: 3,
+  MAX_CLOSED_SESSIONS: 2,
 }));
 
 test("so many sessions are open at a time, and a closed one makes room", async () => {
@@ -26,6 +28,31 @@ test("sessions that fail to start leave their room", async () => {
   const { vm } = scriptedVm();
   for (let round = 0; round < 4; round++) await failure(open(vm, "crash-start=1"));
   await Promise.all([open(vm), open(vm), open(vm)]);
+});
+
+test("so many permissions wait at a time; those beyond are rejected at once, and the transcript says why", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "permissions 5 allow_once,reject_once");
+  await until(async () => (await vm.getSession(id)).pendingPermissions.length === 3);
+  await until(async () => JSON.stringify(await vm.getSessionEvents(id)).split('"too_many"').length === 3);
+  for (const { permissionId } of (await vm.getSession(id)).pendingPermissions) {
+    await vm.respondPermission(id, permissionId, "once");
+  }
+  const texts = ["allow_once", "allow_once", "allow_once", "reject_once", "reject_once"];
+  expect((await turn).text).toBe(texts.map((told, index) => `${index}: ${told}`).join(", "));
+});
+
+test("of closed sessions so many are kept, the newest", async () => {
+  const { vm } = scriptedVm();
+  const ids: string[] = [];
+  for (let round = 0; round < 4; round++) {
+    const id = await open(vm);
+    await vm.closeSession(id);
+    ids.push(id);
+  }
+  expect((await vm.listPersistedSessions()).map(({ sessionId }) => sessionId)).toEqual(ids.slice(2));
 });
 
 test("a prompt that is too long is refused", async () => {

@@ -1,0 +1,81 @@
+import { expect, test, vi } from "vitest";
+import type { SerializableCronJobOptions } from "../../../src/api/types.ts";
+import { behaving, count, open, scriptedVm } from "../../support/scripted.ts";
+
+vi.mock("../../../src/api/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+  MAX_SESSIONS: 2,
+  CANCEL_GRACE_MS: 300,
+}));
+
+/** Runs a prompt once by the clock. */
+async function runOnce(
+  prompt: string,
+  words = "",
+  options: Partial<SerializableCronJobOptions> = {},
+  machine = scriptedVm(),
+) {
+  const { vm } = machine;
+  const { id } = await vm.scheduleCron({
+    schedule: "@yearly",
+    action: { type: "session", agentType: "scripted", prompt, options: behaving(words) },
+    ...options,
+  });
+  await vm.runCronJob(id);
+  const { event } = await machine.event("cronEvent", (payload) => payload.event.type !== "cron:fire");
+  const [run] = await vm.listCronRuns(id);
+  return { vm, run, event };
+}
+
+test("a prompt runs in a session of its own, which is closed and whose transcript is kept", async () => {
+  const { vm, run, event } = await runOnce("think hm; say all ; say done; daemon 987050");
+  expect(run).toMatchObject({ status: "completed", outputTail: "alldone", sessionId: expect.any(String) });
+  expect(run).not.toHaveProperty("exitCode");
+  expect(run).not.toHaveProperty("reason");
+  expect(event).toMatchObject({ type: "cron:complete" });
+  expect(await vm.listSessions()).toEqual([]);
+  expect(await vm.listPersistedSessions()).toMatchObject([{ sessionId: run?.sessionId, closed: true }]);
+  expect(await vm.getSessionEvents(run?.sessionId ?? "")).toHaveLength(4);
+  expect([await count(vm), await count(vm, "sleep")]).toEqual([0, 0]);
+});
+
+test("nobody is there to allow anything, unless the session says so", async () => {
+  const prompt = "permission bash allow_once,reject_once";
+  const machine = scriptedVm({ sessions: { permissionTimeoutMs: 100 } });
+  const { run } = await runOnce(prompt, "", {}, machine);
+  expect(run).toMatchObject({ status: "completed", outputTail: "bash: reject_once" });
+});
+
+test.each([
+  ["say so far; error -32603 out of luck", "", { status: "failed", reason: "agent_error" }, "out of luck"],
+  ["crash 3", "", { status: "failed", reason: "agent_crashed" }, "exit code 3"],
+  ["say x", "crash-new=4", { status: "failed", reason: "agent_failed" }, "exit code 4"],
+])("a run that fails: %s %s", async (prompt, words, outcome, message) => {
+  const { vm, run, event } = await runOnce(prompt, words);
+  expect(run).toMatchObject(outcome);
+  expect(event).toMatchObject({ type: "cron:error", reason: outcome.reason });
+  expect((event as { error: string }).error).toContain(message);
+  expect(await vm.listSessions()).toEqual([]);
+  expect(await count(vm)).toBe(0);
+});
+
+test.each(["until-cancel", "deaf on"])("a run that takes too long is cut: %s", async (prompt) => {
+  const { vm, run, event } = await runOnce(prompt, "", { timeoutMs: 300 });
+  expect(run).toMatchObject({ status: "timeout", reason: "timeout" });
+  expect(event).toMatchObject({ type: "cron:error", error: "It ran longer than 300 ms" });
+  expect(await vm.listSessions()).toEqual([]);
+  expect(await count(vm)).toBe(0);
+});
+
+test("where there is no room for a session the run fails and says so", async () => {
+  const machine = scriptedVm();
+  await Promise.all([open(machine.vm), open(machine.vm)]);
+  const { run } = await runOnce("say x", "", {}, machine);
+  expect(run).toMatchObject({ status: "failed", reason: "limit_exceeded" });
+});
+
+test("an agent that nobody knows", async () => {
+  const machine = scriptedVm({ agents: {} });
+  const { run } = await runOnce("say x", "", {}, machine);
+  expect(run).toMatchObject({ status: "failed", reason: "unknown_agent_type" });
+});

@@ -1,0 +1,11 @@
+import { expect, test } from "vitest";
+import { failure } from "../../support/until.ts";
+import { startVm } from "../../support/vm.ts";
+
+test("a VM without processes has no sessions, and says why", async () => {
+  const { vm } = startVm({ runtime: "memory" });
+  const calls = [() => vm.createSession("claude"), () => vm.listSessions(), () => vm.sendPrompt("x", "y")];
+  for (const call of calls) {
+    expect(await failure(call())).toMatchObject({ code: "no_kernel_sandbox" });
+  }
+});
