@@ -38,8 +38,8 @@ test("a second server on a data folder ends at once and names the first, which g
   expect(new TextDecoder().decode(await vm.readFile("/workspace/a"))).toBe("a");
 });
 
-test("of ten servers that start at once one runs", async () => {
-  const servers = await Promise.all(Array.from({ length: 10 }, start));
+test("of five servers that start at once one runs", async () => {
+  const servers = await Promise.all(Array.from({ length: 5 }, start));
   expect(servers.filter(({ process }) => process.exitCode === null).length).toBe(1);
   for (const server of servers)
     if (server.process.exitCode !== null) expect(server.stderr()).toContain("is in use");

@@ -1,18 +1,18 @@
 import type { CheckpointResult } from "../../api/types.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { Store } from "../store.ts";
-import { TreeAttributes } from "./attributes.ts";
 import { Damage, putAll, storageDamaged } from "./codec.ts";
 import { Commits } from "./commits.ts";
-import { isSettled, isUnchanged, type KnownContent, storeContent } from "./contents.ts";
-import type { Chunk, DirectoryEntry, Entry, FileEntry } from "./entries.ts";
+import type { KnownContent } from "./contents.ts";
+import type { Chunk, Entry } from "./entries.ts";
 import { collectGarbage, deleteOrphans, type Garbage, garbageOf, isEmpty, NO_GARBAGE } from "./garbage.ts";
 import { type Head, loadHead, type SnapshotRecord } from "./head.ts";
 import { keyOf, prefixOf } from "./keys.ts";
 import { PackWriter } from "./packs.ts";
 import { makePages } from "./pages.ts";
 import { EMPTY_ROOT, encodeRoot, loadPage, loadRoot, type RootRecord } from "./root.ts";
-import { type Excludes, type ScannedNode, scanTree } from "./scan.ts";
+import type { Excludes } from "./scan.ts";
+import { type Freezer, Taking } from "./taking.ts";
 
 /** Packs of which less than this part is used are written anew, so that waste has a bound. */
 const MIN_USED_PART = 0.5;
@@ -20,24 +20,7 @@ const MIN_USED_PART = 0.5;
 /** Bytes that one checkpoint writes anew for that. */
 const MAX_REPACKED_BYTES = 32 * 1024 * 1024;
 
-/** Files that moved away while they were being read make the whole checkpoint begin anew, so many times. */
-const MAX_ATTEMPTS = 3;
-
-const MAX_TOLD_PATHS = 100;
-
 const NONE: ReadonlySet<number> = new Set();
-
-/** What makes a VM's processes stand still. */
-export interface Freezer {
-  /** Whether any process runs that could change files. */
-  isBusy(): Promise<boolean>;
-  /** Goes up when a process begins or ends that could change files. */
-  readonly changes: number;
-  /** Inodes of files that processes have mapped for writing: such writes leave no trace in a file's times. */
-  mappedFiles(): Promise<ReadonlySet<number>>;
-  /** Stops every process; the answer lets them go on. */
-  freeze(): Promise<() => void>;
-}
 
 /** A VM's trees in its store: the newest checkpoint, and snapshots. Commits are one put of the head record. */
 export class Archive {
@@ -114,7 +97,14 @@ export class Archive {
     const packs = new PackWriter(this.#store, this.#nextPack, this.#usableChunks());
     const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
     try {
-      const taken = await this.#take(tree, packs, mark, freezer);
+      const taking = new Taking({
+        tree,
+        packs,
+        isExcluded: this.#isExcluded,
+        isWasteful: (content) => this.#isWasteful(content),
+      });
+      const last = { contents: this.#contents, mapped: this.#mapped };
+      const taken = await taking.take(last, mark, freezer);
       await packs.finish();
       await this.#commit(taken.entries, packs, taken.journal);
       const kept = new Set(this.#root.packs.map(([pack]) => pack));
@@ -176,113 +166,6 @@ export class Archive {
     const record = this.#roots.get(root) ?? (await rootOf(this.#store, root));
     this.#roots.set(root, record);
     return record;
-  }
-
-  async #take(
-    tree: PersistentTree,
-    packs: PackWriter,
-    mark: () => Promise<number>,
-    freezer: Freezer,
-  ): Promise<Whole> {
-    let before: ReadonlyMap<number, KnownContent> = this.#contents;
-    if (await freezer.isBusy()) {
-      // Most is read while everything goes on, so that it need not stand still for long.
-      before = (await this.#takeOnce(tree, packs, before)).contents;
-    } else {
-      const began = freezer.changes;
-      const journal = await mark();
-      const taken = await this.#takeWhole(tree, packs, before, this.#mapped);
-      if (freezer.changes === began && !(await freezer.isBusy())) return { ...taken, journal, mapped: NONE };
-      // Something has begun meanwhile.
-      before = taken.contents;
-    }
-    const thaw = await freezer.freeze();
-    try {
-      const mapped = await freezer.mappedFiles();
-      const journal = await mark();
-      const suspects = new Set([...this.#mapped, ...mapped]);
-      return { ...(await this.#takeWhole(tree, packs, before, suspects)), journal, mapped };
-    } finally {
-      thaw();
-    }
-  }
-
-  /** Nothing changes the tree meanwhile but file actions, which the journal has. */
-  async #takeWhole(
-    tree: PersistentTree,
-    packs: PackWriter,
-    known: ReadonlyMap<number, KnownContent>,
-    suspects: ReadonlySet<number>,
-  ): Promise<Taken> {
-    let before = distrusted(known, suspects);
-    for (let attempt = 1; ; attempt++) {
-      const taken = await this.#takeOnce(tree, packs, before);
-      if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
-      // What has been read is not read again.
-      before = taken.contents;
-    }
-  }
-
-  async #takeOnce(
-    tree: PersistentTree,
-    packs: PackWriter,
-    before: ReadonlyMap<number, KnownContent>,
-  ): Promise<Taken> {
-    const scan = await scanTree(tree, this.#isExcluded);
-    const taken: Taken = {
-      entries: [],
-      before,
-      contents: new Map(),
-      attributes: new TreeAttributes(),
-      skipped: scan.skipped,
-      unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
-      isWhole: true,
-    };
-    for (const node of scan.nodes) await this.#takeNode(tree, node, packs, taken);
-    if (!(await taken.attributes.finish(tree))) taken.isWhole = false;
-    for (const path of taken.attributes.unreadable) tellUnreadable(path, taken);
-    return taken;
-  }
-
-  async #takeNode(tree: PersistentTree, node: ScannedNode, packs: PackWriter, taken: Taken): Promise<void> {
-    const { path, mode, type } = node;
-    if (type === "directory") takeDirectory(node, taken);
-    if (type === "symlink") await this.#takeLink(tree, node, taken);
-    if (type !== "file") return;
-    const known = taken.contents.get(node.ino) ?? taken.before.get(node.ino);
-    const usable = isUnchanged(known, node) && !this.#isWasteful(known);
-    const content = usable ? known : await storeContent(tree, node, packs);
-    if (content === "gone") taken.isWhole = false;
-    else if (content === "unreadable") this.#takeUnread(node, known, taken);
-    else {
-      taken.contents.set(node.ino, content);
-      const links = node.nlink > 1 ? { links: node.ino } : {};
-      const { size, chunks } = content;
-      const entry: FileEntry = { type, path, mode, mtimeMs: content.mtimeMs, size, chunks, ...links };
-      taken.entries.push(entry);
-      taken.attributes.add(node, content, entry, known?.attributes);
-    }
-  }
-
-  async #takeLink(tree: PersistentTree, { path, mode, mtimeMs }: ScannedNode, taken: Taken): Promise<void> {
-    try {
-      taken.entries.push({ type: "symlink", path, mode, mtimeMs, target: await tree.readlink(path) });
-    } catch {
-      // Something else has come in its place.
-      taken.isWhole = false;
-    }
-  }
-
-  /** A file that cannot be read stays as it was kept before. */
-  #takeUnread(node: ScannedNode, known: KnownContent | undefined, taken: Taken): void {
-    tellUnreadable(node.path, taken);
-    if (known === undefined) return;
-    const { path, mode } = node;
-    const { size, mtimeMs, chunks } = known;
-    taken.contents.set(node.ino, known);
-    const entry: FileEntry = { type: "file", path, mode, mtimeMs, size, chunks };
-    taken.entries.push(entry);
-    taken.attributes.add(node, known, entry);
   }
 
   async #commit(entries: readonly Entry[], packs: PackWriter, journal: number): Promise<void> {
@@ -399,57 +282,6 @@ export class Archive {
   #isWasteful({ chunks }: KnownContent): boolean {
     return this.#wasteful.size > 0 && chunks.some(({ pack }) => this.#wasteful.has(pack));
   }
-}
-
-/** A tree as of one moment. */
-interface Whole extends Taken {
-  /** The first journal record that came after that moment. */
-  journal: number;
-  mapped: ReadonlySet<number>;
-}
-
-interface Taken {
-  entries: Entry[];
-  /** What was known before. */
-  before: ReadonlyMap<number, KnownContent>;
-  contents: Map<number, KnownContent>;
-  attributes: TreeAttributes;
-  skipped: number;
-  unreadable: string[];
-  /** Nothing had moved away between the scan and the reading. */
-  isWhole: boolean;
-}
-
-/** These are to be read again, whatever their times say. */
-function distrusted(
-  known: ReadonlyMap<number, KnownContent>,
-  suspects: ReadonlySet<number>,
-): ReadonlyMap<number, KnownContent> {
-  if (suspects.size === 0) return known;
-  const contents = new Map(known);
-  for (const ino of suspects) {
-    const content = known.get(ino);
-    if (content !== undefined) contents.set(ino, { ...content, settled: false });
-  }
-  return contents;
-}
-
-/** Of a directory's inode only its attributes need be known. */
-function takeDirectory(node: ScannedNode, taken: Taken): void {
-  const { path, mode, mtimeMs, ctimeMs, size, ino } = node;
-  const known = taken.before.get(ino);
-  const content: KnownContent = isUnchanged(known, node)
-    ? known
-    : { size, mtimeMs, ctimeMs, chunks: [], settled: isSettled(ctimeMs, Date.now()) };
-  taken.contents.set(ino, content);
-  const entry: DirectoryEntry = { type: "directory", path, mode, mtimeMs };
-  taken.entries.push(entry);
-  taken.attributes.add(node, content, entry, known?.attributes);
-}
-
-function tellUnreadable(path: string, taken: Taken): void {
-  if (taken.unreadable.length < MAX_TOLD_PATHS && !taken.unreadable.includes(path))
-    taken.unreadable.push(path);
 }
 
 const numbers = (from: number, to: number): number[] =>

@@ -5,11 +5,12 @@ import { Files } from "../filesystem/files.ts";
 import { Mutex } from "../mutex.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import type { Store } from "../store.ts";
-import { Archive, type Freezer } from "./archive.ts";
+import { Archive } from "./archive.ts";
 import { type Change, Journal, readJournal, replay } from "./journal.ts";
 import { prefixOf } from "./keys.ts";
 import { type RestoreOptions, restoreTree } from "./restore.ts";
 import { type Excludes, excludes } from "./scan.ts";
+import type { Freezer } from "./taking.ts";
 
 /** After the end of a command, or when its output pauses, the next checkpoint is this far away, in milliseconds. */
 const SETTLE_MS = 1_000;
