@@ -1,7 +1,9 @@
 import { BUILT_IN_AGENTS } from "../../src/runtime/sessions/agents/builtin.ts";
 import { startModelServer } from "../support/model-server.ts";
 import { agentsFolder, install } from "./install.ts";
+import { MODEL_HOST } from "./model-host.ts";
 import { PROFILES } from "./profiles.ts";
+import { secureFront } from "./secure-front.ts";
 import { NOT_OFFERED, STEPS } from "./steps.ts";
 import { printTable, type Result } from "./table.ts";
 import { Trial } from "./trial.ts";
@@ -39,7 +41,8 @@ process.exitCode = failed.length > 0 ? 1 : 0;
 
 async function tryAgent(agent: string, from: string): Promise<Result[]> {
   const models = await startModelServer();
-  const trial = new Trial({ agent, from, profile: PROFILES[agent]!, models });
+  const secure = await secureFront(MODEL_HOST, models.port);
+  const trial = new Trial({ agent, from, profile: PROFILES[agent]!, models, secure });
   const found: Result[] = [];
   try {
     await trial.start();
@@ -72,6 +75,7 @@ async function tryAgent(agent: string, from: string): Promise<Result[]> {
     }
   } finally {
     await trial.stop();
+    await secure.close();
     await models.close();
   }
   return found;

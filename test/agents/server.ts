@@ -10,7 +10,7 @@ import { BORDER_HEADER, MODEL_HOST } from "./model-host.ts";
  * A server as a program of its own whose VMs have one agent, and reach the scripted model under a name, through the
  * outbound policy, as they would reach a real one.
  */
-const { PORT, AGENT_VM_DATA = "", AGENT = "", AGENT_FROM = "", MODEL_PORT } = process.env;
+const { PORT, AGENT_VM_DATA = "", AGENT = "", AGENT_FROM = "", MODEL_PORT, MODEL_TLS_PORT } = process.env;
 
 const createVm = runtimeVms({
   maxResultBytes: MAX_RESULT_BYTES,
@@ -22,7 +22,12 @@ export const registry = setup({
       {
         agents: { [AGENT]: { from: AGENT_FROM } },
         network: {
-          outbound: { allow: [`${MODEL_HOST}:${MODEL_PORT}`, `127.0.0.1:${MODEL_PORT}`] },
+          outbound: {
+            allow: [MODEL_PORT, MODEL_TLS_PORT].flatMap((port) => [
+              `${MODEL_HOST}:${port}`,
+              `127.0.0.1:${port}`,
+            ]),
+          },
           headers: { [`http://${MODEL_HOST}:${MODEL_PORT}`]: { [BORDER_HEADER]: "added" } },
         },
       },

@@ -168,14 +168,24 @@ export const STEPS: Step[] = [
     },
   },
   {
+    name: "model behind TLS",
+    async run(trial) {
+      assert.match(await trial.promptSecurely("[[say hello through TLS]]"), /hello through TLS/);
+      return undefined;
+    },
+  },
+  {
     name: "kill -9, resume",
     async run(trial) {
       const { models } = trial.settings;
       const before = await trial.vm.getSessionEvents(trial.sessionId);
       await trial.kill();
       await trial.start();
-      const [listed] = await trial.vm.listSessions();
-      assert.equal(listed?.sessionId, trial.sessionId);
+      const listed = await trial.vm.listSessions();
+      assert.deepEqual(
+        listed.map(({ sessionId }) => sessionId),
+        [trial.sessionId],
+      );
       const after = await trial.vm.getSessionEvents(trial.sessionId);
       assert.deepEqual(after.slice(0, before.length), before);
       const start = performance.now();

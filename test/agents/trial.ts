@@ -9,6 +9,7 @@ import type { ModelServer } from "../support/model-server.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { MODEL_HOST } from "./model-host.ts";
 import type { Profile } from "./profiles.ts";
+import type { SecureFront } from "./secure-front.ts";
 import type { registry } from "./server.ts";
 
 const SERVER = new URL("./server.ts", import.meta.url).pathname;
@@ -20,6 +21,8 @@ export interface TrialSettings {
   from: string;
   profile: Profile;
   models: ModelServer;
+  /** The same models behind TLS. */
+  secure: SecureFront;
 }
 
 /** One agent on a server of its own, in a VM, with a client that is connected to it. */
@@ -48,13 +51,19 @@ export class Trial {
 
   /** Starts the server, again on the same data after the first time. */
   async start(): Promise<void> {
-    const { agent, from, models } = this.settings;
+    const { agent, from, models, secure } = this.settings;
     if (this.#port === 0) this.#port = await freePort();
     this.#server = await startServerProcess({
       program: SERVER,
       port: this.#port,
       ...(this.#dataDir !== undefined && { dataDir: this.#dataDir }),
-      env: { AGENT: agent, AGENT_FROM: from, MODEL_PORT: String(models.port), LOG_LEVEL: "error" },
+      env: {
+        AGENT: agent,
+        AGENT_FROM: from,
+        MODEL_PORT: String(models.port),
+        MODEL_TLS_PORT: String(secure.port),
+        LOG_LEVEL: "error",
+      },
     });
     if (this.#server.process.exitCode !== null) throw new Error(`The server ended: ${this.#server.stderr()}`);
     this.#dataDir = this.#server.dataDir;
@@ -86,8 +95,7 @@ export class Trial {
   async createSession(): Promise<SessionRecord> {
     const { agent, profile, models } = this.settings;
     const model = `http://${MODEL_HOST}:${models.port}`;
-    const files = Object.entries(profile.files?.(model) ?? {});
-    await this.vm.writeFiles(files.map(([path, content]) => ({ path, content })));
+    await this.#configure(model);
     await this.vm.writeFile("/workspace/mcp-server.ts", MCP_SERVER);
     const record = await this.vm.createSession(agent, {
       env: profile.env(model),
@@ -98,6 +106,26 @@ export class Trial {
     });
     this.sessionId = record.sessionId;
     return record;
+  }
+
+  /** What the agent answers in a session of its own whose model is behind TLS. */
+  async promptSecurely(text: string): Promise<string> {
+    const { agent, profile, models, secure } = this.settings;
+    const model = `https://${MODEL_HOST}:${secure.port}`;
+    const authority = "/workspace/authority.pem";
+    await this.#configure(model);
+    await this.vm.writeFile(authority, secure.authority);
+    const env = { ...profile.env(model), NODE_EXTRA_CA_CERTS: authority, SSL_CERT_FILE: authority };
+    const { sessionId } = await this.vm.createSession(agent, { env });
+    const answer = await this.vm.prompt(sessionId, text);
+    await this.vm.destroySession(sessionId);
+    await this.#configure(`http://${MODEL_HOST}:${models.port}`);
+    return answer.text;
+  }
+
+  async #configure(model: string): Promise<void> {
+    const files = Object.entries(this.settings.profile.files?.(model) ?? {});
+    await this.vm.writeFiles(files.map(([path, content]) => ({ path, content })));
   }
 
   async prompt(text: string, reply: PermissionReply = "reject"): Promise<PromptResult> {
