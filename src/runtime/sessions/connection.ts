@@ -9,7 +9,7 @@ import { AgentVmError } from "../../api/errors.ts";
 import { AGENT_START_TIMEOUT_MS } from "../../api/limits.ts";
 import type { JsonRpcResponse } from "../../api/types.ts";
 import type { CommandRequest, Sandbox } from "../sandbox/sandbox.ts";
-import { type AgentEnd, AgentProcess, agentCrashed, agentFailed } from "./agent-process.ts";
+import { AgentProcess, agentCrashed, agentFailed } from "./agent-process.ts";
 import { type RpcHandlers, RpcPeer } from "./rpc.ts";
 
 /** What we do for agents; see client-requests.ts. Elicitation is declined, and therefore not offered. */
@@ -46,6 +46,8 @@ export class AgentConnection {
   readonly agentType: string;
   readonly process: AgentProcess;
   readonly #rpc: RpcPeer;
+  /** What went wrong, by the error that says so. */
+  readonly #failures = new WeakMap<AgentVmError, string>();
   #traits: AgentTraits = {};
   #stopping = false;
 
@@ -83,9 +85,7 @@ export class AgentConnection {
       await connection.#initialize(options);
       return connection;
     } catch (error) {
-      const failure = await connection.startFailure(error);
-      await connection.kill();
-      throw failure;
+      throw await connection.startFailure(error, signal);
     } finally {
       signal.removeEventListener("abort", kill);
     }
@@ -137,8 +137,10 @@ export class AgentConnection {
     this.#rpc.notify(method, params);
   }
 
-  failure(what: string, end: Partial<AgentEnd> = { stderr: this.process.stderr }): AgentVmError {
-    return agentFailed(this.agentType, what, end);
+  failure(what: string): AgentVmError {
+    const failure = agentFailed(this.agentType, what, { stderr: this.process.stderr });
+    this.#failures.set(failure, what);
+    return failure;
   }
 
   /** It is going to end with its VM. */
@@ -190,9 +192,19 @@ export class AgentConnection {
     return result;
   }
 
-  /** What an error of the start was: an agent that ends in it has not crashed, it did not start. */
-  async startFailure(error: unknown): Promise<unknown> {
-    if (this.#stopping || !(error instanceof AgentVmError) || error.code !== "agent_crashed") return error;
-    return agentFailed(this.agentType, "did not start", await this.process.ended);
+  /**
+   * Ends an agent whose start has failed.
+   *
+   * @returns what it failed of: an agent that ends in it has not crashed, it did not start. Its stderr is whole: it comes
+   * by another way than its answers, and mostly after them.
+   */
+  async startFailure(error: unknown, signal: AbortSignal): Promise<unknown> {
+    const isCrash = !this.#stopping && error instanceof AgentVmError && error.code === "agent_crashed";
+    if (!isCrash) await this.kill();
+    const end = await this.process.ended;
+    if (signal.aborted) return signal.reason;
+    if (isCrash) return agentFailed(this.agentType, "did not start", end);
+    const what = error instanceof AgentVmError ? this.#failures.get(error) : undefined;
+    return what === undefined ? error : agentFailed(this.agentType, what, { stderr: end.stderr });
   }
 }

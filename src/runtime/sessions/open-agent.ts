@@ -82,9 +82,7 @@ export async function openAgent(request: OpenAgentRequest, settings: OpenAgentSe
       instructions: agent.instructions === "native" ? undefined : instructions,
     };
   } catch (error) {
-    const failure = await connection.startFailure(error);
-    await connection.kill();
-    throw failure;
+    throw await connection.startFailure(error, signal);
   } finally {
     signal.removeEventListener("abort", kill);
   }

@@ -77,6 +77,32 @@ test("closing while a prompt goes on ends the prompt", async () => {
   expect(await vm.listSessions()).toEqual([]);
 });
 
+/** A session whose agent is being started again and does not answer. */
+async function starting() {
+  const { vm } = scriptedVm();
+  const id = await open(vm, "load hang-load");
+  await failure(vm.sendPrompt(id, "crash 1"));
+  const prompted = vm.sendPrompt(id, "say x").catch((error: unknown) => error);
+  const resumed = failure(vm.resumeSession(id));
+  await until(async () => (await count(vm)) === 1);
+  return { vm, id, prompted, resumed };
+}
+
+test("closing while the agent is being started ends the start", async () => {
+  const { vm, id, prompted, resumed } = await starting();
+  await vm.closeSession(id);
+  expect(await resumed).toMatchObject({ code: "session_not_found" });
+  expect(await prompted).toMatchObject({ response: { result: { stopReason: "cancelled" } } });
+  expect(await count(vm)).toBe(0);
+});
+
+test("the end of the VM ends the start too", async () => {
+  const { vm, prompted, resumed } = await starting();
+  await vm.dispose("destroy");
+  expect(await resumed).toMatchObject({ code: "vm_stopped" });
+  expect(await prompted).toMatchObject({ code: "vm_stopped" });
+});
+
 test("destroying a session deletes its transcript too", async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm());
