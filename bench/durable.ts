@@ -9,7 +9,7 @@ import { listen, setup } from "../src/index.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
 import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
 import type { Store } from "../src/runtime/store.ts";
-import { Vm } from "../src/runtime/vm.ts";
+import { assembleVm } from "../src/runtime/vm.ts";
 
 /** `npm run bench:durable`: what checkpoints, journalled writes and wakes take, on RivetKit's storage. */
 const FILES = 10_000;
@@ -38,7 +38,7 @@ async function storeOf(key: string): Promise<Store> {
 const options = vmOptionsSchema.parse({ checkpoint: { intervalMs: 2_000_000_000 } });
 const factory = createSandboxFactory(options);
 const hooks = { emit: () => undefined, keepAwake: () => undefined };
-const vmOver = (store: Store) => new Vm(options, factory, hooks, { store });
+const vmOver = (store: Store) => assembleVm(options, factory, hooks, { store });
 
 async function timed<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
   const delay = monitorEventLoopDelay({ resolution: 1 });

@@ -1,11 +1,11 @@
 import { vmOptionsSchema } from "../src/runtime/options.ts";
 import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
-import { Vm, type VmHooks } from "../src/runtime/vm.ts";
+import { assembleVm, type Vm, type VmHooks } from "../src/runtime/vm.ts";
 
 const options = vmOptionsSchema.parse({});
 const factory = createSandboxFactory(options);
 
 /** A VM on the bare runtime. */
 export function bareVm(emit: VmHooks["emit"] = () => undefined): Vm {
-  return new Vm(options, factory, { emit, keepAwake: () => undefined });
+  return assembleVm(options, factory, { emit, keepAwake: () => undefined });
 }

@@ -39,14 +39,14 @@ export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_B
   let factory: SandboxFactory | undefined;
   let rootFilesystem: RootFilesystem | undefined;
   return async (options, hooks, store) => {
-    const [{ Vm }, { vmSandbox }, { RootFilesystem }] = await Promise.all([
+    const [{ assembleVm }, { vmSandbox }, { RootFilesystem }] = await Promise.all([
       import("../runtime/vm.ts"),
       import("../runtime/vm-sandbox.ts"),
       import("../runtime/tar/root-filesystem.ts"),
     ]);
     factory ??= vmSandbox(options);
     if (options.rootFilesystem !== undefined) rootFilesystem ??= new RootFilesystem(options.rootFilesystem);
-    return new Vm(options, factory, hooks, {
+    return assembleVm(options, factory, hooks, {
       ...settings,
       ...(store && { store }),
       ...(rootFilesystem && { rootFilesystem }),

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
-import { Vm } from "../../src/runtime/vm.ts";
+import { assembleVm } from "../../src/runtime/vm.ts";
 import { hostInit } from "../support/host-init.ts";
 import { startVm } from "../support/vm.ts";
 
@@ -29,7 +29,7 @@ test("a failed boot is a coded error, and the next call tries again", async () =
         ? createSandboxFactory(vmOptionsSchema.parse({ software: ["/no/such/folder"] })).boot(signal)
         : kernel.boot(signal),
   };
-  const vm = new Vm(options, flaky, { emit: () => undefined, keepAwake: () => undefined });
+  const vm = assembleVm(options, flaky, { emit: () => undefined, keepAwake: () => undefined });
   try {
     await expect(vm.exec("true")).rejects.toMatchObject({ code: "boot_failed" });
     expect((await vm.exec("echo up")).stdout).toBe("up\n");

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
-import { Vm } from "../../src/runtime/vm.ts";
+import { assembleVm } from "../../src/runtime/vm.ts";
 import { openDescriptors, ownDescendants } from "../support/host.ts";
 import { startVm } from "../support/vm.ts";
 
@@ -31,7 +31,7 @@ test("a hundred VMs, booted, used and disposed, leave everything as it was", {
   const options = vmOptionsSchema.parse({});
   const factory = createSandboxFactory(options);
   const cycle = async () => {
-    const vm = new Vm(options, factory, hooks);
+    const vm = assembleVm(options, factory, hooks);
     await vm.writeFile("/workspace/file", "content");
     const { shellId } = await vm.openShell();
     await vm.writeShell(shellId, "sleep 1000 &\n");

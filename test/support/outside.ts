@@ -6,7 +6,7 @@ import type { OutboundOptions } from "../../src/runtime/network/outbound/outboun
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
 import { MemoryStore, type Store } from "../../src/runtime/store.ts";
-import { Vm } from "../../src/runtime/vm.ts";
+import { assembleVm } from "../../src/runtime/vm.ts";
 
 /** A host of the outside: a server on this machine's loopback, closed when the test ends. */
 export async function startOutside(
@@ -55,7 +55,7 @@ export function startOutboundVm(
     },
     keepAwake: () => undefined,
   };
-  const vm = new Vm(options, createSandboxFactory(options), hooks, {
+  const vm = assembleVm(options, createSandboxFactory(options), hooks, {
     store: more.store ?? new MemoryStore(),
     outbound: {
       ...(more.ca === undefined ? {} : { ca: more.ca }),

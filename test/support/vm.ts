@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
-import { Vm, type VmSettings } from "../../src/runtime/vm.ts";
+import { assembleVm, type Vm, type VmSettings } from "../../src/runtime/vm.ts";
 import { vmSandbox } from "../../src/runtime/vm-sandbox.ts";
 
 export type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
@@ -34,7 +34,7 @@ export function startVm(
   const options = vmOptionsSchema.parse(input);
   const events: RecordedEvent[] = [];
   const watchers = new Set<() => void>();
-  const vm = new Vm(
+  const vm = assembleVm(
     options,
     createFactory(options),
     {

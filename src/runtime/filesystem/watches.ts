@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
+import type { WatchMethods } from "../../api/actions.ts";
 import { AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
 import type { FileChangedEvent } from "../../api/events.ts";
 import { MAX_FILE_WATCHES } from "../../api/limits.ts";
@@ -24,6 +25,8 @@ const recordSchema = z.object({
 type WatchRecord = z.infer<typeof recordSchema>;
 
 export interface FileWatchesParts {
+  /** Boots the VM where it is not up. */
+  sandbox(): Promise<Sandbox>;
   store: Store;
   emit(event: FileChangedEvent): void;
   /** Told of what nobody waits for. */
@@ -34,7 +37,7 @@ export interface FileWatchesParts {
  * A VM's file watches. They outlive its boots: each is made again with the next one, and then says that what it watches
  * has to be looked at anew.
  */
-export class FileWatches {
+export class FileWatches implements WatchMethods {
   readonly #parts: FileWatchesParts;
   /** Those of the boot that is up. */
   readonly #live = new Map<string, FileWatch>();
@@ -49,11 +52,11 @@ export class FileWatches {
     this.#queue = new ChangeQueue(parts.emit);
   }
 
-  async watch(
-    sandbox: Sandbox,
+  async watchFiles(
     path: string,
     { recursive = false, exclude = [] }: WatchFilesOptions = {},
   ): Promise<string> {
+    const sandbox = await this.#parts.sandbox();
     checkPath(path, "watch");
     await this.#load();
     if (this.#records.size + this.#making >= MAX_FILE_WATCHES) {
@@ -78,7 +81,7 @@ export class FileWatches {
   }
 
   /** An unknown one is fine: it may have ended by itself. */
-  async unwatch(id: string): Promise<void> {
+  async unwatchFiles(id: string): Promise<void> {
     await this.#load();
     if (!this.#records.has(id)) return;
     try {
@@ -91,7 +94,7 @@ export class FileWatches {
   }
 
   /** Oldest first. */
-  async list(): Promise<FileWatchInfo[]> {
+  async listWatches(): Promise<FileWatchInfo[]> {
     await this.#load();
     return [...this.#records.values()]
       .sort((a, b) => a.createdAt - b.createdAt)
@@ -128,7 +131,7 @@ export class FileWatches {
       if (codeOf(error) === "ENOENT") queue.add({ watchId: id, type: "deleted", path }, path);
       queue.add({ watchId: id, type: "ended", path }, path);
       this.#parts.onFailure(error);
-      await this.unwatch(id);
+      await this.unwatchFiles(id);
     }
   }
 

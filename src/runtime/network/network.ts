@@ -1,6 +1,17 @@
+import type { NetworkMethods } from "../../api/actions.ts";
 import { AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
 import { MAX_PREVIEW_CONNECTIONS } from "../../api/limits.ts";
-import type { VmFetchOptions, VmFetchResponse, VmPort, WaitForPortOptions } from "../../api/types.ts";
+import type {
+  NetworkLogEntry,
+  NetworkPolicy,
+  NetworkPolicyInfo,
+  PreviewInfo,
+  PreviewUrl,
+  VmFetchOptions,
+  VmFetchResponse,
+  VmPort,
+  WaitForPortOptions,
+} from "../../api/types.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Store } from "../store.ts";
 import { VmAgent } from "./agent.ts";
@@ -24,6 +35,8 @@ export interface NetworkParts {
   sandbox(): Promise<Sandbox>;
   /** The VM that is up. */
   current(): Sandbox | undefined;
+  /** The VM that is up, or is about to be. */
+  upcoming(): Promise<Sandbox | undefined>;
   emit: PortWatchParts["emit"];
   store: Store;
   options: OutboundOptions;
@@ -33,7 +46,7 @@ export interface NetworkParts {
 }
 
 /** The ports of one VM: asked, listed, waited for. */
-export class Network {
+export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
   readonly watch: PortWatch;
   readonly previews: Previews;
   readonly outbound: Outbound;
@@ -81,6 +94,33 @@ export class Network {
       get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
       signal: this.#until(signal),
     });
+  }
+
+  /** createSignedPreviewUrl without its `url`, which only a server knows. */
+  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url">> {
+    return this.previews.create(port, expiresInSeconds);
+  }
+
+  expireSignedPreviewUrl(tokenOrId: string): Promise<void> {
+    return this.previews.expire(tokenOrId);
+  }
+
+  listPreviews(): Promise<PreviewInfo[]> {
+    return this.previews.list();
+  }
+
+  async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
+    await this.outbound.change(outbound);
+    const sandbox = await this.#parts.upcoming();
+    if (sandbox !== undefined) await this.outbound.booted(sandbox);
+  }
+
+  getNetworkPolicy(): Promise<NetworkPolicyInfo> {
+    return this.outbound.info();
+  }
+
+  async getNetworkLog(): Promise<NetworkLogEntry[]> {
+    return this.outbound.log.entries;
   }
 
   /** Answers a browser's request below a preview's path; never rejects. */

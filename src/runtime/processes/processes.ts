@@ -1,3 +1,4 @@
+import type { ProcessMethods } from "../../api/actions.ts";
 import { limitExceeded, processNotFound } from "../../api/errors.ts";
 import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "../../api/limits.ts";
 import type {
@@ -22,7 +23,7 @@ import { toSignalNumber } from "./signals.ts";
 import { SpawnedProcess } from "./spawned-process.ts";
 
 /** What spawn has started in one VM: the table behind listProcesses, the signals, stdin and output of each. */
-export class Processes {
+export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
   readonly #sandbox: () => Promise<Sandbox>;
   readonly #defaults: CommandDefaults;
   readonly #hooks: ProcessHooks;
@@ -44,7 +45,15 @@ export class Processes {
     this.#history = history;
   }
 
-  async spawn(command: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<number> {
+  async spawn(command: string, args?: string[], options?: SpawnOptions): Promise<{ pid: number }> {
+    return { pid: await this.spawnProcess(command, args, options) };
+  }
+
+  async spawnProcess(
+    command: string,
+    args: readonly string[] = [],
+    options: SpawnOptions = {},
+  ): Promise<number> {
     const sandbox = await this.#sandbox();
     const request = resolveCommand(command, args, options, this.#defaults);
     const process = await sandbox.spawn({ ...request, stdin: true });
@@ -62,16 +71,16 @@ export class Processes {
     return spawned.pid;
   }
 
-  async list(): Promise<SpawnedProcessInfo[]> {
+  async listProcesses(): Promise<SpawnedProcessInfo[]> {
     const past = [...(await this.#past()).values()].filter(({ pid }) => !this.#table.has(pid));
     return [...past, ...this.#table.values()].map(({ info }) => info);
   }
 
-  async info(pid: number): Promise<SpawnedProcessInfo> {
+  async getProcess(pid: number): Promise<SpawnedProcessInfo> {
     return (await this.#find(pid)).info;
   }
 
-  async writeStdin(pid: number, data: Bytes): Promise<void> {
+  async writeProcessStdin(pid: number, data: Bytes): Promise<void> {
     const process = await this.#find(pid);
     const bytes = toBytes(data);
     if (process.pendingStdin + bytes.byteLength > MAX_PENDING_STDIN_BYTES) {
@@ -84,29 +93,37 @@ export class Processes {
     process.writeStdin(bytes);
   }
 
-  async closeStdin(pid: number): Promise<void> {
+  async closeProcessStdin(pid: number): Promise<void> {
     (await this.#find(pid)).closeStdin();
   }
 
-  async wait(pid: number): Promise<number> {
+  async waitProcess(pid: number): Promise<number> {
     const { exited } = await this.#find(pid);
     return (await exited).exitCode;
   }
 
-  async signal(pid: number, signal: Signal): Promise<void> {
+  stopProcess(pid: number): Promise<void> {
+    return this.signalProcess(pid, "SIGTERM");
+  }
+
+  killProcess(pid: number): Promise<void> {
+    return this.signalProcess(pid, "SIGKILL");
+  }
+
+  async signalProcess(pid: number, signal: Signal): Promise<void> {
     (await this.#find(pid)).signal(toSignalNumber(signal));
   }
 
-  async output(pid: number, options: ReadOutputOptions = {}): Promise<ProcessOutput> {
+  async readProcessOutput(pid: number, options: ReadOutputOptions = {}): Promise<ProcessOutput> {
     return (await this.#find(pid)).output(options.after ?? -1);
   }
 
-  async all(): Promise<VmProcess[]> {
+  async allProcesses(): Promise<VmProcess[]> {
     return (await this.#sandbox()).processes();
   }
 
-  async tree(): Promise<VmProcessNode[]> {
-    return processTree(await this.all());
+  async processTree(): Promise<VmProcessNode[]> {
+    return processTree(await this.allProcesses());
   }
 
   async #find(pid: number): Promise<SpawnedProcess | PastProcess> {

@@ -1,6 +1,14 @@
+import type { ShellMethods } from "../../api/actions.ts";
 import { limitExceeded, shellNotFound } from "../../api/errors.ts";
 import { MAX_ENDED_SHELLS, MAX_OPEN_SHELLS, MAX_PENDING_SHELL_BYTES } from "../../api/limits.ts";
-import type { Bytes, OpenShellOptions, ReadOutputOptions, ShellInfo, ShellOutput } from "../../api/types.ts";
+import type {
+  Bytes,
+  ConnectTerminalOptions,
+  OpenShellOptions,
+  ReadOutputOptions,
+  ShellInfo,
+  ShellOutput,
+} from "../../api/types.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import { type CommandDefaults, toBytes } from "./command.ts";
 import { terminalEnv } from "./environment.ts";
@@ -16,7 +24,7 @@ export interface ShellDefaults extends CommandDefaults {
 }
 
 /** The interactive shells of one VM. */
-export class Shells {
+export class Shells implements ShellMethods {
   readonly #sandbox: () => Promise<Sandbox>;
   readonly #defaults: ShellDefaults;
   readonly #hooks: ProcessHooks;
@@ -30,7 +38,16 @@ export class Shells {
     this.#hooks = hooks;
   }
 
-  async open(options: OpenShellOptions = {}): Promise<OpenShell> {
+  async openShell(options?: OpenShellOptions): Promise<{ shellId: string }> {
+    const { shellId } = await this.#open(options);
+    return { shellId };
+  }
+
+  async connectTerminal(options?: ConnectTerminalOptions): Promise<number> {
+    return (await this.#open(options)).info.pid;
+  }
+
+  async #open(options: OpenShellOptions = {}): Promise<OpenShell> {
     const running = [...this.#table.values()].filter((shell) => shell.info.running).length;
     if (running + this.#opening >= MAX_OPEN_SHELLS) {
       throw limitExceeded("MAX_OPEN_SHELLS", MAX_OPEN_SHELLS, "This VM has as many open shells as it may");
@@ -68,7 +85,7 @@ export class Shells {
     return opened;
   }
 
-  write(shellId: string, data: Bytes): void {
+  async writeShell(shellId: string, data: Bytes): Promise<void> {
     const shell = this.#find(shellId);
     const bytes = toBytes(data);
     if (shell.pendingInput + bytes.byteLength > MAX_PENDING_SHELL_BYTES) {
@@ -81,23 +98,23 @@ export class Shells {
     shell.write(bytes);
   }
 
-  resize(shellId: string, cols: number, rows: number): void {
+  async resizeShell(shellId: string, cols: number, rows: number): Promise<void> {
     this.#find(shellId).resize(cols, rows);
   }
 
-  async close(shellId: string): Promise<void> {
+  async closeShell(shellId: string): Promise<void> {
     await this.#find(shellId).hangup();
   }
 
-  async wait(shellId: string): Promise<number> {
+  async waitShell(shellId: string): Promise<number> {
     return (await this.#find(shellId).exited).exitCode;
   }
 
-  list(): ShellInfo[] {
+  async listShells(): Promise<ShellInfo[]> {
     return [...this.#table.values()].map((shell) => shell.info);
   }
 
-  output(shellId: string, options: ReadOutputOptions = {}): ShellOutput {
+  async readShell(shellId: string, options: ReadOutputOptions = {}): Promise<ShellOutput> {
     return this.#find(shellId).output(options.after ?? -1);
   }
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { MAX_RESULT_BYTES } from "../../../src/api/limits.ts";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { Vm } from "../../../src/runtime/vm.ts";
+import { assembleVm } from "../../../src/runtime/vm.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 import { startHttpServer, textOf } from "../../support/vm-servers.ts";
@@ -124,7 +124,7 @@ test("nothing listening, no answer, half an answer, no HTTP", async () => {
 test("a response above the limit is refused and names the preview URL", async () => {
   const options = vmOptionsSchema.parse({});
   const hooks = { emit: () => undefined, keepAwake: () => undefined };
-  const vm = new Vm(options, createSandboxFactory(options), hooks, { maxResultBytes: MAX_RESULT_BYTES });
+  const vm = assembleVm(options, createSandboxFactory(options), hooks, { maxResultBytes: MAX_RESULT_BYTES });
   try {
     await startHttpServer(vm, 3000);
     const { body } = await vm.vmFetch(3000, "/bytes/31000000");

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
 import { MemoryStore, type Store } from "../../../src/runtime/store.ts";
-import { Vm } from "../../../src/runtime/vm.ts";
+import { assembleVm, type Vm } from "../../../src/runtime/vm.ts";
 import { faultyStore } from "../../support/faulty-store.ts";
 import { seededRandom } from "../../support/random.ts";
 import { startVm } from "../../support/vm.ts";
@@ -217,7 +217,7 @@ describe("a store that fails", () => {
     const options = vmOptionsSchema.parse({});
     const store = faultyStore(new MemoryStore(), () => (broken ? "error" : "none"));
     const hooks = { emit: () => undefined, keepAwake: () => undefined };
-    const vm = new Vm(options, createSandboxFactory(options), hooks, { store });
+    const vm = assembleVm(options, createSandboxFactory(options), hooks, { store });
     await vm.exec("echo 1 > /workspace/x");
     broken = true;
     await expect(vm.dispose("sleep")).rejects.toThrow("failed");

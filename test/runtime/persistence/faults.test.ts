@@ -3,7 +3,7 @@ import { AgentVmError } from "../../../src/api/errors.ts";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
 import { entryBytes, MemoryStore, type Store, type StoreEntry } from "../../../src/runtime/store.ts";
-import { Vm } from "../../../src/runtime/vm.ts";
+import { assembleVm, type Vm } from "../../../src/runtime/vm.ts";
 import { type Fault, faultyStore } from "../../support/faulty-store.ts";
 import { seededRandom } from "../../support/random.ts";
 import { faultsOfStoredTrees } from "../../support/stored-trees.ts";
@@ -27,12 +27,12 @@ class Machine {
 
   constructor(store: Store) {
     this.#store = store;
-    this.vm = new Vm(options, factory, hooks, { store });
+    this.vm = assembleVm(options, factory, hooks, { store });
   }
 
   async sleep(): Promise<void> {
     const { vm } = this;
-    this.vm = new Vm(options, factory, hooks, { store: this.#store });
+    this.vm = assembleVm(options, factory, hooks, { store: this.#store });
     await vm.dispose("sleep");
   }
 

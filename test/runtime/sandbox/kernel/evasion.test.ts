@@ -34,10 +34,10 @@ test("a command that stops what has started it still ends with its timeout, and 
 const SCRIPT = `
 import { vmOptionsSchema } from "./src/runtime/options.ts";
 import { KernelSandboxFactory } from "./src/runtime/sandbox/kernel/factory.ts";
-import { Vm } from "./src/runtime/vm.ts";
+import { assembleVm } from "./src/runtime/vm.ts";
 const options = vmOptionsSchema.parse({});
 const factory = new KernelSandboxFactory(options, "spawner");
-const vm = new Vm(options, factory, { emit() {}, keepAwake() {} });
+const vm = assembleVm(options, factory, { emit() {}, keepAwake() {} });
 void vm.exec("kill -STOP $PPID; echo > /tmp/stopped; sleep 1001");
 while (!(await vm.exists("/tmp/stopped"))) await new Promise((resolve) => setTimeout(resolve, 5));
 console.log("stopped");

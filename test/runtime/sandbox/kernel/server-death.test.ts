@@ -6,9 +6,9 @@ import { expect, test } from "vitest";
 const SCRIPT = `
 import { vmOptionsSchema } from "./src/runtime/options.ts";
 import { createSandboxFactory } from "./src/runtime/sandbox/factory.ts";
-import { Vm } from "./src/runtime/vm.ts";
+import { assembleVm } from "./src/runtime/vm.ts";
 const options = vmOptionsSchema.parse({});
-const vm = new Vm(options, createSandboxFactory(options), { emit() {}, keepAwake() {} });
+const vm = assembleVm(options, createSandboxFactory(options), { emit() {}, keepAwake() {} });
 await vm.spawn("sleep", [process.argv[1]]);
 await vm.exec("setsid -f env -i sleep " + process.argv[1]);
 const { shellId } = await vm.openShell();
