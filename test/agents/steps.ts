@@ -19,6 +19,9 @@ const SENTENCE = "remember apple and say one two three four five six seven eight
 /** What an agent is told that has not kept the session itself. */
 const PREAMBLE = "This conversation goes on from an earlier one";
 
+/** Processes that a VM has without anybody starting any. */
+const OF_THE_VM = ["cat", "sh", "agentos-spawner"];
+
 /** What every agent goes through, in this order and in one session. */
 export const STEPS: Step[] = [
   {
@@ -175,7 +178,21 @@ export const STEPS: Step[] = [
     },
   },
   {
-    name: "kill -9, resume",
+    name: "agent killed, resume",
+    async run(trial) {
+      const { pid } = await trial.vm.getSession(trial.sessionId);
+      await trial.vm.exec(`kill -9 ${pid}`);
+      await until(() => trial.crashes.length > 0);
+      assert.deepEqual(
+        trial.crashes.map(({ sessionId, signal, restart }) => ({ sessionId, signal, restart })),
+        [{ sessionId: trial.sessionId, signal: "SIGKILL", restart: true }],
+      );
+      assert.match((await trial.prompt("[[recall]]")).text, /recalled: apple/);
+      return undefined;
+    },
+  },
+  {
+    name: "server killed, resume",
     async run(trial) {
       const { models } = trial.settings;
       const before = await trial.vm.getSessionEvents(trial.sessionId);
@@ -207,7 +224,7 @@ export const STEPS: Step[] = [
       const { pid } = await trial.vm.getSession(trial.sessionId);
       assert.notEqual(pid, null);
       await trial.vm.closeSession(trial.sessionId);
-      const left = (await trial.vm.allProcesses()).filter(({ args }) => args.join(" ").includes("/agents/"));
+      const left = (await trial.vm.allProcesses()).filter(({ command }) => !OF_THE_VM.includes(command));
       assert.deepEqual(left, []);
       return undefined;
     },

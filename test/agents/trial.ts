@@ -34,6 +34,7 @@ export class Trial {
   /** What it has asked for. */
   asked: VmEvents["permissionRequest"][] = [];
   events: VmEvents["sessionEvent"][] = [];
+  crashes: VmEvents["agentCrashed"][] = [];
   #port = 0;
   #dataDir: string | undefined;
   #server: ServerProcess | undefined;
@@ -70,6 +71,7 @@ export class Trial {
     this.#client = createClient<typeof registry>({ endpoint: this.#server.endpoint });
     this.#connection = this.#client.vm.getOrCreate(`trial-${agent}`).connect();
     this.#connection.on("sessionEvent", (event) => this.events.push(event));
+    this.#connection.on("agentCrashed", (event) => this.crashes.push(event));
     this.#connection.on("permissionRequest", (event) => {
       this.asked.push(event);
       const { sessionId, request } = event;
