@@ -1,74 +1,56 @@
-import { createInterface } from "node:readline";
-import { PassThrough } from "node:stream";
 import { createClient } from "../src/client/index.ts";
 import type { VmConnection } from "../src/client/types.ts";
 import { createVm } from "../src/index.ts";
 import type { registry as Registry } from "../src/server.ts";
-import { brief, SCRIPTED, withScripted } from "../test/support/scripted.ts";
+import { brief, withScripted } from "../test/support/scripted.ts";
 import { startServerProcess } from "../test/support/server-process.ts";
+import { DirectAgent } from "./direct-agent.ts";
 import { compare, median, table } from "./measure.ts";
 
 /** `npm run bench:sessions`: what sessions cost beyond their agent, here the scripted one of the tests. */
 const ROUNDS = 20;
 const UPDATES = 1_000;
-const CHUNKS = 100_000;
+const CHUNKS = Number(process.argv[2] ?? 100_000);
 
 const server = await startServerProcess({
   program: new URL("../test/support/scripted-server.ts", import.meta.url).pathname,
 });
 const client = createClient<typeof Registry>({ endpoint: server.endpoint });
 const conn = client.vm.getOrCreate("bench").connect();
-const outputs = new Map<number, PassThrough>();
-const bare = await createVm(withScripted, {
-  emit: (name, payload) => {
-    if (name === "processOutput" && "stream" in payload && payload.stream === "stdout") {
-      outputs.get(payload.pid)?.write(payload.data);
-    }
-  },
-});
+const bare = await createVm(withScripted);
 
-console.log(await starts());
+console.log(await againstDirect());
 console.log(`\n${await latency()}`);
 console.log(`\n${await flood()}`);
 await bare.dispose("destroy");
+await DirectAgent.stop();
 await client.dispose();
 await server.stop("SIGKILL");
 process.exit(0);
 
-/** The same agent in the same kind of VM, by nothing but spawn and its stdio. */
-async function direct(): Promise<number> {
-  const { pid } = await bare.spawn(SCRIPTED.command, SCRIPTED.args, { cwd: "/workspace" });
-  const output = new PassThrough();
-  outputs.set(pid, output);
-  const lines = createInterface(output)[Symbol.asyncIterator]();
-  const requests = [
-    { method: "initialize", params: { protocolVersion: 1, clientCapabilities: {} } },
-    { method: "session/new", params: { cwd: "/workspace", mcpServers: [] } },
-  ];
-  for (const [id, request] of requests.entries()) {
-    await bare.writeProcessStdin(pid, `${JSON.stringify({ jsonrpc: "2.0", id, ...request })}\n`);
-    await lines.next();
-  }
-  return pid;
-}
-
-async function starts(): Promise<string> {
+/** Sessions and single prompts against the bare agent. */
+async function againstDirect(): Promise<string> {
   const session = (vm: typeof bare | VmConnection) => async () => {
     const { sessionId } = await vm.createSession("scripted");
     return () => vm.destroySession(sessionId);
   };
-  const spawned = async () => {
-    const pid = await direct();
-    return () => bare.killProcess(pid).then(() => bare.waitProcess(pid));
+  const direct = async () => {
+    const agent = await DirectAgent.open();
+    return () => agent.end();
   };
-  const ways = { direct: spawned, runtime: session(bare), client: session(conn) };
-  const results = await compare("start of an agent and its session", ROUNDS, ways);
-  const { direct: alone = 0, runtime = 0, client: through = 0 } = results.medians;
-  const beyond = (ms: number) => `${(ms - alone).toFixed(1)} ms`;
-  return [
-    table([results], ["direct", "runtime", "client"]),
-    `ours beyond the agent's own start: runtime ${beyond(runtime)}, client ${beyond(through)}`,
-  ].join("\n\n");
+  const ways = { direct, runtime: session(bare), client: session(conn) };
+  const starts = await compare("start of an agent and its session", ROUNDS, ways);
+  const agent = await DirectAgent.open();
+  const [inside, through] = [await bare.createSession("scripted"), await conn.createSession("scripted")];
+  const prompts = await compare("a prompt that is answered with a word", 10 * ROUNDS, {
+    direct: () => agent.prompt("say word"),
+    runtime: () => bare.sendPrompt(inside.sessionId, "say word"),
+    client: () => conn.sendPrompt(through.sessionId, "say word"),
+  });
+  await agent.end();
+  await bare.destroySession(inside.sessionId);
+  await conn.destroySession(through.sessionId);
+  return table([starts, prompts], ["direct", "runtime", "client"]);
 }
 
 /** From the agent's write to the subscriber's callback in another process, by the one clock of the machine. */
