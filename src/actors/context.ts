@@ -1,7 +1,7 @@
 import type { ActionContext } from "rivetkit";
 import type { VmMethods, WithContext } from "../api/actions.ts";
 import type { VmEventTokens } from "./events.ts";
-import type { ForkTicket } from "./fork.ts";
+import type { ForkTicket } from "./fork-ticket.ts";
 import type { VmInstance } from "./instance.ts";
 
 /** What a client may say of itself when it connects. */

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
 import type { ForkedVm } from "../api/types.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
 import type { Store } from "../runtime/store.ts";
 import type { VmContext, VmState } from "./context.ts";
 import { toUserError, userError } from "./errors.ts";
+import type { ForkTicket } from "./fork-ticket.ts";
 
 /**
  * A fork goes from actor to actor. The old VM makes the new one, and gives it a ticket with its creation; the new one
@@ -16,13 +16,6 @@ import { toUserError, userError } from "./errors.ts";
 export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
-
-const inputSchema = z.object({
-  fork: z.object({ actorId: z.string().regex(/^[\w-]{1,64}$/), ticket: z.string().regex(/^[0-9a-f]{64}$/) }),
-});
-
-/** Where a new VM finds its files. */
-export type ForkTicket = z.infer<typeof inputSchema>["fork"];
 
 /** An actor of this server, as far as it is used here. */
 interface Peer {
@@ -44,11 +37,6 @@ export interface ForkActor {
 
 const peersOf = (actor: Pick<ForkActor, "name" | "client">): Peers =>
   (actor.client() as Record<string, Peers>)[actor.name]!;
-
-/** What a new actor was made with, if it is a fork. Anybody may make actors, with anything. */
-export function ticketOf(input: unknown): ForkTicket | undefined {
-  return inputSchema.safeParse(input).data?.fork;
-}
 
 /** Forks of one awake VM that are being read. */
 export class Forks {

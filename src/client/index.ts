@@ -11,7 +11,7 @@ export type * from "../api/types.ts";
 export { createClient } from "./client.ts";
 export { type Terminal, terminal } from "./open-terminal.ts";
 export type { PieceSource } from "./pieces.ts";
-export { TarExport } from "./tar.ts";
+export { TarExport } from "./tar-export.ts";
 export type {
   ActionRequest,
   CallOptions,

@@ -1,26 +1,12 @@
 import { TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import type { ArchiveImport, TarReadTransfer } from "../api/types.ts";
-import { joined, type PieceSource, piecesOf } from "./pieces.ts";
+import { type PieceSource, piecesOf } from "./pieces.ts";
+import { TarExport } from "./tar-export.ts";
 import { end, type Invoke } from "./transfer.ts";
 import type { TarTransferOptions } from "./types.ts";
 
 /** So often a transfer is used whose data does not come: the server gives it up otherwise. */
 const KEEP_MS = TRANSFER_IDLE_MS / 4;
-
-/** A tar archive on its way out of a VM. Read it as the stream that it is, or whole; cancel it to give it up. */
-export class TarExport extends ReadableStream<Uint8Array> {
-  /** The whole archive, in memory. */
-  async bytes(): Promise<Uint8Array> {
-    const reader = this.getReader();
-    const pieces: Uint8Array[] = [];
-    let total = 0;
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      pieces.push(next.value);
-      total += next.value.byteLength;
-    }
-    return joined(pieces, total);
-  }
-}
 
 /** @param args of beginTarRead */
 export async function exportTar(

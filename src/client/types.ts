@@ -25,7 +25,7 @@ import type {
   WaitForPortOptions,
 } from "../api/types.ts";
 import type { PieceSource } from "./pieces.ts";
-import type { TarExport } from "./tar.ts";
+import type { TarExport } from "./tar-export.ts";
 
 /** How long the client waits, for calls that may take long. */
 export interface CallOptions {

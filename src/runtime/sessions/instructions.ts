@@ -3,7 +3,7 @@ import type { Files } from "../filesystem/files.ts";
 import { INSTRUCTIONS_PATH } from "../sandbox/instructions.ts";
 
 /** Above this the machine's own instructions are taken for something else, in bytes. */
-const MAX_FILE_BYTES = 64 * 1024;
+const MAX_FILE_BYTES = 32 * 1024;
 
 /** What an agent is told of the machine and of its task; `undefined` for nothing. */
 export async function instructionsFor(
