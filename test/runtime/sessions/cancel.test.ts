@@ -20,6 +20,17 @@ test("a cancelled prompt ends with what was said so far, and the next one is non
   expect(await ask(vm, id, "say on; cancels")).toBe("on1");
 });
 
+test("an agent that answers its cancel with an error: the prompt ends as cancelled all the same", async () => {
+  const machine = scriptedVm();
+  const { vm } = machine;
+  const id = await open(vm);
+  const turn = vm.sendPrompt(id, "say started; fail-at-cancel");
+  await machine.event("sessionEvent", ({ event }) => brief(event) === "started");
+  await vm.cancelPrompt(id);
+  expect(await turn).toMatchObject({ text: "started", response: { result: CANCELLED } });
+  expect(await ask(vm, id, "say on")).toBe("on");
+});
+
 test("many cancels of one turn are one notification", async () => {
   const machine = scriptedVm();
   const { vm } = machine;

@@ -25,6 +25,17 @@ test("an agent reads files of the VM, whole and by lines", async () => {
   expect(await read("/workspace/f -1")).toMatch(/^error -32602 /);
 });
 
+test("256 requests at once are answered; of more each is answered too, if only that they are too many", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  const content = '{"content":"agentos\\n"}';
+  expect(JSON.parse(await ask(vm, id, "reads 256 /etc/hostname"))).toEqual([[content, 256]]);
+  const answers = new Map<string, number>(JSON.parse(await ask(vm, id, "reads 5000 /etc/hostname")));
+  const allowed = [content, "error -32000 Too many requests at once"];
+  for (const answer of answers.keys()) expect(allowed).toContain(answer);
+  expect([...answers.values()].reduce((sum, count) => sum + count)).toBe(5000);
+});
+
 test("links are followed inside the VM and never out of it", async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
