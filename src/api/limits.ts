@@ -263,6 +263,15 @@ export const MAX_PROMPT_TEXT_BYTES = 8 * MIB;
 /** One line of an agent's protocol, either way. */
 export const MAX_AGENT_LINE_BYTES = 16 * MIB;
 
+/** Arrays and objects within each other in one message of an agent. */
+export const MAX_AGENT_MESSAGE_DEPTH = 256;
+
+/** What an agent tells of itself and of what it can do, as JSON. */
+export const MAX_AGENT_TRAITS_BYTES = 64 * KIB;
+
+/** What an agent tells of its modes, models and other settings, as JSON. */
+export const MAX_AGENT_SETTINGS_BYTES = 1 * MIB;
+
 /** Bytes sent to an agent that it has not read yet. */
 export const MAX_PENDING_AGENT_BYTES = 64 * MIB;
 
@@ -275,8 +284,14 @@ export const MAX_AGENT_REQUESTS = 256;
 /** Events of one session that are kept. */
 export const MAX_SESSION_EVENTS = 100_000;
 
+/** What the kept events of one session take in the server's storage. */
+export const MAX_SESSION_EVENT_BYTES = 256 * MIB;
+
 /** Instructions that createSession takes. */
 export const MAX_INSTRUCTIONS_BYTES = 64 * KIB;
+
+/** All options of one createSession, as JSON: they are stored with the session. */
+export const MAX_SESSION_OPTIONS_BYTES = 512 * KIB;
 
 /** MCP servers of one session. */
 export const MAX_MCP_SERVERS = 64;

@@ -11,13 +11,14 @@ import {
   MAX_MCP_SERVERS,
   MAX_PREVIEW_SECONDS,
   MAX_SESSION_EVENTS,
+  MAX_SESSION_OPTIONS_BYTES,
   MAX_TIMEOUT_MS,
   MAX_TRANSFER_BYTES,
   MAX_WATCH_EXCLUDES,
   TRANSFER_CHUNK_BYTES,
 } from "./limits.ts";
 import { outboundSchema } from "./network-policy.ts";
-import { fitsUtf8, utf8Length } from "./size.ts";
+import { fitsJson, fitsUtf8 } from "./size.ts";
 import {
   actorKey,
   args,
@@ -30,6 +31,7 @@ import {
   cronSchedule,
   cwd,
   env,
+  fitsCommand,
   id,
   integer,
   offset,
@@ -56,14 +58,6 @@ export interface Signature<Args extends readonly unknown[]> {
 }
 
 type Signatures = { readonly [Name in VmMethodName]: Signature<Parameters<VmMethods[Name]>> };
-
-/** All arguments and variables of one command together, as execve(2) counts them. */
-function fitsCommand(argv: readonly string[], variables: Record<string, string> = {}): boolean {
-  let total = 0;
-  for (const word of argv) total += utf8Length(word) + 1;
-  for (const [name, value] of Object.entries(variables)) total += utf8Length(name) + utf8Length(value) + 2;
-  return total <= MAX_ARGUMENTS_BYTES;
-}
 
 const COMMAND_TOO_LONG = {
   error: `${WHOLE}A command's arguments and variables come to at most ${MAX_ARGUMENTS_BYTES} bytes together`,
@@ -126,6 +120,8 @@ const sessionOptions = options({
   permissionPolicy: z
     .enum(["ask", "allow_all", "reject_all"], { error: '"ask", "allow_all" or "reject_all"' })
     .optional(),
+}).refine((given) => fitsJson(given, MAX_SESSION_OPTIONS_BYTES), {
+  error: `options of at most ${MAX_SESSION_OPTIONS_BYTES} bytes as JSON`,
 });
 const spawn = {
   names: ["command", "args", "options"],

@@ -4,6 +4,9 @@ const SCALAR_BYTES = 12;
 /** A typed array's tag (RFC 8746) before its bytes. */
 const TAG_BYTES = 3;
 
+/** A digit and a comma of JSON count as a scalar. */
+const MAX_JSON_GROWTH = SCALAR_BYTES;
+
 /** Upper bound of the head of a string, of bytes or of a collection, by its length. */
 const headBytes = (length: number): number => (length < 0x10000 ? 3 : 5);
 
@@ -27,6 +30,11 @@ export function utf8Length(text: string): number {
 export function fitsUtf8(text: string, maximum: number): boolean {
   if (text.length * 3 <= maximum) return true;
   return text.length <= maximum && utf8Length(text) <= maximum;
+}
+
+/** Whether a value has at most this many bytes as JSON; it is JSON already, and not written out where it is far too large. */
+export function fitsJson(value: unknown, maximum: number): boolean {
+  return wireSize(value) <= MAX_JSON_GROWTH * maximum && fitsUtf8(JSON.stringify(value) ?? "", maximum);
 }
 
 /**

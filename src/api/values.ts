@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   MAX_ARGUMENT_BYTES,
+  MAX_ARGUMENTS_BYTES,
   MAX_BATCH_ENTRIES,
   MAX_CRON_SCHEDULE_BYTES,
   MAX_ID_BYTES,
@@ -12,7 +13,7 @@ import {
   MAX_TIMEOUT_MS,
 } from "./limits.ts";
 import { MAX_SIGNAL, signalName } from "./signals.ts";
-import { fitsUtf8 } from "./size.ts";
+import { fitsUtf8, utf8Length } from "./size.ts";
 import type { Bytes, Env, Signal } from "./types.ts";
 
 // Building blocks of the argument schemas. Each message completes "Expected `x` to be ...".
@@ -131,6 +132,14 @@ export const args = z.array(argument(), { error: "an array of strings" });
 /** The kernel takes a variable as one argument, `NAME=value`. */
 export function fitsVariable([name, value]: [string, string]): boolean {
   return fitsUtf8(`${name}=${value}`, MAX_ARGUMENT_BYTES);
+}
+
+/** All arguments and variables of one command together, as execve(2) counts them. */
+export function fitsCommand(argv: readonly string[], variables: Record<string, string> = {}): boolean {
+  let total = 0;
+  for (const word of argv) total += utf8Length(word) + 1;
+  for (const [name, value] of Object.entries(variables)) total += utf8Length(name) + utf8Length(value) + 2;
+  return total <= MAX_ARGUMENTS_BYTES;
 }
 
 export const env: z.ZodType<Env> = z

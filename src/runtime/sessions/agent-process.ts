@@ -26,21 +26,22 @@ export class AgentProcess {
   readonly #process: SandboxProcess;
   readonly #stderr = new Tail(AGENT_STDERR_BYTES);
   readonly #exited: Promise<unknown>;
+  readonly #lines: LineSplitter;
   readonly #holds = new Set<string>();
   #fault: string | undefined;
 
   private constructor(process: SandboxProcess, onLine: (line: string) => void) {
     this.#process = process;
     this.pid = process.pid;
-    const lines = new LineSplitter(MAX_AGENT_LINE_BYTES, onLine, () =>
-      this.#killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
+    this.#lines = new LineSplitter(MAX_AGENT_LINE_BYTES, onLine, () =>
+      this.killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
     );
     process.onOutput((stream, data) => {
-      if (stream === "stdout") lines.push(data);
+      if (stream === "stdout") this.#lines.push(data);
       else this.#stderr.push(data);
     });
     this.#exited = process.exited;
-    this.ended = this.#end(lines);
+    this.ended = this.#end();
   }
 
   static async start(
@@ -56,9 +57,10 @@ export class AgentProcess {
   }
 
   write(line: string): void {
+    if (this.#fault !== undefined) return;
     const data = Buffer.from(line, "utf8");
     if (this.#process.pendingStdin + data.byteLength > MAX_PENDING_AGENT_BYTES) {
-      this.#killFor(`it has not read ${this.#process.pendingStdin} bytes that were sent to it`);
+      this.killFor(`it has not read ${this.#process.pendingStdin} bytes that were sent to it`);
     } else this.#process.writeStdin(data);
   }
 
@@ -77,7 +79,8 @@ export class AgentProcess {
 
   /** Ends it politely, then less so: some agents ignore the end of their stdin, some SIGTERM. */
   async stop(): Promise<void> {
-    // One that waits to be read cannot end.
+    // One that waits to be read cannot end. What it says above what is taken in time is no longer waited for.
+    if (this.#holds.size > 0) this.#lines.stop();
     this.#process.resumeStdout();
     this.#process.closeStdin();
     if (await this.#endsSoon()) return;
@@ -102,14 +105,16 @@ export class AgentProcess {
     return ended;
   }
 
-  #killFor(fault: string): void {
+  /** Kills it for what it did, and hears nothing more of it. */
+  killFor(fault: string): void {
     this.#fault ??= fault;
+    this.#lines.stop();
     void this.#process.killTree();
   }
 
-  async #end(lines: LineSplitter): Promise<AgentEnd> {
+  async #end(): Promise<AgentEnd> {
     const { exitCode, signal } = await this.#process.exited;
-    lines.stop();
+    this.#lines.stop();
     // Daemons that it has left behind.
     await this.#process.killTree();
     return {
@@ -139,5 +144,10 @@ function because({ exitCode, signal, stderr, fault }: Partial<AgentEnd> = {}): s
 
 /** What a program says last is mostly why it failed. */
 function lastLine(stderr = ""): string {
-  return stderr.trimEnd().split("\n").at(-1)?.trim().slice(0, 300) ?? "";
+  return excerpt(stderr.trimEnd().split("\n").at(-1)?.trim() ?? "");
+}
+
+/** As much of an agent's words as an error's message has room for. */
+export function excerpt(text: string): string {
+  return text.slice(0, 300);
 }

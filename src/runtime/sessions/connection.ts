@@ -6,10 +6,11 @@ import {
 } from "@agentclientprotocol/sdk";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
-import { AGENT_START_TIMEOUT_MS } from "../../api/limits.ts";
+import { AGENT_START_TIMEOUT_MS, MAX_AGENT_TRAITS_BYTES } from "../../api/limits.ts";
+import { fitsJson } from "../../api/size.ts";
 import type { JsonRpcResponse } from "../../api/types.ts";
 import type { CommandRequest, Sandbox } from "../sandbox/sandbox.ts";
-import { AgentProcess, agentCrashed, agentFailed } from "./agent-process.ts";
+import { AgentProcess, agentCrashed, agentFailed, excerpt } from "./agent-process.ts";
 import { type RpcHandlers, RpcPeer } from "./rpc.ts";
 
 /** What we do for agents; see client-requests.ts. Elicitation is declined, and therefore not offered. */
@@ -73,7 +74,11 @@ export class AgentConnection {
     let rpc: RpcPeer | undefined;
     const process = await AgentProcess.start(sandbox, request, (line) => rpc?.receive(line));
     rpc = new RpcPeer(
-      { send: (line) => process.write(line), busy: (isBusy) => process.hold("requests", isBusy) },
+      {
+        send: (line) => process.write(line),
+        busy: (isBusy) => process.hold("requests", isBusy),
+        broken: (fault) => process.killFor(fault),
+      },
       handlers,
     );
     const connection = new AgentConnection(agentType, process, rpc);
@@ -179,6 +184,9 @@ export class AgentConnection {
         `speaks version ${data.protocolVersion} of the Agent Client Protocol, not ${PROTOCOL_VERSION}`,
       );
     }
+    if (!fitsJson([data.agentCapabilities, data.agentInfo], MAX_AGENT_TRAITS_BYTES)) {
+      throw this.failure(`tells more than ${MAX_AGENT_TRAITS_BYTES} bytes of itself`);
+    }
     this.#traits = {
       agentCapabilities: data.agentCapabilities ?? {},
       agentInfo: (data.agentInfo ?? null) as AgentTraits["agentInfo"] & {},
@@ -188,7 +196,7 @@ export class AgentConnection {
 
   async #ask(method: string, params: unknown): Promise<unknown> {
     const { result, error } = await this.requestWithin(AGENT_START_TIMEOUT_MS, method, params);
-    if (error) throw this.failure(`refused ${method}: ${error.message}`);
+    if (error) throw this.failure(`refused ${method}: ${excerpt(error.message)}`);
     return result;
   }
 

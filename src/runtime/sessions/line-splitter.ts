@@ -1,11 +1,17 @@
 const NEWLINE = 0x0a;
 
+/** What the beginning of a line gets room for at first, in bytes. */
+const MIN_ROOM_BYTES = 4096;
+
+const NOTHING = Buffer.alloc(0);
+
 /** Cuts a stream of bytes into lines. */
 export class LineSplitter {
   readonly #maxBytes: number;
   readonly #onLine: (line: string) => void;
   readonly #onTooLong: () => void;
-  #pieces: Buffer[] = [];
+  /** The beginning of a line, in one buffer that doubles: pieces of a byte each would take a hundred times their size. */
+  #room = NOTHING;
   #bytes = 0;
   #stopped = false;
 
@@ -21,30 +27,41 @@ export class LineSplitter {
     while (!this.#stopped && from < data.byteLength) {
       const at = data.indexOf(NEWLINE, from);
       const end = at < 0 ? data.byteLength : at;
-      this.#keep(data.subarray(from, end));
-      if (at >= 0 && !this.#stopped) this.#end();
+      const piece = data.subarray(from, end);
+      if (this.#bytes + piece.byteLength > this.#maxBytes) {
+        this.stop();
+        this.#onTooLong();
+      } else if (at < 0) this.#keep(piece);
+      else this.#end(piece);
       from = end + 1;
     }
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#pieces = [];
+    this.#room = NOTHING;
   }
 
   #keep(piece: Buffer): void {
-    this.#bytes += piece.byteLength;
-    this.#pieces.push(piece);
-    if (this.#bytes <= this.#maxBytes) return;
-    this.stop();
-    this.#onTooLong();
+    const bytes = this.#bytes + piece.byteLength;
+    if (bytes > this.#room.byteLength) {
+      const room = Buffer.allocUnsafeSlow(Math.max(MIN_ROOM_BYTES, Math.min(2 * bytes, this.#maxBytes)));
+      this.#room.copy(room, 0, 0, this.#bytes);
+      this.#room = room;
+    }
+    piece.copy(this.#room, this.#bytes);
+    this.#bytes = bytes;
   }
 
-  #end(): void {
-    const [first] = this.#pieces;
-    const line = this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces);
-    this.#pieces = [];
+  #end(piece: Buffer): void {
+    if (this.#bytes === 0) {
+      this.#onLine(piece.toString("utf8"));
+      return;
+    }
+    this.#keep(piece);
+    const line = this.#room.toString("utf8", 0, this.#bytes);
+    this.#room = NOTHING;
     this.#bytes = 0;
-    this.#onLine(line.toString("utf8"));
+    this.#onLine(line);
   }
 }

@@ -5,13 +5,14 @@ import type { CreateSessionOptions, Env, JsonRpcResponse } from "../../api/types
 import type { Files } from "../filesystem/files.ts";
 import { commandEnv } from "../processes/environment.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
+import { excerpt } from "./agent-process.ts";
 import type { AgentFile } from "./agents/agent.ts";
 import type { Agents } from "./agents/agents.ts";
 import { AgentConnection } from "./connection.ts";
 import { instructionsFor } from "./instructions.ts";
 import { refuseIgnored, toMcpServers } from "./mcp.ts";
 import type { RpcHandlers } from "./rpc.ts";
-import { type Settings, settingsSchema } from "./settings.ts";
+import { type Settings, settingsIn } from "./settings.ts";
 
 /** Where agents work unless told otherwise. */
 export const SESSION_CWD = "/workspace";
@@ -123,7 +124,7 @@ async function openSession(
       const old = { sessionId: agentSessionId, ...params };
       const { result, error } = await connection.requestWithin(AGENT_SESSION_TIMEOUT_MS, method, old);
       // Agents word it each in its own way that they do not know a session any more.
-      if (!error) return { agentSessionId, settings: settingsOf(result), isFresh: false };
+      if (!error) return { agentSessionId, settings: settingsIn(result), isFresh: false };
     } finally {
       replaying(false);
     }
@@ -137,12 +138,8 @@ async function openSession(
 }
 
 function created(connection: AgentConnection, { result, error }: JsonRpcResponse): Omit<Opened, "isFresh"> {
-  if (error) throw connection.failure(`refused a session: ${error.message}`);
+  if (error) throw connection.failure(`refused a session: ${excerpt(error.message)}`);
   const session = sessionSchema.safeParse(result);
   if (!session.success) throw connection.failure("answered session/new without a session");
-  return { agentSessionId: session.data.sessionId, settings: settingsOf(result) };
-}
-
-function settingsOf(result: unknown): Settings {
-  return settingsSchema.safeParse(result).data ?? {};
+  return { agentSessionId: session.data.sessionId, settings: settingsIn(result) };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MAX_AGENT_REQUESTS } from "../../api/limits.ts";
 import type { JsonRpcError, JsonRpcNotification, JsonRpcResponse } from "../../api/types.ts";
+import { type Message, MessageFault, parseMessage } from "./message.ts";
 
 export const PARSE_ERROR = -32700;
 export const METHOD_NOT_FOUND = -32601;
@@ -42,11 +43,6 @@ export interface RpcHandlers {
 const BUSY_ABOVE_CHARS = 32 * 1024 * 1024;
 const IDLE_BELOW_CHARS = 8 * 1024 * 1024;
 
-const messageSchema = z.looseObject({
-  id: z.union([z.string(), z.number(), z.null()]).optional(),
-  method: z.string().optional(),
-});
-
 const errorSchema = z.looseObject({ code: z.number(), message: z.string() });
 
 interface Waiting {
@@ -54,13 +50,21 @@ interface Waiting {
   fail(error: unknown): void;
 }
 
+/** What carries the lines. */
+export interface RpcChannel {
+  send(line: string): void;
+  /** The other side asks for more than is answered, or no longer does. */
+  busy(isBusy: boolean): void;
+  /** The other side has sent what it must not: nothing more is heard of it. */
+  broken(fault: string): void;
+}
+
 /**
  * One end of JSON-RPC 2.0 over lines. What comes is passed on as it is, unknown fields and unknown notifications too: the
  * protocol's own library drops both.
  */
 export class RpcPeer {
-  readonly #send: (line: string) => void;
-  readonly #busy: (isBusy: boolean) => void;
+  readonly #channel: RpcChannel;
   readonly #handlers: RpcHandlers;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
@@ -68,10 +72,8 @@ export class RpcPeer {
   #servingChars = 0;
   #failure: unknown;
 
-  /** @param channel `busy` is told when the other side asks for more than is answered, and when it no longer does. */
-  constructor(channel: { send(line: string): void; busy(isBusy: boolean): void }, handlers: RpcHandlers) {
-    this.#send = (line) => channel.send(line);
-    this.#busy = (isBusy) => channel.busy(isBusy);
+  constructor(channel: RpcChannel, handlers: RpcHandlers) {
+    this.#channel = channel;
     this.#handlers = handlers;
   }
 
@@ -109,7 +111,7 @@ export class RpcPeer {
 
   receive(line: string): void {
     if (this.#failure !== undefined || line.trim() === "") return;
-    const message = parse(line);
+    const message = this.#parse(line);
     if (message === undefined) this.#handlers.stray(line);
     else if (message.method === undefined) this.#settle(message, line);
     else if (message.id === undefined) {
@@ -124,7 +126,17 @@ export class RpcPeer {
     this.#waiting.clear();
   }
 
-  #settle(message: z.infer<typeof messageSchema>, line: string): void {
+  #parse(line: string): Message | undefined {
+    try {
+      return parseMessage(line);
+    } catch (error) {
+      if (!(error instanceof MessageFault)) throw error;
+      this.#channel.broken(error.message);
+      return undefined;
+    }
+  }
+
+  #settle(message: Message, line: string): void {
     const waiting = typeof message.id === "number" ? this.#waiting.get(message.id) : undefined;
     if (waiting === undefined || typeof message.id !== "number") {
       this.#handlers.stray(line);
@@ -148,7 +160,7 @@ export class RpcPeer {
     }
     this.#serving++;
     this.#servingChars += chars;
-    if (this.#servingChars > BUSY_ABOVE_CHARS) this.#busy(true);
+    if (this.#servingChars > BUSY_ABOVE_CHARS) this.#channel.busy(true);
     try {
       const result = await this.#handlers.request(method, params);
       this.#write({ id, result });
@@ -157,25 +169,14 @@ export class RpcPeer {
     } finally {
       this.#serving--;
       this.#servingChars -= chars;
-      if (this.#servingChars < IDLE_BELOW_CHARS) this.#busy(false);
+      if (this.#servingChars < IDLE_BELOW_CHARS) this.#channel.busy(false);
     }
   }
 
   #write(message: object): void {
     if (this.#failure !== undefined) return;
-    this.#send(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+    this.#channel.send(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   }
-}
-
-function parse(line: string): z.infer<typeof messageSchema> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-  const message = messageSchema.safeParse(value);
-  return message.success ? message.data : undefined;
 }
 
 function toJsonRpcError(error: unknown): JsonRpcError {

@@ -27,6 +27,7 @@ export class SessionLog {
 
   /** The agent says something: the settings, the turn and the transcript take from it what is theirs. */
   hear(message: JsonRpcNotification, { agentSessionId, isReplaying, turn }: Hearing): void {
+    if (isReserved(message.method)) return;
     const params = asObject(message.params);
     // Before it has answered session/new, an agent can only speak of this session.
     const isOurs = agentSessionId === undefined || params.sessionId === agentSessionId;
@@ -59,6 +60,11 @@ export class SessionLog {
   after(since?: number): AsyncGenerator<SessionEvent> {
     return this.#transcript.after(since);
   }
+}
+
+/** What only we tell of: an agent could make a user believe that a permission was asked for, or given. */
+function isReserved(method: string): boolean {
+  return method.startsWith("_agentvm/") || method === CLIENT_METHODS.session_request_permission;
 }
 
 /** Text of an agent_message_chunk; nothing for other updates. */

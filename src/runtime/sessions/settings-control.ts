@@ -5,7 +5,7 @@ import type { AgentKeeper, LiveAgent } from "./agent-keeper.ts";
 import { localResponse, METHOD_NOT_FOUND } from "./rpc.ts";
 import type { SessionLog } from "./session-log.ts";
 import type { SessionState } from "./session-state.ts";
-import { optionOf, settingsSchema, withOption } from "./settings.ts";
+import { optionOf, settingsIn, withOption } from "./settings.ts";
 
 /** In the old form of models; the protocol's library has only what replaced it. */
 const SET_MODEL_METHOD = "session/set_model";
@@ -56,7 +56,7 @@ export class SettingsControl {
       typeof option?.currentValue === "boolean" ? { type: "boolean", value: value === "true" } : { value };
     const params = { configId: option?.id, ...typed };
     return this.#set(agent, AGENT_METHODS.session_set_config_option, params, (result) => {
-      const told = settingsSchema.safeParse(result).data?.configOptions;
+      const told = settingsIn(result).configOptions;
       const configOptions = told ?? withOption(this.#state.data.settings, category, value).configOptions;
       this.#log.update({ sessionUpdate: "config_option_update", configOptions });
     });

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { MAX_AGENT_SETTINGS_BYTES } from "../../api/limits.ts";
+import { fitsJson } from "../../api/size.ts";
 import type { SessionConfigOption, SessionModeState } from "../../api/types.ts";
 
 /** What agents send of their modes, models and other settings, as far as it is understood; the rest is kept. */
@@ -36,8 +38,20 @@ export const settingsSchema = z.object({
 export type Settings = z.infer<typeof settingsSchema>;
 export type ConfigOption = z.infer<typeof optionSchema>;
 
+/** Settings in an agent's answer; none where it tells more than is kept. */
+export function settingsIn(result: unknown): Settings {
+  const { data } = settingsSchema.safeParse(isKept(result) ? result : {});
+  return data ?? {};
+}
+
+/** Asked before they are looked at, which takes a second for a million of them. */
+function isKept(told: unknown): boolean {
+  return fitsJson(told, MAX_AGENT_SETTINGS_BYTES);
+}
+
 /** What a session/update says about settings; `undefined` where it says nothing. */
 export function settingsAfter(settings: Settings, update: unknown): Settings | undefined {
+  if (!kindSchema.safeParse(update).success || !isKept(update)) return undefined;
   const change = updateSchema.safeParse(update).data;
   if (change?.sessionUpdate === "current_mode_update") {
     const { modes } = settings;
@@ -49,6 +63,8 @@ export function settingsAfter(settings: Settings, update: unknown): Settings | u
   if (change?.sessionUpdate === "config_option_update") return withOptions(settings, change.configOptions);
   return undefined;
 }
+
+const kindSchema = z.object({ sessionUpdate: z.enum(["current_mode_update", "config_option_update"]) });
 
 const updateSchema = z.discriminatedUnion("sessionUpdate", [
   z.object({ sessionUpdate: z.literal("current_mode_update"), currentModeId: z.string() }),

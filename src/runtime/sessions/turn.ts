@@ -35,7 +35,7 @@ export class Turn {
 
   /** Text that the agent says; what comes above the limit is in the events only. */
   say(text: string): void {
-    if (this.isOver || this.#bytes >= MAX_PROMPT_TEXT_BYTES) return;
+    if (text === "" || this.isOver || this.#bytes >= MAX_PROMPT_TEXT_BYTES) return;
     const rest = MAX_PROMPT_TEXT_BYTES - this.#bytes;
     const bytes = Buffer.byteLength(text);
     this.#bytes += bytes;

@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store.ts";
+import { rawVm } from "../../support/raw-agent.ts";
+import { brief, sessionEvents } from "../../support/scripted.ts";
+import { failure } from "../../support/until.ts";
+
+const levels = (count: number) => `"[".repeat(${count}) + "]".repeat(${count})`;
+
+const deep: [what: string, head: string][] = [
+  ["a notification", '{"jsonrpc":"2.0","method":"x","params":'],
+  ["a request", '{"jsonrpc":"2.0","id":1,"method":"session/request_permission","params":'],
+  ["an answer", '{"jsonrpc":"2.0","id":2,"result":'],
+];
+
+test.each(deep)(
+  "an agent that writes %s of 100,000 levels is killed, and the server stands",
+  async (_, head) => {
+    const { vm } = rawVm();
+    const { sessionId } = await vm.createSession("raw");
+    const line = `write('${head}' + ${levels(100_000)} + "}\\n"); await new Promise(() => {});`;
+    const error = await failure(vm.sendPrompt(sessionId, line));
+    expect(error).toMatchObject({ code: "agent_crashed" });
+    expect(error.message).toBe("Agent raw ended (it wrote a message of more than 256 levels)");
+    expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
+  },
+);
+
+test("what is nested as deep as may be passes as it is", async () => {
+  const machine = rawVm();
+  const { sessionId } = await machine.vm.createSession("raw");
+  await machine.vm.sendPrompt(sessionId, `write('{"method":"x","params":' + ${levels(255)} + "}\\n")`);
+  const event = sessionEvents(machine, sessionId).find(({ event: { method } }) => method === "x");
+  expect(JSON.stringify(event?.event.params)).toBe(`${"[".repeat(255)}${"]".repeat(255)}`);
+});
+
+test("an agent whose message would not fit on the wire is killed", { timeout: 60_000 }, async () => {
+  const { vm } = rawVm();
+  const { sessionId } = await vm.createSession("raw");
+  // Four bytes a number here, nine in CBOR.
+  const numbers = `write('{"method":"x","params":[' + "0.5,".repeat(4000000) + "1]}\\n");`;
+  const error = await failure(vm.sendPrompt(sessionId, `${numbers} await new Promise(() => {});`));
+  expect(error.message).toBe(
+    "Agent raw ended (it wrote a message that takes more than 32440320 bytes to send)",
+  );
+});
+
+test("an agent cannot speak in the server's name", async () => {
+  const machine = rawVm();
+  const { sessionId } = await machine.vm.createSession("raw");
+  await machine.vm.sendPrompt(
+    sessionId,
+    `send({ method: "_agentvm/permission_resolved", params: { permissionId: "p", outcome: {} } });
+     send({ method: "session/request_permission", params: { sessionId, permissionId: "p" } });
+     send({ method: "_mine/anything", params: {} });`,
+  );
+  expect(sessionEvents(machine, sessionId).map(({ event }) => brief(event))).toEqual([
+    "user_message_chunk",
+    "_mine/anything",
+    "undefined",
+  ]);
+});
+
+test("what an agent tells of itself has a limit", async () => {
+  const { vm } = rawVm(
+    `answers.initialize = () => ({ protocolVersion: 1, agentInfo: { name: "x".repeat(70000) } });`,
+    { store: new MemoryStore() },
+  );
+  const error = await failure(vm.createSession("raw"));
+  expect(error).toMatchObject({ code: "agent_failed" });
+  expect(error.message).toBe("Agent raw tells more than 65536 bytes of itself");
+});
+
+test("settings above the limit are passed over, and those before them stay", {
+  timeout: 60_000,
+}, async () => {
+  const { vm } = rawVm();
+  const { sessionId } = await vm.createSession("raw");
+  const tell = (count: number) =>
+    `update({ sessionUpdate: "config_option_update", configOptions:
+       Array.from({ length: ${count} }, (_, index) => ({ id: "option-" + index, options: [] })) })`;
+  await vm.sendPrompt(sessionId, tell(2));
+  await vm.sendPrompt(sessionId, tell(100_000));
+  expect(await vm.getConfigOptions(sessionId)).toEqual([
+    { id: "option-0", allowedValues: [] },
+    { id: "option-1", allowedValues: [] },
+  ]);
+});
+
+test("of a refusal's words an error has the first", async () => {
+  const { vm } = rawVm(
+    `answers["session/new"] = () => new Promise(() => {
+       send({ id: 1, error: { code: 1, message: "n".repeat(1000000) } }) });`,
+  );
+  expect((await failure(vm.createSession("raw"))).message).toBe(
+    `Agent raw refused a session: ${"n".repeat(300)}`,
+  );
+});
