@@ -121,7 +121,7 @@ export class AgentKeeper {
     const client = {
       files,
       terminals,
-      reading: new Mutex(),
+      answering: new Mutex(),
       requestPermission: (params: unknown) => this.#hooks.requestPermission(params),
     };
     try {
@@ -145,9 +145,11 @@ export class AgentKeeper {
       );
       return await this.#opened({ ...opened, terminals });
     } catch (error) {
+      await terminals.close();
+      // Ended on purpose: whatever the start has failed with comes of that.
+      signal.throwIfAborted();
       // One that cannot open the session it had gets a new one the next time.
       if (error instanceof AgentVmError && error.code === "agent_failed") this.#canReopen = false;
-      await terminals.close();
       throw error;
     }
   }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { CLIENT_METHODS } from "@agentclientprotocol/sdk";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
@@ -23,8 +24,8 @@ const MAX_READ_BYTES = MAX_AGENT_LINE_BYTES / 2;
 export interface ClientSide {
   files: Pick<Files, "readFile" | "writeFile" | "stat">;
   terminals: AgentTerminals;
-  /** Files are read one at a time: an agent may ask for hundreds at once. */
-  reading: Mutex;
+  /** What answers at length is answered one at a time: an agent may ask for hundreds at once. */
+  answering: Mutex;
   requestPermission(params: unknown): Promise<unknown>;
 }
 
@@ -36,13 +37,13 @@ export async function answerAgent(client: ClientSide, method: string, params: un
     case CLIENT_METHODS.session_request_permission:
       return client.requestPermission(params);
     case CLIENT_METHODS.fs_read_text_file:
-      return client.reading.run(() => readTextFile(client.files, parse(readSchema, params)));
+      return inTurn(client, () => readTextFile(client.files, parse(readSchema, params)));
     case CLIENT_METHODS.fs_write_text_file:
       return writeTextFile(client.files, parse(writeSchema, params));
     case CLIENT_METHODS.terminal_create:
       return terminals.create(parse(createTerminalSchema, params));
     case CLIENT_METHODS.terminal_output:
-      return terminals.output(terminal());
+      return inTurn(client, async () => terminals.output(terminal()));
     case CLIENT_METHODS.terminal_wait_for_exit:
       return terminals.waitForExit(terminal());
     case CLIENT_METHODS.terminal_kill:
@@ -56,24 +57,52 @@ export async function answerAgent(client: ClientSide, method: string, params: un
   }
 }
 
+/** Between two long answers the server does something else: each takes some milliseconds to be written. */
+function inTurn<Result>({ answering }: ClientSide, work: () => Promise<Result>): Promise<Result> {
+  return answering.run(async () => {
+    await turn();
+    return await work();
+  });
+}
+
 async function readTextFile(
   files: ClientSide["files"],
   { path: file, line, limit }: z.infer<typeof readSchema>,
 ): Promise<{ content: string }> {
   const content = await inRoom(file, async () => {
     const { size } = await files.stat(file);
-    if (size > MAX_READ_BYTES) {
-      throw new RpcError(
-        INTERNAL_ERROR,
-        `${file} has ${size} bytes, above the ${MAX_READ_BYTES} that can be sent`,
-      );
-    }
-    return Buffer.from(await files.readFile(file)).toString("utf8");
+    assertReadable(file, size);
+    const bytes = await files.readFile(file);
+    // Written to since, or a file of /proc, which does not tell its size.
+    assertReadable(file, bytes.byteLength);
+    return Buffer.from(bytes).toString("utf8");
   });
-  if (typeof line !== "number" && typeof limit !== "number") return { content };
-  const from = Math.max((line ?? 1) - 1, 0);
-  const lines = content.split("\n");
-  return { content: lines.slice(from, typeof limit === "number" ? from + limit : undefined).join("\n") };
+  return { content: linesOf(content, Math.max((line ?? 1) - 1, 0), limit ?? Number.POSITIVE_INFINITY) };
+}
+
+function assertReadable(file: string, size: number): void {
+  if (size <= MAX_READ_BYTES) return;
+  throw new RpcError(
+    INTERNAL_ERROR,
+    `${file} has ${size} bytes, above the ${MAX_READ_BYTES} that can be sent`,
+  );
+}
+
+/** Some lines of a text, without the line break after the last of them. */
+function linesOf(content: string, skipped: number, count: number): string {
+  if (count === 0) return "";
+  let from = 0;
+  for (let line = 0; line < skipped; line++) {
+    from = content.indexOf("\n", from) + 1;
+    if (from === 0) return "";
+  }
+  if (count === Number.POSITIVE_INFINITY) return content.slice(from);
+  let to = from - 1;
+  for (let line = 0; line < count; line++) {
+    to = content.indexOf("\n", to + 1);
+    if (to < 0) return content.slice(from);
+  }
+  return content.slice(from, to);
 }
 
 async function writeTextFile(

@@ -1,19 +1,45 @@
 import { z } from "zod";
-import { MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINALS } from "../../api/limits.ts";
+import {
+  MAX_AGENT_TERMINAL_BYTES,
+  MAX_AGENT_TERMINALS,
+  MAX_ARGUMENT_BYTES,
+  MAX_ARGUMENTS_BYTES,
+  MAX_PATH_BYTES,
+} from "../../api/limits.ts";
+import { fitsUtf8 } from "../../api/size.ts";
 import type { Env } from "../../api/types.ts";
+import { fitsCommand } from "../../api/values.ts";
 import { Tail } from "../processes/tail.ts";
 import type { Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
 import { INTERNAL_ERROR, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
 
-export const createTerminalSchema = z.looseObject({
-  command: z.string().min(1),
-  args: z.array(z.string()).default([]),
-  env: z
-    .array(z.object({ name: z.string().regex(/^[^=\0]+$/), value: z.string().regex(/^[^\0]*$/) }))
-    .default([]),
-  cwd: z.string().startsWith("/").nullish(),
-  outputByteLimit: z.int().nonnegative().nullish(),
+/** What execve(2) takes. */
+const word = (maxBytes: number) =>
+  z
+    .string()
+    .regex(/^[^\0]*$/, "must not contain NUL")
+    .refine((text) => fitsUtf8(text, maxBytes), { error: `must have at most ${maxBytes} bytes` });
+const variableSchema = z.object({
+  name: word(MAX_ARGUMENT_BYTES).regex(/^[^=]+$/),
+  value: word(MAX_ARGUMENT_BYTES),
 });
+
+export const createTerminalSchema = z
+  .looseObject({
+    command: word(MAX_ARGUMENT_BYTES).min(1),
+    args: z.array(word(MAX_ARGUMENT_BYTES)).default([]),
+    env: z.array(variableSchema).default([]),
+    cwd: word(MAX_PATH_BYTES).startsWith("/").nullish(),
+    outputByteLimit: z.int().nonnegative().nullish(),
+  })
+  .refine(({ command, args, env }) => fitsCommand([command, ...args], variablesOf(env)), {
+    error: `the command's arguments and variables must have at most ${MAX_ARGUMENTS_BYTES} bytes together`,
+    path: ["args"],
+  });
+
+function variablesOf(env: z.infer<typeof variableSchema>[]): Env {
+  return Object.fromEntries(env.map(({ name, value }) => [name, value]));
+}
 
 export interface TerminalDefaults {
   env: Env;
@@ -109,7 +135,7 @@ export class AgentTerminals {
     const argv = args.length > 0 ? { command, args } : { command: shell, args: ["-c", command] };
     const process = await this.#sandbox.spawn({
       ...argv,
-      env: { ...defaults.env, ...Object.fromEntries(env.map(({ name, value }) => [name, value])) },
+      env: { ...defaults.env, ...variablesOf(env) },
       cwd: cwd ?? defaults.cwd,
       stdin: false,
     });
