@@ -12,9 +12,14 @@ export async function preambleOf(events: AsyncIterable<SessionEvent>): Promise<s
     if (part === undefined) continue;
     const last = said.at(-1);
     // A message of the agent's comes in chunks, a prompt in one.
-    if (last?.who === part.who && part.who === "Assistant") last.text += part.text;
-    else said.push(part);
-    chars += part.text.length;
+    if (last?.who === part.who && part.who === "Assistant") {
+      chars -= last.text.length;
+      last.text = newest(last.text + part.text);
+      chars += last.text.length;
+    } else {
+      said.push({ who: part.who, text: newest(part.text) });
+      chars += newest(part.text).length;
+    }
     while (chars > 4 * MAX_PREAMBLE_CHARS && said.length > 1) chars -= said.shift()!.text.length;
   }
   if (said.length === 0) return undefined;
@@ -25,6 +30,11 @@ export async function preambleOf(events: AsyncIterable<SessionEvent>): Promise<s
     `<conversation>\n${kept}\n</conversation>`,
     "The next message is the user's. Answer it as if you had taken part in the conversation.",
   ].join("\n\n");
+}
+
+/** The end of a text that is longer than all of them together may be; cut seldom. */
+function newest(text: string): string {
+  return text.length > 2 * MAX_PREAMBLE_CHARS ? text.slice(-MAX_PREAMBLE_CHARS) : text;
 }
 
 interface UpdateParams {

@@ -18,9 +18,15 @@ export interface SessionEvent {
 export interface Position {
   first: number;
   next: number;
+  /** What they take in the store, pieces counted as whole ones. */
+  bytes: number;
 }
 
-const positionSchema = z.object({ first: z.int().nonnegative(), next: z.int().nonnegative() });
+const positionSchema = z.object({
+  first: z.int().nonnegative(),
+  next: z.int().nonnegative(),
+  bytes: z.int().nonnegative(),
+});
 
 /** Pages that are read in one step. */
 const PAGES_AT_ONCE = 16;
@@ -45,23 +51,24 @@ export class TranscriptStore {
 
   async position(): Promise<Position> {
     const [value] = await this.#store.get([positionKey(this.#sessionId)]);
-    if (value === undefined) return { first: 0, next: 0 };
+    if (value === undefined) return { first: 0, next: 0, bytes: 0 };
     return positionSchema.parse(decode(value));
   }
 
-  /** Appends events whose numbers go on from the position. @param position the one after them */
-  async append(events: readonly StoredEvent[], { first }: Position): Promise<void> {
+  /** Appends events whose numbers go on from the position. @returns the position after them */
+  async append(events: readonly StoredEvent[], position: Position): Promise<Position> {
+    let after = position;
     let page = new Page();
     for (const event of events) {
       const size = Buffer.byteLength(event.text);
       if (page.bytes > 0 && page.bytes + size > PIECE_BYTES) {
-        await this.#put(page, first);
+        after = await this.#put(page, after);
         page = new Page();
       }
       if (size <= PIECE_BYTES) page.add(event, event.text, size);
       else page.add(event, await this.#putPieces(event));
     }
-    if (page.bytes > 0) await this.#put(page, first);
+    return page.bytes > 0 ? await this.#put(page, after) : after;
   }
 
   /** Events after a number, the oldest first; as many as the caller takes. */
@@ -81,14 +88,42 @@ export class TranscriptStore {
     }
   }
 
-  /** Forgets what comes before the position. */
-  async drop(position: Position): Promise<void> {
-    await this.#store.put([[positionKey(this.#sessionId), encode(position)]]);
-    if (position.first === 0) return;
+  /**
+   * Forgets the oldest events: those before a number, and as many more as bring the rest below so many bytes.
+   *
+   * @returns the position that is left.
+   */
+  async drop(position: Position, before: number, maxBytes: number): Promise<Position> {
+    let { first, bytes } = position;
+    for await (const [last, size] of this.#sizes(first)) {
+      if (last >= before && bytes <= maxBytes) break;
+      first = last + 1;
+      bytes -= size;
+    }
+    const left = { first: Math.max(first, before), next: position.next, bytes: Math.max(bytes, 0) };
+    await this.#store.put([[positionKey(this.#sessionId), encode(left)]]);
     const { from } = rangeOf(pagePrefix(this.#sessionId));
-    await this.#store.deleteRange(from, pageKey(this.#sessionId, position.first));
+    await this.#store.deleteRange(from, pageKey(this.#sessionId, left.first));
     const pieces = rangeOf(piecePrefix(this.#sessionId));
-    await this.#store.deleteRange(pieces.from, pieceKey(this.#sessionId, position.first, 0));
+    await this.#store.deleteRange(pieces.from, pieceKey(this.#sessionId, left.first, 0));
+    return left;
+  }
+
+  /** The last number and the size of each page that has numbers from `first` on. */
+  async *#sizes(first: number): AsyncGenerator<[last: number, bytes: number]> {
+    const prefix = pagePrefix(this.#sessionId);
+    let after = first === 0 ? undefined : pageKey(this.#sessionId, first - 1);
+    for (;;) {
+      const found = await this.#store.list(prefix, {
+        limit: PAGES_AT_ONCE,
+        ...(after !== undefined && { after }),
+      });
+      for (const [key, value] of found) {
+        after = key;
+        yield [Number(key.slice(prefix.length)), Page.size(value)];
+      }
+      if (found.length < PAGES_AT_ONCE) return;
+    }
   }
 
   /** Forgets what a put that failed may have left behind the position. */
@@ -107,11 +142,14 @@ export class TranscriptStore {
     }
   }
 
-  async #put(page: Page, first: number): Promise<void> {
+  async #put(page: Page, { first, bytes }: Position): Promise<Position> {
+    const value = Buffer.from(page.text, "utf8");
+    const after = { first, next: page.last + 1, bytes: bytes + Page.size(value) };
     await this.#store.put([
-      [pageKey(this.#sessionId, page.last), Buffer.from(page.text, "utf8")],
-      [positionKey(this.#sessionId), encode({ first, next: page.last + 1 })],
+      [pageKey(this.#sessionId, page.last), value],
+      [positionKey(this.#sessionId), encode(after)],
     ]);
+    return after;
   }
 
   /** @returns how many there are. */
@@ -160,6 +198,13 @@ class Page {
     this.text += `${head}\n${text}\n`;
     this.bytes += head.length + size + 2;
     this.last = seq;
+  }
+
+  /** What a page and the pieces of its events take, in bytes. */
+  static size(value: Uint8Array): number {
+    let pieces = 0;
+    for (const { content } of Page.read(value)) if (typeof content === "number") pieces += content;
+    return value.byteLength + pieces * PIECE_BYTES;
   }
 
   static *read(value: Uint8Array): Generator<{ seq: number; createdAt: number; content: string | number }> {

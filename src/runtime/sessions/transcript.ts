@@ -1,11 +1,12 @@
 import { AgentVmError } from "../../api/errors.ts";
-import { MAX_SESSION_EVENTS } from "../../api/limits.ts";
+import { MAX_SESSION_EVENT_BYTES, MAX_SESSION_EVENTS } from "../../api/limits.ts";
 import type { JsonRpcNotification } from "../../api/types.ts";
 import type { Store } from "../store.ts";
 import { type Position, type SessionEvent, type StoredEvent, TranscriptStore } from "./transcript-store.ts";
 
 /** Events past the kept ones that go in one step. */
 const DROPPED_AT_ONCE = 1_000;
+const DROPPED_AT_ONCE_BYTES = 16 * 1024 * 1024;
 
 /** Events that wait for the store: above the first, whoever writes them shall wait; below the second, go on. */
 const PAUSE_ABOVE_BYTES = 4 * 1024 * 1024;
@@ -54,6 +55,7 @@ export class Transcript {
 
   /** Adds an event; `flushed` tells when it is stored. */
   append(notification: JsonRpcNotification): void {
+    if (this.#deleted) return;
     const text = JSON.stringify(notification);
     this.#queue.push({ notification, text, createdAt: Date.now() });
     this.#queuedBytes += text.length;
@@ -120,9 +122,9 @@ export class Transcript {
     this.#suspect = false;
     const step = this.#take();
     const events: StoredEvent[] = step.map((event, index) => ({ seq: position.next + index, ...event }));
-    await this.#events.append(events, position);
+    const after = await this.#events.append(events, position);
     if (this.#deleted) return;
-    this.#position = { ...position, next: position.next + events.length };
+    this.#position = after;
     for (const event of events) this.#hooks.stored(event);
     await this.#dropOldest();
   }
@@ -141,11 +143,13 @@ export class Transcript {
   }
 
   async #dropOldest(): Promise<void> {
-    const { first, next } = await this.#load();
-    if (next - first < MAX_SESSION_EVENTS + DROPPED_AT_ONCE) return;
-    const position = { first: next - MAX_SESSION_EVENTS, next };
-    await this.#events.drop(position);
-    this.#position = position;
+    const position = await this.#load();
+    const { first, next, bytes } = position;
+    const tooMany = next - first >= MAX_SESSION_EVENTS + DROPPED_AT_ONCE;
+    const tooLarge = bytes >= MAX_SESSION_EVENT_BYTES + DROPPED_AT_ONCE_BYTES;
+    if (!tooMany && !tooLarge) return;
+    const before = Math.max(first, next - MAX_SESSION_EVENTS);
+    this.#position = await this.#events.drop(position, before, MAX_SESSION_EVENT_BYTES);
   }
 
   /** Nobody has heard of what was not stored: its numbers are given out again. */
