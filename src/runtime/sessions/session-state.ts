@@ -20,6 +20,7 @@ export class SessionState {
   #data: SessionData;
   #saving: Promise<void> | undefined;
   #unsaved = false;
+  #deleted = false;
   /** Counts changes of the settings. */
   settingsVersion = 0;
 
@@ -59,7 +60,8 @@ export class SessionState {
   }
 
   async delete(): Promise<void> {
-    await this.#saving;
+    this.#deleted = true;
+    await this.#saving?.catch(() => undefined);
     await this.#records.delete(this.#data.sessionId);
   }
 
@@ -67,7 +69,7 @@ export class SessionState {
   async #saveAll(): Promise<void> {
     while (this.#unsaved) {
       this.#unsaved = false;
-      if (this.#data.agentSessionId !== "") await this.#records.save(this.#data);
+      if (this.#data.agentSessionId !== "" && !this.#deleted) await this.#records.save(this.#data);
     }
   }
 }

@@ -34,6 +34,7 @@ export class Session {
   readonly #keeper: AgentKeeper;
   readonly #prompts: Prompts;
   readonly #control: SettingsControl;
+  #destroyed = false;
 
   constructor(data: SessionData | NewSession, vm: SessionSurroundings) {
     this.#vm = vm;
@@ -106,8 +107,10 @@ export class Session {
 
   /** Starts the agent of a session that is new, closed or dormant. */
   async open(): Promise<void> {
+    this.#assertExists();
     this.#keeper.forgiveCrashes();
     await this.#keeper.agent();
+    this.#assertExists();
     if (this.isClosed) await this.#state.change({ closed: false });
   }
 
@@ -125,6 +128,7 @@ export class Session {
 
   /** Ends the agent and forgets everything. */
   async destroy(): Promise<void> {
+    this.#destroyed = true;
     await this.close();
     await this.#transcript.delete();
     await this.#state.delete();
@@ -164,6 +168,10 @@ export class Session {
   }
 
   // ----------------------------------------------------------------- parts
+
+  #assertExists(): void {
+    if (this.#destroyed) throw sessionNotFound(this.id);
+  }
 
   #makeTranscript(): Transcript {
     const { id: sessionId } = this;

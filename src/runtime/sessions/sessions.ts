@@ -49,6 +49,8 @@ export class Sessions implements SessionMethods {
   readonly #records: SessionRecords;
   /** In the order of their creation. */
   readonly #table = new Map<string, Session>();
+  /** Those that createSession has not answered for yet: nobody else knows of them. */
+  readonly #creating = new Set<Session>();
   #loading: Promise<void> | undefined;
   #opening = 0;
   #stopped = false;
@@ -64,14 +66,17 @@ export class Sessions implements SessionMethods {
     await this.#ready("createSession");
     const session = new Session({ sessionId: crypto.randomUUID(), agentType, options }, this.#surroundings);
     await this.#within(async () => {
+      this.#creating.add(session);
       try {
         await session.open();
+        this.#table.set(session.id, session);
       } catch (error) {
         // What the caller has to hear of is why it failed at first.
         await session.destroy().catch(() => undefined);
         throw error;
+      } finally {
+        this.#creating.delete(session);
       }
-      this.#table.set(session.id, session);
     });
     return session.record;
   }
@@ -89,19 +94,24 @@ export class Sessions implements SessionMethods {
     await this.#known(sessionId).close();
     const closed = [...this.#table.values()].filter((session) => session.isClosed);
     for (const session of closed.slice(0, Math.max(0, closed.length - MAX_CLOSED_SESSIONS))) {
-      await this.destroySession(session.id);
+      // Somebody else may be at it.
+      if (this.#table.get(session.id) === session) await this.#destroy(session);
     }
   }
 
   async destroySession(sessionId: string): Promise<void> {
     await this.#ready("destroySession");
-    await this.#known(sessionId).destroy();
-    this.#table.delete(sessionId);
+    await this.#destroy(this.#known(sessionId));
+  }
+
+  async #destroy(session: Session): Promise<void> {
+    await session.destroy();
+    this.#table.delete(session.id);
   }
 
   /** The VM is about to end or to boot anew: agents that run end with it, and come back with their next prompt. */
   suspend(): void {
-    for (const session of this.#table.values()) session.suspend();
+    for (const session of this.#all) session.suspend();
   }
 
   /** No more calls. Agents end with the sandbox. */
@@ -112,7 +122,7 @@ export class Sessions implements SessionMethods {
 
   /** Resolves when nothing is left to be stored. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#table.values()].map((session) => session.settled()));
+    await Promise.all(this.#all.map((session) => session.settled()));
   }
 
   // ------------------------------------------------------------------ list
@@ -263,6 +273,10 @@ export class Sessions implements SessionMethods {
 
   get #surroundings(): SessionSurroundings {
     return { ...this.#settings, records: this.#records };
+  }
+
+  get #all(): Session[] {
+    return [...this.#table.values(), ...this.#creating];
   }
 
   #known(sessionId: string): Session {

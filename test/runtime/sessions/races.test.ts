@@ -1,0 +1,66 @@
+import { expect, test, vi } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store.ts";
+import { durableVm } from "../../support/durable-vm.ts";
+import { rawAgent, rawVm } from "../../support/raw-agent.ts";
+import { count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
+import { failure } from "../../support/until.ts";
+
+vi.mock("../../../src/api/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+  MAX_CLOSED_SESSIONS: 2,
+}));
+
+test("a session that is destroyed while it is resumed is gone, with its agent", async () => {
+  const machine = durableVm(withScripted);
+  for (let round = 0; round < 6; round++) {
+    const vm = machine.vm();
+    const id = await open(vm, "load");
+    if (round % 2 === 0) await vm.closeSession(id);
+    const calls = [() => vm.destroySession(id), () => vm.resumeSession(id)];
+    if (round % 3 === 0) calls.reverse();
+    await Promise.allSettled(calls.map((call) => call()));
+    expect(await vm.listPersistedSessions()).toEqual([]);
+    expect(await count(vm)).toBe(0);
+    expect(await machine.store.list("session/")).toEqual([]);
+  }
+});
+
+test("sessions that are closed at once drop the oldest closed ones, and none of them fails", async () => {
+  const { vm } = scriptedVm();
+  const ids: string[] = [];
+  for (let round = 0; round < 6; round++) ids.push(await open(vm));
+  const closed = await Promise.allSettled(ids.map((id) => vm.closeSession(id)));
+  expect(closed.map(({ status }) => status)).toEqual(ids.map(() => "fulfilled"));
+  expect((await vm.listPersistedSessions()).length).toBe(2);
+});
+
+test.each(["initialize", "session/new"])(
+  "a session that waits for %s ends with its VM, and says so",
+  async (at) => {
+    const { vm } = rawVm(`answers["${at}"] = () => new Promise(() => {});`, { store: new MemoryStore() });
+    const creating = failure(vm.createSession("raw"));
+    await vi.waitUntil(async () => (await vm.allProcesses()).some(({ args }) => args.includes("-e")));
+    await vm.dispose("sleep");
+    expect(await creating).toMatchObject({ code: "vm_stopped" });
+  },
+);
+
+test("a session that is being created ends with the files that it was begun on", async () => {
+  const machine = durableVm(rawAgent(`answers["session/new"] = () => new Promise(() => {});`));
+  const vm = machine.vm();
+  const { id } = await vm.createSnapshot();
+  const creating = failure(vm.createSession("raw"));
+  await vi.waitUntil(async () => (await vm.allProcesses()).some(({ args }) => args.includes("-e")));
+  await vm.restoreSnapshot(id);
+  expect(await creating).toMatchObject({ code: "vm_stopped" });
+});
+
+test("a session that is closed while it is resumed says so to whoever resumed it", async () => {
+  const machine = durableVm(rawAgent(`answers["session/load"] = () => new Promise(() => {});`));
+  const { sessionId } = await machine.vm().createSession("raw");
+  await machine.vm().closeSession(sessionId);
+  const resuming = failure(machine.vm().resumeSession(sessionId));
+  await vi.waitUntil(async () => (await machine.vm().allProcesses()).some(({ args }) => args.includes("-e")));
+  await machine.vm().closeSession(sessionId);
+  expect(await resuming).toMatchObject({ code: "session_not_found" });
+});
