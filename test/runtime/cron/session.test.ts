@@ -29,10 +29,10 @@ async function runOnce(
 
 test("a prompt runs in a session of its own, which is closed and whose transcript is kept", async () => {
   const { vm, run, event } = await runOnce("think hm; say all ; say done; daemon 987050");
+  expect(event).toEqual(expect.objectContaining({ type: "cron:complete" }));
   expect(run).toMatchObject({ status: "completed", outputTail: "alldone", sessionId: expect.any(String) });
   expect(run).not.toHaveProperty("exitCode");
   expect(run).not.toHaveProperty("reason");
-  expect(event).toMatchObject({ type: "cron:complete" });
   expect(await vm.listSessions()).toEqual([]);
   expect(await vm.listPersistedSessions()).toMatchObject([{ sessionId: run?.sessionId, closed: true }]);
   expect(await vm.getSessionEvents(run?.sessionId ?? "")).toHaveLength(4);
