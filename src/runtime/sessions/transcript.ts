@@ -1,6 +1,7 @@
 import { AgentVmError } from "../../api/errors.ts";
 import { MAX_SESSION_EVENT_BYTES, MAX_SESSION_EVENTS } from "../../api/limits.ts";
 import type { JsonRpcNotification } from "../../api/types.ts";
+import { pause } from "../sandbox/pace.ts";
 import type { Store } from "../store.ts";
 import { type Position, type SessionEvent, type StoredEvent, TranscriptStore } from "./transcript-store.ts";
 
@@ -125,7 +126,13 @@ export class Transcript {
     const after = await this.#events.append(events, position);
     if (this.#deleted) return;
     this.#position = after;
-    for (const event of events) this.#hooks.stored(event);
+    // Sending takes longer than storing: thousands of events at once must not hold the event loop.
+    for (const event of events) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      if (this.#deleted) return;
+      this.#hooks.stored(event);
+    }
     await this.#dropOldest();
   }
 
