@@ -61,6 +61,8 @@ export type OutputListener = (data: Buffer) => void;
 export interface SandboxProcess extends ProcessTree {
   /** Called with each piece of output as it arrives; the buffer is the listener's to keep. */
   onOutput(listener: (stream: "stdout" | "stderr", data: Buffer) => void): void;
+  /** Called once nobody can write to stdout any more, which may be before the process ends. */
+  onStdoutEnd(listener: () => void): void;
   /** Stops reading stdout, so that a process that writes more than its pipe holds waits, and goes on with it. */
   pauseStdout(): void;
   resumeStdout(): void;

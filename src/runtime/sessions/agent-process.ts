@@ -40,6 +40,7 @@ export class AgentProcess {
       if (stream === "stdout") this.#lines.push(data);
       else this.#stderr.push(data);
     });
+    process.onStdoutEnd(() => void this.#endSoon());
     this.#exited = process.exited;
     this.ended = this.#end();
   }
@@ -103,6 +104,11 @@ export class AgentProcess {
     clearTimeout(timer);
     if (ended) await this.ended;
     return ended;
+  }
+
+  /** Without a stdout there is nothing that it could answer with. */
+  async #endSoon(): Promise<void> {
+    if (!(await this.#endsSoon())) this.killFor("it closed its stdout");
   }
 
   /** Kills it for what it did, and hears nothing more of it. */

@@ -62,11 +62,22 @@ export class Sessions implements SessionMethods {
 
   // ------------------------------------------------------------- lifecycle
 
-  async createSession(agentType: string, options: CreateSessionOptions = {}): Promise<SessionRecord> {
+  async createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord> {
+    return (await this.#create(agentType, options)).record;
+  }
+
+  /** @param signal gives up an agent that starts. */
+  async #create(
+    agentType: string,
+    options: CreateSessionOptions = {},
+    signal?: AbortSignal,
+  ): Promise<Session> {
     await this.#ready("createSession");
     const session = new Session({ sessionId: crypto.randomUUID(), agentType, options }, this.#surroundings);
+    const giveUp = () => void session.destroy().catch(() => undefined);
     await this.#within(async () => {
       this.#creating.add(session);
+      signal?.addEventListener("abort", giveUp);
       try {
         await session.open();
         this.#table.set(session.id, session);
@@ -75,10 +86,11 @@ export class Sessions implements SessionMethods {
         await session.destroy().catch(() => undefined);
         throw error;
       } finally {
+        signal?.removeEventListener("abort", giveUp);
         this.#creating.delete(session);
       }
     });
-    return session.record;
+    return session;
   }
 
   async resumeSession(sessionId: string): Promise<SessionRecord> {
@@ -162,27 +174,28 @@ export class Sessions implements SessionMethods {
     { agentType, prompt, options }: { agentType: string; prompt: string; options?: CreateSessionOptions },
     timeoutMs: number | undefined,
   ): Promise<PromptOnce> {
-    let sessionId: string | undefined;
+    let session: Session | undefined;
     let timedOut = false;
     let timer: NodeJS.Timeout | undefined;
+    const start = new AbortController();
+    if (timeoutMs) {
+      timer = setTimeout(() => {
+        timedOut = true;
+        start.abort();
+        session?.cancel(true);
+      }, timeoutMs);
+    }
     try {
-      ({ sessionId } = await this.createSession(agentType, options));
-      const session = this.#known(sessionId);
-      if (timeoutMs) {
-        timer = setTimeout(() => {
-          timedOut = true;
-          session.cancel(true);
-        }, timeoutMs);
-      }
+      session = await this.#create(agentType, options, start.signal);
       const { response, text } = await session.prompt(prompt);
       const error = response.error && { code: "agent_error", message: response.error.message };
-      return { sessionId, text, error, timedOut };
+      return { sessionId: session.id, text, error, timedOut };
     } catch (error) {
-      return { sessionId, text: "", error: toldError(error), timedOut };
+      return { sessionId: session?.id, text: "", error: toldError(error), timedOut };
     } finally {
       clearTimeout(timer);
       // It may have been destroyed meanwhile, or the VM be ending.
-      if (sessionId !== undefined) await this.closeSession(sessionId).catch(() => undefined);
+      if (session !== undefined) await this.closeSession(session.id).catch(() => undefined);
     }
   }
 

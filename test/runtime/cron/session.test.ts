@@ -79,3 +79,12 @@ test("an agent that nobody knows", async () => {
   const { run } = await runOnce("say x", "", {}, machine);
   expect(run).toMatchObject({ status: "failed", reason: "unknown_agent_type" });
 });
+
+test("a run is given up in time also while its agent starts", async () => {
+  const { vm, run, event } = await runOnce("say x", "hang-new", { timeoutMs: 1000 });
+  expect(run).toMatchObject({ status: "timeout", reason: "timeout" });
+  expect(run).not.toHaveProperty("sessionId");
+  expect(event).toMatchObject({ type: "cron:error", error: "It ran longer than 1000 ms" });
+  expect(await vm.listPersistedSessions()).toEqual([]);
+  expect(await count(vm)).toBe(0);
+});

@@ -5,6 +5,7 @@ import { failure, until } from "../../support/until.ts";
 vi.mock("../../../src/api/limits.ts", async (original) => ({
   ...(await original<typeof import("../../../src/api/limits.ts")>()),
   CANCEL_GRACE_MS: 400,
+  AGENT_STOP_GRACE_MS: 400,
 }));
 
 test("an agent that exits in a prompt: the prompt fails with its code and stderr, and an event tells", async () => {
@@ -113,14 +114,13 @@ test("a turn that ends well makes crashes before it forgotten", async () => {
   );
 });
 
-test("an agent that closes its stdout, and can never answer, ends with a cancel", async () => {
+test("an agent that closes its stdout, and can never answer, is killed", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
-  const turn = vm.sendPrompt(id, "say x; close-stdout");
-  await machine.event("sessionEvent", ({ event }) => brief(event) === "x");
-  await vm.cancelPrompt(id);
-  expect(await turn).toMatchObject({ text: "x", response: { result: { stopReason: "cancelled" } } });
+  const error = await failure(vm.sendPrompt(id, "say x; close-stdout"));
+  expect(error).toMatchObject({ code: "agent_crashed", metadata: { signal: "SIGKILL" } });
+  expect(error.message).toBe("Agent scripted ended (it closed its stdout)");
   expect(await ask(vm, id, "say back")).toBe("back");
 });
 

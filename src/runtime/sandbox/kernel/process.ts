@@ -30,6 +30,10 @@ export class KernelProcess implements SandboxProcess {
     this.#command.stderr.listen((data) => listener("stderr", data));
   }
 
+  onStdoutEnd(listener: () => void): void {
+    this.#command.stdout.onEnd(listener);
+  }
+
   pauseStdout(): void {
     this.#command.stdout.pause();
   }
