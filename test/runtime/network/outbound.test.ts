@@ -218,6 +218,26 @@ test("credentials are added to plain requests in a tunnel, as some programs send
   expect(keys(tls)).toEqual(["secret", "mine"]);
 });
 
+test("there is no tunnel in a tunnel", async () => {
+  const plain = await startOutside();
+  const host = `plain.test:${plain.port}`;
+  const { vm } = startOutboundVm(
+    { outbound: { allow: [host] }, headers: { [`http://${host}`]: { "x-api-key": "secret" } } },
+    { "plain.test": ["127.0.0.1"] },
+  );
+  const program = `
+    const { hostname, port } = new URL(process.env.HTTP_PROXY);
+    const socket = require("node:net").connect(Number(port), hostname);
+    const connect = "CONNECT ${host} HTTP/1.1\\r\\nhost: ${host}\\r\\n\\r\\n";
+    socket.on("data", (data) => {
+      console.log(String(data).split("\\r\\n")[0]);
+      socket.write(connect);
+    });
+    socket.write(connect);`;
+  const { stdout } = await vm.execArgv("node", ["-e", program], { timeout: 20_000 });
+  expect(stdout).toBe("HTTP/1.1 200 Connection Established\nHTTP/1.1 400 Bad Request\n");
+});
+
 test("a plain request in a tunnel is held to the policy", async () => {
   const plain = await startOutside();
   const { vm, curl } = startOutboundVm(

@@ -155,7 +155,9 @@ export class OutboundProxy {
 
   async #tunnel(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
-    const destination = parseAuthority(request.url ?? "", undefined);
+    // A tunnel in a tunnel would add to what is held of one connection, as often as a program likes.
+    const isNested = this.#readTunnels.has(socket);
+    const destination = isNested ? undefined : parseAuthority(request.url ?? "", undefined);
     if (destination === undefined) return void socket.end(BAD_REQUEST, () => socket.destroy());
     const extra = this.#addedTo(destination);
     if (extra !== undefined && !(extra.isTls && destination.port === HTTPS_PORT)) {
