@@ -18,6 +18,9 @@ export const MAX_READ_FILE_BYTES = 2048 * MIB;
 /** Open transfers of one VM. */
 export const MAX_TRANSFERS = 64;
 
+/** Archives of one VM that are being made at a time: each holds a list of what is in it. */
+export const MAX_ARCHIVE_READS = 8;
+
 /** One header of a tar archive, such as a long name or what pax adds. */
 export const MAX_ARCHIVE_HEADER_BYTES = 1 * MIB;
 

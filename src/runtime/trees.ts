@@ -18,6 +18,7 @@ import type { Persistence } from "./persistence/persistence.ts";
 import { excludes } from "./persistence/scan.ts";
 import { Snapshots } from "./persistence/snapshots.ts";
 import { undoPaths } from "./persistence/undo.ts";
+import type { OpenPacking } from "./tar/download.ts";
 
 const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
 const IN_PARTS = "This package's client streams it; or export less of it.";
@@ -91,12 +92,12 @@ export class Trees implements Omit<SnapshotMethods, "fork"> {
 
   async exportTar(path = "/"): Promise<Uint8Array> {
     const { tars } = await this.#machine.booted();
-    return await this.#gather("exportTar", (await tars.pack(path)).pieces);
+    return await this.#gather("exportTar", await tars.pack(path));
   }
 
   async exportSnapshot(): Promise<Uint8Array> {
     const { tars } = await this.#machine.booted();
-    return await this.#gather("exportSnapshot", (await tars.pack()).pieces);
+    return await this.#gather("exportSnapshot", await tars.pack());
   }
 
   async importTar(data: Uint8Array, path = "/"): Promise<ArchiveImport> {
@@ -109,12 +110,16 @@ export class Trees implements Omit<SnapshotMethods, "fork"> {
     return await persistence.withCheckpoint((archive) => work(new ForkSource(persistence.store, archive)));
   }
 
-  async #gather(action: string, pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  async #gather(action: string, packing: OpenPacking): Promise<Uint8Array> {
     const budget = this.#budget(action, IN_PARTS);
     const parts: Uint8Array[] = [];
-    for await (const piece of pieces) {
-      budget.addBytes(piece.length);
-      parts.push(piece);
+    try {
+      for await (const piece of packing.pieces) {
+        budget.addBytes(piece.length);
+        parts.push(piece);
+      }
+    } finally {
+      await packing.close();
     }
     return Buffer.concat(parts);
   }

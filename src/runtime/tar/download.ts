@@ -1,16 +1,21 @@
 import { invalidArgument } from "../../api/errors.ts";
 import type { Packing } from "./pack.ts";
 
+/** An archive that is being made; whoever has it closes it. */
+export interface OpenPacking extends Packing {
+  close(): Promise<void>;
+}
+
 /** A tar archive on its way out of the VM, piece by piece in their order. */
 export class TarDownload {
-  readonly #pieces: AsyncGenerator<Uint8Array>;
+  readonly #packing: OpenPacking;
   readonly #chunkBytes: number;
   #sent = 0;
   #rest: Uint8Array = new Uint8Array();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ pieces }: Packing, chunkBytes: number) {
-    this.#pieces = pieces;
+  constructor(packing: OpenPacking, chunkBytes: number) {
+    this.#packing = packing;
     this.#chunkBytes = chunkBytes;
   }
 
@@ -27,14 +32,14 @@ export class TarDownload {
   }
 
   async close(): Promise<void> {
-    await this.#pieces.return(undefined);
+    await this.#packing.close();
   }
 
   async #next(): Promise<Uint8Array> {
     const parts = [this.#rest];
     let bytes = this.#rest.length;
     while (bytes < this.#chunkBytes) {
-      const next = await this.#pieces.next();
+      const next = await this.#packing.pieces.next();
       if (next.done) break;
       parts.push(next.value);
       bytes += next.value.length;

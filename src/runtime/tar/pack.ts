@@ -81,7 +81,7 @@ class Packer {
     const header = { name, mode, mtimeMs };
     if (type === "directory") yield encodeHeader({ ...header, type });
     if (type === "symlink") {
-      const target = await this.#targetOf(node.path);
+      const target = await unlessGone(this.#tree.readlink(node.path));
       if (target !== undefined) yield encodeHeader({ ...header, type, target });
     }
     if (type !== "file") return;
@@ -91,7 +91,7 @@ class Packer {
   }
 
   async *#packFile(node: ScannedNode, header: TarHeader): AsyncGenerator<Uint8Array> {
-    const file = await this.#tree.open(node.path, node.ino);
+    const file = await unlessGone(this.#tree.open(node.path, node.ino));
     if (file === undefined) return;
     try {
       const { size, mode, mtimeMs } = file.stat();
@@ -110,18 +110,21 @@ class Packer {
     }
   }
 
-  async #targetOf(path: string): Promise<string | undefined> {
-    try {
-      return await this.#tree.readlink(path);
-    } catch (error) {
-      if (["ENOENT", "ENOTDIR", "EINVAL"].includes(codeOf(error) ?? "")) return undefined;
-      throw error;
-    }
-  }
-
   #nameOf({ path, type }: ScannedNode): string {
     if (this.#top.type !== "directory") return `./${this.#top.name}`;
     const below = path.slice(this.#top.path.length + 1);
     return type === "directory" && below !== "" ? `./${below}/` : `./${below}`;
+  }
+}
+
+/** What a path answers at which something else is by now, or whose directory has gone. */
+const GONE = ["ENOENT", "ENOTDIR", "EINVAL", "ELOOP"];
+
+async function unlessGone<Found>(finding: Promise<Found>): Promise<Found | undefined> {
+  try {
+    return await finding;
+  } catch (error) {
+    if (GONE.includes(codeOf(error) ?? "")) return undefined;
+    throw error;
   }
 }

@@ -1,13 +1,13 @@
-import { invalidArgument } from "../../api/errors.ts";
-import { TRANSFER_CHUNK_BYTES } from "../../api/limits.ts";
+import { invalidArgument, limitExceeded } from "../../api/errors.ts";
+import { MAX_ARCHIVE_READS, TRANSFER_CHUNK_BYTES } from "../../api/limits.ts";
 import type { ArchiveImport, TarReadTransfer } from "../../api/types.ts";
 import { checkPath } from "../filesystem/paths.ts";
 import type { TransferTable } from "../filesystem/transfer-table.ts";
 import { type Excludes, excludes } from "../persistence/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { TarDownload } from "./download.ts";
+import { type OpenPacking, TarDownload } from "./download.ts";
 import { type ChangeTree, Import } from "./import.ts";
-import { type Packing, packTree } from "./pack.ts";
+import { packTree } from "./pack.ts";
 import { TarUpload } from "./upload.ts";
 
 export interface TarTransfersOptions {
@@ -26,6 +26,8 @@ export class TarTransfers {
   readonly #isExcluded: Excludes;
   readonly #change: ChangeTree;
   readonly #chunkBytes: number;
+  /** Archives on their way out: each holds a list of the tree. */
+  #packings = 0;
 
   constructor(fs: FileSystem, { table, isExcluded, change, chunkBytes }: TarTransfersOptions) {
     this.#fs = fs;
@@ -36,10 +38,28 @@ export class TarTransfers {
   }
 
   /** Everything at and below a path that is the VM's own; no path: what a checkpoint keeps. */
-  async pack(path?: string): Promise<Packing> {
-    if (path === undefined) return await packTree(this.#fs, "/", this.#isExcluded);
-    checkPath(path, "open");
-    return await packTree(this.#fs, path, excludes());
+  async pack(path?: string): Promise<OpenPacking> {
+    if (path !== undefined) checkPath(path, "open");
+    if (this.#packings >= MAX_ARCHIVE_READS)
+      throw limitExceeded("MAX_ARCHIVE_READS", MAX_ARCHIVE_READS, "The VM packs as many archives as it can");
+    this.#packings++;
+    let isOpen = true;
+    const release = () => {
+      if (isOpen) this.#packings--;
+      isOpen = false;
+    };
+    try {
+      const isExcluded = path === undefined ? this.#isExcluded : excludes();
+      const packing = await packTree(this.#fs, path ?? "/", isExcluded);
+      const close = async () => {
+        release();
+        await packing.pieces.return(undefined);
+      };
+      return { ...packing, close };
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
   /** An archive whose entries are given by what follows. */
