@@ -9,7 +9,7 @@ import { failure, until } from "../support/until.ts";
 describe("vmActor", () => {
   test.each<[object, string]>([
     [{ onSessionEvent: () => undefined }, "Unknown option `onSessionEvent` of vmActor"],
-    [{ onPermissionRequest: () => undefined }, "Unknown option `onPermissionRequest` of vmActor"],
+    [{ onPermissionRequest: "always" }, 'Expected `onPermissionRequest` to be a function, got "always"'],
     [
       { limits: { cpus: 2 } },
       "Unknown option `limits.cpus` of vmActor: it takes `filesystemBytes`, `inodes`, `processes`, `openFiles`, `memoryBytes`, `captureBytes`",
