@@ -12,6 +12,13 @@ import { Watcher } from "./watcher.ts";
 const MAX_RESTARTS = 5;
 const RESTARTS_WITHIN_MS = 60_000;
 
+/**
+ * Events that are read at a time, in bytes: the fewer, the more watches may have to tell of each, since all of them do so
+ * in one turn of the event loop.
+ */
+const MOST_EVENT_BYTES = 64 * 1024;
+const LEAST_EVENT_BYTES = 4096;
+
 export interface KernelWatchesParts {
   /** Where the VM's root is open. */
   rootFd: number;
@@ -145,6 +152,7 @@ export class KernelWatches {
     return new Watcher({
       ...{ perl, numbers, rootFd, owner },
       onEvents: (events) => this.#hear(events),
+      appetite: () => Math.max(LEAST_EVENT_BYTES, Math.floor(MOST_EVENT_BYTES / (1 + this.#trees.size / 4))),
       drained: () => this.#drained(),
       onLost: () => this.#lost(),
     });

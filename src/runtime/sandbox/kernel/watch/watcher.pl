@@ -5,7 +5,7 @@
 # Numbers are big-endian. Reads frames, each a length and then
 #   "a" ID PATH    watch a directory, path relative to ROOT, and list it
 #   "r" WD         watch it no longer
-#   "n"            send the next events, as soon as there are any
+#   "n" BYTES      send the next events, as soon as there are any, at most so many bytes of them
 # Writes frames, each a length and then
 #   "R" ERRNO      at the start
 #   "A" ID ERRNO WD   the directory is watched, or not
@@ -69,7 +69,7 @@ while (1) {
   next if select($readable, undef, undef, undef) < 0;
   if ($hungry && vec($readable, fileno INOTIFY, 1)) {
     my $events;
-    if (sysread(INOTIFY, $events, $PIECE)) {
+    if (sysread(INOTIFY, $events, $hungry)) {
       $hungry = 0;
       send_frame("E$events");
     }
@@ -82,7 +82,7 @@ while (1) {
     last if length($buffer) < $at + 4 + $length;
     my ($what, $number, $path) = unpack('a1 N a*', substr($buffer, $at + 4, $length));
     $at += 4 + $length;
-    if ($what eq 'n') { $hungry = 1; }
+    if ($what eq 'n') { $hungry = $number; }
     elsif ($what eq 'r') { syscall($remove, fileno INOTIFY, $number); }
     elsif ($what eq 'a') { watch($number, $path); }
   }

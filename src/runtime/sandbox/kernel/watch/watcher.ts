@@ -40,6 +40,8 @@ export interface WatcherParts {
   owner: { uid: number; gid: number } | null;
   /** @returns whether any were worth telling */
   onEvents(events: Buffer): boolean;
+  /** How many bytes of events can be told of in one go. */
+  appetite(): number;
   /** What to wait for before the next events are read. */
   drained(): Promise<void> | null;
   /** It has ended without having been closed. */
@@ -88,7 +90,7 @@ export class Watcher {
     this.#process.stdin.on("error", () => undefined);
     // What is cut off by its end is told by that.
     this.#read().catch(() => undefined);
-    this.#tell("n", 0);
+    this.#tell("n", parts.appetite());
   }
 
   /** Watches a directory, by its path below the root, and lists it. Its answer comes among the events. */
@@ -167,7 +169,7 @@ export class Watcher {
 
   async #next(): Promise<void> {
     await this.#parts.drained();
-    if (!this.#closed) this.#tell("n", 0);
+    if (!this.#closed) this.#tell("n", this.#parts.appetite());
   }
 
   #end(): void {

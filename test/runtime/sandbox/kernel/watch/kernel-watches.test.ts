@@ -104,3 +104,28 @@ test("a watcher that ends at once, again and again, ends its watches", async () 
   const { watch } = watchesOver({ perl: "/bin/false" });
   expect(await failure(watch())).toMatchObject({ code: "watch_unavailable" });
 });
+
+test("the more watches there are, the fewer events they are told of in one turn", async () => {
+  const { root, watches } = watchesOver({});
+  let turn = 0;
+  let told = 0;
+  let isOver = false;
+  const count = () => {
+    turn++;
+    if (!isOver) setImmediate(count);
+  };
+  const perTurn = new Map<number, number>();
+  const tell = () => {
+    told++;
+    perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+  };
+  const request = { path: "/work", realPath: "/work", recursive: false, exclude: [] };
+  const all = Array.from({ length: 64 }, () => watches.watch(request, { tell, drained: () => null }));
+  await Promise.all(all);
+  count();
+  // In one turn of the server, so that all of it waits in the kernel.
+  for (let made = 0; made < 1000; made++) writeFileSync(join(root, "work", `file-${made}`), "");
+  await expect.poll(() => told, { timeout: 20_000 }).toBeGreaterThanOrEqual(64 * 1000);
+  isOver = true;
+  expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(64 * 200);
+});
