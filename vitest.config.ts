@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -7,5 +8,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",
+    // Much of a test is waiting for processes: on two cores three files at once take three quarters of the time.
+    maxWorkers: Math.max(3, availableParallelism()),
   },
 });

@@ -2,9 +2,9 @@ import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { startOutboundVm, startOutside } from "../../support/outside.ts";
 
-/** What the proxy says to a request line, byte for byte. */
+/** What the proxy says to a request, byte for byte. Sent at once: bash writes line by line, and a refusal cuts what comes after. */
 const raw = (request: string) =>
-  `bash -c 'exec 3<>/dev/tcp/127.0.0.1/\${HTTP_PROXY##*:}; printf "$1" >&3; timeout 5 head -c 300 <&3' sh '${request}'`;
+  `bash -c 'exec 3<>/dev/tcp/127.0.0.1/\${HTTP_PROXY##*:}; printf "$1" | dd bs=64k iflag=fullblock status=none >&3; timeout 5 head -c 300 <&3' sh '${request}'`;
 
 test("no spelling of loopback, link-local or metadata addresses gets through, by any protocol", async () => {
   const { port, requests } = await startOutside();

@@ -1,14 +1,15 @@
 import {
-  closeSync,
+  linkSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { threadId } from "node:worker_threads";
 import { processStartTime } from "./procfs.ts";
 
 /**
@@ -48,23 +49,61 @@ export function releaseUid(uid: number): void {
 function claimBlock(): UidBlock {
   const { first, count, blocks } = uidRange();
   mkdirSync(CLAIMS_FOLDER, { recursive: true, mode: 0o700 });
-  dropStaleClaims();
-  for (let index = 0; index < blocks; index++) {
-    const claim = join(CLAIMS_FOLDER, String(index));
-    try {
-      const fd = openSync(claim, "wx", 0o600);
-      writeSync(fd, `${process.pid} ${processStartTime(process.pid)}`);
-      closeSync(fd);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
-      throw error;
+  // A claim comes into being whole, under a name that only one can give it.
+  const draft = join(CLAIMS_FOLDER, `draft-${process.pid}-${threadId}`);
+  writeFileSync(draft, `${process.pid} ${processStartTime(process.pid)}`, { mode: 0o600 });
+  try {
+    for (let index = 0; index < blocks; index++) {
+      const claim = join(CLAIMS_FOLDER, String(index));
+      if (!linked(draft, claim) && !takenOver(draft, claim)) continue;
+      process.once("exit", () => rmSync(claim, { force: true }));
+      const claimed = { first: first + index * count, count, claim };
+      for (const uid of uidsInUse()) if (uid >= claimed.first && uid < claimed.first + count) taken.add(uid);
+      return claimed;
     }
-    process.once("exit", () => rmSync(claim, { force: true }));
-    const claimed = { first: first + index * count, count, claim };
-    for (const uid of uidsInUse()) if (uid >= claimed.first && uid < claimed.first + count) taken.add(uid);
-    return claimed;
+  } finally {
+    rmSync(draft, { force: true });
   }
   throw new Error(`all ${blocks} uid blocks in ${CLAIMS_FOLDER} are claimed`);
+}
+
+/** @returns `false` where there is something of that name. */
+function linked(draft: string, name: string): boolean {
+  try {
+    linkSync(draft, name);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Takes the claim of a server that was killed and could not take it back. Of those who try, one gets to make a mark that is
+ * named after that server, and looks again under it: whoever was quicker has changed the claim by then.
+ */
+function takenOver(draft: string, claim: string): boolean {
+  const owner = ownerOf(claim);
+  if (owner === undefined) return false;
+  const [pid, startTime] = owner.split(" ").map(Number) as [number, number];
+  if (processStartTime(pid) === startTime) return false;
+  const mark = `${claim}-after-${pid}-${startTime}`;
+  if (!linked(draft, mark)) return false;
+  if (ownerOf(claim) === owner) {
+    renameSync(mark, claim);
+    return true;
+  }
+  rmSync(mark, { force: true });
+  return false;
+}
+
+function ownerOf(claim: string): string | undefined {
+  try {
+    return readFileSync(claim, "utf8");
+  } catch {
+    // Given back just now.
+    return undefined;
+  }
 }
 
 /** Uids far above those of people, or what a container with a smaller map leaves. */
@@ -94,15 +133,4 @@ function uidsInUse(): Set<number> {
     if (stats !== undefined) found.add(stats.uid);
   }
   return found;
-}
-
-/** A server that was killed could not take its claim back. */
-function dropStaleClaims(): void {
-  for (const name of readdirSync(CLAIMS_FOLDER)) {
-    const claim = join(CLAIMS_FOLDER, name);
-    const [pid = "", startTime = ""] = readFileSync(claim, "utf8").split(" ");
-    // An empty claim is being written this very moment.
-    if (pid === "" || processStartTime(Number(pid)) === Number(startTime)) continue;
-    rmSync(claim, { force: true });
-  }
 }
