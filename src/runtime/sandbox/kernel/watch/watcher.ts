@@ -169,6 +169,8 @@ export class Watcher {
 
   async #next(): Promise<void> {
     await this.#parts.drained();
+    // A pipe is read on in the same turn as long as there is something in it.
+    await new Promise((resolve) => setImmediate(resolve));
     if (!this.#closed) this.#tell("n", this.#parts.appetite());
   }
 
