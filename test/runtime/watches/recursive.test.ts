@@ -73,7 +73,10 @@ test("the end of what is watched is told, and its coming again", async () => {
   await told_("deleted /workspace/home/project/");
   await vm.exec("mkdir -p home/project/lib", { cwd: "/workspace" });
   await told_("created /workspace/home/project/lib/");
-  await vm.exec(": > home/project/lib/file; rm -r home", { cwd: "/workspace" });
+  // A new directory is followed, and listed, a moment after it has been told.
+  await vm.exec(": > home/project/lib/file", { cwd: "/workspace" });
+  await told_("created /workspace/home/project/lib/file");
+  await vm.exec("rm -r home", { cwd: "/workspace" });
   await told_("ended /workspace/home/project");
   expect(told(machine, id)).toEqual([
     "deleted /workspace/home/project/src/",

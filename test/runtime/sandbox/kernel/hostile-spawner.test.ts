@@ -34,8 +34,8 @@ async function vmWithSpawner(body: string): Promise<ReturnType<typeof startVm>["
     "/etc/perl/strict.pm",
     TAKE_OVER.replace("BODY", () => body),
   );
-  // It may die before it has told that this command has begun.
-  await vm.exec("kill -KILL $PPID").catch(() => undefined);
+  // It may die before it has told that this command has begun, which is then tried again with the hostile one.
+  await vm.exec("kill -KILL $PPID", { timeout: 1000 }).catch(() => undefined);
   return vm;
 }
 
