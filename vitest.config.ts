@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",
-    // Much of a test is waiting for processes: on two cores three files at once take three quarters of the time.
-    maxWorkers: Math.max(3, availableParallelism()),
+    // Much of a test is waiting for processes, so that a core for the runner need not be kept free.
+    maxWorkers: Math.max(2, availableParallelism()),
   },
 });

@@ -22,7 +22,8 @@ test("output arrives in order, the exit strictly after it", async () => {
 test("the pid is the one that ps shows inside", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sleep", ["1000"]);
-  expect((await vm.exec(`ps -o args= -p ${pid}`)).stdout).toBe("sleep 1000\n");
+  // It has the pid before it has become the program.
+  await expect.poll(async () => (await vm.exec(`ps -o args= -p ${pid}`)).stdout).toBe("sleep 1000\n");
   expect((await vm.allProcesses()).find((process) => process.pid === pid)).toMatchObject({
     command: "sleep",
     args: ["sleep", "1000"],
