@@ -66,6 +66,7 @@ export class KernelWatches {
     if (this.#closed) throw vmStopped();
     const tree = this.#tree(request, sink);
     this.#trees.add(tree);
+    this.#watcher?.temper();
     try {
       await tree.start();
       return { close: () => this.#remove(tree) };

@@ -61,6 +61,8 @@ export class Watcher {
   #lastId = 0;
   #tick: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Bytes of events that have been asked for and have not come. */
+  #asked = 0;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
@@ -90,7 +92,18 @@ export class Watcher {
     this.#process.stdin.on("error", () => undefined);
     // What is cut off by its end is told by that.
     this.#read().catch(() => undefined);
-    this.#tell("n", parts.appetite());
+    this.#ask();
+  }
+
+  /** Fewer events can be told of in one go than when they were asked for. */
+  temper(): void {
+    if (this.#parts.appetite() < this.#asked) this.#ask();
+  }
+
+  /** Asks for the next events. Who asks again before they come, changes how many may come. */
+  #ask(): void {
+    this.#asked = this.#parts.appetite();
+    this.#tell("n", this.#asked);
   }
 
   /** Watches a directory, by its path below the root, and lists it. Its answer comes among the events. */
@@ -148,6 +161,7 @@ export class Watcher {
     if (this.#closed) return;
     const what = String.fromCharCode(frame[0] ?? 0);
     if (what === "E") {
+      this.#asked = 0;
       const isTold = this.#parts.onEvents(frame.subarray(1));
       this.#tick = setTimeout(() => void this.#next(), isTold ? TICK_MS : QUIET_TICK_MS);
       return;
@@ -171,7 +185,7 @@ export class Watcher {
     await this.#parts.drained();
     // A pipe is read on in the same turn as long as there is something in it.
     await new Promise((resolve) => setImmediate(resolve));
-    if (!this.#closed) this.#tell("n", this.#parts.appetite());
+    if (!this.#closed) this.#ask();
   }
 
   #end(): void {
