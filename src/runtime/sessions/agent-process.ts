@@ -40,9 +40,10 @@ export class AgentProcess {
       if (stream === "stdout") this.#lines.push(data);
       else this.#stderr.push(data);
     });
-    process.onStdoutEnd(() => void this.#endSoon());
     this.#exited = process.exited;
     this.ended = this.#end();
+    // It may be over already.
+    process.onStdoutEnd(() => void this.#endSoon());
   }
 
   static async start(
