@@ -64,6 +64,49 @@ export function entryBytes([key, value]: StoreEntry): number {
   return key.length + value.byteLength;
 }
 
+/**
+ * How many of the first groups go into one put together: each is put whole, and the first one always goes.
+ */
+export function countInBatch(groups: readonly { readonly entries: readonly StoreEntry[] }[]): number {
+  let count = 0;
+  let entries = 0;
+  let bytes = 0;
+  for (const group of groups) {
+    entries += group.entries.length;
+    bytes += group.entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    if (count > 0 && (entries > MAX_STORE_BATCH_ENTRIES || bytes > MAX_STORE_BATCH_BYTES)) break;
+    count += 1;
+  }
+  return count;
+}
+
+/**
+ * All entries below a prefix, or those of them after a key, in the order of their keys.
+ *
+ * @param limit entries that are read in one step, which holds the event loop.
+ */
+export async function* listAll(
+  store: Store,
+  prefix: string,
+  { after, limit = 100 }: { after?: string | undefined; limit?: number } = {},
+): AsyncGenerator<StoreEntry, void, void> {
+  let last = after;
+  for (;;) {
+    const page = await store.list(prefix, { limit, ...(last !== undefined && { after: last }) });
+    yield* page;
+    if (page.length < limit) return;
+    last = page.at(-1)?.[0];
+  }
+}
+
+export function encodeJson(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value), "utf8");
+}
+
+export function decodeJson(value: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(value).toString("utf8"));
+}
+
 /** Storage that lasts as long as this process, for a VM without a server and for tests. */
 export class MemoryStore implements Store {
   readonly #values = new Map<string, Uint8Array>();

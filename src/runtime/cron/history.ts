@@ -1,9 +1,8 @@
 import { invalidArgument } from "../../api/errors.ts";
 import { MAX_CRON_RUNS } from "../../api/limits.ts";
 import type { CronRun, ListCronRunsOptions } from "../../api/types.ts";
-import type { Store, StoreEntry } from "../store.ts";
-import { decode, encode, padded } from "./job.ts";
-import { pages } from "./pages.ts";
+import { decodeJson, encodeJson, listAll, type Store, type StoreEntry } from "../store.ts";
+import { padded } from "./job.ts";
 
 const RUNS = "cron/run/";
 const OUTPUTS = "cron/output/";
@@ -32,7 +31,8 @@ export class History {
 
   async load(): Promise<void> {
     this.#records = [];
-    for await (const [, value] of pages(this.#store, RUNS)) this.#records.push(decode<RunRecord>(value));
+    for await (const [, value] of listAll(this.#store, RUNS))
+      this.#records.push(decodeJson(value) as RunRecord);
     this.reserve(this.#records.at(-1)?.seq ?? 0);
   }
 
@@ -56,8 +56,8 @@ export class History {
     const at = this.#records.findLastIndex(({ seq }) => seq <= record.seq);
     if (this.#records[at]?.seq === record.seq) this.#records[at] = record;
     else this.#records.splice(at + 1, 0, record);
-    const entries: StoreEntry[] = [[`${RUNS}${padded(record.seq)}`, encode(record)]];
-    if (outputTail !== "") entries.push([`${OUTPUTS}${padded(record.seq)}`, encode(outputTail)]);
+    const entries: StoreEntry[] = [[`${RUNS}${padded(record.seq)}`, encodeJson(record)]];
+    if (outputTail !== "") entries.push([`${OUTPUTS}${padded(record.seq)}`, encodeJson(outputTail)]);
     return entries;
   }
 
@@ -83,7 +83,7 @@ export class History {
     const outputs = await this.#store.get(found.map(({ seq }) => `${OUTPUTS}${padded(seq)}`));
     return found.map(({ seq, ...record }, index) => {
       const output = outputs[index];
-      return { runId: runId(seq), ...record, outputTail: output ? decode<string>(output) : "" };
+      return { runId: runId(seq), ...record, outputTail: output ? (decodeJson(output) as string) : "" };
     });
   }
 }

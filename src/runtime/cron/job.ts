@@ -1,5 +1,5 @@
 import type { CronJobInfo, SerializableCronJobOptions } from "../../api/types.ts";
-import type { StoreEntry } from "../store.ts";
+import { encodeJson, type StoreEntry } from "../store.ts";
 import { Schedule, timestamp } from "./schedule.ts";
 import type { Span } from "./spans.ts";
 import { nextDue, type TickSource } from "./ticks.ts";
@@ -83,11 +83,11 @@ export class Job {
   }
 
   definitionEntry(): StoreEntry {
-    return [`${JOBS}${padded(this.place)}`, encode(this.definition)];
+    return [`${JOBS}${padded(this.place)}`, encodeJson(this.definition)];
   }
 
   stateEntry(): StoreEntry {
-    return [`${STATES}${padded(this.place)}`, encode(this.state)];
+    return [`${STATES}${padded(this.place)}`, encodeJson(this.state)];
   }
 
   keys(): string[] {
@@ -106,12 +106,4 @@ export function boundsOf({ startAt, stopAt, timezone }: JobDefinition) {
 /** A number as part of a key: keys sort as their numbers do. */
 export function padded(number: number): string {
   return String(number).padStart(12, "0");
-}
-
-export function encode(value: unknown): Uint8Array {
-  return Buffer.from(JSON.stringify(value), "utf8");
-}
-
-export function decode<Value>(bytes: Uint8Array): Value {
-  return JSON.parse(Buffer.from(bytes).toString("utf8")) as Value;
 }

@@ -1,10 +1,4 @@
-import {
-  entryBytes,
-  MAX_STORE_BATCH_BYTES,
-  MAX_STORE_BATCH_ENTRIES,
-  type Store,
-  type StoreEntry,
-} from "../store.ts";
+import { countInBatch, type Store, type StoreEntry } from "../store.ts";
 
 interface Group {
   entries: readonly StoreEntry[];
@@ -63,17 +57,9 @@ export class Journal {
 
   /** The first groups, as many as fit into one batch. */
   #takeBatch(): Group[] {
-    let count = 0;
-    let entries = 0;
-    let bytes = 0;
-    for (const group of this.#queue) {
-      entries += group.entries.length;
-      bytes += group.entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
-      if (count > 0 && (entries > MAX_STORE_BATCH_ENTRIES || bytes > MAX_STORE_BATCH_BYTES)) break;
-      count++;
-      // A deleted key must not come back with an entry of a later group.
-      if (group.deleted.length > 0) break;
-    }
-    return this.#queue.splice(0, count);
+    const fitting = this.#queue.slice(0, countInBatch(this.#queue));
+    // A deleted key must not come back with an entry of a later group.
+    const deleting = fitting.findIndex(({ deleted }) => deleted.length > 0);
+    return this.#queue.splice(0, deleting < 0 ? fitting.length : deleting + 1);
   }
 }

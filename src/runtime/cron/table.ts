@@ -3,9 +3,8 @@ import { invalidArgument, limitExceeded } from "../../api/errors.ts";
 import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "../../api/limits.ts";
 import type { SerializableCronJobOptions } from "../../api/types.ts";
 import { pause } from "../sandbox/pace.ts";
-import type { Store } from "../store.ts";
-import { boundsOf, decode, JOB_PREFIXES, Job, type JobDefinition, type JobState } from "./job.ts";
-import { pages } from "./pages.ts";
+import { decodeJson, listAll, type Store } from "../store.ts";
+import { boundsOf, JOB_PREFIXES, Job, type JobDefinition, type JobState } from "./job.ts";
 import { refuseOver } from "./schedule.ts";
 
 /** The jobs of one VM, in the order in which they were first scheduled. */
@@ -16,16 +15,16 @@ export class JobTable {
   async load(store: Store): Promise<void> {
     const { jobs, states } = JOB_PREFIXES;
     const stateOf = new Map<number, Uint8Array>();
-    for await (const [key, value] of pages(store, states))
+    for await (const [key, value] of listAll(store, states))
       stateOf.set(Number(key.slice(states.length)), value);
-    for await (const [key, value] of pages(store, jobs)) {
+    for await (const [key, value] of listAll(store, jobs)) {
       await pause();
       const place = Number(key.slice(jobs.length));
       this.#nextPlace = place + 1;
       // Both are written and deleted together; one without the other is what a deletion that failed has left.
       const state = stateOf.get(place);
       if (state === undefined) continue;
-      const job = new Job(place, decode<JobDefinition>(value), decode<JobState>(state));
+      const job = new Job(place, decodeJson(value) as JobDefinition, decodeJson(state) as JobState);
       job.look();
       this.#jobs.set(job.id, job);
     }

@@ -1,18 +1,20 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { WatchMethods } from "../../api/actions.ts";
-import { AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
+import { limitExceeded, vmStopped } from "../../api/errors.ts";
 import type { FileChangedEvent } from "../../api/events.ts";
 import { MAX_FILE_WATCHES } from "../../api/limits.ts";
 import type { FileWatchInfo, WatchFilesOptions } from "../../api/types.ts";
+import { storageFailed } from "../coded-store.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { FileWatch, Sandbox } from "../sandbox/sandbox.ts";
-import type { Store } from "../store.ts";
+import { decodeJson, encodeJson, type Store } from "../store.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import { checkPath, stripSlash } from "./paths.ts";
 import { realPath } from "./real-path.ts";
 
 const PREFIX = "watch/";
+const NOT_STORED = "The file watch could not be stored";
 const ID_BYTES = 8;
 
 const recordSchema = z.object({
@@ -68,10 +70,10 @@ export class FileWatches implements WatchMethods {
     try {
       const watch = await this.#start(sandbox, record);
       try {
-        await this.#parts.store.put([[PREFIX + id, Buffer.from(JSON.stringify(record))]]);
+        await this.#parts.store.put([[PREFIX + id, encodeJson(record)]]);
       } catch (error) {
         this.#close(id, watch);
-        throw storageFailed(error);
+        throw storageFailed(NOT_STORED, error);
       }
       this.#records.set(id, record);
     } finally {
@@ -87,7 +89,7 @@ export class FileWatches implements WatchMethods {
     try {
       await this.#parts.store.delete([PREFIX + id]);
     } catch (error) {
-      throw storageFailed(error);
+      throw storageFailed(NOT_STORED, error);
     }
     this.#records.delete(id);
     this.#close(id, this.#live.get(id));
@@ -180,7 +182,7 @@ export class FileWatches implements WatchMethods {
   #load(): Promise<void> {
     this.#loading ??= this.#read().catch((error: unknown) => {
       this.#loading = undefined;
-      throw storageFailed(error);
+      throw storageFailed(NOT_STORED, error);
     });
     return this.#loading;
   }
@@ -196,13 +198,8 @@ export class FileWatches implements WatchMethods {
 
 function decodeRecord(value: Uint8Array): WatchRecord | undefined {
   try {
-    return recordSchema.safeParse(JSON.parse(Buffer.from(value).toString("utf8"))).data;
+    return recordSchema.safeParse(decodeJson(value)).data;
   } catch {
     return undefined;
   }
-}
-
-function storageFailed(cause: unknown): AgentVmError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return new AgentVmError("storage_failed", `The file watch could not be stored: ${detail}`, {}, { cause });
 }

@@ -85,7 +85,3 @@ export async function getParts(store: Store, kind: Kind, number: number): Promis
 export async function putAll(store: Store, entries: readonly StoreEntry[]): Promise<void> {
   for (const batch of batches(entries, entryBytes)) await store.put(batch);
 }
-
-export const encodeJson = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value), "utf8");
-
-export const decodeJson = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString("utf8"));

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Attribute } from "../sandbox/persistent-tree.ts";
-import { Damage, decodeJson, encodeJson } from "./codec.ts";
+import { decodeJson, encodeJson } from "../store.ts";
+import { Damage } from "./codec.ts";
 
 /** Where a piece of content lies: a pack, and a place in its unpacked bytes. */
 export interface Chunk {

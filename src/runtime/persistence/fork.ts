@@ -1,7 +1,6 @@
 import { invalidArgument } from "../../api/errors.ts";
-import { batches, entryBytes, type Store, type StoreEntry } from "../store.ts";
+import { batches, encodeJson, entryBytes, type Store, type StoreEntry } from "../store.ts";
 import type { Archive } from "./archive.ts";
-import { encodeJson } from "./codec.ts";
 import { FIRST_HEAD, type Head } from "./head.ts";
 import { HEAD, type Kind, keyOf } from "./keys.ts";
 

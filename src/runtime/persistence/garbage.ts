@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Store } from "../store.ts";
-import { decodeJson, encodeJson, getParts, partsOf, putAll } from "./codec.ts";
+import { decodeJson, encodeJson, type Store } from "../store.ts";
+import { getParts, partsOf, putAll } from "./codec.ts";
 import { keyOf, numberIn, prefixOf } from "./keys.ts";
 import type { RootRecord } from "./root.ts";
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
-import type { Store } from "../store.ts";
-import { decodeJson, encodeJson, storageDamaged } from "./codec.ts";
+import { decodeJson, encodeJson, type Store } from "../store.ts";
+import { storageDamaged } from "./codec.ts";
 import { HEAD } from "./keys.ts";
 
 /** The format of everything under `fs/`. A server refuses what a newer one has written. */

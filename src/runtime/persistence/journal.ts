@@ -1,13 +1,16 @@
 import { AgentVmError } from "../../api/errors.ts";
 import type { RecursiveOption } from "../../api/types.ts";
 import {
+  countInBatch,
+  decodeJson,
+  encodeJson,
   entryBytes,
+  listAll,
   MAX_STORE_BATCH_BYTES,
-  MAX_STORE_BATCH_ENTRIES,
   type Store,
   type StoreEntry,
 } from "../store.ts";
-import { CHECKSUM_BYTES, checksum, decodeJson, encodeJson, partsOf, storageDamaged } from "./codec.ts";
+import { CHECKSUM_BYTES, checksum, partsOf, storageDamaged } from "./codec.ts";
 import { numberIn, prefixOf } from "./keys.ts";
 
 /** A change that a file action has made and acknowledged. */
@@ -81,7 +84,7 @@ export class Journal {
     // What is appended in the same turn goes with it.
     await null;
     while (this.#pending.length > 0) {
-      const group = this.#takeGroup();
+      const group = this.#pending.splice(0, countInBatch(this.#pending));
       const entries = group.flatMap((pending) => pending.entries);
       try {
         await this.#store.put(entries);
@@ -93,19 +96,6 @@ export class Journal {
       }
     }
     this.#flushing = undefined;
-  }
-
-  #takeGroup(): Pending[] {
-    let entries = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const pending of this.#pending) {
-      entries += pending.entries.length;
-      bytes += pending.entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
-      if (count > 0 && (entries > MAX_STORE_BATCH_ENTRIES || bytes > MAX_STORE_BATCH_BYTES)) break;
-      count += 1;
-    }
-    return this.#pending.splice(0, count);
   }
 }
 
@@ -121,22 +111,14 @@ export async function* readJournal(
 ): AsyncGenerator<[number, Change | undefined]> {
   let parts: Uint8Array[] = [];
   let current: number | undefined;
-  for (let after: string | undefined; ; ) {
-    const entries = await store.list(prefixOf("journal"), {
-      limit: LIST_LIMIT,
-      ...(after !== undefined && { after }),
-    });
-    for (const [key, value] of entries) {
-      const number = numberIn("journal", key);
-      if (current !== undefined && number !== current) {
-        yield [current, decodeChange(Buffer.concat(parts), allowMissing)];
-        parts = [];
-      }
-      current = number;
-      parts.push(value);
-      after = key;
+  for await (const [key, value] of listAll(store, prefixOf("journal"), { limit: LIST_LIMIT })) {
+    const number = numberIn("journal", key);
+    if (current !== undefined && number !== current) {
+      yield [current, decodeChange(Buffer.concat(parts), allowMissing)];
+      parts = [];
     }
-    if (entries.length < LIST_LIMIT) break;
+    current = number;
+    parts.push(value);
   }
   if (current !== undefined) yield [current, decodeChange(Buffer.concat(parts), allowMissing)];
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Store, StoreEntry } from "../store.ts";
-import { Damage, decodeBlock, decodeJson, encodeBlock, encodeJson, getParts, partsOf } from "./codec.ts";
+import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store.ts";
+import { Damage, decodeBlock, encodeBlock, getParts, partsOf } from "./codec.ts";
 import { decodeEntries, type Entry } from "./entries.ts";
 
 const integer = z.int().nonnegative();

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CreateSessionOptions } from "../../api/types.ts";
-import { rangeOf, type Store, type StoreEntry } from "../store.ts";
+import { listAll, rangeOf, type Store, type StoreEntry } from "../store.ts";
 import { RECORDS, recordKey, recordPrefix } from "./keys.ts";
 import { settingsSchema } from "./settings.ts";
 
@@ -40,15 +40,9 @@ export class SessionRecords {
   /** All of them, the oldest first. */
   async load(): Promise<SessionData[]> {
     const texts = new Map<string, Uint8Array[]>();
-    let after: string | undefined;
-    for (;;) {
-      const entries = await this.#store.list(RECORDS, { limit: 100, ...(after !== undefined && { after }) });
-      for (const [key, value] of entries) {
-        after = key;
-        const id = key.slice(RECORDS.length, key.lastIndexOf("/"));
-        texts.set(id, [...(texts.get(id) ?? []), value]);
-      }
-      if (entries.length < 100) break;
+    for await (const [key, value] of listAll(this.#store, RECORDS)) {
+      const id = key.slice(RECORDS.length, key.lastIndexOf("/"));
+      texts.set(id, [...(texts.get(id) ?? []), value]);
     }
     const records: SessionData[] = [];
     for (const values of texts.values()) {

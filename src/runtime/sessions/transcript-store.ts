@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import type { JsonRpcNotification } from "../../api/types.ts";
-import { batches, entryBytes, rangeOf, type Store, type StoreEntry } from "../store.ts";
+import {
+  batches,
+  decodeJson,
+  encodeJson,
+  entryBytes,
+  listAll,
+  rangeOf,
+  type Store,
+  type StoreEntry,
+} from "../store.ts";
 import { pageKey, pagePrefix, pieceKey, piecePrefix, positionKey } from "./keys.ts";
 
 /** A value is cut into pieces above this, and a page of events is full at it, in bytes. */
@@ -52,7 +61,7 @@ export class TranscriptStore {
   async position(): Promise<Position> {
     const [value] = await this.#store.get([positionKey(this.#sessionId)]);
     if (value === undefined) return { first: 0, next: 0, bytes: 0 };
-    return positionSchema.parse(decode(value));
+    return positionSchema.parse(decodeJson(value));
   }
 
   /** Appends events whose numbers go on from the position. @returns the position after them */
@@ -73,18 +82,8 @@ export class TranscriptStore {
 
   /** Events after a number, the oldest first; as many as the caller takes. */
   async *after(since: number): AsyncGenerator<SessionEvent> {
-    const prefix = pagePrefix(this.#sessionId);
-    let after = since < 0 ? undefined : pageKey(this.#sessionId, since);
-    for (;;) {
-      const found = await this.#store.list(prefix, {
-        limit: PAGES_AT_ONCE,
-        ...(after !== undefined && { after }),
-      });
-      for (const [key, value] of found) {
-        after = key;
-        for await (const event of this.#events(value)) if (event.seq > since) yield event;
-      }
-      if (found.length < PAGES_AT_ONCE) return;
+    for await (const [, value] of this.#pages(since)) {
+      for await (const event of this.#events(value)) if (event.seq > since) yield event;
     }
   }
 
@@ -95,13 +94,13 @@ export class TranscriptStore {
    */
   async drop(position: Position, before: number, maxBytes: number): Promise<Position> {
     let { first, bytes } = position;
-    for await (const [last, size] of this.#sizes(first)) {
+    for await (const [last, page] of this.#pages(first - 1)) {
       if (last >= before && bytes <= maxBytes) break;
       first = last + 1;
-      bytes -= size;
+      bytes -= Page.size(page);
     }
     const left = { first: Math.max(first, before), next: position.next, bytes: Math.max(bytes, 0) };
-    await this.#store.put([[positionKey(this.#sessionId), encode(left)]]);
+    await this.#store.put([[positionKey(this.#sessionId), encodeJson(left)]]);
     const { from } = rangeOf(pagePrefix(this.#sessionId));
     await this.#store.deleteRange(from, pageKey(this.#sessionId, left.first));
     const pieces = rangeOf(piecePrefix(this.#sessionId));
@@ -109,20 +108,12 @@ export class TranscriptStore {
     return left;
   }
 
-  /** The last number and the size of each page that has numbers from `first` on. */
-  async *#sizes(first: number): AsyncGenerator<[last: number, bytes: number]> {
+  /** The pages that have numbers above one, each with its last number. */
+  async *#pages(since: number): AsyncGenerator<[last: number, value: Uint8Array]> {
     const prefix = pagePrefix(this.#sessionId);
-    let after = first === 0 ? undefined : pageKey(this.#sessionId, first - 1);
-    for (;;) {
-      const found = await this.#store.list(prefix, {
-        limit: PAGES_AT_ONCE,
-        ...(after !== undefined && { after }),
-      });
-      for (const [key, value] of found) {
-        after = key;
-        yield [Number(key.slice(prefix.length)), Page.size(value)];
-      }
-      if (found.length < PAGES_AT_ONCE) return;
+    const after = since < 0 ? undefined : pageKey(this.#sessionId, since);
+    for await (const [key, value] of listAll(this.#store, prefix, { after, limit: PAGES_AT_ONCE })) {
+      yield [Number(key.slice(prefix.length)), value];
     }
   }
 
@@ -147,7 +138,7 @@ export class TranscriptStore {
     const after = { first, next: page.last + 1, bytes: bytes + Page.size(value) };
     await this.#store.put([
       [pageKey(this.#sessionId, page.last), value],
-      [positionKey(this.#sessionId), encode(after)],
+      [positionKey(this.#sessionId), encodeJson(after)],
     ]);
     return after;
   }
@@ -214,12 +205,4 @@ class Page {
       yield { seq, createdAt, content: pieces > 0 ? pieces : lines[at + 1]! };
     }
   }
-}
-
-function encode(value: unknown): Uint8Array {
-  return Buffer.from(JSON.stringify(value), "utf8");
-}
-
-function decode(value: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(value).toString("utf8"));
 }
