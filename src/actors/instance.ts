@@ -5,7 +5,7 @@ import type { VmOptions } from "../runtime/options.ts";
 import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
 import type { Store } from "../runtime/store.ts";
 import type { RootFilesystem } from "../runtime/tar/root-filesystem.ts";
-import type { Vm, VmHooks, VmRuntime, VmSettings } from "../runtime/vm.ts";
+import type { Vm, VmHooks, VmSettings } from "../runtime/vm.ts";
 import { ActorAlarm, type AlarmActor } from "./alarm.ts";
 import { noteSent } from "./backlog.ts";
 import { CallTable } from "./calls.ts";
@@ -14,17 +14,8 @@ import { hasListeners } from "./listeners.ts";
 import type { ActorLog } from "./logger.ts";
 import { type ActorKv, kvStore } from "./storage.ts";
 
-/** A VM as an actor holds it. */
-export interface LiveVm
-  extends VmRuntime,
-    Pick<
-      Vm,
-      "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "withForkSource"
-    > {
-  dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void>;
-  /** Fires cron jobs that are due. */
-  ringCron(): Promise<void>;
-}
+/** A VM as an actor holds it: it boots with its first call. */
+export type LiveVm = Omit<Vm, "boot">;
 
 /** Makes an actor's VM, which boots with its first action. */
 export type CreateVm = (options: VmOptions, hooks: VmHooks, store?: Store) => Promise<LiveVm>;

@@ -200,7 +200,6 @@ export function assembleVm(
   const commands = new Commands({
     sandbox,
     defaults,
-    shell,
     captureBytes: options.limits.captureBytes,
     hooks: processHooks,
     changesFiles() {

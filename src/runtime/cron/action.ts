@@ -18,8 +18,8 @@ export interface PromptRun {
   /** `undefined` where none could be opened. */
   sessionId: string | undefined;
   text: string;
-  /** What went wrong. */
-  error: { code: string; message: string } | undefined;
+  /** What it failed of; `undefined` where it did not. */
+  error: unknown;
   timedOut: boolean;
 }
 
@@ -73,7 +73,7 @@ function promptOutcome({ sessionId, text, error, timedOut }: PromptRun, timeoutM
   if (timedOut) {
     return { status: "timeout", reason: "timeout", error: `It ran longer than ${timeoutMs} ms`, ...outcome };
   }
-  if (error) return { status: "failed", reason: error.code, error: error.message, ...outcome };
+  if (error !== undefined) return { ...failed(error), ...outcome };
   return { status: "completed", ...outcome };
 }
 

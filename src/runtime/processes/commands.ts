@@ -3,15 +3,13 @@ import { MAX_CAPTURED_BYTES } from "../../api/limits.ts";
 import type { ExecOptions, ExecResult } from "../../api/types.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import { CaptureBudget } from "./capture-budget.ts";
-import type { CommandDefaults } from "./command.ts";
 import { type ExecSettings, execute } from "./exec.ts";
 import type { ProcessHooks } from "./hooks.ts";
+import type { ShellDefaults } from "./shells.ts";
 
 export interface CommandsParts {
   sandbox(): Promise<Sandbox>;
-  defaults: CommandDefaults;
-  /** The VM's shell: bash, or sh where it has none. */
-  shell: string;
+  defaults: ShellDefaults;
   /** Captured output of one exec. */
   captureBytes: number;
   hooks: ProcessHooks;
@@ -43,9 +41,9 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     options: ExecOptions = {},
     onOutput?: ExecSettings["onOutput"],
   ): Promise<ExecResult> {
-    const { defaults, shell, captureBytes, hooks } = this.#parts;
+    const { defaults, captureBytes, hooks } = this.#parts;
     const sandbox = await this.#parts.sandbox();
-    const { env, cwd } = defaults;
+    const { env, cwd, shell } = defaults;
     const settings = { env, cwd, captureBytes, budget: this.#captures, ...(onOutput && { onOutput }) };
     const [program, argv] = args === undefined ? [shell, ["-c", command]] : [command, args];
     const changed = this.#parts.changesFiles();

@@ -25,7 +25,6 @@ export class AgentProcess {
   readonly ended: Promise<AgentEnd>;
   readonly #process: SandboxProcess;
   readonly #stderr = new Tail(AGENT_STDERR_BYTES);
-  readonly #exited: Promise<unknown>;
   readonly #lines: LineSplitter;
   readonly #holds = new Set<string>();
   #fault: string | undefined;
@@ -40,7 +39,6 @@ export class AgentProcess {
       if (stream === "stdout") this.#lines.push(data);
       else this.#stderr.push(data);
     });
-    this.#exited = process.exited;
     this.ended = this.#end();
     // It may be over already.
     process.onStdoutEnd(() => void this.#endSoon());
@@ -101,7 +99,7 @@ export class AgentProcess {
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), AGENT_STOP_GRACE_MS);
     });
-    const ended = await Promise.race([this.#exited.then(() => true), late]);
+    const ended = await Promise.race([this.#process.exited.then(() => true), late]);
     clearTimeout(timer);
     if (ended) await this.ended;
     return ended;

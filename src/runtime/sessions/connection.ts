@@ -38,8 +38,6 @@ export interface ConnectionOptions {
   authMethod: string | undefined;
   /** Whether it is offered to read and write files through us. */
   clientFiles: boolean;
-  /** Ends the agent while it starts. */
-  signal: AbortSignal;
 }
 
 /** A running agent that one can talk to. */
@@ -59,17 +57,12 @@ export class AgentConnection {
     void process.ended.then((end) => rpc.fail(agentCrashed(agentType, end)));
   }
 
-  /**
-   * Starts an agent and exchanges what both sides can do.
-   *
-   * @throws AgentVmError `agent_failed`; its process has ended then.
-   */
-  static async open(
+  /** Starts an agent, which has to be initialized before it is asked for anything. */
+  static async start(
     sandbox: Sandbox,
     agentType: string,
     request: CommandRequest,
     handlers: RpcHandlers,
-    options: ConnectionOptions,
   ): Promise<AgentConnection> {
     let rpc: RpcPeer | undefined;
     const process = await AgentProcess.start(sandbox, request, (line) => rpc?.receive(line));
@@ -81,19 +74,7 @@ export class AgentConnection {
       },
       handlers,
     );
-    const connection = new AgentConnection(agentType, process, rpc);
-    const { signal } = options;
-    const kill = () => void connection.kill();
-    signal.addEventListener("abort", kill);
-    try {
-      signal.throwIfAborted();
-      await connection.#initialize(options);
-      return connection;
-    } catch (error) {
-      throw await connection.startFailure(error, signal);
-    } finally {
-      signal.removeEventListener("abort", kill);
-    }
+    return new AgentConnection(agentType, process, rpc);
   }
 
   get traits(): AgentTraits {
@@ -157,7 +138,7 @@ export class AgentConnection {
   async stop(closing?: { method: string; params: unknown }): Promise<void> {
     this.#stopping = true;
     // Whoever ends itself at once need not answer.
-    if (closing) this.notifyRequest(closing.method, closing.params);
+    if (closing) this.request(closing.method, closing.params).catch(() => undefined);
     await this.process.stop();
   }
 
@@ -166,12 +147,8 @@ export class AgentConnection {
     await this.process.kill();
   }
 
-  /** Asks without waiting for the answer. */
-  notifyRequest(method: string, params: unknown): void {
-    this.request(method, params).catch(() => undefined);
-  }
-
-  async #initialize({ authMethod, clientFiles }: ConnectionOptions): Promise<void> {
+  /** Exchanges what both sides can do. @throws AgentVmError `agent_failed` */
+  async initialize({ authMethod, clientFiles }: ConnectionOptions): Promise<void> {
     const traits = await this.#ask(AGENT_METHODS.initialize, {
       protocolVersion: PROTOCOL_VERSION,
       clientCapabilities: clientCapabilities(clientFiles),

@@ -64,16 +64,20 @@ export async function openAgent(request: OpenAgentRequest, settings: OpenAgentSe
   const launch = agent.launch({ env, instructions });
   for (const file of launch.files) await place(sandbox, files, file);
   const { command, args } = launch;
-  const connection = await AgentConnection.open(
+  const connection = await AgentConnection.start(
     sandbox,
     agentType,
     { command, args, env: launch.env, cwd: options.cwd ?? SESSION_CWD },
     handlers,
-    { authMethod: agent.authMethod?.(env), clientFiles: agent.clientFiles ?? true, signal },
   );
   const kill = () => void connection.kill();
   signal.addEventListener("abort", kill);
   try {
+    signal.throwIfAborted();
+    await connection.initialize({
+      authMethod: agent.authMethod?.(env),
+      clientFiles: agent.clientFiles ?? true,
+    });
     signal.throwIfAborted();
     const meta = instructions === undefined ? undefined : agent.sessionMeta?.(instructions);
     const opened = await openSession(connection, request, meta);

@@ -37,7 +37,8 @@ export interface SessionsSettings extends Omit<SessionSurroundings, "records"> {
 export interface PromptOnce {
   sessionId: string | undefined;
   text: string;
-  error: { code: string; message: string } | undefined;
+  /** What it failed of. */
+  error: unknown;
   timedOut: boolean;
 }
 
@@ -188,10 +189,10 @@ export class Sessions implements SessionMethods {
     try {
       session = await this.#create(agentType, options, start.signal);
       const { response, text } = await session.prompt(prompt);
-      const error = response.error && { code: "agent_error", message: response.error.message };
+      const error = response.error && new AgentVmError("agent_error", response.error.message);
       return { sessionId: session.id, text, error, timedOut };
     } catch (error) {
-      return { sessionId: session?.id, text: "", error: toldError(error), timedOut };
+      return { sessionId: session?.id, text: "", error, timedOut };
     } finally {
       clearTimeout(timer);
       // It may have been destroyed meanwhile, or the VM be ending.
@@ -329,10 +330,4 @@ export class Sessions implements SessionMethods {
       this.#table.set(data.sessionId, new Session(data, this.#surroundings));
     }
   }
-}
-
-/** The text of an error that was not raised on purpose stays inside. */
-function toldError(error: unknown): { code: string; message: string } {
-  if (error instanceof AgentVmError) return { code: error.code, message: error.message };
-  return { code: "internal_error", message: "The server failed to run it" };
 }
