@@ -1,30 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Registry } from "rivetkit";
 import { createClient as createRivetClient } from "rivetkit/client";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { countAwake } from "../../src/actors/instance.ts";
 import type { VmActor } from "../../src/actors/vm.ts";
 import type { CronEvent } from "../../src/api/events.ts";
-import { freePort } from "../support/free-port.ts";
-import { createClient, listen, setup, vmActor } from "../support/library.ts";
 import { marked } from "../support/marked.ts";
+import { startOwnServer } from "../support/own-server.ts";
 import { failure, until } from "../support/until.ts";
 
 /** A server in this process whose VMs sleep soon. */
-async function startCronServer(sleepTimeoutMs = 300) {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs }) }, port: await freePort(), dataDir });
-  const { endpoint, close } = await listen(registry);
-  const client = createClient<typeof registry>({ endpoint });
-  onTestFinished(async () => {
-    await client.dispose();
-    await close();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
-  return { client, endpoint };
-}
+const startCronServer = (sleepTimeoutMs = 300) => startOwnServer({ sleepTimeoutMs });
 
 test("a schedule of every second fires every second, and its events tell", async () => {
   const { client } = await startCronServer();

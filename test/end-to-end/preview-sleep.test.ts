@@ -1,18 +1,8 @@
-import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "../support/free-port.ts";
-import { createClient, listen, setup, vmActor } from "../support/library.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
-
-const dataDir = temporaryFolder();
+import { expect, test } from "vitest";
+import { startOwnServer } from "../support/own-server.ts";
 
 test("what goes through a preview keeps its VM awake; a preview of a sleeping one wakes it", async () => {
-  const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs: 300 }) }, port: await freePort(), dataDir });
-  const { endpoint, close } = await listen(registry);
-  const client = createClient<typeof registry>({ endpoint });
-  onTestFinished(async () => {
-    await client.dispose();
-    await close();
-  });
+  const { client } = await startOwnServer({ sleepTimeoutMs: 300 });
   const vm = client.vm.getOrCreate("napper");
   // A daemon, which does not keep the VM awake by itself.
   const server =

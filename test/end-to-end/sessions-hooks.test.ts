@@ -1,10 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { PermissionRequest } from "../../src/api/types.ts";
-import { freePort } from "../support/free-port.ts";
-import { createClient, listen, setup, vmActor } from "../support/library.ts";
+import { startOwnServer } from "../support/own-server.ts";
 import { ask, open, withScripted } from "../support/scripted.ts";
 
 const KINDS = "allow_once,allow_always,reject_once";
@@ -17,19 +13,7 @@ async function answering(
     request: PermissionRequest,
   ) => string | undefined | Promise<string | undefined>,
 ) {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  const registry = setup({
-    use: { vm: vmActor({ ...withScripted, onPermissionRequest }) },
-    port: await freePort(),
-    dataDir,
-  });
-  const { endpoint, close } = await listen(registry);
-  const client = createClient<typeof registry>({ endpoint });
-  onTestFinished(async () => {
-    await client.dispose();
-    await close();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
+  const { client } = await startOwnServer({ ...withScripted, onPermissionRequest });
   return client.vm.getOrCreate("one");
 }
 

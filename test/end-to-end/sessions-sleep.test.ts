@@ -1,25 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "../support/free-port.ts";
-import { createClient, listen, setup, vmActor } from "../support/library.ts";
+import { expect, test } from "vitest";
+import { startOwnServer } from "../support/own-server.ts";
 import { ask, open, withScripted } from "../support/scripted.ts";
 
 test("a VM sleeps with a session that is idle, never under a prompt, and the session goes on when it wakes", async () => {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  const registry = setup({
-    use: { vm: vmActor({ ...withScripted, sleepTimeoutMs: 300 }) },
-    port: await freePort(),
-    dataDir,
-  });
-  const { endpoint, close } = await listen(registry);
-  const client = createClient<typeof registry>({ endpoint });
-  onTestFinished(async () => {
-    await client.dispose();
-    await close();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
+  const { client } = await startOwnServer({ ...withScripted, sleepTimeoutMs: 300 });
   const vm = client.vm.getOrCreate("sleeper");
   const bootId = () => vm.exec("stat -c %Z /proc/1").then(({ stdout }) => stdout);
   const before = await bootId();

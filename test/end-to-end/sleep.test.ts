@@ -1,20 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "../support/free-port.ts";
-import { createClient, listen, setup, vmActor } from "../support/library.ts";
+import { expect, test } from "vitest";
+import { startOwnServer } from "../support/own-server.ts";
 
 test("a VM sleeps when nothing runs in it and nobody is connected, and not before", async () => {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs: 300 }) }, port: await freePort(), dataDir });
-  const { endpoint, close } = await listen(registry);
-  const client = createClient<typeof registry>({ endpoint });
-  onTestFinished(async () => {
-    await client.dispose();
-    await close();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
+  const { client } = await startOwnServer({ sleepTimeoutMs: 300 });
   const vm = client.vm.getOrCreate("sleeper");
   const bootTime = async () =>
     (await vm.exec("stat -c %Y.%Z /proc/1; cat /workspace/mark 2>/dev/null")).stdout;

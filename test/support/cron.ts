@@ -1,7 +1,8 @@
 import type { CronEvent } from "../../src/api/events.ts";
-import type { CronRun, ExecResult, SerializableCronJobOptions } from "../../src/api/types.ts";
+import type { CronRun, SerializableCronJobOptions } from "../../src/api/types.ts";
 import { Cron } from "../../src/runtime/cron/cron.ts";
 import { MemoryStore, type Store } from "../../src/runtime/store.ts";
+import { EXEC_RESULT } from "./fake-vm.ts";
 
 export interface TestCron {
   cron: Cron;
@@ -74,7 +75,7 @@ export function startCron(
         run: async (command) => {
           test.ran.push(command);
           if (command === "hold") await new Promise<void>((resolve) => held.push(resolve));
-          return RESULT;
+          return EXEC_RESULT;
         },
       },
       {
@@ -88,19 +89,6 @@ export function startCron(
   };
   return test;
 }
-
-const RESULT: ExecResult = {
-  exitCode: 0,
-  stdout: "",
-  stderr: "",
-  signal: null,
-  timedOut: false,
-  reason: "exit",
-  truncated: false,
-  durationMs: 1,
-  cpuMs: 1,
-  maxRssBytes: 1,
-};
 
 /** Lets everything that needs no clock come to its end. */
 export async function idle(): Promise<void> {

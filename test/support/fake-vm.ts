@@ -5,6 +5,20 @@ import { TRANSFER_CHUNK_BYTES } from "../../src/api/limits.ts";
 import type { Bytes, ExecResult, FileReadTransfer, ProcessOutput, ShellOutput } from "../../src/api/types.ts";
 import type { VmHooks } from "../../src/runtime/vm.ts";
 
+/** Of a command that has said nothing. */
+export const EXEC_RESULT: ExecResult = {
+  exitCode: 0,
+  stdout: "",
+  stderr: "",
+  signal: null,
+  timedOut: false,
+  reason: "exit",
+  truncated: false,
+  durationMs: 1,
+  cpuMs: 1,
+  maxRssBytes: 1,
+};
+
 /** What a test sees of the VMs that a server made. */
 export interface FakeVms {
   create: CreateVm;
@@ -73,18 +87,7 @@ export class FakeVm {
     if (name === "fail") throw new Error("a secret of the server");
     if (name === "enoent") throw new AgentVmError("ENOENT", "ENOENT: no such file or directory, open '/x'");
     const stdout = name === "big" ? "x".repeat(Number(argument)) : `${command.slice(5)}\n`;
-    return {
-      exitCode: 0,
-      stdout,
-      stderr: "",
-      signal: null,
-      timedOut: false,
-      reason: "exit",
-      truncated: false,
-      durationMs: 1,
-      cpuMs: 1,
-      maxRssBytes: 1,
-    };
+    return { ...EXEC_RESULT, stdout };
   }
 
   /** Emits `args[0]` MiB of output in pieces of 192 KiB, waiting `args[1]` ms between them. */
