@@ -22,6 +22,7 @@ import { type PreviewFetch, proxyFetch, refusalResponse } from "./preview-fetch.
 import {
   type PreviewRequest,
   type PreviewUpgrade,
+  type PreviewWay,
   proxyRequest,
   proxyUpgrade,
   refuse,
@@ -130,15 +131,8 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
     this.#visits += 1;
     try {
-      const preview = await this.previews.open(token);
-      if (preview === undefined) {
-        fail(new AgentVmError("preview_denied", "The preview URL is unknown or has expired"));
-        return;
-      }
-      const way = {
-        ...preview,
-        connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
-      };
+      const way = await this.#wayOf(token);
+      if (way === undefined) return fail(denied());
       await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
     } catch (error) {
       fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
@@ -152,16 +146,8 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
     this.#visits += 1;
     try {
-      const preview = await this.previews.open(token);
-      if (preview === undefined) {
-        return refusalResponse(
-          new AgentVmError("preview_denied", "The preview URL is unknown or has expired"),
-        );
-      }
-      return await proxyFetch(visit, {
-        ...preview,
-        connect: (port: number, signal?: AbortSignal) => this.#connect(port, signal),
-      });
+      const way = await this.#wayOf(token);
+      return way === undefined ? refusalResponse(denied()) : await proxyFetch(visit, way);
     } finally {
       this.#visits -= 1;
     }
@@ -175,6 +161,12 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     this.#agent.destroy();
   }
 
+  /** Where a preview leads; `undefined` for a token that opens none. */
+  async #wayOf(token: string): Promise<PreviewWay | undefined> {
+    const preview = await this.previews.open(token);
+    return preview && { ...preview, connect: (port, signal) => this.#connect(port, signal) };
+  }
+
   /** Aborts with the end of the VM, or when whoever asked gives up. */
   #until(given: AbortSignal | undefined): AbortSignal {
     const stopped = this.#stopped.signal;
@@ -185,6 +177,10 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     const { network } = await this.#parts.sandbox();
     return await network.connect(port, signal === undefined ? {} : { signal });
   }
+}
+
+function denied(): AgentVmError {
+  return new AgentVmError("preview_denied", "The preview URL is unknown or has expired");
 }
 
 function busy(): AgentVmError {

@@ -1,4 +1,5 @@
 import { invalidArgument } from "../../api/errors.ts";
+import { Mutex } from "../mutex.ts";
 import type { Packing } from "./pack.ts";
 
 /** An archive that is being made; whoever has it closes it. */
@@ -12,7 +13,7 @@ export class TarDownload {
   readonly #chunkBytes: number;
   #sent = 0;
   #rest: Uint8Array = new Uint8Array();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Mutex();
 
   constructor(packing: OpenPacking, chunkBytes: number) {
     this.#packing = packing;
@@ -21,14 +22,12 @@ export class TarDownload {
 
   /** The piece from an offset, which must be where the last one ended; empty at the end. */
   read(offset: number): Promise<Uint8Array> {
-    const result = this.#last.then(async () => {
+    return this.#turns.run(async () => {
       if (offset !== this.#sent) throw invalidArgument("offset", String(this.#sent), offset);
       const chunk = await this.#next();
       this.#sent += chunk.length;
       return chunk;
     });
-    this.#last = result.catch(() => undefined);
-    return result;
   }
 
   async close(): Promise<void> {

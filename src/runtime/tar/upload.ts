@@ -1,5 +1,6 @@
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import type { ArchiveImport } from "../../api/types.ts";
+import { Mutex } from "../mutex.ts";
 import { gunzipped } from "./gzip.ts";
 import type { ChangeTree, Import } from "./import.ts";
 import { readTar } from "./read.ts";
@@ -15,7 +16,7 @@ export class TarUpload {
   readonly #import: Import;
   readonly #unpacking: Promise<void>;
   #received = 0;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Mutex();
   #piece = Promise.withResolvers<Piece | undefined>();
   #committed = false;
 
@@ -28,7 +29,7 @@ export class TarUpload {
 
   /** @throws AgentVmError what is wrong with the archive so far, EBADF once it is closed */
   write(offset: number, data: Uint8Array): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (offset !== this.#received) throw invalidArgument("offset", String(this.#received), offset);
       this.#received += data.length;
       const { promise: taken, resolve } = Promise.withResolvers<void>();
@@ -40,7 +41,7 @@ export class TarUpload {
 
   /** Puts everything in its place. */
   commit(change: ChangeTree): Promise<ArchiveImport> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#committed) throw closed();
       this.#committed = true;
       this.#piece.resolve(undefined);
@@ -53,12 +54,6 @@ export class TarUpload {
     this.#piece.reject(closed());
     this.#piece.promise.catch(() => undefined);
     await this.#import.close();
-  }
-
-  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(work);
-    this.#last = result.catch(() => undefined);
-    return result;
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {
