@@ -21,23 +21,24 @@ test("a shell on a terminal of the VM's own", async () => {
 
 test("^C interrupts, ^Z stops, fg goes on, ^D ends", async () => {
   const { vm, screenHas, event } = startVm();
-  // A key reaches a program only once the program has the terminal.
-  const running = (args: string) =>
+  // A key reaches a program only once the program has the terminal, which bash gives away after it says what it starts.
+  const hasTerminal = (args: string) =>
     expect
-      .poll(async () => (await vm.allProcesses()).filter((p) => p.args.join(" ") === args).length)
-      .toBe(1);
+      .poll(async () => (await vm.exec("ps -eo stat=,args=")).stdout, { timeout: 10_000 })
+      .toMatch(new RegExp(`^S\\+ +${args}$`, "m"));
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);
   await vm.writeShell(shellId, "sleep 1000\n");
-  await running("sleep 1000");
+  await hasTerminal("sleep 1000");
   await vm.writeShell(shellId, "\x03");
   await screenHas(shellId, /\^C\r\n.*\$ $/);
   await vm.writeShell(shellId, "sleep 1001\n");
-  await running("sleep 1001");
+  await hasTerminal("sleep 1001");
   await vm.writeShell(shellId, "\x1a");
   await screenHas(shellId, /\[1\]\+ {2}Stopped +sleep 1001\r\n.*\$ $/);
   await vm.writeShell(shellId, "fg\n");
   await screenHas(shellId, /fg\r\nsleep 1001\r\n$/);
+  await hasTerminal("sleep 1001");
   await vm.writeShell(shellId, "\x03");
   await screenHas(shellId, /fg\r\nsleep 1001\r\n\^C\r\n.*\$ $/);
   await vm.writeShell(shellId, "\x04");
