@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { actor } from "rivetkit";
 import { createClient } from "rivetkit/client";
 import { type ActorKv, kvStore } from "../src/actors/storage.ts";
@@ -10,10 +9,12 @@ import { vmOptionsSchema } from "../src/runtime/options.ts";
 import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
 import type { Store } from "../src/runtime/store.ts";
 import { assembleVm } from "../src/runtime/vm.ts";
+import { measure } from "./loop.ts";
 
 /** `npm run bench:durable`: what checkpoints, journalled writes and wakes take, on RivetKit's storage. */
 const FILES = 10_000;
 const FILE_BYTES = 4096;
+const MANY_FILES = 100_000;
 const VMS = 20;
 
 const stores = new Map<string, ActorKv>();
@@ -40,18 +41,11 @@ const factory = createSandboxFactory(options);
 const hooks = { emit: () => undefined, keepAwake: () => undefined };
 const vmOver = (store: Store) => assembleVm(options, factory, hooks, { store });
 
-async function timed<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  const started = performance.now();
-  const result = await work();
-  const took = performance.now() - started;
-  delay.disable();
-  const longest = (delay.max / 1e6).toFixed(0);
+async function timed(name: string, work: () => Promise<unknown>): Promise<void> {
+  const { ms, held, cpu } = await measure(work);
   process.stdout.write(
-    `${name.padEnd(58)} ${took.toFixed(1).padStart(9)} ms   loop held ${longest.padStart(3)} ms\n`,
+    `${name.padEnd(58)} ${ms.toFixed(1).padStart(9)} ms   loop held ${held.toFixed(0).padStart(3)} ms, its CPU ${cpu.toFixed(0).padStart(3)} ms\n`,
   );
-  return result;
 }
 
 async function median(
@@ -85,6 +79,23 @@ await median("put of 1 KiB", 100, (round) => store.put([[`bench/${round}`, kilob
 await median("writeFile of 1 KiB, acknowledged", 100, (round) =>
   vm.writeFile(`/workspace/w${round}`, kilobyte),
 );
+await timed(`diff of ${FILES} files`, () => vm.diff());
+let archive: Uint8Array = new Uint8Array();
+await timed(`export of ${FILES} files`, async () => {
+  archive = await vm.exportTar("/workspace/t");
+});
+await timed(`import of ${FILES} files`, () => vm.importTar(archive, "/workspace/imported"));
+await timed(`import of ${FILES} files in place of others`, () =>
+  vm.importTar(archive, "/workspace/imported"),
+);
+await timed(`watch of ${2 * FILES} files`, () => vm.watchFiles("/workspace", { recursive: true }));
+await timed("checkpoint with what was imported", () => vm.checkpoint());
+await vm.delete("/workspace/imported", { recursive: true });
+await vm.exec(`mkdir /workspace/m && cd /workspace/m && seq ${MANY_FILES} | xargs touch`);
+await timed(`checkpoint of ${MANY_FILES} new empty files in one directory`, () => vm.checkpoint());
+await timed("checkpoint of the same, none changed", () => vm.checkpoint());
+await vm.delete("/workspace/m", { recursive: true });
+await timed("checkpoint without them", () => vm.checkpoint());
 await vm.dispose("sleep");
 const woken = vmOver(store);
 await timed(`wake with ${FILES} files of 4 KiB`, () => woken.exists("/workspace"));
@@ -96,13 +107,9 @@ const many = await Promise.all(
 );
 for (const each of many)
   await each.exec("mkdir /workspace/t; head -c 2000000 /dev/urandom | split -b 4096 - /workspace/t/f");
-const delay = monitorEventLoopDelay({ resolution: 1 });
-delay.enable();
-const started = performance.now();
-await Promise.all(many.map((each) => each.checkpoint()));
-delay.disable();
+const { ms, delay } = await measure(() => Promise.all(many.map((each) => each.checkpoint())));
 process.stdout.write(
-  `${`${VMS} VMs of 500 files checkpoint at once`.padEnd(58)} ${(performance.now() - started).toFixed(1).padStart(9)} ms   loop delay p99 ${(delay.percentile(99) / 1e6).toFixed(0)} ms\n`,
+  `${`${VMS} VMs of 500 files checkpoint at once`.padEnd(58)} ${ms.toFixed(1).padStart(9)} ms   loop delay p99 ${delay.toFixed(0)} ms\n`,
 );
 await Promise.all(many.map((each) => each.dispose("destroy")));
 await client.dispose();

@@ -5,12 +5,12 @@
 import { constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import * as host from "node:fs/promises";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { pathToFileURL } from "node:url";
 import { Files } from "../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../src/runtime/sandbox/files.ts";
 import { RootedFileSystem } from "../src/runtime/sandbox/kernel/rooted/rooted-filesystem.ts";
 import { MemoryFileSystem } from "../src/runtime/sandbox/memory/memory-filesystem.ts";
+import { type Measured, measure } from "./loop.ts";
 
 const O_PATH = 0o10000000;
 const KIB = 1024;
@@ -28,15 +28,6 @@ interface Subject {
   readdir(path: string): Promise<string[]>;
   walk(path: string): Promise<number>;
   remove(path: string): Promise<void>;
-}
-
-/** Times in milliseconds. */
-interface Measured {
-  ms: number;
-  /** Longest time between two turns of the event loop. */
-  held: number;
-  /** Longest CPU time of the thread between two turns. */
-  cpu: number;
 }
 
 interface Row {
@@ -79,46 +70,6 @@ function hostSubject(root: string): Subject {
       return sizes.length;
     },
     remove: (path) => host.rm(at(path), { recursive: true }),
-  };
-}
-
-async function measure(work: () => Promise<unknown>): Promise<Measured> {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  const turns = watchTurns();
-  delay.enable();
-  // The first sample is only taken on the second turn.
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  delay.reset();
-  const start = performance.now();
-  await work();
-  const ms = performance.now() - start;
-  const cpu = await turns.stop();
-  delay.disable();
-  return { ms, held: delay.max / 1e6, cpu };
-}
-
-/** CPU time between two turns of the event loop: what other processes take of the machine does not count. */
-function watchTurns(): { stop(): Promise<number> } {
-  let longest = 0;
-  let running = true;
-  const used = () => {
-    const { user, system } = process.threadCpuUsage();
-    return user + system;
-  };
-  let last = used();
-  const turned = () => {
-    const now = used();
-    longest = Math.max(longest, now - last);
-    last = now;
-    if (running) setTimeout(turned, 0);
-  };
-  turned();
-  return {
-    async stop() {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      running = false;
-      return longest / 1000;
-    },
   };
 }
 

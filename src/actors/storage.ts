@@ -1,3 +1,4 @@
+import { pause } from "../runtime/sandbox/pace.ts";
 import { batches, checkBatch, rangeOf, type Store, type StoreEntry } from "../runtime/store.ts";
 
 type Value = Uint8Array<ArrayBuffer>;
@@ -19,7 +20,10 @@ export interface ActorKv {
   batchDelete?(keys: string[]): Promise<void>;
 }
 
-/** The runtime's storage on an actor's key-value storage; RivetKit syncs it to disk before a call resolves. */
+/**
+ * The runtime's storage on an actor's key-value storage; RivetKit syncs it to disk before a call resolves. It may do so
+ * within the call, which holds the event loop: calls wait for their turn as file work does.
+ */
 export function kvStore(kv: ActorKv): Store {
   const getBatch = method(kv, "getBatch", "batchGet");
   const putBatch = method(kv, "putBatch", "batchPut");
@@ -28,21 +32,31 @@ export function kvStore(kv: ActorKv): Store {
     async get(keys) {
       const values: (Uint8Array | undefined)[] = [];
       for (const batch of batches(keys)) {
+        await pause();
         for (const value of await getBatch(batch, BINARY)) values.push(value ?? undefined);
       }
       return values;
     },
     async put(entries) {
       checkBatch(entries);
+      if (entries.length === 0) return;
+      await pause();
       // RivetKit takes no shared memory, which nothing here gives it.
-      if (entries.length > 0) await putBatch(entries as [string, Value][], BINARY);
+      await putBatch(entries as [string, Value][], BINARY);
     },
     async delete(keys) {
-      for (const batch of batches(keys)) await deleteBatch(batch);
+      for (const batch of batches(keys)) {
+        await pause();
+        await deleteBatch(batch);
+      }
     },
-    deleteRange: (from, to) => kv.deleteRange(from, to),
+    async deleteRange(from, to) {
+      await pause();
+      await kv.deleteRange(from, to);
+    },
     async list(prefix, { after, limit } = {}): Promise<StoreEntry[]> {
       const { from, to } = rangeOf(prefix, after);
+      await pause();
       return await kv.listRange(from, to, {
         type: "binary",
         keyType: "text",

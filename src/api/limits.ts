@@ -269,6 +269,9 @@ export const MAX_AGENT_LINE_BYTES = 16 * MIB;
 /** Arrays and objects within each other in one message of an agent. */
 export const MAX_AGENT_MESSAGE_DEPTH = 256;
 
+/** Values in one message of an agent, counted by its brackets and commas. */
+export const MAX_AGENT_MESSAGE_VALUES = 100_000;
+
 /** What an agent tells of itself and of what it can do, as JSON. */
 export const MAX_AGENT_TRAITS_BYTES = 64 * KIB;
 

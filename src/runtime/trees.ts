@@ -18,6 +18,7 @@ import type { Persistence } from "./persistence/persistence.ts";
 import { excludes } from "./persistence/scan.ts";
 import { Snapshots } from "./persistence/snapshots.ts";
 import { undoPaths } from "./persistence/undo.ts";
+import { visitAll } from "./sandbox/pace.ts";
 import type { OpenPacking } from "./tar/download.ts";
 
 const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
@@ -113,15 +114,23 @@ export class Trees implements Omit<SnapshotMethods, "fork"> {
   async #gather(action: string, packing: OpenPacking): Promise<Uint8Array> {
     const budget = this.#budget(action, IN_PARTS);
     const parts: Uint8Array[] = [];
+    let bytes = 0;
     try {
       for await (const piece of packing.pieces) {
         budget.addBytes(piece.length);
         parts.push(piece);
+        bytes += piece.length;
       }
     } finally {
       await packing.close();
     }
-    return Buffer.concat(parts);
+    const whole = new Uint8Array(bytes);
+    let offset = 0;
+    await visitAll(parts, (part) => {
+      whole.set(part, offset);
+      offset += part.length;
+    });
+    return whole;
   }
 
   #budget(action: string, instead: string): ResultBudget {

@@ -3,9 +3,9 @@ import type { DirEntry, ReaddirRecursiveOptions } from "../../api/types.ts";
 import type { FileEntryWithSize, FileSystem } from "../sandbox/files.ts";
 import { pause } from "../sandbox/pace.ts";
 import { codeOf } from "../sandbox/posix.ts";
+import { sortByName, sortNames } from "../sort.ts";
 import { joinPath, stripSlash } from "./paths.ts";
 import type { ResultBudget } from "./result-budget.ts";
-import { sortByName, sortNames } from "./sort.ts";
 
 const ENTRIES_BETWEEN_PAUSES = 256;
 

@@ -1,4 +1,5 @@
 import type { CheckpointResult } from "../../api/types.ts";
+import { visitAll } from "../sandbox/pace.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { Store } from "../store.ts";
 import { Damage, putAll, storageDamaged } from "./codec.ts";
@@ -94,7 +95,7 @@ export class Archive {
     mark: () => Promise<number>,
     freezer: Freezer,
   ): Promise<CheckpointResult> {
-    const packs = new PackWriter(this.#store, this.#nextPack, this.#usableChunks());
+    const packs = new PackWriter(this.#store, this.#nextPack, await this.#usableChunks());
     const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
     try {
       const taking = new Taking({
@@ -108,7 +109,9 @@ export class Archive {
       await packs.finish();
       await this.#commit(taken.entries, packs, taken.journal);
       const kept = new Set(this.#root.packs.map(([pack]) => pack));
-      for (const [hash, chunk] of packs.added) if (kept.has(chunk.pack)) this.#chunks.set(hash, chunk);
+      await visitAll(packs.added, ([hash, chunk]) => {
+        if (kept.has(chunk.pack)) this.#chunks.set(hash, chunk);
+      });
       this.#contents = taken.contents;
       this.#mapped = taken.mapped;
       const { files, bytes } = this.#root;
@@ -179,7 +182,7 @@ export class Archive {
       pages.entries.length === 0 &&
       pages.list.length === this.#root.pages.length &&
       pages.list.every(([number], index) => number === this.#root.pages[index]?.[0]);
-    const root = isSame ? this.#root : { ...this.#totals(entries, packs), pages: pages.list };
+    const root = isSame ? this.#root : { ...(await this.#totals(entries, packs)), pages: pages.list };
     const used = new Set(root.packs.map(([pack]) => pack));
     // What a file was before it was read again.
     const unused = numbers(firstPack, packs.next).filter((pack) => !used.has(pack));
@@ -197,21 +200,21 @@ export class Archive {
   }
 
   /** How much of each pack a tree uses. */
-  #totals(entries: readonly Entry[], packs: PackWriter): Omit<RootRecord, "pages"> {
+  async #totals(entries: readonly Entry[], packs: PackWriter): Promise<Omit<RootRecord, "pages">> {
     const sizes = new Map(this.#root.packs.map(([pack, size]) => [pack, size]));
     for (const [pack, size] of packs.sizes) sizes.set(pack, size);
     const used = new Map<number, number>();
     const counted = new Set<string>();
     let bytes = 0;
-    for (const entry of entries) {
-      if (entry.type !== "file") continue;
+    await visitAll(entries, (entry) => {
+      if (entry.type !== "file") return;
       bytes += entry.size;
       for (const { pack, length, hash } of entry.chunks) {
         if (counted.has(hash)) continue;
         counted.add(hash);
         used.set(pack, (used.get(pack) ?? 0) + length);
       }
-    }
+    });
     const list = [...used].map(([pack, live]): [number, number, number] => [
       pack,
       sizes.get(pack) ?? live,
@@ -236,7 +239,7 @@ export class Archive {
     await this.#commits.commit({ ...change, ...numbering }, garbage);
     this.#orphans = NO_GARBAGE;
     for (const number of dying.keys()) this.#roots.delete(number);
-    this.#forgetChunks(new Set(garbage.packs));
+    await this.#forgetChunks(new Set(garbage.packs));
     try {
       await collectGarbage(this.#store, this.head.generation);
       await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.head.journal));
@@ -267,16 +270,22 @@ export class Archive {
   }
 
   /** What lay in these packs cannot be referred to any more. */
-  #forgetChunks(packs: ReadonlySet<number>): void {
+  async #forgetChunks(packs: ReadonlySet<number>): Promise<void> {
     if (packs.size === 0) return;
-    for (const [hash, { pack }] of this.#chunks) if (packs.has(pack)) this.#chunks.delete(hash);
+    await visitAll(this.#chunks, ([hash, { pack }]) => {
+      if (packs.has(pack)) this.#chunks.delete(hash);
+    });
   }
 
   /** Chunks to be referred to, without those of packs that are to go. */
-  #usableChunks(): ReadonlyMap<string, Chunk> {
+  async #usableChunks(): Promise<ReadonlyMap<string, Chunk>> {
     this.#wasteful = wastefulPacks(this.#root);
     if (this.#wasteful.size === 0) return this.#chunks;
-    return new Map([...this.#chunks].filter(([, { pack }]) => !this.#wasteful.has(pack)));
+    const usable = new Map<string, Chunk>();
+    await visitAll(this.#chunks, ([hash, chunk]) => {
+      if (!this.#wasteful.has(chunk.pack)) usable.set(hash, chunk);
+    });
+    return usable;
   }
 
   #isWasteful({ chunks }: KnownContent): boolean {

@@ -1,4 +1,5 @@
 import { MAX_VM_ATTRIBUTES_BYTES } from "../../api/limits.ts";
+import { visitAll } from "../sandbox/pace.ts";
 import type { Attribute, PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { KnownContent } from "./contents.ts";
 import type { DirectoryEntry, FileEntry } from "./entries.ts";
@@ -39,35 +40,36 @@ export class TreeAttributes {
    * @returns whether each inode was still where it had been found
    */
   async finish(tree: PersistentTree): Promise<boolean> {
-    const wanted = [...this.#wanted];
-    const found = await tree.attributes(wanted.map(([, { node }]) => node));
+    const nodes: ScannedNode[] = [];
+    await visitAll(this.#wanted.values(), ({ node }) => nodes.push(node));
+    const found = (await tree.attributes(nodes)).values();
     let isWhole = true;
-    for (const [index, [content, { node, before = [] }]] of wanted.entries()) {
-      const attributes = found[index] ?? "gone";
+    await visitAll(this.#wanted, ([content, { node, before = [] }]) => {
+      const attributes = found.next().value ?? "gone";
       if (attributes === "gone") isWhole = false;
       else if (attributes === "unreadable") {
         this.unreadable.push(node.path);
         content.attributes = before;
         content.settled = false;
       } else content.attributes = attributes;
-    }
-    this.#give();
+    });
+    await this.#give();
     return isWhole;
   }
 
-  #give(): void {
+  async #give(): Promise<void> {
     let bytes = 0;
-    for (const { entry, content } of this.#entries) {
+    await visitAll(this.#entries, ({ entry, content }) => {
       const { attributes = [] } = content;
-      if (attributes.length === 0) continue;
+      if (attributes.length === 0) return;
       const size = attributesBytes(attributes);
       if (bytes + size > MAX_VM_ATTRIBUTES_BYTES) {
         this.unreadable.push(entry.path);
-        continue;
+        return;
       }
       bytes += size;
       entry.attributes = attributes;
-    }
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import type { FileChange } from "../../api/types.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
-import { pause } from "../sandbox/pace.ts";
+import { pause, visitAll } from "../sandbox/pace.ts";
 import type { Entry } from "./entries.ts";
 
 /** A whole tree by path. */
@@ -10,13 +10,16 @@ export async function readTree(pages: AsyncIterable<Entry[]>): Promise<Map<strin
   return tree;
 }
 
-/** What became of a tree: changes by path, in the order of the new tree, deletions last. */
+/**
+ * What became of a tree: changes by path, in the order of the new tree, deletions last.
+ *
+ * @param before is used up: what is left of it has been deleted
+ */
 export async function diffTrees(
-  before: ReadonlyMap<string, Entry>,
+  before: Map<string, Entry>,
   after: AsyncIterable<Entry[]>,
   budget: ResultBudget,
 ): Promise<FileChange[]> {
-  const old = new Map(before);
   const changes: FileChange[] = [];
   const tell = (change: FileChange) => {
     budget.add(change);
@@ -25,15 +28,15 @@ export async function diffTrees(
   for await (const page of after) {
     await pause();
     for (const entry of page) {
-      const was = old.get(entry.path);
-      old.delete(entry.path);
+      const was = before.get(entry.path);
+      before.delete(entry.path);
       const change = was === undefined ? "added" : changeOf(was, entry);
       if (change !== undefined) tell({ path: entry.path, change, type: entry.type, size: sizeOf(entry) });
     }
   }
-  for (const entry of old.values()) {
-    tell({ path: entry.path, change: "deleted", type: entry.type, size: sizeOf(entry) });
-  }
+  await visitAll(before.values(), (entry) =>
+    tell({ path: entry.path, change: "deleted", type: entry.type, size: sizeOf(entry) }),
+  );
   return changes;
 }
 

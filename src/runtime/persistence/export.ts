@@ -17,7 +17,7 @@ export async function exportTree(
     { path: "/", type: "directory", mode: ROOT_MODE, uid: VM_UID, gid: VM_UID },
   ];
   const { nodes } = await scanTree(tree, isExcluded);
-  for (const node of depthFirst(nodes)) {
+  for (const node of await depthFirst(nodes)) {
     const entry = await describe(tree, node, budget);
     if (entry === undefined) continue;
     budget.add(entry);

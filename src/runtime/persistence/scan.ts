@@ -1,6 +1,8 @@
 import { matchesGlob } from "node:path";
+import { pause, visitAll } from "../sandbox/pace.ts";
 import type { PersistentTree, TreeNode } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
+import { sortByName } from "../sort.ts";
 
 /** Not worth keeping, or not the VM's to keep. */
 const EXCLUDED = ["/tmp", "/run", "/proc", "/dev", "/sys"];
@@ -41,22 +43,31 @@ export async function scanTree(tree: PersistentTree, isExcluded: Excludes, top =
 }
 
 /** A scan has the entries of a directory together; here each directory is followed by what lies in it. */
-export function depthFirst(nodes: readonly ScannedNode[], top = ""): ScannedNode[] {
+export async function depthFirst(nodes: readonly ScannedNode[], top = ""): Promise<ScannedNode[]> {
   const children = new Map<string, ScannedNode[]>();
-  for (const node of nodes) {
+  await visitAll(nodes, (node) => {
     const parent = node.path.slice(0, node.path.lastIndexOf("/"));
     const siblings = children.get(parent);
     if (siblings === undefined) children.set(parent, [node]);
     else siblings.push(node);
-  }
+  });
   const ordered: ScannedNode[] = [];
-  const pending = [...(children.get(top) ?? [])].reverse();
-  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-    ordered.push(node);
-    pending.push(...[...(children.get(node.path) ?? [])].reverse());
+  /** Where the listing of each directory from the top down to the current one has come to. */
+  const open = [iterate(children.get(top))];
+  for (let siblings = open.at(-1); siblings !== undefined; siblings = open.at(-1)) {
+    const turn = pause();
+    if (turn !== null) await turn;
+    const next = siblings.next();
+    if (next.done) open.pop();
+    else {
+      ordered.push(next.value);
+      if (next.value.type === "directory") open.push(iterate(children.get(next.value.path)));
+    }
   }
   return ordered;
 }
+
+const iterate = (nodes: readonly ScannedNode[] = []): Iterator<ScannedNode> => nodes.values();
 
 async function scanOnce(tree: PersistentTree, isExcluded: Excludes, top: string): Promise<Scan> {
   const scan: Scan = { nodes: [], skipped: 0, unreadable: [] };
@@ -64,14 +75,14 @@ async function scanOnce(tree: PersistentTree, isExcluded: Excludes, top: string)
   const pending = [top];
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     const below: string[] = [];
-    for (const node of await listQuietly(tree, directory, scan)) {
+    await visitAll(await listQuietly(tree, directory, scan), (node) => {
       const path = `${directory}/${node.name}`;
-      if (isExcluded(path)) continue;
+      if (isExcluded(path)) return;
       if (node.type === "other") scan.skipped += 1;
       else scan.nodes.push({ ...node, path });
       if (node.type === "directory") below.push(path);
-    }
-    pending.push(...below.reverse());
+    });
+    for (const path of below.reverse()) pending.push(path);
   }
   return scan;
 }
@@ -79,8 +90,7 @@ async function scanOnce(tree: PersistentTree, isExcluded: Excludes, top: string)
 /** A directory that has gone meanwhile is empty; one that cannot be read is told. */
 async function listQuietly(tree: PersistentTree, directory: string, scan: Scan): Promise<TreeNode[]> {
   try {
-    const nodes = await tree.list(directory === "" ? "/" : directory);
-    return nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await sortByName(await tree.list(directory === "" ? "/" : directory));
   } catch (error) {
     const code = codeOf(error);
     if (code === "EACCES") scan.unreadable.push(directory);

@@ -1,3 +1,4 @@
+import { pause, visitAll } from "../sandbox/pace.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import { TreeAttributes } from "./attributes.ts";
 import { isSettled, isUnchanged, type KnownContent, storeContent } from "./contents.ts";
@@ -102,7 +103,7 @@ export class Taking {
 
   /** Nothing changes the tree meanwhile but file actions, which the journal has. */
   async #takeWhole(known: ReadonlyMap<number, KnownContent>, suspects: ReadonlySet<number>): Promise<Taken> {
-    let before = distrusted(known, suspects);
+    let before = await distrusted(known, suspects);
     for (let attempt = 1; ; attempt++) {
       const taken = await this.#takeOnce(before);
       if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
@@ -122,7 +123,11 @@ export class Taking {
       unreadable: scan.unreadable.slice(0, MAX_TOLD_PATHS),
       isWhole: true,
     };
-    for (const node of scan.nodes) await this.#takeNode(node, taken);
+    for (const node of scan.nodes) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      await this.#takeNode(node, taken);
+    }
     if (!(await taken.attributes.finish(this.#tree))) taken.isWhole = false;
     for (const path of taken.attributes.unreadable) tellUnreadable(path, taken);
     return taken;
@@ -171,12 +176,13 @@ export class Taking {
 }
 
 /** These are to be read again, whatever their times say. */
-function distrusted(
+async function distrusted(
   known: ReadonlyMap<number, KnownContent>,
   suspects: ReadonlySet<number>,
-): ReadonlyMap<number, KnownContent> {
+): Promise<ReadonlyMap<number, KnownContent>> {
   if (suspects.size === 0) return known;
-  const contents = new Map(known);
+  const contents = new Map<number, KnownContent>();
+  await visitAll(known, ([ino, content]) => contents.set(ino, content));
   for (const ino of suspects) {
     const content = known.get(ino);
     if (content !== undefined) contents.set(ino, { ...content, settled: false });

@@ -1,13 +1,13 @@
 /** Longest run of file work before the event loop turns, in milliseconds. */
-const SLICE_MS = 5;
-
-/** Pieces of work that go on after a turn: few enough to be done long before the slice ends. */
-const RESUMED_PER_TURN = 64;
+const SLICE_MS = 3;
 
 /** A slice is under way: it ends with the turn of the event loop that it began in. */
 let slicing = false;
 let sliceStart = 0;
-const waiting: (() => void)[] = [];
+
+/** What waits to go on, the last one first; and behind it what has come since, the first one first. */
+let due: (() => void)[] = [];
+let waiting: (() => void)[] = [];
 
 /**
  * Asks before a piece of file work whether the event loop should turn first. All file work shares one slice of time,
@@ -19,10 +19,26 @@ const waiting: (() => void)[] = [];
  * return lstatSync(path);
  */
 export function pause(): Promise<void> | null {
-  const isSpent = slicing && performance.now() - sliceStart >= SLICE_MS;
-  if (isSpent || waiting.length > 0) return new Promise((resolve) => waiting.push(resolve));
+  if (isAnyoneWaiting() || isSpent()) return new Promise((resolve) => waiting.push(resolve));
   if (!slicing) startSlice();
   return null;
+}
+
+/** Visits items one after the other, so that the event loop turns in between however many they are. */
+export async function visitAll<Item>(items: Iterable<Item>, visit: (item: Item) => void): Promise<void> {
+  for (const item of items) {
+    const turn = pause();
+    if (turn !== null) await turn;
+    visit(item);
+  }
+}
+
+function isAnyoneWaiting(): boolean {
+  return due.length > 0 || waiting.length > 0;
+}
+
+function isSpent(): boolean {
+  return slicing && performance.now() - sliceStart >= SLICE_MS;
 }
 
 function startSlice(): void {
@@ -33,7 +49,20 @@ function startSlice(): void {
 
 function endSlice(): void {
   slicing = false;
-  if (waiting.length === 0) return;
+  if (!isAnyoneWaiting()) return;
   startSlice();
-  for (const resume of waiting.splice(0, RESUMED_PER_TURN)) resume();
+  resumeNext();
+}
+
+/** One piece of work after the other, each in a microtask of its own, until the slice ends. */
+function resumeNext(): void {
+  if (due.length === 0) {
+    due = waiting.reverse();
+    waiting = [];
+  }
+  due.pop()?.();
+  if (!isAnyoneWaiting()) return;
+  queueMicrotask(() => {
+    if (!isSpent()) resumeNext();
+  });
 }

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { MAX_AGENT_MESSAGE_DEPTH, MAX_RESULT_BYTES } from "../../api/limits.ts";
-import { wireSize } from "../../api/size.ts";
+import { MAX_AGENT_MESSAGE_DEPTH, MAX_AGENT_MESSAGE_VALUES } from "../../api/limits.ts";
 
 const messageSchema = z.looseObject({
   id: z.union([z.string(), z.number(), z.null()]).optional(),
@@ -10,45 +9,58 @@ const messageSchema = z.looseObject({
 /** A JSON-RPC message, as far as every kind has it. */
 export type Message = z.infer<typeof messageSchema>;
 
-/** What JSON of this many characters comes to at most on the wire, in any encoding: `1e20` is written out as JSON. */
-const MAX_GROWTH = 6;
-
 /** A message that nobody can pass on. */
 export class MessageFault extends Error {}
 
 /**
  * The message of one line, `undefined` where it is none.
  *
- * @throws MessageFault for one that is too deep to be written again, or too large to be sent to a client
+ * @throws MessageFault for one that is too deep to be written again, or has so many values that it would hold the server
  */
 export function parseMessage(line: string): Message | undefined {
-  let value: unknown;
+  // A banner may be as long as it likes.
+  if (!/^\s*\{/.test(line)) return undefined;
+  assertBounded(line);
   try {
-    value = JSON.parse(line);
+    return messageSchema.safeParse(JSON.parse(line)).data;
   } catch {
     return undefined;
   }
-  // As many brackets as levels are opened and closed.
-  if (line.length > 2 * MAX_AGENT_MESSAGE_DEPTH && isDeeper(value, MAX_AGENT_MESSAGE_DEPTH)) {
-    throw new MessageFault(`it wrote a message of more than ${MAX_AGENT_MESSAGE_DEPTH} levels`);
-  }
-  if (line.length * MAX_GROWTH > MAX_RESULT_BYTES && !isSendable(value)) {
-    throw new MessageFault(`it wrote a message that takes more than ${MAX_RESULT_BYTES} bytes to send`);
-  }
-  return messageSchema.safeParse(value).data;
 }
 
-/** JSON.parse takes any depth; JSON.stringify and encoders overflow the stack of the server. */
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (levels === 0) return true;
-  if (Array.isArray(value)) {
-    for (const item of value) if (isDeeper(item, levels - 1)) return true;
-    return false;
+/**
+ * Looks at a line's brackets and commas before it is parsed: JSON.parse takes any depth, at which JSON.stringify and
+ * encoders overflow the stack, and takes seconds for a line of millions of values.
+ */
+function assertBounded(line: string): void {
+  let depth = 0;
+  let values = 0;
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at];
+    if (char === '"') at = endOfString(line, at);
+    else if (char === "[" || char === "{") {
+      values++;
+      if (++depth > MAX_AGENT_MESSAGE_DEPTH)
+        throw new MessageFault(`it wrote a message of more than ${MAX_AGENT_MESSAGE_DEPTH} levels`);
+    } else if (char === "]" || char === "}") depth--;
+    else if (char === ",") values++;
+    if (values > MAX_AGENT_MESSAGE_VALUES)
+      throw new MessageFault(`it wrote a message of more than ${MAX_AGENT_MESSAGE_VALUES} values`);
   }
-  return isDeeper(Object.values(value), levels);
 }
 
-function isSendable(value: unknown): boolean {
-  return wireSize(value) <= MAX_RESULT_BYTES && Buffer.byteLength(JSON.stringify(value)) <= MAX_RESULT_BYTES;
+/** Where the string ends that begins at a quotation mark. */
+function endOfString(line: string, start: number): number {
+  let end = start;
+  do {
+    end = line.indexOf('"', end + 1);
+    if (end < 0) return line.length;
+  } while (isEscaped(line, end));
+  return end;
+}
+
+function isEscaped(line: string, at: number): boolean {
+  let backslashes = 0;
+  while (line[at - 1 - backslashes] === "\\") backslashes++;
+  return backslashes % 2 === 1;
 }

@@ -1,7 +1,7 @@
 import { stripSlash } from "../filesystem/paths.ts";
 import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../persistence/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { pause } from "../sandbox/pace.ts";
+import { pause, visitAll } from "../sandbox/pace.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
 import { END_OF_TAR, encodeHeader, paddingOf, type TarHeader } from "./write.ts";
@@ -31,14 +31,15 @@ export async function packTree(fs: FileSystem, path: string, isExcluded: Exclude
   const top = await topOf(fs, path === "/" ? "" : stripSlash(path));
   const nodes = top.type === "directory" ? await below(tree, isExcluded, top.path) : [];
   let estimate = END_OF_TAR.length + USUAL_HEADER_BYTES;
-  for (const { type, size } of [top, ...nodes])
+  await visitAll([top, ...nodes], ({ type, size }) => {
     estimate += USUAL_HEADER_BYTES + (type === "file" ? size + paddingOf(size) : 0);
+  });
   return { estimate, pieces: pack(tree, top, nodes) };
 }
 
 /** Depth first: only then do other tars give a directory its time after all that they make in it. */
 async function below(tree: PersistentTree, isExcluded: Excludes, top: string): Promise<ScannedNode[]> {
-  return depthFirst((await scanTree(tree, isExcluded, top)).nodes, top);
+  return await depthFirst((await scanTree(tree, isExcluded, top)).nodes, top);
 }
 
 async function topOf(fs: FileSystem, path: string): Promise<ScannedNode> {

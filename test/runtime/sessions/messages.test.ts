@@ -33,15 +33,32 @@ test("what is nested as deep as may be passes as it is", async () => {
   expect(JSON.stringify(event?.event.params)).toBe(`${"[".repeat(255)}${"]".repeat(255)}`);
 });
 
-test("an agent whose message would not fit on the wire is killed", { timeout: 60_000 }, async () => {
+/** Its own brackets and comma count for three. */
+const numbers = (count: number) => `'{"method":"x","params":[' + "0,".repeat(${count - 3}) + "0]}\\n"`;
+
+test("an agent that writes a message of millions of values is killed", async () => {
   const { vm } = rawVm();
   const { sessionId } = await vm.createSession("raw");
-  // Four bytes a number here, nine in CBOR.
-  const numbers = `write('{"method":"x","params":[' + "0.5,".repeat(4000000) + "1]}\\n");`;
-  const error = await failure(vm.sendPrompt(sessionId, `${numbers} await new Promise(() => {});`));
-  expect(error.message).toBe(
-    "Agent raw ended (it wrote a message that takes more than 32440320 bytes to send)",
-  );
+  const line = `write(${numbers(8_000_000)}); await new Promise(() => {});`;
+  const error = await failure(vm.sendPrompt(sessionId, line));
+  expect(error).toMatchObject({ code: "agent_crashed" });
+  expect(error.message).toBe("Agent raw ended (it wrote a message of more than 100000 values)");
+  expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
+});
+
+test("a message of as many values as may be passes", async () => {
+  const machine = rawVm();
+  const { sessionId } = await machine.vm.createSession("raw");
+  await machine.vm.sendPrompt(sessionId, `write(${numbers(100_000)})`);
+  const event = sessionEvents(machine, sessionId).find(({ event: { method } }) => method === "x");
+  expect(event?.event.params).toHaveLength(99_998);
+});
+
+test("what stands in strings is no value, and what is no message may be of any form", async () => {
+  const machine = rawVm();
+  const { sessionId } = await machine.vm.createSession("raw");
+  const code = `write("[,".repeat(200000) + "\\n"); return ${JSON.stringify('{[,"\\')}.repeat(60000);`;
+  expect((await machine.vm.sendPrompt(sessionId, code)).text).toBe('{[,"\\'.repeat(60_000));
 });
 
 test("an agent cannot speak in the server's name", async () => {
@@ -77,12 +94,12 @@ test("settings above the limit are passed over, and those before them stay", {
   const { sessionId } = await vm.createSession("raw");
   const tell = (count: number) =>
     `update({ sessionUpdate: "config_option_update", configOptions:
-       Array.from({ length: ${count} }, (_, index) => ({ id: "option-" + index, options: [] })) })`;
+       Array.from({ length: ${count} }, (_, index) => ({ id: "option-" + index, name: "n".repeat(100), options: [] })) })`;
   await vm.sendPrompt(sessionId, tell(2));
-  await vm.sendPrompt(sessionId, tell(100_000));
+  await vm.sendPrompt(sessionId, tell(15_000));
   expect(await vm.getConfigOptions(sessionId)).toEqual([
-    { id: "option-0", allowedValues: [] },
-    { id: "option-1", allowedValues: [] },
+    { id: "option-0", label: "n".repeat(100), allowedValues: [] },
+    { id: "option-1", label: "n".repeat(100), allowedValues: [] },
   ]);
 });
 

@@ -58,23 +58,16 @@ export class Attributes {
 
   async read(nodes: readonly { path: string; ino: number }[]): Promise<AttributesFound[]> {
     const found: AttributesFound[] = [];
-    const requests = nodes.map(
-      ({ path, ino }) =>
-        () =>
-          encodeRequest("r", path, ino, []),
-    );
-    for await (const answer of this.#ask(requests)) found.push(attributesIn(answer));
+    const encode = ({ path, ino }: { path: string; ino: number }) => encodeRequest("r", path, ino, []);
+    for await (const answer of this.#ask(nodes, encode)) found.push(attributesIn(answer));
     return found;
   }
 
   async replace(nodes: readonly { path: string; attributes: readonly Attribute[] }[]): Promise<void> {
-    const requests = nodes.map(
-      ({ path, attributes }) =>
-        () =>
-          encodeRequest("s", path, 0, attributes),
-    );
+    const encode = ({ path, attributes }: { path: string; attributes: readonly Attribute[] }) =>
+      encodeRequest("s", path, 0, attributes);
     let index = 0;
-    for await (const answer of this.#ask(requests)) {
+    for await (const answer of this.#ask(nodes, encode)) {
       const path = nodes[index++]?.path ?? "";
       const errno = answer.readUInt32BE(0);
       // A kernel without them keeps none.
@@ -92,12 +85,14 @@ export class Attributes {
     await Promise.all(ended);
   }
 
-  /** One answer a request, in order. */
-  async *#ask(requests: readonly (() => Buffer)[]): AsyncGenerator<Buffer> {
+  /** One answer a node, in order. */
+  async *#ask<Node>(nodes: readonly Node[], encode: (node: Node) => Buffer): AsyncGenerator<Buffer> {
+    // To start a program holds the event loop for some milliseconds.
+    await pause();
     const program = this.#start();
     let reason: Error | undefined;
     const silence = setTimeout(() => program.kill("SIGKILL"), SILENCE_MS);
-    const writing = feed(program.stdin, requests).catch((error: Error) => {
+    const writing = feed(program.stdin, nodes, encode).catch((error: Error) => {
       reason ??= error;
     });
     program.once("error", (error) => {
@@ -111,7 +106,7 @@ export class Attributes {
         if (turn !== null) await turn;
         count += 1;
         yield answer;
-        if (count === requests.length) return;
+        if (count === nodes.length) return;
       }
       if (this.#closed) throw vmStopped();
       throw new Error(`The program for extended attributes ended early: ${reason?.message ?? "no reason"}`);
@@ -145,7 +140,11 @@ export class Attributes {
 }
 
 /** Writes requests as fast as they are taken. */
-async function feed(stdin: Writable, requests: readonly (() => Buffer)[]): Promise<void> {
+async function feed<Node>(
+  stdin: Writable,
+  nodes: readonly Node[],
+  encode: (node: Node) => Buffer,
+): Promise<void> {
   const write = (piece: Buffer[]) =>
     new Promise<void>((resolve, reject) => {
       stdin.write(Buffer.concat(piece), (error) => (error ? reject(error) : resolve()));
@@ -153,10 +152,10 @@ async function feed(stdin: Writable, requests: readonly (() => Buffer)[]): Promi
   stdin.on("error", () => undefined);
   let piece: Buffer[] = [];
   let bytes = 0;
-  for (const request of requests) {
+  for (const node of nodes) {
     const turn = pause();
     if (turn !== null) await turn;
-    const encoded = request();
+    const encoded = encode(node);
     piece.push(encoded);
     bytes += encoded.length;
     if (bytes < PIECE_BYTES) continue;

@@ -1,4 +1,4 @@
-import { pause } from "../sandbox/pace.ts";
+import { pause } from "./sandbox/pace.ts";
 
 /** Sorting these takes 2 ms. */
 const RUN_LENGTH = 4096;

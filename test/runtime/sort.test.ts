@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sortByName, sortNames } from "../../../src/runtime/filesystem/sort.ts";
+import { sortByName, sortNames } from "../../src/runtime/sort.ts";
 
 it.each([0, 1, 2, 4096, 4097, 30_000])("sorts %i strings by code unit", async (count) => {
   const names = Array.from(
