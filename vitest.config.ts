@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",
-    // Much of a test is waiting for processes, so that a core for the runner need not be kept free.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Much of a test is waiting for processes and for the clock: more files than cores have something to do.
+    maxWorkers: Math.ceil(1.5 * Math.max(2, availableParallelism())),
   },
 });
