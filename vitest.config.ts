@@ -7,6 +7,8 @@ export default defineConfig({
     // A VM boots in milliseconds; this bounds a test that hangs.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What a test waits for comes at once, but a machine may be busy.
+    expect: { poll: { timeout: 10_000 } },
     pool: "forks",
     // Much of a test is waiting for processes and for the clock: more files than cores have something to do.
     maxWorkers: Math.ceil(1.5 * Math.max(2, availableParallelism())),

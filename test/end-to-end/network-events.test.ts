@@ -12,11 +12,9 @@ test("a client hears of ports and of denials", async () => {
   connection.on("networkDenied", (denial) => heard.denied.push(denial));
 
   const { pid } = await connection.spawn("node", ["-e", "net.createServer().listen(5000, '127.0.0.1')"]);
-  await expect
-    .poll(() => heard.opened, { timeout: 10_000 })
-    .toEqual([{ port: 5000, address: "127.0.0.1", pid, command: "node" }]);
+  await expect.poll(() => heard.opened).toEqual([{ port: 5000, address: "127.0.0.1", pid, command: "node" }]);
   await connection.killProcess(pid);
-  await expect.poll(() => heard.closed, { timeout: 10_000 }).toEqual([{ port: 5000, address: "127.0.0.1" }]);
+  await expect.poll(() => heard.closed).toEqual([{ port: 5000, address: "127.0.0.1" }]);
 
   await connection.setNetworkPolicy({ outbound: { allow: ["api.test"] } });
   const asking = await connection.spawn("curl", ["-sS", "http://other.test:8080/"]);

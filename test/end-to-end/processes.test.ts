@@ -35,7 +35,7 @@ test("a client that disconnects in the middle of an exec harms nobody", async ()
   await expect(cut).rejects.toMatchObject({ name: "AgentVmError" });
   expect((await vm.exec("echo on")).stdout).toBe("on\n");
   // What it began goes on, as a server's work does.
-  await expect.poll(() => vm.exists("/tmp/finished"), { timeout: 5000 }).toBe(true);
+  await expect.poll(() => vm.exists("/tmp/finished")).toBe(true);
 });
 
 test("1,000 concurrent execs through a connection", { timeout: 60_000 }, async () => {

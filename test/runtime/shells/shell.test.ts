@@ -24,7 +24,7 @@ test("^C interrupts, ^Z stops, fg goes on, ^D ends", async () => {
   // A key reaches a program only once the program has the terminal, which bash gives away after it says what it starts.
   const hasTerminal = (args: string) =>
     expect
-      .poll(async () => (await vm.exec("ps -eo stat=,args=")).stdout, { timeout: 10_000 })
+      .poll(async () => (await vm.exec("ps -eo stat=,args=")).stdout)
       .toMatch(new RegExp(`^S\\+ +${args}$`, "m"));
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);

@@ -107,7 +107,7 @@ test("the work of git is told whole", async () => {
   );
   expect(exitCode).toBe(0);
   const there = await listing(vm);
-  await expect.poll(() => replay([], told(machine, id)), { timeout: 5000 }).toEqual(there);
+  await expect.poll(() => replay([], told(machine, id))).toEqual(there);
   expect(told(machine, id).filter((line) => line.startsWith("overflow"))).toEqual([]);
 });
 
@@ -146,10 +146,10 @@ test.each([1, 2, 3, 4, 5, 6])(
       stderr: "",
     });
     const there = await listing(vm);
-    await expect.poll(() => replay(before, told(machine, id)), { timeout: 5000 }).toEqual(there);
+    await expect.poll(() => replay(before, told(machine, id))).toEqual(there);
     // Every directory is still followed, under its path of now.
     await vm.exec("find . -type d -exec touch {}/last ';'", { cwd: "/workspace" });
     const after = await listing(vm);
-    await expect.poll(() => replay(before, told(machine, id)), { timeout: 5000 }).toEqual(after);
+    await expect.poll(() => replay(before, told(machine, id))).toEqual(after);
   },
 );
