@@ -77,10 +77,11 @@ export function isSettled(ctimeMs: number, nowMs: number): boolean {
 async function readChunks(file: TreeFile, size: number, packs: PackWriter): Promise<Chunk[]> {
   const chunks: Chunk[] = [];
   for (let offset = 0; offset < size; ) {
-    const piece = await file.read(offset, Math.min(CHUNK_BYTES, size - offset));
-    if (piece.length === 0) break;
-    chunks.push(await packs.add(piece));
-    offset += piece.length;
+    const room = await packs.room(Math.min(CHUNK_BYTES, size - offset));
+    const count = await file.read(room, offset);
+    if (count === 0) break;
+    chunks.push(packs.add(room.subarray(0, count)));
+    offset += count;
   }
   return chunks;
 }

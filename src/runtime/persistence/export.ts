@@ -45,7 +45,8 @@ async function describe(
   const file = await tree.open(path, node.ino);
   if (file === undefined) return undefined;
   try {
-    const content = Buffer.from(await file.read(0, file.stat().size));
+    const whole = Buffer.alloc(file.stat().size);
+    const content = whole.subarray(0, await file.read(whole, 0));
     return isUtf8(content)
       ? { ...entry, content: content.toString("utf8"), encoding: "utf8" }
       : { ...entry, content: content.toString("base64"), encoding: "base64" };

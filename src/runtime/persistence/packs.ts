@@ -14,7 +14,10 @@ const MAX_PACKS_UNDER_WAY = 3;
 /** Unpacked packs that a reader keeps. */
 const CACHED_PACKS = 8;
 
-/** Puts chunks into packs, numbered from `next` on. Nothing of them counts before a checkpoint names them. */
+/**
+ * Puts chunks into packs, numbered from `next` on. Nothing of them counts before a checkpoint names them. Chunks are read
+ * right into their pack, one after the other: a buffer for each would keep the garbage collector busy.
+ */
 export class PackWriter {
   next: number;
   readonly #store: Store;
@@ -22,7 +25,7 @@ export class PackWriter {
   readonly #added = new Map<string, Chunk>();
   /** Unpacked bytes of each new pack. */
   readonly sizes = new Map<number, number>();
-  #open: Uint8Array[] = [];
+  #open: Uint8Array | undefined;
   #openBytes = 0;
   readonly #underWay = new Set<Promise<void>>();
   #failure: unknown;
@@ -39,23 +42,28 @@ export class PackWriter {
     return this.#added;
   }
 
-  /** Stores a content of at most CHUNK_BYTES, unless it is there. */
-  async add(content: Uint8Array): Promise<Chunk> {
+  /** Room for the next chunk, of at most CHUNK_BYTES. */
+  async room(bytes: number): Promise<Uint8Array> {
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.#openBytes + bytes > PACK_BYTES) await this.#seal();
+    this.#open ??= new Uint8Array(PACK_BYTES);
+    return this.#open.subarray(this.#openBytes, this.#openBytes + bytes);
+  }
+
+  /** @param content the beginning of the room that was given last; it is stored unless it is there */
+  add(content: Uint8Array): Chunk {
     const hash = checksum(content).toString("base64url");
     const known = this.#known.get(hash) ?? this.#added.get(hash);
     if (known !== undefined) return known;
-    if (this.#openBytes + content.length > PACK_BYTES) await this.#seal();
     const chunk = { pack: this.next, offset: this.#openBytes, length: content.length, hash };
     this.#added.set(hash, chunk);
-    this.#open.push(content);
     this.#openBytes += content.length;
     return chunk;
   }
 
   /** Resolves when everything is in the store. */
   async finish(): Promise<void> {
-    if (this.#openBytes > 0) await this.#seal();
+    await this.#seal();
     await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -66,11 +74,12 @@ export class PackWriter {
   }
 
   async #seal(): Promise<void> {
-    const pack = Buffer.concat(this.#open);
+    if (this.#open === undefined || this.#openBytes === 0) return;
+    const pack = this.#open.subarray(0, this.#openBytes);
     const number = this.next;
     this.sizes.set(number, pack.length);
     this.next += 1;
-    this.#open = [];
+    this.#open = undefined;
     this.#openBytes = 0;
     const work = this.#write(number, pack)
       .catch((error: unknown) => {

@@ -32,8 +32,8 @@ export type AttributesFound = Attribute[] | "gone" | "unreadable";
 export interface TreeFile {
   /** As it is now. */
   stat(): TreeNode;
-  /** Up to `length` bytes from `offset`; fewer only at the end of the file. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills a target from `offset` on. @returns how many bytes: fewer than it holds only at the end of the file */
+  read(target: Uint8Array, offset: number): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -99,11 +99,11 @@ class Packer {
       yield encodeHeader({ ...header, size, mode, mtimeMs });
       if (node.nlink > 1) this.#firstNames.set(node.ino, header.name);
       for (let offset = 0; offset < size; ) {
-        const wanted = Math.min(PIECE_BYTES, size - offset);
-        const piece = await file.read(offset, wanted);
+        const piece = new Uint8Array(Math.min(PIECE_BYTES, size - offset));
         // A file that has been cut meanwhile is filled up with zeros: its size has been told.
-        yield piece.length === 0 ? new Uint8Array(wanted) : piece;
-        offset += piece.length === 0 ? wanted : piece.length;
+        const count = (await file.read(piece, offset)) || piece.length;
+        yield piece.subarray(0, count);
+        offset += count;
       }
       yield new Uint8Array(paddingOf(size));
     } finally {

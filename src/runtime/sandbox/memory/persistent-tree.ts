@@ -51,7 +51,11 @@ export class MemoryPersistentTree implements PersistentTree {
       const reader = await this.#fs.openReader(path);
       return {
         stat: () => describe("", "file", stats),
-        read: (offset, length) => reader.read(offset, length),
+        read: async (target, offset) => {
+          const content = await reader.read(offset, target.length);
+          target.set(content);
+          return content.length;
+        },
         close: () => reader.close(),
       };
     } catch (error) {

@@ -203,16 +203,15 @@ class RootedTreeFile implements TreeFile {
     return describe("", fstatSync(this.#fd));
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const target = new Uint8Array(length);
-    for (let filled = 0; filled < length; ) {
+  async read(target: Uint8Array, offset: number): Promise<number> {
+    for (let filled = 0; filled < target.length; ) {
       await pause();
       const piece = target.subarray(filled, filled + SYNC_BYTES);
       const count = this.#file.readNow(piece, offset + filled, this.#call);
-      if (count === 0) return target.subarray(0, filled);
+      if (count === 0) return filled;
       filled += count;
     }
-    return target;
+    return target.length;
   }
 
   close(): Promise<void> {
