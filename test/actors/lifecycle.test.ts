@@ -47,8 +47,9 @@ test("a VM stays awake while a shell lives, with nobody connected", async () => 
 
 test("a VM stays awake while a call runs whose client is gone", async () => {
   const client = server.client();
-  const running = failure(client.vm.getOrCreate("left").exec(`sleep ${SLEEP_MS * 4}`));
-  await until(() => server.vms.ran.includes(`sleep ${SLEEP_MS * 4}`));
+  const command = `sleep ${SLEEP_MS * 12}`;
+  const running = failure(client.vm.getOrCreate("left").exec(command));
+  await until(() => server.vms.ran.includes(command));
   const vm = newest();
   await client.dispose();
   expect(await running).toMatchObject({ code: "connection_lost" });

@@ -90,7 +90,7 @@ test("a call that the server forgot by restarting is lost, and does not run agai
   const agent = client.vm.getOrCreate("restarted");
   await agent.exec("echo warm");
   const call = failure(agent.exec("sleep 20000"));
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await until(() => first.stderr().includes("sleep 20000"));
   first.process.kill("SIGKILL");
   await first.exited;
   const again = { program: FAKE_SERVER_PROGRAM, port: first.port, dataDir: first.dataDir };

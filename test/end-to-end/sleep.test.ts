@@ -8,10 +8,11 @@ test("a VM sleeps when nothing runs in it and nobody is connected, and not befor
     (await vm.exec("stat -c %Y.%Z /proc/1; cat /workspace/mark 2>/dev/null")).stdout;
   await vm.writeFile("/workspace/mark", "first boot\n");
   // A process keeps it awake, though nobody is connected.
-  const pid = await vm.spawnProcess("sleep", ["1.5"]);
+  const pid = await vm.spawnProcess("sh", ["-c", "until [ -e /tmp/go ]; do sleep 0.1; done"]);
   expect(await bootTime()).toContain("first boot");
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect((await vm.getProcess(pid)).running).toBe(true);
+  await vm.writeFile("/tmp/go", "");
   expect(await vm.waitProcess(pid)).toBe(0);
   // Then it sleeps, and the next action boots a new machine with the same files.
   const bootId = () => vm.exec("stat -c %Z /proc/1").then(({ stdout }) => stdout);

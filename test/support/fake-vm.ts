@@ -28,13 +28,20 @@ export interface FakeVms {
   all: FakeVm[];
 }
 
-/** A VM in this process for actions that are slow, large or failing on purpose. */
-export function fakeVms(): FakeVms {
+/**
+ * A VM in this process for actions that are slow, large or failing on purpose.
+ *
+ * @param onRun told of every command line
+ */
+export function fakeVms(onRun: (command: string) => void = () => undefined): FakeVms {
   const vms: FakeVms = {
     ran: [],
     all: [],
     create: async (_options, hooks) => {
-      const vm = new FakeVm(hooks, vms.ran);
+      const vm = new FakeVm(hooks, (command) => {
+        vms.ran.push(command);
+        onRun(command);
+      });
       vms.all.push(vm);
       return vm as unknown as LiveVm;
     },
@@ -58,15 +65,15 @@ export class FakeVm {
   readonly files = new Map<string, Uint8Array>();
   readonly shells = new Map<string, FakeShell>();
   disposedFor: string | undefined;
-  readonly #ran: string[];
+  readonly #onRun: (command: string) => void;
   readonly #stopped = Promise.withResolvers<never>();
   #transfers = 0;
   readonly #reads = new Map<string, Uint8Array>();
   readonly #writes = new Map<string, { path: string; data: Uint8Array }>();
 
-  constructor(hooks: VmHooks, ran: string[]) {
+  constructor(hooks: VmHooks, onRun: (command: string) => void) {
     this.hooks = hooks;
-    this.#ran = ran;
+    this.#onRun = onRun;
     this.#stopped.promise.catch(() => undefined);
   }
 
@@ -81,7 +88,7 @@ export class FakeVm {
   }
 
   async exec(command: string): Promise<ExecResult> {
-    this.#ran.push(command);
+    this.#onRun(command);
     const [name, argument = ""] = command.split(" ", 2);
     if (name === "sleep") await Promise.race([delay(Number(argument)), this.#stopped.promise]);
     if (name === "fail") throw new Error("a secret of the server");
