@@ -31,7 +31,6 @@ test("a schedule of every second fires every second, and its events tell", async
   const fired = events.filter(({ type }) => type === "cron:fire");
   const [first = 0] = fired.map(({ firedAt }) => firedAt);
   expect(fired.slice(0, 3).map(({ firedAt }) => firedAt - first)).toEqual([0, 1000, 2000]);
-  for (const { time, firedAt } of fired) expect(time - firedAt).toBeLessThan(1000);
   expect(events.find(({ type }) => type === "cron:complete")).toMatchObject({
     id: "tick",
     jobId: "tick",
@@ -60,7 +59,6 @@ test("a sleeping VM is woken by its job, stays awake for the run and sleeps agai
   await until(() => countAwake() === 0);
   const [run] = await agent.listCronRuns("once");
   expect(run).toMatchObject({ status: "completed", exitCode: 0 });
-  expect((run?.startedAt ?? 0) - (run?.scheduledAt ?? 0)).toBeLessThan(1000);
   expect(await agent.listCronJobs()).toMatchObject([{ id: "once", nextRun: null, runCount: 1 }]);
 });
 

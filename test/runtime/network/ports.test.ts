@@ -43,13 +43,13 @@ test("waitForPort waits for a port, and for an answer as wanted", async () => {
   await startHttpServer(vm, 3000);
   await waiting;
   await vm.waitForPort(3000, { path: "/status/404", status: 404 });
-  expect(await failure(vm.waitForPort(3000, { path: "/status/500", timeoutMs: 50 }))).toMatchObject({
+  expect(await failure(vm.waitForPort(3000, { path: "/status/500", timeoutMs: 1000 }))).toMatchObject({
     code: "port_timeout",
-    message: "Port 3000 was not ready within 50 ms: /status/500 was answered with 500",
+    message: "Port 3000 was not ready within 1000 ms: /status/500 was answered with 500",
   });
-  expect(await failure(vm.waitForPort(3009, { timeoutMs: 20 }))).toMatchObject({
+  expect(await failure(vm.waitForPort(3009, { timeoutMs: 200 }))).toMatchObject({
     code: "port_timeout",
-    message: "Port 3009 was not ready within 20 ms: nothing listens there",
+    message: "Port 3009 was not ready within 200 ms: nothing listens there",
   });
 });
 

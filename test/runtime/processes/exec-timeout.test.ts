@@ -7,7 +7,7 @@ async function commands(vm: ReturnType<typeof startVm>["vm"]): Promise<string[]>
 
 test("on expiry the command is killed and the call returns", async () => {
   const { vm } = startVm();
-  const result = await vm.exec("echo before; sleep 100", { timeout: 200 });
+  const result = await vm.exec("echo before; sleep 100", { timeout: 1000 });
   expect(result).toMatchObject({
     exitCode: 137,
     stdout: "before\n",
