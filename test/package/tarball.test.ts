@@ -49,7 +49,10 @@ test("the packed tarball, installed into an empty folder, runs a server and a cl
     join(folder, "package.json"),
     JSON.stringify({ private: true, type: "module", dependencies, overrides }),
   );
-  execFileSync("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline"], { cwd: folder, stdio: "pipe" });
+  execFileSync("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline"], {
+    cwd: folder,
+    stdio: "pipe",
+  });
   writeFileSync(join(folder, "client.js"), CLIENT);
   writeFileSync(join(folder, "library.js"), LIBRARY);
 

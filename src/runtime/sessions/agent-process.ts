@@ -8,6 +8,7 @@ import {
 } from "../../api/limits.ts";
 import { Tail } from "../processes/tail.ts";
 import type { CommandRequest, ExitStatus, Sandbox, SandboxProcess } from "../sandbox/sandbox.ts";
+import { LineQueue } from "./line-queue.ts";
 import { LineSplitter } from "./line-splitter.ts";
 
 /** How an agent's process ended. */
@@ -26,14 +27,18 @@ export class AgentProcess {
   readonly #process: SandboxProcess;
   readonly #stderr = new Tail(AGENT_STDERR_BYTES);
   readonly #lines: LineSplitter;
+  readonly #queue: LineQueue;
   readonly #holds = new Set<string>();
   #fault: string | undefined;
 
   private constructor(process: SandboxProcess, onLine: (line: string) => void) {
     this.#process = process;
     this.pid = process.pid;
-    this.#lines = new LineSplitter(MAX_AGENT_LINE_BYTES, onLine, () =>
-      this.killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
+    this.#queue = new LineQueue(onLine, (isBusy) => this.hold("lines", isBusy));
+    this.#lines = new LineSplitter(
+      MAX_AGENT_LINE_BYTES,
+      (line) => this.#queue.push(line),
+      () => this.killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
     );
     process.onOutput((stream, data) => {
       if (stream === "stdout") this.#lines.push(data);
@@ -69,7 +74,7 @@ export class AgentProcess {
    *
    * @param why it goes on when no reason is left.
    */
-  hold(why: "events" | "requests", isHeld: boolean): void {
+  hold(why: "events" | "requests" | "lines", isHeld: boolean): void {
     const before = this.#holds.size;
     if (isHeld) this.#holds.add(why);
     else this.#holds.delete(why);
@@ -114,12 +119,14 @@ export class AgentProcess {
   killFor(fault: string): void {
     this.#fault ??= fault;
     this.#lines.stop();
+    this.#queue.stop();
     void this.#process.killTree();
   }
 
   async #end(): Promise<AgentEnd> {
     const { exitCode, signal } = await this.#process.exited;
     this.#lines.stop();
+    await this.#queue.idle();
     // Daemons that it has left behind.
     await this.#process.killTree();
     return {

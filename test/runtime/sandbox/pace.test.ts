@@ -1,30 +1,8 @@
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { pause, visitAll } from "../../../src/runtime/sandbox/pace.ts";
+import { countPerTurn, freshSlice, work } from "../../support/turns.ts";
 
-/** Longer than a slice of work. */
-const WORK_MS = 10;
-
-function work(): void {
-  const end = performance.now() + WORK_MS;
-  while (performance.now() < end);
-}
-
-/** How many pieces of work were done in each turn of the event loop. */
-async function countPerTurn(start: (done: () => void) => Promise<unknown>): Promise<number[]> {
-  const counts: number[] = [];
-  let count = 0;
-  let next = setImmediate(turn);
-  function turn() {
-    counts.push(count);
-    count = 0;
-    next = setImmediate(turn);
-  }
-  await start(() => {
-    count += 1;
-  });
-  clearImmediate(next);
-  return [...counts, count];
-}
+beforeEach(freshSlice);
 
 test("however many pieces of work wait, the event loop turns as soon as a slice is spent", async () => {
   const counts = await countPerTurn((done) =>
