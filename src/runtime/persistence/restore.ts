@@ -13,6 +13,9 @@ import { type Excludes, scanTree } from "./scan.ts";
 /** Lost files that an error names. */
 const MAX_TOLD_PATHS = 100;
 
+/** Of files without content. */
+const NO_PACK = -1;
+
 /** Where restored files may still share a directory that the server could not otherwise write into. */
 const OPEN_MODE = 0o700;
 
@@ -101,6 +104,8 @@ class Restoration {
   readonly #tree: PersistentTree;
   readonly #packs: PackReader;
   readonly #directories: DirectoryEntry[] = [];
+  /** Files by the pack in which their content begins. */
+  readonly #files = new Map<number, FileEntry[]>();
   readonly #firstNames = new Map<number, string>();
   readonly #attributes: { path: string; attributes: readonly Attribute[] }[] = [];
 
@@ -109,6 +114,7 @@ class Restoration {
     this.#packs = packs;
   }
 
+  /** Parents before children. Files are only noted. */
   async make(entry: Entry): Promise<void> {
     if (entry.type === "directory") {
       await this.#tree.makeDirectory(entry.path, entry.mode | OPEN_MODE);
@@ -118,11 +124,25 @@ class Restoration {
       // One that is there has the same target.
       const isThere = (await this.#tree.stat(entry.path)) !== undefined;
       if (!isThere) await this.#tree.makeSymlink(entry.path, entry.target);
-    } else await this.#makeFile(entry);
+    } else {
+      const pack = entry.chunks[0]?.pack ?? NO_PACK;
+      const files = this.#files.get(pack);
+      if (files === undefined) this.#files.set(pack, [entry]);
+      else files.push(entry);
+    }
   }
 
-  /** Directories last, the deepest first: what is made in them changes their times. */
+  /**
+   * Makes the files, pack by pack: those that lie beside each other in a tree that has grown with time are in packs of
+   * many checkpoints, each of which would be unpacked time and again. Directories get their times last, the deepest first:
+   * what is made in them changes these.
+   */
   async finish(): Promise<void> {
+    const packs = [...this.#files.keys()].sort((a, b) => a - b);
+    for (const pack of packs) {
+      for (const entry of this.#files.get(pack) ?? []) await this.#makeFile(entry);
+      this.#files.delete(pack);
+    }
     await this.#finishAttributes();
     for (const { path, mode, mtimeMs } of this.#directories.reverse()) {
       await this.#tree.setMetadata(path, { mode, mtimeMs });
