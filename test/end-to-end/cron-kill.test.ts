@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { CronEvent } from "../../src/api/events.ts";
 import type { CronRun } from "../../src/api/types.ts";
@@ -8,6 +5,7 @@ import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { marked } from "../support/marked.ts";
 import { startServerProcess } from "../support/server-process.ts";
+import { testFolder } from "../support/temporary-folder.ts";
 
 /** A server on the same data as the ones before it, and a client that has not called it yet. */
 async function restart(dataDir: string) {
@@ -33,14 +31,8 @@ function holes(ticks: readonly number[], until: number): number[] {
   return seconds.filter((second) => !ticks.includes(second));
 }
 
-function dataFolder(): string {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-  return dataDir;
-}
-
 test("kill -9 under runs, twenty times: no promised tick is lost, none comes twice, and history is true", async () => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const cut = new Set<string>();
   let first = await restart(dataDir);
   for (const catchUp of ["all", "once"] as const) {
@@ -95,7 +87,7 @@ test("kill -9 under runs, twenty times: no promised tick is lost, none comes twi
 }, 120_000);
 
 test("a job runs after kill -9 and a restart, with no client at all", async () => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const mark = String(300_000 + (process.pid % 100_000));
   const before = await restart(dataDir);
   await before.vm.scheduleCron({

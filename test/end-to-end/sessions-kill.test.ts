@@ -1,22 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { SessionEventPayload } from "../../src/api/events.ts";
 import { marked } from "../support/marked.ts";
 import { seededRandom } from "../support/random.ts";
 import { ask, behaving, brief, open } from "../support/scripted.ts";
 import { startSessionServer } from "../support/session-server.ts";
+import { testFolder } from "../support/temporary-folder.ts";
 import { until } from "../support/until.ts";
 
-function dataFolder(): string {
-  const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-  return dataDir;
-}
-
 test("kill -9 in the middle of replies: what a client has heard is kept under its number, and the session goes on", async () => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm, "load");
   await ask(first.vm, id, "say begin");
@@ -46,7 +38,7 @@ test.each([
   ["load", "load"],
   ["resume", "resume"],
 ])("after kill -9 the agent goes on by %s", async (words, origin) => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm, words);
   await ask(first.vm, id, "say the first turn");
@@ -57,7 +49,7 @@ test.each([
 });
 
 test("after kill -9 an agent that can neither is told what was said", async () => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm);
   await ask(first.vm, id, "say the word is sesame");
@@ -67,7 +59,7 @@ test("after kill -9 an agent that can neither is told what was said", async () =
 });
 
 test("closed sessions stay closed after kill -9, destroyed ones stay gone, and a created one is there", async () => {
-  const dataDir = dataFolder();
+  const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const [closed, destroyed] = await Promise.all([open(first.vm), open(first.vm)]);
   await first.vm.closeSession(closed);

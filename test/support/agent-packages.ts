@@ -1,7 +1,6 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
+import { testFolder } from "./temporary-folder.ts";
 
 export interface PackageText {
   version: string;
@@ -13,8 +12,7 @@ export interface PackageText {
 
 /** A folder `node_modules` with packages as npm would have put them there; gone when the test ends. */
 export function installPackages(packages: Record<string, PackageText>): string {
-  const above = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  onTestFinished(() => rmSync(above, { recursive: true, force: true }));
+  const above = testFolder();
   chmodSync(above, 0o755);
   const folder = join(above, "node_modules");
   mkdirSync(folder);

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { testFolder } from "./temporary-folder.ts";
 
 /** Runs a shell line on the host. */
 export function onHost(line: string, cwd: string): string {
@@ -10,7 +10,7 @@ export function onHost(line: string, cwd: string): string {
 
 /** A tar archive that the host's own tar makes of what a shell line makes. */
 export function hostTar(line: string, options = "--format=posix"): Buffer {
-  const folder = temporaryFolder();
+  const folder = testFolder();
   mkdirSync(join(folder, "tree"));
   onHost(line, join(folder, "tree"));
   onHost(`tar ${options} -cf archive.tar -C tree .`, folder);
@@ -19,7 +19,7 @@ export function hostTar(line: string, options = "--format=posix"): Buffer {
 
 /** Unpacks an archive with the host's own tar, and answers what a shell line prints in it. */
 export function inHostTar(archive: Uint8Array, line: string): string {
-  const folder = temporaryFolder();
+  const folder = testFolder();
   mkdirSync(join(folder, "tree"));
   writeFileSync(join(folder, "archive.tar"), archive);
   onHost("tar --no-same-owner -xpf archive.tar -C tree", folder);

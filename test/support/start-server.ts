@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { DestinationStream } from "pino";
 import { listen } from "../../src/actors/listen.ts";
 import { createLogger } from "../../src/actors/logger.ts";
@@ -11,6 +8,7 @@ import type { ClientOptions, VmClient } from "../../src/client/types.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
 import { type FakeVms, fakeVms } from "./fake-vm.ts";
 import { freePort } from "./free-port.ts";
+import { dataFolder } from "./temporary-folder.ts";
 
 type TestRegistry = ReturnType<typeof setup<{ vm: VmActor }>>;
 
@@ -35,11 +33,10 @@ export async function startServer(
   const vms = fakeVms();
   const log: string[] = [];
   const stream: DestinationStream = { write: (line) => void log.push(line) };
-  const dataDir = await mkdtemp(join(tmpdir(), "agent-vm-test-"));
   const registry = setup({
     use: { vm: defineVm(vm ?? {}, vms.create) },
     port: await freePort(),
-    dataDir,
+    dataDir: dataFolder(),
     logger: createLogger("warn", stream),
     ...server,
   });
@@ -59,7 +56,6 @@ export async function startServer(
     async stop() {
       await Promise.all(clients.map((client) => client.dispose()));
       await running.close();
-      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }

@@ -9,14 +9,14 @@ import { MemoryStore } from "../../../src/runtime/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 import { faultyStore } from "../../support/faulty-store.ts";
 import { madeTar } from "../../support/made-tar.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { testFolder } from "../../support/temporary-folder.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
 function onDisk(archive: Uint8Array): string {
-  const path = join(temporaryFolder(), "root.tar");
+  const path = join(testFolder(), "root.tar");
   writeFileSync(path, archive);
   return path;
 }
@@ -103,7 +103,7 @@ test("a VM that dies before its first files are stored starts anew, and one that
 });
 
 test("an archive that is missing or cannot be used is told, and the next call tries again", async () => {
-  const path = join(temporaryFolder(), "later.tar");
+  const path = join(testFolder(), "later.tar");
   const vm = await createVm({ rootFilesystem: path });
   expect(await failure(vm.readdir("/srv"))).toMatchObject({
     code: "boot_failed",
@@ -121,7 +121,7 @@ test("an archive that is missing or cannot be used is told, and the next call tr
     message: "The VM's `rootFilesystem` could not be put in place: Path is read-only: /usr/bin/x",
   });
   await next.dispose("destroy");
-  const folder = await createVm({ rootFilesystem: temporaryFolder() });
+  const folder = await createVm({ rootFilesystem: testFolder() });
   expect(await failure(folder.exec("true"))).toMatchObject({ code: "boot_failed" });
   await folder.dispose("destroy");
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DESCRIBE_TREE, hostTar, inHostTar, onHost } from "../../support/host-tar.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { testFolder } from "../../support/temporary-folder.ts";
 import { startVm } from "../../support/vm.ts";
 
 /** Everything that an archive keeps; the times are whole microseconds, which is what a checkpoint keeps. */
@@ -79,7 +79,7 @@ test("a single file and a link are archives of their own", async () => {
 
 test("an archive of gzip is unpacked", async () => {
   const { vm } = startVm();
-  const folder = temporaryFolder();
+  const folder = testFolder();
   onHost("mkdir t; echo packed > t/file; tar -czf t.tgz -C t .", folder);
   const archive = Buffer.from(onHost("base64 -w0 t.tgz", folder), "base64");
   await vm.importTar(archive, "/workspace");
