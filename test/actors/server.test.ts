@@ -8,13 +8,18 @@ import { afterAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { freePort } from "../support/free-port.ts";
-import { SERVER_PROGRAM, type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import {
+  SERVER_PROGRAM,
+  type ServerProcess,
+  type ServerProcessOptions,
+  startServerProcess,
+} from "../support/server-process.ts";
 
 const servers: ServerProcess[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
-async function start(...args: Parameters<typeof startServerProcess>): Promise<ServerProcess> {
-  const server = await startServerProcess(...args);
+async function start(options: ServerProcessOptions = {}): Promise<ServerProcess> {
+  const server = await startServerProcess({ mayExit: true, ...options });
   servers.push(server);
   return server;
 }

@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const dataDir = temporaryFolder();
 
 async function start(): Promise<ServerProcess> {
-  const server = await startServerProcess({ dataDir });
+  const server = await startServerProcess({ dataDir, mayExit: true });
   onTestFinished(async () => void (await server.stop()));
   return server;
 }

@@ -27,10 +27,17 @@ export interface ServerProcess {
   stop(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
-/** Starts a server as a program of its own; resolves when it listens or has exited. */
-export async function startServerProcess(
-  options: { program?: string; env?: Record<string, string>; port?: number; dataDir?: string } = {},
-): Promise<ServerProcess> {
+export interface ServerProcessOptions {
+  program?: string;
+  env?: Record<string, string>;
+  port?: number;
+  dataDir?: string;
+  /** Whether it may exit instead of listening. */
+  mayExit?: boolean;
+}
+
+/** Starts a server as a program of its own; resolves when it listens. */
+export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
   const port = options.port ?? (await freePort());
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "agent-vm-test-")));
   const child = spawn(process.execPath, [options.program ?? SERVER_PROGRAM], {
@@ -55,7 +62,12 @@ export async function startServerProcess(
     output.stderr += data;
   });
   const exited = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  await Promise.race([listening, exited]);
+  await Promise.race([
+    listening,
+    exited.then((status) => {
+      if (!options.mayExit) throw new Error(`The server ended with ${status}: ${output.stderr}`);
+    }),
+  ]);
   return {
     endpoint: `http://127.0.0.1:${port}`,
     port,
