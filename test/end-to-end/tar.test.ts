@@ -59,7 +59,7 @@ test("streams go in and out, and what goes through is never whole in memory", as
   expect((await other.exec(DESCRIBE_TREE, { cwd: "/workspace/copy" })).stdout).toBe(
     inHostTar(archive, DESCRIBE_TREE),
   );
-  await vm.exec("head -c 300000000 /dev/zero > /workspace/zeros");
+  await vm.exec("head -c 500000000 /dev/zero > /workspace/zeros");
   await vm.checkpoint();
   const before = server.residentMib();
   let most = 0;
@@ -68,8 +68,8 @@ test("streams go in and out, and what goes through is never whole in memory", as
     bytes += piece.length;
     most = Math.max(most, server.residentMib());
   }
-  expect(bytes).toBeGreaterThan(300_000_000);
-  expect(most - before).toBeLessThan(200);
+  expect(bytes).toBeGreaterThan(500_000_000);
+  expect(most - before).toBeLessThan(300);
 });
 
 test("an import that fails or is given up leaves the VM as it was", async () => {
