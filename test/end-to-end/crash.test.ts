@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFailed, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmConnection } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
@@ -93,6 +93,9 @@ async function countsOf(vm: VmConnection): Promise<number[]> {
 test(
   `${ROUNDS} SIGKILLs at random instants lose nothing that was acknowledged and leave no file torn`,
   async () => {
+    onTestFailed(() => {
+      process.stderr.write(`The last server (${server?.process.exitCode}) said: ${server?.stderr()}\n`);
+    });
     let writers = Array.from({ length: WRITERS }, (_, index) => new Writer(index, 0));
     /** What a checkpoint that has resolved has kept for sure. */
     let kept = [0, 0, 0];
