@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { SessionConfigOption } from "../../src/api/types.ts";
+import { living } from "../support/living.ts";
 import { failure, until } from "../support/until.ts";
 import { BORDER_HEADER } from "./model-host.ts";
 import type { Trial } from "./trial.ts";
@@ -224,7 +225,9 @@ export const STEPS: Step[] = [
       const { pid } = await trial.vm.getSession(trial.sessionId);
       assert.notEqual(pid, null);
       await trial.vm.closeSession(trial.sessionId);
-      const left = (await trial.vm.allProcesses()).filter(({ command }) => !OF_THE_VM.includes(command));
+      const left = living(await trial.vm.allProcesses()).filter(
+        ({ command }) => !OF_THE_VM.includes(command),
+      );
       assert.deepEqual(left, []);
       return undefined;
     },

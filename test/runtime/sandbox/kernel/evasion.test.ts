@@ -7,6 +7,7 @@ import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/fac
 import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/starter.ts";
 import { findTool } from "../../../../src/runtime/sandbox/kernel/tools.ts";
 import { ownDescendants } from "../../../support/host.ts";
+import { living } from "../../../support/living.ts";
 import { startVm } from "../../../support/vm.ts";
 
 const STARTERS: StarterKind[] = ["spawner", "launcher"];
@@ -17,7 +18,7 @@ test.each(STARTERS)("%s: a command that takes its mark off still ends with its t
   expect(result).toMatchObject({ timedOut: true, signal: "SIGKILL" });
   const noisy = await vm.exec("echo 50000 > /proc/$$/timerslack_ns; yes", { outputLimit: "kill" });
   expect(noisy).toMatchObject({ reason: "outputLimit" });
-  const left = (await vm.allProcesses()).filter(({ command }) => ["sleep", "yes"].includes(command));
+  const left = living(await vm.allProcesses()).filter(({ command }) => ["sleep", "yes"].includes(command));
   expect(left).toEqual([]);
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
 import type { StarterKind } from "../../../../src/runtime/sandbox/kernel/start/starter.ts";
 import { isRoot } from "../../../support/host.ts";
+import { living } from "../../../support/living.ts";
 import { startVm } from "../../../support/vm.ts";
 
 /** Until bash has used 300 ms of CPU, as its own clock tells. */
@@ -69,7 +70,7 @@ describe.each<StarterKind>(["spawner", "launcher"])("commands started by a %s", 
       timeout: 400,
     });
     expect(result).toMatchObject({ timedOut: true, signal: "SIGKILL" });
-    expect((await vm.allProcesses()).filter(({ command }) => command === "sleep")).toEqual([]);
+    expect(living(await vm.allProcesses()).filter(({ command }) => command === "sleep")).toEqual([]);
   });
 
   test("usage is the command's own, not that of the boot or of a shell before it", async () => {
