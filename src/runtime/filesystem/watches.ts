@@ -133,7 +133,7 @@ export class FileWatches implements WatchMethods {
       if (codeOf(error) === "ENOENT") queue.add({ watchId: id, type: "deleted", path }, path);
       queue.add({ watchId: id, type: "ended", path }, path);
       this.#parts.onFailure(error);
-      await this.unwatchFiles(id);
+      this.#forget(id);
     }
   }
 

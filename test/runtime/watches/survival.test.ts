@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
+import { pause } from "../../../src/runtime/sandbox/pace.ts";
 import { MemoryStore } from "../../../src/runtime/store.ts";
 import { listing, replay, run, tells, told, watcherPids } from "../../support/file-changes.ts";
+import { work } from "../../support/turns.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 
@@ -73,6 +75,29 @@ test("watches survive sleep and crash, and say that they may have missed somethi
   expect(await after.vm.listWatches()).toEqual([
     { id: kept, path: "/workspace", recursive: true, exclude: ["x"] },
   ]);
+});
+
+test("that a watch could not be made again is told, however busy the server is", async () => {
+  const store = new MemoryStore();
+  const before = startVm({}, createSandboxFactory, { store });
+  await before.vm.writeFile("/tmp/file", "gone with the VM");
+  const lost = await before.vm.watchFiles("/tmp/file");
+  await before.vm.dispose("sleep");
+
+  const after = startVm({}, createSandboxFactory, { store });
+  let isBusy = true;
+  const busy = (async () => {
+    while (isBusy) {
+      await pause();
+      work();
+    }
+  })();
+  await after.vm.boot();
+  await expect.poll(() => after.vm.listWatches()).toEqual([]);
+  isBusy = false;
+  await busy;
+  await tells(after, lost, "ended /tmp/file");
+  expect(told(after, lost)).toEqual(["deleted /tmp/file", "ended /tmp/file"]);
 });
 
 test("a watch is no process of the VM, and does not keep it from being quiet", async () => {
