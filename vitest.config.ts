@@ -10,7 +10,7 @@ export default defineConfig({
     // What a test waits for comes at once, but a machine may be busy.
     expect: { poll: { timeout: 10_000 } },
     pool: "forks",
-    // Much of a test is waiting for processes and for the clock: more files than cores have something to do.
-    maxWorkers: Math.ceil(1.5 * Math.max(2, availableParallelism())),
+    // Much of a test is waiting for processes, so that a core for the runner need not be kept free.
+    maxWorkers: Math.max(2, availableParallelism()),
   },
 });
