@@ -1,17 +1,10 @@
 import { expect, it } from "vitest";
+import { countPerTurn } from "../../support/turns.ts";
 import { describeFiles } from "./file-systems.ts";
 
 /** How often the event loop turns while something runs. */
 async function countTurns(work: () => Promise<unknown>): Promise<number> {
-  let turns = 0;
-  const count = () => {
-    turns++;
-    next = setImmediate(count);
-  };
-  let next = setImmediate(count);
-  await work();
-  clearImmediate(next);
-  return turns;
+  return (await countPerTurn(work)).length - 1;
 }
 
 describeFiles("the event loop turns", (tree) => {

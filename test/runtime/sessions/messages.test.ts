@@ -6,24 +6,31 @@ import { failure } from "../../support/until.ts";
 
 const levels = (count: number) => `"[".repeat(${count}) + "]".repeat(${count})`;
 
-const deep: [what: string, head: string][] = [
-  ["a notification", '{"jsonrpc":"2.0","method":"x","params":'],
-  ["a request", '{"jsonrpc":"2.0","id":1,"method":"session/request_permission","params":'],
-  ["an answer", '{"jsonrpc":"2.0","id":2,"result":'],
+const nested = (head: string) => `'${head}' + ${levels(100_000)} + "}\\n"`;
+
+/** Its own brackets and comma count for three. */
+const numbers = (count: number) => `'{"method":"x","params":[' + "0,".repeat(${count - 3}) + "0]}\\n"`;
+
+const DEEP = "it wrote a message of more than 256 levels";
+const fatal: [what: string, line: string, fault: string][] = [
+  ["a notification of 100,000 levels", nested('{"jsonrpc":"2.0","method":"x","params":'), DEEP],
+  [
+    "a request of 100,000 levels",
+    nested('{"jsonrpc":"2.0","id":1,"method":"session/request_permission","params":'),
+    DEEP,
+  ],
+  ["an answer of 100,000 levels", nested('{"jsonrpc":"2.0","id":2,"result":'), DEEP],
+  ["a message of millions of values", numbers(8_000_000), "it wrote a message of more than 100000 values"],
 ];
 
-test.each(deep)(
-  "an agent that writes %s of 100,000 levels is killed, and the server stands",
-  async (_, head) => {
-    const { vm } = rawVm();
-    const { sessionId } = await vm.createSession("raw");
-    const line = `write('${head}' + ${levels(100_000)} + "}\\n"); await new Promise(() => {});`;
-    const error = await failure(vm.sendPrompt(sessionId, line));
-    expect(error).toMatchObject({ code: "agent_crashed" });
-    expect(error.message).toBe("Agent raw ended (it wrote a message of more than 256 levels)");
-    expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
-  },
-);
+test.each(fatal)("an agent that writes %s is killed, and the server stands", async (_, line, fault) => {
+  const { vm } = rawVm();
+  const { sessionId } = await vm.createSession("raw");
+  const error = await failure(vm.sendPrompt(sessionId, `write(${line}); await new Promise(() => {});`));
+  expect(error).toMatchObject({ code: "agent_crashed" });
+  expect(error.message).toBe(`Agent raw ended (${fault})`);
+  expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
+});
 
 test("what is nested as deep as may be passes as it is", async () => {
   const machine = rawVm();
@@ -31,19 +38,6 @@ test("what is nested as deep as may be passes as it is", async () => {
   await machine.vm.sendPrompt(sessionId, `write('{"method":"x","params":' + ${levels(255)} + "}\\n")`);
   const event = sessionEvents(machine, sessionId).find(({ event: { method } }) => method === "x");
   expect(JSON.stringify(event?.event.params)).toBe(`${"[".repeat(255)}${"]".repeat(255)}`);
-});
-
-/** Its own brackets and comma count for three. */
-const numbers = (count: number) => `'{"method":"x","params":[' + "0,".repeat(${count - 3}) + "0]}\\n"`;
-
-test("an agent that writes a message of millions of values is killed", async () => {
-  const { vm } = rawVm();
-  const { sessionId } = await vm.createSession("raw");
-  const line = `write(${numbers(8_000_000)}); await new Promise(() => {});`;
-  const error = await failure(vm.sendPrompt(sessionId, line));
-  expect(error).toMatchObject({ code: "agent_crashed" });
-  expect(error.message).toBe("Agent raw ended (it wrote a message of more than 100000 values)");
-  expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
 });
 
 test("a message of as many values as may be passes", async () => {
