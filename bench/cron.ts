@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createClient, type VmHandle } from "../src/client/index.ts";
 import { listen, setup, vmActor } from "../src/index.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { measure } from "./loop.ts";
 
 /** `npm run bench:cron`: many jobs that are due in the same instant, and how late they and the event loop are. */
 const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-bench-"));
@@ -21,7 +21,7 @@ const WATCH_MS = 1_500;
 /** Time for all of them to have run, in milliseconds. */
 const RUN_MS = 8_000;
 
-async function measure(name: string, vmCount: number, jobsPerVm: number, awake: boolean): Promise<void> {
+async function fire(name: string, vmCount: number, jobsPerVm: number, awake: boolean): Promise<void> {
   const vms: VmHandle[] = Array.from({ length: vmCount }, (_, index) =>
     client.vm.getOrCreate(`${name} ${index}`),
   );
@@ -35,10 +35,7 @@ async function measure(name: string, vmCount: number, jobsPerVm: number, awake: 
     await Promise.all(Array.from({ length: jobsPerVm }, () => vm.scheduleCron({ schedule, action })));
   }
   await until(at - 100);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  await until(at + WATCH_MS);
-  delay.disable();
+  const { delay, held } = await measure(() => until(at + WATCH_MS));
   await until(at + RUN_MS);
   await Promise.all(connections.map((connection) => connection.dispose()));
   const runs = (await Promise.all(vms.map((vm) => vm.listCronRuns(undefined, { limit: 1000 })))).flat();
@@ -49,7 +46,7 @@ async function measure(name: string, vmCount: number, jobsPerVm: number, awake: 
     `${name}: ${completed} of ${vmCount * jobsPerVm} completed, ` +
       `fired after ${fired.at(fired.length / 2)} ms (median), ${fired.at(-1)} ms (last), ` +
       `the last had ended after ${Math.max(...ended)} ms; ` +
-      `event loop delay p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, max ${(delay.max / 1e6).toFixed(1)} ms`,
+      `event loop delay p99 ${delay.toFixed(1)} ms, max ${held.toFixed(1)} ms`,
   );
 }
 
@@ -57,9 +54,9 @@ async function until(time: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, time - Date.now()));
 }
 
-await measure("200 jobs of one VM", 1, 200, false);
-await measure("50 awake VMs with 5 jobs each", 50, 5, true);
-await measure("50 sleeping VMs with 5 jobs each", 50, 5, false);
+await fire("200 jobs of one VM", 1, 200, false);
+await fire("50 awake VMs with 5 jobs each", 50, 5, true);
+await fire("50 sleeping VMs with 5 jobs each", 50, 5, false);
 await client.dispose();
 await close();
 rmSync(dataDir, { recursive: true, force: true });
