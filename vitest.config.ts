@@ -1,16 +1,54 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
+/**
+ * Files that share one process, which saves half a second of CPU per file. They mock no module and measure nothing of
+ * the process that runs them.
+ */
+const SHARED = [
+  "test/{api,base,house}/*.test.ts",
+  "test/docs/{blocks,links,prose}.test.ts",
+  "test/runtime/{filesystem,processes,shells,tar,transfers,watches}/**/*.test.ts",
+  "test/runtime/sandbox/kernel/files/*.test.ts",
+];
+/** Files of these folders that measure memory or descriptors. */
+const ALONE = [
+  "test/base/line-splitter.test.ts",
+  "test/runtime/processes/{byte-by-byte,replay-buffer}.test.ts",
+  "test/runtime/sandbox/kernel/files/deep-trees.test.ts",
+  "test/runtime/tar/import.test.ts",
+  "test/runtime/transfers/transfer-limits.test.ts",
+];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    // A VM boots in milliseconds; this bounds a test that hangs.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    // What a test waits for comes at once, but a machine may be busy.
-    expect: { poll: { timeout: 10_000 } },
+    // `npm run test:all` runs the slow tests. Continuous integration runs the any-user tests again as an ordinary user.
+    tags: [
+      {
+        name: "slow",
+        description: "Slow by nature: crash rounds, floods, package installs, browsers.",
+        timeout: 120_000,
+      },
+      {
+        name: "attack",
+        description: "The file attacks a server or a VM. `npm run docs` lists its titles in docs/attacks.md.",
+      },
+      { name: "any-user", description: "The outcome depends on the user that runs the server." },
+    ],
+    // These timeouts end a test that hangs. On a busy machine a server may take half a minute to start.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Events arrive at once, except on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     pool: "forks",
-    // Much of a test is waiting for processes, so that a core for the runner need not be kept free.
+    // Tests spend much of their time waiting for processes, so the runner needs no core of its own.
     maxWorkers: Math.max(2, availableParallelism()),
+    // `npm run coverage` measures every source file, also files that no test imports.
+    coverage: { include: ["src/**/*.ts"], reporter: ["text"] },
+    projects: [
+      { extends: true, test: { name: "alone", include: ["test/**/*.test.ts"], exclude: SHARED } },
+      { extends: true, test: { name: "alone too", include: ALONE } },
+      { extends: true, test: { name: "shared", include: SHARED, exclude: ALONE, isolate: false } },
+    ],
   },
 });

@@ -5,7 +5,7 @@ import { type ServerProcess, startServerProcess } from "../test/support/server-p
 let server: ServerProcess | undefined;
 let vms = 0;
 
-/** A new VM behind a server in a process of its own, reached by this package's client over loopback. */
+/** A new VM of a server in another process, reached by this package's client over loopback. */
 export async function clientVm() {
   server ??= await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
   const client = createClient<typeof Registry>({ endpoint: server.endpoint });

@@ -6,7 +6,7 @@ import { listen, setup, vmActor } from "../src/index.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { measure } from "./loop.ts";
 
-/** `npm run bench:cron`: many jobs that are due in the same instant, and how late they and the event loop are. */
+/** `npm run bench:cron`: delays of many jobs that are due in the same instant, and of the event loop. */
 const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-bench-"));
 const registry = setup({ use: { vm: vmActor({ sleepTimeoutMs: 1_000 }) }, port: await freePort(), dataDir });
 const { endpoint, close } = await listen(registry);
@@ -15,10 +15,10 @@ const client = createClient<typeof registry>({ endpoint });
 /** Time for all jobs to be scheduled and for the VMs to fall asleep again, in milliseconds. */
 const LEAD_MS = 12_000;
 
-/** The event loop is watched for this long, in milliseconds. */
+/** Time to measure the event loop, in milliseconds. */
 const WATCH_MS = 1_500;
 
-/** Time for all of them to have run, in milliseconds. */
+/** Time for all jobs to run, in milliseconds. */
 const RUN_MS = 8_000;
 
 async function fire(name: string, vmCount: number, jobsPerVm: number, awake: boolean): Promise<void> {

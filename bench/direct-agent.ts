@@ -12,7 +12,7 @@ const vm = await createVm(withScripted, {
   },
 });
 
-/** The scripted agent in a VM of its own, by nothing but spawn and its stdio. */
+/** The scripted agent in a VM, driven by spawn and its stdio without a session. */
 export class DirectAgent {
   readonly pid: number;
   readonly #lines: AsyncIterator<string>;
@@ -35,7 +35,7 @@ export class DirectAgent {
     return agent;
   }
 
-  /** Ends the VM that they run in. */
+  /** Ends the VM of all direct agents. */
   static async stop(): Promise<void> {
     await vm.dispose("destroy");
   }

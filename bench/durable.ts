@@ -3,15 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { actor } from "rivetkit";
 import { createClient } from "rivetkit/client";
-import { type ActorKv, kvStore } from "../src/actors/storage.ts";
 import { listen, setup } from "../src/index.ts";
+import { type ActorKv, kvStore } from "../src/rivet/kv-store.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
-import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
-import type { Store } from "../src/runtime/store.ts";
+import type { Store } from "../src/runtime/store/store.ts";
 import { assembleVm } from "../src/runtime/vm.ts";
+import { openShared } from "../src/runtime/vm-shared.ts";
 import { measure } from "./loop.ts";
 
-/** `npm run bench:durable`: what checkpoints, journalled writes and wakes take, on RivetKit's storage. */
+/** `npm run bench:durable`: times of checkpoints, journalled writes and wakes on RivetKit's storage. */
 const FILES = 10_000;
 const FILE_BYTES = 4096;
 const MANY_FILES = 100_000;
@@ -37,9 +37,9 @@ async function storeOf(key: string): Promise<Store> {
 }
 
 const options = vmOptionsSchema.parse({ checkpoint: { intervalMs: 2_000_000_000 } });
-const factory = createSandboxFactory(options);
+const shared = openShared(options);
 const hooks = { emit: () => undefined, keepAwake: () => undefined };
-const vmOver = (store: Store) => assembleVm(options, factory, hooks, { store });
+const vmOver = (store: Store) => assembleVm(shared, hooks, { store });
 
 async function timed(name: string, work: () => Promise<unknown>): Promise<void> {
   const { ms, held, cpu } = await measure(work);
@@ -85,17 +85,17 @@ await timed(`export of ${FILES} files`, async () => {
   archive = await vm.exportTar("/workspace/t");
 });
 await timed(`import of ${FILES} files`, () => vm.importTar(archive, "/workspace/imported"));
-await timed(`import of ${FILES} files in place of others`, () =>
+await timed(`import of ${FILES} files that replace others`, () =>
   vm.importTar(archive, "/workspace/imported"),
 );
 await timed(`watch of ${2 * FILES} files`, () => vm.watchFiles("/workspace", { recursive: true }));
-await timed("checkpoint with what was imported", () => vm.checkpoint());
+await timed("checkpoint with the imported files", () => vm.checkpoint());
 await vm.delete("/workspace/imported", { recursive: true });
 await vm.exec(`mkdir /workspace/m && cd /workspace/m && seq ${MANY_FILES} | xargs touch`);
 await timed(`checkpoint of ${MANY_FILES} new empty files in one directory`, () => vm.checkpoint());
-await timed("checkpoint of the same, none changed", () => vm.checkpoint());
+await timed(`checkpoint of ${MANY_FILES} empty files, none changed`, () => vm.checkpoint());
 await vm.delete("/workspace/m", { recursive: true });
-await timed("checkpoint without them", () => vm.checkpoint());
+await timed(`checkpoint after the delete of ${MANY_FILES} files`, () => vm.checkpoint());
 await vm.dispose("sleep");
 const woken = vmOver(store);
 await timed(`wake with ${FILES} files of 4 KiB`, () => woken.exists("/workspace"));

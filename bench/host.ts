@@ -7,7 +7,7 @@ const ENV = {
   LANG: "C.UTF-8",
 };
 
-/** Runs a shell line on the host as a server without a sandbox would: one spawn, output collected. */
+/** Runs a shell line on the host with one spawn and collects its stdout, like a server without a sandbox. */
 export function hostExec(line: string): Promise<string> {
   return hostRun("/usr/bin/bash", ["-c", line]);
 }
@@ -30,7 +30,7 @@ interface HostTerminal {
   kill(): void;
 }
 
-/** cat on a terminal of the host, for echo round trips. */
+/** Starts cat on a terminal of the host, for echo round trips. */
 export function hostTerminal(): HostTerminal {
   const pty = createRequire(import.meta.url)("node-pty") as {
     spawn(file: string, args: string[], options: object): HostTerminal;

@@ -7,11 +7,11 @@ export interface Measured {
   held: number;
   /** 99th percentile of the event loop's delay. */
   delay: number;
-  /** Longest CPU time of the thread between two turns: what other processes take of the machine does not count. */
+  /** Longest CPU time of the thread between two turns. Time of other processes does not count. */
   cpu: number;
 }
 
-/** Times work, and looks at how the event loop turns meanwhile. */
+/** Measures the time of work and the turns of the event loop during it. */
 export async function measure(work: () => Promise<unknown>): Promise<Measured> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const turns = watchTurns();

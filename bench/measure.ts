@@ -1,6 +1,6 @@
 /**
- * One thing that is timed: asynchronous, and the same amount of work at every call. Where it resolves with a function,
- * that is called after the clock has stopped.
+ * Asynchronous work to time, an equal amount at every call. If it resolves with a function, that function is called
+ * after the clock has stopped.
  */
 export type Work = () => Promise<unknown>;
 
@@ -11,8 +11,8 @@ export interface Measurement {
 }
 
 /**
- * Times several ways of doing the same thing in turn, A B C A B C ..., so that a machine whose speed drifts drifts for
- * all of them alike. The first round is not counted.
+ * Measures several ways of one task in turn, A B C A B C ..., so that a change of the machine's speed affects all of
+ * them. The first round does not count.
  */
 export async function compare(
   name: string,

@@ -4,7 +4,7 @@ import { bareVm } from "./vm.ts";
 const VMS = 20;
 const MIB = 1024 * 1024;
 
-/** What one idle VM costs: growth of the server plus the proportional memory of the VM's own processes. */
+/** Memory of one idle VM: growth of the server plus the proportional memory of the VM's own processes. */
 export async function idleMemory(): Promise<{ serverMib: number; processesMib: number }> {
   const first = bareVm();
   await first.exec("true");
@@ -47,7 +47,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    // It has ended meanwhile.
+    // The process has ended.
     return "";
   }
 }

@@ -18,7 +18,7 @@ export interface Peer {
   dispose(): Promise<void>;
 }
 
-/** agentOS's core in a scratch folder of its own; nothing of it becomes part of this project. */
+/** Installs agentOS's core in a temporary folder. No part of it enters this project. */
 export async function installPeer(): Promise<{
   create: () => Promise<Peer>;
   version: string;

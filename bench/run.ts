@@ -8,7 +8,7 @@ import { idleMemory } from "./memory.ts";
 import { installPeer, type Peer } from "./peer.ts";
 import { bareVm } from "./vm.ts";
 
-/** `npm run bench`: a VM against its host in the same run; with `--peer`, agentOS's core beside them. */
+/** `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. */
 const PEER_MAX_FILE_BYTES = 1024 * 1024;
 const withPeer = process.argv.includes("--peer");
 const peerPackage = withPeer ? await installPeer() : undefined;
@@ -36,7 +36,7 @@ await execLine('exec "echo hello"', "echo hello", 100);
 await execLine("three-stage pipeline", "seq 1 1000 | sort -r | head -3", 30);
 await execLine("node hello", "node -e 'console.log(1)'", 10);
 await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 3);
-// agentOS has no python.
+// agentOS does not have python.
 results.push(
   await compare("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'")),
 );
@@ -105,19 +105,19 @@ await bare.dispose("destroy");
 await stop();
 process.exit(0);
 
-/** From a key to its echo. */
+/** Measures the time from a key to its echo. */
 async function terminalEcho(): Promise<Measurement> {
   const host = hostTerminal();
-  let heard: () => void = () => undefined;
-  host.onData(() => heard());
+  let onEcho: () => void = () => undefined;
+  host.onData(() => onEcho());
   let shell = "";
   const vm = bareVm((name, payload) => {
-    if (name === "shellData" && "shellId" in payload && payload.shellId === shell) heard();
+    if (name === "shellData" && "shellId" in payload && payload.shellId === shell) onEcho();
   });
   shell = (await vm.openShell({ command: "cat" })).shellId;
   const echo = (write: () => unknown) =>
     new Promise<void>((resolve) => {
-      heard = resolve;
+      onEcho = resolve;
       write();
     });
   const measured = await compare("key to echo on a terminal", 200, {

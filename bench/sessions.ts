@@ -7,13 +7,13 @@ import { startServerProcess } from "../test/support/server-process.ts";
 import { DirectAgent } from "./direct-agent.ts";
 import { compare, median, table } from "./measure.ts";
 
-/** `npm run bench:sessions`: what sessions cost beyond their agent, here the scripted one of the tests. */
+/** `npm run bench:sessions`: cost that sessions add to their agent. The agent is the scripted one of the tests. */
 const ROUNDS = 20;
 const UPDATES = 1_000;
 const CHUNKS = Number(process.argv[2] ?? 100_000);
 
 const server = await startServerProcess({
-  program: new URL("../test/support/scripted-server.ts", import.meta.url).pathname,
+  program: new URL("../test/support/server-program.ts", import.meta.url).pathname,
 });
 const client = createClient<typeof Registry>({ endpoint: server.endpoint });
 const conn = client.vm.getOrCreate("bench").connect();
@@ -28,7 +28,7 @@ await client.dispose();
 await server.stop("SIGKILL");
 process.exit(0);
 
-/** Sessions and single prompts against the bare agent. */
+/** Compares the start of sessions and single prompts with an agent without a session. */
 async function againstDirect(): Promise<string> {
   const session = (vm: typeof bare | VmConnection) => async () => {
     const { sessionId } = await vm.createSession("scripted");
@@ -42,7 +42,7 @@ async function againstDirect(): Promise<string> {
   const starts = await compare("start of an agent and its session", ROUNDS, ways);
   const agent = await DirectAgent.open();
   const [inside, through] = [await bare.createSession("scripted"), await conn.createSession("scripted")];
-  const prompts = await compare("a prompt that is answered with a word", 10 * ROUNDS, {
+  const prompts = await compare("prompt with a one-word answer", 10 * ROUNDS, {
     direct: () => agent.prompt("say word"),
     runtime: () => bare.sendPrompt(inside.sessionId, "say word"),
     client: () => conn.sendPrompt(through.sessionId, "say word"),
@@ -53,7 +53,7 @@ async function againstDirect(): Promise<string> {
   return table([starts, prompts], ["direct", "runtime", "client"]);
 }
 
-/** From the agent's write to the subscriber's callback in another process, by the one clock of the machine. */
+/** Measures the time from the agent's write to the client's callback. Both processes use the clock of this machine. */
 async function latency(): Promise<string> {
   const { sessionId } = await conn.createSession("scripted");
   const delays: number[] = [];
@@ -68,16 +68,16 @@ async function latency(): Promise<string> {
   await conn.destroySession(sessionId);
   const sorted = delays.sort((one, other) => one - other);
   const at = (share: number) => (sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN).toFixed(2);
-  return `an update from the agent's write to a client's callback, ${sorted.length} of them: median ${median(sorted).toFixed(2)} ms, 99 % within ${at(0.99)} ms, at most ${at(1)} ms`;
+  return `update from the agent's write to a client's callback, ${sorted.length} of them: median ${median(sorted).toFixed(2)} ms, 99 % within ${at(0.99)} ms, at most ${at(1)} ms`;
 }
 
 async function flood(): Promise<string> {
   const { sessionId } = await conn.createSession("scripted");
-  let heard = 0;
+  let received = 0;
   let last = -1;
   let isOrdered = true;
   const end = conn.on("sessionEvent", ({ sequenceNumber }) => {
-    heard += 1;
+    received += 1;
     isOrdered &&= sequenceNumber === last + 1;
     last = sequenceNumber;
   });
@@ -88,11 +88,11 @@ async function flood(): Promise<string> {
   }, 50);
   const started = performance.now();
   await conn.sendPrompt(sessionId, `flood ${CHUNKS}`);
-  while (heard < CHUNKS + 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (received < CHUNKS + 1) await new Promise((resolve) => setTimeout(resolve, 5));
   const seconds = (performance.now() - started) / 1000;
   clearInterval(samples);
   end();
   await conn.destroySession(sessionId);
   const order = isOrdered ? "in order" : "OUT OF ORDER";
-  return `a flood of ${CHUNKS} chunks, stored and heard by a client ${order}: ${Math.round(CHUNKS / seconds)} a second, server ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most`;
+  return `flood of ${CHUNKS} chunks, stored and received by a client ${order}: ${Math.round(CHUNKS / seconds)} a second, server ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most`;
 }

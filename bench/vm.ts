@@ -1,11 +1,12 @@
+import type { VmHooks } from "../src/runtime/hooks.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
-import { createSandboxFactory } from "../src/runtime/sandbox/factory.ts";
-import { assembleVm, type Vm, type VmHooks } from "../src/runtime/vm.ts";
+import { assembleVm, type Vm } from "../src/runtime/vm.ts";
+import { openShared } from "../src/runtime/vm-shared.ts";
 
 const options = vmOptionsSchema.parse({});
-const factory = createSandboxFactory(options);
+const shared = openShared(options);
 
-/** A VM on the bare runtime. */
+/** A VM without an actor or a server. */
 export function bareVm(emit: VmHooks["emit"] = () => undefined): Vm {
-  return assembleVm(options, factory, { emit, keepAwake: () => undefined });
+  return assembleVm(shared, { emit, keepAwake: () => undefined });
 }

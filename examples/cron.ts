@@ -5,7 +5,7 @@ const client = createClient<typeof registry>({ endpoint: process.env.ENDPOINT ??
 const agent = client.vm.getOrCreate("my-agent");
 const conn = agent.connect();
 
-// Hear of every run
+// Subscribe to every run
 const twice = new Promise<void>((resolve) => {
   let completed = 0;
   conn.on("cronEvent", ({ event }) => {
@@ -15,7 +15,7 @@ const twice = new Promise<void>((resolve) => {
   });
 });
 
-// Every second, two times
+// Run every second, twice
 await conn.scheduleCron({
   id: "tick",
   schedule: "* * * * * *",
@@ -23,7 +23,7 @@ await conn.scheduleCron({
   overlap: "skip",
   maxRuns: 2,
 });
-// On working days at half past eight in Berlin; wakes the VM, survives a restart of the server
+// Run on working days at 08:30 in Berlin: wakes the VM, survives a restart of the server
 await conn.scheduleCron({
   id: "report",
   schedule: "30 8 * * MON-FRI",
@@ -32,7 +32,7 @@ await conn.scheduleCron({
 });
 await twice;
 
-// What ran, and what will
+// Past runs and the next ones
 for (const run of await conn.listCronRuns("tick")) console.log(run.status, run.outputTail.trim());
 for (const job of await conn.listCronJobs()) {
   console.log(job.id, job.runCount, job.nextRun === null ? "is over" : "goes on");

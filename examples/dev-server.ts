@@ -13,7 +13,7 @@ const { pid } = await agent.spawn("node", ["/workspace/server.js"]);
 await agent.waitForPort(3000, { path: "/" });
 for (const { port, address, command } of await agent.listPorts()) console.log(port, address, command);
 
-// The client asks through the server, a browser through a preview URL.
+// The client requests through the server, a browser through a preview URL.
 const { status, body } = await agent.vmFetch(3000, "/client");
 console.log(status, new TextDecoder().decode(body));
 const { url, token } = await agent.createSignedPreviewUrl(3000, 600);

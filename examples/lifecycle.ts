@@ -16,6 +16,6 @@ console.log(info.running, info.exitCode);
 // Graceful stop (SIGTERM)
 await agent.stopProcess(pid);
 console.log("exit code:", await agent.waitProcess(pid));
-// Force kill (SIGKILL); nothing any more, since the process has ended
+// Force kill (SIGKILL); does nothing here, because the process has ended
 await agent.killProcess(pid);
 console.log("reason:", (await agent.getProcess(pid)).reason);

@@ -1,4 +1,4 @@
-// An agent of your own: any program that speaks the Agent Client Protocol, a JSON message a line, on stdin and stdout.
+// A minimal agent of your own. An agent is any program that speaks the Agent Client Protocol, a JSON message a line, on stdin and stdout.
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 

@@ -17,7 +17,7 @@ const exited = new Promise<void>((resolve) => {
   });
 });
 
-// Something to run
+// Write a program
 await conn.writeFile(
   "/home/agentos/server.js",
   'console.log("listening"); console.error("no requests yet");',

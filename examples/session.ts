@@ -1,10 +1,13 @@
-// A conversation with an agent, in a terminal: `npm run example examples/session.ts [agent]`, a prompt a line.
-import { mkdtempSync } from "node:fs";
+// Talks to an agent in the terminal, one prompt a line: `npm run example examples/session.ts [agent]`.
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { disposeAll, listen, setup, vmActor } from "agent-vm";
 import { createClient } from "agent-vm/client";
+
+const dataDir = mkdtempSync(join(tmpdir(), "agent-vm-session-"));
+process.once("exit", () => rmSync(dataDir, { recursive: true, force: true }));
 
 const registry = setup({
   use: {
@@ -19,7 +22,7 @@ const registry = setup({
     }),
   },
   port: Number(process.env.PORT ?? 6421),
-  dataDir: mkdtempSync(join(tmpdir(), "agent-vm-session-")),
+  dataDir,
 });
 const server = await listen(registry);
 const client = createClient<typeof registry>({ endpoint: server.endpoint });
@@ -32,13 +35,15 @@ const agentType = process.argv[2] ?? "own";
 const { sessionId, agentInfo } = await conn.createSession(agentType);
 console.log(`A session with ${agentInfo?.name ?? agentType}.`);
 
-// What the agent says, as it says it
+// Print the agent's words as they arrive
 conn.on("sessionEvent", ({ event }) => {
-  const { update } = event.params as { update?: { sessionUpdate: string; content?: { text?: string } } };
-  if (update?.sessionUpdate === "agent_message_chunk") process.stdout.write(update.content?.text ?? "");
+  if (event.method !== "session/update") return;
+  const { update } = event.params;
+  if (update.sessionUpdate === "agent_message_chunk" && update.content.type === "text")
+    process.stdout.write(update.content.text);
 });
 
-// What it wants to be allowed
+// Ask the user when the agent asks for permission
 conn.on("permissionRequest", async ({ request }) => {
   console.log(`\n[${request.description}] once, always or reject?`);
   const reply = (await readLine()) ?? "reject";
@@ -56,5 +61,5 @@ await conn.dispose();
 await client.dispose();
 await server.close();
 await disposeAll("destroy");
-// RivetKit's timers would keep the server going
+// RivetKit's timers would keep the process running
 process.exit();

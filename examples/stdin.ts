@@ -11,6 +11,6 @@ await agent.closeProcessStdin(pid);
 // Wait for the process to exit
 const exitCode = await agent.waitProcess(pid);
 console.log("exit code:", exitCode);
-// What it wrote can be read afterwards, too
+// Read its output after the end
 const { chunks } = await agent.readProcessOutput(pid);
 console.log("output:", chunks.map(({ data }) => new TextDecoder().decode(data)).join(""));

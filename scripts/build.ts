@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, rmSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bundle } from "./package/bundle.ts";
+import { embedPrograms } from "./package/programs.ts";
 
-/** Emits dist: JavaScript and types from src, and the server as a program. */
+/** Emits dist: JavaScript and types from src, RivetKit inside, and `agent-vm` as a program. */
 const root = join(import.meta.dirname, "..");
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
@@ -11,17 +13,12 @@ execFileSync(process.execPath, [tsc, "--project", join(root, "tsconfig.build.jso
   stdio: "inherit",
 });
 
-// The parts of the runtime that are not TypeScript.
-const kernel = join("runtime", "sandbox", "kernel");
-for (const name of [
-  "start/enter.pl",
-  "start/spawner.pl",
-  "network/connector.pl",
-  "rooted/attributes.pl",
-  "watch/watcher.pl",
-]) {
-  const program = join(kernel, name);
-  copyFileSync(join(root, "src", program), join(root, "dist", program));
-}
-
-for (const program of ["server.js", "doctor.js"]) chmodSync(join(root, "dist", program), 0o755);
+embedPrograms(root);
+const { dependencies, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+// A server that a user bundles has no package.json beside it.
+writeFileSync(
+  join(root, "dist", "base", "package-version.js"),
+  `export const packageVersion = () => ${JSON.stringify(version)};\n`,
+);
+await bundle(root, Object.keys(dependencies));
+chmodSync(join(root, "dist", "cli", "main.js"), 0o755);

@@ -11,23 +11,28 @@
  * @module
  */
 
-export { createVm } from "./actors/bare.ts";
-export { disposeAll, type LiveVm } from "./actors/instance.ts";
-export { listen, type RunningServer } from "./actors/listen.ts";
-export { createLogger, type Logger } from "./actors/logger.ts";
-export { type ServerOptions, type SetupOptions, setup } from "./actors/setup.ts";
-export { exitOnSignals } from "./actors/signals.ts";
-export {
-  type VmActor,
-  type VmActorOptions,
-  type VmHookContext,
-  vmActor,
-  vmActor as agentOS,
-} from "./actors/vm.ts";
-export type { VmActions, VmMethodName, VmMethods } from "./api/actions.ts";
-export { AgentVmError, type ErrorCode, type ErrorMetadata } from "./api/errors.ts";
+import "./base/check-supported.ts";
+
+export type { VmActions } from "./actors/context.ts";
+export { disposeAll } from "./actors/instance.ts";
+export { type VmActorOptions, type VmHookContext, vmActor, vmActor as agentOS } from "./actors/vm.ts";
+export type { VmActor } from "./actors/vm-actor.ts";
+export { AgentVmError, type ErrorCode, type ErrorMetadata, type PosixCode } from "./api/errors.ts";
 export type * from "./api/events.ts";
-export type * from "./api/types.ts";
+export type * from "./api/methods/index.ts";
+export type { Right } from "./api/rights.ts";
+export type { VmPrefix } from "./api/tokens.ts";
+export type { OwnLimits, VmInput } from "./api/vm-input.ts";
+export type { VmListEntry, VmListOptions, VmPage } from "./api/vm-list.ts";
+export { exitOnSignals } from "./cli/exit-signals.ts";
+export type { Authorization, Authorize, AuthorizeRequest } from "./http/authorize.ts";
+export { listen, type RunningServer } from "./http/listen.ts";
+export { createLogger, type Logger } from "./http/logger.ts";
+export type { ServerOptions } from "./http/server-options.ts";
+export { type SetupOptions, setup } from "./http/setup.ts";
+export type { AuditActor, AuditEvent, AuditOption } from "./monitoring/audit.ts";
+export { createVm } from "./runtime/create-vm.ts";
+export type { VmHooks } from "./runtime/hooks.ts";
 export type { VmLimits, VmOptions, VmOptionsInput } from "./runtime/options.ts";
-export { MemoryStore, type Store, type StoreEntry } from "./runtime/store.ts";
-export type { Vm, VmHooks } from "./runtime/vm.ts";
+export { MemoryStore, type Store, type StoreEntry } from "./runtime/store/store.ts";
+export type { LiveVm, Vm } from "./runtime/vm.ts";

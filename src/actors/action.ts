@@ -1,32 +1,166 @@
-import type { VmMethodName, VmMethods } from "../api/actions.ts";
-import { responseTooLarge } from "../api/errors.ts";
+import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
-import { parseArgs } from "../api/schemas.ts";
+import { parseArgs } from "../api/methods/parse.ts";
+import {
+  isVmMethodName,
+  type NamesIn,
+  rowOf,
+  VM_METHOD_NAMES,
+  type VmMethodName,
+} from "../api/methods/table.ts";
+import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
+import { asCaller, currentCaller } from "../base/caller.ts";
+import { requireOutside } from "../http/grant.ts";
+import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
+import { withQuickJson } from "../rivet/json-bytes.ts";
+import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
+import { storageFailed } from "../runtime/store/coded-store.ts";
+import { callLost } from "./calls.ts";
 import type { VmActorActions, VmContext } from "./context.ts";
-import { toUserError } from "./errors.ts";
+import { asRunning } from "./drain.ts";
+import { fork } from "./fork.ts";
+import { turnAfter } from "./large-calls.ts";
 
-type Handler<Name extends VmMethodName> = (
-  c: VmContext,
-  ...args: Parameters<VmMethods[Name]>
-) => ReturnType<VmMethods[Name]>;
+/** Reason for which a connection to a destroyed VM closes. The client reads it as an error code. */
+const DESTROYED = "user.vm_destroyed";
+
+/** Closes the connections, so that no client opens them again and makes a new VM, and deletes the actor. */
+function destroyActor(c: VmContext): void {
+  const closing = [...c.conns.values()].map((connection) => connection.disconnect(DESTROYED));
+  void Promise.allSettled(closing).then(() => c.vars.instance.destroyActor(() => c.destroy()));
+}
+
+/** Methods that carry the calls of other methods. */
+const PROTOCOL: ReadonlySet<VmMethodName> = new Set(["beginCall", "acknowledge", "abandonCall"]);
+
+type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
+
+/** The methods that the actor answers itself, or checks for the client's sake. The VM answers all others. */
+const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy"> = {
+  fork,
+  async createSignedPreviewUrl(c, port, expiresInSeconds) {
+    const preview = await c.vars.instance.vm.createPreview(port, expiresInSeconds);
+    const { endpoint = "", previewHosts } = c.vars.access.policy;
+    const pathUrl = `${endpoint}/gateway/${c.actorId}${preview.path}/`;
+    return { ...preview, url: previewHosts?.urlOf(c.actorId, preview.token) ?? pathUrl, pathUrl };
+  },
+  async setNetworkPolicy(c, policy) {
+    const { vm } = c.vars.instance;
+    const { outbound } = await vm.getNetworkPolicy();
+    requireOutside(c.conn.state, policy.outbound, typeof outbound === "string" ? [] : outbound.allow);
+    await vm.setNetworkPolicy(policy);
+  },
+  async setLabels(c, labels) {
+    await c.vars.instance.setLabels(labels);
+  },
+  async setLimits(c, limits) {
+    const { instance } = c.vars;
+    const before = c.state.own;
+    c.state.own = instance.withLimits(before ?? {}, limits);
+    try {
+      await c.saveState({ immediate: true });
+    } catch (error) {
+      if (before === undefined) delete c.state.own;
+      else c.state.own = before;
+      throw storageFailed("The limits could not be stored", error);
+    }
+    instance.vm.setOwn(c.state.own);
+  },
+  async destroy(c) {
+    try {
+      await c.vars.instance.endForGood();
+    } finally {
+      // The answer leaves before the connections close.
+      setImmediate(() => destroyActor(c));
+    }
+  },
+  async beginCall(c, request) {
+    const { calls } = c.vars.instance;
+    return calls.begin(c.conn, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+  },
+  async acknowledge(c, received) {
+    return c.vars.instance.calls.acknowledge(received);
+  },
+  async abandonCall(c, callId) {
+    c.vars.instance.calls.abandon(callId);
+  },
+};
+
+/** Every action of a `vm` actor, made from the method table. */
+export const VM_ACTIONS = Object.fromEntries(
+  VM_METHOD_NAMES.map((name) => [name, actionOf(name)]),
+) as unknown as VmActorActions;
 
 /**
- * An action: checks its arguments, does its work, and turns whatever goes wrong into an error that a client may see.
- * The result is measured, because one that RivetKit cannot send would hang its caller.
+ * Makes an action as RivetKit runs it. Errors become errors that a client may see. The action measures its result, because
+ * RivetKit never answers the caller of a result that it cannot send.
  */
-export function action<Name extends VmMethodName>(name: Name, handler: Handler<Name>): VmActorActions[Name] {
-  const run = async (c: VmContext, ...received: unknown[]): Promise<unknown> => {
-    try {
-      const result = await handler(c, ...parseArgs(name, received));
+function actionOf(name: VmMethodName): AnyHandler {
+  return (c, ...received) =>
+    withUserErrors(c.vars.instance.monitor.log, name, async () => {
+      if (!PROTOCOL.has(name)) assertNotDraining();
+      const result = await answer(c, name, received);
+      // The token may have ended during a long action.
+      c.vars.access.checkEnd(c.conn);
       const bytes = wireSize(result);
-      if (bytes > MAX_RESULT_BYTES)
-        throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
-      // RivetKit's JSON encoding has no undefined, and its client takes an answer without an output for broken.
-      return result === undefined ? null : result;
-    } catch (error) {
-      throw toUserError(error, c.log, name);
-    }
+      if (bytes <= MAX_RESULT_BYTES) return withQuickJson(result);
+      throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
+    });
+}
+
+/** Runs a call of the call protocol. The call table measures the outcome. */
+async function runCall(c: VmContext, { action: name, args }: CallRequest): Promise<CallOutcome> {
+  if (!isVmMethodName(name) || name === "beginCall") return failedOutcome(actionNotFound(name));
+  try {
+    return { ok: true, output: await answer(c, name, args) };
+  } catch (error) {
+    const { log } = c.vars.instance.monitor;
+    // A call that a stopping server has cut off cannot be repeated: it may have taken effect.
+    const isCut = isDraining() && error instanceof AgentVmError && error.code === "vm_stopped";
+    return failedOutcome(isCut ? callLost(name) : toUserError(error, log, name));
+  }
+}
+
+/** Checks the client's rights and the arguments of a method, runs it, and notes its end. */
+async function answer(c: VmContext, name: VmMethodName, received: readonly unknown[]): Promise<unknown> {
+  const { access, instance } = c.vars;
+  const startedAt = performance.now();
+  let args: readonly unknown[] = [];
+  let error: ReturnType<typeof errorOf> | undefined;
+  const call = async () => {
+    access.check(c.conn, rowOf(name), { method: name });
+    await turnAfter(received);
+    args = parseArgs(name, received);
+    return await run(c, name, [...args]);
   };
-  return run as VmActorActions[Name];
+  if (PROTOCOL.has(name)) return await call();
+  try {
+    return await asRunning(() => instance.monitor.traced(name, call));
+  } catch (thrown) {
+    error = errorOf(thrown);
+    throw thrown;
+  } finally {
+    const { names } = rowOf(name).input;
+    const ms = performance.now() - startedAt;
+    instance.monitor.called({ who: access.whoIs(c.conn.state), method: name, names, args, error, ms });
+  }
+}
+
+/** Runs a method. Its arguments are checked. */
+async function run(c: VmContext, name: VmMethodName, args: unknown[]): Promise<unknown> {
+  // Looks at the VM, and heartbeats, are no use of it.
+  if (name !== "acknowledge" && name !== "status" && name !== "usage") c.vars.instance.used();
+  const { abortable, input } = rowOf(name);
+  if (abortable) args[input.names.length] = currentCaller().gone;
+  const own = (OWN_METHODS as Partial<Record<VmMethodName, AnyHandler>>)[name];
+  const { vm } = c.vars.instance;
+  const run = async () =>
+    own
+      ? await own(c, ...args)
+      : await (vm as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(...args);
+  const { identity } = c.conn.state;
+  const result = await asCaller({ ...currentCaller(), identity }, run);
+  // RivetKit's JSON encoding has no undefined, and its client rejects an answer without an output.
+  return result === undefined ? null : result;
 }

@@ -1,50 +1,53 @@
 import { AgentVmError, limitExceeded, responseTooLarge } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
+import { MAX_RESULT_BYTES } from "../api/limits.ts";
+import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
+import { wireSize } from "../api/size.ts";
+import { assertNotDraining } from "../monitoring/draining.ts";
+import { failedOutcome } from "../rivet/user-error.ts";
 import {
   CALL_ABANDON_MS,
   CALL_RETENTION_MS,
   MAX_CALL_TOMBSTONES,
   MAX_CALLS,
   MAX_KEPT_OUTCOME_BYTES,
-  MAX_RESULT_BYTES,
-} from "../api/limits.ts";
-import { wireSize } from "../api/size.ts";
-import type { CallOutcome, CallRequest, CallTicket } from "../api/types.ts";
-import { failedOutcome } from "./errors.ts";
+} from "./limits.ts";
 
-/** A connection that can be told how a call ended. */
-export interface CallConnection {
+/** A connection that receives outcomes of calls. */
+interface CallConnection {
   readonly id: string;
   send(event: "callSettled", payload: CallSettledEvent): void;
 }
 
-export interface CallTableOptions {
-  /** The VM must stay awake while the promise is pending. */
+interface CallTableOptions {
+  /** Keeps the VM awake while the promise is pending. */
   keepAwake(work: Promise<unknown>): void;
-  /** Told of an outcome that could not be sent; the client asks again when it is back. */
+  /** Receives the error of an outcome that could not be sent. The client repeats the call's key when it is back. */
   onUndelivered?(error: unknown): void;
+  /** Whether connections may outlive the instance. @default false */
+  mayMove?: boolean;
   limits?: Partial<CallLimits>;
 }
 
 export interface CallLimits {
-  /** Calls that run or whose outcome is kept. @default MAX_CALLS */
+  /** Running calls and kept outcomes together. @default MAX_CALLS */
   calls: number;
-  /** @default MAX_KEPT_OUTCOME_BYTES */
+  /** Bytes of all kept outcomes. @default MAX_KEPT_OUTCOME_BYTES */
   keptBytes: number;
-  /** @default CALL_RETENTION_MS */
+  /** Milliseconds that an outcome is kept. @default CALL_RETENTION_MS */
   retentionMs: number;
-  /** @default CALL_ABANDON_MS */
+  /** Milliseconds until a call without a connection gets its signal. @default CALL_ABANDON_MS */
   abandonMs: number;
-  /** @default MAX_CALL_TOMBSTONES */
+  /** Number of spent keys. @default MAX_CALL_TOMBSTONES */
   tombstones: number;
 }
 
-export type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
+type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
 
 interface RunningCall {
-  /** Connections that wait for it. */
+  /** Connections that wait for the outcome. */
   waiting: Set<CallConnection>;
-  /** Aborted when the client has said so, or when none of them has come back for a while. */
+  /** Aborts when the client abandons the call, or when no connection has come back for `abandonMs`. */
   gone: AbortController;
   timer?: NodeJS.Timeout | undefined;
 }
@@ -56,12 +59,12 @@ interface KeptOutcome {
 }
 
 /**
- * The calls of one VM instance. Each key runs once: a client that lost its connection repeats its key and is told the
- * first outcome, whether the call still runs or has ended. An outcome is kept until the client has acknowledged it,
- * until it is too old, or until others need its place; from then on its key is only known as spent (`call_lost`).
+ * The calls of one VM instance. Each key runs once. A client that lost its connection repeats its key and gets the first
+ * outcome, even if the call has ended. The table keeps an outcome until the client acknowledges it, until it is too old, or
+ * until newer outcomes need its place. An outcome that was dropped unacknowledged leaves a spent key (`call_lost`).
  */
 export class CallTable {
-  /** Tells this instance of the VM from the ones before and after it. */
+  /** Differs from the id of every other instance of this VM. */
   readonly instanceId: string = crypto.randomUUID();
   readonly #options: CallTableOptions;
   readonly #limits: CallLimits;
@@ -86,9 +89,10 @@ export class CallTable {
   }
 
   /**
-   * Starts a call or joins the one under the same key; the outcome is sent to the connection.
+   * Starts a call, or joins the call of this key. The connection receives the outcome.
    *
-   * @param run does the work, and is told when nobody waits for it any more; must not reject.
+   * @param run does the work. Its signal aborts when no client waits any more. Must not reject
+   * @throws AgentVmError `server_stopping`: the call has not begun, and may be repeated
    */
   begin(connection: CallConnection, request: CallRequest, run: RunCall): CallTicket {
     const { callId } = request;
@@ -100,28 +104,35 @@ export class CallTable {
       running.waiting.add(connection);
     } else if (kept) this.#deliver(connection, callId, kept.outcome);
     else if (this.#spent.has(callId) || (request.instanceId ?? this.instanceId) !== this.instanceId) {
-      this.#deliver(connection, callId, failedOutcome(callLost(request)));
+      this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
     } else if (this.#running.size >= this.#limits.calls) {
-      const error = limitExceeded("MAX_CALLS", this.#limits.calls, "The VM runs as many calls as it can");
+      const error = limitExceeded(
+        { MAX_CALLS: this.#limits.calls },
+        "Call limit of the VM reached",
+        "Wait for a running call to end.",
+      );
       this.#deliver(connection, callId, failedOutcome(error));
-    } else this.#start(connection, request, run);
-    return { instanceId: this.instanceId };
+    } else {
+      assertNotDraining();
+      this.#start(connection, request, run);
+    }
+    return this.#ticket;
   }
 
-  /** Forgets outcomes that have arrived; their keys are never repeated. */
+  /** Forgets outcomes that have arrived. Clients never repeat their keys. */
   acknowledge(callIds: readonly string[]): CallTicket {
     for (const callId of callIds) this.#forget(callId);
-    return { instanceId: this.instanceId };
+    return this.#ticket;
   }
 
-  /** The client does not wait for a call any more. */
+  /** Aborts the signal of a call that its client no longer waits for. */
   abandon(callId: string): void {
     this.#running.get(callId)?.gone.abort();
   }
 
   /**
-   * A connection has ended: nobody is told through it any more. What it began runs on; what is worth nothing without a
-   * caller is told when none has come back.
+   * Forgets a closed connection. Its calls keep running. A call that no connection waits for gets its signal after
+   * `abandonMs`.
    */
   disconnected(connectionId: string): void {
     for (const call of this.#running.values()) {
@@ -133,22 +144,30 @@ export class CallTable {
     }
   }
 
-  /** Frees what is kept. Calls that still run end by themselves. */
+  /** Drops all outcomes. Running calls end by themselves. */
   dispose(): void {
     clearTimeout(this.#sweep);
     this.#kept.clear();
     this.#keptBytes = 0;
   }
 
+  get #ticket(): CallTicket {
+    return { instanceId: this.instanceId, ...(this.#options.mayMove && { mayMove: true }) };
+  }
+
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {
     const gone = new AbortController();
     this.#running.set(callId, { waiting: new Set([connection]), gone });
     this.#makeRoom();
-    this.#options.keepAwake(run(gone.signal).then((outcome) => this.#settle(callId, action, outcome)));
+    this.#options.keepAwake(
+      run(gone.signal)
+        .then((outcome) => this.#keep(callId, action, outcome))
+        .catch(() => this.#keep(callId, action, failedOutcome(unmeasured(action)))),
+    );
   }
 
-  #settle(callId: string, action: string, settled: CallOutcome): void {
-    let outcome = settled;
+  #keep(callId: string, action: string, result: CallOutcome): void {
+    let outcome = result;
     let bytes = wireSize(outcome);
     if (bytes > MAX_RESULT_BYTES) {
       outcome = failedOutcome(tooLarge(action, bytes));
@@ -168,7 +187,7 @@ export class CallTable {
     try {
       connection.send("callSettled", { callId, outcome });
     } catch (error) {
-      // A connection that speaks JSON carries bytes at 4/3 of their size: what fits others may not fit it.
+      // JSON carries bytes at 4/3 of their size, so an outcome that fits CBOR may not fit a JSON connection.
       this.#options.onUndelivered?.(error);
       if (!outcome.ok) return;
       this.#deliver(connection, callId, failedOutcome(tooLarge("the call", wireSize(outcome))));
@@ -210,10 +229,17 @@ export class CallTable {
   }
 }
 
-function callLost(request: CallRequest): AgentVmError {
-  return new AgentVmError("call_lost", `The outcome of ${request.action} is lost`, {
-    action: request.action,
-  });
+/** A result that cannot be encoded for the wire, such as one of endless depth. */
+function unmeasured(action: string): AgentVmError {
+  return new AgentVmError("internal_error", `The result of ${action} cannot be sent`, { action });
+}
+
+export function callLost(action: string): AgentVmError {
+  return new AgentVmError(
+    "call_lost",
+    `The outcome of ${action} is lost. The call may or may not have taken effect.`,
+    { action },
+  );
 }
 
 function tooLarge(action: string, bytes: number): AgentVmError {

@@ -1,37 +1,51 @@
-import type { ActionContext } from "rivetkit";
-import type { VmMethods, WithContext } from "../api/actions.ts";
-import type { VmEventTokens } from "./events.ts";
+import type { VmMethods } from "../api/methods/table.ts";
+import type { AccessControl } from "../http/access-control.ts";
+import type { Grant } from "../http/grant.ts";
+import type { VmEventTokens } from "../rivet/event-tokens.ts";
+import type { ActionContext } from "../rivet/rivetkit.ts";
+import type { OwnOptions } from "../runtime/own-options.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
 import type { VmInstance } from "./instance.ts";
+import type { VmConnectionParams, WithContext } from "./vm-actor.ts";
 
-/** What a client may say of itself when it connects. */
-export type VmConnectionParams = { token?: string } | null | undefined;
+/** State of a connection: the rights of its client. */
+export type VmConnectionState = Grant;
 
-/** What an actor stores itself; everything else of a VM is in its key-value storage. */
+/** State that RivetKit stores for an actor. The actor's key-value storage has everything else of the VM. */
 export interface VmState {
-  /** Alarms that RivetKit has been asked for and that have not rung, in Unix milliseconds. */
+  /** Pending alarms, in Unix milliseconds. */
   alarms: number[];
-  /** Where the files of a VM come from that is being forked. */
+  /** Source of the VM's files, while `fork()` makes the VM. */
   fork?: ForkTicket;
+  /** Options that the creator of the VM has chosen. */
+  own?: OwnOptions;
 }
 
-/** What an awake actor holds in memory. */
+/** Memory of an awake actor. */
 export interface VmVars {
   instance: VmInstance;
-  /** Where clients reach the server. */
-  endpoint(): string;
+  /** Decides about the requests of the server's clients. */
+  access: AccessControl;
 }
 
 /** The context that every action of a `vm` actor gets as its first argument. */
 export type VmContext = ActionContext<
   VmState,
   VmConnectionParams,
-  undefined,
+  VmConnectionState,
   VmVars,
   undefined,
   undefined,
   VmEventTokens
 >;
+
+/** Every action of a `vm` actor, with names and shapes as in agentOS v0.2.0-rc.3. The context is the first argument. */
+// biome-ignore lint/suspicious/noExplicitAny: RivetKit's constraint on actions is an index signature of any
+export type VmActions = WithContext<VmMethods, any> & {
+  /** Any other name. Satisfies RivetKit's constraint on actions. */
+  // biome-ignore lint/suspicious/noExplicitAny: RivetKit's constraint on actions is an index signature of any
+  [action: string]: (c: any, ...args: any[]) => any;
+};
 
 /** Every action of a `vm` actor as RivetKit calls it. */
 export type VmActorActions = WithContext<VmMethods, VmContext>;

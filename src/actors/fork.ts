@@ -1,23 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
-import type { ForkedVm } from "../api/types.ts";
+import type { ForkedVm } from "../api/methods/snapshot-types.ts";
+import { requireReach } from "../http/grant.ts";
+import { toUserError, userError, withUserErrors } from "../rivet/user-error.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
-import type { Store } from "../runtime/store.ts";
+import type { Store } from "../runtime/store/store.ts";
 import type { VmContext, VmState } from "./context.ts";
-import { toUserError, userError } from "./errors.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
 
 /**
- * A fork goes from actor to actor. The old VM makes the new one, and gives it a ticket with its creation; the new one
- * asks the old one for what lies in its storage, under that ticket. A ticket is unguessable, known to the two of them,
- * and worth nothing once the fork has ended: whoever makes up one gets an empty VM. Neither action is part of the API:
- * a client is told that there is none.
+ * Actions between the two actors of a fork. The old VM creates the new VM with a ticket. The new VM reads the old VM's
+ * storage under that ticket. Only the two actors know the ticket, and it expires with the fork; a made-up ticket leads to an
+ * empty VM. Neither action is part of the API: a client gets `action_not_found`.
  */
 export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
 
-/** An actor of this server, as far as it is used here. */
+/** The part of another actor that a fork uses. */
 interface Peer {
   resolve(): Promise<string>;
   action(request: { name: string; args: unknown[] }): Promise<unknown>;
@@ -28,7 +28,7 @@ interface Peers {
   getForId(actorId: string): Peer;
 }
 
-/** What is used of an actor. */
+/** The part of an actor that a fork uses. */
 export interface ForkActor {
   readonly name: string;
   readonly state: VmState | undefined;
@@ -38,7 +38,7 @@ export interface ForkActor {
 const peersOf = (actor: Pick<ForkActor, "name" | "client">): Peers =>
   (actor.client() as Record<string, Peers>)[actor.name]!;
 
-/** Forks of one awake VM that are being read. */
+/** Running forks of one awake VM. */
 export class Forks {
   readonly #open = new Map<string, ForkSource>();
 
@@ -48,7 +48,7 @@ export class Forks {
     return await source.read(from);
   }
 
-  /** Lets a source be read while work goes on. */
+  /** Runs `work`. Until it ends, the ticket opens the source. */
   async during<Result>(source: ForkSource, work: (ticket: string) => Promise<Result>): Promise<Result> {
     const ticket = randomBytes(TICKET_BYTES).toString("hex");
     this.#open.set(ticket, source);
@@ -60,7 +60,7 @@ export class Forks {
   }
 }
 
-/** A new VM's files on their way from another one. */
+/** Copy of another VM's files into a new VM. */
 export class Arrival {
   readonly #actor: ForkActor;
   readonly #store: Store;
@@ -71,12 +71,12 @@ export class Arrival {
     this.#store = store;
   }
 
-  /** Whether there are files to wait for. */
+  /** `true` until the files have arrived. */
   get isPending(): boolean {
     return this.#actor.state?.fork !== undefined;
   }
 
-  /** Takes the files once, however many ask; does nothing where there are none to wait for. */
+  /** Copies the files once, for any number of callers. Does nothing if the VM is not a fork or has its files. */
   take(): Promise<void> {
     const ticket = this.#actor.state?.fork;
     if (ticket === undefined) return this.#taking ?? Promise.resolve();
@@ -86,8 +86,8 @@ export class Arrival {
     return this.#taking;
   }
 
-  /** For a boot, which goes on without files that nobody has any more: the fork's caller was told that it failed. */
-  async settled(): Promise<void> {
+  /** Copies the files before a boot. After a failure the VM boots empty; the caller of `fork()` has got the error. */
+  async ready(): Promise<void> {
     try {
       await this.take();
     } catch {
@@ -109,52 +109,55 @@ export class Arrival {
   }
 }
 
-/** Makes a new VM with the files that this one has now. */
+/** Creates a new VM with the files that this VM has now. */
 export async function fork(c: VmContext, newKey: string | string[]): Promise<ForkedVm> {
   const { instance } = c.vars;
   const key = [newKey].flat();
+  requireReach(c.conn.state, { name: c.name, key });
   return await instance.vm.withForkSource((source) =>
     instance.forks.during(source, async (ticket) => {
-      const made = await create(peersOf(c), key, { actorId: c.actorId, ticket });
-      // Destroys itself where it fails: a key that is told to be free must be.
+      const input = {
+        fork: { actorId: c.actorId, ticket },
+        own: { ...c.state.own, labels: await instance.vm.labels() },
+      };
+      const made = await create(peersOf(c), key, input);
+      // A new VM that fails here destroys itself, so that its key is free again.
       await made.action({ name: FORK_ACTIONS.take, args: [] });
       return { key, actorId: await made.resolve() };
     }),
   );
 }
 
-async function create(peers: Peers, key: string[], ticket: ForkTicket): Promise<Peer> {
+async function create(peers: Peers, key: string[], input: unknown): Promise<Peer> {
   try {
-    return await peers.create(key, { input: { fork: ticket } });
+    return await peers.create(key, { input });
   } catch (error) {
     if ((error as { code?: unknown }).code !== "duplicate_key") throw error;
-    throw new AgentVmError("duplicate_key", `A VM has the key ${JSON.stringify(key)} already`, {
+    throw new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {
       key,
-      hint: "fork makes a new VM: pass a key that none has.",
+      hint: "fork() makes a new VM. Pass a key that no VM has.",
     });
   }
 }
 
-/** Answers a new VM that fetches its files. */
+/** Answers a new VM that copies this VM's files. */
 export async function readFork(c: VmContext, ticket: unknown, from: unknown): Promise<ForkRecords> {
-  if (typeof ticket !== "string" || typeof from !== "number")
+  if (!c.conn.state.unlimited || typeof ticket !== "string" || typeof from !== "number")
     throw userError(actionNotFound(FORK_ACTIONS.read));
-  try {
-    return await c.vars.instance.forks.read(ticket, from);
-  } catch (error) {
-    throw toUserError(error, c.log, FORK_ACTIONS.read);
-  }
+  return await withUserErrors(c.vars.instance.monitor.log, FORK_ACTIONS.read, () =>
+    c.vars.instance.forks.read(ticket, from),
+  );
 }
 
-/** Answers the old VM when the new one has all files. */
+/** Copies the files into this new VM. Answers the old VM when they have arrived. */
 export async function takeFork(c: VmContext): Promise<null> {
   const { arrival } = c.vars.instance;
-  if (!arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.take));
+  if (!c.conn.state.unlimited || !arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.take));
   try {
     await arrival.take();
     return null;
   } catch (error) {
     c.destroy();
-    throw toUserError(error, c.log, FORK_ACTIONS.take);
+    throw toUserError(error, c.vars.instance.monitor.log, FORK_ACTIONS.take);
   }
 }

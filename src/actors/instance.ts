@@ -1,169 +1,261 @@
 import { AgentVmError } from "../api/errors.ts";
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
+import type { Labels } from "../api/methods/machine.ts";
+import type { OwnLimits } from "../api/vm-input.ts";
+import { asCaller } from "../base/caller.ts";
+import { within } from "../base/within.ts";
+import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { VmMonitor } from "../monitoring/monitor.ts";
+import { noteSent } from "../rivet/client-backlog.ts";
+import { type ActorKv, kvStore } from "../rivet/kv-store.ts";
+import { hasListeners } from "../rivet/subscribers.ts";
+import type { VmHandlers, VmHooks } from "../runtime/hooks.ts";
 import type { VmOptions } from "../runtime/options.ts";
-import type { SandboxFactory } from "../runtime/sandbox/sandbox.ts";
-import type { Store } from "../runtime/store.ts";
-import type { RootFilesystem } from "../runtime/tar/root-filesystem.ts";
-import type { Vm, VmHooks, VmSettings } from "../runtime/vm.ts";
-import { ActorAlarm, type AlarmActor } from "./alarm.ts";
-import { noteSent } from "./backlog.ts";
+import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
+import type { LiveVm } from "../runtime/vm.ts";
+import type { VmDefinition } from "../runtime/vm-definition.ts";
+import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
-import { hasListeners } from "./listeners.ts";
-import type { ActorLog } from "./logger.ts";
-import { type ActorKv, kvStore } from "./storage.ts";
-
-/** A VM as an actor holds it: it boots with its first call. */
-export type LiveVm = Omit<Vm, "boot">;
-
-/** Makes an actor's VM, which boots with its first action. */
-export type CreateVm = (options: VmOptions, hooks: VmHooks, store?: Store) => Promise<LiveVm>;
+import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 
 /**
- * VMs of the runtime, which is loaded with the first one: a registry may be imported for its type alone. All VMs of one
- * actor definition share a sandbox factory, and the archive that they start from.
- *
- * @param settings for VMs whose results need not cross the wire. @default those of an actor
+ * Pause before the VM checks its cron jobs again after storage failed.
+ * @unit ms
  */
-export function runtimeVms(settings: VmSettings = { maxResultBytes: MAX_RESULT_BYTES }): CreateVm {
-  let factory: SandboxFactory | undefined;
-  let rootFilesystem: RootFilesystem | undefined;
-  return async (options, hooks, store) => {
-    const [{ assembleVm }, { vmSandbox }, { RootFilesystem }] = await Promise.all([
-      import("../runtime/vm.ts"),
-      import("../runtime/vm-sandbox.ts"),
-      import("../runtime/tar/root-filesystem.ts"),
-    ]);
-    factory ??= vmSandbox(options);
-    if (options.rootFilesystem !== undefined) rootFilesystem ??= new RootFilesystem(options.rootFilesystem);
-    return assembleVm(options, factory, hooks, {
-      ...settings,
-      ...(store && { store }),
-      ...(rootFilesystem && { rootFilesystem }),
-    });
-  };
-}
-
-/** Cron jobs that could not be looked at are looked at again after this long, in milliseconds. */
 const RING_RETRY_MS = 60_000;
 
-/** What an instance needs of its actor's context. */
-export interface ActorSurroundings extends AlarmActor, ForkActor {
+/** The part of an actor's context that its VM uses. */
+interface ActorDeps extends AlarmActor, ForkActor {
   broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): Promise<unknown>;
-  readonly log: ActorLog;
   readonly kv: ActorKv;
+  readonly actorId: string;
+  readonly key: readonly string[];
   readonly conns: ReadonlyMap<string, unknown>;
 }
 
-const live = new Set<VmInstance>();
+interface InstanceParts {
+  vm: LiveVm;
+  calls: CallTable;
+  alarm: ActorAlarm;
+  arrival: Arrival;
+  options: VmOptions;
+  actorId: string;
+  monitor: VmMonitor;
+  onFailure: (error: unknown) => void;
+}
 
-/** An awake actor: its VM and the calls that clients have made of it. Gone when the actor sleeps. */
+/** Awake VMs of this process, by the id of their actor. */
+const live = new Map<string, VmInstance>();
+
+/** Definitions of the actors of this process that have had a VM. */
+const definitions = new Set<VmDefinition>();
+
+/** An awake actor: its VM, and the calls of its clients. Ends when the actor sleeps. */
 export class VmInstance {
   readonly vm: LiveVm;
   readonly calls: CallTable;
-  /** Of this VM. */
+  /** Forks that other VMs are copying from this VM. */
   readonly forks = new Forks();
-  /** Of this VM's own files, where it is a fork itself. */
+  /** Copy of the parent's files, if `fork()` made this VM. */
   readonly arrival: Arrival;
+  readonly monitor: VmMonitor;
+  readonly #options: VmOptions;
+  readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
+  readonly #actorId: string;
+  #listing: Listing | undefined;
+  #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor(vm: LiveVm, calls: CallTable, alarm: ActorAlarm, arrival: Arrival) {
+  private constructor({ vm, calls, alarm, arrival, options, actorId, monitor, onFailure }: InstanceParts) {
+    this.monitor = monitor;
     this.vm = vm;
+    this.#onFailure = onFailure;
+    this.#options = options;
     this.arrival = arrival;
     this.calls = calls;
     this.#alarm = alarm;
+    this.#actorId = actorId;
   }
 
+  /**
+   * Makes the VM of an actor, after the end of an older VM of this actor in this process.
+   *
+   * @param monitor watches the VM
+   * @param directory lists the VM; `undefined` behind a Rivet Engine
+   * @param mayMove whether the VM may move to another server, as behind a Rivet Engine
+   */
   static async create(
-    options: VmOptions,
-    actor: ActorSurroundings,
-    createVm: CreateVm,
-    onPermissionRequest?: VmHooks["onPermissionRequest"],
+    definition: VmDefinition,
+    actor: ActorDeps,
+    handlers: VmHandlers,
+    monitor: VmMonitor,
+    directory: VmDirectory | undefined,
+    mayMove = false,
   ): Promise<VmInstance> {
+    const { actorId, name, key } = actor;
+    const { log } = monitor;
+    const ended = live.get(actorId)?.dispose("sleep");
+    // Its storage refuses an older VM that has not ended by then.
+    if (ended !== undefined)
+      await within(
+        ended.catch(() => undefined),
+        REPLACE_TIMEOUT_MS,
+      );
     const alarm = new ActorAlarm(actor);
     const store = kvStore(actor.kv);
     const arrival = new Arrival(actor, store);
-    const hooks = { ...hooksOf(actor, alarm, arrival), ...(onPermissionRequest && { onPermissionRequest }) };
+    let listing: Listing | undefined;
+    const admit = () => listing?.admitBoot();
+    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
-      onUndelivered: (error) => actor.log.debug({ msg: "outcome not delivered", err: error }),
+      mayMove,
+      onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
-    const instance = new VmInstance(await createVm(options, hooks, store), calls, alarm, arrival);
-    live.add(instance);
-    // Whatever woke the actor: what came due in its absence is looked at now.
+    definitions.add(definition);
+    const own = actor.state?.own ?? {};
+    const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
+    const vm = await definition.create(hooks, {
+      store,
+      own,
+      isStoreShared: mayMove,
+      maxResultBytes: MAX_RESULT_BYTES,
+      onFailure,
+      report: (report) => monitor.report(report),
+    });
+    const instance = new VmInstance({
+      vm,
+      calls,
+      alarm,
+      arrival,
+      options: definition.options,
+      actorId,
+      monitor,
+      onFailure,
+    });
+    const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
+    listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
+      state: () => vm.state(),
+      processes: () => vm.processCount(),
+      sessions: () => vm.sessionCount(),
+      lastUsedAt: () => instance.#lastUsedAt,
+    });
+    instance.#listing = listing;
+    live.set(actorId, instance);
+    // Jobs may have come due while the actor slept, whatever has woken it.
     const rung = instance.ring();
-    rung.catch((error: unknown) => actor.log.error({ msg: "cron jobs not looked at", err: error }));
+    rung.catch((error: unknown) => {
+      log.error({ msg: "failed to run due cron jobs", err: error });
+    });
     hooks.keepAwake(rung);
     return instance;
   }
 
-  /** Fires cron jobs that are due, as after an alarm. */
+  /** Runs the cron jobs that are due, and sets the next alarm. */
   async ring(): Promise<void> {
     this.#alarm.rang();
     try {
-      await this.vm.ringCron();
+      // The alarm's timer may have been set during a client's call.
+      await asCaller({}, () => this.vm.ringCron());
     } catch (error) {
-      // What a VM that ends has not looked at is looked at when it wakes.
+      // The VM is stopping. It checks its due jobs again when it wakes.
       if (error instanceof AgentVmError && error.code === "vm_stopped") return;
-      // Without an alarm ahead its jobs would come to a halt.
+      // Without an alarm, no job of this VM would ever run again.
       await this.#alarm.wakeAt(Date.now() + RING_RETRY_MS);
       throw error;
     }
+  }
+
+  /** Notes that a client uses the VM now. */
+  used(): void {
+    this.#lastUsedAt = Date.now();
+  }
+
+  async setLabels(labels: Labels): Promise<void> {
+    await this.vm.setLabels(labels);
+    this.#listing?.setLabels(labels);
+  }
+
+  /** Lays limits over the options of the VM. @throws AgentVmError `invalid_argument` for a limit that the server forbids */
+  withLimits(own: OwnOptions, limits: OwnLimits): OwnOptions {
+    return { ...own, limits: { ...own.limits, ...parseOwnLimits(limits, this.#options) } };
+  }
+
+  /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
+  async endForGood(): Promise<void> {
+    this.#listing?.beginDestroy();
+    await this.dispose("destroy");
+  }
+
+  /** Deletes the actor. @param destroy deletes it where a Rivet Engine stores it */
+  destroyActor(destroy: () => void): void {
+    if (this.#listing === undefined) destroy();
+    else this.#listing.destroy().catch(this.#onFailure);
   }
 
   /** Ends the VM. Idempotent. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
     this.#disposed ??= this.vm.dispose(reason).finally(() => {
       this.calls.dispose();
-      live.delete(this);
+      if (live.get(this.#actorId) === this) live.delete(this.#actorId);
+      this.#listing?.leave();
+      this.monitor.end();
     });
     return this.#disposed;
   }
 }
 
-/** Awake VMs of this process. */
-export function countAwake(): number {
-  return live.size;
-}
-
-/** Lets every awake VM look at its cron jobs, as after the clock was set. */
+/** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */
 export function ringAll(): void {
-  // One that cannot answers with its error to whoever asks it for its jobs.
-  for (const instance of live) instance.ring().catch(() => undefined);
+  // A VM whose storage fails reports the error to callers of its cron methods.
+  for (const instance of live.values()) instance.ring().catch(() => undefined);
 }
 
 /**
- * Ends every VM of this process, as before it exits. RivetKit 2.2 does not put actors to sleep on SIGTERM.
+ * Ends every VM of this process, for example before it exits: RivetKit 2.2 does not put actors to sleep on SIGTERM.
  *
- * @returns how many there were.
+ * @returns the number of VMs that were awake.
  */
 export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
-  const instances = [...live];
+  const instances = [...live.values()];
   await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
+  await Promise.allSettled([...definitions].map((definition) => definition.close()));
+  definitions.clear();
   return instances.length;
 }
 
-function hooksOf(actor: ActorSurroundings, alarm: ActorAlarm, arrival: Arrival): VmHooks {
+function hooksOf(
+  actor: ActorDeps,
+  log: VmMonitor["log"],
+  alarm: ActorAlarm,
+  arrival: Arrival,
+  admitBoot: () => void,
+): VmHooks {
   return {
     emit(name, payload) {
+      if ("putBack" in payload) log.warn({ msg: "put back deleted files of the VM", paths: payload.putBack });
       try {
         actor.broadcast(name, payload);
         if ("data" in payload) noteSent(payload.data.byteLength);
       } catch (error) {
-        // The actor has stopped while the VM still ends: nobody is connected any more.
-        actor.log.debug({ msg: "event not sent", event: name, err: error });
+        // The actor has stopped before its VM. No client is connected any more.
+        log.debug({ msg: "could not send event", event: name, err: error });
       }
     },
-    beforeBoot: () => arrival.settled(),
+    async beforeBoot() {
+      admitBoot();
+      await arrival.ready();
+    },
     wakeAt: (timestampMs) => alarm.wakeAt(timestampMs),
     hasListeners: (name) => hasListeners(actor.conns.values(), name),
     keepAwake(work) {
       actor.keepAwake(work).catch((error: unknown) => {
-        // The work's own failure, which its caller handles, or an actor that has already stopped.
-        actor.log.debug({ msg: "no longer kept awake", err: error });
+        // The work has failed, which its caller handles, or the actor has already stopped.
+        log.debug({ msg: "keepAwake work failed", err: error });
       });
     },
   };

@@ -1,35 +1,40 @@
-import { type ActorDefinition, actor } from "rivetkit";
-import type { VmActions } from "../api/actions.ts";
-import { invalidArgument } from "../api/errors.ts";
-import { DISPOSE_TIMEOUT_MS, MAX_TIMEOUT_MS, START_TIMEOUT_MS } from "../api/limits.ts";
-import type { PermissionReply, PermissionRequest } from "../api/types.ts";
+import { AgentVmError } from "../api/errors.ts";
+import { EVENT_RIGHTS, type VmEventName } from "../api/events.ts";
+import { MAX_TIMEOUT_MS } from "../api/limits.ts";
+import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
+import { NOTHING } from "../http/grant.ts";
+import { createLogger } from "../http/logger.ts";
+import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
+import { registerVm, type VmBinding } from "../http/vm-binding.ts";
+import { assertNotDraining } from "../monitoring/draining.ts";
+import { Monitor } from "../monitoring/monitor.ts";
+import { ownActionsOnly } from "../rivet/actions.ts";
+import { endDoubledActors } from "../rivet/doubled-actors.ts";
+import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
+import type { ActorLog } from "../rivet/log.ts";
+import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
+import { limitSubscriptions } from "../rivet/subscribers.ts";
+import { toUserError, userError } from "../rivet/user-error.ts";
+import { checkOptions } from "../runtime/check-options.ts";
+import type { VmHandlers } from "../runtime/hooks.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
-import { DEFAULT_POLICY, holdPolicy, type PolicyHolder, refusal } from "./access.ts";
-import { cron } from "./actions/cron.ts";
-import { filesystem } from "./actions/filesystem.ts";
-import { network } from "./actions/network.ts";
-import { processes } from "./actions/processes.ts";
-import { sessions } from "./actions/sessions.ts";
-import { shells } from "./actions/shells.ts";
-import { snapshots } from "./actions/snapshots.ts";
-import { transport } from "./actions/transport.ts";
-import { watches } from "./actions/watches.ts";
-import { ALARM_ACTION, ringCron } from "./alarm.ts";
-import type { VmActorActions, VmConnectionParams, VmState, VmVars } from "./context.ts";
-import { userError } from "./errors.ts";
-import { type VmEventTokens, vmEvents } from "./events.ts";
+import { clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
+import type { TestSeams } from "../runtime/test-seams.ts";
+import { VmDefinition } from "../runtime/vm-definition.ts";
+import { VM_ACTIONS } from "./action.ts";
+import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
+import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { FORK_ACTIONS, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
-import { type CreateVm, runtimeVms, VmInstance } from "./instance.ts";
-import type { ActorLog } from "./logger.ts";
-import { checkOptions } from "./options.ts";
-import { answerPreview, isPreviewRequest } from "./preview-request.ts";
+import { ringAll, VmInstance } from "./instance.ts";
+import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
+import type { VmActor, VmConnectionParams } from "./vm-actor.ts";
 
-/** A `vm` actor as `setup({ use })` takes it; carries the types of its actions and events to the client. */
-export type VmActor = ActorDefinition<
+/** A `vm` actor with the types of its parts on the server. */
+type ServerActor = ActorDefinition<
   VmState,
   VmConnectionParams,
-  undefined,
+  VmConnectionState,
   VmVars,
   undefined,
   undefined,
@@ -38,18 +43,26 @@ export type VmActor = ActorDefinition<
   VmActorActions
 >;
 
-/** The actor that a hook runs in. */
+/** Context of a hook: the actor that calls it. */
 export interface VmHookContext {
+  /** Id of the actor. */
   readonly actorId: string;
+  /** Key of the VM. */
   readonly key: readonly string[];
+  /** Logger of the actor: `debug(entry)` and `error(entry)`. */
   readonly log: ActorLog;
+  /** Identity of the client whose prompt runs, as `authorize` has returned it; `undefined` without one. */
+  readonly identity?: unknown;
 }
 
-/** What `vmActor()` takes. */
+/** Options of `vmActor()`. Every option has a default. */
 export interface VmActorOptions extends VmOptionsInput {
   /**
-   * Answers an agent that asks for permission: `once`, `always`, `reject` or an optionId that the agent offers. With
-   * `undefined` those who listen to permissionRequest are asked; an error rejects.
+   * Answers an agent that asks for permission.
+   *
+   * @returns `once`, `always`, `reject` or an optionId that the agent offers; `undefined` asks the clients that listen to
+   * `permissionRequest`. An error rejects the request.
+   * @default asks the clients
    */
   onPermissionRequest?(
     c: VmHookContext,
@@ -58,24 +71,12 @@ export interface VmActorOptions extends VmOptionsInput {
   ): Promise<PermissionReply | (string & {}) | undefined> | PermissionReply | (string & {}) | undefined;
 }
 
-const actions: VmActorActions = {
-  ...filesystem,
-  ...processes,
-  ...shells,
-  ...snapshots,
-  ...watches,
-  ...network,
-  ...cron,
-  ...sessions,
-  ...transport(() => actions),
-} satisfies VmActions;
-
 /**
- * An actor that owns a Linux machine per key. The machine boots with its first action, sleeps when nothing runs in it
- * and nobody is connected, and is gone with the actor.
+ * Makes an actor with a Linux VM for each key. A VM boots with its first action. It sleeps when no process, shell,
+ * connection or call uses it. It ends with its actor.
  *
- * @param options see VmActorOptions; every one has a default.
- * @throws AgentVmError `invalid_argument` for an unknown or malformed option, by name.
+ * @param options options of every VM of this actor. @default {}
+ * @throws AgentVmError `invalid_argument`, which names an unknown or malformed option
  * @example
  * ```ts
  * export const registry = setup({ use: { vm: vmActor({ env: { CI: "1" } }) } });
@@ -83,48 +84,76 @@ const actions: VmActorActions = {
  * ```
  */
 export function vmActor(options: VmActorOptions = {}): VmActor {
-  return defineVm(options, runtimeVms());
+  return defineVm(options);
 }
 
-/** vmActor with a VM of one's own making, for tests. */
-export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
-  const { onPermissionRequest, ...rest } = input;
-  const options = checkOptions(rest);
-  if (onPermissionRequest !== undefined && typeof onPermissionRequest !== "function") {
-    throw invalidArgument("onPermissionRequest", "a function", onPermissionRequest);
-  }
-  const holder: PolicyHolder = { policy: DEFAULT_POLICY };
-  const definition: VmActor = actor({
+/** Like `vmActor`, for tests that replace parts of the VMs. */
+export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor {
+  const { options, handlers } = checkOptions(input);
+  const vms = new VmDefinition(options, seams);
+  const checkInput = (input: unknown, isOwn: boolean) => {
+    // A client could make up a ticket, and so wake the VM that the ticket names.
+    if (!isOwn || ticketOf(input) === undefined) return parseOwnOptions(input, options);
+    // A fork has the options of its parent. The server may allow less today.
+    return clampOwnOptions((input as { own?: unknown }).own, options);
+  };
+  // Assigned before RivetKit calls any of the functions below.
+  let server: VmBinding;
+  const definition: ServerActor = actor({
     createState: (_c, input: undefined): VmState => {
       const ticket = ticketOf(input);
-      return { alarms: [], ...(ticket && { fork: ticket }) };
+      try {
+        return { alarms: [], own: checkInput(input, true), ...(ticket && { fork: ticket }) };
+      } catch (error) {
+        throw error instanceof AgentVmError ? userError(error) : error;
+      }
     },
-    createVars: async (c): Promise<VmVars> => ({
-      instance: await VmInstance.create(
-        options,
-        c,
-        createVm,
-        onPermissionRequest && ((sessionId, request) => onPermissionRequest(c, sessionId, request)),
-      ),
-      endpoint: () => holder.policy.endpoint ?? "",
-    }),
-    onBeforeConnect(c, params) {
+    async createVars(c): Promise<VmVars> {
+      assertNotDraining();
+      server.monitor ??= new Monitor(createLogger());
+      const monitor = server.monitor.vm(c.name, c.key);
+      const { access, directory } = server;
+      const bound = bindHandlers(handlers, c, monitor.log);
+      const mayMove = access.policy.behindEngine;
+      try {
+        return { instance: await VmInstance.create(vms, c, bound, monitor, directory, mayMove), access };
+      } catch (error) {
+        throw error instanceof AgentVmError ? userError(error) : error;
+      }
+    },
+    async createConnState(c, params: VmConnectionParams): Promise<VmConnectionState> {
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
-      // onRequest asks for the preview's own token.
-      if (isPreviewRequest(path)) return;
-      const error = refusal(holder.policy, { header, path, params, external: Boolean(header("host")) });
-      if (error) throw userError(error);
+      // onRequest checks the preview's own token. Such a connection may do nothing else.
+      if (isPreviewRequest(path)) return NOTHING;
+      const facts = { header, path, params, external: Boolean(header("host")) };
+      try {
+        return await server.access.connect(request, facts, { name: c.name, key: c.key });
+      } catch (error) {
+        throw toUserError(error, c.log, "connect");
+      }
     },
-    onRequest: (c, request) =>
-      answerPreview(c.vars.instance.vm, request, holder.policy.behindEngine ? c.actorId : undefined),
-    onDisconnect: (c, connection) => c.vars.instance.calls.disconnected(connection.id),
+    onConnect: (_c, connection) => {
+      limitSubscriptions(connection);
+      server.access.opened(connection, (reason) => {
+        void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
+      });
+    },
+    onRequest: (c, request) => {
+      c.vars.instance.used();
+      const { behindEngine } = server.access.policy;
+      return answerPreview(c.vars.instance.vm, request, behindEngine ? c.actorId : undefined);
+    },
+    onDisconnect: (c, connection) => {
+      server.access.live.closed(connection.id);
+      c.vars.instance.calls.disconnected(connection.id);
+    },
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     onDestroy: (c) => c.vars.instance.dispose("destroy"),
-    events: vmEvents,
+    events: vmEvents((c: VmContext, event) => checkEvent(c, event)),
     actions: {
-      ...actions,
+      ...VM_ACTIONS,
       [ALARM_ACTION]: ringCron,
       [FORK_ACTIONS.read]: readFork,
       [FORK_ACTIONS.take]: takeFork,
@@ -132,6 +161,7 @@ export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
     options: {
       name: "VM",
       createVarsTimeout: START_TIMEOUT_MS,
+      createConnStateTimeout: START_TIMEOUT_MS,
       // Actions take as long as the commands they run.
       actionTimeout: MAX_TIMEOUT_MS,
       sleepTimeout: options.sleepTimeoutMs,
@@ -139,8 +169,36 @@ export function defineVm(input: VmActorOptions, createVm: CreateVm): VmActor {
       onDestroyTimeout: DISPOSE_TIMEOUT_MS,
     },
   });
-  // RivetKit looks actions up with `in` and would run Object's own, such as `constructor`.
-  Object.setPrototypeOf(definition.config.actions, null);
-  holdPolicy(definition, holder);
-  return definition;
+  ownActionsOnly(definition);
+  endDoubledActors(definition, REPLACE_TIMEOUT_MS);
+  server = registerVm(definition, {
+    ringAll,
+    checkInput,
+    destroyAfterMs: options.destroyAfterMs,
+    tryBoot: (signal) => vms.tryBoot(signal),
+  });
+  return definition as unknown as VmActor;
+}
+
+/** @throws UserError `forbidden` if a connection may not see an event */
+function checkEvent(c: VmContext, event: VmEventName): void {
+  try {
+    c.vars.access.check(c.conn, EVENT_RIGHTS[event], { event });
+  } catch (error) {
+    throw toUserError(error, c.log, event);
+  }
+}
+
+/** Binds an actor's handlers to its context, their first argument. */
+function bindHandlers(
+  { onPermissionRequest }: Partial<VmActorOptions>,
+  c: Pick<VmHookContext, "actorId" | "key">,
+  log: ActorLog,
+): VmHandlers {
+  if (onPermissionRequest === undefined) return {};
+  const { actorId, key } = c;
+  return {
+    onPermissionRequest: (sessionId, request, identity) =>
+      onPermissionRequest({ actorId, key, log, identity }, sessionId, request),
+  };
 }

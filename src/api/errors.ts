@@ -1,116 +1,62 @@
-/** How one error code is worded and answered. */
-interface ErrorDefinition {
-  /** HTTP status of a raw request that ends with it. */
-  status: number;
-  /** What helps, where something does. */
-  hint?: string;
-}
+import { definitionOf, type ErrorCode, isErrorCode, isPosixCode, type PosixCode } from "./error-codes.ts";
+import { MAX_CALL_DEPTH, MAX_CALL_KEYS, MAX_CALL_VALUES } from "./limits.ts";
 
-/** Every code that is not a POSIX one; POSIX codes (`ENOENT`, ...) are passed on as the kernel gave them. */
-export const ERROR_DEFINITIONS = {
-  invalid_argument: { status: 400 },
-  unauthorized: { status: 401, hint: "Pass the server's token: createClient({ endpoint, token })." },
-  forbidden_origin: {
-    status: 403,
-    hint: "A server without a token answers loopback hosts and origins only; set AGENT_VM_TOKEN for others.",
-  },
-  process_not_found: { status: 404 },
-  shell_not_found: { status: 404 },
-  cron_job_not_found: { status: 404 },
-  session_not_found: { status: 404, hint: "listPersistedSessions() tells which there are." },
-  permission_not_found: { status: 404 },
-  unknown_agent_type: { status: 404, hint: "listAgents() tells which there are." },
-  agent_not_installed: { status: 424, hint: "Install it on the server, and start the server again." },
-  agent_failed: { status: 502 },
-  agent_crashed: {
-    status: 502,
-    hint: "The next prompt starts the agent again, with what it had said before.",
-  },
-  transfer_not_found: { status: 404, hint: "Transfers end 60 s after their last use; start again." },
-  limit_exceeded: { status: 429 },
-  response_too_large: { status: 413 },
-  no_kernel_sandbox: {
-    status: 501,
-    hint: 'This VM runs with runtime: "memory", which has files but no processes.',
-  },
-  boot_failed: { status: 500, hint: "Run `npm run doctor` on the server; the next action boots again." },
-  vm_stopped: { status: 503, hint: "The VM stopped while the call ran; the next action boots it again." },
-  snapshot_not_found: { status: 404 },
-  invalid_archive: { status: 400, hint: "Nothing of it was imported." },
-  no_storage: { status: 501, hint: "Give createVm() a store, or use the VM through a server." },
-  storage_damaged: {
-    status: 500,
-    hint: "restore({ allowMissing: true }) goes on without the files that are lost.",
-  },
-  storage_too_new: {
-    status: 500,
-    hint: "Run the server's newer version again: nothing of the VM has been changed.",
-  },
-  watch_unavailable: { status: 501, hint: "Install perl on the server's host, and see `npm run doctor`." },
-  storage_failed: {
-    status: 500,
-    hint: "Look at the server's disk and log; the next checkpoint tries again.",
-  },
-  network_failed: { status: 500 },
-  fetch_failed: { status: 502 },
-  fetch_aborted: { status: 499 },
-  fetch_timeout: { status: 504, hint: "Pass a larger timeoutMs, or open the port through a preview URL." },
-  wait_aborted: { status: 499 },
-  port_timeout: { status: 504, hint: "listPorts() tells what listens." },
-  preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes another one." },
-  preview_failed: { status: 502 },
-  call_lost: {
-    status: 503,
-    hint: "The server restarted while the call ran. It may or may not have taken effect.",
-  },
-  connection_lost: { status: 503 },
-  actor_not_found: { status: 404, hint: "getOrCreate makes an actor that does not exist yet." },
-  action_not_found: { status: 404 },
-  duplicate_key: { status: 409, hint: "getOrCreate takes the actor that has the key." },
-  port_in_use: { status: 500, hint: "Stop what listens there, or choose another port with PORT." },
-  data_in_use: {
-    status: 500,
-    hint: "Stop that server, or choose another folder with AGENT_VM_DATA or `dataDir`.",
-  },
-  listen_failed: { status: 500 },
-  internal_error: { status: 500, hint: "Read the server's log." },
-} as const satisfies Record<string, ErrorDefinition>;
+export type { ErrorCode, PosixCode } from "./error-codes.ts";
 
-export type ErrorCode = keyof typeof ERROR_DEFINITIONS;
-
+/** Details of an error. docs/errors.md names the fields of each code. */
 export interface ErrorMetadata {
+  /** Remedy for the caller or the server's operator. */
   hint?: string;
   [key: string]: unknown;
 }
 
-/**
- * Every error that this package raises on purpose, on the server and in the client.
- * `code` is stable; `message` is for people.
- */
+/** Every error that agent-vm raises on purpose, on the server and in the client. */
 export class AgentVmError extends Error {
+  /** Always `"AgentVmError"`. */
   override readonly name = "AgentVmError";
-  /** A code of ERROR_DEFINITIONS, or a POSIX code such as `ENOENT`. */
-  readonly code: string;
+  /** Stable code to branch on: a code of this package, or a POSIX code such as `ENOENT`. */
+  readonly code: ErrorCode | PosixCode;
+  /** Details that fit the code, with a `hint` if there is a remedy. */
   readonly metadata: ErrorMetadata;
 
-  constructor(code: string, message: string, metadata: ErrorMetadata = {}, options?: ErrorOptions) {
+  /**
+   * @param message text for people
+   * @param metadata a `hint` here replaces the hint of the code
+   */
+  constructor(
+    code: ErrorCode | PosixCode,
+    message: string,
+    metadata: ErrorMetadata = {},
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.code = code;
-    const hint = definitionOf(code)?.hint;
+    const { hint } = definitionOf(code);
     this.metadata = hint === undefined || metadata.hint !== undefined ? metadata : { ...metadata, hint };
   }
 
-  /** HTTP status that fits the code; 400 for POSIX codes. */
+  /** HTTP status that fits the code. */
   get status(): number {
-    return definitionOf(this.code)?.status ?? 400;
+    return definitionOf(this.code).status;
   }
 }
 
-function definitionOf(code: string): ErrorDefinition | undefined {
-  return Object.hasOwn(ERROR_DEFINITIONS, code) ? ERROR_DEFINITIONS[code as ErrorCode] : undefined;
+/**
+ * Makes the error that a message from the wire describes. The server may be newer than this package.
+ *
+ * @returns an error with `code`, or `unknown_error` with `metadata.code` if this version does not know the code
+ */
+export function receivedError(
+  code: string,
+  message: string,
+  metadata: ErrorMetadata,
+  options?: ErrorOptions,
+): AgentVmError {
+  if (isErrorCode(code) || isPosixCode(code)) return new AgentVmError(code, message, metadata, options);
+  return new AgentVmError("unknown_error", message, { ...metadata, code }, options);
 }
 
-/** An argument that is not what the action takes. */
+/** Returns the error for an argument of the wrong type or out of range. */
 export function invalidArgument(argument: string, expected: string, received: unknown): AgentVmError {
   return new AgentVmError(
     "invalid_argument",
@@ -119,10 +65,36 @@ export function invalidArgument(argument: string, expected: string, received: un
   );
 }
 
-/** An option that the action does not know; it is refused, never ignored. */
+/** Returns the error for a request without a valid token. It never shows a token. */
+export function unauthorized(
+  reason: "missing" | "invalid" | "expired" | "revoked",
+  message: string,
+): AgentVmError {
+  return new AgentVmError("unauthorized", message, { reason });
+}
+
+export function vmDestroyed(): AgentVmError {
+  return new AgentVmError("vm_destroyed", "The VM has been destroyed");
+}
+
+export function actorNotFound(actorId: string): AgentVmError {
+  return new AgentVmError("actor_not_found", `VM not found: ${actorId}`, { actorId });
+}
+
+/** Returns the error for an actor name that the server does not have. */
+export function actorTypeNotFound(name: string, known: readonly string[]): AgentVmError {
+  const names = known.map((each) => JSON.stringify(each)).join(", ");
+  return new AgentVmError(
+    "actor_type_not_found",
+    `The server has no actor type ${JSON.stringify(name)}. It has ${names}`,
+    { known: [...known] },
+  );
+}
+
+/** Returns the error for an option that the action does not have. */
 export function unknownOption(action: string, option: string, known: readonly string[]): AgentVmError {
   const takes =
-    known.length === 0 ? "it takes none" : `it takes ${known.map((name) => `\`${name}\``).join(", ")}`;
+    known.length === 0 ? "it has no options" : `it takes ${known.map((name) => `\`${name}\``).join(", ")}`;
   return new AgentVmError("invalid_argument", `Unknown option \`${option}\` of ${action}: ${takes}`, {
     argument: option,
     known: [...known],
@@ -150,7 +122,7 @@ export function cronJobNotFound(jobId: string): AgentVmError {
   return new AgentVmError("cron_job_not_found", `Cron job not found: ${jobId}`, { jobId });
 }
 
-/** @param closed it has a transcript and can be opened again. */
+/** @param closed `true` if the session has a transcript, so that resumeSession() can open it */
 export function sessionNotFound(sessionId: string, closed = false): AgentVmError {
   return new AgentVmError("session_not_found", `Session not found: ${sessionId}`, {
     sessionId,
@@ -166,22 +138,37 @@ export function actionNotFound(action: string): AgentVmError {
   return new AgentVmError("action_not_found", `Action not found: ${action.slice(0, 80)}`, {});
 }
 
-export function noKernelSandbox(action: string): AgentVmError {
+/** Part of a VM that a runtime may lack. */
+export type Capability = "processes" | "terminals" | "network" | "watches";
+
+/**
+ * Returns the error for an action that the VM's runtime cannot carry out.
+ *
+ * @param action name of the action, or its effect: `exec`, `Starting a process`
+ */
+export function notSupported(action: string, capability: Capability, runtime: string): AgentVmError {
   return new AgentVmError(
-    "no_kernel_sandbox",
-    `${action} needs the kernel sandbox, which this VM does not have`,
-    {
-      action,
-    },
+    "not_supported",
+    `${action} needs ${capability}, which the runtime "${runtime}" does not have`,
+    { action, capability, runtime },
   );
 }
 
-/** A named limit that the call would pass. */
-export function limitExceeded(limit: string, value: number, what: string): AgentVmError {
-  return new AgentVmError("limit_exceeded", `${what} (${limit} = ${value})`, { limit, value });
+/**
+ * Returns the error for a call that would pass a named limit.
+ *
+ * @param remedy sentence that says how to make room
+ */
+export function limitExceeded(limits: Record<string, number>, what: string, remedy: string): AgentVmError {
+  const [limit = "", value] = Object.entries(limits)[0] ?? [];
+  return new AgentVmError("limit_exceeded", `${what} (${limit} = ${value}). ${remedy}`, { limit, value });
 }
 
-/** A result that cannot cross the wire in one piece. */
+/**
+ * Returns the error for a result that does not fit one message.
+ *
+ * @param instead sentence that names another way
+ */
 export function responseTooLarge(
   action: string,
   bytes: number,
@@ -195,16 +182,31 @@ export function responseTooLarge(
   );
 }
 
-/** Arguments that cannot cross the wire in one piece. */
+/** Returns the error for arguments that do not fit one message. */
 export function argumentsTooLarge(action: string, bytes: number, maximum: number): AgentVmError {
   return new AgentVmError(
     "invalid_argument",
-    `The arguments of ${action} have ${bytes} bytes, above the ${maximum} that one message carries`,
+    `The arguments of ${action} have ${bytes} bytes, above the ${maximum} that one message carries. Send them in parts.`,
     { action, bytes, maximum },
   );
 }
 
-/** The server cannot be reached, or the way to it broke off. */
+/** Returns the error for arguments that would take too long to decode. */
+export function tooManyValues(): AgentVmError {
+  return new AgentVmError(
+    "invalid_argument",
+    `Expected \`arguments\` to be at most ${MAX_CALL_VALUES} values (MAX_CALL_VALUES) with ${MAX_CALL_KEYS} keys (MAX_CALL_KEYS), ${MAX_CALL_DEPTH} levels deep (MAX_CALL_DEPTH)`,
+    { argument: "arguments" },
+  );
+}
+
+/** Returns the error for a request whose body does not fit one message. */
+export function tooLargeMessage(maximum: number): AgentVmError {
+  const message = `The request has more than ${maximum} bytes (MAX_MESSAGE_BYTES). Send it in parts.`;
+  return new AgentVmError("invalid_argument", message, { maximum });
+}
+
+/** Returns the error for a server that the client cannot reach, or a lost connection. */
 export function connectionLost(why: string, cause?: unknown): AgentVmError {
   return new AgentVmError("connection_lost", why, {}, { cause });
 }
@@ -213,8 +215,8 @@ export function vmStopped(): AgentVmError {
   return new AgentVmError("vm_stopped", "The VM was stopped");
 }
 
-/** A value in an error message: short, and safe to print. */
-export function describe(value: unknown): string {
+/** Describes a value for an error message: short, and safe to print. */
+function describe(value: unknown): string {
   if (value === null) return "null";
   if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
@@ -230,4 +232,9 @@ export function describe(value: unknown): string {
     default:
       return typeof value;
   }
+}
+
+/** Returns the error for a wrong preview token. It does not say whether the token ever existed. */
+export function previewDenied(): AgentVmError {
+  return new AgentVmError("preview_denied", "The preview URL is unknown or has expired");
 }

@@ -1,166 +1,283 @@
-import type {
-  CallOutcome,
-  ExitReason,
-  JsonRpcNotification,
-  OutputStream,
-  PermissionRequest,
-  VmPort,
-} from "./types.ts";
+import type { VmPort } from "./methods/network.ts";
+import type { ExitReason, OutputStream } from "./methods/process-types.ts";
+import type { SessionEvent } from "./methods/session-event.ts";
+import type { PermissionRequest } from "./methods/session-types.ts";
+import type { CallOutcome } from "./methods/transport.ts";
+import type { Guarded } from "./rights.ts";
 
+/** Output of a process that `spawn` or `run` started. */
 export interface ProcessOutputEvent {
   /** Process id inside the VM. */
   pid: number;
+  /** Stream that the process wrote to. */
   stream: OutputStream;
-  /** At most 192 KiB. */
+  /** Bytes as written, at most 192 KiB. */
   data: Uint8Array;
-  /** Counts the chunks of one process from 0, over both streams. */
+  /** Number of the chunk: counts the chunks of one process from 0, over both streams. */
   seq: number;
 }
 
-/** Sent strictly after the last processOutput of the same process. */
+/** End of a process that `spawn` or `run` started. Follows the last `processOutput` of the process. */
 export interface ProcessExitEvent {
+  /** Process id inside the VM. */
   pid: number;
-  /** 128 + n when signal n ended it. */
+  /** Exit code; 128 + n when signal n ended the process. */
   exitCode: number;
-  /** Name of the signal that ended it; absent when it exited. */
+  /** Name of the signal that ended the process, such as `"SIGKILL"`; absent when it exited. */
   signal?: string;
+  /** Why the process ended. */
   reason: ExitReason;
+  /** Processes of the VM that the kernel killed meanwhile because memory ran out; absent when there are none. */
+  oomKills?: number;
 }
 
+/** Output of a shell. */
 export interface ShellDataEvent {
+  /** Id of the shell. */
   shellId: string;
-  /** At most 192 KiB. */
+  /** Bytes as the terminal sent them, at most 192 KiB. */
   data: Uint8Array;
-  /** Counts the chunks of one shell from 0. */
+  /** Number of the chunk: counts the chunks of one shell from 0. */
   seq: number;
 }
 
-/** Sent strictly after the last shellData of the same shell. */
+/** End of a shell. Follows the last `shellData` of the shell. */
 export interface ShellExitEvent {
+  /** Id of the shell. */
   shellId: string;
+  /** Exit code; 128 + n when signal n ended the shell. */
   exitCode: number;
+  /** Name of the signal that ended the shell, such as `"SIGHUP"`; absent when it exited. */
   signal?: string;
 }
 
-/** Something that watchFiles watches has changed. */
+/** Change of a file or directory that `watchFiles` watches. */
 export interface FileChangedEvent {
-  /** As watchFiles answered it. */
+  /** Id that `watchFiles` returned. */
   watchId: string;
   /**
-   * `overflow`: changes may have been missed, look at all that is watched anew. `ended`: the watch is over.
-   * Both have the watched path.
+   * Kind of the change. `overflow`: changes may have been missed, so read the watched files again. `ended`: the watch is
+   * over. Both carry the watched path.
    */
   type: "created" | "modified" | "deleted" | "renamed" | "overflow" | "ended";
-  /** Absolute; of what was renamed the new one. */
+  /** Absolute path; for `renamed` the new path. */
   path: string;
-  /** What was renamed had this path. */
+  /** Previous absolute path. Set only for `renamed`. */
   oldPath?: string;
-  /** Absent for `overflow` and `ended`, and where nobody saw what was deleted. */
+  /** `true` for a directory. Absent for `overflow` and `ended`, and when the kind of a deleted entry is unknown. */
   isDirectory?: boolean;
 }
 
-/** A port has begun to listen. */
+/** A TCP port inside the VM that has begun to listen. */
 export type PortOpenedEvent = VmPort;
 
+/** A TCP port inside the VM that has stopped listening. */
 export interface PortClosedEvent {
+  /** Port number. */
   port: number;
+  /** Address that the socket listened on, such as `"127.0.0.1"` or `"::"`. */
   address: string;
 }
 
-/** A program inside wanted to reach what the outbound policy does not let it reach. */
+/** A connection to the outside that the outbound policy denied. At most 20 events a second; the log has all denials. */
 export interface NetworkDeniedEvent {
+  /** Name or address that the program wanted to reach. */
   host: string;
+  /** Port that the program wanted to reach. */
   port: number;
+  /** Why the server denied the connection. */
   reason: string;
-  /** The program, as `getProcess` knows it; absent where it could not be found. */
+  /** Process id of the program inside the VM; absent when the server could not find it. */
   pid?: number;
 }
 
-export type VmBootedEvent = Record<string, never>;
+/** A VM has booted. */
+export interface VmBootedEvent {
+  /**
+   * Paths of the base tree, such as `/bin`, that the VM's files lacked and that the boot has put back. At most 100. Absent
+   * if nothing was missing.
+   */
+  putBack?: string[];
+}
 
+/** The files of a VM that has booted could not be restored whole. They are read-only, and the stored files stay as they are. */
+export interface FilesReadOnlyEvent {
+  /** Why the files could not be restored, for people. */
+  error: string;
+  /** Absolute paths of files that are missing, at most 100. Empty if they are not known. */
+  files: string[];
+}
+
+/** A VM is shutting down, or its sandbox has failed. */
 export interface VmShutdownEvent {
+  /** `sleep`: the VM sleeps, or `restoreSnapshot` ended it. `destroy`: the actor is gone. `error`: the sandbox failed. */
   reason: "sleep" | "destroy" | "error";
 }
 
+/** Fields of every cron event. */
 interface CronEventBase {
-  /** The job, as `jobId`. */
+  /** Id of the job: agentOS's field for `jobId`. */
   id: string;
+  /** Id of the job. */
   jobId: string;
+  /** Schedule of the job, as given. */
   schedule: string;
+  /** Id of the run in `listCronRuns`. */
   runId: string;
-  /** The tick that it is about, in Unix milliseconds. */
+  /** Time of the tick, in milliseconds since the Unix epoch. */
   firedAt: number;
-  /** When it happened, in Unix milliseconds. */
+  /** Time of the event, in milliseconds since the Unix epoch. */
   time: number;
 }
 
-/** What happened to a tick of a cron job. */
+/** Event of one tick of a cron job. docs/cron.md lists the types and reasons. */
 export type CronEvent = CronEventBase &
   (
-    | { type: "cron:fire" }
-    | { type: "cron:complete"; durationMs: number; exitCode: number }
-    | { type: "cron:error"; durationMs?: number; exitCode?: number; error: string; reason: string }
-    | { type: "cron:skip"; reason: string }
-    | { type: "cron:missed"; ticks: number; reason: string }
+    | {
+        /** A run has started. */
+        type: "cron:fire";
+      }
+    | {
+        /** A run has completed, with any exit code. */
+        type: "cron:complete";
+        /** Milliseconds from start to end. */
+        durationMs: number;
+        /** Exit code of the command; 0 for a prompt. */
+        exitCode: number;
+      }
+    | {
+        /** A run has failed or timed out. */
+        type: "cron:error";
+        /** Milliseconds from start to end; absent when the run did not start. */
+        durationMs?: number;
+        /** Exit code of the command; absent when it did not exit. */
+        exitCode?: number;
+        /** Description of the failure, for people. */
+        error: string;
+        /** `timeout`, `vm_stopped`, `agent_error`, or the code of the error. */
+        reason: string;
+      }
+    | {
+        /** A tick was skipped. */
+        type: "cron:skip";
+        /** `overlap`, `queue_full` or `limit_exceeded`. */
+        reason: string;
+      }
+    | {
+        /** Ticks passed while no server ran. */
+        type: "cron:missed";
+        /** Number of missed ticks; 100 means 100 or more. */
+        ticks: number;
+        /** Always `not_running`. */
+        reason: string;
+      }
   );
 
+/** Payload of `cronEvent`. */
 export interface CronEventPayload {
+  /** Event of one tick. */
   event: CronEvent;
 }
 
 /**
- * What an agent told in a session, in the order of its numbers; it is stored before it is sent. Notifications of ours
- * are `_agentvm/...`; see docs/sessions.md.
+ * Notification of an agent, in the order of its numbers. The server stores a notification before it sends it. The server's
+ * own notifications have methods that start with `_agentvm/`; docs/sessions.md lists them.
  */
 export interface SessionEventPayload {
+  /** Id of the session. */
   sessionId: string;
-  /** The agent's own notification, with our `sessionId` in its params. */
-  event: JsonRpcNotification;
-  /** The number that getSequencedEvents and getSessionEvents give it. */
+  /** Notification of the agent. Its params carry the session id of this API. */
+  event: SessionEvent;
+  /** Number of the event, as in `getSequencedEvents` and `getSessionEvents`. */
   sequenceNumber: number;
 }
 
-/** An agent waits for respondPermission. */
+/** Permission request of an agent. The agent waits until `respondPermission` answers or the request times out. */
 export interface PermissionRequestPayload {
+  /** Id of the session. */
   sessionId: string;
+  /** The agent's request. */
   request: PermissionRequest;
 }
 
-/** An agent ended without having been asked to. */
+/** Unexpected end of an agent's process. */
 export interface AgentCrashedEvent {
+  /** Id of the session. */
   sessionId: string;
-  /** 128 + n when signal n ended it. */
+  /** Exit code; 128 + n when signal n ended the agent. */
   exitCode: number;
+  /** Name of the signal that ended the agent, such as `"SIGKILL"`; `null` when it exited. */
   signal: string | null;
-  /** The last 64 KiB. */
+  /** Last 64 KiB of the agent's stderr. */
   stderr: string;
-  /** Whether the next prompt starts it again; after three crashes in a row only resumeSession does. */
+  /** `true` if the next prompt restarts the agent. After three crashes in a row only `resumeSession` restarts it. */
   restart: boolean;
 }
 
-/** Sent to the one connection that waits for the call. */
+/** End of a call, sent to the connection that waits for it. */
 export interface CallSettledEvent {
+  /** Key of the call. */
   callId: string;
+  /** Result or error of the call. */
   outcome: CallOutcome;
 }
 
 /** Every event of a `vm` actor and its payload. */
 export interface VmEvents {
+  /** Output of a process that `spawn` or `run` started. */
   processOutput: ProcessOutputEvent;
+  /** End of a process that `spawn` or `run` started. */
   processExit: ProcessExitEvent;
+  /** Output of a shell. */
   shellData: ShellDataEvent;
+  /** End of a shell. */
   shellExit: ShellExitEvent;
+  /** Change of a file or directory that `watchFiles` watches. */
   fileChanged: FileChangedEvent;
+  /** A TCP port inside the VM has begun to listen. */
   portOpened: PortOpenedEvent;
+  /** A TCP port inside the VM has stopped listening. */
   portClosed: PortClosedEvent;
+  /** The outbound policy has denied a connection. */
   networkDenied: NetworkDeniedEvent;
+  /** The VM has booted. */
   vmBooted: VmBootedEvent;
+  /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
+  filesReadOnly: FilesReadOnlyEvent;
+  /** The VM is shutting down, or its sandbox has failed. */
   vmShutdown: VmShutdownEvent;
+  /** A call over the connection has ended. This package's client handles it. */
   callSettled: CallSettledEvent;
+  /** Event of one tick of a cron job. */
   cronEvent: CronEventPayload;
+  /** Notification of an agent. */
   sessionEvent: SessionEventPayload;
+  /** Permission request of an agent. */
   permissionRequest: PermissionRequestPayload;
+  /** Unexpected end of an agent's process. */
   agentCrashed: AgentCrashedEvent;
 }
 
+/** Name of an event of a `vm` actor. */
 export type VmEventName = keyof VmEvents;
+
+/** The right that a token needs to subscribe to each event. */
+export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
+  processOutput: { right: "exec", reads: true },
+  processExit: { right: "exec", reads: true },
+  shellData: { right: "terminal" },
+  shellExit: { right: "terminal" },
+  fileChanged: { right: "files", reads: true },
+  portOpened: { right: "network", reads: true },
+  portClosed: { right: "network", reads: true },
+  networkDenied: { right: "network", reads: true },
+  vmBooted: { right: "any" },
+  filesReadOnly: { right: "any" },
+  vmShutdown: { right: "any" },
+  callSettled: { right: "any" },
+  cronEvent: { right: "cron", reads: true },
+  sessionEvent: { right: "sessions", reads: true },
+  // An agent waits for an answer as long as somebody listens.
+  permissionRequest: { right: "sessions" },
+  agentCrashed: { right: "sessions", reads: true },
+};

@@ -11,9 +11,17 @@ const rules = z
   .array(rule, { error: "an array of rules" })
   .max(MAX_NETWORK_RULES, { error: `at most ${MAX_NETWORK_RULES} rules` });
 
-/** What of the outside a VM reaches. */
+/** Schema of an outbound policy: hosts outside that programs of a VM may reach. */
 export const outboundSchema = z.union(
-  [z.enum(["none", "all"]), options({ allow: rules, deny: rules.optional() })],
+  [
+    z.enum(["none", "all"]),
+    options({
+      /** Rules that open hosts, at most 256, such as `"*.example.com:443"`. */
+      allow: rules,
+      /** Rules that close hosts again, at most 256. They win over `allow`. @default [] */
+      deny: rules.optional(),
+    }),
+  ],
   {
     error: (issue) => {
       const inner = issue.code === "invalid_union" ? issue.errors.at(-1)?.[0] : undefined;
@@ -24,7 +32,7 @@ export const outboundSchema = z.union(
   },
 );
 
-/** `host`, which stands for `https://host`, or `https://host:port` or `http://host:port`. */
+/** Origin of a server: `host` (short for `https://host`), `https://host:port` or `http://host:port`. */
 const origin = z.string().refine(
   (text) => {
     const url = text.includes("://") ? text : `https://${text}`;
@@ -39,10 +47,10 @@ const header = z.record(
   z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "must be a header's value"),
 );
 
-/** The `network` option of an actor. */
+/** Schema of the `network` option of `vmActor()`. */
 export const networkSchema = z.strictObject({
-  /** What processes inside may reach outside, through the server's proxy. */
+  /** Hosts outside that programs of a VM may reach, through the server's proxy. @default "none" */
   outbound: outboundSchema.default("none"),
-  /** Headers that the server adds to requests for an origin, outside of the VM: credentials never enter it. */
+  /** Headers that the server adds to requests for an origin. Credentials in them never enter the VM. @default {} */
   headers: z.record(origin, header).default({}),
 });

@@ -1,18 +1,22 @@
-/** One entry of an outbound policy's `allow` or `deny`. */
+/** Name of the machine that the server runs on, whose loopback a rule with this name and a port opens. */
+export const HOST_NAME = "host.agent-vm";
+
+/** Rule of an outbound policy's `allow` or `deny`. */
 export interface NetworkRule {
-  /** A canonical name, `*.` and a name for all below it, `*` for every name, or an address. */
+  /** Canonical name or address; `*` for the kind `any`. */
   host: string;
+  /** `below`: every name below `host`. `any`: every name and address. */
   kind: "name" | "below" | "any" | "ipv4" | "ipv6";
-  /** Length of an address's prefix. */
+  /** Length of an address's prefix; 0 for names. */
   bits: number;
-  /** `undefined`: every port. */
+  /** Port; `undefined` for every port. */
   port: number | undefined;
 }
 
 /**
- * Reads `api.example.com`, `*.example.com:443`, `10.0.0.0/8:5432`, `[fd00::/8]:80` and their like.
+ * Parses a rule such as `api.example.com`, `*.example.com:443`, `10.0.0.0/8:5432` or `[fd00::/8]:80`.
  *
- * @returns `undefined` for anything else.
+ * @returns `undefined` for text that is not a rule
  */
 export function parseNetworkRule(text: string): NetworkRule | undefined {
   const [, bracketed, plain, portText] =
@@ -39,9 +43,17 @@ export function parseNetworkRule(text: string): NetworkRule | undefined {
   return { host: canonical, kind, bits, port };
 }
 
+/** Returns whether a rule can open services of the server's own machine: a rule for addresses with a port, or for its name. */
+export function opensHost(text: string): boolean {
+  const { kind, host, port } = parseNetworkRule(text) ?? {};
+  return port !== undefined && (kind === "ipv4" || kind === "ipv6" || host === HOST_NAME);
+}
+
 /**
- * The one spelling of a host: lower case, punycode, without a final dot; addresses dotted and in full, whichever way
- * they were written (`0x7f.1`, `2130706433`, `::ffff:127.0.0.1`). IPv6 without brackets.
+ * Returns the canonical spelling of a host: lower case, punycode, no final dot, IPv6 without brackets. Every spelling of an
+ * IPv4 address (`0x7f.1`, `2130706433`, `::ffff:127.0.0.1`) becomes dotted decimal.
+ *
+ * @returns `undefined` for text that is not a host
  */
 export function canonicalHost(host: string): string | undefined {
   const bare = host.replace(/^\[(.*)\]$/, "$1");
@@ -56,7 +68,7 @@ export function canonicalHost(host: string): string | undefined {
   return words.flatMap((word) => [word >> 8, word & 255]).join(".");
 }
 
-/** Of a canonical host. */
+/** Returns the kind of a canonical host. */
 export function kindOf(host: string): "name" | "ipv4" | "ipv6" {
   if (host.includes(":")) return "ipv6";
   return /^\d+(\.\d+){3}$/.test(host) ? "ipv4" : "name";

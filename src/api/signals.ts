@@ -1,4 +1,4 @@
-/** Linux's signals on every architecture that Node runs on; kept here because the API side imports nothing from Node. */
+/** Signals of Linux on every architecture that Node runs on. Node's own table is not available in browsers. */
 export const SIGNAL_NUMBERS = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -33,10 +33,15 @@ export const SIGNAL_NUMBERS = {
   SIGSYS: 31,
 } as const;
 
-/** Highest signal number, SIGRTMAX; 0 only asks whether the process is there. */
+/**
+ * Number of a signal.
+ * @unit number
+ * @past The call is refused.
+ * @code invalid_argument
+ */
 export const MAX_SIGNAL = 64;
 
-/** The full name of a signal given as `"SIGTERM"` or `"TERM"`; `undefined` when there is none. */
+/** Returns the full name of a signal such as `"SIGTERM"` or `"TERM"`; `undefined` for an unknown name. */
 export function signalName(name: string): keyof typeof SIGNAL_NUMBERS | undefined {
   const full = name.startsWith("SIG") ? name : `SIG${name}`;
   return Object.hasOwn(SIGNAL_NUMBERS, full) ? (full as keyof typeof SIGNAL_NUMBERS) : undefined;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   MAX_ARGUMENT_BYTES,
+  MAX_ARGUMENTS,
   MAX_ARGUMENTS_BYTES,
   MAX_BATCH_ENTRIES,
   MAX_CRON_SCHEDULE_BYTES,
@@ -14,36 +15,37 @@ import {
 } from "./limits.ts";
 import { MAX_SIGNAL, signalName } from "./signals.ts";
 import { fitsUtf8, utf8Length } from "./size.ts";
-import type { Bytes, Env, Signal } from "./types.ts";
+
+/** Bytes: a `Uint8Array`, or a string that is encoded as UTF-8. */
+export type Bytes = string | Uint8Array;
+
+/** Variables of one command, merged over the VM's base environment. */
+export type Env = Record<string, string>;
+
+/** A signal by name (`"SIGTERM"`, `"TERM"`) or by number. */
+export type Signal = string | number;
 
 // Building blocks of the argument schemas. Each message completes "Expected `x` to be ...".
 
-/** A schema whose every failure reads the same. */
-function expected<Schema extends z.ZodType>(error: string, make: (params: { error: string }) => Schema) {
-  return make({ error });
-}
-
-/** Text that ends up in a command's argv or environment. */
+/** Schema of a string in a command's arguments or environment. */
 export function argument(what = "a string"): z.ZodType<string> {
   return z
     .string({ error: what })
     .refine((text) => !text.includes("\0"), { error: `${what} without NUL`, abort: true })
-    .refine((text) => fitsUtf8(text, MAX_ARGUMENT_BYTES), {
-      error: `at most ${MAX_ARGUMENT_BYTES} bytes`,
-    });
+    .refine((text) => fitsUtf8(text, MAX_ARGUMENT_BYTES), { error: `at most ${MAX_ARGUMENT_BYTES} bytes` });
 }
 
 export const program = argument("the name or path of a program").refine((name) => name !== "", {
   error: "the name or path of a program",
 });
 
-/** A name that this API gave out, or a token. */
+/** Schema of an id that this API returned, or of a token. */
 export const id: z.ZodType<string> = z
   .string({ error: "a string" })
   .min(1, { error: "a non-empty string" })
   .refine((text) => fitsUtf8(text, MAX_ID_BYTES), { error: `at most ${MAX_ID_BYTES} bytes` });
 
-/** The key of an actor: `"a"` is `["a"]`. */
+/** Schema of an actor's key. `"a"` means `["a"]`. */
 export const actorKey: z.ZodType<string | string[]> = z
   .union([z.string(), z.array(z.string()).min(1).max(MAX_KEY_PARTS)], {
     error: `a string, or an array of 1 to ${MAX_KEY_PARTS} strings`,
@@ -53,15 +55,15 @@ export const actorKey: z.ZodType<string | string[]> = z
     error: `a key of at most ${MAX_KEY_BYTES} bytes`,
   });
 
-/** Whether a path is absolute, normalized and short enough is the file system's to say. */
+/** Schema of a path. The file system checks that a path is absolute, normalized and short enough. */
 export const path: z.ZodType<string> = z.string({ error: "a path" });
 
-/** Paths of a batch: each entry reports its own error, so that only their type is checked here. */
+/** Schema of a batch's paths. It checks only types, because each entry of a batch reports its own error. */
 export const paths = z
   .array(z.string({ error: "a path" }), { error: "an array of paths" })
   .max(MAX_BATCH_ENTRIES, { error: `at most ${MAX_BATCH_ENTRIES} paths` });
 
-/** Starts a message that is complete by itself: it does not read "Expected ...". */
+/** Starts a message that stands for itself, without "Expected `x` to be". */
 export const WHOLE = "\u0000";
 
 export const cwd: z.ZodType<string> = path
@@ -72,25 +74,15 @@ export const cwd: z.ZodType<string> = path
   })
   .refine((text) => !text.includes("\0"), { error: "a path without NUL" });
 
-export const bytes: z.ZodType<Bytes> = expected("a string or bytes", (params) =>
-  z
-    .custom<Bytes | ArrayBuffer>(
-      (value) => typeof value === "string" || value instanceof Uint8Array || value instanceof ArrayBuffer,
-      params,
-    )
-    .transform((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
-);
+export const binary: z.ZodType<Uint8Array> = z
+  .custom<Uint8Array | ArrayBuffer>((value) => value instanceof Uint8Array || value instanceof ArrayBuffer, {
+    error: "bytes",
+  })
+  .transform((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value));
 
-export const binary: z.ZodType<Uint8Array> = expected("bytes", (params) =>
-  z
-    .custom<Uint8Array | ArrayBuffer>(
-      (value) => value instanceof Uint8Array || value instanceof ArrayBuffer,
-      params,
-    )
-    .transform((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value)),
-);
+export const bytes: z.ZodType<Bytes> = z.union([z.string(), binary], { error: "a string or bytes" });
 
-/** A whole number from `minimum` to `maximum`. */
+/** Makes a schema of a whole number from `minimum` to `maximum`. */
 export function integer(minimum: number, maximum: number, error: string): z.ZodType<number> {
   return z.int({ error }).min(minimum, { error }).max(maximum, { error });
 }
@@ -107,12 +99,12 @@ export const timeout = integer(
 export const port = integer(1, 65_535, "a port from 1 to 65535");
 export const offset = integer(0, Number.MAX_SAFE_INTEGER, "a non-negative integer");
 
-/** Whether it is one is the runtime's to say. */
+/** Schema of a schedule. The runtime parses it. */
 export const cronSchedule = text.refine((schedule) => fitsUtf8(schedule, MAX_CRON_SCHEDULE_BYTES), {
   error: `a string of at most ${MAX_CRON_SCHEDULE_BYTES} bytes`,
 });
 
-/** Names only: an offset such as +02:00 knows no daylight saving time. */
+/** Schema of a time zone's name. An offset such as +02:00 is refused, because it has no daylight saving time. */
 export const timezone = text.refine(isTimeZone, {
   error: 'the IANA name of a time zone, such as "Europe/Berlin"',
 });
@@ -127,14 +119,16 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-export const args = z.array(argument(), { error: "an array of strings" });
+export const args = z
+  .array(argument(), { error: "an array of strings" })
+  .refine((list) => list.length <= MAX_ARGUMENTS, { error: `at most ${MAX_ARGUMENTS} strings` });
 
-/** The kernel takes a variable as one argument, `NAME=value`. */
+/** Whether a variable fits the kernel's limit for one argument, as `NAME=value`. */
 export function fitsVariable([name, value]: [string, string]): boolean {
   return fitsUtf8(`${name}=${value}`, MAX_ARGUMENT_BYTES);
 }
 
-/** All arguments and variables of one command together, as execve(2) counts them. */
+/** Whether all arguments and variables of a command fit together, as execve(2) counts them. */
 export function fitsCommand(argv: readonly string[], variables: Record<string, string> = {}): boolean {
   let total = 0;
   for (const word of argv) total += utf8Length(word) + 1;
@@ -161,14 +155,14 @@ export const signal: z.ZodType<Signal> = z
   )
   .transform((value) => (typeof value === "string" ? (signalName(value) ?? value) : value));
 
-/** What only this package's client can take: it never crosses the wire. */
+/** Schema of a function that only this package's client takes. It never crosses the wire. */
 export const clientOnly = z
   .undefined({
-    error: `${WHOLE}A function cannot cross the wire: \`onData\` works with the client of agent-vm/client`,
+    error: `${WHOLE}A function cannot cross the wire. Use \`onData\` with the client of agent-vm/client.`,
   })
   .optional();
 
-/** An object that takes these keys and refuses every other by name. */
+/** Makes a schema of an object with these keys. Another key is refused by name. */
 export function options<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => (issue.code === "unrecognized_keys" ? undefined : "an object"),

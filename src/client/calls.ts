@@ -1,94 +1,111 @@
-import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { type AgentVmError, connectionLost, type ErrorMetadata, receivedError } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { MAX_ACKNOWLEDGED_CALLS, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
-import type { CallOutcome, CallRequest, CallTicket } from "../api/types.ts";
-import { errorOf, isTransient, toAgentVmError } from "./errors.ts";
-import type { Link } from "./link.ts";
+import { MAX_ACKNOWLEDGED_CALLS } from "../api/limits.ts";
+import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
+import { deferred } from "../base/deferred.ts";
+import { within } from "../base/within.ts";
+import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
+import { isTransient, type Link } from "./link.ts";
 import { Listeners } from "./listeners.ts";
-import { backgroundTimer, randomId } from "./timers.ts";
+import { isBetweenServers, toAgentVmError } from "./rivet/errors.ts";
 import { checkArguments } from "./wire.ts";
 
-/** Outcomes that nothing else acknowledges are acknowledged after this long, in milliseconds. */
+/** Milliseconds until the client acknowledges outcomes that no other message has acknowledged. */
 const ACKNOWLEDGE_DELAY_MS = 100;
 
-/** Closing a connection waits no longer than this for the last acknowledgement, in milliseconds. */
+/**
+ * Silence after which the client asks which instance answers before it begins a call, if the connection may outlive the
+ * instance. A call that begins at once would be lost after a move, although no instance has run it.
+ */
+const UNSURE_MS = 1_000;
+
+/** Longest wait for the last acknowledgement when a connection closes, in milliseconds. */
 const ACKNOWLEDGE_TIMEOUT_MS = 500;
 
 interface PendingCall {
   callId: string;
   action: string;
   args: unknown[];
-  /** The VM instance that has been told of the call; `undefined` while none has. */
+  /** VM instance that the client has sent the call to; `undefined` before. */
   instanceId: string | undefined;
+  /** Connection over which the client has sent the call last; `undefined` if no server has begun it. */
+  epoch: number | undefined;
   resolve(output: unknown): void;
   reject(error: unknown): void;
 }
 
 /**
- * Actions over a link, any number at a time: each is begun under a key of its own and its outcome comes as an event, so
- * that a long one does not hold up the others. When the connection breaks, unfinished calls are begun again under their
- * keys on the next one, and the server, which knows the keys, runs none of them twice.
+ * Calls over a link, any number at a time. Each call has its own key, and its outcome arrives as an event, so a long call
+ * does not delay others. When the connection breaks, the channel repeats unfinished calls under their keys on the next
+ * connection. The server remembers the keys and runs no call twice.
  */
 export class CallChannel {
   readonly #link: Link;
   readonly #pending = new Map<string, PendingCall>();
-  /** Keys whose outcome has come and that the server still keeps. */
+  /** Keys of outcomes that have arrived and that the server still keeps. */
   #received: string[] = [];
-  /** Calls that the server is being told nobody waits for. */
-  readonly #farewells = new Set<Promise<unknown>>();
+  /** Messages on their way that abandon a call. */
+  readonly #abandoning = new Set<Promise<unknown>>();
   #acknowledgement: ReturnType<typeof setTimeout> | undefined;
   /** The VM instance at the other end; `undefined` while there is no connection. */
   #instanceId: string | undefined;
-  /** An actor of another kind, without the call protocol. */
-  #plain = false;
+  /** The last VM instance at the other end, also while there is no connection. */
+  #lastInstanceId: string | undefined;
+  /** Whether the connection may outlive the VM instance. */
+  #mayMove = false;
+  /** The server shuts down and takes no new calls. They wait until it is back. */
+  #isRestarting = false;
   readonly #patient: boolean;
   #patience: ReturnType<typeof setTimeout> | undefined;
   readonly #ready = new Listeners<[]>();
 
-  /** @param patient calls that find no connection wait for one, instead of failing with the next vain attempt. */
+  /** @param patient `true`: calls wait for a connection. `false`: calls fail with the first attempt that fails */
   constructor(link: Link, patient: boolean) {
     this.#link = link;
     this.#patient = patient;
-    link.on("callSettled", (event: CallSettledEvent) => this.#settle(event));
-    link.opened.add(() => void this.#greet());
-    link.down.add((error, wasUp) => this.#down(error, wasUp));
+    link.on("callSettled", (event) => this.#onSettled(event));
+    link.opened.add(() => void this.#onOpen());
+    link.down.add((error, wasUp) => this.#onDown(error, wasUp));
+    link.beat.add((ticket) => this.#meet(ticket));
     link.statusChanged.add((status) => {
       if (status !== "connected") this.#instanceId = undefined;
     });
   }
 
-  /** Whether a call would be begun at once. */
+  /** `true` while the channel can begin a call at once. */
   get isReady(): boolean {
     return this.#instanceId !== undefined;
+  }
+
+  /** `true` while the server shuts down, until it is back. Calls wait for it. */
+  get isRestarting(): boolean {
+    return this.#isRestarting;
   }
 
   /**
    * Runs an action to its end.
    *
-   * @param signal gives up waiting, and tells the server so.
-   * @throws AgentVmError the action's own; `connection_lost` when the server cannot be reached, or does not come back
-   * within RECONNECT_TIMEOUT_MS; `call_lost` when it came back without memory of the call.
+   * @param signal stops the wait and abandons the call on the server
+   * @throws AgentVmError the action's own error; `connection_lost` if the server cannot be reached, or stays unreachable for
+   * RECONNECT_TIMEOUT_MS; `call_lost` if the server has restarted and forgotten the call
    */
   async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     signal?.throwIfAborted();
     checkArguments(action, args);
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const call: PendingCall = {
-      callId: randomId(),
-      action,
-      args,
-      instanceId: undefined,
-      resolve,
-      reject,
-    };
+    const { promise, resolve, reject } = deferred<unknown>();
+    const unsent = { instanceId: undefined, epoch: undefined };
+    const call: PendingCall = { callId: randomId(), action, args, ...unsent, resolve, reject };
     const abort = () => {
       this.#finish(call.callId, () => reject(signal?.reason));
       this.#abandon(call);
     };
     signal?.addEventListener("abort", abort, { once: true });
     this.#pending.set(call.callId, call);
-    if (this.isReady) this.#begin(call);
-    else {
+    if (this.isReady && this.#mayMove && this.#link.silence > UNSURE_MS) void this.#onOpen();
+    else if (this.isReady) {
+      // The old connection still brings the outcomes of earlier calls.
+      if (!this.#isRestarting) this.#begin(call);
+    } else {
       this.#wait();
       this.#link.open();
     }
@@ -99,14 +116,14 @@ export class CallChannel {
     }
   }
 
-  /** Resolves once the server has every subscription made so far, or when there is no reaching it. */
+  /** Resolves when the server has every subscription made so far, or when it cannot be reached. */
   async synced(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = deferred<void>();
     if (this.isReady)
-      this.#link.action("acknowledge", [[]]).then(
-        () => resolve(),
-        () => resolve(),
-      );
+      void this.#link
+        .action("acknowledge", [[]])
+        .catch(() => undefined)
+        .then(() => resolve());
     else {
       const ends = [this.#ready.add(resolve), this.#link.down.add(() => resolve())];
       promise.then(() => {
@@ -116,30 +133,27 @@ export class CallChannel {
     await promise;
   }
 
-  /** Tells the server, where it can be told, that nobody waits for a call which it may have begun. */
+  /** Abandons a call on the server, if the server may have begun it and can be reached. */
   #abandon({ callId, instanceId }: PendingCall): void {
-    if (this.#plain || !this.isReady || instanceId === undefined) return;
-    // Lost with the connection: the server waits for it to come back, and then knows by itself.
-    const told = this.#link.action("abandonCall", [callId]).catch(() => undefined);
-    this.#farewells.add(told);
-    void told.then(() => this.#farewells.delete(told));
+    if (!this.isReady || instanceId === undefined) return;
+    // If the connection breaks, the message is lost. The server then abandons the call after CALL_ABANDON_MS.
+    const abandoned = this.#link.action("abandonCall", [callId]).catch(() => undefined);
+    this.#abandoning.add(abandoned);
+    void abandoned.then(() => this.#abandoning.delete(abandoned));
   }
 
-  /** Lets the server forget what has arrived, and hear what is given up; done before a connection is closed. */
+  /** Acknowledges outcomes and waits for pending `abandonCall` messages. Call it before the connection closes. */
   async acknowledge(): Promise<void> {
     clearTimeout(this.#acknowledgement);
     this.#acknowledgement = undefined;
     const received = this.#takeReceived();
-    if ((received.length === 0 && this.#farewells.size === 0) || !this.isReady) return;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ACKNOWLEDGE_TIMEOUT_MS);
-    // Lost with the connection: the server drops what is too old by itself.
+    if ((received.length === 0 && this.#abandoning.size === 0) || !this.isReady) return;
+    // If the connection breaks, the message is lost. The server drops old outcomes by itself.
     const acknowledged = this.#link.action("acknowledge", [received]).catch(() => undefined);
-    await Promise.race([late, Promise.all([acknowledged, ...this.#farewells])]);
-    clearTimeout(timer);
+    await within(Promise.all([acknowledged, ...this.#abandoning]), ACKNOWLEDGE_TIMEOUT_MS);
   }
 
-  /** Ends every call that waits. */
+  /** Rejects every waiting call. */
   fail(error: AgentVmError): void {
     for (const call of [...this.#pending.values()]) {
       this.#finish(call.callId, () => call.reject(error));
@@ -147,61 +161,73 @@ export class CallChannel {
     }
   }
 
-  /** Asks a new connection which instance it leads to, then begins what is not finished. */
-  async #greet(): Promise<void> {
+  /** Asks which instance a connection leads to, then begins the calls that are not on their way. */
+  async #onOpen(): Promise<void> {
     const { epoch } = this.#link;
     try {
-      const ticket = (await this.#link.action("acknowledge", [this.#takeReceived()])) as CallTicket;
-      if (epoch !== this.#link.epoch) return;
-      this.#instanceId = ticket.instanceId;
+      const ticket = await this.#link.action("acknowledge", [this.#takeReceived()]);
+      if (epoch !== this.#link.epoch || !this.#meet(ticket)) return;
     } catch (error) {
       if (epoch !== this.#link.epoch) return;
-      const failure = toAgentVmError(error);
-      if (failure.code !== "action_not_found") return this.#link.restart(failure);
-      this.#plain = true;
-      this.#instanceId = "";
+      return this.#link.restart(toAgentVmError(error));
     }
     clearTimeout(this.#patience);
     this.#patience = undefined;
+    this.#isRestarting = false;
     this.#ready.emit();
-    for (const call of this.#pending.values()) this.#begin(call);
+    for (const call of this.#pending.values()) if (call.epoch !== epoch) this.#begin(call);
+  }
+
+  /**
+   * Notes the instance that answers. If the connection has outlived an instance, opens another connection, over which
+   * calls of the old instance end with `call_lost`.
+   *
+   * @returns whether the connection stays
+   */
+  #meet(ticket: unknown): boolean {
+    const { instanceId, mayMove = false } = Object(ticket) as Partial<CallTicket>;
+    if (instanceId === undefined) {
+      this.#link.restart(connectionLost("The server does not say which instance of the VM answers"));
+      return false;
+    }
+    if (this.#instanceId !== undefined && this.#instanceId !== instanceId) {
+      this.#link.restart(connectionLost("Another instance of the VM answers"));
+      return false;
+    }
+    this.#instanceId = instanceId;
+    this.#mayMove = mayMove;
+    const isNew = this.#lastInstanceId !== undefined && this.#lastInstanceId !== instanceId;
+    this.#lastInstanceId = instanceId;
+    if (isNew) this.#link.tell("vmRestarted", {});
+    return true;
   }
 
   #begin(call: PendingCall): void {
-    if (this.#plain) this.#callPlain(call);
-    else this.#beginKeyed(call);
-  }
-
-  #beginKeyed(call: PendingCall): void {
     const { callId, action, args } = call;
     const { epoch } = this.#link;
     const received = this.#takeReceived();
+    call.epoch = epoch;
     call.instanceId ??= this.#instanceId;
     const request: CallRequest = { callId, action, args, received };
     if (call.instanceId !== undefined) request.instanceId = call.instanceId;
-    this.#link.action("beginCall", [request]).catch((error: unknown) => {
-      if (epoch !== this.#link.epoch) this.#received.push(...received);
-      else this.#finish(callId, () => call.reject(toAgentVmError(error)));
-    });
-  }
-
-  /** An actor without the call protocol: an action that may have run is not repeated. */
-  #callPlain(call: PendingCall): void {
-    if (call.instanceId !== undefined) {
-      this.#finish(call.callId, () => call.reject(connectionLost("The connection was lost during the call")));
-      return;
-    }
-    call.instanceId = "";
-    const { epoch } = this.#link;
-    this.#link.action(call.action, call.args).then(
-      (output) => this.#finish(call.callId, () => call.resolve(output)),
+    this.#link.action("beginCall", [request]).then(
+      (ticket) => {
+        if (epoch === this.#link.epoch) this.#meet(ticket);
+      },
       (error: unknown) => {
-        if (epoch === this.#link.epoch) this.#finish(call.callId, () => call.reject(toAgentVmError(error)));
+        const refusal = toAgentVmError(error);
+        if (epoch !== this.#link.epoch) this.#received.push(...received);
+        else if (refusal.code === "server_stopping") {
+          this.#isRestarting = true;
+          Object.assign(call, { instanceId: undefined, epoch: undefined });
+        } else this.#finish(callId, () => call.reject(refusal));
       },
     );
   }
 
-  #settle({ callId, outcome }: CallSettledEvent): void {
+  #onSettled(event: unknown): void {
+    const { callId, outcome } = Object(event) as Partial<CallSettledEvent>;
+    if (callId === undefined || outcome === undefined) return;
     this.#received.push(callId);
     this.#acknowledgement ??= backgroundTimer(() => void this.acknowledge(), ACKNOWLEDGE_DELAY_MS);
     const call = this.#pending.get(callId);
@@ -215,10 +241,11 @@ export class CallChannel {
     this.#patience = undefined;
   }
 
-  #down(error: AgentVmError, wasUp: boolean): void {
+  #onDown(error: AgentVmError, wasUp: boolean): void {
     if (!isTransient(error)) this.fail(error);
-    if (!this.#patient && !wasUp && error.code === "connection_lost") {
-      // What the server does not know of yet is told at once, as with any request; what it runs is waited for.
+    if (isBetweenServers(error)) this.#isRestarting = true;
+    if (!this.#patient && !this.#isRestarting && !wasUp && error.code === "connection_lost") {
+      // A call that the server has not received fails at once, like a request. A call that it may run keeps waiting.
       for (const call of this.#pending.values()) {
         if (call.instanceId === undefined) this.#finish(call.callId, () => call.reject(error));
       }
@@ -229,7 +256,8 @@ export class CallChannel {
   #wait(): void {
     this.#patience ??= setTimeout(() => {
       this.#patience = undefined;
-      this.fail(connectionLost("The server did not come back in time"));
+      this.#isRestarting = false;
+      this.fail(connectionLost(`The server was not reachable for ${RECONNECT_TIMEOUT_MS} ms`));
     }, RECONNECT_TIMEOUT_MS);
   }
 
@@ -239,6 +267,23 @@ export class CallChannel {
 }
 
 function conclude(call: PendingCall, outcome: CallOutcome): void {
-  if (outcome.ok) call.resolve(outcome.output);
-  else call.reject(errorOf(outcome));
+  if (outcome.ok) {
+    call.resolve(outcome.output);
+    return;
+  }
+  const { code, message, metadata } = Object(outcome.error) as Partial<typeof outcome.error>;
+  call.reject(receivedError(String(code), String(message), (metadata ?? {}) as ErrorMetadata));
+}
+
+/** Sets a timer that does not keep a Node process alive. */
+function backgroundTimer(run: () => void, ms: number): ReturnType<typeof setTimeout> {
+  const timer = setTimeout(run, ms);
+  if (typeof timer === "object") timer.unref();
+  return timer;
+}
+
+/** Returns 16 random bytes in hexadecimal. Pages without HTTPS have no `crypto.randomUUID`. */
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,17 +1,29 @@
-import { type ClientRaw, createClient as createRivetClient } from "rivetkit/client";
-import { toAgentVmError } from "./errors.ts";
+import type { VmPage } from "../api/vm-list.ts";
 import { HandleCore } from "./handle.ts";
-import { withActions } from "./methods.ts";
-import { quietly } from "./quiet.ts";
-import type { RawHandle } from "./raw.ts";
+import { resolveLocalhostNames } from "./localhost-names.ts";
+import { withActions, withCalls } from "./methods.ts";
+import { OtherActor, type OtherConnection } from "./other-actor.ts";
+import { type Server, serverOf } from "./rivet/config.ts";
+import { coded } from "./rivet/errors.ts";
+import { Handles } from "./rivet/handles.ts";
+import type { RawHandle } from "./rivet/raw.ts";
+import { askServer } from "./server-request.ts";
 import { Target } from "./target.ts";
-import type { AnyRegistry, ClientOptions, VmAccessor, VmClient, VmHandle } from "./types.ts";
+import { tokensOf } from "./tokens.ts";
+import type {
+  AnyRegistry,
+  ClientOptions,
+  GetOrCreateVmOptions,
+  VmAccessor,
+  VmClient,
+  VmHandle,
+} from "./types.ts";
 
 /**
- * A client of a server: RivetKit's typed client, and what it cannot do by itself. Calls that take long survive a lost
- * connection without running twice, files of any size go through, terminals work, and every error is an AgentVmError.
+ * Creates a typed client of a server. It speaks RivetKit's protocol and has calls of any length, files of any size
+ * and terminals. A long call survives a lost connection without running twice. Every error is an AgentVmError.
  *
- * @param options an address, or `{ endpoint, token, ... }`.
+ * @param options URL of the server, or `{ endpoint, token, ... }`. @default RIVET_ENDPOINT, else "http://localhost:6420"
  * @example
  * ```ts
  * import { createClient } from "agent-vm/client";
@@ -22,28 +34,25 @@ import type { AnyRegistry, ClientOptions, VmAccessor, VmClient, VmHandle } from 
  * ```
  */
 export function createClient<R extends AnyRegistry>(options: string | ClientOptions = {}): VmClient<R> {
-  const config = typeof options === "string" ? { endpoint: options } : options;
-  // The endpoint is the one that was given: a server does not know by which address its clients reach it.
-  const rivet = quietly(() => {
-    const client = createRivetClient<R>({ ...config, disableMetadataLookup: true, devtools: false });
-    // The first use of its logger; sends nothing.
-    client.get("");
-    return client;
-  });
+  const { vms, ...config }: ClientOptions = typeof options === "string" ? { endpoint: options } : options;
+  const isVm = (name: string) => vms === undefined || vms.includes(name);
+  const server = serverOf(config);
+  resolveLocalhostNames();
   const targets = new Targets();
-  const accessors = new Map<string, VmAccessor>();
+  const others = new Set<OtherConnection>();
+  const accessors = new Map<string, object>([["tokens", tokensOf(server)]]);
   const dispose = async () => {
     await targets.dispose();
-    await rivet.dispose();
+    await Promise.all([...others].map((connection) => connection.dispose()));
   };
   return new Proxy(Object.create(null), {
     get(_target, name) {
-      if (name === "dispose") return dispose;
-      // A client is no promise: `await` looks for this.
+      if (name === "dispose" || name === Symbol.asyncDispose) return dispose;
+      // `await` looks for `then`: a client is not a promise.
       if (typeof name === "symbol" || name === "then") return undefined;
       let accessor = accessors.get(name);
       if (!accessor) {
-        accessor = accessorOf(rivet, name, targets);
+        accessor = isVm(name) ? accessorOf(server, name, targets) : otherAccessorOf(server, name, others);
         accessors.set(name, accessor);
       }
       return accessor;
@@ -51,29 +60,45 @@ export function createClient<R extends AnyRegistry>(options: string | ClientOpti
   }) as VmClient<R>;
 }
 
-function accessorOf(rivet: ClientRaw, name: string, targets: Targets): VmAccessor {
-  const handle = (id: string | undefined, make: () => unknown): VmHandle =>
-    withActions(new HandleCore(targets.get(id, () => make() as RawHandle))) as VmHandle;
-  /** Handles with options of their own share with no other. */
-  const idOf = (kind: string, key: unknown, options: unknown) =>
-    options === undefined ? JSON.stringify([name, kind, key]) : undefined;
+/** Makes the handles of an actor that is not a VM. */
+function otherAccessorOf(server: Server, name: string, open: Set<OtherConnection>): object {
+  type Arguments<Method extends keyof Handles> = Parameters<Handles[Method]>;
+  const handles = new Handles(server, name);
+  const handle = (raw: RawHandle) =>
+    withCalls(new OtherActor(raw, open), (action, args) => raw.action({ name: action, args }));
   return {
-    getOrCreate: (key, options) =>
-      handle(idOf("key", key, options), () => rivet.getOrCreate(name, key, options)),
-    get: (key, options) => handle(idOf("existing", key, options), () => rivet.get(name, key, options)),
-    getForId: (id, options) => handle(idOf("id", id, options), () => rivet.getForId(name, id, options)),
+    getOrCreate: (...given: Arguments<"getOrCreate">) => handle(handles.getOrCreate(...given)),
+    get: (...given: Arguments<"get">) => handle(handles.get(...given)),
+    getForId: (...given: Arguments<"getForId">) => handle(handles.getForId(...given)),
+    create: async (...given: Arguments<"create">) => handle(await handles.create(...given)),
+  };
+}
+
+function accessorOf(server: Server, name: string, targets: Targets): VmAccessor {
+  const handles = new Handles(server, name);
+  const handle = (id: string | undefined, make: () => RawHandle): VmHandle =>
+    withActions(new HandleCore(targets.get(id, make))) as VmHandle;
+  /** Handles of one key and one input share a connection. A handle with other options has its own. */
+  const idOf = (kind: string, key: unknown, options: object = {}) => {
+    const { createWithInput, ...others } = options as GetOrCreateVmOptions;
+    return Object.keys(others).length === 0 ? JSON.stringify([name, kind, key, createWithInput]) : undefined;
+  };
+  return {
+    getOrCreate: (key, options) => handle(idOf("key", key, options), () => handles.getOrCreate(key, options)),
+    get: (key, options) => handle(idOf("existing", key, options), () => handles.get(key, options)),
+    getForId: (id, options) => handle(idOf("id", id, options), () => handles.getForId(id, options)),
     async create(key, options) {
-      try {
-        const raw = await rivet.create(name, key, options);
-        return handle(undefined, () => raw);
-      } catch (error) {
-        throw toAgentVmError(error);
-      }
+      const raw = await coded(handles.create(key, options));
+      return handle(undefined, () => raw);
+    },
+    list: async (options = {}) => {
+      const query = { name, options: JSON.stringify(options) };
+      return (await askServer(server, { method: "GET", path: "vms", query })) as VmPage;
     },
   };
 }
 
-/** The actors in use; handles of the same key find the same one. */
+/** Actors in use, by key or id. Handles of one key share a target. */
 class Targets {
   readonly #byId = new Map<string, WeakRef<Target>>();
   readonly #all = new Set<WeakRef<Target>>();

@@ -1,19 +1,20 @@
-import type { ActorConnStatus } from "rivetkit/client";
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
 import { CallChannel } from "./calls.ts";
 import { type EventCallback, Link } from "./link.ts";
 import { Methods } from "./methods.ts";
+import type { ActorConnStatus } from "./rivet/raw.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
-/** A standing connection, as `handle.connect()` gives it; every action goes over the call protocol. */
+/** A connection that `handle.connect()` opened. It sends every action over the call protocol. */
 export class ConnectionCore extends Methods {
   readonly #target: Target;
   readonly #link: Link;
   readonly #calls: CallChannel;
-  /** Something was subscribed to that the server has not confirmed. */
+  /** `true` if the server has not confirmed every subscription. */
   #unsynced = false;
   #disposed = false;
+  #destroyed: AgentVmError | undefined;
 
   constructor(target: Target) {
     super();
@@ -21,11 +22,16 @@ export class ConnectionCore extends Methods {
     this.#link = new Link(target.raw);
     this.#calls = new CallChannel(this.#link, true);
     target.connections.add(this);
+    this.#link.down.add((error) => {
+      // A later call must not make another VM of the key.
+      if (error.code === "vm_destroyed") this.#destroyed = error;
+    });
     this.#link.open();
   }
 
   readonly invoke: Invoke = async (action, args, signal) => {
     if (this.#disposed) throw connectionLost("The connection was disposed");
+    if (this.#destroyed !== undefined) throw this.#destroyed;
     return await this.#calls.call(action, args, signal);
   };
 
@@ -35,15 +41,18 @@ export class ConnectionCore extends Methods {
   }
 
   once(event: string, callback: EventCallback): () => void {
-    const end = this.on(event, (...args) => {
+    const end = this.on(event, (payload) => {
       end();
-      callback(...args);
+      callback(payload);
     });
     return end;
   }
 
   onError(callback: (error: AgentVmError) => void): () => void {
-    return this.#link.down.add((error) => callback(error));
+    const ends = [this.#link.down.add((error) => callback(error)), this.#link.refused.add(callback)];
+    return () => {
+      for (const end of ends) end();
+    };
   }
 
   onOpen(callback: () => void): () => void {
@@ -51,11 +60,7 @@ export class ConnectionCore extends Methods {
   }
 
   onClose(callback: () => void): () => void {
-    let wasOpen = this.isConnected;
-    return this.#link.statusChanged.add((status) => {
-      if (wasOpen && status !== "connected") callback();
-      wasOpen = status === "connected";
-    });
+    return this.#link.onClose(callback);
   }
 
   onStatusChange(callback: (status: ActorConnStatus) => void): () => void {
@@ -78,12 +83,7 @@ export class ConnectionCore extends Methods {
     return this.#link.raw?.connId;
   }
 
-  /** Sends to an actor's queue; VMs have none. */
-  async send(queue: string, body: unknown, options?: object): Promise<unknown> {
-    return await this.#target.send(queue, body, options);
-  }
-
-  /** Resolves once the server has every subscription made so far, or when there is no reaching it. */
+  /** Resolves when the server has every subscription made so far, or when it cannot be reached. */
   async synced(): Promise<void> {
     if (!this.#unsynced) return;
     this.#unsynced = false;
@@ -97,6 +97,14 @@ export class ConnectionCore extends Methods {
     this.#calls.fail(connectionLost("The connection was disposed"));
     await this.#calls.acknowledge();
     await this.#link.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  protected async ended() {
+    await Promise.all([this.#link.ended(), this.#target.link.ended()]);
   }
 
   protected line() {

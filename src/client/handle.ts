@@ -1,6 +1,6 @@
 import { ConnectionCore } from "./connection.ts";
-import { coded } from "./errors.ts";
 import { Methods, withActions } from "./methods.ts";
+import { coded } from "./rivet/errors.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
@@ -19,11 +19,6 @@ export class HandleCore extends Methods {
     return withActions(new ConnectionCore(this.#target));
   }
 
-  /** Sends to an actor's queue; VMs have none. */
-  async send(queue: string, body: unknown, options?: object): Promise<unknown> {
-    return await this.#target.send(queue, body, options);
-  }
-
   async resolve(): Promise<string> {
     return await coded(this.#target.raw.resolve());
   }
@@ -40,8 +35,12 @@ export class HandleCore extends Methods {
     return await coded(this.#target.raw.getGatewayUrl());
   }
 
+  protected ended() {
+    return this.#target.link.ended();
+  }
+
   protected line() {
-    const { channel } = this.#target;
-    return { link: channel.link, invoke: channel.call.bind(channel), release: channel.hold() };
+    const target = this.#target;
+    return { link: target.link, invoke: target.call.bind(target), release: target.hold() };
   }
 }

@@ -4,18 +4,45 @@
  * @module
  */
 
-export type { VmMethodName, VmMethods } from "../api/actions.ts";
-export { AgentVmError, type ErrorCode, type ErrorMetadata } from "../api/errors.ts";
+export { AgentVmError, type ErrorCode, type ErrorMetadata, type PosixCode } from "../api/errors.ts";
 export type * from "../api/events.ts";
-export type * from "../api/types.ts";
-export { createClient } from "./client.ts";
-export { type Terminal, terminal } from "./open-terminal.ts";
-export type { PieceSource } from "./pieces.ts";
-export { TarExport } from "./tar-export.ts";
+export type * from "../api/methods/index.ts";
+export type { Right } from "../api/rights.ts";
 export type {
-  ActionRequest,
+  CreateTokenOptions,
+  IssuedToken,
+  ListTokensOptions,
+  TokenInfo,
+  TokenPage,
+  VmPrefix,
+} from "../api/tokens.ts";
+export type { OwnLimits, VmInput } from "../api/vm-input.ts";
+export type { VmListEntry, VmListOptions, VmPage } from "../api/vm-list.ts";
+export { createClient } from "./client.ts";
+export {
+  type AttachTerminalOptions,
+  type Terminal,
+  type TerminalOptions,
+  terminal,
+} from "./open-terminal.ts";
+export type { PieceSource } from "./pieces.ts";
+export type { ActionRequest } from "./rivet/raw.ts";
+export type {
+  AttachOptions,
+  RunMethods,
+  RunningCommand,
+  RunOptions,
+  RunResult,
+  TextListener,
+} from "./run.ts";
+export type { Subscribe } from "./subscribe.ts";
+export { TarExport } from "./tar-export.ts";
+export type { TokensAccessor } from "./tokens.ts";
+export type {
   CallOptions,
   ClientOptions,
+  CreateVmOptions,
+  GetOrCreateVmOptions,
   TarProgress,
   TarTransferOptions,
   TransferOptions,

@@ -1,55 +1,61 @@
-import type { ActorConnStatus } from "rivetkit/client";
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { deferred } from "../base/deferred.ts";
+import { within } from "../base/within.ts";
 import {
+  CONNECT_TIMEOUT_MS,
   HEARTBEAT_INTERVAL_MS,
   MAX_RECONNECT_DELAY_MS,
   RECONNECT_DELAY_MS,
   SILENCE_TIMEOUT_MS,
-} from "../api/limits.ts";
-import { isTransient, toAgentVmError } from "./errors.ts";
-import { Listeners } from "./listeners.ts";
-import type { RawConnection, RawHandle } from "./raw.ts";
+} from "./limits.ts";
+import { callBack, Listeners } from "./listeners.ts";
+import { toAgentVmError } from "./rivet/errors.ts";
+import type { ActorConnStatus, RawConnection, RawHandle } from "./rivet/raw.ts";
 
 interface Subscription {
   callbacks: Set<EventCallback>;
-  /** Ends it on the connection of the moment. */
+  /** Ends the subscription on the current connection. */
   end?: (() => void) | undefined;
 }
 
-/** Closing waits no longer than this for the other side, in milliseconds. */
+/** Longest wait for the server when the client closes a connection, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** VMs' events have one payload; those of other actors may have any number. */
-export type EventCallback = (payload: never, ...more: never[]) => void;
+/** Events that the client itself makes. The server has no subscription for them. */
+const OWN_EVENTS: ReadonlySet<string> = new Set(["vmRestarted"]);
 
-/**
- * A connection to an actor that comes back by itself, with its subscriptions. RivetKit's own would do the same, but
- * it tries for ever where the server has said no, waits up to half a minute between attempts, and takes a connection that
- * died without a word for alive.
- */
+/** Called with the payload of an event. Events of actors that are not VMs may have more than one. */
+export type EventCallback = (...args: never[]) => void;
+
+/** A connection to an actor that reconnects by itself, notices silence, and keeps its subscriptions. */
 export class Link {
   readonly #handle: RawHandle;
+  readonly #isVm: boolean;
   #raw: RawConnection | undefined;
   #status: ActorConnStatus = "idle";
-  /** Counts the connections; what was said on an earlier one is void. */
+  /** Number of connections so far. Answers of an earlier connection are ignored. */
   #epoch = 0;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #lastSign = 0;
   readonly #subscriptions = new Map<string, Subscription>();
 
-  /** Told when a connection stands and the server knows every subscription's request. */
+  /** Called when a connection has opened and all subscriptions are sent. */
   readonly opened = new Listeners<[]>();
-  /**
-   * Told when a connection ended, or could not be made (`wasUp: false`); transient errors are followed by another
-   * attempt.
-   */
+  /** Called when a connection ended, or could not be opened (`wasUp: false`). After a transient error the link tries again. */
   readonly down = new Listeners<[error: AgentVmError, wasUp: boolean]>();
+  /** Called when the server refuses a subscription. The connection stays open. */
+  readonly refused = new Listeners<[error: AgentVmError]>();
   readonly statusChanged = new Listeners<[ActorConnStatus]>();
+  /** Called with the answer to a heartbeat. */
+  readonly beat = new Listeners<[ticket: unknown]>();
 
-  constructor(handle: RawHandle) {
+  /** @param options `isVm`: whether the actor answers heartbeats. @default true */
+  constructor(handle: RawHandle, { isVm = true }: { isVm?: boolean } = {}) {
     this.#handle = handle;
+    this.#isVm = isVm;
   }
 
   get status(): ActorConnStatus {
@@ -60,25 +66,33 @@ export class Link {
     return this.#epoch;
   }
 
-  /** RivetKit's connection of the moment. */
+  /** The current connection. */
   get raw(): RawConnection | undefined {
     return this.#raw;
   }
 
-  /** Connects, unless it is connected or about to be. */
+  /** Connects, unless the link is connected or connecting. */
   open(): void {
     if (this.#status === "idle") void this.#connect();
   }
 
-  /** Runs an action on the connection of the moment. */
+  /** Runs an action on the current connection. @throws AgentVmError `connection_lost` without a connection */
   async action(name: string, args: unknown[]): Promise<unknown> {
-    if (this.#status !== "connected" || !this.#raw) throw connectionLost("There is no connection");
-    const output = await this.#raw.action({ name, args });
-    this.#lastSign = Date.now();
-    return output;
+    const raw = this.#raw;
+    if (this.#status !== "connected" || !raw) throw connectionLost("There is no connection");
+    for (;;) {
+      try {
+        const output = await raw.action({ name, args });
+        this.#lastSign = Date.now();
+        return output;
+      } catch (error) {
+        // A refused subscription fails every message under way. All messages to a VM may be repeated.
+        if (!this.#isVm || raw !== this.#raw || !isRefusedSubscription(toAgentVmError(error))) throw error;
+      }
+    }
   }
 
-  /** Subscribes for this and all later connections. */
+  /** Subscribes on this and all later connections. */
   on(event: string, callback: EventCallback): () => void {
     let subscription = this.#subscriptions.get(event);
     if (!subscription) {
@@ -90,38 +104,66 @@ export class Link {
     callbacks.add(callback);
     return () => {
       if (!callbacks.delete(callback) || callbacks.size > 0) return;
-      // Nobody listens any more: the server need not send it.
+      // Without a listener the server need not send the event.
       this.#subscriptions.delete(event);
       subscription.end?.();
     };
   }
 
-  /** Gives the connection up and makes another one. */
+  /** Calls back whenever an open connection has ended, for whatever reason. @returns a function that stops that */
+  onClose(callback: () => void): () => void {
+    let wasOpen = this.#status === "connected";
+    return this.statusChanged.add((status) => {
+      if (wasOpen && status !== "connected") callback();
+      wasOpen = status === "connected";
+    });
+  }
+
+  /** Milliseconds since the server has sent something. */
+  get silence(): number {
+    return Date.now() - this.#lastSign;
+  }
+
+  /** Passes an event of the client itself to its listeners. */
+  tell(event: string, payload: object): void {
+    for (const callback of [...(this.#subscriptions.get(event)?.callbacks ?? [])])
+      callBack(callback, payload as never);
+  }
+
+  /** Drops the connection and opens another. */
   restart(error: AgentVmError): void {
     this.#end(error);
   }
 
-  /** Ends the connection for good, or until it is opened again. */
+  /** Resolves when the connection has ended, at most after a second. */
+  async ended(): Promise<void> {
+    if (this.#status !== "connected") return;
+    const { promise, resolve } = deferred<void>();
+    const end = this.down.add(() => resolve());
+    await within(promise, CLOSE_TIMEOUT_MS);
+    end();
+  }
+
+  /** Closes the connection. `open` can open it again. */
   async close(): Promise<void> {
     const raw = this.#raw;
     this.#leave("idle");
     if (!raw) return;
-    // The other side may have died without a word, and then never says goodbye.
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-    await Promise.race([raw.dispose(), late]);
-    clearTimeout(timer);
+    // A server that has died never answers the close frame.
+    await within(raw.dispose(), CLOSE_TIMEOUT_MS);
   }
 
   async #connect(): Promise<void> {
     this.#epoch += 1;
     const epoch = this.#epoch;
     this.#setStatus("connecting");
+    this.#patience = setTimeout(() => {
+      this.#end(connectionLost(`The connection did not open within ${CONNECT_TIMEOUT_MS} ms`));
+    }, CONNECT_TIMEOUT_MS);
     try {
-      // Asked apart: within a connection RivetKit retries even where the server refuses, and tells nobody.
       await this.#handle.resolve();
-      // A socket that cannot be opened fills the log; a request that fails does not.
-      if (this.#failures > 0) await this.#probe();
+      // A failed request says why. A browser does not say why a socket could not be opened.
+      if (this.#failures > 0 && this.#isVm) await this.#handle.action({ name: "acknowledge", args: [[]] });
     } catch (error) {
       if (epoch === this.#epoch) this.#end(toAgentVmError(error));
       return;
@@ -129,48 +171,64 @@ export class Link {
     if (epoch !== this.#epoch) return;
     const raw = this.#handle.connect();
     this.#raw = raw;
-    let reason: AgentVmError = connectionLost("The connection was lost");
+    const lost = connectionLost("The connection was lost");
+    let reason: AgentVmError = lost;
     raw.onError((error) => {
-      reason = toAgentVmError(error);
+      const received = toAgentVmError(error);
+      // A refused subscription leaves the connection open.
+      if (received.code === "forbidden") this.refused.emit(received);
+      else reason = received;
     });
     for (const [event, subscription] of this.#subscriptions) this.#subscribe(raw, event, subscription);
-    raw.onStatusChange((status) => {
-      // RivetKit sends subscriptions, and tells why it lost a connection, right after it has changed the status.
+    raw.onStatusChange((status, error) => {
       queueMicrotask(() => {
         if (epoch !== this.#epoch) return;
+        if (error) reason = toAgentVmError(error);
         if (status === "connected") this.#up();
-        else if (status === "disconnected") this.#end(reason);
+        else if (status === "disconnected") this.#closed(reason, reason !== lost);
       });
     });
   }
 
-  async #probe(): Promise<void> {
-    try {
-      await this.#handle.action({ name: "acknowledge", args: [[]] });
-    } catch (error) {
-      // An actor of another kind knows no such action, but is there.
-      if (toAgentVmError(error).code !== "action_not_found") throw error;
-    }
-  }
-
   #up(): void {
+    clearTimeout(this.#patience);
     this.#failures = 0;
     this.#lastSign = Date.now();
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS);
+    if (this.#isVm) this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS);
     this.#setStatus("connected");
     this.opened.emit();
   }
 
-  /** Asks for a sign of life. */
+  /** Sends a heartbeat, or reconnects after a long silence. */
   #beat(): void {
-    if (Date.now() - this.#lastSign > SILENCE_TIMEOUT_MS) {
-      this.restart(connectionLost("The connection went silent"));
+    if (this.silence > SILENCE_TIMEOUT_MS) {
+      this.restart(connectionLost(`The server was silent for ${SILENCE_TIMEOUT_MS} ms`));
       return;
     }
-    this.action("acknowledge", [[]]).catch(() => {
-      // An actor of another kind knows no such action, but has answered.
-      this.#lastSign = Date.now();
-    });
+    const epoch = this.#epoch;
+    this.action("acknowledge", [[]]).then(
+      (ticket) => {
+        if (epoch === this.#epoch) this.beat.emit(ticket);
+      },
+      () => {
+        // An error also shows that the server is alive.
+        this.#lastSign = Date.now();
+      },
+    );
+  }
+
+  /** A connection has closed. The server gives no reason if the actor of a key is being deleted. */
+  #closed(error: AgentVmError, isExplained: boolean): void {
+    if (isExplained || this.#status === "connected" || this.#failures > 0) {
+      this.#end(error);
+      return;
+    }
+    const raw = this.#raw;
+    this.#leave("connecting");
+    void raw?.dispose();
+    // The next attempt looks the key up again.
+    this.#failures = 1;
+    void this.#connect();
   }
 
   #end(error: AgentVmError): void {
@@ -178,7 +236,7 @@ export class Link {
     const wasUp = this.#status === "connected";
     const again = isTransient(error);
     this.#leave(again ? "disconnected" : "idle");
-    // Not waited for: a connection that died in silence takes half a minute to close.
+    // Not awaited: a silent connection takes 30 s to close.
     void raw?.dispose();
     if (again) {
       const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
@@ -193,6 +251,7 @@ export class Link {
     this.#raw = undefined;
     for (const subscription of this.#subscriptions.values()) subscription.end = undefined;
     clearTimeout(this.#retry);
+    clearTimeout(this.#patience);
     clearInterval(this.#heartbeat);
     this.#setStatus(status);
   }
@@ -204,9 +263,20 @@ export class Link {
   }
 
   #subscribe(raw: RawConnection, event: string, subscription: Subscription): void {
+    if (OWN_EVENTS.has(event)) return;
     subscription.end = raw.on(event, (...args) => {
       this.#lastSign = Date.now();
-      for (const callback of [...subscription.callbacks]) callback(...(args as [never]));
+      for (const callback of [...subscription.callbacks]) callBack(callback, ...(args as [never]));
     });
   }
+}
+
+/** `true` for the error of a subscription. The error of a connection that has ended names no event. */
+function isRefusedSubscription({ code, metadata }: AgentVmError): boolean {
+  return code === "forbidden" && metadata.event !== undefined;
+}
+
+/** `true` if a repetition may succeed without a change of the call. */
+export function isTransient(error: AgentVmError): boolean {
+  return ["connection_lost", "vm_stopped", "server_stopping"].includes(error.code);
 }

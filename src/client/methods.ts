@@ -1,47 +1,50 @@
-import type { AgentVmError } from "../api/errors.ts";
-import type { ArchiveImport, Bytes, ConnectTerminalOptions } from "../api/types.ts";
+import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
+import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
+import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { Bytes } from "../api/values.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
+import { toAgentVmError } from "./rivet/errors.ts";
+import type { ActionRequest } from "./rivet/raw.ts";
+import {
+  type AttachOptions,
+  attach,
+  type RunningCommand,
+  type RunOptions,
+  type RunResult,
+  run,
+} from "./run.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
-import { openTerminal, type Terminal } from "./terminal.ts";
+import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, writeFile } from "./transfer.ts";
-import type { ActionRequest, TarTransferOptions, TransferOptions } from "./types.ts";
+import type { TarTransferOptions, TransferOptions } from "./types.ts";
 
-/** Where an action takes this client's own options, counted from 0. */
-const CALL_OPTIONS_AT: Record<string, number> = {
-  exec: 2,
-  execArgv: 3,
-  waitProcess: 1,
-  waitShell: 1,
-  vmFetch: 3,
-  waitForPort: 2,
-  fork: 1,
-  sendPrompt: 2,
-  prompt: 2,
-};
-
-/** Actions whose result may be null. */
-const NULLABLE_RESULTS = new Set(["getModes"]);
-
-/** What handles and connections do alike; every other property is the action of that name. */
+/** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
   abstract readonly invoke: Invoke;
-  /** The connection that carries a terminal's output, and what keeps it open meanwhile. */
+  /** Returns a link for a terminal, and keeps the link open until `release`. */
+  /** Resolves when the connections to a destroyed VM have ended. */
+  protected abstract ended(): Promise<void>;
   protected abstract line(): { link: Link; invoke: Invoke; release(): void };
 
   async action({ name, args, signal }: ActionRequest): Promise<unknown> {
     return await this.invoke(name, args, signal);
   }
 
-  async readFile(path: string, options?: TransferOptions): Promise<Uint8Array> {
+  async destroy(): Promise<void> {
     try {
-      return await readFile(this.invoke, path, options);
+      await this.invoke("destroy", []);
     } catch (error) {
-      // An actor of another kind, with a readFile of its own.
-      if ((error as AgentVmError).code !== "action_not_found") throw error;
-      return (await this.invoke("readFile", [path, options])) as Uint8Array;
+      // The connection may close before it has carried the answer.
+      if (toAgentVmError(error).code !== "vm_destroyed") throw error;
     }
+    // A call over a connection to the destroyed VM would fail.
+    await this.ended();
+  }
+
+  async readFile(path: string, options?: TransferOptions): Promise<Uint8Array> {
+    return await readFile(this.invoke, path, options);
   }
 
   async writeFile(path: string, content: Bytes, options?: TransferOptions): Promise<void> {
@@ -60,11 +63,37 @@ export abstract class Methods {
     return await importTar(this.invoke, data, path, options);
   }
 
+  async run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand> {
+    return await this.#following((invoke) => run(invoke, command, null, options));
+  }
+
+  async runArgv(
+    command: string,
+    args: readonly string[] = [],
+    options?: RunOptions,
+  ): Promise<RunResult | RunningCommand> {
+    return await this.#following((invoke) => run(invoke, command, args, options));
+  }
+
+  async attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand> {
+    return await this.#following((invoke) => attach(invoke, pid, options));
+  }
+
+  /** Keeps a connection open for work that consists of several calls. */
+  async #following<Result>(work: (invoke: Invoke) => Promise<Result>): Promise<Result> {
+    const { invoke, release } = this.line();
+    try {
+      return await work(invoke);
+    } finally {
+      release();
+    }
+  }
+
   async connectTerminal(options?: ConnectTerminalOptions): Promise<number> {
     return (await this.terminal(options)).pid;
   }
 
-  async terminal(options?: ConnectTerminalOptions): Promise<Terminal> {
+  async terminal(options?: TerminalOptions): Promise<Terminal> {
     const { link, invoke, release } = this.line();
     try {
       const terminal = await openTerminal({ link, invoke }, options);
@@ -77,50 +106,47 @@ export abstract class Methods {
   }
 }
 
-const cores = new WeakMap<object, Methods>();
-
-/** What stands behind a handle or a connection that `withActions` made. */
-export function coreOf(proxy: object): Methods | undefined {
-  return cores.get(proxy);
+/** Gives a handle or a connection of a VM a method for every action, including actions that this version does not know. */
+export function withActions<Core extends Methods>(core: Core): object {
+  return withCalls(core, async (name, received) => {
+    const { args, signal } = splitOptions(name, received);
+    const output = await core.invoke(name, args, signal);
+    // An action without a result answers null, because JSON has no undefined.
+    return output === null && !NULLABLE_METHODS.has(name) ? undefined : output;
+  });
 }
 
-/** Gives an object a method for every action there is, also for those that this version does not know. */
-export function withActions<Core extends Methods>(core: Core): object {
-  const actions = new Map<string, (...args: unknown[]) => Promise<unknown>>();
-  const actionOf = (name: string) => {
-    let method = actions.get(name);
+/** Gives an object a method for every name that it has no property for. */
+export function withCalls(core: object, call: (name: string, args: unknown[]) => Promise<unknown>): object {
+  const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>();
+  const methodOf = (name: string) => {
+    let method = methods.get(name);
     if (!method) {
-      method = async (...received) => {
-        const { args, signal } = splitOptions(name, received);
-        const output = await core.invoke(name, args, signal);
-        // Actions without a result answer null, which every encoding knows.
-        return output === null && !NULLABLE_RESULTS.has(name) ? undefined : output;
-      };
-      actions.set(name, method);
+      method = (...args) => call(name, args);
+      methods.set(name, method);
     }
     return method;
   };
-  const proxy = new Proxy(core, {
+  return new Proxy(core, {
     get(target, property) {
       if (typeof property === "symbol" || property in target) {
         const value: unknown = Reflect.get(target, property, target);
         return typeof value === "function" ? value.bind(target) : value;
       }
-      // A handle is no promise: `await` looks for this.
-      return property === "then" ? undefined : actionOf(property);
+      // `await` looks for `then`: a handle is not a promise.
+      return property === "then" ? undefined : methodOf(property);
     },
     has: (target, property) => typeof property === "string" || Reflect.has(target, property),
   });
-  cores.set(proxy, core);
-  return proxy;
 }
 
-function splitOptions(action: string, args: unknown[]): { args: unknown[]; signal?: AbortSignal } {
-  const at = CALL_OPTIONS_AT[action];
+/** Splits `CallOptions` off the arguments of a method that takes them. */
+function splitOptions(name: string, args: unknown[]): { args: unknown[]; signal?: AbortSignal } {
+  const at = SIGNAL_METHODS.get(name);
   if (at === undefined || args.length !== at + 1) return { args };
   const options = args[at];
   if (typeof options !== "object" || options === null) return { args };
-  // Anything else is for the server to refuse.
+  // The server refuses other options.
   if (!Object.keys(options).every((key) => key === "signal")) return { args };
   return { args: args.slice(0, at), ...(options as { signal?: AbortSignal }) };
 }

@@ -1,16 +1,18 @@
 import { invalidArgument } from "../api/errors.ts";
-import type { ConnectTerminalOptions } from "../api/types.ts";
-import { coreOf } from "./methods.ts";
-import type { Terminal } from "./terminal.ts";
+import { Methods } from "./methods.ts";
+import type { AttachTerminalOptions, Terminal, TerminalOptions } from "./terminal.ts";
 import type { VmConnection, VmHandle } from "./types.ts";
 
-export type { Terminal };
+export type { AttachTerminalOptions, Terminal, TerminalOptions };
 
 /**
- * Opens a terminal in a VM, with all that a terminal program needs of it in one place. The connection under it stays
- * open until the shell has exited.
+ * Opens a shell on a terminal in a VM, or with `shellId` takes up a shell that is open, beginning with its scrollback. The
+ * terminal keeps its connection open until the shell has exited or `detach`.
  *
- * @param vm a handle, or a connection whose socket the terminal then shares.
+ * @param vm a handle, or a connection whose socket the terminal shares
+ * @param options program, environment, working directory, size and `onData`. @default an interactive bash of 80 x 24
+ * @throws AgentVmError `limit_exceeded` when 64 shells are open; `ENOENT` when the working directory is missing;
+ * `shell_not_found`
  * @example
  * ```ts
  * const shell = await terminal(agent, { onData: (data) => process.stdout.write(data), cols: 120, rows: 40 });
@@ -18,11 +20,8 @@ export type { Terminal };
  * await shell.close();
  * ```
  */
-export async function terminal(
-  vm: VmHandle | VmConnection,
-  options?: ConnectTerminalOptions,
-): Promise<Terminal> {
-  const core = coreOf(vm);
-  if (!core) throw invalidArgument("vm", "a handle or connection of this client", vm);
+export async function terminal(vm: VmHandle | VmConnection, options?: TerminalOptions): Promise<Terminal> {
+  const core: unknown = vm;
+  if (!(core instanceof Methods)) throw invalidArgument("vm", "a handle or connection of this client", vm);
   return await core.terminal(options);
 }

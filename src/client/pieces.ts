@@ -1,6 +1,9 @@
 import { AgentVmError } from "../api/errors.ts";
+import { joined } from "../base/bytes.ts";
+import { deferred } from "../base/deferred.ts";
+import { within } from "../base/within.ts";
 
-/** Where bytes come from. */
+/** Bytes, or a stream of bytes. */
 export type PieceSource =
   | Uint8Array
   | ArrayBuffer
@@ -9,14 +12,14 @@ export type PieceSource =
   | Iterable<Uint8Array>;
 
 interface PieceOptions {
-  /** Pieces are filled up to this size. */
+  /** Size of a full piece. */
   maxBytes: number;
-  /** What has come by then is handed on, be it nothing: milliseconds. */
+  /** Milliseconds after which the bytes collected so far are yielded, even if there are none. */
   patienceMs: number;
   signal: AbortSignal | undefined;
 }
 
-/** Bytes in pieces of a size that suits the wire. The source is let go of, however it ends. */
+/** Cuts or collects bytes into pieces of one size. Closes the source at the end and after an error. */
 export function piecesOf(
   source: PieceSource,
   options: PieceOptions,
@@ -73,7 +76,7 @@ async function* collect(
     if (bytes > 0) yield take();
   } finally {
     release();
-    // A source that still waits cannot be told before it answers.
+    // A source that is still waiting handles `return` only after its next value, so nothing awaits it.
     const ending = source.return?.();
     if (ending instanceof Promise) ending.catch(() => undefined);
   }
@@ -88,7 +91,7 @@ function readerOf(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   throw notBytes("bytes, or a stream of them");
 }
 
-/** Not every browser iterates a stream. */
+/** Iterates a stream. Some browsers have no async iterator on streams. */
 function streamReader(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
   const reader = stream.getReader();
   return {
@@ -112,35 +115,12 @@ function notBytes(expected: string): AgentVmError {
   return new AgentVmError("invalid_argument", `Expected \`data\` to be ${expected}`, { argument: "data" });
 }
 
-export function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const [only] = parts;
-  if (parts.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.byteLength;
-  }
-  return whole;
-}
-
-/** Rejects when the signal is aborted. */
+/** Makes a promise that rejects when the signal aborts. */
 function abortion(signal: AbortSignal | undefined): { aborted: Promise<never>; release(): void } {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const { promise: aborted, reject } = deferred<never>();
   aborted.catch(() => undefined);
   const abort = () => reject(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
   return { aborted, release: () => signal?.removeEventListener("abort", abort) };
-}
-
-/** `undefined` where a promise has not settled within some milliseconds. */
-async function within<Value>(work: Promise<Value>, ms: number): Promise<Value | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), Math.max(ms, 0));
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

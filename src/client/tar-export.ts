@@ -1,8 +1,8 @@
-import { joined } from "./pieces.ts";
+import { joined } from "../base/bytes.ts";
 
-/** A tar archive on its way out of a VM. Read it as the stream that it is, or whole; cancel it to give it up. */
+/** A tar archive that a VM exports: a stream of bytes. Cancelling the stream ends the export. */
 export class TarExport extends ReadableStream<Uint8Array> {
-  /** The whole archive, in memory. */
+  /** Reads the whole archive into memory. */
   async bytes(): Promise<Uint8Array> {
     const reader = this.getReader();
     const pieces: Uint8Array[] = [];

@@ -1,14 +1,15 @@
 import { TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../api/limits.ts";
-import type { ArchiveImport, TarReadTransfer } from "../api/types.ts";
+import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { TarReadTransfer } from "../api/methods/transport.ts";
 import { type PieceSource, piecesOf } from "./pieces.ts";
 import { TarExport } from "./tar-export.ts";
 import { end, type Invoke } from "./transfer.ts";
 import type { TarTransferOptions } from "./types.ts";
 
-/** So often a transfer is used whose data does not come: the server gives it up otherwise. */
+/** Milliseconds between messages of an import whose source is slow. The server drops a transfer without messages. */
 const KEEP_MS = TRANSFER_IDLE_MS / 4;
 
-/** @param args of beginTarRead */
+/** Opens an export. @param args arguments of `beginTarRead` */
 export async function exportTar(
   invoke: Invoke,
   args: unknown[],
@@ -37,12 +38,12 @@ export async function exportTar(
       },
       cancel: () => end(invoke, transferId),
     },
-    // Nothing is fetched before somebody reads.
+    // The client fetches nothing before the first read.
     { highWaterMark: 0 },
   );
 }
 
-/** All of the archive or nothing; a source that fails leaves the VM as it was. */
+/** Imports the whole archive. If the source fails, the VM's files stay unchanged. */
 export async function importTar(
   invoke: Invoke,
   data: PieceSource,

@@ -1,55 +1,79 @@
+import { connectionLost } from "../api/errors.ts";
+import { LONG_METHODS } from "../api/methods/facts.ts";
+import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
-import { coded, toAgentVmError } from "./errors.ts";
-import type { RawHandle } from "./raw.ts";
-import { SharedChannel } from "./shared-channel.ts";
+import { CONNECTION_LINGER_MS } from "./limits.ts";
+import { Link } from "./link.ts";
+import { hasNotBegun, toAgentVmError } from "./rivet/errors.ts";
+import type { RawHandle } from "./rivet/raw.ts";
 import { checkArguments } from "./wire.ts";
 
-/** Actions that may outlast the five minutes that an HTTP request can. */
-const LONG_ACTIONS = new Set([
-  "exec",
-  "execArgv",
-  "waitProcess",
-  "waitShell",
-  "prompt",
-  "sendPrompt",
-  "createSession",
-  "vmFetch",
-  "waitForPort",
-  "importTar",
-  "commitTarWrite",
-  "fork",
-]);
-
-/** One actor as a client sees it: what all handles of the same key share. */
+/**
+ * One actor, shared by all handles of its key. It has a connection of its own, for calls that outlast an HTTP request. The
+ * connection opens with the first such call and closes soon after the last, because an open connection keeps the VM awake
+ * and a script from ending.
+ */
 export class Target {
   readonly raw: RawHandle;
-  readonly channel: SharedChannel;
+  readonly link: Link;
   /** Connections that were opened through handles. */
   readonly connections = new Set<ConnectionCore>();
+  readonly #calls: CallChannel;
+  #holds = 0;
+  #linger: ReturnType<typeof setTimeout> | undefined;
 
   constructor(raw: RawHandle) {
     this.raw = raw;
-    this.channel = new SharedChannel(raw);
+    this.link = new Link(raw);
+    this.#calls = new CallChannel(this.link, false);
   }
 
   /**
-   * Runs an action: over the shared connection when it may take long or the connection stands anyway, else as one
-   * HTTP request. Subscriptions that were made before it reach the server before it.
+   * Runs an action over the shared connection if the action may take long or the connection is open, else as one HTTP
+   * request. Earlier subscriptions reach the server before the action.
    */
   async invoke(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     signal?.throwIfAborted();
     for (const connection of this.connections) await connection.synced();
-    if (LONG_ACTIONS.has(action) || this.channel.isOpen) return await this.channel.call(action, args, signal);
+    const { isReady, isRestarting } = this.#calls;
+    if (LONG_METHODS.has(action) || isReady || isRestarting) return await this.call(action, args, signal);
     return await this.#request(action, args, signal);
   }
 
-  async send(queue: string, body: unknown, options?: object): Promise<unknown> {
-    return await coded(this.raw.send(queue, body, options));
+  /** Runs an action over the shared connection. */
+  async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+    const release = this.hold();
+    try {
+      return await this.#calls.call(action, args, signal);
+    } finally {
+      release();
+    }
+  }
+
+  /** Keeps the shared connection open. @returns a function that lets it close */
+  hold(): () => void {
+    this.#holds += 1;
+    clearTimeout(this.#linger);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds -= 1;
+      if (this.#holds === 0) this.#linger = setTimeout(() => void this.#close(), CONNECTION_LINGER_MS);
+    };
   }
 
   async dispose(): Promise<void> {
     await Promise.all([...this.connections].map((connection) => connection.dispose()));
-    await this.channel.dispose();
+    clearTimeout(this.#linger);
+    this.#calls.fail(connectionLost("The client was disposed"));
+    await this.#calls.acknowledge();
+    await this.link.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#calls.acknowledge();
+    if (this.#holds === 0) await this.link.close();
   }
 
   async #request(name: string, args: unknown[], signal: AbortSignal | undefined): Promise<unknown> {
@@ -58,7 +82,10 @@ export class Target {
       return await this.raw.action(signal ? { name, args, signal } : { name, args });
     } catch (error) {
       signal?.throwIfAborted();
-      throw toAgentVmError(error);
+      const refusal = toAgentVmError(error);
+      // The connection waits until a server has the VM.
+      if (hasNotBegun(refusal)) return await this.call(name, args, signal);
+      throw refusal;
     }
   }
 }

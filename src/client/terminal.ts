@@ -1,56 +1,138 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { type AgentVmError, shellNotFound, unknownOption } from "../api/errors.ts";
 import type { ShellDataEvent, ShellExitEvent } from "../api/events.ts";
-import type { ConnectTerminalOptions, ShellInfo, ShellOutput } from "../api/types.ts";
-import { toAgentVmError } from "./errors.ts";
+import type { ConnectTerminalOptions, OpenedShell, ShellInfo } from "../api/methods/shells.ts";
 import type { Link } from "./link.ts";
+import { Output } from "./terminal-output.ts";
 import type { Invoke } from "./transfer.ts";
 
-/** An open terminal in a VM. */
-export interface Terminal {
-  /** Process id of the shell inside the VM. */
+/** Options of `terminal()` for a shell that is open already. */
+export interface AttachTerminalOptions {
+  /** Id of the shell, from `openShell`, `listShells` or another terminal. */
+  shellId: string;
+  /** Called with the scrollback, and then with the output. @default the output is not delivered */
+  onData?: (data: Uint8Array) => void;
+  /** Columns, from 1 to 4,096. @default the shell keeps its columns */
+  cols?: number;
+  /** Rows, from 1 to 4,096. @default the shell keeps its rows */
+  rows?: number;
+}
+
+/** Options of `terminal()`: a new shell's, or the `shellId` of an open shell. */
+export type TerminalOptions =
+  | AttachTerminalOptions
+  | (ConnectTerminalOptions & {
+      /** Absent: `terminal` opens a shell. */
+      shellId?: undefined;
+    });
+
+/** An open terminal in a VM. `await using` closes a shell that it has opened, and detaches from another. */
+export interface Terminal extends AsyncDisposable {
+  /** Process id of the shell inside the VM. Changes when the shell opens again after `vmRestarted`. */
   readonly pid: number;
+  /** Id of the shell: `shell-1`, `shell-2`, ... Changes when the shell opens again after `vmRestarted`. */
   readonly shellId: string;
-  /** Sends keystrokes; they arrive in the order of the calls. */
+  /**
+   * Sends keystrokes. They arrive in the order of the calls.
+   *
+   * @throws AgentVmError `limit_exceeded` when 1 MiB waits to be read
+   */
   write(data: string | Uint8Array): Promise<void>;
+  /** Changes the size of the terminal, each from 1 to 4,096. The foreground program gets SIGWINCH. */
   resize(cols: number, rows: number): Promise<void>;
-  /** Hangs the shell up. A second close does nothing. */
+  /** Hangs up the shell's whole session. A second close does nothing. */
   close(): Promise<void>;
-  /** The shell's exit code, after all its output. */
+  /** Leaves the shell open: no more output arrives, and `exited` rejects with `connection_lost`. */
+  detach(): void;
+  /** Resolves with the shell's exit code after all its output; 128 + n when signal n ended the shell. */
   readonly exited: Promise<number>;
 }
 
 /** A connection that carries a terminal. */
-export interface TerminalLine {
+interface TerminalLine {
   link: Link;
   invoke: Invoke;
 }
 
+type ShellPid = Pick<ShellInfo, "shellId" | "pid">;
+
 /**
- * Opens a shell and feeds its output to `onData`, complete and in order: it listens before the shell opens, and closes
- * whatever gap a broken connection leaves out of the shell's scrollback (256 KiB; older output is gone).
+ * Opens a shell, or takes up an open shell, and passes its output to `onData`, complete and in order. It listens before the
+ * shell opens. After a broken connection it reads the missed output from the scrollback, which keeps 256 KiB.
+ *
+ * After a restart of the VM it opens its own default shell again. A program of the caller is not started a second time, and
+ * `exited` rejects.
  */
 export async function openTerminal(
   { link, invoke }: TerminalLine,
-  { onData, ...options }: ConnectTerminalOptions = {},
+  { onData, ...options }: TerminalOptions = {},
 ): Promise<Terminal> {
   const output = new Output(invoke, onData ?? (() => undefined));
+  const isOwn = options.shellId === undefined;
+  let size: Pick<ConnectTerminalOptions, "cols" | "rows"> = {};
+  const open = async () => {
+    const opened = await (isOwn ? newShell(invoke, { ...options, ...size }) : openedShell(invoke, options));
+    output.follow(opened.shellId, isOwn);
+    return opened;
+  };
+  let shell: ShellPid | undefined;
+  let opening: Promise<unknown> = Promise.resolve();
+  const reopen = () => {
+    if (shell === undefined || output.isOver || !isOwn || options.command !== undefined) return;
+    output.restart();
+    opening = open().then(
+      (opened) => {
+        shell = opened;
+      },
+      (error: unknown) => output.fail(error),
+    );
+  };
   const ends = [
-    link.on("shellData", (event: ShellDataEvent) => output.heard(event)),
-    link.on("shellExit", (event: ShellExitEvent) => output.ended(event)),
+    link.on("shellData", (event: ShellDataEvent) => output.onChunk(event)),
+    link.on("shellExit", (event: ShellExitEvent) => output.onExit(event)),
+    link.on("vmRestarted", reopen),
     link.opened.add(() => output.catchUp()),
   ];
   const stop = () => {
     for (const end of ends) end();
   };
+  let end: AgentVmError | undefined;
+  link.down.add((error) => {
+    // A later call must not make another VM of the key.
+    if (error.code === "vm_destroyed") end = error;
+  });
+  const send = async (action: string, ...args: unknown[]) => {
+    await opening;
+    if (end !== undefined) throw end;
+    await invoke(action, [shell?.shellId, ...args]);
+  };
   try {
-    const { shellId } = (await invoke("openShell", [options])) as { shellId: string };
-    const shells = (await invoke("listShells", [])) as ShellInfo[];
-    output.follow(shellId);
+    const first = await open();
+    shell = first;
+    const close = async () => {
+      try {
+        await send("closeShell");
+      } catch (error) {
+        // The shell has ended with its VM.
+        if ((error as AgentVmError).code !== "vm_destroyed") throw error;
+      }
+    };
+    const detach = () => output.leave();
     return {
-      pid: shells.find((shell) => shell.shellId === shellId)?.pid ?? 0,
-      shellId,
-      write: async (data) => void (await invoke("writeShell", [shellId, data])),
-      resize: async (cols, rows) => void (await invoke("resizeShell", [shellId, cols, rows])),
-      close: async () => void (await invoke("closeShell", [shellId])),
+      get pid() {
+        return (shell ?? first).pid;
+      },
+      get shellId() {
+        return (shell ?? first).shellId;
+      },
+      write: (data) => send("writeShell", data),
+      resize: async (cols, rows) => {
+        await send("resizeShell", cols, rows);
+        size = { cols, rows };
+      },
+      close,
+      detach,
+      [Symbol.asyncDispose]: isOwn ? close : async () => detach(),
       exited: output.exited.finally(stop),
     };
   } catch (error) {
@@ -59,84 +141,23 @@ export async function openTerminal(
   }
 }
 
-/** Puts a shell's output back together from events and scrollback. */
-class Output {
-  readonly #invoke: Invoke;
-  readonly #onData: (data: Uint8Array) => void;
-  /** What was heard before the shell's id was known. */
-  #early: (ShellDataEvent | ShellExitEvent)[] | undefined = [];
-  #shellId: string | undefined;
-  /** The chunk that comes next, and the newest one heard of. */
-  #next = 0;
-  #newest = -1;
-  #exitCode: number | undefined;
-  #catchingUp = false;
-  readonly #exit = Promise.withResolvers<number>();
+async function newShell(invoke: Invoke, options: ConnectTerminalOptions): Promise<ShellPid> {
+  const { shellId } = (await invoke("openShell", [options])) as OpenedShell;
+  return { shellId, pid: (await find(invoke, shellId))?.pid ?? 0 };
+}
 
-  constructor(invoke: Invoke, onData: (data: Uint8Array) => void) {
-    this.#invoke = invoke;
-    this.#onData = onData;
-    // Whoever does not wait for the exit need not handle its failure.
-    this.#exit.promise.catch(() => undefined);
-  }
+async function openedShell(invoke: Invoke, { shellId, ...size }: AttachTerminalOptions): Promise<ShellPid> {
+  const wrong = Object.keys(size).find((name) => name !== "cols" && name !== "rows");
+  if (wrong !== undefined) throw unknownOption("terminal", wrong, ["shellId", "onData", "cols", "rows"]);
+  const shell = await find(invoke, shellId);
+  if (shell === undefined) throw shellNotFound(shellId);
+  const { pid, cols, rows } = { ...shell, ...size };
+  if (shell.running && (cols !== shell.cols || rows !== shell.rows))
+    await invoke("resizeShell", [shellId, cols, rows]);
+  return { shellId, pid };
+}
 
-  get exited(): Promise<number> {
-    return this.#exit.promise;
-  }
-
-  follow(shellId: string): void {
-    this.#shellId = shellId;
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const event of early) {
-      if ("seq" in event) this.heard(event);
-      else this.ended(event);
-    }
-  }
-
-  heard(event: ShellDataEvent): void {
-    if (this.#early) this.#early.push(event);
-    if (event.shellId !== this.#shellId) return;
-    this.#newest = Math.max(this.#newest, event.seq);
-    if (event.seq === this.#next && !this.#catchingUp) this.#deliver(event);
-    else if (event.seq >= this.#next) this.catchUp();
-  }
-
-  ended(event: ShellExitEvent): void {
-    if (this.#early) this.#early.push(event);
-    if (event.shellId !== this.#shellId) return;
-    this.#exitCode = event.exitCode;
-    if (!this.#catchingUp) this.#exit.resolve(event.exitCode);
-  }
-
-  /** Reads what was not heard, until nothing is missing. */
-  catchUp(): void {
-    if (this.#shellId === undefined || this.#catchingUp) return;
-    this.#catchingUp = true;
-    this.#read(this.#shellId).then(
-      () => {
-        this.#catchingUp = false;
-        if (this.#newest >= this.#next) this.catchUp();
-        else if (this.#exitCode !== undefined) this.#exit.resolve(this.#exitCode);
-      },
-      (error: unknown) => {
-        this.#catchingUp = false;
-        this.#exit.reject(toAgentVmError(error));
-      },
-    );
-  }
-
-  async #read(shellId: string): Promise<void> {
-    const output = (await this.#invoke("readShell", [shellId, { after: this.#next - 1 }])) as ShellOutput;
-    for (const chunk of output.chunks) if (chunk.seq >= this.#next) this.#deliver(chunk);
-    // What the scrollback has dropped cannot be waited for.
-    if (output.chunks.length === 0) this.#next = Math.max(this.#next, this.#newest + 1);
-    if (!output.running && output.exitCode !== null) this.#exitCode = output.exitCode;
-  }
-
-  #deliver({ seq, data }: { seq: number; data: Uint8Array }): void {
-    this.#next = seq + 1;
-    this.#newest = Math.max(this.#newest, seq);
-    this.#onData(data);
-  }
+async function find(invoke: Invoke, shellId: string): Promise<ShellInfo | undefined> {
+  const shells = (await invoke("listShells", [])) as ShellInfo[];
+  return shells.find((shell) => shell.shellId === shellId);
 }

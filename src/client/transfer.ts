@@ -1,14 +1,15 @@
 import { TRANSFER_CHUNK_BYTES } from "../api/limits.ts";
-import type { Bytes, FileReadTransfer } from "../api/types.ts";
+import type { FileReadTransfer } from "../api/methods/transport.ts";
+import type { Bytes } from "../api/values.ts";
 import type { TransferOptions } from "./types.ts";
 
 /** Runs an action. */
 export type Invoke = (action: string, args: unknown[], signal?: AbortSignal) => Promise<unknown>;
 
-/** Pieces on their way at once: one travels while the other is put in its place. */
+/** Pieces in flight: one travels while the server writes the other. */
 const PIECES_IN_FLIGHT = 2;
 
-/** A whole file: small ones in one request, others in pieces. */
+/** Reads a whole file: a small file in one request, a larger file in pieces. */
 export async function readFile(
   invoke: Invoke,
   path: string,
@@ -31,11 +32,11 @@ export async function readFile(
   } finally {
     await end(invoke, transferId);
   }
-  // A file that was cut while it was read is as long as what could be read.
+  // The file was truncated while it was read.
   return transferred < size ? whole.subarray(0, transferred) : whole;
 }
 
-/** Replaces a file, in one request or in pieces; either way nobody sees half of it. */
+/** Replaces a file in one step, with one request or in pieces. */
 export async function writeFile(
   invoke: Invoke,
   path: string,
@@ -43,7 +44,7 @@ export async function writeFile(
   { onProgress, signal }: TransferOptions = {},
 ): Promise<void> {
   const data = toBytes(content);
-  // What is no content at all is for the server to refuse.
+  // Invalid content is sent unchanged; the server rejects it.
   if (data === undefined || data.byteLength <= TRANSFER_CHUNK_BYTES) {
     await invoke("writeFile", [path, data ?? content], signal);
     const total = data?.byteLength ?? 0;
@@ -68,7 +69,7 @@ export async function writeFile(
   }
 }
 
-/** Lets the server close the file at once; what it is not told it gives up by itself. */
+/** Ends a transfer at once. Without this message the server ends it after TRANSFER_IDLE_MS. */
 export async function end(invoke: Invoke, transferId: string): Promise<void> {
   await invoke("endFileTransfer", [transferId]).catch(() => undefined);
 }

@@ -1,41 +1,38 @@
-import type { Registry, RegistryActors } from "rivetkit";
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { AgentVmError } from "../api/errors.ts";
+import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { ClientTable } from "../api/methods/table.ts";
+import type { Bytes } from "../api/values.ts";
+import type { VmInput } from "../api/vm-input.ts";
+import type { VmListOptions, VmPage } from "../api/vm-list.ts";
+import type { PieceSource } from "./pieces.ts";
+import type { ServerAddress } from "./rivet/config.ts";
+import type { HandleOptions } from "./rivet/handle.ts";
+import type { ActionRequest, ActorConnStatus, RawHandle } from "./rivet/raw.ts";
 import type {
   ActorAccessor,
-  ActorConnStatus,
   ActorHandle,
   AnyActorDefinition,
-  ClientConfigInput,
-  CreateOptions,
   ExtractActorsFromRegistry,
-  GetOptions,
-  GetWithIdOptions,
-} from "rivetkit/client";
-import type { VmMethods } from "../api/actions.ts";
-import type { AgentVmError } from "../api/errors.ts";
-import type { VmEventName, VmEvents } from "../api/events.ts";
-import type {
-  ArchiveImport,
-  Bytes,
-  ExecOptions,
-  ExecResult,
-  ForkedVm,
-  PromptResult,
-  VmFetchOptions,
-  VmFetchResponse,
-  WaitForPortOptions,
-} from "../api/types.ts";
-import type { PieceSource } from "./pieces.ts";
+  Registry,
+  RegistryActors,
+} from "./rivet/rivetkit.ts";
+import type { RunMethods } from "./run.ts";
+import type { Subscribe, Unsubscribe } from "./subscribe.ts";
 import type { TarExport } from "./tar-export.ts";
+import type { TokensAccessor } from "./tokens.ts";
 
-/** How long the client waits, for calls that may take long. */
+/** Options of a call that may take long. */
 export interface CallOptions {
   /**
-   * Gives up waiting: the call rejects with the signal's reason. A request of vmFetch is cut inside, and a waitForPort
-   * ends; commands and everything else that a call has begun in the VM run on.
+   * Stops the wait when it aborts: the call rejects with the signal's reason. The VM cancels `vmFetch` and `waitForPort`.
+   * A command or other work that the call has started keeps running.
+   * @default none: the call waits for its end
    */
   signal?: AbortSignal;
 }
 
+/** Progress of `readFile` or `writeFile`. */
 export interface TransferProgress {
   /** Bytes moved so far. */
   transferred: number;
@@ -43,124 +40,181 @@ export interface TransferProgress {
   total: number;
 }
 
+/** Options of `readFile` and `writeFile`. */
 export interface TransferOptions {
-  /** Called after each piece; small files have one. */
+  /** Called after each piece of at most 8 MiB. @default not called */
   onProgress?: (progress: TransferProgress) => void;
-  /** Gives the transfer up. A file that was being written stays as it was. */
+  /** Cancels the transfer when it aborts. A file that was being written keeps its old content. @default none */
   signal?: AbortSignal;
 }
 
+/** Progress of an archive. */
 export interface TarProgress {
   /** Bytes of the archive moved so far. */
   transferred: number;
-  /** Bytes of the whole archive: about right while it is exported, `null` where a stream is imported. */
+  /** Bytes of the whole archive: an estimate for an export, `null` for the import of a stream. */
   total: number | null;
 }
 
+/** Options of `exportTar`, `exportSnapshot` and `importTar`. */
 export interface TarTransferOptions {
-  /** Called after each piece. */
+  /** Called after each piece of at most 8 MiB. @default not called */
   onProgress?: (progress: TarProgress) => void;
-  /** Gives the transfer up. A VM into which an archive was being imported stays as it was. */
+  /** Cancels the transfer when it aborts. A cancelled import leaves the VM's files unchanged. @default none */
   signal?: AbortSignal;
 }
 
-/** Actions to which this client adds an argument of its own at the end; it never reaches the server. */
-interface ExtendedMethods {
-  exec(command: string, options?: ExecOptions, call?: CallOptions): Promise<ExecResult>;
-  execArgv(
-    command: string,
-    args?: readonly string[],
-    options?: ExecOptions,
-    call?: CallOptions,
-  ): Promise<ExecResult>;
-  waitProcess(pid: number, call?: CallOptions): Promise<number>;
-  waitShell(shellId: string, call?: CallOptions): Promise<number>;
-  sendPrompt(sessionId: string, prompt: string, call?: CallOptions): Promise<PromptResult>;
-  prompt(sessionId: string, text: string, call?: CallOptions): Promise<PromptResult>;
-  vmFetch(port: number, path: string, options?: VmFetchOptions, call?: CallOptions): Promise<VmFetchResponse>;
-  waitForPort(port: number, options?: WaitForPortOptions, call?: CallOptions): Promise<void>;
-  /** Files of any size: above 8 MiB they come in pieces. */
-  readFile(path: string, options?: TransferOptions): Promise<Uint8Array>;
-  /** Files of any size: above 8 MiB they go in pieces, and the file is replaced when the last one has arrived. */
-  writeFile(path: string, content: Bytes, options?: TransferOptions): Promise<void>;
-  /**
-   * Everything at and below a path that is the VM's own, as a tar archive of any size. Nothing is sent before it is
-   * read, and it is lost when nobody reads on for a minute.
-   *
-   * @param path directory, or a single file. @default "/"
-   */
-  exportTar(path?: string, options?: TarTransferOptions): Promise<TarExport>;
-  /** What a checkpoint keeps of the whole VM, as a tar archive of any size. */
-  exportSnapshot(options?: TarTransferOptions): Promise<TarExport>;
-  /**
-   * Unpacks a tar archive of any size, packed with gzip or not: all of it or, after an error, nothing. Durable when it
-   * resolves.
-   *
-   * @param path directory that it goes to; made where it is missing. @default "/"
-   */
-  importTar(data: PieceSource, path?: string, options?: TarTransferOptions): Promise<ArchiveImport>;
-  fork(newKey: string | string[], call?: CallOptions): Promise<ForkedVm>;
-}
+/** Methods whose arguments or result differ in this client. The method table documents them. */
+type TransferCalls = {
+  readFile: (path: string, options?: TransferOptions) => Promise<Uint8Array>;
+  writeFile: (path: string, content: Bytes, options?: TransferOptions) => Promise<void>;
+  exportTar: (path?: string, options?: TarTransferOptions) => Promise<TarExport>;
+  exportSnapshot: (options?: TarTransferOptions) => Promise<TarExport>;
+  importTar: (data: PieceSource, path?: string, options?: TarTransferOptions) => Promise<ArchiveImport>;
+};
 
-/** The actions of a VM as this client offers them. */
-export type VmClientMethods = Omit<VmMethods, keyof ExtendedMethods> & ExtendedMethods;
+/** A method of the table as this client offers it: with `CallOptions` behind the arguments if it takes a signal. */
+type ClientCall<Row> = Row extends { readonly takesSignal?: infer Signal; readonly call?: infer Call }
+  ? Call extends (...args: infer Args) => infer Result
+    ? true extends Signal
+      ? (...args: [...Args, call?: CallOptions]) => Result
+      : Call
+    : never
+  : never;
 
-/** An action by its name. */
-export interface ActionRequest {
-  name: string;
-  args: unknown[];
-  signal?: AbortSignal;
-}
+/** The methods of a VM as this client offers them. */
+export type VmClientMethods = {
+  [Name in keyof ClientTable]: Name extends keyof TransferCalls
+    ? TransferCalls[Name]
+    : ClientCall<ClientTable[Name]>;
+} & RunMethods;
 
-/** What handles and connections have in common. */
+/** Common part of handles and connections. */
 interface Callable {
-  /** Runs an action by its name. */
+  /** Calls an action by its name. @returns the action's result */
   action(request: ActionRequest): Promise<unknown>;
 }
 
-/** RivetKit's own parts of a handle, as they are. */
-type RivetHandle = Pick<ActorHandle<AnyActorDefinition>, "fetch" | "webSocket" | "resolve" | "getGatewayUrl">;
+/** Members of a handle that reach the actor itself. */
+type ActorMembers = Pick<RawHandle, "fetch" | "webSocket" | "resolve" | "getGatewayUrl">;
 
-/** A VM by its key or id. Making one sends nothing. */
-export type VmHandle = VmClientMethods &
+/**
+ * A VM by its key or id. A new handle sends nothing.
+ *
+ * @typeParam R registry of the server. All VMs have the same methods
+ * @example
+ * ```ts
+ * async function build(vm: VmHandle<typeof registry>) {
+ *   return (await vm.exec("npm run build")).exitCode === 0;
+ * }
+ * ```
+ */
+export type VmHandle<R extends AnyRegistry = AnyRegistry> = VmClientMethods &
   Callable &
-  RivetHandle & {
-    /** Opens a connection for events; actions on it share it and do not wait for each other. */
-    connect(): VmConnection;
+  ActorMembers & {
+    /** Opens a connection for events. Actions on the connection share its socket and do not wait for each other. */
+    connect(): VmConnection<R>;
   };
 
-/** A standing connection to a VM, which comes back by itself when it breaks. */
-export type VmConnection = VmClientMethods &
-  Callable & {
-    /** Subscribes to an event. @returns a function that ends the subscription. */
-    on<Name extends VmEventName>(event: Name, callback: (payload: VmEvents[Name]) => void): () => void;
-    /** Subscribes to an event's next occurrence. */
-    once<Name extends VmEventName>(event: Name, callback: (payload: VmEvents[Name]) => void): () => void;
-    /** Told when a connection ended or could not be made. */
-    onError(callback: (error: AgentVmError) => void): () => void;
-    onOpen(callback: () => void): () => void;
-    onClose(callback: () => void): () => void;
-    onStatusChange(callback: (status: ActorConnStatus) => void): () => void;
+/**
+ * An open connection to a VM. It reconnects by itself after a failure. `await using` closes it.
+ *
+ * @typeParam _R registry of the server. All VMs have the same methods
+ */
+export type VmConnection<_R extends AnyRegistry = AnyRegistry> = VmClientMethods &
+  Callable &
+  AsyncDisposable & {
+    /**
+     * Subscribes to an event. The subscription outlives a broken connection.
+     *
+     * @returns a function that ends the subscription
+     * @example
+     * ```ts
+     * const conn = vm.connect();
+     * const stop = conn.on("processOutput", ({ pid, stream, data }) => console.log(pid, stream, data.length));
+     * await conn.waitProcess((await conn.spawn("ls")).pid);
+     * stop();
+     * ```
+     */
+    readonly on: Subscribe;
+    /**
+     * Subscribes to the next event of a name, and to no later one.
+     *
+     * @returns a function that ends the subscription before the event
+     * @example
+     * ```ts
+     * vm.connect().once("vmShutdown", ({ reason }) => console.log("the VM has ended:", reason));
+     * ```
+     */
+    readonly once: Subscribe;
+    /**
+     * Calls back when the connection ended or could not be opened, and with `forbidden` when the token may not see an event
+     * that the connection has subscribed to.
+     *
+     * @returns a function that ends the subscription
+     */
+    onError(callback: (error: AgentVmError) => void): Unsubscribe;
+    /** Called whenever the connection opens. @returns a function that ends the subscription. */
+    onOpen(callback: () => void): Unsubscribe;
+    /** Called whenever an open connection closes. @returns a function that ends the subscription. */
+    onClose(callback: () => void): Unsubscribe;
+    /** Called with each new `connStatus`. @returns a function that ends the subscription. */
+    onStatusChange(callback: (status: ActorConnStatus) => void): Unsubscribe;
+    /** State: `idle`, `connecting`, `connected` or `disconnected`, which is followed by another attempt. */
     readonly connStatus: ActorConnStatus;
+    /** `true` while the connection is open. */
     readonly isConnected: boolean;
-    /** Closes the connection; calls that wait reject with `connection_lost`. */
+    /** Closes the connection. Waiting calls reject with `connection_lost`. */
     dispose(): Promise<void>;
   };
 
+/** Options of `getOrCreate()`. */
+export interface GetOrCreateVmOptions extends HandleOptions {
+  /** Options of the VM, if this handle makes it. A VM that exists keeps its own. @default {} */
+  createWithInput?: VmInput;
+  /** Region of a Rivet Engine for a VM that this handle makes. @default the engine's choice */
+  createInRegion?: string;
+}
+
+/** Options of `create()`. */
+export interface CreateVmOptions extends HandleOptions {
+  /** Options of the VM. @default {} */
+  input?: VmInput;
+  /** Region of a Rivet Engine for the VM. @default the engine's choice */
+  region?: string;
+}
+
 /** The VMs of one actor name. */
 export interface VmAccessor {
-  /** The VM of a key, made with its first action if there is none. */
-  getOrCreate(key?: string | string[], options?: GetOptions): VmHandle;
-  /** The VM of a key; its actions fail with `actor_not_found` if there is none. */
-  get(key?: string | string[], options?: GetWithIdOptions): VmHandle;
-  getForId(actorId: string, options?: GetWithIdOptions): VmHandle;
-  /** Makes a VM now; a key that is taken is an error. */
-  create(key?: string | string[], options?: CreateOptions): Promise<VmHandle>;
+  /** Returns a handle of the VM with this key. The first action creates a missing VM. @default the key [] */
+  getOrCreate(key?: string | string[], options?: GetOrCreateVmOptions): VmHandle;
+  /** Returns a handle of the VM with this key. Its actions reject with `actor_not_found` if there is no such VM. */
+  get(key?: string | string[], options?: HandleOptions): VmHandle;
+  /** Returns a handle of the VM with this actor id. Its actions reject with `actor_not_found` if there is no such VM. */
+  getForId(actorId: string, options?: HandleOptions): VmHandle;
+  /**
+   * Creates a VM now.
+   *
+   * @throws AgentVmError `duplicate_key` if a VM has this key
+   */
+  create(key?: string | string[], options?: CreateVmOptions): Promise<VmHandle>;
+  /**
+   * Lists VMs in the order of their keys, page by page. Wakes and boots none.
+   *
+   * @param options `prefix`, `labels`, `state`, `limit` and `cursor`. @default the first 100 VMs
+   * @throws AgentVmError `invalid_argument`; `not_supported` behind a Rivet Engine
+   * @example
+   * ```ts
+   * const { vms, cursor } = await client.vm.list({ prefix: "team", state: "awake", limit: 1000 });
+   * for (const { key, processes } of vms) console.log(key.join("/"), processes);
+   * ```
+   */
+  list(options?: VmListOptions): Promise<VmPage>;
 }
 
 export type AnyRegistry = Registry<RegistryActors>;
 
-/** Tells a VM from other actors by an action that only VMs have; an actor of unknown actions is no VM. */
+/** Recognizes a VM by an action that only VMs have. An actor whose actions are unknown is not a VM. */
 type AccessorOf<Definition extends AnyActorDefinition> = string extends keyof ActorHandle<Definition>
   ? ActorAccessor<Definition>
   : "beginCall" extends keyof ActorHandle<Definition>
@@ -170,14 +224,19 @@ type AccessorOf<Definition extends AnyActorDefinition> = string extends keyof Ac
 /** A client of a server: one accessor for each actor of its registry. */
 export type VmClient<R extends AnyRegistry> = {
   readonly [Name in keyof ExtractActorsFromRegistry<R>]: AccessorOf<ExtractActorsFromRegistry<R>[Name]>;
-} & {
-  /** Closes every connection that was opened through this client. */
-  dispose(): Promise<void>;
-};
+} & AsyncDisposable & {
+    /** The tokens of the server, each for certain VMs with certain rights. */
+    readonly tokens: TokensAccessor;
+    /** Closes every connection of this client. `await using` does so too. */
+    dispose(): Promise<void>;
+  };
 
-export interface ClientOptions extends Omit<ClientConfigInput, "disableMetadataLookup" | "devtools"> {
-  /** The server's address. @default RIVET_ENDPOINT, else "http://localhost:6420" */
-  endpoint?: string;
-  /** The server's token, where it asks for one. */
-  token?: string;
+/** Options of `createClient()`. */
+export interface ClientOptions extends ServerAddress {
+  /**
+   * Names of the registry's actors that are VMs; other actors get handles as RivetKit's client has them. A registry with other actors
+   * needs it, because a client cannot see at run time which actor is a VM.
+   * @default every actor is a VM
+   */
+  vms?: readonly string[];
 }

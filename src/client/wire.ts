@@ -1,17 +1,17 @@
-import { AgentVmError, argumentsTooLarge } from "../api/errors.ts";
-import { MAX_RESULT_BYTES } from "../api/limits.ts";
-import { wireSize } from "../api/size.ts";
+import { AgentVmError, argumentsTooLarge, tooManyValues } from "../api/errors.ts";
+import { MAX_CALL_DEPTH, MAX_RESULT_BYTES } from "../api/limits.ts";
+import { isDecodable, wireSize } from "../api/size.ts";
 
-/** Something that cannot be sent. */
+/** A value that cannot cross the wire. */
 interface Uncrossable {
   what: string;
   hint?: string;
-  /** Keys on the way to it, outermost last. */
+  /** Keys that lead to the value, outermost last. */
   keys: PropertyKey[];
 }
 
 /**
- * Refuses arguments that cannot cross the wire: RivetKit's encoder fails on them unheard, and the call would never end.
+ * Refuses arguments that cannot cross the wire. RivetKit's encoder fails on them silently, and the call would never end.
  *
  * @throws AgentVmError `invalid_argument`
  */
@@ -23,11 +23,12 @@ export function checkArguments(action: string, args: readonly unknown[]): void {
     const message = `Argument ${place} of ${action} is ${found.what}, which cannot cross the wire`;
     throw new AgentVmError("invalid_argument", message, found.hint === undefined ? {} : { hint: found.hint });
   }
+  if (!isDecodable(args)) throw tooManyValues();
   const bytes = wireSize(args);
   if (bytes > MAX_RESULT_BYTES) throw argumentsTooLarge(action, bytes, MAX_RESULT_BYTES);
 }
 
-/** @param within the collections that the value stands in */
+/** @param within collections that contain the value */
 function uncrossableIn(value: unknown, within: readonly object[]): Uncrossable | undefined {
   if (typeof value === "function" || typeof value === "symbol")
     return { what: `a ${typeof value}`, keys: [] };
@@ -37,6 +38,8 @@ function uncrossableIn(value: unknown, within: readonly object[]): Uncrossable |
   }
   if (value instanceof Promise) return { what: "a Promise", hint: "Await it first.", keys: [] };
   if (within.includes(value)) return { what: "an object inside itself", keys: [] };
+  // The caller refuses deeper values.
+  if (within.length > MAX_CALL_DEPTH) return undefined;
   const path = [...within, value];
   for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value)) {
     const found = uncrossableIn(item, path);

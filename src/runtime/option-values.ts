@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MAX_ARGUMENT_BYTES } from "../api/limits.ts";
 import { fitsVariable } from "../api/values.ts";
+import { VM_MOUNTS } from "./sandbox/mount-table.ts";
 
 export const absolutePath = z
   .string()
@@ -21,37 +22,10 @@ export const envSchema = z
   });
 
 /** Places that a VM makes itself: nothing can be laid over them or into them. */
-const CLOSED_TARGETS = [
-  "/proc",
-  "/sys",
-  "/dev",
-  "/run",
-  "/usr",
-  "/opt/agentos",
-  "/bin",
-  "/sbin",
-  "/lib",
-  "/lib32",
-  "/lib64",
-  "/libx32",
-  "/var/run",
-  "/var/lock",
-  "/home/user",
-];
+const CLOSED_TARGETS = VM_MOUNTS.paths("kernel", "server", "host", "link");
 
 /** Folders of a VM's own: they take mounts inside, but none may hide them. */
-const OWN_FOLDERS = [
-  "/",
-  "/etc",
-  "/home",
-  "/home/agentos",
-  "/workspace",
-  "/tmp",
-  "/var",
-  "/var/tmp",
-  "/opt",
-  "/root",
-];
+const OWN_FOLDERS = VM_MOUNTS.paths("own");
 
 /** Where something of the host may appear in a VM. */
 export const mountTarget = absolutePath

@@ -3,6 +3,7 @@ import { PERMISSION_TIMEOUT_MS } from "../api/limits.ts";
 import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
+import { FILTERED_CALLS } from "./sandbox/system-calls.ts";
 import { agentsSchema } from "./sessions/agents/options.ts";
 import { rootSnapshotSchema } from "./tar/snapshot.ts";
 
@@ -10,32 +11,72 @@ const MIB = 1024 * 1024;
 
 const positive = z.int().positive();
 
-export const limitsSchema = z.strictObject({
-  /** Bytes of the VM's file tree; writes past it are ENOSPC. */
+const limitsSchema = z.strictObject({
+  /**
+   * Size of the VM's file tree.
+   * @unit bytes
+   * @past A write fails, in the VM and through the API. The API never writes half of a file.
+   * @code ENOSPC
+   */
   filesystemBytes: positive.min(MIB).default(1024 * MIB),
-  /** Files, directories and links of the VM's tree; more are ENOSPC. */
+  /**
+   * Files, directories and links of the VM's file tree.
+   * @unit entries
+   * @past Creating another entry fails, in the VM and through the API.
+   * @code ENOSPC
+   */
   inodes: positive.min(1000).default(200_000),
   /**
-   * Processes and threads; a fork past it is EAGAIN. The API can start 16 more, which is the way in when a VM's own
-   * processes have reached it.
+   * Processes and threads of the VM. Its init and its spawner count.
+   * @unit processes
+   * @past `fork` in the VM fails with EAGAIN. The API can start 16 more, then `exec`, `spawn` and `openShell` throw.
+   * @code EAGAIN
    */
   processes: positive.min(16).default(512),
-  /** Open descriptors of one process; more are EMFILE. */
+  /**
+   * Open descriptors of one process. The server's own hard limit bounds it.
+   * @unit descriptors
+   * @past `open` in the VM fails with EMFILE.
+   */
   openFiles: positive.min(64).default(4096),
   /**
-   * Memory of all processes and of the files that they write, in bytes, where the server may create cgroups; past it
-   * the kernel kills a process of the VM. The banner says whether it is enforced. Files that are written through the
-   * API count as the server's under root; `filesystemBytes` bounds them.
+   * Memory of all processes and of the files that they write, if the server may create cgroups. Its banner says whether the
+   * limit is enforced. Files that are written through the API count as the server's under root.
+   * @unit bytes
+   * @past The kernel kills a process of the VM. Its `reason` is `oom`.
    */
   memoryBytes: positive.min(16 * MIB).default(2048 * MIB),
-  /** Captured output of one exec, stdout and stderr together, in bytes. */
+  /**
+   * CPUs that all processes of the VM may use together, if the server may create cgroups. Fractions are allowed. Without it
+   * each VM has an equal share of the CPUs, and what others leave.
+   * @unit CPUs
+   * @past The kernel pauses the VM's processes until the next period of 100 ms.
+   */
+  cpus: z.number().min(0.01).max(4096).optional(),
+  /**
+   * Captured output of one `exec`, stdout and stderr together.
+   * @unit bytes
+   * @past Further output is dropped and `truncated` is `true`. With `outputLimit: "kill"` the server kills the command.
+   */
   captureBytes: positive.max(24 * MIB).default(16 * MIB),
 });
+
+/** Limits without defaults: chosen limits of one VM, or their maxima. */
+export const chosenLimitsSchema = z.strictObject(
+  Object.fromEntries(
+    Object.entries(limitsSchema.shape).map(([name, schema]) => [
+      name,
+      (schema instanceof z.ZodDefault ? schema.unwrap() : schema).optional(),
+    ]),
+  ) as unknown as { [Name in keyof typeof limitsSchema.shape]: z.ZodOptional<z.ZodNumber> },
+);
+
+export type ChosenLimits = z.output<typeof chosenLimitsSchema>;
 
 const mountSchema = z.strictObject({
   /** A file or directory of the host. */
   hostPath: absolutePath,
-  /** Where it appears in the VM, read-only. */
+  /** Absolute path in the VM, read-only. */
   path: mountTarget,
 });
 
@@ -45,20 +86,41 @@ const softwareSchema = z
   .pipe(mountSchema);
 
 export const vmOptionsSchema = z.strictObject({
-  /** What a VM runs in: the kernel sandbox, or a file tree in memory without processes. */
+  /** `kernel`: the kernel sandbox. `memory`: a file tree in the server's memory, without processes. */
   runtime: z.enum(["kernel", "memory"]).default("kernel"),
-  /** Variables of every command, merged over the base environment; a call's own `env` comes last. */
+  /** Variables of every command, over the base environment and under a call's own `env`. */
   env: envSchema.default({}),
-  /** Working directory of a command that names none. */
+  /** Working directory of a command without `cwd`. */
   defaultCwd: absolutePath.default("/home/agentos"),
+  /** IANA time zone of the VMs: `TZ` of every command, and `/etc/localtime`. Cron jobs have their own. */
+  timezone: timezone.optional(),
+  /** Limits of each VM: files, processes, memory and captured output. docs/limits.md lists them. */
   limits: limitsSchema.prefault({}),
+  /**
+   * System calls that programs of the VM may make: all but the list in docs/security.md, with
+   * `"none"` all, with `allow` those of the list too. Linux's own checks stay.
+   */
+  seccomp: z
+    .union(
+      [
+        z.enum(["default", "none"]),
+        z.strictObject({
+          /** Names of refused system calls that programs of a VM may make after all. At most 128. */
+          allow: z.array(z.enum(FILTERED_CALLS)).max(128),
+        }),
+      ],
+      {
+        error: 'must be "default", "none" or { allow: [...] } with names of refused system calls',
+      },
+    )
+    .default("default"),
   /** Host files and directories that every VM sees read-only, besides /usr. */
   software: z.array(softwareSchema).max(64).default([]),
-  /** Coding agents for sessions: where built-in ones are installed, and ones of your own; see docs/agents.md. */
+  /** Coding agents for sessions: folders of built-in agents, and your own agents. See docs/agents.md. */
   agents: agentsSchema.default({}),
   /**
-   * What every new VM starts from: a snapshot of snapshotRootFilesystem, or the absolute path of a tar archive on the
-   * host, packed with gzip or not. It is laid over the tree that a VM has anyway.
+   * First files of every new VM, over the base tree: a snapshot of snapshotRootFilesystem, or the absolute path of a tar
+   * archive on the host, plain or gzip.
    */
   rootFilesystem: z
     .union([absolutePath, rootSnapshotSchema], {
@@ -66,42 +128,64 @@ export const vmOptionsSchema = z.strictObject({
         "must be a snapshot of snapshotRootFilesystem, or the absolute path of a tar archive on the host",
     })
     .optional(),
+  /** Options that the creator of a VM may choose for it, see docs/machines.md. Labels are always allowed. */
+  perVm: z
+    .strictObject({
+      /** Largest value of each limit that a VM may choose. A limit that is left out cannot be chosen. */
+      limits: chosenLimitsSchema.default({}),
+      /** Whether a VM may have variables of its own. */
+      env: z.boolean().default(false),
+      /** Whether a VM may choose the outbound policy that it begins with. */
+      network: z.boolean().default(false),
+      /** First files that a VM may choose by name: a snapshot, or the absolute path of a tar archive on the host. */
+      rootFilesystems: z
+        .record(z.string().min(1).max(256), z.union([absolutePath, rootSnapshotSchema]))
+        .default({}),
+      /** Longest `destroyAfterMs` that a VM may choose. */
+      destroyAfterMs: z.int().positive().optional(),
+    })
+    .prefault({}),
+  /** Milliseconds of sleep after which the server destroys a VM with everything kept of it. */
+  destroyAfterMs: z.int().positive().optional(),
+  /** How often files are stored. */
   checkpoint: z
     .strictObject({
-      /** Milliseconds between checkpoints while something runs; what a crash of the server can cost. */
+      /** Milliseconds between checkpoints while a process runs. A crash of the server can lose this much. */
       intervalMs: z.int().min(100).max(2_147_483_647).default(10_000),
     })
     .prefault({}),
+  /** Which files are stored. */
   persistence: z
     .strictObject({
-      /** Globs of absolute paths that are not kept, besides /tmp, /run, /proc, /dev and /sys. */
+      /** Globs of absolute paths that are not stored, besides /tmp, /run, /proc, /dev and /sys. */
       exclude: z.array(z.string().min(1).max(4095)).max(64).default([]),
     })
     .prefault({}),
-  /** Of jobs that run by the clock. */
+  /** Defaults of cron jobs. */
   cron: z
     .strictObject({
-      /** IANA name of the time zone of jobs that name none. */
+      /** IANA time zone of cron jobs without `timezone`. */
       timezone: timezone.default("UTC"),
     })
     .prefault({}),
+  /** Rules of agent sessions. */
   sessions: z
     .strictObject({
-      /** Milliseconds after which an agent's request for permission is rejected. */
+      /** Milliseconds after which the server rejects an unanswered permission request. */
       permissionTimeoutMs: z.int().min(1).max(2_147_483_647).default(PERMISSION_TIMEOUT_MS),
     })
     .prefault({}),
-  /** What processes reach outside the VM; see docs/networking.md. */
+  /** Outbound policy: hosts that programs of the VM may reach. See docs/networking.md. */
   network: networkSchema.prefault({}),
-  /** Milliseconds that an idle VM stays awake: no process, no shell, no connection, no call. */
+  /** Milliseconds that a VM stays awake without a process, shell, connection or call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });
 
-/** What `vmActor()` takes. */
+/** Options of `vmActor()`. */
 export type VmOptionsInput = z.input<typeof vmOptionsSchema>;
 
-/** The same with every default filled in. */
+/** Options of `vmActor()` with every default filled in. */
 export type VmOptions = z.output<typeof vmOptionsSchema>;
 
+/** Limits of each VM with every default filled in. docs/limits.md lists them. */
 export type VmLimits = VmOptions["limits"];
-export type SoftwareMount = VmOptions["software"][number];

@@ -1,15 +1,16 @@
 import { actor, event, queue, type Registry } from "rivetkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { listen, type RunningServer } from "../../src/actors/listen.ts";
-import { createLogger } from "../../src/actors/logger.ts";
-import { setup } from "../../src/actors/setup.ts";
-import { defineVm, type VmActor } from "../../src/actors/vm.ts";
+import { defineVm } from "../../src/actors/vm.ts";
+import type { VmActor } from "../../src/actors/vm-actor.ts";
 import { createClient } from "../../src/client/index.ts";
+import { listen, type RunningServer } from "../../src/http/listen.ts";
+import { createLogger } from "../../src/http/logger.ts";
+import { setup } from "../../src/http/setup.ts";
 import { fakeVms } from "../support/fake-vm.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-/** An actor of the same server that uses a VM. */
+/** Another actor of the server, which uses a VM. */
 const orchestrator = actor({
   events: { pair: event<[number, string]>() },
   queues: { jobs: queue<{ id: number }>() },
@@ -32,7 +33,7 @@ const orchestrator = actor({
 });
 
 const registry = setup({
-  use: { vm: defineVm({}, fakeVms().create), orchestrator },
+  use: { vm: defineVm({}, { createVm: fakeVms().create }), orchestrator },
   token: "t0ken",
   port: await freePort(),
   dataDir: temporaryFolder(),
@@ -42,6 +43,7 @@ const client = () =>
   createClient<typeof registry>({
     endpoint: `http://127.0.0.1:${registry.config.managerPort}`,
     token: "t0ken",
+    vms: ["vm"],
   });
 
 let server: RunningServer;
@@ -50,13 +52,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test("actors of a server with a token use its VMs without being told the token", async () => {
+test("actors of a server with a token use its VMs without the token", async () => {
   const { orchestrator: actors } = client();
   expect(await actors.getOrCreate("o").overHttp()).toBe("hi\n");
   expect(await actors.getOrCreate("o").overConnection()).toBe("hi\n");
 });
 
-test("this package's client speaks to actors of other kinds too", async () => {
+test("the client calls actors that are not VMs", async () => {
   const handle = client().orchestrator.getOrCreate("o");
   expect(await handle.greet("you")).toBe("hello you");
   expect(await handle.readFile("x")).toBe("not a file: x");

@@ -1,8 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { AgentVmError } from "../../src/api/errors.ts";
-import { parseArgs, VM_METHOD_NAMES } from "../../src/api/schemas.ts";
+import { parseArgs } from "../../src/api/methods/parse.ts";
+import { VM_METHOD_NAMES } from "../../src/api/methods/table.ts";
 
-/** What an action answers to these arguments. */
+/** A busy machine needs more time. */
+const LOAD = 10;
+
+/** Returns the result or the error of an action with these arguments. */
 function refused(action: string, ...args: unknown[]): string {
   try {
     return `accepted ${JSON.stringify(parseArgs(action as "exec", args))}`;
@@ -12,7 +16,25 @@ function refused(action: string, ...args: unknown[]): string {
   }
 }
 
-describe("bad arguments are told by name, with what was expected and what came", () => {
+test("too many arguments of a command, and too many values of a call, are refused early", () => {
+  expect(refused("execArgv", "true", Array(32_769).fill("x"))).toContain(
+    "invalid_argument: Expected `args` to be at most 32768 strings",
+  );
+  const nested = Array.from({ length: 1_000 }, () => Array(1_000).fill(null));
+  for (const call of [
+    ["execArgv", "true", Array(200_000).fill("x")],
+    ["execArgv", "true", Array(1_000_000).fill(5)],
+    ["exec", "true", { env: { nested } }],
+  ] as [string, ...unknown[]][]) {
+    const begun = performance.now();
+    expect(refused(...call)).toContain("invalid_argument: Expected `arguments` to be at most 40960 values");
+    expect(performance.now() - begun).toBeLessThan(50 * LOAD);
+  }
+  const env = Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`k${index}`, "v"]));
+  expect(refused("exec", "true", { env })).toContain("at most 40960 values");
+});
+
+describe("the error for a bad argument names the argument, the expected and the received value", () => {
   const TIMEOUT = "a non-negative integer of milliseconds, at most 2147483647";
   test.each<[string, unknown[], string]>([
     ["exec", [], "Expected `command` to be a string, got undefined"],
@@ -53,7 +75,7 @@ describe("bad arguments are told by name, with what was expected and what came",
     [
       "connectTerminal",
       [{ onData: () => undefined }],
-      "A function cannot cross the wire: `onData` works with the client of agent-vm/client",
+      "A function cannot cross the wire. Use `onData` with the client of agent-vm/client.",
     ],
     ["readFile", [{}], "Expected `path` to be a path, got an object"],
     ["writeFile", ["/x"], "Expected `content` to be a string or bytes, got undefined"],
@@ -108,7 +130,7 @@ describe("bad arguments are told by name, with what was expected and what came",
   });
 });
 
-describe("unknown options are refused by name", () => {
+describe("the error for an unknown option names the option", () => {
   test.each<[string, unknown[], string]>([
     [
       "exec",
@@ -127,7 +149,7 @@ describe("unknown options are refused by name", () => {
 });
 
 describe("limits", () => {
-  test("one argument of a command", () => {
+  test("refuses an argument of more than MAX_ARGUMENT_BYTES", () => {
     expect(refused("exec", "x".repeat(131_071))).toMatch(/^accepted/);
     expect(refused("exec", "x".repeat(131_072))).toMatch(
       /^invalid_argument: Expected `command` to be at most 131071 bytes/,
@@ -135,23 +157,23 @@ describe("limits", () => {
     expect(refused("exec", "ä".repeat(65_536))).toMatch(/at most 131071 bytes/);
   });
 
-  test("one variable, name and value together", () => {
+  test("refuses a variable of more than MAX_ARGUMENT_BYTES, name and value together", () => {
     expect(refused("exec", "ls", { env: { A: "x".repeat(131_069) } })).toMatch(/^accepted/);
     expect(refused("exec", "ls", { env: { A: "x".repeat(131_070) } })).toBe(
       "invalid_argument: Expected `env` to be an object of variables of at most 131071 bytes each, name and value together, got an object",
     );
   });
 
-  test("all arguments and variables of a command together", () => {
+  test("refuses arguments and variables of more than MAX_ARGUMENTS_BYTES together", () => {
     const args = Array.from({ length: 9 }, () => "x".repeat(120_000));
     const message =
-      "invalid_argument: A command's arguments and variables come to at most 1048576 bytes together";
+      "invalid_argument: A command's arguments and variables are too long: they may have at most 1048576 bytes together";
     expect(refused("spawn", "ls", args)).toBe(message);
     expect(refused("execArgv", "ls", args.slice(0, 8), { env: { A: "x".repeat(120_000) } })).toBe(message);
     expect(refused("execArgv", "ls", args.slice(0, 8))).toMatch(/^accepted/);
   });
 
-  test("a working directory; a file's path is the file system's to judge, which says ENAMETOOLONG", () => {
+  test("refuses a long working directory, and leaves a long file path to the file system (ENAMETOOLONG)", () => {
     expect(refused("exec", "ls", { cwd: `/${"x".repeat(4094)}` })).toMatch(/^accepted/);
     expect(refused("exec", "ls", { cwd: `/${"x".repeat(4095)}` })).toMatch(
       /Expected `cwd` to be a path of at most 4095 bytes/,
@@ -159,15 +181,15 @@ describe("limits", () => {
     expect(refused("stat", `/${"x".repeat(4095)}`)).toMatch(/^accepted/);
   });
 
-  test("a batch", () => {
+  test("refuses a batch of more than MAX_BATCH_ENTRIES", () => {
     expect(refused("readFiles", Array(10_001).fill("/x"))).toBe(
       "invalid_argument: Expected `paths` to be at most 10000 paths, got an array of 10001",
     );
   });
 });
 
-describe("what is accepted", () => {
-  test("an ArrayBuffer is bytes", () => {
+describe("accepts", () => {
+  test("an ArrayBuffer as bytes", () => {
     expect(parseArgs("writeFile", ["/x", new Uint8Array([1, 2]).buffer])).toEqual([
       "/x",
       new Uint8Array([1, 2]),
@@ -175,16 +197,16 @@ describe("what is accepted", () => {
   });
 
   test("a signal without its prefix", () => {
-    expect(parseArgs("signalProcess", [2, "TERM"])).toEqual([2, "SIGTERM"]);
-    expect(parseArgs("signalProcess", [2, 9])).toEqual([2, 9]);
+    expect(parseArgs("signalProcess", [2, "TERM"])).toEqual([2, "SIGTERM", undefined]);
+    expect(parseArgs("signalProcess", [2, 9])).toEqual([2, 9, undefined]);
   });
 
-  test("an optional argument left out as null, as a client that speaks JSON sends it", () => {
+  test("null for an optional argument, as a JSON client sends it", () => {
     expect(parseArgs("exec", ["x", null])).toEqual(["x", undefined]);
   });
 });
 
-test("every action of agentOS v0.2.0-rc.3 is there", () => {
+test("a VM has every action of agentOS v0.2.0-rc.3", () => {
   const rc3 =
     `cancelCronJob cancelPrompt cancelSession closeProcessStdin closeSession closeShell connectTerminal
     createSession createSignedPreviewUrl delete destroySession exec execArgv exists getConfigOptions getModes getProcess

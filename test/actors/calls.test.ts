@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type CallLimits, CallTable } from "../../src/actors/calls.ts";
 import type { CallSettledEvent } from "../../src/api/events.ts";
 import { MAX_RESULT_BYTES } from "../../src/api/limits.ts";
-import type { CallOutcome } from "../../src/api/types.ts";
+import type { CallOutcome } from "../../src/api/methods/transport.ts";
+import { quietFor } from "../support/until.ts";
 
-/** A connection that remembers what it was told. */
+/** Makes a connection that records the outcomes that it receives. */
 function connection(id = "one") {
   const told: CallSettledEvent[] = [];
   return { id, told, send: (_event: "callSettled", payload: CallSettledEvent) => void told.push(payload) };
@@ -20,7 +21,7 @@ const done = (output: unknown) => async (): Promise<CallOutcome> => ({ ok: true,
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const codeOf = ({ outcome }: CallSettledEvent): string => (outcome.ok ? "ok" : outcome.error.code);
 
-test("a call runs, and its outcome goes to the connection that began it", async () => {
+test("sends the outcome of a call to the connection that began it", async () => {
   const { calls } = table();
   const one = connection();
   expect(calls.begin(one, request("a"), done(7))).toEqual({ instanceId: calls.instanceId });
@@ -28,7 +29,17 @@ test("a call runs, and its outcome goes to the connection that began it", async 
   expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
 
-test("a repeated key joins the call that runs", async () => {
+test("a result too deep to be measured ends the call with an error", async () => {
+  const { calls } = table();
+  const one = connection();
+  let deep: unknown = 0;
+  for (let depth = 0; depth < 100_000; depth++) deep = [deep];
+  calls.begin(one, request("a"), done(deep));
+  await settled();
+  expect(one.told.map(codeOf)).toEqual(["internal_error"]);
+});
+
+test("a repeated key joins the running call", async () => {
   const { calls } = table();
   const [one, two] = [connection("one"), connection("two")];
   const run = vi.fn(done(7));
@@ -39,7 +50,7 @@ test("a repeated key joins the call that runs", async () => {
   expect(two.told).toEqual(one.told);
 });
 
-test("a repeated key of a call that has ended is told the first outcome", async () => {
+test("a repeated key of an ended call receives the first outcome", async () => {
   const { calls } = table();
   const run = vi.fn(done(7));
   calls.begin(connection(), request("a"), run);
@@ -50,7 +61,7 @@ test("a repeated key of a call that has ended is told the first outcome", async 
   expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
 
-test("a call whose client vanished runs on, and the client's next connection is told", async () => {
+test("a call without a connection keeps running, and the client's next connection receives its outcome", async () => {
   const { calls, kept } = table();
   const one = connection("one");
   const { promise, resolve } = Promise.withResolvers<CallOutcome>();
@@ -64,7 +75,7 @@ test("a call whose client vanished runs on, and the client's next connection is 
   expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
 
-test("a call that its client has given up is told so at once, and its outcome still comes", async () => {
+test("an abandoned call gets its signal at once, and its outcome is still sent", async () => {
   const { calls, kept } = table();
   const one = connection();
   const run = (gone: AbortSignal) =>
@@ -79,7 +90,7 @@ test("a call that its client has given up is told so at once, and its outcome st
   calls.abandon("a");
 });
 
-test("a call keeps the VM awake while it runs", async () => {
+test("a running call keeps the VM awake", async () => {
   const { calls, kept } = table();
   const { promise, resolve } = Promise.withResolvers<CallOutcome>();
   calls.begin(connection(), request("a"), () => promise);
@@ -95,7 +106,7 @@ test("a call keeps the VM awake while it runs", async () => {
   expect(awake).toBe(false);
 });
 
-test("a call that another instance was told of is lost, and does not run", async () => {
+test("a call that another instance began is lost, and does not run", async () => {
   const { calls } = table();
   const one = connection();
   const run = vi.fn(done(7));
@@ -113,7 +124,7 @@ test("an outcome above the size of a message becomes response_too_large", async 
   expect(one.told.map(codeOf)).toEqual(["response_too_large"]);
 });
 
-test("an outcome that this connection cannot carry is told as response_too_large", async () => {
+test("an outcome that the connection cannot carry becomes response_too_large", async () => {
   const { calls } = table();
   const one = connection();
   const send = one.send;
@@ -126,11 +137,11 @@ test("an outcome that this connection cannot carry is told as response_too_large
   expect(one.told.map(codeOf)).toEqual(["response_too_large"]);
 });
 
-describe("what is forgotten", () => {
+describe("forgets", () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] }));
   afterEach(() => void vi.useRealTimers());
 
-  test("an outcome once it is acknowledged, whether alone or with the next call", async () => {
+  test("an acknowledged outcome, whether acknowledged alone or with the next call", async () => {
     const { calls } = table({ keptBytes: 1000 });
     calls.begin(connection(), request("a"), done("x"));
     calls.begin(connection(), request("b"), done("x"));
@@ -143,7 +154,7 @@ describe("what is forgotten", () => {
     expect(run).toHaveBeenCalledTimes(2);
   });
 
-  test("an outcome after its time; its key is spent and never runs again", async () => {
+  test("an expired outcome, whose key never runs again", async () => {
     const { calls } = table({ retentionMs: 1000 });
     calls.begin(connection(), request("a"), done("x"));
     await settled();
@@ -155,7 +166,7 @@ describe("what is forgotten", () => {
     expect(one.told.map(codeOf)).toEqual(["call_lost"]);
   });
 
-  test("the oldest outcomes when they take too much memory", async () => {
+  test("the oldest outcomes when the outcomes take too much memory", async () => {
     const { calls } = table({ keptBytes: 2500 });
     for (const id of ["a", "b", "c"]) calls.begin(connection(), request(id), done(new Uint8Array(1000)));
     await settled();
@@ -164,7 +175,7 @@ describe("what is forgotten", () => {
     expect(one.told.map(codeOf)).toEqual(["call_lost", "ok", "ok"]);
   });
 
-  test("the oldest outcomes when there are too many calls; running ones are never dropped", async () => {
+  test("the oldest outcomes when there are too many calls, but no running call", async () => {
     const { calls } = table({ calls: 2 });
     calls.begin(connection(), request("a"), done(1));
     await settled();
@@ -178,7 +189,7 @@ describe("what is forgotten", () => {
   });
 });
 
-test("a call is told when its callers have gone and none comes back", async () => {
+test("a call gets its signal when its connections have closed and no connection comes back", async () => {
   const { calls } = table({ abandonMs: 20 });
   const [one, two] = [connection("one"), connection("two")];
   let gone: AbortSignal | undefined;
@@ -189,7 +200,7 @@ test("a call is told when its callers have gone and none comes back", async () =
   calls.begin(one, request("a"), endless);
   calls.disconnected("one");
   calls.begin(two, request("a"), endless);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await quietFor(50);
   expect(gone?.aborted).toBe(false);
   calls.disconnected("two");
   await expect.poll(() => gone?.aborted).toBe(true);

@@ -1,18 +1,18 @@
 import type { Registry } from "rivetkit";
 import { createClient as createRivetClient } from "rivetkit/client";
 import { expect, test } from "vitest";
-import { countAwake } from "../../src/actors/instance.ts";
-import type { VmActor } from "../../src/actors/vm.ts";
+import type { VmActor } from "../../src/actors/vm-actor.ts";
 import type { CronEvent } from "../../src/api/events.ts";
+import { ownDescendants } from "../support/host.ts";
 import { marked } from "../support/marked.ts";
-import { startOwnServer } from "../support/own-server.ts";
+import { startTestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
-/** A server in this process whose VMs sleep soon. */
-const startCronServer = (sleepTimeoutMs = 300) => startOwnServer({ sleepTimeoutMs });
+/** Starts a server in this process whose VMs sleep soon. */
+const startCronServer = (sleepTimeoutMs = 300) => startTestServer({ kind: "kernel", vm: { sleepTimeoutMs } });
 
-test("a schedule of every second fires every second, and its events tell", async () => {
-  const { client } = await startCronServer();
+test("a schedule of every second fires every second and sends events", async () => {
+  const client = (await startCronServer()).client();
   const conn = client.vm.getOrCreate("ticker").connect();
   const events: CronEvent[] = [];
   const three = new Promise<void>((resolve) => {
@@ -42,8 +42,8 @@ test("a schedule of every second fires every second, and its events tell", async
   await conn.dispose();
 });
 
-test("a sleeping VM is woken by its job, stays awake for the run and sleeps again", async () => {
-  const { client } = await startCronServer();
+test("a job wakes its sleeping VM, keeps it awake for the run and lets it sleep again", async () => {
+  const client = (await startCronServer()).client();
   const agent = client.vm.getOrCreate("sleeper");
   const mark = `1.${process.pid}`;
   await agent.scheduleCron({
@@ -51,22 +51,27 @@ test("a sleeping VM is woken by its job, stays awake for the run and sleeps agai
     schedule: new Date(Date.now() + 2500).toISOString(),
     action: { type: "exec", command: "sleep", args: [mark] },
   });
-  await until(() => countAwake() === 0);
-  // Nobody asks meanwhile: a question would wake the VM, too.
+  // An awake VM has processes. A call would wake the VM, so the test counts them from outside.
+  const isAsleep = () => ownDescendants().length === 0;
+  await until(isAsleep);
   await until(() => marked(mark).length > 0, 10_000);
-  expect(countAwake()).toBe(1);
+  expect(isAsleep()).toBe(false);
   await until(() => marked(mark).length === 0, 10_000);
-  await until(() => countAwake() === 0);
+  await until(isAsleep);
   const [run] = await agent.listCronRuns("once");
   expect(run).toMatchObject({ status: "completed", exitCode: 0 });
   expect(await agent.listCronJobs()).toMatchObject([{ id: "once", nextRun: null, runCount: 1 }]);
 });
 
-test("the alarm's action is not one for clients", async () => {
-  const { client, endpoint } = await startCronServer();
+test("clients cannot call the action of the alarm", async () => {
+  const server = await startCronServer();
+  const client = server.client();
   const agent = client.vm.getOrCreate("hostile");
   const conn = agent.connect();
-  const plain = createRivetClient<Registry<{ vm: VmActor }>>({ endpoint, disableMetadataLookup: true });
+  const plain = createRivetClient<Registry<{ vm: VmActor }>>({
+    endpoint: server.endpoint,
+    disableMetadataLookup: true,
+  });
   const errors = await Promise.all(
     [agent, conn, plain.vm.getOrCreate("hostile")].map((vm) =>
       failure(vm.action({ name: "ringCron", args: [] })),

@@ -1,22 +1,21 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { disposeAll } from "../../src/actors/instance.ts";
-import { startServer, type TestServer } from "../support/start-server.ts";
-import { failure, until } from "../support/until.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
+import { failure, quietFor, until } from "../support/until.ts";
 
-/** How long idle VMs of this server stay awake, in milliseconds. */
+/** Milliseconds that idle VMs of this server stay awake. */
 const SLEEP_MS = 150;
 
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer({ vm: { sleepTimeoutMs: SLEEP_MS } });
+  server = await startTestServer({ kind: "fake", vm: { sleepTimeoutMs: SLEEP_MS } });
 });
 afterAll(() => server.stop());
 
 const agent = (key: string) => server.client().vm.getOrCreate(key);
 const newest = () => server.vms.all.at(-1)!;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test("an idle VM goes to sleep, and the next action makes a new one", async () => {
+test("an idle VM sleeps, and the next action starts it again", async () => {
   const vm = agent("sleeper");
   await vm.writeFile("/x", "1");
   const first = newest();
@@ -25,27 +24,27 @@ test("an idle VM goes to sleep, and the next action makes a new one", async () =
   expect(newest()).not.toBe(first);
 });
 
-test("a VM stays awake while a connection stands", async () => {
+test("an open connection keeps the VM awake", async () => {
   const connection = agent("connected").connect();
   await connection.exists("/x");
   const vm = newest();
-  await pause(SLEEP_MS * 3);
+  await quietFor(SLEEP_MS * 3);
   expect(vm.disposedFor).toBeUndefined();
   await connection.dispose();
   await until(() => vm.disposedFor === "sleep");
 });
 
-test("a VM stays awake while a shell lives, with nobody connected", async () => {
+test("a running shell keeps the VM awake without a connection", async () => {
   const vm = agent("shell");
   const { shellId } = await vm.openShell();
   const fake = newest();
-  await pause(SLEEP_MS * 3);
+  await quietFor(SLEEP_MS * 3);
   expect(fake.disposedFor).toBeUndefined();
   await vm.closeShell(shellId);
   await until(() => fake.disposedFor === "sleep");
 });
 
-test("a VM stays awake while a call runs whose client is gone", async () => {
+test("a running call keeps the VM awake after its client has gone", async () => {
   const client = server.client();
   const command = `sleep ${SLEEP_MS * 12}`;
   const running = failure(client.vm.getOrCreate("left").exec(command));
@@ -53,12 +52,12 @@ test("a VM stays awake while a call runs whose client is gone", async () => {
   const vm = newest();
   await client.dispose();
   expect(await running).toMatchObject({ code: "connection_lost" });
-  await pause(SLEEP_MS * 2);
+  await quietFor(SLEEP_MS * 2);
   expect(vm.disposedFor).toBeUndefined();
   await until(() => vm.disposedFor === "sleep");
 });
 
-test("before the process exits, every VM is ended and its calls are told", async () => {
+test("disposeAll ends every VM, and its calls end with vm_stopped", async () => {
   const vm = agent("doomed");
   const connection = vm.connect();
   const shutdown = new Promise((resolve) => void connection.on("vmShutdown", resolve));

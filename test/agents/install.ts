@@ -8,11 +8,11 @@ import type { AgentDefinition } from "../../src/runtime/sessions/agents/agent.ts
 
 export interface AgentsFolder {
   path: string;
-  /** Removes it, unless it is one to keep. */
+  /** Removes the folder, unless AGENT_VM_AGENTS_FOLDER names it. */
   drop(): Promise<void>;
 }
 
-/** Where agents are installed: AGENT_VM_AGENTS_FOLDER, which is kept from run to run, or one for this run. */
+/** Folder for installed agents: AGENT_VM_AGENTS_FOLDER, which stays for later runs, or a temporary one. */
 export async function agentsFolder(): Promise<AgentsFolder> {
   const kept = process.env.AGENT_VM_AGENTS_FOLDER;
   if (kept) {
@@ -20,28 +20,28 @@ export async function agentsFolder(): Promise<AgentsFolder> {
     return { path: resolve(kept), drop: async () => undefined };
   }
   const path = await mkdtemp(join(tmpdir(), "agent-vm-agents-"));
-  // VMs of a root server run under users of their own.
+  // VMs of a root server run under other users, which must be able to read the folder.
   await chmod(path, 0o755);
   return { path, drop: () => rm(path, { recursive: true, force: true }) };
 }
 
 /**
- * Installs an agent at the versions that its definition names, where it is not installed yet.
+ * Installs an agent at the versions of its definition, unless it is installed.
  *
- * @returns its folder `node_modules`.
+ * @returns the agent's folder `node_modules`
  */
 export async function install(folder: string, { name, packages }: AgentDefinition): Promise<string> {
   const wanted = packages.map((wanted) => `${wanted.name}@${wanted.version}`);
-  const place = join(folder, [name, ...packages.map(({ version }) => version)].join("-"));
-  if (!existsSync(place)) {
-    // A run that is cut short must not leave half an agent under the name of a whole one.
-    const draft = `${place}.${process.pid}`;
+  const target = join(folder, [name, ...packages.map(({ version }) => version)].join("-"));
+  if (!existsSync(target)) {
+    // An interrupted run must not leave an incomplete folder under the final name.
+    const draft = `${target}.${process.pid}`;
     await mkdir(draft);
     await writeFile(join(draft, "package.json"), JSON.stringify({ private: true }));
     await npm(draft, ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...wanted]);
-    await rename(draft, place);
+    await rename(draft, target);
   }
-  return join(place, "node_modules");
+  return join(target, "node_modules");
 }
 
 async function npm(cwd: string, args: string[]): Promise<void> {

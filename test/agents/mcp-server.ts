@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 
-/** An MCP server on stdio with one tool, `shout`, that says a text in capitals. Runs inside a VM. */
+// An MCP server on stdio with one tool, `shout`, which returns a text in capitals. Runs inside a VM.
+
 interface Request {
   id?: number;
   method: string;
@@ -9,7 +10,7 @@ interface Request {
 
 const TOOL = {
   name: "shout",
-  description: "Says a text in capitals",
+  description: "Returns a text in capitals",
   inputSchema: { type: "object", properties: { text: { type: "string" } }, required: ["text"] },
 };
 

@@ -1,5 +1,5 @@
-/** What VMs call the machine of the scripted model. */
+/** Host name of the scripted model inside VMs. */
 export const MODEL_HOST = "models.test";
 
-/** A header that the server adds outside of VMs, as it would a key. */
+/** Header that the server adds outside of VMs, as it would add an API key. */
 export const BORDER_HEADER = "x-border";

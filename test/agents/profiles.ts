@@ -1,21 +1,21 @@
-import type { Env } from "../../src/api/types.ts";
+import type { Env } from "../../src/api/values.ts";
 import { MODEL } from "../support/model-server.ts";
 
-/** What one agent takes to talk to the scripted model, and what of a session it can do. */
+/** Configuration of one agent for the scripted model, and the features of sessions that the agent supports. */
 export interface Profile {
-  /** @param model the model server's address as the VM knows it */
+  /** @param model URL of the model server inside the VM */
   env(model: string): Env;
-  /** Configuration for which it has no variables. */
+  /** Configuration files by path, for settings that the agent does not read from variables. */
   files?(model: string): Record<string, string>;
-  /** Whether it asks before it writes or runs anything. */
+  /** Whether the agent asks before it writes a file or runs a command. */
   asks: boolean;
-  /** A mode that it does not start in. */
+  /** A mode other than the default one. */
   mode?: string;
-  /** A model that it does not start with. */
+  /** A model other than the default one. */
   model?: string;
-  /** A thought level that `model` does not start with. */
+  /** A thought level other than the default one of `model`. */
   thoughtLevel?: string;
-  /** Whether it knows MCP servers. */
+  /** Whether the agent supports MCP servers. */
   mcp: boolean;
 }
 

@@ -9,16 +9,16 @@ import { printTable, type Result } from "./table.ts";
 import { Trial } from "./trial.ts";
 
 /**
- * `npm run test:agents [NAME ...]`: installs the agents that are named, or all, and takes each through the same steps,
- * with a scripted model. Prints what came of it; the exit code is 1 where a step failed.
+ * `npm run test:agents [NAME ...]`: installs the named agents, or all, and runs each through the same steps with a
+ * scripted model. Prints a table of the results. The exit code is 1 if a step has failed.
  */
 
-/** No step takes as long, however slow the machine is. */
+/** Longer than any step takes on a slow machine. */
 const STEP_TIMEOUT_MS = 90_000;
 
 const names = process.argv.slice(2);
 const unknown = names.find((name) => !BUILT_IN_AGENTS.some((agent) => agent.name === name));
-if (unknown !== undefined) throw new Error(`No agent is called ${unknown}`);
+if (unknown !== undefined) throw new Error(`Unknown agent: ${unknown}`);
 const agents = BUILT_IN_AGENTS.filter(({ name }) => names.length === 0 || names.includes(name));
 
 const folder = await agentsFolder();
@@ -67,7 +67,7 @@ async function tryAgent(agent: string, from: string): Promise<Result[]> {
         const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
         found.push({ agent, step, ms: performance.now() - start, isOffered: true, note: undefined, failure });
         console.log(`  FAILED ${step}: ${failure}`);
-        // What comes next rests on it.
+        // The later steps depend on this one.
         break;
       } finally {
         timeout.clear();

@@ -9,12 +9,12 @@ import { createServer } from "node:tls";
 
 export interface SecureFront {
   port: number;
-  /** The certificate of the authority that vouches for it. */
+  /** Certificate of the authority that signed the server's certificate, as PEM. */
   authority: string;
   close(): Promise<void>;
 }
 
-/** TLS in front of a port of this machine, for a name. */
+/** Starts a TLS server for a host name that forwards connections to a port of this machine. */
 export async function secureFront(host: string, port: number): Promise<SecureFront> {
   const { authority, key, cert } = await makeCertificates(host);
   const sockets = new Set<Socket>();
@@ -46,7 +46,7 @@ export async function secureFront(host: string, port: number): Promise<SecureFro
   };
 }
 
-/** An authority and a certificate of its own making: not every agent takes one that vouches for itself. */
+/** Makes an authority and a certificate signed by it: some agents refuse a self-signed certificate. */
 async function makeCertificates(host: string) {
   const cwd = await mkdtemp(join(tmpdir(), "agent-vm-tls-"));
   try {

@@ -1,21 +1,17 @@
-import { runtimeVms } from "../../src/actors/instance.ts";
-import { listen } from "../../src/actors/listen.ts";
-import { setup } from "../../src/actors/setup.ts";
-import { exitOnSignals } from "../../src/actors/signals.ts";
 import { defineVm } from "../../src/actors/vm.ts";
-import { MAX_RESULT_BYTES } from "../../src/api/limits.ts";
+import { exitOnSignals } from "../../src/cli/exit-signals.ts";
+import { listen } from "../../src/http/listen.ts";
+import { setup } from "../../src/http/setup.ts";
+import type { OutboundSeams } from "../../src/runtime/network/outbound/outbound.ts";
 import { BORDER_HEADER, MODEL_HOST } from "./model-host.ts";
 
 /**
- * A server as a program of its own whose VMs have one agent, and reach the scripted model under a name, through the
- * outbound policy, as they would reach a real one.
+ * A server program whose VMs have one agent. They reach the scripted model by a host name and through the outbound
+ * policy, like a real model.
  */
 const { PORT, AGENT_VM_DATA = "", AGENT = "", AGENT_FROM = "", MODEL_PORT, MODEL_TLS_PORT } = process.env;
 
-const createVm = runtimeVms({
-  maxResultBytes: MAX_RESULT_BYTES,
-  outbound: { resolve: async (host) => (host === MODEL_HOST ? ["127.0.0.1"] : []) },
-});
+const outbound: OutboundSeams = { resolve: async (host) => (host === MODEL_HOST ? ["127.0.0.1"] : []) };
 export const registry = setup({
   use: {
     vm: defineVm(
@@ -31,7 +27,7 @@ export const registry = setup({
           headers: { [`http://${MODEL_HOST}:${MODEL_PORT}`]: { [BORDER_HEADER]: "added" } },
         },
       },
-      createVm,
+      { outbound },
     ),
   },
   port: Number(PORT),

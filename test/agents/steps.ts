@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { SessionConfigOption } from "../../src/api/types.ts";
+import type { SessionConfigOption } from "../../src/api/methods/session-types.ts";
 import { living } from "../support/living.ts";
 import { failure, until } from "../support/until.ts";
 import { BORDER_HEADER } from "./model-host.ts";
 import type { Trial } from "./trial.ts";
 
-/** What comes of a step: something to tell, or that the agent has no such thing. */
-export type Outcome = string | undefined | typeof NOT_OFFERED;
+/** Result of a step: a note for the table, or NOT_OFFERED if the agent lacks the feature. */
+type Outcome = string | undefined | typeof NOT_OFFERED;
 
 export const NOT_OFFERED = Symbol("not offered");
 
@@ -17,13 +17,13 @@ export interface Step {
 
 const SENTENCE = "remember apple and say one two three four five six seven eight nine ten eleven twelve";
 
-/** What an agent is told that has not kept the session itself. */
-const PREAMBLE = "This conversation goes on from an earlier one";
+/** Start of the preamble for an agent that has not kept the session itself. */
+const PREAMBLE = "This conversation continues an earlier one";
 
-/** Processes that a VM has without anybody starting any. */
-const OF_THE_VM = ["cat", "sh", "agentos-spawner"];
+/** Commands of the processes that every VM has. */
+const VM_COMMANDS = ["cat", "sh", "agentos-spawner"];
 
-/** What every agent goes through, in this order and in one session. */
+/** Steps of every agent, run in this order and in one session. */
 export const STEPS: Step[] = [
   {
     name: "createSession",
@@ -209,10 +209,10 @@ export const STEPS: Step[] = [
       const start = performance.now();
       assert.match((await trial.prompt("[[recall]]")).text, /recalled: apple/);
       assert.equal(await trial.read("/workspace/once.txt"), "hello once");
-      const isTold = models.requests
+      const hasPreamble = models.requests
         .findLast(({ body }) => body.includes("[[recall]]"))
         ?.body.includes(PREAMBLE);
-      return `${isTold ? "told what was said" : "remembered"}, ${((performance.now() - start) / 1000).toFixed(1)} s`;
+      return `${hasPreamble ? "got the transcript" : "remembered"}, ${((performance.now() - start) / 1000).toFixed(1)} s`;
     },
   },
   {
@@ -226,7 +226,7 @@ export const STEPS: Step[] = [
       assert.notEqual(pid, null);
       await trial.vm.closeSession(trial.sessionId);
       const left = living(await trial.vm.allProcesses()).filter(
-        ({ command }) => !OF_THE_VM.includes(command),
+        ({ command }) => !VM_COMMANDS.includes(command),
       );
       assert.deepEqual(left, []);
       return undefined;

@@ -7,7 +7,7 @@ export interface Result {
   failure?: string;
 }
 
-/** A Markdown table, an agent a column, a step a row. */
+/** Prints a Markdown table with a column for each agent and a row for each step. */
 export function printTable(results: readonly Result[]): void {
   const agents = [...new Set(results.map(({ agent }) => agent))];
   const steps = [...new Set(results.map(({ step }) => step))];

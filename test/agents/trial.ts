@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { VmEvents } from "../../src/api/events.ts";
-import type { PermissionReply, PromptResult, SessionRecord } from "../../src/api/types.ts";
+import type { PermissionReply, PromptResult, SessionRecord } from "../../src/api/methods/session-types.ts";
 import { createClient } from "../../src/client/index.ts";
 import type { VmConnection } from "../../src/client/types.ts";
 import { freePort } from "../support/free-port.ts";
@@ -17,21 +17,21 @@ const MCP_SERVER = readFileSync(new URL("./mcp-server.ts", import.meta.url));
 
 export interface TrialSettings {
   agent: string;
-  /** The folder `node_modules` with its packages. */
+  /** Folder `node_modules` with the agent's packages. */
   from: string;
   profile: Profile;
   models: ModelServer;
-  /** The same models behind TLS. */
+  /** TLS front of the model server. */
   secure: SecureFront;
 }
 
-/** One agent on a server of its own, in a VM, with a client that is connected to it. */
+/** One agent in a VM of its own server, and a client that is connected to the VM. */
 export class Trial {
   readonly settings: TrialSettings;
   sessionId = "";
-  /** What to answer when the agent asks for permission. */
+  /** Answer to the agent's permission requests. */
   reply: PermissionReply = "reject";
-  /** What it has asked for. */
+  /** Permission requests of the last prompt. */
   asked: VmEvents["permissionRequest"][] = [];
   events: VmEvents["sessionEvent"][] = [];
   crashes: VmEvents["agentCrashed"][] = [];
@@ -46,11 +46,12 @@ export class Trial {
   }
 
   get vm(): VmConnection {
-    if (this.#connection === undefined) throw new Error("Expected a server to run, but none does");
+    if (this.#connection === undefined)
+      throw new Error("The trial's server is not running. Call start() first.");
     return this.#connection;
   }
 
-  /** Starts the server, again on the same data after the first time. */
+  /** Starts the server. A later call starts it on the data of the first one. */
   async start(): Promise<void> {
     const { agent, from, models, secure } = this.settings;
     if (this.#port === 0) this.#port = await freePort();
@@ -79,7 +80,7 @@ export class Trial {
     });
   }
 
-  /** Ends the server with SIGKILL, as a crash would. */
+  /** Ends the server with SIGKILL to simulate a crash. */
   async kill(): Promise<void> {
     this.#server?.process.kill("SIGKILL");
     await this.#server?.exited;
@@ -110,7 +111,7 @@ export class Trial {
     return record;
   }
 
-  /** What the agent answers in a session of its own whose model is behind TLS. */
+  /** Prompts the agent in a new session whose model is behind TLS. @returns the text of the answer */
   async promptSecurely(text: string): Promise<string> {
     const { agent, profile, models, secure } = this.settings;
     const model = `https://${MODEL_HOST}:${secure.port}`;
@@ -141,7 +142,7 @@ export class Trial {
     return new TextDecoder().decode(await this.vm.readFile(path));
   }
 
-  /** Resident memory of everything that runs in the VM, in MiB. */
+  /** Resident memory of all processes of the VM, in MiB. */
   async residentMib(): Promise<number> {
     const processes = await this.vm.allProcesses();
     return Math.round(processes.reduce((sum, { rss }) => sum + rss, 0) / 2 ** 20);

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startServer, type TestServer } from "../support/start-server.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { failure } from "../support/until.ts";
 
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startTestServer({ kind: "fake" });
 });
 afterAll(() => server.stop());
 
@@ -40,20 +40,24 @@ describe.each(["request", "connection"] as const)(
   },
 );
 
-test("an action that there is not is told alike, whatever the way", async () => {
+test("an unknown action fails alike over HTTP and over a connection", async () => {
   const agent = server.client().vm.getOrCreate("arguments");
   const connection = agent.connect();
   for (const vm of [agent, connection]) {
-    expect(await failure(vm.action({ name: "fly", args: [] }))).toMatchObject({ code: "action_not_found" });
+    expect(await failure(vm.action({ name: "fly", args: [] }))).toMatchObject({
+      code: "action_not_found",
+      message: "Action not found: fly",
+    });
   }
   await connection.dispose();
 });
 
-test("a key that is taken", async () => {
+test("create refuses a key that a VM has", async () => {
   const client = server.client();
   await client.vm.create("taken");
   expect(await failure(client.vm.create("taken"))).toMatchObject({
     code: "duplicate_key",
-    metadata: { hint: "getOrCreate takes the actor that has the key." },
+    message: 'A VM with the key ["taken"] exists already',
+    metadata: { hint: "getOrCreate() returns the actor that has the key." },
   });
 });

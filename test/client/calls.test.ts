@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
-import { FAKE_SERVER_PROGRAM, startServerProcess } from "../support/server-process.ts";
-import { startServer, type TestServer } from "../support/start-server.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
-import { failure, until } from "../support/until.ts";
+import { failure, quietFor, until } from "../support/until.ts";
 
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startTestServer({ kind: "fake" });
 });
 afterAll(() => server.stop());
 
@@ -53,7 +52,7 @@ describe("a call whose connection breaks", () => {
     },
   );
 
-  test("many times over, with many calls in flight, runs none twice", async () => {
+  test("many times with many calls in flight runs no call twice", async () => {
     const proxy = await tcpProxy(server.port);
     const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("shaky").connect();
     const calls: Promise<unknown>[] = [];
@@ -71,7 +70,7 @@ describe("a call whose connection breaks", () => {
     await proxy.close();
   });
 
-  test("while the result is on its way: the outcome was kept", async () => {
+  test("while the result is on its way receives the kept outcome", async () => {
     const proxy = await tcpProxy(server.port);
     const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("stalled");
     await agent.exec("echo warm");
@@ -85,17 +84,17 @@ describe("a call whose connection breaks", () => {
   });
 });
 
-test("a call that the server forgot by restarting is lost, and does not run again", async () => {
-  const first = await startServerProcess({ program: FAKE_SERVER_PROGRAM });
-  const client = createClient<TestServer["registry"]>({ endpoint: first.endpoint });
+test("a call that a restarted server has forgotten is lost, and does not run again", async () => {
+  const first = await startTestServer({ kind: "fake", process: true });
+  const client = createClient<FakeServer["registry"]>({ endpoint: first.endpoint });
   const agent = client.vm.getOrCreate("restarted");
   await agent.exec("echo warm");
   const call = failure(agent.exec("sleep 20000"));
   await until(() => first.stderr().includes("sleep 20000"));
   first.process.kill("SIGKILL");
   await first.exited;
-  const again = { program: FAKE_SERVER_PROGRAM, port: first.port, dataDir: first.dataDir };
-  const second = await startServerProcess(again);
+  const { port, dataDir } = first;
+  const second = await startTestServer({ kind: "fake", process: true, port, dataDir });
   const error = await call;
   expect(error).toMatchObject({ name: "AgentVmError", code: "call_lost", metadata: { action: "exec" } });
   expect((await agent.exec("echo again")).stdout).toBe("again\n");
@@ -105,8 +104,8 @@ test("a call that the server forgot by restarting is lost, and does not run agai
 });
 
 describe("a server that cannot be reached", () => {
-  test("is told at once, whatever the call", async () => {
-    const agent = createClient<TestServer["registry"]>({ endpoint: "http://127.0.0.1:9" }).vm.getOrCreate(
+  test("fails every call of a handle at once", async () => {
+    const agent = createClient<FakeServer["registry"]>({ endpoint: "http://127.0.0.1:9" }).vm.getOrCreate(
       "x",
     );
     for (const call of [() => agent.exists("/x"), () => agent.exec("echo hi"), () => agent.resolve()]) {
@@ -114,12 +113,12 @@ describe("a server that cannot be reached", () => {
     }
   });
 
-  test("a connection waits for it", async () => {
+  test("lets the calls of a connection wait", async () => {
     const proxy = await tcpProxy(server.port);
     proxy.target = undefined;
     const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("patient").connect();
     const call = connection.exec("echo patient");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await quietFor(300);
     proxy.target = server.port;
     expect((await call).stdout).toBe("patient\n");
     await connection.dispose();
@@ -127,8 +126,8 @@ describe("a server that cannot be reached", () => {
   });
 });
 
-describe("giving up", () => {
-  test("a signal ends the waiting; the command runs on", async () => {
+describe("cancelling", () => {
+  test("a signal ends the wait, and the command keeps running", async () => {
     const agent = server.client().vm.getOrCreate("abort");
     for (const vm of [agent, agent.connect()]) {
       const stop = new AbortController();
@@ -140,7 +139,7 @@ describe("giving up", () => {
     expect((await agent.exec("echo fine")).stdout).toBe("fine\n");
   });
 
-  test("what is no signal reaches the server, which refuses it", async () => {
+  test("the server refuses options that are not a signal", async () => {
     const agent = server.client().vm.getOrCreate("abort");
     const error = await failure(agent.exec("x", {}, { sgnal: 1 } as object));
     expect(error).toMatchObject({
@@ -149,7 +148,7 @@ describe("giving up", () => {
     });
   });
 
-  test("disposing a connection ends its calls", async () => {
+  test("dispose of a connection rejects its calls", async () => {
     const connection = server.client().vm.getOrCreate("abort").connect();
     const call = failure(connection.exec("sleep 5000"));
     await until(() => connection.isConnected);
@@ -159,25 +158,37 @@ describe("giving up", () => {
   });
 });
 
-test("arguments above the size of a message are refused before they are sent", async () => {
+test("the client refuses arguments above the size of a message before it sends them", async () => {
   const agent = server.client().vm.getOrCreate("large");
   const stdin = new Uint8Array(32 * 1024 * 1024);
   for (const vm of [agent, agent.connect()]) {
     const error = await failure(vm.exec("cat", { stdin }));
     expect(error).toMatchObject({ name: "AgentVmError", code: "invalid_argument" });
     expect(error.message).toMatch(
-      /^The arguments of exec have \d+ bytes, above the \d+ that one message carries$/,
+      /^The arguments of exec have \d+ bytes, above the \d+ that one message carries/,
     );
   }
 });
 
-test("an actor that does not exist is told by code", async () => {
-  const { vm } = server.client();
-  expect(await failure(vm.get("nobody").exec("echo hi"))).toMatchObject({ code: "actor_not_found" });
-  expect(await failure(vm.get("nobody").exists("/x"))).toMatchObject({ code: "actor_not_found" });
+test("clients that create a VM at the same time all reach it", async () => {
+  const found: Promise<boolean>[] = [];
+  const clients = [server.client(), server.client(), server.client()];
+  for (let round = 0; round < 10; round += 1) {
+    for (const { vm } of clients) found.push(vm.getOrCreate(`together-${round}`).exists("/x"));
+  }
+  expect(await Promise.all(found)).not.toContain(true);
 });
 
-test("handles are made in RivetKit's four ways", async () => {
+test("a call of an actor that does not exist fails with actor_not_found", async () => {
+  const { vm } = server.client();
+  const byKey = { code: "actor_not_found", message: 'VM not found: vm:["nobody"]' };
+  expect(await failure(vm.get("nobody").exec("echo hi"))).toMatchObject(byKey);
+  expect(await failure(vm.get("nobody").exists("/x"))).toMatchObject(byKey);
+  const byId = { code: "actor_not_found", message: "VM not found: none" };
+  expect(await failure(vm.getForId("none").exists("/x"))).toMatchObject(byId);
+});
+
+test("getOrCreate, get, getForId and create make handles", async () => {
   const { vm } = server.client();
   const created = await vm.create(["team", "agent"]);
   await created.writeFile("/x", "1");

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startServer, type TestServer } from "../support/start-server.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startTestServer({ kind: "fake" });
 });
 afterAll(() => server.stop());
 
-test("an action on a handle comes after the subscriptions on its connections", async () => {
+test("an action on a handle reaches the server after the subscriptions on its connections", async () => {
   for (let round = 0; round < 20; round += 1) {
     const agent = server.client().vm.getOrCreate(`events-${round}`);
     const connection = agent.connect();
@@ -34,7 +34,7 @@ test("bytes arrive as Uint8Array", async () => {
   await connection.dispose();
 });
 
-test("an event that nobody listens to any more is no longer sent", async () => {
+test("the server does not send an event after its last listener has gone", async () => {
   const proxy = await tcpProxy(server.port);
   const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("quiet").connect();
   const other = server.client().vm.getOrCreate("quiet");
@@ -56,7 +56,7 @@ test("an event that nobody listens to any more is no longer sent", async () => {
   await proxy.close();
 });
 
-test("subscriptions come back with the connection; once is heard once, and a cancelled one no more", async () => {
+test("a new connection keeps subscriptions; once fires once, and a cancelled subscription stays cancelled", async () => {
   const proxy = await tcpProxy(server.port);
   const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("again").connect();
   const statuses: string[] = [];

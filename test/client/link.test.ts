@@ -1,14 +1,19 @@
 import type { ActorConnStatus } from "rivetkit/client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { AgentVmError } from "../../src/api/errors.ts";
-import { HEARTBEAT_INTERVAL_MS, MAX_RECONNECT_DELAY_MS, SILENCE_TIMEOUT_MS } from "../../src/api/limits.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  HEARTBEAT_INTERVAL_MS,
+  MAX_RECONNECT_DELAY_MS,
+  SILENCE_TIMEOUT_MS,
+} from "../../src/client/limits.ts";
 import { Link } from "../../src/client/link.ts";
-import type { RawConnection, RawHandle } from "../../src/client/raw.ts";
+import type { RawConnection, RawHandle } from "../../src/client/rivet/raw.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A stand-in for RivetKit's handle, whose connections do what the test says. */
+/** A fake of RivetKit's handle. The test decides how its connections behave. */
 function fakeHandle() {
   const connections: {
     status(status: ActorConnStatus): void;
@@ -16,11 +21,11 @@ function fakeHandle() {
     disposed: boolean;
   }[] = [];
   const fake = {
-    /** What resolve() and HTTP actions answer. */
+    /** Answers `resolve()` and HTTP actions. */
     answer: async (): Promise<string> => "actor",
     attempts: 0,
     connections,
-    /** What actions on a connection answer. */
+    /** Answers actions on a connection. */
     action: async (): Promise<unknown> => null,
     handle: {
       resolve: () => {
@@ -71,20 +76,20 @@ async function connected() {
   return { fake, link };
 }
 
-test("a connection that died without a word is made anew", async () => {
+test("replaces a silent connection", async () => {
   const { fake, link } = await connected();
   const down: string[] = [];
   link.down.add((error) => down.push(error.message));
   fake.action = () => new Promise(() => undefined);
-  await vi.advanceTimersByTimeAsync(SILENCE_TIMEOUT_MS + 2 * HEARTBEAT_INTERVAL_MS);
-  expect(down).toEqual(["The connection went silent"]);
+  await vi.advanceTimersByTimeAsync(SILENCE_TIMEOUT_MS + HEARTBEAT_INTERVAL_MS);
+  expect(down).toEqual([`The server was silent for ${SILENCE_TIMEOUT_MS} ms`]);
   expect(fake.connections[0]?.disposed).toBe(true);
   await vi.advanceTimersByTimeAsync(200);
   expect(fake.connections).toHaveLength(2);
   await link.close();
 });
 
-test("a connection that answers stays, however idle", async () => {
+test("keeps an idle connection that answers", async () => {
   const { fake, link } = await connected();
   await vi.advanceTimersByTimeAsync(10 * SILENCE_TIMEOUT_MS);
   expect(link.status).toBe("connected");
@@ -92,7 +97,7 @@ test("a connection that answers stays, however idle", async () => {
   await link.close();
 });
 
-test("attempts come ever slower, at most two seconds apart, and go on", async () => {
+test("retries for ever, with pauses that grow to two seconds", async () => {
   const { fake, link } = await connected();
   fake.attempts = 0;
   fake.answer = async () => {
@@ -105,7 +110,7 @@ test("attempts come ever slower, at most two seconds apart, and go on", async ()
   await vi.advanceTimersByTimeAsync(60_000);
   expect(fake.attempts).toBeGreaterThanOrEqual(60_000 / MAX_RECONNECT_DELAY_MS);
   expect(fake.attempts).toBeLessThanOrEqual((2 * 60_000) / MAX_RECONNECT_DELAY_MS);
-  // No socket is opened as long as a plain request fails.
+  // The link opens no socket while a plain request fails.
   expect(fake.connections).toHaveLength(1);
   await link.close();
   fake.attempts = 0;
@@ -113,7 +118,22 @@ test("attempts come ever slower, at most two seconds apart, and go on", async ()
   expect(fake.attempts).toBe(0);
 });
 
-test("a server that says no is not asked again by itself", async () => {
+test("gives up a connection that does not open, and tries again", async () => {
+  const { fake, link } = await connected();
+  const down: string[] = [];
+  link.down.add((error) => down.push(error.message));
+  fake.connections[0]?.status("disconnected");
+  await vi.advanceTimersByTimeAsync(CONNECT_TIMEOUT_MS + 200);
+  expect(down[1]).toBe(`The connection did not open within ${CONNECT_TIMEOUT_MS} ms`);
+  expect(fake.connections[1]?.disposed).toBe(true);
+  await vi.advanceTimersByTimeAsync(200);
+  fake.connections.at(-1)?.status("connected");
+  await vi.advanceTimersByTimeAsync(2 * CONNECT_TIMEOUT_MS);
+  expect([link.status, down.length]).toEqual(["connected", 2]);
+  await link.close();
+});
+
+test("does not retry after a refusal", async () => {
   const { fake, link } = await connected();
   const down: string[] = [];
   link.down.add((error) => down.push(error.code));

@@ -1,22 +1,22 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient, type VmHandle } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { failure } from "../support/until.ts";
 
-// The ready-made server with its real file runtime, which needs no kernel sandbox.
+// Tests the ready-made server with the memory runtime, which needs no kernel sandbox.
 
 let server: ServerProcess;
 let agent: VmHandle;
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "memory" } });
+  server = await startTestServer({ kind: "memory", process: true });
   agent = createClient<typeof registry>({ endpoint: server.endpoint }).vm.getOrCreate("files");
 });
 afterAll(() => server.stop());
 
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
-test("file actions work from end to end", async () => {
+test("file actions work through client and server", async () => {
   await agent.mkdir("/home/agentos/notes");
   await agent.writeFile("/home/agentos/notes/a.txt", "one");
   await agent.writeFiles([
@@ -33,7 +33,7 @@ test("file actions work from end to end", async () => {
   expect(await agent.exists("/home/agentos/notes")).toBe(false);
 });
 
-test("large files go in pieces, over HTTP and over a connection", async () => {
+test("transfers large files in pieces, over HTTP and over a connection", { tags: ["slow"] }, async () => {
   const data = new Uint8Array(20 * 1024 * 1024 + 7).map((_, index) => index % 251);
   const connection = agent.connect();
   for (const vm of [agent, connection]) {
@@ -43,7 +43,7 @@ test("large files go in pieces, over HTTP and over a connection", async () => {
   await connection.dispose();
 });
 
-test("errors are the runtime's, coded", async () => {
+test("errors carry the runtime's codes", async () => {
   expect(await failure(agent.readFile("/missing"))).toMatchObject({
     code: "ENOENT",
     message: "ENOENT: no such file or directory, open '/missing'",
@@ -54,7 +54,10 @@ test("errors are the runtime's, coded", async () => {
   expect(await failure(agent.readFile("/a/../b"))).toMatchObject({
     message: "Path must be normalized: /a/../b",
   });
-  expect(await failure(agent.exec("ls"))).toMatchObject({ code: "no_kernel_sandbox" });
-  expect(await failure(agent.openShell())).toMatchObject({ code: "no_kernel_sandbox" });
+  expect(await failure(agent.exec("ls"))).toMatchObject({
+    code: "not_supported",
+    metadata: { action: "exec", capability: "processes", runtime: "memory" },
+  });
+  expect(await failure(agent.openShell())).toMatchObject({ code: "not_supported" });
   expect(await failure(agent.getProcess(77))).toMatchObject({ code: "process_not_found" });
 });

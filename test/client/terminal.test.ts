@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { terminal } from "../../src/client/index.ts";
-import { startServer, type TestServer } from "../support/start-server.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure, until } from "../support/until.ts";
 
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startTestServer({ kind: "fake" });
 });
 afterAll(() => server.stop());
 
@@ -35,7 +35,7 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
     expect(out.text).toBe("$ 120x40typed in order exit\n");
   });
 
-  test("connectTerminal answers the pid, and feeds onData", async () => {
+  test("connectTerminal returns the pid and passes output to onData", async () => {
     const agent = server.client().vm.getOrCreate(`connect-${kind}`);
     const vm = kind === "handle" ? agent : agent.connect();
     const out = screen();
@@ -57,7 +57,7 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
     await until(() => out.text === "$ ");
     proxy.target = undefined;
     proxy.cut();
-    // Written by another client while this one is away.
+    // Another client writes while the terminal is disconnected.
     const other = server.client().vm.getOrCreate(`broken-${kind}`);
     for (const word of ["one ", "two ", "three "]) await other.writeShell(shell.shellId, word);
     proxy.target = server.port;
@@ -68,7 +68,7 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
     await proxy.close();
   });
 
-  test("learns of an exit that happened while it was away", async () => {
+  test("reports an exit that happened while it was disconnected", async () => {
     const proxy = await tcpProxy(server.port);
     const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate(`away-${kind}`);
     const out = screen();
@@ -85,7 +85,40 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
   });
 });
 
-test("a shell that another server knows nothing of ends the terminal with its error", async () => {
+test("with a shellId it takes up an open shell with its scrollback, and detaches from it", async () => {
+  const agent = server.client().vm.getOrCreate("taken-up");
+  const { shellId } = await agent.openShell();
+  await agent.writeShell(shellId, "before ");
+  const out = screen();
+  const shell = await terminal(agent.connect(), { shellId, onData: (data) => out.onData(data), cols: 100 });
+  expect(shell).toMatchObject({ pid: 100, shellId });
+  await until(() => out.text === "$ before 100x24");
+  await shell.write("after ");
+  await until(() => out.text === "$ before 100x24after ");
+  shell.detach();
+  expect(await failure(shell.exited)).toMatchObject({ code: "connection_lost" });
+  const second = screen();
+  const other = await terminal(agent, { shellId, onData: (data) => second.onData(data) });
+  await other.write("exit\n");
+  expect(await other.exited).toBe(0);
+  expect([out.text, second.text]).toEqual(["$ before 100x24after ", "$ before 100x24after exit\n"]);
+});
+
+test("terminal() shows a shell that has ended, and refuses an unknown one and options of a new one", async () => {
+  const agent = server.client().vm.getOrCreate("ended");
+  const { shellId } = await agent.openShell();
+  await agent.writeShell(shellId, "exit\n");
+  await agent.waitShell(shellId);
+  const out = screen();
+  const shell = await terminal(agent, { shellId, onData: (data) => out.onData(data) });
+  expect(await shell.exited).toBe(0);
+  expect(out.text).toBe("$ exit\n");
+  expect(await failure(terminal(agent, { shellId: "shell-9" }))).toMatchObject({ code: "shell_not_found" });
+  const wrong = { shellId, command: "zsh" } as never;
+  expect(await failure(terminal(agent, wrong))).toMatchObject({ code: "invalid_argument" });
+});
+
+test("a write to a shell that the server has forgotten fails with shell_not_found", async () => {
   const client = server.client();
   const agent = client.vm.getOrCreate("forgotten");
   const shell = await terminal(agent);
@@ -94,6 +127,6 @@ test("a shell that another server knows nothing of ends the terminal with its er
   await client.dispose();
 });
 
-test("terminal() takes handles and connections of this client only", async () => {
+test("terminal() refuses objects that are not handles or connections of this client", async () => {
   expect(await failure(terminal({} as never))).toMatchObject({ code: "invalid_argument" });
 });

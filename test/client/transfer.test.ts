@@ -1,17 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TransferProgress } from "../../src/client/index.ts";
-import { startServer, type TestServer } from "../support/start-server.ts";
+import { testRows } from "../support/rows.ts";
+import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
-let server: TestServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startTestServer({ kind: "fake" });
 });
 afterAll(() => server.stop());
 
-/** Bytes that differ from one MiB to the next, so that a piece in the wrong place shows. */
+/** Makes bytes that differ from MiB to MiB, so that a misplaced piece is found. */
 function pattern(size: number): Uint8Array {
   const block = Uint8Array.from({ length: MIB }, (_, index) => (index * 7 + (index >> 8)) % 256);
   const data = new Uint8Array(size);
@@ -27,7 +28,7 @@ const vms = (key: string) => {
 };
 
 describe.each(["handle", "connection"] as const)("files on a %s", (kind) => {
-  test.each([0, 1, 8 * MIB, 8 * MIB + 1, 20 * MIB, 32 * MIB + 12_345])(
+  testRows([[0], [1], [8 * MIB + 1], [8 * MIB], [20 * MIB], [32 * MIB + 12_345]], 3)(
     "of %i bytes come back as they were",
     async (size) => {
       const vm = vms(`files-${kind}`)[kind];
@@ -39,7 +40,7 @@ describe.each(["handle", "connection"] as const)("files on a %s", (kind) => {
     },
   );
 
-  test("progress is told piece by piece", async () => {
+  test("reports progress after each piece", async () => {
     const vm = vms(`progress-${kind}`)[kind];
     const total = 20 * MIB;
     const told: TransferProgress[] = [];
@@ -54,7 +55,7 @@ describe.each(["handle", "connection"] as const)("files on a %s", (kind) => {
     expect(told.at(-1)).toEqual({ transferred: total, total });
   });
 
-  test("a signal gives a transfer up, and nothing is left behind", async () => {
+  test("a signal cancels a transfer and leaves nothing behind", async () => {
     const vm = vms(`abort-${kind}`)[kind];
     await vm.writeFile("/data", "before");
     const stop = new AbortController();
@@ -75,7 +76,7 @@ test("text is sent as UTF-8, also in pieces", async () => {
   expect(new TextDecoder().decode(await handle.readFile("/text"))).toBe(text);
 });
 
-test("a transfer goes on over a broken connection", async () => {
+test("a transfer survives a broken connection", async () => {
   const proxy = await tcpProxy(server.port);
   const connection = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("broken-transfer").connect();
   const data = pattern(40 * MIB);
@@ -93,7 +94,7 @@ test("a transfer goes on over a broken connection", async () => {
   await proxy.close();
 });
 
-test("errors are the file system's", async () => {
+test("errors carry the file system's codes", async () => {
   const { handle, connection } = vms("errors");
   for (const vm of [handle, connection]) {
     expect(await failure(vm.readFile("/missing"))).toMatchObject({ name: "AgentVmError", code: "ENOENT" });

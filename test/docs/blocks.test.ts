@@ -3,7 +3,7 @@ import { parseBlocks } from "./blocks.ts";
 
 const FENCE = "```";
 
-test("ts blocks are found with their place, their setup and their output", () => {
+test("finds ts blocks with their place, setup and output", () => {
   const markdown = [
     "# Page",
     `${FENCE}ts setup`,
@@ -23,7 +23,7 @@ test("ts blocks are found with their place, their setup and their output", () =>
     'import "z";',
     FENCE,
     `${FENCE}text`,
-    "no output of what does not run, but read all the same",
+    "text after a block that does not run",
     FENCE,
     `${FENCE}json`,
     "{}",
@@ -52,18 +52,18 @@ test("ts blocks are found with their place, their setup and their output", () =>
       code: 'import "z";\n',
       continues: false,
       runs: false,
-      output: "no output of what does not run, but read all the same",
+      output: "text after a block that does not run",
     },
     { place: "page.md:25", code: `${setup}x();\n`, continues: true, runs: false, output: undefined },
   ]);
 });
 
-test("a page without a setup has blocks that stand alone", () => {
+test("blocks of a page without a setup stand alone", () => {
   expect(parseBlocks("page.md", `${FENCE}ts run\nconsole.log(1);\n${FENCE}\n`)).toEqual([
     { place: "page.md:2", code: "console.log(1);\n", continues: false, runs: true, output: undefined },
   ]);
 });
 
-test("a block that is not closed is an error", () => {
+test("refuses a block that is not closed", () => {
   expect(() => parseBlocks("page.md", `${FENCE}ts\nx();\n`)).toThrow("The block in line 2 is not closed");
 });

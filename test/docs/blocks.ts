@@ -4,17 +4,17 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A ```ts block of README.md or docs/*.md. */
+/** A ```ts block of a document. */
 export interface Block {
   /** File and line of its first line of code, e.g. `"docs/processes.md:24"`. */
   place: string;
-  /** The whole module. */
+  /** Code of the whole module, with the page's setup. */
   code: string;
-  /** It imports nothing, so that it continues the page's `ts setup` block. */
+  /** Whether the block continues the page's `ts setup` block. A block without imports does. */
   continues: boolean;
-  /** Marked `ts run`. */
+  /** Whether the block is marked `ts run`. */
   runs: boolean;
-  /** The ```text block that follows it. */
+  /** Content of the ```text block that follows this block; `undefined` if there is none. */
   output: string | undefined;
 }
 
@@ -24,19 +24,21 @@ interface Fence {
   lines: string[];
 }
 
-/** README.md and docs/*.md, as far as they exist. */
+/** Returns the paths of all documents: the Markdown files of the root, docs and docs/design. */
 export function documents(): string[] {
-  const docs = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
-  return ["README.md", ...docs.sort().map((name) => `docs/${name}`)].filter((path) =>
-    existsSync(join(ROOT, path)),
-  );
+  return ["", "docs", "docs/design"]
+    .filter((folder) => existsSync(join(ROOT, folder)))
+    .flatMap((folder) => {
+      const names = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
+      return names.sort().map((name) => join(folder, name));
+    });
 }
 
 export function readDocument(path: string): string {
   return readFileSync(join(ROOT, path), "utf8");
 }
 
-/** Every ```ts block of a document. */
+/** Returns every ```ts block of a document. */
 export function blocksOf(path: string): Block[] {
   return parseBlocks(path, readDocument(path));
 }
@@ -62,7 +64,7 @@ export function parseBlocks(path: string, markdown: string): Block[] {
   });
 }
 
-/** Fenced blocks, indented ones too; `line` is that of the first line inside, counted from 1. */
+/** Returns fenced blocks, including indented blocks. `line` is the first line inside a block, counted from 1. */
 function parseFences(markdown: string): Fence[] {
   const fences: Fence[] = [];
   let open: (Fence & { indent: string }) | undefined;
@@ -78,7 +80,7 @@ function parseFences(markdown: string): Fence[] {
   return fences;
 }
 
-/** Whether nothing but white space lies between two blocks; lines are counted from 1. */
+/** Returns whether only white space separates two blocks. Lines are counted from 1. */
 function isBlank(markdown: string, from: number, to: number): boolean {
   const between = markdown.split("\n").slice(from - 1, to - 1);
   return between.every((text) => text.trim() === "");

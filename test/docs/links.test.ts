@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { documents, ROOT, readDocument } from "./blocks.ts";
 
-/** Anchors of a document's headings, as GitHub makes them. */
+/** Returns the anchors of a document's headings, as GitHub makes them. */
 function anchorsOf(path: string): string[] {
   const headings = [...readDocument(path).matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) => title);
   return headings.map((title) =>
@@ -14,7 +14,7 @@ function anchorsOf(path: string): string[] {
   );
 }
 
-test.each(documents())("every link of %s leads somewhere", (path) => {
+test.each(documents())("every link of %s has a target", (path) => {
   const links = [...readDocument(path).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
   const broken = links.filter((target) => {
     if (/^https?:/.test(target)) return false;

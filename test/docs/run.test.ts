@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runProgram } from "../support/program.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { testRows } from "../support/rows.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { type Block, blocksOf, documents, ROOT } from "./blocks.ts";
 
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  server = await startTestServer({ kind: "kernel", process: true });
 });
 afterAll(() => server.stop("SIGTERM"));
 
@@ -13,7 +14,7 @@ const blocks = documents()
   .flatMap(blocksOf)
   .filter(({ runs }) => runs);
 
-/** The block as a program against this test's server, in a VM of its own. */
+/** Makes a program of a block. It uses this test's server, and a VM that no other block uses. */
 function programOf({ place, code, continues }: Block): string {
   const program = code
     .replaceAll('"http://localhost:6420"', JSON.stringify(server.endpoint))
@@ -21,8 +22,11 @@ function programOf({ place, code, continues }: Block): string {
   return continues ? `${program}await client.dispose();\n` : program;
 }
 
-describe.concurrent("every ts block that is marked so runs", () => {
-  test.each(blocks.map((block) => [block.place, block] as const))("%s", async (_place, block) => {
+describe.concurrent("every block marked `ts run` runs and prints its output", () => {
+  testRows(
+    blocks.map((block) => [block.place, block] as const),
+    5,
+  )("%s", async (_place, block) => {
     const args = [
       "--conditions=agent-vm-source",
       "--input-type=module-typescript",
@@ -35,6 +39,6 @@ describe.concurrent("every ts block that is marked so runs", () => {
   });
 });
 
-test("there are such blocks", () => {
+test("the documents have blocks marked `ts run`", () => {
   expect(blocks.length).toBeGreaterThan(5);
 });

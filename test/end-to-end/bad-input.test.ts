@@ -1,16 +1,18 @@
+// @module-tag attack
 import { expect, test } from "vitest";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { startTestServer } from "../support/servers.ts";
 
-/** What a careless or hostile client sends: each gets its coded error, nothing is half done, and the VM goes on. */
-test("bad input", { timeout: 60_000 }, async () => {
-  const { client } = await startKernelServer();
+test("answers careless and hostile calls with coded errors, and the VM keeps working", {
+  timeout: 60_000,
+}, async () => {
+  const client = (await startTestServer({ kind: "kernel", process: true })).client();
   const vm = client.vm.getOrCreate("one");
   await vm.exec(
     "mkfifo /tmp/fifo; ln -s loop /tmp/loop; ln -s /etc/shadow /tmp/shadow; ln -s /../.. /tmp/root; ln -s ../../../../../etc/passwd /tmp/up",
   );
   const bad: [what: string, call: () => Promise<unknown>, code: string][] = [
     ["unknown pid", () => vm.waitProcess(4242), "process_not_found"],
-    ["pid that is none", () => vm.getProcess(-1), "invalid_argument"],
+    ["negative pid", () => vm.getProcess(-1), "invalid_argument"],
     ["unknown shell", () => vm.writeShell("shell-9", "x"), "shell_not_found"],
     ["missing path", () => vm.readFile("/nope"), "ENOENT"],
     ["relative path", () => vm.readFile("etc/passwd"), "invalid_argument"],
@@ -28,7 +30,7 @@ test("bad input", { timeout: 60_000 }, async () => {
     ["device", () => vm.readFile("/dev/zero"), "EINVAL"],
     ["directory as a file", () => vm.readFile("/tmp"), "EISDIR"],
     ["file as a directory", () => vm.readdir("/etc/passwd"), "ENOTDIR"],
-    ["cwd that is missing", () => vm.exec("true", { cwd: "/nope" }), "ENOENT"],
+    ["missing cwd", () => vm.exec("true", { cwd: "/nope" }), "ENOENT"],
     ["cwd that is a file", () => vm.exec("true", { cwd: "/etc/passwd" }), "ENOTDIR"],
     ["relative cwd", () => vm.exec("true", { cwd: "tmp" }), "invalid_argument"],
     ["env name with =", () => vm.exec("true", { env: { "A=B": "x" } }), "invalid_argument"],
@@ -37,7 +39,7 @@ test("bad input", { timeout: 60_000 }, async () => {
     ["command above 128 KiB", () => vm.exec(`: ${"x".repeat(200_000)}`), "invalid_argument"],
     ["negative timeout", () => vm.exec("true", { timeout: -1 }), "invalid_argument"],
     ["unknown signal", () => vm.signalProcess(4242, "SIGNOPE"), "invalid_argument"],
-    ["terminal of no columns", () => vm.openShell({ cols: 0 }), "invalid_argument"],
+    ["terminal without columns", () => vm.openShell({ cols: 0 }), "invalid_argument"],
   ];
   for (const [what, call, code] of bad) {
     const error = await call().then(

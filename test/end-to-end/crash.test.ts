@@ -1,12 +1,13 @@
+// @module-tag slow
 import { afterAll, expect, onTestFailed, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmConnection } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { seededRandom } from "../support/random.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-/** `npm run crash-test` asks for more. */
+/** `npm run crash-test` sets a larger number. */
 const ROUNDS = Number(process.env.AGENT_VM_CRASH_ROUNDS ?? 25);
 const WRITERS = 4;
 
@@ -16,7 +17,7 @@ afterAll(() => server?.stop());
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** Writes numbers through the API until the server dies; `acknowledged` and `begun` tell how far it came. */
+/** Writes numbers through the API until the server dies. `begun` and `acknowledged` are its last numbers. */
 class Writer {
   acknowledged: number;
   begun: number;
@@ -32,7 +33,7 @@ class Writer {
     try {
       for (;;) {
         this.begun += 1;
-        // Every other one by a move, so that the order of the journal matters.
+        // Every other number arrives by a move, so that the order of the journal matters.
         if (this.begun % 2 === 0) await vm.writeFile(this.path, `${this.begun}`);
         else {
           await vm.writeFile(`${this.path}.new`, `${this.begun}`);
@@ -46,7 +47,7 @@ class Writer {
   }
 }
 
-/** What runs in the VM meanwhile: shell, python, git and SQLite, each file or commit written whole or not at all. */
+/** Writers in the VM: shell, python, git and SQLite. Each writes a file or commit whole or not at all. */
 const INSIDE = `cd /workspace
 [ -d repo ] || { git init -q repo; git -C repo config user.email a@b; git -C repo config user.name a; }
 ( i=0; while :; do i=$((i+1)); echo $i > n.tmp; mv n.tmp shell; sleep 0.01; done ) &
@@ -64,7 +65,7 @@ for i in range(10**9):
 ' &
 wait`;
 
-/** How far the writers inside have come: a mark of the driver's, git commits, and rows of a database. */
+/** Prints the progress of the VM's writers: the test's mark, and the numbers of git commits and database rows. */
 const COUNT = `cd /workspace; cat mark 2>/dev/null || echo 0
 git -C repo rev-list --count HEAD 2>/dev/null || echo 0
 python3 -c '
@@ -72,7 +73,7 @@ import sqlite3
 try: print(sqlite3.connect("db", timeout=60).execute("select count(*) from t").fetchone()[0])
 except sqlite3.OperationalError: print(0)'`;
 
-/** What is wrong with what they have left. */
+/** Prints the faults in the writers' files. */
 const FAULTS = `cd /workspace
 [ ! -e shell ] || grep -qx '[0-9]*' shell || echo torn shell
 [ ! -e python ] || grep -qx 'x\\{5000\\}[0-9]*' python || echo torn python
@@ -91,17 +92,17 @@ async function countsOf(vm: VmConnection): Promise<number[]> {
 }
 
 test(
-  `${ROUNDS} SIGKILLs at random instants lose nothing that was acknowledged and leave no file torn`,
+  `${ROUNDS} SIGKILLs at random instants lose no acknowledged write and tear no file`,
   async () => {
     onTestFailed(() => {
-      process.stderr.write(`The last server (${server?.process.exitCode}) said: ${server?.stderr()}\n`);
+      process.stderr.write(`stderr of the last server (${server?.process.exitCode}): ${server?.stderr()}\n`);
     });
     let writers = Array.from({ length: WRITERS }, (_, index) => new Writer(index, 0));
-    /** What a checkpoint that has resolved has kept for sure. */
+    /** Progress that the last resolved checkpoint has kept. */
     let kept = [0, 0, 0];
     for (let round = 0; round <= ROUNDS; round++) {
       const random = seededRandom(round);
-      server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel" } });
+      server = await startTestServer({ kind: "kernel", process: true, dataDir });
       const client = createClient<typeof registry>({ endpoint: server.endpoint });
       const vm = client.vm.getOrCreate("crash").connect();
       const starts: number[] = [];

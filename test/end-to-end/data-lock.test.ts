@@ -5,18 +5,18 @@ import { expect, onTestFinished, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { freePort } from "../support/free-port.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const dataDir = temporaryFolder();
 
 async function start(): Promise<ServerProcess> {
-  const server = await startServerProcess({ dataDir, mayExit: true });
+  const server = await startTestServer({ kind: "memory", process: true, dataDir, mayExit: true });
   onTestFinished(async () => void (await server.stop()));
   return server;
 }
 
-test("a second server on a data folder ends at once and names the first, which goes on", async () => {
+test("a second server on a data folder exits at once and names the first, which keeps running", async () => {
   const first = await start();
   const client = createClient<typeof registry>({ endpoint: first.endpoint });
   onTestFinished(() => client.dispose());
@@ -38,7 +38,7 @@ test("a second server on a data folder ends at once and names the first, which g
   expect(new TextDecoder().decode(await vm.readFile("/workspace/a"))).toBe("a");
 });
 
-test("of five servers that start at once one runs", async () => {
+test("only one of five servers that start at once keeps running", { tags: ["slow"] }, async () => {
   const servers = await Promise.all(Array.from({ length: 5 }, start));
   expect(servers.filter(({ process }) => process.exitCode === null).length).toBe(1);
   for (const server of servers)
@@ -46,7 +46,8 @@ test("of five servers that start at once one runs", async () => {
 });
 
 test.each<NodeJS.Signals>(["SIGKILL", "SIGTERM"])(
-  "the folder is free as soon as its server has met %s",
+  "the folder is free as soon as %s has ended its server",
+  { tags: ["slow"] },
   async (signal) => {
     for (let round = 0; round < 3; round++) {
       const server = await start();
@@ -57,7 +58,7 @@ test.each<NodeJS.Signals>(["SIGKILL", "SIGTERM"])(
   },
 );
 
-test("a registry that is started without listen() is refused as well", async () => {
+test("also refuses a registry that starts without listen()", { tags: ["slow"] }, async () => {
   const first = await start();
   const code = `
     import { setup, vmActor } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};

@@ -1,7 +1,8 @@
+// @module-tag any-user
 import { afterAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
@@ -10,14 +11,14 @@ const servers: ServerProcess[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
 async function start() {
-  const server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel" } });
+  const server = await startTestServer({ kind: "kernel", process: true, dataDir });
   servers.push(server);
   const client = createClient<typeof registry>({ endpoint: server.endpoint });
   return { server, client, vm: client.vm.getOrCreate("durable") };
 }
 
-test("what was acknowledged survives the SIGKILL of the server", async () => {
-  for (let round = 0; round < 3; round++) {
+test("acknowledged writes survive a SIGKILL of the server", async () => {
+  for (let round = 0; round < 2; round++) {
     const { server, client, vm } = await start();
     if (round > 0) {
       const { stdout } = await vm.exec(`cat api-${round - 1} own-${round - 1} || ls -la`, {
@@ -40,7 +41,7 @@ test("what was acknowledged survives the SIGKILL of the server", async () => {
   }
 });
 
-test("what processes wrote survives SIGTERM of the server", async () => {
+test("files that processes wrote survive a SIGTERM of the server", { tags: ["slow"] }, async () => {
   const first = await start();
   await first.vm.exec(
     "git init -q repo && cd repo && git config user.email a@b && git config user.name a && seq 1 500 | split -l 1 - file && git add . && git commit -qm first",
@@ -63,7 +64,7 @@ test("what processes wrote survives SIGTERM of the server", async () => {
   await second.server.stop();
 });
 
-test("snapshots through a client", async () => {
+test("a client creates, compares, restores and deletes snapshots, and undoes changes", async () => {
   const { client, vm } = await start();
   await vm.writeFile("/workspace/note", "before");
   const { id } = await vm.createSnapshot("clean");

@@ -1,12 +1,12 @@
+// @module-tag slow
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { seededRandom } from "../support/random.ts";
-import { startServerProcess } from "../support/server-process.ts";
+import { startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const FILES = 2_000;
@@ -14,7 +14,7 @@ const DIRECTORIES = 40;
 
 const folder = temporaryFolder();
 
-/** A bare repository of the host, as a tar archive: two commits, files of many sizes. */
+/** Makes a bare repository on the host, as a tar archive: two commits, files of many sizes. */
 function bareRepository(): Uint8Array {
   const work = join(folder, "work");
   const git = (...args: string[]) =>
@@ -36,8 +36,9 @@ function bareRepository(): Uint8Array {
 }
 
 async function start() {
-  const server = await startServerProcess({
-    program: fileURLToPath(new URL("../support/sleepy-server.ts", import.meta.url)),
+  const server = await startTestServer({
+    kind: "scripted",
+    process: true,
     dataDir: join(folder, "data"),
     env: { SLEEP_TIMEOUT_MS: "500" },
   });
@@ -49,7 +50,7 @@ async function start() {
   return { server, vm: client.vm.getOrCreate("git") };
 }
 
-/** What git has to say of the clone: how many files, what is not committed, and the outcome of fsck. */
+/** Prints the clone's number of files, its uncommitted changes, the outcome of fsck, and its log. */
 const CHECK =
   "git -C /workspace/clone ls-files | wc -l; git -C /workspace/clone status --porcelain; git -C /workspace/clone fsck --full --strict 2>/dev/null; echo $?; git -C /workspace/clone log --format=%s";
 const WHOLE = `${FILES}\n0\nsecond\nfirst\n`;
@@ -62,7 +63,7 @@ test(`a clone of ${FILES} files is whole after a sleep, after kill -9, and after
   );
   expect([cloned.exitCode, cloned.stderr]).toEqual([0, ""]);
 
-  // Nobody is connected: it sleeps, and the call that looks at it wakes it.
+  // No client is connected, so the VM falls asleep. The polling call wakes it.
   const bootId = async () => (await first.vm.exec("stat -c %Z /proc/1")).stdout;
   await expect.poll(bootId, { interval: 3_000, timeout: 60_000 }).not.toBe(cloned.stdout);
   expect((await first.vm.exec(CHECK)).stdout).toBe(WHOLE);
@@ -73,7 +74,7 @@ test(`a clone of ${FILES} files is whole after a sleep, after kill -9, and after
   const second = await start();
   expect((await second.vm.exec(CHECK)).stdout).toBe(WHOLE);
 
-  // In the midst of a checkout of everything and of packing, whenever that is.
+  // The kill hits git at any moment of a checkout or a repack.
   await second.vm.spawn("bash", [
     "-c",
     "cd /workspace/clone; while :; do git checkout -q HEAD~1; git checkout -q -; git repack -adq; done",

@@ -1,10 +1,10 @@
 import { createClient } from "rivetkit/client";
 import { expect, onTestFinished, test } from "vitest";
 import type { registry } from "../../src/server.ts";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { startTestServer } from "../support/servers.ts";
 
-test("RivetKit's own client does what fits into one message", async () => {
-  const { server } = await startKernelServer();
+test("RivetKit's own client makes calls that fit into one message, and receives events", async () => {
+  const server = await startTestServer({ kind: "kernel", process: true });
   const client = createClient<typeof registry>(server.endpoint);
   onTestFinished(() => client.dispose());
   const vm = client.vm.getOrCreate("plain");
@@ -17,9 +17,9 @@ test("RivetKit's own client does what fits into one message", async () => {
     message: "ENOENT: no such file or directory, open '/nope'",
   });
   const conn = vm.connect();
-  const heard = new Promise<string>((resolve) => {
+  const output = new Promise<string>((resolve) => {
     conn.on("processOutput", ({ data }) => resolve(new TextDecoder().decode(data)));
   });
   await conn.spawn("echo", ["over an event"]);
-  expect(await heard).toBe("over an event\n");
+  expect(await output).toBe("over an event\n");
 });

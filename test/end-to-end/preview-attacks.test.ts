@@ -1,10 +1,11 @@
+// @module-tag attack
 import { createHash, randomBytes } from "node:crypto";
 import net from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { startHttpServer } from "../support/vm-servers.ts";
 
 let server: ServerProcess;
@@ -15,13 +16,13 @@ let preview: string;
 let token: string;
 
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel", AGENT_VM_TOKEN: "secret" } });
+  server = await startTestServer({ kind: "kernel", process: true, env: { AGENT_VM_TOKEN: "secret" } });
   client = createClient<typeof registry>({ endpoint: server.endpoint, token: "secret" });
   vm = client.vm.getOrCreate("attacked");
   await startHttpServer(vm, 3000);
   await startHttpServer(vm, 3001);
   const made = await vm.createSignedPreviewUrl(3000);
-  preview = new URL(made.url).pathname.slice(0, -1);
+  preview = new URL(made.pathUrl).pathname.slice(0, -1);
   token = made.token;
 });
 afterAll(async () => {
@@ -29,7 +30,7 @@ afterAll(async () => {
   await server.stop("SIGTERM");
 });
 
-/** What is answered to these bytes. */
+/** Sends bytes and returns the answer. */
 async function raw(bytes: string): Promise<string> {
   const socket = net.connect(server.port, "127.0.0.1");
   socket.write(bytes);
@@ -47,7 +48,7 @@ const echoOf = (answer: string) =>
     headers: string[];
   };
 
-test("guesses: what is near a token, what is known of it, and a thousand others", async () => {
+test("refuses guesses: variants of a token, its id and hashes, and a hundred random tokens", async () => {
   const hash = createHash("sha256").update(token).digest();
   const { id } = (await vm.listPreviews())[0]!;
   const near = [
@@ -65,21 +66,21 @@ test("guesses: what is near a token, what is known of it, and a thousand others"
     "__proto__",
     "*",
   ];
-  const others = Array.from({ length: 1000 }, () => randomBytes(24).toString("base64url"));
+  const others = Array.from({ length: 100 }, () => randomBytes(24).toString("base64url"));
   const urls = [...near, ...others].map((guess) => server.endpoint + preview.replace(token, guess));
   const statuses = await Promise.all(urls.map(async (url) => (await fetch(url)).status));
   expect(new Set(statuses)).toEqual(new Set([403]));
   expect((await fetch(`${server.endpoint}${preview}/`)).status).toBe(200);
 });
 
-test("a token opens no other VM, by whichever way, and no other port", async () => {
+test("a token opens no other VM and no other port, by any route", async () => {
   const other = client.vm.getOrCreate("neighbour");
   await startHttpServer(other, 3000);
   const [own, foreign] = [await vm.resolve(), await other.resolve()];
   expect(statusOf(await get(`${preview.replace(own, foreign)}/`))).toBe("403");
   const aimed = ["Host: x", "x-rivet-target: actor", `x-rivet-actor: ${foreign}`, "x-rivet-token: secret"];
   expect(statusOf(await get(`/request/fetch/${token}/`, aimed))).toBe("403");
-  // The gateway's path comes before a header that names another actor.
+  // The gateway's path wins over a header that names another actor.
   const both = echoOf(await get(`${preview}/`, aimed));
   expect(both.headers).toContain("localhost:3000");
   for (const target of ["/:3001/", "/@localhost:3001/", "//localhost:3001/", "/http://localhost:3001/"]) {
@@ -88,8 +89,8 @@ test("a token opens no other VM, by whichever way, and no other port", async () 
   }
 });
 
-test("paths do not climb out of a preview, nor into one", async () => {
-  // Behind the token all is the app's, who gets it as it is.
+test("a path cannot climb out of a preview or into a preview", async () => {
+  // The app gets the path after the token unchanged.
   for (const path of ["/..", "/../../../../action/exec", "/%2e%2e/%2e%2e/x", "/..%2f..%2fx", "/..\\..\\x"]) {
     expect(echoOf(await get(preview + path)).url).toBe(path);
   }
@@ -113,14 +114,14 @@ test("paths do not climb out of a preview, nor into one", async () => {
   }
 });
 
-test("an absolute URI is no preview, and needs the server's token as all else does", async () => {
+test("an absolute URI is not a preview, and is refused", async () => {
   for (const host of ["x", "169.254.169.254", "localhost:3001", "user@evil.test"]) {
     const answer = await get(`http://${host}${preview}/a?b`, ["Host: x"]);
-    expect([host, statusOf(answer)]).toEqual([host, "401"]);
+    expect([host, statusOf(answer)]).toEqual([host, "400"]);
   }
 });
 
-test("line ends make no second line and no second request", async () => {
+test("line ends inject neither a header nor a second request", async () => {
   for (const bytes of [
     `GET ${preview}/ HTTP/1.1\r\nHost: x\r\nA: b\rX-Forwarded-Host: y\r\n\r\n`,
     `GET ${preview}/ HTTP/1.1\nHost: x\n\n`,
@@ -148,7 +149,7 @@ test("no Host header changes where a request goes", async () => {
   expect(statusOf(await get(`${preview}/`, []))).toBe("400");
 });
 
-test("a page of a preview is sent on only below a preview of its own server", async () => {
+test("redirects a page's request only into a preview of the same server", async () => {
   const from = (referer: string) => get("/app.js", ["Host: dev.test", `Referer: ${referer}`]);
   expect(await from(`http://dev.test${preview}/page`)).toContain(`location: ${preview}/app.js\r\n`);
   for (const referer of [
@@ -162,7 +163,7 @@ test("a page of a preview is sent on only below a preview of its own server", as
   }
 });
 
-test("as many at once as a VM's previews take, and no more", async () => {
+test("refuses a 257th request at once", { tags: ["slow"] }, async () => {
   const url = `${server.endpoint}${preview}/`;
   const abort = new AbortController();
   const hanging = Array.from({ length: 256 }, (_, index) =>

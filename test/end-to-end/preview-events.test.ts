@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { startTestServer } from "../support/servers.ts";
 
 const run = promisify(execFile);
 
-/** Named events with ids. The second waits for a request of `/go`, the third for a client that says where it was. */
+/** Sends named events with ids. The second waits for a request of `/go`, the third for a client with Last-Event-ID. */
 const SERVER = `
   let go;
   const asked = new Promise((resolve) => { go = resolve; });
@@ -19,23 +19,23 @@ const SERVER = `
     response.end("id: zwei\\nevent: step\\ndata: two\\ndata: lines\\n\\n");
   }).listen(3000);`;
 
-/** A program of the outside with a real EventSource; it asks for `/go` when the first event is there. */
+/** A program outside the VM with a real EventSource. It requests `/go` after the first event. */
 const CLIENT = `
   const url = process.argv[1];
   const source = new EventSource(url);
-  // Its pause before it comes back does not keep a program alive.
+  // An EventSource that waits to reconnect does not keep the program alive.
   const alive = setInterval(() => {}, 1000);
-  const tell = ({ type, data, lastEventId }) => console.log(JSON.stringify({ type, data, lastEventId }));
-  source.addEventListener("greeting", async (event) => { tell(event); await fetch(new URL("go", url)); });
-  source.addEventListener("step", tell);
-  source.onmessage = (event) => { tell(event); source.close(); clearInterval(alive); };`;
+  const print = ({ type, data, lastEventId }) => console.log(JSON.stringify({ type, data, lastEventId }));
+  source.addEventListener("greeting", async (event) => { print(event); await fetch(new URL("go", url)); });
+  source.addEventListener("step", print);
+  source.onmessage = (event) => { print(event); source.close(); clearInterval(alive); };`;
 
-test("server-sent events come through a preview as they are sent, and a client that comes back says where it was", async () => {
-  const { client } = await startKernelServer();
+test("a preview passes server-sent events as the app sends them, and Last-Event-ID as the client reconnects", async () => {
+  const client = (await startTestServer({ kind: "kernel", process: true })).client();
   const vm = client.vm.getOrCreate("events");
   await vm.spawn("node", ["-e", SERVER]);
   await vm.waitForPort(3000);
-  const { url } = await vm.createSignedPreviewUrl(3000);
+  const { pathUrl: url } = await vm.createSignedPreviewUrl(3000);
   const args = ["--experimental-eventsource", "--no-warnings", "-e", CLIENT, url];
   const { stdout } = await run(process.execPath, args, { timeout: 20_000 });
   expect(

@@ -1,10 +1,11 @@
+// @module-tag slow
 import { expect, test } from "vitest";
-import { startOwnServer } from "../support/own-server.ts";
+import { startTestServer } from "../support/servers.ts";
 
-test("what goes through a preview keeps its VM awake; a preview of a sleeping one wakes it", async () => {
-  const { client } = await startOwnServer({ sleepTimeoutMs: 300 });
+test("a request through a preview keeps its VM awake, and wakes a sleeping VM", async () => {
+  const client = (await startTestServer({ kind: "kernel", vm: { sleepTimeoutMs: 300 } })).client();
   const vm = client.vm.getOrCreate("napper");
-  // A daemon, which does not keep the VM awake by itself.
+  // A daemon does not keep the VM awake by itself.
   const server =
     "http.createServer((q, r) => { r.write('tick'); setInterval(() => r.write('tick'), 100) }).listen(3000)";
   await vm.execArgv("setsid", ["-f", "node", "-e", server], { captureStdio: false });
@@ -12,11 +13,11 @@ test("what goes through a preview keeps its VM awake; a preview of a sleeping on
   const { url } = await vm.createSignedPreviewUrl(3000);
   const abort = new AbortController();
   const reader = (await fetch(url, { signal: abort.signal })).body!.getReader();
-  // Ten times as long as it would take to fall asleep.
+  // Reads for ten times the sleep timeout.
   for (let count = 0; count < 30; count++) expect((await reader.read()).done).toBe(false);
   abort.abort();
   await reader.read().catch(() => undefined);
-  // Asleep and woken by the preview itself, it is a machine in which nothing listens.
+  // The preview itself wakes the VM after its sleep. Nothing listens in the new boot.
   await expect
     .poll(
       async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { startWebSocketServer } from "../support/vm-servers.ts";
 import { wsClient } from "../support/ws-client.ts";
 
@@ -14,11 +14,11 @@ let vm: ReturnType<typeof client.vm.getOrCreate>;
 let base: string;
 
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  server = await startTestServer({ kind: "kernel", process: true });
   client = createClient<typeof registry>({ endpoint: server.endpoint });
   vm = client.vm.getOrCreate("sockets");
   await startWebSocketServer(vm, 4000);
-  base = (await vm.createSignedPreviewUrl(4000)).url.replace("http", "ws");
+  base = (await vm.createSignedPreviewUrl(4000)).pathUrl.replace("http", "ws");
 });
 afterAll(async () => {
   await client.dispose();
@@ -47,7 +47,7 @@ function closed(socket: WebSocket): Promise<[number, string]> {
   );
 }
 
-test("text, binary, path, subprotocol, ping and pong", async () => {
+test("passes text, binary, path, subprotocol, ping and pong", async () => {
   const socket = await open(`${base}chat?room=1`, ["first", "second"]);
   expect(socket.protocol).toBe("second");
   socket.send("protocol");
@@ -62,7 +62,7 @@ test("text, binary, path, subprotocol, ping and pong", async () => {
   await closed(socket);
 });
 
-test("close codes of both sides", async () => {
+test("passes close codes of both sides", async () => {
   const socket = await open();
   socket.send("close 4321 because");
   expect(await closed(socket)).toEqual([4321, "because"]);
@@ -72,7 +72,7 @@ test("close codes of both sides", async () => {
   expect(await end).toEqual([4000, "done"]);
 });
 
-test("pings of the outside are answered by the app, with what they carry", async () => {
+test("passes a client's ping, which the app answers with the same data", async () => {
   const socket = wsClient(base);
   await once(socket, "open");
   const pong = once(socket, "pong");
@@ -80,11 +80,11 @@ test("pings of the outside are answered by the app, with what they carry", async
   expect(String((await pong)[0])).toBe("are you there");
   const close = once(socket, "close");
   socket.close();
-  // No code was sent, and none is told.
+  // 1005 means that the close frame had no code.
   expect((await close)[0]).toBe(1005);
 });
 
-test("messages in pieces, empty ones, and a thousand in order", async () => {
+test("passes messages in pieces, empty messages, and a thousand messages in order", async () => {
   const socket = wsClient(base);
   await once(socket, "open");
   const messages: string[] = [];
@@ -103,14 +103,14 @@ test("messages in pieces, empty ones, and a thousand in order", async () => {
   socket.close();
 });
 
-test("an app that does not read holds the browser up, and loses nothing", async () => {
+test("an app that does not read slows the browser down and loses nothing", { tags: ["slow"] }, async () => {
   const before = server.residentMib();
   const socket = wsClient(base);
   await once(socket, "open");
   socket.send("pause");
   const piece = Buffer.alloc(1024 * 1024, 7);
   for (let count = 0; count < 100; count++) socket.send(piece);
-  // As far as it goes: what is between is full when nothing moves any more.
+  // All buffers in between are full when the browser's backlog no longer changes.
   const left: number[] = [];
   await expect
     .poll(() => left.push(socket.bufferedAmount) > 5 && new Set(left.slice(-5)).size === 1, {
@@ -135,7 +135,7 @@ test("an app that does not read holds the browser up, and loses nothing", async 
   socket.close();
 });
 
-test("a message of 16 MiB, and twenty sockets at once", async () => {
+test("passes a message of 16 MiB, and serves twenty sockets at once", { tags: ["slow"] }, async () => {
   const socket = await open();
   const large = new Uint8Array(16 * 1024 * 1024).fill(7);
   socket.send(large);
@@ -148,7 +148,7 @@ test("a message of 16 MiB, and twenty sockets at once", async () => {
   for (const one of all) one.close();
 });
 
-test("a browser that does not read does not fill the server", async () => {
+test("a browser that does not read does not fill the server's memory", { tags: ["slow"] }, async () => {
   const before = server.residentMib();
   const { pathname } = new URL(base);
   const socket = net.connect(server.port, "127.0.0.1");
@@ -164,12 +164,12 @@ test("a browser that does not read does not fill the server", async () => {
   for (let count = 0; count < 200; count++) {
     if (!socket.write(frame)) await new Promise((resolve) => socket.once("drain", resolve));
   }
-  // The app has it all, and what it answers waits with the app.
+  // The app has received every frame, and its answers wait in the app.
   expect(server.residentMib() - before).toBeLessThan(100);
   socket.destroy();
 });
 
-test("an upgrade that the app refuses, and one that the token does not open", async () => {
+test("passes the app's refusal of an upgrade, and refuses a wrong token and a port without a listener", async () => {
   const statusOf = async (path: string) => {
     const socket = net.connect(server.port, "127.0.0.1");
     socket.write(
@@ -183,11 +183,11 @@ test("an upgrade that the app refuses, and one that the token does not open", as
   const { pathname } = new URL(base);
   expect(await statusOf(`${pathname}refused`)).toBe("401");
   expect(await statusOf(pathname.replace(/.{4}\/$/, "AAAA/"))).toBe("403");
-  const nobody = new URL((await vm.createSignedPreviewUrl(9)).url).pathname;
+  const nobody = new URL((await vm.createSignedPreviewUrl(9)).pathUrl).pathname;
   expect(await statusOf(nobody)).toBe("502");
 });
 
-test("a revoked token closes what goes through it; so does the end of the VM's server", async () => {
+test("closes a WebSocket if its token is revoked or its app ends", async () => {
   const preview = await vm.createSignedPreviewUrl(4000);
   const socket = await open(preview.url.replace("http", "ws"));
   const end = closed(socket);

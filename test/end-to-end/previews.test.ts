@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { startHttpServer } from "../support/vm-servers.ts";
 
 const run = promisify(execFile);
@@ -19,18 +19,18 @@ let vm: ReturnType<typeof client.vm.getOrCreate>;
 let base: string;
 
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  server = await startTestServer({ kind: "kernel", process: true });
   client = createClient<typeof registry>({ endpoint: server.endpoint });
   vm = client.vm.getOrCreate("previews");
   await startHttpServer(vm, 3000);
-  base = (await vm.createSignedPreviewUrl(3000)).url;
+  base = (await vm.createSignedPreviewUrl(3000)).pathUrl;
 });
 afterAll(async () => {
   await client.dispose();
   await server.stop("SIGTERM");
 });
 
-/** A request byte for byte, as no client of Node's would send it. */
+/** Sends a request byte for byte, as no client of Node would. */
 async function raw(head: string[], body = ""): Promise<string> {
   const socket = net.connect(server.port, "127.0.0.1");
   socket.write(`${[...head, "Connection: close"].join("\r\n")}\r\n\r\n${body}`);
@@ -48,12 +48,14 @@ const headersOf = (echo: { headers: string[] }) =>
     ),
   );
 
-test("what createSignedPreviewUrl answers", async () => {
+test("createSignedPreviewUrl returns token, path, URL, port and expiry, and checks the lifetime", async () => {
   const before = Date.now();
   const preview = await vm.createSignedPreviewUrl(3000, 60);
   expect(preview.token).toMatch(/^[\w-]{32}$/);
   expect(preview.path).toBe(`/request/fetch/${preview.token}`);
-  expect(preview.url).toBe(`${server.endpoint}/gateway/${await vm.resolve()}${preview.path}/`);
+  const actorId = await vm.resolve();
+  expect(preview.pathUrl).toBe(`${server.endpoint}/gateway/${actorId}${preview.path}/`);
+  expect(preview.url).toBe(`http://${preview.token}-${actorId}.localhost:${server.port}/`);
   expect(preview.port).toBe(3000);
   expect(preview.expiresAt).toBeGreaterThanOrEqual(before + 60_000);
   expect(preview.expiresAt).toBeLessThan(Date.now() + 61_000);
@@ -66,7 +68,7 @@ test("what createSignedPreviewUrl answers", async () => {
 });
 
 describe("a request", () => {
-  test("goes through byte for byte", async () => {
+  test("reaches the app with its path byte for byte", async () => {
     for (const path of ["/", "/a%20b?x=%2F&y", "//a/../%2e%2e/./b?c=d?e", "/%0d%0ax:y", "/?"]) {
       const answer = await raw([
         `GET ${pathOf(base).slice(0, -1)}${path} HTTP/1.1`,
@@ -76,12 +78,12 @@ describe("a request", () => {
     }
   });
 
-  test.each(["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])("of %s with a body", async (method) => {
+  test.each(["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])("of %s carries its body", async (method) => {
     const response = await fetch(`${base}x`, { method, body: "content" });
     expect(await response.json()).toMatchObject({ method, url: "/x", body: "content" });
   });
 
-  test("has the app's host, what is true outside in X-Forwarded-*, and nothing of ours", async () => {
+  test("has the app's Host, the outside address in X-Forwarded-*, and no header of agent-vm", async () => {
     const response = await fetch(base, {
       headers: {
         "x-forwarded-host": "spoofed",
@@ -105,7 +107,7 @@ describe("a request", () => {
     expect(Object.keys(headers)).not.toContain("te");
   });
 
-  test("without the slash after the token is sent on when it is a page's", async () => {
+  test("without a slash after the token is redirected if a browser opens a page", async () => {
     const bare = `${base.slice(0, -1)}?q=1`;
     const page = await fetch(bare, { headers: { accept: "text/html" }, redirect: "manual" });
     expect(page.status).toBe(307);
@@ -113,7 +115,7 @@ describe("a request", () => {
     expect(await (await fetch(bare)).json()).toMatchObject({ url: "/?q=1" });
   });
 
-  test("of an absolute path, from a page of the preview, finds its way back", async () => {
+  test("for an absolute path, from a page of the preview, is redirected into the preview", async () => {
     const response = await fetch(`${server.endpoint}/assets/app.js?v=1`, {
       headers: { referer: `${base}page` },
       redirect: "manual",
@@ -147,7 +149,7 @@ describe("an answer", () => {
     expect(await reader.read()).toMatchObject({ done: true });
   });
 
-  test("of 1 GB passes in constant memory", async () => {
+  test("of 1 GB passes in constant memory", { tags: ["slow"] }, async () => {
     const before = server.residentMib();
     const response = await fetch(`${base}bytes/1000000000`);
     let size = 0;
@@ -157,12 +159,12 @@ describe("an answer", () => {
     expect(server.residentMib() - before).toBeLessThan(250);
   });
 
-  test("that breaks off breaks off here too", async () => {
+  test("that breaks off in the VM breaks off at the client", async () => {
     const response = await fetch(`${base}cut`);
     await expect(response.text()).rejects.toThrow();
   });
 
-  test("nobody waits for is given up inside", async () => {
+  test("that the client no longer awaits is cut in the VM", async () => {
     const count = async () => Number(await (await fetch(`${base}closed`)).text());
     const before = await count();
     const abort = new AbortController();
@@ -173,13 +175,13 @@ describe("an answer", () => {
     await expect.poll(count).toBe(before + 1);
   });
 
-  test("to HEAD has the headers of one to GET, and no body", async () => {
+  test("to HEAD has the headers of an answer to GET, and no body", async () => {
     const response = await fetch(`${base}bytes/1000`, { method: "HEAD" });
     expect([response.status, response.headers.get("content-length")]).toEqual([200, "1000"]);
     expect(await response.text()).toBe("");
   });
 
-  test("goes to curl, which sends a file and follows a redirect", async () => {
+  test("reaches curl, which uploads a file and follows a redirect", async () => {
     const curl = async (...args: string[]) => (await run("curl", ["-sS", "-m", "20", ...args])).stdout;
     expect(JSON.parse(await curl("-T", "package.json", `${base}put`))).toMatchObject({
       method: "PUT",
@@ -197,14 +199,14 @@ describe("an answer", () => {
     expect(written).toBe("200 100000000");
   });
 
-  test("is gzip where the app sends gzip", async () => {
+  test("stays gzip if the app sends gzip", async () => {
     const response = await fetch(`${base}gzip`);
     expect(response.headers.get("content-encoding")).toBe("gzip");
     expect(await response.text()).toBe("packed");
   });
 });
 
-test("100 MB up", async () => {
+test("passes an upload of 100 MB", { tags: ["slow"] }, async () => {
   const piece = Buffer.alloc(1_000_000);
   const body = Readable.toWeb(Readable.from(Array.from({ length: 100 }, () => piece))) as ReadableStream;
   const response = await fetch(base, { method: "POST", body, duplex: "half" } as RequestInit);
@@ -212,7 +214,7 @@ test("100 MB up", async () => {
 });
 
 describe("CORS and refusals", () => {
-  test("OPTIONS is answered before the token is looked at", async () => {
+  test("answers OPTIONS without checking the token", async () => {
     for (const url of [base, base.replace(/.{4}\/$/, "AAAA/")]) {
       const response = await fetch(url, { method: "OPTIONS", headers: { origin: "https://a.example" } });
       expect(response.status).toBe(204);
@@ -221,7 +223,7 @@ describe("CORS and refusals", () => {
     }
   });
 
-  test("a page of any origin may read, by any host name", async () => {
+  test("admits a page of any origin, by any host name", async () => {
     const answer = await raw([
       `GET ${pathOf(base)} HTTP/1.1`,
       "Host: dev.example",
@@ -232,7 +234,7 @@ describe("CORS and refusals", () => {
     expect(answer).toContain("access-control-allow-origin: *");
   });
 
-  test("a wrong token is 403", async () => {
+  test("answers 403 to a wrong token", async () => {
     for (const token of ["", "x", "A".repeat(32), "A".repeat(5000)]) {
       const response = await fetch(base.replace(/[^/]*\/$/, `${token}/x`));
       expect(response.status).toBe(403);
@@ -242,15 +244,15 @@ describe("CORS and refusals", () => {
     expect((await fetch(base.replace(/gateway\/\w+/, "gateway/0123456789abcdef"))).status).toBe(403);
   });
 
-  test("nothing listening is 502", async () => {
-    const { url } = await vm.createSignedPreviewUrl(9);
+  test("answers 502 if nothing listens on the port", async () => {
+    const { pathUrl: url } = await vm.createSignedPreviewUrl(9);
     const response = await fetch(url);
     expect([response.status, response.headers.get("access-control-allow-origin")]).toEqual([502, "*"]);
     expect(await response.json()).toMatchObject({ code: "preview_failed" });
   });
 });
 
-test("through RivetKit's own routing the token counts as well", async () => {
+test("checks the token on RivetKit's own routes too", async () => {
   const headers = { "x-rivet-target": "actor", "x-rivet-actor": await vm.resolve() };
   const path = `/request/fetch/${base.split("/").at(-2)}`;
   const response = await fetch(`${server.endpoint}${path}/x?y=1`, { method: "POST", body: "b", headers });
@@ -275,7 +277,7 @@ describe("tokens", () => {
     expect(JSON.stringify(await vm.listPreviews())).not.toContain(token);
   });
 
-  test("expire by their time, by hand and with what goes through them", async () => {
+  test("expire by time and by hand, which cuts their open requests", async () => {
     const short = await vm.createSignedPreviewUrl(3000, 1);
     expect((await fetch(short.url)).status).toBe(200);
     await expect.poll(async () => (await fetch(short.url)).status).toBe(403);
@@ -297,9 +299,9 @@ describe("tokens", () => {
     await vm.expireSignedPreviewUrl("unknown");
   });
 
-  test("are at most 1,024 a VM, and survive the server's death", async () => {
+  test("are at most 1,024 per VM, and survive a kill of the server", { tags: ["slow"] }, async () => {
     const dataDir = server.dataDir;
-    const first = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" }, dataDir: `${dataDir}-2` });
+    const first = await startTestServer({ kind: "kernel", process: true, dataDir: `${dataDir}-2` });
     const owner = createClient<typeof registry>({ endpoint: first.endpoint });
     const machine = owner.vm.getOrCreate("durable");
     const preview = await machine.createSignedPreviewUrl(3000);
@@ -310,16 +312,16 @@ describe("tokens", () => {
     await owner.dispose();
     await first.stop("SIGKILL");
 
-    const second = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" }, dataDir: `${dataDir}-2` });
+    const second = await startTestServer({ kind: "kernel", process: true, dataDir: `${dataDir}-2` });
     try {
-      const { pathname } = new URL(preview.url);
-      // The preview itself wakes the actor and boots the machine, in which nothing listens yet.
+      const { pathname } = new URL(preview.pathUrl);
+      // The preview itself wakes the actor and boots the VM, in which nothing listens yet.
       expect((await fetch(`${second.endpoint}${pathname}`)).status).toBe(502);
       const again = createClient<typeof registry>({ endpoint: second.endpoint });
       const woken = again.vm.getOrCreate("durable");
       await startHttpServer(woken, 3000);
       expect((await fetch(`${second.endpoint}${pathname}`)).status).toBe(200);
-      expect((await fetch(`${second.endpoint}${new URL(gone.url).pathname}`)).status).toBe(403);
+      expect((await fetch(`${second.endpoint}${new URL(gone.pathUrl).pathname}`)).status).toBe(403);
       expect(await woken.listPreviews()).toHaveLength(1024);
       await again.dispose();
     } finally {
@@ -329,13 +331,13 @@ describe("tokens", () => {
   });
 });
 
-test("a server with a token: the preview needs none, everything else does", async () => {
-  const guarded = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel", AGENT_VM_TOKEN: "secret" } });
+test("on a server with a token, only previews need no token of the server", async () => {
+  const guarded = await startTestServer({ kind: "kernel", process: true, env: { AGENT_VM_TOKEN: "secret" } });
   const owner = createClient<typeof registry>({ endpoint: guarded.endpoint, token: "secret" });
   try {
     const machine = owner.vm.getOrCreate("guarded");
     await startHttpServer(machine, 3000);
-    const { url } = await machine.createSignedPreviewUrl(3000);
+    const { pathUrl: url } = await machine.createSignedPreviewUrl(3000);
     const response = await fetch(url, {
       headers: { authorization: "Bearer secret", "x-rivet-token": "secret" },
     });

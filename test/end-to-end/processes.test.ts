@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { fileServer } from "../support/servers.ts";
 
-test("exec, spawn with events, stdin, signals, through one connection", async () => {
-  const { client } = await startKernelServer();
+const server = fileServer("kernel");
+
+test("one connection carries exec, spawn, stdin and events at the same time", async () => {
+  const client = server().client();
   const conn = client.vm.getOrCreate("one").connect();
   const output: string[] = [];
   const exited = new Promise<unknown>((resolve) => void conn.on("processExit", resolve));
@@ -12,7 +14,7 @@ test("exec, spawn with events, stdin, signals, through one connection", async ()
     "processOutput",
     ({ data, stream }) => void output.push(`${stream}:${new TextDecoder().decode(data)}`),
   );
-  // A long exec does not hold up what comes after it.
+  // A long exec does not delay later calls.
   const long = conn.exec("sleep 0.5; echo long");
   const { pid } = await conn.spawn("cat", [], { stdin: "one\n" });
   await conn.writeProcessStdin(pid, "two\n");
@@ -22,24 +24,24 @@ test("exec, spawn with events, stdin, signals, through one connection", async ()
   expect((await long).stdout).toBe("long\n");
 });
 
-test("a client that disconnects in the middle of an exec harms nobody", async () => {
-  const { server, client } = await startKernelServer();
-  const vm = client.vm.getOrCreate("one");
+test("an exec runs to its end after its client has disconnected", async () => {
+  const client = server().client();
+  const vm = client.vm.getOrCreate("cut");
   await vm.exec("true");
-  const other = createClient<typeof registry>({ endpoint: server.endpoint });
-  const gone = other.vm.getOrCreate("one").connect();
+  const other = createClient<typeof registry>({ endpoint: server().endpoint });
+  const gone = other.vm.getOrCreate("cut").connect();
   const cut = gone.exec("echo started > /tmp/started; sleep 0.7; echo finished > /tmp/finished");
   cut.catch(() => undefined);
   await expect.poll(() => vm.exists("/tmp/started")).toBe(true);
   await other.dispose();
   await expect(cut).rejects.toMatchObject({ name: "AgentVmError" });
   expect((await vm.exec("echo on")).stdout).toBe("on\n");
-  // What it began goes on, as a server's work does.
+  // The command of the client that left keeps running.
   await expect.poll(() => vm.exists("/tmp/finished")).toBe(true);
 });
 
-test("1,000 concurrent execs through a connection", { timeout: 60_000 }, async () => {
-  const { client } = await startKernelServer();
+test("runs 1,000 concurrent execs of one connection", { tags: ["slow"], timeout: 60_000 }, async () => {
+  const client = server().client();
   const conn = client.vm.getOrCreate("many").connect();
   const results = await Promise.all(Array.from({ length: 1000 }, (_, index) => conn.exec(`echo ${index}`)));
   expect(results.map(({ stdout }) => stdout)).toEqual(

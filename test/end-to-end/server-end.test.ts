@@ -1,11 +1,13 @@
-import { expect, test } from "vitest";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { expect } from "vitest";
 import { marked } from "../support/marked.ts";
+import { testRows } from "../support/rows.ts";
+import { startTestServer } from "../support/servers.ts";
 
-test.for<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGKILL"])(
+testRows<[NodeJS.Signals]>([["SIGKILL"], ["SIGTERM"], ["SIGINT"]], 1)(
   "%s of the server ends every VM",
   async (signal) => {
-    const { server, client } = await startKernelServer();
+    const server = await startTestServer({ kind: "kernel", process: true });
+    const client = server.client();
     const mark = String(200_000 + (server.process.pid ?? 0));
     const conns = ["one", "two", "three"].map((key) => client.vm.getOrCreate(key).connect());
     await Promise.all(conns.map((conn) => conn.spawn("sleep", [mark])));

@@ -1,43 +1,52 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import type { SessionEventPayload } from "../../src/api/events.ts";
 import { marked } from "../support/marked.ts";
 import { seededRandom } from "../support/random.ts";
+import { testRows } from "../support/rows.ts";
 import { ask, behaving, brief, open } from "../support/scripted.ts";
-import { startSessionServer } from "../support/session-server.ts";
+import { startSessionServer } from "../support/servers.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 import { until } from "../support/until.ts";
 
-test("kill -9 in the middle of replies: what a client has heard is kept under its number, and the session goes on", async () => {
+test("kill -9 during replies keeps every event that a client has received, and the session continues", {
+  tags: ["slow"],
+  timeout: 180_000,
+}, async () => {
   const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm, "load");
   await ask(first.vm, id, "say begin");
   let run = first;
-  let heard: SessionEventPayload[] = [];
+  let received: SessionEventPayload[] = [];
   for (let round = 0; round < 6; round++) {
     const conn = run.vm.connect();
-    heard = [];
-    conn.on("sessionEvent", (payload) => void heard.push(payload));
+    received = [];
+    conn.on("sessionEvent", (payload) => void received.push(payload));
     await conn.exists("/tmp");
     conn.sendPrompt(id, "flood 1000000").catch(() => undefined);
     const enough = 1 + seededRandom(round).below(3_000);
-    await until(() => heard.length >= enough, 20_000);
+    await until(() => received.length >= enough, 20_000);
     await run.kill();
     run = await startSessionServer(dataDir);
     expect(await run.vm.listSessions()).toMatchObject([{ sessionId: id, agentType: "scripted" }]);
     const kept = await run.vm.getSequencedEvents(id);
     expect(kept.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...kept.keys()]);
-    for (const { sequenceNumber, event } of heard) expect(kept[sequenceNumber]?.notification).toEqual(event);
+    for (const { sequenceNumber, event } of received)
+      expect(kept[sequenceNumber]?.notification).toEqual(event);
     expect(await ask(run.vm, id, "say round")).toBe("round");
   }
   const said = (await run.vm.getSessionEvents(id)).map(({ event }) => brief(event));
   expect(said.filter((text) => text === "round")).toHaveLength(6);
-}, 180_000);
+});
 
-test.each([
-  ["load", "load"],
-  ["resume", "resume"],
-])("after kill -9 the agent goes on by %s", async (words, origin) => {
+testRows(
+  [
+    ["load", "load"],
+    ["resume", "resume"],
+  ] as const,
+  1,
+)("after kill -9 the agent continues its session by %s", async (words, origin) => {
   const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm, words);
@@ -48,7 +57,9 @@ test.each([
   expect(JSON.parse(await ask(second.vm, id, "context"))).toEqual(["say the first turn", "origin"]);
 });
 
-test("after kill -9 an agent that can neither is told what was said", async () => {
+test("after kill -9 an agent without load and resume gets the conversation in its prompt", {
+  tags: ["slow"],
+}, async () => {
   const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const id = await open(first.vm);
@@ -58,7 +69,9 @@ test("after kill -9 an agent that can neither is told what was said", async () =
   expect(JSON.parse(await ask(second.vm, id, "prompt"))).toContain("the word is sesame");
 });
 
-test("closed sessions stay closed after kill -9, destroyed ones stay gone, and a created one is there", async () => {
+test("after kill -9 closed sessions stay closed, destroyed sessions stay gone, and created sessions exist", {
+  tags: ["slow"],
+}, async () => {
   const dataDir = testFolder();
   const first = await startSessionServer(dataDir);
   const [closed, destroyed] = await Promise.all([open(first.vm), open(first.vm)]);
@@ -71,8 +84,8 @@ test("closed sessions stay closed after kill -9, destroyed ones stay gone, and a
   expect((await vm.listPersistedSessions()).map(({ sessionId }) => sessionId)).toEqual([closed, made]);
 });
 
-test.each(["SIGKILL", "SIGTERM"] as const)(
-  "agents and all that they started die with the server (%s)",
+testRows<["SIGKILL" | "SIGTERM"]>([["SIGKILL"], ["SIGTERM"]], 1)(
+  "agents and all processes that they started die with the server (%s)",
   async (signal) => {
     const { server, vm } = await startSessionServer();
     const mark = `97${process.pid}${signal.length}${signal === "SIGKILL" ? 1 : 2}`;

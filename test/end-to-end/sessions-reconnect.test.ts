@@ -1,14 +1,14 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
 import { ask, brief, open } from "../support/scripted.ts";
-import { startSessionServer } from "../support/session-server.ts";
+import { startSessionServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
-/** Follows a session as a client should: live events by number, and after each opening what was missed before. */
+/** Follows a session as a client should: orders live events by number, and reads missed events after each opening. */
 function follow(vm: VmHandle, sessionId: string) {
   const texts: string[] = [];
-  /** Heard before what comes before it was known. */
+  /** Events that arrived before an event with a smaller number. */
   const early = new Map<number, string>();
   let next = 0;
   const take = (number: number, text: string) => {
@@ -33,7 +33,10 @@ function follow(vm: VmHandle, sessionId: string) {
   return { conn, texts, opened: () => opened };
 }
 
-test("a client whose connection breaks again and again misses nothing and sees nothing twice", async () => {
+test("a client whose connection breaks again and again misses nothing and sees nothing twice", {
+  tags: ["slow"],
+  timeout: 120_000,
+}, async () => {
   const { server, vm, another } = await startSessionServer();
   const proxy = await tcpProxy(server.port);
   onTestFinished(() => proxy.close());
@@ -48,10 +51,10 @@ test("a client whose connection breaks again and again misses nothing and sees n
   let cuts = 0;
   while (!done) {
     const opened = follower.opened();
-    const heard = follower.texts.length;
+    const received = follower.texts.length;
     proxy.cut();
     cuts += 1;
-    await until(() => follower.opened() > opened && (done || follower.texts.length > heard), 20_000);
+    await until(() => follower.opened() > opened && (done || follower.texts.length > received), 20_000);
   }
   await turns;
   const all = (await vm.getSessionEvents(id)).map(({ event }) => brief(event));
@@ -59,9 +62,9 @@ test("a client whose connection breaks again and again misses nothing and sees n
   expect(follower.texts).toEqual(all);
   expect(all).toHaveLength(30 * 502);
   expect(cuts).toBeGreaterThan(1);
-}, 120_000);
+});
 
-test("a prompt whose client loses its connection goes on, and its answer arrives on the next one", async () => {
+test("a prompt outlasts its client's connection, and its answer arrives on the next connection", async () => {
   const { server, vm, another } = await startSessionServer();
   const proxy = await tcpProxy(server.port);
   onTestFinished(() => proxy.close());
@@ -74,7 +77,7 @@ test("a prompt whose client loses its connection goes on, and its answer arrives
   expect((await turn).text).toBe("beforeafter");
 });
 
-test("a prompt whose client is gone for good runs to its end", async () => {
+test("a prompt whose client is gone for good runs to its end", { tags: ["slow"] }, async () => {
   const { vm, another } = await startSessionServer();
   const id = await open(vm);
   const conn = another().connect();

@@ -2,26 +2,32 @@ import { expect, test } from "vitest";
 import type { AgentCrashedEvent, SessionEventPayload } from "../../src/api/events.ts";
 import type { VmConnection } from "../../src/client/types.ts";
 import { ask, behaving, brief, open } from "../support/scripted.ts";
-import { startSessionServer } from "../support/session-server.ts";
+import { fileServer, type SessionServer, sessionVm } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
-/** What a connection hears of sessions. */
+const shared = fileServer("scripted");
+let vms = 0;
+
+/** Returns a fresh VM of the shared server. */
+const startSession = (): SessionServer => sessionVm(shared(), `vm-${++vms}`);
+
+/** Records the session events that a connection receives. */
 function listen(conn: VmConnection): SessionEventPayload[] {
-  const heard: SessionEventPayload[] = [];
-  conn.on("sessionEvent", (payload) => void heard.push(payload));
-  return heard;
+  const received: SessionEventPayload[] = [];
+  conn.on("sessionEvent", (payload) => void received.push(payload));
+  return received;
 }
 
-test("a session through a client: events as they come, in order, before the prompt's answer", async () => {
-  const { vm } = await startSessionServer();
+test("a client receives a session's events in order, before the prompt's answer", async () => {
+  const { vm } = startSession();
   const conn = vm.connect();
-  const heard = listen(conn);
+  const received = listen(conn);
   const record = await conn.createSession("scripted", behaving("load"));
   expect(await conn.listSessions()).toEqual([record]);
   const { response, text } = await conn.prompt(record.sessionId, "think hm; say a; tool t; say b");
   expect(response.result).toEqual({ stopReason: "end_turn" });
   expect(text).toBe("ab");
-  expect(heard.map(({ event }) => brief(event))).toEqual([
+  expect(received.map(({ event }) => brief(event))).toEqual([
     "user_message_chunk",
     "agent_thought_chunk",
     "a",
@@ -30,16 +36,16 @@ test("a session through a client: events as they come, in order, before the prom
     "tool_call_update",
     "b",
   ]);
-  expect(heard.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...heard.keys()]);
+  expect(received.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...received.keys()]);
   expect(await vm.getSequencedEvents(record.sessionId)).toEqual(
-    heard.map(({ sequenceNumber, event }) => ({ sequenceNumber, notification: event })),
+    received.map(({ sequenceNumber, event }) => ({ sequenceNumber, notification: event })),
   );
   await conn.destroySession(record.sessionId);
   expect(await vm.listPersistedSessions()).toEqual([]);
 });
 
-test("while a prompt goes on, everything else works over the same connection", async () => {
-  const { vm } = await startSessionServer();
+test("while a prompt runs, other calls work on the same connection", { tags: ["slow"] }, async () => {
+  const { vm } = startSession();
   const conn = vm.connect();
   const id = await open(conn);
   const turn = conn.sendPrompt(id, "await /tmp/go; settings");
@@ -53,8 +59,10 @@ test("while a prompt goes on, everything else works over the same connection", a
   expect((await cancelled).response.result).toEqual({ stopReason: "cancelled" });
 });
 
-test("two clients hear the same session, and either may answer its permission", async () => {
-  const { vm, another } = await startSessionServer();
+test("two clients receive the same events of a session, and either may answer its permission request", {
+  tags: ["slow"],
+}, async () => {
+  const { vm, another } = startSession();
   const [one, two] = [vm.connect(), another().connect()];
   const [first, second] = [listen(one), listen(two)];
   const asked = new Promise<string>((resolve) => {
@@ -69,10 +77,10 @@ test("two clients hear the same session, and either may answer its permission", 
   expect(second).toEqual(first);
 });
 
-test("a permission that nobody listens for is rejected at once, and the transcript says so", async () => {
-  const { vm } = await startSessionServer();
+test("a permission request without a listener is rejected at once, and the transcript has the reason", async () => {
+  const { vm } = startSession();
   const id = await open(vm);
-  // Connected, but deaf to it.
+  // This client is connected, but does not listen for permission requests.
   const conn = vm.connect();
   conn.on("processOutput", () => undefined);
   expect(await ask(vm, id, "permission bash allow_once,reject_once")).toBe("bash: reject_once");
@@ -80,8 +88,10 @@ test("a permission that nobody listens for is rejected at once, and the transcri
   expect(JSON.stringify(await vm.getSessionEvents(id))).toContain("nobody_listens");
 });
 
-test("a permission whose only listener goes away does not wait for ever for another", async () => {
-  const { vm, another } = await startSessionServer();
+test("a client can answer a permission request after its only listener has left", {
+  tags: ["slow"],
+}, async () => {
+  const { vm, another } = startSession();
   const id = await open(vm);
   const conn = another().connect();
   const asked = new Promise<string>((resolve) => {
@@ -91,7 +101,7 @@ test("a permission whose only listener goes away does not wait for ever for anot
   const turn = vm.sendPrompt(id, "permission bash allow_once,reject_once");
   const permissionId = await asked;
   await conn.dispose();
-  // Whoever comes later finds it in the session.
+  // A later client finds the request in the session.
   const pending = (await vm.getSession(id)).pendingPermissions;
   expect(pending.map((request) => request.permissionId)).toEqual([permissionId]);
   await vm.respondPermission(id, permissionId, "once");
@@ -99,7 +109,7 @@ test("a permission whose only listener goes away does not wait for ever for anot
 });
 
 test("a crash reaches the client as an error with the stderr, and as an event", async () => {
-  const { vm } = await startSessionServer();
+  const { vm } = startSession();
   const conn = vm.connect();
   const crashes: AgentCrashedEvent[] = [];
   conn.on("agentCrashed", (event) => void crashes.push(event));
@@ -118,8 +128,8 @@ test("a crash reaches the client as an error with the stderr, and as an event", 
   expect(await ask(conn, id, "origin")).toBe("load");
 });
 
-test("errors of a start reach the client with the stderr", async () => {
-  const { vm } = await startSessionServer();
+test("a failed start reaches the client as an error with the stderr", { tags: ["slow"] }, async () => {
+  const { vm } = startSession();
   expect(await failure(open(vm, "crash-new=4"))).toMatchObject({
     code: "agent_failed",
     metadata: { exitCode: 4, stderr: "scripted crash at new\n" },
@@ -131,33 +141,33 @@ test("errors of a start reach the client with the stderr", async () => {
   });
 });
 
-test("a prompt of 8 MiB and a reply of a 16 MiB line pass", { timeout: 60_000 }, async () => {
-  const { vm } = await startSessionServer();
+test("passes a prompt of 8 MiB and a reply line of 16 MiB", { tags: ["slow"], timeout: 60_000 }, async () => {
+  const { vm } = startSession();
   const conn = vm.connect();
-  const heard = listen(conn);
+  const received = listen(conn);
   const id = await open(conn);
   const long = `${"p".repeat(8 * 1024 * 1024 - 20)}\nsay got it`;
   expect(await ask(conn, id, long)).toBe("got it");
   await ask(conn, id, `big ${16 * 1024 * 1024}`);
-  await until(() => heard.length === 4);
-  expect(brief(heard[3]!.event).length).toBeGreaterThan(16 * 1024 * 1024 - 1000);
+  await until(() => received.length === 4);
+  expect(brief(received[3]!.event).length).toBeGreaterThan(16 * 1024 * 1024 - 1000);
   expect(brief((await conn.getSequencedEvents(id, { since: 2 }))[0]!.notification)).toBe(
-    brief(heard[3]!.event),
+    brief(received[3]!.event),
   );
 });
 
-test("a flood of 10,000 chunks reaches a client in order", { timeout: 60_000 }, async () => {
-  const { server, vm } = await startSessionServer();
+test("a flood of 10,000 chunks reaches a client in order", { tags: ["slow"], timeout: 60_000 }, async () => {
+  const { server, vm } = startSession();
   const conn = vm.connect();
-  const heard = listen(conn);
+  const received = listen(conn);
   const id = await open(conn);
   await ask(conn, id, "say warm");
   const before = server.residentMib();
   for (let round = 1; round <= 3; round++) {
     await ask(conn, id, "flood 10000");
-    await until(() => heard.length === 2 + round * 10_001);
+    await until(() => received.length === 2 + round * 10_001);
   }
-  expect(heard.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...heard.keys()]);
+  expect(received.map(({ sequenceNumber }) => sequenceNumber)).toEqual([...received.keys()]);
   const kept: string[] = [];
   for (let since = -1; ; ) {
     const page = await conn.getSequencedEvents(id, { since, limit: 5_000 });
@@ -165,6 +175,6 @@ test("a flood of 10,000 chunks reaches a client in order", { timeout: 60_000 }, 
     kept.push(...page.map(({ notification }) => brief(notification)));
     since = page.at(-1)!.sequenceNumber;
   }
-  expect(kept).toEqual(heard.map(({ event }) => brief(event)));
+  expect(kept).toEqual(received.map(({ event }) => brief(event)));
   expect(server.residentMib() - before).toBeLessThan(400);
 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { startKernelServer } from "../support/kernel-server.ts";
+import { startTestServer } from "../support/servers.ts";
 
-test("a terminal: connectTerminal feeds onData, write and resize go to its shell", async () => {
-  const { client } = await startKernelServer();
+test("connectTerminal feeds onData, and writeShell and resizeShell reach its shell", async () => {
+  const client = (await startTestServer({ kind: "kernel", process: true })).client();
   const conn = client.vm.getOrCreate("one").connect();
   let screen = "";
   let seen: () => void = () => undefined;

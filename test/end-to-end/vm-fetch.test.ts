@@ -2,12 +2,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { testRows } from "../support/rows.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
 import { startHttpServer, textOf } from "../support/vm-servers.ts";
 
-/** Well before a lost connection is given up (CALL_ABANDON_MS). */
+/** Much shorter than CALL_ABANDON_MS, after which the server cancels the calls of a lost connection. */
 const SOON = { timeout: 5_000 };
 
 let server: ServerProcess;
@@ -15,13 +16,13 @@ let client: VmClient<typeof registry>;
 let vm: ReturnType<typeof client.vm.getOrCreate>;
 let before: number;
 
-/** Requests that the server inside has seen cut. */
+/** Counts the cut requests that the VM's web server has seen. */
 const cut = async () => Number(textOf(await vm.vmFetch(3000, "/closed"))) - before;
-/** Resolves when the server inside has got a request of this path. */
+/** Resolves when the VM's web server has received a request of this path. */
 const arrived = (path: string) => vm.vmFetch(3000, `/arrived${path}`);
 
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  server = await startTestServer({ kind: "kernel", process: true });
   client = createClient<typeof registry>({ endpoint: server.endpoint });
   vm = client.vm.getOrCreate("fetch");
   await startHttpServer(vm, 3000);
@@ -35,7 +36,7 @@ afterAll(async () => {
   await server.stop("SIGTERM");
 });
 
-test("every byte goes in and comes back, up to what a message carries", async () => {
+test("carries every byte in and out, up to the size of a message", async () => {
   const body = Uint8Array.from({ length: 65_536 }, (_, index) => (index * 7 + (index >> 8)) & 255);
   const back = await vm.vmFetch(3000, "/mirror", { method: "POST", body });
   expect(Buffer.compare(back.body, body)).toBe(0);
@@ -45,7 +46,7 @@ test("every byte goes in and comes back, up to what a message carries", async ()
   expect(error.message).toContain("createSignedPreviewUrl");
 });
 
-test("a hundred at once, by two VMs, none lost", async () => {
+test("serves a hundred requests at once in each of two VMs", { tags: ["slow"] }, async () => {
   const other = client.vm.getOrCreate("fetch-too");
   await startHttpServer(other, 3000);
   const paths = Array.from({ length: 100 }, (_, index) => `/${index}`);
@@ -54,7 +55,7 @@ test("a hundred at once, by two VMs, none lost", async () => {
   expect(urls).toEqual(paths.flatMap((path) => [path, path]));
 });
 
-test.each(["handle", "connection"])("an abort on a %s closes the request inside", async (kind) => {
+testRows([["handle"], ["connection"]], 1)("an abort on a %s closes the request in the VM", async (kind) => {
   const connection = vm.connect();
   const caller = kind === "handle" ? vm : connection;
   const abort = new AbortController();
@@ -70,7 +71,7 @@ test.each(["handle", "connection"])("an abort on a %s closes the request inside"
   await connection.dispose();
 });
 
-test("an abort before the call reaches nobody, and one after its end changes nothing", async () => {
+test("an abort before the call sends no request, and an abort after its end changes nothing", async () => {
   const abort = new AbortController();
   const { signal } = abort;
   expect(textOf(await vm.vmFetch(3000, "/bytes/3", {}, { signal }))).toBe("xxx");
@@ -79,7 +80,7 @@ test("an abort before the call reaches nobody, and one after its end changes not
   expect(await cut()).toBe(0);
 });
 
-test("an abort of waitForPort ends the question that it has asked", async () => {
+test("an abort of waitForPort closes its request in the VM", { tags: ["slow"] }, async () => {
   const abort = new AbortController();
   const waiting = failure(vm.waitForPort(3000, { path: "/hang/wait" }, { signal: abort.signal }));
   await arrived("/wait");
@@ -88,7 +89,7 @@ test("an abort of waitForPort ends the question that it has asked", async () => 
   await expect.poll(cut, SOON).toBe(1);
 });
 
-test("a client that is disposed closes its requests", async () => {
+test("a disposed client closes its requests", { tags: ["slow"] }, async () => {
   const other = createClient<typeof registry>({ endpoint: server.endpoint });
   const handle = other.vm.getOrCreate("fetch");
   const connection = handle.connect();
@@ -101,7 +102,10 @@ test("a client that is disposed closes its requests", async () => {
   await expect.poll(cut, SOON).toBe(2);
 });
 
-test("a connection that breaks and comes back keeps its request, one that stays away loses it", async () => {
+test("a request survives a reconnect, and is cut if the client does not reconnect", {
+  tags: ["slow"],
+  timeout: 40_000,
+}, async () => {
   const proxy = await tcpProxy(server.port);
   const other = createClient<typeof registry>({ endpoint: proxy.endpoint });
   const handle = other.vm.getOrCreate("fetch");
@@ -116,4 +120,4 @@ test("a connection that breaks and comes back keeps its request, one that stays 
   await expect.poll(cut, { timeout: 20_000, interval: 200 }).toBe(1);
   await other.dispose();
   expect(await lost).toMatchObject({ code: "connection_lost" });
-}, 40_000);
+});

@@ -5,14 +5,14 @@ import type { registry } from "../../src/server.ts";
 import { lineOf } from "../support/file-changes.ts";
 import { freePort } from "../support/free-port.ts";
 import { createClient as createLibraryClient, listen, setup, vmActor } from "../support/library.ts";
-import { startServerProcess } from "../support/server-process.ts";
+import { startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const dataDir = temporaryFolder();
 const sleeperDir = temporaryFolder();
 
 async function start() {
-  const server = await startServerProcess({ dataDir, env: { AGENT_VM_RUNTIME: "kernel" } });
+  const server = await startTestServer({ kind: "kernel", process: true, dataDir });
   const client = createClient<typeof registry>({ endpoint: server.endpoint });
   onTestFinished(async () => {
     await client.dispose();
@@ -28,7 +28,7 @@ async function start() {
   return { server, vm, lines, ids };
 }
 
-test("a client is told what changes, also after the SIGKILL of the server", async () => {
+test("a client receives file changes, also after a SIGKILL of the server", async () => {
   const first = await start();
   const id = await first.vm.watchFiles("/workspace", { recursive: true, exclude: ["node_modules"] });
   await first.vm.exec("mkdir -p node_modules/x src; sleep 0.1; : > src/a; : > node_modules/x/y", {
@@ -59,7 +59,7 @@ test("a client is told what changes, also after the SIGKILL of the server", asyn
   expect(await second.vm.listWatches()).toEqual([]);
 });
 
-test("a watch does not keep its VM awake", async () => {
+test("a watch does not keep its VM awake", { tags: ["slow"] }, async () => {
   const registry = setup({
     use: { vm: vmActor({ sleepTimeoutMs: 300 }) },
     port: await freePort(),

@@ -1,14 +1,15 @@
+// @module-tag slow
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { runProgram } from "../support/program.ts";
-import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
+import { type ServerProcess, startTestServer } from "../support/servers.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 
-/** What each example prints, whole. */
+/** Whole output of each example. */
 const OUTPUTS: Record<string, string[]> = {
   "cron.ts": [
     "tick ended with exit code 0",
@@ -54,25 +55,28 @@ const OUTPUTS: Record<string, string[]> = {
   "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
 };
 
-/** What is typed. */
+/** Input that the user types. */
 const INPUTS: Record<string, string> = { "session.ts": "buy milk\nonce\n" };
 
-/** What others run inside their VMs. */
+/** Programs that examples run inside their VMs. */
 const PARTS = ["own-agent.js"];
 
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  server = await startTestServer({ kind: "kernel", process: true });
 });
 afterAll(() => server.stop("SIGTERM"));
 
-test("every example is run here", () => {
+test("the tests run every example", () => {
   expect(readdirSync(EXAMPLES).sort()).toEqual([...Object.keys(OUTPUTS), ...PARTS].sort());
 });
 
-test.each(Object.entries(OUTPUTS))("%s prints what it should and exits by itself", async (name, lines) => {
-  const args = ["--conditions=agent-vm-source", join(EXAMPLES, name)];
-  const env = { ENDPOINT: server.endpoint, PORT: String(await freePort()) };
-  const end = await runProgram(args, { env, stdin: INPUTS[name] ?? "" });
-  expect(end).toEqual({ code: 0, stdout: lines.join("\n"), stderr: "" });
-});
+test.each(Object.entries(OUTPUTS))(
+  "%s prints its expected output and exits by itself",
+  async (name, lines) => {
+    const args = ["--conditions=agent-vm-source", join(EXAMPLES, name)];
+    const env = { ENDPOINT: server.endpoint, PORT: String(await freePort()) };
+    const end = await runProgram(args, { env, stdin: INPUTS[name] ?? "" });
+    expect(end).toEqual({ code: 0, stdout: lines.join("\n"), stderr: "" });
+  },
+);

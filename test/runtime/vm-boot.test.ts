@@ -1,8 +1,10 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { assembleVm } from "../../src/runtime/vm.ts";
+import { openShared } from "../../src/runtime/vm-shared.ts";
 import { hostInit } from "../support/host-init.ts";
 import { startVm } from "../support/vm.ts";
 
@@ -21,15 +23,16 @@ test("a failed boot is a coded error, and the next call tries again", async () =
   const kernel = createSandboxFactory(options);
   let failures = 1;
   const flaky: SandboxFactory = {
-    shell: kernel.shell,
-    isolation: kernel.isolation,
-    visible: kernel.visible,
+    ...kernel,
     boot: (signal) =>
       failures-- > 0
         ? createSandboxFactory(vmOptionsSchema.parse({ software: ["/no/such/folder"] })).boot(signal)
         : kernel.boot(signal),
   };
-  const vm = assembleVm(options, flaky, { emit: () => undefined, keepAwake: () => undefined });
+  const vm = assembleVm(openShared(options, { sandboxFactory: flaky }), {
+    emit: () => undefined,
+    keepAwake: () => undefined,
+  });
   try {
     await expect(vm.exec("true")).rejects.toMatchObject({ code: "boot_failed" });
     expect((await vm.exec("echo up")).stdout).toBe("up\n");

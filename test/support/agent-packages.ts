@@ -4,13 +4,13 @@ import { testFolder } from "./temporary-folder.ts";
 
 export interface PackageText {
   version: string;
-  /** Programs by name, with their text. */
+  /** Text of each program, by name. */
   programs?: Record<string, string>;
-  /** Other files by path. */
+  /** Text of each other file, by path. */
   files?: Record<string, string>;
 }
 
-/** A folder `node_modules` with packages as npm would have put them there; gone when the test ends. */
+/** Makes a folder `node_modules` with packages, as npm would. It is removed when the test ends. */
 export function installPackages(packages: Record<string, PackageText>): string {
   const above = testFolder();
   chmodSync(above, 0o755);

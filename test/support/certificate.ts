@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** A certificate for these names, made for this test, which is its own authority. */
+/** Makes a self-signed certificate for these names, valid for a day. */
 export async function makeCertificate(...names: string[]): Promise<{ key: string; cert: string }> {
   const cwd = await mkdtemp(join(tmpdir(), "agent-vm-tls-"));
   onTestFinished(() => rm(cwd, { recursive: true, force: true }));

@@ -1,33 +1,33 @@
 import type { CronEvent } from "../../src/api/events.ts";
-import type { CronRun, SerializableCronJobOptions } from "../../src/api/types.ts";
+import type { CronRun, SerializableCronJobOptions } from "../../src/api/methods/cron-types.ts";
 import { Cron } from "../../src/runtime/cron/cron.ts";
-import { MemoryStore, type Store } from "../../src/runtime/store.ts";
+import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
 import { EXEC_RESULT } from "./fake-vm.ts";
 
 export interface TestCron {
   cron: Cron;
   store: Store;
   events: CronEvent[];
-  /** The alarm that was asked for last. */
+  /** Time of the last requested alarm; `null` if there is none. */
   alarm: number | null;
   /** Command lines in the order of their start. */
   ran: string[];
-  /** Sets the clock, without anybody noticing. */
+  /** Sets the clock and rings no alarm. */
   setClock(time: string | number): void;
   now(): number;
-  /** Lets the alarms up to a time ring, each at its time. */
+  /** Advances the clock and rings each alarm on the way at its time. */
   advanceTo(time: string | number): Promise<void>;
-  /** A job that runs `echo`, unless it says otherwise. */
+  /** Schedules a job, by default of the command `echo`. Resolves with its id. */
   schedule(options: Omit<SerializableCronJobOptions, "action"> & { command?: string }): Promise<string>;
   /** Ends the oldest run of a `hold` command. */
   release(): void;
-  /** Statuses and ticks, oldest first. */
+  /** Returns tick and status of each run, oldest first. */
   history(jobId?: string): Promise<string[]>;
-  /** The same jobs in a new process, at the same time of the clock. */
+  /** Starts another cron room over the same store, as after a restart. @default time of this clock */
   restart(time?: string | number): Promise<TestCron>;
 }
 
-/** A fake machine under a real cron room: commands end at once, except `hold`, and the clock is the test's. */
+/** Starts a real cron room over a fake machine. Commands end at once, except `hold`, and the test sets the clock. */
 export function startCron(
   start: string | number,
   { store = new MemoryStore(), timezone = "UTC" }: { store?: Store; timezone?: string } = {},
@@ -67,30 +67,26 @@ export function startCron(
     cron: new Cron(
       {
         store,
-        timezone,
-        hasProcesses: true,
-        now: () => clock,
-        aliveSince: clock,
+        runtime: { runtime: "test", capabilities: new Set(["processes"]) },
         prompt: () => Promise.reject(new Error("no agents here")),
         run: async (command) => {
           test.ran.push(command);
           if (command === "hold") await new Promise<void>((resolve) => held.push(resolve));
           return EXEC_RESULT;
         },
-      },
-      {
         emit: (_name, { event }) => void test.events.push(event),
         keepAwake: () => undefined,
         wakeAt(at) {
           test.alarm = at;
         },
       },
+      { timezone, now: () => clock, aliveSince: clock },
     ),
   };
   return test;
 }
 
-/** Lets everything that needs no clock come to its end. */
+/** Waits until all work that needs no timer is done. */
 export async function idle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,24 +1,24 @@
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
-import { MemoryStore, type Store } from "../../src/runtime/store.ts";
+import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
 import type { Vm } from "../../src/runtime/vm.ts";
 import { startVm, type TestVm } from "./vm.ts";
 
 export interface DurableVm {
   store: Store;
-  /** The VM that runs now, or a fresh one over the same store. */
+  /** Returns the running VM, or starts a VM over the same store. */
   vm(): Vm;
-  /** The same with what it has sent. */
+  /** Returns the VM like `vm`, together with its recorded events. */
   test(): TestVm;
-  /** Puts the VM to sleep; the next call of `vm` wakes it. */
+  /** Puts the VM to sleep. The next call of `vm` wakes it. */
   sleep(): Promise<void>;
-  /** Ends the VM without a last checkpoint, as when the server is killed. */
+  /** Ends the VM without a last checkpoint, as if the server were killed. */
   crash(): Promise<void>;
 }
 
-/** A VM whose files outlast it. */
+/** Makes a VM that can sleep, crash and start again over its store. */
 export function durableVm(options: VmOptionsInput = {}, store: Store = new MemoryStore()): DurableVm {
   let current: TestVm | undefined;
-  /** Switched off, as the store of a server that is dead. */
+  /** Closed by `crash`: calls to the store of a dead server never return. */
   let gate = { open: true };
   const start = () => {
     const mine = { open: true };

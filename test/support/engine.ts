@@ -1,42 +1,81 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { onTestFinished } from "vitest";
+import { onTestFinished, type TestContext } from "vitest";
 import { freePort } from "./free-port.ts";
+import { type ProgramServer, startTestServer } from "./servers.ts";
 
-/** The program of a Rivet Engine, where there is one (npm install @rivetkit/engine-cli-linux-x64-musl). */
-export const ENGINE_PROGRAM: string | undefined = process.env.RIVET_ENGINE_BINARY;
+/** A Rivet Engine that is killed when the test ends. */
+export interface Engine {
+  /** Address of its gateway, which stays the same. */
+  readonly endpoint: string;
+  /** Kills the engine and starts it again with its data. Resolves when it is healthy. */
+  restart(): Promise<void>;
+}
 
-/** A Rivet Engine of its own, gone when the test ends. Resolves with its address when it is well. */
-export async function startEngine(program: string): Promise<string> {
+/** Thresholds with which the engine moves the actors of a silent server after a few seconds. */
+const QUICK = {
+  RIVET__PEGBOARD__BASE_RETRY_TIMEOUT: "100",
+  RIVET__PEGBOARD__RUNNER_ELIGIBLE_THRESHOLD: "4000",
+  RIVET__PEGBOARD__RUNNER_LOST_THRESHOLD: "5000",
+  RIVET__PEGBOARD__RUNNER_UPDATE_PING_INTERVAL_MS: "1000",
+  RIVET__PEGBOARD__RUNNER_PING_TIMEOUT_MS: "5000",
+};
+
+/** Starts a Rivet Engine (npm install @rivetkit/engine-cli-linux-x64-musl), or skips the test if there is none. */
+export async function startEngine(context: TestContext): Promise<Engine> {
+  const program = process.env.RIVET_ENGINE_BINARY;
+  if (program === undefined) context.skip("RIVET_ENGINE_BINARY names no Rivet Engine");
   const folder = await mkdtemp(join(tmpdir(), "agent-vm-engine-"));
   const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
-  const child = spawn(program, ["start"], {
-    cwd: folder,
-    stdio: "ignore",
-    env: {
-      HOME: folder,
-      RIVET__GUARD__PORT: String(guard),
-      RIVET__API_PEER__PORT: String(peer),
-      RIVET__METRICS__PORT: String(metrics),
-      RIVET__FILE_SYSTEM__PATH: join(folder, "db"),
-      RIVET__PEGBOARD__BASE_RETRY_TIMEOUT: "100",
-    },
-  });
-  const exited = once(child, "close");
-  onTestFinished(async () => {
+  const endpoint = `http://127.0.0.1:${guard}`;
+  let child: ChildProcess;
+  let exited: Promise<unknown>;
+  const start = async () => {
+    child = spawn(program, ["start"], {
+      cwd: folder,
+      stdio: "ignore",
+      env: {
+        HOME: folder,
+        RIVET__GUARD__PORT: String(guard),
+        RIVET__API_PEER__PORT: String(peer),
+        RIVET__METRICS__PORT: String(metrics),
+        RIVET__FILE_SYSTEM__PATH: join(folder, "db"),
+        ...QUICK,
+      },
+    });
+    exited = once(child, "close");
+    while (child.exitCode === null) {
+      const health = await fetch(`${endpoint}/health`).catch(() => undefined);
+      if (health?.ok) return;
+      await delay(50);
+    }
+    throw new Error(`The engine ended with exit code ${child.exitCode}`);
+  };
+  const kill = async () => {
     child.kill("SIGKILL");
     await exited;
+  };
+  onTestFinished(async () => {
+    await kill();
     await rm(folder, { recursive: true, force: true });
   });
-  const endpoint = `http://127.0.0.1:${guard}`;
-  while (child.exitCode === null) {
-    const health = await fetch(`${endpoint}/health`).catch(() => undefined);
-    if (health?.ok) return endpoint;
-    await delay(50);
-  }
-  throw new Error(`The engine has ended with ${child.exitCode}`);
+  await start();
+  const restart = async () => {
+    await kill();
+    await start();
+  };
+  return { endpoint, restart };
+}
+
+/** Starts a server of kernel VMs that runs behind an engine. */
+export async function startEngineServer({ endpoint }: Engine): Promise<ProgramServer> {
+  return await startTestServer({
+    kind: "kernel",
+    process: true,
+    env: { RIVET_ENGINE: endpoint, RIVET_RUNNER_VERSION: "1" },
+  });
 }

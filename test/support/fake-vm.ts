@@ -1,44 +1,50 @@
-import type { CreateVm, LiveVm } from "../../src/actors/instance.ts";
 import { AgentVmError, processNotFound } from "../../src/api/errors.ts";
 import type { VmEvents } from "../../src/api/events.ts";
 import { TRANSFER_CHUNK_BYTES } from "../../src/api/limits.ts";
-import type { Bytes, ExecResult, FileReadTransfer, ProcessOutput, ShellOutput } from "../../src/api/types.ts";
-import type { VmHooks } from "../../src/runtime/vm.ts";
+import type { ExecResult, ProcessOutput } from "../../src/api/methods/process-types.ts";
+import type { ShellOutput } from "../../src/api/methods/shells.ts";
+import type { FileReadTransfer } from "../../src/api/methods/transport.ts";
+import type { Bytes } from "../../src/api/values.ts";
+import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
+import type { CreateVm } from "../../src/runtime/test-seams.ts";
+import type { LiveVm } from "../../src/runtime/vm.ts";
 
-/** Of a command that has said nothing. */
+/** Result of a command without output. */
 export const EXEC_RESULT: ExecResult = {
   exitCode: 0,
   stdout: "",
   stderr: "",
+  output: "",
   signal: null,
   timedOut: false,
   reason: "exit",
   truncated: false,
   durationMs: 1,
   cpuMs: 1,
+  oomKills: 0,
   maxRssBytes: 1,
 };
 
-/** What a test sees of the VMs that a server made. */
+/** The fake VMs of a server. */
 export interface FakeVms {
   create: CreateVm;
-  /** Every command line that a VM ran, in order. */
+  /** Every command line that a VM has run, in order. */
   ran: string[];
-  /** Every VM made, newest last. */
+  /** Every VM that the server has made, newest last. */
   all: FakeVm[];
 }
 
 /**
- * A VM in this process for actions that are slow, large or failing on purpose.
+ * Makes VMs in this process whose actions are slow, large or failing on purpose.
  *
- * @param onRun told of every command line
+ * @param onRun receives every command line
  */
 export function fakeVms(onRun: (command: string) => void = () => undefined): FakeVms {
   const vms: FakeVms = {
     ran: [],
     all: [],
-    create: async (_options, hooks) => {
-      const vm = new FakeVm(hooks, (command) => {
+    create: async (_options, hooks, { onFailure }) => {
+      const vm = new FakeVm({ ...hooks, onFailure }, (command) => {
         vms.ran.push(command);
         onRun(command);
       });
@@ -57,11 +63,16 @@ interface FakeShell {
 }
 
 /**
- * Commands of exec: `sleep MS`, `fail` (an internal error), `enoent`, `big BYTES`, `echo TEXT`.
- * A shell echoes what is written to it, and `exit` ends it.
+ * A VM without a machine. `exec` runs `sleep MS`, `fail` (an internal error), `enoent`, `big BYTES` and `echo TEXT`.
+ * A shell echoes its input, and `exit` ends it.
  */
 export class FakeVm {
-  readonly hooks: VmHooks;
+  readonly state = () => "awake";
+  readonly processCount = () => 1;
+  readonly sessionCount = async () => 0;
+  readonly labels = async () => ({});
+
+  readonly hooks: VmHooks & Pick<VmRunOptions, "onFailure">;
   readonly files = new Map<string, Uint8Array>();
   readonly shells = new Map<string, FakeShell>();
   disposedFor: string | undefined;
@@ -71,14 +82,14 @@ export class FakeVm {
   readonly #reads = new Map<string, Uint8Array>();
   readonly #writes = new Map<string, { path: string; data: Uint8Array }>();
 
-  constructor(hooks: VmHooks, onRun: (command: string) => void) {
+  constructor(hooks: FakeVm["hooks"], onRun: (command: string) => void) {
     this.hooks = hooks;
     this.#onRun = onRun;
     this.#stopped.promise.catch(() => undefined);
   }
 
   async ringCron(): Promise<void> {
-    // It has no jobs.
+    // A fake VM has no cron jobs.
   }
 
   async dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
@@ -174,7 +185,7 @@ export class FakeVm {
     this.#writes.delete(transferId);
   }
 
-  /** Transfers that nobody has ended. */
+  /** Number of transfers that have not ended. */
   get openTransfers(): number {
     return this.#reads.size + this.#writes.size;
   }

@@ -1,20 +1,19 @@
-import type { Store } from "../../src/runtime/store.ts";
+import type { Store } from "../../src/runtime/store/store.ts";
 
 /**
- * What happens to a call of a store: it fails and does nothing (`error`), does what it should and then fails (`lost`),
- * deletes one of several keys and then fails (`part`), takes its time (`slow`), or never comes back, like every call
- * after it, because the server is dead.
+ * Fault of a call to a store. `error` does nothing and fails. `lost` does its work and then fails. `part` deletes one of
+ * several keys and then fails. `slow` waits first. `death` never returns, nor does any later call: the server is dead.
  */
 export type Fault = "none" | "error" | "lost" | "part" | "slow" | "death";
 
 export interface FaultyStore extends Store {
-  /** Calls so far. */
+  /** Number of calls so far. */
   readonly calls: number;
-  /** Resolves when a call has met the death of its server. */
+  /** Resolves when a call gets the fault `death`. */
   readonly died: Promise<void>;
 }
 
-/** A store whose calls meet faults, as `fault` says call by call. */
+/** Wraps a store. `fault` chooses the fault of each call. */
 export function faultyStore(
   store: Store,
   fault: (call: number, method: string) => Fault,
@@ -66,6 +65,6 @@ export function faultyStore(
   };
 }
 
-/** A key that comes before `key` and after what comes before it. */
+/** Returns a key that sorts just before `key`. */
 const before = (key: string): string =>
   `${key.slice(0, -1)}${String.fromCharCode(key.charCodeAt(key.length - 1) - 1)}~`;

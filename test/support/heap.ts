@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
 
-/** Bytes that this process holds after a garbage collection: objects and buffers. */
+/** Collects garbage and returns the bytes that this process holds in objects and buffers. */
 export function heldBytes(): number {
   gc();
   const { heapUsed, external } = process.memoryUsage();

@@ -8,7 +8,7 @@ export function onHost(line: string, cwd: string): string {
   return execFileSync("bash", ["-c", line], { cwd, encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
 }
 
-/** A tar archive that the host's own tar makes of what a shell line makes. */
+/** Makes an archive of the files that a shell line creates, with the host's own tar. */
 export function hostTar(line: string, options = "--format=posix"): Buffer {
   const folder = testFolder();
   mkdirSync(join(folder, "tree"));
@@ -17,7 +17,7 @@ export function hostTar(line: string, options = "--format=posix"): Buffer {
   return execFileSync("cat", [join(folder, "archive.tar")], { maxBuffer: 1024 ** 3 });
 }
 
-/** Unpacks an archive with the host's own tar, and answers what a shell line prints in it. */
+/** Unpacks an archive with the host's own tar and returns the output of a shell line in that folder. */
 export function inHostTar(archive: Uint8Array, line: string): string {
   const folder = testFolder();
   mkdirSync(join(folder, "tree"));
@@ -26,7 +26,7 @@ export function inHostTar(archive: Uint8Array, line: string): string {
   return onHost(line, join(folder, "tree"));
 }
 
-/** Every name of a tree with its type, mode, time in microseconds, size of files and target of links, and the sums of all files. */
+/** Prints type, mode, time in microseconds, and size or link target of each name of a tree, and all files' checksums. */
 export const DESCRIBE_TREE = [
   "find . -type l -printf '%p %y %l\\n' -o -type f -printf '%p %y %m %T@ %s %n\\n' -o -printf '%p %y %m %T@\\n' | sed -E 's/(\\.[0-9]{6})[0-9]+/\\1/' | sort",
   "find . -type f -print0 | sort -z | xargs -0 sha256sum",

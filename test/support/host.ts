@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** Runs a shell line on the host, as a VM would: the golden output that a VM's is held against. */
+/** Runs a shell line on the host as a VM would. Tests compare a VM's output with this golden output. */
 export function onHost(
   line: string,
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): Promise<{ exitCode: number; stdout: string; stderr: string; signal: string | null }> {
-  // With a socket for stdin, as Node makes it, bash takes itself for a remote shell and reads ~/.bashrc.
+  // Node's pipe for stdin is a socket. With a socket bash assumes a remote shell and reads ~/.bashrc.
   const child = spawn("/usr/bin/bash", ["-c", line], {
     env: {
       PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -29,20 +29,20 @@ export function onHost(
   });
 }
 
-/** Descriptors of this process: number -> what it is open on. Numbers say nothing, so only the targets are given. */
+/** Returns the targets of this process's open descriptors, sorted. Their numbers do not matter. */
 export function openDescriptors(): string[] {
   const found: string[] = [];
   for (const fd of readdirSync("/proc/self/fd")) {
     try {
       found.push(readlinkSync(`/proc/self/fd/${fd}`));
     } catch {
-      // The descriptor of this very listing.
+      // The descriptor of the listing itself is closed already.
     }
   }
   return found.sort();
 }
 
-/** Every process that descends from this one. */
+/** Returns the pids of all descendants of this process. */
 export function ownDescendants(): number[] {
   const found: number[] = [];
   const pending = [process.pid];

@@ -1,6 +1,6 @@
-import type { VmProcess } from "../../src/api/types.ts";
+import type { VmProcess } from "../../src/api/methods/process-types.ts";
 
-/** Processes without the zombies: a dead one is listed until its parent, mostly init, has heard of it. */
+/** Leaves out zombies. The kernel lists a dead process until its parent, usually init, reaps it. */
 export function living(processes: readonly VmProcess[]): VmProcess[] {
   return processes.filter(({ state }) => state !== "Z");
 }

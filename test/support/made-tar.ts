@@ -2,14 +2,14 @@ import { type Headers, pack } from "tar-stream";
 
 export interface MadeEntry extends Headers {
   body?: string;
-  /** Changes the entry's header, whose checksum is then made good. */
+  /** Changes the entry's header. Its checksum is corrected afterwards. */
   patch?(header: Buffer): void;
 }
 
 const BLOCK = 512;
 export const END = Buffer.alloc(2 * BLOCK);
 
-/** One entry as its bytes, without an end. */
+/** Makes the bytes of one entry, without the end of an archive. */
 export async function madeEntry({ body = "", patch, ...header }: MadeEntry): Promise<Buffer> {
   const archive = pack();
   archive.entry({ mode: 0o644, mtime: new Date(0), ...header }, body);
@@ -26,7 +26,7 @@ export async function madeEntry({ body = "", patch, ...header }: MadeEntry): Pro
   return bytes;
 }
 
-/** An archive as no honest tar would make it. */
+/** Makes an archive, including archives that no honest tar makes. */
 export async function madeTar(...entries: MadeEntry[]): Promise<Buffer> {
   const made: Buffer[] = [];
   for (const entry of entries) made.push(await madeEntry(entry));

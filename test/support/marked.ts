@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Processes of the host that run with this mark among their arguments. */
+/** Returns the pids of host processes that have this mark among their arguments. */
 export function marked(mark: string): string[] {
   return readdirSync("/proc").filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;

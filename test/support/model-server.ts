@@ -8,29 +8,29 @@ import { answerGenerate, type GenerateRequest } from "./model-server/gemini.ts";
 import { answerResponses, type ResponsesRequest } from "./model-server/responses.ts";
 import { sendJson } from "./model-server/stream.ts";
 
-export interface ModelRequest {
+interface ModelRequest {
   method: string;
   path: string;
   headers: IncomingMessage["headers"];
   body: string;
-  /** The model that was asked for. */
+  /** Model that the request names. */
   model: string | undefined;
-  /** The agent hung up before the whole answer was sent. */
+  /** Whether the agent hung up before it had the whole answer. */
   cut: boolean;
 }
 
 export interface ModelServer {
   port: number;
-  /** Everything that it was asked, in order. */
+  /** All requests, in order. */
   requests: ModelRequest[];
   close(): Promise<void>;
 }
 
-/** The one model that it serves, under every API. */
+/** Name of the only model, in every API. */
 export const MODEL = "scripted-model";
 
 /**
- * A model by script (see script.ts) on 127.0.0.1 that speaks Anthropic's Messages, OpenAI's chat completions and
+ * Starts a scripted model (see script.ts) on 127.0.0.1 that speaks Anthropic's Messages, OpenAI's chat completions and
  * responses, and Gemini's API.
  */
 export async function startModelServer(): Promise<ModelServer> {
@@ -78,7 +78,7 @@ async function serve(
   sendJson(response, { error: { type: "not_found_error", message: `nothing at ${path}` } }, 404);
 }
 
-/** It is in the path of Gemini's API, and in the body of the others. */
+/** Reads the model's name from the path in Gemini's API, and from the body in the other APIs. */
 function modelOf(path: string, body: string): string | undefined {
   return /models\/([^/:]+):/.exec(path)?.[1] ?? /"model":\s*"([^"]+)"/.exec(body)?.[1];
 }

@@ -1,14 +1,14 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
-import type { OutboundOptions } from "../../src/runtime/network/outbound/outbound.ts";
+import type { OutboundOptions, OutboundSeams } from "../../src/runtime/network/outbound/outbound.ts";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
-import { createSandboxFactory } from "../../src/runtime/sandbox/factory.ts";
-import { MemoryStore, type Store } from "../../src/runtime/store.ts";
+import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
 import { assembleVm } from "../../src/runtime/vm.ts";
+import { openShared } from "../../src/runtime/vm-shared.ts";
 
-/** A host of the outside: a server on this machine's loopback, closed when the test ends. */
+/** Starts a server on this machine's loopback that stands for an outside host. It closes when the test ends. */
 export async function startOutside(
   listener: RequestListener = echo,
   tls?: { key: string; cert: string },
@@ -28,6 +28,26 @@ export async function startOutside(
   return { port: (server.address() as AddressInfo).port, server, requests };
 }
 
+/** Starts a TCP server on this machine's loopback that stands for an outside host. It closes when the test ends. */
+export async function listenOutside(serve: (socket: Socket) => void, host = "127.0.0.1"): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    serve(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** A command that connects by bash alone, without a proxy, and prints the first line or the error. */
+export const readLine = (host: string, port: number) =>
+  `timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port} && head -1 <&3' 2>&1`;
+
 const echo: RequestListener = (request, response) => {
   let body = "";
   request.setEncoding("utf8").on("data", (text: string) => {
@@ -40,7 +60,7 @@ const echo: RequestListener = (request, response) => {
   });
 };
 
-/** A VM with a policy, and a resolver that knows these names only. */
+/** Starts a VM with an outbound policy and a resolver that knows only these names. */
 export function startOutboundVm(
   network: Partial<OutboundOptions>,
   names: Record<string, string[] | (() => string[] | Promise<string[]>)> = {},
@@ -55,20 +75,20 @@ export function startOutboundVm(
     },
     keepAwake: () => undefined,
   };
-  const vm = assembleVm(options, createSandboxFactory(options), hooks, {
-    store: more.store ?? new MemoryStore(),
-    outbound: {
-      ...(more.ca === undefined ? {} : { ca: more.ca }),
-      resolve: async (host) => {
-        resolved.push(host);
-        const found = names[host];
-        if (found === undefined) throw new Error(`getaddrinfo ENOTFOUND ${host}`);
-        return typeof found === "function" ? await found() : found;
-      },
+  const outbound: OutboundSeams = {
+    ...(more.ca === undefined ? {} : { ca: more.ca }),
+    resolve: async (host) => {
+      resolved.push(host);
+      const found = names[host];
+      if (found === undefined)
+        throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: "ENOTFOUND" });
+      return typeof found === "function" ? await found() : found;
     },
-  });
+  };
+  const store = more.store ?? new MemoryStore();
+  const vm = assembleVm(openShared(options, { outbound }), hooks, { store });
   onTestFinished(() => vm.dispose("destroy"));
-  /** What curl says inside: body or error, and the status. */
+  /** Runs curl in the VM. @returns the body or error, and the exit code */
   const curl = async (line: string) => {
     const { stdout, stderr, exitCode } = await vm.exec(`curl -sS -m 20 ${line}`);
     return { text: stdout + stderr, exitCode };

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { programEnv } from "./program-env.ts";
 
 export interface ProgramEnd {
   code: number | null;
@@ -7,17 +8,18 @@ export interface ProgramEnd {
   stderr: string;
 }
 
-/** Runs a Node program to its end. */
+/** Runs a Node program, or another one, to its end. */
 export async function runProgram(
   args: readonly string[],
-  options: { cwd?: string; env?: Record<string, string>; stdin?: string } = {},
+  options: { program?: string; cwd?: string; env?: Record<string, string>; stdin?: string } = {},
 ): Promise<ProgramEnd> {
-  const child = spawn(process.execPath, args, {
-    // The test runner's own NODE_ENV must not reach it.
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...options.env },
+  const child = spawn(options.program ?? process.execPath, args, {
+    env: { ...programEnv(), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     stdio: ["pipe", "pipe", "pipe"],
   });
+  // A program may end before it reads its input.
+  child.stdin.on("error", () => undefined);
   child.stdin.end(options.stdin ?? "");
   let stdout = "";
   let stderr = "";

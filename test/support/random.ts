@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same for the same seed (mulberry32). */
+/** Makes a generator of pseudorandom numbers, which a seed reproduces (mulberry32). */
 export function seededRandom(seed: number): { next(): number; below(limit: number): number } {
   let state = seed;
   const next = () => {

@@ -1,10 +1,10 @@
+import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
-import type { VmSettings } from "../../src/runtime/vm.ts";
 import { startVm, type TestVm } from "./vm.ts";
 
 /**
- * An agent that runs a prompt as JavaScript, with its bare pipes: `write(text)`, `send(message)`, and `ask(method, params)`,
- * which resolves with the response. What the prompt returns is what the agent says.
+ * An agent that runs each prompt as JavaScript. The script may use `write(text)`, `send(message)`, and
+ * `ask(method, params)`, which resolves with the response. The agent replies with the script's result.
  */
 const PROGRAM = `
 const { writeSync } = require("node:fs");
@@ -44,12 +44,12 @@ require("node:readline").createInterface({ input: process.stdin }).on("line", as
 });
 `;
 
-/** @param start JavaScript that the agent runs before it hears of anything */
+/** Makes options of a VM with the raw agent. @param start JavaScript that the agent runs before its first message */
 export function rawAgent(start = ""): VmOptionsInput {
   return { agents: { raw: { command: "node", args: ["-e", `${PROGRAM}\n${start}`] } } };
 }
 
-/** A VM with it, on the bare runtime. */
-export function rawVm(start?: string, settings: VmSettings = {}): TestVm {
-  return startVm(rawAgent(start), undefined, settings);
+/** Starts a VM with the raw agent, without a server. */
+export function rawVm(start?: string, run: VmRunOptions = {}): TestVm {
+  return startVm(rawAgent(start), undefined, run);
 }

@@ -1,10 +1,14 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { VmMethods } from "../../src/api/actions.ts";
 import type { SessionEventPayload } from "../../src/api/events.ts";
-import type { CreateSessionOptions, JsonRpcNotification, PromptResult } from "../../src/api/types.ts";
+import type {
+  CreateSessionOptions,
+  JsonRpcNotification,
+  PromptResult,
+} from "../../src/api/methods/session-types.ts";
+import type { VmMethods } from "../../src/api/methods/table.ts";
+import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
-import type { VmSettings } from "../../src/runtime/vm.ts";
 import { startVm, type TestVm } from "./vm.ts";
 
 const hostPath = (path: string) => realpathSync(fileURLToPath(new URL(path, import.meta.url)));
@@ -12,7 +16,7 @@ const hostPath = (path: string) => realpathSync(fileURLToPath(new URL(path, impo
 /** The agent's program inside a VM. */
 const AGENT = "/opt/scripted/agent/agent.ts";
 
-/** The scripted agent as a user would add an agent of their own; see test/fixtures/scripted-agent. */
+/** The scripted agent (see test/fixtures/scripted-agent), added as users add a custom agent. */
 export const SCRIPTED = {
   command: "node",
   args: [AGENT],
@@ -26,15 +30,15 @@ export const SCRIPTED = {
   ],
 };
 
-/** Options of a VM that has it. */
+/** Options of a VM with the scripted agent. */
 export const withScripted: VmOptionsInput = { agents: { scripted: SCRIPTED } };
 
-/** Options of a session with it; see behaviour.ts there for the words. */
+/** Makes options of a session with the scripted agent. Its behaviour.ts explains the words. */
 export function behaving(words: string, options: CreateSessionOptions = {}): CreateSessionOptions {
   return { ...options, env: { SCRIPTED: words, ...options.env } };
 }
 
-/** What sessions are driven through: the bare runtime or a client's handle. */
+/** The part of a VM that drives sessions, without a server or through a client. */
 export interface Drivable {
   createSession(agentType: string, options?: CreateSessionOptions): Promise<{ sessionId: string }>;
   sendPrompt(sessionId: string, prompt: string): Promise<PromptResult>;
@@ -45,7 +49,7 @@ export async function open(vm: Drivable, words = "", options?: CreateSessionOpti
   return (await vm.createSession("scripted", behaving(words, options))).sessionId;
 }
 
-/** What the agent says to a prompt that ends well. */
+/** Sends a prompt that must end normally. Returns the agent's reply. */
 export async function ask(vm: Drivable, sessionId: string, script: string): Promise<string> {
   const { response, text } = await vm.sendPrompt(sessionId, script);
   const { stopReason } = (response.result ?? {}) as { stopReason?: string };
@@ -53,17 +57,17 @@ export async function ask(vm: Drivable, sessionId: string, script: string): Prom
   return text;
 }
 
-/** How many processes of a VM are agents, or run another program. */
+/** Counts the VM's processes that run the agent, or another program. */
 export async function count(vm: Pick<VmMethods, "allProcesses">, program = AGENT): Promise<number> {
   return (await vm.allProcesses()).filter(({ args }) => args.includes(program)).length;
 }
 
-/** A VM with the scripted agent, on the bare runtime. */
-export function scriptedVm(input: VmOptionsInput = {}, settings: VmSettings = {}): TestVm {
-  return startVm({ ...withScripted, ...input }, undefined, settings);
+/** Starts a VM with the scripted agent, without a server. */
+export function scriptedVm(input: VmOptionsInput = {}, run: VmRunOptions = {}): TestVm {
+  return startVm({ ...withScripted, ...input }, undefined, run);
 }
 
-/** The events of a session that a VM has sent, in order. */
+/** Returns the events of a session that a VM has sent, in order. */
 export function sessionEvents({ events }: TestVm, sessionId: string): SessionEventPayload[] {
   return events
     .filter((event) => event.name === "sessionEvent")
@@ -71,13 +75,13 @@ export function sessionEvents({ events }: TestVm, sessionId: string): SessionEve
     .filter((payload) => payload.sessionId === sessionId);
 }
 
-/** The update in a session/update notification; other notifications as they are. */
+/** Returns the update of a session/update notification, and any other notification unchanged. */
 export function updateOf(notification: JsonRpcNotification): Record<string, unknown> {
   const { update } = (notification.params ?? {}) as { update?: Record<string, unknown> };
   return update ?? { ...notification };
 }
 
-/** The text of a reply's chunk; of anything else what kind it is. */
+/** Returns the text of a reply's chunk, and the kind of any other notification. */
 export function brief(notification: JsonRpcNotification): string {
   const { sessionUpdate, content } = updateOf(notification) as {
     sessionUpdate?: string;

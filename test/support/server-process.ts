@@ -1,17 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "./free-port.ts";
+import { folderOfProcess } from "./process-folder.ts";
+import { programEnv } from "./program-env.ts";
 
-/** The ready-made server's program. */
-export const SERVER_PROGRAM = fileURLToPath(new URL("../../src/server.ts", import.meta.url));
-
-/** A server of fake VMs. */
-export const FAKE_SERVER_PROGRAM = fileURLToPath(new URL("./fake-server.ts", import.meta.url));
+/** The program `agent-vm`; `serve` starts the ready-made server. */
+export const AGENT_VM_PROGRAM = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export interface ServerProcess {
   endpoint: string;
@@ -22,29 +19,34 @@ export interface ServerProcess {
   stderr(): string;
   /** Resident memory in MiB. */
   residentMib(): number;
-  /** @returns the exit code, or the signal that ended it. */
+  /** Resolves with the exit code, or with the signal that ended the server. */
   exited: Promise<number | string>;
   stop(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
 export interface ServerProcessOptions {
+  /** A program that listens on PORT. @default agent-vm */
   program?: string;
+  /** @default `["serve"]` for agent-vm, `[]` for another program */
+  args?: readonly string[];
+  /** The whole command line instead of `program` and `args`. */
+  command?: readonly string[];
   env?: Record<string, string>;
   port?: number;
   dataDir?: string;
-  /** Whether it may exit instead of listening. */
+  /** Whether the server may exit instead of listening. */
   mayExit?: boolean;
 }
 
-/** Starts a server as a program of its own; resolves when it listens. */
+/** Starts a server as a separate program. Resolves when it listens. */
 export async function startServerProcess(options: ServerProcessOptions = {}): Promise<ServerProcess> {
   const port = options.port ?? (await freePort());
-  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "agent-vm-test-")));
-  const child = spawn(process.execPath, [options.program ?? SERVER_PROGRAM], {
-    // The test runner's own NODE_ENV must not reach it.
+  const dataDir = options.dataDir ?? folderOfProcess();
+  const { program = AGENT_VM_PROGRAM, args = options.program === undefined ? ["serve"] : [] } = options;
+  const [command = "", ...rest] = options.command ?? [process.execPath, program, ...args];
+  const child = spawn(command, rest, {
     env: {
-      PATH: process.env.PATH ?? "",
-      HOME: process.env.HOME ?? "",
+      ...programEnv(),
       PORT: String(port),
       AGENT_VM_DATA: dataDir,
       AGENT_VM_RUNTIME: "memory",

@@ -2,12 +2,13 @@ import { checksum } from "../../src/runtime/persistence/codec.ts";
 import { loadHead } from "../../src/runtime/persistence/head.ts";
 import { PackReader } from "../../src/runtime/persistence/packs.ts";
 import { loadPage, loadRoot } from "../../src/runtime/persistence/root.ts";
-import type { Store } from "../../src/runtime/store.ts";
+import { pathOf, StepReader } from "../../src/runtime/sandbox/tree-path.ts";
+import type { Store } from "../../src/runtime/store/store.ts";
 
 /**
- * Goes through all that a store has of a VM's files, as fsck does.
+ * Checks a VM's files in a store, as fsck does.
  *
- * @returns what is wrong: content that is not what its name says, and keys that nothing refers to
+ * @returns faults: content that does not match its hash, and keys that nothing refers to
  */
 export async function faultsOfStoredTrees(store: Store): Promise<string[]> {
   const faults: string[] = [];
@@ -20,15 +21,17 @@ export async function faultsOfStoredTrees(store: Store): Promise<string[]> {
     referred.add(`root/${number}`);
     const listed = new Set(root.packs.map(([pack]) => pack));
     for (const pack of listed) referred.add(`pack/${pack}`);
+    const steps = new StepReader();
     for (const [page] of root.pages) {
       referred.add(`page/${page}`);
-      for (const entry of await loadPage(store, page)) {
+      for (const entry of await loadPage(store, page, steps)) {
         if (entry.type !== "file") continue;
         for (const chunk of entry.chunks) {
-          if (!listed.has(chunk.pack)) faults.push(`${entry.path} is in a pack that its root does not list`);
+          if (!listed.has(chunk.pack))
+            faults.push(`${pathOf(entry.place)} is in a pack that its root does not list`);
           const content = await packs.read(chunk);
           if (checksum(content).toString("base64url") !== chunk.hash)
-            faults.push(`${entry.path} is not whole`);
+            faults.push(`${pathOf(entry.place)} does not match its hash`);
         }
       }
     }

@@ -3,22 +3,22 @@ import net, { type AddressInfo, type Socket } from "node:net";
 
 export interface TcpProxy {
   endpoint: string;
-  /** Connections that stand. */
+  /** Number of open connections. */
   connections(): number;
   /** Bytes that the server has sent so far. */
   received: number;
   /** Cuts every connection, as a broken network would. */
   cut(): void;
-  /** Stops reading what the server sends, without closing anything. */
+  /** Stops reading from the server without closing a connection. */
   stall(): void;
-  /** Reads again, into nowhere. */
+  /** Reads from the server again and discards the data. */
   drain(): void;
-  /** Where new connections go from now on; `undefined` refuses them. */
+  /** Port for new connections; `undefined` refuses them. */
   target: number | undefined;
   close(): Promise<void>;
 }
 
-/** Stands between a client and a server on 127.0.0.1. */
+/** Starts a proxy for a server on 127.0.0.1. */
 export async function tcpProxy(port: number): Promise<TcpProxy> {
   const pairs = new Set<[Socket, Socket]>();
   const proxy: TcpProxy = {

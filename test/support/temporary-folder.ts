@@ -1,27 +1,28 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { afterAll, onTestFinished } from "vitest";
+import { folderOfProcess } from "./process-folder.ts";
 
-/** A folder that is gone after the test file; to be called outside of tests. */
+/** Makes a folder that is removed after the test file. Call it outside tests. */
 export function temporaryFolder(): string {
   return made(afterAll);
 }
 
-/** A folder that is gone after the test; to be called in one. */
+/** Makes a folder that is removed after the test. Call it in a test. */
 export function testFolder(): string {
   return made(onTestFinished);
 }
 
-/** A folder for the data of a server in this process: it is gone with the process, until which RivetKit writes there. */
+/**
+ * Makes a folder for the data of a server in this process. RivetKit writes there until the process ends, so files may
+ * outlive the removal. The leak check of `test/run.ts` ignores this name.
+ */
 export function dataFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return folderOfProcess("agent-vm-data-");
 }
 
-function made(atEnd: (remove: () => void) => void): string {
-  const folder = mkdtempSync(join(tmpdir(), "agent-vm-test-"));
+/** Vitest runs no hook of a file whose tests are all skipped. */
+function made(atEnd: (run: () => void) => void): string {
+  const folder = folderOfProcess();
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

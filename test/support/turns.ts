@@ -7,12 +7,12 @@ export function work(): void {
   while (performance.now() < end);
 }
 
-/** Resolves when the slice that others have spent is over. */
+/** Resolves when a slice that earlier work has used up is over. */
 export async function freshSlice(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** How many pieces of work were done in each turn of the event loop. */
+/** Counts the pieces of work done in each turn of the event loop. */
 export async function countPerTurn(start: (done: () => void) => Promise<unknown>): Promise<number[]> {
   const counts: number[] = [];
   let count = 0;

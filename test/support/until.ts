@@ -1,18 +1,26 @@
-/** Waits until something holds, looking every few milliseconds. */
-export async function until(holds: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+/** Waits until a condition is true. Checks it every 5 ms. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`Still not so after ${timeoutMs} ms: ${holds}`);
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`Still false after ${timeoutMs} ms: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** The error that a promise rejects with. */
+/**
+ * Waits a fixed time, in which an event must not happen. On a busy machine the test may miss the event, but it never
+ * fails without a reason.
+ */
+export function quietFor(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Returns the error that a promise rejects with. */
 export async function failure(promise: Promise<unknown>): Promise<Error & { code?: string }> {
   try {
     await promise;
   } catch (error) {
     return error as Error;
   }
-  throw new Error("Expected it to fail, but it did not");
+  throw new Error("Expected the promise to reject, but it resolved");
 }

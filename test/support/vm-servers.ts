@@ -4,10 +4,14 @@ import { dirname, join } from "node:path";
 import type { Vm } from "../../src/runtime/vm.ts";
 
 /**
- * A web server for a VM. Answers with what it was asked, and by path: `/hang` never, `/cut` half a body,
- * `/mirror` with the body that it got, `/bytes/N` N bytes, `/status/N`, `/redirect`, `/login`, `/gzip`, `/slow` a body in two pieces of which the second
- * waits for a request of `/go`, `/closed` how many requests were cut before their end, `/arrived/WHAT` once a request of
- * `/hang/WHAT` or `/slow` has come.
+ * A web server for a VM. It answers with the request as JSON. Some paths answer differently:
+ *
+ * - `/hang` never answers, and `/cut` breaks off after half a body.
+ * - `/mirror` returns the request's body, and `/bytes/N` a body of N bytes.
+ * - `/status/N`, `/redirect`, `/login` and `/gzip` answer as they are named.
+ * - `/slow` sends a body in two pieces, the second after a request of `/go`.
+ * - `/closed` returns how many requests were cut before their end.
+ * - `/arrived/NAME` answers once a request of `/hang/NAME` has arrived, and `/arrived/slow` after a request of `/slow`.
  */
 const HTTP_SERVER = `
 const http = require("node:http");
@@ -80,7 +84,7 @@ server.on("listening", () => console.log("listening"));
 server.listen(Number(port), host || undefined);
 `;
 
-/** Starts that server; resolves when it listens. */
+/** Starts the web server in a VM. Resolves with its pid when it listens. */
 export async function startHttpServer(vm: ServerHost, port: number, host = ""): Promise<number> {
   await vm.writeFiles([{ path: "/tmp/server.cjs", content: HTTP_SERVER }]);
   const { pid } = await vm.spawn("node", ["/tmp/server.cjs", String(port), host]);
@@ -88,15 +92,16 @@ export async function startHttpServer(vm: ServerHost, port: number, host = ""): 
   return pid;
 }
 
-/** A body as text. */
+/** Decodes a body. */
 export function textOf({ body }: { body: Uint8Array }): string {
   return new TextDecoder().decode(body);
 }
 
 /**
- * A WebSocket server for a VM, with the `ws` of this checkout. It echoes messages; `close CODE REASON` closes, `ping`
- * pings and tells of the pong, `protocol` tells the subprotocol, `pause` reads no more until a request of `/resume`;
- * upgrades of `/refused` are answered with 401, and `/received` tells how many bytes of binary messages have come.
+ * A WebSocket server for a VM, with the `ws` of this checkout. It echoes messages, except for these: `close CODE REASON`
+ * closes, `ping` pings and announces the pong, `protocol` returns the subprotocol and path, and `pause` stops reading until
+ * a request of `/resume`. It refuses upgrades of `/refused` with 401. `/received` returns the number of bytes of binary
+ * messages so far.
  */
 const WS_SERVER = `
 const { createServer } = require("node:http");
@@ -131,7 +136,7 @@ server.on("upgrade", (request, socket, head) => {
 server.listen(Number(process.argv[2]));
 `;
 
-/** What starting a server takes of a VM, here or through a client. */
+/** The part of a VM that starts a program. A `Vm` and a client's handle have it. */
 type ServerHost = Pick<Vm, "writeFiles" | "spawn"> & { waitForPort(port: number): Promise<void> };
 
 export async function startWebSocketServer(vm: ServerHost, port: number): Promise<void> {

@@ -1,42 +1,62 @@
-import { onTestFinished } from "vitest";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
+import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
-import { assembleVm, type Vm, type VmSettings } from "../../src/runtime/vm.ts";
-import { vmSandbox } from "../../src/runtime/vm-sandbox.ts";
+import { assembleVm, type Vm } from "../../src/runtime/vm.ts";
+import { openShared } from "../../src/runtime/vm-shared.ts";
 
-export type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
+type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
 
 export interface TestVm {
   vm: Vm;
-  /** Everything that the VM has sent, in order. */
+  /** All events of the VM, in order. */
   events: RecordedEvent[];
-  /** The first event, past or to come, that fits. */
+  /** Resolves with the first event that fits, past or future. */
   event<Name extends VmEventName>(
     name: Name,
     fits?: (payload: VmEvents[Name]) => boolean,
   ): Promise<VmEvents[Name]>;
   /** Output of a process so far. */
   output(pid: number, stream?: "stdout" | "stderr"): string;
-  /** Resolves when a process has written a text. */
+  /** Resolves when the output of a process contains a text. */
   outputHas(pid: number, text: string, stream?: "stdout" | "stderr"): Promise<void>;
   /** Output of a shell so far, without the switches for bracketed paste that bash puts around its prompt. */
   screen(shellId: string): string;
   screenHas(shellId: string, text: string | RegExp): Promise<string>;
 }
 
-/** A VM on the bare runtime, disposed when the test ends. */
+/** Starts a VM without a server. It is disposed when the test ends. */
 export function startVm(
   input: VmOptionsInput = {},
-  createFactory: (options: VmOptions) => SandboxFactory = vmSandbox,
-  settings: VmSettings = {},
+  createFactory?: (options: VmOptions) => SandboxFactory,
+  run: VmRunOptions = {},
+): TestVm {
+  const machine = makeVm(input, createFactory, run);
+  onTestFinished(() => machine.vm.dispose("destroy"));
+  return machine;
+}
+
+/** Makes one VM for all tests of a file. Each test must leave it as it was. @returns the VM, once tests run */
+export function fileVm(): () => TestVm {
+  let machine: TestVm | undefined;
+  beforeAll(() => {
+    machine = makeVm({}, undefined, {});
+  });
+  afterAll(() => machine?.vm.dispose("destroy"));
+  return () => machine as TestVm;
+}
+
+function makeVm(
+  input: VmOptionsInput,
+  createFactory: ((options: VmOptions) => SandboxFactory) | undefined,
+  run: VmRunOptions,
 ): TestVm {
   const options = vmOptionsSchema.parse(input);
   const events: RecordedEvent[] = [];
   const watchers = new Set<() => void>();
   const vm = assembleVm(
-    options,
-    createFactory(options),
+    openShared(options, createFactory && { sandboxFactory: createFactory(options) }),
     {
       emit: (name, payload) => {
         events.push({ name, payload } as RecordedEvent);
@@ -44,9 +64,8 @@ export function startVm(
       },
       keepAwake: () => undefined,
     },
-    settings,
+    run,
   );
-  onTestFinished(() => vm.dispose("destroy"));
 
   const until = <Found>(look: () => Found | undefined | false): Promise<Found> =>
     new Promise((resolve) => {

@@ -1,28 +1,27 @@
 import { createClient as createRivetClient } from "rivetkit/client";
-import type { VmActorActions } from "../../src/actors/context.ts";
-import type { VmActions } from "../../src/api/actions.ts";
-import { createClient, type VmHandle } from "../../src/client/index.ts";
+import type { VmActions, VmActorActions } from "../../src/actors/context.ts";
+import { createClient, terminal, type VmConnection, type VmHandle } from "../../src/client/index.ts";
 import { setup, vmActor } from "../../src/index.ts";
 import type { registry as serverRegistry } from "../../src/server.ts";
 import type { Rc3VmActions } from "./rc3.ts";
 
-// Checked by tsc and never run: types.test.ts asks the compiler about this file.
+// tsc checks this file, and nothing runs it: types.test.ts passes it to the compiler.
 
-/** Fails to compile where the two types differ in what they hold. */
+/** Fails to compile if the two types differ. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 declare function prove<_Truth extends true>(): void;
 declare function type<T>(value: T): void;
 
-/** The names of an interface without its index signature. */
+/** Names of an interface, without its index signature. */
 type Named<T> = keyof { [K in keyof T as string extends K ? never : K]: T[K] };
 type Rc3Name = Named<Rc3VmActions>;
 
-/** A method as the client sees it: without the context. */
+/** Method as the client sees it, without the context. */
 type Projected<Action> = Action extends (c: never, ...args: infer Args) => infer Result
   ? (...args: Args) => Result
   : never;
 
-/** `true` for each method that can stand where rc.3's stands: it takes what that takes, and gives what that gives. */
+/** `true` for each method that can replace rc.3's: it takes all its arguments and returns its results. */
 type Fits<Methods> = {
   [Name in Rc3Name]: Name extends keyof Methods
     ? Methods[Name] extends Projected<Rc3VmActions[Name]>
@@ -34,10 +33,10 @@ type Fits<Methods> = {
 export async function everyActionOfRc3(handle: VmHandle) {
   prove<Same<Fits<VmHandle>, true>>();
   prove<Same<Fits<{ [Name in keyof VmActorActions]: Projected<VmActorActions[Name]> }>, true>>();
-  // The server's interface stands where rc.3's stands, index signature and all.
+  // The server's interface can replace rc.3's, with its index signature.
   const actions = {} as VmActions;
   actions satisfies Rc3VmActions;
-  // rc.3's arguments, at their fullest.
+  // All arguments of rc.3.
   await handle.exec("x", {
     env: { A: "b" },
     cwd: "/",
@@ -107,7 +106,7 @@ export async function throughOurClient() {
   await agent.writeFile("/x");
   // @ts-expect-error a reply is text
   await agent.respondPermission("s", "p", true);
-  // @ts-expect-error a result is no number
+  // @ts-expect-error a result is not a number
   type<number>(result.stdout);
 
   const conn = agent.connect();
@@ -143,9 +142,21 @@ export async function throughOurClient() {
   await agent.createSession("claude", { permissionPolicy: "ask", timeout: 5 });
   // @ts-expect-error there is no such policy
   await agent.createSession("claude", { permissionPolicy: "maybe" });
-  conn.on("sessionEvent", ({ event, sequenceNumber }) =>
-    type<[string, number]>([event.method, sequenceNumber]),
-  );
+  conn.on("sessionEvent", ({ event, sequenceNumber }) => {
+    type<[string, number]>([event.method, sequenceNumber]);
+    if (event.method === "_agentvm/agent_crashed")
+      type<[number, boolean]>([event.params.exitCode, event.params.restart]);
+    if (event.method !== "session/update") return;
+    const { sessionId: id, update } = event.params;
+    type<string>(id);
+    if (update.sessionUpdate === "agent_message_chunk" && update.content.type === "text")
+      type<string>(update.content.text);
+    if (update.sessionUpdate === "tool_call") type<string>(update.toolCallId);
+    // @ts-expect-error an update has no such field
+    update.text;
+  });
+  for (const { notification } of await agent.getSequencedEvents(sessionId))
+    if (notification.method === "session/request_permission") type<string>(notification.params.permissionId);
   conn.on("permissionRequest", ({ request }) => type<string>(request.permissionId));
   conn.on("agentCrashed", ({ stderr, restart }) => type<[string, boolean]>([stderr, restart]));
   // @ts-expect-error the alarm's action is not part of the API
@@ -164,6 +175,8 @@ export async function throughOurClient() {
   );
   conn.on("shellExit", ({ exitCode }) => type<number>(exitCode));
   conn.on("vmShutdown", ({ reason }) => type<"sleep" | "destroy" | "error">(reason));
+  // @ts-expect-error the client itself handles this event
+  conn.on("callSettled", () => undefined);
   // @ts-expect-error there is no such event
   conn.on("processStart", () => undefined);
   type<string>((await conn.exec("x")).stdout);
@@ -184,6 +197,40 @@ export async function throughRivetKitsClient() {
   conn.on("callSettled", ({ outcome }) => type<boolean>(outcome.ok));
   // @ts-expect-error there is no such event
   conn.on("processStart", () => undefined);
+}
+
+/** A function of its own takes any VM of a registry. */
+async function build(vm: VmHandle<typeof registry>, connection: VmConnection<typeof registry>) {
+  type<number>((await vm.exec("make")).exitCode);
+  connection.once("vmShutdown", ({ reason }) => type<string>(reason));
+  await terminal(vm, { shellId: "shell-1", cols: 80 });
+  // @ts-expect-error a shell that runs has its program already
+  await terminal(vm, { shellId: "shell-1", command: "zsh" });
+}
+
+export async function namedTypes() {
+  const { vm } = createClient<typeof registry>();
+  await build(vm.getOrCreate("a"), vm.getOrCreate("a").connect());
+  const any: VmHandle = vm.getOrCreate("a");
+  type<VmHandle<typeof registry>>(any);
+}
+
+export async function runs(agent: VmHandle) {
+  const done = await agent.run("x", {
+    onStdout: (text) => type<string>(text),
+    signal: AbortSignal.timeout(1),
+  });
+  type<[number, string, false]>([done.exitCode, done.output, done.running]);
+  const step = await agent.run("x", { yieldAfterMs: 10, timeout: 5, env: { A: "b" } });
+  if (step.running) type<[number, number]>([step.pid, step.after]);
+  else type<number>(step.exitCode);
+  // @ts-expect-error the command may still run
+  type<number>(step.exitCode);
+  type<string>((await agent.runArgv("ls", ["-l"], { cwd: "/tmp" })).stdout);
+  type<boolean>((await agent.attach(step.pid, { after: 3, yieldAfterMs: 10 })).running);
+  // @ts-expect-error only attach continues
+  await agent.run("x", { after: 3 });
+  await agent.stopProcess(1, { tree: true });
 }
 
 export async function throughTheReadyMadeServer() {

@@ -1,4 +1,4 @@
-// agentOS v0.2.0-rc.3, interface VmActions, as its reference has it, with the types that its names stand for.
+// Interface VmActions of agentOS v0.2.0-rc.3 as in its reference, with its types.
 // biome-ignore-all lint/suspicious/noExplicitAny: written out as published
 
 export interface Rc3ExecOptions {

@@ -1,8 +1,9 @@
+// @module-tag slow
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { expect, test } from "vitest";
 
-test("handles, connections and options are typed, and wrong ones are rejected by the compiler", () => {
+test("the compiler accepts typed calls and options, and rejects wrong calls and options", () => {
   const root = fileURLToPath(new URL("../..", import.meta.url));
   const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);

@@ -1,11 +1,13 @@
 import { AgentVmError } from "../../api/errors.ts";
-import { CRON_OUTPUT_BYTES } from "../../api/limits.ts";
-import type { ExecOptions, ExecResult, OutputStream, SerializableCronAction } from "../../api/types.ts";
-import { Tail } from "../processes/tail.ts";
+import type { SerializableCronAction } from "../../api/methods/cron-types.ts";
+import type { ExecOptions, ExecResult, OutputStream } from "../../api/methods/process-types.ts";
+import { Tail } from "../../base/tail.ts";
+import type { PromptOnce } from "../sessions/sessions.ts";
+import type { JobDefinition } from "./cron-job.ts";
 import type { RunRecord } from "./history.ts";
-import type { JobDefinition } from "./job.ts";
+import { CRON_OUTPUT_BYTES } from "./limits.ts";
 
-/** Runs a command to its end: a shell line, or a program where there are arguments. Rejects when it cannot be run. */
+/** Runs a command to its end: a shell line, or a program if `args` is given. Rejects if it cannot start. */
 export type RunCommand = (
   command: string,
   args: readonly string[] | undefined,
@@ -13,31 +15,21 @@ export type RunCommand = (
   onOutput: (stream: OutputStream, data: Buffer) => void,
 ) => Promise<ExecResult>;
 
-/** How a prompt in a session of its own ended. */
-export interface PromptRun {
-  /** `undefined` where none could be opened. */
-  sessionId: string | undefined;
-  text: string;
-  /** What it failed of; `undefined` where it did not. */
-  error: unknown;
-  timedOut: boolean;
-}
-
-/** Runs a prompt in a session of its own, and closes it. Never rejects. */
+/** Runs a prompt in a new session, and closes the session. Never rejects. */
 export type RunPrompt = (
   action: Extract<SerializableCronAction, { type: "session" }>,
   timeoutMs: number | undefined,
-) => Promise<PromptRun>;
+) => Promise<PromptOnce>;
 
 /** How a run ended. */
 export interface RunOutcome extends Pick<RunRecord, "exitCode" | "reason" | "sessionId"> {
   status: "completed" | "failed" | "timeout";
-  /** What went wrong, for people. */
+  /** Message of the failure. */
   error?: string;
   outputTail: string;
 }
 
-/** Does what a job is for. Never rejects. */
+/** Runs a job's action. Never rejects. */
 export async function runAction(
   { action, timeoutMs }: JobDefinition,
   { run, prompt }: { run: RunCommand; prompt: RunPrompt },
@@ -66,12 +58,17 @@ async function runCommand(
   }
 }
 
-function promptOutcome({ sessionId, text, error, timedOut }: PromptRun, timeoutMs = 0): RunOutcome {
+function promptOutcome({ sessionId, text, error, timedOut }: PromptOnce, timeoutMs = 0): RunOutcome {
   const tail = new Tail(CRON_OUTPUT_BYTES);
   tail.push(Buffer.from(text, "utf8"));
   const outcome = { outputTail: tail.text(), ...(sessionId !== undefined && { sessionId }) };
   if (timedOut) {
-    return { status: "timeout", reason: "timeout", error: `It ran longer than ${timeoutMs} ms`, ...outcome };
+    return {
+      status: "timeout",
+      reason: "timeout",
+      error: `The run took longer than ${timeoutMs} ms`,
+      ...outcome,
+    };
   }
   if (error !== undefined) return { ...failed(error), ...outcome };
   return { status: "completed", ...outcome };
@@ -80,20 +77,20 @@ function promptOutcome({ sessionId, text, error, timedOut }: PromptRun, timeoutM
 function outcomeOf({ reason, exitCode }: ExecResult, timeoutMs = 0): Omit<RunOutcome, "outputTail"> {
   if (reason === "vm_stopped") return { ...stopped(), exitCode };
   if (reason === "timeout") {
-    return { status: "timeout", exitCode, reason, error: `It ran longer than ${timeoutMs} ms` };
+    return { status: "timeout", exitCode, reason, error: `The run took longer than ${timeoutMs} ms` };
   }
   return { status: "completed", exitCode, ...(reason !== "exit" && { reason }) };
 }
 
-/** The VM ended under a run, or before it could begin. */
+/** Outcome of a run if the VM ends first. */
 export function stopped(): Omit<RunOutcome, "outputTail"> {
   return { status: "failed", reason: "vm_stopped", error: "The VM was stopped" };
 }
 
-/** The text of an error that was not raised on purpose stays inside. */
+/** Hides the message of an internal error. */
 function failed(error: unknown): Omit<RunOutcome, "outputTail"> {
   if (error instanceof AgentVmError) {
     return { status: "failed", reason: error.code, error: error.message };
   }
-  return { status: "failed", reason: "internal_error", error: "The server failed to run it" };
+  return { status: "failed", reason: "internal_error", error: "The server failed to run the job" };
 }

@@ -1,7 +1,7 @@
-/** Longest wait before the clock is read again, in milliseconds: a clock that is set meanwhile is noticed then. */
+/** Longest wait before the clock is read again, in milliseconds, to notice a clock that was set meanwhile. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** Calls back at a time of the wall clock, as long as this process lives. For a VM that nobody else wakes. */
+/** Calls back at a time of the wall clock, while this process lives. For a VM without a server that wakes it. */
 export class TimerAlarm {
   readonly #ring: () => void;
   readonly #now: () => number;
@@ -12,7 +12,7 @@ export class TimerAlarm {
     this.#now = now;
   }
 
-  /** @param timestampMs in Unix milliseconds; `null` for never. Only the last one counts. */
+  /** @param timestampMs Unix milliseconds, or `null` for never. Only the last call counts. */
   set(timestampMs: number | null): void {
     clearTimeout(this.#timer);
     if (timestampMs === null) return;

@@ -1,27 +1,26 @@
 import { invalidArgument } from "../../api/errors.ts";
+import type { CronEvent } from "../../api/events.ts";
 import { MAX_CRON_RUNS } from "../../api/limits.ts";
-import type { CronRun, ListCronRunsOptions } from "../../api/types.ts";
-import { decodeJson, encodeJson, listAll, type Store, type StoreEntry } from "../store.ts";
-import { padded } from "./job.ts";
+import type { CronRun, ListCronRunsOptions } from "../../api/methods/cron-types.ts";
+import { cronKey, cronPrefix } from "../store/keys.ts";
+import { decodeJson, encodeJson, listAll, type Store, type StoreEntry } from "../store/store.ts";
+import type { JobDefinition } from "./cron-job.ts";
 
-const RUNS = "cron/run/";
-const OUTPUTS = "cron/output/";
-
-/** Runs past the kept ones that go in one step. */
+/** Excess runs are deleted in steps of at least this many. */
 const PRUNED_AT_ONCE = 64;
 
 const DEFAULT_LIMIT = 100;
 
-/** A run without its output, which is stored apart: all of them are in memory, no output is. */
+/** A run without its output. All records are in memory; outputs are only in the store. */
 export interface RunRecord extends Omit<CronRun, "outputTail" | "runId"> {
-  /** Counts the runs of a VM. */
+  /** Number of the run in its VM. */
   seq: number;
 }
 
-/** The newest runs of a VM. */
-export class History {
+/** Keeps the newest runs of a VM. */
+export class RunHistory {
   readonly #store: Store;
-  /** In the order of their numbers. */
+  /** In the order of `seq`. */
   #records: RunRecord[] = [];
   #nextSeq = 1;
 
@@ -31,56 +30,53 @@ export class History {
 
   async load(): Promise<void> {
     this.#records = [];
-    for await (const [, value] of listAll(this.#store, RUNS))
+    for await (const [, value] of listAll(this.#store, cronPrefix("run")))
       this.#records.push(decodeJson(value) as RunRecord);
     this.reserve(this.#records.at(-1)?.seq ?? 0);
   }
 
-  /** A number for a run that will be added. */
+  /** Takes a number for a new run. */
   take(): number {
     return this.#nextSeq++;
   }
 
-  /** A number that is taken already. */
+  /** Marks a number as taken. */
   reserve(seq: number): void {
     this.#nextSeq = Math.max(this.#nextSeq, seq + 1);
   }
 
-  /** Runs that were under way when the process that ran them died. */
+  /** Runs that the last server left running when it died. */
   get unfinished(): RunRecord[] {
     return this.#records.filter(({ status }) => status === "running");
   }
 
-  /** Adds a run, or changes the one of the same number. @returns what is to be stored */
+  /** Adds a run, or replaces the run with its number. @returns entries to store */
   set(record: RunRecord, outputTail = ""): StoreEntry[] {
     const at = this.#records.findLastIndex(({ seq }) => seq <= record.seq);
     if (this.#records[at]?.seq === record.seq) this.#records[at] = record;
     else this.#records.splice(at + 1, 0, record);
-    const entries: StoreEntry[] = [[`${RUNS}${padded(record.seq)}`, encodeJson(record)]];
-    if (outputTail !== "") entries.push([`${OUTPUTS}${padded(record.seq)}`, encodeJson(outputTail)]);
+    const entries: StoreEntry[] = [[cronKey("run", record.seq), encodeJson(record)]];
+    if (outputTail !== "") entries.push([cronKey("output", record.seq), encodeJson(outputTail)]);
     return entries;
   }
 
-  /** Drops the oldest runs that have ended. @returns the keys to be deleted */
+  /** Drops the oldest ended runs past the limit. @returns keys to delete */
   prune(): string[] {
     const excess = this.#records.length - MAX_CRON_RUNS;
     if (excess < PRUNED_AT_ONCE) return [];
     const dropped = new Set(this.#records.filter(({ status }) => status !== "running").slice(0, excess));
     this.#records = this.#records.filter((record) => !dropped.has(record));
-    return [...dropped].flatMap(({ seq }) => [`${RUNS}${padded(seq)}`, `${OUTPUTS}${padded(seq)}`]);
+    return [...dropped].flatMap(({ seq }) => [cronKey("run", seq), cronKey("output", seq)]);
   }
 
-  async list(
-    jobId: string | undefined,
-    { limit = DEFAULT_LIMIT, before }: ListCronRunsOptions = {},
-  ): Promise<CronRun[]> {
+  async list(jobId: string | undefined, { limit = DEFAULT_LIMIT, before }: ListCronRunsOptions = {}) {
     const end = before === undefined ? Number.POSITIVE_INFINITY : seqOf(before);
     const found = this.#records
       .slice(-MAX_CRON_RUNS)
       .filter((record) => record.seq < end && (jobId === undefined || record.jobId === jobId))
       .slice(-limit)
       .reverse();
-    const outputs = await this.#store.get(found.map(({ seq }) => `${OUTPUTS}${padded(seq)}`));
+    const outputs = await this.#store.get(found.map(({ seq }) => cronKey("output", seq)));
     return found.map(({ seq, ...record }, index) => {
       const output = outputs[index];
       return { runId: runId(seq), ...record, outputTail: output ? (decodeJson(output) as string) : "" };
@@ -96,4 +92,34 @@ function seqOf(id: string): number {
   const [, digits] = /^run-(\d{1,15})$/.exec(id) ?? [];
   if (digits === undefined) throw invalidArgument("before", "the id of a run", id);
   return Number(digits);
+}
+
+/** The event of a run, from its record. */
+export function eventOf(
+  { schedule }: JobDefinition,
+  record: RunRecord,
+  time: number,
+  error = "The run failed",
+): CronEvent {
+  const { jobId, seq, durationMs, exitCode, reason = "", ticks = 1 } = record;
+  const base = { id: jobId, jobId, schedule, runId: runId(seq), firedAt: record.scheduledAt, time };
+  switch (record.status) {
+    case "running":
+      return { ...base, type: "cron:fire" };
+    case "completed":
+      return { ...base, type: "cron:complete", durationMs: durationMs ?? 0, exitCode: exitCode ?? 0 };
+    case "skipped":
+      return { ...base, type: "cron:skip", reason };
+    case "missed":
+      return { ...base, type: "cron:missed", ticks, reason };
+    default:
+      return {
+        ...base,
+        type: "cron:error",
+        error,
+        reason,
+        ...(durationMs !== null && { durationMs }),
+        ...(exitCode !== undefined && { exitCode }),
+      };
+  }
 }

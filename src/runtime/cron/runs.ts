@@ -1,22 +1,21 @@
 import type { CronEvent } from "../../api/events.ts";
-import { MAX_CRON_CONCURRENT, MAX_CRON_LIVE_RUNS } from "../../api/limits.ts";
-import { Semaphore } from "../sandbox/kernel/start/semaphore.ts";
-import type { StoreEntry } from "../store.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import type { StoreEntry } from "../store/store.ts";
 import { type RunCommand, type RunOutcome, type RunPrompt, runAction, stopped } from "./action.ts";
-import { eventOf } from "./event.ts";
-import type { History, RunRecord } from "./history.ts";
-import type { Job, JobDefinition } from "./job.ts";
-import type { Journal } from "./journal.ts";
+import type { CronJob, JobDefinition } from "./cron-job.ts";
+import type { CronStore } from "./cron-store.ts";
+import { eventOf, type RunHistory, type RunRecord } from "./history.ts";
+import { MAX_CRON_CONCURRENT, MAX_CRON_LIVE_RUNS } from "./limits.ts";
 import { withTick } from "./spans.ts";
 
-export interface RunsSettings {
-  journal: Journal;
-  history: History;
+interface RunsDeps {
+  records: CronStore;
+  history: RunHistory;
   run: RunCommand;
   prompt: RunPrompt;
   now(): number;
-  /** The job that has an id now; it may be another one than the run began with. */
-  job(id: string): Job | undefined;
+  /** The current job with an id. It may have replaced the job that began a run. */
+  job(id: string): CronJob | undefined;
   emit(event: CronEvent): void;
   keepAwake(work: Promise<unknown>): void;
 }
@@ -24,123 +23,107 @@ export interface RunsSettings {
 interface LiveRun {
   record: RunRecord;
   definition: JobDefinition;
-  /** It had to wait for its turn. */
+  /** Whether it waited for an earlier run of its job. */
   waited: boolean;
 }
 
-/** What a decision about a job asks for; nothing of it is done before it is stored. */
+/** Consequences of a decision about a job. They follow once the decision is stored. */
 export interface Decision {
   entries: StoreEntry[];
   events: CronEvent[];
   starts: LiveRun[];
 }
 
-/** The runs of a VM's jobs: who may start, what goes on, how it ended. */
+/** The runs of a VM's jobs: decides which run may start, runs it, and records how it ended. */
 export class Runs {
-  readonly #settings: RunsSettings;
+  readonly #deps: RunsDeps;
   readonly #live = new Map<string, Set<LiveRun>>();
   readonly #ongoing = new Set<Promise<void>>();
-  readonly #places = new Semaphore(MAX_CRON_CONCURRENT);
+  readonly #slots = new Semaphore(MAX_CRON_CONCURRENT);
   #count = 0;
   #stopping = false;
 
-  constructor(settings: RunsSettings) {
-    this.#settings = settings;
+  constructor(deps: RunsDeps) {
+    this.#deps = deps;
   }
 
   isRunning(jobId: string): boolean {
     return this.#live.has(jobId);
   }
 
-  /** A tick of a job has come, or a caller wants a run now. Changes the job, stores nothing. */
-  offer(job: Job, tick: number, seq = this.#settings.history.take()): Decision {
+  /** Decides on a run for a tick or a caller, by the job's overlap policy. Changes the job and stores nothing. */
+  requestRun(job: CronJob, tick: number, seq = this.#deps.history.take()): Decision {
     const { overlap } = job.definition;
     const { pending } = job.state;
-    if (overlap === "allow") return this.#begin(job, tick, seq, false);
+    if (overlap === "allow") return this.#startRun(job, tick, seq, false);
     const busy = this.isRunning(job.id) || pending.length > 0;
-    if (!busy) return this.#begin(job, tick, seq, false);
-    if (overlap === "skip") return this.pass(job, { tick, seq, status: "skipped", reason: "overlap" });
+    if (!busy) return this.#startRun(job, tick, seq, false);
+    if (overlap === "skip") return this.recordTick(job, { tick, seq, status: "skipped", reason: "overlap" });
     if (pending.some(({ why }) => why === "queue")) {
-      return this.pass(job, { tick, seq, status: "skipped", reason: "queue_full" });
+      return this.recordTick(job, { tick, seq, status: "skipped", reason: "queue_full" });
     }
     pending.push({ seq, tick, why: "queue" });
     return merged();
   }
 
-  /** Scheduled ticks are remembered, so that none comes twice. */
-  offerTick(job: Job, tick: number): Decision {
+  /** Like `requestRun`, for a scheduled tick. Remembers the tick, so that it does not run twice. */
+  requestTick(job: CronJob, tick: number): Decision {
     job.state.spans = withTick(job.state.spans, tick, job.schedule);
-    return this.offer(job, tick);
+    return this.requestRun(job, tick);
   }
 
-  /** Ticks that catch-up promises: they run one after the other. */
-  promise(job: Job, ticks: readonly number[]): Decision {
+  /** Queues ticks for `catchUp: "all"`. They run one after the other. */
+  queueTicks(job: CronJob, ticks: readonly number[]): Decision {
     for (const tick of ticks) {
       job.state.spans = withTick(job.state.spans, tick, job.schedule);
-      job.state.pending.push({ seq: this.#settings.history.take(), tick, why: "catchUp" });
+      job.state.pending.push({ seq: this.#deps.history.take(), tick, why: "catchUp" });
     }
-    return this.next(job);
+    return this.startNext(job);
   }
 
-  /** Starts the run that waits, if it is its turn. */
-  next(job: Job): Decision {
+  /** Starts the next waiting run, unless an earlier run blocks it. */
+  startNext(job: CronJob): Decision {
     const { pending, paused } = job.state;
     const live = [...(this.#live.get(job.id) ?? [])];
     const isBlocked =
       job.definition.overlap === "allow" ? live.some(({ waited }) => waited) : live.length > 0;
     if (paused || isBlocked || this.#stopping) return merged();
     const first = pending.shift();
-    return first === undefined ? merged() : this.#begin(job, first.tick, first.seq, true);
+    return first === undefined ? merged() : this.#startRun(job, first.tick, first.seq, true);
   }
 
-  /** Records that a tick has no run. */
-  pass(
-    job: Job,
+  /** Records a tick that does not run. */
+  recordTick(
+    job: CronJob,
     { tick, seq, ...why }: { tick: number; seq: number } & Pick<RunRecord, "status" | "reason" | "ticks">,
   ): Decision {
-    const record: RunRecord = {
-      seq,
-      jobId: job.id,
-      scheduledAt: tick,
-      startedAt: null,
-      durationMs: null,
-      attempt: 1,
-      ...why,
-    };
-    const entries = this.#settings.history.set(record);
-    return { entries, events: [eventOf(job.definition, record, this.#settings.now())], starts: [] };
+    const record = recordOf(job, seq, tick, why);
+    const entries = this.#deps.history.set(record);
+    return { entries, events: [eventOf(job.definition, record, this.#deps.now())], starts: [] };
   }
 
-  #begin(job: Job, tick: number, seq: number, waited: boolean): Decision {
+  #startRun(job: CronJob, tick: number, seq: number, waited: boolean): Decision {
     if (this.#count >= MAX_CRON_LIVE_RUNS) {
-      return this.pass(job, { tick, seq, status: "skipped", reason: "limit_exceeded" });
+      return this.recordTick(job, { tick, seq, status: "skipped", reason: "limit_exceeded" });
     }
-    const startedAt = this.#settings.now();
-    const record: RunRecord = {
-      seq,
-      jobId: job.id,
-      scheduledAt: tick,
-      startedAt,
-      durationMs: null,
-      status: "running",
-      attempt: 1,
-    };
+    const startedAt = this.#deps.now();
+    const record = recordOf(job, seq, tick, { status: "running", startedAt });
     const run: LiveRun = { record, definition: job.definition, waited };
     job.state.runCount++;
     job.state.lastRun = startedAt;
     const live = this.#live.get(job.id) ?? new Set();
     this.#live.set(job.id, live.add(run));
     this.#count++;
-    return { entries: this.#settings.history.set(record), events: [], starts: [run] };
+    return { entries: this.#deps.history.set(record), events: [], starts: [run] };
   }
 
-  /** Stores a decision together with the job's new state, then does what it says. */
-  async commit(job: Job, decision: Decision, ready?: Promise<void>): Promise<void> {
-    const { journal, history, emit } = this.#settings;
-    job.look();
+  /** Stores a decision together with the job's new state, then sends its events and starts its runs. */
+  async commit(job: CronJob, decision: Decision, ready?: Promise<void>): Promise<void> {
+    const { records, history, emit } = this.#deps;
+    job.updateDue();
     const { entries, events, starts } = decision;
     try {
-      await Promise.all([journal.write([job.stateEntry(), ...entries], history.prune()), ready]);
+      await Promise.all([records.write([job.stateEntry(), ...entries], history.prune()), ready]);
     } catch (error) {
       for (const run of starts) this.#forget(run);
       throw error;
@@ -150,31 +133,31 @@ export class Runs {
   }
 
   #launch(run: LiveRun): void {
-    const ongoing = this.#go(run).finally(() => this.#ongoing.delete(ongoing));
+    const ongoing = this.#run(run).finally(() => this.#ongoing.delete(ongoing));
     this.#ongoing.add(ongoing);
-    // Where the store fails, it still says `running`, which the next start of the VM corrects.
+    // If the store fails, the record still says `running`. The next start of the VM corrects it.
     ongoing.catch(() => undefined);
-    this.#settings.keepAwake(ongoing);
+    this.#deps.keepAwake(ongoing);
   }
 
-  async #go(run: LiveRun): Promise<void> {
-    const { emit, now } = this.#settings;
+  async #run(run: LiveRun): Promise<void> {
+    const { emit, now } = this.#deps;
     let outcome: RunOutcome = { ...stopped(), outputTail: "" };
     const startedAt = performance.now();
-    await this.#places.acquire();
+    await this.#slots.acquire();
     try {
       if (!this.#stopping) {
         emit(eventOf(run.definition, run.record, now()));
-        outcome = await runAction(run.definition, this.#settings);
+        outcome = await runAction(run.definition, this.#deps);
       }
     } finally {
-      this.#places.release();
+      this.#slots.release();
     }
     await this.#end(run, outcome, Math.round(performance.now() - startedAt));
   }
 
   async #end(run: LiveRun, outcome: RunOutcome, durationMs: number): Promise<void> {
-    const { journal, history, emit, now } = this.#settings;
+    const { records, history, emit, now } = this.#deps;
     const { status, exitCode, reason, error, outputTail, sessionId } = outcome;
     const record: RunRecord = {
       ...run.record,
@@ -187,9 +170,9 @@ export class Runs {
     this.#forget(run);
     const entries = history.set(record, outputTail);
     const event = eventOf(run.definition, record, now(), error);
-    const job = this.#settings.job(record.jobId);
-    if (job === undefined) await journal.write(entries, history.prune());
-    else await this.commit(job, merged({ entries, events: [], starts: [] }, this.next(job)));
+    const job = this.#deps.job(record.jobId);
+    if (job === undefined) await records.write(entries, history.prune());
+    else await this.commit(job, merged({ entries, events: [], starts: [] }, this.startNext(job)));
     emit(event);
   }
 
@@ -200,7 +183,21 @@ export class Runs {
     if (live.size === 0) this.#live.delete(run.record.jobId);
   }
 
-  /** Nothing starts any more. */
+  /** Ends the records of runs that the last server left running when it died. */
+  async endUnfinished(): Promise<void> {
+    const { records, history, emit, now } = this.#deps;
+    const { status, reason = "", error } = stopped();
+    await Promise.all(
+      history.unfinished.map(async (run) => {
+        const record = { ...run, status, reason };
+        await records.write(history.set(record));
+        const job = this.#deps.job(run.jobId);
+        if (job !== undefined) emit(eventOf(job.definition, record, now(), error));
+      }),
+    );
+  }
+
+  /** Starts no more runs. */
   stop(): void {
     this.#stopping = true;
   }
@@ -211,7 +208,16 @@ export class Runs {
   }
 }
 
-/** Several decisions about one job as one. */
+function recordOf(
+  { id }: CronJob,
+  seq: number,
+  tick: number,
+  more: Pick<RunRecord, "status"> & Partial<RunRecord>,
+): RunRecord {
+  return { seq, jobId: id, scheduledAt: tick, startedAt: null, durationMs: null, attempt: 1, ...more };
+}
+
+/** Joins several decisions about one job. */
 export function merged(...decisions: Decision[]): Decision {
   return {
     entries: decisions.flatMap(({ entries }) => entries),

@@ -1,14 +1,18 @@
 import type { Schedule } from "./schedule.ts";
 
-/** Ticks from the first to the second, both included, all of which have been run. */
+/** A range of ticks that have all run. Both ends are included. */
 export type Span = readonly [first: number, last: number];
 
-/** Spans that a job remembers; more of them come only from a clock that keeps jumping. */
+/**
+ * Ranges of executed ticks that a job remembers if the clock keeps jumping.
+ * @unit spans
+ * @past The two oldest ranges become one. Ticks between them do not run.
+ */
 const MAX_SPANS = 8;
 
 /**
- * Which ticks have had their run. The clock may jump ahead, run some ticks there, and come back: what lies between is
- * then still to come, and what has run must not run again. Without jumps there is one span, which grows.
+ * Adds a tick that has run. If the clock jumps ahead, fires ticks there and is set back, the ticks in between must still
+ * run, and the fired ticks must not run again. Without jumps there is one span, which grows.
  */
 export function withTick(spans: readonly Span[], tick: number, schedule: Schedule): Span[] {
   const before = spans.findLast(([first]) => first <= tick);
@@ -22,7 +26,7 @@ export function withTick(spans: readonly Span[], tick: number, schedule: Schedul
   return all;
 }
 
-/** Rather leaves a tick out than runs one twice. */
+/** Joins the two oldest spans: it is better to leave a tick out than to run a tick twice. */
 function mergeOldest(spans: Span[]): void {
   const [oldest, second] = spans as [Span, Span];
   spans.splice(0, 2, [oldest[0], second[1]]);
@@ -32,7 +36,7 @@ export function hasRun(spans: readonly Span[], tick: number): boolean {
   return spans.some(([first, last]) => first <= tick && tick <= last);
 }
 
-/** The first tick after a time that has not had its run. */
+/** The first tick after a time that has not run. */
 export function nextOpen(schedule: Schedule, spans: readonly Span[], after: number): number | undefined {
   let tick = schedule.next(after);
   for (const [first, last] of spans) {

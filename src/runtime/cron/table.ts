@@ -1,48 +1,55 @@
 import { randomUUID } from "node:crypto";
-import { invalidArgument, limitExceeded } from "../../api/errors.ts";
-import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "../../api/limits.ts";
-import type { SerializableCronJobOptions } from "../../api/types.ts";
-import { pause } from "../sandbox/pace.ts";
-import { decodeJson, listAll, type Store } from "../store.ts";
-import { boundsOf, JOB_PREFIXES, Job, type JobDefinition, type JobState } from "./job.ts";
+import { cronJobNotFound, invalidArgument, limitExceeded } from "../../api/errors.ts";
+import type { SerializableCronJobOptions } from "../../api/methods/cron-types.ts";
+import { pause } from "../../base/pace.ts";
+import { cronNumber, cronPrefix } from "../store/keys.ts";
+import { decodeJson, listAll, type Store } from "../store/store.ts";
+import { boundsOf, CronJob, type JobDefinition, type JobState } from "./cron-job.ts";
+import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "./limits.ts";
 import { refuseOver } from "./schedule.ts";
 
 /** The jobs of one VM, in the order in which they were first scheduled. */
 export class JobTable {
-  readonly #jobs = new Map<string, Job>();
-  #nextPlace = 1;
+  readonly #jobs = new Map<string, CronJob>();
+  #nextNumber = 1;
 
   async load(store: Store): Promise<void> {
-    const { jobs, states } = JOB_PREFIXES;
     const stateOf = new Map<number, Uint8Array>();
-    for await (const [key, value] of listAll(store, states))
-      stateOf.set(Number(key.slice(states.length)), value);
-    for await (const [key, value] of listAll(store, jobs)) {
+    for await (const [key, value] of listAll(store, cronPrefix("state")))
+      stateOf.set(cronNumber("state", key), value);
+    for await (const [key, value] of listAll(store, cronPrefix("job"))) {
       await pause();
-      const place = Number(key.slice(jobs.length));
-      this.#nextPlace = place + 1;
-      // Both are written and deleted together; one without the other is what a deletion that failed has left.
-      const state = stateOf.get(place);
+      const number = cronNumber("job", key);
+      this.#nextNumber = number + 1;
+      // Definition and state are written and deleted together. A deletion that failed may leave one of them.
+      const state = stateOf.get(number);
       if (state === undefined) continue;
-      const job = new Job(place, decodeJson(value) as JobDefinition, decodeJson(state) as JobState);
-      job.look();
+      const job = new CronJob(number, decodeJson(value) as JobDefinition, decodeJson(state) as JobState);
+      job.updateDue();
       this.#jobs.set(job.id, job);
     }
   }
 
-  get(id: string): Job | undefined {
+  get(id: string): CronJob | undefined {
     return this.#jobs.get(id);
   }
 
-  all(): Job[] {
-    return [...this.#jobs.values()].sort((a, b) => a.place - b.place);
+  /** @throws AgentVmError `cron_job_not_found` */
+  find(id: string): CronJob {
+    const job = this.#jobs.get(id);
+    if (job === undefined) throw cronJobNotFound(id);
+    return job;
+  }
+
+  all(): CronJob[] {
+    return [...this.#jobs.values()].sort((a, b) => a.number - b.number);
   }
 
   delete(id: string): void {
     this.#jobs.delete(id);
   }
 
-  /** The next time at which any job is to be looked at, in Unix milliseconds. */
+  /** The earliest `due` of all jobs, in Unix milliseconds. */
   get due(): number | null {
     let earliest: number | null = null;
     for (const { due } of this.#jobs.values()) {
@@ -52,16 +59,16 @@ export class JobTable {
   }
 
   /**
-   * Makes a job of what a caller asked for, in the place of the one of the same id.
+   * Adds a job, or replaces the job with its id. If the table is full, the first job that is over and idle is dropped.
    *
-   * @param isIdle whether a job has no run, so that it may go when it is over and the table is full.
-   * @returns the job, the one whose name and place it has taken, and the one that had to go for it.
+   * @param isIdle whether a job has no live run
+   * @returns the new job, the replaced job and the dropped job
    */
   add(
     options: SerializableCronJobOptions,
     defaults: { timezone: string; now: number },
     isIdle: (id: string) => boolean,
-  ): { job: Job; replaced: Job | undefined; dropped: Job | undefined } {
+  ): { job: CronJob; replaced: CronJob | undefined; dropped: CronJob | undefined } {
     const { now } = defaults;
     const { enabled = true, ...rest } = options;
     const definition: JobDefinition = {
@@ -78,34 +85,38 @@ export class JobTable {
     }
     const known = this.#jobs.get(definition.id);
     const state = { cursor: now, spans: [], runCount: 0, paused: !enabled, lastRun: null, pending: [] };
-    const job = new Job(known?.place ?? this.#nextPlace, definition, state);
+    const job = new CronJob(known?.number ?? this.#nextNumber, definition, state);
     refuseOver(job.schedule, definition.schedule, now);
     const bytes = job.definitionEntry()[1].byteLength;
     if (bytes > MAX_CRON_JOB_BYTES) {
-      throw limitExceeded("MAX_CRON_JOB_BYTES", MAX_CRON_JOB_BYTES, `The job has ${bytes} bytes`);
+      throw limitExceeded(
+        { MAX_CRON_JOB_BYTES },
+        `The cron job has ${bytes} bytes as JSON`,
+        "Shorten its command or prompt.",
+      );
     }
     const dropped = known === undefined ? this.#makeRoom(isIdle) : undefined;
-    this.#nextPlace = Math.max(this.#nextPlace, job.place + 1);
-    job.look();
+    this.#nextNumber = Math.max(this.#nextNumber, job.number + 1);
+    job.updateDue();
     this.#jobs.set(job.id, job);
     return { job, replaced: known, dropped };
   }
 
-  /** Takes back a change that could not be stored. */
-  undo(added: Job | undefined, gone: readonly (Job | undefined)[]): void {
+  /** Undoes a change that could not be stored. */
+  undo(added: CronJob | undefined, gone: readonly (CronJob | undefined)[]): void {
     if (added !== undefined && this.#jobs.get(added.id) === added) this.#jobs.delete(added.id);
     for (const job of gone) {
-      // Another one of its name may have come meanwhile.
+      // A later call may have added a job with this id.
       if (job !== undefined && !this.#jobs.has(job.id)) this.#jobs.set(job.id, job);
     }
   }
 
-  /** A job that is over stays to be looked at, until another one needs its place. */
-  #makeRoom(isIdle: (id: string) => boolean): Job | undefined {
+  /** Jobs that are over stay listed until the table is full. */
+  #makeRoom(isIdle: (id: string) => boolean): CronJob | undefined {
     if (this.#jobs.size < MAX_CRON_JOBS) return undefined;
     const over = this.all().find((job) => job.isOver && isIdle(job.id));
     if (over === undefined) {
-      throw limitExceeded("MAX_CRON_JOBS", MAX_CRON_JOBS, "The VM has as many cron jobs as it can");
+      throw limitExceeded({ MAX_CRON_JOBS }, "Cron job limit reached", "Cancel a job first.");
     }
     this.#jobs.delete(over.id);
     return over;

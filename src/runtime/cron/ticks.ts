@@ -1,53 +1,61 @@
 import { createHash } from "node:crypto";
-import { MAX_CRON_CATCH_UP } from "../../api/limits.ts";
-import type { CronCatchUp } from "../../api/types.ts";
+import type { CronCatchUp } from "../../api/methods/cron-types.ts";
+import { MAX_CRON_CATCH_UP } from "./limits.ts";
 import type { Schedule } from "./schedule.ts";
 import { hasRun, nextOpen, type Span } from "./spans.ts";
 
-/** A tick that is later than this was missed, where this process did not run yet when it came, in milliseconds. */
+/**
+ * Lateness after which a tick counts as missed if the server did not run at its time.
+ * @unit ms
+ * @past `catchUp` decides.
+ */
 const MISSED_AFTER_MS = 1_000;
 
-/** The same where this process ran and was only slow, in milliseconds. */
+/**
+ * Lateness after which a tick counts as missed if the server ran at its time.
+ * @unit ms
+ * @past `catchUp` decides.
+ */
 const SLOW_AFTER_MS = 10_000;
 
-/** What decides on a job's ticks. */
+/** The part of a job that decides on its ticks. */
 export interface TickSource {
   id: string;
   schedule: Schedule;
   catchUp: CronCatchUp;
   jitterMs: number;
-  /** Every tick up to here has been considered, in Unix milliseconds. */
+  /** All ticks up to this time have been considered, in Unix milliseconds. */
   cursor: number;
   spans: readonly Span[];
 }
 
-/** The time, and since when this process has been there to see it, in Unix milliseconds. */
-export interface Now {
+/** The time, and the time since which this process fires ticks, in Unix milliseconds. */
+interface ClockState {
   now: number;
   aliveSince: number;
 }
 
-/** What becomes of the ticks that have come due. */
-export interface DueTicks {
+/** Decision on the due ticks. */
+interface DueTicks {
   cursor: number;
-  /** To be run now, under the job's overlap policy. */
+  /** Run now, under the job's overlap policy. */
   fire: number[];
-  /** Promised by `catchUp: "all"`: to be run one after the other. */
+  /** Run one after the other, for `catchUp: "all"`. */
   catchUp: number[];
-  /** Not to be run, oldest first; at most MAX_CRON_CATCH_UP of them. */
+  /** Do not run, oldest first; at most MAX_CRON_CATCH_UP. */
   missed: number[];
 }
 
-/** Decides on all ticks since the last time. */
-export function dueTicks(source: TickSource, at: Now): DueTicks {
+/** Decides on all ticks since the cursor. */
+export function dueTicks(source: TickSource, at: ClockState): DueTicks {
   const { schedule, cursor, spans } = source;
-  // A clock that was set back: what has run is in the spans, the rest comes when its time comes.
+  // The clock was set back. The spans have the ticks that ran; the other ticks fire at their time.
   if (at.now <= cursor) return { cursor: Math.min(cursor, at.now), fire: [], catchUp: [], missed: [] };
   const ticks = schedule.newest(MAX_CRON_CATCH_UP, cursor, at.now).filter((tick) => !hasRun(spans, tick));
   const last = ticks.at(-1);
   let until = at.now;
   if (last !== undefined && dueAt(source, last) > at.now) {
-    // Jitter never passes the next tick, so that only the last one can still have to wait.
+    // Jitter never passes the next tick, so only the last tick may have to wait.
     ticks.pop();
     until = last - 1;
   }
@@ -59,26 +67,26 @@ export function dueTicks(source: TickSource, at: Now): DueTicks {
 function decide(policy: CronCatchUp, late: number[], onTime: number[]): Omit<DueTicks, "cursor"> {
   if (late.length === 0) return { fire: onTime, catchUp: [], missed: [] };
   if (policy === "all") {
-    // All in one line: none of them may meet another one and be skipped.
+    // All in one queue, so that none is skipped because another one runs.
     return { fire: [], catchUp: [...late, ...onTime], missed: [] };
   }
   if (policy === "none") return { fire: onTime, catchUp: [], missed: late };
-  // One run for all of them, also where the last one is on time.
+  // One run for all of them, even if the last one is on time.
   const ticks = [...late, ...onTime];
   return { fire: ticks.slice(-1), catchUp: [], missed: ticks.slice(0, -1) };
 }
 
-function isOnTime(source: TickSource, tick: number, { now, aliveSince }: Now): boolean {
+function isOnTime(source: TickSource, tick: number, { now, aliveSince }: ClockState): boolean {
   return now - dueAt(source, tick) <= (tick >= aliveSince ? SLOW_AFTER_MS : MISSED_AFTER_MS);
 }
 
-/** When the next tick is to be considered; `undefined` when none will come. */
+/** When the next tick must be considered. `undefined` if no tick follows. */
 export function nextDue(source: TickSource): number | undefined {
   const tick = nextOpen(source.schedule, source.spans, source.cursor);
   return tick === undefined ? undefined : dueAt(source, tick);
 }
 
-/** A tick and its jitter, which is the same whenever it is asked for. */
+/** A tick plus its jitter, which is derived from the job and the tick. */
 function dueAt({ id, schedule, jitterMs }: TickSource, tick: number): number {
   if (jitterMs === 0) return tick;
   const gap = (schedule.next(tick) ?? Number.POSITIVE_INFINITY) - tick;

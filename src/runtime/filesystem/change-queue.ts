@@ -1,14 +1,14 @@
 import type { FileChangedEvent } from "../../api/events.ts";
-import { MAX_QUEUED_FILE_EVENTS } from "../../api/limits.ts";
-import { pause } from "../sandbox/pace.ts";
+import { pause } from "../../base/pace.ts";
+import { MAX_QUEUED_FILE_EVENTS } from "./limits.ts";
 
-/** Below this many waiting events more changes are looked for. */
+/** The queue has room for more changes up to this many waiting events. */
 const ROOM_EVENTS = MAX_QUEUED_FILE_EVENTS / 2;
 
-/** fileChanged events on their way, in order and without holding the event loop. */
+/** Queue of `fileChanged` events. Emits them in order without blocking the event loop. */
 export class ChangeQueue {
   readonly #emit: (event: FileChangedEvent) => void;
-  /** Watches whose next event says that some are missing: whoever looks then sees what is left out until then. */
+  /** Watches with a waiting `overflow` event. A rescan after it covers their later changes, so those are dropped. */
   readonly #overflowing = new Set<string>();
   #waiting: FileChangedEvent[] = [];
   #next = 0;
@@ -19,7 +19,11 @@ export class ChangeQueue {
     this.#emit = emit;
   }
 
-  /** @param root of the watch; where too many events wait, its own become one that says so. */
+  /**
+   * Adds an event. If too many events wait, the waiting events of its watch become one `overflow`.
+   *
+   * @param root path of the watch
+   */
   add(event: FileChangedEvent, root: string): void {
     if (this.#closed) return;
     const { watchId } = event;
@@ -33,12 +37,12 @@ export class ChangeQueue {
     this.#draining ??= this.#drain();
   }
 
-  /** What to wait for until there is room; `null` where there is. */
+  /** Returns a promise that resolves when the queue has room, or `null` if it has room now. */
   drained(): Promise<void> | null {
     return this.#length > ROOM_EVENTS ? this.#draining : null;
   }
 
-  /** Drops what a watch has not told yet. */
+  /** Drops the waiting events of a watch. */
   drop(watchId: string): void {
     this.#overflowing.delete(watchId);
     this.#waiting = this.#waiting.slice(this.#next).filter((waiting) => waiting.watchId !== watchId);
@@ -56,7 +60,7 @@ export class ChangeQueue {
   }
 
   async #drain(): Promise<void> {
-    // Events that come together leave together.
+    // Collect the events of this turn first.
     await null;
     for (;;) {
       const turn = pause();

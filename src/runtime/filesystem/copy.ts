@@ -1,16 +1,15 @@
-import type { VirtualStat } from "../../api/types.ts";
+import type { VirtualStat } from "../../api/methods/files.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { posixError } from "../sandbox/posix.ts";
-import { temporaryName } from "../sandbox/temporary.ts";
+import { temporaryName } from "../sandbox/names.ts";
+import { codeOf, posixError } from "../sandbox/posix.ts";
 import { joinPath, parentPath, stripSlash } from "./paths.ts";
-import { remove } from "./removal.ts";
 
 const PERMISSION_BITS = 0o7777;
 const PIECE_BYTES = 4 * 1024 * 1024;
 
 /**
- * What rename(2) refuses to do across mounts: copies beside the target under a name that no listing shows, puts the
- * copy in place in one step, then removes the source. A copy that fails leaves both ends as they were.
+ * Moves across mounts, which rename(2) refuses. Copies to a hidden name beside the target, renames the copy into place
+ * in one step, then removes the source. A failed copy leaves source and target unchanged.
  */
 export async function moveAcross(fs: FileSystem, from: string, to: string): Promise<void> {
   if (`${stripSlash(to)}/`.startsWith(`${stripSlash(from)}/`))
@@ -55,17 +54,33 @@ async function copyFile(fs: FileSystem, from: string, to: string): Promise<void>
   }
 }
 
-/** After the content: a directory's time changes with each entry, and one without write permission takes none. */
+/**
+ * Runs after the content: each entry changes a directory's time, and a directory without write permission takes none.
+ */
 async function copyAttributes(fs: FileSystem, stat: VirtualStat, to: string): Promise<void> {
   await fs.chmod(to, stat.mode & PERMISSION_BITS);
   await fs.utimes(to, stat.atimeMs, stat.mtimeMs);
 }
 
-/** The copy may not have come to exist. */
+/** Removes the copy, if it exists. */
 async function removeCopy(fs: FileSystem, copy: string): Promise<void> {
   const exists = await fs.lstat(copy).then(
     () => true,
     () => false,
   );
   if (exists) await remove(fs, copy, true);
+}
+
+/**
+ * Removes a file, a link (never its target) or a directory. Tries unlink(2) first and reads the type from its error:
+ * a check before the call could be outdated.
+ */
+export async function remove(fs: FileSystem, path: string, recursive: boolean): Promise<void> {
+  if (path === "/") throw posixError("EBUSY", { syscall: "rmdir", path });
+  try {
+    await fs.unlink(path);
+  } catch (error) {
+    if (codeOf(error) !== "EISDIR") throw error;
+    await (recursive ? fs.removeTree(path) : fs.rmdir(path));
+  }
 }

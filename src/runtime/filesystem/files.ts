@@ -1,41 +1,43 @@
-import type { FileMethods } from "../../api/actions.ts";
 import { AgentVmError } from "../../api/errors.ts";
 import type {
   BatchReadResult,
   BatchWriteEntry,
   BatchWriteResult,
-  Bytes,
   DirEntry,
+  FileMethods,
   ReaddirRecursiveOptions,
   RecursiveOption,
   VirtualStat,
-} from "../../api/types.ts";
+} from "../../api/methods/files.ts";
+import type { Bytes } from "../../api/values.ts";
+import { toBytes } from "../../base/bytes.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { codeOf, readOnlyPath } from "../sandbox/posix.ts";
-import { moveAcross } from "./copy.ts";
+import { moveAcross, remove } from "./copy.ts";
+import { type FileChanges, type TreeChange, unstoredChanges } from "./file-changes.ts";
 import { listNames, listTree } from "./listing.ts";
 import { isDirectory, makeDirectories, makeDirectory, withParents } from "./parents.ts";
 import { checkPath, checkWritablePath, isReadOnly } from "./paths.ts";
-import { readWithin } from "./reading.ts";
-import { remove } from "./removal.ts";
-import { ResultBudget } from "./result-budget.ts";
+import { ResultBudget, readWithin } from "./result-budget.ts";
 
-export interface FilesOptions {
-  /** Results above this size are refused as response_too_large. @default Infinity */
+interface FilesOptions {
+  /** Maximum bytes of a result. Larger ones are refused with `response_too_large`. @default Infinity */
   maxResultBytes?: number;
+  /** Makes and stores every change. @default the changes are not stored */
+  changes?: FileChanges;
 }
 
 const IN_PIECES =
-  "Read it with beginFileRead and readFileChunk, as readFile of this package's client does by itself.";
-const FEWER_FILES = "Read fewer files at a time, or large ones with beginFileRead.";
-const BY_COMMAND = "List it inside the VM, with exec, and keep what you need.";
-const IN_PARTS = "List its directories one by one, or less of it with `maxDepth` and `exclude`.";
+  "Read it with beginFileRead and readFileChunk; readFile of agent-vm's client does so by itself.";
+const FEWER_FILES = "Read fewer files at a time, or read large files with beginFileRead.";
+const LIST_INSIDE = "List it inside the VM with exec, and return only the names you need.";
+const LIST_LESS = "List its directories one by one, or list less with `maxDepth` and `exclude`.";
 
-/** What stat answers where nothing is, or nothing can be. */
+/** Error codes of stat for a path that does not or cannot exist. */
 const MISSING = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"];
 
 /**
- * The file actions, over any FileSystem.
+ * File methods on top of any FileSystem.
  *
  * @example
  * const files = new Files(sandbox.files);
@@ -44,10 +46,12 @@ const MISSING = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"];
 export class Files implements FileMethods {
   readonly #fs: FileSystem;
   readonly #maxResultBytes: number;
+  readonly #changes: FileChanges;
 
   constructor(fs: FileSystem, options: FilesOptions = {}) {
     this.#fs = fs;
     this.#maxResultBytes = options.maxResultBytes ?? Number.POSITIVE_INFINITY;
+    this.#changes = options.changes ?? unstoredChanges;
   }
 
   async readFile(path: string): Promise<Uint8Array> {
@@ -56,9 +60,8 @@ export class Files implements FileMethods {
   }
 
   async writeFile(path: string, content: Bytes): Promise<void> {
-    checkWritablePath(path, "open");
-    const data = typeof content === "string" ? Buffer.from(content, "utf8") : content;
-    await withParents(this.#fs, path, () => this.#fs.writeFile(path, data));
+    const { durable } = await this.#write(path, content);
+    await durable;
   }
 
   async readFiles(paths: string[]): Promise<BatchReadResult[]> {
@@ -66,7 +69,7 @@ export class Files implements FileMethods {
     const results: BatchReadResult[] = [];
     for (const path of paths) {
       const result = await this.#readEntry(path, budget);
-      // The content has been counted as it was read.
+      // readWithin has already counted the content.
       budget.add({ ...result, content: null });
       results.push(result);
     }
@@ -75,14 +78,21 @@ export class Files implements FileMethods {
 
   async writeFiles(entries: BatchWriteEntry[]): Promise<BatchWriteResult[]> {
     const results: BatchWriteResult[] = [];
-    for (const { path, content } of entries) {
+    const storing: Promise<void>[] = [];
+    for (const [index, { path, content }] of entries.entries()) {
+      const fail = (error: unknown) => {
+        results[index] = { path, success: false, error: entryError(error) };
+      };
       try {
-        await this.writeFile(path, content);
-        results.push({ path, success: true });
+        const { durable } = await this.#write(path, content);
+        results[index] = { path, success: true };
+        // Not awaited here, so that the entries are stored together.
+        storing.push(durable.catch(fail));
       } catch (error) {
-        results.push({ path, success: false, error: entryError(error) });
+        fail(error);
       }
     }
+    await Promise.all(storing);
     return results;
   }
 
@@ -119,37 +129,53 @@ export class Files implements FileMethods {
       if (await isDirectory(this.#fs, path)) return;
       throw readOnlyPath(path);
     }
-    await (recursive ? makeDirectories(this.#fs, path) : makeDirectory(this.#fs, path));
+    const make = recursive ? makeDirectories : makeDirectory;
+    await this.#change({ action: "mkdir", path, recursive }, () => make(this.#fs, path));
   }
 
   async readdir(path: string): Promise<string[]> {
     checkPath(path, "scandir");
-    return listNames(this.#fs, path, this.#budget("readdir", BY_COMMAND));
+    return listNames(this.#fs, path, this.#budget("readdir", LIST_INSIDE));
   }
 
   async readdirRecursive(path: string, options: ReaddirRecursiveOptions = {}): Promise<DirEntry[]> {
     checkPath(path, "scandir");
-    return listTree(this.#fs, path, options, this.#budget("readdirRecursive", IN_PARTS));
+    return listTree(this.#fs, path, options, this.#budget("readdirRecursive", LIST_LESS));
   }
 
   async move(from: string, to: string): Promise<void> {
     checkWritablePath(from, "rename", "from");
     checkWritablePath(to, "rename", "to");
-    try {
-      await this.#fs.rename(from, to);
-    } catch (error) {
-      if (codeOf(error) !== "EXDEV") throw error;
-      await moveAcross(this.#fs, from, to);
-    }
+    await this.#change({ action: "move", from, to }, async () => {
+      try {
+        await this.#fs.rename(from, to);
+      } catch (error) {
+        if (codeOf(error) !== "EXDEV") throw error;
+        await moveAcross(this.#fs, from, to);
+      }
+    });
   }
 
   async delete(path: string, { recursive = false }: RecursiveOption = {}): Promise<void> {
     checkWritablePath(path, "unlink");
-    await remove(this.#fs, path, recursive);
+    await this.#change({ action: "delete", path, recursive }, () => remove(this.#fs, path, recursive));
   }
 
   async deleteFile(path: string, options: RecursiveOption = {}): Promise<void> {
     await this.delete(path, options);
+  }
+
+  async #change(change: TreeChange, work: () => Promise<void>): Promise<void> {
+    const { durable } = await this.#changes(change, work);
+    await durable;
+  }
+
+  async #write(path: string, content: Bytes): Promise<{ durable: Promise<void> }> {
+    checkWritablePath(path, "open");
+    const bytes = toBytes(content);
+    return await this.#changes({ action: "write", path, content: bytes }, () =>
+      withParents(this.#fs, path, () => this.#fs.writeFile(path, bytes)),
+    );
   }
 
   async #readEntry(path: string, budget: ResultBudget): Promise<BatchReadResult> {
@@ -161,7 +187,7 @@ export class Files implements FileMethods {
     }
   }
 
-  /** The link itself, where stat(2) found nothing because the link leads nowhere. */
+  /** Returns the link itself if the path is a dangling symlink, else `null`. */
   async #danglingLink(path: string): Promise<VirtualStat | null> {
     try {
       const link = await this.#fs.lstat(path);
@@ -177,7 +203,7 @@ export class Files implements FileMethods {
   }
 }
 
-/** What one entry of a batch reports. What ends the whole call is thrown. */
+/** Returns the error message of one batch entry. Rethrows errors that end the whole call. */
 export function entryError(error: unknown): string {
   if (!(error instanceof AgentVmError) || error.code === "vm_stopped") throw error;
   return error.message;

@@ -1,21 +1,21 @@
+import { isPosixCode } from "../../api/error-codes.ts";
+import type { DirEntry, ReaddirRecursiveOptions } from "../../api/methods/files.ts";
 import { utf8Length, wireSize } from "../../api/size.ts";
-import type { DirEntry, ReaddirRecursiveOptions } from "../../api/types.ts";
+import { pause } from "../../base/pace.ts";
+import { sortByName, sortNames } from "../../base/sort.ts";
 import type { FileEntryWithSize, FileSystem } from "../sandbox/files.ts";
-import { pause } from "../sandbox/pace.ts";
 import { codeOf } from "../sandbox/posix.ts";
-import { sortByName, sortNames } from "../sort.ts";
 import { joinPath, stripSlash } from "./paths.ts";
 import type { ResultBudget } from "./result-budget.ts";
 
 const ENTRIES_BETWEEN_PAUSES = 256;
 
-const POSIX_CODE = /^E[A-Z0-9]+$/;
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM"];
 
-/** Upper bound of an entry on the wire without its path: the same as measuring each with wireSize, in less time. */
+/** Upper bound of an entry's wire size without its path. Faster than measuring each entry with wireSize. */
 const ENTRY_BYTES = wireSize({ path: "", type: "directory", size: 0 } satisfies DirEntry);
 
-/** Names in a directory, sorted. */
+/** Lists the names in a directory, sorted. */
 export async function listNames(fs: FileSystem, path: string, budget: ResultBudget): Promise<string[]> {
   const names: string[] = [];
   for (const { name } of await fs.readdir(path)) {
@@ -26,7 +26,7 @@ export async function listNames(fs: FileSystem, path: string, budget: ResultBudg
   return sortNames(names);
 }
 
-/** Everything below a directory, level by level, each directory's entries sorted by name. */
+/** Lists the tree below a directory breadth first. Entries of each directory are sorted by name. */
 export async function listTree(
   fs: FileSystem,
   path: string,
@@ -55,22 +55,22 @@ export async function listTree(
   return found;
 }
 
-/** What is no file, directory or link is told as a file of 0 bytes. */
+/** Describes an entry. Sockets, FIFOs and devices are reported as files of 0 bytes. */
 function describe(directory: string, { name, type, size }: FileEntryWithSize): DirEntry {
   const path = joinPath(directory, name);
   return type === "other" ? { path, type: "file", size: 0 } : { path, type, size };
 }
 
 /**
- * A directory further down may have gone meanwhile, or be closed to the VM's user, or be one of /proc that cannot be
- * listed at all (`/proc/PID/net` is EINVAL). What the server itself lacks is told.
+ * Lists a nested directory. It counts as empty if it was removed, is not readable, or cannot be listed at all, such as
+ * `/proc/PID/net` (EINVAL). Shortages of the server itself are thrown.
  */
 async function listIfPossible(fs: FileSystem, directory: string): Promise<FileEntryWithSize[]> {
   try {
     return await fs.readdirWithSizes(directory);
   } catch (error) {
-    const code = codeOf(error) ?? "";
-    if (!POSIX_CODE.test(code) || SHORTAGES.includes(code)) throw error;
+    const code = codeOf(error);
+    if (code === undefined || !isPosixCode(code) || SHORTAGES.includes(code)) throw error;
     return [];
   }
 }

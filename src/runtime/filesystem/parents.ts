@@ -2,7 +2,7 @@ import type { FileSystem } from "../sandbox/files.ts";
 import { codeOf, readOnlyPath } from "../sandbox/posix.ts";
 import { parentPath, stripSlash } from "./paths.ts";
 
-/** Makes a directory where none is; whatever else is there already is EEXIST, as with mkdir(2). */
+/** Makes a directory unless it exists. Throws EEXIST like mkdir(2) if the path is something else. */
 export async function makeDirectory(fs: FileSystem, path: string): Promise<void> {
   try {
     await fs.mkdir(path);
@@ -12,19 +12,19 @@ export async function makeDirectory(fs: FileSystem, path: string): Promise<void>
   }
 }
 
-/** Makes a directory and all that are missing above it. */
+/** Makes a directory and its missing parents. */
 export async function makeDirectories(fs: FileSystem, path: string): Promise<void> {
   try {
     const missing: string[] = [];
     for (let at = stripSlash(path); !(await makeDirectoryIn(fs, at)); at = parentPath(at)) missing.push(at);
     for (const directory of missing.reverse()) await makeDirectory(fs, directory);
   } catch (error) {
-    // The caller named this path, not one above it.
+    // Name the caller's path in the error, not a parent.
     throw codeOf(error) === "EROFS" ? readOnlyPath(path) : error;
   }
 }
 
-/** `false` where the directory above is missing. */
+/** Returns `false` if the parent directory is missing. */
 async function makeDirectoryIn(fs: FileSystem, path: string): Promise<boolean> {
   try {
     await makeDirectory(fs, path);
@@ -35,7 +35,7 @@ async function makeDirectoryIn(fs: FileSystem, path: string): Promise<boolean> {
   }
 }
 
-/** Opens a file for writing, and where its directory is missing, makes that first and tries again. */
+/** Opens a file for writing. If its directory is missing, makes the directory and tries again. */
 export async function withParents<T>(fs: FileSystem, path: string, open: () => Promise<T>): Promise<T> {
   try {
     return await open();
@@ -45,13 +45,13 @@ export async function withParents<T>(fs: FileSystem, path: string, open: () => P
   try {
     await makeDirectories(fs, parentPath(path));
   } catch (error) {
-    // The same here: the caller named the file.
+    // Name the caller's file in the error, not its directory.
     throw codeOf(error) === "EROFS" ? readOnlyPath(path) : error;
   }
   return open();
 }
 
-/** Whether a path leads to a directory, by a link or not. */
+/** Whether a path leads to a directory, directly or by a link. */
 export async function isDirectory(fs: FileSystem, path: string): Promise<boolean> {
   try {
     return (await fs.stat(path)).isDirectory;

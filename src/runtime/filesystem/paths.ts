@@ -2,18 +2,16 @@ import { posix } from "node:path";
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import { MAX_PATH_BYTES } from "../../api/limits.ts";
 import { fitsUtf8 } from "../../api/size.ts";
+import { VM_MOUNTS } from "../sandbox/mount-table.ts";
 import { posixError, readOnlyPath } from "../sandbox/posix.ts";
 
-/** Trees that the kernel makes up; nothing is written at or below them. */
-const KERNEL_TREES = ["/proc", "/sys", "/dev"];
-
-/** Of a path that is too long, as much as an error tells. */
+/** Characters of an over-long path that an error message shows. */
 const SHOWN_CHARACTERS = 80;
 
 /**
- * Checks a path that a caller gave: absolute, normalized but for one trailing slash, free of NUL, not too long.
+ * Checks a caller's path: absolute, normalized except for one trailing slash, without NUL, at most MAX_PATH_BYTES.
  *
- * @returns the same path; a trailing slash stays, for the file system to ask for a directory.
+ * @returns the same path. A trailing slash stays: with it the file system requires a directory
  * @example
  * checkPath("/a/../b", "open"); // throws invalid_argument: Path must be normalized: /a/../b
  */
@@ -23,12 +21,12 @@ export function checkPath(path: string, syscall: string, argument = "path"): str
   if (!path.startsWith("/")) throw refused("absolute", path, argument);
   if (!fitsUtf8(path, MAX_PATH_BYTES)) throw posixError("ENAMETOOLONG", { syscall, path: shown(path) });
   const normal = posix.normalize(path);
-  // normalize() keeps one trailing slash, but makes one of many.
+  // normalize() keeps one trailing slash, and joins many into one.
   if (normal !== path) throw refused("normalized", path, argument);
   return path;
 }
 
-/** Checks the path of a change, which must not go where the kernel makes files up. */
+/** Checks the path of a change. Refuses paths in file systems of the kernel, such as /proc. */
 export function checkWritablePath(path: string, syscall: string, argument = "path"): string {
   checkPath(path, syscall, argument);
   if (isReadOnly(path)) throw readOnlyPath(path);
@@ -36,20 +34,20 @@ export function checkWritablePath(path: string, syscall: string, argument = "pat
 }
 
 export function isReadOnly(path: string): boolean {
-  return KERNEL_TREES.some((tree) => path === tree || path.startsWith(`${tree}/`));
+  return VM_MOUNTS.at(path)?.kind === "kernel";
 }
 
-/** The path without its trailing slash. */
+/** Returns the path without its trailing slash. */
 export function stripSlash(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
-/** Path of a directory's entry. */
+/** Returns the path of a directory's entry. */
 export function joinPath(directory: string, name: string): string {
   return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
 }
 
-/** The directory that holds a path. */
+/** Returns the directory that holds a path. */
 export function parentPath(path: string): string {
   return posix.dirname(stripSlash(path));
 }

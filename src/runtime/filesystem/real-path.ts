@@ -1,14 +1,11 @@
 import type { FileSystem } from "../sandbox/files.ts";
-import { type Call, posixError } from "../sandbox/posix.ts";
+import { type Call, MAX_LINKS, posixError } from "../sandbox/posix.ts";
 import { joinPath, parentPath } from "./paths.ts";
 
-/** As in the kernel (MAXSYMLINKS). */
-const MAX_LINKS = 40;
-
 /**
- * The path of what a path names, without links on the way or at its end.
+ * Resolves all links of a path, like realpath(3).
  *
- * @throws AgentVmError `ENOENT` where nothing is
+ * @throws AgentVmError `ENOENT` if the path does not exist
  */
 export async function realPath(fs: FileSystem, path: string, call: Call): Promise<string> {
   const pending = namesOf(path).reverse();

@@ -1,10 +1,12 @@
-import { responseTooLarge } from "../../api/errors.ts";
+import { AgentVmError, responseTooLarge } from "../../api/errors.ts";
+import { MAX_READ_FILE_BYTES } from "../../api/limits.ts";
 import { wireSize } from "../../api/size.ts";
+import type { FileSystem } from "../sandbox/files.ts";
 
-/** What the frame around a file's bytes takes. */
+/** Bytes of the frame around a file's content. */
 const FRAME_BYTES = 64;
 
-/** Counts a result while it grows, and refuses it once it is past what one message carries. */
+/** Measures a result while it grows, and refuses it when it exceeds the size of one message. */
 export class ResultBudget {
   readonly #action: string;
   readonly #maximum: number;
@@ -32,8 +34,22 @@ export class ResultBudget {
     if (this.#used > this.#maximum) throw this.exceeded();
   }
 
-  /** @param bytes what would come on top */
+  /** @param bytes size of the refused part, if it is not counted yet */
   exceeded(bytes = 0): Error {
     return responseTooLarge(this.#action, this.#used + bytes, this.#maximum, this.#instead);
+  }
+}
+
+/** Reads a file if it fits into the rest of the budget. A file that is too large is not read at all. */
+export async function readWithin(fs: FileSystem, path: string, budget: ResultBudget): Promise<Uint8Array> {
+  const maximum = Math.min(budget.left, MAX_READ_FILE_BYTES);
+  try {
+    const data = await fs.readFile(path, maximum);
+    budget.addBytes(data.length);
+    return data;
+  } catch (error) {
+    const isTooLarge = error instanceof AgentVmError && error.code === "EFBIG";
+    if (!isTooLarge || budget.left >= MAX_READ_FILE_BYTES) throw error;
+    throw budget.exceeded(Number(error.metadata.bytes));
   }
 }

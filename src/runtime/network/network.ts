@@ -1,8 +1,7 @@
-import type { NetworkMethods } from "../../api/actions.ts";
-import { AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
-import { MAX_PREVIEW_CONNECTIONS } from "../../api/limits.ts";
+import { AgentVmError, limitExceeded, previewDenied, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
+  NetworkMethods,
   NetworkPolicy,
   NetworkPolicyInfo,
   PreviewInfo,
@@ -11,60 +10,54 @@ import type {
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
-} from "../../api/types.ts";
-import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { Store } from "../store.ts";
-import { VmAgent } from "./agent.ts";
-import { fetchPort } from "./fetch.ts";
+} from "../../api/methods/network.ts";
+import type { Env } from "../../api/values.ts";
+import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
+import type { VmServices } from "../vm-services.ts";
+import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import { Outbound, type OutboundOptions, type OutboundSeams } from "./outbound/outbound.ts";
-import { PortWatch, type PortWatchParts } from "./port-watch.ts";
-import { type PreviewFetch, proxyFetch, refusalResponse } from "./preview-fetch.ts";
+import { PortWatch } from "./port-watch.ts";
+import { type PreviewFetch, proxyFetch } from "./previews/preview-fetch.ts";
 import {
   type PreviewRequest,
   type PreviewUpgrade,
   type PreviewWay,
   proxyRequest,
   proxyUpgrade,
-  refuse,
-  refuseUpgrade,
-} from "./preview-proxy.ts";
-import { Previews } from "./previews.ts";
+} from "./previews/preview-proxy.ts";
+import { Previews } from "./previews/previews.ts";
+import { refusalResponse, refuse, refuseUpgrade } from "./previews/refusals.ts";
 import { waitForPort } from "./readiness.ts";
+import { AppPorts } from "./requests/app-ports.ts";
+import { fetchPort } from "./requests/fetch.ts";
+import { VmAgent } from "./requests/http-agent.ts";
 
-export interface NetworkParts {
-  /** Boots the VM where it is not up. */
-  sandbox(): Promise<Sandbox>;
-  /** The VM that is up. */
-  current(): Sandbox | undefined;
-  /** The VM that is up, or is about to be. */
-  upcoming(): Promise<Sandbox | undefined>;
-  emit: PortWatchParts["emit"];
-  store: Store;
-  options: OutboundOptions;
-  /** For tests: another resolver, another certificate authority. */
-  seams?: OutboundSeams | undefined;
-  maxResultBytes: number;
-}
+type NetworkDeps = Pick<
+  VmServices,
+  "sandbox" | "liveSandbox" | "upcomingSandbox" | "emit" | "store" | "maxResultBytes" | "report"
+>;
 
-/** The ports of one VM: asked, listed, waited for. */
+/** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
 export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
-  readonly watch: PortWatch;
-  readonly previews: Previews;
-  readonly outbound: Outbound;
-  readonly #parts: NetworkParts;
+  readonly #watch: PortWatch;
+  readonly #previews: Previews;
+  readonly #outbound: Outbound;
+  readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
+  readonly #ports: AppPorts;
   readonly #stopped = new AbortController();
   #visits = 0;
 
-  constructor(parts: NetworkParts) {
-    this.#parts = parts;
-    this.previews = new Previews(parts.store);
-    this.outbound = new Outbound(parts);
-    this.#agent = new VmAgent((port, signal) => this.#connect(port, signal));
-    this.watch = new PortWatch({
-      listening: () => parts.current()?.network.listening(),
-      isBusy: () => parts.current()?.isBusy(),
-      emit: parts.emit,
+  constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
+    this.#deps = deps;
+    this.#previews = new Previews(deps.store);
+    this.#outbound = new Outbound(deps, options, seams);
+    this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
+    this.#agent = new VmAgent(this.#ports.connect);
+    this.#watch = new PortWatch({
+      listening: () => deps.liveSandbox()?.network?.listening(),
+      isBusy: () => deps.liveSandbox()?.processes?.isBusy(),
+      emit: deps.emit,
     });
   }
 
@@ -76,16 +69,17 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
   ): Promise<VmFetchResponse> {
     return fetchPort(port, path, options, {
       agent: this.#agent,
-      connect: (to, given) => this.#connect(to, given),
-      maxResultBytes: this.#parts.maxResultBytes,
-      signal: this.#until(signal),
+      connect: this.#ports.connect,
+      speaksTls: this.#ports.speaksTls,
+      maxResultBytes: this.#deps.maxResultBytes,
+      signal: this.#signalFor(signal),
     });
   }
 
   async listPorts(): Promise<VmPort[]> {
-    const { network } = await this.#parts.sandbox();
+    const network = await this.#network("listPorts");
     const ports = await network.listening();
-    this.watch.saw(ports);
+    this.#watch.update(ports);
     return ports;
   }
 
@@ -93,46 +87,55 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     return waitForPort(port, options, {
       listening: () => this.listPorts(),
       get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
-      signal: this.#until(signal),
+      signal: this.#signalFor(signal),
     });
   }
 
-  /** createSignedPreviewUrl without its `url`, which only a server knows. */
-  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url">> {
-    return this.previews.create(port, expiresInSeconds);
+  /** Creates a preview without its URLs, which only the HTTP server knows. */
+  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url" | "pathUrl">> {
+    return this.#previews.create(port, expiresInSeconds);
   }
 
   expireSignedPreviewUrl(tokenOrId: string): Promise<void> {
-    return this.previews.expire(tokenOrId);
+    return this.#previews.expire(tokenOrId);
   }
 
   listPreviews(): Promise<PreviewInfo[]> {
-    return this.previews.list();
+    return this.#previews.list();
   }
 
   async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
-    await this.outbound.change(outbound);
-    const sandbox = await this.#parts.upcoming();
-    if (sandbox !== undefined) await this.outbound.booted(sandbox);
+    await this.#outbound.change(outbound);
+    const sandbox = await this.#deps.upcomingSandbox();
+    if (sandbox !== undefined) await this.#outbound.apply(sandbox);
+  }
+
+  /** Bytes that have gone through the outbound proxy since the boot. */
+  get traffic(): { bytesOut: number; bytesIn: number } {
+    return this.#outbound.traffic;
   }
 
   getNetworkPolicy(): Promise<NetworkPolicyInfo> {
-    return this.outbound.info();
+    return this.#outbound.info();
   }
 
   async getNetworkLog(): Promise<NetworkLogEntry[]> {
-    return this.outbound.log.entries;
+    return this.#outbound.log.entries;
   }
 
-  /** Answers a browser's request below a preview's path; never rejects. */
+  denialsSince(time: number): NetworkLogEntry[] {
+    return this.#outbound.log.since(time);
+  }
+
+  /** Serves a browser's request or WebSocket below a preview's path. Never rejects. */
   async servePreview(token: string, visit: PreviewRequest | PreviewUpgrade): Promise<void> {
     const fail = (error: AgentVmError) =>
       "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
     this.#visits += 1;
     try {
-      const way = await this.#wayOf(token);
-      if (way === undefined) return fail(denied());
+      const way = await this.#openWay(token);
+      if (way === undefined) return fail(previewDenied());
       await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
     } catch (error) {
       fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
@@ -141,48 +144,83 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     }
   }
 
-  /** The same where a request comes as an object. It counts until its answer begins. */
+  /** Serves a preview request that arrives as a `Request` object. It counts as open until its response begins. */
   async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
     this.#visits += 1;
     try {
-      const way = await this.#wayOf(token);
-      return way === undefined ? refusalResponse(denied()) : await proxyFetch(visit, way);
+      const way = await this.#openWay(token);
+      return way === undefined ? refusalResponse(previewDenied()) : await proxyFetch(visit, way);
     } finally {
       this.#visits -= 1;
     }
   }
 
-  dispose(): void {
+  /** Starts the outbound proxy, if the policy needs one, before the VM runs its first program. */
+  prepare(sandbox: Sandbox): Promise<void> {
+    return this.#outbound.apply(sandbox);
+  }
+
+  /** Environment variables that point commands to the outbound proxy. */
+  env(): Env {
+    return this.#outbound.env;
+  }
+
+  /** Polls for new ports while a program runs. */
+  running(work: Promise<unknown>): void {
+    this.#watch.during(work);
+  }
+
+  /** Ends what goes out of a VM that is down. The next boot applies the policy again. */
+  down(): void {
+    this.#outbound.close();
+  }
+
+  stop(): void {
     this.#stopped.abort(vmStopped());
-    void this.previews.close();
-    this.outbound.close();
-    this.watch.stop();
+    void this.#previews.close();
+    this.#outbound.close();
+    this.#watch.stop();
     this.#agent.destroy();
   }
 
-  /** Where a preview leads; `undefined` for a token that opens none. */
-  async #wayOf(token: string): Promise<PreviewWay | undefined> {
-    const preview = await this.previews.open(token);
-    return preview && { ...preview, connect: (port, signal) => this.#connect(port, signal) };
+  /** Returns where a preview leads, or `undefined` for an invalid token. */
+  async #openWay(token: string): Promise<PreviewWay | undefined> {
+    const preview = await this.#previews.open(token);
+    const { connect, speaksTls } = this.#ports;
+    return preview && { ...preview, connect, speaksTls };
   }
 
-  /** Aborts with the end of the VM, or when whoever asked gives up. */
-  #until(given: AbortSignal | undefined): AbortSignal {
+  /** Returns a signal that aborts when the VM stops or the caller aborts. */
+  #signalFor(given: AbortSignal | undefined): AbortSignal {
     const stopped = this.#stopped.signal;
     return given === undefined ? stopped : AbortSignal.any([stopped, given]);
   }
 
+  async #network(action: string): Promise<SandboxNetwork> {
+    return capabilityOf(await this.#deps.sandbox(), "network", action);
+  }
+
   async #connect(port: number, signal?: AbortSignal) {
-    const { network } = await this.#parts.sandbox();
-    return await network.connect(port, signal === undefined ? {} : { signal });
+    const network = await this.#network("Reaching a port");
+    try {
+      return await network.connect(port, signal === undefined ? {} : { signal });
+    } catch (error) {
+      if (!(error instanceof AgentVmError) || error.code !== "ECONNREFUSED") throw error;
+      const found = (await network.listening()).filter((socket) => socket.port === port);
+      if (found.length === 0) throw error;
+      const addresses = found.map(({ address }) => address).join(" and ");
+      throw new AgentVmError("ECONNREFUSED", `${error.message}: the port listens only on ${addresses}`, {
+        ...error.metadata,
+      });
+    }
   }
 }
 
-function denied(): AgentVmError {
-  return new AgentVmError("preview_denied", "The preview URL is unknown or has expired");
-}
-
 function busy(): AgentVmError {
-  return limitExceeded("MAX_PREVIEW_CONNECTIONS", MAX_PREVIEW_CONNECTIONS, "The previews are busy");
+  return limitExceeded(
+    { MAX_PREVIEW_CONNECTIONS },
+    "Preview connection limit of the VM reached",
+    "Try again later.",
+  );
 }

@@ -1,54 +1,54 @@
-import type { VmEventName, VmEvents } from "../../api/events.ts";
-import type { VmPort } from "../../api/types.ts";
+import type { VmPort } from "../../api/methods/network.ts";
+import type { VmServices } from "../vm-services.ts";
 
-/** The kernel tells nobody of a port that opens: the tables are read, soon after something started, then ever less. */
+/** The kernel does not announce ports, so the server polls its tables: soon after a start, then ever less often. */
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 2_000;
 
-export interface PortWatchParts {
-  /** `undefined` while no VM runs. */
+interface PortWatchDeps {
+  /** Lists the listening ports; `undefined` while the VM is down. */
   listening(): Promise<VmPort[]> | undefined;
-  /** Whether anything runs inside that was started there, also a daemon of a command that has ended. */
+  /** Whether a started process runs in the VM, including daemons of ended commands. `undefined` while the VM is down. */
   isBusy(): Promise<boolean> | undefined;
-  emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
+  emit: VmServices["emit"];
 }
 
-/** Tells of ports that open and close. Looks only while something runs inside. */
+/** Emits `portOpened` and `portClosed`. Polls only while a started process runs in the VM or a port is open. */
 export class PortWatch {
-  readonly #parts: PortWatchParts;
+  readonly #deps: PortWatchDeps;
   #open = new Map<string, VmPort>();
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
   #delay = FIRST_DELAY_MS;
-  #isLooking = false;
+  #isChecking = false;
   #isStopped = false;
 
-  constructor(parts: PortWatchParts) {
-    this.#parts = parts;
+  constructor(deps: PortWatchDeps) {
+    this.#deps = deps;
   }
 
-  /** Something was started that may open a port. */
+  /** Polls while `work` runs, which may open a port. */
   during(work: Promise<unknown>): void {
     this.#running += 1;
     const done = () => {
       this.#running -= 1;
-      this.#soon();
+      this.#checkSoon();
     };
     work.then(done, done);
-    this.#soon();
+    this.#checkSoon();
   }
 
-  /** What somebody has just seen. */
-  saw(ports: readonly VmPort[]): void {
+  /** Compares a new list of ports with the last one and emits the differences. */
+  update(ports: readonly VmPort[]): void {
     if (this.#isStopped) return;
     const before = this.#open;
     this.#open = new Map(ports.map((port) => [`${port.address} ${port.port}`, port]));
-    for (const [key, port] of this.#open) if (!before.has(key)) this.#parts.emit("portOpened", port);
+    for (const [key, port] of this.#open) if (!before.has(key)) this.#deps.emit("portOpened", port);
     for (const [key, { port, address }] of before) {
-      if (!this.#open.has(key)) this.#parts.emit("portClosed", { port, address });
+      if (!this.#open.has(key)) this.#deps.emit("portClosed", { port, address });
     }
-    // Somebody else has looked: a port that is open is watched from now on.
-    if (this.#open.size > 0 && this.#timer === undefined && !this.#isLooking) this.#later();
+    // The list may come from listPorts: watch its open ports from now on.
+    if (this.#open.size > 0 && this.#timer === undefined && !this.#isChecking) this.#scheduleCheck();
   }
 
   stop(): void {
@@ -56,30 +56,30 @@ export class PortWatch {
     clearTimeout(this.#timer);
   }
 
-  #soon(): void {
+  #checkSoon(): void {
     this.#delay = FIRST_DELAY_MS;
-    if (!this.#isLooking) this.#later();
+    if (!this.#isChecking) this.#scheduleCheck();
   }
 
-  #later(): void {
+  #scheduleCheck(): void {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
-    this.#timer = setTimeout(() => void this.#look(), this.#delay).unref();
+    this.#timer = setTimeout(() => void this.#check(), this.#delay).unref();
     this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     this.#timer = undefined;
-    this.#isLooking = true;
+    this.#isChecking = true;
     let isBusy = false;
     try {
-      this.saw((await this.#parts.listening()) ?? []);
-      isBusy = this.#open.size > 0 || ((await this.#parts.isBusy()) ?? false);
+      this.update((await this.#deps.listening()) ?? []);
+      isBusy = this.#open.size > 0 || ((await this.#deps.isBusy()) ?? false);
     } catch {
-      // The VM ended while it was looked at.
-      this.saw([]);
+      // The VM ended during the check.
+      this.update([]);
     }
-    this.#isLooking = false;
-    if (this.#running > 0 || isBusy) this.#later();
+    this.#isChecking = false;
+    if (this.#running > 0 || isBusy) this.#scheduleCheck();
   }
 }

@@ -1,20 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError } from "../../api/errors.ts";
-import { PORT_WAIT_MS } from "../../api/limits.ts";
-import type { VmFetchResponse, VmPort, WaitForPortOptions } from "../../api/types.ts";
+import type { VmFetchResponse, VmPort, WaitForPortOptions } from "../../api/methods/network.ts";
+import { PORT_WAIT_MS } from "./limits.ts";
 
-/** How often a port is looked at: soon at first, then less and less often. */
+/** Delay between two checks of a port. It doubles from the first to the longest. */
 const FIRST_DELAY_MS = 5;
 const LONGEST_DELAY_MS = 250;
 
-export interface Readiness {
+interface Readiness {
   listening(): Promise<VmPort[]>;
   get(port: number, path: string, timeoutMs: number): Promise<VmFetchResponse>;
-  /** Ends the wait. */
+  /** Aborts the wait. */
   signal: AbortSignal;
 }
 
-/** Resolves when a port listens and, where a path is given, answers it as wanted. */
+/** Resolves when a port listens and, if `path` is given, answers it with the expected status (default 200 to 399). */
 export async function waitForPort(
   port: number,
   { timeoutMs = PORT_WAIT_MS, path, status }: WaitForPortOptions,
@@ -36,7 +36,7 @@ export async function waitForPort(
         last = `${path} was answered with ${response.status}`;
       } catch (error) {
         if (signal.aborted) throw aborted(signal, port);
-        // At the end too little time is left for an answer: what came before it says more.
+        // The last request may have too little time left, so an earlier status says more than its error.
         if (!last.startsWith(path)) last = (error as Error).message;
       }
     }
@@ -52,8 +52,8 @@ export async function waitForPort(
   }
 }
 
-/** By the end of the VM, or by whoever asked. */
+/** Returns the error of an aborted wait: the VM stopped, or the caller aborted. */
 function aborted({ reason }: AbortSignal, port: number): Error {
   if (reason instanceof AgentVmError) return reason;
-  return new AgentVmError("wait_aborted", `The wait for port ${port} was given up`, { port });
+  return new AgentVmError("wait_aborted", `The wait for port ${port} was cancelled`, { port });
 }

@@ -1,319 +1,268 @@
-import type { CheckpointResult } from "../../api/types.ts";
-import { visitAll } from "../sandbox/pace.ts";
-import type { PersistentTree } from "../sandbox/persistent-tree.ts";
-import type { Store } from "../store.ts";
-import { Damage, putAll, storageDamaged } from "./codec.ts";
-import { Commits } from "./commits.ts";
-import type { KnownContent } from "./contents.ts";
-import type { Chunk, Entry } from "./entries.ts";
-import { collectGarbage, deleteOrphans, type Garbage, garbageOf, isEmpty, NO_GARBAGE } from "./garbage.ts";
-import { type Head, loadHead, type SnapshotRecord } from "./head.ts";
-import { keyOf, prefixOf } from "./keys.ts";
+import { randomBytes } from "node:crypto";
+import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
+import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
+import { FILES_FORMAT, keyOf, prefixOf } from "../store/keys.ts";
+import { findsRival } from "../store/owned-store.ts";
+import { putAll, type Store } from "../store/store.ts";
+import { ChunkIndex } from "./chunk-index.ts";
+import { isStorageDamaged } from "./codec.ts";
+import { type Chunk, hasHoles, type TreeEntry } from "./entries.ts";
+import { ForkSource } from "./fork.ts";
+import {
+  collectGarbage,
+  deleteOrphans,
+  type Garbage,
+  garbageOf,
+  isEmpty,
+  joinGarbage,
+  NO_GARBAGE,
+  numbers,
+  recordsBetween,
+} from "./garbage.ts";
+import { Commits, findSnapshot, type Head, infoOf, loadHead, type Numbering } from "./head.ts";
+import { MAX_SNAPSHOTS, RIVAL_NUMBERS } from "./limits.ts";
 import { PackWriter } from "./packs.ts";
-import { makePages } from "./pages.ts";
-import { EMPTY_ROOT, encodeRoot, loadPage, loadRoot, type RootRecord } from "./root.ts";
-import type { Excludes } from "./scan.ts";
-import { type Freezer, Taking } from "./taking.ts";
+import { storePages } from "./pages.ts";
+import { EMPTY_ROOT, encodeRoot, loadTree, type RootRecord, StoredTree, usageOf } from "./root.ts";
 
-/** Packs of which less than this part is used are written anew, so that waste has a bound. */
-const MIN_USED_PART = 0.5;
+const SNAPSHOT_ID_BYTES = 8;
 
-/** Bytes that one checkpoint writes anew for that. */
-const MAX_REPACKED_BYTES = 32 * 1024 * 1024;
+/** A tree to be stored. */
+interface NewTree {
+  entries: readonly TreeEntry[];
+  /** Number of the first journal record that a restart must repeat on top of the tree. */
+  journal: number;
+}
 
-const NONE: ReadonlySet<number> = new Set();
-
-/** A VM's trees in its store: the newest checkpoint, and snapshots. Commits are one put of the head record. */
+/**
+ * The trees of one VM in its store: the newest checkpoint and the snapshots, which share equal content. A commit is one
+ * put of the head record. Callers run one method at a time.
+ */
 export class Archive {
   readonly #store: Store;
-  readonly #isExcluded: Excludes;
   readonly #commits: Commits;
+  readonly #chunks = new ChunkIndex();
+  /** The newest tree. */
   #root: RootRecord;
-  /** The newest tree's and those of snapshots, as far as they have been needed. */
+  /** Root records by number, once they have been needed. */
   readonly #roots = new Map<number, RootRecord>();
-  /** Content that the newest tree has, by its hash. */
-  #chunks = new Map<string, Chunk>();
-  /** What the running VM's inodes were when they were stored. */
-  #contents = new Map<number, KnownContent>();
-  /** Inodes that processes had mapped for writing at the last checkpoint, and may have changed since without a trace. */
-  #mapped: ReadonlySet<number> = NONE;
-  /** What checkpoints have written and no tree has come to refer to. */
+  /** Numbers that failed or superseded checkpoints used. No tree refers to them. */
   #orphans: Garbage = NO_GARBAGE;
-  /** Packs that the checkpoint under way writes anew. */
-  #wasteful: ReadonlySet<number> = new Set();
-  #nextPack: number;
-  #nextPage: number;
-  #nextRoot: number;
+  readonly #next: Numbering;
+  /** Numbers that are left to an earlier instance of the VM, which may still store something under them. */
+  readonly #gap: number;
 
-  private constructor(store: Store, isExcluded: Excludes, head: Head, root: RootRecord) {
+  private constructor(store: Store, head: Head, root: RootRecord, gap: number, damage?: AgentVmError) {
+    this.damage = damage;
     this.#store = store;
-    this.#isExcluded = isExcluded;
-    this.#commits = new Commits(store, head);
+    this.#gap = gap;
+    this.#commits = new Commits(store, head, gap);
     this.#root = root;
-    if (head.root !== null) this.#roots.set(head.root, root);
-    this.#nextPack = head.nextPack;
-    this.#nextPage = head.nextPage;
-    this.#nextRoot = head.nextRoot;
+    if (head.root !== null && damage === undefined) this.#roots.set(head.root, root);
+    const { nextPack, nextPage, nextRoot } = head;
+    this.#next = { nextPack: nextPack + gap, nextPage: nextPage + gap, nextRoot: nextRoot + gap };
   }
 
-  /** @throws AgentVmError `storage_damaged` where the store cannot be read. */
-  static async open(store: Store, isExcluded: Excludes): Promise<Archive> {
+  /** The error if the record of the newest tree is lost. */
+  readonly damage: AgentVmError | undefined;
+
+  /** @throws AgentVmError `storage_damaged`, `storage_too_new` */
+  static async open(store: Store): Promise<Archive> {
     const head = await loadHead(store);
     await deleteOrphans(store, head);
     await collectGarbage(store, head.generation);
     await store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal));
-    return new Archive(store, isExcluded, head, await rootOf(store, head.root));
+    const gap = (await findsRival(store)) ? RIVAL_NUMBERS : 0;
+    try {
+      const root = head.root === null ? EMPTY_ROOT : await loadTree(store, head.root);
+      return new Archive(store, head, root, gap);
+    } catch (error) {
+      if (!isStorageDamaged(error)) throw error;
+      return new Archive(store, head, EMPTY_ROOT, gap, error);
+    }
   }
 
-  get head(): Head {
-    return this.#commits.head;
+  get hasCheckpoint(): boolean {
+    return this.#head.root !== null;
   }
 
-  get root(): RootRecord {
-    return this.#root;
+  /** First number of a journal record of this boot, if the journal ends before a number. */
+  journalAfter(end: number): number {
+    return end + this.#gap;
   }
 
-  /** Whether the newest tree has a file of the running VM. */
-  knows(ino: number): boolean {
-    return this.#contents.has(ino);
-  }
-
-  /** Takes up what a restored VM's files are, so that the next checkpoint need not read them. */
-  adopt(contents: Map<number, KnownContent>, chunks: Map<string, Chunk>): void {
-    this.#contents = contents;
-    this.#chunks = chunks;
+  /** Number of the first journal record after the newest checkpoint. */
+  get journal(): number {
+    return this.#head.journal;
   }
 
   /**
-   * Keeps the tree as it is.
+   * Opens a tree.
    *
-   * @param mark asked as soon as nothing but file actions changes the tree: the first journal record that comes after it
-   * @param freezer stops what changes the tree, for as long as the tree is looked at
+   * @param snapshotId the snapshot that has it. @default the newest checkpoint
+   * @throws AgentVmError `snapshot_not_found`, `storage_damaged`
    */
-  async checkpoint(
-    tree: PersistentTree,
-    mark: () => Promise<number>,
-    freezer: Freezer,
-  ): Promise<CheckpointResult> {
-    const packs = new PackWriter(this.#store, this.#nextPack, await this.#usableChunks());
-    const first = { pack: this.#nextPack, page: this.#nextPage, root: this.#nextRoot };
+  async openTree(snapshotId?: string): Promise<StoredTree> {
+    if (snapshotId === undefined) return new StoredTree(this.#store, this.#root);
+    return new StoredTree(this.#store, await this.#load(findSnapshot(this.#head, snapshotId).root));
+  }
+
+  /** Opens the newest checkpoint for a copy of its records. */
+  openFork(): ForkSource {
+    return new ForkSource(this.#store, this.#head, this.#root);
+  }
+
+  /** The chunks of a restored tree. */
+  adoptChunks(chunks: Map<string, Chunk>): void {
+    this.#chunks.reset(chunks);
+  }
+
+  /**
+   * Stores a tree as the newest checkpoint.
+   *
+   * @param read reads the tree and puts its content into the packs, unless `chunks` has it
+   */
+  async save<Tree extends NewTree>(
+    read: (packs: PackWriter, chunks: ChunkIndex) => Promise<Tree>,
+  ): Promise<{ tree: Tree; files: number; bytes: number }> {
+    this.#chunks.begin(this.#root);
+    const packs = new PackWriter(this.#store, this.#next.nextPack, this.#chunks);
+    const first = { ...this.#next };
     try {
-      const taking = new Taking({
-        tree,
-        packs,
-        isExcluded: this.#isExcluded,
-        isWasteful: (content) => this.#isWasteful(content),
-      });
-      const last = { contents: this.#contents, mapped: this.#mapped };
-      const taken = await taking.take(last, mark, freezer);
+      const tree = await read(packs, this.#chunks);
       await packs.finish();
-      await this.#commit(taken.entries, packs, taken.journal);
-      const kept = new Set(this.#root.packs.map(([pack]) => pack));
-      await visitAll(packs.added, ([hash, chunk]) => {
-        if (kept.has(chunk.pack)) this.#chunks.set(hash, chunk);
-      });
-      this.#contents = taken.contents;
-      this.#mapped = taken.mapped;
+      await this.#commit(tree, packs);
       const { files, bytes } = this.#root;
-      return { files, bytes, skipped: taken.skipped, unreadable: taken.unreadable };
+      await this.#chunks.add(packs.added, new Set(this.#root.packs.map(([pack]) => pack)));
+      return { tree, files, bytes };
     } catch (error) {
       await packs.settled();
-      this.#nextPack = Math.max(this.#nextPack, packs.next);
-      this.#abandon({
-        packs: numbers(first.pack, this.#nextPack),
-        pages: numbers(first.page, this.#nextPage),
-        roots: numbers(first.root, this.#nextRoot),
-      });
+      this.#next.nextPack = Math.max(this.#next.nextPack, packs.next);
+      this.#orphans = joinGarbage(this.#orphans, recordsBetween(first, this.#next));
       throw error;
     }
   }
 
-  /** Gives the newest tree a name of its own. */
-  async addSnapshot(snapshot: Omit<SnapshotRecord, "root">): Promise<void> {
-    const { root } = this.head;
+  /** Snapshots, oldest first. */
+  listSnapshots(): SnapshotInfo[] {
+    return this.#head.snapshots.map(infoOf);
+  }
+
+  /** Names the newest tree. @throws AgentVmError `limit_exceeded` */
+  async addSnapshot(name?: string): Promise<SnapshotInfo> {
+    const { root, snapshots } = this.#head;
     if (root === null) throw new Error("There is no checkpoint to name");
-    await this.#replaceTrees({ snapshots: [...this.head.snapshots, { ...snapshot, root }] }, []);
-  }
-
-  async deleteSnapshot(id: string): Promise<void> {
-    const gone = this.head.snapshots.find((snapshot) => snapshot.id === id);
-    const snapshots = this.head.snapshots.filter((snapshot) => snapshot.id !== id);
-    if (gone === undefined) return;
-    await this.#replaceTrees({ snapshots }, [gone.root]);
-  }
-
-  /** Makes a snapshot's tree the newest one. The running VM's files are another thing from then on. */
-  async adoptSnapshot(id: string, journal: number): Promise<void> {
-    const snapshot = this.head.snapshots.find((known) => known.id === id);
-    if (snapshot === undefined) throw new Error(`No snapshot ${id}`);
-    const root = await this.rootOfSnapshot(snapshot);
-    await this.#replaceTrees({ root: snapshot.root, journal }, [this.head.root]);
-    this.#root = root;
-    this.#contents = new Map();
-    this.#chunks = new Map();
-  }
-
-  /** All entries of the newest tree, or of a snapshot's. */
-  async *entries(root: RootRecord): AsyncGenerator<Entry[]> {
-    for (const [number, , firstPath] of root.pages) {
-      try {
-        yield await loadPage(this.#store, number);
-      } catch (error) {
-        if (!(error instanceof Damage)) throw error;
-        throw storageDamaged(`${error.message}: it held ${firstPath} and what follows`, { from: firstPath });
-      }
+    if (snapshots.length >= MAX_SNAPSHOTS) {
+      throw limitExceeded({ MAX_SNAPSHOTS }, "Snapshot limit reached", "Delete a snapshot first.");
     }
+    const { files, bytes } = this.#root;
+    const id = `snap-${randomBytes(SNAPSHOT_ID_BYTES).toString("hex")}`;
+    const snapshot = { id, name: name ?? null, createdAt: Date.now(), files, bytes, root };
+    await this.#replaceTrees({ snapshots: [...snapshots, snapshot] }, []);
+    return infoOf(snapshot);
   }
 
-  async rootOfSnapshot({ root }: SnapshotRecord): Promise<RootRecord> {
-    const record = this.#roots.get(root) ?? (await rootOf(this.#store, root));
-    this.#roots.set(root, record);
-    return record;
+  /** @throws AgentVmError `snapshot_not_found` */
+  async deleteSnapshot(id: string): Promise<void> {
+    const deleted = findSnapshot(this.#head, id);
+    const snapshots = this.#head.snapshots.filter((snapshot) => snapshot !== deleted);
+    await this.#replaceTrees({ snapshots }, [deleted.root]);
   }
 
-  async #commit(entries: readonly Entry[], packs: PackWriter, journal: number): Promise<void> {
-    const known = new Map(this.#root.pages.map(([number, sum]) => [sum, number]));
-    const pages = await makePages(entries, known, this.#nextPage);
-    const firstPack = this.#nextPack;
-    this.#nextPack = packs.next;
-    this.#nextPage = pages.next;
+  /**
+   * Makes a snapshot's tree the newest one. The VM must boot again with it.
+   *
+   * @param journal number of the first journal record after it
+   * @throws AgentVmError `snapshot_not_found`, `storage_damaged`
+   */
+  async adoptSnapshot(id: string, journal: number): Promise<void> {
+    const { root } = findSnapshot(this.#head, id);
+    const tree = await this.#load(root);
+    await this.#replaceTrees({ root, journal }, [this.#head.root]);
+    this.#root = tree;
+  }
+
+  get #head(): Head {
+    return this.#commits.head;
+  }
+
+  async #load(number: number): Promise<RootRecord> {
+    const root = this.#roots.get(number) ?? (await loadTree(this.#store, number));
+    this.#roots.set(number, root);
+    return root;
+  }
+
+  async #commit({ entries, journal }: NewTree, packs: PackWriter): Promise<void> {
+    const last = this.#root;
+    const known = new Map(last.pages.map(([number, sum]) => [sum, number]));
+    const firstPack = this.#next.nextPack;
+    this.#next.nextPack = packs.next;
+    const firstPage = this.#next.nextPage;
+    const { list: pages, hasSteps } = await storePages(
+      this.#store,
+      entries,
+      known,
+      () => this.#next.nextPage++,
+    );
     const isSame =
-      this.head.root !== null &&
-      pages.entries.length === 0 &&
-      pages.list.length === this.#root.pages.length &&
-      pages.list.every(([number], index) => number === this.#root.pages[index]?.[0]);
-    const root = isSame ? this.#root : { ...(await this.#totals(entries, packs)), pages: pages.list };
+      this.hasCheckpoint &&
+      this.#next.nextPage === firstPage &&
+      pages.length === last.pages.length &&
+      pages.every(([number], index) => number === last.pages[index]?.[0]);
+    const sizes = new Map([...last.packs.map(([pack, size]) => [pack, size] as const), ...packs.sizes]);
+    const root = isSame ? last : { ...(await usageOf(entries, sizes)), pages };
     const used = new Set(root.packs.map(([pack]) => pack));
-    // What a file was before it was read again.
+    // A file that changes while it is read is read again: nothing refers to packs of the first reading.
     const unused = numbers(firstPack, packs.next).filter((pack) => !used.has(pack));
-    this.#abandon({ ...NO_GARBAGE, packs: unused });
+    this.#orphans = joinGarbage(this.#orphans, { ...NO_GARBAGE, packs: unused });
     if (isSame) {
-      if (journal === this.head.journal && isEmpty(this.#orphans)) return;
+      if (journal === this.journal && isEmpty(this.#orphans)) return;
       await this.#replaceTrees({ journal, takenAt: Date.now() }, []);
       return;
     }
-    const number = this.#nextRoot++;
-    await putAll(this.#store, [...pages.entries, ...(await encodeRoot(number, root))]);
+    const number = this.#next.nextRoot++;
+    await putAll(this.#store, await encodeRoot(number, root));
     this.#roots.set(number, root);
-    await this.#replaceTrees({ root: number, journal, takenAt: Date.now() }, [this.head.root]);
+    const version = hasSteps || (await hasHoles(entries)) ? FILES_FORMAT : this.#head.version;
+    await this.#replaceTrees({ version, root: number, journal, takenAt: Date.now() }, [this.#head.root]);
     this.#root = root;
   }
 
-  /** How much of each pack a tree uses. */
-  async #totals(entries: readonly Entry[], packs: PackWriter): Promise<Omit<RootRecord, "pages">> {
-    const sizes = new Map(this.#root.packs.map(([pack, size]) => [pack, size]));
-    for (const [pack, size] of packs.sizes) sizes.set(pack, size);
-    const used = new Map<number, number>();
-    const counted = new Set<string>();
-    let bytes = 0;
-    await visitAll(entries, (entry) => {
-      if (entry.type !== "file") return;
-      bytes += entry.size;
-      for (const { pack, length, hash } of entry.chunks) {
-        if (counted.has(hash)) continue;
-        counted.add(hash);
-        used.set(pack, (used.get(pack) ?? 0) + length);
-      }
-    });
-    const list = [...used].map(([pack, live]): [number, number, number] => [
-      pack,
-      sizes.get(pack) ?? live,
-      live,
-    ]);
-    return { packs: list.sort(([a], [b]) => a - b), files: entries.length, bytes };
-  }
-
-  /** Commits a head under which some trees are not referred to any more, and collects these. */
+  /**
+   * Commits a head and deletes everything that only leaving trees refer to.
+   *
+   * @param leaving numbers of trees that the old head refers to. A tree that the new head refers to as well stays.
+   */
   async #replaceTrees(change: Partial<Head>, leaving: (number | null)[]): Promise<void> {
-    const next = { ...this.head, ...change };
+    const next = { ...this.#head, ...change };
     const living = new Map<number, RootRecord>();
     for (const number of [next.root, ...next.snapshots.map(({ root }) => root)]) {
-      if (number !== null) living.set(number, await this.#recordOf(number));
+      if (number !== null) living.set(number, await this.#loadReadable(number));
     }
     const dying = new Map<number, RootRecord>();
     for (const number of leaving) {
-      if (number !== null && !living.has(number)) dying.set(number, await this.#recordOf(number));
+      if (number !== null && !living.has(number)) dying.set(number, await this.#loadReadable(number));
     }
     const garbage = garbageOf(dying, living, this.#orphans);
-    const numbering = { nextPack: this.#nextPack, nextPage: this.#nextPage, nextRoot: this.#nextRoot };
-    await this.#commits.commit({ ...change, ...numbering }, garbage);
+    await this.#commits.commit({ ...change, ...this.#next }, garbage);
     this.#orphans = NO_GARBAGE;
     for (const number of dying.keys()) this.#roots.delete(number);
-    await this.#forgetChunks(new Set(garbage.packs));
+    await this.#chunks.forget(garbage.packs);
     try {
-      await collectGarbage(this.#store, this.head.generation);
-      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.head.journal));
+      await collectGarbage(this.#store, this.#head.generation);
+      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal));
     } catch {
-      // The commit stands. What is noted is collected by the next one, or by the next boot.
+      // The commit counts. The next commit or the next boot deletes the noted garbage.
     }
   }
 
-  /** A tree that cannot be read keeps nothing from being collected: it is lost already. */
-  async #recordOf(number: number): Promise<RootRecord> {
-    const known = this.#roots.get(number);
-    if (known !== undefined) return known;
-    const record = await loadRoot(this.#store, number).catch((error: unknown) => {
-      if (error instanceof Damage) return EMPTY_ROOT;
-      throw error;
-    });
-    this.#roots.set(number, record);
-    return record;
-  }
-
-  /** No tree refers to these numbers, and none will. */
-  #abandon({ packs, pages, roots }: Garbage): void {
-    this.#orphans = {
-      packs: [...this.#orphans.packs, ...packs],
-      pages: [...this.#orphans.pages, ...pages],
-      roots: [...this.#orphans.roots, ...roots],
-    };
-  }
-
-  /** What lay in these packs cannot be referred to any more. */
-  async #forgetChunks(packs: ReadonlySet<number>): Promise<void> {
-    if (packs.size === 0) return;
-    await visitAll(this.#chunks, ([hash, { pack }]) => {
-      if (packs.has(pack)) this.#chunks.delete(hash);
-    });
-  }
-
-  /** Chunks to be referred to, without those of packs that are to go. */
-  async #usableChunks(): Promise<ReadonlyMap<string, Chunk>> {
-    this.#wasteful = wastefulPacks(this.#root);
-    if (this.#wasteful.size === 0) return this.#chunks;
-    const usable = new Map<string, Chunk>();
-    await visitAll(this.#chunks, ([hash, chunk]) => {
-      if (!this.#wasteful.has(chunk.pack)) usable.set(hash, chunk);
-    });
-    return usable;
-  }
-
-  #isWasteful({ chunks }: KnownContent): boolean {
-    return this.#wasteful.size > 0 && chunks.some(({ pack }) => this.#wasteful.has(pack));
-  }
-}
-
-const numbers = (from: number, to: number): number[] =>
-  Array.from({ length: to - from }, (_, index) => from + index);
-
-/** Packs of which so little is used that it is worth writing that anew. */
-function wastefulPacks({ packs }: RootRecord): ReadonlySet<number> {
-  const found = new Set<number>();
-  let bytes = 0;
-  for (const [pack, size, used] of packs) {
-    if (used >= size * MIN_USED_PART || bytes + used > MAX_REPACKED_BYTES) continue;
-    found.add(pack);
-    bytes += used;
-  }
-  return found;
-}
-
-async function rootOf(store: Store, number: number | null): Promise<RootRecord> {
-  if (number === null) return EMPTY_ROOT;
-  try {
-    return await loadRoot(store, number);
-  } catch (error) {
-    if (error instanceof Damage) throw storageDamaged(error.message);
-    throw error;
+  /** Loads a tree to keep its records. A damaged tree is lost already and keeps nothing. */
+  async #loadReadable(number: number): Promise<RootRecord> {
+    try {
+      return await this.#load(number);
+    } catch (error) {
+      if (!isStorageDamaged(error)) throw error;
+      return EMPTY_ROOT;
+    }
   }
 }

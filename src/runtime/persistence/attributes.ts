@@ -1,26 +1,26 @@
-import { MAX_VM_ATTRIBUTES_BYTES } from "../../api/limits.ts";
-import { visitAll } from "../sandbox/pace.ts";
-import type { Attribute, PersistentTree } from "../sandbox/persistent-tree.ts";
+import { visitAll } from "../../base/pace.ts";
+import type { ScannedNode } from "../filesystem/scan.ts";
+import type { Attribute, PersistentTree, TreePlace } from "../sandbox/persistent-tree.ts";
 import type { KnownContent } from "./contents.ts";
 import type { DirectoryEntry, FileEntry } from "./entries.ts";
-import type { ScannedNode } from "./scan.ts";
+import { MAX_VM_ATTRIBUTES_BYTES } from "./limits.ts";
 
-interface Wanted {
+interface UnreadAttributes {
   node: ScannedNode;
   before: readonly Attribute[] | undefined;
 }
 
-/** Extended attributes of what one look at a tree has found. Only those of inodes that have changed are read. */
+/** Extended attributes of the entries of one scan. Only attributes of changed inodes are read. */
 export class TreeAttributes {
-  /** Paths whose attributes are not kept: they may not be read, or are too large. */
-  readonly unreadable: string[] = [];
-  /** A file of several names that has just changed is read anew by each of them. */
-  readonly #wanted = new Map<KnownContent, Wanted>();
+  /** Places whose attributes are not stored: they are unreadable or too large. */
+  readonly unreadable: TreePlace[] = [];
+  /** Each name of a changed file has its own content object, and is read separately. */
+  readonly #wanted = new Map<KnownContent, UnreadAttributes>();
   readonly #entries: { entry: FileEntry | DirectoryEntry; content: KnownContent }[] = [];
 
   /**
-   * @param content what is known of the entry's inode; it takes the attributes when they have been read
-   * @param before what stays where they cannot be read
+   * @param content known content of the entry's inode. Receives the attributes when they are read.
+   * @param before attributes to keep if they cannot be read
    */
   add(
     node: ScannedNode,
@@ -28,16 +28,15 @@ export class TreeAttributes {
     entry: FileEntry | DirectoryEntry,
     before?: readonly Attribute[],
   ): void {
-    // Most have none.
     if (content.attributes?.length === 0) return;
     this.#entries.push({ entry, content });
     if (content.attributes === undefined) this.#wanted.set(content, { node, before });
   }
 
   /**
-   * Reads what is not known, and gives every entry its own.
+   * Reads unknown attributes, and adds them to the entries.
    *
-   * @returns whether each inode was still where it had been found
+   * @returns whether each inode was still at its path
    */
   async finish(tree: PersistentTree): Promise<boolean> {
     const nodes: ScannedNode[] = [];
@@ -48,23 +47,23 @@ export class TreeAttributes {
       const attributes = found.next().value ?? "gone";
       if (attributes === "gone") isWhole = false;
       else if (attributes === "unreadable") {
-        this.unreadable.push(node.path);
+        this.unreadable.push(node);
         content.attributes = before;
         content.settled = false;
       } else content.attributes = attributes;
     });
-    await this.#give();
+    await this.#addToEntries();
     return isWhole;
   }
 
-  async #give(): Promise<void> {
+  async #addToEntries(): Promise<void> {
     let bytes = 0;
     await visitAll(this.#entries, ({ entry, content }) => {
       const { attributes = [] } = content;
       if (attributes.length === 0) return;
       const size = attributesBytes(attributes);
       if (bytes + size > MAX_VM_ATTRIBUTES_BYTES) {
-        this.unreadable.push(entry.path);
+        this.unreadable.push(entry.place);
         return;
       }
       bytes += size;

@@ -1,31 +1,32 @@
-import type { Attribute, PersistentTree, TreeFile, TreeNode } from "../sandbox/persistent-tree.ts";
+import type { ScannedNode } from "../filesystem/scan.ts";
+import type { Attribute, TreeCursor, TreeFile, TreeNode } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
-import type { Chunk } from "./entries.ts";
+import type { TreeAccount } from "../sandbox/tree-budget.ts";
+import { CHUNK_MEMORY, type Chunk, holeChunk } from "./entries.ts";
 import { CHUNK_BYTES, type PackWriter } from "./packs.ts";
-import type { ScannedNode } from "./scan.ts";
 
-/** The kernel's clock for files ticks this slowly at most: two changes within it may bear the same time. */
+/** Longest tick of the kernel's clock for file times: two changes within a tick may have equal times. */
 const CLOCK_TICK_MS = 20;
 
-/** Readings of a file that is written to meanwhile; the last one counts. */
+/** Attempts at reading a file that is written meanwhile. The last attempt counts. */
 const MAX_READINGS = 3;
 
-/** What the store has of an inode, and how the inode looked when it was read. A directory has no chunks. */
+/** Stored content of an inode, and its size and times when it was read. A directory has no chunks. */
 export interface KnownContent {
   size: number;
   mtimeMs: number;
   ctimeMs: number;
   chunks: Chunk[];
-  /** It had been left alone long enough to be recognised by its times. */
+  /** The inode was unchanged for so long that its times identify the content. */
   settled: boolean;
   /** `undefined` until they have been read. */
   attributes?: readonly Attribute[];
 }
 
-/** What a file had been when it was read, or why it was not. */
+/** Content of a file, or the reason why it was not read. */
 export type Reading = KnownContent | "gone" | "unreadable";
 
-/** Whether a file is what was read of it before. */
+/** Whether a file still has the known content. */
 export function isUnchanged(known: KnownContent | undefined, node: TreeNode): known is KnownContent {
   return (
     known?.settled === true &&
@@ -35,15 +36,16 @@ export function isUnchanged(known: KnownContent | undefined, node: TreeNode): kn
   );
 }
 
-/** Stores a file's content. One that holds still is read whole as of one moment. */
+/** Stores a file's content. A file that is not written meanwhile is read as of one moment. */
 export async function storeContent(
-  tree: PersistentTree,
+  reader: TreeCursor,
   node: ScannedNode,
   packs: PackWriter,
+  account: TreeAccount,
 ): Promise<Reading> {
   let file: TreeFile | undefined;
   try {
-    file = await tree.open(node.path, node.ino);
+    file = await reader.open(node, node.ino);
   } catch (error) {
     const code = codeOf(error);
     // EAGAIN: a process holds a lease on it.
@@ -55,8 +57,9 @@ export async function storeContent(
   try {
     for (let reading = 1; ; reading++) {
       const before = file.stat();
+      if (before.size > Number.MAX_SAFE_INTEGER) return "unreadable";
       const startedAt = Date.now();
-      const chunks = await readChunks(file, before.size, packs);
+      const chunks = await readChunks(file, before.size, packs, account);
       const after = file.stat();
       const stayed = before.ctimeMs === after.ctimeMs && before.size === after.size;
       if (!stayed && reading < MAX_READINGS) continue;
@@ -64,24 +67,46 @@ export async function storeContent(
       const { mtimeMs, ctimeMs } = after;
       return { size, mtimeMs, ctimeMs, chunks, settled: stayed && isSettled(ctimeMs, startedAt) };
     }
+  } catch (error) {
+    // The host cannot find the holes of a sparse file.
+    if (codeOf(error) === "EFBIG") return "unreadable";
+    throw error;
   } finally {
     await file.close();
   }
 }
 
-/** Whether a change after this time would be seen in the file's own. */
+/** Whether any later change gets another time than this one. */
 export function isSettled(ctimeMs: number, nowMs: number): boolean {
   return ctimeMs < nowMs - CLOCK_TICK_MS;
 }
 
-async function readChunks(file: TreeFile, size: number, packs: PackWriter): Promise<Chunk[]> {
+async function readChunks(
+  file: TreeFile,
+  size: number,
+  packs: PackWriter,
+  account: TreeAccount,
+): Promise<Chunk[]> {
   const chunks: Chunk[] = [];
+  const add = (chunk: Chunk) => {
+    account.charge(CHUNK_MEMORY);
+    chunks.push(chunk);
+  };
   for (let offset = 0; offset < size; ) {
-    const room = await packs.room(Math.min(CHUNK_BYTES, size - offset));
-    const count = await file.read(room, offset);
-    if (count === 0) break;
-    chunks.push(packs.add(room.subarray(0, count)));
-    offset += count;
+    const parts = await file.parts(offset);
+    // The rest of the file is a hole.
+    if (parts.length === 0) parts.push({ start: size, end: size });
+    for (const { start, end } of parts) {
+      if (start > offset) add(holeChunk(Math.min(start, size) - offset));
+      offset = start;
+      while (offset < Math.min(end, size)) {
+        const room = await packs.room(Math.min(CHUNK_BYTES, Math.min(end, size) - offset));
+        const count = await file.read(room, offset);
+        if (count === 0) return chunks;
+        add(packs.add(room.subarray(0, count)));
+        offset += count;
+      }
+    }
   }
   return chunks;
 }

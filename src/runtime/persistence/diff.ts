@@ -1,56 +1,80 @@
-import type { FileChange } from "../../api/types.ts";
+import type { FileChange } from "../../api/methods/snapshot-types.ts";
+import { pause, visitAll } from "../../base/pace.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
-import { pause, visitAll } from "../sandbox/pace.ts";
-import type { Entry } from "./entries.ts";
+import type { TreePlace } from "../sandbox/persistent-tree.ts";
+import type { TreeAccount } from "../sandbox/tree-budget.ts";
+import { PathWriter, StepReader } from "../sandbox/tree-path.ts";
+import { entryMemory, type TreeEntry } from "./entries.ts";
+import type { StoredTree } from "./root.ts";
 
-/** A whole tree by path. */
-export async function readTree(pages: AsyncIterable<Entry[]>): Promise<Map<string, Entry>> {
-  const tree = new Map<string, Entry>();
-  for await (const page of pages) for (const entry of page) tree.set(entry.path, entry);
-  return tree;
+/** Entries of a tree by place. */
+export interface TreeEntries {
+  entries: Map<TreePlace, TreeEntry>;
+  /** Finds the same places for the paths of another tree. */
+  steps: StepReader;
 }
 
 /**
- * What became of a tree: changes by path, in the order of the new tree, deletions last.
+ * Reads the entries of a stored tree.
  *
- * @param before is used up: what is left of it has been deleted
+ * @param account pays for the entries
+ * @throws AgentVmError `limit_exceeded`
+ */
+export async function readTree(stored: StoredTree, account: TreeAccount): Promise<TreeEntries> {
+  const entries = new Map<TreePlace, TreeEntry>();
+  const steps = new StepReader();
+  for await (const page of stored.pages(steps)) {
+    for (const entry of page) {
+      account.charge(entryMemory(entry));
+      entries.set(entry.place, entry);
+    }
+  }
+  return { entries, steps };
+}
+
+/**
+ * Compares two trees. Changes come in the order of the new tree, deletions last.
+ *
+ * @param before its entries are emptied: entries that the new tree has are removed
  */
 export async function diffTrees(
-  before: Map<string, Entry>,
-  after: AsyncIterable<Entry[]>,
+  { entries: before, steps }: TreeEntries,
+  after: StoredTree,
   budget: ResultBudget,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
-  const tell = (change: FileChange) => {
-    budget.add(change);
-    changes.push(change);
+  const paths = new PathWriter();
+  const report = (entry: TreeEntry, change: FileChange["change"]) => {
+    const changed = { path: paths.pathOf(entry.place), change, type: entry.type, size: sizeOf(entry) };
+    budget.add(changed);
+    changes.push(changed);
   };
-  for await (const page of after) {
+  for await (const page of after.pages(steps)) {
     await pause();
     for (const entry of page) {
-      const was = before.get(entry.path);
-      before.delete(entry.path);
+      const was = before.get(entry.place);
+      before.delete(entry.place);
       const change = was === undefined ? "added" : changeOf(was, entry);
-      if (change !== undefined) tell({ path: entry.path, change, type: entry.type, size: sizeOf(entry) });
+      if (change !== undefined) report(entry, change);
     }
   }
-  await visitAll(before.values(), (entry) =>
-    tell({ path: entry.path, change: "deleted", type: entry.type, size: sizeOf(entry) }),
-  );
+  await visitAll(before.values(), (entry) => report(entry, "deleted"));
   return changes;
 }
 
-function changeOf(before: Entry, after: Entry): FileChange["change"] | undefined {
+function changeOf(before: TreeEntry, after: TreeEntry): FileChange["change"] | undefined {
   if (before.type !== after.type || contentOf(before) !== contentOf(after)) return "modified";
   return before.mode === after.mode ? undefined : "mode";
 }
 
-/** A text that differs where the content does. */
-function contentOf(entry: Entry): string {
+/** A text that is equal for equal content. */
+function contentOf(entry: TreeEntry): string {
   if (entry.type === "symlink") return entry.target;
-  return entry.type === "file" ? entry.chunks.map(({ hash }) => hash).join() : "";
+  return entry.type === "file"
+    ? entry.chunks.map(({ hash, length }) => hash || `hole of ${length}`).join()
+    : "";
 }
 
-function sizeOf(entry: Entry): number {
+function sizeOf(entry: TreeEntry): number {
   return entry.type === "file" ? entry.size : 0;
 }

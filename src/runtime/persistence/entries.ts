@@ -1,90 +1,115 @@
 import { z } from "zod";
-import type { Attribute } from "../sandbox/persistent-tree.ts";
-import { decodeJson, encodeJson } from "../store.ts";
+import { visitAll } from "../../base/pace.ts";
+import type { Attribute, TreePlace } from "../sandbox/persistent-tree.ts";
+import type { StepReader, StepWriter } from "../sandbox/tree-path.ts";
+import { encodeJson, tryDecodeJson } from "../store/store.ts";
 import { Damage } from "./codec.ts";
 
-/** Where a piece of content lies: a pack, and a place in its unpacked bytes. */
+/** A piece of content, or a hole: its pack, and its range of the unpacked bytes. */
 export interface Chunk {
   pack: number;
   offset: number;
   length: number;
-  /** Names the content; base64url of its checksum. */
+  /** Checksum of the content, in base64url. */
   hash: string;
 }
 
-interface Common {
-  /** Absolute and normalized. */
-  path: string;
+/** Pack number of a hole, which has no content. */
+const HOLE = -1;
+
+export const holeChunk = (length: number): Chunk => ({ pack: HOLE, offset: 0, length, hash: "" });
+export const isHole = ({ pack }: Chunk): boolean => pack === HOLE;
+
+interface EntryBase {
+  place: TreePlace;
   mode: number;
   mtimeMs: number;
 }
 
-export interface FileEntry extends Common {
+export interface FileEntry extends EntryBase {
   type: "file";
   size: number;
   chunks: Chunk[];
-  /** Files with the same number are one file with several names. */
+  /** Files with an equal number are hard links to one file. */
   links?: number;
   attributes?: readonly Attribute[];
 }
 
-export interface DirectoryEntry extends Common {
+export interface DirectoryEntry extends EntryBase {
   type: "directory";
   attributes?: readonly Attribute[];
 }
 
-export interface SymlinkEntry extends Common {
+interface SymlinkEntry extends EntryBase {
   type: "symlink";
   target: string;
 }
 
-/** One name of a VM's tree, as a checkpoint keeps it. */
-export type Entry = FileEntry | DirectoryEntry | SymlinkEntry;
+/** A file, directory or link of a VM's tree, as a checkpoint stores it. */
+export type TreeEntry = FileEntry | DirectoryEntry | SymlinkEntry;
 
-const pathSchema = z.string().regex(/^\/[^\0]+$/);
+/** Whether a file of a tree has a hole. */
+export async function hasHoles(entries: Iterable<TreeEntry>): Promise<boolean> {
+  let found = false;
+  await visitAll(entries, (entry) => {
+    found ||= entry.type === "file" && entry.chunks.some(isHole);
+  });
+  return found;
+}
+
+/** Memory of an entry without its name, and of one chunk. */
+const ENTRY_MEMORY = 360;
+export const CHUNK_MEMORY = 200;
+
+/** Estimates the bytes of memory that an entry takes. */
+export function entryMemory(entry: TreeEntry): number {
+  const chunks = entry.type === "file" ? entry.chunks.length * CHUNK_MEMORY : 0;
+  return ENTRY_MEMORY + 2 * entry.place.name.length + chunks;
+}
+
+/** See StepWriter. */
+const stepSchema = z.string().regex(/^\d*\/[^\0]+$/);
 const integer = z.int().nonnegative();
-const chunkSchema = z.tuple([integer, integer, integer, z.string()]);
+const chunkSchema = z.tuple([z.int().min(HOLE), integer, integer, z.string()]);
 /** Name and value in base64. */
 const attributesSchema = z.array(z.tuple([z.string(), z.base64()]));
 const rowSchema = z.union([
-  z.tuple([z.literal("d"), pathSchema, integer, z.number()]),
-  z.tuple([z.literal("d"), pathSchema, integer, z.number(), attributesSchema]),
-  z.tuple([z.literal("l"), pathSchema, integer, z.number(), z.string()]),
-  z.tuple([z.literal("f"), pathSchema, integer, z.number(), integer, z.array(chunkSchema)]),
-  z.tuple([z.literal("f"), pathSchema, integer, z.number(), integer, z.array(chunkSchema), integer]),
+  z.tuple([z.literal("d"), stepSchema, integer, z.number(), attributesSchema.optional()]),
+  z.tuple([z.literal("l"), stepSchema, integer, z.number(), z.string()]),
   z.tuple([
     z.literal("f"),
-    pathSchema,
+    stepSchema,
     integer,
     z.number(),
     integer,
     z.array(chunkSchema),
-    integer.nullable(),
-    attributesSchema,
+    integer.nullable().optional(),
+    attributesSchema.optional(),
   ]),
 ]);
-type Row = z.infer<typeof rowSchema>;
+export type Row = z.infer<typeof rowSchema>;
 
-/** A page is a JSON array of rows, each an entry without names for its fields. */
-export function encodeEntries(entries: readonly Entry[]): Uint8Array {
-  return encodeJson(entries.map(toRow));
+/** Encodes a page: a JSON array of rows. */
+export function encodeRows(rows: readonly Row[]): Uint8Array {
+  return encodeJson(rows);
 }
 
-/** @throws Damage for what encodeEntries has not written. */
-export function decodeEntries(bytes: Uint8Array): Entry[] {
-  let rows: unknown;
-  try {
-    rows = decodeJson(bytes);
-  } catch {
-    throw new Damage("a page is no JSON");
-  }
-  const checked = z.array(rowSchema).safeParse(rows);
+/**
+ * Decodes a page.
+ *
+ * @param steps has read the page before it
+ * @throws Damage for bytes that `encodeRows` did not write
+ */
+export function decodeEntries(bytes: Uint8Array, steps: StepReader): TreeEntry[] {
+  const checked = z.array(rowSchema).safeParse(tryDecodeJson(bytes));
   if (!checked.success) throw new Damage("a page has rows of an unknown form");
-  return checked.data.map(fromRow);
+  return checked.data.map((row) => fromRow(row, steps));
 }
 
-function toRow(entry: Entry): Row {
-  const { path, mode, mtimeMs } = entry;
+/** An entry without the names of its fields. */
+export function rowOf(entry: TreeEntry, steps: StepWriter): Row {
+  const { place, mode, mtimeMs } = entry;
+  const path = steps.stepTo(place);
   if (entry.type === "symlink") return ["l", path, mode, mtimeMs, entry.target];
   const attributes = entry.attributes?.map(({ name, value }): [string, string] => [
     name,
@@ -106,15 +131,17 @@ function toRow(entry: Entry): Row {
     : ["f", path, mode, mtimeMs, size, chunks, links];
 }
 
-function fromRow(row: Row): Entry {
-  const [kind, path, mode, mtimeMs] = row;
-  if (kind === "l") return { type: "symlink", path, mode, mtimeMs, target: row[4] };
-  if (kind === "d") return { type: "directory", path, mode, mtimeMs, ...attributesOf(row[4]) };
+function fromRow(row: Row, steps: StepReader): TreeEntry {
+  const [kind, step, mode, mtimeMs] = row;
+  const place = steps.placeOf(step);
+  if (place === undefined) throw new Damage("a page lacks the page before it");
+  if (kind === "l") return { type: "symlink", place, mode, mtimeMs, target: row[4] };
+  if (kind === "d") return { type: "directory", place, mode, mtimeMs, ...attributesOf(row[4]) };
   const chunks = row[5].map(([pack, offset, length, hash]) => ({ pack, offset, length, hash }));
   const links = row[6] ?? undefined;
   return {
     type: "file",
-    path,
+    place,
     mode,
     mtimeMs,
     size: row[4],

@@ -1,9 +1,10 @@
 import { isUtf8 } from "node:buffer";
-import type { RootSnapshotExport, SnapshotEntry } from "../../api/types.ts";
+import type { RootSnapshotExport, SnapshotEntry } from "../../api/methods/snapshot-types.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
-import type { PersistentTree } from "../sandbox/persistent-tree.ts";
+import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
+import type { PersistentTree, TreeCursor } from "../sandbox/persistent-tree.ts";
 import { VM_UID } from "../sandbox/sandbox.ts";
-import { depthFirst, type Excludes, type ScannedNode, scanTree } from "./scan.ts";
+import { PathWriter } from "../sandbox/tree-path.ts";
 
 const ROOT_MODE = "0755";
 
@@ -16,12 +17,20 @@ export async function exportTree(
   const entries: SnapshotEntry[] = [
     { path: "/", type: "directory", mode: ROOT_MODE, uid: VM_UID, gid: VM_UID },
   ];
-  const { nodes } = await scanTree(tree, isExcluded);
-  for (const node of await depthFirst(nodes)) {
-    const entry = await describe(tree, node, budget);
-    if (entry === undefined) continue;
-    budget.add(entry);
-    entries.push(entry);
+  const account = tree.budget.open();
+  const reader = tree.cursor();
+  const paths = new PathWriter();
+  try {
+    const { nodes } = await scanTree(reader, { isExcluded, account });
+    for (const node of await depthFirst(nodes)) {
+      const entry = await describe(reader, node, paths.pathOf(node), budget);
+      if (entry === undefined) continue;
+      budget.add(entry);
+      entries.push(entry);
+    }
+  } finally {
+    account.release();
+    await reader.close();
   }
   return {
     kind: "snapshot-export",
@@ -30,19 +39,20 @@ export async function exportTree(
 }
 
 async function describe(
-  tree: PersistentTree,
+  reader: TreeCursor,
   node: ScannedNode,
+  path: string,
   budget: ResultBudget,
 ): Promise<SnapshotEntry | undefined> {
-  const { path, type } = node;
+  const { type } = node;
   if (type === "other") return undefined;
   const mode = node.mode.toString(8).padStart(4, "0");
   const entry: SnapshotEntry = { path, type, mode, uid: VM_UID, gid: VM_UID };
   if (type === "directory") return entry;
-  if (type === "symlink") return { ...entry, target: await tree.readlink(path) };
+  if (type === "symlink") return { ...entry, target: await reader.readlink(node) };
   // Base64 takes a third more.
   if ((node.size * 4) / 3 > budget.left) throw budget.exceeded(Math.ceil((node.size * 4) / 3));
-  const file = await tree.open(path, node.ino);
+  const file = await reader.open(node, node.ino);
   if (file === undefined) return undefined;
   try {
     const whole = Buffer.alloc(file.stat().size);

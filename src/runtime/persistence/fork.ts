@@ -1,41 +1,46 @@
 import { invalidArgument } from "../../api/errors.ts";
-import { batches, encodeJson, entryBytes, type Store, type StoreEntry } from "../store.ts";
-import type { Archive } from "./archive.ts";
-import { FIRST_HEAD, type Head } from "./head.ts";
-import { HEAD, type Kind, keyOf } from "./keys.ts";
+import { type FileRecord, HEAD_KEY, keyOf } from "../store/keys.ts";
+import { encodeJson, entryBytes, putAll, type Store, type StoreEntry } from "../store/store.ts";
+import { FIRST_HEAD, type Head, numberingOf } from "./head.ts";
+import type { RootRecord } from "./root.ts";
 
-/** What is read at a time. */
+/** Bytes that one `read` returns, up to the end of a record. */
 const READ_BYTES = 4 * 1024 * 1024;
 
-/** Some of the records of a tree, and where the next ones begin; `null` after the last. */
+/** Some records of a tree. `next` is the number of the first record of the next read, or `null` after the last one. */
 export interface ForkRecords {
   entries: StoreEntry[];
   next: number | null;
 }
 
 /**
- * The newest checkpoint as it lies in the store: its root, pages and packs, and last the head that makes them count. To
- * be read while no other checkpoint is taken, which could collect some of it.
+ * The stored records of the newest checkpoint: its root, pages and packs, and last the head that makes them count. Read it
+ * while no other checkpoint is taken: a checkpoint may delete its records.
  */
 export class ForkSource {
   readonly #store: Store;
-  readonly #records: readonly [Kind, number][];
+  readonly #records: readonly [FileRecord, number][];
   readonly #head: Head;
 
-  constructor(store: Store, archive: Archive) {
-    const { head, root } = archive;
+  constructor(store: Store, head: Head, root: RootRecord) {
     if (head.root === null) throw new Error("There is no checkpoint to fork");
-    const { nextPack, nextPage, nextRoot, takenAt } = head;
     this.#store = store;
-    this.#head = { ...FIRST_HEAD, generation: 1, root: head.root, nextPack, nextPage, nextRoot, takenAt };
+    this.#head = {
+      ...FIRST_HEAD,
+      version: head.version,
+      ...numberingOf(head),
+      generation: 1,
+      root: head.root,
+      takenAt: head.takenAt,
+    };
     this.#records = [
       ["root", head.root],
-      ...root.pages.map(([number]): [Kind, number] => ["page", number]),
-      ...root.packs.map(([number]): [Kind, number] => ["pack", number]),
+      ...root.pages.map(([number]): [FileRecord, number] => ["page", number]),
+      ...root.packs.map(([number]): [FileRecord, number] => ["pack", number]),
     ];
   }
 
-  /** @param from what the last answer gave as `next`; 0 at first */
+  /** @param from `next` of the last result; 0 at first */
   async read(from: number): Promise<ForkRecords> {
     const end = this.#records.length;
     if (!Number.isInteger(from) || from < 0 || from > end)
@@ -50,17 +55,17 @@ export class ForkSource {
       entries.push(...parts);
     }
     if (at < end) return { entries, next: at };
-    // Alone, so that all others are stored before it.
+    // The head is read alone, so that all other records are stored before it.
     if (entries.length > 0) return { entries, next: end };
-    return { entries: [[HEAD, encodeJson(this.#head)]], next: null };
+    return { entries: [[HEAD_KEY, encodeJson(this.#head)]], next: null };
   }
 }
 
-/** Fills a fresh VM's store. Until the last record is there the VM is fresh: what a broken fork leaves is not counted. */
+/** Fills the store of a new VM. The head comes last: a fork that breaks off leaves the VM without files. */
 export async function receiveFork(store: Store, read: (from: number) => Promise<ForkRecords>): Promise<void> {
   for (let from: number | null = 0; from !== null; ) {
     const records: ForkRecords = await read(from);
-    for (const batch of batches(records.entries, entryBytes)) await store.put(batch);
+    await putAll(store, records.entries);
     from = records.next;
   }
 }

@@ -1,13 +1,14 @@
 import { z } from "zod";
-import { decodeJson, encodeJson, type Store } from "../store.ts";
-import { getParts, partsOf, putAll } from "./codec.ts";
-import { keyOf, numberIn, prefixOf } from "./keys.ts";
+import { keyOf, numberIn, prefixOf } from "../store/keys.ts";
+import { encodeJson, putAll, type Store, tryDecodeJson } from "../store/store.ts";
+import { getParts, partsOf } from "./codec.ts";
+import type { Numbering } from "./head.ts";
 import type { RootRecord } from "./root.ts";
 
-const numbers = z.array(z.int().nonnegative());
-const garbageSchema = z.object({ packs: numbers, pages: numbers, roots: numbers });
+const numbersSchema = z.array(z.int().nonnegative());
+const garbageSchema = z.object({ packs: numbersSchema, pages: numbersSchema, roots: numbersSchema });
 
-/** What no tree refers to any more. */
+/** Numbers of records that no tree refers to. */
 export type Garbage = z.infer<typeof garbageSchema>;
 
 export const NO_GARBAGE: Garbage = { packs: [], pages: [], roots: [] };
@@ -15,7 +16,27 @@ export const NO_GARBAGE: Garbage = { packs: [], pages: [], roots: [] };
 export const isEmpty = ({ packs, pages, roots }: Garbage): boolean =>
   packs.length + pages.length + roots.length === 0;
 
-/** What dying trees had that no living one has. */
+export function joinGarbage(one: Garbage, other: Garbage): Garbage {
+  return {
+    packs: [...one.packs, ...other.packs],
+    pages: [...one.pages, ...other.pages],
+    roots: [...one.roots, ...other.roots],
+  };
+}
+
+/** Records from some numbers on and before others. */
+export function recordsBetween(from: Numbering, to: Numbering): Garbage {
+  return {
+    packs: numbers(from.nextPack, to.nextPack),
+    pages: numbers(from.nextPage, to.nextPage),
+    roots: numbers(from.nextRoot, to.nextRoot),
+  };
+}
+
+export const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, index) => from + index);
+
+/** Records that dying trees refer to and living trees do not, and the orphans. */
 export function garbageOf(
   dying: ReadonlyMap<number, RootRecord>,
   living: ReadonlyMap<number, RootRecord>,
@@ -36,12 +57,12 @@ export function garbageOf(
   return { packs: [...packs], pages: [...pages], roots: [...roots] };
 }
 
-/** Notes what the commit of a generation makes superfluous, so that it is collected even after a crash. */
+/** Notes the garbage that the commit of a generation leaves, so that it is deleted even after a crash. */
 export async function noteGarbage(store: Store, generation: number, garbage: Garbage): Promise<void> {
   await putAll(store, partsOf("garbage", generation, encodeJson(garbage)));
 }
 
-/** Deletes what was noted for generations up to the committed one; notes of later ones never came to count. */
+/** Deletes the garbage noted for generations up to the committed one. Later notes belong to failed commits. */
 export async function collectGarbage(store: Store, committed: number): Promise<void> {
   for (;;) {
     const [first] = await store.list(prefixOf("garbage"), { limit: 1 });
@@ -52,7 +73,7 @@ export async function collectGarbage(store: Store, committed: number): Promise<v
   }
 }
 
-/** Forgets notes from a generation on and before another. */
+/** Deletes the notes from one generation on and before another. */
 export async function deleteNotes(store: Store, from: number, to: number): Promise<void> {
   if (from < to) await store.deleteRange(keyOf("garbage", from), keyOf("garbage", to));
 }
@@ -60,21 +81,11 @@ export async function deleteNotes(store: Store, from: number, to: number): Promi
 async function deleteNoted(store: Store, generation: number): Promise<void> {
   const bytes = await getParts(store, "garbage", generation);
   if (bytes === undefined) return;
-  const note = garbageSchema.safeParse(jsonOf(bytes));
-  // What it named is kept for nothing, which harms less than to guess.
+  const note = garbageSchema.safeParse(tryDecodeJson(bytes));
+  // A damaged note: its records stay, which only wastes space.
   if (!note.success) return;
-  const { packs, pages, roots } = note.data;
-  for (const pack of packs) await deleteNumber(store, "pack", pack);
-  for (const page of pages) await deleteNumber(store, "page", page);
-  for (const root of roots) await deleteNumber(store, "root", root);
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return decodeJson(bytes);
-  } catch {
-    return undefined;
-  }
+  for (const kind of ["pack", "page", "root"] as const)
+    for (const number of note.data[`${kind}s`]) await deleteNumber(store, kind, number);
 }
 
 async function deleteNumber(
@@ -85,12 +96,11 @@ async function deleteNumber(
   await store.deleteRange(keyOf(kind, number), keyOf(kind, number + 1));
 }
 
-/** Deletes what a server that died had written before its commit: numbers that the head does not know. */
+/** Deletes records that a server wrote before it died without a commit: numbers after those of the head. */
 export async function deleteOrphans(
   store: Store,
-  next: { nextPack: number; nextPage: number; nextRoot: number },
+  { nextPack, nextPage, nextRoot }: Numbering,
 ): Promise<void> {
-  const { nextPack, nextPage, nextRoot } = next;
   for (const [kind, number] of [
     ["pack", nextPack],
     ["page", nextPage],

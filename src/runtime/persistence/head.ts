@@ -1,11 +1,10 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
-import { decodeJson, encodeJson, type Store } from "../store.ts";
+import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
+import { FILES_FORMAT, FIRST_FILES_FORMAT, HEAD_KEY } from "../store/keys.ts";
+import { encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
 import { storageDamaged } from "./codec.ts";
-import { HEAD } from "./keys.ts";
-
-/** The format of everything under `fs/`. A server refuses what a newer one has written. */
-export const FORMAT_VERSION = 1;
+import { deleteNotes, type Garbage, isEmpty, noteGarbage } from "./garbage.ts";
 
 const integer = z.int().nonnegative();
 
@@ -19,28 +18,28 @@ const snapshotSchema = z.object({
 });
 
 const headSchema = z.object({
-  version: z.literal(FORMAT_VERSION),
+  version: z.union([z.literal(FIRST_FILES_FORMAT), z.literal(FILES_FORMAT)]),
   /** Counts commits. */
   generation: integer,
-  /** Number of the tree's root record; `null` before the first checkpoint. */
+  /** Number of the newest tree's root record. `null` before the first checkpoint. */
   root: integer.nullable(),
-  /** Journal records from this number on came after the checkpoint. */
+  /** Number of the first journal record after the checkpoint. */
   journal: integer,
-  /** Numbers from these on belong to no commit. */
+  /** The first numbers that no commit has used. */
   nextPack: integer,
   nextPage: integer,
   nextRoot: integer,
-  /** When the checkpoint was taken, in milliseconds since the Unix epoch. */
+  /** Time of the checkpoint, in Unix milliseconds. */
   takenAt: integer,
   snapshots: z.array(snapshotSchema),
 });
 
-/** The one record that says what counts; putting it is the commit. */
+/** The record that names the newest tree, the snapshots and the journal that count. Putting it is the commit. */
 export type Head = z.infer<typeof headSchema>;
-export type SnapshotRecord = z.infer<typeof snapshotSchema>;
+type SnapshotRecord = z.infer<typeof snapshotSchema>;
 
 export const FIRST_HEAD: Head = {
-  version: FORMAT_VERSION,
+  version: FIRST_FILES_FORMAT,
   generation: 0,
   root: null,
   journal: 0,
@@ -51,31 +50,85 @@ export const FIRST_HEAD: Head = {
   snapshots: [],
 };
 
-/** @throws AgentVmError `storage_too_new` for what a newer server has written, `storage_damaged` for what none has. */
+export type Numbering = Pick<Head, "nextPack" | "nextPage" | "nextRoot">;
+
+export const numberingOf = ({ nextPack, nextPage, nextRoot }: Head): Numbering => ({
+  nextPack,
+  nextPage,
+  nextRoot,
+});
+
+export function infoOf({ id, name, createdAt, files, bytes }: SnapshotRecord): SnapshotInfo {
+  return { id, name, createdAt, files, bytes };
+}
+
+/** @throws AgentVmError `snapshot_not_found` */
+export function findSnapshot({ snapshots }: Head, id: string): SnapshotRecord {
+  const found = snapshots.find((snapshot) => snapshot.id === id);
+  if (found !== undefined) return found;
+  throw new AgentVmError("snapshot_not_found", `Snapshot not found: ${id}`, { snapshotId: id });
+}
+
+/** @throws AgentVmError `storage_too_new` for the record of a newer server, `storage_damaged` for an unreadable record */
 export async function loadHead(store: Store): Promise<Head> {
-  const [bytes] = await store.get([HEAD]);
+  const [bytes] = await store.get([HEAD_KEY]);
   if (bytes === undefined) return FIRST_HEAD;
-  let value: unknown;
-  try {
-    value = decodeJson(bytes);
-  } catch {
-    throw storageDamaged("its head record is no JSON");
-  }
+  const value = tryDecodeJson(bytes);
   const head = headSchema.safeParse(value);
   if (head.success) return head.data;
   const version = (value as { version?: unknown } | null)?.version;
-  if (typeof version === "number" && version > FORMAT_VERSION) throw tooNew(version);
+  if (typeof version === "number" && version > FILES_FORMAT) throw tooNew(version);
   throw storageDamaged("its head record has an unknown form");
 }
 
 function tooNew(format: number): AgentVmError {
   return new AgentVmError(
     "storage_too_new",
-    `The VM's files were stored in format ${format}, which this server does not read: it reads format ${FORMAT_VERSION}`,
-    { format, supported: FORMAT_VERSION },
+    `The VM's files are stored in format ${format}. This server reads formats up to ${FILES_FORMAT}`,
+    { format, supported: FILES_FORMAT },
   );
 }
 
-export async function putHead(store: Store, head: Head): Promise<void> {
-  await store.put([[HEAD, encodeJson(head)]]);
+/** Commits new versions of the head record of a store, one after the other. */
+export class Commits {
+  readonly #store: Store;
+  #head: Head;
+  /** Each attempt has its own generation, so that its garbage note is not mistaken for the note of another attempt. */
+  #nextGeneration: number;
+
+  /** @param gap generations that are left to an earlier instance of the VM */
+  constructor(store: Store, head: Head, gap = 0) {
+    this.#store = store;
+    this.#head = head;
+    this.#nextGeneration = head.generation + 1 + gap;
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  /** @param garbage records that nothing refers to after this commit */
+  async commit(change: Partial<Head>, garbage: Garbage): Promise<void> {
+    const generation = this.#nextGeneration++;
+    const head = { ...this.#head, ...change, generation };
+    if (!isEmpty(garbage)) await noteGarbage(this.#store, generation, garbage);
+    // A failed attempt has noted records that still count. Its note must not outlive a later commit.
+    await deleteNotes(this.#store, this.#head.generation + 1, generation);
+    try {
+      await this.#store.put([[HEAD_KEY, encodeJson(head)]]);
+    } catch (error) {
+      if (!(await this.#counts(generation))) throw error;
+    }
+    this.#head = head;
+  }
+
+  /** Whether a failed commit was stored all the same, and only its answer was lost. */
+  async #counts(generation: number): Promise<boolean> {
+    try {
+      return (await loadHead(this.#store)).generation === generation;
+    } catch {
+      // The caller gets an error. The next commit or the next boot finds out which head counts.
+      return false;
+    }
+  }
 }

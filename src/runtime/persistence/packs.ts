@@ -1,27 +1,30 @@
-import { batches, entryBytes, type Store, type StoreEntry } from "../store.ts";
+import { putAll, type Store } from "../store/store.ts";
 import { checksum, Damage, decodeBlock, encodeBlock, getParts, partsOf } from "./codec.ts";
 import type { Chunk } from "./entries.ts";
 
-/** A file's content is cut into chunks of this size; each is stored once, however many files have it. */
+/** A file's content is cut into chunks of this size. Each distinct chunk is stored once. */
 export const CHUNK_BYTES = 128 * 1024;
 
-/** Chunks are stored together: storage takes few large values more readily than many small ones. */
+/** Chunks are stored together in packs: the storage is faster with few large values than with many small ones. */
 const PACK_BYTES = 448 * 1024;
 
-/** Packs on their way into the store; what is read meanwhile waits. */
+/** Packs that are written to the store at a time. Reading waits for them. */
 const MAX_PACKS_UNDER_WAY = 3;
 
-/** Unpacked packs that a reader keeps. */
+/** Unpacked packs that a reader caches. */
 const CACHED_PACKS = 8;
 
+/** Chunks that the store has already, by their hash. */
+type KnownChunks = Pick<ReadonlyMap<string, Chunk>, "get">;
+
 /**
- * Puts chunks into packs, numbered from `next` on. Nothing of them counts before a checkpoint names them. Chunks are read
- * right into their pack, one after the other: a buffer for each would keep the garbage collector busy.
+ * Stores chunks in packs, numbered from `next` on. They count once a checkpoint refers to them. Callers read chunks
+ * directly into the pack, one after the other: a buffer for each chunk would keep the garbage collector busy.
  */
 export class PackWriter {
   next: number;
   readonly #store: Store;
-  readonly #known: ReadonlyMap<string, Chunk>;
+  readonly #known: KnownChunks;
   readonly #added = new Map<string, Chunk>();
   /** Unpacked bytes of each new pack. */
   readonly sizes = new Map<number, number>();
@@ -30,14 +33,13 @@ export class PackWriter {
   readonly #underWay = new Set<Promise<void>>();
   #failure: unknown;
 
-  /** @param known chunks that the store has. */
-  constructor(store: Store, next: number, known: ReadonlyMap<string, Chunk>) {
+  constructor(store: Store, next: number, known: KnownChunks) {
     this.#store = store;
     this.next = next;
     this.#known = known;
   }
 
-  /** Chunks that were not known before. */
+  /** New chunks by their hash. */
   get added(): ReadonlyMap<string, Chunk> {
     return this.#added;
   }
@@ -50,7 +52,7 @@ export class PackWriter {
     return this.#open.subarray(this.#openBytes, this.#openBytes + bytes);
   }
 
-  /** @param content the beginning of the room that was given last; it is stored unless it is there */
+  /** @param content the used part of the last room. It is stored unless the store has the chunk. */
   add(content: Uint8Array): Chunk {
     const hash = checksum(content).toString("base64url");
     const known = this.#known.get(hash) ?? this.#added.get(hash);
@@ -68,7 +70,7 @@ export class PackWriter {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Resolves when nothing is on its way into the store any more. */
+  /** Resolves when no write to the store is under way. */
   async settled(): Promise<void> {
     await Promise.all(this.#underWay);
   }
@@ -91,12 +93,11 @@ export class PackWriter {
   }
 
   async #write(number: number, pack: Uint8Array): Promise<void> {
-    const entries: StoreEntry[] = partsOf("pack", number, await encodeBlock(pack));
-    for (const batch of batches(entries, entryBytes)) await this.#store.put(batch);
+    await putAll(this.#store, partsOf("pack", number, await encodeBlock(pack)));
   }
 }
 
-/** Reads chunks; packs that lie close to each other are unpacked once. */
+/** Reads chunks. A small cache unpacks each pack once if its chunks are read close together. */
 export class PackReader {
   readonly #store: Store;
   readonly #cache = new Map<number, Promise<Uint8Array>>();
@@ -105,7 +106,7 @@ export class PackReader {
     this.#store = store;
   }
 
-  /** @throws Damage where the chunk is missing or corrupt. */
+  /** @throws Damage if the chunk is missing or corrupt */
   async read({ pack, offset, length }: Chunk): Promise<Uint8Array> {
     const content = await this.#pack(pack);
     if (offset + length > content.length) throw new Damage(`pack ${pack} is too short`);
@@ -116,7 +117,7 @@ export class PackReader {
     const cached = this.#cache.get(number);
     if (cached !== undefined) return cached;
     const loading = this.#load(number);
-    // Whoever asks is told; nobody else must be.
+    // Every reader gets the error from its own await.
     loading.catch(() => undefined);
     this.#cache.set(number, loading);
     for (const oldest of this.#cache.keys()) {

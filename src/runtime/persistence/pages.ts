@@ -1,77 +1,135 @@
-import { pause } from "../sandbox/pace.ts";
-import type { StoreEntry } from "../store.ts";
+import { pause } from "../../base/pace.ts";
+import type { TreePlace } from "../sandbox/persistent-tree.ts";
+import { pathOf, StepWriter, Way } from "../sandbox/tree-path.ts";
+import { putAll, type Store, type StoreEntry } from "../store/store.ts";
 import { attributesBytes } from "./attributes.ts";
 import { checksum, encodeBlock, partsOf } from "./codec.ts";
-import { type Entry, encodeEntries } from "./entries.ts";
+import { encodeRows, type Row, rowOf, type TreeEntry } from "./entries.ts";
+import type { RootRecord } from "./root.ts";
 
-/** A page ends where a path's own hash says so: a change moves the borders of no page but its own. */
+/** The hash of a path decides whether its page ends there, so a change moves the borders of its own page only. */
 const MEAN_PAGE_ENTRIES = 64;
 const MAX_PAGE_ENTRIES = 256;
 
-/** Chunks that a page may refer to, so that a large file does not make it slow to encode. */
+/** Chunks that a page refers to before it ends, so that large files do not make it slow to encode. */
 const MAX_PAGE_CHUNKS = 4096;
 
-/** The same for extended attributes. */
+/** Bytes of extended attributes in a page before it ends. */
 const MAX_PAGE_ATTRIBUTES_BYTES = 256 * 1024;
 
-export interface Pages {
-  /** As a root record lists them. */
-  list: [number: number, checksum: string, firstPath: string][];
-  /** What is not in the store yet. */
-  entries: StoreEntry[];
-  /** The first number that is still free. */
-  next: number;
-}
+/** Characters of paths in a page before it ends, so that long paths do not make it slow to encode. */
+const MAX_PAGE_PATHS = 128 * 1024;
 
-/** Cuts a tree into pages; those that the last tree had already keep their numbers. */
-export async function makePages(
-  tree: readonly Entry[],
+/** Characters of a page's first path in the root record, which error messages show. */
+const SHOWN_CHARACTERS = 1024;
+
+/** Bytes of new pages that are put into the store together. */
+const PUT_BYTES = 1024 * 1024;
+
+/**
+ * Cuts a tree into pages, and stores new ones. A page that the last tree has keeps its number.
+ *
+ * @param take takes the number of a new page
+ * @returns the pages in the form of a root record, and whether a page has steps in place of whole paths
+ */
+export async function storePages(
+  store: Store,
+  tree: readonly TreeEntry[],
   known: ReadonlyMap<string, number>,
-  first: number,
-): Promise<Pages> {
-  const pages: Pages = { list: [], entries: [], next: first };
-  for (const group of groupsOf(tree)) {
+  take: () => number,
+): Promise<{ list: RootRecord["pages"]; hasSteps: boolean }> {
+  const list: RootRecord["pages"] = [];
+  const steps = new StepWriter();
+  let waiting: StoreEntry[] = [];
+  let bytes = 0;
+  for (const { first, rows } of groupsOf(tree, steps)) {
     await pause();
-    const content = encodeEntries(group);
+    const content = encodeRows(rows);
     const sum = checksum(content).toString("base64url");
     let number = known.get(sum);
     if (number === undefined) {
-      number = pages.next++;
-      pages.entries.push(...partsOf("page", number, await encodeBlock(content)));
+      number = take();
+      const block = await encodeBlock(content);
+      waiting.push(...partsOf("page", number, block));
+      bytes += block.length;
     }
-    pages.list.push([number, sum, group[0]?.path ?? ""]);
+    list.push([number, sum, shownPath(first)]);
+    if (bytes < PUT_BYTES) continue;
+    await putAll(store, waiting);
+    waiting = [];
+    bytes = 0;
   }
-  return pages;
+  await putAll(store, waiting);
+  return { list, hasSteps: steps.hasSteps };
 }
 
-function* groupsOf(tree: readonly Entry[]): Generator<Entry[]> {
-  let group: Entry[] = [];
+/** The start of a path. */
+function shownPath(place: TreePlace): string {
+  let shown = place;
+  // A name has a character at least.
+  while (shown.depth > SHOWN_CHARACTERS && shown.parent !== null) shown = shown.parent;
+  return pathOf(shown).slice(0, SHOWN_CHARACTERS);
+}
+
+/** Entries of a page. */
+interface Group {
+  first: TreePlace;
+  rows: Row[];
+}
+
+function* groupsOf(tree: readonly TreeEntry[], steps: StepWriter): Generator<Group> {
+  const hashes = new PathHashes();
+  let group: Group | undefined;
+  let characters = 0;
   let chunks = 0;
   let attributes = 0;
   for (const entry of tree) {
-    group.push(entry);
+    const { place } = entry;
+    const row = rowOf(entry, steps);
+    group ??= { first: place, rows: [] };
+    group.rows.push(row);
+    characters += row[1].length;
     if (entry.type === "file") chunks += entry.chunks.length;
     if (entry.type !== "symlink" && entry.attributes) attributes += attributesBytes(entry.attributes);
-    const isBorder = hashOf(entry.path) % MEAN_PAGE_ENTRIES === 0;
+    const isBorder = hashes.hashOf(place) % MEAN_PAGE_ENTRIES === 0;
     const isFull =
-      group.length >= MAX_PAGE_ENTRIES ||
+      group.rows.length >= MAX_PAGE_ENTRIES ||
+      characters >= MAX_PAGE_PATHS ||
       chunks >= MAX_PAGE_CHUNKS ||
       attributes >= MAX_PAGE_ATTRIBUTES_BYTES;
     if (!isBorder && !isFull) continue;
     yield group;
-    group = [];
+    group = undefined;
+    characters = 0;
     chunks = 0;
     attributes = 0;
   }
-  if (group.length > 0) yield group;
+  if (group !== undefined) yield group;
 }
 
-/** FNV-1a, which is enough to spread borders. */
-function hashOf(text: string): number {
-  let value = 0x811c9dc5;
+/** Hashes paths with FNV-1a, which spreads the borders well enough. */
+class PathHashes {
+  readonly #way = new Way();
+  /** Hashes of the paths on the way. */
+  readonly #hashes: number[] = [];
+
+  hashOf(place: TreePlace): number {
+    const hashes = this.#hashes;
+    hashes.length = this.#way.to(place);
+    for (const { name } of this.#way.places.slice(hashes.length))
+      hashes.push(continued(hashes.at(-1) ?? FNV_START, `/${name}`));
+    const value = hashes.at(-1) ?? FNV_START;
+    // The low bits alone depend too much on the last characters.
+    return (value ^ (value >>> 15)) >>> 0;
+  }
+}
+
+const FNV_START = 0x811c9dc5;
+
+function continued(start: number, text: string): number {
+  let value = start;
   for (let index = 0; index < text.length; index++) {
     value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
   }
-  // The low bits alone follow the last characters too closely.
-  return (value ^ (value >>> 15)) >>> 0;
+  return value;
 }

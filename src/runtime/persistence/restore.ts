@@ -1,131 +1,154 @@
+import { isPosixCode } from "../../api/error-codes.ts";
+import { AgentVmError } from "../../api/errors.ts";
+import type { Excludes } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import type { Attribute, PersistentTree } from "../sandbox/persistent-tree.ts";
-import { codeOf } from "../sandbox/posix.ts";
-import type { Store } from "../store.ts";
-import type { Archive } from "./archive.ts";
-import { Damage, storageDamaged } from "./codec.ts";
+import type { Attribute, Hole, PersistentTree, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
+import { isHostLink } from "../sandbox/sandbox.ts";
+import { PathWriter, pathOf, ROOT } from "../sandbox/tree-path.ts";
+import { clearTree } from "./base-tree.ts";
+import { checksum, Damage, storageDamaged } from "./codec.ts";
 import { isSettled, type KnownContent } from "./contents.ts";
-import type { Chunk, DirectoryEntry, Entry, FileEntry } from "./entries.ts";
-import { PackReader } from "./packs.ts";
-import type { RootRecord } from "./root.ts";
-import { type Excludes, scanTree } from "./scan.ts";
+import { type Chunk, type DirectoryEntry, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
+import { CHUNK_BYTES, type PackReader } from "./packs.ts";
+import type { StoredTree } from "./root.ts";
 
-/** Lost files that an error names. */
-const MAX_TOLD_PATHS = 100;
+/** Lost files that an error lists. */
+const MAX_REPORTED_PATHS = 100;
+const MAX_REASONS = 5;
 
-/** Of files without content. */
+/** Pack number of files without content. */
 const NO_PACK = -1;
 
-/** Where restored files may still share a directory that the server could not otherwise write into. */
+/** Hash of a whole chunk of zeros. */
+const ZEROS = checksum(new Uint8Array(CHUNK_BYTES)).toString("base64url");
+
+/** Mode of a directory until its files are restored: the server must be able to write into it. */
 const OPEN_MODE = 0o700;
 
+/** Mode of a directory whose entry is lost. */
+const LOST_MODE = 0o755;
+
 export interface RestoreOptions {
-  /** Leave out files whose content is missing or corrupt, instead of failing. */
+  /** Leaves out what cannot be restored, instead of making the files read-only. */
   allowMissing: boolean;
 }
 
-/**
- * Makes a fresh VM's tree what an archive has kept. Nothing runs in the VM yet.
- *
- * @returns how many files are lost
- * @throws AgentVmError `storage_damaged` where content is missing or corrupt, naming the files
- */
+/** Restored content by inode, its chunks by hash, and what the base tree got back. */
+export interface Restored {
+  contents: ReadonlyMap<number, KnownContent>;
+  chunks: Map<string, Chunk>;
+  putBack: string[];
+  /** The error if a part of the tree could not be restored. Its metadata lists the files. */
+  damage?: AgentVmError | undefined;
+}
+
+/** Restores as much as possible of a stored tree into a VM that has just booted and runs nothing yet. */
 export async function restoreTree(
-  archive: Archive,
-  store: Store,
+  stored: StoredTree,
   files: FileSystem,
   isExcluded: Excludes,
-  { allowMissing }: RestoreOptions,
-): Promise<number> {
-  const { root } = archive;
-  const restoration = new Restoration(files.tree, new PackReader(store));
-  await clearTree(files, await standing(archive, root), isExcluded);
-  for await (const page of archive.entries(root)) {
-    for (const entry of page) await restoration.make(entry);
-  }
-  await restoration.finish();
-  const { lost } = restoration;
-  if (lost.length > 0 && !allowMissing) {
-    const shown = lost.slice(0, MAX_TOLD_PATHS);
-    throw storageDamaged(`the content of ${lost.length} files is lost: ${shown.join(", ")}`, {
-      files: shown,
-      count: lost.length,
-      hint: "restore({ allowMissing: true }) goes on without them.",
-    });
-  }
-  archive.adopt(restoration.contents, restoration.chunks);
-  return lost.length;
-}
-
-/** What of an archive may be in a fresh tree already: directories, and links with their targets. */
-async function standing(archive: Archive, root: RootRecord): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  for await (const page of archive.entries(root)) {
-    for (const entry of page) {
-      if (entry.type === "directory") found.set(entry.path, DIRECTORY);
-      if (entry.type === "symlink") found.set(entry.path, linkTo(entry.target));
-    }
-  }
-  return found;
-}
-
-const DIRECTORY = "directory";
-const linkTo = (target: string): string => `link to ${target}`;
-
-/** Removes what a fresh tree has and the archive has not, and every file, since it is made anew. */
-async function clearTree(
-  files: FileSystem,
-  kept: ReadonlyMap<string, string>,
-  isExcluded: Excludes,
-): Promise<void> {
-  const { nodes } = await scanTree(files.tree, isExcluded);
-  for (const { path, type } of nodes.reverse()) {
-    if (type === "directory") {
-      if (kept.get(path) !== DIRECTORY) await removeEmpty(files, path);
-    } else if (type !== "symlink" || kept.get(path) !== linkTo(await files.tree.readlink(path))) {
-      await files.unlink(path);
-    }
-  }
-}
-
-/** A directory in which something is mounted stays. */
-async function removeEmpty(files: FileSystem, path: string): Promise<void> {
+): Promise<Restored> {
+  const putBack = await clearTree(files, stored, isExcluded);
+  const cursor = files.tree.cursor();
+  const restoration = new Restoration(files.tree, cursor, stored.packs);
   try {
-    await files.rmdir(path);
-  } catch (error) {
-    if (!["EBUSY", "ENOTEMPTY"].includes(codeOf(error) ?? "")) throw error;
+    const lost = restoration.losses;
+    for await (const page of stored.pages(undefined, (error) => lost.addPage(error))) {
+      for (const entry of page) await restoration.make(entry);
+    }
+    await restoration.finish();
+  } finally {
+    await cursor.close();
+  }
+  const { losses, contents, chunks } = restoration;
+  return { contents, chunks, putBack, damage: losses.error };
+}
+
+/** Parts of a tree that could not be restored. */
+class Losses {
+  readonly #files: string[] = [];
+  #count = 0;
+  /** Reasons other than lost content. */
+  readonly #reasons = new Set<string>();
+  hasPages = false;
+
+  /** @param error `Damage` of the content, or the refusal of the VM's file system */
+  add(place: TreePlace, error: unknown): void {
+    const isRefusal = error instanceof AgentVmError && isPosixCode(error.code);
+    if (!isRefusal && !(error instanceof Damage)) throw error;
+    this.#count += 1;
+    if (this.#files.length < MAX_REPORTED_PATHS) this.#files.push(pathOf(place));
+    if (isRefusal && this.#reasons.size < MAX_REASONS) this.#reasons.add(error.message);
+  }
+
+  addPage({ message }: Error): void {
+    this.hasPages = true;
+    if (this.#reasons.size < MAX_REASONS) this.#reasons.add(message);
+  }
+
+  get error(): AgentVmError | undefined {
+    const files = this.#files;
+    const lost =
+      this.#count === 0 ? [] : [`the content of ${this.#count} files is lost: ${files.join(", ")}`];
+    const reasons = [...lost, ...this.#reasons];
+    if (reasons.length === 0) return undefined;
+    return storageDamaged(reasons.join("; "), { files, count: this.#count });
   }
 }
 
 class Restoration {
   readonly contents = new Map<number, KnownContent>();
   readonly chunks = new Map<string, Chunk>();
-  readonly lost: string[] = [];
+  readonly losses = new Losses();
   readonly #tree: PersistentTree;
+  readonly #cursor: TreeCursor;
   readonly #packs: PackReader;
   readonly #directories: DirectoryEntry[] = [];
   /** Files by the pack in which their content begins. */
   readonly #files = new Map<number, FileEntry[]>();
-  readonly #firstNames = new Map<number, string>();
-  readonly #attributes: { path: string; attributes: readonly Attribute[] }[] = [];
+  readonly #made = new Set<TreePlace>();
+  readonly #paths = new PathWriter();
+  readonly #firstNames = new Map<number, TreePlace>();
+  readonly #attributes: { place: TreePlace; attributes: readonly Attribute[] }[] = [];
 
-  constructor(tree: PersistentTree, packs: PackReader) {
+  constructor(tree: PersistentTree, cursor: TreeCursor, packs: PackReader) {
     this.#tree = tree;
+    this.#cursor = cursor;
     this.#packs = packs;
   }
 
-  /** Parents before children. Files are only noted. */
-  async make(entry: Entry): Promise<void> {
+  /** Makes a directory or link, and notes a file for `finish`. Call it for parents before children. */
+  async make(entry: TreeEntry): Promise<void> {
+    try {
+      if (this.losses.hasPages) await this.#makeParents(entry.place.parent);
+      await this.#make(entry);
+    } catch (error) {
+      this.losses.add(entry.place, error);
+    }
+  }
+
+  /** Makes directories whose entries are lost. */
+  async #makeParents(directory: TreePlace | null): Promise<void> {
+    if (directory === null || directory.depth === 0 || this.#made.has(directory)) return;
+    await this.#makeParents(directory.parent);
+    await this.#cursor.makeDirectory(directory, LOST_MODE);
+    this.#made.add(directory);
+  }
+
+  async #make(entry: TreeEntry): Promise<void> {
     if (entry.type === "directory") {
-      await this.#tree.makeDirectory(entry.path, entry.mode | OPEN_MODE);
+      await this.#cursor.makeDirectory(entry.place, entry.mode | OPEN_MODE);
       this.#directories.push(entry);
       this.#noteAttributes(entry);
     } else if (entry.type === "symlink") {
-      // One that is there has the same target.
-      const isThere = (await this.#tree.stat(entry.path)) !== undefined;
-      if (!isThere) await this.#tree.makeSymlink(entry.path, entry.target);
+      // A link that exists has the stored target: `clearTree` has removed all others.
+      const { place, target } = entry;
+      const isThere = (await this.#cursor.stat(place)) !== undefined;
+      // A link to configuration that the host no longer has would lead nowhere.
+      if (!isThere && !isHostLink(this.#paths.pathOf(place), target))
+        await this.#cursor.makeSymlink(place, target);
     } else {
-      const pack = entry.chunks[0]?.pack ?? NO_PACK;
+      const pack = entry.chunks.find((chunk) => !isHole(chunk))?.pack ?? NO_PACK;
       const files = this.#files.get(pack);
       if (files === undefined) this.#files.set(pack, [entry]);
       else files.push(entry);
@@ -133,9 +156,8 @@ class Restoration {
   }
 
   /**
-   * Makes the files, pack by pack: those that lie beside each other in a tree that has grown with time are in packs of
-   * many checkpoints, each of which would be unpacked time and again. Directories get their times last, the deepest first:
-   * what is made in them changes these.
+   * Makes the files pack by pack. In the order of the tree, neighbours may be in packs of many checkpoints, and each pack
+   * would be unpacked many times. Directories get their times last, deepest first: new entries change these times.
    */
   async finish(): Promise<void> {
     const packs = [...this.#files.keys()].sort((a, b) => a - b);
@@ -144,38 +166,42 @@ class Restoration {
       this.#files.delete(pack);
     }
     await this.#finishAttributes();
-    for (const { path, mode, mtimeMs } of this.#directories.reverse()) {
-      await this.#tree.setMetadata(path, { mode, mtimeMs });
+    for (const { place, mode, mtimeMs } of this.#directories.reverse()) {
+      await this.#cursor.setMetadata(place, { mode, mtimeMs });
     }
     const now = Date.now();
     for (const content of this.contents.values()) content.settled = isSettled(content.ctimeMs, now);
   }
 
-  #noteAttributes({ path, attributes }: FileEntry | DirectoryEntry): void {
-    if (attributes !== undefined) this.#attributes.push({ path, attributes });
+  #noteAttributes({ place, attributes }: FileEntry | DirectoryEntry): void {
+    if (attributes !== undefined) this.#attributes.push({ place, attributes });
   }
 
-  /** All at once: each run of the program that sets them costs some milliseconds. */
+  /** Sets all attributes at once: each run of the helper program costs some milliseconds. */
   async #finishAttributes(): Promise<void> {
-    await this.#tree.setAttributes(this.#attributes);
-    for (const { path, attributes } of this.#attributes) {
-      const node = await this.#tree.stat(path);
+    try {
+      await this.#tree.setAttributes(this.#attributes);
+    } catch (error) {
+      this.losses.add(ROOT, error);
+    }
+    for (const { place, attributes } of this.#attributes) {
+      const node = await this.#cursor.stat(place);
       const content = node && this.contents.get(node.ino);
       if (content !== undefined) Object.assign(content, { ctimeMs: node?.ctimeMs, attributes });
     }
   }
 
   async #makeFile(entry: FileEntry): Promise<void> {
-    const { path, mode, mtimeMs, chunks, links } = entry;
+    const { place, mode, mtimeMs, chunks, links } = entry;
     const first = links === undefined ? undefined : this.#firstNames.get(links);
     if (first !== undefined) {
-      await this.#tree.makeLink(first, path);
+      await this.#cursor.makeLink(first, place);
       return;
     }
     try {
-      // Asked for first, so that a file whose content is lost is not made in part.
-      for (const chunk of chunks) await this.#packs.read(chunk);
-      const node = await this.#tree.makeFile(path, { mode, mtimeMs }, this.#contentOf(chunks));
+      // Reads all chunks first, so that a file with lost content is not made in part.
+      for (const chunk of chunks) if (!isHole(chunk)) await this.#packs.read(chunk);
+      const node = await this.#cursor.makeFile(place, { mode, mtimeMs }, this.#contentOf(chunks));
       const { size, ctimeMs } = node;
       this.contents.set(node.ino, {
         size,
@@ -186,15 +212,19 @@ class Restoration {
         attributes: [],
       });
       this.#noteAttributes(entry);
-      for (const chunk of chunks) this.chunks.set(chunk.hash, chunk);
-      if (links !== undefined) this.#firstNames.set(links, path);
+      for (const chunk of chunks) if (!isHole(chunk)) this.chunks.set(chunk.hash, chunk);
+      if (links !== undefined) this.#firstNames.set(links, place);
     } catch (error) {
-      if (!(error instanceof Damage)) throw error;
-      this.lost.push(path);
+      this.losses.add(place, error);
+      // A part of a file would look like the file.
+      await this.#cursor.remove(place).catch(() => undefined);
     }
   }
 
-  async *#contentOf(chunks: readonly Chunk[]): AsyncGenerator<Uint8Array> {
-    for (const chunk of chunks) yield await this.#packs.read(chunk);
+  async *#contentOf(chunks: readonly Chunk[]): AsyncGenerator<Uint8Array | Hole> {
+    for (const chunk of chunks) {
+      // Earlier servers stored zeros for holes, which may be more than the VM's size.
+      yield isHole(chunk) || chunk.hash === ZEROS ? { hole: chunk.length } : await this.#packs.read(chunk);
+    }
   }
 }

@@ -1,7 +1,11 @@
 import { z } from "zod";
-import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store.ts";
-import { Damage, decodeBlock, encodeBlock, getParts, partsOf } from "./codec.ts";
-import { decodeEntries, type Entry } from "./entries.ts";
+import type { AgentVmError } from "../../api/errors.ts";
+import { visitAll } from "../../base/pace.ts";
+import { StepReader } from "../sandbox/tree-path.ts";
+import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/store.ts";
+import { Damage, decodeBlock, encodeBlock, getParts, partsOf, storageDamaged } from "./codec.ts";
+import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
+import { PackReader } from "./packs.ts";
 
 const integer = z.int().nonnegative();
 
@@ -14,16 +18,85 @@ const rootSchema = z.object({
   bytes: integer,
 });
 
-/** A whole tree: its pages, and the packs that these refer to. */
+/** The record of a whole tree: its pages, and the packs that its pages refer to. */
 export type RootRecord = z.infer<typeof rootSchema>;
 
 export const EMPTY_ROOT: RootRecord = { pages: [], packs: [], files: 0, bytes: 0 };
+
+function fail(error: Error): never {
+  throw error;
+}
+
+/** A checkpoint or snapshot in the store. */
+export class StoredTree {
+  /** Reads the content of its files. */
+  readonly packs: PackReader;
+  readonly #store: Store;
+  readonly #root: RootRecord;
+
+  constructor(store: Store, root: RootRecord) {
+    this.packs = new PackReader(store);
+    this.#store = store;
+    this.#root = root;
+  }
+
+  /**
+   * All entries, page by page, parents before children.
+   *
+   * @param steps finds the places. Two trees that share it have the same places for equal paths.
+   * @param onLost receives the error of a page that is lost. @default the error is thrown
+   * @throws AgentVmError `storage_damaged`
+   */
+  async *pages(
+    steps = new StepReader(),
+    onLost: (error: AgentVmError) => void = fail,
+  ): AsyncGenerator<TreeEntry[]> {
+    for (const [number, , firstPath] of this.#root.pages) {
+      try {
+        yield await loadPage(this.#store, number, steps);
+      } catch (error) {
+        if (!(error instanceof Damage)) throw error;
+        steps.lose();
+        const lost = `${error.message}: it held ${firstPath} and the entries after it`;
+        onLost(storageDamaged(lost, { from: firstPath }));
+      }
+    }
+  }
+}
+
+/**
+ * Counts the files and bytes of a tree, and how much of each pack it uses.
+ *
+ * @param sizes unpacked bytes of the packs
+ */
+export async function usageOf(
+  entries: readonly TreeEntry[],
+  sizes: ReadonlyMap<number, number>,
+): Promise<Omit<RootRecord, "pages">> {
+  const used = new Map<number, number>();
+  const counted = new Set<string>();
+  let bytes = 0;
+  await visitAll(entries, (entry) => {
+    if (entry.type !== "file") return;
+    bytes += entry.size;
+    for (const chunk of entry.chunks) {
+      const { pack, length, hash } = chunk;
+      if (isHole(chunk) || counted.has(hash)) continue;
+      counted.add(hash);
+      used.set(pack, (used.get(pack) ?? 0) + length);
+    }
+  });
+  const packs = [...used]
+    .map(([pack, live]): [number, number, number] => [pack, sizes.get(pack) ?? live, live])
+    .sort(([a], [b]) => a - b);
+  return { packs, files: entries.length, bytes };
+}
 
 export async function encodeRoot(number: number, root: RootRecord): Promise<StoreEntry[]> {
   return partsOf("root", number, await encodeBlock(encodeJson(root)));
 }
 
-/** @throws Damage where it is missing or corrupt. */
+/** @throws Damage if the record is missing or corrupt */
 export async function loadRoot(store: Store, number: number): Promise<RootRecord> {
   const block = await getParts(store, "root", number);
   if (block === undefined) throw new Damage(`root ${number} is missing`);
@@ -32,9 +105,18 @@ export async function loadRoot(store: Store, number: number): Promise<RootRecord
   return root.data;
 }
 
-/** @throws Damage where it is missing or corrupt. */
-export async function loadPage(store: Store, number: number): Promise<Entry[]> {
+/** Like `loadRoot`. @throws AgentVmError `storage_damaged` */
+export async function loadTree(store: Store, number: number): Promise<RootRecord> {
+  try {
+    return await loadRoot(store, number);
+  } catch (error) {
+    throw error instanceof Damage ? storageDamaged(error.message) : error;
+  }
+}
+
+/** @throws Damage if the page is missing or corrupt */
+export async function loadPage(store: Store, number: number, steps: StepReader): Promise<TreeEntry[]> {
   const block = await getParts(store, "page", number);
   if (block === undefined) throw new Damage(`page ${number} is missing`);
-  return decodeEntries(await decodeBlock(block));
+  return decodeEntries(await decodeBlock(block), steps);
 }

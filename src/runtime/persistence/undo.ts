@@ -1,133 +1,172 @@
-import type { UndoResult } from "../../api/types.ts";
+import type { UndoResult } from "../../api/methods/snapshot-types.ts";
 import { entryError, Files } from "../filesystem/files.ts";
-import { checkWritablePath } from "../filesystem/paths.ts";
+import { checkWritablePath, parentPath } from "../filesystem/paths.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import type { TreeNode } from "../sandbox/persistent-tree.ts";
+import { temporaryName } from "../sandbox/names.ts";
+import type { Hole, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
-import type { Store } from "../store.ts";
+import type { TreeAccount } from "../sandbox/tree-budget.ts";
+import { pathOf, placeIn, StepReader } from "../sandbox/tree-path.ts";
 import { Damage, storageDamaged } from "./codec.ts";
-import type { Entry, FileEntry } from "./entries.ts";
-import { PackReader } from "./packs.ts";
+import { entryMemory, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
+import type { PackReader } from "./packs.ts";
+import type { StoredTree } from "./root.ts";
+
+/** A path to restore: its place, and the entries at it and below it. */
+interface Wanted {
+  path: string;
+  place: TreePlace;
+  entries: TreeEntry[];
+}
 
 /**
- * Puts paths back as they were in a tree, each with all below it: what was there comes back, what was not goes.
+ * Restores paths, each with everything below it, to their state in a stored tree. Entries that the tree lacks are deleted.
  *
- * @returns one result a path, in order; it never rejects for one of them
+ * @returns a result for each path, in order. A path that fails has an `error`.
  */
 export async function undoPaths(
   paths: readonly string[],
-  tree: AsyncIterable<Entry[]>,
+  tree: StoredTree,
   files: FileSystem,
-  store: Store,
 ): Promise<UndoResult[]> {
-  const wanted = new Map<string, Entry[]>(paths.map((path) => [path, []]));
-  for await (const page of tree) {
-    for (const entry of page) {
-      for (const [path, found] of wanted) if (isWithin(entry.path, path)) found.push(entry);
+  const account = files.tree.budget.open();
+  const cursor = files.tree.cursor();
+  try {
+    const undoing = new Undoing(files, cursor, tree.packs);
+    const results: UndoResult[] = [];
+    for (const { path, ...wanted } of await entriesWithin(paths, tree, account)) {
+      try {
+        checkWritablePath(path, "open");
+        results.push({ path, restored: await undoing.undo({ path, ...wanted }) });
+      } catch (error) {
+        results.push({ path, restored: 0, error: entryError(error) });
+      }
     }
+    return results;
+  } finally {
+    account.release();
+    await cursor.close();
   }
-  const undoing = new Undoing(files, new PackReader(store));
-  const results: UndoResult[] = [];
-  for (const path of paths) {
-    try {
-      checkWritablePath(path, "open");
-      results.push({ path, restored: await undoing.undo(path, wanted.get(path) ?? []) });
-    } catch (error) {
-      results.push({ path, restored: 0, error: entryError(error) });
-    }
-  }
-  return results;
 }
 
-function isWithin(path: string, top: string): boolean {
-  return path === top || path.startsWith(top === "/" ? "/" : `${top}/`);
+async function entriesWithin(
+  paths: readonly string[],
+  tree: StoredTree,
+  account: TreeAccount,
+): Promise<Wanted[]> {
+  const steps = new StepReader();
+  const found = paths.map((path) => {
+    const place = steps.find(path);
+    return { path, place, entries: [] as TreeEntry[], within: new Set<TreePlace | null>([place]) };
+  });
+  for await (const page of tree.pages(steps)) {
+    for (const entry of page) {
+      const { place } = entry;
+      for (const { within, entries } of found) {
+        // A directory comes before its entries.
+        if (!within.has(place) && !within.has(place.parent)) continue;
+        account.charge(entryMemory(entry));
+        entries.push(entry);
+        if (entry.type === "directory") within.add(place);
+      }
+    }
+  }
+  return found;
 }
 
 class Undoing {
   readonly #fs: FileSystem;
   readonly #files: Files;
+  readonly #cursor: TreeCursor;
   readonly #packs: PackReader;
 
-  constructor(fs: FileSystem, packs: PackReader) {
+  constructor(fs: FileSystem, cursor: TreeCursor, packs: PackReader) {
     this.#fs = fs;
     this.#files = new Files(fs);
+    this.#cursor = cursor;
     this.#packs = packs;
   }
 
-  /** @returns how many files, directories and links have come back */
-  async undo(path: string, entries: readonly Entry[]): Promise<number> {
-    const kept = new Set(entries.map((entry) => entry.path));
-    await this.#removeOthers(path, kept);
-    const parent = path.slice(0, path.lastIndexOf("/"));
-    if (entries.length > 0 && parent !== "") await this.#files.mkdir(parent, { recursive: true });
+  /** @returns the number of files, directories and links that were restored */
+  async undo({ path, place, entries }: Wanted): Promise<number> {
+    await this.#removeOthers(place, entries);
+    const parent = parentPath(path);
+    if (entries.length > 0 && parent !== "/") await this.#files.mkdir(parent, { recursive: true });
     for (const entry of entries) await this.#putBack(entry);
     await this.#fs.tree.setAttributes(
       entries.flatMap((entry) =>
-        entry.type === "symlink" ? [] : [{ path: entry.path, attributes: entry.attributes ?? [] }],
+        entry.type === "symlink" ? [] : [{ place: entry.place, attributes: entry.attributes ?? [] }],
       ),
     );
     for (const entry of [...entries].reverse()) {
-      if (entry.type === "directory") await this.#fs.tree.setMetadata(entry.path, entry);
+      if (entry.type === "directory") await this.#cursor.setMetadata(entry.place, entry);
     }
     return entries.length;
   }
 
-  /** Removes what was not there, deepest first. */
-  async #removeOthers(path: string, kept: ReadonlySet<string>): Promise<void> {
-    const node = await this.#look(path);
-    if (node === undefined) return;
-    if (!kept.has(path)) {
-      await this.#files.delete(path, { recursive: true });
-      return;
+  /** Deletes entries that the tree lacks. */
+  async #removeOthers(top: TreePlace, entries: readonly TreeEntry[]): Promise<void> {
+    const kept = new Map<TreePlace, Set<string>>();
+    for (const { place, type } of entries) {
+      if (place.parent !== null) kept.get(place.parent)?.add(place.name);
+      if (type === "directory") kept.set(place, new Set());
     }
-    if (node.type !== "directory") return;
-    for (const { name } of await this.#fs.tree.list(path)) await this.#removeOthers(`${path}/${name}`, kept);
+    if (entries.length === 0) await this.#remove(top);
+    for (const [directory, names] of kept) {
+      for (const { name } of await this.#list(directory))
+        if (!names.has(name)) await this.#cursor.remove(placeIn(directory, name));
+    }
   }
 
-  async #look(path: string): Promise<TreeNode | undefined> {
+  async #list(directory: TreePlace) {
     try {
-      return await this.#fs.tree.stat(path);
+      return (await this.#type(directory)) === "directory" ? await this.#cursor.list(directory) : [];
     } catch (error) {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+      if (isMissing(error)) return [];
       throw error;
     }
   }
 
-  async #putBack(entry: Entry): Promise<void> {
-    const { path } = entry;
-    const node = await this.#look(path);
-    if (node !== undefined && node.type !== entry.type) await this.#files.delete(path, { recursive: true });
-    if (entry.type === "directory") await this.#fs.tree.makeDirectory(path, entry.mode);
-    else if (entry.type === "symlink") await this.#putLink(path, entry.target);
+  async #type(place: TreePlace) {
+    try {
+      return (await this.#cursor.stat(place))?.type;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #remove(place: TreePlace): Promise<void> {
+    if ((await this.#type(place)) !== undefined) await this.#cursor.remove(place);
+  }
+
+  async #putBack(entry: TreeEntry): Promise<void> {
+    const { place, type } = entry;
+    const found = await this.#type(place);
+    if (found !== undefined && (found !== type || type === "symlink")) await this.#cursor.remove(place);
+    if (type === "directory") await this.#cursor.makeDirectory(place, entry.mode);
+    else if (type === "symlink") await this.#cursor.makeSymlink(place, entry.target);
     else await this.#putFile(entry);
   }
 
-  async #putLink(path: string, target: string): Promise<void> {
+  /** Replaces the file in one step, like `writeFile`. */
+  async #putFile(entry: FileEntry): Promise<void> {
+    const { place, chunks } = entry;
+    const temporary = { ...place, name: temporaryName() };
     try {
-      await this.#fs.unlink(path);
+      await this.#cursor.makeFile(temporary, entry, this.#contentOf(chunks));
+      await this.#cursor.rename(temporary, place.name);
     } catch (error) {
-      if (codeOf(error) !== "ENOENT") throw error;
+      await this.#remove(temporary);
+      if (!(error instanceof Damage)) throw error;
+      const path = pathOf(place);
+      throw storageDamaged(`the content of ${path} is lost`, { files: [path] });
     }
-    await this.#fs.tree.makeSymlink(path, target);
   }
 
-  /** In one step, as with writeFile. */
-  async #putFile({ path, mode, mtimeMs, chunks }: FileEntry): Promise<void> {
-    const writer = await this.#fs.openWriter(path);
-    try {
-      let offset = 0;
-      for (const chunk of chunks) {
-        const piece = await this.#packs.read(chunk);
-        await writer.write(offset, piece);
-        offset += piece.length;
-      }
-      await writer.commit();
-    } catch (error) {
-      if (error instanceof Damage) throw storageDamaged(`the content of ${path} is lost`, { files: [path] });
-      throw error;
-    } finally {
-      await writer.close();
-    }
-    await this.#fs.tree.setMetadata(path, { mode, mtimeMs });
+  async *#contentOf(chunks: FileEntry["chunks"]): AsyncGenerator<Uint8Array | Hole> {
+    for (const chunk of chunks) yield isHole(chunk) ? { hole: chunk.length } : await this.#packs.read(chunk);
   }
 }
+
+const isMissing = (error: unknown): boolean => ["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "");

@@ -1,22 +1,32 @@
-import type { Bytes, Env } from "../../api/types.ts";
-import type { CommandRequest } from "../sandbox/sandbox.ts";
-import { commandEnv } from "./environment.ts";
+import { invalidArgument } from "../../api/errors.ts";
+import { MAX_ARGUMENTS } from "../../api/limits.ts";
+import type { Env } from "../../api/values.ts";
+import type { CommandRequest, ProgramCall, ShellLine } from "../sandbox/sandbox.ts";
+import type { VmServices } from "../vm-services.ts";
+import { BASE_ENV } from "./base-env.ts";
 
-/** What a call leaves open, from the actor's options. */
-export interface CommandDefaults {
-  env: Env;
-  cwd: string;
+const TERMINAL_ENV: Env = { TERM: "xterm-256color", PAGER: "less" };
+
+/** Defaults of a command, from the options of its VM. */
+type CommandDefaults = Pick<VmServices, "env" | "cwd">;
+
+/** The base variables, overridden by the VM's options, overridden by the call's options. */
+export function commandEnv(options: Env, call: Env = {}): Env {
+  return { ...BASE_ENV, ...options, ...call };
+}
+
+/** Variables of a shell on a terminal: like `commandEnv`, with `TERM` and a pager. */
+export function terminalEnv(options: Env, call: Env = {}): Env {
+  return commandEnv({ ...TERMINAL_ENV, ...options }, call);
 }
 
 export function resolveCommand(
-  command: string,
-  args: readonly string[],
+  program: ProgramCall | ShellLine,
   options: { env?: Env; cwd?: string },
   defaults: CommandDefaults,
 ): CommandRequest {
-  return { command, args, env: commandEnv(defaults.env, options.env), cwd: options.cwd ?? defaults.cwd };
-}
-
-export function toBytes(data: Bytes): Uint8Array {
-  return typeof data === "string" ? Buffer.from(data, "utf8") : data;
+  // createVm() passes arguments on without the checks of the wire.
+  if ("args" in program && program.args.length > MAX_ARGUMENTS)
+    throw invalidArgument("args", `at most ${MAX_ARGUMENTS} strings`, program.args);
+  return { ...program, env: commandEnv(defaults.env(), options.env), cwd: options.cwd ?? defaults.cwd };
 }

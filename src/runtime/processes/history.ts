@@ -1,13 +1,16 @@
 import { z } from "zod";
-import type { SpawnedProcessInfo } from "../../api/types.ts";
-import { MAX_STORE_VALUE_BYTES, type Store } from "../store.ts";
+import type { ProcessOutput, SpawnedProcessInfo } from "../../api/methods/process-types.ts";
+import type { ProcessEnd } from "../../api/methods/transport.ts";
+import { GroupWriter } from "../../base/group-writer.ts";
+import { loadOnce } from "../../base/load-once.ts";
+import type { ExitStatus } from "../sandbox/sandbox.ts";
+import { PROCESS_TABLE_KEY } from "../store/keys.ts";
+import { decodeJson, MAX_STORE_VALUE_BYTES, type Store } from "../store/store.ts";
 
-const KEY = "processes/table";
-
-/** A change of the table is stored this much later, in milliseconds, with those that follow it. */
+/** Delay before a change of the table is stored, in milliseconds. Changes within it are stored together. */
 const SAVE_DELAY_MS = 100;
 
-/** What is kept of a command line. */
+/** Arguments of a command line that are kept, and characters of each. */
 const MAX_KEPT_ARGS = 32;
 const MAX_KEPT_ARG_LENGTH = 256;
 
@@ -24,30 +27,73 @@ const tableSchema = z.array(
     reason: z.enum(["exit", "signal", "timeout", "killed", "oom", "outputLimit", "vm_stopped"]).nullable(),
     startedAt: z.number(),
     exitedAt: z.number().nullable(),
+    oomKills: z.int().default(0),
   }),
 );
 
-/** The process table of a VM, kept beyond its processes: after a wake it tells how they ended. */
+/** A process from before the VM's last boot. Only its record is left, so input and signals have no effect. */
+export class PastProcess {
+  readonly info: SpawnedProcessInfo;
+  readonly pendingStdin = 0;
+  readonly writeStdin = () => undefined;
+  readonly closeStdin = () => undefined;
+  readonly signal = async () => undefined;
+
+  constructor(info: SpawnedProcessInfo) {
+    this.info = info;
+  }
+
+  get pid(): number {
+    return this.info.pid;
+  }
+
+  get exited(): Promise<ExitStatus> {
+    const { exitCode, signal } = this.info;
+    return Promise.resolve({ exitCode: exitCode ?? 0, signal: signal as NodeJS.Signals | null });
+  }
+
+  get end(): ProcessEnd {
+    const { exitCode, signal, reason, startedAt, exitedAt, oomKills } = this.info;
+    return {
+      exitCode: exitCode ?? 0,
+      signal,
+      reason: reason ?? "exit",
+      timedOut: reason === "timeout",
+      durationMs: (exitedAt ?? startedAt) - startedAt,
+      cpuMs: 0,
+      maxRssBytes: 0,
+      oomKills,
+    };
+  }
+
+  output(): ProcessOutput {
+    return { chunks: [], truncated: true, running: false, exitCode: this.info.exitCode };
+  }
+}
+
+/** Stores the process table of a VM, so that it is still known after a boot how earlier processes ended. */
 export class ProcessHistory {
   readonly #store: Store;
   readonly #onFailure: (error: unknown) => void;
-  #loading: Promise<SpawnedProcessInfo[]> | undefined;
+  readonly #writer: GroupWriter<Uint8Array>;
+  /** Loads the processes from before the VM's last boot, by pid. Never rejects. */
+  readonly load: () => Promise<ReadonlyMap<number, PastProcess>>;
   #timer: NodeJS.Timeout | undefined;
-  #saving: Promise<void> = Promise.resolve();
   #table: (() => SpawnedProcessInfo[]) | undefined;
 
   constructor(store: Store, onFailure: (error: unknown) => void) {
     this.#store = store;
     this.#onFailure = onFailure;
-  }
-
-  /** Processes of before the VM's last boot; none of them runs. */
-  load(): Promise<SpawnedProcessInfo[]> {
-    this.#loading ??= this.#read().catch((error: unknown) => {
-      this.#onFailure(error);
-      return [];
+    this.#writer = new GroupWriter({
+      // Only the newest table counts.
+      write: (tables) => store.put(tables.slice(-1).map((table) => [PROCESS_TABLE_KEY, table])),
     });
-    return this.#loading;
+    this.load = loadOnce(() =>
+      this.#read().catch((error: unknown) => {
+        onFailure(error);
+        return new Map();
+      }),
+    );
   }
 
   /** Stores the table soon. */
@@ -56,34 +102,32 @@ export class ProcessHistory {
     this.#timer ??= setTimeout(() => void this.flush(), SAVE_DELAY_MS).unref();
   }
 
-  /** Stores what has changed now. */
+  /** Stores a change now instead of later. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const table = this.#table;
     this.#table = undefined;
-    if (table !== undefined) {
-      const value = encode(table());
-      this.#saving = this.#saving.then(() => this.#store.put([[KEY, value]])).catch(this.#onFailure);
-    }
-    await this.#saving;
+    if (table !== undefined) this.#writer.add(encode(table())).catch(this.#onFailure);
+    await this.#writer.idle();
   }
 
-  /** Gives up what is not stored yet. */
+  /** Drops changes that are not stored yet. */
   close(): void {
     clearTimeout(this.#timer);
     this.#table = undefined;
   }
 
-  async #read(): Promise<SpawnedProcessInfo[]> {
-    const [value] = await this.#store.get([KEY]);
-    if (value === undefined) return [];
-    const table = tableSchema.safeParse(JSON.parse(Buffer.from(value).toString("utf8")));
-    return table.success ? table.data.map(ended) : [];
+  async #read(): Promise<Map<number, PastProcess>> {
+    const [value] = await this.#store.get([PROCESS_TABLE_KEY]);
+    if (value === undefined) return new Map();
+    const table = tableSchema.safeParse(decodeJson(value));
+    const infos = table.success ? table.data.map(ended) : [];
+    return new Map(infos.map((info) => [info.pid, new PastProcess(info)]));
   }
 }
 
-/** What ran when the VM stopped has ended with it. */
+/** A process that ran when the VM stopped was killed with it. */
 function ended(info: SpawnedProcessInfo): SpawnedProcessInfo {
   if (!info.running) return info;
   return { ...info, running: false, exitCode: KILLED, signal: "SIGKILL", reason: "vm_stopped" };

@@ -1,79 +1,122 @@
-import type { ProcessMethods } from "../../api/actions.ts";
-import { limitExceeded, processNotFound } from "../../api/errors.ts";
-import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "../../api/limits.ts";
+import { invalidArgument, limitExceeded, processNotFound } from "../../api/errors.ts";
 import type {
-  Bytes,
   ProcessOutput,
   ReadOutputOptions,
-  Signal,
+  SignalOptions,
+  SpawnedPid,
   SpawnedProcessInfo,
   SpawnOptions,
   VmProcess,
   VmProcessNode,
-} from "../../api/types.ts";
-import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { CommandDefaults } from "./command.ts";
-import { resolveCommand, toBytes } from "./command.ts";
-import type { ProcessHistory } from "./history.ts";
-import type { ProcessHooks } from "./hooks.ts";
-import { PastProcess } from "./past-process.ts";
-import { processTree } from "./process-tree.ts";
-import { ReplayBudget } from "./replay-budget.ts";
-import { toSignalNumber } from "./signals.ts";
-import { SpawnedProcess } from "./spawned-process.ts";
+} from "../../api/methods/process-types.ts";
+import type { RoomMethods } from "../../api/methods/table.ts";
+import type { FollowedOutput, FollowOptions, StartRunOptions } from "../../api/methods/transport.ts";
+import { MAX_SIGNAL, SIGNAL_NUMBERS, signalName } from "../../api/signals.ts";
+import type { Bytes, Signal } from "../../api/values.ts";
+import { toBytes } from "../../base/bytes.ts";
+import type { EndReason } from "../room.ts";
+import { capabilityOf, type ProgramCall, type ShellLine } from "../sandbox/sandbox.ts";
+import type { VmServices } from "../vm-services.ts";
+import { resolveCommand } from "./command.ts";
+import { type PastProcess, ProcessHistory } from "./history.ts";
+import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "./limits.ts";
+import type { Notices } from "./notices.ts";
+import { ReplayBudget } from "./replay-buffer.ts";
+import { type RunLimits, SpawnedProcess } from "./spawned-process.ts";
 
-/** What spawn has started in one VM: the table behind listProcesses, the signals, stdin and output of each. */
-export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
-  readonly #sandbox: () => Promise<Sandbox>;
-  readonly #defaults: CommandDefaults;
-  readonly #hooks: ProcessHooks;
-  /** In order of their start. The newest process of a pid counts: the kernel gives pids out again. */
+type ProcessesDeps = Pick<
+  VmServices,
+  | "sandbox"
+  | "store"
+  | "limits"
+  | "env"
+  | "cwd"
+  | "emit"
+  | "whileRunning"
+  | "isStopping"
+  | "filesMayHaveChanged"
+  | "onFailure"
+  | "report"
+> &
+  Notices;
+
+/** The processes that `spawn` or `run` started in one VM: their table, signals, stdin and output. */
+export class Processes implements RoomMethods<"processes"> {
+  readonly #deps: ProcessesDeps;
+  /** In the order of their start. The kernel reuses pids; the newest process of a pid counts. */
   readonly #table = new Map<number, SpawnedProcess>();
-  readonly #history: ProcessHistory | undefined;
-  #pastProcesses: Promise<ReadonlyMap<number, PastProcess>> | undefined;
+  readonly #history: ProcessHistory;
   readonly #kept = new ReplayBudget(MAX_KEPT_OUTPUT_BYTES);
 
-  constructor(
-    sandbox: () => Promise<Sandbox>,
-    defaults: CommandDefaults,
-    hooks: ProcessHooks,
-    history?: ProcessHistory,
-  ) {
-    this.#sandbox = sandbox;
-    this.#defaults = defaults;
-    this.#hooks = hooks;
-    this.#history = history;
+  constructor(deps: ProcessesDeps) {
+    this.#deps = deps;
+    this.#history = new ProcessHistory(deps.store, deps.onFailure);
+  }
+
+  /** Stores how the processes ended. A VM that is destroyed needs no record. */
+  async settled(reason: EndReason): Promise<void> {
+    if (reason === "destroy") this.#history.close();
+    else await this.#history.flush();
   }
 
   async spawn(command: string, args?: string[], options?: SpawnOptions): Promise<{ pid: number }> {
     return { pid: await this.spawnProcess(command, args, options) };
   }
 
-  async spawnProcess(
+  async spawnProcess(command: string, args: readonly string[] = [], options: SpawnOptions = {}) {
+    return (await this.#start("spawn", { command, args }, options)).pid;
+  }
+
+  async startRun(
     command: string,
-    args: readonly string[] = [],
-    options: SpawnOptions = {},
-  ): Promise<number> {
-    const sandbox = await this.#sandbox();
-    const request = resolveCommand(command, args, options, this.#defaults);
-    const process = await sandbox.spawn({ ...request, stdin: true });
-    const spawned = new SpawnedProcess(process, command, args, this.#hooks, this.#kept);
-    // Set anew, so that a pid that comes again stands where its newest process belongs.
+    args: readonly string[] | null,
+    options: StartRunOptions = {},
+  ): Promise<SpawnedPid> {
+    const { timeout = 0, outputLimit } = options;
+    const outputBytes = outputLimit === "kill" ? this.#deps.limits.captureBytes : Number.POSITIVE_INFINITY;
+    const program = args === null ? { line: command } : { command, args };
+    const { pid } = await this.#start("run", program, options, { timeout, outputBytes });
+    return { pid };
+  }
+
+  async followProcess(
+    pid: number,
+    options: FollowOptions = {},
+    signal?: AbortSignal,
+  ): Promise<FollowedOutput> {
+    const process = await this.#find(pid);
+    if ("follow" in process) return await process.follow(options, signal);
+    return { chunks: [], truncated: true, captureBytes: this.#deps.limits.captureBytes, end: process.end };
+  }
+
+  /** @param run limits of a command of `run`, whose stdin ends after the first input */
+  async #start(
+    action: string,
+    program: ProgramCall | ShellLine,
+    options: SpawnOptions,
+    run?: RunLimits,
+  ): Promise<SpawnedProcess> {
+    const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
+    const request = resolveCommand(program, options, this.#deps);
+    const process = await spawn({ ...request, stdin: run === undefined || options.stdin !== undefined });
+    const { command, args } = "line" in program ? { command: program.line, args: [] } : program;
+    const spawned = new SpawnedProcess(process, command, args, this.#deps, this.#kept, run);
+    // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);
     if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
-    this.#hooks.keepAwake(spawned.exited);
+    if (run !== undefined) spawned.closeStdin();
+    this.#deps.whileRunning(spawned.exited);
     void spawned.exited.then(() => {
       this.#forgetOldest();
       this.#changed();
     });
     this.#changed();
-    return spawned.pid;
+    return spawned;
   }
 
   async listProcesses(): Promise<SpawnedProcessInfo[]> {
-    const past = [...(await this.#past()).values()].filter(({ pid }) => !this.#table.has(pid));
-    return [...past, ...this.#table.values()].map(({ info }) => info);
+    return this.#infos(await this.#history.load());
   }
 
   async getProcess(pid: number): Promise<SpawnedProcessInfo> {
@@ -85,9 +128,9 @@ export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
     const bytes = toBytes(data);
     if (process.pendingStdin + bytes.byteLength > MAX_PENDING_STDIN_BYTES) {
       throw limitExceeded(
-        "MAX_PENDING_STDIN_BYTES",
-        MAX_PENDING_STDIN_BYTES,
-        `Process ${pid} has not read ${process.pendingStdin} bytes of its stdin yet`,
+        { MAX_PENDING_STDIN_BYTES },
+        `Process ${pid} has ${process.pendingStdin} bytes of unread stdin`,
+        "Wait until it reads.",
       );
     }
     process.writeStdin(bytes);
@@ -102,16 +145,22 @@ export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
     return (await exited).exitCode;
   }
 
-  stopProcess(pid: number): Promise<void> {
-    return this.signalProcess(pid, "SIGTERM");
+  async stopProcess(pid: number, options: SignalOptions = {}): Promise<void> {
+    await this.#signal(pid, "SIGTERM", options.tree);
   }
 
-  killProcess(pid: number): Promise<void> {
-    return this.signalProcess(pid, "SIGKILL");
+  async killProcess(pid: number, options: SignalOptions = {}): Promise<void> {
+    await this.#signal(pid, "SIGKILL", options.tree);
   }
 
-  async signalProcess(pid: number, signal: Signal): Promise<void> {
-    (await this.#find(pid)).signal(toSignalNumber(signal));
+  async signalProcess(pid: number, signal: Signal, options: SignalOptions = {}): Promise<void> {
+    await this.#signal(pid, signal, options.tree ?? false);
+  }
+
+  async #signal(pid: number, signal: Signal, tree: boolean | undefined): Promise<void> {
+    const process = await this.#find(pid);
+    const number = toSignalNumber(signal);
+    await process.signal(number, tree === undefined ? "job" : tree ? "tree" : "process");
   }
 
   async readProcessOutput(pid: number, options: ReadOutputOptions = {}): Promise<ProcessOutput> {
@@ -119,36 +168,31 @@ export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
   }
 
   async allProcesses(): Promise<VmProcess[]> {
-    return (await this.#sandbox()).processes();
+    return await this.#list("allProcesses");
   }
 
   async processTree(): Promise<VmProcessNode[]> {
-    return processTree(await this.allProcesses());
+    return treeOf(await this.#list("processTree"));
+  }
+
+  async #list(action: string): Promise<VmProcess[]> {
+    return await capabilityOf(await this.#deps.sandbox(), "processes", action).list();
   }
 
   async #find(pid: number): Promise<SpawnedProcess | PastProcess> {
-    const process = this.#table.get(pid) ?? (await this.#past()).get(pid);
+    const process = this.#table.get(pid) ?? (await this.#history.load()).get(pid);
     if (process === undefined) throw processNotFound(pid);
     return process;
   }
 
-  async #past(): Promise<ReadonlyMap<number, PastProcess>> {
-    if (this.#history === undefined) return new Map();
-    this.#pastProcesses ??= this.#history
-      .load()
-      .then((infos) => new Map(infos.map((info) => [info.pid, new PastProcess(info)])));
-    return this.#pastProcesses;
+  /** Past processes stay in the record while it has room for them. */
+  #infos(past: ReadonlyMap<number, PastProcess>): SpawnedProcessInfo[] {
+    const before = [...past.values()].filter(({ pid }) => !this.#table.has(pid));
+    return [...before, ...this.#table.values()].map(({ info }) => info);
   }
 
   #changed(): void {
-    // What came before stays in the record as long as there is room for it.
-    void this.#past().then((past) => {
-      const infos = () => {
-        const before = [...past.values()].filter(({ pid }) => !this.#table.has(pid));
-        return [...before, ...this.#table.values()].map(({ info }) => info);
-      };
-      this.#history?.changed(infos);
-    });
+    void this.#history.load().then((past) => this.#history.changed(() => this.#infos(past)));
   }
 
   #forgetOldest(): void {
@@ -162,4 +206,29 @@ export class Processes implements Omit<ProcessMethods, "exec" | "execArgv"> {
     this.#table.get(pid)?.forget();
     this.#table.delete(pid);
   }
+}
+
+/** Returns a signal's number. Takes a number or a name, with or without SIG. 0 only asks whether the process exists. */
+function toSignalNumber(signal: Signal): number {
+  if (typeof signal === "string") {
+    const name = signalName(signal);
+    if (name !== undefined) return SIGNAL_NUMBERS[name];
+  } else if (Number.isInteger(signal) && signal >= 0 && signal <= MAX_SIGNAL) {
+    return signal;
+  }
+  throw invalidArgument("signal", `a signal's name or a number from 0 to ${MAX_SIGNAL}`, signal);
+}
+
+/** Returns processes with their `children`. A process whose parent is not in the list is a root. */
+function treeOf(processes: readonly VmProcess[]): VmProcessNode[] {
+  const nodes = new Map(
+    processes.map((process) => [process.pid, { ...process, children: [] as VmProcessNode[] }]),
+  );
+  const roots: VmProcessNode[] = [];
+  for (const node of nodes.values()) {
+    const parent = nodes.get(node.ppid);
+    if (parent === undefined) roots.push(node);
+    else parent.children.push(node);
+  }
+  return roots;
 }

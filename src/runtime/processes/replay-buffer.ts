@@ -1,18 +1,17 @@
-import { REPLAY_CHUNK_BYTES } from "../../api/limits.ts";
-import type { ReplayBudget } from "./replay-budget.ts";
+import { MAX_EVENT_DATA_BYTES, REPLAY_CHUNK_BYTES } from "./limits.ts";
 
-/** Chunks up to this size together lie in one piece of memory. */
+/** Chunks share a block of memory of this size. */
 const BLOCK_BYTES = 16 * 1024;
 
-/** A piece of output with its place in the stream. */
+/** A piece of output with its number in the stream. */
 interface Piece {
   seq: number;
   data: Uint8Array;
 }
 
 /**
- * The newest output up to a number of bytes, for readers that come late. `Kind` is what a chunk has besides its bytes.
- * Each chunk counts REPLAY_CHUNK_BYTES besides its data, which is what it takes: a program may write one byte at a time.
+ * Keeps the newest output, up to a number of bytes, for late readers. `Kind` has the fields of a chunk besides its data.
+ * Each chunk is charged REPLAY_CHUNK_BYTES besides its data, because a program may write one byte at a time.
  */
 export class ReplayBuffer<Kind extends object> {
   readonly #capacity: number;
@@ -26,7 +25,7 @@ export class ReplayBuffer<Kind extends object> {
     this.#budget = budget;
   }
 
-  /** @returns the chunk, numbered */
+  /** @returns the chunk with its number */
   push(kind: Kind, data: Uint8Array): Kind & Piece {
     const seq = this.#nextSeq++;
     if (!this.#blocks.at(-1)?.append(kind, data)) this.#blocks.push(new Block(seq, kind, data));
@@ -37,14 +36,19 @@ export class ReplayBuffer<Kind extends object> {
     return { ...kind, seq, data };
   }
 
-  /** Chunks with a greater number than `after`, and whether some of those are no longer kept. */
+  /** Number of the next chunk. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Returns chunks with a number above `after`, and whether any of them were dropped. */
   after(after: number): { chunks: (Kind & Piece)[]; truncated: boolean } {
     const chunks = this.#blocks.flatMap((block) => block.after(after));
     const oldest = this.#blocks[0]?.firstSeq ?? this.#nextSeq;
     return { chunks, truncated: oldest > after + 1 };
   }
 
-  /** @returns `false` when there is nothing left */
+  /** @returns `false` if the buffer is empty */
   dropOldest(): boolean {
     const block = this.#blocks[0];
     if (block === undefined) return false;
@@ -55,7 +59,7 @@ export class ReplayBuffer<Kind extends object> {
     return true;
   }
 
-  /** No more will come: its output gives way before that of others. */
+  /** Marks the stream as ended: its output is dropped before the output of running processes. */
   end(): void {
     this.#budget?.ended(this);
   }
@@ -69,10 +73,10 @@ export class ReplayBuffer<Kind extends object> {
   }
 }
 
-/** Chunks that follow one another. As objects with a buffer each they would take 300 bytes more a chunk. */
+/** Consecutive chunks in one buffer. An object and a buffer for each chunk would take 300 bytes more per chunk. */
 class Block<Kind extends object> {
   #data: Uint8Array;
-  /** Where each chunk ends, and what it is. */
+  /** The end offset of each chunk. */
   readonly #ends: number[];
   readonly #kinds: Kind[];
   readonly #seq: number;
@@ -93,7 +97,7 @@ class Block<Kind extends object> {
     return this.#dropped === this.#ends.length;
   }
 
-  /** `false` where there is no room. */
+  /** @returns `false` if the block has no room */
   append(kind: Kind, data: Uint8Array): boolean {
     const start = this.#endOf(this.#ends.length - 1);
     const end = start + data.byteLength;
@@ -109,7 +113,7 @@ class Block<Kind extends object> {
     return true;
   }
 
-  /** Drops the oldest chunk; its memory is free when the last one goes. */
+  /** Drops the oldest chunk. The block's memory is freed with its last chunk. @returns the chunk's bytes */
   drop(): number {
     const index = this.#dropped++;
     return this.#endOf(index) - this.#endOf(index - 1);
@@ -126,5 +130,56 @@ class Block<Kind extends object> {
 
   #endOf(index: number): number {
     return this.#ends[index] ?? 0;
+  }
+}
+
+/** A buffer that can be made smaller. */
+interface Holder {
+  dropOldest(): boolean;
+}
+
+/** Bytes that all replay buffers of one VM may hold. Past the limit the oldest buffers are cut, ended buffers first. */
+export class ReplayBudget {
+  readonly #capacity: number;
+  readonly #running = new Set<Holder>();
+  readonly #ended = new Set<Holder>();
+  #bytes = 0;
+
+  constructor(capacityBytes: number) {
+    this.#capacity = capacityBytes;
+  }
+
+  take(holder: Holder, bytes: number): void {
+    this.#running.add(holder);
+    this.#bytes += bytes;
+    for (const set of [this.#ended, this.#running]) {
+      for (const oldest of set) {
+        while (this.#bytes > this.#capacity && oldest.dropOldest());
+        if (this.#bytes <= this.#capacity) return;
+        set.delete(oldest);
+      }
+    }
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+
+  ended(holder: Holder): void {
+    if (this.#running.delete(holder)) this.#ended.add(holder);
+  }
+
+  forget(holder: Holder): void {
+    this.#running.delete(holder);
+    this.#ended.delete(holder);
+  }
+}
+
+/** Splits output into pieces that each fit into one event. */
+export function* splitEvent(data: Buffer): Generator<Uint8Array> {
+  for (let offset = 0; offset < data.length; offset += MAX_EVENT_DATA_BYTES) {
+    const piece = data.subarray(offset, offset + MAX_EVENT_DATA_BYTES);
+    // A copy: a view would carry its whole underlying buffer over the wire and into the replay buffer.
+    yield new Uint8Array(piece);
   }
 }

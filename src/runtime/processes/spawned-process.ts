@@ -1,14 +1,23 @@
 import { constants } from "node:os";
-import { PROCESS_REPLAY_BYTES } from "../../api/limits.ts";
-import type { ExitReason, OutputStream, ProcessOutput, SpawnedProcessInfo } from "../../api/types.ts";
+import type {
+  ExitReason,
+  OutputStream,
+  ProcessOutput,
+  SpawnedProcessInfo,
+} from "../../api/methods/process-types.ts";
+import type { FollowedOutput, FollowOptions, ProcessEnd } from "../../api/methods/transport.ts";
 import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
-import type { ProcessHooks } from "./hooks.ts";
-import type { ReplayBudget } from "./replay-budget.ts";
-import { ReplayBuffer } from "./replay-buffer.ts";
-import { splitEvent } from "./split-event.ts";
+import type { VmServices } from "../vm-services.ts";
+import { PROCESS_REPLAY_BYTES } from "./limits.ts";
+import { type Notices, noticesOf } from "./notices.ts";
+import { OutputReader } from "./output-reader.ts";
+import { type ReplayBudget, ReplayBuffer, splitEvent } from "./replay-buffer.ts";
 
 const { SIGHUP, SIGINT, SIGQUIT, SIGTERM } = constants.signals;
 const STOP_REQUESTS = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+/** Processes that a signal reaches. `SandboxProcess.signalAll` describes jobs and trees. */
+export type Reach = "process" | "job" | "tree";
 
 interface Kind {
   stream: OutputStream;
@@ -17,28 +26,53 @@ interface Kind {
 /** One object for all chunks of a stream. */
 const KINDS: Record<OutputStream, Kind> = { stdout: { stream: "stdout" }, stderr: { stream: "stderr" } };
 
+type SpawnedProcessDeps = Pick<
+  VmServices,
+  "limits" | "emit" | "isStopping" | "filesMayHaveChanged" | "report"
+> &
+  Notices;
+
+/** Limits of a process that `run` starts. Its client reads all its output. */
+export interface RunLimits {
+  /** Milliseconds after which the process's tree is killed; 0 means no timeout. */
+  timeout: number;
+  /** Bytes of output past which the process's tree is killed. */
+  outputBytes: number;
+}
+
 /** A process that spawn started: its record, its output and its end. */
 export class SpawnedProcess {
   readonly pid: number;
   /** Resolves when processExit has been sent. */
   readonly exited: Promise<ExitStatus>;
   readonly #process: SandboxProcess;
-  readonly #hooks: ProcessHooks;
+  readonly #vm: SpawnedProcessDeps;
   readonly #output: ReplayBuffer<Kind>;
   readonly #info: SpawnedProcessInfo;
   readonly #signalsSent = new Set<number>();
+  readonly #reader: OutputReader;
+  readonly #startedAt = performance.now();
+  readonly #run: RunLimits | undefined;
+  #outputBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #cut: "timeout" | "outputLimit" | undefined;
+  #killing: Promise<void> | undefined;
+  #ended: ProcessEnd | undefined;
 
   constructor(
     process: SandboxProcess,
     command: string,
     args: readonly string[],
-    hooks: ProcessHooks,
+    vm: SpawnedProcessDeps,
     budget: ReplayBudget,
+    run?: RunLimits,
   ) {
+    this.#reader = new OutputReader(process);
+    this.#run = run;
     this.#output = new ReplayBuffer(PROCESS_REPLAY_BYTES, budget);
     this.pid = process.pid;
     this.#process = process;
-    this.#hooks = hooks;
+    this.#vm = vm;
     this.#info = {
       pid: process.pid,
       command,
@@ -49,7 +83,10 @@ export class SpawnedProcess {
       reason: null,
       startedAt: Date.now(),
       exitedAt: null,
+      oomKills: 0,
     };
+    if (run !== undefined) this.#reader.hold();
+    if (run?.timeout) this.#timer = setTimeout(() => this.#cutShort("timeout"), run.timeout);
     process.onOutput((stream, data) => this.#publish(stream, data));
     this.exited = this.#end();
   }
@@ -70,17 +107,30 @@ export class SpawnedProcess {
     this.#process.closeStdin();
   }
 
-  signal(signal: number): void {
-    if (!this.#info.running || signal === 0) return;
+  async signal(signal: number, reach: Reach): Promise<void> {
+    if (signal === 0 || (!this.#info.running && reach !== "tree")) return;
     this.#signalsSent.add(signal);
-    this.#process.signal(signal);
+    if (reach === "process") this.#process.signal(signal);
+    else await this.#process.signalAll(signal, reach);
   }
 
   output(after: number): ProcessOutput {
     return { ...this.#output.after(after), running: this.#info.running, exitCode: this.#info.exitCode };
   }
 
-  /** It is no longer in the table. */
+  /** Returns output after a chunk as soon as there is some, and the end. */
+  async follow(options: FollowOptions, signal?: AbortSignal): Promise<FollowedOutput> {
+    const { after = -1, waitMs = 0, hold = false } = options;
+    const isUpToDate = this.#output.nextSeq <= after + 1;
+    if (hold && isUpToDate) this.#reader.hold();
+    if (isUpToDate) await this.#reader.change(waitMs, signal);
+    if (hold) this.#reader.hold();
+    else this.#reader.release();
+    const { captureBytes } = this.#vm.limits;
+    return { ...this.#output.after(after), captureBytes, end: this.#ended ?? null };
+  }
+
+  /** Drops the output, when the process leaves the table. */
   forget(): void {
     this.#output.clear();
   }
@@ -88,29 +138,54 @@ export class SpawnedProcess {
   #publish(stream: OutputStream, data: Buffer): void {
     for (const piece of splitEvent(data)) {
       const chunk = this.#output.push(KINDS[stream], piece);
-      this.#hooks.emit("processOutput", { pid: this.pid, ...chunk });
+      this.#vm.emit("processOutput", { pid: this.pid, ...chunk });
     }
+    this.#outputBytes += data.length;
+    if (this.#run !== undefined && this.#outputBytes > this.#run.outputBytes) this.#cutShort("outputLimit");
+    this.#reader.published(data.length);
+    this.#vm.filesMayHaveChanged();
   }
 
   async #end(): Promise<ExitStatus> {
-    const { exitCode, signal, oom } = await this.#process.exited;
+    const { exitCode, signal, oom, ...usage } = await this.#process.exited;
+    clearTimeout(this.#timer);
+    // The command ends first. Its daemons must be gone too before its end is told.
+    await this.#killing;
+    const { oomKills } = usage;
+    const hasFailed = this.#run !== undefined && exitCode !== 0;
+    const denials = hasFailed ? this.#vm.denialsSince(this.#info.startedAt) : [];
+    this.#publish("stderr", noticesOf(oomKills, denials));
     const reason = this.#reason(signal, oom);
     this.#output.end();
-    Object.assign(this.#info, { running: false, exitCode, signal, reason, exitedAt: Date.now() });
-    this.#hooks.emit("processExit", {
+    const durationMs = Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
+    if (oomKills > 0) this.#vm.report({ kind: "outOfMemory", kills: oomKills });
+    this.#vm.report({ kind: "commandEnded", ms: durationMs, reason });
+    this.#ended = { exitCode, signal, timedOut: this.#cut === "timeout", reason, durationMs, ...usage };
+    Object.assign(this.#info, { running: false, exitCode, signal, reason, exitedAt: Date.now(), oomKills });
+    this.#vm.emit("processExit", {
       pid: this.pid,
       exitCode,
-      ...(signal === null ? {} : { signal }),
+      ...(signal !== null && { signal }),
       reason,
+      ...(oomKills > 0 && { oomKills }),
     });
+    this.#reader.ended();
+    this.#vm.filesMayHaveChanged();
     return { exitCode, signal };
   }
 
+  #cutShort(why: "timeout" | "outputLimit"): void {
+    if (this.#cut !== undefined) return;
+    this.#cut = why;
+    this.#killing = this.#process.killTree();
+  }
+
   #reason(signal: NodeJS.Signals | null, oom: boolean): ExitReason {
-    if (this.#hooks.isStopping()) return "vm_stopped";
+    if (this.#cut !== undefined) return this.#cut;
+    if (this.#vm.isStopping()) return "vm_stopped";
     if (oom) return "oom";
     if (signal !== null) return this.#signalsSent.has(constants.signals[signal]) ? "killed" : "signal";
-    // A program that was asked to end may clean up and exit; what it made of other signals is its own affair.
+    // A program may clean up and exit after a stop request. An exit after any other signal is its own decision.
     return STOP_REQUESTS.some((request) => this.#signalsSent.has(request)) ? "killed" : "exit";
   }
 }

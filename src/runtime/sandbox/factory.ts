@@ -1,17 +1,57 @@
-import type { SoftwareMount, VmOptions } from "../options.ts";
-import { KernelSandboxFactory } from "./kernel/factory.ts";
-import { MemorySandboxFactory } from "./memory/memory-sandbox.ts";
+import type { Capability } from "../../api/errors.ts";
+import type { VmOptions } from "../options.ts";
+import type { Provision } from "./provision.ts";
 import type { SandboxFactory } from "./sandbox.ts";
 
+interface RuntimeModule {
+  capabilities: readonly Capability[];
+  /** Loads the runtime's modules. A VM loads no module of another runtime. */
+  load(options: VmOptions, provisions: () => readonly Provision[]): Promise<LoadedRuntime>;
+}
+
+type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "close">;
+
+const RUNTIMES: Record<VmOptions["runtime"], RuntimeModule> = {
+  kernel: {
+    capabilities: ["processes", "terminals", "network", "watches"],
+    async load(options, provisions) {
+      const { KernelSandboxFactory } = await import("./kernel/factory.ts");
+      return new KernelSandboxFactory(options, { provisions });
+    },
+  },
+  memory: {
+    capabilities: [],
+    async load(options) {
+      const { MemorySandboxFactory } = await import("./memory/memory-sandbox.ts");
+      return new MemorySandboxFactory(options);
+    },
+  },
+};
+
 /**
- * The kind of sandbox that the options ask for.
+ * Creates the factory of the runtime that the options name. The first boot loads the runtime's modules.
  *
- * @param more what of the host its VMs see besides the options' `software`
+ * @param provisions additions to its VMs besides the option `software`, read at the first boot. @default nothing
  */
 export function createSandboxFactory(
   options: VmOptions,
-  more?: () => readonly SoftwareMount[],
+  provisions: () => readonly Provision[] = () => [],
 ): SandboxFactory {
-  if (options.runtime === "memory") return new MemorySandboxFactory(options);
-  return new KernelSandboxFactory(options, undefined, more);
+  const { capabilities, load } = RUNTIMES[options.runtime];
+  let loading: Promise<LoadedRuntime> | undefined;
+  const loaded = () => {
+    loading ??= load(options, provisions).catch((error: unknown) => {
+      // The next boot tries again.
+      loading = undefined;
+      throw error;
+    });
+    return loading;
+  };
+  return {
+    runtime: options.runtime,
+    capabilities: new Set(capabilities),
+    describe: async () => await (await loaded()).describe(),
+    boot: async (signal, limits) => await (await loaded()).boot(signal, limits),
+    close: async () => await (await loading)?.close?.(),
+  };
 }

@@ -1,7 +1,7 @@
-import type { EntryType, VirtualStat } from "../../api/types.ts";
+import type { EntryType, VirtualStat } from "../../api/methods/files.ts";
 import type { PersistentTree } from "./persistent-tree.ts";
 
-/** What a directory holds under one name. */
+/** A name in a directory and the type of its file. */
 export interface FileEntry {
   name: string;
   type: EntryType | "other";
@@ -14,16 +14,16 @@ export interface FileEntryWithSize extends FileEntry {
 
 /** An open regular file. `close` may be called twice. */
 export interface FileReader {
-  /** Size when it was opened, in bytes. */
+  /** Size of the file when it was opened, in bytes. */
   readonly size: number;
-  /** Up to `length` bytes from `offset`; fewer only at the end of the file. */
+  /** Reads up to `length` bytes from `offset`: fewer only at the end of the file. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /**
- * A replacement for a file that nobody sees before `commit`, which puts it in place in one step.
- * `close` without `commit` leaves the file as it was. `close` may be called twice.
+ * A replacement for a file. It stays invisible until `commit` puts it in place in one step. `close` without `commit`
+ * leaves the old file unchanged. `close` may be called twice.
  */
 export interface FileWriter {
   write(offset: number, data: Uint8Array): Promise<void>;
@@ -32,40 +32,47 @@ export interface FileWriter {
 }
 
 /**
- * A VM's file tree, shaped like node:fs/promises. Paths are absolute, normalized and free of NUL (the caller has
- * checked), but may end with one slash, which asks for a directory as in Linux; whatever links they pass, they never
- * leave the tree. Errors are AgentVmErrors with a POSIX code whose
- * message reads `ENOENT: no such file or directory, open '/x'`. No method holds the event loop above 20 ms.
+ * A VM's file tree, shaped like node:fs/promises. The caller passes absolute, normalized paths without NUL. A path may
+ * end with one slash, which asks for a directory as in Linux. No link leads a path out of the tree. Errors are
+ * AgentVmErrors with a POSIX code and a message such as `ENOENT: no such file or directory, open '/x'`. No method holds
+ * the event loop above 20 ms.
  */
 export interface FileSystem {
-  /** EFBIG, with the size as `bytes` in its metadata, above `maxBytes`. @default MAX_READ_FILE_BYTES */
+  /**
+   * Reads a whole file.
+   *
+   * @param maxBytes a larger file is EFBIG, with its size as `bytes` in the metadata. @default MAX_READ_FILE_BYTES
+   */
   readFile(path: string, maxBytes?: number): Promise<Uint8Array>;
   openReader(path: string): Promise<FileReader>;
-  /** Atomic: readers see the old file or the new one. Keeps mode and owner of a file that exists. The parent must exist. */
+  /**
+   * Writes a file in one step: readers see the old content or the new content. An existing file keeps its mode and
+   * owner. The parent directory must exist.
+   */
   writeFile(path: string, data: Uint8Array): Promise<void>;
-  /** Like writeFile, piece by piece. */
+  /** Writes a file piece by piece, with the guarantees of `writeFile`. */
   openWriter(path: string): Promise<FileWriter>;
   stat(path: string): Promise<VirtualStat>;
   lstat(path: string): Promise<VirtualStat>;
-  /** Entries without `.` and `..`, in no particular order. */
+  /** Lists a directory without `.` and `..`, in no particular order. */
   readdir(path: string): Promise<FileEntry[]>;
-  /** Like readdir, with each entry's size. */
+  /** Lists a directory like `readdir`, with each entry's size. */
   readdirWithSizes(path: string): Promise<FileEntryWithSize[]>;
-  /** One directory; an existing one is EEXIST. */
+  /** Creates one directory. An existing directory is EEXIST. */
   mkdir(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
-  /** A directory with all in it. Links in it are removed, never followed; a mount point is EBUSY and stays. */
+  /** Removes a directory and everything in it. Links are removed, never followed. A mount point is EBUSY and stays. */
   removeTree(path: string): Promise<void>;
   unlink(path: string): Promise<void>;
-  /** rename(2): EXDEV across mounts. */
+  /** Renames like rename(2): EXDEV across mounts. */
   rename(from: string, to: string): Promise<void>;
   readlink(path: string): Promise<string>;
   symlink(target: string, path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   /** Sets access and modification time, in milliseconds since the Unix epoch. */
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
-  /** The same tree as checkpoints see it. */
+  /** View of this tree for checkpoints. */
   readonly tree: PersistentTree;
-  /** Releases descriptors; every later call is `vm_stopped`. */
+  /** Releases all descriptors. Every later call throws `vm_stopped`. */
   close(): Promise<void>;
 }

@@ -1,8 +1,12 @@
 import { constants } from "node:os";
-import { getSystemErrorMessage } from "node:util";
-import { AgentVmError } from "../../api/errors.ts";
+import util from "node:util";
+import { isPosixCode } from "../../api/error-codes.ts";
+import { AgentVmError, type ErrorCode, type PosixCode } from "../../api/errors.ts";
 
-/** What a POSIX error names: the system call that failed, and the caller's path. */
+/** Opens a path without opening its file: no device acts, and no FIFO waits. Equal on every architecture of Node. */
+export const O_PATH = 0o10000000;
+
+/** The system call that failed and the caller's path, for the text of a POSIX error. */
 export interface Call {
   syscall: string;
   path: string;
@@ -10,60 +14,96 @@ export interface Call {
   destination?: string;
 }
 
-/** Texts of codes that libuv does not know; it would say "Unknown system error -122". */
-const OWN_TEXTS: Readonly<Record<string, string>> = { EDQUOT: "disk quota exceeded" };
+/**
+ * Symbolic links that one path may follow, as in the kernel (MAXSYMLINKS).
+ * @unit links
+ * @past The path is refused.
+ * @code ELOOP
+ */
+export const MAX_LINKS = 40;
+
+/** Messages for codes that libuv does not know. It would say "Unknown system error -122". */
+const OWN_TEXTS: { [Code in PosixCode]?: string } = { EDQUOT: "disk quota exceeded" };
 
 const ERRNO_BY_CODE: Readonly<Record<string, number>> = constants.errno;
 
-/** `ENOENT: no such file or directory, open '/x'`, as Node words it. */
-export function posixError(code: string, call: Call, detail?: string): AgentVmError {
+const CODE_BY_ERRNO = new Map<number, PosixCode>();
+for (const [code, errno] of Object.entries(ERRNO_BY_CODE)) {
+  if (isPosixCode(code) && !CODE_BY_ERRNO.has(errno)) CODE_BY_ERRNO.set(errno, code);
+}
+
+/** Quotes a word for a shell line. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Splits a path into its names, without empty ones and `.`. */
+export function namesIn(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+/** `true` if a path ends with `/` or `/.` and so asks for a directory. `/` itself does not. */
+export function endsWithSlash(path: string): boolean {
+  return path.length > 1 && (path.endsWith("/") || path.endsWith("/."));
+}
+
+/** Creates an error with a message in Node's form: `ENOENT: no such file or directory, open '/x'`. */
+export function posixError(code: PosixCode, call: Call, detail?: string): AgentVmError {
   const { syscall, path, destination } = call;
   const text = detail ?? textOf(code);
   const where = destination === undefined ? `'${path}'` : `'${path}' -> '${destination}'`;
   return new AgentVmError(code, `${code}: ${text}, ${syscall} ${where}`, { syscall, path });
 }
 
-/** A write to a place that no write may change, such as /proc or the host's /usr. */
+/** Creates the error for a write to a read-only place, such as /proc or the host's /usr. */
 export function readOnlyPath(path: string): AgentVmError {
   return new AgentVmError("EROFS", `Path is read-only: ${path}`, { path });
 }
 
-/** A file that passes what the caller can take. */
+/** Creates the error for a file that is larger than the caller accepts. */
 export function fileTooLarge(call: Call, bytes: number, maximum: number): AgentVmError {
   const { message } = posixError("EFBIG", call);
   return new AgentVmError("EFBIG", message, { syscall: call.syscall, path: call.path, bytes, maximum });
 }
 
-/** A FIFO, device or socket, which file actions neither read nor write: it could block, or not be a file of the VM. */
+/**
+ * Creates the error for a FIFO, device or socket. File actions neither read nor write them: the call could block, or
+ * reach something outside the VM.
+ */
 export function notRegularFile(call: Call, kind: string): AgentVmError {
   return posixError("EINVAL", call, `not a regular file but a ${kind}`);
 }
 
-/** The same error in the caller's words: Node's message would name `/proc/self/fd/21/x`. Others pass unchanged. */
+/**
+ * Puts the caller's path into a system error. Node's message would name `/proc/self/fd/21/x`.
+ * @returns any other error unchanged
+ */
 export function asPosixError(error: unknown, call: Call): unknown {
   if (error instanceof AgentVmError) return error;
-  const code = codeOf(error);
+  const code = systemCode(error);
   return code === undefined ? error : posixError(code, call);
 }
 
-/** The name of a number, e.g. `ENOENT` of 2. */
-export function codeOfErrno(errno: number): string {
-  return Object.keys(ERRNO_BY_CODE).find((name) => ERRNO_BY_CODE[name] === errno) ?? "EIO";
+/** Returns the name of an error number, such as `ENOENT` for 2. `EIO` for numbers outside PosixCode. */
+export function codeOfErrno(errno: number): PosixCode {
+  return CODE_BY_ERRNO.get(errno) ?? "EIO";
 }
 
-/** The POSIX code of an error from Node or from here. */
-export function codeOf(error: unknown): string | undefined {
+/** Returns the code of an `AgentVmError` or of a Node system error. `undefined` for any other error. */
+export function codeOf(error: unknown): ErrorCode | PosixCode | undefined {
+  return error instanceof AgentVmError ? error.code : systemCode(error);
+}
+
+function systemCode(error: unknown): PosixCode | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, errno } = error as NodeJS.ErrnoException;
-  if (error instanceof AgentVmError) return error.code;
   if (typeof errno !== "number") return undefined;
-  if (typeof code === "string" && Object.hasOwn(ERRNO_BY_CODE, code)) return code;
-  return Object.keys(ERRNO_BY_CODE).find((name) => ERRNO_BY_CODE[name] === -errno);
+  return code !== undefined && isPosixCode(code) ? code : codeOfErrno(-errno);
 }
 
-function textOf(code: string): string {
+function textOf(code: PosixCode): string {
   const own = OWN_TEXTS[code];
   if (own !== undefined) return own;
   const errno = ERRNO_BY_CODE[code];
-  return errno === undefined ? "unknown error" : getSystemErrorMessage(-errno);
+  return errno === undefined ? "unknown error" : util.getSystemErrorMessage(-errno);
 }

@@ -1,78 +1,118 @@
+import type { Socket as DatagramSocket } from "node:dgram";
 import type { Server, Socket } from "node:net";
-import type { VmPort, VmProcess } from "../../api/types.ts";
+import { type Capability, notSupported } from "../../api/errors.ts";
+import type { VmPort } from "../../api/methods/network.ts";
+import type { VmProcess } from "../../api/methods/process-types.ts";
+import type { VmLimits } from "../options.ts";
 import type { FileSystem } from "./files.ts";
 
-/** The one user of a VM, and what a command of theirs finds. */
+/** The only user of a VM. */
 export const VM_USER = "agentos";
 export const VM_UID = 1000;
 export const VM_HOME = "/home/agentos";
 export const VM_HOSTNAME = "agentos";
 
-/** The server's own Node lies first in the VM's PATH. */
+/** Folder of the server's Node, which is first in the VM's PATH. */
 export const NODE_FOLDER = "/opt/agentos";
 export const VM_NODE = `${NODE_FOLDER}/bin/node`;
-export const VM_PATH = `${NODE_FOLDER}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
-/** How a process ended: by an exit code, or by a signal. */
+/** Folder of the host's configuration, read-only. `/etc` has links to it, which are made at each boot. */
+export const HOST_FOLDER = "/run/agentos/host";
+/** The programs of `HOST_FOLDER` stand before the host's, which they replace. */
+export const VM_PATH = `${NODE_FOLDER}/bin:${HOST_FOLDER}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+
+/** `true` for a link of the base tree to the host's configuration. */
+export function isHostLink(path: string, target: string): boolean {
+  return target === HOST_FOLDER + path;
+}
+
+/** Exit code or signal that ended a process. */
 export interface ExitStatus {
-  /** 128 + n when signal n ended it. */
+  /** 128 + n if signal n ended the process. */
   exitCode: number;
   signal: NodeJS.Signals | null;
 }
 
-/** What a process tree has used; see docs/processes.md for how it is measured and its error. */
+/** Resources that a process tree has used. docs/processes.md describes the measurement and its error. */
 export interface ResourceUsage {
   cpuMs: number;
   maxRssBytes: number;
 }
 
-export interface CommandRequest {
-  /** A program found in the VM's PATH, or a path. */
+/** How a process ended, and what its tree used. */
+export interface ProcessEnd extends ExitStatus, ResourceUsage {
+  /** The kernel killed the process because memory ran out. */
+  oom: boolean;
+  /** Processes of the VM that the kernel killed meanwhile because memory ran out. Without a cgroup: of the host. */
+  oomKills: number;
+}
+
+/** A program, by its path or its name in the VM's PATH, and its arguments. */
+export interface ProgramCall {
   command: string;
   args: readonly string[];
+}
+
+/** A line for the shell of the VM. */
+export interface ShellLine {
+  line: string;
+}
+
+export interface CommandSettings {
   /** The whole environment of the command. */
   env: Readonly<Record<string, string>>;
   /** Absolute path of an existing directory. */
   cwd: string;
 }
 
-export interface SpawnRequest extends CommandRequest {
+/** A program or a shell line, and its settings. */
+export type CommandRequest = CommandSettings & (ProgramCall | ShellLine);
+
+export type SpawnRequest = CommandRequest & {
   /** `false`: stdin is empty from the start. */
   stdin: boolean;
-}
+};
 
-export interface TerminalRequest extends CommandRequest {
+export interface TerminalRequest extends CommandSettings, ProgramCall {
   cols: number;
   rows: number;
 }
 
-/** A process and all that descends from it. */
-export interface ProcessTree {
+/** A process and its descendants. */
+interface ProcessTree {
   /** Process id inside the VM. */
   readonly pid: number;
-  /** Sends a signal to the process itself; nothing once it has ended. */
+  /** Sends a signal to the process itself. Does nothing after its end. */
   signal(signal: number): void;
-  /** Kills the process and everything that descends from it, daemons too. */
+  /** Kills the process and all its descendants, including daemons. */
   killTree(): Promise<void>;
 }
 
 export type OutputListener = (data: Buffer) => void;
 
 export interface SandboxProcess extends ProcessTree {
-  /** Called with each piece of output as it arrives; the buffer is the listener's to keep. */
+  /** Sets the listener for output. It gets each piece as it arrives, and may keep the buffer. */
   onOutput(listener: (stream: "stdout" | "stderr", data: Buffer) => void): void;
-  /** Called once nobody can write to stdout any more, which may be before the process ends. */
+  /** Sets the listener for the end of stdout: no process can write to it any more. It may precede the process's end. */
   onStdoutEnd(listener: () => void): void;
-  /** Stops reading stdout, so that a process that writes more than its pipe holds waits, and goes on with it. */
+  /** Stops reading stdout. A process that fills its pipe waits. */
   pauseStdout(): void;
   resumeStdout(): void;
+  /** Stops reading stdout and stderr. */
+  pauseOutput(): void;
+  resumeOutput(): void;
   /** Bytes that the process has not read yet. */
   readonly pendingStdin: number;
-  /** Ignored once stdin is closed or nobody reads it any more. */
+  /** Writes to stdin. Does nothing if stdin is closed or no process reads it any more. */
   writeStdin(data: Uint8Array): void;
   closeStdin(): void;
-  /** Resolves once, after the process has ended and the output it wrote has been handed out. */
-  readonly exited: Promise<ExitStatus & ResourceUsage & { oom: boolean }>;
+  /**
+   * Signals the process together with its descendants. A job has the descendants in the process's own session, and ends
+   * with the process. A tree also has daemons, and what an ended process has left. SIGKILL: resolves when they are gone.
+   */
+  signalAll(signal: number, reach: "job" | "tree"): Promise<void>;
+  /** Resolves after the process has ended and the listeners have got its output. */
+  readonly exited: Promise<ProcessEnd>;
 }
 
 export interface SandboxTerminal extends ProcessTree {
@@ -80,58 +120,84 @@ export interface SandboxTerminal extends ProcessTree {
   readonly pendingInput: number;
   write(data: Uint8Array): void;
   resize(cols: number, rows: number): void;
-  /** Hangs up the terminal's whole session, and frees the terminal. */
+  /** Hangs up the terminal's whole session and frees the terminal. */
   hangup(): Promise<void>;
-  /** Resolves once, after the last output. */
+  /** Resolves after the last output. */
   readonly exited: Promise<ExitStatus>;
 }
 
 export interface ConnectOptions {
-  /** @default 4, and 6 where nobody listens there */
+  /** IP version. @default 4, then 6 if no process listens on the IPv4 port */
   family?: 4 | 6;
   signal?: AbortSignal;
 }
 
-/** A socket that listens inside. */
-export type ListeningSocket = VmPort;
+/** IPv4 addresses of 127.0.0.0/8 with a port, which are outside a VM although they are loopback addresses. */
+export interface LoopbackPlace {
+  address: string;
+  /** Length of the address's prefix. */
+  bits: number;
+  port: number;
+}
 
-/** What of a VM's network the server reaches: its loopback, which is all there is. */
+/** Sockets of the server at which connections and DNS questions of a VM's programs arrive. */
+export interface Interception {
+  /** Their connections have the address that the program wanted as their `localAddress` and `localPort`. */
+  connections: Server[];
+  questions: DatagramSocket[];
+  /** `true` if connections to IPv6 addresses arrive too. */
+  hasIpv6: boolean;
+  /** Replaces the places outside. 127.0.0.1 always stays inside. */
+  lead(places: readonly LoopbackPlace[]): Promise<void>;
+  /** Closes the sockets. The VM's end closes them too. */
+  close(): void;
+}
+
+/** The server's access to the VM's network, which has only a loopback interface. */
 export interface SandboxNetwork {
   /**
-   * A connection to a port of the loopback inside; whoever asked for it closes it.
+   * Connects to a port of the VM's loopback. The caller closes the connection.
    *
-   * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`.
+   * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`
    */
   connect(port: number, options?: ConnectOptions): Promise<Socket>;
-  /** A server on a free port of 127.0.0.1 inside, whose connections arrive here. */
-  listen(): Promise<Server>;
-  listening(): Promise<ListeningSocket[]>;
-  /** Process id inside of whoever holds the other end of a connection to such a server; `undefined` where none is found. */
-  holderOf(connection: Socket): Promise<number | undefined>;
+  /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
+  listen(port: number): Promise<Server>;
+  /** Lists the sockets that listen in the VM, without those of `listen`. */
+  listening(): Promise<VmPort[]>;
+  /**
+   * Makes all TCP connections to addresses outside 127.0.0.0/8 and ::1, and all DNS questions, arrive at sockets of the
+   * server. Other packets to such addresses fail with EPERM. To be called once.
+   *
+   * @throws Error if the host's kernel or programs cannot do it; the VM's network is then as before
+   */
+  intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception>;
+  /** Finds the process in the VM at the other end of a connection to `listen` or `intercept`. @returns its pid, if it is found */
+  ownerOf(connection: Socket): Promise<number | undefined>;
 }
 
 export interface FileWatchRequest {
-  /** As the subscriber names it. */
+  /** Path that the subscriber gave. */
   path: string;
-  /** The same without links on the way. */
+  /** Path with all links resolved. */
   realPath: string;
   recursive: boolean;
-  /** Names that are passed over, with all below. */
+  /** Names to ignore, with everything below them. */
   exclude: readonly string[];
 }
 
-/** What has happened to something that is watched. */
+/** A change of a watched file or directory. */
 export type FileWatchChange =
   | { type: "created" | "modified" | "deleted"; path: string; isDirectory: boolean }
   | { type: "renamed"; path: string; oldPath: string; isDirectory: boolean }
-  /** Something is lost: what is watched has to be looked at anew. */
+  /** Changes were lost: the subscriber must read the watched files again. */
   | { type: "overflow"; path: string }
-  /** The watch is over: nothing more comes of it. */
+  /** The watch has ended and reports nothing more. */
   | { type: "ended"; path: string };
 
 export interface FileWatchSink {
-  tell(change: FileWatchChange): void;
-  /** What to wait for before more changes are looked for; `null` where there is room. */
+  report(change: FileWatchChange): void;
+  /** Resolves when the sink has room for more changes. `null` if it has room now. */
   drained(): Promise<void> | null;
 }
 
@@ -139,41 +205,133 @@ export interface FileWatch {
   close(): void;
 }
 
-/** What a VM runs in. The kernel sandbox is one; a memory file tree without processes is another. */
-export interface Sandbox {
-  readonly files: FileSystem;
-  readonly network: SandboxNetwork;
+/** Starts programs in a VM, and stops them for a checkpoint. */
+export interface SandboxProcesses {
   spawn(request: SpawnRequest): Promise<SandboxProcess>;
-  terminal(request: TerminalRequest): Promise<SandboxTerminal>;
-  /**
-   * Watches a file or directory; resolves once it does.
-   *
-   * @throws AgentVmError with a POSIX code, `limit_exceeded`, or `watch_unavailable` where the host cannot
-   */
-  watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch>;
-  /** Every process inside, as the kernel tells it. */
-  processes(): Promise<VmProcess[]>;
-  /** Whether anything runs inside that a command or shell has started. */
+  /** Every process inside, as the kernel reports it. */
+  list(): Promise<VmProcess[]>;
+  /** Number of processes inside. */
+  count(): number;
+  /** `true` while a process runs in the VM that a command or shell has started. */
   isBusy(): Promise<boolean>;
-  /** Stops every process inside; the answer lets those go on that had not been stopped before. */
+  /** Stops every process inside. @returns a function that continues the processes that this call stopped */
   freeze(): Promise<() => void>;
   /** Inodes of files that processes inside have mapped shared and for writing. */
   mappedFiles(): Promise<ReadonlySet<number>>;
-  /** Kills every process inside. Its files stay until `dispose`. */
+}
+
+/** Runs programs on terminals. */
+export interface SandboxTerminals {
+  /** Interactive shell of the VM. */
+  readonly shell: string;
+  open(request: TerminalRequest): Promise<SandboxTerminal>;
+}
+
+/** Reports changes of files. */
+export interface SandboxWatches {
+  /**
+   * Watches a file or directory. Resolves when the watch is in effect.
+   *
+   * @throws AgentVmError with a POSIX code, `limit_exceeded`, or `watch_unavailable` if the host lacks a program for it
+   */
+  watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch>;
+}
+
+/** Capabilities that a runtime may lack. */
+interface SandboxCapabilities {
+  processes: SandboxProcesses;
+  terminals: SandboxTerminals;
+  network: SandboxNetwork;
+  watches: SandboxWatches;
+}
+
+/** Resources that a VM uses now. */
+export interface SandboxUsage {
+  /** Bytes of the file tree, in whole pages. */
+  filesystemBytes: number;
+  /** Files, directories and links. */
+  inodes: number;
+  /** Processes and threads. */
+  processes: number;
+  /** Bytes of memory; `null` if the runtime does not count it. */
+  memoryBytes: number | null;
+  /** CPU milliseconds since the boot; `null` if nobody counts them. */
+  cpuMs: number | null;
+}
+
+/** One VM: its files and the capabilities of its runtime. */
+export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
+  /** Name of its runtime, as in the option `runtime`. */
+  readonly runtime: string;
+  readonly files: FileSystem;
+  /** Measures what the VM uses. */
+  usage(): Promise<SandboxUsage>;
+  /**
+   * Makes the files read-only for the programs of the VM, none of which may have run. Absent in a runtime without programs.
+   *
+   * @throws Error if the host cannot
+   */
+  makeReadOnly?(): Promise<void>;
+  /** Applies the limits that can change while the VM runs. */
+  setLimits?(limits: VmLimits): void;
+  /** Kills every process in the VM. The files stay until `dispose`. */
   halt(): Promise<void>;
-  /** Settles when the sandbox has ended without being disposed. */
+  /** Resolves when the sandbox has ended without `dispose`. */
   readonly crashed: Promise<Error>;
   /** Ends every process and releases everything. Idempotent. */
   dispose(): Promise<void>;
 }
 
-/** A kind of sandbox, and what it takes to start one. */
-export interface SandboxFactory {
-  /** Shell of `exec` and openShell in its VMs. */
-  readonly shell: string;
-  /** One line for the banner, e.g. `"kernel sandbox (user, mount, pid, net, ipc, uts namespaces)"`. */
-  readonly isolation: string;
-  /** What of the host its VMs can see, for the banner. */
-  readonly visible: string;
-  boot(signal: AbortSignal): Promise<Sandbox>;
+/** A runtime and its capabilities, known before a VM boots. */
+export interface Runtime {
+  readonly runtime: string;
+  readonly capabilities: ReadonlySet<Capability>;
+}
+
+/** Describes a runtime in the server's banner. */
+export interface RuntimeDescription {
+  /** One line, e.g. `"kernel sandbox (user, mount, pid, net, ipc, uts namespaces)"`. */
+  isolation: string;
+  /** How programs of a VM get out, e.g. `"every connection of a program meets the policy"`. */
+  network: string;
+  /** Files of the host that VMs can see, e.g. `"/usr, certificates; all read-only"`. */
+  visible: string;
+}
+
+/** Boots sandboxes of one runtime. */
+export interface SandboxFactory extends Runtime {
+  describe(): Promise<RuntimeDescription>;
+  /** @param limits limits of this VM. @default the limits of the factory's options */
+  boot(signal: AbortSignal, limits?: VmLimits): Promise<Sandbox>;
+  /** Releases the resources that its VMs share, after their end. The next boot creates them again. */
+  close?(): Promise<void>;
+}
+
+/**
+ * Returns a capability of a sandbox.
+ *
+ * @param action name of the API method that needs it, for the error
+ * @throws AgentVmError `not_supported` if the runtime lacks it
+ */
+export function capabilityOf<Name extends Capability>(
+  sandbox: Sandbox,
+  name: Name,
+  action: string,
+): SandboxCapabilities[Name] {
+  const found: Partial<SandboxCapabilities>[Name] = sandbox[name];
+  if (found === undefined) throw notSupported(action, name, sandbox.runtime);
+  return found;
+}
+
+/**
+ * Checks for a capability without booting a VM.
+ *
+ * @throws AgentVmError `not_supported` if the runtime lacks it
+ */
+export function requireCapability(
+  { runtime, capabilities }: Runtime,
+  name: Capability,
+  action: string,
+): void {
+  if (!capabilities.has(name)) throw notSupported(action, name, runtime);
 }

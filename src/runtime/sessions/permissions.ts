@@ -1,11 +1,18 @@
-import type { PermissionOption, RequestPermissionOutcome } from "@agentclientprotocol/sdk";
+import {
+  CLIENT_METHODS,
+  type PermissionOption,
+  type RequestPermissionOutcome,
+} from "@agentclientprotocol/sdk";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
-import { MAX_PENDING_PERMISSIONS } from "../../api/limits.ts";
-import type { PermissionPolicy, PermissionReply, PermissionRequest } from "../../api/types.ts";
+import type { PermissionReply, PermissionRequest } from "../../api/methods/session-types.ts";
+import type { SessionDeps } from "./deps.ts";
+import { MAX_PENDING_PERMISSIONS } from "./limits.ts";
+import { asObject, type SessionLog } from "./transcript/session-log.ts";
+import type { SessionState } from "./transcript/session-state.ts";
 
-/** Why a request was answered as it was. */
-export type PermissionReason =
+/** Reason for the outcome of a permission request. */
+type PermissionReason =
   | "replied"
   | "handler"
   | "policy"
@@ -16,30 +23,13 @@ export type PermissionReason =
   | "too_many"
   | "not_stored";
 
-/** What became of a request. */
-export interface PermissionResolution {
-  permissionId: string;
-  outcome: RequestPermissionOutcome;
-  reason: PermissionReason;
+interface PermissionsDeps {
+  state: SessionState;
+  log: SessionLog;
+  vm: Pick<SessionDeps, "permissionTimeoutMs" | "onPermissionRequest" | "hasListeners" | "emit">;
 }
 
-export interface PermissionHooks {
-  policy: PermissionPolicy;
-  timeoutMs: number;
-  /** Answers on the server, or leaves it to those who listen with `undefined`. */
-  handle?(request: PermissionRequest): Promise<string | undefined> | string | undefined;
-  /** Whether the agent has been told to end its turn. */
-  isCancelled(): boolean;
-  /** Whether anybody would hear of the request. */
-  hasListeners(): boolean;
-  /** Tells those who listen. */
-  ask(request: PermissionRequest): void;
-  /** The request is stored when this resolves. */
-  asked(request: PermissionRequest): Promise<void>;
-  resolved(resolution: PermissionResolution): void;
-}
-
-/** Kinds of the agent's options that stand for a reply, the best first. */
+/** Kinds of agent options that fit each reply, best first. */
 const KINDS: Record<PermissionReply, PermissionOption["kind"][]> = {
   once: ["allow_once"],
   always: ["allow_always", "allow_once"],
@@ -59,26 +49,27 @@ type Offer = z.infer<typeof paramsSchema>["options"];
 interface Pending {
   request: PermissionRequest;
   offer: Offer;
-  settle(outcome: RequestPermissionOutcome, reason: PermissionReason): void;
+  resolve(outcome: RequestPermissionOutcome, reason: PermissionReason): void;
 }
 
 const CANCELLED: RequestPermissionOutcome = { outcome: "cancelled" };
 
-/** An agent's requests for permission until they are answered. Nothing is ever allowed by default. */
+/** Permission requests of an agent, until they are answered. Nothing is allowed by default. */
 export class Permissions {
-  readonly #hooks: PermissionHooks;
+  readonly #deps: PermissionsDeps;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(hooks: PermissionHooks) {
-    this.#hooks = hooks;
+  constructor(deps: PermissionsDeps) {
+    this.#deps = deps;
   }
 
   get pending(): PermissionRequest[] {
     return [...this.#pending.values()].map(({ request }) => request);
   }
 
-  /** Asks whoever may answer. Never rejects. */
-  async request(params: unknown): Promise<{ outcome: RequestPermissionOutcome }> {
+  /** Answers a request by the policy, the server's hook or a client. Never rejects. */
+  async request(agentParams: unknown): Promise<{ outcome: RequestPermissionOutcome }> {
+    const params = { ...asObject(agentParams), sessionId: this.#deps.state.data.sessionId };
     const parsed = paramsSchema.safeParse(params);
     const offer = parsed.data?.options ?? [];
     const description = parsed.data?.toolCall?.title;
@@ -90,75 +81,78 @@ export class Permissions {
     const { permissionId } = request;
     const { outcome, reason } = await this.#decide(request, offer);
     this.#pending.delete(permissionId);
-    this.#hooks.resolved({ permissionId, outcome, reason });
+    this.#deps.log.append("_agentvm/permission_resolved", { permissionId, outcome, reason });
     return { outcome };
   }
 
-  /** @throws AgentVmError `permission_not_found`; `invalid_argument` for a reply that the agent does not offer */
+  /** @throws AgentVmError `permission_not_found`; `invalid_argument` if the agent does not offer the reply */
   respond(permissionId: string, reply: string): RequestPermissionOutcome {
     const pending = this.#pending.get(permissionId);
     if (!pending) {
       throw new AgentVmError("permission_not_found", `Permission request not found: ${permissionId}`, {
         permissionId,
+        hint: "getSession() lists the requests that wait for an answer.",
       });
     }
     const outcome = outcomeOf(reply, pending.offer);
-    pending.settle(outcome, "replied");
+    pending.resolve(outcome, "replied");
     return outcome;
   }
 
-  /** Answers everything that waits with `cancelled`, as the protocol wants it of a turn that is. */
+  /** Answers all pending requests with `cancelled`, as ACP requires when a turn is cancelled. */
   cancel(): void {
-    for (const { settle } of [...this.#pending.values()]) settle(CANCELLED, "cancelled");
+    for (const { resolve } of [...this.#pending.values()]) resolve(CANCELLED, "cancelled");
   }
 
-  async #decide(
-    request: PermissionRequest,
-    offer: Offer,
-  ): Promise<{ outcome: RequestPermissionOutcome; reason: PermissionReason }> {
-    const { policy, timeoutMs } = this.#hooks;
+  async #decide(request: PermissionRequest, offer: Offer) {
+    const { state, log, vm } = this.#deps;
+    const { permissionPolicy = "ask" } = state.data.options;
     const reject = (reason: PermissionReason) => ({ outcome: outcomeOf("reject", offer), reason });
     if (this.#pending.size >= MAX_PENDING_PERMISSIONS) return reject("too_many");
     const decision = Promise.withResolvers<{ outcome: RequestPermissionOutcome; reason: PermissionReason }>();
-    const settle: Pending["settle"] = (outcome, reason) => decision.resolve({ outcome, reason });
-    this.#pending.set(request.permissionId, { request, offer, settle });
-    const timer = setTimeout(() => decision.resolve(reject("timeout")), timeoutMs);
+    const resolve: Pending["resolve"] = (outcome, reason) => decision.resolve({ outcome, reason });
+    this.#pending.set(request.permissionId, { request, offer, resolve });
+    const timer = setTimeout(() => decision.resolve(reject("timeout")), vm.permissionTimeoutMs);
     try {
-      await this.#hooks.asked(request);
-      // Cancelled before it was asked or while it was being stored: nobody need be asked any more.
-      if (this.#hooks.isCancelled()) settle(CANCELLED, "cancelled");
-      else if (policy !== "ask") {
-        const reply = policy === "allow_all" ? allowing(offer) : "reject";
-        settle(outcomeOf(reply, offer), "policy");
-      } else this.#ask(request, offer, settle);
+      const { permissionId, params } = request;
+      log.append(CLIENT_METHODS.session_request_permission, { ...asObject(params), permissionId });
+      await log.flushed();
+      // The turn was cancelled before the request, or while the request was being stored.
+      if (log.turn?.isCancelled) resolve(CANCELLED, "cancelled");
+      else if (permissionPolicy !== "ask") {
+        const reply = permissionPolicy === "allow_all" ? allowing(offer) : "reject";
+        resolve(outcomeOf(reply, offer), "policy");
+      } else this.#ask(request, offer, resolve);
     } catch {
       decision.resolve(reject("not_stored"));
     }
     return decision.promise.finally(() => clearTimeout(timer));
   }
 
-  async #ask(request: PermissionRequest, offer: Offer, settle: Pending["settle"]): Promise<void> {
-    const reject = (reason: PermissionReason) => settle(outcomeOf("reject", offer), reason);
+  async #ask(request: PermissionRequest, offer: Offer, resolve: Pending["resolve"]): Promise<void> {
+    const reject = (reason: PermissionReason) => resolve(outcomeOf("reject", offer), reason);
+    const { state, log, vm } = this.#deps;
+    const { sessionId } = state.data;
     try {
-      const reply = await this.#hooks.handle?.(request);
-      // Decided in the meantime: by a cancel, by an answer, by time.
+      const reply = await vm.onPermissionRequest?.(sessionId, request, log.turn?.identity);
+      // A cancel, a client's reply or the timeout came first.
       if (!this.#pending.has(request.permissionId)) return;
-      if (reply !== undefined) settle(outcomeOf(reply, offer), "handler");
-      else if (!this.#hooks.hasListeners()) reject("nobody_listens");
-      else this.#hooks.ask(request);
+      if (reply !== undefined) resolve(outcomeOf(reply, offer), "handler");
+      else if (!vm.hasListeners("permissionRequest")) reject("nobody_listens");
+      else vm.emit("permissionRequest", { sessionId, request });
     } catch {
-      // A handler that does not know must not let anything through.
+      // A hook that fails must not allow anything.
       reject("handler_failed");
     }
   }
 }
 
-/** Once where the agent offers it. */
+/** The narrowest reply that allows: `once` if the agent offers it, else `always`. */
 function allowing(offer: Offer): PermissionReply {
   return offer.some(({ kind }) => kind === "allow_once") ? "once" : "always";
 }
 
-/** What to tell the agent: one of its own options, by its id or by what it is for. */
+/** Maps a reply, or an option's id, to one of the agent's options. A missing kind becomes `cancelled`. */
 function outcomeOf(reply: string, offer: Offer): RequestPermissionOutcome {
   if (Object.hasOwn(KINDS, reply)) {
     for (const kind of KINDS[reply as PermissionReply]) {

@@ -1,73 +1,75 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { limitExceeded, sessionNotFound, vmStopped } from "../../api/errors.ts";
-import { CANCEL_GRACE_MS, MAX_PROMPT_BYTES, MAX_QUEUED_PROMPTS } from "../../api/limits.ts";
+import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-types.ts";
 import { fitsUtf8 } from "../../api/size.ts";
-import type { JsonRpcResponse, PromptResult } from "../../api/types.ts";
-import { Mutex } from "../mutex.ts";
-import type { AgentKeeper, LiveAgent } from "./agent-keeper.ts";
+import { currentCaller } from "../../base/caller.ts";
+import { Mutex } from "../../base/mutex.ts";
+import type { VmServices } from "../vm-services.ts";
+import type { AgentKeeper, LiveAgent } from "./agent-link/agent-keeper.ts";
+import { preambleOf } from "./agent-link/preamble.ts";
+import { localResponse } from "./agent-link/rpc.ts";
+import { CANCEL_GRACE_MS, MAX_PROMPT_BYTES, MAX_QUEUED_PROMPTS } from "./limits.ts";
 import type { Permissions } from "./permissions.ts";
-import { preambleOf } from "./preamble.ts";
-import { localResponse } from "./rpc.ts";
-import type { SessionLog } from "./session-log.ts";
-import type { SessionState } from "./session-state.ts";
+import type { SessionLog } from "./transcript/session-log.ts";
+import type { SessionState } from "./transcript/session-state.ts";
 import { Turn } from "./turn.ts";
 
-export interface PromptsSettings {
+interface PromptsDeps {
   state: SessionState;
   log: SessionLog;
   keeper: AgentKeeper;
   permissions: Permissions;
-  /** See SessionSurroundings. */
-  keepAwake(work: Promise<unknown>): void;
-  keepFiles(): Promise<void>;
+  vm: Pick<VmServices, "whileRunning" | "keepFiles">;
 }
 
-/** The prompts of one session. They wait for each other: agents disagree about two at once. */
+/** The prompts of one session. They run one at a time, because agents handle concurrent prompts differently. */
 export class Prompts {
-  readonly #settings: PromptsSettings;
+  readonly #deps: PromptsDeps;
   readonly #mutex = new Mutex();
-  /** Those that wait and the one that runs, in their order. */
+  /** The running prompt and the queued ones, in order. */
   readonly #turns: Turn[] = [];
-  #current: Turn | undefined;
-  /** Ends an agent that goes on with a turn that was cancelled. */
+  /** Timer that kills an agent that continues a cancelled turn. */
   #grace: NodeJS.Timeout | undefined;
 
-  constructor(settings: PromptsSettings) {
-    this.#settings = settings;
+  constructor(deps: PromptsDeps) {
+    this.#deps = deps;
   }
 
-  /** How many wait or run. */
+  /** Number of prompts that wait or run. */
   get count(): number {
     return this.#turns.length;
   }
 
-  /** The turn that the agent works at. */
-  get current(): Turn | undefined {
-    return this.#current;
-  }
-
   async prompt(prompt: string): Promise<PromptResult> {
-    const { data } = this.#settings.state;
+    const { data } = this.#deps.state;
     if (!fitsUtf8(prompt, MAX_PROMPT_BYTES)) {
-      throw limitExceeded("MAX_PROMPT_BYTES", MAX_PROMPT_BYTES, "The prompt is too long");
+      throw limitExceeded(
+        { MAX_PROMPT_BYTES },
+        "The prompt is too long",
+        "Write the text to a file and refer to it.",
+      );
     }
     if (data.closed) throw sessionNotFound(data.sessionId, true);
     if (this.#turns.length > MAX_QUEUED_PROMPTS) {
-      throw limitExceeded("MAX_QUEUED_PROMPTS", MAX_QUEUED_PROMPTS, "Too many prompts wait in this session");
+      throw limitExceeded(
+        { MAX_QUEUED_PROMPTS },
+        "Prompt queue of the session is full",
+        "Wait for a prompt to end.",
+      );
     }
-    const turn = new Turn(prompt);
+    const turn = new Turn(prompt, currentCaller().identity);
     this.#turns.push(turn);
     const result = this.#mutex
-      .run(() => this.#take(turn))
+      .run(() => this.#runTurn(turn))
       .finally(() => {
         turn.isOver = true;
         this.#turns.splice(this.#turns.indexOf(turn), 1);
       });
-    this.#settings.keepAwake(result);
+    this.#deps.vm.whileRunning(result);
     return result;
   }
 
-  /** @param all also the prompts that wait */
+  /** @param all `true` cancels the queued prompts too; `false` only the oldest prompt */
   cancel(all: boolean): JsonRpcResponse {
     const turns = all ? [...this.#turns] : this.#turns.slice(0, 1);
     const cancelled = turns.filter((turn) => this.#cancel(turn));
@@ -76,18 +78,19 @@ export class Prompts {
 
   #cancel(turn: Turn): boolean {
     if (!turn.cancel()) return false;
-    const { live } = this.#settings.keeper;
-    if (turn === this.#current && live) {
+    const { keeper, log } = this.#deps;
+    const { live } = keeper;
+    if (turn === log.turn && live) {
       const { connection, agentSessionId } = live;
       connection.notify(AGENT_METHODS.session_cancel, { sessionId: agentSessionId });
       this.#grace = setTimeout(() => void connection.kill(), CANCEL_GRACE_MS);
-      this.#settings.permissions.cancel();
+      this.#deps.permissions.cancel();
     }
     return true;
   }
 
-  async #take(turn: Turn): Promise<PromptResult> {
-    const { state, keeper, keepFiles } = this.#settings;
+  async #runTurn(turn: Turn): Promise<PromptResult> {
+    const { state, log, keeper, vm } = this.#deps;
     if (turn.isCancelled) return turn.cancelledResult();
     if (state.data.closed) throw sessionNotFound(state.data.sessionId, true);
     const agent = await Promise.race([keeper.agent(), turn.cancelled]);
@@ -98,17 +101,17 @@ export class Prompts {
     try {
       return await this.#send(agent, turn, preface);
     } finally {
-      this.#current = undefined;
+      log.turn = undefined;
       clearTimeout(this.#grace);
-      await keepFiles();
+      await vm.keepFiles();
     }
   }
 
   async #send(agent: LiveAgent, turn: Turn, preface: readonly string[]): Promise<PromptResult> {
-    const { log, keeper } = this.#settings;
+    const { log, keeper } = this.#deps;
     const { connection, agentSessionId } = agent;
     const prompt = [...preface, turn.prompt].map((text) => ({ type: "text", text }));
-    this.#current = turn;
+    log.turn = turn;
     log.update({ sessionUpdate: "user_message_chunk", content: { type: "text", text: turn.prompt } });
     try {
       const response = await connection.request(
@@ -118,7 +121,7 @@ export class Prompts {
           turn.isOver = true;
         },
       );
-      keeper.forgiveCrashes();
+      keeper.resetCrashes();
       agent.isFresh = false;
       await log.flushed();
       return turn.result(response);
@@ -129,11 +132,11 @@ export class Prompts {
     }
   }
 
-  /** What the agent has to be told before a prompt. */
+  /** Text blocks to send before the prompt: instructions, and the conversation so far for a restarted agent. */
   async #preface(agent: LiveAgent): Promise<string[]> {
-    const { prompted } = this.#settings.state.data;
+    const { prompted } = this.#deps.state.data;
     const isDue = agent.isFresh || !prompted;
-    const preamble = agent.isFresh && prompted ? await preambleOf(this.#settings.log.after()) : undefined;
+    const preamble = agent.isFresh && prompted ? await preambleOf(this.#deps.log.after()) : undefined;
     return [isDue ? agent.instructions : undefined, preamble].filter((text) => text !== undefined);
   }
 }

@@ -1,12 +1,4 @@
-import type { SessionMethods } from "../../api/actions.ts";
-import {
-  AgentVmError,
-  limitExceeded,
-  noKernelSandbox,
-  sessionNotFound,
-  vmStopped,
-} from "../../api/errors.ts";
-import { MAX_CLOSED_SESSIONS, MAX_SESSIONS } from "../../api/limits.ts";
+import { AgentVmError } from "../../api/errors.ts";
 import type {
   AgentType,
   CreateSessionOptions,
@@ -20,157 +12,107 @@ import type {
   SessionInfo,
   SessionModeState,
   SessionRecord,
-} from "../../api/types.ts";
+} from "../../api/methods/session-types.ts";
+import type { SessionMethods } from "../../api/methods/sessions.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
-import { SessionRecords } from "./records.ts";
-import { Session } from "./session.ts";
-import type { SessionSurroundings } from "./surroundings.ts";
-import type { SessionEvent } from "./transcript-store.ts";
+import type { SessionsDeps } from "./deps.ts";
+import type { Session } from "./session.ts";
+import { SessionTable } from "./session-table.ts";
+import type { TranscriptEvent } from "./transcript/transcript-store.ts";
 
-export interface SessionsSettings extends Omit<SessionSurroundings, "records"> {
-  /** Whether there is something that agents can run in. */
-  hasProcesses: boolean;
-  maxResultBytes: number;
-}
-
-/** What came of a prompt in a session of its own. */
+/** Result of a prompt that ran in its own session. */
 export interface PromptOnce {
+  /** `undefined` if no session could be opened. */
   sessionId: string | undefined;
   text: string;
-  /** What it failed of. */
+  /** `undefined` if the prompt succeeded. */
   error: unknown;
   timedOut: boolean;
 }
 
-const IN_PARTS = "Ask for it in parts: getSequencedEvents with `since` and `limit`.";
+const IN_PARTS = "Read fewer at once: getSequencedEvents with `since` and `limit`.";
 
-/** Conversations with agents, open and closed. What is stored of them is read with the first call. */
+/** Conversations with agents: the session methods of the API. */
 export class Sessions implements SessionMethods {
-  readonly #settings: SessionsSettings;
-  readonly #records: SessionRecords;
-  /** In the order of their creation. */
-  readonly #table = new Map<string, Session>();
-  /** Those that createSession has not answered for yet: nobody else knows of them. */
-  readonly #creating = new Set<Session>();
-  #loading: Promise<void> | undefined;
-  #opening = 0;
-  #stopped = false;
+  readonly #deps: Pick<SessionsDeps, "agents" | "maxResultBytes">;
+  readonly #table: SessionTable;
 
-  constructor(settings: SessionsSettings) {
-    this.#settings = settings;
-    this.#records = new SessionRecords(settings.store);
+  constructor(deps: SessionsDeps) {
+    this.#deps = deps;
+    this.#table = new SessionTable(deps);
+  }
+
+  /** Prepares for the end of the sandbox. Running agents end with it, and the next prompt restarts them. */
+  down(): void {
+    this.#table.suspend();
+  }
+
+  /** Refuses further calls. Agents end with the sandbox. */
+  stop(): void {
+    this.#table.stop();
+  }
+
+  /** Resolves when all records and events are stored, or could not be. */
+  async settled(): Promise<void> {
+    await this.#table.settled();
   }
 
   // ------------------------------------------------------------- lifecycle
 
   async createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord> {
-    return (await this.#create(agentType, options)).record;
-  }
-
-  /** @param signal gives up an agent that starts. */
-  async #create(
-    agentType: string,
-    options: CreateSessionOptions = {},
-    signal?: AbortSignal,
-  ): Promise<Session> {
-    await this.#ready("createSession");
-    const session = new Session({ sessionId: crypto.randomUUID(), agentType, options }, this.#surroundings);
-    const giveUp = () => void session.destroy().catch(() => undefined);
-    await this.#within(async () => {
-      this.#creating.add(session);
-      signal?.addEventListener("abort", giveUp);
-      try {
-        await session.open();
-        this.#table.set(session.id, session);
-      } catch (error) {
-        // What the caller has to hear of is why it failed at first.
-        await session.destroy().catch(() => undefined);
-        throw error;
-      } finally {
-        signal?.removeEventListener("abort", giveUp);
-        this.#creating.delete(session);
-      }
-    });
-    return session;
+    return (await this.#table.create(agentType, options)).record;
   }
 
   async resumeSession(sessionId: string): Promise<SessionRecord> {
-    await this.#ready("resumeSession");
-    const session = this.#known(sessionId);
-    if (session.isClosed) await this.#within(() => session.open());
-    else await session.open();
+    const session = await this.#table.find("resumeSession", sessionId);
+    await this.#table.resume(session);
     return session.record;
   }
 
   async closeSession(sessionId: string): Promise<void> {
-    await this.#ready("closeSession");
-    await this.#known(sessionId).close();
-    const closed = [...this.#table.values()].filter((session) => session.isClosed);
-    for (const session of closed.slice(0, Math.max(0, closed.length - MAX_CLOSED_SESSIONS))) {
-      // Somebody else may be at it.
-      if (this.#table.get(session.id) === session) await this.#destroy(session);
-    }
+    await this.#table.close(await this.#table.find("closeSession", sessionId));
   }
 
   async destroySession(sessionId: string): Promise<void> {
-    await this.#ready("destroySession");
-    await this.#destroy(this.#known(sessionId));
-  }
-
-  async #destroy(session: Session): Promise<void> {
-    await session.destroy();
-    this.#table.delete(session.id);
-  }
-
-  /** The VM is about to end or to boot anew: agents that run end with it, and come back with their next prompt. */
-  suspend(): void {
-    for (const session of this.#all) session.suspend();
-  }
-
-  /** No more calls. Agents end with the sandbox. */
-  stop(): void {
-    this.#stopped = true;
-    this.suspend();
-  }
-
-  /** Resolves when nothing is left to be stored. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#all.map((session) => session.settled()));
+    await this.#table.destroy(await this.#table.find("destroySession", sessionId));
   }
 
   // ------------------------------------------------------------------ list
 
   async listSessions(): Promise<SessionRecord[]> {
-    await this.#ready("listSessions");
-    return [...this.#table.values()].filter((session) => !session.isClosed).map(({ record }) => record);
+    const sessions = await this.#table.list("listSessions");
+    return sessions.filter((session) => !session.isClosed).map(({ record }) => record);
+  }
+
+  /** Number of open sessions. Never boots the VM. */
+  count(): Promise<number> {
+    return this.#table.countOpen();
   }
 
   async listPersistedSessions(): Promise<PersistedSessionRecord[]> {
-    await this.#ready("listPersistedSessions");
-    return [...this.#table.values()].map(({ persistedRecord }) => persistedRecord);
+    const sessions = await this.#table.list("listPersistedSessions");
+    return sessions.map(({ persistedRecord }) => persistedRecord);
   }
 
   async getSession(sessionId: string): Promise<SessionInfo> {
-    await this.#ready("getSession");
-    return this.#known(sessionId).info();
+    return (await this.#table.find("getSession", sessionId)).info();
   }
 
   async listAgents(): Promise<AgentType[]> {
-    return this.#settings.agents.list();
+    return this.#deps.agents.list();
   }
 
   // --------------------------------------------------------------- prompts
 
   async sendPrompt(sessionId: string, prompt: string): Promise<PromptResult> {
-    await this.#ready("sendPrompt");
-    return this.#known(sessionId).prompt(prompt);
+    return (await this.#table.find("sendPrompt", sessionId)).prompts.prompt(prompt);
   }
 
   prompt(sessionId: string, text: string): Promise<PromptResult> {
     return this.sendPrompt(sessionId, text);
   }
 
-  /** One prompt in a session of its own, which is closed afterwards whatever comes of it. Never rejects. */
+  /** Runs one prompt in a new session and closes the session afterwards. Never rejects. */
   async promptOnce(
     { agentType, prompt, options }: { agentType: string; prompt: string; options?: CreateSessionOptions },
     timeoutMs: number | undefined,
@@ -183,63 +125,55 @@ export class Sessions implements SessionMethods {
       timer = setTimeout(() => {
         timedOut = true;
         start.abort();
-        session?.cancel(true);
+        session?.prompts.cancel(true);
       }, timeoutMs);
     }
     try {
-      session = await this.#create(agentType, options, start.signal);
-      const { response, text } = await session.prompt(prompt);
+      session = await this.#table.create(agentType, options, start.signal);
+      const { response, text } = await session.prompts.prompt(prompt);
       const error = response.error && new AgentVmError("agent_error", response.error.message);
       return { sessionId: session.id, text, error, timedOut };
     } catch (error) {
       return { sessionId: session?.id, text: "", error, timedOut };
     } finally {
       clearTimeout(timer);
-      // It may have been destroyed meanwhile, or the VM be ending.
+      // Fails if a client has destroyed the session meanwhile, or if the VM stops.
       if (session !== undefined) await this.closeSession(session.id).catch(() => undefined);
     }
   }
 
   async cancelPrompt(sessionId: string): Promise<JsonRpcResponse> {
-    await this.#ready("cancelPrompt");
-    return this.#known(sessionId).cancel(false);
+    return (await this.#table.find("cancelPrompt", sessionId)).prompts.cancel(false);
   }
 
   async cancelSession(sessionId: string): Promise<JsonRpcResponse> {
-    await this.#ready("cancelSession");
-    return this.#known(sessionId).cancel(true);
+    return (await this.#table.find("cancelSession", sessionId)).prompts.cancel(true);
   }
 
   async respondPermission(sessionId: string, permissionId: string, reply: string): Promise<JsonRpcResponse> {
-    await this.#ready("respondPermission");
-    return this.#known(sessionId).respondPermission(permissionId, reply);
+    return (await this.#table.find("respondPermission", sessionId)).respondPermission(permissionId, reply);
   }
 
   // -------------------------------------------------------------- settings
 
   async setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse> {
-    await this.#ready("setMode");
-    return this.#known(sessionId).control().setMode(modeId);
+    return (await this.#table.find("setMode", sessionId)).control().setMode(modeId);
   }
 
   async setModel(sessionId: string, model: string): Promise<JsonRpcResponse> {
-    await this.#ready("setModel");
-    return this.#known(sessionId).control().setModel(model);
+    return (await this.#table.find("setModel", sessionId)).control().setModel(model);
   }
 
   async setThoughtLevel(sessionId: string, level: string): Promise<JsonRpcResponse> {
-    await this.#ready("setThoughtLevel");
-    return this.#known(sessionId).control().setThoughtLevel(level);
+    return (await this.#table.find("setThoughtLevel", sessionId)).control().setThoughtLevel(level);
   }
 
   async getModes(sessionId: string): Promise<SessionModeState | null> {
-    await this.#ready("getModes");
-    return this.#known(sessionId).modes;
+    return (await this.#table.find("getModes", sessionId)).modes;
   }
 
   async getConfigOptions(sessionId: string): Promise<SessionConfigOption[]> {
-    await this.#ready("getConfigOptions");
-    return this.#known(sessionId).configOptions;
+    return (await this.#table.find("getConfigOptions", sessionId)).configOptions;
   }
 
   // ------------------------------------------------------------ transcript
@@ -248,17 +182,15 @@ export class Sessions implements SessionMethods {
     sessionId: string,
     { since = -1, limit = Number.POSITIVE_INFINITY }: GetSequencedEventsOptions = {},
   ): Promise<SequencedSessionEvent[]> {
-    await this.#ready("getSequencedEvents");
-    return this.#events("getSequencedEvents", this.#known(sessionId), { since, limit }, (event) => ({
+    return this.#events("getSequencedEvents", sessionId, { since, limit }, (event) => ({
       sequenceNumber: event.seq,
       notification: event.notification,
     }));
   }
 
   async getSessionEvents(sessionId: string): Promise<PersistedSessionEvent[]> {
-    await this.#ready("getSessionEvents");
     const all = { since: -1, limit: Number.POSITIVE_INFINITY };
-    return this.#events("getSessionEvents", this.#known(sessionId), all, (event) => ({
+    return this.#events("getSessionEvents", sessionId, all, (event) => ({
       sessionId,
       seq: event.seq,
       event: event.notification,
@@ -268,66 +200,19 @@ export class Sessions implements SessionMethods {
 
   async #events<Event>(
     action: string,
-    session: Session,
+    sessionId: string,
     { since, limit }: Required<GetSequencedEventsOptions>,
-    told: (event: SessionEvent) => Event,
+    toResult: (event: TranscriptEvent) => Event,
   ): Promise<Event[]> {
-    const budget = new ResultBudget(action, this.#settings.maxResultBytes, IN_PARTS);
+    const session = await this.#table.find(action, sessionId);
+    const budget = new ResultBudget(action, this.#deps.maxResultBytes, IN_PARTS);
     const events: Event[] = [];
     for await (const event of session.events(since)) {
-      const entry = told(event);
+      const entry = toResult(event);
       budget.add(entry);
       events.push(entry);
       if (events.length >= limit) break;
     }
     return events;
-  }
-
-  // ----------------------------------------------------------------- table
-
-  get #surroundings(): SessionSurroundings {
-    return { ...this.#settings, records: this.#records };
-  }
-
-  get #all(): Session[] {
-    return [...this.#table.values(), ...this.#creating];
-  }
-
-  #known(sessionId: string): Session {
-    const session = this.#table.get(sessionId);
-    if (!session) throw sessionNotFound(sessionId);
-    return session;
-  }
-
-  /** Opens a session where there is room for one. */
-  async #within(open: () => Promise<unknown>): Promise<void> {
-    const isOpen = [...this.#table.values()].filter((session) => !session.isClosed).length;
-    if (isOpen + this.#opening >= MAX_SESSIONS) {
-      throw limitExceeded("MAX_SESSIONS", MAX_SESSIONS, "The VM has as many open sessions as it can");
-    }
-    this.#opening++;
-    try {
-      await open();
-    } finally {
-      this.#opening--;
-    }
-  }
-
-  async #ready(action: string): Promise<void> {
-    if (!this.#settings.hasProcesses) throw noKernelSandbox(action);
-    if (this.#stopped) throw vmStopped();
-    this.#loading ??= this.#load();
-    try {
-      await this.#loading;
-    } catch (error) {
-      this.#loading = undefined;
-      throw error;
-    }
-  }
-
-  async #load(): Promise<void> {
-    for (const data of await this.#records.load()) {
-      this.#table.set(data.sessionId, new Session(data, this.#surroundings));
-    }
   }
 }

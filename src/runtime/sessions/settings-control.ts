@@ -1,16 +1,17 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
-import { AGENT_ANSWER_TIMEOUT_MS } from "../../api/limits.ts";
-import type { JsonRpcResponse } from "../../api/types.ts";
-import type { AgentKeeper, LiveAgent } from "./agent-keeper.ts";
-import { localResponse, METHOD_NOT_FOUND } from "./rpc.ts";
-import type { SessionLog } from "./session-log.ts";
-import type { SessionState } from "./session-state.ts";
-import { optionOf, settingsIn, withOption } from "./settings.ts";
+import type { JsonRpcResponse } from "../../api/methods/session-types.ts";
+import type { AgentKeeper, LiveAgent } from "./agent-link/agent-keeper.ts";
+import { localResponse, METHOD_NOT_FOUND } from "./agent-link/rpc.ts";
 
-/** In the old form of models; the protocol's library has only what replaced it. */
+import { AGENT_ANSWER_TIMEOUT_MS } from "./limits.ts";
+import type { SessionLog } from "./transcript/session-log.ts";
+import type { SessionState } from "./transcript/session-state.ts";
+import { optionOf, settingsIn, withOption } from "./transcript/settings.ts";
+
+/** Sets the model of agents with the old `models` field. The ACP SDK has only its replacement, config options. */
 const SET_MODEL_METHOD = "session/set_model";
 
-/** Changes an agent's mode, model and level of thought, in whichever form the agent has them. */
+/** Changes an agent's mode, model and thought level, with the method that the agent supports. */
 export class SettingsControl {
   readonly #state: SessionState;
   readonly #log: SessionLog;
@@ -38,7 +39,7 @@ export class SettingsControl {
     const { models } = settings;
     if (!models) return missing(SET_MODEL_METHOD);
     return this.#set(agent, SET_MODEL_METHOD, { modelId: model }, () => {
-      this.#state.settle({ ...settings, models: { ...models, currentModelId: model } });
+      this.#state.setSettings({ ...settings, models: { ...models, currentModelId: model } });
       this.#log.update({ sessionUpdate: "current_model_update", currentModelId: model });
     });
   }
@@ -56,13 +57,13 @@ export class SettingsControl {
       typeof option?.currentValue === "boolean" ? { type: "boolean", value: value === "true" } : { value };
     const params = { configId: option?.id, ...typed };
     return this.#set(agent, AGENT_METHODS.session_set_config_option, params, (result) => {
-      const told = settingsIn(result).configOptions;
-      const configOptions = told ?? withOption(this.#state.data.settings, category, value).configOptions;
+      const reported = settingsIn(result).configOptions;
+      const configOptions = reported ?? withOption(this.#state.data.settings, category, value).configOptions;
       this.#log.update({ sessionUpdate: "config_option_update", configOptions });
     });
   }
 
-  /** @param announce tells of the change, where the agent has not before it answered. */
+  /** @param announce adds an update to the transcript; called if the agent has sent none before its answer */
   async #set(
     { connection, agentSessionId }: LiveAgent,
     method: string,
@@ -79,7 +80,7 @@ export class SettingsControl {
       },
     );
     await this.#log.flushed();
-    await this.#state.saved();
+    await this.#state.settingsSaved();
     return response;
   }
 }

@@ -1,31 +1,34 @@
-import { MAX_PROMPT_TEXT_BYTES } from "../../api/limits.ts";
-import type { JsonRpcResponse, PromptResult } from "../../api/types.ts";
-import { localResponse } from "./rpc.ts";
+import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-types.ts";
+import { localResponse } from "./agent-link/rpc.ts";
+import { MAX_PROMPT_TEXT_BYTES } from "./limits.ts";
 
-/** One prompt and what becomes of it. */
+/** One prompt, its cancellation and the text of its answer. */
 export class Turn {
   readonly prompt: string;
+  readonly identity: unknown;
   readonly #cancelled = Promise.withResolvers<void>();
   #isCancelled = false;
   #pieces: string[] = [];
   #bytes = 0;
-  /** The agent has answered: what it says from then on belongs to no turn. */
+  /** `true` once the agent has answered. Text that arrives later belongs to no turn. */
   isOver = false;
 
-  constructor(prompt: string) {
+  /** @param identity identity of the client that sent the prompt */
+  constructor(prompt: string, identity: unknown) {
     this.prompt = prompt;
+    this.identity = identity;
   }
 
   get isCancelled(): boolean {
     return this.#isCancelled;
   }
 
-  /** Resolves when somebody cancels it. */
+  /** Resolves when the turn is cancelled. */
   get cancelled(): Promise<void> {
     return this.#cancelled.promise;
   }
 
-  /** @returns whether it was the first to cancel: an agent that is told twice takes the second for the next turn. */
+  /** @returns `true` for the first call only: an agent may apply a second `session/cancel` to the next turn. */
   cancel(): boolean {
     if (this.#isCancelled || this.isOver) return false;
     this.#isCancelled = true;
@@ -33,8 +36,8 @@ export class Turn {
     return true;
   }
 
-  /** Text that the agent says; what comes above the limit is in the events only. */
-  say(text: string): void {
+  /** Adds text of the agent. Text above MAX_PROMPT_TEXT_BYTES is only in the events. */
+  addText(text: string): void {
     if (text === "" || this.isOver || this.#bytes >= MAX_PROMPT_TEXT_BYTES) return;
     const rest = MAX_PROMPT_TEXT_BYTES - this.#bytes;
     const bytes = Buffer.byteLength(text);
@@ -42,7 +45,7 @@ export class Turn {
     this.#pieces.push(bytes <= rest ? text : Buffer.from(text).subarray(0, rest).toString("utf8"));
   }
 
-  /** An agent may answer a cancelled prompt with an error; the caller has asked for its end all the same. */
+  /** The agent's answer. Some agents answer a cancelled prompt with an error; the caller gets `cancelled` instead. */
   result(response: JsonRpcResponse): PromptResult {
     if (this.#isCancelled && response.error) return this.cancelledResult();
     return { response, text: this.#pieces.join("") };

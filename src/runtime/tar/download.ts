@@ -1,26 +1,21 @@
 import { invalidArgument } from "../../api/errors.ts";
-import { Mutex } from "../mutex.ts";
+import { Mutex } from "../../base/mutex.ts";
 import type { Packing } from "./pack.ts";
 
-/** An archive that is being made; whoever has it closes it. */
-export interface OpenPacking extends Packing {
-  close(): Promise<void>;
-}
-
-/** A tar archive on its way out of the VM, piece by piece in their order. */
+/** Sends a tar archive out of the VM in order, piece by piece. */
 export class TarDownload {
-  readonly #packing: OpenPacking;
+  readonly #packing: Packing;
   readonly #chunkBytes: number;
   #sent = 0;
   #rest: Uint8Array = new Uint8Array();
   readonly #turns = new Mutex();
 
-  constructor(packing: OpenPacking, chunkBytes: number) {
+  constructor(packing: Packing, chunkBytes: number) {
     this.#packing = packing;
     this.#chunkBytes = chunkBytes;
   }
 
-  /** The piece from an offset, which must be where the last one ended; empty at the end. */
+  /** Reads the piece at an offset, which must be the end of the last piece. The piece is empty at the end. */
   read(offset: number): Promise<Uint8Array> {
     return this.#turns.run(async () => {
       if (offset !== this.#sent) throw invalidArgument("offset", String(this.#sent), offset);

@@ -1,36 +1,38 @@
 import { AgentVmError } from "../../api/errors.ts";
 import { MAX_PATH_BYTES } from "../../api/limits.ts";
 import { fitsUtf8 } from "../../api/size.ts";
-import { isTemporaryName } from "../sandbox/temporary.ts";
+import { isTemporaryName } from "../sandbox/names.ts";
+import type { TreeContent } from "../sandbox/persistent-tree.ts";
 
-/** A file's bytes, in pieces. */
+/** Content of a file in pieces. */
 export type ArchiveContent = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** One entry of an archive, whatever the archive's form. Its content can be read once, before the next entry. */
+/** Entry of an archive in any format. Its content can be read once, before the next entry. */
 export type ArchiveEntry = {
-  /** Relative and normalized; `""` is the archive's own top. */
+  /** Relative, normalized name. `""` is the archive's top directory. */
   name: string;
   mode: number;
   mtimeMs: number;
 } & (
-  | { type: "file"; content: ArchiveContent }
+  | { type: "file"; content: TreeContent }
   | { type: "directory" }
   | { type: "symlink"; target: string }
-  /** One more name of a file that came before. */
+  /** Another name of an earlier file. */
   | { type: "link"; existing: string }
   /** A device, a FIFO or a socket. */
   | { type: "other" }
 );
 
-/** What is no archive, or holds what is not taken from one. */
-export function invalidArchive(what: string, metadata: Record<string, unknown> = {}): AgentVmError {
-  return new AgentVmError("invalid_archive", `The archive cannot be imported: ${what}`, metadata);
+/** Returns the error for an invalid archive, or one with an entry that must not be imported. */
+export function invalidArchive(reason: string, metadata: Record<string, unknown> = {}): AgentVmError {
+  return new AgentVmError("invalid_archive", `The archive cannot be imported: ${reason}`, metadata);
 }
 
 /**
- * A name as an archive has it, made relative to where the archive goes.
+ * Normalizes the name of an archive's entry.
  *
- * @throws AgentVmError `invalid_archive` for a name that is absolute, climbs, or could not be a file of a VM
+ * @returns the name relative to the target directory
+ * @throws AgentVmError `invalid_archive` for a name that is absolute, contains `..`, or is not allowed in a VM
  */
 export function entryName(raw: string): string {
   if (raw.startsWith("/")) throw refused(raw, "has an absolute name");
@@ -38,11 +40,11 @@ export function entryName(raw: string): string {
   if (!fitsUtf8(raw, MAX_PATH_BYTES)) throw refused(raw, `has a name of more than ${MAX_PATH_BYTES} bytes`);
   const names = raw.split("/").filter((name) => name !== "" && name !== ".");
   if (names.includes("..")) throw refused(raw, "has `..` in its name");
-  if (names.some(isTemporaryName)) throw refused(raw, "has a name that is reserved for files under way");
+  if (names.some(isTemporaryName)) throw refused(raw, "has a name that is reserved for temporary files");
   return names.join("/");
 }
 
-/** The error for one entry of an archive. */
+/** Returns the error for an entry that must not be imported. */
 export function refused(name: string, why: string): AgentVmError {
   const shown = name.length > 200 ? `${name.slice(0, 200)}...` : name;
   return invalidArchive(`its entry ${JSON.stringify(shown)} ${why}`, { entry: shown });

@@ -5,7 +5,7 @@ import { invalidArchive } from "./entry.ts";
 const GZIP = [0x1f, 0x8b];
 const PIECE_BYTES = 128 * 1024;
 
-/** Unpacks what is packed with gzip, piece by piece; anything else passes as it is. */
+/** Unpacks gzip data piece by piece. Other data passes unchanged. */
 export async function* gunzipped(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const pieces = source[Symbol.asyncIterator]();
   const first: Uint8Array[] = [];
@@ -34,7 +34,7 @@ async function* unpack(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     for await (const piece of unpacked) yield piece as Uint8Array;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
-    throw code.startsWith("Z_") ? invalidArchive("it is packed with gzip, and damaged") : error;
+    throw code.startsWith("Z_") ? invalidArchive("its gzip data is damaged") : error;
   } finally {
     source.destroy();
     unpacked.destroy();

@@ -1,34 +1,34 @@
-import type { ArchiveImport } from "../../api/types.ts";
+import type { ArchiveImport } from "../../api/methods/snapshot-types.ts";
 import { checkWritablePath, stripSlash } from "../filesystem/paths.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import type { ArchiveEntry } from "./entry.ts";
 import { place } from "./placing.ts";
 import { Staging } from "./staging.ts";
 
-/** Runs a change of the tree while no other one is made; what it did is durable when it resolves. */
+/** Runs a change of the tree exclusively. The change is durable when the promise resolves. */
 export type ChangeTree = (work: () => Promise<void>) => Promise<void>;
 
-/** An archive on its way into a VM. Nobody sees any of it before `commit`. */
+/** Imports an archive into a VM. Its entries stay hidden until `commit`. */
 export class Import {
   readonly #fs: FileSystem;
   readonly #path: string;
   #staging: Promise<Staging> | undefined;
 
-  /** @param path directory that it goes to; made where it is missing */
+  /** @param path target directory, made if it is missing */
   constructor(fs: FileSystem, path: string) {
     checkWritablePath(path, "mkdir");
     this.#fs = fs;
     this.#path = stripSlash(path);
   }
 
-  /** Takes all entries in. */
+  /** Unpacks all entries into the staging folder. */
   async stage(entries: AsyncIterable<ArchiveEntry> | Iterable<ArchiveEntry>): Promise<void> {
     this.#staging ??= Staging.open(this.#fs);
     const staging = await this.#staging;
     for await (const entry of entries) await staging.add(entry);
   }
 
-  /** Puts them in their place, all or none. */
+  /** Puts all staged entries in place, or none of them. */
   async commit(change: ChangeTree): Promise<ArchiveImport> {
     this.#staging ??= Staging.open(this.#fs);
     const staging = await this.#staging;
@@ -36,13 +36,13 @@ export class Import {
     return { files: staging.types.size, bytes: staging.bytes, skipped: staging.skipped };
   }
 
-  /** Removes what is not in place. Idempotent. */
+  /** Removes the staging folder. Idempotent. */
   async close(): Promise<void> {
     const opening = this.#staging;
     this.#staging = Promise.reject(new Error("The import is closed"));
     this.#staging.catch(() => undefined);
     const staging = await opening?.catch(() => undefined);
-    // A process of the VM may have taken it away, or keeps filling it: no listing shows what stays.
+    // A process of the VM may have moved the folder away, or keeps filling it. No listing shows the rest.
     await staging?.discard().catch(() => undefined);
   }
 }

@@ -1,63 +1,80 @@
+import { pause, visitAll } from "../../base/pace.ts";
 import { stripSlash } from "../filesystem/paths.ts";
-import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../persistence/scan.ts";
+import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { pause, visitAll } from "../sandbox/pace.ts";
-import type { PersistentTree } from "../sandbox/persistent-tree.ts";
+import type { DataPart, TreeCursor, TreeFile } from "../sandbox/persistent-tree.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
+import type { TreeAccount } from "../sandbox/tree-budget.ts";
+import { PathWriter, placeOf } from "../sandbox/tree-path.ts";
+import { encodeMap, partsOf, sparseRecords } from "./sparse.ts";
 import { END_OF_TAR, encodeHeader, paddingOf, type TarHeader } from "./write.ts";
 
-/** Read of a file at a time. */
+/** Maximum bytes of a file read at a time. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** What the header of a name with a broken time takes, which most have. */
+/** Name that a tar gives a sparse file if it does not know the form. */
+const SPARSE_ENTRY = "./GNUSparseFile.0/file";
+
+/** Bytes of a header with a fractional time, which most files have. */
 const USUAL_HEADER_BYTES = 3 * 512;
 
-/** What a tar archive is made of, as it was when it was begun. */
+/** Tar archive that is being packed from the list of files at its start. */
 export interface Packing {
-  /** Its size in bytes, if nothing changes meanwhile; about right. */
+  /** Approximate size of the archive in bytes, if the files do not change. */
   estimate: number;
-  /** The archive, in pieces of any size up to 1 MiB. */
+  /** Bytes of the archive, in pieces of up to 1 MiB. */
   pieces: AsyncGenerator<Uint8Array>;
+  /** Closes the open files and gives the memory for the list back. */
+  close(): Promise<void>;
 }
 
 /**
- * Packs a directory with all that is the VM's own below it, or a single file. Names in the archive are relative to the
- * directory, as those of `tar -C path -c .`.
+ * Packs a single file, or a directory with the VM's own files below it. Names in the archive are relative to the directory,
+ * as with `tar -C path -c .`.
  *
- * @throws AgentVmError ENOENT where nothing is, EXDEV for what is mounted into the VM
+ * @throws AgentVmError ENOENT if the path does not exist, EXDEV if it is mounted into the VM
  */
 export async function packTree(fs: FileSystem, path: string, isExcluded: Excludes): Promise<Packing> {
-  const { tree } = fs;
-  const top = await topOf(fs, path === "/" ? "" : stripSlash(path));
-  const nodes = top.type === "directory" ? await below(tree, isExcluded, top.path) : [];
-  let estimate = END_OF_TAR.length + USUAL_HEADER_BYTES;
-  await visitAll([top, ...nodes], ({ type, size }) => {
-    estimate += USUAL_HEADER_BYTES + (type === "file" ? size + paddingOf(size) : 0);
-  });
-  return { estimate, pieces: pack(tree, top, nodes) };
-}
-
-/** Depth first: only then do other tars give a directory its time after all that they make in it. */
-async function below(tree: PersistentTree, isExcluded: Excludes, top: string): Promise<ScannedNode[]> {
-  return await depthFirst((await scanTree(tree, isExcluded, top)).nodes, top);
+  const top = await topOf(fs, stripSlash(path));
+  const account = fs.tree.budget.open();
+  const reader = fs.tree.cursor();
+  const close = async () => {
+    account.release();
+    await reader.close();
+  };
+  try {
+    const nodes: [ScannedNode, ...ScannedNode[]] = [top];
+    if (top.type === "directory") {
+      const scan = await scanTree(reader, { isExcluded, account, top });
+      // Only in this order do other tars set a directory's time after they have filled it.
+      await visitAll(await depthFirst(scan.nodes, top), (node) => nodes.push(node));
+    }
+    let estimate = END_OF_TAR.length + USUAL_HEADER_BYTES;
+    await visitAll(nodes, ({ type, size }) => {
+      estimate += USUAL_HEADER_BYTES + (type === "file" ? size + paddingOf(size) : 0);
+    });
+    return { estimate, pieces: pack(reader, account, nodes), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function topOf(fs: FileSystem, path: string): Promise<ScannedNode> {
-  const existing = path === "" ? "/" : path;
-  await fs.lstat(existing);
-  const node = await fs.tree.stat(existing);
-  if (node === undefined) throw posixError("EXDEV", { syscall: "open", path: existing });
-  if (node.type === "other") throw posixError("EINVAL", { syscall: "open", path: existing });
-  return { ...node, path };
+  await fs.lstat(path);
+  const node = await fs.tree.stat(path);
+  if (node === undefined) throw posixError("EXDEV", { syscall: "open", path });
+  if (node.type === "other") throw posixError("EINVAL", { syscall: "open", path });
+  return { ...node, ...placeOf(path) };
 }
 
 async function* pack(
-  tree: PersistentTree,
-  top: ScannedNode,
-  nodes: readonly ScannedNode[],
+  reader: TreeCursor,
+  account: TreeAccount,
+  nodes: readonly [top: ScannedNode, ...below: ScannedNode[]],
 ): AsyncGenerator<Uint8Array> {
-  const packer = new Packer(tree, top);
-  for (const node of [top, ...nodes]) {
+  const packer = new Packer(reader, account, nodes[0]);
+  for (const node of nodes) {
     await pause();
     yield* packer.pack(node);
   }
@@ -65,60 +82,79 @@ async function* pack(
 }
 
 class Packer {
-  readonly #tree: PersistentTree;
+  readonly #reader: TreeCursor;
+  readonly #account: TreeAccount;
   readonly #top: ScannedNode;
-  /** The first names of files that have several. */
-  readonly #firstNames = new Map<number, string>();
+  readonly #paths: PathWriter;
+  /** First archived node of each file with several hard links, by inode. */
+  readonly #firstNames = new Map<number, ScannedNode>();
 
-  constructor(tree: PersistentTree, top: ScannedNode) {
-    this.#tree = tree;
+  constructor(reader: TreeCursor, account: TreeAccount, top: ScannedNode) {
+    this.#reader = reader;
+    this.#account = account;
     this.#top = top;
+    this.#paths = new PathWriter(top);
   }
 
-  /** What has gone since the scan is left out. */
+  /** Yields a node's entry. Leaves the node out if it was removed since the scan. */
   async *pack(node: ScannedNode): AsyncGenerator<Uint8Array> {
     const { type, mode, mtimeMs, ino, nlink } = node;
     const name = this.#nameOf(node);
     const header = { name, mode, mtimeMs };
     if (type === "directory") yield encodeHeader({ ...header, type });
     if (type === "symlink") {
-      const target = await unlessGone(this.#tree.readlink(node.path));
+      const target = await unlessGone(this.#reader.readlink(node));
       if (target !== undefined) yield encodeHeader({ ...header, type, target });
     }
     if (type !== "file") return;
-    const target = nlink > 1 ? this.#firstNames.get(ino) : undefined;
-    if (target !== undefined) yield encodeHeader({ ...header, type: "link", target });
+    const first = nlink > 1 ? this.#firstNames.get(ino) : undefined;
+    if (first !== undefined) yield encodeHeader({ ...header, type: "link", target: this.#nameOf(first) });
     else yield* this.#packFile(node, { ...header, type });
   }
 
   async *#packFile(node: ScannedNode, header: TarHeader): AsyncGenerator<Uint8Array> {
-    const file = await unlessGone(this.#tree.open(node.path, node.ino));
+    const file = await unlessGone(this.#reader.open(node, node.ino));
     if (file === undefined) return;
     try {
       const { size, mode, mtimeMs } = file.stat();
-      yield encodeHeader({ ...header, size, mode, mtimeMs });
-      if (node.nlink > 1) this.#firstNames.set(node.ino, header.name);
-      for (let offset = 0; offset < size; ) {
-        const piece = new Uint8Array(Math.min(PIECE_BYTES, size - offset));
-        // A file that has been cut meanwhile is filled up with zeros: its size has been told.
-        const count = (await file.read(piece, offset)) || piece.length;
-        yield piece.subarray(0, count);
-        offset += count;
+      const parts = await partsOf(file, size, this.#account);
+      if (node.nlink > 1) this.#firstNames.set(node.ino, node);
+      if (parts === undefined) {
+        yield encodeHeader({ ...header, size, mode, mtimeMs });
+        yield* readPart(file, { start: 0, end: size });
+        yield new Uint8Array(paddingOf(size));
+        return;
       }
-      yield new Uint8Array(paddingOf(size));
+      const map = encodeMap(parts, size);
+      const bytes = parts.reduce((sum, { start, end }) => sum + end - start, map.length);
+      const pax = sparseRecords(header.name, size);
+      yield encodeHeader({ ...header, name: SPARSE_ENTRY, size: bytes, mode, mtimeMs, pax });
+      yield map;
+      for (const part of parts) yield* readPart(file, part);
+      yield new Uint8Array(paddingOf(bytes));
     } finally {
       await file.close();
     }
   }
 
-  #nameOf({ path, type }: ScannedNode): string {
+  #nameOf(node: ScannedNode): string {
     if (this.#top.type !== "directory") return `./${this.#top.name}`;
-    const below = path.slice(this.#top.path.length + 1);
-    return type === "directory" && below !== "" ? `./${below}/` : `./${below}`;
+    const path = this.#paths.pathOf(node);
+    return node.type === "directory" && node !== this.#top ? `.${path}/` : `.${path}`;
   }
 }
 
-/** What a path answers at which something else is by now, or whose directory has gone. */
+async function* readPart(file: TreeFile, { start, end }: DataPart): AsyncGenerator<Uint8Array> {
+  for (let offset = start; offset < end; ) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, end - offset));
+    // Pad a file that was truncated meanwhile with zeros, because the header already has its size.
+    const count = (await file.read(piece, offset)) || piece.length;
+    yield piece.subarray(0, count);
+    offset += count;
+  }
+}
+
+/** Error codes of a path that was removed or replaced since the scan. */
 const GONE = ["ENOENT", "ENOTDIR", "EINVAL", "ELOOP"];
 
 async function unlessGone<Found>(finding: Promise<Found>): Promise<Found | undefined> {

@@ -1,53 +1,54 @@
-import type { VirtualStat } from "../../api/types.ts";
+import type { VirtualStat } from "../../api/methods/files.ts";
+import { pause } from "../../base/pace.ts";
 import { makeDirectory } from "../filesystem/parents.ts";
 import { joinPath, parentPath } from "../filesystem/paths.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { pause } from "../sandbox/pace.ts";
-import { codeOf, posixError, readOnlyPath } from "../sandbox/posix.ts";
+import { OwnDevice } from "../sandbox/mount-table.ts";
+import { codeOf, posixError } from "../sandbox/posix.ts";
+import { isHostLink } from "../sandbox/sandbox.ts";
 import type { Staging } from "./staging.ts";
 
-/** A staged node that goes to a place in one step, with all below it. */
+/** Staged node that is renamed into place with everything below it. */
 interface Move {
   name: string;
-  /** Something is there that has to go. */
+  /** `true` if the node replaces an existing file or link. */
   replaces: boolean;
 }
 
-/** What a staged archive will do to the tree. */
+/** Changes that a staged archive makes to the tree. */
 interface Plan {
   moves: Move[];
-  /** Directories of the archive that are there already. */
+  /** Directories of the archive that exist already. */
   merged: string[];
 }
 
 /**
- * Puts a staged archive in its place: directories are merged, files and links take the place of files and links. What
- * cannot be done is found before anything is changed; where a process of the VM gets in the way after all, everything is
- * put back.
+ * Puts a staged archive in place. Directories merge; files and links replace files and links. Conflicts are found before
+ * the first change. A directory replaces a link to the host's configuration. If a process of the VM interferes later, all changes are undone.
  *
- * @throws AgentVmError EISDIR, ENOTDIR where a directory and something else would take each other's place, EROFS for
- * what is not the VM's own
+ * @throws AgentVmError EISDIR or ENOTDIR if a directory and another node would replace each other, EROFS for a path that is
+ * not the VM's own
  */
 export async function place(fs: FileSystem, staging: Staging, path: string): Promise<void> {
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    await makePlace(fs, path, undo);
+    await makeTarget(fs, path, undo);
     const { moves, merged } = await plan(fs, staging, path);
-    for (const [index, move] of moves.entries()) await make(fs, staging, path, move, index, undo);
-    await describeDirectories(fs, staging, path, merged, undo);
+    for (const [index, move] of moves.entries()) await applyMove(fs, staging, path, move, index, undo);
+    await setDirectoryMetadata(fs, staging, path, merged, undo);
   } catch (error) {
     for (const step of undo.reverse()) {
-      // One that fails meets what a process has done since; the others are still worth it.
+      // A step may fail because a process has changed the tree since. The other steps still run.
       await step().catch(() => undefined);
     }
     throw error;
   }
 }
 
-/** Makes the directory that the archive goes to, where it is missing. */
-async function makePlace(fs: FileSystem, path: string, undo: (() => Promise<unknown>)[]): Promise<void> {
+/** Makes the target directory and its missing parents. */
+async function makeTarget(fs: FileSystem, path: string, undo: (() => Promise<unknown>)[]): Promise<void> {
   const missing: string[] = [];
-  for (let at = path; (await look(fs, at, true)) === undefined; at = parentPath(at)) missing.push(at);
+  for (let at = path; (await statIfExists(fs, at, true)) === undefined; at = parentPath(at)) missing.push(at);
   for (const directory of missing.reverse()) {
     await makeDirectory(fs, directory);
     undo.push(() => fs.rmdir(directory));
@@ -56,31 +57,32 @@ async function makePlace(fs: FileSystem, path: string, undo: (() => Promise<unkn
 }
 
 async function plan(fs: FileSystem, staging: Staging, path: string): Promise<Plan> {
-  const { dev } = await fs.lstat("/");
+  const own = new OwnDevice((await fs.lstat("/")).dev);
   const found: Plan = { moves: [], merged: [] };
   const merged = new Map([["", await fs.stat(path)]]);
   for (const [name, type] of staging.types) {
     await pause();
-    // What lies in a directory that moves as a whole moves with it.
+    // The parent is not merged, so this entry moves together with a directory above it.
     const above = merged.get(name.includes("/") ? parentPath(`/${name}`).slice(1) : "");
     if (above === undefined) continue;
     const target = joinPath(path, name);
-    const there = await look(fs, target, false);
+    const there = await statIfExists(fs, target, false);
     if (there?.isDirectory && type === "directory") {
       merged.set(name, there);
-      if (there.dev === dev) found.merged.push(name);
+      if (own.holds(there.dev)) found.merged.push(name);
       continue;
     }
-    if (above.dev !== dev || (there !== undefined && there.dev !== dev)) throw readOnlyPath(target);
+    for (const node of [above, there]) if (node !== undefined) own.assertHolds(node.dev, target);
     if (there?.isDirectory) throw posixError("EISDIR", { syscall: "open", path: target });
-    if (there !== undefined && type === "directory")
+    const isHosts = there?.isSymbolicLink && isHostLink(target, await fs.readlink(target));
+    if (there !== undefined && type === "directory" && !isHosts)
       throw posixError("ENOTDIR", { syscall: "mkdir", path: target });
     found.moves.push({ name, replaces: there !== undefined });
   }
   return found;
 }
 
-async function make(
+async function applyMove(
   fs: FileSystem,
   staging: Staging,
   path: string,
@@ -99,21 +101,21 @@ async function make(
   undo.push(() => fs.rename(target, staged));
 }
 
-/** Mode and times of directories, deepest first, once nothing is moved into them any more. */
-async function describeDirectories(
+/** Sets mode and times of directories, deepest first, after all moves: a move changes the time of its directory. */
+async function setDirectoryMetadata(
   fs: FileSystem,
   staging: Staging,
   path: string,
   merged: readonly string[],
   undo: (() => Promise<unknown>)[],
 ): Promise<void> {
-  const standing = new Set(["", ...merged]);
-  const isMounted = (name: string) => staging.types.get(name) === "directory" && !standing.has(name);
+  const existing = new Set(["", ...merged]);
+  const isMounted = (name: string) => staging.types.get(name) === "directory" && !existing.has(name);
   for (const [name, metadata] of [...staging.directories].reverse()) {
     const target = name === "" ? path : joinPath(path, name);
-    // A VM's root has the mode that it has, and a link that leads to the place has none.
+    // The VM's root keeps its mode, and a link to the target directory has no mode.
     if (target === "/" || (await fs.lstat(target)).isSymbolicLink) continue;
-    if (standing.has(name)) {
+    if (existing.has(name)) {
       const { mode, mtimeMs } = await fs.stat(target);
       undo.push(() => fs.tree.setMetadata(target, { mode: mode & 0o7777, mtimeMs }));
     } else if (isMounted(name) && (await fs.tree.stat(target)) === undefined) continue;
@@ -121,8 +123,8 @@ async function describeDirectories(
   }
 }
 
-/** `undefined` where nothing is. */
-async function look(fs: FileSystem, path: string, follow: boolean): Promise<VirtualStat | undefined> {
+/** Returns `undefined` if the path does not exist. */
+async function statIfExists(fs: FileSystem, path: string, follow: boolean): Promise<VirtualStat | undefined> {
   try {
     return await (follow ? fs.stat(path) : fs.lstat(path));
   } catch (error) {

@@ -1,38 +1,37 @@
 import { extract as makeExtract } from "tar-stream";
-import { MAX_ARCHIVE_HEADER_BYTES, MAX_TRANSFER_BYTES } from "../../api/limits.ts";
-import { decodeName } from "../sandbox/kernel/rooted/names.ts";
-import { pause } from "../sandbox/pace.ts";
+import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
+import { pause } from "../../base/pace.ts";
+import { decodeName } from "../sandbox/names.ts";
 import { type ArchiveContent, type ArchiveEntry, entryName, invalidArchive, refused } from "./entry.ts";
+import { MAX_ARCHIVE_HEADER_BYTES } from "./limits.ts";
+import { isSparse, SPARSE_NAME, sparseContent } from "./sparse.ts";
 
 const BLOCK_BYTES = 512;
 
-/** Handed to the parser at a time, so that it does not hold the event loop. */
+/** Maximum bytes given to the parser at a time, so that it does not block the event loop. */
 const SLICE_BYTES = 128 * 1024;
 
 const MODE_BITS = 0o7777;
 
-/** The last moment of the year 9999; what lies outside of this and 1970 is no time of a file. */
+/** End of the year 9999. Times of files are limited to 1970 up to this. */
 const MAX_TIME_MS = 253_402_300_799_000;
 
-/** A sparse file's own name is one that GNU tar makes up. */
-const SPARSE_NAME = "GNU.sparse.name";
-
-/** How streamx tells of an entry whose parser has ended. */
+/** Error code of streamx for an entry whose parser has ended. */
 const ENTRY_CUT = "STREAM_DESTROYED";
 
 type Parser = ReturnType<typeof makeExtract>;
 type ParsedEntry = Parser extends AsyncIterable<infer Entry> ? Entry : never;
 
-/** A header as tar-stream gives it: with what pax said, and numbers that are NaN where the archive has none. */
+/** Header from tar-stream: with the pax records, and with NaN for numbers that the archive does not give. */
 type Header = ParsedEntry["header"] & { pax?: Record<string, string> | null };
 
 /**
- * The entries of a tar archive, in any of its usual forms: ustar, GNU and pax. It is read as it comes, whatever its size.
+ * Reads the entries of a tar archive in the formats ustar, GNU and pax. Streams, so the archive may have any size.
  *
- * @throws AgentVmError `invalid_archive` for what is no such archive, or ends too early
+ * @throws AgentVmError `invalid_archive` if the data is not such an archive, or ends too early
  */
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<ArchiveEntry> {
-  // One character a byte: names need not be UTF-8.
+  // latin1 keeps each byte of a name, because names need not be UTF-8.
   const parser = makeExtract({ filenameEncoding: "latin1" } as object);
   const feeder = new Feeder(parser, source);
   try {
@@ -41,7 +40,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       const size = sizeOf(header);
       feeder.expect((parsed as unknown as { offset: number }).offset, size);
       yield describe(header, size > 0 ? contentOf(parsed, feeder) : []);
-      // What nobody has read is passed over.
+      // Skip content that the consumer did not read.
       if (size > 0) for await (const _piece of parsed) await pause();
     }
     feeder.assertEnded();
@@ -60,9 +59,9 @@ async function* contentOf(parsed: ParsedEntry, feeder: Feeder): AsyncGenerator<U
   }
 }
 
-/** Gives a parser its input, as fast as it takes it, and knows how far the entries reach that it has told of. */
+/** Feeds a parser at the parser's speed, and tracks the end of the last entry that the parser has reported. */
 class Feeder {
-  /** What the source or the parser has failed with. */
+  /** Error of the source or the parser. */
   #failure: unknown;
   readonly #parser: Parser;
   #fed = 0;
@@ -80,7 +79,7 @@ class Feeder {
     });
   }
 
-  /** Why the reading has failed. An entry says no more than that the parser has ended, and may say so before it does. */
+  /** Returns the cause of a failed read. An entry only reports that the parser has ended, maybe before the parser does. */
   async explain(error: unknown): Promise<unknown> {
     if (
       this.#failure === undefined &&
@@ -93,19 +92,19 @@ class Feeder {
     return this.#failure ?? asInvalidArchive(error);
   }
 
-  /** An entry begins at an offset. */
+  /** Records the offset and size of the next entry. */
   expect(offset: number, size: number): void {
     this.#end = offset + BLOCK_BYTES + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   }
 
-  /** An archive ends with blocks of zeros: one that was cut between two entries has none. */
+  /** Checks for the final block of zeros, which is missing if the archive was cut between two entries. */
   assertEnded(): void {
     if (this.#fed < this.#end + BLOCK_BYTES) throw invalidArchive("it ends too early");
   }
 
   stop(): void {
     this.#stopped = true;
-    if (!this.#parser.destroyed) this.#parser.destroy(new Error("Nobody reads on"));
+    if (!this.#parser.destroyed) this.#parser.destroy(new Error("The reader has stopped"));
   }
 
   async #feed(source: AsyncIterable<Uint8Array>): Promise<void> {
@@ -121,7 +120,7 @@ class Feeder {
   async #write(slice: Uint8Array): Promise<void> {
     await pause();
     if (this.#parser.destroyed) return;
-    // The parser keeps a long name or a pax header in memory until it is whole, whatever size it claims.
+    // The parser buffers a long name or a pax header of any claimed size until it is complete.
     if (this.#fed > this.#end + MAX_ARCHIVE_HEADER_BYTES)
       throw invalidArchive(`it has a header of more than ${MAX_ARCHIVE_HEADER_BYTES} bytes`);
     this.#fed += slice.length;
@@ -138,8 +137,13 @@ function describe(header: Header, content: ArchiveContent): ArchiveEntry {
   switch (header.type) {
     case "file":
     case "contiguous-file":
-      if (isSparse(header))
-        throw refused(header.pax?.[SPARSE_NAME] ?? name, "is a sparse file in GNU's form");
+      if (isSparse(header.pax ?? {})) {
+        const sparse = header.pax ?? {};
+        const real = entryName(sparse[SPARSE_NAME] ?? "");
+        return { ...common, name: real, type: "file", content: sparseContent(content, sparse) };
+      }
+      if (hasSparseRecords(header))
+        throw refused(header.pax?.[SPARSE_NAME] ?? name, "is a sparse file in an old form of GNU");
       return { ...common, type: "file", content };
     case "directory":
       return { ...common, type: "directory" };
@@ -160,10 +164,10 @@ function sizeOf({ size, name, type }: Header): number {
   const value = size ?? 0;
   if (Number.isSafeInteger(value) && value >= 0 && value <= MAX_TRANSFER_BYTES)
     return type === "directory" ? 0 : value;
-  throw refused(name, `has a size that no file can have`);
+  throw refused(name, `has an invalid size`);
 }
 
-/** A pax header's text is UTF-8 and has been decoded; other names are bytes. */
+/** Decodes a name. tar-stream has already decoded pax names as UTF-8; other names are bytes. */
 function text(raw: string, pax: string | undefined): string {
   return pax ? raw : decodeName(raw);
 }
@@ -178,15 +182,15 @@ function timeOf({ mtime, pax }: Header): number {
   return Number.isFinite(timeMs) ? Math.min(Math.max(timeMs, 0), MAX_TIME_MS) : 0;
 }
 
-function isSparse({ pax }: Header): boolean {
+function hasSparseRecords({ pax }: Header): boolean {
   return Object.keys(pax ?? {}).some((key) => key.startsWith("GNU.sparse"));
 }
 
-/** The parser's errors have neither a class nor a code. */
+/** Turns the parser's errors, which have neither a class nor a code, into `invalid_archive`. */
 function asInvalidArchive(error: unknown): unknown {
   if (!(error instanceof Error) || error.name === "AgentVmError") return error;
   if ("code" in error && error.code !== ENTRY_CUT) return error;
   return /end of data/.test(error.message)
     ? invalidArchive("it ends too early")
-    : invalidArchive("it is no tar archive");
+    : invalidArchive("it is not a tar archive");
 }

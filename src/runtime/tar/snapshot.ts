@@ -1,41 +1,55 @@
 import { z } from "zod";
-import { pause } from "../sandbox/pace.ts";
+import { pause } from "../../base/pace.ts";
 import { type ArchiveEntry, entryName } from "./entry.ts";
 
 const MODE_BITS = 0o7777;
 
 const entrySchema = z
   .object({
+    /** Absolute path. */
     path: z
       .string()
       .regex(/^\//, "must be an absolute path")
       .refine((path) => !path.split("/").includes(".."), "must be normalized"),
+    /** Kind of the entry. */
     type: z.enum(["file", "directory", "symlink"]),
-    /** Permission bits; those of the file's type may stand before them. */
+    /** Permission bits in octal, optionally with the bits of the file type in front. */
     mode: z.string().regex(/^[0-7]{1,7}$/, "must be octal, such as 0755"),
+    /** User id of the owner in the export. Not kept: files of a new VM belong to its own user. */
     uid: z.int().optional(),
+    /** Group id of the owner in the export. Not kept: files of a new VM belong to its own group. */
     gid: z.int().optional(),
+    /** Content of a file, encoded as `encoding` says. @default "" */
     content: z.string().default(""),
+    /** Encoding of `content`. @default "utf8" */
     encoding: z.enum(["utf8", "base64"]).default("utf8"),
+    /** Target of a symbolic link, as written. */
     target: z.string().default(""),
   })
   .refine(({ type, target }) => type !== "symlink" || target !== "", {
     path: ["target"],
-    error: "must be what the link leads to",
+    error: "must be the path that the link leads to",
   });
 
-/** A snapshot as snapshotRootFilesystem gives it, under agentOS's name of its format or the later one. */
+/** Snapshot from `snapshotRootFilesystem`. Accepts both names of agentOS's format. */
 export const rootSnapshotSchema = z.object({
+  /** Kind of the value. */
   kind: z.literal("snapshot-export"),
+  /** The exported files. */
   source: z.object({
+    /** Name of the format. */
     format: z.enum(["agent-os-filesystem-snapshot-v1", "agentos-filesystem-snapshot-v1"]),
-    filesystem: z.object({ entries: z.array(entrySchema) }),
+    /** The file system. */
+    filesystem: z.object({
+      /** Entries, parents before children. */
+      entries: z.array(entrySchema),
+    }),
   }),
 });
 
 export type RootSnapshot = z.output<typeof rootSnapshotSchema>;
 
-/** A snapshot has no times: its files are as new as the VM. */
+/** Yields a snapshot's entries. A snapshot has no times, so its files get the current time. */
 export async function* snapshotEntries(snapshot: RootSnapshot): AsyncGenerator<ArchiveEntry> {
   const mtimeMs = Date.now();
   for (const entry of snapshot.source.filesystem.entries) {

@@ -1,27 +1,26 @@
-import { remove } from "../filesystem/removal.ts";
+import { pause } from "../../base/pace.ts";
+import { remove } from "../filesystem/copy.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { pause } from "../sandbox/pace.ts";
+import { temporaryName } from "../sandbox/names.ts";
 import type { NodeMetadata } from "../sandbox/persistent-tree.ts";
-import { temporaryName } from "../sandbox/temporary.ts";
 import { type ArchiveEntry, refused } from "./entry.ts";
 
-/** Directories that no entry describes. */
+/** Mode of directories that no entry describes. */
 const IMPLIED_MODE = 0o755;
 
-/** Until a directory is in its place the server must be able to write into it. */
+/** Mode bits that the server needs to write into a staged directory. */
 const OPEN_MODE = 0o700;
 
-export type StagedType = "file" | "directory" | "symlink";
+type StagedType = "file" | "directory" | "symlink";
 
 /**
- * An archive's files on the VM's own device, under a name that no listing shows and no checkpoint keeps, until all of
- * them are there. What the archive says is a link is never written through: every directory on the way to an entry is
- * one that was made here.
+ * Unpacks an archive into a folder on the VM's own device. No listing shows the folder and no checkpoint keeps it.
+ * Entries are never written through a link of the archive: staging makes every directory on the way to an entry itself.
  */
 export class Staging {
-  /** By name relative to the archive's top, directories before what lies in them. */
+  /** Type of each staged entry by its name. A directory comes before its contents. */
   readonly types = new Map<string, StagedType>();
-  /** What the archive says of directories; its own top is `""`. */
+  /** Metadata of the directories that the archive describes, by name. The archive's top is `""`. */
   readonly directories = new Map<string, NodeMetadata>();
   bytes = 0;
   skipped = 0;
@@ -47,17 +46,21 @@ export class Staging {
     }
   }
 
-  /** Where an entry is. */
+  /** Returns the path of a staged entry. */
   pathOf(name: string): string {
     return name === "" ? `${this.#folder}/new` : `${this.#folder}/new/${name}`;
   }
 
-  /** A place for what the files take the place of. */
+  /** Returns a path to keep a replaced file at. */
   asidePath(number: number): string {
     return `${this.#folder}/old/${number}`;
   }
 
-  /** @throws AgentVmError `invalid_archive`, ENOSPC; what is there is to be discarded then */
+  /**
+   * Unpacks an entry. After an error the caller must `discard` the folder.
+   *
+   * @throws AgentVmError `invalid_archive`, ENOSPC
+   */
   async add(entry: ArchiveEntry): Promise<void> {
     const { name, mode, mtimeMs } = entry;
     await pause();
@@ -66,7 +69,7 @@ export class Staging {
       return;
     }
     if (name === "") {
-      if (entry.type !== "directory") throw refused(".", "is the archive's top and no directory");
+      if (entry.type !== "directory") throw refused(".", "is the archive's top but not a directory");
       this.directories.set("", { mode, mtimeMs });
       return;
     }
@@ -75,7 +78,7 @@ export class Staging {
     else await this.#addOther(name, entry);
   }
 
-  /** Removes all of it. */
+  /** Removes the folder with all staged entries. */
   async discard(): Promise<void> {
     await remove(this.#fs, this.#folder, true);
   }
@@ -85,7 +88,7 @@ export class Staging {
       const parent = name.slice(0, end);
       const type = this.types.get(parent);
       if (type === "directory") continue;
-      if (type !== undefined) throw refused(name, `lies below ${JSON.stringify(parent)}, which is a ${type}`);
+      if (type !== undefined) throw refused(name, `is below ${JSON.stringify(parent)}, which is a ${type}`);
       await this.#fs.tree.makeDirectory(this.pathOf(parent), IMPLIED_MODE);
       this.types.set(parent, "directory");
     }
@@ -99,7 +102,7 @@ export class Staging {
     this.directories.set(name, metadata);
   }
 
-  /** A later entry of the same name takes the place of an earlier one. */
+  /** Adds a file or link. It replaces an earlier entry of the same name. */
   async #addOther(
     name: string,
     entry: Extract<ArchiveEntry, { type: "file" | "symlink" | "link" }>,
@@ -122,13 +125,16 @@ export class Staging {
     }
   }
 
-  /** @returns the target where a hard link's first name is itself a symlink */
+  /** @returns the symlink's target if a hard link leads to a symlink, or `undefined` if it leads to a file */
   #existing(name: string, existing: string): string | undefined {
     const type = this.types.get(existing);
     if (type === "file") return undefined;
     const target = this.#targets.get(existing);
     if (type === "symlink" && target !== undefined) return target;
-    throw refused(name, `is a hard link to ${JSON.stringify(existing)}, which is no file of the archive`);
+    throw refused(
+      name,
+      `is a hard link to ${JSON.stringify(existing)}, which is not an earlier file of the archive`,
+    );
   }
 
   async #makeSymlink(name: string, target: string): Promise<void> {

@@ -1,47 +1,49 @@
 import { invalidArgument, limitExceeded } from "../../api/errors.ts";
-import { MAX_ARCHIVE_READS, TRANSFER_CHUNK_BYTES } from "../../api/limits.ts";
-import type { ArchiveImport, TarReadTransfer } from "../../api/types.ts";
+import { TRANSFER_CHUNK_BYTES } from "../../api/limits.ts";
+import type { ArchiveImport } from "../../api/methods/snapshot-types.ts";
+import type { TarReadTransfer } from "../../api/methods/transport.ts";
 import { checkPath } from "../filesystem/paths.ts";
-import type { TransferTable } from "../filesystem/transfer-table.ts";
-import { type Excludes, excludes } from "../persistence/scan.ts";
+import { type Excludes, excludes } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
-import { type OpenPacking, TarDownload } from "./download.ts";
+import type { TransferTable } from "../transfers/transfer-table.ts";
+import { TarDownload } from "./download.ts";
 import { type ChangeTree, Import } from "./import.ts";
-import { packTree } from "./pack.ts";
+import { MAX_ARCHIVE_READS } from "./limits.ts";
+import { type Packing, packTree } from "./pack.ts";
 import { TarUpload } from "./upload.ts";
 
-export interface TarTransfersOptions {
+interface TarTransfersDeps {
   table: TransferTable;
-  /** What a checkpoint leaves out. */
+  /** Paths that a checkpoint leaves out. */
   isExcluded: Excludes;
   change: ChangeTree;
-  /** Bytes of one piece. @default TRANSFER_CHUNK_BYTES */
+  /** Maximum bytes of one piece. @default TRANSFER_CHUNK_BYTES */
   chunkBytes?: number;
 }
 
-/** Tar archives that cross the wire in pieces. */
+/** Transfers tar archives over the wire in pieces. */
 export class TarTransfers {
   readonly #fs: FileSystem;
-  readonly #table: TransferTable;
-  readonly #isExcluded: Excludes;
-  readonly #change: ChangeTree;
+  readonly #deps: TarTransfersDeps;
   readonly #chunkBytes: number;
-  /** Archives on their way out: each holds a list of the tree. */
+  /** Number of archives that are being packed. Each holds a list of its entries. */
   #packings = 0;
 
-  constructor(fs: FileSystem, { table, isExcluded, change, chunkBytes }: TarTransfersOptions) {
+  constructor(fs: FileSystem, deps: TarTransfersDeps) {
     this.#fs = fs;
-    this.#table = table;
-    this.#isExcluded = isExcluded;
-    this.#change = change;
-    this.#chunkBytes = chunkBytes ?? TRANSFER_CHUNK_BYTES;
+    this.#deps = deps;
+    this.#chunkBytes = deps.chunkBytes ?? TRANSFER_CHUNK_BYTES;
   }
 
-  /** Everything at and below a path that is the VM's own; no path: what a checkpoint keeps. */
-  async pack(path?: string): Promise<OpenPacking> {
+  /** Packs the VM's own files at and below a path. Without a path, packs all files that a checkpoint keeps. */
+  async pack(path?: string): Promise<Packing> {
     if (path !== undefined) checkPath(path, "open");
     if (this.#packings >= MAX_ARCHIVE_READS)
-      throw limitExceeded("MAX_ARCHIVE_READS", MAX_ARCHIVE_READS, "The VM packs as many archives as it can");
+      throw limitExceeded(
+        { MAX_ARCHIVE_READS },
+        "Archive limit reached",
+        "Wait for a running export to end.",
+      );
     this.#packings++;
     let isOpen = true;
     const release = () => {
@@ -49,11 +51,12 @@ export class TarTransfers {
       isOpen = false;
     };
     try {
-      const isExcluded = path === undefined ? this.#isExcluded : excludes();
+      const isExcluded = path === undefined ? this.#deps.isExcluded : excludes();
       const packing = await packTree(this.#fs, path ?? "/", isExcluded);
       const close = async () => {
         release();
         await packing.pieces.return(undefined);
+        await packing.close();
       };
       return { ...packing, close };
     } catch (error) {
@@ -62,46 +65,46 @@ export class TarTransfers {
     }
   }
 
-  /** An archive whose entries are given by what follows. */
+  /** Starts an import into a directory. */
   import(path: string): Import {
     return new Import(this.#fs, path);
   }
 
   beginTarRead(path?: string): Promise<TarReadTransfer> {
-    return this.#table.begin(
+    return this.#deps.table.begin(
       async () => {
         const packing = await this.pack(path);
         return Object.assign(new TarDownload(packing, this.#chunkBytes), { estimate: packing.estimate });
       },
-      async (download) => ({ transferId: this.#table.keep(download), estimate: download.estimate }),
+      async (download) => ({ transferId: this.#deps.table.keep(download), estimate: download.estimate }),
     );
   }
 
   readTarChunk(transferId: string, offset: number): Promise<Uint8Array> {
-    return this.#table.use(transferId, TarDownload, (download) => download.read(offset));
+    return this.#deps.table.use(transferId, TarDownload, (download) => download.read(offset));
   }
 
   beginTarWrite(path: string): Promise<{ transferId: string }> {
-    return this.#table.begin(
+    return this.#deps.table.begin(
       async () => new TarUpload(this.import(path)),
-      async (upload) => ({ transferId: this.#table.keep(upload) }),
+      async (upload) => ({ transferId: this.#deps.table.keep(upload) }),
     );
   }
 
   writeTarChunk(transferId: string, offset: number, data: Uint8Array): Promise<void> {
     if (data.length > this.#chunkBytes)
       return Promise.reject(invalidArgument("data", `at most ${this.#chunkBytes} bytes`, data));
-    return this.#table.use(transferId, TarUpload, (upload) => upload.write(offset, data));
+    return this.#deps.table.use(transferId, TarUpload, (upload) => upload.write(offset, data));
   }
 
-  /** Ends the transfer, whatever comes of it. */
+  /** Puts the archive in place. The transfer ends even if the commit fails. */
   commitTarWrite(transferId: string): Promise<ArchiveImport> {
-    return this.#table.use(transferId, TarUpload, (upload) =>
-      upload.commit(this.#change).finally(() => this.#table.end(transferId)),
+    return this.#deps.table.use(transferId, TarUpload, (upload) =>
+      upload.commit(this.#deps.change).finally(() => this.#deps.table.end(transferId)),
     );
   }
 
-  /** A whole archive at once. */
+  /** Imports a complete archive. */
   async importTar(data: Uint8Array, path: string): Promise<ArchiveImport> {
     const { transferId } = await this.beginTarWrite(path);
     try {
@@ -109,7 +112,7 @@ export class TarTransfers {
         await this.writeTarChunk(transferId, offset, data.subarray(offset, offset + this.#chunkBytes));
       return await this.commitTarWrite(transferId);
     } finally {
-      await this.#table.end(transferId);
+      await this.#deps.table.end(transferId);
     }
   }
 }

@@ -1,17 +1,17 @@
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
-import type { ArchiveImport } from "../../api/types.ts";
-import { Mutex } from "../mutex.ts";
+import type { ArchiveImport } from "../../api/methods/snapshot-types.ts";
+import { Mutex } from "../../base/mutex.ts";
 import { gunzipped } from "./gzip.ts";
 import type { ChangeTree, Import } from "./import.ts";
 import { readTar } from "./read.ts";
 
 interface Piece {
   data: Uint8Array;
-  /** Called when it has been taken, and the next one is wanted. */
+  /** Called when the parser has consumed the piece and wants the next one. */
   taken(): void;
 }
 
-/** A tar archive on its way into the VM: pieces come in their order, and each is unpacked before it is answered. */
+/** Receives a tar archive for the VM. Pieces must arrive in order. Each write resolves after its piece is unpacked. */
 export class TarUpload {
   readonly #import: Import;
   readonly #unpacking: Promise<void>;
@@ -23,23 +23,23 @@ export class TarUpload {
   constructor(into: Import) {
     this.#import = into;
     this.#unpacking = into.stage(readTar(gunzipped(this.#pieces())));
-    // Whoever writes or commits is told.
+    // `write` and `commit` report the error.
     this.#unpacking.catch(() => undefined);
   }
 
-  /** @throws AgentVmError what is wrong with the archive so far, EBADF once it is closed */
+  /** @throws AgentVmError `invalid_archive` and other errors of unpacking, EBADF after `close` */
   write(offset: number, data: Uint8Array): Promise<void> {
     return this.#turns.run(async () => {
       if (offset !== this.#received) throw invalidArgument("offset", String(this.#received), offset);
       this.#received += data.length;
       const { promise: taken, resolve } = Promise.withResolvers<void>();
       this.#piece.resolve({ data, taken: resolve });
-      // An archive that is refused takes no more.
+      // A refused archive never takes the piece.
       await Promise.race([taken, this.#unpacking]);
     });
   }
 
-  /** Puts everything in its place. */
+  /** Puts all entries in place. */
   commit(change: ChangeTree): Promise<ArchiveImport> {
     return this.#turns.run(async () => {
       if (this.#committed) throw closed();

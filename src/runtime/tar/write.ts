@@ -1,9 +1,9 @@
-import { encodeName } from "../sandbox/kernel/rooted/names.ts";
+import { nameBytes } from "../sandbox/names.ts";
 import { VM_UID, VM_USER } from "../sandbox/sandbox.ts";
 
 /**
- * Headers of a tar archive. tar-stream, which reads them, writes names as UTF-8 only, and times up to the year 2038;
- * file names of Linux are bytes.
+ * Size of a tar block. This file writes tar headers itself, because tar-stream writes only UTF-8 names and times up to the
+ * year 2038. File names of Linux are bytes.
  */
 const BLOCK_BYTES = 512;
 
@@ -17,7 +17,7 @@ const LONG_NAME = "L";
 const LONG_TARGET = "K";
 
 export interface TarHeader {
-  /** A directory's ends with a slash. */
+  /** Name of the entry. The name of a directory ends with a slash. */
   name: string;
   type: keyof typeof TYPES;
   mode: number;
@@ -26,25 +26,29 @@ export interface TarHeader {
   size?: number;
   /** Target of a symlink, or the first name of a hard link. */
   target?: string;
+  /** Further pax records. */
+  pax?: Readonly<Record<string, string>>;
 }
 
-/** The end of an archive. */
+/** End marker of an archive: two empty blocks. */
 export const END_OF_TAR: Uint8Array = new Uint8Array(2 * BLOCK_BYTES);
 
-/** Bytes up to the next block. */
+/** Returns the number of bytes up to the next block. */
 export function paddingOf(size: number): number {
   return (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES;
 }
 
 /**
- * An entry's header, as every tar understands it: long names and targets in GNU's form, which takes any bytes, and the
- * part of a second that the plain form has no room for in pax's.
+ * Encodes an entry's header in a form that every tar reads. Long names and targets use GNU's form, which takes any bytes.
+ * Fractions of a second use pax, because the plain form has only whole seconds.
  */
 export function encodeHeader(header: TarHeader): Uint8Array {
-  const name = bytesOf(header.name);
-  const target = bytesOf(header.target ?? "");
+  const name = nameBytes(header.name);
+  const target = nameBytes(header.target ?? "");
   const parts: Uint8Array[] = [];
-  if (header.mtimeMs % 1000 !== 0) parts.push(extra(PAX, "pax", paxRecord("mtime", paxTime(header.mtimeMs))));
+  const records = Object.entries(header.pax ?? {}).map(([key, value]) => paxRecord(key, value));
+  if (header.mtimeMs % 1000 !== 0) records.push(paxRecord("mtime", paxTime(header.mtimeMs)));
+  if (records.length > 0) parts.push(extra(PAX, "pax", Buffer.concat(records)));
   if (name.length > NAME_BYTES) parts.push(extra(LONG_NAME, "././@LongLink", terminated(name)));
   if (target.length > NAME_BYTES) parts.push(extra(LONG_TARGET, "././@LongLink", terminated(target)));
   const seconds = Math.min(Math.max(Math.floor(header.mtimeMs / 1000), 0), MAX_OCTAL_TIME_S);
@@ -69,7 +73,7 @@ function block({ name, target, type, mode, size, seconds }: Block): Uint8Array {
   bytes.write(octal(VM_UID, 7), 116);
   if (size <= MAX_OCTAL_SIZE) bytes.write(octal(size, 11), 124);
   else {
-    // Above 8 GiB in base 256, as GNU has it.
+    // GNU tar stores sizes of 8 GiB and more in base 256.
     bytes[124] = 0x80;
     bytes.writeBigUInt64BE(BigInt(size), 128);
   }
@@ -79,14 +83,14 @@ function block({ name, target, type, mode, size, seconds }: Block): Uint8Array {
   bytes.write("ustar\0" + "00", 257);
   bytes.write(VM_USER, 265);
   bytes.write(VM_USER, 297);
-  // The checksum counts itself as spaces.
+  // The checksum counts its own field as spaces.
   bytes.fill(" ", 148, 156);
   const sum = bytes.reduce((total, byte) => total + byte, 0);
   bytes.write(`${octal(sum, 6)}\0 `, 148);
   return bytes;
 }
 
-/** An entry that says something about the next one. */
+/** Encodes an extra entry that describes the next one. */
 function extra(type: string, name: string, content: Uint8Array): Uint8Array {
   const header = block({
     name: Buffer.from(name),
@@ -99,17 +103,17 @@ function extra(type: string, name: string, content: Uint8Array): Uint8Array {
   return Buffer.concat([header, content, new Uint8Array(paddingOf(content.length))]);
 }
 
-/** `LENGTH key=value\n`, where the length counts itself. */
+/** Encodes `LENGTH key=value\n`. The length includes its own digits. */
 function paxRecord(key: string, value: string): Uint8Array {
-  const rest = ` ${key}=${value}\n`;
+  const rest = Buffer.concat([Buffer.from(` ${key}=`), nameBytes(value), Buffer.from("\n")]);
   let length = rest.length + 1;
   while (length < rest.length + String(length).length) length += 1;
-  return Buffer.from(`${length}${rest}`);
+  return Buffer.concat([Buffer.from(String(length)), rest]);
 }
 
 /**
- * Seconds with six digits after the point. A time in milliseconds is a double, which is a quarter of a microsecond off;
- * and one that we have set is half a microsecond later than it reads.
+ * Formats seconds with six decimals. Adds 0.2 microseconds and floors: a double of milliseconds is up to a quarter of a
+ * microsecond off, and times that the server has set are half a microsecond late.
  */
 function paxTime(milliseconds: number): string {
   const micros = Math.floor((milliseconds % 1000) * 1000 + 0.2);
@@ -123,9 +127,4 @@ function terminated(bytes: Uint8Array): Uint8Array {
 
 function octal(value: number, digits: number): string {
   return value.toString(8).padStart(digits, "0");
-}
-
-function bytesOf(name: string): Uint8Array {
-  const encoded = encodeName(name);
-  return typeof encoded === "string" ? Buffer.from(encoded, "utf8") : encoded;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { CronCatchUp } from "../../../src/api/types.ts";
+import type { CronCatchUp } from "../../../src/api/methods/cron-types.ts";
 import { idle, startCron } from "../../support/cron.ts";
 
 test("every tick runs once, and the alarm is always the next one", async () => {
@@ -33,7 +33,7 @@ test.each<[CronCatchUp, string[]]>([
   expect(next.alarm).toBe(Date.parse("2026-06-01T13:00:00Z"));
 });
 
-test("a tick on time makes up for those that were missed before it", async () => {
+test("a tick on time also counts for missed ticks before it", async () => {
   const vm = startCron("2026-06-01T09:45:00Z");
   await vm.schedule({ schedule: "*/30 * * * *" });
   const next = await vm.restart(Date.parse("2026-06-01T11:00:00Z") + 200);
@@ -43,7 +43,7 @@ test("a tick on time makes up for those that were missed before it", async () =>
   ]);
 });
 
-test("catch-up is bounded to the newest hundred, however long nothing ran", async () => {
+test("catch-up runs at most the newest 100 ticks", async () => {
   const vm = startCron("2026-06-01T00:00:00Z");
   await vm.schedule({ id: "all", schedule: "* * * * * *", catchUp: "all" });
   await vm.schedule({ id: "once", schedule: "* * * * * *", catchUp: "once" });
@@ -54,7 +54,7 @@ test("catch-up is bounded to the newest hundred, however long nothing ran", asyn
   expect(next.ran.length).toBe(101);
 });
 
-test("what catch-up promises runs one after the other and survives another restart", async () => {
+test("catch-up runs are queued and survive another restart", async () => {
   const vm = startCron("2026-06-01T09:45:00Z");
   await vm.schedule({ schedule: "*/30 * * * *", catchUp: "all", overlap: "skip", command: "hold" });
   const second = await vm.restart("2026-06-01T11:10:00Z");

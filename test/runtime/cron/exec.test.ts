@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { CRON_OUTPUT_BYTES } from "../../../src/api/limits.ts";
-import type { SerializableCronJobOptions } from "../../../src/api/types.ts";
+import type { SerializableCronJobOptions } from "../../../src/api/methods/cron-types.ts";
+import { CRON_OUTPUT_BYTES } from "../../../src/runtime/cron/limits.ts";
 import { startVm } from "../../support/vm.ts";
 
 /** Runs a job once on a real VM. */
@@ -20,7 +20,7 @@ async function runOnce(
   return { run, event: end.event };
 }
 
-test("a shell line, with its environment and working directory", async () => {
+test("runs a shell line with its environment and working directory", async () => {
   const { run, event } = await runOnce({
     command: "echo $GREETING; pwd; echo wrong >&2; exit 3",
     env: { GREETING: "hello" },
@@ -32,12 +32,12 @@ test("a shell line, with its environment and working directory", async () => {
   expect(event).toMatchObject({ type: "cron:complete", exitCode: 3 });
 });
 
-test("a program with its arguments as they are", async () => {
+test("runs a program with verbatim arguments", async () => {
   const { run } = await runOnce({ command: "printf", args: ["%s|", "$HOME", "a b"] });
   expect(run).toMatchObject({ status: "completed", exitCode: 0, outputTail: "$HOME|a b|" });
 });
 
-test("the end of long output is kept, whole characters only", async () => {
+test("outputTail has the end of long output in whole characters", async () => {
   const { run } = await runOnce({ command: "yes ä€ | head -c 3000000; printf '\\377'; echo; echo end" });
   const tail = run?.outputTail ?? "";
   expect(Buffer.byteLength(tail)).toBeLessThanOrEqual(CRON_OUTPUT_BYTES);
@@ -46,29 +46,29 @@ test("the end of long output is kept, whole characters only", async () => {
   expect(tail.slice(0, 100)).not.toContain("\ufffd");
 });
 
-test("a run that takes too long is killed with all below it", async () => {
+test("a run past its timeout is killed with its whole process tree", async () => {
   const { run, event } = await runOnce({ command: "echo begun; sleep 60 & sleep 60" }, { timeoutMs: 1500 });
   expect(run).toMatchObject({ status: "timeout", exitCode: 137, reason: "timeout", outputTail: "begun\n" });
   expect(event).toMatchObject({
     type: "cron:error",
-    error: "It ran longer than 1500 ms",
+    error: "The run took longer than 1500 ms",
     reason: "timeout",
     exitCode: 137,
   });
 });
 
-test("a program that is not there has the exit code of a shell", async () => {
+test("a missing program ends with exit code 127", async () => {
   const { run } = await runOnce({ command: "no-such-program", args: [] });
   expect(run).toMatchObject({ status: "completed", exitCode: 127 });
 });
 
-test("a working directory that is not there fails the run by its code", async () => {
+test("a missing working directory fails the run with ENOENT", async () => {
   const { run, event } = await runOnce({ command: "pwd", cwd: "/no/such/place" });
   expect(run).toMatchObject({ status: "failed", reason: "ENOENT", outputTail: "" });
   expect(event).toMatchObject({ type: "cron:error", reason: "ENOENT" });
 });
 
-test("a run that goes on when the VM ends has failed, and its end is stored before dispose returns", async () => {
+test("a run that is live when the VM ends is stored as failed before dispose returns", async () => {
   const { vm, event, events } = startVm();
   const { id } = await vm.scheduleCron({
     schedule: "@yearly",
@@ -83,11 +83,11 @@ test("a run that goes on when the VM ends has failed, and its end is stored befo
   await expect(vm.listCronJobs()).rejects.toMatchObject({ code: "vm_stopped" });
 });
 
-test("a VM without processes refuses what could not run", async () => {
+test("a VM without processes refuses cron jobs", async () => {
   const { vm } = startVm({ runtime: "memory" });
   const action = { type: "exec", command: "ls" } as const;
   await expect(vm.scheduleCron({ schedule: "@daily", action })).rejects.toMatchObject({
-    code: "no_kernel_sandbox",
+    code: "not_supported",
   });
 });
 

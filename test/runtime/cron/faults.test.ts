@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { codedStore } from "../../../src/runtime/coded-store.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { codedStore } from "../../../src/runtime/store/coded-store.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { startCron, type TestCron } from "../../support/cron.ts";
 import { type Fault, faultyStore } from "../../support/faulty-store.ts";
 
 const NOON = "2030-01-01T12:00:00Z";
 
-/** Jobs and whether they are paused. */
+/** Jobs by id, and whether they are paused. */
 type State = Record<string, boolean>;
 
 const steps: [name: string, run: (test: TestCron) => Promise<unknown>, makes: (state: State) => State][] = [
@@ -31,7 +31,7 @@ const steps: [name: string, run: (test: TestCron) => Promise<unknown>, makes: (s
 const stateOf = async ({ cron }: TestCron): Promise<State> =>
   Object.fromEntries((await cron.listCronJobs()).map(({ id, paused }) => [id, paused]));
 
-/** Every failure is told, a second attempt works, and after a restart the jobs are what was acknowledged. */
+/** Each failure is reported, a retry works, and a restart has all acknowledged jobs. */
 async function travel(fault: (call: number) => Fault): Promise<number> {
   const store = new MemoryStore();
   const faulty = faultyStore(store, fault);
@@ -42,7 +42,7 @@ async function travel(fault: (call: number) => Fault): Promise<number> {
     if (outcome === "storage_failed") await run(machine);
     state = makes(state);
     expect(await stateOf(machine), name).toEqual(state);
-    // As after kill -9, now.
+    // The server dies now, as after kill -9.
     const next = startCron(NOON, { store });
     expect(await stateOf(next), `${name}, after a restart`).toEqual(state);
     next.cron.stop();
@@ -51,7 +51,7 @@ async function travel(fault: (call: number) => Fault): Promise<number> {
   return faulty.calls;
 }
 
-test("a fault of storage at every call in turn is told, and no acknowledged change of a job is lost", async () => {
+test("a fault of storage at any call is reported, and no acknowledged change of a job is lost", async () => {
   const calls = await travel(() => "none");
   for (let at = 0; at < calls; at++) {
     for (const kind of ["error", "lost", "part", "slow"] as const) {

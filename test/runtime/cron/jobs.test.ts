@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
-import { MAX_CRON_JOBS, MAX_CRON_RUNS } from "../../../src/api/limits.ts";
+import { MAX_CRON_RUNS } from "../../../src/api/limits.ts";
+import { MAX_CRON_JOBS } from "../../../src/runtime/cron/limits.ts";
 import { idle, startCron } from "../../support/cron.ts";
 import { failure } from "../../support/until.ts";
 
 const START = "2026-06-01T10:00:30Z";
 
-test("a job as listCronJobs tells it, before and after its run and a restart", async () => {
+test("listCronJobs describes a job before and after its run and a restart", async () => {
   const vm = startCron(START, { timezone: "Europe/Berlin" });
   await vm.schedule({ id: "a", schedule: "0 13 * * *", overlap: "skip" });
   const job = {
@@ -34,7 +35,7 @@ test("a job as listCronJobs tells it, before and after its run and a restart", a
   ]);
 });
 
-test("the same id replaces a job and sets its alarm anew", async () => {
+test("scheduling a known id replaces the job and its alarm", async () => {
   const vm = startCron(START);
   await vm.schedule({ id: "a", schedule: "@hourly" });
   expect(vm.alarm).toBe(Date.parse("2026-06-01T11:00:00Z"));
@@ -71,7 +72,7 @@ test("maxRuns ends a job, startAt and stopAt bound it", async () => {
   expect((await vm.cron.listCronJobs()).map(({ nextRun }) => nextRun)).toEqual([null, null]);
 });
 
-test("a paused job lets its ticks go by", async () => {
+test("a paused job skips its ticks", async () => {
   const vm = startCron(START);
   await vm.schedule({ id: "a", schedule: "* * * * *", enabled: false, catchUp: "all" });
   expect(vm.alarm).toBe(null);
@@ -84,7 +85,7 @@ test("a paused job lets its ticks go by", async () => {
   expect(await next.history()).toEqual(["2026-06-01T10:06:00Z completed"]);
 });
 
-test("jitter puts every run off, never past the next tick, and by the same after a restart", async () => {
+test("jitter delays each run, never past the next tick, and is equal after a restart", async () => {
   const vm = startCron("2026-06-01T10:00:00Z");
   await vm.schedule({ id: "a", schedule: "* * * * *", jitterSeconds: 3600 });
   const delays: number[] = [];
@@ -101,13 +102,13 @@ test("jitter puts every run off, never past the next tick, and by the same after
   expect((await vm.history()).length).toBe(20);
 });
 
-test("a thousand jobs and no more, but for those that are over", async () => {
+test("refuses a 1,001st job, unless a job is over", async () => {
   const vm = startCron(START);
   await vm.schedule({ id: "over", schedule: "2026-06-01T10:01:00Z" });
   for (let index = 1; index < MAX_CRON_JOBS; index++) await vm.schedule({ schedule: "@yearly" });
   expect(await failure(vm.schedule({ schedule: "@yearly" }))).toMatchObject({
     code: "limit_exceeded",
-    message: "The VM has as many cron jobs as it can (MAX_CRON_JOBS = 1000)",
+    message: "Cron job limit reached (MAX_CRON_JOBS = 1000). Cancel a job first.",
   });
   await vm.advanceTo("2026-06-01T10:02:00Z");
   await vm.schedule({ id: "new", schedule: "@yearly" });
@@ -115,20 +116,20 @@ test("a thousand jobs and no more, but for those that are over", async () => {
   expect([jobs.length, jobs[0]?.id === "over", jobs.at(-1)?.id]).toEqual([MAX_CRON_JOBS, false, "new"]);
 });
 
-test("what cannot be stored, cannot run or is no time is refused", async () => {
+test("refuses a job that is too large, never due or has an invalid time", async () => {
   const vm = startCron(START);
   const exec = { type: "exec", command: "x" } as const;
   const refused = async (options: Partial<Parameters<typeof vm.cron.scheduleCron>[0]>) =>
     (await failure(vm.cron.scheduleCron({ schedule: "@daily", action: exec, ...options }))).message;
   expect(await refused({ action: { type: "exec", command: "x".repeat(30_000) } })).toMatch(
-    /^The job has \d+ bytes \(MAX_CRON_JOB_BYTES = 24576\)$/,
+    /^The cron job has \d+ bytes as JSON \(MAX_CRON_JOB_BYTES = 24576\)\. Shorten its command or prompt\.$/,
   );
   expect(await refused({ startAt: "soon" })).toBe('Expected `startAt` to be an ISO timestamp, got "soon"');
   expect(await refused({ stopAt: "2020-01-01" })).toBe('Schedule "@daily" never comes due.');
   expect(await vm.cron.listCronJobs()).toEqual([]);
 });
 
-test("the newest thousand runs are kept, and can be read in pages", async () => {
+test("listCronRuns pages through the newest 1,000 runs", async () => {
   const vm = startCron(START);
   const id = await vm.schedule({ schedule: "@yearly" });
   for (let run = 1; run <= MAX_CRON_RUNS + 200; run++) await vm.cron.runCronJob(id);

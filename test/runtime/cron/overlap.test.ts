@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { CronOverlap } from "../../../src/api/types.ts";
+import type { CronOverlap } from "../../../src/api/methods/cron-types.ts";
 import { idle, startCron } from "../../support/cron.ts";
 
 test.each<[CronOverlap, number, string[]]>([
@@ -15,7 +15,7 @@ test.each<[CronOverlap, number, string[]]>([
   expect((await vm.cron.listCronJobs())[0]).toMatchObject({ running: true, runCount: started });
 });
 
-test("queue runs the one that waits as soon as it can, also after a restart", async () => {
+test("queue starts the waiting run when the live run ends, also after a restart", async () => {
   const vm = startCron("2026-06-01T10:00:30Z");
   await vm.schedule({ schedule: "* * * * *", overlap: "queue", command: "hold" });
   await vm.advanceTo("2026-06-01T10:02:10Z");
@@ -56,7 +56,7 @@ test("runCronJob fires now, under the job's policy", async () => {
   });
 });
 
-test("a cancelled job runs to the end of its run and is not heard of again", async () => {
+test("a cancelled job's live run ends, and no run follows", async () => {
   const vm = startCron("2026-06-01T10:00:30Z");
   const id = await vm.schedule({ schedule: "* * * * *", command: "hold" });
   await vm.advanceTo("2026-06-01T10:01:10Z");

@@ -1,9 +1,10 @@
 import { expect, test, vi } from "vitest";
-import type { SerializableCronJobOptions } from "../../../src/api/types.ts";
+import type { SerializableCronJobOptions } from "../../../src/api/methods/cron-types.ts";
+import { testRows } from "../../support/rows.ts";
 import { behaving, count, open, scriptedVm } from "../../support/scripted.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   MAX_SESSIONS: 2,
   CANCEL_GRACE_MS: 300,
 }));
@@ -27,7 +28,7 @@ async function runOnce(
   return { vm, run, event };
 }
 
-test("a prompt runs in a session of its own, which is closed and whose transcript is kept", async () => {
+test("a prompt runs in a new session, which is closed and keeps its transcript", async () => {
   const { vm, run, event } = await runOnce("think hm; say all ; say done; daemon 987050");
   expect(event).toEqual(expect.objectContaining({ type: "cron:complete" }));
   expect(run).toMatchObject({ status: "completed", outputTail: "alldone", sessionId: expect.any(String) });
@@ -39,18 +40,21 @@ test("a prompt runs in a session of its own, which is closed and whose transcrip
   expect([await count(vm), await count(vm, "sleep")]).toEqual([0, 0]);
 });
 
-test("nobody is there to allow anything, unless the session says so", async () => {
+test("permissions are denied, unless the session allows them", async () => {
   const prompt = "permission bash allow_once,reject_once";
   const machine = scriptedVm({ sessions: { permissionTimeoutMs: 100 } });
   const { run } = await runOnce(prompt, "", {}, machine);
   expect(run).toMatchObject({ status: "completed", outputTail: "bash: reject_once" });
 });
 
-test.each([
-  ["say so far; error -32603 out of luck", "", { status: "failed", reason: "agent_error" }, "out of luck"],
-  ["crash 3", "", { status: "failed", reason: "agent_crashed" }, "exit code 3"],
-  ["say x", "crash-new=4", { status: "failed", reason: "agent_failed" }, "exit code 4"],
-])("a run that fails: %s %s", async (prompt, words, outcome, message) => {
+testRows(
+  [
+    ["say so far; error -32603 out of luck", "", { status: "failed", reason: "agent_error" }, "out of luck"],
+    ["crash 3", "", { status: "failed", reason: "agent_crashed" }, "exit code 3"],
+    ["say x", "crash-new=4", { status: "failed", reason: "agent_failed" }, "exit code 4"],
+  ] as const,
+  1,
+)("a run that fails: %s %s", async (prompt, words, outcome, message) => {
   const { vm, run, event } = await runOnce(prompt, words);
   expect(run).toMatchObject(outcome);
   expect(event).toMatchObject({ type: "cron:error", reason: outcome.reason });
@@ -59,32 +63,32 @@ test.each([
   expect(await count(vm)).toBe(0);
 });
 
-test.each(["until-cancel", "deaf on"])("a run that takes too long is cut: %s", async (prompt) => {
+testRows([["deaf on"], ["until-cancel"]], 1)("a run past its timeout is cut: %s", async (prompt) => {
   const { vm, run, event } = await runOnce(prompt, "", { timeoutMs: 300 });
   expect(run).toMatchObject({ status: "timeout", reason: "timeout" });
-  expect(event).toMatchObject({ type: "cron:error", error: "It ran longer than 300 ms" });
+  expect(event).toMatchObject({ type: "cron:error", error: "The run took longer than 300 ms" });
   expect(await vm.listSessions()).toEqual([]);
   expect(await count(vm)).toBe(0);
 });
 
-test("where there is no room for a session the run fails and says so", async () => {
+test("a run fails if the session limit is reached", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   await Promise.all([open(machine.vm), open(machine.vm)]);
   const { run } = await runOnce("say x", "", {}, machine);
   expect(run).toMatchObject({ status: "failed", reason: "limit_exceeded" });
 });
 
-test("an agent that nobody knows", async () => {
+test("a run with an unknown agent fails", { tags: ["slow"] }, async () => {
   const machine = scriptedVm({ agents: {} });
   const { run } = await runOnce("say x", "", {}, machine);
   expect(run).toMatchObject({ status: "failed", reason: "unknown_agent_type" });
 });
 
-test("a run is given up in time also while its agent starts", async () => {
+test("the timeout also cuts a run whose agent is starting", { tags: ["slow"] }, async () => {
   const { vm, run, event } = await runOnce("say x", "hang-new", { timeoutMs: 1000 });
   expect(run).toMatchObject({ status: "timeout", reason: "timeout" });
   expect(run).not.toHaveProperty("sessionId");
-  expect(event).toMatchObject({ type: "cron:error", error: "It ran longer than 1000 ms" });
+  expect(event).toMatchObject({ type: "cron:error", error: "The run took longer than 1000 ms" });
   expect(await vm.listPersistedSessions()).toEqual([]);
   expect(await count(vm)).toBe(0);
 });

@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles } from "./file-systems.ts";
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 
 describeFiles("writeFiles and readFiles", (tree) => {
-  it("writes in order and reports each entry", async () => {
+  test("writes in order and reports each entry", async () => {
     await tree.files.writeFile("/workspace/file", "");
     expect(
       await tree.files.writeFiles([
@@ -32,7 +32,7 @@ describeFiles("writeFiles and readFiles", (tree) => {
     expect(await tree.files.readFile("/workspace/a")).toEqual(bytes("second"));
   });
 
-  it("reads in order and reports each entry", async () => {
+  test("reads in order and reports each entry", async () => {
     await tree.files.writeFile("/workspace/a", "a");
     await tree.files.writeFile("/workspace/b", "");
     expect(
@@ -50,7 +50,7 @@ describeFiles("writeFiles and readFiles", (tree) => {
     ]);
   });
 
-  it("takes empty lists", async () => {
+  test("accepts empty lists", async () => {
     expect(await tree.files.writeFiles([])).toEqual([]);
     expect(await tree.files.readFiles([])).toEqual([]);
   });

@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure } from "./file-systems.ts";
 
 const STOPPED = { code: "vm_stopped", message: "The VM was stopped" };
 
 describeFiles("after close", (tree) => {
-  it("answers vm_stopped to everything", async () => {
+  test("all methods reject with vm_stopped", async () => {
     const { files, fs } = tree;
     await fs.close();
     await fs.close();
@@ -31,7 +31,7 @@ describeFiles("after close", (tree) => {
     for (const call of calls) expect(await failure(call)).toEqual(STOPPED);
   });
 
-  it("ends a long read and a long write, one way or the other", async () => {
+  test("a running read and write either finish or reject with vm_stopped", async () => {
     const { files, fs } = tree;
     const large = new Uint8Array(40 * 1024 * 1024).fill(1);
     await files.writeFile("/workspace/large", large);

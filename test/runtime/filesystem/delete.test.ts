@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix, text } from "./file-systems.ts";
 
 describeFiles("delete", (tree) => {
-  it("removes a file, and an empty directory", async () => {
+  test("removes a file, and an empty directory", async () => {
     await tree.files.writeFile("/workspace/a", "");
     await tree.files.mkdir("/workspace/empty");
     await tree.files.delete("/workspace/a");
@@ -11,7 +11,7 @@ describeFiles("delete", (tree) => {
     expect((await tree.files.stat("/workspace")).nlink).toBe(2);
   });
 
-  it("removes a directory that is not empty only when asked to", async () => {
+  test("removes a directory that is not empty only with `recursive`", async () => {
     await tree.files.writeFile("/workspace/a/b/c/file", "");
     await tree.files.writeFile("/workspace/a/file", "");
     expect(await failure(tree.files.delete("/workspace/a"))).toEqual(
@@ -21,7 +21,7 @@ describeFiles("delete", (tree) => {
     expect(await tree.files.readdir("/workspace")).toEqual([]);
   });
 
-  it("removes a link, never its target", async () => {
+  test("removes a link, never its target", async () => {
     await tree.files.writeFile("/workspace/folder/file", "content");
     await tree.fs.symlink("folder", "/workspace/folder-link");
     await tree.fs.symlink("folder/file", "/workspace/file-link");
@@ -33,7 +33,7 @@ describeFiles("delete", (tree) => {
     expect(text(await tree.files.readFile("/workspace/folder/file"))).toBe("content");
   });
 
-  it("removes the links in a directory, not what they lead to", async () => {
+  test("removes the links in a directory, not their targets", async () => {
     await tree.files.writeFile("/opt/kept/file", "content");
     await tree.files.mkdir("/workspace/a");
     await tree.fs.symlink("/opt/kept", "/workspace/a/absolute");
@@ -44,7 +44,7 @@ describeFiles("delete", (tree) => {
     expect(text(await tree.files.readFile("/opt/kept/file"))).toBe("content");
   });
 
-  it("does not follow a link for its trailing slash", async () => {
+  test("does not follow a link with a trailing slash", async () => {
     await tree.files.writeFile("/workspace/folder/file", "content");
     await tree.fs.symlink("folder", "/workspace/link");
     expect(await failure(tree.files.delete("/workspace/link/", { recursive: true }))).toEqual(
@@ -56,7 +56,7 @@ describeFiles("delete", (tree) => {
     expect(text(await tree.files.readFile("/workspace/link/file"))).toBe("content");
   });
 
-  it("says what is missing", async () => {
+  test("names the missing path", async () => {
     expect(await failure(tree.files.delete("/workspace/none"))).toEqual(
       posix("ENOENT: no such file or directory, unlink '/workspace/none'"),
     );
@@ -65,7 +65,7 @@ describeFiles("delete", (tree) => {
     );
   });
 
-  it("refuses the root, and leaves all in it", async () => {
+  test("refuses the root, and leaves its entries", async () => {
     const before = await tree.files.readdir("/");
     expect(await failure(tree.files.delete("/", { recursive: true }))).toEqual(
       posix("EBUSY: resource busy or locked, rmdir '/'"),
@@ -73,7 +73,7 @@ describeFiles("delete", (tree) => {
     expect(await tree.files.readdir("/")).toEqual(before);
   });
 
-  it("removes a deep tree of many files", async () => {
+  test("removes a deep tree of many files", { tags: ["slow"] }, async () => {
     const deep = `/workspace/tree${"/d".repeat(100)}`;
     await tree.files.mkdir(deep, { recursive: true });
     const entries = Array.from({ length: 3000 }, (_, index) => ({ path: `${deep}/${index}`, content: "" }));
@@ -82,7 +82,7 @@ describeFiles("delete", (tree) => {
     expect(await tree.files.readdir("/workspace")).toEqual([]);
   });
 
-  it("removes all, though the way there leads by a link in the tree itself", async () => {
+  test("removes a tree, even if its path leads through a link in the tree itself", async () => {
     await tree.files.mkdir("/workspace/a/b", { recursive: true });
     for (const name of ["0", "1", "z"]) await tree.files.writeFile(`/workspace/a/b/${name}/file`, "");
     await tree.fs.symlink("..", "/workspace/a/b/link");
@@ -90,7 +90,7 @@ describeFiles("delete", (tree) => {
     expect(await tree.files.readdir("/workspace/a")).toEqual([]);
   });
 
-  it("leaves what is moved out of the tree meanwhile", async () => {
+  test("leaves files that are moved out of the tree meanwhile", async () => {
     const names = Array.from({ length: 5000 }, (_, index) => `/workspace/a/file-${index}`);
     await tree.files.writeFiles(names.map((path) => ({ path, content: "" })));
     await tree.files.writeFile("/workspace/a/zz/kept", "content");
@@ -101,7 +101,7 @@ describeFiles("delete", (tree) => {
     expect(text(await tree.files.readFile("/workspace/zz/kept"))).toBe("content");
   });
 
-  it("is also called deleteFile", async () => {
+  test("deleteFile does the same as delete", async () => {
     await tree.files.writeFile("/workspace/a/b", "");
     await tree.files.deleteFile("/workspace/a", { recursive: true });
     expect(await tree.files.exists("/workspace/a")).toBe(false);

@@ -1,15 +1,15 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure } from "./file-systems.ts";
 
 describeFiles("exists", (tree) => {
-  it("knows files, directories and links to them", async () => {
+  test("is true for files, directories and links to them", async () => {
     await tree.files.writeFile("/workspace/a", "");
     await tree.fs.symlink("a", "/workspace/link");
     for (const path of ["/", "/workspace", "/workspace/", "/workspace/a", "/workspace/link", "/home/user"])
       expect([path, await tree.files.exists(path)]).toEqual([path, true]);
   });
 
-  it("is false for what is missing, dangling, looping or cannot be", async () => {
+  test("is false for missing, dangling, looping and impossible paths", async () => {
     await tree.files.writeFile("/workspace/a", "");
     await tree.fs.symlink("none", "/workspace/dangling");
     await tree.fs.symlink("loop", "/workspace/loop");
@@ -26,7 +26,7 @@ describeFiles("exists", (tree) => {
     for (const path of paths) expect([path, await tree.files.exists(path)]).toEqual([path, false]);
   });
 
-  it("refuses a path that is not absolute", async () => {
+  test("refuses a path that is not absolute", async () => {
     expect(await failure(tree.files.exists("a"))).toEqual({
       code: "invalid_argument",
       message: "Path must be absolute: a",

@@ -14,15 +14,16 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
-import { RootedFileSystem } from "../../../src/runtime/sandbox/kernel/rooted/rooted-filesystem.ts";
+import { RootedFileSystem } from "../../../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
+import { findTool } from "../../../src/runtime/sandbox/kernel/tools.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
 
 const O_PATH = 0o10000000;
 
-/** A root test server hands what it makes to this VM user, as a root server does. */
+/** VM user that owns new files if the tests run as root, as with a server that runs as root. */
 export const VM_OWNER = process.getuid?.() === 0 ? { uid: 123456, gid: 123456 } : null;
 
-/** A folder of the host, in memory where possible. */
+/** Makes a folder on the host, in memory if possible. */
 export function scratchFolder(): string {
   return mkdtempSync(join(isWritable("/dev/shm") ? "/dev/shm" : tmpdir(), "agent-vm-test-"));
 }
@@ -36,9 +37,11 @@ function isWritable(folder: string): boolean {
   }
 }
 
+export const PERL = findTool("perl") as string;
+
 export function openRoot(folder: string): RootedFileSystem {
   const rootFd = openSync(folder, O_PATH | constants.O_DIRECTORY);
-  return new RootedFileSystem({ rootFd, owner: VM_OWNER });
+  return new RootedFileSystem({ rootFd, owner: VM_OWNER, perl: PERL });
 }
 
 interface Opened {
@@ -46,8 +49,8 @@ interface Opened {
   dispose(): Promise<void>;
 }
 
-/** The same tree as MemoryFileSystem's, on the host. */
-export function plantTree(root: string): void {
+/** Makes the initial tree of MemoryFileSystem on the host. */
+export function makeTree(root: string): void {
   const folders = [
     "home/agentos",
     "workspace",
@@ -75,7 +78,7 @@ const IMPLEMENTATIONS: { name: string; open(): Opened }[] = [
     open() {
       const folder = scratchFolder();
       chmodSync(folder, 0o755);
-      plantTree(folder);
+      makeTree(folder);
       const fs = openRoot(folder);
       return {
         fs,
@@ -95,13 +98,13 @@ const IMPLEMENTATIONS: { name: string; open(): Opened }[] = [
   },
 ];
 
-/** A file tree as a test sees it. */
+/** File tree of one test. */
 export interface TestTree {
   readonly fs: FileSystem;
   readonly files: Files;
 }
 
-/** Runs the same tests on every implementation, each test on a fresh tree. */
+/** Runs the tests on every implementation, each test on a fresh tree. */
 export function describeFiles(title: string, tests: (tree: TestTree) => void): void {
   describe.each(IMPLEMENTATIONS)(`${title} ($name)`, ({ open }) => {
     let opened: Opened;
@@ -122,7 +125,7 @@ export function describeFiles(title: string, tests: (tree: TestTree) => void): v
   });
 }
 
-/** What a promise was rejected with. */
+/** Returns code and message of a promise's rejection. */
 export async function failure(promise: Promise<unknown>): Promise<{ code: string; message: string }> {
   try {
     await promise;
@@ -133,7 +136,7 @@ export async function failure(promise: Promise<unknown>): Promise<{ code: string
   throw new Error("Expected a failure");
 }
 
-/** `ENOENT: no such file or directory, open '/x'` as a failure. */
+/** Returns the failure for a message such as `ENOENT: no such file or directory, open '/x'`. */
 export function posix(message: string): { code: string; message: string } {
   return { code: message.slice(0, message.indexOf(":")), message };
 }

@@ -1,10 +1,10 @@
 import * as host from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { describeFiles, failure, scratchFolder } from "./file-systems.ts";
 
-/** What Node's own fs answers in a folder of the host is what the VM must answer below its root. */
+/** Results of Node's own fs in a folder of the host. The VM must give them below its root. */
 const OPERATIONS: [
   title: string,
   host: (at: (path: string) => string) => unknown,
@@ -89,7 +89,11 @@ const OPERATIONS: [
     (at) => host.mkdirSync(at("/dangling")),
     (fs) => fs.mkdir("/dangling"),
   ],
-  ["make a directory below nothing", (at) => host.mkdirSync(at("/none/x")), (fs) => fs.mkdir("/none/x")],
+  [
+    "make a directory below a missing one",
+    (at) => host.mkdirSync(at("/none/x")),
+    (fs) => fs.mkdir("/none/x"),
+  ],
   ["make a directory below a file", (at) => host.mkdirSync(at("/file/x")), (fs) => fs.mkdir("/file/x")],
   ["unlink nothing", (at) => host.unlinkSync(at("/none")), (fs) => fs.unlink("/none")],
   ["unlink nothing with a slash", (at) => host.unlinkSync(at("/none/")), (fs) => fs.unlink("/none/")],
@@ -152,7 +156,7 @@ const OPERATIONS: [
     (fs) => fs.rename("/folder", "/folder/x"),
   ],
   [
-    "rename over the own parent",
+    "rename a directory over its own parent",
     (at) => host.renameSync(at("/folder/inner"), at("/folder")),
     (fs) => fs.rename("/folder/inner", "/folder"),
   ],
@@ -179,7 +183,7 @@ const OPERATIONS: [
     (fs) => fs.symlink("target", "/new/"),
   ],
   [
-    "link below nothing",
+    "link below a missing directory",
     (at) => host.symlinkSync("target", at("/none/x")),
     (fs) => fs.symlink("target", "/none/x"),
   ],
@@ -212,8 +216,8 @@ beforeAll(() => {
 
 afterAll(() => host.rmSync(folder, { recursive: true, force: true }));
 
-describeFiles("every refusal reads as Node's on the host", (tree) => {
-  it.each(OPERATIONS)("%s", async (title, _host, run) => {
+describeFiles("errors equal those of Node on the host", (tree) => {
+  test.each(OPERATIONS)("%s", async (title, _host, run) => {
     const { fs } = tree;
     const data = Buffer.from("file");
     await fs.mkdir("/folder");

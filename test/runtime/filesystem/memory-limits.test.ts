@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
 import { failure, posix, readOnly } from "./file-systems.ts";
@@ -6,7 +6,7 @@ import { failure, posix, readOnly } from "./file-systems.ts";
 const KIB = 1024;
 const BLOCK = 4 * KIB;
 
-/** What a fresh tree takes: 13 directories and a link. */
+/** Inodes of a fresh tree: 13 directories and a link. */
 const INITIAL_INODES = 14;
 
 function open({ blocks = 16, inodes = 100 } = {}) {
@@ -14,7 +14,7 @@ function open({ blocks = 16, inodes = 100 } = {}) {
   return { fs, files: new Files(fs) };
 }
 
-/** Blocks that can still be written. */
+/** Counts the free blocks by filling them. */
 async function freeBlocks(files: Files): Promise<number> {
   let free = 0;
   try {
@@ -28,7 +28,7 @@ async function freeBlocks(files: Files): Promise<number> {
 
 const block = (count: number) => new Uint8Array(count * BLOCK);
 
-it("counts files in blocks of 4 KiB, and gives them back", async () => {
+test("counts files in blocks of 4 KiB, and frees them", async () => {
   const { files } = open();
   expect(await freeBlocks(files)).toBe(16);
   await files.writeFile("/workspace/a", new Uint8Array(BLOCK + 1));
@@ -40,7 +40,7 @@ it("counts files in blocks of 4 KiB, and gives them back", async () => {
   expect(await freeBlocks(files)).toBe(16);
 });
 
-it("needs room for the old and the new content until the new is in place", async () => {
+test("needs room for the old and the new content until the new is in place", async () => {
   const { files } = open();
   await files.writeFile("/workspace/a", block(8));
   await files.writeFile("/workspace/a", block(8));
@@ -54,7 +54,7 @@ it("needs room for the old and the new content until the new is in place", async
   expect(await freeBlocks(files)).toBe(15);
 });
 
-it("gives back what rename replaces", async () => {
+test("frees the file that a rename replaces", async () => {
   const { files } = open();
   await files.writeFile("/workspace/a", block(3));
   await files.writeFile("/workspace/b", block(5));
@@ -66,7 +66,7 @@ it("gives back what rename replaces", async () => {
   expect(await freeBlocks(files)).toBe(16);
 });
 
-it("counts what is written but not in place", async () => {
+test("counts content that is not yet in place", async () => {
   const { fs, files } = open();
   const writer = await fs.openWriter("/workspace/a");
   await writer.write(0, block(6));
@@ -79,7 +79,7 @@ it("counts what is written but not in place", async () => {
   expect(await freeBlocks(files)).toBe(16);
 });
 
-it("counts files, directories and links as inodes", async () => {
+test("counts files, directories and links as inodes", async () => {
   const { fs, files } = open({ inodes: INITIAL_INODES + 3 });
   await files.writeFile("/workspace/a", "");
   await files.mkdir("/workspace/b");
@@ -106,7 +106,7 @@ it("counts files, directories and links as inodes", async () => {
   expect(await files.readdir("/workspace")).toEqual(["e", "f", "g"]);
 });
 
-it("gives every inode back, however often it is taken", async () => {
+test("frees every inode, also after many rounds", async () => {
   const { files } = open({ inodes: INITIAL_INODES + 4 });
   for (let round = 0; round < 200; round++) {
     await files.mkdir("/workspace/a");
@@ -119,7 +119,7 @@ it("gives every inode back, however often it is taken", async () => {
   expect((await failure(files.mkdir("/workspace/d"))).code).toBe("ENOSPC");
 });
 
-it("refuses writes below /usr, and to remove what stands for a mount", async () => {
+test("refuses writes below /usr, and to remove or move /usr", async () => {
   const { files, fs } = open();
   expect(await failure(files.writeFile("/usr/a", ""))).toEqual(readOnly("/usr/a"));
   expect(await failure(files.writeFile("/usr/local/bin/a", ""))).toEqual(readOnly("/usr/local/bin/a"));

@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix } from "./file-systems.ts";
 
 describeFiles("mkdir", (tree) => {
-  it("makes a directory of the VM's user, mode 0755", async () => {
+  test("makes a directory of the VM's user, mode 0755", async () => {
     await tree.files.mkdir("/workspace/a");
     const { mode, uid, gid, nlink, isDirectory } = await tree.files.stat("/workspace/a");
     expect({ mode, uid, gid, nlink, isDirectory }).toEqual({
@@ -15,7 +15,7 @@ describeFiles("mkdir", (tree) => {
     expect((await tree.files.stat("/workspace")).nlink).toBe(3);
   });
 
-  it("leaves a directory that exists", async () => {
+  test("leaves an existing directory unchanged", async () => {
     await tree.files.writeFile("/workspace/a/file", "");
     await tree.files.mkdir("/workspace/a");
     await tree.files.mkdir("/workspace/a/", { recursive: true });
@@ -24,12 +24,12 @@ describeFiles("mkdir", (tree) => {
     expect(await tree.files.readdir("/workspace/a")).toEqual(["file"]);
   });
 
-  it("takes a trailing slash", async () => {
+  test("accepts a trailing slash", async () => {
     await tree.files.mkdir("/workspace/a/");
     expect(await tree.files.readdir("/workspace")).toEqual(["a"]);
   });
 
-  it("makes missing parents only when asked to", async () => {
+  test("makes missing parents only with `recursive`", async () => {
     expect(await failure(tree.files.mkdir("/workspace/a/b/c"))).toEqual(
       posix("ENOENT: no such file or directory, mkdir '/workspace/a/b/c'"),
     );
@@ -41,7 +41,7 @@ describeFiles("mkdir", (tree) => {
     ]);
   });
 
-  it("refuses what is no directory", async () => {
+  test("refuses an existing path that is not a directory", async () => {
     await tree.files.writeFile("/workspace/file", "");
     await tree.fs.symlink("none", "/workspace/dangling");
     expect(await failure(tree.files.mkdir("/workspace/file"))).toEqual(

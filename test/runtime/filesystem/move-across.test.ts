@@ -1,17 +1,17 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { posixError } from "../../../src/runtime/sandbox/posix.ts";
 import { describeFiles, failure, posix, type TestTree, text } from "./file-systems.ts";
 
-/** The same tree, with /opt as if it were another mount: rename(2) into or out of it is EXDEV. */
+/** Wraps a file system so that /opt acts like another mount: rename(2) into or out of it is EXDEV. */
 function withMount(fs: FileSystem): FileSystem {
-  const isThere = (path: string) => path.startsWith("/opt/");
+  const isMounted = (path: string) => path.startsWith("/opt/");
   return new Proxy(fs, {
     get(target, name: keyof FileSystem) {
       if (name !== "rename") return (target[name] as () => unknown).bind(target);
       return async (from: string, to: string) => {
-        if (isThere(from) !== isThere(to))
+        if (isMounted(from) !== isMounted(to))
           throw posixError("EXDEV", { syscall: "rename", path: from, destination: to });
         await target.rename(from, to);
       };
@@ -19,7 +19,7 @@ function withMount(fs: FileSystem): FileSystem {
   });
 }
 
-async function plant({ files, fs }: TestTree): Promise<void> {
+async function makeFiles({ files, fs }: TestTree): Promise<void> {
   await files.writeFile("/workspace/a/file", "content");
   await files.writeFile("/workspace/a/deep/large", new Uint8Array(9 * 1024 * 1024).fill(7));
   await fs.symlink("../nowhere", "/workspace/a/link");
@@ -41,8 +41,8 @@ async function describeTree({ files, fs }: TestTree, path: string): Promise<unkn
 }
 
 describeFiles("move across mounts", (tree) => {
-  it("copies directories, files and links with modes and times, then deletes", async () => {
-    await plant(tree);
+  test("copies directories, files and links with modes and times, then deletes", async () => {
+    await makeFiles(tree);
     const large = (await tree.files.stat("/workspace/a/deep/large")).mtimeMs;
     await new Files(withMount(tree.fs)).move("/workspace/a", "/opt/b");
     expect(await describeTree(tree, "/opt/b")).toEqual([
@@ -57,8 +57,8 @@ describeFiles("move across mounts", (tree) => {
     expect(await tree.files.readdir("/opt")).toEqual(["b"]);
   });
 
-  it("replaces a file and an empty directory", async () => {
-    await plant(tree);
+  test("replaces a file and an empty directory", async () => {
+    await makeFiles(tree);
     await tree.files.writeFile("/opt/file", "old");
     await tree.files.mkdir("/opt/empty");
     const files = new Files(withMount(tree.fs));
@@ -68,13 +68,13 @@ describeFiles("move across mounts", (tree) => {
     expect(await tree.files.readdir("/opt/empty")).toEqual(["deep", "link"]);
   });
 
-  it.each([
+  test.each([
     ["/workspace/a", "/opt/file", "ENOTDIR: not a directory"],
     ["/workspace/a", "/opt/full", "ENOTEMPTY: directory not empty"],
     ["/workspace/a/file", "/opt/full", "EISDIR: illegal operation on a directory"],
     ["/workspace/a", "/opt/none/b", "ENOENT: no such file or directory"],
-  ])("leaves both ends as they were when %s cannot go to %s", async (from, to, message) => {
-    await plant(tree);
+  ])("leaves source and target unchanged if %s cannot move to %s", async (from, to, message) => {
+    await makeFiles(tree);
     await tree.files.writeFile("/opt/file", "old");
     await tree.files.writeFile("/opt/full/file", "old");
     const before = await describeTree(tree, "/");
@@ -92,8 +92,8 @@ describeFiles("move across mounts", (tree) => {
     await tree.fs.rmdir("/opt");
   });
 
-  it("does not copy a directory into itself", async () => {
-    await plant(tree);
+  test("does not copy a directory into itself", async () => {
+    await makeFiles(tree);
     const fs: FileSystem = new Proxy(tree.fs, {
       get(target, name: keyof FileSystem) {
         if (name !== "rename") return (target[name] as () => unknown).bind(target);

@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix, text } from "./file-systems.ts";
 
 describeFiles("move", (tree) => {
-  it("renames a file, keeping what it is", async () => {
+  test("renames a file, and keeps its mode and time", async () => {
     await tree.files.writeFile("/workspace/a", "content");
     await tree.fs.chmod("/workspace/a", 0o600);
     await tree.fs.utimes("/workspace/a", 1000, 2000);
@@ -13,7 +13,7 @@ describeFiles("move", (tree) => {
     expect({ mode, mtimeMs }).toEqual({ mode: 0o100600, mtimeMs: 2000 });
   });
 
-  it("renames a directory with all that is in it", async () => {
+  test("renames a directory with its contents", async () => {
     await tree.files.writeFile("/workspace/a/b/file", "content");
     await tree.files.move("/workspace/a", "/opt/c");
     expect((await tree.files.readdirRecursive("/opt")).map(({ path }) => path)).toEqual([
@@ -31,7 +31,7 @@ describeFiles("move", (tree) => {
     expect(await tree.files.readdir("/workspace/b")).toEqual(["file", "other"]);
   });
 
-  it("replaces a file, and an empty directory by a directory", async () => {
+  test("replaces a file, and replaces an empty directory with a directory", async () => {
     await tree.files.writeFile("/workspace/a", "a");
     await tree.files.writeFile("/workspace/b", "b");
     await tree.files.move("/workspace/a", "/workspace/b");
@@ -43,7 +43,7 @@ describeFiles("move", (tree) => {
     expect(await tree.files.readdir("/workspace/empty")).toEqual(["file"]);
   });
 
-  it("moves a link, not its target", async () => {
+  test("moves a link, not its target", async () => {
     await tree.files.writeFile("/workspace/target", "content");
     await tree.fs.symlink("target", "/workspace/link");
     await tree.files.writeFile("/workspace/over", "");
@@ -55,13 +55,13 @@ describeFiles("move", (tree) => {
     expect((await tree.files.lstat("/workspace/over-link")).isSymbolicLink).toBe(false);
   });
 
-  it("does nothing when both ends are the same", async () => {
+  test("does nothing if source and target are the same file", async () => {
     await tree.files.writeFile("/workspace/a", "content");
     await tree.files.move("/workspace/a", "/workspace/a");
     expect(text(await tree.files.readFile("/workspace/a"))).toBe("content");
   });
 
-  it("refuses a missing source and a missing target directory", async () => {
+  test("refuses a missing source and a missing target directory", async () => {
     await tree.files.writeFile("/workspace/a", "");
     expect(await failure(tree.files.move("/workspace/none", "/workspace/b"))).toEqual(
       posix("ENOENT: no such file or directory, rename '/workspace/none' -> '/workspace/b'"),
@@ -71,7 +71,7 @@ describeFiles("move", (tree) => {
     );
   });
 
-  it("refuses the root", async () => {
+  test("refuses the root", async () => {
     expect(await failure(tree.files.move("/", "/workspace/b"))).toEqual(
       posix("EBUSY: resource busy or locked, rename '/' -> '/workspace/b'"),
     );
@@ -80,7 +80,7 @@ describeFiles("move", (tree) => {
     );
   });
 
-  it("names the path that is at fault", async () => {
+  test("names the path that caused the error", async () => {
     expect(await failure(tree.files.move("/workspace/a", "b"))).toEqual({
       code: "invalid_argument",
       message: "Path must be absolute: b",

@@ -1,21 +1,22 @@
-import { expect, it } from "vitest";
+// @module-tag slow
+import { expect, test } from "vitest";
 import { countPerTurn } from "../../support/turns.ts";
 import { describeFiles } from "./file-systems.ts";
 
-/** How often the event loop turns while something runs. */
+/** Counts turns of the event loop during some work. */
 async function countTurns(work: () => Promise<unknown>): Promise<number> {
   return (await countPerTurn(work)).length - 1;
 }
 
 describeFiles("the event loop turns", (tree) => {
-  it("while thousands of calls run at once", async () => {
+  test("during thousands of concurrent calls", async () => {
     await tree.files.writeFile("/workspace/a", "content");
     const calls = () =>
       Promise.all(Array.from({ length: 20_000 }, () => tree.files.readFile("/workspace/a")));
     expect(await countTurns(calls)).toBeGreaterThan(1);
   });
 
-  it("while one call goes through thousands of files", async () => {
+  test("during one call with thousands of files", async () => {
     const entries = Array.from({ length: 20_000 }, (_, index) => ({
       path: `/workspace/many/${index}`,
       content: "",

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { checkPath, checkWritablePath } from "../../../src/runtime/filesystem/paths.ts";
 
 function refusal(check: () => unknown): { code: string; message: string } | string {
@@ -13,14 +13,14 @@ function refusal(check: () => unknown): { code: string; message: string } | stri
 const invalid = (message: string) => ({ code: "invalid_argument", message });
 
 describe("checkPath", () => {
-  it.each(["/", "/a", "/a/b", "/a/", "/a b/c", "/.hidden", "/...", "/ä/\u{1f600}", `/${"x".repeat(4094)}`])(
-    "takes %s",
+  test.each(["/", "/a", "/a/b", "/a/", "/a b/c", "/.hidden", "/...", "/ä/\u{1f600}", `/${"x".repeat(4094)}`])(
+    "accepts %s",
     (path) => {
       expect(checkPath(path, "open")).toBe(path);
     },
   );
 
-  it.each([
+  test.each([
     ["", invalid("Path must be absolute: ")],
     ["a", invalid("Path must be absolute: a")],
     ["./a", invalid("Path must be absolute: ./a")],
@@ -48,7 +48,7 @@ describe("checkPath", () => {
     expect(refusal(() => checkPath(path, "open"))).toEqual(expected);
   });
 
-  it("refuses what is no string", () => {
+  test("refuses a path that is not a string", () => {
     expect(refusal(() => checkPath(7 as never, "open"))).toEqual(
       invalid("Expected `path` to be a path, got 7"),
     );
@@ -56,7 +56,7 @@ describe("checkPath", () => {
 });
 
 describe("checkWritablePath", () => {
-  it.each(["/proc", "/proc/", "/proc/1/comm", "/sys", "/sys/x", "/dev", "/dev/null"])(
+  test.each(["/proc", "/proc/", "/proc/1/comm", "/sys", "/sys/x", "/dev", "/dev/null"])(
     "refuses %s",
     (path) => {
       expect(refusal(() => checkWritablePath(path, "open"))).toEqual({
@@ -66,7 +66,7 @@ describe("checkWritablePath", () => {
     },
   );
 
-  it.each(["/", "/process", "/devices/x", "/system", "/home/proc"])("takes %s", (path) => {
+  test.each(["/", "/process", "/devices/x", "/system", "/home/proc"])("accepts %s", (path) => {
     expect(checkWritablePath(path, "open")).toBe(path);
   });
 });

@@ -1,17 +1,18 @@
+// @module-tag slow
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
-import { openRoot, plantTree, scratchFolder, text } from "./file-systems.ts";
+import { makeTree, openRoot, scratchFolder, text } from "./file-systems.ts";
 
 const STEPS = 3000;
 const NAMES = ["a", "b", "c"];
 
 type Random = (limit: number) => number;
 
-/** The same numbers for the same seed (mulberry32). */
+/** Returns a random generator that repeats its numbers for each seed (mulberry32). */
 function randomFrom(seed: number): Random {
   let state = seed;
   return (limit) => {
@@ -36,7 +37,7 @@ function randomTarget(random: Random): string {
   return `${pick(random, ["", "", "/workspace/", "../../../workspace/"])}${names.join("/")}${pick(random, ["", "", "/"])}`;
 }
 
-/** One operation, the same for whichever file system it is run on. */
+/** Picks an operation that can run on any file system. */
 function randomOperation(
   random: Random,
 ): [title: string, run: (files: Files, fs: FileSystem) => Promise<unknown>] {
@@ -81,7 +82,7 @@ function describeStat(stat: {
   blocks: number;
   isDirectory: boolean;
 }) {
-  // Sizes of directories are the file system's own affair.
+  // Sizes of directories depend on the file system.
   const { mode, nlink, blocks, isDirectory } = stat;
   return `${mode.toString(8)} ${nlink} ${blocks} ${isDirectory ? "" : stat.size}`;
 }
@@ -101,7 +102,7 @@ let memory: FileSystem;
 beforeEach(() => {
   folder = scratchFolder();
   mkdirSync(join(folder, "root"));
-  plantTree(join(folder, "root"));
+  makeTree(join(folder, "root"));
   kernel = openRoot(join(folder, "root"));
   memory = new MemoryFileSystem({ filesystemBytes: 64 * 1024 * 1024, inodes: 10_000 });
 });
@@ -111,19 +112,22 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-it.each([1, 2, 3, 4, 5, 6, 7, 8])("both answer the same to a long random story (%i)", async (seed) => {
-  const random = randomFrom(seed);
-  const [onKernel, inMemory] = [new Files(kernel), new Files(memory)];
-  for (let step = 0; step < STEPS; step++) {
-    const [title, run] = randomOperation(random);
-    const expected = await outcome(() => run(onKernel, kernel));
-    expect([step, title, await outcome(() => run(inMemory, memory))]).toEqual([step, title, expected]);
-  }
-  const describeTree = async (files: Files) =>
-    Promise.all(
-      (await files.readdirRecursive("/workspace")).map(
-        async ({ path }) => `${path} ${describeStat(await files.lstat(path))}`,
-      ),
-    );
-  expect(await describeTree(inMemory)).toEqual(await describeTree(onKernel));
-});
+test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+  "both file systems give equal results for random operations (seed %i)",
+  async (seed) => {
+    const random = randomFrom(seed);
+    const [onKernel, inMemory] = [new Files(kernel), new Files(memory)];
+    for (let step = 0; step < STEPS; step++) {
+      const [title, run] = randomOperation(random);
+      const expected = await outcome(() => run(onKernel, kernel));
+      expect([step, title, await outcome(() => run(inMemory, memory))]).toEqual([step, title, expected]);
+    }
+    const describeTree = async (files: Files) =>
+      Promise.all(
+        (await files.readdirRecursive("/workspace")).map(
+          async ({ path }) => `${path} ${describeStat(await files.lstat(path))}`,
+        ),
+      );
+    expect(await describeTree(inMemory)).toEqual(await describeTree(onKernel));
+  },
+);

@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix, text } from "./file-systems.ts";
 
 describeFiles("readFile", (tree) => {
-  it("answers bytes of its own", async () => {
+  test("returns a new copy of the bytes", async () => {
     await tree.files.writeFile("/workspace/a", "content");
     const first = await tree.files.readFile("/workspace/a");
     expect(Object.getPrototypeOf(first)).toBe(Uint8Array.prototype);
@@ -11,13 +11,13 @@ describeFiles("readFile", (tree) => {
     expect(text(await tree.files.readFile("/workspace/a"))).toBe("content");
   });
 
-  it("follows links", async () => {
+  test("follows links", async () => {
     await tree.files.writeFile("/home/agentos/a", "content");
     await tree.fs.symlink("/home/user/a", "/workspace/link");
     expect(text(await tree.files.readFile("/workspace/link"))).toBe("content");
   });
 
-  it("does not read a directory", async () => {
+  test("refuses a directory", async () => {
     expect(await failure(tree.files.readFile("/workspace"))).toEqual(
       posix("EISDIR: illegal operation on a directory, read '/workspace'"),
     );
@@ -26,13 +26,13 @@ describeFiles("readFile", (tree) => {
     );
   });
 
-  it("says what is missing", async () => {
+  test("names the missing path", async () => {
     expect(await failure(tree.files.readFile("/workspace/none"))).toEqual(
       posix("ENOENT: no such file or directory, open '/workspace/none'"),
     );
   });
 
-  it("tells the size of a file that is larger than the caller takes", async () => {
+  test("an error for a file above the maximum has its size", async () => {
     await tree.files.writeFile("/workspace/a", "12345");
     expect(text(await tree.fs.readFile("/workspace/a", 5))).toBe("12345");
     await expect(tree.fs.readFile("/workspace/a", 4)).rejects.toMatchObject({
@@ -42,7 +42,7 @@ describeFiles("readFile", (tree) => {
     });
   });
 
-  it("reads pieces of an open file", async () => {
+  test("reads pieces of an open file", async () => {
     await tree.files.writeFile("/workspace/a", "0123456789");
     const reader = await tree.fs.openReader("/workspace/a");
     expect(text(await reader.read(0, 4))).toBe("0123");

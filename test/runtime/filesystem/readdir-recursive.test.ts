@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix, type TestTree } from "./file-systems.ts";
 
 async function plant({ files, fs }: TestTree): Promise<void> {
@@ -11,7 +11,7 @@ async function plant({ files, fs }: TestTree): Promise<void> {
   await fs.symlink("/nowhere", "/workspace/dangling");
 }
 
-/** Sizes of directories are the file system's own affair. */
+/** Drops sizes of directories, which depend on the file system. */
 async function list(tree: TestTree, path: string, options?: { maxDepth?: number; exclude?: string[] }) {
   const entries = await tree.files.readdirRecursive(path, options);
   return entries.map(({ path, type, size }) =>
@@ -20,7 +20,7 @@ async function list(tree: TestTree, path: string, options?: { maxDepth?: number;
 }
 
 describeFiles("readdirRecursive", (tree) => {
-  it("lists breadth first, sorted, without the root, links not followed", async () => {
+  test("lists breadth first and sorted, without the root, and follows no links", async () => {
     await plant(tree);
     expect(await list(tree, "/workspace")).toEqual([
       "/workspace/a/",
@@ -38,7 +38,7 @@ describeFiles("readdirRecursive", (tree) => {
     ]);
   });
 
-  it("stops at maxDepth, 0 being the immediate children", async () => {
+  test("stops at maxDepth; 0 lists only direct children", async () => {
     await plant(tree);
     expect(await list(tree, "/workspace/a", { maxDepth: 0 })).toEqual([
       "/workspace/a/deep/",
@@ -54,7 +54,7 @@ describeFiles("readdirRecursive", (tree) => {
     ]);
   });
 
-  it("leaves out exact names at any depth, with all below them", async () => {
+  test("leaves out excluded names at any depth, with everything below", async () => {
     await plant(tree);
     expect(await list(tree, "/workspace", { exclude: ["node_modules", "b", "x", "link"] })).toEqual([
       "/workspace/a/",
@@ -65,7 +65,7 @@ describeFiles("readdirRecursive", (tree) => {
     ]);
   });
 
-  it("follows a link only where the path itself is one", async () => {
+  test("follows only a link that is the path itself", async () => {
     await plant(tree);
     expect(await list(tree, "/workspace/link", { maxDepth: 0 })).toEqual([
       "/workspace/link/deep/",
@@ -74,7 +74,7 @@ describeFiles("readdirRecursive", (tree) => {
     ]);
   });
 
-  it("lists from the root", async () => {
+  test("lists the root", async () => {
     await plant(tree);
     expect(await list(tree, "/", { maxDepth: 0, exclude: ["workspace"] })).toEqual(
       ["bin", "dev", "etc", "home", "opt", "proc", "root", "sys", "tmp", "usr", "var"].map(
@@ -84,7 +84,7 @@ describeFiles("readdirRecursive", (tree) => {
     expect(await list(tree, "/home")).toEqual(["/home/agentos/", "/home/user symlink 13"]);
   });
 
-  it("refuses a file and a missing directory", async () => {
+  test("refuses a file and a missing directory", async () => {
     await plant(tree);
     expect(await failure(tree.files.readdirRecursive("/workspace/b.txt"))).toEqual(
       posix("ENOTDIR: not a directory, scandir '/workspace/b.txt'"),

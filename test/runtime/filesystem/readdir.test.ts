@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix } from "./file-systems.ts";
 
 describeFiles("readdir", (tree) => {
-  it("sorts names by code unit", async () => {
+  test("sorts names by code unit", async () => {
     const names = [
       "b",
       "a",
@@ -23,7 +23,7 @@ describeFiles("readdir", (tree) => {
     expect(await tree.files.readdir("/workspace/")).toEqual([...names].sort());
   });
 
-  it("lists the root and an empty directory", async () => {
+  test("lists the root and an empty directory", async () => {
     expect(await tree.files.readdir("/")).toEqual([
       "bin",
       "dev",
@@ -41,18 +41,18 @@ describeFiles("readdir", (tree) => {
     expect(await tree.files.readdir("/workspace")).toEqual([]);
   });
 
-  it("follows a link to a directory", async () => {
+  test("follows a link to a directory", async () => {
     await tree.files.writeFile("/home/agentos/a", "");
     expect(await tree.files.readdir("/home/user")).toEqual(["a"]);
   });
 
-  it("lists 10,000 files, each once", async () => {
+  test("lists 10,000 files, each once", { tags: ["slow"] }, async () => {
     const names = Array.from({ length: 10_000 }, (_, index) => `file-${index}`);
     await tree.files.writeFiles(names.map((name) => ({ path: `/workspace/${name}`, content: "" })));
     expect(await tree.files.readdir("/workspace")).toEqual([...names].sort());
   });
 
-  it("refuses a file and a missing directory", async () => {
+  test("refuses a file and a missing directory", async () => {
     await tree.files.writeFile("/workspace/file", "");
     expect(await failure(tree.files.readdir("/workspace/file"))).toEqual(
       posix("ENOTDIR: not a directory, scandir '/workspace/file'"),

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import { describeFiles, failure } from "./file-systems.ts";
 
@@ -11,10 +11,10 @@ function tooLarge(action: string, bytes: number, instead: string) {
   };
 }
 
-describeFiles("results that one message cannot carry", (tree) => {
+describeFiles("results above the size of one message", (tree) => {
   const limited = () => new Files(tree.fs, { maxResultBytes: LIMIT });
 
-  it("refuses a file by its size", async () => {
+  test("refuses a file by its size", async () => {
     await tree.files.writeFile("/workspace/fits", new Uint8Array(LIMIT - 64));
     await tree.files.writeFile("/workspace/large", new Uint8Array(LIMIT));
     expect((await limited().readFile("/workspace/fits")).length).toBe(LIMIT - 64);
@@ -22,13 +22,13 @@ describeFiles("results that one message cannot carry", (tree) => {
       tooLarge(
         "readFile",
         LIMIT + 64,
-        "Read it with beginFileRead and readFileChunk, as readFile of this package's client does by itself.",
+        "Read it with beginFileRead and readFileChunk; readFile of agent-vm's client does so by itself.",
       ),
     );
     expect((await tree.files.readFile("/workspace/large")).length).toBe(LIMIT);
   });
 
-  it("gives of many files those that it can carry together, and tells of the others", async () => {
+  test("returns the files that fit together, and an error for each other file", async () => {
     await tree.files.writeFile("/workspace/a", new Uint8Array(LIMIT / 2));
     await tree.files.writeFile("/workspace/b", "small");
     const results = await limited().readFiles(["/workspace/a", "/workspace/a", "/workspace/b"]);
@@ -37,12 +37,12 @@ describeFiles("results that one message cannot carry", (tree) => {
       path: "/workspace/a",
       content: null,
       error: expect.stringMatching(
-        /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or large ones with beginFileRead\.$/,
+        /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or read large files with beginFileRead\.$/,
       ),
     });
   });
 
-  it("counts names by their bytes", async () => {
+  test("counts names by their bytes", async () => {
     const names = Array.from({ length: 60 }, (_, index) => `${"n".repeat(100)}-${index}`);
     await tree.files.mkdir("/workspace/long");
     for (const name of names) await tree.files.writeFile(`/workspace/long/${name}`, "");
@@ -50,7 +50,7 @@ describeFiles("results that one message cannot carry", (tree) => {
     expect((await failure(limited().readdirRecursive("/workspace/long"))).code).toBe("response_too_large");
   });
 
-  it("refuses a listing that is too long", async () => {
+  test("refuses a listing that is too long", async () => {
     const entries = Array.from({ length: 500 }, (_, index) => ({
       path: `/workspace/a-name-of-twenty-chars-${index}`,
       content: "",
@@ -59,12 +59,12 @@ describeFiles("results that one message cannot carry", (tree) => {
     const names = await failure(limited().readdir("/workspace"));
     expect(names.code).toBe("response_too_large");
     expect(names.message).toMatch(
-      /^The result of readdir has \d+ bytes, .* List it inside the VM, with exec, and keep what you need\.$/,
+      /^The result of readdir has \d+ bytes, .* List it inside the VM with exec, and return only the names you need\.$/,
     );
     const recursive = await failure(limited().readdirRecursive("/"));
     expect(recursive.code).toBe("response_too_large");
     expect(recursive.message).toMatch(
-      /^The result of readdirRecursive has \d+ bytes, .* less of it with `maxDepth` and `exclude`\.$/,
+      /^The result of readdirRecursive has \d+ bytes, .* list less with `maxDepth` and `exclude`\.$/,
     );
     expect(await limited().readdirRecursive("/", { exclude: ["workspace"], maxDepth: 0 })).toHaveLength(11);
     expect(await tree.files.readdir("/workspace")).toHaveLength(500);

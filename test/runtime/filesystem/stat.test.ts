@@ -1,8 +1,8 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix } from "./file-systems.ts";
 
 describeFiles("stat and lstat", (tree) => {
-  it("describes a file in full", async () => {
+  test("describes a file in full", async () => {
     const before = Date.now();
     await tree.files.writeFile("/workspace/a", "x".repeat(5000));
     const stat = await tree.files.stat("/workspace/a");
@@ -27,7 +27,7 @@ describeFiles("stat and lstat", (tree) => {
     expect([dev, ino].every(Number.isInteger)).toBe(true);
   });
 
-  it("follows links, and lstat does not", async () => {
+  test("stat follows links, and lstat does not", async () => {
     await tree.files.writeFile("/workspace/a", "content");
     await tree.fs.symlink("a", "/workspace/link");
     const target = await tree.files.stat("/workspace/a");
@@ -44,14 +44,14 @@ describeFiles("stat and lstat", (tree) => {
     expect(await tree.files.lstat("/workspace/a")).toEqual(target);
   });
 
-  it("describes a dangling link itself", async () => {
+  test("describes a dangling link itself", async () => {
     await tree.fs.symlink("/nowhere", "/workspace/dangling");
     const stat = await tree.files.stat("/workspace/dangling");
     expect(stat).toEqual(await tree.files.lstat("/workspace/dangling"));
     expect([stat.isSymbolicLink, stat.isDirectory, stat.size]).toEqual([true, false, 8]);
   });
 
-  it("describes the root, a directory and a sticky one", async () => {
+  test("describes the root, a directory and a sticky one", async () => {
     expect((await tree.files.stat("/")).mode).toBe(0o40755);
     expect((await tree.files.stat("/tmp")).mode).toBe(0o41777);
     expect((await tree.files.stat("/home/user/")).isDirectory).toBe(true);
@@ -59,7 +59,7 @@ describeFiles("stat and lstat", (tree) => {
     expect((await tree.files.lstat("/home/user/")).isDirectory).toBe(true);
   });
 
-  it("says what is missing, and what loops", async () => {
+  test("names the path of a missing file and of a link loop", async () => {
     await tree.fs.symlink("loop", "/workspace/loop");
     expect(await failure(tree.files.stat("/none/x"))).toEqual(
       posix("ENOENT: no such file or directory, stat '/none/x'"),

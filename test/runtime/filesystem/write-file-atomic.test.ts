@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles, failure, text } from "./file-systems.ts";
 
 const MIB = 1024 * 1024;
 
 describeFiles("writeFile replaces in one step", (tree) => {
-  it("leaves the old content to those who have it open", async () => {
+  test("an open reader keeps the old content", async () => {
     await tree.files.writeFile("/workspace/a", "old content");
     const reader = await tree.fs.openReader("/workspace/a");
     await tree.files.writeFile("/workspace/a", "new");
@@ -14,7 +14,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     await reader.close();
   });
 
-  it("shows readers the old file or the new one, never half of one", async () => {
+  test("readers see the old file or the new one, never a mix", async () => {
     const contents = [1, 2, 3].map((byte) => new Uint8Array(2 * MIB).fill(byte));
     await tree.files.writeFile("/workspace/a", contents[0]!);
     let writing = true;
@@ -34,7 +34,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     expect([...seen]).toEqual(["whole"]);
   });
 
-  it("shows nothing of a file before the commit", async () => {
+  test("a file stays hidden before the commit", async () => {
     const writer = await tree.fs.openWriter("/workspace/new");
     await writer.write(0, Buffer.from("content"));
     expect(await tree.files.readdir("/workspace")).toEqual([]);
@@ -45,7 +45,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     expect(text(await tree.files.readFile("/workspace/new"))).toBe("content");
   });
 
-  it("leaves everything as it was without a commit", async () => {
+  test("without a commit nothing changes", async () => {
     await tree.files.writeFile("/workspace/a", "old");
     const writer = await tree.fs.openWriter("/workspace/a");
     await writer.write(0, Buffer.from("never seen"));
@@ -56,7 +56,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     await tree.fs.rmdir("/workspace");
   });
 
-  it("does not write after the end", async () => {
+  test("refuses writes after the commit", async () => {
     const writer = await tree.fs.openWriter("/workspace/a");
     await writer.commit();
     expect(await failure(writer.write(0, Buffer.from("x")))).toEqual({
@@ -67,7 +67,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     expect(text(await tree.files.readFile("/workspace/a"))).toBe("");
   });
 
-  it("takes pieces in any order", async () => {
+  test("accepts pieces in any order", async () => {
     const writer = await tree.fs.openWriter("/workspace/a");
     await writer.write(6, Buffer.from("world"));
     await writer.write(0, Buffer.from("hello"));
@@ -76,7 +76,7 @@ describeFiles("writeFile replaces in one step", (tree) => {
     expect(text(await tree.files.readFile("/workspace/a"))).toBe("hello\0world");
   });
 
-  it("says so when the directory is gone at the commit", async () => {
+  test("the commit fails if the directory was removed", async () => {
     await tree.files.mkdir("/workspace/folder");
     const writer = await tree.fs.openWriter("/workspace/folder/a");
     await tree.files.delete("/workspace/folder", { recursive: true });

@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { describeFiles } from "./file-systems.ts";
 
 const data = Buffer.from("x");
 
-describeFiles("mode and owner of what is written", (tree) => {
-  it("gives a new file to the VM's user, mode 0644", async () => {
+describeFiles("mode and owner of written files", (tree) => {
+  test("gives a new file to the VM's user, mode 0644", async () => {
     await tree.files.writeFile("/workspace/a", "x");
     const { mode, uid, gid, nlink, size, blocks } = await tree.files.stat("/workspace/a");
     expect({ mode, uid, gid, nlink, size, blocks }).toEqual({
@@ -17,14 +17,14 @@ describeFiles("mode and owner of what is written", (tree) => {
     });
   });
 
-  it.each([0o600, 0o755, 0o444, 0o1777])("keeps mode %o of a file that it replaces", async (mode) => {
+  test.each([0o600, 0o755, 0o444, 0o1777])("keeps mode %o of a file that it replaces", async (mode) => {
     await tree.files.writeFile("/workspace/a", "old");
     await tree.fs.chmod("/workspace/a", mode);
     await tree.files.writeFile("/workspace/a", "new");
     expect((await tree.files.stat("/workspace/a")).mode).toBe(0o100000 | mode);
   });
 
-  it("takes set-user-id and set-group-id away, as write(2) does", async () => {
+  test("clears set-user-id and set-group-id like write(2)", async () => {
     await tree.files.writeFile("/workspace/a", "old");
     await tree.fs.chmod("/workspace/a", 0o6755);
     expect((await tree.files.stat("/workspace/a")).mode).toBe(0o106755);
@@ -32,7 +32,7 @@ describeFiles("mode and owner of what is written", (tree) => {
     expect((await tree.files.stat("/workspace/a")).mode).toBe(0o100755);
   });
 
-  it("takes no notice of the server's umask", async () => {
+  test("ignores the server's umask", async () => {
     const umask = process.umask(0o777);
     try {
       await tree.fs.mkdir("/workspace/folder");
@@ -44,7 +44,7 @@ describeFiles("mode and owner of what is written", (tree) => {
     expect((await tree.files.stat("/workspace/folder/a")).mode).toBe(0o100644);
   });
 
-  it("sets mode and times", async () => {
+  test("sets mode and times", async () => {
     await tree.fs.writeFile("/workspace/a", data);
     await tree.fs.chmod("/workspace/a", 0o4711);
     await tree.fs.utimes("/workspace/a", 1_700_000_000_123, 1_600_000_000_456);
@@ -56,7 +56,7 @@ describeFiles("mode and owner of what is written", (tree) => {
     });
   });
 
-  it("sets mode and times of a link's target", async () => {
+  test("sets mode and times of a link's target", async () => {
     await tree.fs.writeFile("/workspace/a", data);
     await tree.fs.symlink("a", "/workspace/link");
     await tree.fs.chmod("/workspace/link", 0o600);

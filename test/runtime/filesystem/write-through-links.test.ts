@@ -1,8 +1,9 @@
-import { expect, it } from "vitest";
+// @module-tag attack
+import { expect, test } from "vitest";
 import { describeFiles, failure, posix, text } from "./file-systems.ts";
 
 describeFiles("writeFile through a link", (tree) => {
-  it.each(["/workspace/target", "target", "../workspace/target", "../../../workspace/target"])(
+  test.each(["/workspace/target", "target", "../workspace/target", "../../../workspace/target"])(
     "replaces the target of a link to %s",
     async (target) => {
       await tree.files.writeFile("/workspace/target", "old");
@@ -15,7 +16,7 @@ describeFiles("writeFile through a link", (tree) => {
     },
   );
 
-  it("creates the target of a dangling link", async () => {
+  test("creates the target of a dangling link", async () => {
     await tree.fs.symlink("/opt/target", "/workspace/one");
     await tree.fs.symlink("one", "/workspace/two");
     await tree.files.writeFile("/workspace/two", "created");
@@ -23,14 +24,14 @@ describeFiles("writeFile through a link", (tree) => {
     expect(await tree.fs.readlink("/workspace/two")).toBe("one");
   });
 
-  it("does not create the directories of a dangling link's target", async () => {
+  test("does not create the directories of a dangling link's target", async () => {
     await tree.fs.symlink("/opt/none/target", "/workspace/link");
     expect(await failure(tree.files.writeFile("/workspace/link", "x"))).toEqual(
       posix("ENOENT: no such file or directory, open '/workspace/link'"),
     );
   });
 
-  it("follows 40 links and no more", async () => {
+  test("follows 40 links, and refuses 41", async () => {
     await tree.files.writeFile("/workspace/link-0", "end");
     for (let index = 1; index <= 41; index++)
       await tree.fs.symlink(`link-${index - 1}`, `/workspace/link-${index}`);

@@ -1,9 +1,10 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 import { startHttpServer, textOf } from "../../support/vm-servers.ts";
 
-test("listPorts tells port, address, pid and command", async () => {
+test("listPorts returns port, address, pid and command", async () => {
   const { vm } = startVm();
   expect(await vm.listPorts()).toEqual([]);
   const first = await startHttpServer(vm, 3001, "127.0.0.1");
@@ -16,7 +17,7 @@ test("listPorts tells port, address, pid and command", async () => {
   ]);
 });
 
-test("portOpened and portClosed tell of a server that nobody asked for", async () => {
+test("portOpened and portClosed report a server without a call of listPorts", async () => {
   const { vm, event } = startVm();
   const { pid } = await vm.spawn("node", ["-e", "net.createServer().listen(5000, '127.0.0.1')"]);
   expect(await event("portOpened")).toEqual({ port: 5000, address: "127.0.0.1", pid, command: "node" });
@@ -24,20 +25,20 @@ test("portOpened and portClosed tell of a server that nobody asked for", async (
   expect(await event("portClosed")).toEqual({ port: 5000, address: "127.0.0.1" });
 });
 
-test("a daemon's port is told too", async () => {
+test("portOpened reports a daemon's port", { tags: ["slow"] }, async () => {
   const { vm, event } = startVm();
   await vm.exec("setsid -f node -e 'net.createServer().listen(5001, \"127.0.0.1\")' >/dev/null 2>&1");
   expect(await event("portOpened")).toMatchObject({ port: 5001, command: "node" });
 });
 
-test("so is that of a daemon that takes its time", async () => {
+test("portOpened reports the port of a daemon that starts slowly", { tags: ["slow"] }, async () => {
   const { vm, event } = startVm();
   const program = `sleep 1; exec node -e 'net.createServer().listen(5002, "127.0.0.1")'`;
   await vm.execArgv("setsid", ["-f", "sh", "-c", program], { captureStdio: false });
   expect(await event("portOpened")).toMatchObject({ port: 5002, command: "node" });
 });
 
-test("waitForPort waits for a port, and for an answer as wanted", async () => {
+test("waitForPort waits for a port and for the expected response", async () => {
   const { vm } = startVm();
   const waiting = vm.waitForPort(3000, { path: "/" });
   await startHttpServer(vm, 3000);
@@ -53,7 +54,7 @@ test("waitForPort waits for a port, and for an answer as wanted", async () => {
   });
 });
 
-test("a wait ends when its caller gives up, and what it has asked is cut", async () => {
+test("aborting a wait ends it and cuts its request", async () => {
   const { vm } = startVm();
   await startHttpServer(vm, 3000);
   const abort = new AbortController();
@@ -68,7 +69,7 @@ test("a wait ends when its caller gives up, and what it has asked is cut", async
   await expect.poll(async () => textOf(await vm.vmFetch(3000, "/closed"))).toBe("1");
 });
 
-test("a wait ends with the VM", async () => {
+test("a wait ends when the VM stops", { tags: ["slow"] }, async () => {
   const { vm } = startVm();
   await vm.boot();
   const waiting = failure(vm.waitForPort(3000));

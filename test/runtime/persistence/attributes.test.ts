@@ -1,9 +1,16 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
-import { decodeEntries, type Entry, encodeEntries } from "../../../src/runtime/persistence/entries.ts";
+import {
+  decodeEntries,
+  encodeRows,
+  rowOf,
+  type TreeEntry,
+} from "../../../src/runtime/persistence/entries.ts";
+import { placeOf, StepReader, StepWriter } from "../../../src/runtime/sandbox/tree-path.ts";
 import type { Vm } from "../../../src/runtime/vm.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 
-/** What python sees of some paths below /workspace: a line each of its attributes. */
+/** Lists the attributes of paths below /workspace with python, a line for each path. */
 async function shown(vm: Vm, ...paths: string[]): Promise<string> {
   const program = [
     "import os, sys",
@@ -45,7 +52,7 @@ test("extended attributes of files and directories survive sleep and crash", asy
     "444 1\n644 2\n",
   );
 
-  // A change of nothing but attributes.
+  // Only attributes change.
   await python(
     machine.vm(),
     "os.removexattr('file', 'user.mime')",
@@ -61,7 +68,7 @@ test("extended attributes of files and directories survive sleep and crash", asy
   expect(await shown(machine.vm(), ...paths)).toBe(changed);
 });
 
-test("snapshots and undo bring them back, and nothing else stays", async () => {
+test("snapshots and undo restore extended attributes and remove new ones", async () => {
   const vm = durableVm().vm();
   await python(
     vm,
@@ -87,7 +94,7 @@ test("snapshots and undo bring them back, and nothing else stays", async () => {
   expect(await shown(vm, "a", "a/b", "a/file")).toBe(before);
 });
 
-test("attributes that are too large are named, and the file is kept", async () => {
+test("checkpoint lists a file with too large attributes as unreadable and stores its content", async () => {
   const machine = durableVm();
   await python(
     machine.vm(),
@@ -104,20 +111,37 @@ test("attributes that are too large are named, and the file is kept", async () =
   expect((await machine.vm().exec("cat /workspace/large")).stdout).toBe("text");
 });
 
-test("an entry's row has its attributes, and rows without any are as they were", () => {
+test("an entry's row has its attributes; rows without attributes have the old form", () => {
   const common = { mode: 0o644, mtimeMs: 1.5 };
   const chunks = [{ pack: 1, offset: 2, length: 3, hash: "h" }];
   const attributes = [{ name: "user.x", value: Buffer.from([0, 255]) }];
-  const plain: Entry[] = [
-    { type: "directory", path: "/d", ...common },
-    { type: "symlink", path: "/l", ...common, target: "t" },
-    { type: "file", path: "/f", ...common, size: 3, chunks },
-    { type: "file", path: "/g", ...common, size: 3, chunks, links: 7 },
+  const plain: TreeEntry[] = [
+    { type: "directory", place: placeOf("/d"), ...common },
+    { type: "symlink", place: placeOf("/l"), ...common, target: "t" },
+    { type: "file", place: placeOf("/f"), ...common, size: 3, chunks },
+    { type: "file", place: placeOf("/g"), ...common, size: 3, chunks, links: 7 },
   ];
+  const encode = (entries: TreeEntry[]) => {
+    const steps = new StepWriter();
+    return encodeRows(entries.map((entry) => rowOf(entry, steps)));
+  };
   const rows =
     '[["d","/d",420,1.5],["l","/l",420,1.5,"t"],["f","/f",420,1.5,3,[[1,2,3,"h"]]],["f","/g",420,1.5,3,[[1,2,3,"h"]],7]]';
-  expect(Buffer.from(encodeEntries(plain)).toString()).toBe(rows);
-  expect(decodeEntries(Buffer.from(rows))).toEqual(plain);
+  expect(Buffer.from(encode(plain)).toString()).toBe(rows);
+  expect(decodeEntries(Buffer.from(rows), new StepReader())).toEqual(plain);
   const rich = plain.map((entry) => (entry.type === "symlink" ? entry : { ...entry, attributes }));
-  expect(decodeEntries(encodeEntries(rich))).toEqual(rich);
+  expect(decodeEntries(encode(rich), new StepReader())).toEqual(rich);
+});
+
+test("a checkpoint stores directories whose paths are too long for one system call", async () => {
+  const machine = durableVm();
+  await python(
+    machine.vm(),
+    "open('file', 'w').close()",
+    "os.setxattr('file', 'user.x', b'1')",
+    "for level in range(260):",
+    "  os.mkdir('a' * 255); os.chdir('a' * 255)",
+  );
+  expect((await machine.vm().checkpoint()).unreadable).toEqual([]);
+  expect(await shown(machine.vm(), "file")).toBe("file [('user.x', b'1')]\n");
 });

@@ -1,8 +1,9 @@
+// @module-tag slow
 import { describe, expect, test } from "vitest";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
-import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { MemoryStore, type Store } from "../../../src/runtime/store.ts";
+import { MemoryStore, type Store } from "../../../src/runtime/store/store.ts";
 import { assembleVm, type Vm } from "../../../src/runtime/vm.ts";
+import { openShared } from "../../../src/runtime/vm-shared.ts";
 import { faultyStore } from "../../support/faulty-store.ts";
 import { seededRandom } from "../../support/random.ts";
 import { startVm } from "../../support/vm.ts";
@@ -10,10 +11,10 @@ import { startVm } from "../../support/vm.ts";
 const ROUNDS = 25;
 const ACTIONS_A_ROUND = 30;
 
-/** What the file actions have done: a path and its content, `null` for a directory. */
+/** The model of the file methods' changes: content by path, `null` for a directory. */
 type Model = Map<string, string | null>;
 
-const bootOver = (store: Store) => startVm({}, createSandboxFactory, { store }).vm;
+const bootOver = (store: Store) => startVm({}, undefined, { store }).vm;
 
 /** One random change through the API, in the VM and in the model. */
 function change(vm: Vm, model: Model, random: ReturnType<typeof seededRandom>): [Promise<unknown>, Model] {
@@ -65,7 +66,7 @@ async function observe(vm: Vm): Promise<Model> {
 
 const sorted = (model: Model) => [...model].sort(([a], [b]) => (a < b ? -1 : 1));
 
-/** writeFiles stops anywhere between two of its entries. */
+/** After a crash in writeFiles each path is as before the call or as after it. */
 function isBetween(found: Model, before: Model, after: Model): boolean {
   const paths = new Set([...before.keys(), ...after.keys(), ...found.keys()]);
   return [...paths].every((path) => {
@@ -82,13 +83,13 @@ describe("after the server's death at any instant", () => {
     let kept = 0;
     for (let round = 0; round < ROUNDS; round++) {
       const random = seededRandom(round);
-      // Some calls of the store go by before the server dies.
+      // The server dies after some calls of the store.
       const lethal = 8 + random.below(60);
       const faulty = faultyStore(store, (call) => (call === lethal ? "death" : "none"));
       const vm = bootOver(faulty);
       const died = faulty.died.then(() => "died" as const);
       let last: Model = model;
-      // What processes of this life have written, or the one before had kept.
+      // Files that processes have written in this life, or that the last life had stored.
       let living = kept;
       for (let step = 0; step < ACTIONS_A_ROUND; step++) {
         let work: Promise<unknown>;
@@ -125,7 +126,7 @@ describe("after the server's death at any instant", () => {
     }
   }, 120_000);
 
-  test("at every call of a checkpoint in turn, the VM is as before it or after it", async () => {
+  test("after a death at any call of a checkpoint, the VM has the files before or after it", async () => {
     for (let lethal = 0; ; lethal++) {
       const store = new MemoryStore();
       const first = bootOver(store);
@@ -152,7 +153,7 @@ describe("after the server's death at any instant", () => {
       const after = "two\ntwo\na\nb\nother\n30000\n";
       if (outcome === "done") expect(stdout).toBe(after);
       else expect([before, after]).toContain(stdout);
-      // What a dead server left behind is no burden.
+      // Records of the dead server do not add up.
       await next.exec("rm -f /workspace/*");
       await next.checkpoint();
       await next.checkpoint();
@@ -166,7 +167,7 @@ describe("after the server's death at any instant", () => {
 });
 
 describe("a store that fails", () => {
-  test("at every call in turn, the caller is told and nothing acknowledged is lost", async () => {
+  test("a failure at any call is reported, and no acknowledged change is lost", async () => {
     for (let failing = 0; failing < 12; failing++) {
       const store = new MemoryStore();
       let armed = Number.POSITIVE_INFINITY;
@@ -191,7 +192,7 @@ describe("a store that fails", () => {
     }
   }, 60_000);
 
-  test("at every call of a checkpoint in turn, what is committed afterwards is whole", async () => {
+  test("after a failure at any call of a checkpoint, the next commit is whole", async () => {
     for (let failing = 0; failing < 14; failing++) {
       const store = new MemoryStore();
       let armed = Number.POSITIVE_INFINITY;
@@ -212,12 +213,12 @@ describe("a store that fails", () => {
     }
   }, 60_000);
 
-  test("the last checkpoint at sleep that fails is told, and the VM is gone all the same", async () => {
+  test("a failure of the last checkpoint at sleep is reported, and the VM ends all the same", async () => {
     let broken = false;
     const options = vmOptionsSchema.parse({});
     const store = faultyStore(new MemoryStore(), () => (broken ? "error" : "none"));
     const hooks = { emit: () => undefined, keepAwake: () => undefined };
-    const vm = assembleVm(options, createSandboxFactory(options), hooks, { store });
+    const vm = assembleVm(openShared(options), hooks, { store });
     await vm.exec("echo 1 > /workspace/x");
     broken = true;
     await expect(vm.dispose("sleep")).rejects.toThrow("failed");

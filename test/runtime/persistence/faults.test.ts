@@ -1,42 +1,43 @@
+// @module-tag slow
 import { describe, expect, test } from "vitest";
 import { AgentVmError } from "../../../src/api/errors.ts";
 import { vmOptionsSchema } from "../../../src/runtime/options.ts";
-import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { entryBytes, MemoryStore, type Store, type StoreEntry } from "../../../src/runtime/store.ts";
+import { entryBytes, MemoryStore, type Store, type StoreEntry } from "../../../src/runtime/store/store.ts";
 import { assembleVm, type Vm } from "../../../src/runtime/vm.ts";
+import { openShared } from "../../../src/runtime/vm-shared.ts";
 import { type Fault, faultyStore } from "../../support/faulty-store.ts";
 import { seededRandom } from "../../support/random.ts";
 import { faultsOfStoredTrees } from "../../support/stored-trees.ts";
 
 const options = vmOptionsSchema.parse({ runtime: "memory" });
-const factory = createSandboxFactory(options);
+const shared = openShared(options);
 const hooks = { emit: () => undefined, keepAwake: () => undefined };
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** Does not compress, and has several chunks. */
+/** Content that does not compress and has several chunks. */
 const noise = (seed: number, bytes: number): string => {
   const random = seededRandom(seed);
   return Buffer.from(Uint8Array.from({ length: bytes }, () => random.below(256))).toString("base64");
 };
 
-/** A VM through its sleeps and wakes. */
+/** A VM over several sleeps and wakes. */
 class Machine {
   readonly #store: Store;
   vm: Vm;
 
   constructor(store: Store) {
     this.#store = store;
-    this.vm = assembleVm(options, factory, hooks, { store });
+    this.vm = assembleVm(shared, hooks, { store });
   }
 
   async sleep(): Promise<void> {
     const { vm } = this;
-    this.vm = assembleVm(options, factory, hooks, { store: this.#store });
+    this.vm = assembleVm(shared, hooks, { store: this.#store });
     await vm.dispose("sleep");
   }
 
-  /** What of a VM outlives it: files with their content, directories, the names of snapshots, the ports of previews. */
+  /** The durable state of a VM: files with their content, directories, names of snapshots, ports of previews. */
   async state(): Promise<State> {
     const state: State = {};
     for (const { path, type } of await this.vm.readdirRecursive("/workspace")) {
@@ -52,7 +53,7 @@ type State = Record<string, string | null>;
 
 interface Step {
   run(machine: Machine): Promise<unknown>;
-  /** What it does to the state. */
+  /** Applies the step to the expected state. */
   makes(state: State): State;
 }
 
@@ -76,12 +77,12 @@ const remove = (path: string): Step => ({
 });
 
 const BIG = noise(1, 100_000);
-/** More than the journal takes. */
+/** More bytes than a journal record takes. */
 const HUGE = noise(2, 800_000);
 
 let previewToken = "";
 
-/** A VM asleep: its files, a snapshot of what they were before, a preview. */
+/** A sleeping VM with files, an older snapshot and a preview. */
 async function prepare(): Promise<MemoryStore> {
   const store = new MemoryStore();
   const machine = new Machine(store);
@@ -240,20 +241,20 @@ const JOURNEYS: Record<string, Step[]> = {
   ],
 };
 
-/** What a second attempt may meet where the first one has made the change and could not keep it. */
+/** Errors of a second attempt if the first attempt made the change but could not store it. */
 const ALREADY_DONE = ["ENOENT", "EEXIST", "snapshot_not_found"];
 
 const codeOf = (error: unknown): string | undefined =>
   error instanceof AgentVmError ? error.code : undefined;
 
-/** Some of a step's paths are as before it, others as after it. */
+/** Expects each path of a step to be as before the step or as after it. */
 function expectBetween(found: State, before: State, after: State): void {
   for (const path of new Set([...Object.keys(before), ...Object.keys(after), ...Object.keys(found)])) {
     if (found[path] !== before[path]) expect(found[path], path).toBe(after[path]);
   }
 }
 
-/** Goes through a journey on a copy of a store; every fault is told and made good. @returns the methods that were called */
+/** Runs a journey on a copy of a store. Each fault must be reported, and a retry must work. @returns the called methods */
 async function travel(
   entries: readonly StoreEntry[],
   { steps, initial }: Journey,
@@ -293,7 +294,7 @@ async function travel(
   return methods;
 }
 
-/** Whatever goes wrong, the caller is told that it was storage. */
+/** Expects that a caller gets `storage_failed`. */
 async function attempt(step: Step, machine: Machine, hasFailed: boolean): Promise<"done" | "failed"> {
   try {
     await step.run(machine);
@@ -305,7 +306,7 @@ async function attempt(step: Step, machine: Machine, hasFailed: boolean): Promis
   }
 }
 
-/** A VM wakes over what a dead server has left, and nothing is torn or left over. */
+/** Wakes a VM over the store of a dead server. Nothing may be torn or left over. */
 async function expectWhole(store: Store, check: (found: State) => void): Promise<void> {
   const next = new Machine(store);
   const found = await next.state();
@@ -337,7 +338,7 @@ async function begin(): Promise<{ entries: StoreEntry[]; initial: State }> {
   return { entries: await store.list(""), initial };
 }
 
-/** What may befall a call; of one that only reads, less. */
+/** Faults of a call. A call that only reads has fewer. */
 const FAULTS: Record<string, Fault[]> = {
   get: ["error"],
   list: ["error"],
@@ -350,7 +351,7 @@ const told = (where: string) => (error: unknown) => {
   throw new Error(`${where}: ${error instanceof Error ? error.stack : error}`);
 };
 
-describe("a fault of storage at every call in turn is told, loses nothing, and the next attempt works", () => {
+describe("a fault of storage at any call is reported and loses nothing, and the next attempt works", () => {
   test.each(Object.entries(JOURNEYS))(
     "%s",
     async (name, steps) => {
@@ -358,7 +359,7 @@ describe("a fault of storage at every call in turn is told, loses nothing, and t
       const journey = { steps, initial };
       const methods = await travel(entries, journey, () => "none");
       await travel(entries, journey, () => "slow");
-      // The first wake is a journey of its own.
+      // The first wake is a separate journey.
       const first =
         name === "a wake" ? 0 : (await travel(entries, { steps: [wake], initial }, () => "none")).length;
       for (let at = first; at < methods.length; at++) {
@@ -377,7 +378,7 @@ describe("a fault of storage at every call in turn is told, loses nothing, and t
     60_000,
   );
 
-  test("each call slow in turn, while others go on", async () => {
+  test("one slow call does not stop the others", async () => {
     const { entries, initial } = await begin();
     const journey = { steps: JOURNEYS["file actions during a checkpoint"] ?? [], initial };
     const methods = await travel(entries, journey, () => "none");
@@ -387,7 +388,7 @@ describe("a fault of storage at every call in turn is told, loses nothing, and t
   });
 });
 
-test("a store that takes small batches only keeps what is small, and tells of the rest", async () => {
+test("a store with small batches keeps small files and reports the others", async () => {
   const inner = new MemoryStore();
   const machine = new Machine({
     ...faultyStore(inner, () => "none"),
@@ -411,7 +412,7 @@ test("a store that takes small batches only keeps what is small, and tells of th
   );
 });
 
-test("after a commit that failed, or whose answer was lost, the server's death does no harm", async () => {
+test("after a failed commit or a lost answer, the server's death does no harm", async () => {
   const store = new MemoryStore();
   const machine = new Machine(store);
   await machine.vm.writeFile("/workspace/a", "one");
@@ -436,7 +437,7 @@ test("after a commit that failed, or whose answer was lost, the server's death d
     }
   }
 
-  /** Who fails is not asked again, and the journey goes on. @returns how many calls there were, and which put a head */
+  /** Runs a journey without retries. @returns the number of calls, and the calls that put a head */
   async function goOn(fault: (call: number) => Fault): Promise<{ methods: number; commits: number[] }> {
     const copy = await copyOf(entries);
     const puts: number[] = [];

@@ -1,13 +1,15 @@
 import { expect, test } from "vitest";
 import { receiveFork } from "../../../src/runtime/persistence/fork.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 import { failure } from "../../support/until.ts";
 
-/** Files whose records take several readings. */
+/** Files whose records take several reads. */
 const FILES = "head -c 9000000 /dev/urandom > large; for i in $(seq 300); do echo $i > f$i; done";
 
-test("a fork that breaks at any record leaves a VM that is fresh, and a whole one has all files", async () => {
+test("a fork that breaks off at any record leaves an empty VM; a whole fork has all files", {
+  tags: ["slow"],
+}, async () => {
   const original = durableVm();
   await original.vm().exec(FILES, { cwd: "/workspace" });
   const sums = "sha256sum /workspace/* | sha256sum";
@@ -49,7 +51,7 @@ test("a fork that breaks at any record leaves a VM that is fresh, and a whole on
   await Promise.all([copy.crash(), original.crash()]);
 });
 
-test("checkpoints and moves wait for a fork that is being read, and file actions go on", async () => {
+test("checkpoints and moves wait while a fork is read; other file methods do not", async () => {
   const original = durableVm();
   await original.vm().writeFile("/workspace/a", "1");
   const order: string[] = [];
@@ -78,7 +80,7 @@ test("checkpoints and moves wait for a fork that is being read, and file actions
   await Promise.all([copy.crash(), original.crash()]);
 });
 
-test("what is read from no record is refused", async () => {
+test("a read from an invalid record number is refused", async () => {
   const original = durableVm();
   await original.vm().withForkSource(async (source) => {
     for (const from of [-1, 0.5, 1e9, Number.NaN]) {

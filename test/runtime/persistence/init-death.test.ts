@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 import { faultyStore } from "../../support/faulty-store.ts";
 import { hostInit } from "../../support/host-init.ts";
@@ -9,10 +8,12 @@ import { startVm } from "../../support/vm.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-test("a VM whose init dies comes back with all that was written, however slow its storage", async () => {
+test("a VM whose init dies boots again with all written files, even on slow storage", {
+  tags: ["slow"],
+}, async () => {
   let isSlow = false;
   const store = faultyStore(new MemoryStore(), () => (isSlow ? "slow" : "none"), 60);
-  const { vm, event } = startVm({}, createSandboxFactory, { store });
+  const { vm, event } = startVm({}, undefined, { store });
   await vm.exec("echo own > /workspace/own");
   isSlow = true;
   process.kill(await hostInit(vm), "SIGKILL");
@@ -24,13 +25,13 @@ test("a VM whose init dies comes back with all that was written, however slow it
   expect(await next.readdir("/workspace")).toEqual(["after", "own"]);
 });
 
-test("a VM whose init dies while its storage fails tells it and boots again", async () => {
+test("a VM whose init dies while its storage fails reports the failure and boots again", async () => {
   let failing = false;
   const store = faultyStore(new MemoryStore(), () => (failing ? "error" : "none"));
   const failures: unknown[] = [];
-  const { vm, event } = startVm({}, createSandboxFactory, {
+  const { vm, event } = startVm({}, undefined, {
     store,
-    onCheckpointFailure: (error) => void failures.push(error),
+    onFailure: (error) => void failures.push(error),
   });
   await vm.writeFile("/workspace/kept", "kept");
   await vm.exec("echo own > /workspace/own");

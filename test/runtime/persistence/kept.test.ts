@@ -4,7 +4,7 @@ import { until } from "../../support/until.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-test("globs of the owner's choice are not kept", async () => {
+test("paths that match persistence.exclude are not stored", async () => {
   const machine = durableVm({
     persistence: { exclude: ["/workspace/**/node_modules", "/home/agentos/.cache"] },
   });
@@ -18,7 +18,7 @@ test("globs of the owner's choice are not kept", async () => {
   expect(stdout).toBe("/home/agentos\n/workspace\n/workspace/a\n/workspace/a/z\n/workspace/kept\n");
 });
 
-test("what a command wrote is kept soon after its end, without being asked", async () => {
+test("files of a command are stored soon after its end", async () => {
   const machine = durableVm();
   await machine.vm().exec("echo one > /workspace/file");
   await until(async () => (await machine.store.list("fs/head")).length === 1);
@@ -26,7 +26,7 @@ test("what a command wrote is kept soon after its end, without being asked", asy
   expect(text(await machine.vm().readFile("/workspace/file"))).toBe("one\n");
 });
 
-test("a checkpoint is taken time and again while something runs", async () => {
+test("checkpoints are taken regularly while a process runs", async () => {
   const machine = durableVm({ checkpoint: { intervalMs: 200 } });
   await machine
     .vm()
@@ -40,7 +40,7 @@ test("a checkpoint is taken time and again while something runs", async () => {
   expect(Number(text(await machine.vm().readFile("/workspace/count")))).toBeGreaterThan(0);
 });
 
-test("unchanged files are not read again, and equal content is stored once", async () => {
+test("a checkpoint does not read unchanged files, and equal content is stored once", async () => {
   const machine = durableVm();
   const vm = machine.vm();
   const sizeOf = async () =>
@@ -56,7 +56,7 @@ test("unchanged files are not read again, and equal content is stored once", asy
   expect(await machine.store.get(["fs/head"])).toEqual(head);
 });
 
-test("large files of the API, which no journal takes, are kept when the call resolves", async () => {
+test("a file too large for the journal is durable when writeFile resolves", async () => {
   const machine = durableVm();
   const content = new Uint8Array(3_000_000).map((_, index) => (index * 7919) >> 3);
   await machine.vm().writeFile("/workspace/large", content);
@@ -68,7 +68,7 @@ test("large files of the API, which no journal takes, are kept when the call res
   expect(await machine.vm().readFile("/workspace/piece")).toEqual(new Uint8Array([1, 2, 3]));
 });
 
-test("the files of a memory VM are kept as well", async () => {
+test("the files of a memory VM are stored", async () => {
   const machine = durableVm({ runtime: "memory" });
   await machine.vm().writeFile("/workspace/a/b", "text");
   await machine.vm().mkdir("/workspace/empty");

@@ -1,3 +1,4 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { until } from "../../support/until.ts";
@@ -16,7 +17,7 @@ for line in sys.stdin:
     print("done", line, end="", flush=True)
 `;
 
-/** A VM with a file of the text "one" that a process has mapped, kept by a checkpoint. */
+/** A VM with a file "one" that a process has mapped, after a checkpoint. */
 async function mapped() {
   const machine = durableVm();
   const vm = machine.vm();
@@ -34,7 +35,7 @@ async function mapped() {
   return { machine, vm, pid, tell, times };
 }
 
-test("what is written through a mapping is kept by the next checkpoint, though the file's times stay", async () => {
+test("a checkpoint stores writes through a mapping, which do not change the file's times", async () => {
   const { machine, vm, tell, times } = await mapped();
   const before = await times();
   await tell("two");
@@ -44,7 +45,7 @@ test("what is written through a mapping is kept by the next checkpoint, though t
   expect(text(await machine.vm().readFile("/workspace/mapped"))).toBe("two");
 });
 
-test("what was written through a mapping that is gone by the next checkpoint is kept as well", async () => {
+test("a checkpoint stores writes through a mapping that has ended since", async () => {
   const { machine, vm, pid, tell, times } = await mapped();
   const before = await times();
   await vm.checkpoint();

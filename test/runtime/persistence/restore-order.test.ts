@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { prefixOf } from "../../../src/runtime/persistence/keys.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { prefixOf } from "../../../src/runtime/store/keys.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 
-/** More than a reader of packs keeps. */
+/** More packs than a reader caches. */
 const CHECKPOINTS = 12;
 
-test("a tree that has grown with time is restored with each pack read once", async () => {
+test("a restore of a tree from many checkpoints reads each pack once", async () => {
   const store = new MemoryStore();
   const list = store.list.bind(store);
   const read: string[] = [];
@@ -17,7 +17,7 @@ test("a tree that has grown with time is restored with each pack read once", asy
   const machine = durableVm({}, store);
   for (let round = 0; round < CHECKPOINTS; round++) {
     const name = String(round).padStart(2, "0");
-    // In the tree's order, each of the files lies between two of other checkpoints.
+    // In the order of the tree, neighbours are from different checkpoints.
     await machine.vm().exec(`cd /workspace; for i in 1 2 3 4 5 6; do echo $i ${name} > $i-${name}; done`);
     await machine.vm().checkpoint();
   }

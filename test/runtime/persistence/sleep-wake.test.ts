@@ -1,9 +1,11 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
+import { until } from "../../support/until.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** What a VM's own files are, as its tools tell it; times to ten microseconds. */
+/** Lists a VM's own files with its tools, with times to ten microseconds. */
 const LISTING = [
   "cd /",
   "find etc home workspace root var opt mnt -xdev \\( -path var/run -prune -o -printf '%y %m %p %l\\n' \\) | sort",
@@ -11,7 +13,7 @@ const LISTING = [
   "find workspace -xdev -type f -printf '%T@ %p\\n' | sed 's/\\(\\.[0-9]\\{5\\}\\)[0-9]*/\\1/' | sort",
 ].join("; ");
 
-test("a VM comes back from sleep with the files that it had", async () => {
+test("a VM has its files again after a sleep", async () => {
   const machine = durableVm();
   const { stdout: setUp, stderr } = await machine.vm().exec(
     [
@@ -22,7 +24,7 @@ test("a VM comes back from sleep with the files that it had", async () => {
       "ln -s deep/er/file link; ln -s /nowhere dangling; ln large hard",
       "printf 'x' > \"$(printf 'not utf8 \\377')\"; touch 'a b' '*'",
       "mkfifo fifo; echo scratch > /tmp/scratch; rm -r /srv; echo 'own line' >> /etc/hosts",
-      // A time in between two steps of ten microseconds, which no rounding takes across one.
+      // A time between two steps of ten microseconds, so that rounding cannot change the step.
       "find . -type f ! -name file -exec touch -d '2021-02-03 04:05:06.123455' {} +",
       LISTING,
     ].join("; "),
@@ -41,7 +43,9 @@ test("a VM comes back from sleep with the files that it had", async () => {
   expect(text(await machine.vm().readFile("/etc/hosts"))).toContain("own line");
 });
 
-test("many sleeps later everything is still there, and what was deleted is not", async () => {
+test("after many sleeps every file is there, and deleted files are not", {
+  tags: ["slow"],
+}, async () => {
   const machine = durableVm();
   for (let round = 0; round < 5; round++) {
     await machine.vm().exec(`echo ${round} > /workspace/${round}; rm -f /workspace/${round - 2}`);
@@ -50,7 +54,19 @@ test("many sleeps later everything is still there, and what was deleted is not",
   expect(await machine.vm().readdir("/workspace")).toEqual(["3", "4"]);
 });
 
-test("a VM that was destroyed keeps nothing", async () => {
+test("a VM that sleeps stores a file that a daemon wrote after the last checkpoint", async () => {
+  const machine = durableVm();
+  const vm = machine.vm();
+  await vm.exec("setsid sh -c 'sleep 3; echo late > /workspace/late; exec sleep 60' > /dev/null 2>&1 &");
+  await vm.checkpoint();
+  await until(
+    async () => (await vm.exists("/workspace/late")) && (await vm.stat("/workspace/late")).size > 0,
+  );
+  await machine.sleep();
+  expect(text(await machine.vm().readFile("/workspace/late"))).toBe("late\n");
+});
+
+test("a destroyed VM leaves nothing in its store", async () => {
   const machine = durableVm();
   await machine.vm().exec("echo 1 > /workspace/x");
   await machine.vm().dispose("destroy");

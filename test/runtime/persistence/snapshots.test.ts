@@ -4,7 +4,7 @@ import { failure } from "../../support/until.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-test("a snapshot brings back the files of its time, with new processes", async () => {
+test("restoreSnapshot restores the files and ends all processes", async () => {
   const machine = durableVm();
   const vm = machine.vm();
   await vm.exec(
@@ -35,7 +35,7 @@ test("a snapshot brings back the files of its time, with new processes", async (
   expect(await machine.vm().readdir("/workspace")).toEqual(["file", "link", "new"]);
 });
 
-test("deleting all snapshots leaves only what the VM has", async () => {
+test("deleting all snapshots leaves only records of the VM's newest files", async () => {
   const machine = durableVm();
   const vm = machine.vm();
   const sizeOf = async () =>
@@ -55,7 +55,7 @@ test("deleting all snapshots leaves only what the VM has", async () => {
   expect(await failure(vm.restoreSnapshot(ids[0] ?? ""))).toMatchObject({ code: "snapshot_not_found" });
 });
 
-test("what has changed since a snapshot is told path by path", async () => {
+test("diff lists the changes since a snapshot by path", async () => {
   const vm = durableVm().vm();
   await vm.exec(
     "cd /workspace; echo 1 > same; echo 2 > content; echo 3 > mode; echo 4 > gone; mkdir dir; ln -s a link",
@@ -76,7 +76,7 @@ test("what has changed since a snapshot is told path by path", async () => {
   expect(await vm.diff()).toEqual([]);
 });
 
-test("single paths are put back, and the others stay", async () => {
+test("undo restores the given paths only", async () => {
   const machine = durableVm();
   const vm = machine.vm();
   await vm.exec(
@@ -101,7 +101,7 @@ test("single paths are put back, and the others stay", async () => {
   expect(stdout).toBe("d 755 a \nd 755 a/b \nf 640 a/one \nf 644 a/b/two \nl 777 a/link one\n1\n2\no2\n");
 });
 
-test("agentOS's export has the VM's own tree and nothing of the host's", async () => {
+test("snapshotRootFilesystem exports the VM's own tree without files of the host", async () => {
   const vm = durableVm().vm();
   await vm.exec(
     "cd /workspace; echo text > file; printf '\\377' > bytes; mkdir dir; ln -s file link; chmod 750 dir",

@@ -1,10 +1,13 @@
+// @module-tag any-user
+// @module-tag slow
+// @module-tag attack
 import { expect, test } from "vitest";
-import { PROCESS_REPLAY_BYTES, REPLAY_CHUNK_BYTES } from "../../../src/api/limits.ts";
-import { ByteCollector } from "../../../src/runtime/sandbox/byte-collector.ts";
+import { ByteCollector } from "../../../src/base/byte-collector.ts";
+import { PROCESS_REPLAY_BYTES, REPLAY_CHUNK_BYTES } from "../../../src/runtime/processes/limits.ts";
 import { heldBytes } from "../../support/heap.ts";
 import { startVm } from "../../support/vm.ts";
 
-/** O_DIRECT makes a pipe hand over each write by itself. */
+/** O_DIRECT makes a pipe deliver each write separately. */
 const ONE_BY_ONE = `
 import fcntl, os
 fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_DIRECT)
@@ -21,7 +24,7 @@ test("a process that writes byte by byte cannot make the server keep a chunk for
   expect(chunks.at(-1)?.seq).toBe(39_999);
 });
 
-test("exec captures all that comes byte by byte", async () => {
+test("exec captures output that comes byte by byte", async () => {
   const { vm } = startVm();
   const { stdout, truncated } = await vm.execArgv("python3", ["-c", ONE_BY_ONE]);
   expect([stdout.length, truncated]).toEqual([40_000, false]);

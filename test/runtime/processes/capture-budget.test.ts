@@ -1,10 +1,12 @@
+// @module-tag slow
+// @module-tag any-user
 import { expect, test } from "vitest";
-import { MAX_CAPTURED_BYTES } from "../../../src/api/limits.ts";
+import { MAX_CAPTURED_BYTES } from "../../../src/runtime/processes/limits.ts";
 import { startVm } from "../../support/vm.ts";
 
 const MIB = 1024 * 1024;
 
-test("execs that run at the same time share what a VM may capture, and get it back", {
+test("concurrent execs share the capture budget of a VM and return it", {
   timeout: 60_000,
 }, async () => {
   const { vm } = startVm({ limits: { captureBytes: 24 * MIB } });

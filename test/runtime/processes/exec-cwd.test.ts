@@ -1,25 +1,26 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
-test("the default is the user's home", async () => {
+test("cwd defaults to the user's home", async () => {
   const { vm } = startVm();
   expect((await vm.exec("pwd")).stdout).toBe("/home/agentos\n");
 });
 
-test("defaultCwd, and the call's own over it", async () => {
+test("defaultCwd sets the cwd, and a call's cwd overrides it", async () => {
   const { vm } = startVm({ defaultCwd: "/workspace" });
   expect((await vm.exec("pwd")).stdout).toBe("/workspace\n");
   expect((await vm.exec("pwd", { cwd: "/tmp" })).stdout).toBe("/tmp\n");
 });
 
-test("names with spaces, quotes and newlines", async () => {
+test("cwd may have spaces, quotes and newlines", async () => {
   const { vm } = startVm();
   const cwd = '/tmp/it\'s a "folder"\nwith $(all) of it';
   await vm.mkdir(cwd);
   expect((await vm.exec("pwd", { cwd })).stdout).toBe(`${cwd}\n`);
 });
 
-test("a missing one is ENOENT, and nothing runs", async () => {
+test("a missing cwd is ENOENT, and nothing runs", async () => {
   const { vm } = startVm();
   await expect(vm.exec("touch /tmp/ran", { cwd: "/nowhere" })).rejects.toMatchObject({
     code: "ENOENT",
@@ -28,7 +29,7 @@ test("a missing one is ENOENT, and nothing runs", async () => {
   expect(await vm.exists("/tmp/ran")).toBe(false);
 });
 
-test("a file is ENOTDIR", async () => {
+test("a file as cwd is ENOTDIR", async () => {
   const { vm } = startVm();
   await vm.writeFile("/tmp/file", "");
   await expect(vm.exec("true", { cwd: "/tmp/file" })).rejects.toMatchObject({

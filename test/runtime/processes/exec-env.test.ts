@@ -1,6 +1,13 @@
+// @module-tag any-user
 import { describe, expect, test } from "vitest";
+import { hostCertificates } from "../../../src/runtime/sandbox/kernel/boot/host-certificates.ts";
+import { cgroupSupport } from "../../../src/runtime/sandbox/kernel/processes/cgroup.ts";
 import { startVm } from "../../support/vm.ts";
 
+/** Variables of the network policy, which outbound.test.ts tests. */
+const OF_THE_POLICY = /proxy|retry|retries|^(JAVA|MAVEN)_OPTS$/i;
+
+/** Returns the variables of a command, without those of the network policy. */
 async function envOf(
   vm: ReturnType<typeof startVm>["vm"],
   env?: Record<string, string>,
@@ -10,7 +17,8 @@ async function envOf(
     stdout
       .split("\0")
       .filter(Boolean)
-      .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+      .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const)
+      .filter(([name]) => !OF_THE_POLICY.test(name)),
   );
 }
 
@@ -19,7 +27,20 @@ const BASE = {
   USER: "agentos",
   LOGNAME: "agentos",
   SHELL: "/bin/bash",
-  PATH: "/opt/agentos/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  PATH: [
+    ...[".local/bin", "go/bin", ".cargo/bin", ".bun/bin", ".deno/bin", ".dotnet/tools", ".yarn/bin"].map(
+      (folder) => `/home/agentos/${folder}`,
+    ),
+    "/home/agentos/.config/composer/vendor/bin",
+    ...["pnpm", "pnpm/bin", "gem/bin"].map((folder) => `/home/agentos/.local/share/${folder}`),
+    "/opt/agentos/bin",
+    "/run/agentos/host/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  ].join(":"),
+  PIP_BREAK_SYSTEM_PACKAGES: "1",
+  PNPM_HOME: "/home/agentos/.local/share/pnpm",
+  GEM_HOME: "/home/agentos/.local/share/gem",
+  ...hostCertificates().env,
+  ...(cgroupSupport().create && { GOMEMLIMIT: String(Math.floor(2 * 1024 ** 3 * 0.9)) }),
   LANG: "C.UTF-8",
   HOSTNAME: "agentos",
   PAGER: "cat",
@@ -27,14 +48,14 @@ const BASE = {
 };
 
 describe("a command's environment", () => {
-  test("is the base and nothing of the host's", async () => {
+  test("has the base variables and none of the host's", async () => {
     process.env.A_SECRET_OF_THE_HOST = "leaked";
     const { vm } = startVm();
     expect(await envOf(vm)).toEqual(BASE);
     expect((await vm.exec("env")).stdout).not.toContain("A_SECRET_OF_THE_HOST");
   });
 
-  test("the actor's options come over the base, the call's over both", async () => {
+  test("the actor's options override the base, and a call's options override both", async () => {
     const { vm } = startVm({ env: { FROM: "options", LANG: "de_DE.UTF-8" } });
     expect(await envOf(vm, { FROM: "call", EXTRA: "1" })).toEqual({
       ...BASE,
@@ -44,7 +65,7 @@ describe("a command's environment", () => {
     });
   });
 
-  test("values and names arrive as they are", async () => {
+  test("values and names arrive verbatim", async () => {
     const { vm } = startVm();
     const env = {
       NEWLINES: "one\ntwo\n",
@@ -57,7 +78,7 @@ describe("a command's environment", () => {
     expect(await envOf(vm, env)).toEqual({ ...BASE, ...env });
   });
 
-  test("a preloaded library of the caller's runs in the command only, never in what enters the VM", async () => {
+  test("a caller's LD_PRELOAD applies to the command only, not to the program that enters the VM", async () => {
     const { vm } = startVm();
     const source = `
       #include <stdio.h>

@@ -1,11 +1,13 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
+import { testRows } from "../../support/rows.ts";
 import { startVm } from "../../support/vm.ts";
 
 async function commands(vm: ReturnType<typeof startVm>["vm"]): Promise<string[]> {
   return (await vm.allProcesses()).map(({ args }) => args.join(" "));
 }
 
-test("on expiry the command is killed and the call returns", async () => {
+test("timeout kills the command, and the call returns", async () => {
   const { vm } = startVm();
   const result = await vm.exec("echo before; sleep 100", { timeout: 1000 });
   expect(result).toMatchObject({
@@ -17,7 +19,7 @@ test("on expiry the command is killed and the call returns", async () => {
   });
 });
 
-test("0 means none", async () => {
+test("a timeout of 0 means no timeout", async () => {
   const { vm } = startVm();
   expect(await vm.exec("sleep 0.3; echo done", { timeout: 0 })).toMatchObject({
     stdout: "done\n",
@@ -25,24 +27,27 @@ test("0 means none", async () => {
   });
 });
 
-test.for([
-  ["a child in the background", "sleep 1001 & sleep 1002"],
-  ["a grandchild", "sh -c 'sh -c \"sleep 1001; true\"; true'"],
-  ["a daemon in a session of its own", "setsid -f sleep 1001; sleep 1002"],
-  ["a daemon without environment and descriptors", "setsid -f env -i sleep 1001 <&- >&- 2>&-; sleep 1002"],
-  ["a daemon that forked twice", "(setsid sh -c 'sleep 1001 & exit' & exit); sleep 1002"],
+testRows(
   [
-    "a command that ignores every signal it can",
-    "trap '' TERM INT HUP QUIT USR1; while :; do sleep 1001; done",
-  ],
-])("kills the whole tree: %s", async ([, line]) => {
+    ["a daemon without environment and descriptors", "setsid -f env -i sleep 1001 <&- >&- 2>&-; sleep 1002"],
+    ["a child in the background", "sleep 1001 & sleep 1002"],
+    ["a grandchild", "sh -c 'sh -c \"sleep 1001; true\"; true'"],
+    ["a daemon in a session of its own", "setsid -f sleep 1001; sleep 1002"],
+    ["a daemon that forked twice", "(setsid sh -c 'sleep 1001 & exit' & exit); sleep 1002"],
+    [
+      "a command that ignores every signal it can",
+      "trap '' TERM INT HUP QUIT USR1; while :; do sleep 1001; done",
+    ],
+  ] as const,
+  1,
+)("kills the whole tree: %s", async (_name, line) => {
   const { vm } = startVm();
-  const result = await vm.exec(line as string, { timeout: 400 });
+  const result = await vm.exec(line, { timeout: 400 });
   expect(result.timedOut).toBe(true);
   expect((await commands(vm)).filter((command) => command.includes("sleep 100"))).toEqual([]);
 });
 
-test("kills nothing of another command", async () => {
+test("timeout kills no process of another command", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sleep", ["2001"]);
   await vm.exec("setsid -f sleep 2002");

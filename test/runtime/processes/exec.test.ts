@@ -1,8 +1,11 @@
+// @module-tag any-user
 import { describe, expect, test } from "vitest";
 import { onHost } from "../../support/host.ts";
-import { startVm } from "../../support/vm.ts";
+import { fileVm } from "../../support/vm.ts";
 
-/** Lines whose whole result must be what the same line gives on the host. */
+const shared = fileVm();
+
+/** Lines whose whole result must equal the result on the host. */
 const LINES = [
   "echo hello",
   "echo out; echo err >&2; exit 3",
@@ -25,7 +28,7 @@ const LINES = [
 
 describe("exec", () => {
   test.for(LINES)("%s", async (line) => {
-    const { vm } = startVm();
+    const { vm } = shared();
     const [inside, host] = await Promise.all([vm.exec(line), onHost(line)]);
     const exitCode = host.signal === null ? host.exitCode : inside.exitCode;
     expect({ ...pick(inside), signal: inside.signal }).toEqual({
@@ -37,15 +40,15 @@ describe("exec", () => {
   });
 
   test("stdout and stderr can be opened by name", async () => {
-    const { vm } = startVm();
+    const { vm } = shared();
     const result = await vm.exec(
       "echo out > /dev/stdout; echo err > /dev/stderr; echo more >> /proc/self/fd/1",
     );
     expect(pick(result)).toEqual({ exitCode: 0, stdout: "out\nmore\n", stderr: "err\n" });
   });
 
-  test("answers what ended it, and what it used", async () => {
-    const { vm } = startVm();
+  test("returns the reason of the end, CPU time and memory", async () => {
+    const { vm } = shared();
     const result = await vm.exec(
       'python3 -c "x = bytearray(64 << 20)\nimport time\nt = time.process_time()\nwhile time.process_time() - t < 0.4: pass"',
     );
@@ -63,26 +66,26 @@ describe("exec", () => {
     expect(result.maxRssBytes).toBeLessThan(256 << 20);
   });
 
-  test("a signal's death is 128 + n and names the signal", async () => {
-    const { vm } = startVm();
+  test("a death by signal has exit code 128 + n and the signal's name", async () => {
+    const { vm } = shared();
     const result = await vm.exec("kill -USR1 $$");
     expect(result).toMatchObject({ exitCode: 138, signal: "SIGUSR1", reason: "signal" });
   });
 
-  test("an exit code above 128 is not taken for a signal", async () => {
-    const { vm } = startVm();
+  test("an exit code above 128 is not mistaken for a signal", async () => {
+    const { vm } = shared();
     expect(await vm.exec("exit 137")).toMatchObject({ exitCode: 137, signal: null, reason: "exit" });
   });
 
-  test("a command that is not there is 127", async () => {
-    const { vm } = startVm();
+  test("a missing command has exit code 127", async () => {
+    const { vm } = shared();
     const result = await vm.exec("no-such-command-anywhere");
     expect(result.exitCode).toBe(127);
     expect(result.stderr).toContain("no-such-command-anywhere: command not found");
   });
 
-  test("captureStdio: false comes back empty", async () => {
-    const { vm } = startVm();
+  test("captureStdio: false returns no output", async () => {
+    const { vm } = shared();
     const result = await vm.exec("echo out; echo err >&2; exit 4", { captureStdio: false });
     expect(pick(result)).toEqual({ exitCode: 4, stdout: "", stderr: "" });
   });

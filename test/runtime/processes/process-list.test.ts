@@ -1,13 +1,14 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import {
   MAX_LISTED_ARGUMENTS,
   MAX_LISTED_BYTES,
   MAX_PROCESS_ARGUMENTS,
   MAX_PROCESS_ARGUMENTS_BYTES,
-} from "../../../src/api/limits.ts";
+} from "../../../src/runtime/sandbox/kernel/limits.ts";
 import { startVm } from "../../support/vm.ts";
 
-/** Starts processes that have these arguments, and waits until they have them. */
+/** Starts processes with arguments, and waits until the list shows the arguments. */
 async function withArguments(count: number, expression: string) {
   const { vm, outputHas } = startVm();
   const program = `
@@ -22,12 +23,12 @@ time.sleep(1000)
   return { vm, pid, children: (await vm.allProcesses()).filter(({ ppid }) => ppid === pid) };
 }
 
-test("arguments are listed as they were given", async () => {
+test("allProcesses lists arguments verbatim", async () => {
   const { children } = await withArguments(1, '["", "two words", "é", ""]');
   expect(children[0]?.args.slice(3)).toEqual(["", "two words", "é", ""]);
 });
 
-test("of very many arguments the first are listed", async () => {
+test("allProcesses lists the first of very many arguments", { tags: ["slow"] }, async () => {
   const { vm, pid, children } = await withArguments(12, '[""] * 110000');
   expect(children.map(({ args }) => args.length).slice(0, 7)).toEqual(Array(7).fill(MAX_PROCESS_ARGUMENTS));
   expect(children.length).toBe(12);
@@ -37,7 +38,7 @@ test("of very many arguments the first are listed", async () => {
   expect(forest).toContain(`"pid":${pid}`);
 });
 
-test("of very long ones the beginning", async () => {
+test("allProcesses lists the beginning of very long arguments", { tags: ["slow"] }, async () => {
   const { children } = await withArguments(40, '["x" * 100000] * 3');
   expect(children.length).toBe(40);
   const sizes = children.map(({ args }) => Buffer.byteLength(args.join("\0")));

@@ -1,3 +1,4 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
@@ -5,7 +6,7 @@ function text(chunks: { data: Uint8Array }[]): string {
   return Buffer.concat(chunks.map(({ data }) => data)).toString();
 }
 
-test("readProcessOutput gives what was written, and only what is new", async () => {
+test("readProcessOutput returns the output after a given chunk", async () => {
   const { vm, outputHas } = startVm();
   const { pid } = await vm.spawn("cat");
   await vm.writeProcessStdin(pid, "one\n");
@@ -29,7 +30,7 @@ test("readProcessOutput gives what was written, and only what is new", async () 
   });
 });
 
-test("the newest MiB is kept, and it is said that older output is gone", async () => {
+test("readProcessOutput returns the newest MiB and says `truncated`", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", "seq 1 1000000"]);
   await vm.waitProcess(pid);
@@ -43,7 +44,10 @@ test("the newest MiB is kept, and it is said that older output is gone", async (
   expect((await vm.readProcessOutput(pid, { after })).truncated).toBe(false);
 });
 
-test("a flood neither reorders nor piles up", { timeout: 60_000 }, async () => {
+test("a flood of output stays in order and does not pile up", {
+  tags: ["slow"],
+  timeout: 60_000,
+}, async () => {
   const { vm, events, event } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", "seq 1 2000000"]);
   await event("processExit");

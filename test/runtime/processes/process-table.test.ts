@@ -1,7 +1,8 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
-test("listProcesses: what spawn started, in order, ended ones too; exec is not among them", async () => {
+test("listProcesses lists running and ended processes of spawn in order, without exec", async () => {
   const { vm } = startVm();
   await vm.exec("true");
   const first = await vm.spawn("sleep", ["1000"], { cwd: "/tmp" });
@@ -18,6 +19,7 @@ test("listProcesses: what spawn started, in order, ended ones too; exec is not a
       reason: null,
       startedAt: expect.any(Number),
       exitedAt: null,
+      oomKills: 0,
     },
     {
       pid: second.pid,
@@ -29,12 +31,13 @@ test("listProcesses: what spawn started, in order, ended ones too; exec is not a
       reason: "exit",
       startedAt: expect.any(Number),
       exitedAt: expect.any(Number),
+      oomKills: 0,
     },
   ]);
   expect(await vm.getProcess(first.pid)).toEqual((await vm.listProcesses())[0]);
 });
 
-test("an unknown pid", async () => {
+test("every process method refuses an unknown pid", async () => {
   const { vm } = startVm();
   const error = { code: "process_not_found", message: "Process not found: 4242", metadata: { pid: 4242 } };
   await expect(vm.getProcess(4242)).rejects.toMatchObject(error);
@@ -47,7 +50,7 @@ test("an unknown pid", async () => {
   await expect(vm.readProcessOutput(4242)).rejects.toMatchObject(error);
 });
 
-test("processTree: everything inside, children under their parents", async () => {
+test("processTree lists every process under its parent", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", "sleep 1000 & sleep 1001 & wait"]);
   await expect

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { REPLAY_CHUNK_BYTES } from "../../../src/api/limits.ts";
-import { ReplayBudget } from "../../../src/runtime/processes/replay-budget.ts";
-import { ReplayBuffer } from "../../../src/runtime/processes/replay-buffer.ts";
+import { REPLAY_CHUNK_BYTES } from "../../../src/runtime/processes/limits.ts";
+import { ReplayBudget, ReplayBuffer } from "../../../src/runtime/processes/replay-buffer.ts";
 import { heldBytes } from "../../support/heap.ts";
 
 const STREAMS = [{ stream: "stdout" }, { stream: "stderr" }] as const;
@@ -11,13 +10,13 @@ function text(chunks: { data: Uint8Array }[]): string {
   return Buffer.concat(chunks.map(({ data }) => data)).toString("latin1");
 }
 
-/** Every chunk of its own length, stream and bytes. */
+/** Chunks of different lengths, streams and bytes. */
 function piece(seq: number): { kind: Kind; data: Buffer } {
   return { kind: STREAMS[seq % 3 === 0 ? 1 : 0], data: Buffer.alloc((seq * 7919) % 3000, seq) };
 }
 
 describe("kept output", () => {
-  test("comes back chunk by chunk as it was pushed, from any place on", () => {
+  test("returns the pushed chunks after any number", () => {
     const buffer = new ReplayBuffer<Kind>(10 << 20);
     const pushed = Array.from({ length: 1000 }, (_, seq) => {
       const { kind, data } = piece(seq);
@@ -29,7 +28,7 @@ describe("kept output", () => {
       expect(buffer.after(after)).toEqual({ chunks: pushed.slice(after + 1), truncated: false });
   });
 
-  test("is the newest, up to the capacity", () => {
+  test("keeps the newest output, up to the capacity", () => {
     const buffer = new ReplayBuffer<Kind>(100_000);
     const pushed = Array.from({ length: 1000 }, (_, seq) => {
       const { kind, data } = piece(seq);
@@ -46,7 +45,7 @@ describe("kept output", () => {
     expect(buffer.after(first - 2).truncated).toBe(true);
   });
 
-  test("takes no more memory than it counts, though it comes byte by byte", () => {
+  test("takes no more memory than it counts, even byte by byte", () => {
     const capacity = 1 << 20;
     const before = heldBytes();
     const buffers = STREAMS.map(() => new ReplayBuffer<Kind>(capacity));
@@ -62,7 +61,7 @@ describe("the budget of a VM", () => {
   const push = (buffer: ReplayBuffer<object>, letter: string) => buffer.push({}, Buffer.alloc(100, letter));
   const kept = (buffer: ReplayBuffer<object>) => text(buffer.after(-1).chunks).replace(/(.)\1+/g, "$1");
 
-  test("is taken from those that have ended, then from the oldest", () => {
+  test("drops output of ended processes first, then of the oldest", () => {
     const budget = new ReplayBudget(4 * full);
     const [a, b, c] = [0, 1, 2].map(() => new ReplayBuffer<object>(1 << 20, budget)) as [
       ReplayBuffer<object>,
@@ -86,7 +85,7 @@ describe("the budget of a VM", () => {
     expect([a, b, c].map(kept)).toEqual(["i", "", "fgh"]);
   });
 
-  test("is given back", () => {
+  test("gets its bytes back", () => {
     const budget = new ReplayBudget(2 * full);
     const [a, b] = [0, 1].map(() => new ReplayBuffer<object>(1 << 20, budget)) as [
       ReplayBuffer<object>,

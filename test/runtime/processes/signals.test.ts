@@ -1,10 +1,12 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
+import { testRows } from "../../support/rows.ts";
 import { startVm } from "../../support/vm.ts";
 
 const READY_TRAP = (signal: string) =>
   `trap 'echo got ${signal}; exit 42' ${signal}; echo ready; while :; do sleep 0.05; done`;
 
-test("stop is SIGTERM: a program may answer it", async () => {
+test("stopProcess sends SIGTERM, which a program may handle", async () => {
   const { vm, outputHas, output } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", READY_TRAP("TERM")]);
   await outputHas(pid, "ready");
@@ -13,7 +15,7 @@ test("stop is SIGTERM: a program may answer it", async () => {
   expect(output(pid)).toBe("ready\ngot TERM\n");
 });
 
-test("kill is SIGKILL: it may not", async () => {
+test("killProcess sends SIGKILL, which a program cannot handle", async () => {
   const { vm, outputHas, event } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", READY_TRAP("TERM")]);
   await outputHas(pid, "ready");
@@ -27,18 +29,21 @@ test("kill is SIGKILL: it may not", async () => {
   });
 });
 
-test.for(["SIGINT", "INT", "SIGUSR2", 1])("signalProcess %s", async (signal) => {
-  const { vm, outputHas } = startVm();
-  const name = signal === 1 ? "HUP" : String(signal).replace("SIG", "");
-  const { pid } = await vm.spawn("bash", ["-c", READY_TRAP(name)]);
-  await outputHas(pid, "ready");
-  await vm.signalProcess(pid, signal);
-  expect(await vm.waitProcess(pid)).toBe(42);
-});
+testRows<[string | number]>([["SIGINT"], [1], ["INT"], ["SIGUSR2"]], 2)(
+  "signalProcess %s",
+  async (signal) => {
+    const { vm, outputHas } = startVm();
+    const name = signal === 1 ? "HUP" : String(signal).replace("SIG", "");
+    const { pid } = await vm.spawn("bash", ["-c", READY_TRAP(name)]);
+    await outputHas(pid, "ready");
+    await vm.signalProcess(pid, signal);
+    expect(await vm.waitProcess(pid)).toBe(42);
+  },
+);
 
-test("STOP and CONT", async () => {
+test("SIGSTOP stops and SIGCONT continues a process", async () => {
   const { vm } = startVm();
-  const { pid } = await vm.spawn("sleep", ["0.5"]);
+  const { pid } = await vm.spawn("sleep", ["3"]);
   const state = async () => (await vm.allProcesses()).find((process) => process.pid === pid)?.state;
   await vm.signalProcess(pid, "SIGSTOP");
   await expect.poll(state).toBe("T");
@@ -47,7 +52,7 @@ test("STOP and CONT", async () => {
   expect(await vm.waitProcess(pid)).toBe(0);
 });
 
-test("after the exit a signal is a no-op, even when the kernel has given the pid away", async () => {
+test("a signal after the exit has no effect, even if the kernel has reused the pid", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("true");
   await vm.waitProcess(pid);
@@ -57,7 +62,7 @@ test("after the exit a signal is a no-op, even when the kernel has given the pid
   expect(await vm.getProcess(pid)).toMatchObject({ running: false, exitCode: 0, reason: "exit" });
 });
 
-test("a signal that does not exist is refused", async () => {
+test("refuses an unknown signal", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sleep", ["1000"]);
   await expect(vm.signalProcess(pid, "SIGNONE")).rejects.toMatchObject({ code: "invalid_argument" });
@@ -65,7 +70,7 @@ test("a signal that does not exist is refused", async () => {
   expect((await vm.getProcess(pid)).running).toBe(true);
 });
 
-test("`kill 0` ends its own session, `kill -1` all of the VM, and neither anything of the server's", async () => {
+test("`kill 0` ends its session, `kill -1` the whole VM, and neither a process of the server", async () => {
   const { vm, event } = startVm();
   const { pid } = await vm.spawn("sleep", ["1000"]);
   expect(await vm.exec("kill 0; sleep 5")).toMatchObject({ signal: "SIGTERM" });
@@ -75,7 +80,7 @@ test("`kill 0` ends its own session, `kill -1` all of the VM, and neither anythi
   expect((await vm.exec("echo on")).stdout).toBe("on\n");
 });
 
-test("what ended a process is its reason, not a signal that it answered", async () => {
+test("the reason is the signal that ended a process, not a signal that it handled", async () => {
   const { vm, outputHas } = startVm();
   const reasonAfter = async (script: string, ...signals: string[]) => {
     const { pid } = await vm.spawn("bash", ["-c", script]);

@@ -1,7 +1,8 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
-test("output arrives in order, the exit strictly after it", async () => {
+test("output arrives in order and before the exit", async () => {
   const { vm, events, event } = startVm();
   const { pid } = await vm.spawn("bash", [
     "-c",
@@ -22,7 +23,7 @@ test("output arrives in order, the exit strictly after it", async () => {
 test("the pid is the one that ps shows inside", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sleep", ["1000"]);
-  // It has the pid before it has become the program.
+  // A process has its pid before it has executed the program.
   await expect.poll(async () => (await vm.exec(`ps -o args= -p ${pid}`)).stdout).toBe("sleep 1000\n");
   expect((await vm.allProcesses()).find((process) => process.pid === pid)).toMatchObject({
     command: "sleep",
@@ -32,7 +33,7 @@ test("the pid is the one that ps shows inside", async () => {
   });
 });
 
-test("spawnProcess answers the bare pid", async () => {
+test("spawnProcess returns the pid", async () => {
   const { vm } = startVm();
   const pid = await vm.spawnProcess("true");
   expect(await vm.waitProcess(pid)).toBe(0);
@@ -58,14 +59,14 @@ test("stdin stays open until it is closed", async () => {
   await vm.writeProcessStdin(pid, "ignored");
 });
 
-test("many waiters, before and after the exit", async () => {
+test("waitProcess answers many callers before and after the exit", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sh", ["-c", "sleep 0.2; exit 3"]);
   expect(await Promise.all(Array.from({ length: 20 }, () => vm.waitProcess(pid)))).toEqual(Array(20).fill(3));
   expect(await vm.waitProcess(pid)).toBe(3);
 });
 
-test("unread stdin is bounded", async () => {
+test("refuses stdin past the limit of unread bytes", async () => {
   const { vm } = startVm();
   const { pid } = await vm.spawn("sleep", ["1000"]);
   const block = new Uint8Array(20 << 20);

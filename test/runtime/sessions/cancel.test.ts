@@ -2,14 +2,14 @@ import { expect, test, vi } from "vitest";
 import { ask, brief, count, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
 import { until } from "../../support/until.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   CANCEL_GRACE_MS: 400,
 }));
 
 const CANCELLED = { stopReason: "cancelled" };
 
-test("a cancelled prompt ends with what was said so far, and the next one is none the worse", async () => {
+test("a cancelled prompt returns its text so far, and the next prompt works", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -20,7 +20,9 @@ test("a cancelled prompt ends with what was said so far, and the next one is non
   expect(await ask(vm, id, "say on; cancels")).toBe("on1");
 });
 
-test("an agent that answers its cancel with an error: the prompt ends as cancelled all the same", async () => {
+test("a prompt ends as cancelled even if the agent answers the cancel with an error", {
+  tags: ["slow"],
+}, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -31,7 +33,7 @@ test("an agent that answers its cancel with an error: the prompt ends as cancell
   expect(await ask(vm, id, "say on")).toBe("on");
 });
 
-test("many cancels of one turn are one notification", async () => {
+test("the agent gets one notification for many cancels of a turn", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -50,7 +52,7 @@ test("many cancels of one turn are one notification", async () => {
   expect(await ask(vm, id, "say fine")).toBe("fine");
 });
 
-test("a cancel without a prompt changes nothing", async () => {
+test("a cancel without a prompt changes nothing", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   expect(await vm.cancelPrompt(id)).toMatchObject({ result: { cancelled: false } });
@@ -58,7 +60,7 @@ test("a cancel without a prompt changes nothing", async () => {
   expect(await ask(vm, id, "cancels; say  none")).toBe("0none");
 });
 
-test("cancelPrompt leaves the prompts that wait, cancelSession takes them too", async () => {
+test("cancelPrompt keeps queued prompts, and cancelSession cancels them", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -80,7 +82,7 @@ test("cancelPrompt leaves the prompts that wait, cancelSession takes them too", 
   expect(await ask(vm, id, "say on")).toBe("on");
 });
 
-test("a permission that waits is answered as cancelled", async () => {
+test("a cancel answers a pending permission request", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -91,7 +93,7 @@ test("a permission that waits is answered as cancelled", async () => {
   expect((await vm.getSession(id)).pendingPermissions).toEqual([]);
 });
 
-test("a permission that is asked for after the cancel is answered as cancelled too", async () => {
+test("a permission request after the cancel is answered as cancelled", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -101,7 +103,7 @@ test("a permission that is asked for after the cancel is answered as cancelled t
   expect(await turn).toMatchObject({ text: "go0: cancelled, 1: cancelled, 2: cancelled" });
 });
 
-test("an agent that does not heed a cancel is killed, the prompt ends as cancelled, and the session goes on", async () => {
+test("an agent that ignores a cancel is killed, its prompt ends as cancelled, and the session continues", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "load");
@@ -117,11 +119,11 @@ test("an agent that does not heed a cancel is killed, the prompt ends as cancell
   expect(sessionEvents(machine, id).map(({ sequenceNumber }) => sequenceNumber)).toEqual([
     ...sessionEvents(machine, id).keys(),
   ]);
-  // It was our doing: no crash.
+  // The server ended the agent, so there is no crash to report.
   expect(machine.events.filter(({ name }) => name === "agentCrashed")).toEqual([]);
 });
 
-test("prompts that wait behind one that does not heed its cancel run with the agent started anew", async () => {
+test("queued prompts run with a new agent if the old one ignored a cancel", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "resume");
@@ -133,7 +135,7 @@ test("prompts that wait behind one that does not heed its cancel run with the ag
   expect((await next).text).toBe("resume");
 });
 
-test("a session that is cancelled before its agent has taken the prompt does not hang", async () => {
+test("a cancel before the agent has received the prompt does not hang", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   for (let round = 0; round < 20; round++) {

@@ -1,16 +1,18 @@
+// @module-tag any-user
 import { expect, test, vi } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { marked } from "../../support/marked.ts";
+import { testRows } from "../../support/rows.ts";
 import { ask, brief, count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
 import { failure, until } from "../../support/until.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   AGENT_STOP_GRACE_MS: 200,
 }));
 
-test.each(["", "close", "ignore-eof", "ignore-eof ignore-term"])(
-  "closing a session ends its agent (%s) and all that it started, and keeps the transcript",
+testRows([["ignore-eof ignore-term"], [""], ["close"], ["ignore-eof"]], 1)(
+  "closeSession ends the agent (%s) and all its processes, and keeps the transcript",
   async (words) => {
     const machine = scriptedVm();
     const { vm } = machine;
@@ -33,7 +35,7 @@ test.each(["", "close", "ignore-eof", "ignore-eof ignore-term"])(
   },
 );
 
-test("an agent that offers to be told is told before it ends", async () => {
+test("an agent with session/close gets the request before it ends", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "close load");
   await vm.closeSession(id);
@@ -41,7 +43,7 @@ test("an agent that offers to be told is told before it ends", async () => {
   expect(stdout.replace(".json", "")).toMatch(/^([\w-]+)\1\n$/);
 });
 
-test("a session can be closed twice, and by two callers at once", async () => {
+test("a session can be closed twice, and by two callers at once", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   await Promise.all([vm.closeSession(id), vm.closeSession(id)]);
@@ -49,7 +51,7 @@ test("a session can be closed twice, and by two callers at once", async () => {
   expect(await vm.listSessions()).toEqual([]);
 });
 
-test("a session that was closed is opened again by resumeSession, with its context", async () => {
+test("resumeSession opens a closed session again, with its context", async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "load");
   await ask(vm, id, "say one");
@@ -59,7 +61,7 @@ test("a session that was closed is opened again by resumeSession, with its conte
   expect(JSON.parse(await ask(vm, id, "context"))).toEqual(["say one"]);
 });
 
-test("closing while a prompt goes on ends the prompt", async () => {
+test("closeSession ends a running prompt", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -77,7 +79,7 @@ test("closing while a prompt goes on ends the prompt", async () => {
   expect(await vm.listSessions()).toEqual([]);
 });
 
-/** A session whose agent is being started again and does not answer. */
+/** A session whose restarting agent does not answer. */
 async function starting() {
   const { vm } = scriptedVm();
   const id = await open(vm, "load hang-load");
@@ -88,7 +90,7 @@ async function starting() {
   return { vm, id, prompted, resumed };
 }
 
-test("closing while the agent is being started ends the start", async () => {
+test("closeSession ends an agent that is still starting", async () => {
   const { vm, id, prompted, resumed } = await starting();
   await vm.closeSession(id);
   expect(await resumed).toMatchObject({ code: "session_not_found" });
@@ -96,14 +98,14 @@ test("closing while the agent is being started ends the start", async () => {
   expect(await count(vm)).toBe(0);
 });
 
-test("the end of the VM ends the start too", async () => {
+test("the end of the VM ends an agent that is still starting", { tags: ["slow"] }, async () => {
   const { vm, prompted, resumed } = await starting();
   await vm.dispose("destroy");
   expect(await resumed).toMatchObject({ code: "vm_stopped" });
   expect(await prompted).toMatchObject({ code: "vm_stopped" });
 });
 
-test("destroying a session deletes its transcript too", async () => {
+test("destroySession deletes the transcript", async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm());
   const other = await open(machine.vm());
@@ -123,7 +125,7 @@ test("destroying a session deletes its transcript too", async () => {
   expect(await machine.vm().listPersistedSessions()).toEqual([]);
 });
 
-test("a closed session can be destroyed", async () => {
+test("a closed session can be destroyed", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   await vm.closeSession(id);
@@ -132,7 +134,7 @@ test("a closed session can be destroyed", async () => {
   expect(await failure(vm.destroySession(id))).toMatchObject({ code: "session_not_found" });
 });
 
-test("an agent and all that it started die with the VM", async () => {
+test("an agent and all its processes end with the VM", async () => {
   const { vm } = scriptedVm();
   const mark = `98${process.pid}1`;
   const id = await open(vm, `ignore-eof ignore-term daemon=${mark}`);
@@ -144,7 +146,7 @@ test("an agent and all that it started die with the VM", async () => {
   expect(await turn).toMatchObject({ code: "vm_stopped" });
 });
 
-test("after the VM has gone to sleep with an agent in a turn, the session is there", async () => {
+test("a session survives the sleep of its VM during a turn", { tags: ["slow"] }, async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "ignore-eof ignore-term load");
   const turn = failure(machine.vm().sendPrompt(id, "deaf busy"));

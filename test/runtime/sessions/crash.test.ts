@@ -1,14 +1,15 @@
 import { expect, test, vi } from "vitest";
+import { testRows } from "../../support/rows.ts";
 import { ask, brief, count, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
 import { failure, until } from "../../support/until.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   CANCEL_GRACE_MS: 400,
   AGENT_STOP_GRACE_MS: 400,
 }));
 
-test("an agent that exits in a prompt: the prompt fails with its code and stderr, and an event tells", async () => {
+test("if the agent exits, the prompt fails with its exit code and stderr, and clients get agentCrashed", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "load");
@@ -31,10 +32,13 @@ test("an agent that exits in a prompt: the prompt fails with its code and stderr
   expect(await ask(vm, id, "origin; say  again")).toBe("loadagain");
 });
 
-test.each([
-  ["SIGKILL", 137],
-  ["SIGSEGV", 139],
-])("an agent that %s ends", async (signal, exitCode) => {
+testRows(
+  [
+    ["SIGKILL", 137],
+    ["SIGSEGV", 139],
+  ] as const,
+  0,
+)("an agent that %s ends starts again with the next prompt", async (signal, exitCode) => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "resume");
@@ -46,7 +50,7 @@ test.each([
   expect(await ask(vm, id, "origin")).toBe("resume");
 });
 
-test("an agent that ends between two prompts is told of, and started again by the next", async () => {
+test("an agent that ends between two prompts is reported, and the next prompt restarts it", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "load");
@@ -57,7 +61,7 @@ test("an agent that ends between two prompts is told of, and started again by th
   expect(await ask(vm, id, "origin")).toBe("load");
 });
 
-test("what an agent leaves behind when it crashes is gone", async () => {
+test("the processes of an agent end when it crashes", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -66,7 +70,7 @@ test("what an agent leaves behind when it crashes is gone", async () => {
   await until(async () => (await count(vm, "sleep")) === 0);
 });
 
-test("prompts that wait when the agent crashes run with the agent started anew", async () => {
+test("queued prompts run with a new agent after a crash", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "load");
   const crash = failure(vm.sendPrompt(id, "await /tmp/go; crash 1"));
@@ -76,7 +80,7 @@ test("prompts that wait when the agent crashes run with the agent started anew",
   expect((await next).text).toBe("load");
 });
 
-test("after three crashes in a row only resumeSession starts it again", async () => {
+test("after four crashes in a row only resumeSession restarts the agent", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "load");
@@ -100,7 +104,7 @@ test("after three crashes in a row only resumeSession starts it again", async ()
   expect(await ask(vm, id, "origin")).toBe("load");
 });
 
-test("a turn that ends well makes crashes before it forgotten", async () => {
+test("a successful turn resets the count of crashes", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, "load");
@@ -114,7 +118,7 @@ test("a turn that ends well makes crashes before it forgotten", async () => {
   );
 });
 
-test("an agent that closes its stdout, and can never answer, is killed", async () => {
+test("an agent that closes its stdout is killed", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -124,7 +128,7 @@ test("an agent that closes its stdout, and can never answer, is killed", async (
   expect(await ask(vm, id, "say back")).toBe("back");
 });
 
-test("one session's crash is nothing to another", async () => {
+test("a crash does not affect another session", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const [one, two] = await Promise.all([open(vm), open(vm)]);

@@ -1,8 +1,9 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { ask, behaving, open, SCRIPTED, scriptedVm } from "../../support/scripted.ts";
 import { failure } from "../../support/until.ts";
 
-test("a session tells what its agent said of itself, and is listed", async () => {
+test("createSession returns the agent's name and capabilities, and the session is listed", async () => {
   const { vm } = scriptedVm();
   expect(await vm.listSessions()).toEqual([]);
   const record = await vm.createSession("scripted", behaving("load http"));
@@ -33,7 +34,9 @@ test("a session tells what its agent said of itself, and is listed", async () =>
   });
 });
 
-test("the agent is told the protocol's version, who we are and what we do for it, before anything else", async () => {
+test("the server first sends initialize with protocol version, client name and capabilities", {
+  tags: ["slow"],
+}, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   expect(JSON.parse(await ask(vm, id, "seen"))).toEqual(["initialize", "session/new", "session/prompt"]);
@@ -44,7 +47,7 @@ test("the agent is told the protocol's version, who we are and what we do for it
   });
 });
 
-test("it works in /workspace, or in the directory that the session names", async () => {
+test("an agent works in /workspace, or in the session's cwd", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   expect(await ask(vm, await open(vm), "cwd")).toBe("/workspace /workspace");
   await vm.mkdir("/home/agentos/project");
@@ -56,7 +59,7 @@ test("it works in /workspace, or in the directory that the session names", async
   expect(await vm.listSessions()).toHaveLength(2);
 });
 
-test("its environment is the agent's, over it the VM's and over that the session's", async () => {
+test("variables of the session override the VM's, which override the agent's", async () => {
   const { vm } = scriptedVm({
     env: { TWO: "vm", THREE: "vm" },
     agents: { scripted: { ...SCRIPTED, env: { ONE: "agent", TWO: "agent", THREE: "agent" } } },
@@ -74,7 +77,7 @@ test("an agent runs as the VM's user, and ps shows it", async () => {
   expect(stdout.trim()).toMatch(/^agentos\s+node \/opt\/scripted\/agent\/agent\.ts$/);
 });
 
-test("an agent that nobody knows is refused, with the known ones", async () => {
+test("createSession refuses an unknown agent and lists the known ones", async () => {
   const { vm } = scriptedVm();
   const error = await failure(vm.createSession("nobody"));
   expect(error).toMatchObject({ code: "unknown_agent_type" });
@@ -85,7 +88,7 @@ test("an agent that nobody knows is refused, with the known ones", async () => {
   }
 });
 
-test("a user's own agent is listed with the built-in ones", async () => {
+test("listAgents includes custom agents", async () => {
   const { vm } = scriptedVm();
   const agents = await vm.listAgents();
   expect(agents.map(({ id }) => id)).toEqual(
@@ -94,7 +97,7 @@ test("a user's own agent is listed with the built-in ones", async () => {
   expect(agents.find(({ id }) => id === "scripted")).toMatchObject({ installed: true, version: null });
 });
 
-test("every call with a session that does not exist says so", async () => {
+test("every call with an unknown session fails with session_not_found", async () => {
   const { vm } = scriptedVm();
   const calls = [
     vm.sendPrompt("nope", "x"),

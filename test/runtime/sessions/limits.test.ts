@@ -5,14 +5,17 @@ import { failure, until } from "../../support/until.ts";
 
 vi.mock("../../../src/api/limits.ts", async (original) => ({
   ...(await original<typeof import("../../../src/api/limits.ts")>()),
-  MAX_SESSIONS: 3,
   MAX_SESSION_EVENTS: 1_000,
+}));
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
+  MAX_SESSIONS: 3,
   MAX_PROMPT_BYTES: 10_000,
   MAX_PENDING_PERMISSIONS: 3,
   MAX_CLOSED_SESSIONS: 2,
 }));
 
-test("so many sessions are open at a time, and a closed one makes room", async () => {
+test("refuses a session above MAX_SESSIONS until another one is closed", async () => {
   const { vm } = scriptedVm();
   const [first = ""] = await Promise.all([open(vm), open(vm), open(vm)]);
   expect(await failure(open(vm))).toMatchObject({ code: "limit_exceeded" });
@@ -24,13 +27,15 @@ test("so many sessions are open at a time, and a closed one makes room", async (
   expect(await vm.resumeSession(first)).toMatchObject({ sessionId: first });
 });
 
-test("sessions that fail to start leave their room", async () => {
+test("sessions that fail to start do not count towards MAX_SESSIONS", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   for (let round = 0; round < 4; round++) await failure(open(vm, "crash-start=1"));
   await Promise.all([open(vm), open(vm), open(vm)]);
 });
 
-test("so many permissions wait at a time; those beyond are rejected at once, and the transcript says why", async () => {
+test("permission requests above the limit are rejected at once, and the transcript has the reason", {
+  tags: ["slow"],
+}, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -41,10 +46,10 @@ test("so many permissions wait at a time; those beyond are rejected at once, and
     await vm.respondPermission(id, permissionId, "once");
   }
   const texts = ["allow_once", "allow_once", "allow_once", "reject_once", "reject_once"];
-  expect((await turn).text).toBe(texts.map((told, index) => `${index}: ${told}`).join(", "));
+  expect((await turn).text).toBe(texts.map((kind, index) => `${index}: ${kind}`).join(", "));
 });
 
-test("of closed sessions so many are kept, the newest", async () => {
+test("only the newest closed sessions are kept", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const ids: string[] = [];
   for (let round = 0; round < 4; round++) {
@@ -55,7 +60,7 @@ test("of closed sessions so many are kept, the newest", async () => {
   expect((await vm.listPersistedSessions()).map(({ sessionId }) => sessionId)).toEqual(ids.slice(2));
 });
 
-test("a prompt that is too long is refused", async () => {
+test("refuses a prompt that is too long", async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "", {});
   expect(await failure(vm.sendPrompt(id, "x".repeat(10_001)))).toMatchObject({ code: expect.any(String) });
@@ -64,19 +69,21 @@ test("a prompt that is too long is refused", async () => {
   expect(await ask(vm, id, `say ${"x".repeat(9_000)}`)).toBe("x".repeat(9_000));
 });
 
-test("of more events than are kept the oldest go, and whoever asks for them is told", async () => {
+test("the oldest events above the limit are dropped, and an event says so", {
+  tags: ["slow"],
+}, async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "load");
   await ask(machine.vm(), id, "flood 5000");
   const check = async () => {
     const events = await machine.vm().getSequencedEvents(id);
-    // 1,000 go at once; one more stands for them.
+    // The server drops 1,000 events at once and puts one event in their place.
     expect(events.length).toBeLessThanOrEqual(2_001);
     expect(events.length).toBeGreaterThan(1_000);
     const numbers = events.map(({ sequenceNumber }) => sequenceNumber);
     expect(numbers.at(-1)).toBe((await machine.vm().getSession(id)).lastSequenceNumber);
     expect(numbers.at(-1)).toBeGreaterThanOrEqual(5_000);
-    // The newest without a hole; what is missing before them is said by an event in its place.
+    // The first event stands for the dropped ones. The events after it have no gap.
     const [first, ...rest] = events;
     expect(first!.notification.method).toMatch(/^_agentvm\//);
     expect(rest.map(({ sequenceNumber }) => sequenceNumber)).toEqual(

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import { testRows } from "../../support/rows.ts";
 import { ask, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
 import { failure } from "../../support/until.ts";
 import type { TestVm } from "../../support/vm.ts";
 
 const ALL = "allow_once,allow_always,reject_once,reject_always";
 
-/** Asks for a permission with these options; what the agent was told after the reply. */
+/** Lets the agent ask for a permission with these options and answers it. @returns the outcome that the agent got */
 async function reply(machine: TestVm, id: string, kinds: string, answer: string): Promise<string> {
   const asked = machine.events.filter(({ name }) => name === "permissionRequest").length;
   const turn = machine.vm.sendPrompt(id, `permission bash ${kinds}`);
@@ -19,31 +20,34 @@ async function reply(machine: TestVm, id: string, kinds: string, answer: string)
   return (await turn).text;
 }
 
-test.each([
-  ["once", ALL, "allow_once"],
-  ["once", "allow_once,reject_once", "allow_once"],
-  ["always", ALL, "allow_always"],
-  ["always", "allow_once,reject_once", "allow_once"],
-  ["reject", ALL, "reject_once"],
-  ["reject", "allow_once,reject_always", "reject_always"],
-  ["reject", "allow_once,allow_always", "cancelled"],
-  ["once", "reject_once,reject_always", "cancelled"],
-  ["once", "allow_always,reject_once", "cancelled"],
-  ["always", "reject_once", "cancelled"],
-])("the reply %s where the agent offers %s comes to %s", async (answer, kinds, told) => {
+testRows(
+  [
+    ["once", ALL, "allow_once"],
+    ["reject", ALL, "reject_once"],
+    ["once", "allow_once,reject_once", "allow_once"],
+    ["always", ALL, "allow_always"],
+    ["always", "allow_once,reject_once", "allow_once"],
+    ["reject", "allow_once,reject_always", "reject_always"],
+    ["reject", "allow_once,allow_always", "cancelled"],
+    ["once", "reject_once,reject_always", "cancelled"],
+    ["once", "allow_always,reject_once", "cancelled"],
+    ["always", "reject_once", "cancelled"],
+  ],
+  2,
+)("the reply %s selects from %s the outcome %s", async (answer, kinds, outcome) => {
   const machine = scriptedVm();
   const id = await open(machine.vm);
-  expect(await reply(machine, id, kinds, answer)).toBe(`bash: ${told}`);
+  expect(await reply(machine, id, kinds, answer)).toBe(`bash: ${outcome}`);
 });
 
-test("the reply may be an option's own id", async () => {
+test("the reply may be the id of an option", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const id = await open(machine.vm);
   expect(await reply(machine, id, ALL, "option-3")).toBe("bash: reject_always");
   expect(await reply(machine, id, "allow_once,vendor_kind", "option-1")).toBe("bash: vendor_kind");
 });
 
-test("the request tells what the agent wants, and is listed until it is answered", async () => {
+test("a request describes the agent's action, and is listed until it is answered", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -68,7 +72,7 @@ test("the request tells what the agent wants, and is listed until it is answered
   expect(await vm.getSession(id)).toMatchObject({ pendingPermissions: [] });
 });
 
-test("a reply that is none is refused, and the request still waits", async () => {
+test("an invalid reply is refused, and the request stays pending", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -84,7 +88,7 @@ test("a reply that is none is refused, and the request still waits", async () =>
   expect((await turn).text).toBe("bash: allow_once");
 });
 
-test("a second reply, and one to a request that never was, are refused", async () => {
+test("refuses a second reply and a reply to an unknown request", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -99,7 +103,7 @@ test("a second reply, and one to a request that never was, are refused", async (
   }
 });
 
-test("a request that nobody answers in time is rejected, and can be answered no more", async () => {
+test("a request is rejected after the timeout, and cannot be answered later", async () => {
   const machine = scriptedVm({ sessions: { permissionTimeoutMs: 200 } });
   const { vm } = machine;
   const id = await open(vm);
@@ -112,7 +116,7 @@ test("a request that nobody answers in time is rejected, and can be answered no 
   expect(JSON.stringify(await vm.getSessionEvents(id))).toContain('"reason":"timeout"');
 });
 
-test("ids are ours: they do not start anew with the agent's process, and belong to one session", async () => {
+test("ids stay unique when the agent restarts, and belong to one session", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const [one, two] = await Promise.all([open(vm, "load"), open(vm)]);
@@ -132,7 +136,7 @@ test("ids are ours: they do not start anew with the agent's process, and belong 
   expect(new Set(ids).size).toBe(3);
 });
 
-test("many at once are answered in any order, each to its own", async () => {
+test("many pending requests can be answered in any order", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -153,19 +157,22 @@ test("many at once are answered in any order, each to its own", async () => {
   );
 });
 
-test.each([
-  ["allow_all", ALL, "allow_once"],
-  ["allow_all", "allow_always,reject_once", "allow_always"],
-  ["reject_all", ALL, "reject_once"],
-  ["reject_all", "allow_once", "cancelled"],
-] as const)("a session of policy %s asks nobody (%s)", async (permissionPolicy, kinds, told) => {
+testRows(
+  [
+    ["allow_all", ALL, "allow_once"],
+    ["reject_all", ALL, "reject_once"],
+    ["allow_all", "allow_always,reject_once", "allow_always"],
+    ["reject_all", "allow_once", "cancelled"],
+  ] as const,
+  2,
+)("a session with policy %s does not ask clients (%s)", async (permissionPolicy, kinds, outcome) => {
   const machine = scriptedVm();
   const id = await open(machine.vm, "", { permissionPolicy });
-  expect(await ask(machine.vm, id, `permission bash ${kinds}`)).toBe(`bash: ${told}`);
+  expect(await ask(machine.vm, id, `permission bash ${kinds}`)).toBe(`bash: ${outcome}`);
   expect(machine.events.filter(({ name }) => name === "permissionRequest")).toEqual([]);
 });
 
-test("what became of a permission is in the transcript", async () => {
+test("the transcript has the request and the outcome of a permission", { tags: ["slow"] }, async () => {
   const machine = scriptedVm();
   const id = await open(machine.vm);
   await reply(machine, id, "allow_once,reject_once", "reject");

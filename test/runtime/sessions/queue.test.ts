@@ -2,12 +2,12 @@ import { expect, test, vi } from "vitest";
 import { ask, brief, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
 import { failure, until } from "../../support/until.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   MAX_QUEUED_PROMPTS: 5,
 }));
 
-test("prompts of one session wait for each other, in the order in which they came", async () => {
+test("prompts of one session run one at a time, in the order of their calls", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -27,7 +27,7 @@ test("prompts of one session wait for each other, in the order in which they cam
   expect((await vm.getSession(id)).status).toBe("idle");
 });
 
-test("more than so many that wait are refused, and the others go on", async () => {
+test("refuses a prompt above the queue's limit, and runs the queued ones", async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   const first = vm.sendPrompt(id, "await /tmp/go; say 0");
@@ -38,7 +38,7 @@ test("more than so many that wait are refused, and the others go on", async () =
   expect((await Promise.all([first, ...waiting])).map(({ text }) => text).join("")).toBe("012345");
 });
 
-test("prompts of two sessions run side by side", async () => {
+test("prompts of two sessions run at the same time", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const [one, two] = await Promise.all([open(vm), open(vm)]);
   const first = vm.sendPrompt(one, "touch /tmp/a; await /tmp/b; say 1");
@@ -46,7 +46,7 @@ test("prompts of two sessions run side by side", async () => {
   expect((await Promise.all([first, second])).map(({ text }) => text)).toEqual(["1", "2"]);
 });
 
-test("a prompt that waits runs after one that failed", async () => {
+test("a queued prompt runs after a failed one", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   const failed = vm.sendPrompt(id, "await /tmp/go; error -32603 no");

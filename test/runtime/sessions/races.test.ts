@@ -1,16 +1,17 @@
+// @module-tag slow
 import { expect, test, vi } from "vitest";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 import { rawAgent, rawVm } from "../../support/raw-agent.ts";
 import { count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
 import { failure } from "../../support/until.ts";
 
-vi.mock("../../../src/api/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/api/limits.ts")>()),
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   MAX_CLOSED_SESSIONS: 2,
 }));
 
-test("a session that is destroyed while it is resumed is gone, with its agent", async () => {
+test("destroySession during resumeSession ends the agent and deletes the session", async () => {
   const machine = durableVm(withScripted);
   for (let round = 0; round < 6; round++) {
     const vm = machine.vm();
@@ -25,7 +26,7 @@ test("a session that is destroyed while it is resumed is gone, with its agent", 
   }
 });
 
-test("sessions that are closed at once drop the oldest closed ones, and none of them fails", async () => {
+test("closing many sessions at once drops the oldest ones, and no call fails", async () => {
   const { vm } = scriptedVm();
   const ids: string[] = [];
   for (let round = 0; round < 6; round++) ids.push(await open(vm));
@@ -35,7 +36,7 @@ test("sessions that are closed at once drop the oldest closed ones, and none of 
 });
 
 test.each(["initialize", "session/new"])(
-  "a session that waits for %s ends with its VM, and says so",
+  "createSession that waits for %s fails with vm_stopped when the VM ends",
   async (at) => {
     const { vm } = rawVm(`answers["${at}"] = () => new Promise(() => {});`, { store: new MemoryStore() });
     const creating = failure(vm.createSession("raw"));
@@ -45,7 +46,7 @@ test.each(["initialize", "session/new"])(
   },
 );
 
-test("a session that is being created ends with the files that it was begun on", async () => {
+test("restoreSnapshot ends a session that is being created", async () => {
   const machine = durableVm(rawAgent(`answers["session/new"] = () => new Promise(() => {});`));
   const vm = machine.vm();
   const { id } = await vm.createSnapshot();
@@ -55,7 +56,7 @@ test("a session that is being created ends with the files that it was begun on",
   expect(await creating).toMatchObject({ code: "vm_stopped" });
 });
 
-test("a session that is closed while it is resumed says so to whoever resumed it", async () => {
+test("resumeSession fails if the session is closed meanwhile", async () => {
   const machine = durableVm(rawAgent(`answers["session/load"] = () => new Promise(() => {});`));
   const { sessionId } = await machine.vm().createSession("raw");
   await machine.vm().closeSession(sessionId);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
+import { testRows } from "../../support/rows.ts";
 import { ask, behaving, brief, count, open, sessionEvents, withScripted } from "../../support/scripted.ts";
 import { failure } from "../../support/until.ts";
 
@@ -10,8 +11,8 @@ const WAYS = [
 ] as const;
 
 for (const end of ["sleep", "crash"] as const) {
-  test.each(WAYS)(
-    `after ${end} a session is listed at once and its next prompt goes on by %s`,
+  testRows(end === "sleep" ? WAYS : WAYS.toReversed(), 1)(
+    `after ${end} a session is listed at once and its next prompt continues it by %s`,
     async (words, origin) => {
       const machine = durableVm(withScripted);
       const record = await machine.vm().createSession("scripted", behaving(words));
@@ -32,7 +33,7 @@ for (const end of ["sleep", "crash"] as const) {
       expect(JSON.parse(await ask(machine.vm(), id, "context"))).toEqual(["say one; say two", "origin"]);
       expect(await machine.vm().listSessions()).toEqual([record]);
 
-      // What the agent replayed when it was loaded is not told again, and the numbers go on.
+      // Updates that the agent replays after session/load are not recorded twice. The numbers continue.
       const events = await machine.vm().getSessionEvents(id);
       expect(events.slice(0, before.length)).toEqual(before);
       expect(events.map(({ seq }) => seq)).toEqual([...events.keys()]);
@@ -49,7 +50,9 @@ for (const end of ["sleep", "crash"] as const) {
     },
   );
 
-  test(`after ${end} an agent that can neither load nor resume is told the transcript, once`, async () => {
+  test(`after ${end} an agent that can neither load nor resume gets the transcript once`, {
+    tags: end === "sleep" ? [] : ["slow"],
+  }, async () => {
     const machine = durableVm(withScripted);
     const id = await open(machine.vm());
     expect(await ask(machine.vm(), id, "think secretly; say the answer is 42")).toBe("the answer is 42");
@@ -74,8 +77,8 @@ for (const end of ["sleep", "crash"] as const) {
   });
 }
 
-test.each(["-32002", "-32602", "-32603"])(
-  "an agent that has lost its session and says so by %s is told the transcript",
+testRows([["-32002"], ["-32602"], ["-32603"]], 1)(
+  "an agent that answers %s for a lost session gets the transcript",
   async (code) => {
     const machine = durableVm(withScripted);
     const id = await open(machine.vm(), `load unknown=${code}`);
@@ -93,7 +96,7 @@ test.each(["-32002", "-32602", "-32603"])(
   },
 );
 
-test("a session goes on with its working directory, environment, servers and policy", async () => {
+test("a resumed session keeps its working directory, environment, MCP servers and policy", async () => {
   const machine = durableVm(withScripted);
   await machine.vm().mkdir("/workspace/sub");
   const id = await open(machine.vm(), "load", {
@@ -113,7 +116,7 @@ test("a session goes on with its working directory, environment, servers and pol
   });
 });
 
-test("settings can be read and made while the agent does not run", async () => {
+test("settings can be read and changed while the agent does not run", { tags: ["slow"] }, async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "load");
   await machine.vm().setModel(id, "large");
@@ -124,7 +127,7 @@ test("settings can be read and made while the agent does not run", async () => {
   expect(await ask(machine.vm(), id, "settings")).toBe("code large low");
 });
 
-test("resumeSession starts the agent before there is a prompt; twice is once", async () => {
+test("two calls of resumeSession start one agent, before any prompt", { tags: ["slow"] }, async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "load");
   await ask(machine.vm(), id, "say x");
@@ -137,7 +140,9 @@ test("resumeSession starts the agent before there is a prompt; twice is once", a
   expect(await count(machine.vm())).toBe(1);
 });
 
-test("an agent that crashes whenever it is loaded: the prompt says why, and the session stays", async () => {
+test("if the agent crashes in session/load, the prompt has its exit code, and the session stays", {
+  tags: ["slow"],
+}, async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "load crash-load=6");
   await ask(machine.vm(), id, "say x");
@@ -147,7 +152,7 @@ test("an agent that crashes whenever it is loaded: the prompt says why, and the 
   expect(await machine.vm().listSessions()).toMatchObject([{ sessionId: id }]);
 });
 
-test("a prompt that was in flight when the server died is in the transcript up to where it came", async () => {
+test("after a crash of the server the transcript has the events of the interrupted prompt", async () => {
   const machine = durableVm(withScripted);
   const id = await open(machine.vm(), "load");
   const turn = machine.vm().sendPrompt(id, "say half; await /never");

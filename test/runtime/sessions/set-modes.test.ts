@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Vm } from "../../../src/runtime/vm.ts";
+import { testRows } from "../../support/rows.ts";
 import { ask, open, scriptedVm, sessionEvents, updateOf } from "../../support/scripted.ts";
 
 const option = (id: string, category: string, currentValue: string, values: string[]) => ({
@@ -16,7 +17,7 @@ const OPTIONS = [
   option("reasoning_effort", "thought_level", "low", ["low", "high"]),
 ];
 
-/** Sets all three; each has to be answered with a result. */
+/** Sets mode and model, and expects a result for each. */
 async function setAll(vm: Vm, id: string) {
   for (const response of [await vm.setMode(id, "code"), await vm.setModel(id, "large")]) {
     expect(response).toMatchObject({ jsonrpc: "2.0", result: expect.anything() });
@@ -24,7 +25,7 @@ async function setAll(vm: Vm, id: string) {
   }
 }
 
-test.each(["", "groups"])("options as the agent offers them (%s) become ours", async (words) => {
+testRows([[""], ["groups"]], 1)("the API returns the agent's options and modes (%s)", async (words) => {
   const { vm } = scriptedVm();
   const id = await open(vm, words);
   expect(await vm.getConfigOptions(id)).toEqual(OPTIONS);
@@ -37,28 +38,31 @@ test.each(["", "groups"])("options as the agent offers them (%s) become ours", a
   });
 });
 
-test.each(["", "groups", "silent"])("mode, model and thought level by options (%s)", async (words) => {
-  const machine = scriptedVm();
-  const { vm } = machine;
-  const id = await open(vm, words);
-  await setAll(vm, id);
-  expect((await vm.setThoughtLevel(id, "high")).error).toBeUndefined();
-  expect(await ask(vm, id, "settings")).toBe("code large high");
-  const values = (await vm.getConfigOptions(id)).map(({ currentValue }) => currentValue);
-  expect(values).toEqual(["code", "large", "high"]);
-  expect((await vm.getModes(id))?.currentModeId).toBe("code");
-  // Each change is told of, once, by the agent or by us.
-  const told = sessionEvents(machine, id)
-    .map(({ event }) => updateOf(event))
-    .filter(({ sessionUpdate }) => sessionUpdate === "config_option_update");
-  expect(told).toHaveLength(3);
-  const current = told.map(({ configOptions }) =>
-    (configOptions as { currentValue: string }[]).map(({ currentValue }) => currentValue).join(" "),
-  );
-  expect(current).toEqual(["code small low", "code large low", "code large high"]);
-});
+testRows([[""], ["groups"], ["silent"]], 1)(
+  "sets mode, model and thought level by options (%s)",
+  async (words) => {
+    const machine = scriptedVm();
+    const { vm } = machine;
+    const id = await open(vm, words);
+    await setAll(vm, id);
+    expect((await vm.setThoughtLevel(id, "high")).error).toBeUndefined();
+    expect(await ask(vm, id, "settings")).toBe("code large high");
+    const values = (await vm.getConfigOptions(id)).map(({ currentValue }) => currentValue);
+    expect(values).toEqual(["code", "large", "high"]);
+    expect((await vm.getModes(id))?.currentModeId).toBe("code");
+    // Each change has one update, from the agent or from the server.
+    const updates = sessionEvents(machine, id)
+      .map(({ event }) => updateOf(event))
+      .filter(({ sessionUpdate }) => sessionUpdate === "config_option_update");
+    expect(updates).toHaveLength(3);
+    const current = updates.map(({ configOptions }) =>
+      (configOptions as { currentValue: string }[]).map(({ currentValue }) => currentValue).join(" "),
+    );
+    expect(current).toEqual(["code small low", "code large low", "code large high"]);
+  },
+);
 
-test.each(["legacy", "legacy silent"])("modes and models in the old form (%s)", async (words) => {
+testRows([["legacy"], ["legacy silent"]], 1)("sets mode and model in the old form (%s)", async (words) => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm, words);
@@ -72,14 +76,16 @@ test.each(["legacy", "legacy silent"])("modes and models in the old form (%s)", 
   await setAll(vm, id);
   expect(await ask(vm, id, "settings")).toBe("code large low");
   expect((await vm.getModes(id))?.currentModeId).toBe("code");
-  const told = sessionEvents(machine, id)
+  const updates = sessionEvents(machine, id)
     .map(({ event }) => updateOf(event))
     .filter(({ sessionUpdate }) => sessionUpdate === "current_mode_update");
-  expect(told).toEqual([{ sessionUpdate: "current_mode_update", currentModeId: "code" }]);
+  expect(updates).toEqual([{ sessionUpdate: "current_mode_update", currentModeId: "code" }]);
   expect(await vm.setThoughtLevel(id, "high")).toMatchObject({ error: { code: -32601 } });
 });
 
-test("an agent without any of it", async () => {
+test("an agent without settings has no modes and no options, and refuses to set them", {
+  tags: ["slow"],
+}, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "bare");
   expect(await vm.getModes(id)).toBeNull();
@@ -88,8 +94,8 @@ test("an agent without any of it", async () => {
   expect(await vm.setThoughtLevel(id, "high")).toMatchObject({ error: { code: -32601 } });
 });
 
-test.each(["refuse", "legacy refuse"])(
-  "an agent that refuses (%s): its error, and nothing has changed",
+testRows([["refuse"], ["legacy refuse"]], 1)(
+  "if the agent refuses (%s), the response has its error, and no setting changes",
   async (words) => {
     const machine = scriptedVm();
     const { vm } = machine;
@@ -105,7 +111,7 @@ test.each(["refuse", "legacy refuse"])(
   },
 );
 
-test.each(["", "legacy"])("a mode and a model that do not exist (%s)", async (words) => {
+testRows([[""], ["legacy"]], 0)("an unknown mode and an unknown model change nothing (%s)", async (words) => {
   const { vm } = scriptedVm();
   const id = await open(vm, words);
   expect(await vm.setMode(id, "nope")).toMatchObject({ error: { code: -32602 } });
@@ -113,14 +119,14 @@ test.each(["", "legacy"])("a mode and a model that do not exist (%s)", async (wo
   expect(await ask(vm, id, "settings")).toBe("ask small low");
 });
 
-test("a mode that the agent changes itself is the one that getModes tells", async () => {
+test("getModes returns a mode that the agent has changed itself", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm, "legacy");
   await ask(vm, id, "mode code");
   expect((await vm.getModes(id))?.currentModeId).toBe("code");
 });
 
-test("settings can be changed while a prompt goes on", async () => {
+test("settings can be changed while a prompt runs", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
   const turn = vm.sendPrompt(id, "await /tmp/go; settings");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { modesOf, type Settings, settingsAfter } from "../../../src/runtime/sessions/settings.ts";
+import { modesOf, type Settings, settingsAfter } from "../../../src/runtime/sessions/transcript/settings.ts";
 
-/** Settings of an agent that tells its modes in both forms. */
+/** Settings of an agent that reports its modes in both forms. */
 const BOTH: Settings = {
   modes: { currentModeId: "default", availableModes: [{ id: "default" }, { id: "plan" }] },
   configOptions: [
@@ -14,7 +14,7 @@ const BOTH: Settings = {
   ],
 };
 
-test("a mode that is told by its option is the mode in the old form too", () => {
+test("a new mode in the option also sets the mode in the old form", () => {
   const [option] = BOTH.configOptions ?? [];
   const configOptions = [{ ...option, currentValue: "plan" }];
   const settings = settingsAfter(BOTH, { sessionUpdate: "config_option_update", configOptions });
@@ -24,7 +24,7 @@ test("a mode that is told by its option is the mode in the old form too", () => 
   });
 });
 
-test("a mode that is told in the old form is the value of its option too", () => {
+test("a new mode in the old form also sets the option", () => {
   const settings = settingsAfter(BOTH, { sessionUpdate: "current_mode_update", currentModeId: "plan" });
   expect(settings?.configOptions?.[0]?.currentValue).toBe("plan");
 });

@@ -1,9 +1,10 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
 const PROMPT = /\$ $/;
 
-test("close hangs up the whole session, twice is fine", async () => {
+test("closeShell hangs up the whole session, and may be called twice", async () => {
   const { vm, screenHas, event } = startVm();
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);
@@ -18,7 +19,7 @@ test("close hangs up the whole session, twice is fine", async () => {
   expect(await vm.listShells()).toMatchObject([{ shellId, running: false, exitCode: 129 }]);
 });
 
-test("what asked to survive a hangup does, as on any Linux", async () => {
+test("processes started with nohup or setsid survive closeShell", async () => {
   const { vm, screenHas } = startVm();
   const sleepers = async () =>
     (await vm.allProcesses()).filter(({ command }) => command === "sleep").map(({ args }) => args[1]);
@@ -30,7 +31,7 @@ test("what asked to survive a hangup does, as on any Linux", async () => {
   expect(await sleepers()).toEqual(["1001", "1002"]);
 });
 
-test("a shell that ignores its hangup is killed", async () => {
+test("closeShell kills a shell that ignores its hangup", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);

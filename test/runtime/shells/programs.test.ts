@@ -1,10 +1,11 @@
+// @module-tag any-user
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
 const PROMPT = /\$ $/;
 
-/** Programs that need a whole terminal; a host without one of them has nothing to show here. */
+/** `true` if the host has a program that needs a full terminal. Its test is skipped otherwise. */
 const has = (program: string) => existsSync(`/usr/bin/${program}`);
 
 test.skipIf(!has("vim"))("vim edits a file", async () => {
@@ -35,7 +36,7 @@ test.skipIf(!has("top"))("top runs", async () => {
   expect(await vm.waitShell(shellId)).toBe(0);
 });
 
-test.skipIf(!has("tmux"))("tmux holds a session", async () => {
+test.skipIf(!has("tmux"))("tmux runs a session", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);
@@ -50,7 +51,7 @@ test.skipIf(!has("tmux"))("tmux holds a session", async () => {
   await screenHas(shellId, "[exited]");
 });
 
-test("a program that is not there says so, and nothing of how it was started", async () => {
+test("a missing program prints only that it was not found", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell({ command: "no-such-program" });
   expect(await vm.waitShell(shellId)).toBe(127);

@@ -1,3 +1,4 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
@@ -5,7 +6,7 @@ function text(chunks: { data: Uint8Array }[]): string {
   return Buffer.concat(chunks.map(({ data }) => data)).toString();
 }
 
-test("a terminal that comes back misses nothing", async () => {
+test("readShell returns all output after a given chunk", async () => {
   const { vm, events, screenHas } = startVm();
   const { shellId } = await vm.openShell();
   await screenHas(shellId, /\$ $/);
@@ -19,7 +20,7 @@ test("a terminal that comes back misses nothing", async () => {
   expect(rest).toMatchObject({ truncated: false, running: false, exitCode: 0 });
 });
 
-test("the newest 256 KiB is kept", async () => {
+test("readShell returns the last 256 KiB of output", async () => {
   const { vm } = startVm();
   const { shellId } = await vm.openShell({ command: "seq", args: ["1", "200000"] });
   await vm.waitShell(shellId);

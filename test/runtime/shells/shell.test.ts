@@ -1,9 +1,10 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
 const PROMPT = /\$ $/;
 
-test("a shell on a terminal of the VM's own", async () => {
+test("openShell runs a shell on a terminal of the VM", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell();
   expect(shellId).toBe("shell-1");
@@ -19,13 +20,13 @@ test("a shell on a terminal of the VM's own", async () => {
   expect(await vm.waitShell(shellId)).toBe(3);
 });
 
-test("^C interrupts, ^Z stops, fg goes on, ^D ends", async () => {
+test("^C interrupts, ^Z stops, fg continues, ^D ends", async () => {
   const { vm, screenHas, event } = startVm();
-  // A key reaches a program only once the program has the terminal, which bash gives away after it says what it starts.
+  // A key reaches a program only after bash has given it the terminal, which is after bash prints the command.
   const hasTerminal = (args: string) =>
     expect
       .poll(async () => (await vm.exec("ps -eo stat=,args=")).stdout)
-      .toMatch(new RegExp(`^S\\+ +${args}$`, "m"));
+      .toMatch(new RegExp(`^S[N<]?\\+ +${args}$`, "m"));
   const { shellId } = await vm.openShell();
   await screenHas(shellId, PROMPT);
   await vm.writeShell(shellId, "sleep 1000\n");
@@ -45,7 +46,7 @@ test("^C interrupts, ^Z stops, fg goes on, ^D ends", async () => {
   expect(await event("shellExit")).toEqual({ shellId, exitCode: 130, signal: "SIGINT" });
 });
 
-test("a resize is seen by the program", async () => {
+test("resizeShell sends SIGWINCH to the program", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell({ cols: 100, rows: 30 });
   await screenHas(shellId, PROMPT);
@@ -59,7 +60,7 @@ test("a resize is seen by the program", async () => {
   ]);
 });
 
-test("a command of one's own, with env and cwd", async () => {
+test("openShell runs a given command with env and cwd", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell({
     command: "sh",
@@ -71,14 +72,14 @@ test("a command of one's own, with env and cwd", async () => {
   expect(await screenHas(shellId, "workspace")).toBe('it\'s "me" $HOME from /workspace\r\n');
 });
 
-test("connectTerminal answers the shell's pid", async () => {
+test("connectTerminal returns the shell's pid", async () => {
   const { vm } = startVm();
   const pid = await vm.connectTerminal({ cols: 90 });
   expect(await vm.listShells()).toMatchObject([{ shellId: "shell-1", pid, cols: 90 }]);
   expect((await vm.exec(`ps -o args= -p ${pid}`)).stdout).toMatch(/bash -i\n$/);
 });
 
-test("an unknown shell", async () => {
+test("every shell method refuses an unknown shell", async () => {
   const { vm } = startVm();
   const error = { code: "shell_not_found", message: "Shell not found: shell-9" };
   await expect(vm.writeShell("shell-9", "x")).rejects.toMatchObject(error);

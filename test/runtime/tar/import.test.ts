@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
 import { posixError } from "../../../src/runtime/sandbox/posix.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { Import } from "../../../src/runtime/tar/import.ts";
 import { readTar } from "../../../src/runtime/tar/read.ts";
 import { durableVm } from "../../support/durable-vm.ts";
@@ -13,7 +13,7 @@ import { startVm } from "../../support/vm.ts";
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-test("an archive is laid over what is there: directories merge, files and links give way", async () => {
+test("an import merges directories, and replaces files and links", async () => {
   const { vm } = startVm();
   await vm.exec(
     "mkdir -p d/e d/mine; echo old | tee d/f d/e/g d/mine/h > keep; ln -s keep link; chmod 600 d/f; ln keep hard; mkfifo pipe",
@@ -53,7 +53,7 @@ test("an archive is laid over what is there: directories merge, files and links 
   );
 });
 
-/** What a tree holds, with contents. */
+/** Lists a tree with modes and contents. */
 async function contents(fs: FileSystem, path = ""): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const { name, type } of await fs.readdir(path || "/")) {
@@ -67,7 +67,7 @@ async function contents(fs: FileSystem, path = ""): Promise<Record<string, strin
   return found;
 }
 
-test("an import that fails in the middle of its placing takes everything back", async () => {
+test("an import that fails while it puts files in place undoes all changes", async () => {
   const archive = await madeTar(
     { name: "new/a/b", body: "new" },
     { name: "d", type: "directory", mode: 0o700 },
@@ -125,7 +125,7 @@ test("an import that fails in the middle of its placing takes everything back", 
   expect(failures).toBe(6);
 });
 
-test("what has been imported survives a crash, what has not been committed leaves nothing", async () => {
+test("a committed import survives a crash, and an uncommitted one leaves nothing", async () => {
   const durable = durableVm();
   await durable.vm().importTar(await madeTar({ name: "a/b", body: "kept" }), "/workspace");
   const { transferId } = await durable.vm().beginTarWrite("/workspace");
@@ -139,7 +139,7 @@ test("what has been imported survives a crash, what has not been committed leave
   await durable.crash();
 });
 
-test("an import that cannot be stored says so, and is kept by the next checkpoint", async () => {
+test("reports an import that cannot be stored, and the next checkpoint keeps it", async () => {
   const store = new MemoryStore();
   let broken = false;
   const durable = durableVm(
@@ -159,7 +159,7 @@ test("an import that cannot be stored says so, and is kept by the next checkpoin
   await durable.crash();
 });
 
-test("a transfer takes its pieces in order only, and ends with its commit", async () => {
+test("a transfer takes its pieces only in order, and ends with its commit", async () => {
   const { vm } = startVm({ runtime: "memory" });
   const archive = await madeTar({ name: "a", body: "1".repeat(3000) });
   const { transferId } = await vm.beginTarWrite("/workspace");
@@ -183,7 +183,7 @@ test("a transfer takes its pieces in order only, and ends with its commit", asyn
   expect(await failure(vm.readTarChunk(read.transferId, 0))).toMatchObject({ code: "transfer_not_found" });
 });
 
-test("an import that is given up leaves nothing, also in the middle of a file", async () => {
+test("an import that ends without a commit leaves nothing, even inside a file", async () => {
   const { vm } = startVm();
   const archive = await madeTar({ name: "a", body: "1" }, { name: "large", body: "x".repeat(1_000_000) });
   const { transferId } = await vm.beginTarWrite("/workspace");
@@ -192,7 +192,7 @@ test("an import that is given up leaves nothing, also in the middle of a file", 
   expect((await vm.exec("ls -A /workspace; find / -xdev -name '.agent-vm-*'")).stdout).toBe("");
 });
 
-test("exports of what is not there, or not the VM's own, are refused", async () => {
+test("refuses to export missing paths and paths that are not the VM's own", async () => {
   const { vm } = startVm();
   expect(await failure(vm.exportTar("/nowhere"))).toMatchObject({ code: "ENOENT" });
   expect(await failure(vm.exportTar("/usr"))).toMatchObject({ code: "EXDEV" });
@@ -201,7 +201,7 @@ test("exports of what is not there, or not the VM's own, are refused", async () 
   expect(await failure(vm.exportTar("/workspace/pipe"))).toMatchObject({ code: "EINVAL" });
 });
 
-test("imports at the same time both come in whole", async () => {
+test("concurrent imports do not mix", async () => {
   const durable = durableVm();
   const archives = await Promise.all(
     ["a", "b", "c"].map((name) =>

@@ -2,10 +2,10 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { createVm } from "../../../src/actors/bare.ts";
 import { vmActor } from "../../../src/actors/vm.ts";
-import type { RootSnapshotExport } from "../../../src/api/types.ts";
-import { MemoryStore } from "../../../src/runtime/store.ts";
+import type { RootSnapshotExport } from "../../../src/api/methods/snapshot-types.ts";
+import { createVm } from "../../../src/runtime/create-vm.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";
 import { faultyStore } from "../../support/faulty-store.ts";
 import { madeTar } from "../../support/made-tar.ts";
@@ -26,8 +26,17 @@ function snapshot(...entries: object[]): RootSnapshotExport {
   return { kind: "snapshot-export", source: { format, filesystem: { entries } } } as never;
 }
 
+test("an archive's own configuration takes the place of the host's, also after a sleep", async () => {
+  const rootFilesystem = onDisk(await madeTar({ name: "etc/ld.so.conf.d/own.conf", body: "own" }));
+  const machine = durableVm({ rootFilesystem });
+  const look = "ls -A /etc/ld.so.conf.d; test -L /etc/ld.so.conf.d; echo $?; test -L /etc/services; echo $?";
+  expect((await machine.vm().exec(look)).stdout).toBe("own.conf\n1\n0\n");
+  await machine.sleep();
+  expect((await machine.vm().exec(look)).stdout).toBe("own.conf\n1\n0\n");
+});
+
 describe.each(["kernel", "memory"] as const)("%s", (runtime) => {
-  test("every new VM starts from a snapshot of another one", async () => {
+  test("a new VM starts from a snapshot of another VM", async () => {
     const { vm: first } = startVm({ runtime });
     await first.writeFile("/workspace/text", "grüße");
     await first.writeFile("/workspace/deep/bytes", new Uint8Array([0, 255, 7]));
@@ -50,7 +59,7 @@ describe.each(["kernel", "memory"] as const)("%s", (runtime) => {
   test.each([
     ["tar", (archive: Uint8Array) => archive],
     ["gzip", (archive: Uint8Array) => gzipSync(archive)],
-  ])("or from an archive (%s), which is read once", async (_form, pack) => {
+  ])("a new VM starts from an archive (%s)", async (_form, pack) => {
     const path = onDisk(pack(await madeTar({ name: "srv/data", body: "from the archive" })));
     const options = { runtime, rootFilesystem: path };
     const vm = await createVm(options);
@@ -60,12 +69,12 @@ describe.each(["kernel", "memory"] as const)("%s", (runtime) => {
   });
 });
 
-test("a VM that wakes keeps its own files, whatever new ones start from", async () => {
+test("a VM that wakes keeps its own files if `rootFilesystem` has changed", async () => {
   const store = new MemoryStore();
   const one = onDisk(await madeTar({ name: "srv/a", body: "one" }, { name: "srv/b", body: "one" }));
   const first = durableVm({ rootFilesystem: one }, store);
   expect(await first.vm().readdir("/srv")).toEqual(["a", "b"]);
-  // It has them without a checkpoint of anybody's asking.
+  // The first files are stored without an explicit checkpoint.
   await first.crash();
   rmSync(one);
   const other = snapshot({ path: "/srv/c", type: "file", mode: "0644", content: "two" });
@@ -80,7 +89,7 @@ test("a VM that wakes keeps its own files, whatever new ones start from", async 
   await fresh.crash();
 });
 
-test("a VM that dies before its first files are stored starts anew, and one that had files of its own keeps them", async () => {
+test("a VM that dies before its first files are stored gets them again, and an older VM keeps its own files", async () => {
   const rootFilesystem = snapshot({ path: "/srv/c", type: "file", mode: "0644", content: "two" });
   const store = new MemoryStore();
   let broken = true;
@@ -102,23 +111,23 @@ test("a VM that dies before its first files are stored starts anew, and one that
   await later.crash();
 });
 
-test("an archive that is missing or cannot be used is told, and the next call tries again", async () => {
+test("reports a missing or invalid archive, and the next call tries again", async () => {
   const path = join(testFolder(), "later.tar");
   const vm = await createVm({ rootFilesystem: path });
   expect(await failure(vm.readdir("/srv"))).toMatchObject({
     code: "boot_failed",
-    message: `The VM's \`rootFilesystem\` could not be put in place: ENOENT: no such file or directory, open '${path}'`,
+    message: `The VM's \`rootFilesystem\` could not be unpacked: ENOENT: no such file or directory, open '${path}'`,
   });
   writeFileSync(path, "no archive".repeat(100));
   expect(await failure(vm.readdir("/srv"))).toMatchObject({
     message:
-      "The VM's `rootFilesystem` could not be put in place: The archive cannot be imported: it is no tar archive",
+      "The VM's `rootFilesystem` could not be unpacked: The archive cannot be imported: it is not a tar archive",
   });
   await vm.dispose("destroy");
   const next = await createVm({ rootFilesystem: onDisk(await madeTar({ name: "usr/bin/x", body: "1" })) });
   expect(await failure(next.exec("true"))).toMatchObject({
     code: "boot_failed",
-    message: "The VM's `rootFilesystem` could not be put in place: Path is read-only: /usr/bin/x",
+    message: "The VM's `rootFilesystem` could not be unpacked: Path is read-only: /usr/bin/x",
   });
   await next.dispose("destroy");
   const folder = await createVm({ rootFilesystem: testFolder() });
@@ -138,25 +147,25 @@ test.each([
   ["another format", { ...snapshot(), source: { format: "v2", filesystem: { entries: [] } } }, NEITHER],
   ["an entry without a mode", snapshot({ path: "/a", type: "file" }), NEITHER],
   [
-    "a mode that is none",
+    "an invalid mode",
     snapshot({ path: "/a", type: "file", mode: "rwx" }),
     entry("mode", "must be octal, such as 0755"),
   ],
   [
-    "a path that climbs",
+    "a path with `..`",
     snapshot({ path: "/../a", type: "file", mode: "0644" }),
     entry("path", "must be normalized"),
   ],
   [
     "a link without a target",
     snapshot({ path: "/a", type: "symlink", mode: "0777" }),
-    entry("target", "must be what the link leads to"),
+    entry("target", "must be the path that the link leads to"),
   ],
-])("%s is refused with the definition", (_name, rootFilesystem, message) => {
+])("vmActor() refuses %s", (_name, rootFilesystem, message) => {
   expect(() => vmActor({ rootFilesystem: rootFilesystem as never })).toThrow(`Invalid option ${message}`);
 });
 
-test("both names of a snapshot's format are taken", () => {
+test("accepts both names of a snapshot's format", () => {
   for (const format of ["agent-os-filesystem-snapshot-v1", "agentos-filesystem-snapshot-v1"] as const) {
     const source = { format, filesystem: { entries: [] } };
     expect(vmActor({ rootFilesystem: { kind: "snapshot-export", source } })).toBeDefined();

@@ -1,9 +1,11 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { DESCRIBE_TREE, hostTar, inHostTar, onHost } from "../../support/host-tar.ts";
+import { testRows } from "../../support/rows.ts";
 import { testFolder } from "../../support/temporary-folder.ts";
 import { startVm } from "../../support/vm.ts";
 
-/** Everything that an archive keeps; the times are whole microseconds, which is what a checkpoint keeps. */
+/** Makes a tree with everything that an archive keeps. Times are whole microseconds, the precision of a checkpoint. */
 const TREE = `
 mkdir -p src/deep/deeper empty closed 'with space'
 echo hello > src/main.ts
@@ -26,7 +28,7 @@ chmod 555 closed; chmod 1777 empty
 touch -d '2021-03-04 05:06:07.123456' .
 `;
 
-test.each(["posix", "gnu"])("a tree of the host's tar (%s) comes into a VM as it is", async (format) => {
+testRows([["posix"], ["gnu"]], 1)("imports a tree of the host's tar (%s) unchanged", async (format) => {
   const { vm } = startVm();
   const archive = hostTar(TREE, `--format=${format}`);
   const result = await vm.importTar(archive, "/workspace/tree");
@@ -38,7 +40,7 @@ test.each(["posix", "gnu"])("a tree of the host's tar (%s) comes into a VM as it
   ).toBe("");
 });
 
-test("a tree of a VM comes out as it is, for the host's tar", async () => {
+test("exports a tree unchanged for the host's tar", async () => {
   const { vm } = startVm();
   await vm.exec(`mkdir -p /workspace/tree && cd /workspace/tree && ${TREE.trim()}`);
   const inside = await vm.exec(DESCRIBE_TREE, { cwd: "/workspace/tree" });
@@ -47,7 +49,7 @@ test("a tree of a VM comes out as it is, for the host's tar", async () => {
   expect(archive.length % 512).toBe(0);
 });
 
-test("what a VM has exported another one imports", async () => {
+test("a VM imports the export of another VM", { tags: ["slow"] }, async () => {
   const [from, to] = [startVm().vm, startVm().vm];
   await from.exec(`mkdir -p /workspace/tree && cd /workspace/tree && ${TREE.trim()}`);
   const before = await from.exec(DESCRIBE_TREE, { cwd: "/workspace/tree" });
@@ -56,7 +58,7 @@ test("what a VM has exported another one imports", async () => {
   expect(after.stdout).toBe(before.stdout);
 });
 
-test("a whole VM goes into another one", async () => {
+test("a VM imports the whole tree of another VM", { tags: ["slow"] }, async () => {
   const [from, to] = [startVm().vm, startVm().vm];
   await from.exec("echo 1 > /workspace/a; mkdir /srv; echo 2 > /srv/b; echo 3 > /tmp/c; ln -s /srv ~/l");
   const { files } = await to.importTar(await from.exportTar());
@@ -64,20 +66,20 @@ test("a whole VM goes into another one", async () => {
   expect((await to.exec("cat /workspace/a /srv/b ~/l/b; ls -A /tmp; id -un")).stdout).toBe(
     "1\n2\n2\nagentos\n",
   );
-  // A time that nobody has rounded to microseconds may come out as the next one.
+  // A time with nanoseconds may be off by one microsecond.
   const etc = async (vm: typeof to) =>
     (await vm.exec(DESCRIBE_TREE, { cwd: "/etc" })).stdout.replace(/ \d+\.\d+/g, "");
   expect(await etc(to)).toBe(await etc(from));
 });
 
-test("a single file and a link are archives of their own", async () => {
+test("exports a single file and a single link", { tags: ["slow"] }, async () => {
   const { vm } = startVm();
   await vm.exec("echo one > /workspace/file; ln -s file /workspace/link");
   expect(inHostTar(await vm.exportTar("/workspace/file"), "ls -A; cat file")).toBe("file\none\n");
   expect(inHostTar(await vm.exportTar("/workspace/link"), "readlink link")).toBe("file\n");
 });
 
-test("an archive of gzip is unpacked", async () => {
+test("imports a gzip archive", async () => {
   const { vm } = startVm();
   const folder = testFolder();
   onHost("mkdir t; echo packed > t/file; tar -czf t.tgz -C t .", folder);
@@ -86,7 +88,7 @@ test("an archive of gzip is unpacked", async () => {
   expect(Buffer.from(await vm.readFile("/workspace/file")).toString()).toBe("packed\n");
 });
 
-test("an exported snapshot has what a checkpoint keeps, an exported tree all of it", async () => {
+test("exportSnapshot leaves out excluded paths, and exportTar keeps them", { tags: ["slow"] }, async () => {
   const { vm } = startVm({ persistence: { exclude: ["/workspace/**/node_modules"] } });
   await vm.exec("mkdir -p /workspace/app/node_modules; touch /workspace/app/node_modules/x /tmp/y");
   const list = "find . -path './workspace/*node_modules*' -o -name y | sort";

@@ -1,8 +1,9 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
-import { run, tells, told } from "../../support/file-changes.ts";
+import { changesOf, reported, run } from "../../support/file-changes.ts";
 import { startVm } from "../../support/vm.ts";
 
-test("what happens in a directory is told, and what happens below is not", async () => {
+test("reports changes in a directory, but not in its subdirectories", async () => {
   const machine = startVm();
   const { vm } = machine;
   await vm.exec("mkdir old; touch there", { cwd: "/workspace" });
@@ -14,7 +15,7 @@ test("what happens in a directory is told, and what happens below is not", async
     "mkdir dir; echo x > old/below; sleep 0.1; : > file; sleep 0.1; echo y >> file; sleep 0.1; chmod 600 there; mv file moved; sleep 0.1; rm moved; rmdir dir",
     "end",
   );
-  expect(told(machine, id)).toEqual([
+  expect(changesOf(machine, id)).toEqual([
     "created /workspace/dir/",
     "created /workspace/file",
     "modified /workspace/file",
@@ -26,25 +27,25 @@ test("what happens in a directory is told, and what happens below is not", async
   ]);
 });
 
-test("file actions are told as what they do, without their temporary files", async () => {
+test("reports file methods as their effect, without their temporary files", async () => {
   const machine = startVm();
   const { vm } = machine;
   const id = await vm.watchFiles("/workspace", { recursive: true });
   await vm.writeFile("/workspace/a", "one");
-  await tells(machine, id, "created /workspace/a");
+  await reported(machine, id, "created /workspace/a");
   await vm.writeFile("/workspace/a", "two");
-  await tells(machine, id, "modified /workspace/a");
+  await reported(machine, id, "modified /workspace/a");
   await vm.mkdir("/workspace/b/c", { recursive: true });
-  await tells(machine, id, "created /workspace/b/c/");
-  // Only what has been looked at is moved into by one name.
+  await reported(machine, id, "created /workspace/b/c/");
+  // A move is reported as `renamed` only after the target directory is watched.
   await vm.writeFile("/workspace/b/c/first", "");
-  await tells(machine, id, "created /workspace/b/c/first");
+  await reported(machine, id, "created /workspace/b/c/first");
   await vm.delete("/workspace/b/c/first");
   await vm.move("/workspace/a", "/workspace/b/c/a");
-  await tells(machine, id, "renamed /workspace/a -> /workspace/b/c/a");
+  await reported(machine, id, "renamed /workspace/a -> /workspace/b/c/a");
   await vm.delete("/workspace/b", { recursive: true });
-  await tells(machine, id, "deleted /workspace/b/");
-  expect(told(machine, id)).toEqual([
+  await reported(machine, id, "deleted /workspace/b/");
+  expect(changesOf(machine, id)).toEqual([
     "created /workspace/a",
     "modified /workspace/a",
     "created /workspace/b/",
@@ -58,26 +59,26 @@ test("file actions are told as what they do, without their temporary files", asy
   ]);
 });
 
-test("a watched file is followed by its name, also where it is replaced or comes again", async () => {
+test("follows a watched file by its name, even if it is replaced or created again", async () => {
   const machine = startVm();
   const { vm } = machine;
   await vm.exec("echo 1 > file; touch other; ln -s file link", { cwd: "/workspace" });
   const id = await vm.watchFiles("/workspace/file");
   const byLink = await vm.watchFiles("/workspace/link");
   await vm.exec("echo 2 > other; echo 3 > tmp; mv tmp file", { cwd: "/workspace" });
-  await tells(machine, id, "modified /workspace/file");
+  await reported(machine, id, "modified /workspace/file");
   await vm.exec("rm file", { cwd: "/workspace" });
-  await tells(machine, id, "deleted /workspace/file");
+  await reported(machine, id, "deleted /workspace/file");
   await vm.exec(": > file; mv file away", { cwd: "/workspace" });
   await expect
-    .poll(() => told(machine, id))
+    .poll(() => changesOf(machine, id))
     .toEqual([
       "modified /workspace/file",
       "deleted /workspace/file",
       "created /workspace/file",
       "deleted /workspace/file",
     ]);
-  expect(told(machine, byLink)).toEqual([
+  expect(changesOf(machine, byLink)).toEqual([
     "modified /workspace/link",
     "deleted /workspace/link",
     "created /workspace/link",
@@ -85,7 +86,7 @@ test("a watched file is followed by its name, also where it is replaced or comes
   ]);
 });
 
-test("a watch that has ended tells nothing more, and others go on", async () => {
+test("an ended watch reports nothing, and other watches continue", async () => {
   const machine = startVm();
   const { vm } = machine;
   const first = await vm.watchFiles("/workspace");
@@ -99,7 +100,7 @@ test("a watch that has ended tells nothing more, and others go on", async () => 
   await vm.unwatchFiles(first);
   await vm.unwatchFiles("watch-unknown");
   await run(machine, second, ":", "two");
-  expect(told(machine, first)).toEqual(["created /workspace/passed", "created /workspace/one/"]);
-  expect(told(machine, second)).toEqual(["created /workspace/one/", "created /workspace/two/"]);
+  expect(changesOf(machine, first)).toEqual(["created /workspace/passed", "created /workspace/one/"]);
+  expect(changesOf(machine, second)).toEqual(["created /workspace/one/", "created /workspace/two/"]);
   expect((await vm.listWatches()).map(({ id }) => id)).toEqual([second]);
 });

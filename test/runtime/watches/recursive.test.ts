@@ -1,22 +1,23 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
-import { listing, replay, run, tells, told } from "../../support/file-changes.ts";
+import { changesOf, listing, replay, reported, run } from "../../support/file-changes.ts";
 import { startVm } from "../../support/vm.ts";
 
-test("directories that come later are followed, with what was made in them before anybody looked", async () => {
+test("follows new directories, and reports files made in them before they were watched", async () => {
   const machine = startVm();
   const { vm } = machine;
   await vm.exec("mkdir -p a/b/c", { cwd: "/workspace" });
   const id = await vm.watchFiles("/workspace", { recursive: true });
   await run(machine, id, "mkdir -p x/y/z; touch x/y/z/1; echo 2 > a/b/c/2", "end");
-  await tells(machine, id, "created /workspace/x/y/z/1");
+  await reported(machine, id, "created /workspace/x/y/z/1");
   await vm.exec("touch x/y/z/3; mkdir a/b/c/d; touch a/b/c/d/4", { cwd: "/workspace" });
-  await tells(machine, id, "created /workspace/x/y/z/3");
-  await tells(machine, id, "created /workspace/a/b/c/d/4");
+  await reported(machine, id, "created /workspace/x/y/z/3");
+  await reported(machine, id, "created /workspace/a/b/c/d/4");
   const before = ["/workspace/a/", "/workspace/a/b/", "/workspace/a/b/c/"];
-  expect(replay(before, told(machine, id))).toEqual(await listing(vm));
+  expect(replay(before, changesOf(machine, id))).toEqual(await listing(vm));
 });
 
-test("what lies in a directory has its new path once that has been moved", async () => {
+test("reports files in a moved directory under their new path", async () => {
   const machine = startVm();
   const { vm } = machine;
   await vm.exec("mkdir -p a/b/c d; touch a/b/c/file", { cwd: "/workspace" });
@@ -24,9 +25,9 @@ test("what lies in a directory has its new path once that has been moved", async
   const id = await vm.watchFiles("/workspace", { recursive: true });
   await run(machine, id, "mv a d/e; sleep 0.1; echo x > d/e/b/c/file; : > d/e/b/c/other", "one");
   await run(machine, id, "mv d/e/b /tmp/b; mv /tmp/out a", "two");
-  await tells(machine, id, "created /workspace/a/in/new");
+  await reported(machine, id, "created /workspace/a/in/new");
   await run(machine, id, ": > /tmp/b/c/unseen; : > a/in/seen", "three");
-  expect(told(machine, id)).toEqual([
+  expect(changesOf(machine, id)).toEqual([
     "renamed /workspace/a/ -> /workspace/d/e/",
     "modified /workspace/d/e/b/c/file",
     "created /workspace/d/e/b/c/other",
@@ -41,7 +42,7 @@ test("what lies in a directory has its new path once that has been moved", async
   ]);
 });
 
-test("names to pass over are passed over at any depth, with all below", async () => {
+test("leaves out excluded names at any depth, with everything below", async () => {
   const machine = startVm();
   const { vm } = machine;
   const id = await vm.watchFiles("/workspace", { recursive: true, exclude: ["node_modules", ".git"] });
@@ -51,8 +52,8 @@ test("names to pass over are passed over at any depth, with all below", async ()
     "mkdir -p src/node_modules/x node_modules .git; : > src/a; : > src/node_modules/x/y; : > .git/HEAD; sleep 0.1; mv src/a .git/a; mv src/node_modules src/seen",
     "end",
   );
-  await tells(machine, id, "created /workspace/src/seen/x/y");
-  expect(told(machine, id).toSorted()).toEqual([
+  await reported(machine, id, "created /workspace/src/seen/x/y");
+  expect(changesOf(machine, id).toSorted()).toEqual([
     "created /workspace/end/",
     "created /workspace/src/",
     "created /workspace/src/a",
@@ -63,22 +64,24 @@ test("names to pass over are passed over at any depth, with all below", async ()
   ]);
 });
 
-test("the end of what is watched is told, and its coming again", async () => {
+test("reports that the watched directory was deleted, created again and ended", {
+  tags: ["slow"],
+}, async () => {
   const machine = startVm();
   const { vm } = machine;
   await vm.exec("mkdir -p home/project/src", { cwd: "/workspace" });
   const id = await vm.watchFiles("/workspace/home/project", { recursive: true });
-  const told_ = (line: string) => tells(machine, id, line);
+  const seen = (line: string) => reported(machine, id, line);
   await vm.exec("rm -r home/project", { cwd: "/workspace" });
-  await told_("deleted /workspace/home/project/");
+  await seen("deleted /workspace/home/project/");
   await vm.exec("mkdir -p home/project/lib", { cwd: "/workspace" });
-  await told_("created /workspace/home/project/lib/");
-  // A new directory is followed, and listed, a moment after it has been told.
+  await seen("created /workspace/home/project/lib/");
+  // The watch follows and lists a new directory a moment after it has reported it.
   await vm.exec(": > home/project/lib/file", { cwd: "/workspace" });
-  await told_("created /workspace/home/project/lib/file");
+  await seen("created /workspace/home/project/lib/file");
   await vm.exec("rm -r home", { cwd: "/workspace" });
-  await told_("ended /workspace/home/project");
-  expect(told(machine, id)).toEqual([
+  await seen("ended /workspace/home/project");
+  expect(changesOf(machine, id)).toEqual([
     "deleted /workspace/home/project/src/",
     "deleted /workspace/home/project/",
     "created /workspace/home/project/",
@@ -92,7 +95,7 @@ test("the end of what is watched is told, and its coming again", async () => {
   expect(await vm.listWatches()).toEqual([]);
 });
 
-test("the work of git is told whole", async () => {
+test("reports all changes of git", { tags: ["slow"] }, async () => {
   const machine = startVm();
   const { vm } = machine;
   const id = await vm.watchFiles("/workspace", { recursive: true });
@@ -107,11 +110,11 @@ test("the work of git is told whole", async () => {
   );
   expect(exitCode).toBe(0);
   const there = await listing(vm);
-  await expect.poll(() => replay([], told(machine, id))).toEqual(there);
-  expect(told(machine, id).filter((line) => line.startsWith("overflow"))).toEqual([]);
+  await expect.poll(() => replay([], changesOf(machine, id))).toEqual(there);
+  expect(changesOf(machine, id).filter((line) => line.startsWith("overflow"))).toEqual([]);
 });
 
-/** Makes, moves, exchanges and removes at random, as fast as it can. */
+/** Creates, moves, exchanges and removes entries at random without pause. */
 const CHURN = `
 import ctypes, os, random, shutil, sys
 random.seed(int(sys.argv[1]))
@@ -133,8 +136,10 @@ for _ in range(3000):
     except OSError: pass
 `;
 
-test.each([1, 2, 3, 4, 5, 6])(
-  "after any changes, what was told comes to what is there (seed %d)",
+import { testRows } from "../../support/rows.ts";
+
+testRows([[1], [2], [3], [4], [5], [6]], 1)(
+  "after random changes, replaying the events gives the actual tree (seed %d)",
   async (seed) => {
     const machine = startVm();
     const { vm } = machine;
@@ -146,10 +151,10 @@ test.each([1, 2, 3, 4, 5, 6])(
       stderr: "",
     });
     const there = await listing(vm);
-    await expect.poll(() => replay(before, told(machine, id))).toEqual(there);
-    // Every directory is still followed, under its path of now.
+    await expect.poll(() => replay(before, changesOf(machine, id))).toEqual(there);
+    // The watch still follows every directory under its current path.
     await vm.exec("find . -type d -exec touch {}/last ';'", { cwd: "/workspace" });
     const after = await listing(vm);
-    await expect.poll(() => replay(before, told(machine, id))).toEqual(after);
+    await expect.poll(() => replay(before, changesOf(machine, id))).toEqual(after);
   },
 );

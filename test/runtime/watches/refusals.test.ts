@@ -1,12 +1,12 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
-import { MAX_FILE_WATCHES } from "../../../src/api/limits.ts";
-import { createSandboxFactory } from "../../../src/runtime/sandbox/factory.ts";
-import { MemoryStore, type Store } from "../../../src/runtime/store.ts";
-import { run, told, watcherPids } from "../../support/file-changes.ts";
+import { MemoryStore, type Store } from "../../../src/runtime/store/store.ts";
+import { MAX_FILE_WATCHES } from "../../../src/runtime/watches/limits.ts";
+import { changesOf, run, watcherPids } from "../../support/file-changes.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 
-test("paths follow the rules of the file actions, and lead nowhere but to the VM's own files", async () => {
+test("paths follow the rules of the file methods, and must lead to the VM's own files", async () => {
   const { vm } = startVm();
   await vm.exec("touch file; ln -s loop loop; ln -s none dangling", {
     cwd: "/workspace",
@@ -40,14 +40,14 @@ test("paths follow the rules of the file actions, and lead nowhere but to the VM
   await expect.poll(watcherPids).toEqual([]);
 });
 
-test("the whole tree of a VM can be watched, without what is mounted into it", async () => {
+test("watches a VM's whole tree, without its mounts", async () => {
   const machine = startVm();
   const id = await machine.vm.watchFiles("/", { recursive: true, exclude: ["tmp"] });
   await run(machine, id, ": > /tmp/x; : > /home/user/file", "end");
-  expect(told(machine, id)).toEqual(["created /home/agentos/file", "created /workspace/end/"]);
+  expect(changesOf(machine, id)).toEqual(["created /home/agentos/file", "created /workspace/end/"]);
 });
 
-test("a VM has so many watches", async () => {
+test("refuses a watch above MAX_FILE_WATCHES", async () => {
   const machine = startVm();
   const { vm } = machine;
   const first = await vm.watchFiles("/workspace", { recursive: true });
@@ -59,10 +59,10 @@ test("a VM has so many watches", async () => {
   await vm.unwatchFiles(first);
   const again = await vm.watchFiles("/workspace");
   await run(machine, again, ": > file", "end");
-  expect(told(machine, again)).toEqual(["created /workspace/file", "created /workspace/end/"]);
+  expect(changesOf(machine, again)).toEqual(["created /workspace/file", "created /workspace/end/"]);
 });
 
-test("a watch that cannot be stored is not there", async () => {
+test("a watch that cannot be stored is not started", async () => {
   const memory = new MemoryStore();
   let broken = false;
   const store: Store = {
@@ -72,7 +72,7 @@ test("a watch that cannot be stored is not there", async () => {
     deleteRange: (from, to) => memory.deleteRange(from, to),
     list: (prefix, options) => memory.list(prefix, options),
   };
-  const { vm } = startVm({}, createSandboxFactory, { store });
+  const { vm } = startVm({}, undefined, { store });
   await vm.boot();
   broken = true;
   expect(await failure(vm.watchFiles("/workspace"))).toMatchObject({ code: "storage_failed" });
@@ -81,8 +81,8 @@ test("a watch that cannot be stored is not there", async () => {
   await expect.poll(watcherPids).toEqual([]);
 });
 
-test("a memory VM watches nothing", async () => {
+test("a memory VM refuses watches", async () => {
   const { vm } = startVm({ runtime: "memory" });
   await vm.writeFile("/workspace/file", "x");
-  expect(await failure(vm.watchFiles("/workspace/file"))).toMatchObject({ code: "no_kernel_sandbox" });
+  expect(await failure(vm.watchFiles("/workspace/file"))).toMatchObject({ code: "not_supported" });
 });

@@ -57,13 +57,13 @@ function contentOf(answer: Answer) {
   return { type: "text", text: answer.text };
 }
 
-/** What came after the model's last words counts: agents put their notes, and results, among the user's blocks. */
+/** Reads the blocks after the model's last message. Agents put notes and tool results among the user's blocks. */
 function turnOf({ system, messages, tools = [] }: MessagesRequest): Turn {
   const last = messages.findLastIndex(({ role }) => role === "assistant");
   const fresh = messages.slice(last + 1).flatMap(({ content }) => blocksOf(content));
   const result = fresh.findLastIndex(({ type }) => type === "tool_result");
-  // The result of a cancelled call comes together with the user's next words.
-  const said = fresh.slice(result + 1).some(({ type, text = "" }) => type === "text" && !isNote(text));
+  // The result of a cancelled call arrives together with the user's next text.
+  const hasText = fresh.slice(result + 1).some(({ type, text = "" }) => type === "text" && !isNote(text));
   const words = messages.filter(({ role }) => role === "user").flatMap(({ content }) => blocksOf(content));
   return {
     user: words
@@ -71,7 +71,7 @@ function turnOf({ system, messages, tools = [] }: MessagesRequest): Turn {
       .map(textOf)
       .join("\n"),
     called: blocksOf(messages[last]?.content ?? "").find(({ type }) => type === "tool_use")?.name,
-    toolResult: result >= 0 && !said ? textOf(fresh[result]?.content) : undefined,
+    toolResult: result >= 0 && !hasText ? textOf(fresh[result]?.content) : undefined,
     transcript: [textOf(system), ...messages.map(({ content }) => textOf(content))].join("\n"),
     tools: tools.map(({ name, input_schema = {} }) => ({ name, schema: input_schema })),
   };

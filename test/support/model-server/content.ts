@@ -1,4 +1,4 @@
-/** Text of whatever shape the four APIs give to a message's content. */
+/** Returns the text of a message's content, in any shape that the four APIs use. */
 export function textOf(content: unknown): string {
   if (content === undefined || content === null) return "";
   if (typeof content === "string") return content;
@@ -9,7 +9,7 @@ export function textOf(content: unknown): string {
   return found === undefined ? JSON.stringify(content) : textOf(found);
 }
 
-/** What an agent adds to its user's words in messages of their own. */
+/** Notes that an agent adds to the user's text in separate messages. */
 const NOTE = /^\s*<(system-reminder|environment_context|user_instructions|permissions|recommended_plugins)/;
 
 export function isNote(text: string): boolean {

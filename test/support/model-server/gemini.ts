@@ -17,7 +17,7 @@ export interface GenerateRequest {
   generationConfig?: { responseMimeType?: string };
 }
 
-/** What Gemini's agent asks beside the conversation: which model to use, and who speaks next. */
+/** Answers the side questions of Gemini's agent: which model to use, and who speaks next. */
 const SIDE_ANSWER = {
   reasoning: "scripted",
   next_speaker: "user",

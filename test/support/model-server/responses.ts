@@ -14,7 +14,7 @@ interface ListedTool {
   type: string;
   name?: string;
   parameters?: ToolSchema;
-  /** Of a namespace: its tools, whose calls name both. */
+  /** Tools of a namespace. A call names the namespace and the tool. */
   tools?: ListedTool[];
 }
 

@@ -1,5 +1,5 @@
 /** A tool that an agent offers to the model. */
-export interface OfferedTool {
+interface OfferedTool {
   name: string;
   /** JSON schema of its arguments. */
   schema: ToolSchema;
@@ -9,23 +9,23 @@ export interface ToolSchema {
   properties?: Record<string, { type?: string } | undefined>;
 }
 
-/** What a request of any of the four APIs comes down to. */
+/** The parts of a request that the script needs, common to all four APIs. */
 export interface Turn {
-  /** What the user said last. */
+  /** Last text of the user. */
   user: string;
   /** Outcome of the tool call that the model asked for just before. */
   toolResult: string | undefined;
-  /** Name of the tool that it called last. */
+  /** Name of the tool that the model called last. */
   called?: string | undefined;
   /** Everything said so far, instructions included. */
   transcript: string;
   tools: OfferedTool[];
 }
 
-/** What the model says: text in pieces, or one tool call. */
+/** Answer of the model: text in pieces, or one tool call. */
 export type Answer = { text: string; pauseMs: number } | { tool: string; arguments: Record<string, unknown> };
 
-/** Between two pieces of a `[[stream]]`, in milliseconds. */
+/** Milliseconds between two pieces of a `[[stream]]`. */
 const STREAM_PAUSE_MS = 100;
 
 const STREAM_PIECES = 600;
@@ -35,23 +35,23 @@ const SEARCH_TOOLS = /^(ToolSearch|tool_search)$/;
 const WRITE_TOOLS = /^(write|write_file)$/i;
 const PATH_ARGUMENTS = ["file_path", "filePath", "path"];
 
-/** Commands that a user's text holds, e.g. `[[run ls]]`; the last one counts. */
+/** Commands in a user's text, e.g. `[[run ls]]`. The last command counts. */
 const COMMAND = /\[\[(say|run|ask|write|call|stream|recall|instructions)(?: ([^\]]*))?\]\]/g;
 
 /**
- * What the scripted model answers:
+ * Answers a turn by the command in the user's text:
  *
  * - `[[say TEXT]]`: the text
  * - `[[run COMMAND]]`: a call of the agent's shell tool
- * - `[[ask COMMAND]]`: the same, in the way that makes the agent ask its user, where the tool has one
- * - `[[write PATH TEXT]]`: a call of its tool that writes files; by the shell where it has none
- * - `[[call TOOL TEXT]]`: a call of the tool whose name ends so, as tools of MCP servers do, with `{ text }`; where
- *   the agent keeps such tools back, after a search for it
+ * - `[[ask COMMAND]]`: a call of the shell tool with arguments that make the agent ask its user, if the tool has any
+ * - `[[write PATH TEXT]]`: a call of the tool that writes files, or else of the shell tool
+ * - `[[call TOOL TEXT]]`: a call, with `{ text }`, of the tool whose name ends with TOOL, as names of MCP tools do. If the
+ *   agent does not list MCP tools, the model searches for the tool first
  * - `[[stream]]`: pieces of text for a minute
- * - `[[recall]]`: the word of an earlier `[[say remember WORD]]`, as the request carries it
- * - `[[instructions]]`: the word behind `INSTRUCTION-` in what the request carries
+ * - `[[recall]]`: the word of an earlier `[[say remember WORD]]` in the request
+ * - `[[instructions]]`: the word after `INSTRUCTION-` in the request
  *
- * and, to the outcome of a tool call, `result: ` and its text.
+ * Answers the outcome of a tool call with `result: ` and its text.
  */
 export function answerTo(turn: Turn): Answer {
   const isFound = turn.called !== undefined && SEARCH_TOOLS.test(turn.called);
@@ -70,7 +70,7 @@ export function answerTo(turn: Turn): Answer {
     case "call":
       return call(turn, rest);
     case "stream":
-      // Without tools it is a request for a title or the like, which the agent waits for.
+      // A request without tools asks for a title or the like, and the agent waits for the answer.
       return turn.tools.length === 0 ? say("a stream") : { text: streamText(), pauseMs: STREAM_PAUSE_MS };
     case "recall":
       return say(`recalled: ${/\[\[say remember (\w+)/.exec(turn.transcript)?.[1] ?? "nothing"}`);
@@ -126,7 +126,7 @@ function call({ tools, toolResult }: Turn, rest: string): Answer {
   if (tool !== undefined) return { tool: tool.name, arguments: { text: words.join(" ") } };
   const hidden = new RegExp(`"name":"(\\w*${suffix})"`).exec(toolResult ?? "")?.[1];
   if (hidden !== undefined) {
-    // Qwen's: a tool that was found is called through another.
+    // Qwen calls a tool that a search has found through another tool.
     return { tool: "tool_call", arguments: { name: hidden, arguments: { text: words.join(" ") } } };
   }
   if (search === undefined || toolResult !== undefined) return say(`no ${suffix} among ${names(tools)}`);
@@ -137,7 +137,7 @@ function names(tools: readonly OfferedTool[]): string {
   return tools.map(({ name }) => name).join(", ");
 }
 
-/** Text in the pieces in which it is streamed. */
+/** Splits text into the pieces in which it is streamed. */
 export function piecesOf(text: string): string[] {
   return text.match(/\S+\s*|\s+/g) ?? [""];
 }

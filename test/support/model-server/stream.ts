@@ -4,7 +4,7 @@ import { type Answer, piecesOf } from "./script.ts";
 
 let ids = 0;
 
-/** An id that no other answer of this process has. */
+/** Makes an id that is unique in this process. */
 export function freshId(prefix: string): string {
   return `${prefix}_${++ids}`;
 }
@@ -22,7 +22,7 @@ export class EventStream {
     this.#response.write(`${name === undefined ? "" : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`);
   }
 
-  /** Each piece of a text in its time. @returns `false` when the agent has hung up. */
+  /** Sends the pieces of a text, with a pause after each. @returns `false` if the agent has hung up */
   async pieces(answer: Extract<Answer, { text: string }>, send: (piece: string) => void): Promise<boolean> {
     for (const piece of piecesOf(answer.text)) {
       if (this.#response.destroyed) return false;

@@ -1,24 +1,42 @@
-import { lookup } from "node:dns/promises";
 import { connect, type Socket } from "node:net";
-import { MAX_OUTBOUND_LOOKUPS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../../../api/limits.ts";
-import { canonicalHost, kindOf } from "../../../api/network-rule.ts";
-import type { OutboundPolicy } from "../../../api/types.ts";
+import type { OutboundPolicy } from "../../../api/methods/network.ts";
+import { canonicalHost, HOST_NAME, kindOf } from "../../../api/network-rule.ts";
+import { printable } from "../../../base/printable.ts";
+import { Semaphore } from "../../../base/semaphore.ts";
+import type { Report } from "../../reports.ts";
+import {
+  MAX_LOOKUP_ADDRESSES,
+  MAX_OUTBOUND_LOOKUPS,
+  MAX_OUTSIDE_CONNECTIONS,
+  MAX_WAITING_LOOKUPS,
+  OUTBOUND_CONNECT_TIMEOUT_MS,
+} from "../limits.ts";
 import type { NetworkLog } from "./log.ts";
+import { makeResolve, type Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
 
-/** Addresses of a name; for tests another one than the system's. */
-export type Resolve = (host: string) => Promise<string[]>;
+const DNS_PORT = 53;
 
-/** The policy says no. */
+/** Codes of a name that does not exist. */
+const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
+
+/** The system's resolver, which all VMs share. */
+const systemResolve = makeResolve();
+
+/** The policy denies a connection. */
 export class OutboundDenied extends Error {}
 
-/** Where a connection goes. */
+/** Destination of a connection. */
 export interface Destination {
-  /** As the VM's program wrote it. */
+  /** Host as the VM's program wrote it. */
   host: string;
   port: number;
-  /** Finds out which process asks, for a denial to tell. */
-  asker?: (() => Promise<number | undefined>) | undefined;
+  /** Reason to deny it whatever the policy says. */
+  refusal?: string | undefined;
+  /** `true` for a connection that stays open while only one side has ended it. */
+  allowHalfOpen?: boolean | undefined;
+  /** Finds the pid of the process that connects, to report it in a denial. */
+  findPid?: (() => Promise<number | undefined>) | undefined;
 }
 
 interface Live {
@@ -28,17 +46,28 @@ interface Live {
 }
 
 /**
- * Opens connections to the outside as far as the policy allows. A name is resolved once, here, and what is judged is
- * the very address that is then connected to: nothing that a name server says later matters.
+ * Opens outside connections that the policy allows. The gate resolves a name once, checks the resulting address and
+ * connects to that same address. Later answers of a name server cannot bypass the check.
  */
 export class OutboundGate {
   readonly #log: NetworkLog;
+  readonly #report: Report;
   readonly #resolve: Resolve;
   readonly #live = new Map<Socket, Live>();
+  /** Bytes of outside connections that have ended. */
+  #ended = { bytesOut: 0, bytesIn: 0 };
   #rules: OutboundRules;
-  #lookups = 0;
+  readonly #lookups = new Semaphore(MAX_OUTBOUND_LOOKUPS);
+  #waiting = 0;
+  #opening = 0;
 
-  constructor(policy: OutboundPolicy, log: NetworkLog, resolve: Resolve = systemResolve) {
+  constructor(
+    policy: OutboundPolicy,
+    log: NetworkLog,
+    resolve: Resolve = systemResolve,
+    report: Report = () => undefined,
+  ) {
+    this.#report = report;
     this.#rules = new OutboundRules(policy);
     this.#log = log;
     this.#resolve = resolve;
@@ -48,7 +77,7 @@ export class OutboundGate {
     return this.#rules.policy;
   }
 
-  /** Holds for what is open as well: what is no longer allowed is cut. */
+  /** Replaces the policy and cuts open connections that the new one denies. */
   change(policy: OutboundPolicy): void {
     this.#rules = new OutboundRules(policy);
     for (const [socket, { address, name, port }] of this.#live) {
@@ -57,24 +86,44 @@ export class OutboundGate {
   }
 
   /**
-   * @throws OutboundDenied, which is logged and told; the system's error where the other side cannot be reached.
+   * Opens a connection to a destination.
+   *
+   * @throws OutboundDenied if the policy denies it (logged, and emitted as `networkDenied`); the system's error if the host
+   * cannot be reached
    */
-  async open({ host, port, asker }: Destination, signal: AbortSignal): Promise<Socket> {
+  async open(destination: Destination, signal: AbortSignal): Promise<Socket> {
+    // Connections outlive those of the programs until their last bytes are sent.
+    if (this.#live.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
+      throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
+    this.#opening += 1;
+    try {
+      return await this.#open(destination, signal);
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  async #open(
+    { host, port, refusal: given, allowHalfOpen = false, findPid }: Destination,
+    signal: AbortSignal,
+  ): Promise<Socket> {
     const canonical = canonicalHost(host);
     if (canonical === undefined || port < 1 || port > 65_535)
-      throw await this.#denied({ host, port, asker }, "this is no host and port");
+      throw await this.#denied({ host, port, findPid }, "invalid host or port");
     const name = kindOf(canonical) === "name" ? canonical : undefined;
-    const refusal = name === undefined ? undefined : this.#rules.refuseName(name, port);
-    if (refusal !== undefined) throw await this.#denied({ host: canonical, port, asker }, refusal);
-    const addresses = name === undefined ? [canonical] : await this.#lookup(name);
+    const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
+    if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
+    const addresses = name === undefined ? [canonical] : await this.#lookup(name, signal);
     let reason: string | undefined;
     let failure: unknown;
     for (const address of addresses) {
       reason = this.#refusal(name, address, port);
       if (reason !== undefined) continue;
       try {
-        const socket = await dial(address, port, signal);
-        // The policy may have changed meanwhile.
+        const socket = await dial(address, port, allowHalfOpen, signal);
+        if (signal.aborted) socket.destroy();
+        signal.throwIfAborted();
+        // The policy may have changed during the connect.
         reason = this.#refusal(name, address, port);
         if (reason === undefined) return this.#keep(socket, { address, name, port });
         socket.destroy();
@@ -84,65 +133,107 @@ export class OutboundGate {
       }
     }
     if (failure !== undefined) throw failure;
-    throw await this.#denied({ host: canonical, port, asker }, reason ?? "the name has no address");
+    throw await this.#denied({ host: canonical, port, findPid }, reason ?? "the name has no address");
+  }
+
+  /** Says whether a name that a program asks for is allowed and exists. A denial is logged as one of port 53. */
+  async find(name: string, signal: AbortSignal): Promise<"found" | "absent" | "denied" | "failed"> {
+    // Programs ask for the names of addresses that they log. No policy has such names.
+    if (name === "arpa" || name.endsWith(".arpa")) return "absent";
+    const canonical = canonicalHost(name);
+    if (canonical === undefined || kindOf(canonical) !== "name") return "absent";
+    const refusal = this.#rules.refuseName(canonical);
+    if (refusal !== undefined) {
+      await this.#denied({ host: canonical, port: DNS_PORT }, refusal);
+      return "denied";
+    }
+    try {
+      return (await this.#lookup(canonical, signal)).length > 0 ? "found" : "absent";
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      return ABSENT.has(code) ? "absent" : "failed";
+    }
+  }
+
+  /** Bytes of all outside connections since the last `close`. */
+  get traffic(): { bytesOut: number; bytesIn: number } {
+    const total = { ...this.#ended };
+    for (const socket of this.#live.keys()) count(total, socket);
+    return total;
   }
 
   close(): void {
     for (const socket of this.#live.keys()) socket.destroy();
+    this.#live.clear();
+    this.#ended = { bytesOut: 0, bytesIn: 0 };
   }
 
   #refusal(name: string | undefined, address: string, port: number): string | undefined {
     const named = name === undefined ? undefined : this.#rules.refuseName(name, port);
-    return named ?? this.#rules.refuseAddress(address, port, name !== undefined);
+    return named ?? this.#rules.refuseAddress(address, port, name);
   }
 
   #keep(socket: Socket, live: Live): Socket {
     this.#live.set(socket, live);
-    socket.once("close", () => this.#live.delete(socket));
+    socket.once("close", () => {
+      this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
+      if (this.#live.delete(socket)) count(this.#ended, socket);
+    });
     return socket;
   }
 
-  async #lookup(name: string): Promise<string[]> {
-    // The system's resolver has few threads, for all VMs together.
-    if (this.#lookups >= MAX_OUTBOUND_LOOKUPS) throw new Error("too many names are being resolved");
-    this.#lookups += 1;
+  /** Resolves a name in the VM's own queue, so that slow names of one VM delay no other VM. */
+  async #lookup(name: string, signal: AbortSignal): Promise<string[]> {
+    if (name === HOST_NAME) return ["127.0.0.1", "::1"];
+    const waits = this.#lookups.busy >= MAX_OUTBOUND_LOOKUPS;
+    if (waits && this.#waiting >= MAX_WAITING_LOOKUPS)
+      throw new Error(
+        `name lookup limit of the VM reached (MAX_WAITING_LOOKUPS = ${MAX_WAITING_LOOKUPS}). Try again later.`,
+      );
+    if (waits) this.#waiting += 1;
+    await this.#lookups.acquire();
+    if (waits) this.#waiting -= 1;
     try {
+      signal.throwIfAborted();
       const found = await this.#resolve(name);
-      return found.flatMap((address) => canonicalHost(address) ?? []);
+      return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
     } finally {
-      this.#lookups -= 1;
+      this.#lookups.release();
     }
   }
 
-  async #denied({ host, port, asker }: Destination, reason: string): Promise<OutboundDenied> {
-    const shown = host.slice(0, 253);
-    // Before the answer: a program that has it may be gone.
-    const pid = await asker?.();
+  async #denied({ host, port, findPid }: Destination, reason: string): Promise<OutboundDenied> {
+    const shown = printable(host.slice(0, 253));
+    // Look up the pid before answering: a program may exit as soon as it has the answer.
+    const pid = await findPid?.();
     this.#log.denied({ host: shown, port, reason, ...(pid === undefined ? {} : { pid }) });
     return new OutboundDenied(`${shown}:${port} is denied: ${reason}`);
   }
 }
 
-async function systemResolve(host: string): Promise<string[]> {
-  return (await lookup(host, { all: true })).map(({ address }) => address);
-}
-
-/** One address, which must not be looked up again. */
-function dial(address: string, port: number, signal: AbortSignal): Promise<Socket> {
+/** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
+function dial(address: string, port: number, allowHalfOpen: boolean, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, family: kindOf(address) === "ipv6" ? 6 : 4 });
-    const giveUp = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
-    const timer = setTimeout(giveUp, OUTBOUND_CONNECT_TIMEOUT_MS);
-    signal.addEventListener("abort", giveUp, { once: true });
-    const settle = () => {
+    const family = kindOf(address) === "ipv6" ? 6 : 4;
+    const socket = connect({ host: address, port, family, allowHalfOpen });
+    const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
+    const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
+    signal.addEventListener("abort", fail, { once: true });
+    const cleanUp = () => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", giveUp);
+      signal.removeEventListener("abort", fail);
     };
     socket.once("connect", () => {
-      settle();
+      cleanUp();
       resolve(socket);
     });
-    socket.once("close", settle);
+    socket.once("close", cleanUp);
     socket.on("error", reject);
   });
+}
+
+function count(total: { bytesOut: number; bytesIn: number }, socket: Socket): void {
+  total.bytesOut += socket.bytesWritten;
+  total.bytesIn += socket.bytesRead;
 }

@@ -1,6 +1,6 @@
 import { canonicalHost } from "../../../api/network-rule.ts";
 
-/** Headers that the server adds to requests for one origin, and how it goes there. */
+/** Headers that the server adds to requests for one origin, and how it connects to that origin. */
 export interface AddedHeaders {
   isTls: boolean;
   port: number;
@@ -8,8 +8,8 @@ export interface AddedHeaders {
 }
 
 /**
- * Credentials at the border, by `host:port` as a program inside names it. A bare host stands for https on 443: the
- * program says `http://host`, and the server goes on with TLS.
+ * Returns the added headers by `host:port` as a program in the VM names it. A bare host means https on port 443: the
+ * program requests `http://host`, and the server connects with TLS.
  */
 export function addedHeaders(given: Record<string, Record<string, string>>): Map<string, AddedHeaders> {
   const found = new Map<string, AddedHeaders>();

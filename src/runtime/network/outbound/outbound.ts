@@ -1,83 +1,139 @@
 import type { z } from "zod";
-import { AgentVmError } from "../../../api/errors.ts";
+import type { NetworkPolicyInfo, OutboundPolicy } from "../../../api/methods/network.ts";
 import { type networkSchema, outboundSchema } from "../../../api/network-policy.ts";
-import type { Env, NetworkPolicyInfo, OutboundPolicy } from "../../../api/types.ts";
-import type { Sandbox } from "../../sandbox/sandbox.ts";
-import type { Store } from "../../store.ts";
-import type { PortWatchParts } from "../port-watch.ts";
-import { proxyEnv } from "./environment.ts";
-import { OutboundGate, type Resolve } from "./gate.ts";
+import type { Env } from "../../../api/values.ts";
+import { parseJson } from "../../../base/json.ts";
+import { loadOnce } from "../../../base/load-once.ts";
+import { type Sandbox, type SandboxNetwork, VM_HOSTNAME } from "../../sandbox/sandbox.ts";
+import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
+import type { VmServices } from "../../vm-services.ts";
+import { OutboundGate } from "./gate.ts";
 import { addedHeaders } from "./headers.ts";
 import { NetworkLog } from "./log.ts";
+import { RESOLVER_ADDRESS } from "./names.ts";
 import { OutboundProxy } from "./proxy.ts";
-
-/** Key of a policy that was set at run time. */
-const POLICY_KEY = "net/policy";
+import type { Resolve } from "./resolve.ts";
+import { TransparentEgress } from "./transparent.ts";
 
 /** The `network` option of an actor. */
 export type OutboundOptions = z.output<typeof networkSchema>;
 
 export interface OutboundSeams {
   resolve?: Resolve;
-  /** Certificates in PEM, instead of the system's. */
+  /** CA certificates in PEM that replace the system's. */
   ca?: string;
 }
 
-export interface OutboundParts {
-  options: OutboundOptions;
-  store: Store;
-  emit: PortWatchParts["emit"];
-  seams?: OutboundSeams | undefined;
-}
+/** Hosts that bypass the proxy: the VM itself. */
+const INSIDE = `localhost,.localhost,127.0.0.1,127.0.0.0/8,0.0.0.0,::1,${VM_HOSTNAME}`;
 
-/** What one VM reaches outside: its policy, and the proxy that holds it, which comes with the first policy but none. */
+/** Port of the proxy in the VM, above the range from which the kernel gives ports to outgoing connections. */
+const PROXY_PORT = 61_080;
+
+const RESOLV_CONF = "/etc/resolv.conf";
+const MAX_RESOLV_CONF_BYTES = 4096;
+
+/** Where nothing is allowed, a second try only takes time: pip waits 8 s between its tries. */
+const NO_RETRIES: Env = {
+  PIP_RETRIES: "0",
+  UV_HTTP_RETRIES: "0",
+  CARGO_NET_RETRY: "0",
+  BUN_CONFIG_HTTP_RETRY_COUNT: "0",
+  npm_config_fetch_retries: "0",
+};
+
+type OutboundDeps = Pick<VmServices, "store" | "emit" | "report">;
+
+/**
+ * Outbound access of one VM: its policy and the proxy that enforces it. With the policy `none` the proxy denies everything,
+ * so that programs fail at once, with a reason, and the log shows it.
+ */
 export class Outbound {
   readonly log: NetworkLog;
-  readonly #parts: OutboundParts;
+  readonly #deps: OutboundDeps;
+  readonly #options: OutboundOptions;
+  readonly #seams: OutboundSeams;
   readonly #gate: OutboundGate;
-  #loaded: Promise<void> | undefined;
+  /** Loads the stored policy, which was set at run time and replaces the actor's option. */
+  readonly #load = loadOnce(() => this.#read());
   #proxy: Promise<OutboundProxy> | undefined;
+  #transparent: Promise<TransparentEgress | undefined> | undefined;
+  #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
   #sandbox: Sandbox | undefined;
 
-  constructor(parts: OutboundParts) {
-    this.#parts = parts;
-    this.log = new NetworkLog((payload) => parts.emit("networkDenied", payload));
-    this.#gate = new OutboundGate(parts.options.outbound, this.log, parts.seams?.resolve);
+  constructor(deps: OutboundDeps, options: OutboundOptions, seams: OutboundSeams = {}) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#seams = seams;
+    this.log = new NetworkLog(
+      (payload) => deps.emit("networkDenied", payload),
+      () => deps.report({ kind: "denied" }),
+    );
+    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report);
   }
 
-  /** Variables that lead commands to the proxy; none where the policy is none. */
+  /** Environment variables that point commands to the proxy. */
   get env(): Env {
-    return this.#port === undefined || this.#gate.policy === "none" ? {} : proxyEnv(this.#port);
+    const network = this.#sandbox?.network;
+    if (network === undefined) return {};
+    const env = proxyEnv(this.#port ?? PROXY_PORT);
+    if (this.#gate.policy !== "none") return env;
+    // Started with the first program, which does not wait for it. A failure is tried again with the next program.
+    this.#open(network).catch(() => undefined);
+    return { ...env, ...NO_RETRIES };
   }
 
-  /** Holds for the VM that is up: before it runs anything, and after each change. */
-  async booted(sandbox: Sandbox): Promise<void> {
+  /** Applies the policy to a running sandbox. Called before its first program and after each change of the policy. */
+  async apply(sandbox: Sandbox): Promise<void> {
     await this.#load();
     if (this.#sandbox !== sandbox) this.close();
     this.#sandbox = sandbox;
-    if (this.#gate.policy !== "none") await this.#open(sandbox);
+    // A VM without a network has no program that could go out. A proxy that denies everything starts later.
+    if (this.#gate.policy === "none" || sandbox.network === undefined) return;
+    // One change after the other.
+    const done = this.#applied.then(() => this.#openBoth(sandbox));
+    this.#applied = done.catch(() => undefined);
+    await done;
+  }
+
+  async #openBoth({ network, files }: Sandbox): Promise<void> {
+    if (network === undefined) return;
+    const proxy = await this.#open(network);
+    if (this.#transparent !== undefined) return await (await this.#transparent)?.change();
+    // A host that cannot intercept connections has the proxy only; the doctor says why.
+    const started = TransparentEgress.start({ network, gate: this.#gate, proxy }).catch(() => undefined);
+    this.#transparent = started;
+    if ((await started) === undefined) this.#transparent = undefined;
+    else await nameResolver(files);
   }
 
   async change(policy: OutboundPolicy): Promise<void> {
     await this.#load();
-    await this.#parts.store.put([[POLICY_KEY, Buffer.from(JSON.stringify(policy))]]);
+    await this.#deps.store.put([[NETWORK_POLICY_KEY, Buffer.from(JSON.stringify(policy))]]);
     this.#gate.change(policy);
   }
 
   async info(): Promise<NetworkPolicyInfo> {
     await this.#load();
-    const headers = Object.entries(this.#parts.options.headers);
+    const headers = Object.entries(this.#options.headers);
     return {
       outbound: this.#gate.policy,
       headers: Object.fromEntries(headers.map(([origin, added]) => [origin, Object.keys(added)])),
     };
   }
 
+  get traffic(): { bytesOut: number; bytesIn: number } {
+    return this.#gate.traffic;
+  }
+
   close(): void {
     const proxy = this.#proxy;
+    const transparent = this.#transparent;
     this.#proxy = undefined;
+    this.#transparent = undefined;
     this.#port = undefined;
+    void transparent?.then((open) => open?.close());
     proxy?.then(
       (open) => open.close(),
       () => undefined,
@@ -85,55 +141,70 @@ export class Outbound {
     this.#gate.close();
   }
 
-  async #open(sandbox: Sandbox): Promise<void> {
+  async #open(network: SandboxNetwork): Promise<OutboundProxy> {
     if (this.#proxy === undefined) {
-      const proxy = this.#start(sandbox);
+      const proxy = this.#start(network);
       this.#proxy = proxy;
       proxy.catch(() => {
         if (this.#proxy === proxy) this.#proxy = undefined;
       });
     }
-    try {
-      this.#port = (await this.#proxy).port;
-    } catch (error) {
-      // Files alone have no programs that could want to go out.
-      if (!(error instanceof AgentVmError && error.code === "no_kernel_sandbox")) throw error;
-    }
+    const opened = await this.#proxy;
+    this.#port = opened.port;
+    return opened;
   }
 
-  async #start(sandbox: Sandbox): Promise<OutboundProxy> {
-    const { options, seams } = this.#parts;
-    const added = addedHeaders(options.headers);
-    return new OutboundProxy(await sandbox.network.listen(), {
+  async #start(network: SandboxNetwork): Promise<OutboundProxy> {
+    const added = addedHeaders(this.#options.headers);
+    return new OutboundProxy(await network.listen(PROXY_PORT), {
       gate: this.#gate,
-      holderOf: (connection) => sandbox.network.holderOf(connection),
+      ownerOf: (connection) => network.ownerOf(connection),
       added,
-      ca: seams?.ca,
+      ca: this.#seams.ca,
     });
-  }
-
-  /** What was set at run time comes before the actor's option. */
-  #load(): Promise<void> {
-    this.#loaded ??= this.#read().catch((error: unknown) => {
-      this.#loaded = undefined;
-      throw error;
-    });
-    return this.#loaded;
   }
 
   async #read(): Promise<void> {
-    const [kept] = await this.#parts.store.get([POLICY_KEY]);
+    const [kept] = await this.#deps.store.get([NETWORK_POLICY_KEY]);
     if (kept === undefined) return;
-    // One that this version does not understand opens nothing.
-    const policy = outboundSchema.safeParse(parseJson(kept));
+    // A policy that this version cannot read denies everything.
+    const policy = outboundSchema.safeParse(parseJson(Buffer.from(kept).toString()));
     this.#gate.change(policy.success ? policy.data : "none");
   }
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+/** Names the VM's resolver in its configuration, unless a program of the VM has written one. */
+async function nameResolver(files: Sandbox["files"]): Promise<void> {
   try {
-    return JSON.parse(Buffer.from(bytes).toString());
+    const written = await files.readFile(RESOLV_CONF, MAX_RESOLV_CONF_BYTES);
+    if (Buffer.from(written).toString().trim() !== "") return;
+    await files.writeFile(RESOLV_CONF, Buffer.from(`nameserver ${RESOLVER_ADDRESS}\n`));
   } catch {
-    return undefined;
+    // It is large, or gone, or the files are read-only.
   }
+}
+
+/**
+ * Returns the environment variables that point programs to the proxy. ALL_PROXY is an HTTP URL too: Python's httpx fails
+ * at startup for a SOCKS proxy without an extra package. The same port also accepts SOCKS 5.
+ */
+function proxyEnv(port: number): Env {
+  const url = `http://127.0.0.1:${port}`;
+  const both = { HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: INSIDE };
+  const lower = Object.fromEntries(Object.entries(both).map(([name, value]) => [name.toLowerCase(), value]));
+  const java = ["http", "https"]
+    .map((scheme) => `-D${scheme}.proxyHost=127.0.0.1 -D${scheme}.proxyPort=${port}`)
+    .join(" ");
+  return {
+    ...both,
+    ...lower,
+    // Node's fetch and http read the other variables only if this one is set.
+    NODE_USE_ENV_PROXY: "1",
+    YARN_HTTP_PROXY: url,
+    YARN_HTTPS_PROXY: url,
+    // Start scripts of Gradle, sbt and others read it. Java itself reads JAVA_TOOL_OPTIONS, but says so on stderr.
+    JAVA_OPTS: java,
+    // Maven 3.9 and newer do not look at Java's settings without the last two.
+    MAVEN_OPTS: `${java} -Daether.connector.http.useSystemProperties=true -Daether.transport.http.useSystemProperties=true`,
+  };
 }

@@ -1,9 +1,15 @@
 import { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
-import { canonicalHost, kindOf, type NetworkRule, parseNetworkRule } from "../../../api/network-rule.ts";
-import type { OutboundPolicy } from "../../../api/types.ts";
+import type { OutboundPolicy } from "../../../api/methods/network.ts";
+import {
+  canonicalHost,
+  HOST_NAME,
+  kindOf,
+  type NetworkRule,
+  parseNetworkRule,
+} from "../../../api/network-rule.ts";
 
-/** What no policy opens by a name or a range alone: this machine, its neighbours on the link, clouds' metadata. */
+/** Ranges that a name or a range without a port cannot open: this machine, its link, and metadata services of clouds. */
 const PROTECTED: [address: string, bits: number][] = [
   ["0.0.0.0", 8],
   ["127.0.0.0", 8],
@@ -11,7 +17,7 @@ const PROTECTED: [address: string, bits: number][] = [
   ["168.63.129.16", 32],
   ["100.100.100.200", 32],
   ["224.0.0.0", 3],
-  // Unspecified, loopback, and IPv4 addresses in all their disguises.
+  // Unspecified, loopback, and all IPv6 forms of IPv4 addresses.
   ["::", 96],
   ["64:ff9b::", 96],
   ["64:ff9b:1::", 48],
@@ -26,16 +32,18 @@ const PROTECTED: [address: string, bits: number][] = [
 const guarded = new BlockList();
 for (const [address, bits] of PROTECTED) guarded.addSubnet(address, bits, familyOf(address));
 
-/** How long this machine's own addresses are taken for the same, in milliseconds. */
+/** Milliseconds for which the list of this machine's own addresses is cached. */
 const ADDRESSES_MS = 5_000;
 let own = { addresses: new Set<string>(), readAt: Number.NEGATIVE_INFINITY };
+
+const NOTHING_ALLOWED = 'the policy "none" allows no outside network';
 
 interface Rules {
   names: NetworkRule[];
   addresses: { list: BlockList; port: number | undefined }[];
 }
 
-/** An outbound policy, ready to judge by. */
+/** Checks names and addresses against an outbound policy. */
 export class OutboundRules {
   readonly policy: OutboundPolicy;
   readonly #allow: Rules;
@@ -44,46 +52,65 @@ export class OutboundRules {
   constructor(policy: OutboundPolicy) {
     this.policy = policy;
     const lists = typeof policy === "string" ? { allow: [] } : policy;
-    this.#allow = sorted(lists.allow);
-    this.#deny = sorted(("deny" in lists && lists.deny) || []);
+    this.#allow = parseRules(lists.allow);
+    this.#deny = parseRules(("deny" in lists && lists.deny) || []);
   }
 
   /**
-   * Whether a name may be resolved at all: a question to a name server carries what is asked to whoever runs it.
+   * Checks a name before it is resolved, because a DNS query alone can carry data to a name server.
    *
-   * @returns why not.
+   * @param port of a connection; without it, the name is denied if it is denied on every port
+   * @returns why the policy denies the name, or `undefined` if it allows it
    */
-  refuseName(host: string, port: number): string | undefined {
-    if (this.policy === "none") return "the policy allows no outside network";
-    if (matchesName(this.#deny, host, port)) return "the policy denies this name";
-    if (this.policy === "all" || matchesName(this.#allow, host, port)) return undefined;
+  refuseName(host: string, port?: number): string | undefined {
+    if (this.policy === "none") return NOTHING_ALLOWED;
+    const { allow, deny } = { allow: this.#allow.names, deny: this.#deny.names };
+    if (deny.some((rule) => matchesName(rule, host) && (rule.port ?? port) === port))
+      return "the policy denies this name";
+    if (host === HOST_NAME) {
+      const opens = (rule: NetworkRule) =>
+        rule.kind === "name" &&
+        rule.host === host &&
+        rule.port !== undefined &&
+        rule.port === (port ?? rule.port);
+      return allow.some(opens)
+        ? undefined
+        : `the server's machine needs a rule with a port, ${HOST_NAME}:PORT`;
+    }
+    const opens = (rule: NetworkRule) =>
+      matchesName(rule, host) && (rule.port ?? port) === (port ?? rule.port);
+    if (this.policy === "all" || allow.some(opens)) return undefined;
     return "the policy does not allow this name";
   }
 
   /**
-   * Whether an address may be connected to.
+   * Checks an address before the server connects to it.
    *
-   * @param isNamed it is what an allowed name stands for.
-   * @returns why not.
+   * @param name allowed name that resolved to the address
+   * @returns why the policy denies the address, or `undefined` if it allows it
    */
-  refuseAddress(address: string, port: number, isNamed: boolean): string | undefined {
-    if (this.policy === "none") return "the policy allows no outside network";
+  refuseAddress(address: string, port: number, name: string | undefined): string | undefined {
+    if (this.policy === "none") return NOTHING_ALLOWED;
     const kind = kindOf(address);
-    if (kind === "name") return "this is no address";
+    if (kind === "name") return "not an IP address";
     if (matchesAddress(this.#deny, address, port)) return "the policy denies this address";
+    if (name === HOST_NAME) return undefined;
     if (guarded.check(address, kind) || ownAddresses().has(address)) {
-      // Only with its port: whoever allows a range does not mean the server beside it.
+      // Require a rule with the port: a rule for a range is not meant for services on this machine.
       const isNamedByPort = this.#allow.addresses.some(
         ({ list, port: only }) => only === port && list.check(address, kind),
       );
-      return isNamedByPort ? undefined : "this machine, its link and metadata services are out of bounds";
+      return isNamedByPort
+        ? undefined
+        : "this machine, its link and metadata services need a rule with address and port";
     }
-    if (isNamed || this.policy === "all" || matchesAddress(this.#allow, address, port)) return undefined;
+    if (name !== undefined || this.policy === "all" || matchesAddress(this.#allow, address, port))
+      return undefined;
     return "the policy does not allow this address";
   }
 }
 
-function sorted(texts: readonly string[]): Rules {
+function parseRules(texts: readonly string[]): Rules {
   const rules: Rules = { names: [], addresses: [] };
   for (const text of texts) {
     const rule = parseNetworkRule(text);
@@ -97,11 +124,8 @@ function sorted(texts: readonly string[]): Rules {
   return rules;
 }
 
-function matchesName({ names }: Rules, host: string, port: number): boolean {
-  return names.some(({ kind, host: wanted, port: only }) => {
-    if (only !== undefined && only !== port) return false;
-    return kind === "any" || (kind === "below" ? host.endsWith(`.${wanted}`) : host === wanted);
-  });
+function matchesName({ kind, host: wanted }: NetworkRule, host: string): boolean {
+  return kind === "any" || (kind === "below" ? host.endsWith(`.${wanted}`) : host === wanted);
 }
 
 function matchesAddress({ addresses }: Rules, address: string, port: number): boolean {

@@ -8,10 +8,10 @@ const NO_AUTHENTICATION = 0;
 const CONNECT = 1;
 const [IPV4, NAME, IPV6] = [1, 3, 4];
 
-/** What the server answers. */
+/** Reply codes of the server. */
 export const SOCKS_REPLY = { ok: 0, denied: 2, unreachable: 4, refused: 5, command: 7, address: 8 } as const;
 
-/** Greets, and reads where the client wants to go; `undefined` where it has been answered that it cannot. */
+/** Answers the greeting and reads the destination. Returns `undefined` if it has refused the client. */
 export async function readSocksRequest(socket: Socket): Promise<Destination | undefined> {
   const [, methods = 0] = await take(socket, 2);
   const offered = await take(socket, methods);
@@ -27,7 +27,7 @@ export async function readSocksRequest(socket: Socket): Promise<Destination | un
   return { host, port: (await take(socket, 2)).readUInt16BE() };
 }
 
-/** @param reply one of SOCKS_REPLY. */
+/** @param reply one of SOCKS_REPLY */
 export function socksReply(reply: number): Buffer {
   return Buffer.from([SOCKS_VERSION, reply, 0, IPV4 as number, 0, 0, 0, 0, 0, 0]);
 }
@@ -46,13 +46,14 @@ async function readHost(socket: Socket, kind: number): Promise<string | undefine
   return words.join(":");
 }
 
-/** Exactly this many bytes; what follows stays with the socket. */
+/** Reads exactly `size` bytes; later bytes stay in the socket. */
 async function take(socket: Socket, size: number): Promise<Buffer> {
   if (size === 0) return Buffer.alloc(0);
   for (;;) {
     const data = socket.read(size) as Buffer | null;
     if (data !== null && data.length === size) return data;
-    if (socket.readableEnded || socket.destroyed || data !== null) throw new Error("the client has gone");
+    if (socket.readableEnded || socket.destroyed || data !== null)
+      throw new Error("the client closed the connection");
     await new Promise<void>((resolve) => {
       const done = () => {
         for (const event of EVENTS) socket.off(event, done);

@@ -1,71 +1,121 @@
 import { closeSync, rmSync, writeFileSync } from "node:fs";
-import { AgentVmError } from "../../../api/errors.ts";
-import type { SoftwareMount, VmOptions } from "../../options.ts";
-import type { Sandbox, SandboxFactory } from "../sandbox.ts";
-import { bootVm, endKeeper } from "./boot.ts";
-import { cgroupSupport } from "./cgroup.ts";
-import { findHostNode } from "./host-node.ts";
-import { acquireUid, releaseUid } from "./identity.ts";
-import { InsideReader } from "./inside-reader.ts";
+import { AgentVmError, type Capability } from "../../../api/errors.ts";
+import type { Env } from "../../../api/values.ts";
+import type { VmLimits, VmOptions } from "../../options.ts";
+import type { Provision } from "../provision.ts";
+import type { RuntimeDescription } from "../sandbox.ts";
+import { bootVm, endKeeper } from "./boot/boot.ts";
+import { hostCertificates } from "./boot/host-certificates.ts";
+import { findHostNode } from "./boot/host-node.ts";
+import { acquireUid, releaseUid } from "./boot/host-uids.ts";
+import { type Layout, limitsFstab, MEMORY_FILE, prepareLayout } from "./boot/layout.ts";
+import { workspaceSubfolder } from "./boot/scratch-folder.ts";
+import { findInherited } from "./descriptors.ts";
+import type { Owner } from "./files/id-mapping.ts";
+import { RootedFileSystem } from "./files/rooted-filesystem.ts";
+import { countsProcesses } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
-import { type Layout, prepareLayout } from "./layout.ts";
-import { RootedFileSystem } from "./rooted/rooted-filesystem.ts";
-import type { StarterKind } from "./start/starter.ts";
+import { interceptionSupport } from "./network/interception-support.ts";
+import { vmCapacity } from "./processes/capacity.ts";
+import { cgroupSupport } from "./processes/cgroup.ts";
+import { InsideReader } from "./processes/inside-reader.ts";
+import { limitsEnv } from "./processes/limits-env.ts";
+import { MemoryView } from "./processes/memory-view.ts";
+import { hasOwnUids, lackOfOwnUids } from "./processes/own-uids.ts";
+import { seccompSupport } from "./seccomp/support.ts";
 import { findTools, type Tools } from "./tools.ts";
-import { workspaceSubfolder } from "./workspace.ts";
 
 let factories = 0;
 let booted = 0;
 
+export interface KernelFactoryOptions {
+  /** Additions to its VMs besides Node and the option `software`, read at the first boot. @default nothing */
+  provisions?: () => readonly Provision[];
+  /** Text of a program that replaces the spawner, for tests. */
+  spawnerSource?: string | undefined;
+}
+
+/** Things that all VMs of a factory share. */
+interface Prepared {
+  layout: Layout;
+  mountPoint: string;
+  fstabPath: string;
+  tools: Tools;
+  env: Env;
+}
+
 /** Boots VMs in namespaces of the host's kernel. */
-export class KernelSandboxFactory implements SandboxFactory {
+export class KernelSandboxFactory {
+  readonly runtime = "kernel";
+  readonly capabilities: ReadonlySet<Capability> = new Set(["processes", "terminals", "network", "watches"]);
   readonly #options: VmOptions;
-  readonly #starter: StarterKind | undefined;
-  readonly #more: () => readonly SoftwareMount[];
+  readonly #spawnerSource: string | undefined;
+  readonly #added: () => readonly Provision[];
   readonly #name = `kind-${factories++}`;
-  #prepared: { layout: Layout; mountPoint: string; fstabPath: string; tools: Tools } | undefined;
+  #prepared: Promise<Prepared> | undefined;
 
-  /**
-   * @param starter for tests: each host has one that suits it best
-   * @param more what of the host its VMs see besides `software`, as of the first boot; left out once it is gone
-   */
-  constructor(options: VmOptions, starter?: StarterKind, more: () => readonly SoftwareMount[] = () => []) {
+  constructor(options: VmOptions, { provisions = () => [], spawnerSource }: KernelFactoryOptions = {}) {
     this.#options = options;
-    this.#starter = starter;
-    this.#more = more;
+    this.#spawnerSource = spawnerSource;
+    this.#added = provisions;
   }
 
-  get shell(): string {
-    return findTools().bash ?? "sh";
+  async describe(): Promise<RuntimeDescription> {
+    const lack = process.getuid?.() === 0 ? lackOfOwnUids() : undefined;
+    const isolation = [
+      "kernel sandbox (user, mount, pid, net, ipc and uts namespaces, no capabilities)",
+      ...(lack === undefined ? [] : [`VMs run as the server's own user (${lack})`]),
+      seccompSupport(this.#options.seccomp).description,
+      cgroupSupport().description,
+      countsProcesses()
+        ? `processes for ${vmCapacity(this.#options.limits)} VMs at their limit`
+        : "no limit of processes (the kernel counts none of root)",
+    ].join(", ");
+    const shared = this.#provisions().flatMap(
+      ({ label, mounts = [] }) => label ?? mounts.map(({ hostPath }) => hostPath),
+    );
+    const { description: network } = await interceptionSupport();
+    return {
+      isolation,
+      network,
+      visible: `${[...new Set(["/usr", "certificates", "public files of /etc", ...shared])].join(", ")}; all read-only`,
+    };
   }
 
-  get isolation(): string {
-    return `kernel sandbox (user, mount, pid, net, ipc and uts namespaces, no capabilities), ${cgroupSupport().description}`;
-  }
-
-  get visible(): string {
-    const { hasNpm } = findHostNode();
-    const mounts = [...this.#options.software, ...this.#more()];
-    const software = new Set(mounts.map(({ hostPath }) => hostPath));
-    const shared = [
-      "/usr",
-      "certificates",
-      hasNpm ? "the server's Node with npm" : "the server's Node",
-      ...software,
+  /** Lists all additions to its VMs: the host's authorities, the server's Node, the option `software` and those of the constructor. */
+  #provisions(): Provision[] {
+    return [
+      hostCertificates(),
+      this.#options.timezone === undefined ? {} : { env: { TZ: this.#options.timezone } },
+      findHostNode().provision,
+      { mounts: this.#options.software },
+      ...this.#added(),
     ];
-    return `${shared.join(", ")}; all read-only`;
   }
 
-  async boot(signal: AbortSignal): Promise<Sandbox> {
-    const { layout, mountPoint, fstabPath, tools } = this.#prepare();
-    const { limits } = this.#options;
+  async boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<KernelSandbox> {
+    const { layout, mountPoint, fstabPath, tools, env } = await this.#prepare();
+    const { seccomp } = this.#options;
+    findInherited();
     const owner = takeOwner();
-    const cgroup = cgroupSupport().create?.(`vm-${booted++}`, limits);
+    const name = `vm-${booted++}`;
+    const cgroup = cgroupSupport().create?.(name, limits);
+    const memory = cgroup && new MemoryView(`${mountPoint}.${name}.meminfo`, cgroup, limits);
+    const limitsFstabPath = `${mountPoint}.${name}.fstab`;
+    const { filter } = seccompSupport(seccomp);
     const release = () => {
       if (owner !== null) releaseUid(owner.uid);
     };
     try {
-      const vm = await bootVm({ layout, mountPoint, fstabPath, limits, owner, tools, signal });
+      const fstabPaths = [fstabPath];
+      if (cgroup !== undefined && memory !== undefined) {
+        const mounts = [...cgroup.mounts, { source: memory.path, target: MEMORY_FILE }];
+        writeFileSync(limitsFstabPath, limitsFstab(mountPoint, mounts));
+        fstabPaths.push(limitsFstabPath);
+      }
+      const showsMemory = memory !== undefined;
+      const request = { layout, mountPoint, fstabPaths, showsMemory, limits, owner, tools, filter, signal };
+      const vm = await bootVm(request).finally(() => rmSync(limitsFstabPath, { force: true }));
       try {
         const files: RootedFileSystem = new RootedFileSystem({
           rootFd: vm.rootFd,
@@ -73,17 +123,20 @@ export class KernelSandboxFactory implements SandboxFactory {
           readInside: (...file) => inside.read(...file),
           perl: tools.perl,
         });
-        const sandbox = new KernelSandbox({
+        const sandbox: KernelSandbox = new KernelSandbox({
           vm,
           files,
           owner,
           limits,
+          env: cgroup === undefined ? env : { ...env, ...limitsEnv(limits) },
           cgroup,
+          memory,
           tools,
-          starter: this.#starter,
+          filter,
+          spawnerSource: this.#spawnerSource,
           release,
         });
-        const inside = new InsideReader((request) => sandbox.spawn(request), tools.cat);
+        const inside = new InsideReader((request) => sandbox.processes.spawn(request), tools.cat);
         return sandbox;
       } catch (error) {
         closeSync(vm.rootFd);
@@ -92,37 +145,51 @@ export class KernelSandboxFactory implements SandboxFactory {
         throw error;
       }
     } catch (error) {
+      memory?.close();
       await cgroup?.remove();
       release();
       throw error;
     }
   }
 
-  #prepare() {
-    this.#prepared ??= this.#lookAround();
+  async close(): Promise<void> {
+    const prepared = this.#prepared;
+    if (prepared === undefined) return;
+    this.#prepared = undefined;
+    await prepared.catch(() => undefined);
+    rmSync(workspaceSubfolder(this.#name), { recursive: true, force: true });
+  }
+
+  #prepare(): Promise<Prepared> {
+    this.#prepared ??= this.#prepareOnce().catch((error: unknown) => {
+      // The next boot tries again.
+      this.#prepared = undefined;
+      throw error;
+    });
     return this.#prepared;
   }
 
-  #lookAround() {
+  async #prepareOnce(): Promise<Prepared> {
     const folder = workspaceSubfolder(this.#name);
     try {
       const tools = findTools();
-      const layout = prepareLayout(
-        workspaceSubfolder(`${this.#name}/template`),
-        findHostNode(),
-        this.#options.software,
-        this.#more(),
-      );
+      const provisions = this.#provisions();
+      const layout = await prepareLayout(folder, provisions, tools, {
+        timezone: this.#options.timezone,
+        ...cgroupSupport(),
+        showsMemory: cgroupSupport().create !== undefined,
+      });
       const mountPoint = workspaceSubfolder(`${this.#name}/root`);
       const fstabPath = `${mountPoint}.fstab`;
       writeFileSync(fstabPath, layout.fstab(mountPoint));
-      return { layout, mountPoint, fstabPath, tools };
+      const env: Env = Object.assign({}, ...provisions.map((provision) => provision.env));
+      return { layout, mountPoint, fstabPath, tools, env };
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       const detail = error instanceof Error ? error.message : String(error);
       throw new AgentVmError(
         "boot_failed",
-        `The VM cannot be put together: ${detail}`,
+        `The VM cannot be set up: ${detail}`,
         { detail },
         { cause: error },
       );
@@ -130,9 +197,9 @@ export class KernelSandboxFactory implements SandboxFactory {
   }
 }
 
-/** A root server runs each VM under a host uid of its own; anyone else's VMs run as the server does. */
-function takeOwner(): { uid: number; gid: number } | null {
-  if (process.getuid?.() !== 0) return null;
+/** Takes a host uid for a VM of a root server that may give uids. VMs of another server run as the server's user: `null`. */
+function takeOwner(): Owner | null {
+  if (!hasOwnUids()) return null;
   const uid = acquireUid();
   return { uid, gid: uid };
 }

@@ -1,75 +1,87 @@
 import { closeSync, readFileSync } from "node:fs";
 import { AgentVmError, vmStopped } from "../../../api/errors.ts";
-import type { VmProcess } from "../../../api/types.ts";
+import type { VmProcess } from "../../../api/methods/process-types.ts";
+import type { Env } from "../../../api/values.ts";
 import type { VmLimits } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
 import type {
-  FileWatch,
-  FileWatchRequest,
-  FileWatchSink,
   Sandbox,
   SandboxProcess,
+  SandboxProcesses,
   SandboxTerminal,
+  SandboxTerminals,
+  SandboxUsage,
+  SandboxWatches,
   SpawnRequest,
   TerminalRequest,
 } from "../sandbox.ts";
-import { type BootedVm, endKeeper } from "./boot.ts";
-import type { VmCgroup } from "./cgroup.ts";
-import { cwdError } from "./cwd.ts";
-import { freezeAll } from "./freeze.ts";
-import { LeftPipes } from "./left-pipes.ts";
-import { mappedFiles } from "./mappings.ts";
+import { type BootedVm, endKeeper } from "./boot/boot.ts";
+import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.ts";
+import { OutputShare } from "./commands/output-share.ts";
+import { SpawnerStarter } from "./commands/spawner-starter.ts";
+import { CwdError, cwdError } from "./commands/start-errors.ts";
+import type { Owner } from "./files/id-mapping.ts";
+import { makeRootReadOnly } from "./files/read-only.ts";
+import { HelperLost } from "./helpers/helper-process.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
-import { watchOom } from "./oom.ts";
-import { KernelProcess } from "./process.ts";
-import { listProcesses } from "./process-list.ts";
-import {
-  type CommandStarter,
-  CwdError,
-  type Entry,
-  type StartedCommand,
-  StarterLost,
-} from "./start/command.ts";
-import { createStarter, type StarterKind } from "./start/starter.ts";
-import { Tags } from "./tag.ts";
-import { KernelTerminal } from "./terminal.ts";
+import type { VmCgroup } from "./processes/cgroup.ts";
+import { freezeAll } from "./processes/freeze.ts";
+import { KernelProcess, watchOom } from "./processes/kernel-process.ts";
+import { LeftPipes } from "./processes/left-pipes.ts";
+import { mappedFiles } from "./processes/mappings.ts";
+import type { MemoryView } from "./processes/memory-view.ts";
+import { listProcesses } from "./processes/process-list.ts";
+import { measureVm, pidsIn } from "./processes/usage.ts";
+import { everythingBelow, killAll } from "./procfs/process-trees.ts";
+import { Tags } from "./procfs/slack-tag.ts";
+import { KernelTerminal } from "./terminal/terminal.ts";
 import type { Tools } from "./tools.ts";
-import { everythingBelow, killAll } from "./tree.ts";
 import { KernelWatches } from "./watch/kernel-watches.ts";
 
-export interface KernelSandboxParts {
+interface KernelSandboxDeps {
   vm: BootedVm;
   files: FileSystem;
-  owner: { uid: number; gid: number } | null;
+  /** Host user of the VM under a root server. */
+  owner: Owner | null;
   limits: VmLimits;
+  /** Variables of every command. A command's own environment overrides them. */
+  env: Env;
   cgroup: VmCgroup | undefined;
+  memory: MemoryView | undefined;
   tools: Tools;
-  starter: StarterKind | undefined;
-  /** Gives back what the factory took for this VM. */
+  /** Seccomp filter in hexadecimal digits; `""` for none. */
+  filter: string;
+  /** Text of a program that replaces the spawner, for tests. */
+  spawnerSource: string | undefined;
+  /** Frees the VM's host uid. */
   release(): void;
 }
 
-/** While a VM ends, whatever waits outside for one of its processes is woken this often. */
+/** While a VM ends, host processes that wait for one of its processes get SIGCONT this often. */
 const WAKE_MS = 20;
 
-/** One VM: its namespaces, its files and all that runs in it. */
+/** One VM: its namespaces, its files and its processes. */
 export class KernelSandbox implements Sandbox {
+  readonly runtime = "kernel";
   readonly files: FileSystem;
+  readonly processes: SandboxProcesses;
+  readonly terminals: SandboxTerminals;
+  readonly watches: SandboxWatches;
   readonly network: KernelNetwork;
   readonly crashed: Promise<Error>;
-  readonly #parts: KernelSandboxParts;
+  readonly #deps: KernelSandboxDeps;
   readonly #entry: Entry;
-  readonly #starter: CommandStarter;
-  readonly #terminals = new Set<KernelTerminal>();
-  readonly #processes = new Set<KernelProcess>();
+  readonly #starter: SpawnerStarter;
+  readonly #openTerminals = new Set<KernelTerminal>();
+  readonly #running = new Set<KernelProcess>();
   readonly #leftPipes = new LeftPipes();
   readonly #ending = new AbortController();
   readonly #watches: KernelWatches;
   #disposal: Promise<void> | undefined;
 
-  constructor(parts: KernelSandboxParts) {
-    const { vm, files, owner, tools, cgroup, limits, starter } = parts;
-    this.#parts = parts;
+  constructor(deps: KernelSandboxDeps) {
+    const { vm, files, owner, tools, filter, cgroup, limits, spawnerSource } = deps;
+    this.#deps = deps;
     this.files = files;
     this.#entry = {
       initPid: vm.initPid,
@@ -78,12 +90,34 @@ export class KernelSandbox implements Sandbox {
       tools,
       processes: limits.processes,
       openFiles: openFilesLimit(limits.openFiles),
+      filter,
       cgroupProcs: cgroup?.procs ?? [],
+      output: new OutputShare(),
       ending: this.#ending.signal,
     };
-    this.#starter = createStarter(this.#entry, starter);
-    this.network = new KernelNetwork(this.#entry, vm.procFd, starter === "launcher" ? "node" : undefined);
-    this.#watches = new KernelWatches({ rootFd: vm.rootFd, owner, perl: tools.perl });
+    this.#starter = new SpawnerStarter(this.#entry, spawnerSource);
+    this.network = new KernelNetwork(this.#entry, vm.procFd);
+    this.#watches = new KernelWatches({
+      ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
+      budget: files.tree.budget,
+    });
+    const shell = tools.bash ?? "sh";
+    this.processes = {
+      spawn: (request) => this.#spawn(request, shell),
+      list: () => this.#list(),
+      count: () => pidsIn(vm.procFd).length,
+      isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
+      // The parents of interactive shells continue: script(1) stops itself with its shell.
+      freeze: () => freezeAll(() => this.#everything()),
+      mappedFiles: () => mappedFiles(vm.procFd),
+    };
+    this.terminals = { shell, open: (request) => this.#openTerminal(request) };
+    this.watches = {
+      watch: async (request, sink) => {
+        this.#assertRunning();
+        return await this.#watches.watch(request, sink);
+      },
+    };
     this.crashed = new Promise((resolve) => {
       vm.keeper.once("exit", (code, signal) => {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
@@ -91,77 +125,74 @@ export class KernelSandbox implements Sandbox {
     });
   }
 
-  async spawn(request: SpawnRequest): Promise<SandboxProcess> {
+  setLimits(limits: VmLimits): void {
+    this.#deps.cgroup?.update(limits);
+    this.#deps.memory?.setLimits(limits);
+  }
+
+  usage(): Promise<SandboxUsage> {
     this.#assertRunning();
-    const oom = watchOom(this.#parts.cgroup?.oomKills);
-    const command = await this.#start(request);
-    const process = new KernelProcess(command, oom, this.#leftPipes);
-    this.#processes.add(process);
-    void process.exited.then(() => this.#processes.delete(process));
+    return measureVm(this.#deps.vm, this.#deps.cgroup?.memoryBytes());
+  }
+
+  async #spawn({ env, cwd, stdin, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {
+    this.#assertRunning();
+    const { command, args } = "line" in program ? { command: shell, args: ["-c", program.line] } : program;
+    this.#deps.memory?.renew();
+    const oom = watchOom(this.#deps.cgroup?.oomKills);
+    const started = await this.#start({ command, args, env: { ...this.#deps.env, ...env }, cwd, stdin });
+    const process = new KernelProcess(started, oom, this.#leftPipes, this.#entry.output);
+    this.#running.add(process);
+    void process.exited.then(() => this.#running.delete(process));
     return process;
   }
 
-  async #start(request: SpawnRequest): Promise<StartedCommand> {
+  async #start(request: ProgramRequest): Promise<StartedCommand> {
     try {
       return await this.#starter.start(request);
     } catch (error) {
       if (this.#disposal !== undefined) throw vmStopped();
       if (error instanceof CwdError) throw await cwdError(this.files, error.cwd);
-      if (error instanceof StarterLost) {
+      if (error instanceof HelperLost) {
         throw new AgentVmError("vm_stopped", `The command could not be started: ${error.message}`);
       }
       throw error;
     }
   }
 
-  async terminal(request: TerminalRequest): Promise<SandboxTerminal> {
+  async #openTerminal({ env, ...request }: TerminalRequest): Promise<SandboxTerminal> {
     this.#assertRunning();
-    const terminal = await KernelTerminal.start(request, this.#entry, this.files).catch((error: unknown) => {
+    const merged = { ...request, env: { ...this.#deps.env, ...env } };
+    const terminal = await KernelTerminal.start(merged, this.#entry, this.files).catch((error: unknown) => {
       throw this.#disposal === undefined ? error : vmStopped();
     });
     if (this.#disposal !== undefined) {
       await terminal.killTree();
       throw vmStopped();
     }
-    this.#terminals.add(terminal);
-    void terminal.exited.then(() => this.#terminals.delete(terminal));
+    this.#openTerminals.add(terminal);
+    void terminal.exited.then(() => this.#openTerminals.delete(terminal));
     return terminal;
   }
 
-  async watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> {
+  #list(): Promise<VmProcess[]> {
     this.#assertRunning();
-    return await this.#watches.watch(request, sink);
+    return listProcesses(this.#deps.vm.procFd, this.#deps.owner?.uid ?? process.getuid?.() ?? 0);
   }
 
-  processes(): Promise<VmProcess[]> {
-    this.#assertRunning();
-    return listProcesses(this.#parts.vm.procFd, this.#parts.owner?.uid ?? process.getuid?.() ?? 0);
-  }
-
-  async isBusy(): Promise<boolean> {
-    return this.#processes.size + this.#terminals.size > 0 || this.#everything().length > 0;
-  }
-
-  /**
-   * Interactive shells go on: script(1) stops itself with its shell. So do commands of hosts without perl, whose parents
-   * are outside.
-   */
-  freeze(): Promise<() => void> {
-    return freezeAll(() => this.#everything());
-  }
-
-  mappedFiles(): Promise<ReadonlySet<number>> {
-    return mappedFiles(this.#parts.vm.procFd);
+  makeReadOnly(): Promise<void> {
+    const { vm, tools } = this.#deps;
+    return makeRootReadOnly(vm.initPid, vm.rootFd, tools.perl);
   }
 
   async halt(): Promise<void> {
-    await Promise.all([...this.#processes, ...this.#terminals].map((process) => process.killTree()));
+    await Promise.all([...this.#running, ...this.#openTerminals].map((process) => process.killTree()));
     await killAll(() => this.#everything());
   }
 
-  /** Host pids of what commands have started, also of daemons. */
+  /** Lists the host pids of all processes that commands have started, including daemons. */
   #everything(): number[] {
-    return [this.#parts.vm.initPid, ...this.#starter.hostPids].flatMap(everythingBelow);
+    return [this.#deps.vm.initPid, ...this.#starter.hostPids].flatMap(everythingBelow);
   }
 
   dispose(): Promise<void> {
@@ -170,15 +201,15 @@ export class KernelSandbox implements Sandbox {
   }
 
   async #end(): Promise<void> {
-    const { vm, cgroup, files, release } = this.#parts;
-    const running = [...this.#processes, ...this.#terminals].map((process) => process.exited);
-    // The kernel kills everything inside with init; what is left here are the ends of its pipes.
+    const { vm, cgroup, memory, files, release } = this.#deps;
+    const running = [...this.#running, ...this.#openTerminals].map((process) => process.exited);
+    // The kernel kills every process of the VM with init. The server still has to close its ends of their pipes.
     await Promise.all([this.network.close(), this.#watches.close()]);
     const ended = endKeeper(vm.keeper);
     const wakeAll = () => {
-      for (const process of [...this.#processes, ...this.#terminals]) process.release();
+      for (const terminal of this.#openTerminals) terminal.release();
     };
-    // The kernel waits for those outside that wait for a process inside, and one may stop even now.
+    // The kernel waits for host processes that wait for a process of the VM. A process of the VM can still stop them.
     const waking = setInterval(wakeAll, WAKE_MS);
     wakeAll();
     this.#ending.abort();
@@ -188,6 +219,7 @@ export class KernelSandbox implements Sandbox {
     this.#leftPipes.close();
     await files.close();
     closeSync(vm.procFd);
+    memory?.close();
     await cgroup?.remove();
     release();
   }
@@ -199,7 +231,7 @@ export class KernelSandbox implements Sandbox {
 
 let hardLimit: number | undefined;
 
-/** A shell that is told to raise a limit above the server's own hard limit fails. */
+/** Lowers a limit to the server's hard limit: a shell cannot raise its limit above it, and fails. */
 function openFilesLimit(wanted: number): number {
   const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);

@@ -1,7 +1,7 @@
 import { accessSync, constants, realpathSync } from "node:fs";
 import { join } from "node:path";
 
-/** Programs of the host that build and enter a VM; all from util-linux, coreutils and the shell. */
+/** Programs of the host that build and enter a VM: from util-linux, coreutils, the shell and perl. */
 const REQUIRED = [
   "unshare",
   "nsenter",
@@ -16,21 +16,22 @@ const REQUIRED = [
   "cat",
   "cp",
   "install",
+  "perl",
 ] as const;
 
-/** What a VM is better with: a loopback that is up, a host name of its own, bash for `exec`. */
-const OPTIONAL = ["bash", "hostname", "ip", "perl"] as const;
+/** A program that improves a VM: bash for `exec`. */
+const OPTIONAL = ["bash"] as const;
 
-export type RequiredTool = (typeof REQUIRED)[number];
-export type OptionalTool = (typeof OPTIONAL)[number];
+type RequiredTool = (typeof REQUIRED)[number];
+type OptionalTool = (typeof OPTIONAL)[number];
 export type Tools = Record<RequiredTool, string> & Record<OptionalTool, string | undefined>;
 
-/** The host's PATH is not trusted: root's commands come from the system's folders only. */
+/** Folders of the system's programs. The server does not trust its own PATH, since it may run as root. */
 export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Absolute path of a program in the system's folders. */
+/** Returns the absolute path of a program in the system's folders. */
 export function findTool(name: string): string | undefined {
-  // /usr comes first: it is what a VM sees, so that one path names a program on both sides.
+  // /usr comes first: VMs see it, so that one path names a program on the host and in the VM.
   for (const folder of ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin"]) {
     const path = join(folder, name);
     try {
@@ -38,7 +39,7 @@ export function findTool(name: string): string | undefined {
       realpathSync(path);
       return path;
     } catch {
-      // Not here; the next folder may have it.
+      // The next folder may contain it.
     }
   }
   return undefined;
@@ -48,11 +49,11 @@ export function missingTools(): RequiredTool[] {
   return REQUIRED.filter((name) => findTool(name) === undefined);
 }
 
-/** Every program's path; throws where a required one is missing. */
+/** Finds the paths of all programs. Throws if a required program is missing. */
 export function findTools(): Tools {
   const found: Record<string, string | undefined> = {};
   for (const name of [...REQUIRED, ...OPTIONAL]) found[name] = findTool(name);
   const missing = REQUIRED.filter((name) => found[name] === undefined);
-  if (missing.length > 0) throw new Error(`not found on this host: ${missing.join(", ")}`);
+  if (missing.length > 0) throw new Error(`the host lacks the programs ${missing.join(", ")}: install them`);
   return found as Tools;
 }

@@ -1,6 +1,6 @@
 import { MAX_PATH_BYTES } from "../../../api/limits.ts";
-import { type Call, posixError, readOnlyPath } from "../posix.ts";
-import { isTemporaryName } from "../temporary.ts";
+import { isTemporaryName } from "../names.ts";
+import { type Call, posixError } from "../posix.ts";
 import type { Place } from "./place.ts";
 import { childrenOf, type Link, parentOf, type Tree } from "./tree.ts";
 
@@ -35,7 +35,7 @@ export function removeDirectory(tree: Tree, place: Place, call: Call): void {
   tree.remove(link);
 }
 
-/** The directory that a path names, checked for its removal. */
+/** Returns the directory at a path, if it may be removed. */
 export function directoryToRemove(place: Place, call: Call): Link {
   place.writable(call);
   const link = place.existing(call);
@@ -44,7 +44,7 @@ export function directoryToRemove(place: Place, call: Call): Link {
   return link;
 }
 
-/** Removes a directory's entry, unless somebody has removed or moved it; `false` for a directory that holds something. */
+/** Removes an entry of a directory, unless another call removed or moved it. @returns `false` if it is not empty */
 export function removeIfEmpty(tree: Tree, parent: Link | undefined, link: Link): boolean {
   if (tree.wasRemoved(link) || link.parent !== parent) return true;
   if (link.node.isDirectory() && !childrenOf(link).next().done) return false;
@@ -74,12 +74,12 @@ export function rename(tree: Tree, from: Place, to: Place, call: Call): void {
 }
 
 export function changeMode(tree: Tree, link: Link, call: Call, mode: number): void {
-  if (tree.isForeign(link)) throw readOnlyPath(call.path);
+  tree.assertOwn(link, call.path);
   link.node.perm = mode & SETTABLE_BITS;
 }
 
 export function changeTimes(tree: Tree, link: Link, call: Call, atimeMs: number, mtimeMs: number): void {
-  if (tree.isForeign(link)) throw readOnlyPath(call.path);
+  tree.assertOwn(link, call.path);
   link.node.atime = new Date(atimeMs);
   link.node.mtime = new Date(mtimeMs);
 }
@@ -89,7 +89,7 @@ function isWithin(link: Link, ancestor: Link): boolean {
   return false;
 }
 
-/** A directory that looks empty may hold forgotten temporary files. */
+/** Checks that a directory looks empty, and removes temporary files that were left in it. */
 function assertEmpty(tree: Tree, directory: Link, call: Call): void {
   const children = [...childrenOf(directory)];
   if (!children.every(([name, child]) => isTemporaryName(name) && !child.node.isDirectory()))

@@ -1,7 +1,7 @@
-/** One buffer a file would have to be copied whole as it grows; a chunk is copied in 20 us. */
+/** Size of a chunk. A growing file in one buffer would be copied whole each time. Copying a chunk takes 20 us. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** The bytes of one file, in chunks. Those never written read as zeros. */
+/** Content of one file, in chunks. Bytes that were never written read as zeros. */
 export class Content {
   #size = 0;
   readonly #chunks: (Uint8Array | undefined)[] = [];
@@ -33,7 +33,7 @@ export class Content {
     }
   }
 
-  /** The chunk of an index, with at least this many bytes. */
+  /** Returns a chunk, grown to at least `length` bytes. */
   #chunk(index: number, length: number): Uint8Array {
     const old = this.#chunks[index];
     if (old !== undefined && old.length >= length) return old;

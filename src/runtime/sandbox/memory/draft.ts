@@ -1,6 +1,6 @@
+import { pause } from "../../../base/pace.ts";
 import type { FileReader, FileWriter } from "../files.ts";
-import { pause } from "../pace.ts";
-import { type Call, posixError, readOnlyPath } from "../posix.ts";
+import { type Call, posixError } from "../posix.ts";
 import { Content } from "./content.ts";
 import type { Place, Slot } from "./place.ts";
 import type { Quota } from "./quota.ts";
@@ -8,13 +8,13 @@ import type { Tree } from "./tree.ts";
 
 const NEW_FILE_MODE = 0o644;
 
-/** Set-user-id and set-group-id do not survive a write, as with write(2). */
+/** Mode bits that survive a write. Like write(2), a write clears set-user-id and set-group-id. */
 const KEPT_MODE = 0o1777;
 
-/** Bytes copied before the event loop may turn. */
+/** Bytes that are copied between two pauses. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** A file's bytes before they are in place. They count against the limits from the start. */
+/** New content of a file that is not in place yet. It counts against the VM's limits. */
 export class MemoryDraft implements FileWriter {
   readonly #tree: Tree;
   readonly #quota: Quota;
@@ -29,7 +29,7 @@ export class MemoryDraft implements FileWriter {
     this.#tree = tree;
     this.#quota = quota;
     this.#slot = place.writable(call);
-    if (place.link !== null && tree.isForeign(place.link)) throw readOnlyPath(call.path);
+    if (place.link !== null) tree.assertOwn(place.link, call.path);
     this.#mode = place.link === null ? NEW_FILE_MODE : place.link.node.perm & KEPT_MODE;
     this.#call = call;
     quota.takeInode(call);
@@ -68,7 +68,7 @@ export class MemoryDraft implements FileWriter {
   }
 }
 
-/** The bytes that a file had when it was opened: a replacement has bytes of its own. */
+/** Reads the content that a file had when it was opened. A later replacement does not change it. */
 export class MemoryReader implements FileReader {
   readonly size: number;
   readonly #content: Content;

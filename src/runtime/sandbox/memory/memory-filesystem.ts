@@ -1,14 +1,14 @@
 import { vmStopped } from "../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
-import type { VirtualStat } from "../../../api/types.ts";
+import type { VirtualStat } from "../../../api/methods/files.ts";
+import { pause } from "../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
-import { pause } from "../pace.ts";
+import { isTemporaryName } from "../names.ts";
 import type { PersistentTree } from "../persistent-tree.ts";
 import { type Call, fileTooLarge, posixError } from "../posix.ts";
-import { isTemporaryName } from "../temporary.ts";
 import * as changes from "./changes.ts";
 import { MemoryDraft, MemoryReader } from "./draft.ts";
-import { plantInitialTree } from "./initial-tree.ts";
+import { makeInitialTree } from "./initial-tree.ts";
 import { describeLink, sizeOf, typeOf } from "./metadata.ts";
 import { MemoryPersistentTree } from "./persistent-tree.ts";
 import type { Place } from "./place.ts";
@@ -17,7 +17,7 @@ import { childrenOf, type Link, Tree } from "./tree.ts";
 import { walk } from "./walk.ts";
 
 /**
- * A VM's file tree in the server's memory. It answers as the kernel's does, error for error.
+ * A VM's file tree in the server's memory, with the results and errors of the kernel's file system.
  *
  * @example
  * const files = new MemoryFileSystem({ filesystemBytes: 64 * 1024 * 1024, inodes: 10_000 });
@@ -32,7 +32,12 @@ export class MemoryFileSystem implements FileSystem {
   constructor(limits: MemoryLimits) {
     this.#quota = new Quota(limits);
     this.#tree = new Tree(this.#quota);
-    plantInitialTree(this.#tree);
+    makeInitialTree(this.#tree);
+  }
+
+  /** Counts what the tree uses. */
+  used(): { filesystemBytes: number; inodes: number } {
+    return this.#quota.used();
   }
 
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {
@@ -42,8 +47,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   openReader(path: string): Promise<FileReader> {
-    const call: Call = { syscall: "open", path };
-    return this.#at(call, path, true, (place) => {
+    return this.#at("open", path, true, (place, call) => {
       const link = place.existing(call);
       const read: Call = { syscall: "read", path };
       if (link.node.isDirectory()) throw posixError("EISDIR", read);
@@ -63,18 +67,20 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   openWriter(path: string): Promise<FileWriter> {
-    const call: Call = { syscall: "open", path };
-    return this.#at(call, path, true, (place) => new MemoryDraft(this.#tree, this.#quota, place, call));
+    return this.#at(
+      "open",
+      path,
+      true,
+      (place, call) => new MemoryDraft(this.#tree, this.#quota, place, call),
+    );
   }
 
   stat(path: string): Promise<VirtualStat> {
-    const call: Call = { syscall: "stat", path };
-    return this.#at(call, path, true, (place) => describeLink(this.#tree, place.existing(call)));
+    return this.#at("stat", path, true, (place, call) => describeLink(this.#tree, place.existing(call)));
   }
 
   lstat(path: string): Promise<VirtualStat> {
-    const call: Call = { syscall: "lstat", path };
-    return this.#at(call, path, path.endsWith("/"), (place) =>
+    return this.#at("lstat", path, path.endsWith("/"), (place, call) =>
       describeLink(this.#tree, place.existing(call)),
     );
   }
@@ -88,38 +94,32 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   mkdir(path: string): Promise<void> {
-    const call: Call = { syscall: "mkdir", path };
-    return this.#at(call, path, false, (place) => changes.makeDirectory(this.#tree, place, call));
+    return this.#at("mkdir", path, false, (place, call) => changes.makeDirectory(this.#tree, place, call));
   }
 
   rmdir(path: string): Promise<void> {
-    const call: Call = { syscall: "rmdir", path };
-    return this.#at(call, path, false, (place) => changes.removeDirectory(this.#tree, place, call));
+    return this.#at("rmdir", path, false, (place, call) => changes.removeDirectory(this.#tree, place, call));
   }
 
   async removeTree(path: string): Promise<void> {
-    const call: Call = { syscall: "rmdir", path };
-    const directory = await this.#at(call, path, false, (place) => changes.directoryToRemove(place, call));
+    const directory = await this.#at("rmdir", path, false, changes.directoryToRemove);
     const { parent } = directory;
     do await this.#empty(directory);
     while (!changes.removeIfEmpty(this.#tree, parent, directory));
   }
 
   unlink(path: string): Promise<void> {
-    const call: Call = { syscall: "unlink", path };
-    return this.#at(call, path, false, (place) => changes.removeFile(this.#tree, place, call));
+    return this.#at("unlink", path, false, (place, call) => changes.removeFile(this.#tree, place, call));
   }
 
   rename(from: string, to: string): Promise<void> {
-    const call: Call = { syscall: "rename", path: from, destination: to };
-    return this.#at(call, from, false, (source) =>
-      changes.rename(this.#tree, source, walk(this.#tree, call, to, false), call),
-    );
+    const rename = (source: Place, call: Call) =>
+      changes.rename(this.#tree, source, walk(this.#tree, call, to, false), call);
+    return this.#at("rename", from, false, rename, { path: from, destination: to });
   }
 
   readlink(path: string): Promise<string> {
-    const call: Call = { syscall: "readlink", path };
-    return this.#at(call, path, path.endsWith("/"), (place) => {
+    return this.#at("readlink", path, path.endsWith("/"), (place, call) => {
       const { node } = place.existing(call);
       if (!node.isSymlink()) throw posixError("EINVAL", call);
       return node.symlink;
@@ -127,20 +127,18 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   symlink(target: string, path: string): Promise<void> {
-    const call: Call = { syscall: "symlink", path: target, destination: path };
-    return this.#at(call, path, false, (place) => changes.makeSymlink(this.#tree, place, call, target));
+    const make = (place: Place, call: Call) => changes.makeSymlink(this.#tree, place, call, target);
+    return this.#at("symlink", path, false, make, { path: target, destination: path });
   }
 
   chmod(path: string, mode: number): Promise<void> {
-    const call: Call = { syscall: "chmod", path };
-    return this.#at(call, path, true, (place) =>
+    return this.#at("chmod", path, true, (place, call) =>
       changes.changeMode(this.#tree, place.existing(call), call, mode),
     );
   }
 
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void> {
-    const call: Call = { syscall: "utime", path };
-    return this.#at(call, path, true, (place) =>
+    return this.#at("utime", path, true, (place, call) =>
       changes.changeTimes(this.#tree, place.existing(call), call, atimeMs, mtimeMs),
     );
   }
@@ -151,9 +149,11 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async #list<T>(path: string, describe: (name: string, link: Link) => T): Promise<T[]> {
-    const call: Call = { syscall: "scandir", path };
-    const directory = await this.#at(call, path, true, (place) => place.existing(call));
-    if (!directory.node.isDirectory()) throw posixError("ENOTDIR", call);
+    const directory = await this.#at("scandir", path, true, (place, call) => {
+      const link = place.existing(call);
+      if (!link.node.isDirectory()) throw posixError("ENOTDIR", call);
+      return link;
+    });
     const entries: T[] = [];
     let count = 0;
     for (const [name, link] of childrenOf(directory)) {
@@ -174,10 +174,18 @@ export class MemoryFileSystem implements FileSystem {
     }
   }
 
-  async #at<T>(call: Call, path: string, follow: boolean, work: (place: Place) => T): Promise<T> {
+  /** Walks to a path and works there in one turn of the event loop. @param named paths that an error names */
+  async #at<T>(
+    syscall: string,
+    path: string,
+    follow: boolean,
+    work: (place: Place, call: Call) => T,
+    named: Omit<Call, "syscall"> = { path },
+  ): Promise<T> {
+    const call: Call = { syscall, ...named };
     const turn = pause();
     if (turn !== null) await turn;
     if (this.#closed) throw vmStopped();
-    return work(walk(this.#tree, call, path, follow));
+    return work(walk(this.#tree, call, path, follow), call);
   }
 }

@@ -1,84 +1,32 @@
-import { noKernelSandbox } from "../../../api/errors.ts";
-import type { VmProcess } from "../../../api/types.ts";
-import type { VmOptions } from "../../options.ts";
-import type { FileSystem } from "../files.ts";
-import type {
-  FileWatch,
-  Sandbox,
-  SandboxFactory,
-  SandboxNetwork,
-  SandboxProcess,
-  SandboxTerminal,
-} from "../sandbox.ts";
+import type { VmLimits, VmOptions } from "../../options.ts";
+import type { RuntimeDescription, Sandbox } from "../sandbox.ts";
 import { MemoryFileSystem } from "./memory-filesystem.ts";
 
-const NO_NETWORK: SandboxNetwork = {
-  connect: () => Promise.reject(noKernelSandbox("Reaching a port")),
-  listen: () => Promise.reject(noKernelSandbox("Reaching the outside")),
-  listening: () => Promise.reject(noKernelSandbox("Listing ports")),
-  holderOf: () => Promise.resolve(undefined),
-};
-
-/** A file tree in the server's memory, without processes: for hosts without a kernel sandbox, and for users' tests. */
-class MemorySandbox implements Sandbox {
-  readonly files: FileSystem;
-  readonly network = NO_NETWORK;
-  /** It has no process that could end. */
-  readonly crashed = new Promise<Error>(() => undefined);
-
-  constructor(files: FileSystem) {
-    this.files = files;
-  }
-
-  spawn(): Promise<SandboxProcess> {
-    return Promise.reject(noKernelSandbox("Starting a process"));
-  }
-
-  terminal(): Promise<SandboxTerminal> {
-    return Promise.reject(noKernelSandbox("Opening a shell"));
-  }
-
-  watch(): Promise<FileWatch> {
-    return Promise.reject(noKernelSandbox("Watching files"));
-  }
-
-  processes(): Promise<VmProcess[]> {
-    return Promise.reject(noKernelSandbox("Listing processes"));
-  }
-
-  async isBusy(): Promise<boolean> {
-    return false;
-  }
-
-  async freeze(): Promise<() => void> {
-    return () => undefined;
-  }
-
-  async mappedFiles(): Promise<ReadonlySet<number>> {
-    return new Set();
-  }
-
-  async halt(): Promise<void> {
-    // Nothing runs.
-  }
-
-  dispose(): Promise<void> {
-    return this.files.close();
-  }
-}
-
-export class MemorySandboxFactory implements SandboxFactory {
-  readonly shell = "sh";
-  readonly isolation = "memory runtime: files only, no processes";
-  readonly visible = "nothing";
+/** Boots VMs with files in memory and without processes, for users' tests and for hosts without a kernel sandbox. */
+export class MemorySandboxFactory {
   readonly #options: VmOptions;
 
   constructor(options: VmOptions) {
     this.#options = options;
   }
 
-  async boot(signal: AbortSignal): Promise<Sandbox> {
+  async describe(): Promise<RuntimeDescription> {
+    return { isolation: "memory runtime: files only, no processes", network: "none", visible: "nothing" };
+  }
+
+  async boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<Sandbox> {
     signal.throwIfAborted();
-    return new MemorySandbox(new MemoryFileSystem(this.#options.limits));
+    const files = new MemoryFileSystem(limits);
+    // The VM has no processes: it cannot crash, and `halt` has nothing to kill.
+    const crashed = new Promise<never>(() => undefined);
+    const usage = async () => ({ ...files.used(), processes: 0, memoryBytes: null, cpuMs: null });
+    return {
+      runtime: "memory",
+      files,
+      crashed,
+      usage,
+      halt: async () => undefined,
+      dispose: () => files.close(),
+    };
   }
 }

@@ -1,9 +1,9 @@
-import type { VirtualStat } from "../../../api/types.ts";
+import type { VirtualStat } from "../../../api/methods/files.ts";
 import type { FileEntry } from "../files.ts";
 import { sectorsOf } from "./quota.ts";
 import type { Link, Tree } from "./tree.ts";
 
-/** tmpfs reports 20 bytes a directory entry, `.` and `..` included. */
+/** Size of a directory entry in tmpfs, also of `.` and `..`. */
 const ENTRY_BYTES = 20;
 const OWN_ENTRIES = 2;
 

@@ -1,22 +1,47 @@
-import type { VirtualStat } from "../../../api/types.ts";
+import { basename } from "node:path/posix";
 import type { FileSystem } from "../files.ts";
-import type {
-  AttributesFound,
-  NodeMetadata,
-  PersistentTree,
-  TreeFile,
-  TreeNode,
+import {
+  type AttributesFound,
+  type NodeMetadata,
+  type PersistentTree,
+  type TreeContent,
+  type TreeCursor,
+  type TreeFile,
+  type TreeNode,
+  treeNode,
 } from "../persistent-tree.ts";
 import { codeOf, posixError } from "../posix.ts";
+import { TreeBudget } from "../tree-budget.ts";
+import { PathWriter } from "../tree-path.ts";
 
 const MODE_BITS = 0o7777;
+const ZEROS = new Uint8Array(64 * 1024);
 
-/** Nothing runs in a memory VM, so that its own file actions are all that a checkpoint needs. */
+/** A memory VM's files for checkpoints. No process changes them, so the file actions are enough to read them. */
 export class MemoryPersistentTree implements PersistentTree {
+  readonly budget = new TreeBudget();
   readonly #fs: FileSystem;
 
   constructor(fs: FileSystem) {
     this.#fs = fs;
+  }
+
+  cursor(): TreeCursor {
+    const paths = new PathWriter();
+    return {
+      list: (directory) => this.list(paths.pathOf(directory)),
+      stat: (place) => this.stat(paths.pathOf(place)),
+      readlink: (place) => this.readlink(paths.pathOf(place)),
+      open: (place, ino) => this.#open(paths.pathOf(place), ino),
+      makeDirectory: (place, mode) => this.makeDirectory(paths.pathOf(place), mode),
+      makeFile: (place, metadata, content) => this.makeFile(paths.pathOf(place), metadata, content),
+      makeSymlink: (place, target) => this.makeSymlink(paths.pathOf(place), target),
+      makeLink: (existing, place) => this.makeLink(paths.pathOf(existing), paths.pathOf(place)),
+      setMetadata: (place, metadata) => this.setMetadata(paths.pathOf(place), metadata),
+      rename: (place, name) => this.#fs.rename(paths.pathOf(place), paths.pathOf({ ...place, name })),
+      remove: (place) => this.#remove(paths.pathOf(place)),
+      close: async () => undefined,
+    };
   }
 
   async list(path: string): Promise<TreeNode[]> {
@@ -24,7 +49,7 @@ export class MemoryPersistentTree implements PersistentTree {
     const nodes: TreeNode[] = [];
     for (const { name, type } of await this.#fs.readdir(path)) {
       const stats = await this.#fs.lstat(path === "/" ? `/${name}` : `${path}/${name}`);
-      if (stats.dev === dev) nodes.push(describe(name, type, stats));
+      if (stats.dev === dev) nodes.push(treeNode(name, type, stats));
     }
     return nodes;
   }
@@ -33,7 +58,7 @@ export class MemoryPersistentTree implements PersistentTree {
     try {
       const stats = await this.#fs.lstat(path);
       const type = stats.isDirectory ? "directory" : stats.isSymbolicLink ? "symlink" : "file";
-      return describe(path.slice(path.lastIndexOf("/") + 1), type, stats);
+      return treeNode(basename(path), type, stats);
     } catch (error) {
       if (codeOf(error) === "ENOENT") return undefined;
       throw error;
@@ -42,26 +67,6 @@ export class MemoryPersistentTree implements PersistentTree {
 
   readlink(path: string): Promise<string> {
     return this.#fs.readlink(path);
-  }
-
-  async open(path: string, ino: number): Promise<TreeFile | undefined> {
-    try {
-      const stats = await this.#fs.lstat(path);
-      if (stats.ino !== ino || stats.isDirectory || stats.isSymbolicLink) return undefined;
-      const reader = await this.#fs.openReader(path);
-      return {
-        stat: () => describe("", "file", stats),
-        read: async (target, offset) => {
-          const content = await reader.read(offset, target.length);
-          target.set(content);
-          return content.length;
-        },
-        close: () => reader.close(),
-      };
-    } catch (error) {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-      throw error;
-    }
   }
 
   async makeDirectory(path: string, mode: number): Promise<void> {
@@ -73,17 +78,18 @@ export class MemoryPersistentTree implements PersistentTree {
     await this.#fs.chmod(path, mode);
   }
 
-  async makeFile(
-    path: string,
-    { mode, mtimeMs }: NodeMetadata,
-    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  ): Promise<TreeNode> {
+  async makeFile(path: string, { mode, mtimeMs }: NodeMetadata, content: TreeContent): Promise<TreeNode> {
     const writer = await this.#fs.openWriter(path);
     try {
       let offset = 0;
       for await (const piece of content) {
-        await writer.write(offset, piece);
-        offset += piece.length;
+        // A memory VM has no holes. Its quota bounds their zeros.
+        const length = "hole" in piece ? piece.hole : piece.length;
+        for (const end = offset + length; offset < end; ) {
+          const part = "hole" in piece ? ZEROS.subarray(0, Math.min(ZEROS.length, end - offset)) : piece;
+          await writer.write(offset, part);
+          offset += part.length;
+        }
       }
       await writer.commit();
     } finally {
@@ -91,14 +97,14 @@ export class MemoryPersistentTree implements PersistentTree {
     }
     await this.#fs.chmod(path, mode);
     await this.#fs.utimes(path, mtimeMs, mtimeMs);
-    return describe(path.slice(path.lastIndexOf("/") + 1), "file", await this.#fs.lstat(path));
+    return treeNode(basename(path), "file", await this.#fs.lstat(path));
   }
 
   makeSymlink(path: string, target: string): Promise<void> {
     return this.#fs.symlink(target, path);
   }
 
-  /** A memory VM has no hard links; one that came from elsewhere becomes a file of its own. */
+  /** Copies the file: a memory VM has no hard links. */
   async makeLink(existing: string, path: string): Promise<void> {
     const { mode, mtimeMs, isDirectory } = await this.#fs.lstat(existing);
     if (isDirectory) throw posixError("EINVAL", { syscall: "link", path: existing, destination: path });
@@ -110,17 +116,42 @@ export class MemoryPersistentTree implements PersistentTree {
     await this.#fs.utimes(path, mtimeMs, mtimeMs);
   }
 
+  async #remove(path: string): Promise<void> {
+    try {
+      await this.#fs.unlink(path);
+    } catch (error) {
+      if (codeOf(error) !== "EISDIR") throw error;
+      await this.#fs.removeTree(path);
+    }
+  }
+
+  async #open(path: string, ino: number): Promise<TreeFile | undefined> {
+    try {
+      const stats = await this.#fs.lstat(path);
+      if (stats.ino !== ino || stats.isDirectory || stats.isSymbolicLink) return undefined;
+      const reader = await this.#fs.openReader(path);
+      return {
+        stat: () => treeNode("", "file", stats),
+        read: async (target, offset) => {
+          const content = await reader.read(offset, target.length);
+          target.set(content);
+          return content.length;
+        },
+        parts: async (from) => [{ start: from, end: stats.size }],
+        close: () => reader.close(),
+      };
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+      throw error;
+    }
+  }
+
   /** A memory VM has no extended attributes. */
-  async attributes(nodes: readonly unknown[]): Promise<AttributesFound[]> {
-    return nodes.map(() => []);
+  async attributes(places: readonly unknown[]): Promise<AttributesFound[]> {
+    return places.map(() => []);
   }
 
   async setAttributes(): Promise<void> {
-    // Those that came from elsewhere are left out.
+    // A memory VM drops the attributes of a checkpoint from a kernel VM.
   }
-}
-
-function describe(name: string, type: TreeNode["type"], stats: VirtualStat): TreeNode {
-  const { mode, size, mtimeMs, ctimeMs, ino, nlink } = stats;
-  return { name, type, mode: mode & MODE_BITS, size, mtimeMs, ctimeMs, ino, nlink };
 }

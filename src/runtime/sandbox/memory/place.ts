@@ -1,17 +1,17 @@
-import { type Call, posixError, readOnlyPath } from "../posix.ts";
+import { type Call, posixError } from "../posix.ts";
 import type { Link, Tree } from "./tree.ts";
 
-/** A name in a directory: where a write goes. */
+/** A name in a directory: the target of a write. */
 export interface Slot {
   directory: Link;
   name: string;
 }
 
-/** Where a path led. */
+/** Result of resolving a path. */
 export class Place {
-  /** What is there now, `null` when nothing is. */
+  /** The entry at the path. `null` if nothing has this path. */
   readonly link: Link | null;
-  /** The path, or the link in its last position, ended with a slash: only a directory will do. */
+  /** The path, or a link in its last position, ends with a slash: only a directory is valid. */
   readonly slash: boolean;
   readonly #tree: Tree;
   readonly #slot: Slot | null;
@@ -23,22 +23,22 @@ export class Place {
     this.slash = slash;
   }
 
-  /** No name: the path led to the root, or to a directory by `..`. */
+  /** `true` if the path has no last name: it led to the root, or to a directory by `..`. */
   get nameless(): boolean {
     return this.#slot === null;
   }
 
-  /** What is there; ENOENT when nothing is, ENOTDIR when a slash follows something else than a directory. */
+  /** Returns the entry. ENOENT if nothing has this path, ENOTDIR if a slash follows anything but a directory. */
   existing(call: Call): Link {
     if (this.link === null) throw posixError("ENOENT", call);
     if (this.slash && !this.link.node.isDirectory()) throw posixError("ENOTDIR", call);
     return this.link;
   }
 
-  /** The directory and name that a change goes to; refused outside the VM's own device. */
+  /** Returns the directory and name to change. EROFS outside the VM's own device. */
   writable(call: Call, path = call.path): Slot {
     if (this.#slot === null) throw posixError("EBUSY", call);
-    if (this.#tree.isForeign(this.#slot.directory)) throw readOnlyPath(path);
+    this.#tree.assertOwn(this.#slot.directory, path);
     return this.#slot;
   }
 

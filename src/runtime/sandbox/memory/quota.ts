@@ -1,26 +1,33 @@
 import { type Call, posixError } from "../posix.ts";
 
-/** tmpfs gives memory out by the page, and so does this. */
+/** Size of a page, the unit in which tmpfs counts a file's memory. */
 const BLOCK_BYTES = 4096;
 
-/** stat(2) counts in these. */
+/** Unit of `blocks` in stat(2). */
 const SECTOR_BYTES = 512;
 
 export interface MemoryLimits {
-  /** Bytes of all files together; writes past it are ENOSPC. */
+  /** Bytes of all files together. A write past the limit is ENOSPC. */
   filesystemBytes: number;
-  /** Files, directories and links; more are ENOSPC. */
+  /** Number of files, directories and links. Another one is ENOSPC. */
   inodes: number;
 }
 
-/** What a tree may still take, counted as tmpfs counts. */
+/** Space that a tree has left, counted like tmpfs. */
 export class Quota {
+  readonly #limits: MemoryLimits;
   #blocks: number;
   #inodes: number;
 
   constructor(limits: MemoryLimits) {
+    this.#limits = limits;
     this.#blocks = Math.floor(limits.filesystemBytes / BLOCK_BYTES);
     this.#inodes = limits.inodes;
+  }
+
+  used(): { filesystemBytes: number; inodes: number } {
+    const blocks = Math.floor(this.#limits.filesystemBytes / BLOCK_BYTES) - this.#blocks;
+    return { filesystemBytes: blocks * BLOCK_BYTES, inodes: this.#limits.inodes - this.#inodes };
   }
 
   takeInode(call: Call): void {
@@ -28,14 +35,14 @@ export class Quota {
     this.#inodes--;
   }
 
-  /** Takes what a file needs to grow to a size. */
+  /** Takes the pages that a file needs to grow. */
   grow(from: number, to: number, call: Call): void {
     const blocks = blocksOf(to) - blocksOf(from);
     if (blocks > this.#blocks) throw posixError("ENOSPC", call);
     this.#blocks -= blocks;
   }
 
-  /** Gives back an inode and the content it had. */
+  /** Returns an inode and the pages of its content. */
   release(size: number): void {
     this.#inodes++;
     this.#blocks += blocksOf(size);

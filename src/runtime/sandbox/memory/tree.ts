@@ -1,24 +1,26 @@
 import { constants } from "node:fs";
 import { memfs, type Volume } from "memfs";
+import { OwnDevice } from "../mount-table.ts";
 import type { Call } from "../posix.ts";
 import { Content } from "./content.ts";
 import type { Quota } from "./quota.ts";
 
-/** memfs's directory entry, its inode, and the volume that hands them out. */
+/** The volume of memfs that creates directory entries and inodes. */
 type Core = Volume["_core"];
 export type Link = Core["root"];
 export type Inode = Link["node"];
 
 const { S_IFDIR, S_IFLNK, S_IFREG } = constants;
 
-/** The VM's user, and what stands for the host's. */
 const VM_ID = 1000;
+/** Owner of the directories that stand for mounts from the host. */
 const OVERFLOW_ID = 65534;
 
 const LINK_MODE = 0o777;
 const ROOT_DEVICE = 1;
+const OWN_DEVICE = new OwnDevice(ROOT_DEVICE);
 
-/** memfs takes user ids from a process; here every file is the VM user's. */
+/** Process that memfs takes user ids from. The VM's user owns every file. */
 const VM_PROCESS = {
   getuid: () => VM_ID,
   getgid: () => VM_ID,
@@ -29,9 +31,9 @@ const VM_PROCESS = {
 };
 
 /**
- * Directory entries and inodes are memfs's. What Linux asks of rename, of freed inodes and of limits is done here,
- * where memfs does it otherwise; contents are kept beside it, since memfs keeps a file in one buffer that it doubles
- * and copies, which would hold the event loop.
+ * A tree of memfs's directory entries and inodes. This class implements rename, freed inodes and limits, in which memfs
+ * differs from Linux. It also keeps the contents: memfs doubles and copies one buffer for each file, which would hold
+ * the event loop.
  */
 export class Tree {
   readonly #core: Core;
@@ -43,7 +45,7 @@ export class Tree {
     this.#core = memfs({}, { cwd: "/", process: VM_PROCESS }).vol._core;
     this.#quota = quota;
     this.root.node.perm = 0o755;
-    // memfs counts the root's own `.` and `..` twice over.
+    // memfs counts `.` and `..` of the root twice.
     this.root.node.nlink = 2;
   }
 
@@ -63,7 +65,7 @@ export class Tree {
     parent.createChild(name, inode);
   }
 
-  /** Puts a file in place of what the name held; the inode and the content have been taken from the quota already. */
+  /** Puts a file at a name and removes the old one. The caller has taken its inode and content from the quota. */
   placeFile(parent: Link, name: string, content: Content, mode: number): void {
     const old = parent.children.get(name);
     if (old !== undefined) this.remove(old);
@@ -87,15 +89,16 @@ export class Tree {
     parent.setChild(name, link);
   }
 
-  /** Marks a directory as another device, which nothing writes to. */
+  /** Marks a directory as another device, which is read-only. */
   mount(link: Link): void {
     this.#devices.set(link, ROOT_DEVICE + 1 + this.#devices.size);
     link.node.uid = OVERFLOW_ID;
     link.node.gid = OVERFLOW_ID;
   }
 
-  isForeign(link: Link): boolean {
-    return this.deviceOf(link) !== ROOT_DEVICE;
+  /** @throws AgentVmError `EROFS` for a file that stands for a mount */
+  assertOwn(link: Link, path: string): void {
+    OWN_DEVICE.assertHolds(this.deviceOf(link), path);
   }
 
   deviceOf(link: Link): number {
@@ -118,13 +121,13 @@ export class Tree {
     return this.#contents.get(link.node) ?? new Content();
   }
 
-  /** Forgets everything. */
+  /** Frees all files. */
   clear(): void {
     this.#core.reset();
     this.#contents.clear();
   }
 
-  /** memfs's own deleteChild goes by a path that it would have to rewrite in all that lies below a moved directory. */
+  /** Removes an entry from its directory. memfs's deleteChild uses the paths of entries, which a move leaves stale. */
   #detach(link: Link): void {
     const parent = link.parent;
     if (parent === undefined) return;
@@ -138,12 +141,12 @@ export class Tree {
   }
 }
 
-/** The directory above; the root has none, though memfs makes it its own parent. */
+/** Returns the parent directory. `undefined` for the root, which memfs makes its own parent. */
 export function parentOf(link: Link): Link | undefined {
   return link.parent === link ? undefined : link.parent;
 }
 
-/** Names and entries of a directory, without `.` and `..`. */
+/** Yields the names and entries of a directory, without `.` and `..`. */
 export function* childrenOf(link: Link): Generator<[string, Link]> {
   for (const [name, child] of link.children)
     if (child !== undefined && name !== "." && name !== "..") yield [name, child];

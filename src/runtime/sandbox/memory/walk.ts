@@ -1,14 +1,12 @@
-import { type Call, posixError } from "../posix.ts";
+import { type Call, endsWithSlash, MAX_LINKS, namesIn, posixError } from "../posix.ts";
 import { Place } from "./place.ts";
 import { type Link, parentOf, type Tree } from "./tree.ts";
 
-/** As in the kernel: MAXSYMLINKS, NAME_MAX. */
-const MAX_LINKS = 40;
 const MAX_NAME_BYTES = 255;
 
-/** Finds what a path names, as Linux does: links followed up to 40, `..` stopping at the root. */
+/** Resolves a path as Linux does: follows up to 40 links, and `..` stops at the root. */
 export function walk(tree: Tree, call: Call, path: string, follow: boolean): Place {
-  const pending = components(path).reverse();
+  const pending = namesIn(path).reverse();
   let directory = tree.root;
   let slash = endsWithSlash(path);
   let links = 0;
@@ -26,7 +24,7 @@ export function walk(tree: Tree, call: Call, path: string, follow: boolean): Pla
       const target = link.node.symlink;
       if (target.startsWith("/")) directory = tree.root;
       if (last) slash ||= endsWithSlash(target);
-      pending.push(...components(target).reverse());
+      pending.push(...namesIn(target).reverse());
     } else if (last) {
       return new Place(tree, { directory, name }, link, slash);
     } else if (link === null) {
@@ -37,14 +35,6 @@ export function walk(tree: Tree, call: Call, path: string, follow: boolean): Pla
       directory = link;
     }
   }
-}
-
-function components(path: string): string[] {
-  return path.split("/").filter((name) => name !== "" && name !== ".");
-}
-
-function endsWithSlash(path: string): boolean {
-  return path.length > 1 && (path.endsWith("/") || path.endsWith("/."));
 }
 
 function lookUp(directory: Link, name: string, call: Call): Link | null {

@@ -1,74 +1,74 @@
-import type { Env } from "../../../api/types.ts";
+import type { Env } from "../../../api/values.ts";
 
-/** A file that an agent finds at its start. */
+/** A file that the server writes into the VM before an agent starts. */
 export interface AgentFile {
   path: string;
   content: string;
-  /** May be executed. @default false */
+  /** Whether the file gets mode 0755. @default false */
   executable?: boolean;
 }
 
-/** How an agent is started inside a VM. */
-export interface AgentLaunch {
+/** Command, environment and files that start an agent inside a VM. */
+interface AgentLaunch {
   command: string;
   args: string[];
   /** The agent's whole environment. */
   env: Env;
-  /** Written before the start where they are missing; what is there already is the user's. */
+  /** Files to write if they do not exist. An existing file belongs to the user and stays. */
   files: AgentFile[];
 }
 
 export interface LaunchRequest {
-  /** The environment that a command of the session gets: HOME, the proxy's variables, and over them the user's own. */
+  /** Environment of the session's commands: HOME and the proxy's variables, overridden by the user's variables. */
   env: Env;
-  /** What the agent shall know besides its user's words, for those that take it so. */
+  /** Instructions to put beside the prompts, for agents with `instructions: "native"`. */
   instructions: string | undefined;
 }
 
-/** Where the packages of an agent are. */
+/** The installed packages of an agent, by their paths inside the VM. */
 export interface Installation {
-  /** Path inside the VM of a file below `node_modules`; `undefined` where the host has none. */
+  /** Path inside the VM of a file below `node_modules`; `undefined` if the host does not have the file. */
   file(path: string): string | undefined;
-  /** Path inside the VM of a package's program, as its package.json names it. */
+  /** Path inside the VM of a package's program, from `bin` in its package.json. */
   program(packageName: string, program: string): string;
 }
 
-export interface AgentPackage {
+interface AgentPackage {
   name: string;
-  /** The version that has been tried. */
+  /** The tested version. */
   version: string;
 }
 
-/** What a session has to know of an agent. */
+/** Properties of an agent that sessions use. */
 export interface AgentTraits {
-  /** What createSession calls it. */
+  /** The `agentType` of createSession. */
   name: string;
   title: string;
-  /** `native`: by `launch` or `sessionMeta`; `preamble`: the agent knows no way, and the first prompt carries them. */
+  /** `native`: the agent gets instructions by `launch` or `sessionMeta`. `preamble`: the first prompt carries them. */
   instructions: "native" | "preamble";
   /**
-   * Whether it is offered to read and write files through its client. Every agent reaches the VM's files by itself;
-   * `false` for those that do so better. @default true
+   * Whether the server offers the agent to read and write files through ACP. Every agent can also open the VM's files
+   * itself; `false` for agents that work better that way. @default true
    */
   clientFiles?: boolean;
-  /** Whether it does something with the MCP servers of a session. @default true */
+  /** Whether the agent uses the MCP servers of a session. @default true */
   mcpServers?: boolean;
-  /** Method to send `authenticate` with after `initialize`; `undefined`: none. */
+  /** Method id for `authenticate` after `initialize`; `undefined` sends no `authenticate`. */
   authMethod?(env: Env): string | undefined;
   /** `_meta` of session/new. */
   sessionMeta?(instructions: string): Record<string, unknown>;
 }
 
-/** An agent of a kind that is built in. */
+/** A built-in agent. */
 export interface AgentDefinition extends AgentTraits {
-  /** npm packages that it takes; the first one's version is the agent's. */
+  /** npm packages of the agent. The version of the first package is the agent's version. */
   packages: readonly [AgentPackage, ...AgentPackage[]];
-  /** Files of which one must be there: programs for this machine, which npm leaves out under `--omit=optional`. */
+  /** Native programs, of which at least one must exist. npm omits them with `--omit=optional`. */
   needsOneOf?(): readonly string[];
   launch(installation: Installation, request: LaunchRequest): AgentLaunch;
 }
 
-/** An agent that is there to be started. */
+/** An installed agent, ready to start. */
 export interface Agent extends AgentTraits {
   launch(request: LaunchRequest): AgentLaunch;
 }

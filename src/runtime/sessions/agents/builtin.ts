@@ -6,5 +6,5 @@ import { opencode } from "./opencode.ts";
 import { pi } from "./pi.ts";
 import { qwen } from "./qwen.ts";
 
-/** Agents that are known by name and need only be installed. */
+/** Built-in agents, which only need their npm packages. */
 export const BUILT_IN_AGENTS: readonly AgentDefinition[] = [claude, codex, opencode, gemini, qwen, pi];

@@ -12,7 +12,7 @@ export const claude: AgentDefinition = {
   launch: (installation, { env }) => ({
     command: VM_NODE,
     args: [installation.program(ADAPTER, "claude-agent-acp")],
-    // No updates of what is mounted read-only, and no reports to hosts that the VM's policy need not know.
+    // Updates would fail on the read-only mount, and telemetry would need hosts that the VM's policy may not allow.
     env: { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", ...env },
     files: [],
   }),

@@ -7,9 +7,9 @@ import { withJson } from "./json-variable.ts";
 const ADAPTER = "@agentclientprotocol/codex-acp";
 
 /**
- * Codex puts each command into namespaces of its own making, which a VM does not allow (`bwrap: Creating new namespace
- * failed`): the VM is the sandbox. With this profile its commands run as they are, and it still asks where its model
- * wants to be asked.
+ * Codex puts each command into new namespaces, which a VM does not allow (`bwrap: Creating new namespace failed`). The
+ * VM is the sandbox, so this profile runs commands without namespaces. Codex still asks for permission if its model
+ * wants to.
  */
 const CONFIG = `default_permissions = "vm"
 approval_policy = "on-request"
@@ -44,7 +44,7 @@ export const codex: AgentDefinition = {
     },
     files: [{ path: join(env.CODEX_HOME || join(homeOf(env), ".codex"), "config.toml"), content: CONFIG }],
   }),
-  // A provider of one's own brings its key along.
+  // A custom provider has its own key.
   authMethod: (env) =>
     (env.CODEX_API_KEY || env.OPENAI_API_KEY) && !env.MODEL_PROVIDER && !env.DEFAULT_AUTH_REQUEST
       ? "api-key"

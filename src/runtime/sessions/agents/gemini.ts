@@ -9,12 +9,12 @@ export const gemini: AgentDefinition = {
   title: "Gemini CLI",
   packages: [{ name: PACKAGE, version: "0.61.0" }],
   instructions: "preamble",
-  // It takes any error of its client's for a failure of the disk, also that a file is not there yet.
+  // Gemini CLI treats every ACP error as a disk failure, even the error for a file that does not exist yet.
   clientFiles: false,
   launch: (installation, { env }) => ({
     command: VM_NODE,
     args: [installation.program(PACKAGE, "gemini"), "--experimental-acp"],
-    // It would start itself a second time, for a larger heap, and not end with the first.
+    // Without NO_RELAUNCH the CLI starts itself again for a larger heap, and the second process outlives the first.
     env: { GEMINI_CLI_TRUST_WORKSPACE: "true", GEMINI_CLI_NO_RELAUNCH: "true", ...env },
     files: [],
   }),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { VM_HOME } from "../../sandbox/sandbox.ts";
 import type { AgentFile, LaunchRequest } from "./agent.ts";
 
-/** Instructions as a file, named after what it says: sessions with the same ones share it, others do not meet. */
+/** Instructions as a file, named by a hash of them: sessions with equal instructions share one file. */
 export function instructionsFile({ env, instructions }: LaunchRequest): AgentFile | undefined {
   if (instructions === undefined) return undefined;
   const hash = createHash("sha256").update(instructions).digest("hex").slice(0, 16);

@@ -3,12 +3,12 @@ import { dirname, join, relative } from "node:path";
 import { NODE_FOLDER } from "../../sandbox/sandbox.ts";
 import type { AgentDefinition, Installation } from "./agent.ts";
 
-/** Where VMs see the packages of an agent. */
+/** Path inside VMs of an agent's `node_modules`. */
 export function mountPoint(agent: string): string {
   return `${NODE_FOLDER}/agents/${agent}/node_modules`;
 }
 
-/** A folder `node_modules` of the host, as it is inside its VMs. */
+/** A folder `node_modules` of the host and its path inside VMs. */
 export class PackageFolder implements Installation {
   readonly #host: string;
   readonly #inside: string;
@@ -25,19 +25,20 @@ export class PackageFolder implements Installation {
   program(packageName: string, program: string): string {
     const { bin } = this.#manifest(packageName) ?? {};
     const path = typeof bin === "string" ? bin : bin?.[program];
-    if (path === undefined) throw new Error(`${packageName} has no program ${program}`);
+    if (path === undefined)
+      throw new Error(`The package ${packageName} has no program ${program}. Install its tested version.`);
     return join(this.#inside, packageName, path);
   }
 
-  /** The version of an agent; or why it cannot be started. */
-  look({ packages, needsOneOf }: AgentDefinition): { version: string } | { missing: string } {
+  /** Version of an agent, or the reason that it cannot start. */
+  inspect({ packages, needsOneOf }: AgentDefinition): { version: string } | { missing: string } {
     for (const { name } of packages) {
       if (this.#manifest(name) === undefined)
         return { missing: `the package ${name} is not in ${this.#host}` };
     }
     const needed = needsOneOf?.() ?? [];
     if (needed.length > 0 && !needed.some((path) => this.file(path) !== undefined)) {
-      return { missing: `${this.#host} has none of ${needed.join(", ")}` };
+      return { missing: `${this.#host} contains none of ${needed.join(", ")}` };
     }
     return { version: this.#manifest(packages[0].name)?.version ?? "unknown" };
   }
@@ -48,12 +49,12 @@ export class PackageFolder implements Installation {
     try {
       return JSON.parse(readFileSync(path, "utf8"));
     } catch {
-      // Half installed, or unreadable for the server.
+      // The package is half installed, or the server may not read it.
       return undefined;
     }
   }
 
-  /** Links that lead out of the folder lead nowhere inside a VM. */
+  /** Real path on the host; `undefined` if a symbolic link leads out of the folder, which a VM does not see. */
   #resolve(path: string): string | undefined {
     try {
       const found = realpathSync(join(this.#host, path));
@@ -64,10 +65,10 @@ export class PackageFolder implements Installation {
   }
 }
 
-/** The nearest `node_modules` with a package, of the server's program or its working directory. */
+/** Finds the nearest `node_modules` with a package, above the server's program or else its working directory. */
 export function nearestFolder(packageName: string): string | undefined {
   const program = process.argv[1];
-  const starts = [program === undefined ? undefined : realOrSame(program), join(process.cwd(), "_")];
+  const starts = [program && (realFolder(program) ?? program), join(process.cwd(), "_")];
   for (const start of starts) {
     for (
       let at = start && dirname(start);
@@ -81,11 +82,7 @@ export function nearestFolder(packageName: string): string | undefined {
   return undefined;
 }
 
-/** @returns its true path; `undefined` where there is no such folder. */
+/** Path without symbolic links; `undefined` if it does not exist. */
 export function realFolder(path: string): string | undefined {
   return existsSync(path) ? realpathSync(path) : undefined;
-}
-
-function realOrSame(path: string): string {
-  return existsSync(path) ? realpathSync(path) : path;
 }

@@ -4,19 +4,19 @@ import type { AgentDefinition } from "./agent.ts";
 import { homeOf, instructionsFile } from "./instructions-file.ts";
 import { withJson } from "./json-variable.ts";
 
-/** Programs that the packages for this machine may have brought, the best first. */
+/** Programs that opencode's npm packages may have installed on this machine, best first. */
 function programs(): string[] {
   const base = `opencode-linux-${process.arch}`;
   const kinds = process.arch === "x64" && !hasAvx2() ? [`${base}-baseline`] : [base, `${base}-baseline`];
   const names = isMusl() ? kinds.map((name) => `${name}-musl`) : kinds;
-  // What its install script puts in place, where that may run.
+  // The last one comes from the install script of the package, if npm runs scripts.
   return [...names.map((name) => `${name}/bin/opencode`), "opencode-ai/bin/opencode"];
 }
 
-/** Asks before it writes or runs anything; without a word it would not. */
+/** By default opencode writes files and runs commands without asking. */
 const CONFIG = { permission: { edit: "ask", bash: "ask" } };
 
-/** opencode; one native program, which speaks ACP itself. */
+/** opencode, a native program that speaks ACP without an adapter. */
 export const opencode: AgentDefinition = {
   name: "opencode",
   title: "opencode",

@@ -2,21 +2,32 @@ import { z } from "zod";
 import { absolutePath, envSchema, mountTarget } from "../../option-values.ts";
 import { BUILT_IN_AGENTS } from "./builtin.ts";
 
-/** A built-in agent: the folder `node_modules` of the host in which its packages are installed. */
-const installedSchema = z.strictObject({ from: absolutePath });
+/** A built-in agent of a given folder. */
+const installedSchema = z.strictObject({
+  /** Absolute path of the host's `node_modules` folder that has the agent's packages. */
+  from: absolutePath,
+});
 
 const argument = z.string().regex(/^[^\0]*$/, "must not contain NUL");
 
-/** An agent of the user's own: any program that speaks the Agent Client Protocol on its standard streams. */
+/** A custom agent: any program that speaks the Agent Client Protocol on stdin and stdout. */
 const ownSchema = z.strictObject({
   /** A program in the VM's PATH, or a path. */
   command: argument.min(1),
+  /** Arguments of the program, at most 256. @default [] */
   args: z.array(argument).max(256).default([]),
-  /** Variables beneath those of the VM and of the session. */
+  /** Default variables. Variables of the VM and of the session override them. */
   env: envSchema.default({}),
   /** Files and folders of the host that every VM sees read-only. */
   mounts: z
-    .array(z.strictObject({ from: absolutePath, to: mountTarget }))
+    .array(
+      z.strictObject({
+        /** Absolute path on the host. */
+        from: absolutePath,
+        /** Absolute path in the VM. */
+        to: mountTarget,
+      }),
+    )
     .max(16)
     .default([]),
 });
@@ -45,10 +56,9 @@ export const agentsSchema = z.record(z.string(), agentSchema).superRefine((agent
     if (!NAME.test(agent))
       refuse([agent], "must be named with letters, digits, dots, dashes and underscores");
     if ("command" in option || BUILT_IN.includes(agent)) continue;
-    refuse([agent], `must have a command: the agents that are built in are ${BUILT_IN.join(", ")}`);
+    refuse([agent], `must have a command: the built-in agents are ${BUILT_IN.join(", ")}`);
   }
 });
 
 export type AgentsOption = z.output<typeof agentsSchema>;
-export type InstalledAgentOption = z.output<typeof installedSchema>;
 export type OwnAgentOption = z.output<typeof ownSchema>;

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { quote } from "../../sandbox/posix.ts";
 import { VM_NODE } from "../../sandbox/sandbox.ts";
-import { quote } from "../../sandbox/shell-word.ts";
 import type { AgentDefinition, AgentFile, LaunchRequest } from "./agent.ts";
 import { homeOf, instructionsFile } from "./instructions-file.ts";
 
 const ADAPTER = "pi-acp";
 const PI = "@earendil-works/pi-coding-agent";
 
-/** pi; it never asks for permission. */
+/** pi, which never asks for permission. */
 export const pi: AgentDefinition = {
   name: "pi",
   title: "pi",
@@ -17,7 +17,7 @@ export const pi: AgentDefinition = {
     { name: PI, version: "0.87.1" },
   ],
   instructions: "native",
-  // Its adapter takes them and does nothing with them.
+  // The adapter accepts MCP servers but ignores them.
   mcpServers: false,
   launch(installation, request) {
     const instructions = instructionsFile(request);
@@ -31,7 +31,7 @@ export const pi: AgentDefinition = {
   },
 };
 
-/** The adapter starts pi by a command without arguments; this one adds them. */
+/** The adapter starts pi by a command without arguments; this script adds the arguments. */
 function starterOf(program: string, { env }: LaunchRequest, instructions: AgentFile | undefined): AgentFile {
   const more = instructions === undefined ? "" : ` --append-system-prompt ${quote(instructions.path)}`;
   const content = `#!/bin/sh\nexec ${VM_NODE} ${quote(program)}${more} "$@"\n`;

@@ -14,12 +14,12 @@ export const qwen: AgentDefinition = {
     args: [
       installation.program(PACKAGE, "qwen"),
       "--acp",
-      // Its own default lets a model decide what the user is asked.
+      // Without this option a model decides which actions need the user's permission.
       "--approval-mode",
       "default",
       ...(instructions === undefined ? [] : ["--append-system-prompt", instructions]),
     ],
-    // It would start itself a second time, for a larger heap.
+    // Without NO_RELAUNCH the CLI starts itself again for a larger heap.
     env: { QWEN_CODE_NO_RELAUNCH: "true", ...env },
     files: [],
   }),

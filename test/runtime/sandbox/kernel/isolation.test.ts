@@ -1,9 +1,11 @@
+// @module-tag any-user
+// @module-tag attack
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect, test } from "vitest";
 import { startVm } from "../../../support/vm.ts";
 
-test("the user is agentos, 1000, in a home of its own", async () => {
+test("the user is agentos, 1000, with an empty home", async () => {
   const { vm } = startVm();
   const { stdout } = await vm.exec(
     "id; echo ~; hostname; readlink /home/user; ls -A /home/agentos | wc -l; stat -c '%U %a %n' /tmp /workspace /home/agentos",
@@ -23,7 +25,7 @@ test("the user is agentos, 1000, in a home of its own", async () => {
   );
 });
 
-test("no capabilities, no new privileges, in anything that runs inside", async () => {
+test("no process of the VM has capabilities or can gain privileges", async () => {
   const { vm } = startVm();
   const { stdout } = await vm.exec(
     "grep -hE '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/[0-9]*/status | sort | uniq",
@@ -40,14 +42,14 @@ test("no capabilities, no new privileges, in anything that runs inside", async (
   );
 });
 
-test("its own processes and nobody else's", async () => {
+test("/proc shows only the VM's processes", async () => {
   const { vm } = startVm();
   const { stdout } = await vm.exec("ls /proc | grep -c '^[0-9]'; readlink /proc/1/exe || echo hidden");
   expect(Number(stdout.split("\n")[0])).toBeLessThan(10);
   expect(stdout.split("\n")[1]).toBe("hidden");
 });
 
-test("init cannot be signalled, traced or looked into", async () => {
+test("commands cannot signal, trace or inspect init", async () => {
   const { vm } = startVm();
   await vm.exec("kill -KILL 1; kill -STOP 1; kill -INT 1; true");
   const looks = await vm.exec("cat /proc/1/environ; ls /proc/1/fd; cat /proc/1/mem; ls /proc/1/root/");
@@ -61,7 +63,7 @@ print(libc.ptrace(16, 1, 0, 0), ctypes.get_errno())"`);
   expect((await vm.exec("echo on")).stdout).toBe("on\n");
 });
 
-test("nothing of the host's files but what is shared on purpose", async () => {
+test("the VM sees no files of the host except for the shared ones", async () => {
   const { vm } = startVm();
   const { stdout } = await vm.exec(
     "ls /; cat /etc/passwd; ls /root /home /srv /mnt /media /boot /sys 2>/dev/null",
@@ -74,7 +76,7 @@ test("nothing of the host's files but what is shared on purpose", async () => {
   expect((await vm.exec("cat /etc/shadow /etc/hostname 2>/dev/null")).stdout).toBe("agentos\n");
 });
 
-test("/usr is the host's, read-only", async () => {
+test("/usr is read-only", async () => {
   const { vm } = startVm();
   const result = await vm.exec(
     "touch /usr/x; touch /usr/bin/x; rm /usr/bin/env; ls /usr/bin/env; mount -o remount,rw /usr; umount /usr",
@@ -83,7 +85,7 @@ test("/usr is the host's, read-only", async () => {
   expect(result.stderr.match(/Read-only file system/g)?.length).toBe(3);
 });
 
-test("no namespaces, mounts, modules or devices can be made", async () => {
+test("commands cannot make namespaces, mounts or devices, or change kernel settings", async () => {
   const { vm } = startVm();
   const commands = [
     "unshare --user true",
@@ -103,7 +105,7 @@ test("no namespaces, mounts, modules or devices can be made", async () => {
   for (const command of commands) expect((await vm.exec(command)).exitCode, command).not.toBe(0);
 });
 
-test("no network but a loopback of its own", async () => {
+test("the VM's only network interface is a loopback", async () => {
   const { vm } = startVm();
   const { stdout } = await vm.exec(
     "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '; ip -o addr show up | awk '{ print $4 }'",
@@ -112,11 +114,11 @@ test("no network but a loopback of its own", async () => {
   expect((await vm.exec("exec 3<>/dev/tcp/8.8.8.8/53")).stderr).toContain("Network is unreachable");
 });
 
-test("no descriptor of the server's reaches a command or a shell", async () => {
+test("commands and shells inherit no descriptor of the server", async () => {
   const { vm, screenHas } = startVm();
   const { stdout } = await vm.exec("ls -l /proc/self/fd");
   const open = [...stdout.matchAll(/ (\d+) -> (.*)/g)].map(([, fd, target]) => `${fd} ${target}`);
-  // What the server itself was started with is covered by /dev/null.
+  // /dev/null replaces descriptors that the server inherited itself.
   const unexpected = open.filter(
     (entry) => !/^\d+ \/dev\/null$|^[12] pipe:\[\d+\]$|^\d+ \/proc\/\d+\/fd$/.test(entry),
   );
@@ -130,7 +132,7 @@ test("no descriptor of the server's reaches a command or a shell", async () => {
   );
 });
 
-test("two VMs see nothing of each other", async () => {
+test("a VM cannot see files and processes of another VM", async () => {
   const one = startVm().vm;
   const two = startVm().vm;
   await one.writeFile("/workspace/secret", "one's");
@@ -139,7 +141,7 @@ test("two VMs see nothing of each other", async () => {
   expect((await two.exec("ps -ef")).stdout).not.toContain("4242");
 });
 
-test("the server's own Node is the VM's, and npm is there", async () => {
+test("the VM has the server's version of Node, and npm", async () => {
   const { vm } = startVm();
   expect((await vm.exec("node -p 'process.version'")).stdout).toBe(`${process.version}\n`);
   expect((await vm.exec("npm --version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);

@@ -1,6 +1,7 @@
+// @module-tag any-user
 import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
-import { agentsOf } from "../../../../src/runtime/sessions/agents/index.ts";
+import { AgentRegistry } from "../../../../src/runtime/sessions/agents/registry.ts";
 import { installPackages } from "../../../support/agent-packages.ts";
 
 const PACKAGES = {
@@ -15,16 +16,16 @@ const PACKAGES = {
 
 function agent(name: string) {
   const from = installPackages(PACKAGES);
-  return agentsOf(vmOptionsSchema.parse({ agents: { [name]: { from } } })).find(name);
+  return new AgentRegistry(vmOptionsSchema.parse({ agents: { [name]: { from } } }).agents).find(name);
 }
 
 const HOME = { HOME: "/home/agentos" };
 
-test("claude takes instructions with the session", () => {
+test("claude gets instructions in the request of the session", () => {
   expect(agent("claude").sessionMeta?.("be kind")).toEqual({ systemPrompt: { append: "be kind" } });
 });
 
-test("codex takes instructions behind those of the user's own configuration", () => {
+test("codex gets instructions after the user's own ones", () => {
   const env = { ...HOME, CODEX_CONFIG: '{"model":"m","developer_instructions":"be brief"}' };
   expect(JSON.parse(agent("codex").launch({ env, instructions: "be kind" }).env.CODEX_CONFIG ?? "")).toEqual({
     model: "m",
@@ -32,12 +33,12 @@ test("codex takes instructions behind those of the user's own configuration", ()
   });
 });
 
-test("a configuration that is not JSON is left to the agent", () => {
+test("a configuration that is not JSON reaches the agent unchanged", () => {
   const env = { ...HOME, CODEX_CONFIG: "{" };
   expect(agent("codex").launch({ env, instructions: "be kind" }).env.CODEX_CONFIG).toBe("{");
 });
 
-test("codex finds a profile without a sandbox of its own, in its own folder", () => {
+test("codex finds a profile without its own sandbox in its configuration folder", () => {
   const paths = (env: Record<string, string>) =>
     agent("codex")
       .launch({ env, instructions: undefined })
@@ -46,14 +47,14 @@ test("codex finds a profile without a sandbox of its own, in its own folder", ()
   expect(paths({ ...HOME, CODEX_HOME: "/srv/codex" })).toEqual(["/srv/codex/config.toml"]);
 });
 
-test("codex asks for its API key, unless a provider brings its own", () => {
+test("codex authenticates with its API key, unless a provider has its own key", () => {
   const { authMethod } = agent("codex");
   expect(authMethod?.({ OPENAI_API_KEY: "k" })).toBe("api-key");
   expect(authMethod?.({ OPENAI_API_KEY: "k", MODEL_PROVIDER: "mine" })).toBeUndefined();
   expect(authMethod?.({})).toBeUndefined();
 });
 
-test("opencode takes instructions as a file, behind those of the user", () => {
+test("opencode gets instructions as a file, after the user's own ones", () => {
   const env = { ...HOME, OPENCODE_CONFIG_CONTENT: '{"instructions":["/a.md"],"model":"m"}' };
   const { command, args, env: given, files } = agent("opencode").launch({ env, instructions: "be kind" });
   const [config, instructions] = files;
@@ -69,7 +70,7 @@ test("opencode takes instructions as a file, behind those of the user", () => {
   });
 });
 
-test("sessions with other instructions have other files", () => {
+test("sessions with different instructions use different files", () => {
   const files = (instructions: string) =>
     agent("opencode")
       .launch({ env: HOME, instructions })
@@ -78,7 +79,7 @@ test("sessions with other instructions have other files", () => {
   expect(files("be kind")).not.toEqual(files("be brief"));
 });
 
-test("pi is started by a script that adds its instructions", () => {
+test("a script starts pi and adds its instructions", () => {
   const { env, files } = agent("pi").launch({ env: HOME, instructions: "be kind" });
   const [starter, instructions] = files;
   expect(env.PI_ACP_PI_COMMAND).toBe(starter?.path);
@@ -93,7 +94,7 @@ test("pi is started by a script that adds its instructions", () => {
   });
 });
 
-test("qwen takes instructions as an argument, and asks its user", () => {
+test("qwen gets instructions as an argument, and asks its user", () => {
   expect(agent("qwen").launch({ env: HOME, instructions: "be kind" }).args.slice(1)).toEqual([
     "--acp",
     "--approval-mode",
@@ -104,7 +105,7 @@ test("qwen takes instructions as an argument, and asks its user", () => {
   expect(agent("qwen").authMethod?.({ OPENAI_API_KEY: "k" })).toBe("openai");
 });
 
-test("gemini knows no way, and is not offered its client's files", () => {
+test("gemini gets instructions in a preamble, and cannot read files through ACP", () => {
   const { instructions, clientFiles, authMethod } = agent("gemini");
   expect({ instructions, clientFiles }).toEqual({ instructions: "preamble", clientFiles: false });
   expect(authMethod?.({ GEMINI_API_KEY: "k" })).toBe("gemini-api-key");
@@ -113,7 +114,7 @@ test("gemini knows no way, and is not offered its client's files", () => {
 });
 
 test.each(["claude", "codex", "opencode", "gemini", "qwen", "pi"])(
-  "the user's variables win over those of %s",
+  "the user's variables override the variables of %s",
   (name) => {
     const { env } = agent(name).launch({ env: HOME, instructions: undefined });
     const own = Object.fromEntries(Object.keys(env).map((variable) => [variable, "mine"]));

@@ -1,9 +1,10 @@
+// @module-tag any-user
 import { chmodSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
-import { MemoryStore } from "../../../../src/runtime/store.ts";
-import { vmSandbox } from "../../../../src/runtime/vm-sandbox.ts";
+import { MemoryStore } from "../../../../src/runtime/store/store.ts";
+import { openShared } from "../../../../src/runtime/vm-shared.ts";
 import { installPackages } from "../../../support/agent-packages.ts";
 import { startVm } from "../../../support/vm.ts";
 
@@ -17,7 +18,7 @@ function install() {
   return from;
 }
 
-test("an agent's packages are seen read-only, without set-user-id programs and devices", async () => {
+test("a VM sees an agent's packages read-only, without set-user-id programs and devices", async () => {
   const from = install();
   chmodSync(join(from, NAME, "dist/claude-agent-acp.js"), 0o4755);
   const { vm } = startVm({ agents: { claude: { from } } });
@@ -29,7 +30,7 @@ test("an agent's packages are seen read-only, without set-user-id programs and d
   expect(options.trim().split(",")).toEqual(expect.arrayContaining(["ro", "nosuid", "nodev"]));
 });
 
-test("no checkpoint keeps them", async () => {
+test("a checkpoint does not contain the packages of agents", async () => {
   const { vm } = startVm({ agents: { claude: { from: install() } } }, undefined, {
     store: new MemoryStore(),
   });
@@ -41,24 +42,24 @@ test("no checkpoint keeps them", async () => {
   expect(paths.filter((path) => path.startsWith(INSIDE) && path !== INSIDE)).toEqual([]);
 });
 
-test("a VM boots without a folder that is not there", async () => {
+test("a VM boots without a folder that does not exist", async () => {
   const agents = { claude: { from: install() }, codex: { from: "/no/such/node_modules" } };
   const { vm } = startVm({ agents });
   expect((await vm.exec("ls /opt/agentos/agents")).stdout).toBe("claude\n");
 });
 
-test("a VM boots without a folder that has gone since another one booted", async () => {
+test("a VM boots without a folder that was removed after another VM booted", async () => {
   const from = install();
-  const factory = vmSandbox(vmOptionsSchema.parse({ agents: { claude: { from } } }));
-  const look = async () => (await startVm({}, () => factory).vm.exec(`ls ${INSIDE}`)).stdout;
-  expect(await look()).toBe("@agentclientprotocol\nlinked\n");
+  const { factory } = openShared(vmOptionsSchema.parse({ agents: { claude: { from } } }));
+  const list = async () => (await startVm({}, () => factory).vm.exec(`ls ${INSIDE}`)).stdout;
+  expect(await list()).toBe("@agentclientprotocol\nlinked\n");
   renameSync(from, `${from}-away`);
-  expect(await look()).toBe("");
+  expect(await list()).toBe("");
   renameSync(`${from}-away`, from);
-  expect(await look()).toBe("@agentclientprotocol\nlinked\n");
+  expect(await list()).toBe("@agentclientprotocol\nlinked\n");
 });
 
-test("an own agent's folder lies where its option says", async () => {
+test("a custom agent's folder is mounted at the path of its option", async () => {
   const from = install();
   const agents = { mine: { command: "node", mounts: [{ from, to: "/opt/mine" }] } };
   const { vm } = startVm({ agents });

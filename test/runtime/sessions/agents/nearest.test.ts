@@ -5,13 +5,13 @@ import { expect, test } from "vitest";
 import { installPackages } from "../../../support/agent-packages.ts";
 import { runProgram } from "../../../support/program.ts";
 
-const INDEX = new URL("../../../../src/runtime/sessions/agents/index.ts", import.meta.url);
+const INDEX = new URL("../../../../src/runtime/sessions/agents/registry.ts", import.meta.url);
 
-/** A server's program that tells where its agents are. */
+/** A server's program that prints the folders of its agents. */
 const PROGRAM = `
 import { AgentRegistry } from ${JSON.stringify(INDEX.href)};
 const agents = new AgentRegistry({});
-console.log(JSON.stringify({ mounts: agents.mounts, qwen: agents.list().find(({ id }) => id === "qwen") }));
+console.log(JSON.stringify({ mounts: agents.provision.mounts, qwen: agents.list().find(({ id }) => id === "qwen") }));
 `;
 
 function install() {
@@ -23,16 +23,16 @@ function install() {
 
 const FOUND = { id: "qwen", title: "Qwen Code", installed: true, version: "3.2.1", reason: null };
 
-test("an agent is found in the node_modules of the server's program", async () => {
+test("finds an agent in the node_modules of the server's program", async () => {
   const { folder, app } = install();
   const { stdout } = await runProgram([join(app, "server.mjs")], { cwd: tmpdir() });
   expect(JSON.parse(stdout)).toEqual({
-    mounts: [{ hostPath: folder, path: "/opt/agentos/agents/qwen/node_modules" }],
+    mounts: [{ hostPath: folder, path: "/opt/agentos/agents/qwen/node_modules", optional: true }],
     qwen: FOUND,
   });
 });
 
-test("an agent is found in the node_modules of the server's working directory, or above it", async () => {
+test("finds an agent in the node_modules of the server's working directory, or above it", async () => {
   const { app } = install();
   const below = join(app, "some", "folder");
   mkdirSync(below, { recursive: true });
@@ -40,7 +40,7 @@ test("an agent is found in the node_modules of the server's working directory, o
   expect(JSON.parse(stdout).qwen).toEqual(FOUND);
 });
 
-test("without one it is told where it was looked for", async () => {
+test("a missing agent names the searched folder and the command to install it", async () => {
   const { stdout } = await runProgram(["--input-type=module", "--eval", PROGRAM], { cwd: tmpdir() });
   expect(JSON.parse(stdout)).toEqual({
     mounts: [],

@@ -2,13 +2,13 @@ import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
-import { agentsOf } from "../../../../src/runtime/sessions/agents/index.ts";
+import { AgentRegistry } from "../../../../src/runtime/sessions/agents/registry.ts";
 import { installPackages } from "../../../support/agent-packages.ts";
 
 const CLAUDE = "@agentclientprotocol/claude-agent-acp";
 
 function registry(agents: object) {
-  return agentsOf(vmOptionsSchema.parse({ agents }));
+  return new AgentRegistry(vmOptionsSchema.parse({ agents }).agents);
 }
 
 function launch(agents: object, name: string, env: Record<string, string> = {}, instructions?: string) {
@@ -17,7 +17,7 @@ function launch(agents: object, name: string, env: Record<string, string> = {}, 
     .launch({ env: { HOME: "/home/agentos", ...env }, instructions });
 }
 
-test("an agent's version is that of its package", () => {
+test("an agent has the version of its package", () => {
   const from = installPackages({ [CLAUDE]: { version: "7.8.9", programs: { "claude-agent-acp": "" } } });
   const listed = registry({ claude: { from } }).list();
   expect(listed.map(({ id }) => id)).toEqual(["claude", "codex", "opencode", "gemini", "qwen", "pi"]);
@@ -30,7 +30,7 @@ test("an agent's version is that of its package", () => {
   });
 });
 
-test("an agent is started by the program that its package names, with the server's Node", () => {
+test("an agent starts with the server's Node and the program in its package.json", () => {
   const from = installPackages({ [CLAUDE]: { version: "1.0.0", programs: { "claude-agent-acp": "" } } });
   expect(launch({ claude: { from } }, "claude", { A: "1" })).toEqual({
     command: "/opt/agentos/bin/node",
@@ -40,7 +40,7 @@ test("an agent is started by the program that its package names, with the server
   });
 });
 
-test("an agent that is not installed is told with the command that installs it", () => {
+test("the error for a missing agent has the command that installs it", () => {
   const from = installPackages({ other: { version: "1.0.0" } });
   const install = "npm install pi-acp@0.0.34 @earendil-works/pi-coding-agent@0.87.1";
   expect(() => registry({ pi: { from } }).find("pi")).toThrow(
@@ -63,26 +63,26 @@ test("an agent that is not installed is told with the command that installs it",
   });
 });
 
-test("the second package of an agent is asked for as well", () => {
+test("the second package of an agent is required too", () => {
   const from = installPackages({ "pi-acp": { version: "1.0.0", programs: { "pi-acp": "" } } });
   expect(() => registry({ pi: { from } }).find("pi")).toThrow("@earendil-works/pi-coding-agent is not in");
 });
 
-test("a native program that npm left out is told", () => {
+test("the error names a native program that npm has omitted", () => {
   const from = installPackages({ "opencode-ai": { version: "1.0.0", programs: { opencode: "" } } });
   expect(() => registry({ opencode: { from } }).find("opencode")).toThrow(
-    `The agent opencode is not installed: ${from} has none of opencode-linux-${process.arch}`,
+    `The agent opencode is not installed: ${from} contains none of opencode-linux-${process.arch}`,
   );
 });
 
-test("a package that is linked from elsewhere is not there: the link leads nowhere inside", () => {
+test("a package behind a link out of the folder is not installed, because VMs cannot follow the link", () => {
   const elsewhere = installPackages({ [CLAUDE]: { version: "1.0.0", programs: { "claude-agent-acp": "" } } });
   const from = installPackages({ "@agentclientprotocol/x": { version: "1.0.0" } });
   symlinkSync(join(elsewhere, CLAUDE), join(from, CLAUDE));
   expect(() => registry({ claude: { from } }).find("claude")).toThrow(`${CLAUDE} is not in ${from}`);
 });
 
-test("links within the folder are followed, as pnpm makes them", () => {
+test("follows links within the folder, as pnpm makes them", () => {
   const from = installPackages({
     [`.pnpm/x/node_modules/${CLAUDE}`]: { version: "1.2.3", programs: { "claude-agent-acp": "" } },
     "@agentclientprotocol/x": { version: "1.0.0" },
@@ -91,15 +91,15 @@ test("links within the folder are followed, as pnpm makes them", () => {
   expect(registry({ claude: { from } }).list()[0]?.version).toBe("1.2.3");
 });
 
-test("what is not mounted is not installed, also when it comes later", () => {
+test("a folder that does not exist when the first VM boots is never installed", () => {
   const from = installPackages({ [CLAUDE]: { version: "1.0.0", programs: { "claude-agent-acp": "" } } });
   rmSync(from, { recursive: true });
   const agents = registry({ claude: { from } });
-  expect(agents.mounts).toEqual([]);
-  expect(() => agents.find("claude")).toThrow(`there was no folder ${from} when the first VM booted`);
+  expect(agents.provision.mounts).toEqual([]);
+  expect(() => agents.find("claude")).toThrow(`the folder ${from} did not exist when the first VM booted`);
 });
 
-test("an unknown agent is told with those that are known", () => {
+test("the error for an unknown agent lists the known ones", () => {
   const agents = registry({ mine: { command: "mine" } });
   expect(() => agents.find("hers")).toThrow(
     expect.objectContaining({
@@ -110,7 +110,7 @@ test("an unknown agent is told with those that are known", () => {
   expect(() => agents.find("constructor")).toThrow("Unknown agent type: constructor");
 });
 
-test("an agent of one's own, also under the name of a built-in one", () => {
+test("a custom agent may have the name of a built-in one", () => {
   const agents = registry({ claude: { command: "/srv/claude", args: ["--acp"], env: { A: "1", B: "1" } } });
   expect(agents.list().filter(({ id }) => id === "claude")).toEqual([
     { id: "claude", title: "claude", installed: true, version: null, reason: null },
@@ -123,8 +123,8 @@ test("an agent of one's own, also under the name of a built-in one", () => {
   });
 });
 
-test("an own agent whose mount is missing is not installed", () => {
+test("a custom agent with a missing mount is not installed", () => {
   const agents = registry({ mine: { command: "mine", mounts: [{ from: "/no/such", to: "/opt/mine" }] } });
-  expect(agents.list().at(-1)).toMatchObject({ installed: false, reason: "there is no /no/such" });
-  expect(() => agents.find("mine")).toThrow("The agent mine is not installed: there is no /no/such");
+  expect(agents.list().at(-1)).toMatchObject({ installed: false, reason: "/no/such does not exist" });
+  expect(() => agents.find("mine")).toThrow("The agent mine is not installed: /no/such does not exist");
 });

@@ -1,25 +1,17 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { Server, Socket } from "node:net";
-import { fileURLToPath } from "node:url";
-import { sealedStdio } from "../descriptors.ts";
-import { syscallNumbers } from "../start/arch.ts";
-import type { Entry } from "../start/command.ts";
-import { SYSTEM_PATH } from "../tools.ts";
+import type { Entry } from "../commands/command.ts";
+import type { Frame } from "../helpers/frames.ts";
+import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
+import type { Replaceable } from "../helpers/on-demand.ts";
+import { helperCommand, helperSource } from "../helpers/programs.ts";
 
-/** What a connector is made of: perl starts in a tenth of Node's time, and takes a tenth of its memory. */
-export type ConnectorKind = "perl" | "node";
+const PROGRAM = helperSource("connector");
 
-const PROGRAM = readFileSync(new URL("./connector.pl", import.meta.url), "utf8");
-
-/** Its name ends as this module's does: `.ts` in the sources, `.js` in the package. */
-const NODE_PROGRAM = fileURLToPath(import.meta.url).replace(/connector(\.\w+)$/, "connector-program$1");
-
-/** Where Node's channel lies in the child. */
+/** Descriptor of Node's channel in the connector. */
 const CHANNEL_FD = 3;
 
-/** The connector has ended; another one may do. */
-export class ConnectorLost extends Error {}
+/** Longest frame that the connector sends: the errno of a request. */
+const MAX_ANSWER_BYTES = 64;
 
 /** The kernel refused a socket or a connection. */
 export class SocketRefused extends Error {
@@ -31,126 +23,105 @@ export class SocketRefused extends Error {
   }
 }
 
-interface Answer {
-  id: number;
-  errno?: number;
-}
-
 type Handle = Socket | Server;
 
 /**
- * A process that makes sockets in a VM's network namespace and passes them to the server, which then holds the kernel's
- * own socket: no relay stands between, and nothing runs once it is made. It enters the VM's user and network namespaces
- * alone. Outside of its pid namespace nobody inside can signal it, trace it or look into it, and with the host's files
- * it loads no library that a VM could have put in place.
+ * A process that makes sockets in a VM's network namespace and passes them to the server. The server then holds the
+ * kernel's own socket, without a relay. The connector enters only the VM's user and network namespaces. Since it is
+ * outside the pid namespace, no process of the VM can signal, trace or inspect it. It uses the host's files, so that a
+ * VM cannot make it load a library.
  */
-export class Connector {
+export class Connector implements Replaceable {
   readonly ended: Promise<void>;
-  readonly #process: ChildProcess;
+  readonly #helper: HelperProcess;
   readonly #waiting = new Map<number, PromiseWithResolvers<Handle>>();
-  #errors = "";
   #lastId = 0;
-  #lost = false;
 
-  constructor({ initPid, tools, owner }: Entry, wanted?: ConnectorKind) {
-    const numbers = syscallNumbers();
-    const perl =
-      wanted === "node" || numbers === undefined || tools.perl === undefined
-        ? undefined
-        : [tools.perl, "-f", "-e", PROGRAM, String(CHANNEL_FD), String(numbers.sendmsg)];
+  constructor({ initPid, tools, owner }: Entry) {
+    const program = helperCommand(tools.perl, PROGRAM, [CHANNEL_FD]);
     const enter = ["--target", String(initPid), "--user", "--preserve-credentials", "--net", "--"];
     const drop = [tools.setpriv, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"];
-    const program = perl ?? [process.execPath, NODE_PROGRAM];
-    this.#process = spawn(tools.nsenter, [...enter, ...drop, ...program], {
-      stdio: sealedStdio(["ignore", "ignore", "pipe", "ipc"]),
-      cwd: "/",
-      env: { PATH: SYSTEM_PATH },
-      detached: true,
-      ...(owner ?? {}),
+    this.#helper = HelperProcess.start({
+      name: "connector",
+      command: [tools.nsenter, ...enter, ...drop, ...program],
+      // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
+      descriptors: ["ipc"],
+      owner,
+      maxFrameBytes: MAX_ANSWER_BYTES,
+      onFrame: (frame) => this.#onFrame(frame),
     });
-    this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      this.#errors = (this.#errors + text).slice(-2000);
-    });
-    this.#process.on("message", (answer, handle) => this.#hear(answer as Answer, handle as Handle));
-    this.ended = new Promise((resolve) => {
-      const end = () => {
-        this.#lose();
-        resolve();
-      };
-      this.#process.once("exit", end);
-      this.#process.once("error", end);
-    });
+    this.#helper.process.on("message", ({ id }: { id: number }, handle) =>
+      this.#onHandle(id, handle as Handle | undefined),
+    );
+    this.ended = this.#helper.ended.then(() => this.#lose());
   }
 
   get isUsable(): boolean {
-    return !this.#lost;
+    return !this.#helper.isLost;
   }
 
-  /** Sockets on their way. */
+  /** Requests without an answer. */
   get busy(): number {
     return this.#waiting.size;
   }
 
-  /** A connection to a port of the VM's loopback. */
+  /** Connects to a port of the VM's loopback. */
   async connect(family: 4 | 6, port: number, signal: AbortSignal): Promise<Socket> {
-    const socket = await this.#ask((id) => `connect ${id} ${family} ${port}`, signal);
-    if (!(socket instanceof Socket)) throw new ConnectorLost("the connector passed something else");
+    const socket = await this.#ask("c", Buffer.from([family, port >> 8, port & 0xff]), signal);
+    if (!(socket instanceof Socket)) throw new HelperLost("the connector passed another kind of socket");
     return socket;
   }
 
-  /** A server on a free port of 127.0.0.1 inside. */
-  async listen(signal: AbortSignal): Promise<Server> {
-    const server = await this.#ask((id) => `listen ${id}`, signal);
-    if (!(server instanceof Server)) throw new ConnectorLost("the connector passed something else");
+  /** Listens on a port of 127.0.0.1 in the VM, or on a free port for 0. */
+  async listen(port: number, signal: AbortSignal): Promise<Server> {
+    const server = await this.#ask("l", Buffer.from([port >> 8, port & 0xff]), signal);
+    if (!(server instanceof Server)) throw new HelperLost("the connector passed another kind of socket");
     return server;
   }
 
   async close(): Promise<void> {
-    if (this.#process.connected) this.#process.disconnect();
-    this.#process.kill("SIGKILL");
-    await this.ended;
+    const { process } = this.#helper;
+    if (process.connected) process.disconnect();
+    await this.#helper.close();
   }
 
-  async #ask(request: (id: number) => string, signal: AbortSignal): Promise<Handle> {
+  async #ask(kind: "c" | "l", body: Buffer, signal: AbortSignal): Promise<Handle> {
     signal.throwIfAborted();
-    if (this.#lost) throw new ConnectorLost("the connector has ended");
+    if (this.#helper.isLost) throw this.#helper.loss;
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<Handle>();
     this.#waiting.set(id, answer);
-    const give = () => {
-      this.#send(`cancel ${id}`);
+    const cancel = () => {
+      this.#helper.send("x", id);
       answer.reject(signal.reason);
     };
-    signal.addEventListener("abort", give, { once: true });
-    this.#send(request(id));
+    signal.addEventListener("abort", cancel, { once: true });
+    this.#helper.send(kind, id, body);
     try {
       return await answer.promise;
     } finally {
-      signal.removeEventListener("abort", give);
+      signal.removeEventListener("abort", cancel);
       this.#waiting.delete(id);
     }
   }
 
-  #send(request: string): void {
-    // Its end is told by its exit.
-    this.#process.send(request, () => undefined);
+  #onFrame({ kind, number, body }: Frame): void {
+    if (kind !== "E" || body.length !== 4)
+      throw new Error(`the connector sent ${JSON.stringify(kind)} with ${body.length} bytes`);
+    this.#waiting.get(number)?.reject(new SocketRefused(body.readUInt32BE(0)));
   }
 
-  #hear({ id, errno }: Answer, handle: Handle | undefined): void {
-    const answer = this.#waiting.get(id);
-    // Whoever listens to a socket's errors comes a moment later.
+  #onHandle(id: number, handle: Handle | undefined): void {
+    // The caller listens for the socket's errors only a moment later.
     if (handle instanceof Socket) handle.on("error", () => handle.destroy());
+    const answer = this.#waiting.get(id);
     if (answer === undefined) closeHandle(handle);
-    else if (handle === undefined) answer.reject(new SocketRefused(errno ?? 0));
+    else if (handle === undefined) answer.reject(new HelperLost("the connector passed no socket"));
     else answer.resolve(handle);
   }
 
   #lose(): void {
-    this.#lost = true;
-    this.#process.stderr?.destroy();
-    for (const { reject } of this.#waiting.values()) {
-      reject(new ConnectorLost(`the connector has ended: ${this.#errors.trim()}`));
-    }
+    for (const { reject } of this.#waiting.values()) reject(this.#helper.loss);
   }
 }
 

@@ -1,46 +1,49 @@
 import type { AddressInfo, Server, Socket } from "node:net";
-import { constants } from "node:os";
-import { AgentVmError, limitExceeded, vmStopped } from "../../../../api/errors.ts";
-import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../../../../api/limits.ts";
-import type { ConnectOptions, ListeningSocket, SandboxNetwork } from "../../sandbox.ts";
-import type { Entry } from "../start/command.ts";
-import { Connector, type ConnectorKind, ConnectorLost, SocketRefused } from "./connector.ts";
-import { Holders } from "./holder.ts";
+import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
+import type { VmPort } from "../../../../api/methods/network.ts";
+import { codeOfErrno } from "../../posix.ts";
+import type { ConnectOptions, Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox.ts";
+import type { Entry } from "../commands/command.ts";
+import { HelperLost } from "../helpers/helper-process.ts";
+import { OnDemand } from "../helpers/on-demand.ts";
+import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
+import { ConnectionOwners } from "./connection-owner.ts";
+import { Connector, SocketRefused } from "./connector.ts";
+import { interceptionSupport } from "./interception-support.ts";
+import { intercept } from "./interceptor.ts";
 import { listListening, type Owners } from "./listening.ts";
 
-/** A VM whose network nobody uses for this long gives its connector back. */
-const IDLE_MS = 30_000;
-
-/** Somebody may kill the connector; what it was asked for is asked of another. */
+/** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
 
-/** The way into one VM's network namespace. */
+/** Connections into the network namespace of one VM. */
 export class KernelNetwork implements SandboxNetwork {
   readonly #entry: Entry;
   readonly #procFd: number;
-  readonly #kind: ConnectorKind | undefined;
+  readonly #connectors: OnDemand<Connector>;
   readonly #closed = new AbortController();
   readonly #sockets = new Set<Socket>();
   readonly #servers = new Set<Server>();
   readonly #owners: Owners = new Map();
-  readonly #holders: Holders;
-  #connector: Connector | undefined;
-  #idle: NodeJS.Timeout | undefined;
+  readonly #connectionOwners: ConnectionOwners;
   #connecting = 0;
 
-  /** `kind` is for tests: each host has one that suits it best. */
-  constructor(entry: Entry, procFd: number, kind?: ConnectorKind) {
+  constructor(entry: Entry, procFd: number) {
     this.#entry = entry;
     this.#procFd = procFd;
-    this.#kind = kind;
-    this.#holders = new Holders(procFd, this.#closed.signal);
+    this.#connectors = new OnDemand(() => new Connector(entry), MAX_TRIES);
+    this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
     const timeout = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
     const given = signal === undefined ? [timeout] : [timeout, signal];
     if (this.#sockets.size + this.#connecting >= MAX_VM_CONNECTIONS) {
-      throw limitExceeded("MAX_VM_CONNECTIONS", MAX_VM_CONNECTIONS, "Too many connections into the VM");
+      throw limitExceeded(
+        { MAX_VM_CONNECTIONS },
+        "Connection limit of the VM reached",
+        "Close a connection first.",
+      );
     }
     this.#connecting += 1;
     try {
@@ -50,7 +53,7 @@ export class KernelNetwork implements SandboxNetwork {
       return socket.setNoDelay(true);
     } catch (error) {
       if (error === timeout.reason) throw refused("ETIMEDOUT", family, port);
-      if (error instanceof SocketRefused) throw refused(codeOf(error.errno), family, port);
+      if (error instanceof SocketRefused) throw refused(codeOfErrno(error.errno), family, port);
       throw error;
     } finally {
       this.#connecting -= 1;
@@ -62,80 +65,88 @@ export class KernelNetwork implements SandboxNetwork {
       return await this.#ask((connector) => connector.connect(family ?? 4, port, signal));
     } catch (error) {
       if (family !== undefined || !(error instanceof SocketRefused)) throw error;
-      // It may listen on ::1 alone; where it does not either, the first answer is the one to tell.
+      // Nothing on 127.0.0.1: try ::1, and if that fails too, report the IPv4 error.
       return await this.#ask((connector) => connector.connect(6, port, signal)).catch((second: unknown) => {
         throw second instanceof SocketRefused ? error : second;
       });
     }
   }
 
-  async listen(): Promise<Server> {
-    const server = await this.#ask((connector) => connector.listen(this.#closed.signal));
+  async listen(wanted: number): Promise<Server> {
+    const { signal } = this.#closed;
+    const server = await this.#ask((connector) => connector.listen(wanted, signal)).catch(
+      (error: unknown) => {
+        if (!(error instanceof SocketRefused)) throw error;
+        return this.#ask((connector) => connector.listen(0, signal));
+      },
+    );
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
     return server;
   }
 
-  async listening(): Promise<ListeningSocket[]> {
+  async intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
+    const { works, description } = await interceptionSupport();
+    if (!works) throw new AgentVmError("network_failed", description);
+    const interception = await this.#intercept(port, places);
+    for (const server of interception.connections) {
+      this.#servers.add(server);
+      server.once("close", () => this.#servers.delete(server));
+    }
+    return interception;
+  }
+
+  async #intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await intercept(this.#entry, port, places, this.#closed.signal);
+      } catch (error) {
+        if (!(error instanceof HelperLost) || tries === MAX_TRIES) throw error;
+      }
+    }
+  }
+
+  async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
     const own = new Set([...this.#servers].map((server) => (server.address() as AddressInfo | null)?.port));
     const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
     return all.filter(({ port }) => !own.has(port));
   }
 
-  async holderOf({ remoteAddress = "", remotePort = 0, localPort = 0 }: Socket): Promise<number | undefined> {
+  async ownerOf({
+    remoteAddress = "",
+    remotePort = 0,
+    localAddress = "",
+    localPort = 0,
+  }: Socket): Promise<number | undefined> {
     if (this.#closed.signal.aborted) return undefined;
-    return await this.#holders.find({ address: remoteAddress, port: remotePort, ownPort: localPort });
+    return await this.#connectionOwners.find({
+      address: remoteAddress,
+      port: remotePort,
+      ownAddress: localAddress,
+      ownPort: localPort,
+    });
   }
 
   /** Cuts every connection into the VM. */
   async close(): Promise<void> {
     this.#closed.abort(vmStopped());
-    clearTimeout(this.#idle);
     for (const socket of this.#sockets) socket.destroy();
     for (const server of this.#servers) server.close();
-    await this.#connector?.close();
+    await this.#connectors.close();
   }
 
   async #ask<Handle>(ask: (connector: Connector) => Promise<Handle>): Promise<Handle> {
-    clearTimeout(this.#idle);
-    for (let tries = 1; ; tries++) {
-      this.#closed.signal.throwIfAborted();
-      const connector = this.#current();
-      try {
-        return await ask(connector);
-      } catch (error) {
-        if (!(error instanceof ConnectorLost)) throw error;
-        this.#closed.signal.throwIfAborted();
-        if (tries === MAX_TRIES) {
-          throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${error.message}`);
-        }
-      } finally {
-        this.#rest(connector);
-      }
+    try {
+      return await this.#connectors.use(ask);
+    } catch (error) {
+      if (!(error instanceof HelperLost)) throw error;
+      throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${error.message}`);
     }
   }
-
-  #current(): Connector {
-    if (this.#connector?.isUsable !== true) this.#connector = new Connector(this.#entry, this.#kind);
-    return this.#connector;
-  }
-
-  #rest(connector: Connector): void {
-    if (connector.busy > 0 || this.#closed.signal.aborted) return;
-    clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => {
-      if (connector.busy === 0) void connector.close();
-    }, IDLE_MS).unref();
-  }
 }
 
-function codeOf(errno: number): string {
-  const found = Object.entries(constants.errno).find(([, number]) => number === errno);
-  return found?.[0] ?? "EIO";
-}
-
-function refused(code: string, family: 4 | 6 | undefined, port: number): AgentVmError {
+function refused(code: PosixCode, family: 4 | 6 | undefined, port: number): AgentVmError {
   const host = family === 6 ? "[::1]" : "127.0.0.1";
   return new AgentVmError(code, `${code}: connect ${host}:${port}`, { port });
 }

@@ -1,17 +1,17 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
-import { MAX_LISTED_PORTS } from "../../../../api/limits.ts";
-import type { ListeningSocket } from "../../sandbox.ts";
-import { readProc } from "../procfs.ts";
-import { heldSockets } from "./held-sockets.ts";
+import type { VmPort } from "../../../../api/methods/network.ts";
+import { MAX_LISTED_PORTS } from "../limits.ts";
+import { readProc } from "../procfs/procfs.ts";
+import { heldSockets, tableLines } from "./held-sockets.ts";
 
-/** The kernel's number of the state LISTEN. */
+/** Number of the state LISTEN in the kernel's tables. */
 const LISTEN = "0A";
 
-/** The kernel lists sockets that listen first: a table is read as far as they go. */
-const READ_BYTES = 16 * 1024;
-
-/** Descriptors that are looked at to find whose a socket is. */
+/**
+ * Descriptors that the server inspects to find the process that owns a port.
+ * @unit descriptors
+ * @past The `pid` of the port is `null`.
+ */
 const MAX_DESCRIPTORS = 65_536;
 
 interface Entry {
@@ -25,16 +25,12 @@ interface Owner {
   command: string;
 }
 
-/** Who holds which socket, as last found: whoever asks again soon looks for new sockets only. */
+/** Owners of sockets by inode, from the last search. The next search looks only for new sockets. */
 export type Owners = Map<string, Owner>;
 
-/** Sockets that listen in a VM, read through a descriptor of its own procfs. */
-export async function listListening(
-  procFd: number,
-  owners: Owners,
-  signal: AbortSignal,
-): Promise<ListeningSocket[]> {
-  const entries = ["tcp", "tcp6"].flatMap((table) => readTable(`/proc/self/fd/${procFd}/1/net/${table}`));
+/** Lists the sockets that listen in a VM, through a descriptor of the VM's own procfs. */
+export async function listListening(procFd: number, owners: Owners, signal: AbortSignal): Promise<VmPort[]> {
+  const entries = [...(await readTable(procFd, "tcp", signal)), ...(await readTable(procFd, "tcp6", signal))];
   const inodes = new Set(entries.map(({ inode }) => inode));
   for (const [inode, { pid }] of owners) {
     if (!inodes.has(inode) || readProc(`/proc/self/fd/${procFd}/${pid}/comm`) === undefined)
@@ -48,47 +44,29 @@ export async function listListening(
 
 const UNKNOWN = { pid: null, command: null };
 
-function readTable(path: string): Entry[] {
+/** Reads the listening sockets of a table, which come first. */
+async function readTable(procFd: number, table: "tcp" | "tcp6", signal: AbortSignal): Promise<Entry[]> {
   const entries: Entry[] = [];
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch {
-    // A kernel without IPv6, or a VM that has just ended.
-    return [];
-  }
-  try {
-    let rest = "";
-    const buffer = Buffer.alloc(READ_BYTES);
-    for (let isFirst = true; entries.length < MAX_LISTED_PORTS; ) {
-      const count = readSync(fd, buffer);
-      if (count === 0) return entries;
-      const lines = (rest + buffer.toString("latin1", 0, count)).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
-        if (isFirst) isFirst = false;
-        else if (state !== LISTEN) return entries;
-        else entries.push({ ...parseAddress(local), inode });
-      }
+  let isHeading = true;
+  for await (const lines of tableLines(procFd, table, signal)) {
+    for (const line of lines) {
+      const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
+      if (isHeading) isHeading = false;
+      else if (state !== LISTEN || entries.length === MAX_LISTED_PORTS) return entries;
+      else entries.push({ ...parseAddress(local), inode });
     }
-    return entries;
-  } catch {
-    // The VM has ended meanwhile.
-    return entries;
-  } finally {
-    closeSync(fd);
   }
+  return entries;
 }
 
-/** `0100007F:1F90`: the address as the machine's words in hexadecimal, the port as a number. */
+/** Parses `0100007F:1F90`: the address in machine words and the port, all in hexadecimal. */
 function parseAddress(text: string): { address: string; port: number } {
   const [hex = "", port = ""] = text.split(":");
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => [...Buffer.from(word, "hex").reverse()]);
   return { address: bytes.length === 4 ? bytes.join(".") : ipv6(bytes), port: Number.parseInt(port, 16) };
 }
 
-/** In the form that everybody writes, which URL knows. */
+/** Formats an IPv6 address in its short form, by URL. */
 function ipv6(bytes: readonly number[]): string {
   const groups: string[] = [];
   for (let index = 0; index < bytes.length; index += 2) {
@@ -97,13 +75,8 @@ function ipv6(bytes: readonly number[]): string {
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
 }
 
-/** Which process holds each socket: the first that has it among its descriptors. */
-async function findOwners(
-  wanted: Set<string>,
-  procFd: number,
-  owners: Owners,
-  signal: AbortSignal,
-): Promise<void> {
+/** Finds the first process that holds each socket. */
+async function findOwners(wanted: Set<string>, procFd: number, owners: Owners, signal: AbortSignal) {
   if (wanted.size === 0) return;
   for await (const { inode, pid } of heldSockets(procFd, { left: MAX_DESCRIPTORS, signal })) {
     if (!wanted.delete(inode)) continue;
@@ -112,7 +85,7 @@ async function findOwners(
   }
 }
 
-/** What was started: the kernel's own name is that of a thread, `MainThread` for Node. */
+/** Returns the program's name. The kernel's short name is that of a thread, such as `MainThread` for Node. */
 function commandOf(folder: string): string {
   const [program = ""] = (readProc(`${folder}/cmdline`) ?? "").split("\0");
   return basename(program) || (readProc(`${folder}/comm`) ?? "").trimEnd();

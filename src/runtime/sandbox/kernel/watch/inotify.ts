@@ -1,4 +1,4 @@
-import { decodeName } from "../rooted/names.ts";
+import { decodeName } from "../../names.ts";
 
 /** Flags of inotify(7). */
 export const IN = {
@@ -16,18 +16,18 @@ export const IN = {
 } as const;
 
 export interface InotifyEvent {
-  /** -1 for an overflow. */
+  /** Watch descriptor. -1 for an overflow. */
   wd: number;
   mask: number;
-  /** Two events with the same one are a rename. */
+  /** Equal in the two events of a rename. */
   cookie: number;
-  /** Empty where the event is about the directory itself. */
+  /** Empty if the event is about the directory itself. */
   name: string;
 }
 
 const EVENT_HEAD = 16;
 
-/** What read(2) of an inotify descriptor gives, in the byte order of every architecture that this runs on. */
+/** Parses the bytes of read(2) on an inotify descriptor, in the byte order of every supported architecture. */
 export function* eventsIn(bytes: Buffer): Generator<InotifyEvent> {
   for (let offset = 0; offset + EVENT_HEAD <= bytes.length; ) {
     const length = bytes.readUInt32LE(offset + 12);
@@ -50,7 +50,7 @@ export interface DirectoryEntry {
 const DIRENT_HEAD = 19;
 const DT_DIR = 4;
 
-/** What getdents64(2) gives, without `.` and `..`. */
+/** Parses the bytes of getdents64(2), without `.` and `..`. */
 export function* entriesIn(bytes: Buffer): Generator<DirectoryEntry> {
   for (let offset = 0; offset + DIRENT_HEAD <= bytes.length; ) {
     const length = bytes.readUInt16LE(offset + 16);
@@ -60,7 +60,7 @@ export function* entriesIn(bytes: Buffer): Generator<DirectoryEntry> {
   }
 }
 
-/** Ends at its NUL. */
+/** Reads a name that ends with NUL. */
 function nameIn(bytes: Buffer, start: number, end: number): string {
   const nul = bytes.indexOf(0, start);
   return decodeName(bytes.toString("latin1", start, nul === -1 || nul > end ? end : nul));

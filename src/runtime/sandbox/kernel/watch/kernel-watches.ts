@@ -1,72 +1,94 @@
 import { AgentVmError, vmStopped } from "../../../../api/errors.ts";
-import { MAX_WATCHED_DIRECTORIES, MAX_WATCHED_ENTRIES } from "../../../../api/limits.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
 import type { FileWatch, FileWatchRequest, FileWatchSink } from "../../sandbox.ts";
-import { syscallNumbers } from "../start/arch.ts";
+import type { TreeBudget } from "../../tree-budget.ts";
+import type { Owner } from "../files/id-mapping.ts";
+import { MAX_WATCHED_DIRECTORIES, MAX_WATCHED_ENTRIES } from "../limits.ts";
 import { eventsIn, IN } from "./inotify.ts";
 import { WatchBudget, type WatchedDirectory } from "./watched-directory.ts";
 import { WatchedTree } from "./watched-tree.ts";
 import { Watcher } from "./watcher.ts";
 
-/** A watcher that something on the host ends is started again, so often within this time. */
+/**
+ * Restarts of a VM's watcher within a minute, also failed restarts.
+ * @unit restarts
+ * @past The watches of the VM end.
+ */
 const MAX_RESTARTS = 5;
 const RESTARTS_WITHIN_MS = 60_000;
 
-/**
- * Events that are read at a time, in bytes: the fewer, the more watches may have to tell of each, since all of them do so
- * in one turn of the event loop.
- */
-const MOST_EVENT_BYTES = 64 * 1024;
-const LEAST_EVENT_BYTES = 4096;
+/** Pause after a failed restart. The host may have no process or descriptor left for a moment. */
+const RESTART_PAUSE_MS = 250;
 
-export interface KernelWatchesParts {
-  /** Where the VM's root is open. */
+/**
+ * Bytes of events that one read returns. With more watches a read returns less, since all watches handle the events in
+ * one turn of the event loop.
+ */
+const MAX_EVENT_BYTES = 64 * 1024;
+const MIN_EVENT_BYTES = 4096;
+
+/** Memory of a watched directory, and of an entry with the longest name. */
+const DIRECTORY_BYTES = 640;
+const ENTRY_BYTES = 320;
+
+export interface KernelWatchesDeps {
+  /** Descriptor of the VM's root. */
   rootFd: number;
-  owner: { uid: number; gid: number } | null;
-  perl: string | undefined;
-  /** Directories that are followed. @default MAX_WATCHED_DIRECTORIES */
+  /** Host user of the watcher under a root server. */
+  owner: Owner | null;
+  perl: string;
+  /** Memory of the VM for readings of its tree. @default unlimited */
+  budget?: TreeBudget;
+  /** Limit of watched directories. @default MAX_WATCHED_DIRECTORIES */
   maxDirectories?: number;
-  /** Files and directories that are known. @default MAX_WATCHED_ENTRIES */
+  /** Limit of known files and directories. @default MAX_WATCHED_ENTRIES */
   maxEntries?: number;
 }
 
-/** All file watches of one VM: one inotify descriptor, in a process that runs while there is a watch. */
+/**
+ * All file watches of one VM. They share an inotify descriptor of a watcher process, which runs while there is a watch.
+ */
 export class KernelWatches {
-  readonly #parts: KernelWatchesParts;
+  readonly #deps: KernelWatchesDeps;
   readonly #trees = new Set<WatchedTree>();
   readonly #entries: WatchBudget;
   readonly #directories: WatchBudget;
-  /** Who watches under each number of the kernel's. */
-  readonly #holders = new Map<number, { tree: WatchedTree; directory: WatchedDirectory }[]>();
+  /** Directories by the kernel's watch descriptor. */
+  readonly #watched = new Map<number, { tree: WatchedTree; directory: WatchedDirectory }[]>();
   #watcher: Watcher | undefined;
   /** Watchers that have not ended yet. */
   readonly #ending = new Set<Promise<void>>();
-  /** Calls that wait for it to start. */
+  /** Number of calls that wait for the watcher's start. */
   #waiting = 0;
   #restarts: number[] = [];
+  #restartTimer: NodeJS.Timeout | undefined;
+  /** `true` while watches wait for the restart of their lost watcher. */
+  #isLost = false;
   #closed = false;
 
-  constructor(parts: KernelWatchesParts) {
-    this.#parts = parts;
-    const { maxDirectories = MAX_WATCHED_DIRECTORIES, maxEntries = MAX_WATCHED_ENTRIES } = parts;
-    this.#directories = new WatchBudget("MAX_WATCHED_DIRECTORIES", maxDirectories);
-    this.#entries = new WatchBudget("MAX_WATCHED_ENTRIES", maxEntries);
+  constructor(deps: KernelWatchesDeps) {
+    this.#deps = deps;
+    const { maxDirectories = MAX_WATCHED_DIRECTORIES, maxEntries = MAX_WATCHED_ENTRIES } = deps;
+    const account = deps.budget?.open();
+    const memory = (each: number) => account && { account, each };
+    this.#directories = new WatchBudget("MAX_WATCHED_DIRECTORIES", maxDirectories, memory(DIRECTORY_BYTES));
+    this.#entries = new WatchBudget("MAX_WATCHED_ENTRIES", maxEntries, memory(ENTRY_BYTES));
   }
 
   async watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> {
     if (this.#closed) throw vmStopped();
-    const errno = await this.#started();
+    const errno = await this.#startedErrno();
     if (errno !== 0) {
       throw posixError(
         codeOfErrno(errno),
         { syscall: "inotify_init1", path: request.path },
-        "the kernel gives the VM's user no inotify instance (fs.inotify.max_user_instances)",
+        "the kernel refuses an inotify instance (its limit is fs.inotify.max_user_instances)",
       );
     }
     if (this.#closed) throw vmStopped();
     const tree = this.#tree(request, sink);
     this.#trees.add(tree);
-    this.#watcher?.temper();
+    this.#watcher?.limitPendingEvents();
     try {
       await tree.start();
       return { close: () => this.#remove(tree) };
@@ -76,7 +98,8 @@ export class KernelWatches {
     }
   }
 
-  async #started(): Promise<number> {
+  /** Starts the watcher if it does not run. @returns the errno of its start */
+  async #startedErrno(): Promise<number> {
     this.#waiting += 1;
     try {
       return await this.#running().ready;
@@ -92,6 +115,7 @@ export class KernelWatches {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#restartTimer);
     for (const tree of this.#trees) tree.close();
     this.#trees.clear();
     this.#stop();
@@ -102,17 +126,22 @@ export class KernelWatches {
     const tree: WatchedTree = new WatchedTree(request, sink, {
       entries: this.#entries,
       directories: this.#directories,
-      add: (path, listener) => this.#running().add(path, listener),
+      add: (path, listener) => {
+        // The restart watches the whole tree again.
+        if (!this.#isLost) this.#running().add(path, listener);
+      },
       claim: (directory, wd) => {
-        const holders = this.#holders.get(wd);
-        if (holders === undefined) this.#holders.set(wd, [{ tree, directory }]);
-        else holders.push({ tree, directory });
+        const watched = this.#watched.get(wd);
+        if (watched === undefined) this.#watched.set(wd, [{ tree, directory }]);
+        else watched.push({ tree, directory });
       },
       release: (directory) => this.#release(directory),
-      holders: (wd) =>
-        (this.#holders.get(wd) ?? []).flatMap((holder) => (holder.tree === tree ? [holder.directory] : [])),
-      unwanted: (wd) => {
-        if (!this.#holders.has(wd)) this.#watcher?.remove(wd);
+      directoriesOf: (wd) =>
+        (this.#watched.get(wd) ?? []).flatMap((watched) =>
+          watched.tree === tree ? [watched.directory] : [],
+        ),
+      dropIfUnused: (wd) => {
+        if (!this.#watched.has(wd)) this.#watcher?.remove(wd);
       },
       ended: () => this.#remove(tree),
     });
@@ -123,37 +152,40 @@ export class KernelWatches {
     const { wd } = directory;
     if (wd === undefined) return;
     directory.wd = undefined;
-    const left = (this.#holders.get(wd) ?? []).filter((holder) => holder.directory !== directory);
+    const left = (this.#watched.get(wd) ?? []).filter((watched) => watched.directory !== directory);
     if (left.length > 0) {
-      this.#holders.set(wd, left);
+      this.#watched.set(wd, left);
       return;
     }
-    this.#holders.delete(wd);
+    this.#watched.delete(wd);
     this.#watcher?.remove(wd);
   }
 
   #remove(tree: WatchedTree): void {
     this.#trees.delete(tree);
-    // With the last one the process goes, and need not be told of every directory.
+    // The watcher ends with the last tree, before the tree would release each directory.
     if (this.#trees.size + this.#waiting === 0) this.#stop();
     tree.close();
   }
 
   #running(): Watcher {
-    this.#watcher ??= this.#start();
-    return this.#watcher;
+    if (this.#watcher !== undefined) return this.#watcher;
+    const watcher = this.#start();
+    this.#watcher = watcher;
+    if (this.#isLost) {
+      this.#isLost = false;
+      clearTimeout(this.#restartTimer);
+      for (const tree of [...this.#trees]) tree.restart();
+    }
+    return watcher;
   }
 
   #start(): Watcher {
-    const { perl, rootFd, owner } = this.#parts;
-    const numbers = syscallNumbers();
-    if (perl === undefined) throw unavailable("the server's host has no perl");
-    if (numbers === undefined)
-      throw unavailable(`watching files is not supported on the ${process.arch} architecture`);
+    const { perl, rootFd, owner } = this.#deps;
     return new Watcher({
-      ...{ perl, numbers, rootFd, owner },
-      onEvents: (events) => this.#hear(events),
-      appetite: () => Math.max(LEAST_EVENT_BYTES, Math.floor(MOST_EVENT_BYTES / (1 + this.#trees.size / 4))),
+      ...{ perl, rootFd, owner },
+      onEvents: (events) => this.#onEvents(events),
+      eventBudget: () => Math.max(MIN_EVENT_BYTES, Math.floor(MAX_EVENT_BYTES / (1 + this.#trees.size / 4))),
       drained: () => this.#drained(),
       onLost: () => this.#lost(),
     });
@@ -163,44 +195,57 @@ export class KernelWatches {
     const watcher = this.#watcher;
     if (watcher === undefined) return;
     this.#watcher = undefined;
-    this.#holders.clear();
+    this.#watched.clear();
     const ended = watcher.close().finally(() => this.#ending.delete(ended));
     this.#ending.add(ended);
   }
 
-  #hear(events: Buffer): boolean {
+  #onEvents(events: Buffer): boolean {
     for (const tree of this.#trees) tree.begin();
     for (const event of eventsIn(events)) {
       if ((event.mask & IN.Q_OVERFLOW) !== 0) for (const tree of [...this.#trees]) tree.overflow();
-      const holders = this.#holders.get(event.wd) ?? [];
-      // The kernel has let go of it: mostly because the directory is gone.
+      const watched = this.#watched.get(event.wd) ?? [];
+      // The kernel has removed the watch, usually because the directory is gone.
       if ((event.mask & IN.IGNORED) !== 0) {
-        this.#holders.delete(event.wd);
-        for (const { tree, directory } of holders) tree.letGo(directory);
-      } else for (const { tree, directory } of [...holders]) tree.hear(directory, event);
+        this.#watched.delete(event.wd);
+        for (const { tree, directory } of watched) tree.onUnwatched(directory);
+      } else for (const { tree, directory } of [...watched]) tree.onEvent(directory, event);
     }
-    let isTold = false;
+    let hasReported = false;
     for (const tree of [...this.#trees]) {
       tree.flush();
-      isTold ||= tree.hasTold;
+      hasReported ||= tree.hasReported;
     }
-    return isTold;
+    return hasReported;
   }
 
   async #drained(): Promise<void> {
     for (const tree of [...this.#trees]) await tree.drained();
   }
 
-  /** Something on the host has ended it. What it had seen last is not known. */
+  /** Restarts the watcher after a process of the host has killed it. Its last events are lost. */
   #lost(): void {
     this.#watcher = undefined;
-    this.#holders.clear();
+    this.#watched.clear();
+    this.#restart();
+  }
+
+  #restart(): void {
+    this.#isLost = false;
     if (this.#trees.size === 0) return;
-    const error = unavailable("the program that watches files ends again and again");
     const now = performance.now();
     this.#restarts = [...this.#restarts.filter((at) => now - at < RESTARTS_WITHIN_MS), now];
-    if (this.#restarts.length > MAX_RESTARTS) for (const tree of [...this.#trees]) tree.fail(error);
-    else for (const tree of [...this.#trees]) tree.restart();
+    if (this.#restarts.length > MAX_RESTARTS) {
+      const error = unavailable(`the watcher failed more than ${MAX_RESTARTS} times within a minute`);
+      for (const tree of [...this.#trees]) tree.fail(error);
+      return;
+    }
+    this.#isLost = true;
+    try {
+      this.#running();
+    } catch {
+      this.#restartTimer = setTimeout(() => this.#restart(), RESTART_PAUSE_MS).unref();
+    }
   }
 }
 

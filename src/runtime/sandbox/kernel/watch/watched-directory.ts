@@ -1,13 +1,16 @@
-/** A directory of a watched tree, and what is known to be in it. */
+import { AgentVmError, limitExceeded } from "../../../../api/errors.ts";
+import type { TreeAccount } from "../../tree-budget.ts";
+
+/** A directory of a watched tree and its known entries. */
 export class WatchedDirectory {
   name: string;
-  /** `undefined` for the topmost one, and once the directory is no part of the tree any more. */
+  /** `undefined` for the topmost directory and for a directory that was removed from the tree. */
   parent: WatchedDirectory | undefined;
-  /** Names the kernel's watch, while there is one. */
+  /** Watch descriptor, while the kernel watches the directory. */
   wd: number | undefined;
-  /** Counts the requests to watch it; the answer to the last one counts. */
+  /** Number of requests to watch the directory. Only the answer to the last request is valid. */
   requests = 0;
-  /** It counts among those that may be watched. */
+  /** The directory is counted in the budget of watched directories. */
   isCounted = false;
   readonly entries = new Map<string, WatchedDirectory | "other">();
 
@@ -16,7 +19,7 @@ export class WatchedDirectory {
     this.parent = parent;
   }
 
-  /** It and all directories below. */
+  /** Yields the directory and all directories below it. */
   *all(): Generator<WatchedDirectory> {
     const pending: WatchedDirectory[] = [this];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -25,7 +28,7 @@ export class WatchedDirectory {
     }
   }
 
-  /** Names from the topmost directory, without its own. */
+  /** Names on the way from the topmost directory to this directory, without the topmost name. */
   get way(): string[] {
     const names: string[] = [];
     for (let at: WatchedDirectory = this; at.parent !== undefined; at = at.parent) names.unshift(at.name);
@@ -39,30 +42,46 @@ export class WatchedDirectory {
   }
 }
 
-/** What all watches of a VM may know together. */
+/** Memory that watched entries or directories take. */
+export interface WatchMemory {
+  account: TreeAccount;
+  /** Bytes of one of them. */
+  each: number;
+}
+
+/** A limit that all watches of a VM share. */
 export class WatchBudget {
-  readonly name: string;
-  readonly maximum: number;
+  readonly #name: string;
+  readonly #maximum: number;
+  readonly #memory: WatchMemory | undefined;
   #used = 0;
 
-  constructor(name: string, maximum: number) {
-    this.name = name;
-    this.maximum = maximum;
+  constructor(name: string, maximum: number, memory?: WatchMemory) {
+    this.#name = name;
+    this.#maximum = maximum;
+    this.#memory = memory;
   }
 
-  /** What of it is taken. */
-  get used(): number {
-    return this.#used;
-  }
-
-  /** `false` where there is no room. */
-  take(): boolean {
-    if (this.#used >= this.maximum) return false;
+  /** Takes one. @returns the error if a limit is reached */
+  take(): AgentVmError | undefined {
+    if (this.#used >= this.#maximum)
+      return limitExceeded(
+        { [this.#name]: this.#maximum },
+        "Limit of watched files reached",
+        "Watch a smaller directory, or exclude names.",
+      );
+    try {
+      this.#memory?.account.charge(this.#memory.each);
+    } catch (error) {
+      if (error instanceof AgentVmError) return error;
+      throw error;
+    }
     this.#used += 1;
-    return true;
+    return undefined;
   }
 
   give(count = 1): void {
     this.#used -= count;
+    if (this.#memory !== undefined) this.#memory.account.charge(-count * this.#memory.each);
   }
 }

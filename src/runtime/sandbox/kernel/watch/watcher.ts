@@ -1,201 +1,160 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { constants, readFileSync } from "node:fs";
-import type { Readable, Writable } from "node:stream";
-import { pause } from "../../pace.ts";
-import { sealedStdio } from "../descriptors.ts";
-import { encodeName } from "../rooted/names.ts";
-import type { SyscallNumbers } from "../start/arch.ts";
-import { SYSTEM_PATH } from "../tools.ts";
+import { pause } from "../../../../base/pace.ts";
+import { nameBytes } from "../../names.ts";
+import type { Owner } from "../files/id-mapping.ts";
+import type { Frame } from "../helpers/frames.ts";
+import { HelperProcess } from "../helpers/helper-process.ts";
+import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { type DirectoryEntry, entriesIn } from "./inotify.ts";
 
-const PROGRAM = readFileSync(new URL("./watcher.pl", import.meta.url), "utf8");
+const PROGRAM = helperSource("watcher");
 
-/** What stands before the entries of a listing. */
-const LISTING_HEAD = 5;
-
-/** Where the root lies in the child. */
+/** Descriptor of the root in the helper. */
 const ROOT_FD = 3;
 
-/** Between two readings of the kernel's events, in milliseconds: what comes in between comes together. */
+/**
+ * Pause between two reads of the kernel's file events. Events in between are delivered together.
+ * @unit ms
+ * @past The kernel keeps 16,384 events. Beyond that the watch reports `overflow`.
+ */
 const TICK_MS = 20;
 
-/** The same where nothing was worth telling: a file action begins with a temporary file. */
+/** Pause after events that caused no report, such as those of the temporary file of a file action. */
 const QUIET_TICK_MS = 1;
 
-/** Told of what became of a directory that was to be watched. */
+/** Receives the answers to a request to watch a directory. */
 export interface WatchListener {
-  /** @param errno 0, or why it is not watched, which is all then; @param wd names the watch in events */
+  /**
+   * Called first.
+   *
+   * @param errno 0, or an error, after which no other method is called
+   * @param wd watch descriptor in events
+   */
   watched(errno: number, wd: number): void;
-  /** A part of what was in it once it was watched. */
+  /** Called with parts of the directory's listing. */
   listed(entries: Iterable<DirectoryEntry>): void;
-  /** That was all of it. */
+  /** Called after the whole listing. */
   done(): void;
 }
 
-export interface WatcherParts {
+interface WatcherDeps {
   perl: string;
-  numbers: SyscallNumbers;
   rootFd: number;
-  /** Whom it runs as, under a root server. */
-  owner: { uid: number; gid: number } | null;
-  /** @returns whether any were worth telling */
+  /** Host user of the watcher under a root server. */
+  owner: Owner | null;
+  /** Handles events. @returns `true` if any change was reported */
   onEvents(events: Buffer): boolean;
-  /** How many bytes of events can be told of in one go. */
-  appetite(): number;
-  /** What to wait for before the next events are read. */
+  /** Returns the number of bytes of events that one turn of the event loop can handle. */
+  eventBudget(): number;
+  /** Resolves when the sinks have room for the next events. `null` if they have room now. */
   drained(): Promise<void> | null;
-  /** It has ended without having been closed. */
+  /** Called when the watcher has ended without `close`. */
   onLost(): void;
 }
 
-/** The process that holds a VM's inotify descriptor. Answers and events come in the order in which they happened. */
+/** The process that holds a VM's inotify descriptor. Answers and events arrive in the order in which they happened. */
 export class Watcher {
-  /** The errno of its start, once it has started. */
+  /** Resolves with the errno of its start. */
   readonly ready: Promise<number>;
-  readonly #parts: WatcherParts;
-  readonly #process: ChildProcess & { stdin: Writable; stdout: Readable };
+  readonly #deps: WatcherDeps;
+  readonly #process: HelperProcess;
   readonly #waiting = new Map<number, WatchListener>();
-  #unsent: Buffer[] = [];
   readonly #started = Promise.withResolvers<number>();
   readonly #ended: Promise<void>;
   #lastId = 0;
   #tick: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Bytes of events that have been asked for and have not come. */
-  #asked = 0;
+  /** Bytes of events that are requested and have not arrived. */
+  #requestedBytes = 0;
 
-  constructor(parts: WatcherParts) {
-    this.#parts = parts;
+  constructor(deps: WatcherDeps) {
+    this.#deps = deps;
     this.ready = this.#started.promise;
-    const { perl, numbers, rootFd, owner } = parts;
-    const { openat2, inotify_init1, inotify_add_watch, inotify_rm_watch, getdents64 } = numbers;
-    const settings = [
-      ...[ROOT_FD, constants.O_DIRECTORY, constants.O_NOFOLLOW],
-      ...[openat2, inotify_init1, inotify_add_watch, inotify_rm_watch, getdents64],
-    ];
-    // -f: nothing of the site's own before the program.
-    this.#process = spawn(perl, ["-f", "-e", PROGRAM, "--", ...settings.map(String)], {
-      stdio: sealedStdio(["pipe", "pipe", "ignore", rootFd]),
-      cwd: "/",
-      env: { PATH: SYSTEM_PATH },
-      detached: true,
-      ...(owner ?? {}),
-    }) as ChildProcess & { stdin: Writable; stdout: Readable };
-    this.#ended = new Promise((resolve) => {
-      const end = () => {
-        this.#end();
-        resolve();
-      };
-      this.#process.once("close", end);
-      this.#process.once("error", end);
+    const { perl, rootFd, owner } = deps;
+    this.#process = HelperProcess.start({
+      name: "watcher",
+      command: helperCommand(perl, PROGRAM, [ROOT_FD]),
+      descriptors: [rootFd],
+      owner,
     });
-    this.#process.stdin.on("error", () => undefined);
-    // What is cut off by its end is told by that.
+    // An error of `onLost` must not reach the caller of `close`, or end the server.
+    this.#ended = this.#process.ended.then(() => this.#end()).catch(() => undefined);
+    // Errors here follow from the process ending, which `onLost` reports.
     this.#read().catch(() => undefined);
-    this.#ask();
+    this.#requestEvents();
   }
 
-  /** Fewer events can be told of in one go than when they were asked for. */
-  temper(): void {
-    if (this.#parts.appetite() < this.#asked) this.#ask();
+  /** Requests fewer events if the budget has become smaller since the last request. */
+  limitPendingEvents(): void {
+    if (this.#deps.eventBudget() < this.#requestedBytes) this.#requestEvents();
   }
 
-  /** Asks for the next events. Who asks again before they come, changes how many may come. */
-  #ask(): void {
-    this.#asked = this.#parts.appetite();
-    this.#tell("n", this.#asked);
+  /** Requests the next events. Another request before they arrive changes their maximum size. */
+  #requestEvents(): void {
+    this.#requestedBytes = this.#deps.eventBudget();
+    this.#process.send("n", this.#requestedBytes);
   }
 
-  /** Watches a directory, by its path below the root, and lists it. Its answer comes among the events. */
+  /** Watches a directory by its path below the root, and lists it. The answers arrive in order with the events. */
   add(path: string, listener: WatchListener): void {
     const id = ++this.#lastId;
     this.#waiting.set(id, listener);
-    const encoded = encodeName(path === "/" ? "." : path.slice(1));
-    this.#tell("a", id, typeof encoded === "string" ? Buffer.from(encoded, "utf8") : encoded);
+    this.#process.send("a", id, nameBytes(path === "/" ? "." : path.slice(1)));
   }
 
   remove(wd: number): void {
-    this.#tell("r", wd);
+    this.#process.send("r", wd);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#process.kill("SIGKILL");
+    this.#process.kill();
     await this.#ended;
   }
 
-  #tell(what: "a" | "r" | "n", number: number, path: Buffer = Buffer.alloc(0)): void {
-    const head = Buffer.alloc(9);
-    head.writeUInt32BE(5 + path.length, 0);
-    head.write(what, 4, "latin1");
-    head.writeUInt32BE(number, 5);
-    if (this.#unsent.length === 0) queueMicrotask(() => this.#send());
-    this.#unsent.push(head, path);
-  }
-
-  /** What is told together is written together. */
-  #send(): void {
-    this.#process.stdin.write(Buffer.concat(this.#unsent));
-    this.#unsent = [];
-  }
-
   async #read(): Promise<void> {
-    let rest: Buffer = Buffer.alloc(0);
-    for await (const data of this.#process.stdout) {
-      rest = rest.length === 0 ? (data as Buffer) : Buffer.concat([rest, data as Buffer]);
-      let offset = 0;
-      while (rest.length >= offset + 4) {
-        const end = offset + 4 + rest.readUInt32BE(offset);
-        if (rest.length < end) break;
-        const turn = pause();
-        if (turn !== null) await turn;
-        this.#hear(rest.subarray(offset + 4, end));
-        offset = end;
-      }
-      rest = rest.subarray(offset);
+    for await (const frame of this.#process.frames()) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      this.#onFrame(frame);
     }
   }
 
-  #hear(frame: Buffer): void {
-    // What was on its way when it was closed.
+  #onFrame({ kind, number, body }: Frame): void {
+    // The frame was sent before the watcher was closed.
     if (this.#closed) return;
-    const what = String.fromCharCode(frame[0] ?? 0);
-    if (what === "E") {
-      this.#asked = 0;
-      const isTold = this.#parts.onEvents(frame.subarray(1));
-      this.#tick = setTimeout(() => void this.#next(), isTold ? TICK_MS : QUIET_TICK_MS);
+    if (kind === "E") {
+      this.#requestedBytes = 0;
+      const hasReported = this.#deps.onEvents(body);
+      this.#tick = setTimeout(() => void this.#next(), hasReported ? TICK_MS : QUIET_TICK_MS);
       return;
     }
-    const number = frame.readUInt32BE(1);
-    if (what === "R") this.#started.resolve(number);
+    if (kind === "R") this.#started.resolve(number);
     const waiting = this.#waiting.get(number);
     if (waiting === undefined) return;
-    if (what === "A") {
-      const errno = frame.readUInt32BE(5);
+    if (kind === "A") {
+      const errno = body.readUInt32BE(0);
       if (errno !== 0) this.#waiting.delete(number);
-      waiting.watched(errno, frame.readUInt32BE(9));
-    } else if (frame.length > LISTING_HEAD) waiting.listed(entriesIn(frame.subarray(LISTING_HEAD)));
-    else {
+      waiting.watched(errno, body.readUInt32BE(4));
+    } else if (kind === "L" && body.length > 0) waiting.listed(entriesIn(body));
+    else if (kind === "L") {
       this.#waiting.delete(number);
       waiting.done();
     }
   }
 
   async #next(): Promise<void> {
-    await this.#parts.drained();
-    // A pipe is read on in the same turn as long as there is something in it.
+    await this.#deps.drained();
+    // Node reads a pipe in one turn until it is empty, so the next request waits for another turn.
     await new Promise((resolve) => setImmediate(resolve));
-    if (!this.#closed) this.#ask();
+    if (!this.#closed) this.#requestEvents();
   }
 
   #end(): void {
     clearTimeout(this.#tick);
-    this.#process.stdin.destroy();
-    this.#process.stdout.destroy();
     this.#started.reject(new Error("the watcher has ended"));
     this.#started.promise.catch(() => undefined);
     if (this.#closed) return;
     this.#closed = true;
-    this.#parts.onLost();
+    this.#deps.onLost();
   }
 }

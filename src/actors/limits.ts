@@ -1,0 +1,63 @@
+/** Limits of the actor. `npm run docs` writes docs/limits.md from these comments. */
+
+const MIB = 1024 * 1024;
+
+/**
+ * Running calls of one VM over connections, with the outcomes that the server keeps for clients.
+ * @unit calls
+ * @past The oldest kept outcomes make room. If only running calls are left, the call is refused.
+ * @code limit_exceeded
+ */
+export const MAX_CALLS = 4096;
+
+/**
+ * Outcomes of one VM that wait for clients.
+ * @unit bytes
+ * @past The oldest outcome is dropped. If its client has not received it, the call is lost.
+ * @code call_lost
+ */
+export const MAX_KEPT_OUTCOME_BYTES = 64 * MIB;
+
+/**
+ * Time for which an outcome waits for its client.
+ * @unit ms
+ * @past The outcome is dropped.
+ * @code call_lost
+ */
+export const CALL_RETENTION_MS = 5 * 60_000;
+
+/**
+ * Keys of calls whose outcome was dropped. The server keeps them so that no call runs twice.
+ * @unit keys
+ * @past The oldest key is forgotten. Its call would run again if a client repeated it.
+ */
+export const MAX_CALL_TOMBSTONES = 65_536;
+
+/**
+ * Start of an actor. The first VM of a server also loads the runtime.
+ * @unit ms
+ * @past The action fails.
+ */
+export const START_TIMEOUT_MS = 30_000;
+
+/**
+ * End of a VM when its actor sleeps or is destroyed.
+ * @unit ms
+ * @past The actor stops waiting.
+ */
+export const DISPOSE_TIMEOUT_MS = 30_000;
+
+/**
+ * Wait of an actor that starts for the end of an older instance of it in this process.
+ * @unit ms
+ * @past The actor starts. Whatever the older instance still stores is refused.
+ */
+export const REPLACE_TIMEOUT_MS = 10_000;
+
+/**
+ * Time for the lost connection of a `vmFetch` caller to come back.
+ * @unit ms
+ * @past The server cancels the request.
+ * @code fetch_aborted
+ */
+export const CALL_ABANDON_MS = 10_000;

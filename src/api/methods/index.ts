@@ -1,0 +1,49 @@
+/** The public types of the API's methods. */
+
+export type { Bytes, Env, Signal } from "../values.ts";
+export type * from "./cron-types.ts";
+export type {
+  BatchReadResult,
+  BatchWriteEntry,
+  BatchWriteResult,
+  DirEntry,
+  EntryType,
+  ReaddirRecursiveOptions,
+  RecursiveOption,
+  VirtualStat,
+} from "./files.ts";
+export type { Labels, ResourceUse, UsedResources, VmState, VmStatus, VmUsage } from "./machine.ts";
+export type {
+  NetworkLogEntry,
+  NetworkPolicy,
+  NetworkPolicyInfo,
+  OutboundPolicy,
+  PreviewInfo,
+  PreviewUrl,
+  VmFetchOptions,
+  VmFetchResponse,
+  VmPort,
+  WaitForPortOptions,
+} from "./network.ts";
+export type * from "./process-types.ts";
+export type { SessionEvent } from "./session-event.ts";
+export type * from "./session-types.ts";
+export type {
+  ConnectTerminalOptions,
+  OpenedShell,
+  OpenShellOptions,
+  ShellChunk,
+  ShellInfo,
+  ShellOutput,
+} from "./shells.ts";
+export type * from "./snapshot-types.ts";
+export type { VmMethodName, VmMethods } from "./table.ts";
+export type {
+  CallOutcome,
+  CallRequest,
+  CallTicket,
+  FileReadTransfer,
+  TarReadTransfer,
+  TransferTicket,
+} from "./transport.ts";
+export type { FileWatchInfo, WatchFilesOptions } from "./watches.ts";

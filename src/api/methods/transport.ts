@@ -1,0 +1,240 @@
+import { z } from "zod";
+import { MAX_ACKNOWLEDGED_CALLS, MAX_TRANSFER_BYTES, TRANSFER_CHUNK_BYTES } from "../limits.ts";
+import { args, argument, binary, id, integer, offset, options, path, pid, text } from "../values.ts";
+import { methodsOf, takes } from "./method.ts";
+import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "./process-types.ts";
+import { fitting, followOptions, startRunOptions } from "./processes.ts";
+import type { ArchiveImport } from "./snapshot-types.ts";
+
+const processesMethod = methodsOf("processes");
+const actorMethod = methodsOf("actor");
+const tarsMethod = methodsOf("tars");
+const transfersMethod = methodsOf("transfers");
+
+/** How a call ended: its result, or its error. */
+export type CallOutcome =
+  | {
+      /** The call succeeded. */
+      ok: true;
+      /** Result of the method. */
+      output: unknown;
+    }
+  | {
+      /** The call failed. */
+      ok: false;
+      /** Error of the method. */
+      error: {
+        /** Code of the error. docs/errors.md lists the codes. */
+        code: string;
+        /** Description for people. */
+        message: string;
+        /** Details of the error. */
+        metadata?: unknown;
+      };
+    };
+
+/** A call to begin. */
+export interface CallRequest {
+  /** Idempotency key: a repeated key returns the first call's outcome. */
+  callId: string;
+  /** Name of the method to call. */
+  action: string;
+  /** Arguments of the method. */
+  args: unknown[];
+  /** VM instance that the client knows; the call is refused when another instance answers. */
+  instanceId?: string;
+  /** Keys whose outcome has arrived, which the server may forget. */
+  received?: string[];
+}
+
+/** The instance that answers. */
+export interface CallTicket {
+  /** Id of the VM instance. Changes whenever the server side of the VM starts. */
+  instanceId: string;
+  /** Whether connections may outlive the instance, as behind a Rivet Engine. @default false */
+  mayMove?: boolean;
+}
+
+/** A file that is being read in pieces. */
+export interface FileReadTransfer {
+  /** Size of the whole file in bytes. */
+  size: number;
+  /** First bytes of the file; the whole file when `transferId` is `null`. */
+  data: Uint8Array;
+  /** Id for `readFileChunk`; `null` when nothing is left to read. */
+  transferId: string | null;
+}
+
+/** How a process ended, and what it used. */
+export type ProcessEnd = Omit<ExecResult, "stdout" | "stderr" | "output" | "truncated">;
+
+/** The next output of a process. */
+export interface FollowedOutput {
+  /** Chunks, oldest first. */
+  chunks: OutputChunk[];
+  /** `true` when chunks after `after` are no longer kept. */
+  truncated: boolean;
+  /** Bytes that a result may capture: `limits.captureBytes` of the VM. */
+  captureBytes: number;
+  /** End of the process, with its last output; `null` while it runs. */
+  end: ProcessEnd | null;
+}
+
+/** Options of `followProcess`. */
+export interface FollowOptions {
+  /** Only chunks whose `seq` is greater. @default -1, every kept chunk */
+  after?: number;
+  /** Longest wait for output or the end, in milliseconds. @default 0 */
+  waitMs?: number;
+  /** `true` makes the process wait when its reader is slow, instead of dropping its oldest output. @default false */
+  hold?: boolean;
+}
+
+/** Options of `startRun`. */
+export type StartRunOptions = Omit<ExecOptions, "captureStdio">;
+
+/** A write that has begun. */
+export interface TransferTicket {
+  /** Id for the pieces of the transfer. */
+  transferId: string;
+}
+
+/** A tar archive that is being read in pieces. */
+export interface TarReadTransfer {
+  /** Id for `readTarChunk`. */
+  transferId: string;
+  /** Estimated size of the archive in bytes. */
+  estimate: number;
+}
+
+const piece = binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
+  error: `at most ${TRANSFER_CHUNK_BYTES} bytes`,
+});
+const transfer = takes(["transferId", id]);
+const pieceOut = takes(["transferId", id], ["offset", offset]);
+const pieceIn = takes(["transferId", id], ["offset", offset], ["data", piece]);
+
+const callRequest = options({
+  callId: id,
+  action: text,
+  args: z.array(z.unknown(), { error: "an array" }),
+  instanceId: id.optional(),
+  received: z.array(id).max(MAX_ACKNOWLEDGED_CALLS).optional(),
+});
+
+const callIds = z
+  .array(id, { error: "an array of call ids" })
+  .max(MAX_ACKNOWLEDGED_CALLS, { error: `at most ${MAX_ACKNOWLEDGED_CALLS} call ids` });
+
+/** Methods under this package's client: files and archives in pieces, and calls that survive a lost connection. */
+export const TRANSPORT_METHODS = {
+  /** Starts a command for `run` of this package's client: a shell line without arguments, otherwise a program. */
+  startRun: processesMethod<
+    (command: string, args: readonly string[] | null, options?: StartRunOptions) => Promise<SpawnedPid>
+  >()({
+    right: "exec",
+    input: fitting(
+      takes(["command", argument()], ["args", args.nullable()], ["options", startRunOptions]),
+      ([command, rest, given]) => [[command, ...(rest ?? [])], given?.env],
+    ),
+    boots: true,
+    long: true,
+  }),
+  /** Returns output of a process as soon as there is some, and its end. It may hold the process up, which needs the right to run commands. */
+  followProcess: processesMethod<(pid: number, options?: FollowOptions) => Promise<FollowedOutput>>()({
+    right: "exec",
+    input: takes(["pid", pid], ["options", followOptions]),
+    long: true,
+    signal: true,
+    abortable: true,
+  }),
+  /** Reads a file's first bytes and, when there are more, keeps the file open for 60 s. */
+  beginFileRead: transfersMethod<(path: string) => Promise<FileReadTransfer>>()({
+    right: "files",
+    input: takes(["path", path]),
+    boots: true,
+    reads: true,
+  }),
+  /** Reads up to 8 MiB of an open file at an offset. */
+  readFileChunk: transfersMethod<(transferId: string, offset: number) => Promise<Uint8Array>>()({
+    right: "files",
+    input: pieceOut,
+    boots: true,
+    reads: true,
+  }),
+  /** Opens a replacement for a file. Nothing is visible before commitFileWrite. */
+  beginFileWrite: transfersMethod<(path: string, size: number) => Promise<TransferTicket>>()({
+    right: "files",
+    input: takes(
+      ["path", path],
+      ["size", integer(0, MAX_TRANSFER_BYTES, `a size of at most ${MAX_TRANSFER_BYTES} bytes`)],
+    ),
+    boots: true,
+  }),
+  /** Writes up to 8 MiB of a replacement at an offset. */
+  writeFileChunk: transfersMethod<(transferId: string, offset: number, data: Uint8Array) => Promise<void>>()({
+    right: "files",
+    input: pieceIn,
+    boots: true,
+  }),
+  /** Puts a complete replacement in the place of its file, in one step. */
+  commitFileWrite: transfersMethod<(transferId: string) => Promise<void>>()({
+    right: "files",
+    input: transfer,
+    boots: true,
+  }),
+  /** Drops a transfer of a file or an archive. An unknown id does nothing. */
+  endFileTransfer: transfersMethod<(transferId: string) => Promise<void>>()({
+    right: "any",
+    input: transfer,
+    boots: true,
+  }),
+  /** Begins exportTar; without a path exportSnapshot. */
+  beginTarRead: tarsMethod<(path?: string) => Promise<TarReadTransfer>>()({
+    right: "files",
+    input: takes(["path", path.optional()]),
+    boots: true,
+    reads: true,
+  }),
+  /** Returns the next piece of an archive, which begins at an offset. The piece behind the last one is empty. */
+  readTarChunk: tarsMethod<(transferId: string, offset: number) => Promise<Uint8Array>>()({
+    right: "files",
+    input: pieceOut,
+    boots: true,
+    reads: true,
+  }),
+  /** Begins importTar. Nothing is visible before commitTarWrite. */
+  beginTarWrite: tarsMethod<(path: string) => Promise<TransferTicket>>()({
+    right: "files",
+    input: takes(["path", path]),
+    boots: true,
+  }),
+  /** Takes the next piece of an archive. An empty piece only keeps the transfer alive. */
+  writeTarChunk: tarsMethod<(transferId: string, offset: number, data: Uint8Array) => Promise<void>>()({
+    right: "files",
+    input: pieceIn,
+    boots: true,
+  }),
+  /** Puts the unpacked archive in place, in one step. */
+  commitTarWrite: tarsMethod<(transferId: string) => Promise<ArchiveImport>>()({
+    right: "files",
+    input: transfer,
+    boots: true,
+    long: true,
+  }),
+  /** Begins a call, or joins the running call of this key. The outcome arrives as a callSettled event. */
+  beginCall: actorMethod<(request: CallRequest) => Promise<CallTicket>>()({
+    right: "any",
+    input: takes(["request", callRequest]),
+  }),
+  /** Lets the server forget the outcomes of calls, and returns the instance of the VM that answers. */
+  acknowledge: actorMethod<(received: string[]) => Promise<CallTicket>>()({
+    right: "any",
+    input: takes(["received", callIds]),
+  }),
+  /** Gives up a call: a vmFetch is cut, a waitForPort ends, other work goes on. An unknown id does nothing. */
+  abandonCall: actorMethod<(callId: string) => Promise<void>>()({
+    right: "any",
+    input: takes(["callId", id]),
+  }),
+};

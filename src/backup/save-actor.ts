@@ -1,0 +1,129 @@
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { parseActor } from "../rivet/actor-files.ts";
+import { alarmTime } from "../rivet/driver-alarms.ts";
+import { copyDatabase, settledStamp } from "./copy-database.ts";
+import { hashed, syncHashed } from "./hashed-file.ts";
+import type { BackupFile } from "./manifest.ts";
+
+/** An earlier backup, whose files of unchanged actors the new backup shares. */
+export interface Base {
+  folder: string;
+  files: ReadonlyMap<string, BackupFile>;
+}
+
+/** An actor in a backup. */
+export interface SavedActor {
+  /** Time of its creation. An actor that was destroyed and made again has another. */
+  createdAt: number;
+  files: BackupFile[];
+  /** Whether its storage is a link to the earlier backup. */
+  isLinked: boolean;
+}
+
+/**
+ * Copies an actor of a data folder into a backup.
+ *
+ * @returns `undefined` if the actor is gone, or was never made whole
+ * @throws Error if its record or its storage is damaged
+ */
+export async function saveActor(
+  data: string,
+  backup: string,
+  actorId: string,
+  base: Base | undefined,
+): Promise<SavedActor | undefined> {
+  const record = readIfThere(join(data, "state", actorId));
+  if (record === undefined) return undefined;
+  const { createdAt } = parseActor(record);
+  const alarmBefore = readIfThere(join(data, "alarms", actorId));
+  const path = join("databases", `${actorId}.db`);
+  const linked = base && (await link(data, backup, path, base));
+  const storage = linked ?? (await copyStorage(data, backup, path));
+  if (storage === undefined) return undefined;
+  const alarm = earlier(alarmBefore, readIfThere(join(data, "alarms", actorId)));
+  const files = [storage, await write(backup, join("state", actorId), record)];
+  if (alarm !== undefined) files.push(await write(backup, join("alarms", actorId), alarm));
+  return { createdAt, files, isLinked: linked !== undefined };
+}
+
+/** Deletes an actor, or the part that was copied, from a backup. */
+export function dropActor(backup: string, actorId: string): void {
+  const paths = [join("state", actorId), join("alarms", actorId), join("databases", `${actorId}.db`)];
+  for (const path of paths) rmSync(join(backup, path), { force: true });
+}
+
+/**
+ * Returns whether the data folder still has an actor.
+ *
+ * @param createdAt time of its creation: a later actor with its key is another one
+ */
+export function isStillThere(data: string, actorId: string, createdAt: number | undefined): boolean {
+  const record = readIfThere(join(data, "state", actorId));
+  if (record === undefined) return false;
+  return createdAt === undefined || parseActor(record).createdAt === createdAt;
+}
+
+/** Shares the storage with an earlier backup if it is unchanged. */
+async function link(data: string, backup: string, path: string, base: Base): Promise<BackupFile | undefined> {
+  const known = base.files.get(path);
+  if (known?.stamp === undefined || (await settledStamp(join(data, path))) !== known.stamp) return undefined;
+  try {
+    linkSync(join(base.folder, path), join(backup, path));
+    // The earlier backup may be damaged.
+    const { size, sha256 } = await hashed(join(backup, path));
+    if (size === known.size && sha256 === known.sha256) return known;
+    rmSync(join(backup, path));
+    return undefined;
+  } catch {
+    // For example another file system, or too many links.
+    return undefined;
+  }
+}
+
+async function copyStorage(data: string, backup: string, path: string): Promise<BackupFile | undefined> {
+  const target = join(backup, path);
+  const stamp = await copyDatabase(join(data, path), target);
+  if (!hasFirstValues(target)) {
+    rmSync(target);
+    return undefined;
+  }
+  return { path, ...(await syncHashed(target)), ...(stamp !== undefined && { stamp }) };
+}
+
+/** Key of the values that RivetKit 2.2 writes first into the storage of a new actor. */
+const FIRST_KEY = new Uint8Array([1]);
+
+/** Returns whether the creation of the actor had ended. An actor without its first values cannot start. */
+function hasFirstValues(path: string): boolean {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return db.prepare("SELECT 1 FROM kv WHERE key = ?").get(FIRST_KEY) !== undefined;
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * The alarm that rings first. The storage was copied between two looks at the alarm: an actor that wakes too early
+ * sets its alarm again, and an actor without its alarm misses its jobs.
+ */
+function earlier(before: Buffer | undefined, after: Buffer | undefined): Buffer | undefined {
+  if (before === undefined || after === undefined) return before ?? after;
+  return alarmTime(after) < alarmTime(before) ? after : before;
+}
+
+async function write(backup: string, path: string, content: Buffer): Promise<BackupFile> {
+  writeFileSync(join(backup, path), content, { mode: 0o600, flag: "wx" });
+  return { path, ...(await syncHashed(join(backup, path))) };
+}
+
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

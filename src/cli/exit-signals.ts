@@ -1,0 +1,46 @@
+import process from "node:process";
+import { drain } from "../actors/drain.ts";
+import { disposeAll } from "../actors/instance.ts";
+import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
+
+/**
+ * Time between two looks at the process that has started the server, if npm has.
+ * @unit ms
+ */
+const ORPHAN_CHECK_MS = 250;
+
+/**
+ * Makes SIGTERM and SIGINT shut the server down: it refuses new calls, waits for the calls that run, stores and ends every
+ * VM, and exits 0. A second signal exits at once with 130. RivetKit by itself ignores SIGTERM in production and only stops
+ * listening in development. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
+ *
+ * @param options `drainMs`: longest wait for calls that run, in milliseconds. @default 5,000
+ */
+export function exitOnSignals(options: { drainMs?: number | undefined } = {}): void {
+  const { drainMs = DRAIN_TIMEOUT_MS } = options;
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    await drain(drainMs);
+    setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
+    await disposeAll("sleep");
+    process.exit(0);
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  if (process.env.npm_command !== undefined) onOrphaned(() => void (stopping || stop()));
+}
+
+/**
+ * Calls a function when the process that has started this one is gone. npm hands its signals to a shell, which dies of
+ * them without passing them on.
+ */
+function onOrphaned(orphaned: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    orphaned();
+  }, ORPHAN_CHECK_MS).unref();
+}

@@ -1,0 +1,50 @@
+import process from "node:process";
+import { makeFolder } from "../base/private-folder.ts";
+import { readEnvironment } from "../http/environment.ts";
+import { listen } from "../http/listen.ts";
+import { createLogger } from "../http/logger.ts";
+import { settingsOf } from "../http/server-settings.ts";
+import { vmOptionsSchema } from "../runtime/options.ts";
+import { openShared } from "../runtime/vm-shared.ts";
+import { registry } from "../server.ts";
+import { type BannerFacts, banner } from "./banner.ts";
+import { exitOnSignals } from "./exit-signals.ts";
+
+/**
+ * Starts the ready-made server, configured by environment variables, and prints its banner.
+ *
+ * @throws Error if the environment is malformed, VMs cannot run here, or the server cannot listen.
+ */
+export async function serve(): Promise<void> {
+  // In development RivetKit opens routes, installs signal handlers and misdirects clients on other hosts.
+  process.env.NODE_ENV ||= "production";
+  const { dataDir, drainMs, runtime, token } = readEnvironment(process.env);
+  const logger = createLogger();
+  const { engine } = settingsOf(registry);
+  // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
+  process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
+  makeFolder(dataDir);
+  const sandbox = await preflight(runtime);
+  exitOnSignals({ drainMs });
+  let endpoint: string | undefined;
+  // Behind an engine this process does not listen: the registry connects to the engine.
+  if (engine === undefined) endpoint = (await listen(registry)).endpoint;
+  else registry.start();
+  process.stdout.write(banner({ endpoint, engine, dataDir, ...sandbox, hasToken: token !== undefined }));
+}
+
+/**
+ * Makes sure that VMs can run here before a client asks for one.
+ *
+ * @throws Error with the doctor's findings.
+ */
+async function preflight(
+  runtime: "kernel" | "memory",
+): Promise<Pick<BannerFacts, "isolation" | "network" | "visible">> {
+  if (runtime === "kernel") {
+    const { diagnose, formatDiagnosis } = await import("../runtime/sandbox/kernel/doctor.ts");
+    const diagnosis = await diagnose();
+    if (!diagnosis.ok) throw new Error(`VMs cannot run here.\n${formatDiagnosis(diagnosis)}`);
+  }
+  return await openShared(vmOptionsSchema.parse({ runtime })).factory.describe();
+}

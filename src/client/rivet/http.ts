@@ -1,0 +1,150 @@
+import type { Encoding, Server } from "./config.ts";
+import { RequestError, RivetError } from "./errors.ts";
+import { decodeError } from "./messages.ts";
+import { fromJson, toBase64, toCbor, toJson } from "./values.ts";
+
+/** Header with a token. Web pages cannot set it on a WebSocket, so RivetKit also takes tokens in the path. */
+const TOKEN_HEADER = "x-rivet-token";
+
+/** Time for the server to find or make an actor, in milliseconds. */
+const LOOKUP_TIMEOUT_MS = 30_000;
+
+/** An actor as the server lists it. */
+interface ListedActor {
+  actor_id: string;
+  name: string;
+  /** Reason why the actor did not start. */
+  error?: unknown;
+}
+
+/** A request to the server's list of actors. */
+interface ActorsRequest {
+  method: "GET" | "POST" | "PUT";
+  query?: Record<string, string>;
+  body?: object;
+}
+
+/** An actor that may have to be made. */
+export interface NewActor {
+  name: string;
+  key: readonly string[];
+  input?: unknown;
+  region?: string | undefined;
+}
+
+/** @returns the actors that match a query */
+export async function findActors(server: Server, query: Record<string, string>): Promise<ListedActor[]> {
+  try {
+    return ((await askActors(server, { method: "GET", query })) as { actors: ListedActor[] }).actors;
+  } catch (error) {
+    if (error instanceof RivetError && error.group === "actor" && error.code === "not_found") return [];
+    throw error;
+  }
+}
+
+/** Makes an actor. @param method `PUT` also answers the actor that has the key already. @returns the actor's id */
+export async function makeActor(server: Server, method: "POST" | "PUT", actor: NewActor): Promise<string> {
+  const { name, key, input, region } = actor;
+  const body = {
+    datacenter: region,
+    name,
+    key: keyText(key),
+    runner_name_selector: server.runnerName,
+    input: input ? toBase64(toCbor(input)) : undefined,
+    crash_policy: "sleep",
+  };
+  return ((await askActors(server, { method, body })) as { actor: ListedActor }).actor.actor_id;
+}
+
+async function askActors(server: Server, { method, query, body }: ActorsRequest): Promise<unknown> {
+  const { endpoint, headers, token, namespace } = server;
+  const response = await send(
+    new Request(`${endpoint}/actors?${new URLSearchParams({ ...query, namespace })}`, {
+      method,
+      headers: {
+        ...headers,
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body && { "content-type": "application/json" }),
+      },
+      body: body ? toJson(body) : null,
+      credentials: "include",
+      signal: AbortSignal.timeout(LOOKUP_TIMEOUT_MS),
+    }),
+  );
+  return await answerOf(response, "json", (data) => fromJson(new TextDecoder().decode(data)));
+}
+
+/** @returns the text of a key in RivetKit's requests */
+export function keyText(key: readonly string[]): string {
+  if (key.length === 0) return "/";
+  return key.map((part) => (part === "" ? "\\0" : part.replace(/[\\/]/g, "\\$&"))).join("/");
+}
+
+/** @returns the URL of an actor behind the server's gateway */
+export function gatewayUrl({ endpoint, token }: Server, actorId: string, path = ""): string {
+  const credentials = token === undefined ? "" : `@${encodeURIComponent(token)}`;
+  return `${endpoint}/gateway/${encodeURIComponent(actorId)}${credentials}${path}`;
+}
+
+/** Sends a request to an actor. */
+export async function askActor(
+  server: Server,
+  actorId: string,
+  path: string,
+  init: RequestInit = {},
+): Promise<Response> {
+  const headers = new Headers(init.headers);
+  for (const [name, value] of Object.entries(server.headers)) headers.set(name, value);
+  if (server.token) headers.set(TOKEN_HEADER, server.token);
+  return await send(new Request(gatewayUrl(server, actorId, path), { ...init, headers }));
+}
+
+async function send(request: Request): Promise<Response> {
+  try {
+    return await fetch(request);
+  } catch (error) {
+    if (request.signal.aborted) throw request.signal.reason;
+    throw new RequestError("The server cannot be reached", { cause: error });
+  }
+}
+
+/**
+ * Decodes the answer to a request.
+ *
+ * @throws RivetError the error that the answer carries
+ * @throws RequestError for an answer that is not RivetKit's
+ */
+export async function answerOf<Answer>(
+  response: Response,
+  encoding: Encoding,
+  decode: (data: Uint8Array) => Answer,
+): Promise<Answer> {
+  const data = await response.arrayBuffer().then(
+    (buffer) => new Uint8Array(buffer),
+    (error: unknown) => {
+      throw new RequestError("The connection to the server broke", { cause: error });
+    },
+  );
+  if (!response.ok) throw errorIn(response, encoding, data);
+  try {
+    return decode(data);
+  } catch (error) {
+    throw new RequestError(`The answer of the server cannot be decoded: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Characters of a foreign answer that an error shows. */
+const SHOWN_CHARACTERS = 1_000;
+
+function errorIn({ headers, status, statusText }: Response, encoding: Encoding, data: Uint8Array): Error {
+  const isJson = headers.get("content-type")?.includes("application/json");
+  try {
+    const { group, code, message, metadata } = decodeError(isJson ? "json" : encoding, data);
+    return new RivetError(group, code, message, metadata);
+  } catch {
+    const text = new TextDecoder().decode(data).slice(0, SHOWN_CHARACTERS);
+    return new RequestError(`The server answered with status ${status} ${statusText}: ${text}`);
+  }
+}

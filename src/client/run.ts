@@ -1,0 +1,216 @@
+import { invalidArgument } from "../api/errors.ts";
+import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
+import type { ExecOptions, ExecResult, SpawnedPid } from "../api/methods/process-types.ts";
+import type { FollowedOutput } from "../api/methods/transport.ts";
+import { deferred } from "../base/deferred.ts";
+import { KILL_WAIT_MS } from "./limits.ts";
+import { RunOutput } from "./run-output.ts";
+import type { Invoke } from "./transfer.ts";
+
+/** Receives text of one stream: whole characters, in order. If it returns a promise, the next text waits for it. */
+export type TextListener = (text: string) => unknown;
+
+/** Options of `attach`. */
+export interface AttachOptions {
+  /** Number of the last chunk that the caller has: `after` of an earlier answer. @default -1, all output that is kept */
+  after?: number;
+  /** Called with each piece of stdout. @default not called */
+  onStdout?: TextListener;
+  /** Called with each piece of stderr. @default not called */
+  onStderr?: TextListener;
+  /** Answers `{ running: true, pid, ... }` after this many milliseconds, while the command goes on. @default waits for its end */
+  yieldAfterMs?: number;
+  /** `false` leaves `stdout`, `stderr` and `output` of the answer empty. @default true */
+  captureStdio?: boolean;
+  /** Stops the wait when it aborts: `attach` rejects with the signal's reason, and the command goes on. @default none */
+  signal?: AbortSignal;
+}
+
+/** Options of `run` and `runArgv`. */
+export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "signal"> {
+  /**
+   * Kills the command's whole process tree when it aborts, and then rejects with the signal's reason. A listener that throws
+   * does so too. @default none
+   */
+  signal?: AbortSignal;
+}
+
+/** The call waits for the command's end. */
+interface ToItsEnd {
+  /** Absent: the call answers at the command's end. */
+  yieldAfterMs?: undefined;
+}
+
+/** A command of `run` or `attach` that has ended. Its output begins where the call began. */
+export interface RunResult extends ExecResult {
+  /** Always `false`. */
+  running: false;
+  /** Process id inside the VM. */
+  pid: number;
+}
+
+/** A command that goes on after `yieldAfterMs`. */
+export interface RunningCommand extends Pick<ExecResult, "stdout" | "stderr" | "output" | "truncated"> {
+  /** Always `true`. */
+  running: true;
+  /** Process id inside the VM, for `attach`, `stopProcess` and the other process methods. */
+  pid: number;
+  /** Number of the last chunk of this answer. `attach(pid, { after })` continues behind it. */
+  after: number;
+}
+
+/** Commands that stream, stop and continue: methods of handles and connections. */
+export interface RunMethods {
+  /**
+   * Runs a shell line like `exec`, and passes its output to `onStdout` and `onStderr` while it runs: complete, in order, and
+   * each byte once, also over a broken connection. An abort kills the whole process tree.
+   *
+   * @param command line for the VM's shell, at most 131,071 bytes
+   * @param options those of `exec`, listeners and `signal`
+   * @returns exit code, output and resource usage, after the last output
+   * @throws the signal's reason; AgentVmError as `exec`
+   * @example
+   * ```ts
+   * const { exitCode } = await agent.run("npm test", { onStdout: (text) => process.stdout.write(text), signal });
+   * ```
+   */
+  run(command: string, options?: RunOptions & ToItsEnd): Promise<RunResult>;
+  /**
+   * Runs a shell line like `exec`, and answers after `yieldAfterMs` at the latest. The command then goes on, and `attach`
+   * continues its output.
+   *
+   * @param command line for the VM's shell, at most 131,071 bytes
+   * @param options those of `exec`, listeners, `signal` and `yieldAfterMs`
+   * @returns `running: false` with the result, or `running: true` with the pid and the output so far
+   * @throws the signal's reason; AgentVmError as `exec`
+   * @example
+   * ```ts
+   * let step = await agent.run("npm run build", { yieldAfterMs: 10_000 });
+   * while (step.running) step = await agent.attach(step.pid, { after: step.after, yieldAfterMs: 10_000 });
+   * ```
+   */
+  run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand>;
+  /**
+   * Runs a program like `execArgv`, with exactly these arguments and no shell, and streams its output as `run` does.
+   *
+   * @param command name or path of a program
+   * @param args arguments, passed on unchanged. @default []
+   * @param options those of `execArgv`, listeners and `signal`
+   * @returns exit code, output and resource usage, after the last output
+   * @throws the signal's reason; AgentVmError as `execArgv`
+   */
+  runArgv(command: string, args?: readonly string[], options?: RunOptions & ToItsEnd): Promise<RunResult>;
+  /**
+   * Runs a program like `execArgv`, and answers after `yieldAfterMs` at the latest, as `run` does.
+   *
+   * @param command name or path of a program
+   * @param args arguments, passed on unchanged. @default []
+   * @param options those of `execArgv`, listeners, `signal` and `yieldAfterMs`
+   * @returns `running: false` with the result, or `running: true` with the pid and the output so far
+   * @throws the signal's reason; AgentVmError as `execArgv`
+   */
+  runArgv(
+    command: string,
+    args?: readonly string[],
+    options?: RunOptions,
+  ): Promise<RunResult | RunningCommand>;
+  /**
+   * Follows a process that `run` or `spawn` started to its end. The answer has the output behind `after`.
+   *
+   * @param pid process id that `run` or `spawn` returned
+   * @param options `after`, listeners and `signal`, which stops only the wait
+   * @returns exit code, output and resource usage, after the last output
+   * @throws the signal's reason; AgentVmError `process_not_found`
+   */
+  attach(pid: number, options?: AttachOptions & ToItsEnd): Promise<RunResult>;
+  /**
+   * Follows a process that `run` or `spawn` started, and answers after `yieldAfterMs` at the latest.
+   *
+   * @param pid process id that `run` or `spawn` returned
+   * @param options `after`, listeners, `yieldAfterMs` and `signal`, which stops only the wait
+   * @returns `running: false` with the result, or `running: true` with the output behind `after`
+   * @throws the signal's reason; AgentVmError `process_not_found`
+   */
+  attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand>;
+}
+
+const CLIENT_OPTIONS = ["onStdout", "onStderr", "yieldAfterMs", "captureStdio", "signal"] as const;
+
+/** Starts a command and follows it. @param args `null` if the command is a shell line */
+export async function run(
+  invoke: Invoke,
+  command: string,
+  args: readonly string[] | null,
+  options: RunOptions = {},
+): Promise<RunResult | RunningCommand> {
+  const { signal } = options;
+  checkOptions(options);
+  signal?.throwIfAborted();
+  const rest = Object.entries(options).filter(([name]) => !CLIENT_OPTIONS.includes(name as never));
+  // Not abandoned by an abort: the command may have begun, and then has to be killed.
+  const { pid } = (await invoke("startRun", [command, args, Object.fromEntries(rest)])) as SpawnedPid;
+  try {
+    return await follow(invoke, pid, options);
+  } catch (error) {
+    // An abort, a listener that threw, or a server that no longer answers. Nobody follows the command any more.
+    await killTree(invoke, pid);
+    throw error;
+  }
+}
+
+/** Follows a process until its end, or for `yieldAfterMs`. */
+export async function attach(
+  invoke: Invoke,
+  pid: number,
+  options: AttachOptions = {},
+): Promise<RunResult | RunningCommand> {
+  checkOptions(options);
+  return await follow(invoke, pid, options);
+}
+
+async function follow(
+  invoke: Invoke,
+  pid: number,
+  { after: seen = -1, yieldAfterMs, signal, ...options }: AttachOptions,
+): Promise<RunResult | RunningCommand> {
+  const output = new RunOutput(options);
+  const yieldAt = performance.now() + (yieldAfterMs ?? Number.POSITIVE_INFINITY);
+  for (let after = seen; ; ) {
+    const left = Math.max(0, Math.ceil(yieldAt - performance.now()));
+    const request = { after, waitMs: Math.min(left, MAX_FOLLOW_WAIT_MS), hold: left > 0 };
+    const part = (await invoke("followProcess", [pid, request], signal)) as FollowedOutput;
+    signal?.throwIfAborted();
+    if (part.truncated) output.truncated = true;
+    for (const chunk of part.chunks) {
+      await output.push(chunk, part.captureBytes);
+      after = chunk.seq;
+      signal?.throwIfAborted();
+    }
+    if (part.end !== null) {
+      await output.end();
+      return { ...part.end, ...output.texts, running: false, pid };
+    }
+    if (left === 0) return { running: true, pid, after, ...output.texts };
+  }
+}
+
+/** Resolves when the tree is gone, or after KILL_WAIT_MS: a server that cannot be reached must not hold the caller up. */
+async function killTree(invoke: Invoke, pid: number): Promise<void> {
+  const { promise: late, resolve } = deferred<void>();
+  const timer = setTimeout(resolve, KILL_WAIT_MS);
+  const killed = invoke("killProcess", [pid, { tree: true }]).catch(() => undefined);
+  await Promise.race([killed, late]);
+  clearTimeout(timer);
+}
+
+function checkOptions(options: AttachOptions): void {
+  const { yieldAfterMs } = options;
+  for (const name of ["onStdout", "onStderr"] as const) {
+    const listener: unknown = options[name];
+    if (listener !== undefined && typeof listener !== "function")
+      throw invalidArgument(`options.${name}`, "a function", listener);
+  }
+  if (yieldAfterMs === undefined) return;
+  if (!Number.isInteger(yieldAfterMs) || yieldAfterMs < 0 || yieldAfterMs > MAX_TIMEOUT_MS)
+    throw invalidArgument("options.yieldAfterMs", "a non-negative integer of milliseconds", yieldAfterMs);
+}

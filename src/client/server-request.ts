@@ -1,0 +1,51 @@
+import { AgentVmError, connectionLost, receivedError } from "../api/errors.ts";
+import { parseJson } from "../base/json.ts";
+import type { Server } from "./rivet/config.ts";
+
+/**
+ * Longest wait for an answer.
+ * @unit ms
+ */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** A request to the server itself, not to a VM. */
+interface ServerRequest {
+  method: "GET" | "POST";
+  /** Path below the endpoint, e.g. `"vms"`. */
+  path: string;
+  query?: Record<string, string>;
+  /** Sent as JSON. */
+  body?: unknown;
+}
+
+/** Sends a request to the server and returns its answer. */
+export async function askServer(
+  { endpoint, token, headers }: Server,
+  { method, path, query = {}, body }: ServerRequest,
+): Promise<unknown> {
+  const url = new URL(`${endpoint}/${path}`);
+  const presented = { ...headers, ...(token !== undefined && { "x-rivet-token": token }) };
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  try {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const type = body === undefined ? {} : { "content-type": "application/json" };
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    const response = await fetch(url, { method, headers: { ...presented, ...type }, signal, ...sent });
+    const answer = parseJson(await response.text());
+    if (response.ok && answer !== undefined) return answer;
+    throw errorIn(answer, response.status);
+  } catch (error) {
+    if (error instanceof AgentVmError) throw error;
+    throw connectionLost("The server cannot be reached", error);
+  }
+}
+
+function errorIn(body: unknown, status: number): AgentVmError {
+  const { code, message, metadata } = Object(body) as Partial<Record<"code" | "message", string>> & {
+    metadata?: Record<string, unknown>;
+  };
+  if (code === undefined && status === 404)
+    return new AgentVmError("not_supported", "This server does not answer such requests");
+  if (code === undefined) return connectionLost(`The server answered with status ${status}`);
+  return receivedError(code, message ?? code, metadata ?? {});
+}

@@ -1,0 +1,28 @@
+const SEPARATOR = "\u0001";
+const ESCAPES: Record<string, string> = {
+  "\0": "\u0002\u0003",
+  "\u0001": "\u0002\u0004",
+  "\u0002": "\u0002\u0005",
+};
+
+/**
+ * Encodes an actor's key as text. The order of the texts is the order of the keys, part by part. The text of
+ * a key begins with the text of its first parts.
+ */
+export function keyText(key: readonly string[]): string {
+  return key.map((part) => escaped(part) + SEPARATOR).join("");
+}
+
+/** The beginning of the text of every key that begins with these parts. An empty part at the end counts for nothing. */
+export function prefixText(parts: readonly string[]): string {
+  return keyText(parts.at(-1) === "" ? parts.slice(0, -1) : parts);
+}
+
+/** Returns whether a text may be that of a key. */
+export function isKeyText(text: string): boolean {
+  return text === "" || text.endsWith(SEPARATOR);
+}
+
+function escaped(part: string): string {
+  return [...part].map((char) => ESCAPES[char] ?? char).join("");
+}

@@ -1,0 +1,195 @@
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import type { Labels } from "../api/methods/machine.ts";
+import { parseJson } from "../base/json.ts";
+import { DatabaseSync } from "../base/sqlite.ts";
+import type { StoredActor } from "../rivet/actor-files.ts";
+import { keyText } from "./key-text.ts";
+
+/** File of the index in a data folder. */
+export const VMS_FILE = "vms.db";
+
+const SCHEMA = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = NORMAL;
+  CREATE TABLE IF NOT EXISTS vms (
+    actor_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    key_text TEXT NOT NULL,
+    key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    slept_at INTEGER NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
+    destroy_after INTEGER,
+    awake INTEGER NOT NULL DEFAULT 0,
+    destroying INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS vms_by_key ON vms (name, key_text);
+`;
+
+/** A VM in the index. */
+export interface VmRow {
+  actor_id: string;
+  name: string;
+  key_text: string;
+  key: string;
+  created_at: number;
+  last_used_at: number;
+  labels: string;
+}
+
+/** Actor whose time to be destroyed has come, or will come. */
+interface End {
+  actor_id: string;
+  at: number;
+}
+
+type Change = Partial<Record<"last_used_at" | "slept_at" | "awake" | "destroying", number>> & {
+  labels?: string;
+  destroy_after?: number | null;
+};
+
+/** The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. */
+export class VmRows {
+  readonly #db: DatabaseSync;
+
+  constructor(folder: string) {
+    this.#db = open(join(folder, VMS_FILE));
+  }
+
+  get(actorId: string): (VmRow & { destroying: number }) | undefined {
+    return this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?").get(actorId) as never;
+  }
+
+  count(): number {
+    return (this.#db.prepare("SELECT COUNT(*) AS vms FROM vms WHERE destroying = 0").get() as { vms: number })
+      .vms;
+  }
+
+  insert({ actorId, name, key, createdAt }: StoredActor): void {
+    this.#db
+      .prepare(
+        "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      )
+      .run(actorId, name, keyText(key), JSON.stringify(key), createdAt, createdAt, createdAt);
+  }
+
+  change(actorId: string, change: Change): void {
+    const columns = Object.keys(change).map((column) => `${column} = ?`);
+    this.#db
+      .prepare(`UPDATE vms SET ${columns.join(", ")} WHERE actor_id = ?`)
+      .run(...Object.values(change), actorId);
+  }
+
+  /** Notes that an actor is being deleted. The note outlives a loss of power. */
+  markDestroying(actorId: string): void {
+    this.#db.exec("PRAGMA synchronous = FULL");
+    try {
+      this.change(actorId, { destroying: 1 });
+    } finally {
+      this.#db.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+
+  destroying(): string[] {
+    return storedIds(this.#db, "WHERE destroying = 1");
+  }
+
+  forget(actorId: string): void {
+    this.#db.prepare("DELETE FROM vms WHERE actor_id = ?").run(actorId);
+  }
+
+  /** VMs of a name in the order of their keys, from a text of a key on, whose text begins with `prefix`. */
+  select(name: string, prefix: string, from: string, limit: number): VmRow[] {
+    return this.#db
+      .prepare(
+        "SELECT * FROM vms WHERE name = ? AND key_text >= ? AND key_text < ? AND key_text >= ? AND destroying = 0 ORDER BY key_text LIMIT ?",
+      )
+      .all(name, prefix, `${prefix}\u{10ffff}`, from, limit) as unknown as VmRow[];
+  }
+
+  /**
+   * The sleeping VMs of a name whose end comes first, soonest first.
+   *
+   * @param destroyAfterMs time of sleep after which a VM without a time of its own ends; `null`: never
+   */
+  ends(name: string, destroyAfterMs: number | null, limit: number): End[] {
+    return this.#db
+      .prepare(
+        "SELECT actor_id, slept_at + COALESCE(destroy_after, ?) AS at FROM vms WHERE name = ? AND awake = 0 AND destroying = 0 AND at IS NOT NULL ORDER BY at LIMIT ?",
+      )
+      .all(destroyAfterMs, name, limit) as unknown as End[];
+  }
+
+  /** Notes that no VM is awake: their server has started again. The sleep of each VM that was awake begins now. */
+  allAsleep(now: number): void {
+    this.#db.prepare("UPDATE vms SET awake = 0, slept_at = ? WHERE awake = 1").run(now);
+  }
+
+  /** Adds actors that the index does not know, and drops rows without an actor, except for deletions to be finished. */
+  reconcile(stored: ReadonlySet<string>, read: (actorId: string) => StoredActor | undefined): void {
+    const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
+    const destroying = new Set(this.destroying());
+    this.#db.exec("BEGIN");
+    for (const actorId of stored) {
+      const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
+      if (actor !== undefined) this.insert(actor);
+    }
+    for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
+    this.#db.exec("COMMIT");
+  }
+}
+
+/** Drops rows of a copy of the index. @param isKept whether a row stays, by the actor's id */
+export function pruneIndex(path: string, isKept: (actorId: string) => boolean): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec("BEGIN");
+    const forget = db.prepare("DELETE FROM vms WHERE actor_id = ?");
+    for (const actorId of storedIds(db, "")) if (!isKept(actorId)) forget.run(actorId);
+    db.exec("COMMIT");
+  } finally {
+    db.close();
+  }
+}
+
+/** Ids of the actors in a copy of the index that are not being deleted. */
+export function indexedIds(path: string): Set<string> {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return new Set(storedIds(db, "WHERE destroying = 0"));
+  } finally {
+    db.close();
+  }
+}
+
+function storedIds(db: DatabaseSync, where: string): string[] {
+  const rows = db.prepare(`SELECT actor_id FROM vms ${where}`).all();
+  return (rows as unknown as VmRow[]).map((row) => row.actor_id);
+}
+
+/** Opens the index. A file that is none is moved aside, for people to look at. */
+function open(path: string): DatabaseSync {
+  try {
+    return connect(path);
+  } catch {
+    renameSync(path, `${path}.damaged-${Date.now()}`);
+    return connect(path);
+  }
+}
+
+function connect(path: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(SCHEMA);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+export function labelsOf(row: VmRow): Labels {
+  return (parseJson(row.labels) ?? {}) as Labels;
+}

@@ -1,0 +1,71 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { invalidArgument } from "../api/errors.ts";
+import type { Quota } from "../directory/quota.ts";
+
+/** Options of the ready-made server. */
+export interface Environment {
+  host: string;
+  port: number;
+  dataDir: string;
+  token: string | undefined;
+  secret: string | undefined;
+  allowedOrigins: string[];
+  publicUrl: string | undefined;
+  previewDomain: string | undefined;
+  runtime: "kernel" | "memory";
+  quota: Quota;
+  /** Longest wait for running calls when the server shuts down. @default DRAIN_TIMEOUT_MS */
+  drainMs: number | undefined;
+  /** File of the audit. */
+  auditFile: string | undefined;
+  /** Whether the audit has command lines and paths. */
+  auditDetails: boolean;
+}
+
+/**
+ * Reads the options of the ready-made server from environment variables: see docs/configuration.md.
+ *
+ * @throws AgentVmError `invalid_argument` with the name of the variable.
+ */
+export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
+  const port = env.PORT || "6420";
+  if (!/^\d{1,5}$/.test(port)) throw invalidArgument("PORT", "a port from 1 to 65535", port);
+  const runtime = env.AGENT_VM_RUNTIME || "kernel";
+  if (runtime !== "kernel" && runtime !== "memory") {
+    throw invalidArgument("AGENT_VM_RUNTIME", '"kernel" or "memory"', runtime);
+  }
+  const stateHome = env.XDG_STATE_HOME || join(homedir(), ".local", "state");
+  return {
+    host: env.HOST || "127.0.0.1",
+    port: Number(port),
+    dataDir: resolve(env.AGENT_VM_DATA || join(stateHome, "agent-vm")),
+    token: env.AGENT_VM_TOKEN || undefined,
+    secret: env.AGENT_VM_SECRET || undefined,
+    allowedOrigins: (env.AGENT_VM_ALLOWED_ORIGINS ?? "").split(/[\s,]+/).filter(Boolean),
+    publicUrl: env.AGENT_VM_PUBLIC_URL || undefined,
+    previewDomain: env.AGENT_VM_PREVIEW_DOMAIN || undefined,
+    runtime,
+    quota: {
+      maxVms: numberIn(env, "AGENT_VM_MAX_VMS"),
+      maxAwake: numberIn(env, "AGENT_VM_MAX_AWAKE"),
+      maxStoredBytes: numberIn(env, "AGENT_VM_MAX_STORED_BYTES"),
+    },
+    drainMs: numberIn(env, "AGENT_VM_DRAIN_MS"),
+    auditFile: env.AGENT_VM_AUDIT_FILE || undefined,
+    auditDetails: flagIn(env, "AGENT_VM_AUDIT_DETAILS"),
+  };
+}
+
+function numberIn(env: NodeJS.ProcessEnv, name: string): number | undefined {
+  const text = env[name];
+  if (text === undefined || text === "") return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw invalidArgument(name, "a non-negative integer", text);
+  return Number(text);
+}
+
+function flagIn(env: NodeJS.ProcessEnv, name: string): boolean {
+  const text = env[name] || "0";
+  if (text !== "0" && text !== "1") throw invalidArgument(name, "0 or 1", text);
+  return text === "1";
+}

@@ -1,0 +1,207 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { AgentVmError } from "../api/errors.ts";
+import { assertNotDraining } from "../monitoring/draining.ts";
+import { withDecodableBody } from "../rivet/request-bodies.ts";
+import type { AccessRequest } from "./access.ts";
+import { type Grant, NOTHING } from "./grant.ts";
+import { holdBody } from "./held-body.ts";
+import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
+import { isPlainTarget } from "./plain-target.ts";
+import type { PreviewGate } from "./preview-gate.ts";
+import { Strangers } from "./strangers.ts";
+
+type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
+type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Answers a request that is admitted. An error becomes its answer. */
+export type Route = (request: IncomingMessage, grant: Grant) => Promise<unknown>;
+
+/** Lets a request in. @throws AgentVmError if it is refused */
+export type Admit = (message: IncomingMessage, request: AccessRequest) => Promise<Grant>;
+
+/** An answer that is not JSON with status 200. */
+export class RawAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+
+  constructor(status: number, contentType: string, body: string) {
+    this.status = status;
+    this.contentType = contentType;
+    this.body = body;
+  }
+}
+
+interface GateOptions {
+  /** Answers of paths that need no token, also while the server shuts down. */
+  openRoutes?: Readonly<Record<string, Route>>;
+  /** Called with the error of each request that is refused. @param route its method and path: `POST /tokens/create` */
+  onRefused?(error: AgentVmError, route: string): void;
+}
+
+/** Paths that every RivetKit server answers without a token. */
+const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
+
+/**
+ * Puts the access policy in front of RivetKit's whole HTTP server. The guarded manager refuses requests as well. The gate
+ * refuses them before their body is read (RivetKit reads the body of `PUT /actors` whole), and guards the routes that
+ * never reach the manager.
+ */
+export class HttpGate {
+  readonly #admit: Admit;
+  readonly #previews: PreviewGate;
+  readonly #routes: Readonly<Record<string, Route>>;
+  readonly #openRoutes: Readonly<Record<string, Route>>;
+  readonly #onRefused: (error: AgentVmError, route: string) => void;
+  readonly #strangers = new Strangers();
+
+  /**
+   * @param previews answers requests for previews, which carry a preview's token
+   * @param routes answers of this server's own paths as JSON, by method and path: `GET /vms`
+   */
+  constructor(
+    admit: Admit,
+    previews: PreviewGate,
+    routes: Readonly<Record<string, Route>>,
+    { openRoutes = {}, onRefused = () => undefined }: GateOptions = {},
+  ) {
+    this.#openRoutes = openRoutes;
+    this.#onRefused = onRefused;
+    this.#admit = admit;
+    this.#previews = previews;
+    this.#routes = routes;
+  }
+
+  /** Replaces the server's listeners for requests and upgrades. Admitted requests reach the replaced listeners. */
+  guard(server: Server): void {
+    server.headersTimeout = HEADERS_TIMEOUT_MS;
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    this.#strangers.watch(server);
+    const requests = server.listeners("request") as RequestListener[];
+    server.removeAllListeners("request");
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      this.#strangers.refresh(request.socket);
+      const handOn = () => {
+        for (const listener of requests) listener(request, response);
+      };
+      const pass = () => {
+        if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
+        const open = this.#openRoutes[`${request.method} ${pathOf(request)}`];
+        if (open !== undefined) void answer(request, response, NOTHING, open);
+        else if (isOpen(request)) handOn();
+        else void this.#serve(request, response, handOn);
+      };
+      if (this.#previews.request(request, response, pass)) this.#strangers.admit(request.socket);
+      else pass();
+    });
+
+    // The gate lets every upgrade pass: the guarded manager can tell a WebSocket why it refuses it.
+    const upgrades = server.listeners("upgrade") as UpgradeListener[];
+    server.removeAllListeners("upgrade");
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#strangers.admit(request.socket);
+      const pass = () => {
+        for (const listener of upgrades) listener(request, socket, head);
+      };
+      if (this.#previews.upgrade(request, socket, head, pass)) return;
+      // RivetKit 2.2 throws if it cannot parse the URL. Nothing catches the error, so it would end the process.
+      const target = request.url ?? "";
+      if (isPlainTarget(target) && URL.canParse(target, "http://localhost")) pass();
+      else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    });
+  }
+
+  /** Answers a request of this server's own paths, and a request that is refused. Hands on all others. */
+  async #serve(request: IncomingMessage, response: ServerResponse, handOn: () => void): Promise<void> {
+    const path = pathOf(request);
+    const header = (name: string) => request.headers[name]?.toString();
+    const release = holdBody(request);
+    const routeName = `${request.method} ${path}`;
+    const route = this.#routes[routeName];
+    let grant: Grant;
+    try {
+      grant = await this.#admit(request, { header, path, external: true });
+      if (route === undefined) assertNotDraining();
+    } catch (error) {
+      // The body of a refused request stays unread.
+      const refusal = toError(error);
+      this.#onRefused(refusal, routeName);
+      return refuse(request, response, refusal);
+    }
+    this.#strangers.admit(request.socket);
+    release(() => {
+      if (route !== undefined) void answer(request, response, grant, route);
+      else withDecodableBody(request, response, path, handOn, (error) => refuse(request, response, error));
+    });
+  }
+}
+
+function ambiguousTarget(): AgentVmError {
+  return new AgentVmError(
+    "invalid_argument",
+    "The path of the request has another spelling. Send it decoded",
+    {
+      argument: "path",
+    },
+  );
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  grant: Grant,
+  route: Route,
+): Promise<void> {
+  try {
+    const value = await route(request, grant);
+    if (value instanceof RawAnswer) sendRaw(request, response, value);
+    else send(request, response, 200, value ?? null);
+  } catch (error) {
+    sendError(request, response, toError(error));
+  }
+}
+
+function toError(error: unknown): AgentVmError {
+  if (error instanceof AgentVmError) return error;
+  return new AgentVmError("internal_error", "The server failed to answer");
+}
+
+/** Answers with an error, and closes the connection. */
+function refuse(request: IncomingMessage, response: ServerResponse, error: AgentVmError): void {
+  response.setHeader("connection", "close");
+  sendError(request, response, error);
+}
+
+function sendError(request: IncomingMessage, response: ServerResponse, error: AgentVmError): void {
+  const { code, message, metadata, status } = error;
+  send(request, response, status, { group: "user", code, message, metadata });
+}
+
+function send(request: IncomingMessage, response: ServerResponse, status: number, value: unknown): void {
+  sendRaw(request, response, new RawAnswer(status, "application/json", JSON.stringify(value)));
+}
+
+function sendRaw(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, contentType, body }: RawAnswer,
+): void {
+  response.writeHead(status, {
+    "content-type": contentType,
+    // With these headers, which RivetKit's own answers carry too, a client in a page can read the answer.
+    "access-control-allow-origin": request.headers.origin ?? "*",
+    "access-control-allow-credentials": "true",
+    vary: "Origin",
+  });
+  response.end(body);
+}
+
+/** Returns whether the server answers a request without a token. A browser's preflight has no credentials. */
+function isOpen(request: IncomingMessage): boolean {
+  return request.method === "OPTIONS" || OPEN_PATHS.has(pathOf(request));
+}
+
+function pathOf({ url = "/" }: IncomingMessage): string {
+  return url.split("?")[0] ?? "/";
+}

@@ -1,0 +1,69 @@
+/** Limits of the HTTP server. `npm run docs` writes docs/limits.md from these comments. */
+
+/**
+ * Time to stop all VMs after SIGTERM or SIGINT.
+ * @unit ms
+ * @past The server exits with 1. The kernel ends the remaining processes.
+ */
+export const SHUTDOWN_TIMEOUT_MS = 60_000;
+
+/**
+ * Time after SIGTERM or SIGINT for calls that run.
+ * @unit ms
+ * @past The server ends the VMs. A command's result has the reason `vm_stopped`; another call is lost.
+ * @code call_lost
+ */
+export const DRAIN_TIMEOUT_MS = 5_000;
+
+/**
+ * Open connections to the server that have sent no request with access.
+ * @unit connections
+ * @past A further connection is refused with 429.
+ * @code limit_exceeded
+ */
+export const MAX_STRANGERS = 4096;
+
+/**
+ * Open connections from one address that have sent no request with access.
+ * @unit connections
+ * @past A further connection from the address is refused with 429.
+ * @code limit_exceeded
+ */
+export const MAX_STRANGERS_PER_ADDRESS = 1024;
+
+/**
+ * Time in which a connection without access must send a whole request head.
+ * @unit ms
+ * @past The server cuts the connection.
+ */
+export const STRANGER_IDLE_MS = 15_000;
+
+/**
+ * Time for a client to send the head of a request.
+ * @unit ms
+ * @past The request is refused with 408.
+ */
+export const HEADERS_TIMEOUT_MS = 15_000;
+
+/**
+ * Time for a client to send a whole request.
+ * @unit ms
+ * @past The request is refused with 408.
+ */
+export const REQUEST_TIMEOUT_MS = 300_000;
+
+/**
+ * Time for `authorize` to answer.
+ * @unit ms
+ * @past The request is refused.
+ * @code unauthorized
+ */
+export const AUTHORIZE_TIMEOUT_MS = 10_000;
+
+/**
+ * Arguments of one call of `client.tokens`, as JSON.
+ * @unit bytes
+ * @past The call is refused.
+ * @code invalid_argument
+ */
+export const MAX_TOKEN_REQUEST_BYTES = 128 * 1024;

@@ -1,0 +1,28 @@
+import type { Server } from "node:http";
+
+/** Settings of a registry made by agent-vm's `setup()`. */
+interface ServerSettings {
+  host: string;
+  port: number;
+  /** Folder of the actors' state in this process; `undefined` for RivetKit's own folder. */
+  dataDir: string | undefined;
+  /** URL of the Rivet Engine that the actors run for. Nothing listens in this process then. */
+  engine: string | undefined;
+  /** RivetKit's HTTP server once it listens; `undefined` if RivetKit does not serve from this process. */
+  listening: Promise<Server> | undefined;
+}
+
+/** Settings by configuration, because a lazy registry and the registry that it makes share their configuration. */
+const settings = new WeakMap<object, ServerSettings>();
+
+export function keepSettings({ config }: { config: object }, known: ServerSettings): void {
+  settings.set(config, known);
+}
+
+/** @throws Error if the registry was not made by agent-vm's `setup()`. */
+export function settingsOf({ config }: { config: object }): ServerSettings {
+  const known = settings.get(config);
+  if (!known)
+    throw new Error("The registry is not from agent-vm's setup(). Pass the registry that setup() returned.");
+  return known;
+}

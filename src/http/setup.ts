@@ -1,0 +1,208 @@
+import { randomUUID } from "node:crypto";
+import type { Server } from "node:http";
+import { checkQuota } from "../directory/quota.ts";
+import { VmDirectory } from "../directory/vm-directory.ts";
+import { checkAudit } from "../monitoring/audit.ts";
+import { assertNotDraining, isDraining, onDraining } from "../monitoring/draining.ts";
+import { Health } from "../monitoring/health.ts";
+import { Metrics } from "../monitoring/metrics.ts";
+import { Monitor } from "../monitoring/monitor.ts";
+import { limitBacklog } from "../rivet/client-backlog.ts";
+import { guardedDriver } from "../rivet/guarded-driver.ts";
+import { rivetLogger } from "../rivet/log.ts";
+import {
+  engineOf,
+  makeRegistry,
+  type Registry,
+  type RegistryActors,
+  type RivetOptions,
+} from "../rivet/registry.ts";
+import { errorOf } from "../rivet/user-error.ts";
+import { boundWebSockets } from "../rivet/web-sockets.ts";
+import type { AccessRequest } from "./access.ts";
+import { AccessControl, Visitor } from "./access-control.ts";
+import { type Grant, UNLIMITED } from "./grant.ts";
+import { HttpGate } from "./http-gate.ts";
+import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
+import { healthRoutes, metricsRoute } from "./operations.ts";
+import { PreviewGate } from "./preview-gate.ts";
+import { PreviewHosts } from "./preview-hosts.ts";
+import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
+import { keepSettings } from "./server-settings.ts";
+import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
+import { checkedSecret, folderSecret } from "./tokens/secret.ts";
+import { Tokens } from "./tokens/tokens.ts";
+import { bindingOf, bindVms } from "./vm-binding.ts";
+import { vmListRoute } from "./vm-list.ts";
+
+/** Options of `setup()`: agent-vm's own options, and RivetKit's options that agent-vm does not set itself. */
+export type SetupOptions<Actors extends RegistryActors> = ServerOptions &
+  RivetOptions<Actors> & {
+    /** The actors to serve, by name. */
+    use: Actors;
+  };
+
+/**
+ * Makes a registry of actors: RivetKit's `setup()` with the defaults that a server of virtual machines needs. The server
+ * listens on loopback, requires the token on every route, has no inspector, and carries messages of up to 31 MiB.
+ *
+ * @returns RivetKit's registry, not started: pass it to `listen()`, or call its `start()`.
+ * @throws AgentVmError `invalid_argument` for a host other than loopback without a token, and for an unknown option.
+ * @example
+ * ```ts
+ * export const registry = setup({ use: { vm: vmActor() }, token: process.env.AGENT_VM_TOKEN });
+ * registry.start();
+ * ```
+ */
+export function setup<Actors extends RegistryActors>(options: SetupOptions<Actors>): Registry<Actors> {
+  refuseUnknown(options);
+  const {
+    token,
+    secret,
+    authorize,
+    host = "127.0.0.1",
+    port = 6420,
+    dataDir,
+    allowedOrigins = [],
+    publicUrl,
+    previewDomain,
+    logger = createLogger(),
+    quota = {},
+    audit,
+    ...rivetOptions
+  } = options;
+  const engine = engineOf(options);
+  const behindEngine = engine !== undefined;
+  checkQuota(quota);
+  checkAudit(audit);
+  const isGuarded = token !== undefined || authorize !== undefined;
+  checkServerOptions({ token, isGuarded, host, port, publicUrl, previewDomain }, behindEngine);
+  const chosenSecret = secret === undefined ? undefined : checkedSecret(secret, "`secret` (AGENT_VM_SECRET)");
+
+  const endpoint = (publicUrl ?? engine ?? `http://${reachable(host)}:${port}`).replace(/\/+$/, "");
+  const previewHosts = behindEngine ? undefined : PreviewHosts.of(previewDomain, endpoint);
+  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: randomUUID() };
+  const log = withSafeErrors(logger);
+  const access = new AccessControl(policy, authorize, log);
+  let folder: string | undefined;
+  const health = new Health({
+    folder: () => folder,
+    async tryBoot(signal) {
+      const boot = async (place: AbortSignal) => {
+        for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
+      };
+      return (await directory?.tryBoot(boot)) ?? false;
+    },
+    isDraining,
+    onChange(check, error) {
+      if (error === undefined) log.info({ check, msg: "server is ready again" });
+      else log.error({ check, err: error, msg: "server is not ready" });
+    },
+  });
+  const metrics = new Metrics();
+  const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
+  const vms = bindVms(Object.values(options.use), access, monitor);
+  const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
+  const isVm = (name: string) => vmNames.includes(name);
+  const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
+  // Without `listen()` nothing awaits this promise, and a rejection would be unhandled.
+  listening.catch(() => undefined);
+  let directory: VmDirectory | undefined;
+  const onFailure = (error: unknown) =>
+    log.error({ msg: "background work of the server failed", err: error });
+  const nameOf = (actorId: string) => directory?.nameOf(actorId);
+  const admit = (message: object, request: AccessRequest) => {
+    const actorId = actorIn(request);
+    return access.admitOnce(message, request, actorId === undefined ? undefined : nameOf(actorId));
+  };
+  const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
+  const driver = behindEngine
+    ? undefined
+    : guardedDriver({
+        guard: {
+          async admit(message, request) {
+            const isUpgrade = request.header("upgrade") !== undefined;
+            try {
+              const grant = await admit(message, { ...request, external: true });
+              if (isUpgrade) assertNotDraining();
+              return visitor(grant);
+            } catch (error) {
+              // The gate counts the requests that it refuses, and lets WebSockets pass.
+              if (isUpgrade) monitor.refused(errorOf(error).code);
+              throw error;
+            }
+          },
+          own: visitor(UNLIMITED),
+          secret: policy.secret,
+          isVm: (actorId) => isVm(nameOf(actorId)?.name ?? ""),
+          names: Object.keys(options.use),
+          checkInput: (name, input, isOwn) => bindingOf(options.use[name])?.checkInput(input, isOwn),
+        },
+        dataDir,
+        onFolder(path, life) {
+          folder = path;
+          const opened = new VmDirectory(path, {
+            quota,
+            lifetimes: new Map(
+              vmNames.map((name) => [name, bindingOf(options.use[name])?.destroyAfterMs ?? null]),
+            ),
+            isStarting: life.isStarting,
+            destroy: life.destroy,
+            onFailure,
+          });
+          directory = opened;
+          for (const binding of vms) binding.directory = opened;
+          access.tokens = new Tokens(path, chosenSecret ?? folderSecret(path), (ids) =>
+            access.live.revoked(ids),
+          );
+          return opened;
+        },
+        onFailure,
+        ringAll: () => {
+          for (const { ringAll } of vms) ringAll();
+        },
+        onServer(server, actors) {
+          const previews = new PreviewGate({ policy, isVm, ...actors });
+          const routes = {
+            "GET /vms": vmListRoute(() => directory, vmNames),
+            "GET /metrics": metricsRoute(metrics, () => directory?.tally()),
+            ...tokenRoutes(
+              () => access.tokens,
+              (grant, token, call) =>
+                monitor.called(
+                  { ...(token !== undefined && { token }) },
+                  { who: access.whoIs(grant), ...call },
+                ),
+            ),
+          };
+          new HttpGate(admit, previews, routes, {
+            openRoutes: healthRoutes(health),
+            onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
+          }).guard(server);
+          limitBacklog(server);
+          onDraining(() => log.info({ msg: "server shuts down" }));
+          log.info({ host, port, msg: "server listens" });
+          server.once("close", () => {
+            directory?.close();
+            monitor.flush();
+          });
+          boundWebSockets();
+          resolve(server);
+        },
+        onError: reject,
+      });
+  const registry = makeRegistry(rivetOptions as RivetOptions<Actors>, {
+    host,
+    port,
+    logger: rivetLogger(log, { level: rivetLevel(), isVm }),
+    inspectorToken: policy.secret,
+    driver,
+  });
+  keepSettings(registry, { host, port, dataDir, engine, listening: driver && listening });
+  return registry;
+}
+
+/** @returns the id of the actor that a request names; `undefined` if it names none */
+function actorIn({ path, header }: AccessRequest): string | undefined {
+  return /^\/gateway\/([^/@]+)/.exec(path)?.[1] ?? header("x-rivet-actor") ?? undefined;
+}

@@ -1,0 +1,68 @@
+import { randomUUID } from "node:crypto";
+import type { VmDirectory } from "../directory/vm-directory.ts";
+import type { Monitor } from "../monitoring/monitor.ts";
+import { AccessControl } from "./access-control.ts";
+
+/** The link between a `vmActor()` and the server that serves it. */
+export interface VmBinding {
+  /** Set by `setup()`. */
+  access: AccessControl;
+  /** The VMs of the server's data folder; `undefined` behind a Rivet Engine, which stores the actors. */
+  directory?: VmDirectory;
+  /** Watches the server. Set by `setup()`. */
+  monitor?: Monitor;
+  /** Makes every awake VM run the cron jobs that are due, and set its alarm again. */
+  ringAll(): void;
+  /** Milliseconds of sleep after which a VM is destroyed; `undefined`: never. A VM may have a time of its own. */
+  destroyAfterMs: number | undefined;
+  /**
+   * Checks the input of a VM that may be made.
+   *
+   * @param isOwn whether another VM of the server makes it, as its fork
+   * @throws AgentVmError `invalid_argument`
+   */
+  checkInput(input: unknown, isOwn: boolean): unknown;
+  /** Boots a VM and ends it. @throws Error if VMs cannot boot */
+  tryBoot(signal: AbortSignal): Promise<void>;
+}
+
+/** Access to a `vmActor()` that no `setup()` of agent-vm has taken: loopback only. */
+const UNBOUND = new AccessControl({ allowedOrigins: [], behindEngine: false, secret: randomUUID() });
+
+const bindings = new WeakMap<object, VmBinding>();
+
+/** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
+export function registerVm(
+  definition: object,
+  vms: Pick<VmBinding, "ringAll" | "checkInput" | "tryBoot" | "destroyAfterMs">,
+): VmBinding {
+  const binding: VmBinding = { access: UNBOUND, ...vms };
+  bindings.set(definition, binding);
+  return binding;
+}
+
+/** @returns the binding of a `vmActor()`; `undefined` for an actor of another kind. */
+export function bindingOf(definition: unknown): VmBinding | undefined {
+  return typeof definition === "object" && definition !== null ? bindings.get(definition) : undefined;
+}
+
+/**
+ * Gives a server's access control and monitor to all of its `vmActor()`s.
+ *
+ * @throws Error if another server has taken a definition: its token would silently change.
+ */
+export function bindVms(
+  definitions: Iterable<unknown>,
+  access: AccessControl,
+  monitor: Monitor,
+): VmBinding[] {
+  const found = [...definitions].map(bindingOf).filter((binding) => binding !== undefined);
+  for (const binding of found) {
+    if (binding.access !== UNBOUND) {
+      throw new Error("This vmActor() belongs to another setup(). Make a new vmActor() for each setup().");
+    }
+    binding.access = access;
+    binding.monitor = monitor;
+  }
+  return found;
+}

@@ -1,0 +1,131 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/**
+ * Pause before drafts of deleted actors are swept: one look at the folder for many actors.
+ * @unit ms
+ */
+const SWEEP_MS = 1_000;
+
+/** An actor in the data folder. */
+export interface StoredActor {
+  actorId: string;
+  /** Name of its definition in `use`. */
+  name: string;
+  key: string[];
+  /** Unix milliseconds. */
+  createdAt: number;
+}
+
+/**
+ * The files of actors in a data folder.
+ *
+ * For RivetKit 2.2's file system driver, which keeps each actor in `state/ID`, `databases/ID.db` and `alarms/ID`.
+ */
+export class ActorFiles {
+  readonly #folder: string;
+  /** Deleted actors whose drafts are still to be deleted. */
+  readonly #drafts = new Set<string>();
+  #sweep: NodeJS.Timeout | undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Ids of all actors. */
+  ids(): string[] {
+    try {
+      return readdirSync(join(this.#folder, "state")).filter((name) => !name.includes(".tmp."));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  /** Reads an actor's record; `undefined` if it is missing or has an unknown form. */
+  read(actorId: string): StoredActor | undefined {
+    try {
+      return parseActor(readFileSync(join(this.#folder, "state", actorId)));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Bytes of an actor's storage. */
+  async storedBytes(actorId: string): Promise<number> {
+    const paths = ["", "-wal"].map((suffix) => join(this.#folder, "databases", `${actorId}.db${suffix}`));
+    const sizes = await Promise.all(
+      paths.map((path) =>
+        stat(path).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** Deletes every file of an actor that has ended. Its record goes last: without it nobody knows of the other files. */
+  async remove(actorId: string): Promise<void> {
+    const database = join("databases", `${actorId}.db`);
+    const names = ["", "-wal", "-shm", "-journal"].map((suffix) => database + suffix);
+    names.push(join("alarms", actorId), join("state", actorId));
+    for (const name of names) await rm(join(this.#folder, name), { force: true });
+    this.#drafts.add(actorId);
+    this.#sweep ??= setTimeout(() => void this.#sweepDrafts(), SWEEP_MS).unref();
+  }
+
+  /** Deletes the drafts of records (`ID.tmp.*`) that RivetKit leaves when it deletes an actor. */
+  async #sweepDrafts(): Promise<void> {
+    this.#sweep = undefined;
+    const gone = new Set(this.#drafts);
+    this.#drafts.clear();
+    for (const folder of ["state", "alarms"].map((name) => join(this.#folder, name))) {
+      const names = await readdir(folder).catch(() => []);
+      const present = new Set(names);
+      for (const name of names) {
+        const [actorId = ""] = name.split(".tmp.");
+        // An actor that was made again may just be writing its record.
+        const isLeft = name !== actorId && gone.has(actorId) && !present.has(actorId);
+        if (isLeft) await rm(join(folder, name), { force: true }).catch(() => undefined);
+      }
+    }
+  }
+}
+
+const VERSION_BYTES = 2;
+
+/**
+ * Parses the record of an actor: in BARE, a version, id, name, key, entries of old storage, and the time of creation.
+ *
+ * @throws Error if the record has another form
+ */
+export function parseActor(bytes: Buffer): StoredActor {
+  let at = VERSION_BYTES;
+  const uint = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++];
+      if (byte === undefined || shift > 49) throw new Error("The record ends early");
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  const data = (): Buffer => {
+    const length = uint();
+    at += length;
+    if (at > bytes.length) throw new Error("The record ends early");
+    return bytes.subarray(at - length, at);
+  };
+  const actorId = data().toString();
+  const name = data().toString();
+  const key: string[] = [];
+  for (let left = uint(); left > 0; left--) key.push(data().toString());
+  for (let left = uint(); left > 0; left--) {
+    data();
+    data();
+  }
+  const createdAt = Number(bytes.readBigUInt64LE(at));
+  return { actorId, name, key, createdAt };
+}

@@ -1,0 +1,134 @@
+import type { Server } from "node:http";
+import { join } from "node:path";
+import { makeFolder } from "../base/private-folder.ts";
+import { ActorLife, type ActorRegister } from "./actor-life.ts";
+import { openDataFolder } from "./data-format.ts";
+import { DriverAlarms } from "./driver-alarms.ts";
+import { guardManager, type ManagedActors, type ManagerGuard } from "./guarded-manager.ts";
+import { findHttpServer } from "./http-server.ts";
+import { KvStorage } from "./kv-storage.ts";
+import { createFileSystemDriver } from "./rivetkit.ts";
+
+/** RivetKit's driver: the storage of actors, and the manager that routes requests to them. */
+export type Driver = ReturnType<typeof createFileSystemDriver>;
+
+/** The actors of a server, for requests that bypass RivetKit's routes. */
+export interface Actors {
+  /** @returns the name of the actor's definition in `use`; `undefined` if there is no such actor. */
+  nameOf(actorId: string): string | undefined;
+  /** Wakes an actor and hands a request to its `onRequest`. */
+  send(actorId: string, request: Request): Promise<Response>;
+}
+
+interface GuardedDriverOptions {
+  guard: ManagerGuard;
+  /** Folder of the actors' state, made for this user alone. @default RivetKit's own */
+  dataDir: string | undefined;
+  /**
+   * Receives the folder of the actors' state, which no other server uses, before the first actor is loaded.
+   *
+   * @returns the notes about its actors
+   */
+  onFolder(path: string, life: Pick<ActorLife, "destroy" | "isStarting">): ActorRegister;
+  /** Makes every awake actor recompute its alarms; called after the clock was set back. */
+  ringAll(): void;
+  /** Receives the HTTP server before it accepts a connection. */
+  onServer(server: Server, actors: Actors): void;
+  /** Receives failures that no caller waits for. */
+  onFailure(error: unknown): void;
+  /** Receives the reason why RivetKit did not start. */
+  onError(error: Error): void;
+}
+
+/**
+ * Puts RivetKit's file system driver behind a guard.
+ *
+ * For RivetKit 2.2, whose manager is open to everybody (`GET /actors` lists, `PUT /actors` creates, a gateway request
+ * wakes an actor). Each of these asks the guard before RivetKit loads an actor.
+ */
+export function guardedDriver(options: GuardedDriverOptions): Driver {
+  const { dataDir, guard, onServer, onError } = options;
+  let made: Driver | undefined;
+  let taken: Taken | undefined;
+  // Made on first use: the driver creates its folder at once, and importing a registry must write nothing.
+  const inner = (): Driver => {
+    if (made) return made;
+    if (dataDir !== undefined) {
+      makeFolder(dataDir);
+      openDataFolder(dataDir);
+    }
+    made = createFileSystemDriver(dataDir === undefined ? {} : { path: dataDir });
+    taken = takeOver(made, options);
+    return made;
+  };
+  return {
+    name: "agent-vm",
+    displayName: "agent-vm",
+    autoStartActorDriver: true,
+    actor: (config, manager, client) => inner().actor(config, manager, client),
+    manager: (config) => {
+      try {
+        // In development RivetKit redirects every client to 127.0.0.1, which is wrong for clients on other hosts.
+        if (config.publicEndpoint === `http://127.0.0.1:${config.managerPort}`)
+          config.publicEndpoint = undefined;
+        const bare = inner().manager(config);
+        if (taken?.actors === undefined) throw new Error("RivetKit's manager has made no driver of actors");
+        const { actors: managed } = taken;
+        const manager = guardManager(bare, guard, managed);
+        const actors: Actors = {
+          nameOf: (actorId) => managed.nameOf(actorId)?.name,
+          send: (actorId, request) => manager.sendRequest(actorId, request),
+        };
+        const port = () => config.managerPort;
+        findHttpServer(port, { onServer: (server) => onServer(server, actors), onError });
+        return manager;
+      } catch (error) {
+        // RivetKit does not report why it fails to start.
+        onError(error as Error);
+        throw error;
+      }
+    },
+  };
+}
+
+interface Taken {
+  /** `undefined` until RivetKit has made the first driver of actors. */
+  actors: ManagedActors | undefined;
+}
+
+/**
+ * Puts alarms, storage and the life of actors of our own into a driver. Changes the driver in place, because its manager
+ * makes another driver of actors from this object.
+ */
+function takeOver(driver: Driver, { ringAll, onFolder, onFailure }: GuardedDriverOptions): Taken {
+  const makeActorDriver = driver.actor;
+  const taken: Taken = { actors: undefined };
+  let ours: { alarms: DriverAlarms; storage: KvStorage; life: ActorLife } | undefined;
+  const open = (storagePath: string) => {
+    openDataFolder(storagePath);
+    const storage = new KvStorage(storagePath);
+    const register = onFolder(storagePath, {
+      destroy: (actorId) => life.destroy(actorId),
+      isStarting: (actorId) => life.isStarting(actorId),
+    });
+    const life = new ActorLife(register, storage, onFailure);
+    taken.actors = {
+      nameOf: (actorId) => register.nameOf(actorId),
+      deletionOf: (actorId) => register.deletionOf(actorId),
+      destroy: (actorId) => life.destroy(actorId),
+      prepare(actor) {
+        register.admit(actor);
+        return storage.prepare(actor.actorId);
+      },
+    };
+    return { alarms: new DriverAlarms(join(storagePath, "alarms"), ringAll), storage, life };
+  };
+  driver.actor = (config, manager, client) => {
+    const actorDriver = makeActorDriver(config, manager, client);
+    const { storagePath } = actorDriver as { storagePath?: unknown };
+    if (typeof storagePath !== "string") return actorDriver;
+    ours ??= open(storagePath);
+    return ours.life.takeOver(ours.storage.takeOver(ours.alarms.takeOver(actorDriver)));
+  };
+  return taken;
+}

@@ -1,0 +1,279 @@
+import { AgentVmError, actorTypeNotFound } from "../api/errors.ts";
+import type { StoredActor } from "./actor-files.ts";
+import { type ActorRegister, storageErrorOf } from "./actor-life.ts";
+import type { Driver } from "./guarded-driver.ts";
+import { actorIdOf } from "./kv-storage.ts";
+import { noopNext, type UserError } from "./rivetkit.ts";
+import { actorGone, userError } from "./user-error.ts";
+
+type Manager = ReturnType<Driver["manager"]>;
+type Context = Parameters<Manager["proxyRequest"]>[0];
+type GetUpgrade = Parameters<Manager["setGetUpgradeWebSocket"]>[0];
+
+/** A request from the network. Header names are lower case. */
+interface GuardedRequest {
+  header(name: string): string | undefined;
+  path: string;
+  /** Connection parameters, if RivetKit passes them apart from the headers. */
+  params?: unknown;
+}
+
+/** The sender of a request. */
+interface Visitor {
+  /** @throws AgentVmError if it may not look up this actor */
+  lookUp(name: string, key: readonly string[]): void;
+  /** @throws AgentVmError if it may not make this actor */
+  create(name: string, key: readonly string[], input: unknown): void;
+  /** @throws AgentVmError if it may not see all actors */
+  listAll(): void;
+  /** Returns whether it may reach an actor. */
+  reaches(actorId: string): boolean;
+  /** Marks a request as let in, for the actor. */
+  vouch(request: object): void;
+}
+
+/** Decides which requests reach the manager. */
+export interface ManagerGuard {
+  /**
+   * Lets a request in.
+   *
+   * @param message Node's message of the request, which other checks of the request share
+   * @throws AgentVmError if the request is refused
+   */
+  admit(message: object, request: GuardedRequest): Promise<Visitor>;
+  /** The server itself, which calls actors from actors. */
+  readonly own: Visitor;
+  /** Token of connections between actors of this process. Actors accept it. */
+  readonly secret: string;
+  /**
+   * Checks the input of an actor that may be made.
+   *
+   * @param isOwn whether an actor of this server makes it, and no client
+   * @throws AgentVmError to refuse it
+   */
+  checkInput(name: string, input: unknown, isOwn: boolean): void;
+  /** Whether an actor is a VM, which takes no connection parameters but a token. */
+  isVm(actorId: string): boolean;
+  /** The actor names of the server. */
+  readonly names: readonly string[];
+}
+
+/** The actors of the manager's data folder. */
+export interface ManagedActors extends Pick<ActorRegister, "nameOf" | "deletionOf"> {
+  /** Prepares for an actor that may be made. @returns whether it is new. @throws AgentVmError to refuse it */
+  prepare(actor: Omit<StoredActor, "createdAt">): boolean;
+  destroy(actorId: string): Promise<void>;
+}
+
+/** Milliseconds after which a refused WebSocket is cut if it does not close. */
+const REFUSAL_LINGER_MS = 1_000;
+
+/**
+ * Makes a manager ask the guard before it does anything. Changes the manager in place, because the client that actors
+ * get as `c.client()` keeps this object.
+ *
+ * For RivetKit 2.2's manager. Also repairs `createActor`, which would replace an actor that is not loaded, and closes
+ * `kvGet`, which RivetKit leaves open in development.
+ */
+export function guardManager(manager: Manager, guard: ManagerGuard, actors: ManagedActors): Manager {
+  const inner = boundMethods(manager);
+  /** Calls under way, by the actor's id. */
+  const running = new Map<string, Promise<unknown>>();
+  /** Actors that are being made. A request by id, which could start one half made, waits. */
+  const newborn = new Map<string, Promise<void>>();
+  let getUpgrade: GetUpgrade | undefined;
+
+  const admit = async (c: Context | undefined, params?: unknown): Promise<Visitor> => {
+    if (c === undefined) return guard.own;
+    // RivetKit's server keeps Node's message in `env`.
+    const { incoming } = (c.env ?? {}) as { incoming?: object };
+    const request = { header: (name: string) => c.req.header(name), path: c.req.path, params };
+    return await coded(() => guard.admit(incoming ?? c.req.raw, request));
+  };
+
+  /**
+   * Refuses a name that the server does not have: RivetKit would store an actor that can never start. Calls for one key take
+   * turns: RivetKit hands out a new actor before its first values are written, and such an actor does not start. A call
+   * waits while the key's old actor is being deleted.
+   */
+  const keyed =
+    <
+      Input extends { name: string; key: readonly string[]; input?: unknown; c?: Context | undefined },
+      Output,
+    >(
+      need: "lookUp" | "create",
+      method: (input: Input, actorId: string) => Promise<Output>,
+    ) =>
+    async (input: Input): Promise<Output> => {
+      const { name, key, c } = input;
+      const visitor = await admit(c);
+      await coded(async () => {
+        if (!guard.names.includes(name)) throw actorTypeNotFound(name, guard.names);
+        visitor[need](name, key, input.input);
+      });
+      const id = actorIdOf(name, key);
+      for (;;) {
+        const call = running.get(id);
+        const deletion = call === undefined ? actors.deletionOf(id) : undefined;
+        if (call !== undefined) await call.catch(() => undefined);
+        else if (deletion !== undefined) await coded(() => deletion);
+        else break;
+      }
+      const result = method(input, id).finally(() => running.delete(id));
+      running.set(id, result);
+      try {
+        return await result;
+      } catch (error) {
+        throw storageErrorOf(error) ?? error;
+      }
+    };
+
+  /** Runs a method that may make an actor. An actor whose creation has failed is deleted again. */
+  const creating = async <Output>(
+    { name, key, input, c }: { name: string; key: string[]; input?: unknown; c?: Context | undefined },
+    actorId: string,
+    create: () => Promise<Output>,
+  ): Promise<Output> => {
+    const isNew = await coded(async () => {
+      guard.checkInput(name, input, c === undefined);
+      return actors.prepare({ actorId, name, key });
+    });
+    if (!isNew) return await create();
+    const made = create();
+    const settled = made.then(
+      () => undefined,
+      () => undefined,
+    );
+    newborn.set(actorId, settled);
+    try {
+      return await made;
+    } catch (error) {
+      await actors.destroy(actorId).catch(() => undefined);
+      throw error;
+    } finally {
+      newborn.delete(actorId);
+    }
+  };
+
+  return Object.assign(manager, {
+    async getForId(input: Parameters<Manager["getForId"]>[0]) {
+      const visitor = await admit(input.c);
+      // RivetKit remembers every id that it is asked for.
+      const isFound = actors.nameOf(input.actorId) !== undefined && visitor.reaches(input.actorId);
+      return isFound ? await inner.getForId(input) : undefined;
+    },
+    getWithKey: keyed("lookUp", inner.getWithKey),
+    getOrCreateWithKey: keyed("create", (input: Parameters<Manager["getOrCreateWithKey"]>[0], id) =>
+      creating(input, id, () => inner.getOrCreateWithKey(input)),
+    ),
+    createActor: keyed("create", (input: Parameters<Manager["createActor"]>[0], id) =>
+      creating(input, id, async () => {
+        // Loads the key's actor. RivetKit would otherwise make a new actor for the key and forget the old actor.
+        await inner.getWithKey(input);
+        return await inner.createActor(input);
+      }),
+    ),
+    async listActors(input: Parameters<Manager["listActors"]>[0]) {
+      const visitor = await admit(input.c);
+      await coded(async () => visitor.listAll());
+      return await inner.listActors(input);
+    },
+
+    async proxyRequest(c: Context, request: Request, actorId: string): Promise<Response> {
+      const visitor = await admit(c);
+      if (actors.nameOf(actorId) === undefined || !visitor.reaches(actorId)) throw actorGone(actorId);
+      await newborn.get(actorId);
+      visitor.vouch(request);
+      return await inner.proxyRequest(c, request, actorId);
+    },
+    async proxyWebSocket(...args: Parameters<Manager["proxyWebSocket"]>): Promise<Response> {
+      const [c, , actorId, , params] = args;
+      let visitor: Visitor;
+      try {
+        visitor = await admit(c, params);
+      } catch (error) {
+        const { code = "internal_error", metadata } = error as Partial<UserError>;
+        const { reason } = (metadata ?? {}) as { reason?: string };
+        return await closeAtOnce(c, getUpgrade, `user.${code}${reason === undefined ? "" : `#${reason}`}`);
+      }
+      const isFound = actors.nameOf(actorId) !== undefined && visitor.reaches(actorId);
+      if (!isFound) return await closeAtOnce(c, getUpgrade, "actor.not_found");
+      await newborn.get(actorId);
+      visitor.vouch(c.req.raw);
+      if (!guard.isVm(actorId)) return await inner.proxyWebSocket(...args);
+      const [, path, , encoding] = args;
+      return await inner.proxyWebSocket(withoutStoredHeaders(c), path, actorId, encoding, undefined);
+    },
+    setGetUpgradeWebSocket(get: GetUpgrade): void {
+      getUpgrade = get;
+      inner.setGetUpgradeWebSocket(get);
+    },
+
+    // Calls between actors of this process are the server's own, but the called actor asks for a token.
+    async sendRequest(actorId: string, request: Request) {
+      await newborn.get(actorId);
+      guard.own.vouch(request);
+      return await inner.sendRequest(actorId, request);
+    },
+    async openWebSocket(...[path, actorId, encoding, params]: Parameters<Manager["openWebSocket"]>) {
+      await newborn.get(actorId);
+      const given = typeof params === "object" && params !== null ? params : {};
+      return await inner.openWebSocket(path, actorId, encoding, { ...given, token: guard.secret });
+    },
+
+    async kvGet(): Promise<never> {
+      throw userError(new AgentVmError("unauthorized", "An actor's storage is not readable from outside"));
+    },
+  });
+}
+
+function boundMethods(manager: Manager) {
+  return {
+    getForId: manager.getForId.bind(manager),
+    getWithKey: manager.getWithKey.bind(manager),
+    getOrCreateWithKey: manager.getOrCreateWithKey.bind(manager),
+    createActor: manager.createActor.bind(manager),
+    listActors: manager.listActors.bind(manager),
+    sendRequest: manager.sendRequest.bind(manager),
+    openWebSocket: manager.openWebSocket.bind(manager),
+    proxyRequest: manager.proxyRequest.bind(manager),
+    proxyWebSocket: manager.proxyWebSocket.bind(manager),
+    setGetUpgradeWebSocket: manager.setGetUpgradeWebSocket.bind(manager),
+  };
+}
+
+/** Runs a check. Its errors become errors that a client may see. */
+async function coded<Value>(check: () => Promise<Value>): Promise<Value> {
+  try {
+    return await check();
+  } catch (error) {
+    throw error instanceof AgentVmError ? userError(error) : error;
+  }
+}
+
+/** Hides the headers of a request, one of which may be a token, because RivetKit stores all of them with a connection. */
+function withoutStoredHeaders(c: Context): Context {
+  const header = c.req.header.bind(c.req);
+  Object.assign(c.req, { header: (name?: string) => (name === undefined ? {} : header(name)) });
+  return c;
+}
+
+/** Opens a refused WebSocket and closes it with the reason. A peer cannot learn the reason in any other way. */
+async function closeAtOnce(c: Context, getUpgrade: GetUpgrade | undefined, reason: string) {
+  const upgrade = getUpgrade?.();
+  if (!upgrade) return c.text(reason, 403);
+  const closing = upgrade(() => ({
+    onOpen(_event: unknown, socket: ServerSocket) {
+      socket.close(1011, reason);
+      // A peer that does not answer the close frame could keep sending for 30 s.
+      setTimeout(() => socket.raw?.terminate?.(), REFUSAL_LINGER_MS).unref();
+    },
+  }));
+  return (await closing(c, noopNext())) ?? c.text(reason, 403);
+}
+
+/** A WebSocket as Hono hands it out on Node. */
+interface ServerSocket {
+  close(code: number, reason: string): void;
+  raw?: { terminate?(): void };
+}

@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { vmDestroyed } from "../api/errors.ts";
+import { createKvDatabase, KvDatabase, type KvListOptions } from "./kv-database.ts";
+
+/**
+ * Time without a call after which a database is closed. It has three descriptors.
+ * @unit ms
+ */
+const IDLE_MS = 5_000;
+
+type Entry = [Uint8Array, Uint8Array];
+
+/** The part of RivetKit's driver of actors that stores their keys and values. */
+export interface KvDriver {
+  kvBatchPut(actorId: string, entries: Entry[]): Promise<void>;
+  kvBatchGet(actorId: string, keys: Uint8Array[]): Promise<(Uint8Array | null)[]>;
+  kvBatchDelete(actorId: string, keys: Uint8Array[]): Promise<void>;
+  kvDeleteRange(actorId: string, start: Uint8Array, end: Uint8Array): Promise<void>;
+  kvListPrefix(actorId: string, prefix: Uint8Array, options?: KvListOptions): Promise<Entry[]>;
+  kvListRange(actorId: string, start: Uint8Array, end: Uint8Array, options?: KvListOptions): Promise<Entry[]>;
+}
+
+interface Open {
+  database: Promise<KvDatabase>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Stores the keys and values of actors in the files of RivetKit 2.2's file system driver, in place of the driver.
+ *
+ * RivetKit's own storage adds up all values before each write, and a file never becomes smaller.
+ */
+export class KvStorage {
+  readonly #folder: string;
+  readonly #records: string;
+  readonly #open = new Map<string, Open>();
+  /** Deleted actors. A late write must not make their files again. */
+  readonly #closed = new Set<string>();
+
+  /** @param storagePath the driver's folder */
+  constructor(storagePath: string) {
+    this.#folder = join(storagePath, "databases");
+    this.#records = join(storagePath, "state");
+  }
+
+  /** Path of the record that RivetKit keeps of an actor that exists. */
+  recordOf(actorId: string): string {
+    return join(this.#records, actorId);
+  }
+
+  /**
+   * Makes the database of an actor that does not exist yet, before RivetKit would make it in its own way.
+   *
+   * @returns whether the actor is new
+   */
+  prepare(actorId: string): boolean {
+    if (existsSync(this.recordOf(actorId))) return false;
+    const path = this.#pathOf(actorId);
+    // An actor of this id whose creation or deletion broke off must not leave its content to a new one.
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
+    createKvDatabase(path);
+    this.#closed.delete(actorId);
+    return true;
+  }
+
+  /** Changes a driver in place. */
+  takeOver<Driver extends KvDriver>(driver: Driver): Driver {
+    const using = async <Result>(actorId: string, use: (database: KvDatabase) => Result): Promise<Result> =>
+      use(await this.#use(actorId));
+    const methods: KvDriver = {
+      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries)),
+      kvBatchGet: (actorId, keys) => using(actorId, (database) => database.get(keys)),
+      kvBatchDelete: (actorId, keys) => using(actorId, (database) => database.delete(keys)),
+      kvDeleteRange: (actorId, start, end) => using(actorId, (database) => database.deleteRange(start, end)),
+      kvListPrefix: (actorId, prefix, options) =>
+        using(actorId, (database) => database.list(prefix, upperBound(prefix), options)),
+      kvListRange: (actorId, start, end, options) =>
+        using(actorId, (database) => database.list(start, end, options)),
+    };
+    return Object.assign(driver, methods);
+  }
+
+  /** Closes the database of an actor that is being deleted. Only `prepare` opens one of this id again. */
+  async close(actorId: string): Promise<void> {
+    this.#closed.add(actorId);
+    await this.#release(actorId);
+  }
+
+  #use(actorId: string): Promise<KvDatabase> {
+    if (this.#closed.has(actorId)) return Promise.reject(vmDestroyed());
+    let open = this.#open.get(actorId);
+    if (open === undefined) {
+      const opened: Open = { database: KvDatabase.open(this.#pathOf(actorId)), timer: undefined };
+      opened.database.then(
+        () => this.#restTimer(actorId, opened),
+        () => this.#open.delete(actorId),
+      );
+      open = opened;
+      this.#open.set(actorId, open);
+    }
+    open.timer?.refresh();
+    return open.database;
+  }
+
+  /** The time without a call begins when the database is open: a conversion may take long. */
+  #restTimer(actorId: string, open: Open): void {
+    if (this.#open.get(actorId) !== open) return;
+    open.timer = setTimeout(() => void this.#release(actorId), IDLE_MS).unref();
+  }
+
+  async #release(actorId: string): Promise<void> {
+    const open = this.#open.get(actorId);
+    if (open === undefined) return;
+    this.#open.delete(actorId);
+    clearTimeout(open.timer);
+    (await open.database.catch(() => undefined))?.close();
+  }
+
+  #pathOf(actorId: string): string {
+    return join(this.#folder, `${actorId}.db`);
+  }
+}
+
+/** Id of an actor, as RivetKit 2.2's file system driver derives it. */
+export function actorIdOf(name: string, key: readonly string[]): string {
+  return createHash("sha256")
+    .update(JSON.stringify([name, key]))
+    .digest("hex")
+    .slice(0, 16);
+}
+
+/** The first key after all keys that begin with a prefix; `undefined` if there is none. */
+function upperBound(prefix: Uint8Array): Uint8Array | undefined {
+  let last = prefix.length - 1;
+  while (last >= 0 && prefix[last] === 0xff) last--;
+  if (last < 0) return undefined;
+  const bound = prefix.slice(0, last + 1);
+  bound[last] = (bound[last] as number) + 1;
+  return bound;
+}

@@ -1,0 +1,98 @@
+import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import type { Driver } from "./guarded-driver.ts";
+import {
+  type Registry,
+  type RegistryActors,
+  type RegistryConfigInput,
+  RegistryConfigSchema,
+  setup,
+} from "./rivetkit.ts";
+
+export type { Registry, RegistryActors } from "./rivetkit.ts";
+
+/** RivetKit options that agent-vm sets itself. */
+const DECIDED = [
+  "token",
+  "driver",
+  "storagePath",
+  "managerHost",
+  "managerPort",
+  "serveManager",
+  "logging",
+  "inspector",
+  "maxIncomingMessageSize",
+  "maxOutgoingMessageSize",
+] as const satisfies (keyof RegistryConfigInput<RegistryActors>)[];
+
+/** RivetKit options that a caller of `setup()` may set. */
+export type RivetOptions<Actors extends RegistryActors> = Omit<
+  RegistryConfigInput<Actors>,
+  (typeof DECIDED)[number]
+>;
+
+/** Values of the options that agent-vm sets itself. */
+interface DecidedOptions {
+  host: string;
+  port: number;
+  logger: NonNullable<RegistryConfigInput<RegistryActors>["logging"]>["baseLogger"];
+  /** Token of the inspector. The server never gives it out, so nobody can use the inspector. */
+  inspectorToken: string;
+  driver: Driver | undefined;
+}
+
+/** @returns the names of the RivetKit options that a caller of `setup()` may set. */
+export function rivetOptionNames(): string[] {
+  const decided: readonly string[] = DECIDED;
+  return Object.keys(RegistryConfigSchema.in.shape).filter((option) => !decided.includes(option));
+}
+
+/** @returns the address of the Rivet Engine, read from the places where RivetKit reads it. */
+export function engineOf(options: { endpoint?: string | undefined }): string | undefined {
+  return (options.endpoint ?? process.env.RIVET_ENGINE ?? process.env.RIVET_ENDPOINT) || undefined;
+}
+
+/**
+ * Makes RivetKit's registry with the defaults that a server of virtual machines needs.
+ *
+ * For RivetKit 2.2 and 2.3: turns off the welcome text, the `./public` folder and the inspector.
+ */
+export function makeRegistry<Actors extends RegistryActors>(
+  options: RivetOptions<Actors>,
+  decided: DecidedOptions,
+): Registry<Actors> {
+  const { host, port, logger, inspectorToken, driver } = decided;
+  const config: Omit<RegistryConfigInput<Actors>, "use"> = {
+    noWelcome: true,
+    publicDir: "",
+    ...options,
+    // In production RivetKit warns about a missing version, although only the runners of an engine need a version.
+    ...(engineOf(options) === undefined && { runner: { version: 1, ...options.runner } }),
+    managerHost: host,
+    managerPort: port,
+    maxIncomingMessageSize: MAX_MESSAGE_BYTES,
+    maxOutgoingMessageSize: MAX_MESSAGE_BYTES,
+    logging: { baseLogger: logger },
+    // With an engine RivetKit enables the inspector again.
+    inspector: { enabled: false, token: () => inspectorToken },
+    ...(driver && { driver }),
+  };
+  return setup<Actors>({ ...config, use: options.use });
+}
+
+/**
+ * Returns a registry that is made on first use.
+ *
+ * RivetKit's Registry reads its configuration when it is made, so a module that exports a registry would check the
+ * environment, and could fail, when it is imported for its type alone.
+ */
+export function lazyRegistry<Actors extends RegistryActors>(make: () => Registry<Actors>): Registry<Actors> {
+  let made: Registry<Actors> | undefined;
+  return new Proxy({} as Registry<Actors>, {
+    get(_target, name) {
+      made ??= make();
+      const value: unknown = Reflect.get(made, name);
+      // Methods of a class with private fields accept only its own instances as `this`.
+      return typeof value === "function" ? value.bind(made) : value;
+    },
+  });
+}

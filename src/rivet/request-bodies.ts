@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type AgentVmError, tooLargeMessage, tooManyValues } from "../api/errors.ts";
+import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { refuseUndecoded } from "./undecoded.ts";
+import { type Encoding, valueCounter } from "./value-counter.ts";
+
+/** Requests whose body RivetKit reads whole and decodes at once. */
+const DECODED = /^\/actors\/?$|\/(?:action|queue)\/[^/]+$/;
+
+/** Bytes of a body above MAX_MESSAGE_BYTES that reach RivetKit, which refuses them with its own code. */
+const SLACK_BYTES = 1024 * 1024;
+
+/**
+ * Holds a body until it is complete, and hands the request over if RivetKit can decode it without holding up the event loop.
+ *
+ * For RivetKit 2.2, which reads bodies of any size and has no hook before it decodes them.
+ */
+export function withDecodableBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  pass: () => void,
+  refuse: (error: AgentVmError) => void,
+): void {
+  if (request.method === "GET" || !DECODED.test(path)) {
+    pass();
+    return;
+  }
+  const counter = valueCounter(encodingOf(request, path), "request");
+  const push = request.push;
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  let refusal: AgentVmError | undefined;
+  // Node hands over the body with `push`, whether or not anybody reads.
+  request.push = (piece: Buffer | null) => {
+    if (piece === null) {
+      if (refusal === undefined && isForActors(path) && !hasDecodableInput(Buffer.concat(pieces)))
+        refusal = tooManyValues();
+      if (refusal !== undefined) refuse(refusal);
+      else if (isForActors(path)) pass();
+      else refuseUndecoded(response, pass, refuse);
+      request.push = push;
+      for (const held of pieces) request.push(held);
+      return request.push(null);
+    }
+    bytes += piece.length;
+    if (bytes > MAX_MESSAGE_BYTES + SLACK_BYTES) {
+      // A client that goes on is cut.
+      request.push = () => false;
+      refuse(tooLargeMessage(MAX_MESSAGE_BYTES));
+      return false;
+    }
+    if (refusal !== undefined) return true;
+    pieces.push(piece);
+    if (counter.add(piece)) return true;
+    // The rest is read and dropped: a client that still sends could not read the answer.
+    refusal = tooManyValues();
+    pieces.length = 0;
+    return true;
+  };
+}
+
+function encodingOf({ headers }: IncomingMessage, path: string): Encoding {
+  const named = headers["x-rivet-encoding"];
+  return !isForActors(path) && (named === "cbor" || named === "bare") ? named : "json";
+}
+
+const isForActors = (path: string): boolean => path.startsWith("/actors");
+
+/** Whether the input of an actor that a request makes can be decoded: CBOR in base64. */
+function hasDecodableInput(body: Buffer): boolean {
+  const request = tryDecodeJson(body) as { input?: unknown } | null | undefined;
+  if (typeof request?.input !== "string") return true;
+  return valueCounter("cbor", "request").add(Buffer.from(request.input, "base64"));
+}
+
+function tryDecodeJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    // RivetKit refuses it.
+    return undefined;
+  }
+}

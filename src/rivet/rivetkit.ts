@@ -1,0 +1,20 @@
+/**
+ * Everything that the server takes from RivetKit. In the package this module contains RivetKit itself: scripts/build.ts
+ * bundles it, because RivetKit's own package depends on more than a gigabyte that nothing here uses.
+ */
+
+export {
+  type ActionContext,
+  type ActorDefinition,
+  actor,
+  createFileSystemDriver,
+  event,
+  noopNext,
+  queue,
+  type Registry,
+  type RegistryActors,
+  type RegistryConfigInput,
+  RegistryConfigSchema,
+  setup,
+  UserError,
+} from "rivetkit";

@@ -1,0 +1,96 @@
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import * as ws from "ws";
+import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { type Receiver, unmaskQuickly } from "./unmask.ts";
+import { type Encoding, valueCounter } from "./value-counter.ts";
+
+/** Bytes of a message above MAX_MESSAGE_BYTES that reach RivetKit, which refuses them with its own code. */
+const SLACK_BYTES = 1024 * 1024;
+
+/** Close code of a message that is too large (RFC 6455). */
+const TOO_BIG = 1009;
+/** Close code of a message that cannot be decoded. */
+const INVALID = 1007;
+/** Reason of both, which clients read as an error code. */
+const REFUSED = "user.invalid_argument";
+
+/** Reason with which RivetKit closes a connection whose message it cannot decode. Errors of actions are answers. */
+const UNDECODED = "rivetkit.internal_error";
+
+/** Time for a client to close a connection that the server closes. */
+const CLOSE_GRACE_MS = 1_000;
+
+const ENCODING = /(?:^|[\s,])rivet_encoding\.(json|cbor|bare)(?:$|[\s,])/;
+
+/** The parts of a WebSocket and of its server in the package `ws` that this file uses. */
+interface WebSocket extends EventEmitter {
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+}
+type Done = (webSocket: WebSocket, request: IncomingMessage) => void;
+interface SocketServer {
+  options: { allowSynchronousEvents?: boolean; maxPayload?: number };
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, done: Done): void;
+}
+
+let isPatched = false;
+
+/**
+ * Bounds the work of the event loop for messages of a WebSocket: one turn handles one message, a message with too many
+ * values is not decoded, and nothing is handled after the server has closed.
+ *
+ * For RivetKit 2.2, which makes its WebSocket server out of reach and decodes each message as soon as it arrives. Thousands of
+ * small messages in one packet would be handled in one turn.
+ */
+export function boundWebSockets(): void {
+  if (isPatched) return;
+  isPatched = true;
+  unmaskQuickly((ws as unknown as { Receiver: { prototype: Receiver } }).Receiver.prototype);
+  const { prototype } = ws.WebSocketServer as unknown as { prototype: SocketServer };
+  const { handleUpgrade } = prototype;
+  prototype.handleUpgrade = function (request, socket, head, done) {
+    this.options.allowSynchronousEvents = false;
+    this.options.maxPayload = MAX_MESSAGE_BYTES + SLACK_BYTES;
+    handleUpgrade.call(this, request, socket, head, (webSocket) => {
+      guard(webSocket, request);
+      done(webSocket, request);
+    });
+  };
+}
+
+function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
+  const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
+  const { emit, close } = webSocket;
+  let isClosing = false;
+  let isOpen = false;
+  webSocket.close = (code, reason) => {
+    isClosing = true;
+    if (isOpen && reason === UNDECODED) close.call(webSocket, INVALID, REFUSED);
+    else close.call(webSocket, code, reason);
+    setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
+  };
+  webSocket.emit = (event: string | symbol, ...args: unknown[]) => {
+    if (event === "message" && isClosing) return false;
+    if (event === "message" && encoding !== undefined && !fits(args[0], encoding)) {
+      webSocket.close(TOO_BIG, REFUSED);
+      return false;
+    }
+    if (event === "message") isOpen = true;
+    // The connection closes by itself, with the code of the error. The adapter of @hono/node-ws 1 throws on Node.
+    if (event === "error") return true;
+    if (event === "message" && args[1] === true) return emit.call(webSocket, event, whole(args[0]), true);
+    return emit.call(webSocket, event, ...args);
+  };
+}
+
+/** Returns binary content in a form that the adapter does not copy, if it has a buffer of its own. */
+function whole(message: unknown): unknown {
+  const isWhole = message instanceof Uint8Array && message.byteLength === message.buffer.byteLength;
+  return isWhole ? message.buffer : message;
+}
+
+function fits(message: unknown, encoding: Encoding): boolean {
+  return !(message instanceof Uint8Array) || valueCounter(encoding, "connection").add(message);
+}

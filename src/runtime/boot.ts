@@ -1,0 +1,104 @@
+import { MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
+import { Mutex } from "../base/mutex.ts";
+import { Files } from "./filesystem/files.ts";
+import { giveMachineId } from "./filesystem/machine-id.ts";
+import { readOnlyFiles } from "./filesystem/read-only.ts";
+import { excludes } from "./filesystem/scan.ts";
+import type { VmOptions } from "./options.ts";
+import { filesReadOnly } from "./persistence/codec.ts";
+import { Persistence } from "./persistence/persistence.ts";
+import type { Report } from "./reports.ts";
+import type { Sandbox } from "./sandbox/sandbox.ts";
+import type { Store } from "./store/store.ts";
+import type { ChangeTree } from "./tar/import.ts";
+import type { RootFilesystem } from "./tar/root-filesystem.ts";
+import { TarTransfers } from "./tar/transfers.ts";
+import { FileTransfers } from "./transfers/file-transfers.ts";
+import { TransferTable } from "./transfers/transfer-table.ts";
+
+/** Everything that lives as long as one boot. */
+export interface Boot {
+  sandbox: Sandbox;
+  files: Files;
+  transfers: FileTransfers;
+  tars: TarTransfers;
+  /** `undefined` without a store. */
+  persistence: Persistence | undefined;
+}
+
+export interface BootOptions {
+  options: VmOptions;
+  store: Store | undefined;
+  /** Files that a new VM starts with. */
+  rootFilesystem: RootFilesystem | undefined;
+  maxResultBytes: number;
+  /** Leaves out files whose content is lost. @default false: the files are read-only */
+  allowMissing?: boolean;
+  keepAwake(work: Promise<unknown>): void;
+  onFailure(error: unknown): void;
+  readonly report: Report;
+}
+
+/** Restores the files that the store has, and opens everything that lives as long as the boot. */
+export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boot> {
+  const { options, maxResultBytes } = boot;
+  const persistence = await persist(sandbox, boot);
+  if (sandbox.processes !== undefined) await giveMachineId(sandbox.files);
+  const damage = persistence?.damage;
+  // On a kernel before 5.12, changes by programs end with the boot.
+  if (damage !== undefined) await sandbox.makeReadOnly?.().catch(boot.onFailure);
+  const tree = damage === undefined ? sandbox.files : readOnlyFiles(sandbox.files, filesReadOnly(damage));
+  const table = new TransferTable(MAX_TRANSFERS, TRANSFER_IDLE_MS);
+  const isExcluded = excludes(options.persistence.exclude);
+  const files = new Files(tree, {
+    maxResultBytes,
+    changes: persistence && ((made, work) => persistence.change(made, work)),
+  });
+  const transfers = new FileTransfers(tree, { table, placed: async () => persistence?.keepNow() });
+  const mutex = new Mutex();
+  const change: ChangeTree = (work) => (persistence ? persistence.changeTree(work) : mutex.run(work));
+  const tars = new TarTransfers(tree, { table, isExcluded, change });
+  return { sandbox, files, transfers, tars, persistence };
+}
+
+async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence | undefined> {
+  const { options, store, rootFilesystem, allowMissing = false, keepAwake, onFailure, report } = boot;
+  const plant = async () => rootFilesystem?.unpack(sandbox.files);
+  if (store === undefined) {
+    await plant();
+    return undefined;
+  }
+  const { checkpoint, persistence } = options;
+  return await Persistence.open(
+    store,
+    sandbox.files,
+    { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude },
+    { allowMissing },
+    {
+      ...(rootFilesystem && { initialize: plant }),
+      keepAwake,
+      isBusy: async () => (await sandbox.processes?.isBusy()) ?? false,
+      freeze: async () => (await sandbox.processes?.freeze()) ?? (() => undefined),
+      mappedFiles: async () => (await sandbox.processes?.mappedFiles()) ?? new Set(),
+      onFailure,
+      report,
+    },
+  );
+}
+
+/**
+ * Ends a boot and its sandbox.
+ *
+ * @param keep stores the files as they are now
+ */
+export async function closeBoot({ sandbox, transfers, persistence }: Boot, keep: boolean): Promise<void> {
+  try {
+    await transfers.dispose();
+    if (persistence !== undefined) {
+      if (keep) await sandbox.halt();
+      await persistence.close(keep);
+    }
+  } finally {
+    await sandbox.dispose();
+  }
+}

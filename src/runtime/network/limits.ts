@@ -1,0 +1,142 @@
+/** Limits of network. `npm run docs` writes docs/limits.md from these comments. */
+
+const MIB = 1024 * 1024;
+
+/**
+ * Default `timeoutMs` of `vmFetch`, for the whole response.
+ * @unit ms
+ * @past The server cancels the request.
+ * @code fetch_timeout
+ */
+export const FETCH_TIMEOUT_MS = 30_000;
+
+/**
+ * Response body of `vmFetch` without a server. Through a server, MAX_RESULT_BYTES applies first.
+ * @unit bytes
+ * @past The response is refused.
+ * @code response_too_large
+ */
+export const MAX_FETCH_BODY_BYTES = 256 * MIB;
+
+/**
+ * Default `timeoutMs` of `waitForPort`.
+ * @unit ms
+ * @past The call rejects.
+ * @code port_timeout
+ */
+export const PORT_WAIT_MS = 30_000;
+
+/**
+ * Default lifetime of a preview URL.
+ * @unit s
+ * @past The URL answers 403.
+ * @code preview_denied
+ */
+export const PREVIEW_SECONDS = 3_600;
+
+/**
+ * Valid preview URLs of one VM.
+ * @unit URLs
+ * @past The call is refused.
+ * @code limit_exceeded
+ */
+export const MAX_PREVIEWS = 1024;
+
+/**
+ * Open requests and WebSockets through the previews of one VM.
+ * @unit connections
+ * @past The request is refused with 429.
+ * @code limit_exceeded
+ */
+export const MAX_PREVIEW_CONNECTIONS = 256;
+
+/**
+ * Interim responses (1xx) to one request that `vmFetch`, a preview or the outbound proxy forwards.
+ * @unit responses
+ * @past The request fails with `fetch_failed`, `preview_failed` or 502.
+ */
+export const MAX_INTERIM_RESPONSES = 32;
+
+/**
+ * Open connections of a VM's programs to the outside, through the proxy or without it.
+ * @unit connections
+ * @past The server cuts a further connection.
+ */
+export const MAX_OUTBOUND_CONNECTIONS = 256;
+
+/**
+ * Connections of the server to the outside for one VM, also connections whose last bytes are under way.
+ * @unit connections
+ * @past The server refuses a further connection.
+ */
+export const MAX_OUTSIDE_CONNECTIONS = 2 * MAX_OUTBOUND_CONNECTIONS;
+
+/**
+ * DNS questions of a VM in a second over TCP. The kernel limits those over UDP.
+ * @unit questions
+ * @past The server cuts the connection.
+ */
+export const MAX_STREAM_QUESTIONS = 500;
+
+/**
+ * Host names that a VM's resolver remembers with their addresses.
+ * @unit names
+ * @past The name without use for the longest time is forgotten: a connection to its address is denied.
+ */
+export const MAX_REMEMBERED_NAMES = 4_096;
+
+/**
+ * DNS questions of a VM that wait for their answer.
+ * @unit questions
+ * @past Further questions have no answer.
+ */
+export const MAX_OPEN_QUESTIONS = 128;
+
+/**
+ * Host names that the server resolves for one VM at the same time.
+ * @unit names
+ * @past Further lookups of the VM wait in a queue.
+ */
+export const MAX_OUTBOUND_LOOKUPS = 16;
+
+/**
+ * Host names of one VM that wait to be resolved.
+ * @unit names
+ * @past The program sees 502.
+ */
+export const MAX_WAITING_LOOKUPS = 128;
+
+/**
+ * Time to resolve one host name, with its search domains.
+ * @unit ms
+ * @past The program sees 502.
+ */
+export const LOOKUP_TIMEOUT_MS = 10_000;
+
+/**
+ * Addresses of one host name that the server tries.
+ * @unit addresses
+ * @past Further addresses are ignored.
+ */
+export const MAX_LOOKUP_ADDRESSES = 16;
+
+/**
+ * Time for an outside host to accept a connection.
+ * @unit ms
+ * @past The program sees 502.
+ */
+export const OUTBOUND_CONNECT_TIMEOUT_MS = 20_000;
+
+/**
+ * Denials in the result of `getNetworkLog`.
+ * @unit entries
+ * @past The oldest is forgotten.
+ */
+export const MAX_NETWORK_LOG = 1_000;
+
+/**
+ * `networkDenied` events of one VM in a second.
+ * @unit events
+ * @past Further denials are in the log only.
+ */
+export const MAX_DENIED_EVENTS_PER_SECOND = 20;

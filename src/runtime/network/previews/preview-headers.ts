@@ -1,0 +1,107 @@
+import { canonicalName, endToEnd, type HeaderPair } from "../requests/end-to-end.ts";
+
+/** Response headers that affect more than a preview: all that the browser knows of a domain or a port. */
+const SITE_WIDE_HEADERS = new Set(["clear-site-data", "alt-svc", "strict-transport-security"]);
+
+interface PreviewRequestHead {
+  rawHeaders: readonly string[];
+  port: number;
+  /** Path of the preview as the browser sees it, without a final slash. Empty for a preview with a host name. */
+  prefix: string;
+  remoteAddress: string | undefined;
+  isEncrypted: boolean;
+}
+
+/**
+ * Rewrites a browser's headers for an app on localhost. X-Forwarded-* carry the original host, scheme and client. The
+ * caller adds the framing of the body.
+ */
+export function requestHeaders(head: PreviewRequestHead): Record<string, string[]> {
+  const pairs = endToEnd(head.rawHeaders);
+  const headerOf = (wanted: string) => pairs.find(([name]) => name === wanted)?.[1];
+  const host = headerOf("host") ?? "localhost";
+  const local = `localhost:${head.port}`;
+  const scheme = headerOf("x-forwarded-proto") ?? (head.isEncrypted ? "https" : "http");
+  const headers: Record<string, string[]> = Object.create(null);
+  const client = [headerOf("x-forwarded-for"), head.remoteAddress].filter(Boolean).join(", ");
+  for (const [name, value] of pairs) {
+    // The server's token must not reach the VM, and a browser must not set the server's own headers.
+    const canonical = canonicalName(name);
+    if (/^(x-rivet-|x-forwarded-|forwarded$)/.test(canonical)) continue;
+    // The request's framing is set apart from its headers.
+    if (canonical === "expect" || canonical === "host" || canonical === "content-length") continue;
+    headers[name] ??= [];
+    headers[name].push(localized(name, value, { host, local, prefix: head.prefix }));
+  }
+  const outside = {
+    "x-forwarded-host": [host],
+    "x-forwarded-proto": [scheme],
+    ...(head.prefix !== "" && { "x-forwarded-prefix": [head.prefix] }),
+  };
+  // Next and Rails compare Origin with X-Forwarded-Host, Django, SvelteKit and webpack with Host. So both must be local.
+  const isPosted = head.prefix === "" && headers.origin?.[0] === `http://${local}`;
+  return Object.assign(headers, {
+    host: [local],
+    ...(client === "" ? {} : { "x-forwarded-for": [client] }),
+    ...(!isPosted && outside),
+  });
+}
+
+/** Rewrites Origin and Referer to the app's own host, because frameworks compare them with Host. */
+function localized(
+  name: string,
+  value: string,
+  { host, local, prefix }: { host: string; local: string; prefix: string },
+): string {
+  if ((name !== "origin" && name !== "referer") || !URL.canParse(value)) return value;
+  const url = new URL(value);
+  if (url.host !== host) return value;
+  if (name === "origin") return `http://${local}`;
+  const path = url.pathname.startsWith(`${prefix}/`) ? url.pathname.slice(prefix.length) : "/";
+  return `http://${local}${path}${url.search}`;
+}
+
+/** Rewrites an app's headers for the browser: moves paths below the preview's, and allows pages of any origin to read. */
+export function responseHeaders(raw: readonly string[], port: number, prefix: string): string[] {
+  const isOwnOrigin = prefix === "";
+  const pairs = endToEnd(raw).filter(
+    ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || name !== "service-worker-allowed"),
+  );
+  const has = (wanted: string) => pairs.some(([name]) => name === wanted);
+  const rewritten = pairs.map(([name, value]): HeaderPair => {
+    if (name === "location" || name === "content-location") return [name, below(value, port, prefix)];
+    if (name === "set-cookie") return [name, cookieBelow(value, prefix)];
+    return [name, value];
+  });
+  if (!has("access-control-allow-origin")) rewritten.push(["access-control-allow-origin", "*"]);
+  // Other sites must not see the token in the URL.
+  if (!has("referrer-policy")) rewritten.push(["referrer-policy", "same-origin"]);
+  return rewritten.flat();
+}
+
+/** Moves an absolute path, or a URL of the app's own server, below the preview's path. */
+function below(location: string, port: number, prefix: string): string {
+  if (/^\/(?![/\\])/.test(location)) return prefix + location;
+  if (!URL.canParse(location)) return location;
+  const { host, pathname, search, hash } = new URL(location);
+  const isOwn = [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, `0.0.0.0:${port}`].includes(host);
+  if (!isOwn) return location;
+  // Two slashes at the start would name another host.
+  const start = prefix === "" && pathname.startsWith("//") ? "/." : prefix;
+  return start + pathname + search + hash;
+}
+
+/** Restricts a cookie to this preview: removes its domain, and moves its path below a preview without a host name. */
+function cookieBelow(cookie: string, prefix: string): string {
+  const [pair = "", ...attributes] = cookie.split(";");
+  let path: string | undefined;
+  const kept = attributes.filter((attribute) => {
+    const [name = "", value = ""] = attribute.split("=", 2);
+    const key = name.trim().toLowerCase();
+    if (key === "path" && value.trim().startsWith("/")) path = value.trim();
+    return key !== "path" && key !== "domain";
+  });
+  // A browser gives a cookie without a path the folder of the request.
+  const below = prefix === "" ? path : prefix + (path ?? "/");
+  return [pair, ...kept, ...(below === undefined ? [] : [` Path=${below}`])].join(";");
+}

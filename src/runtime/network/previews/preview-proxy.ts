@@ -1,0 +1,181 @@
+import {
+  type ClientRequest,
+  type IncomingMessage,
+  type ServerResponse,
+  request as startRequest,
+} from "node:http";
+import { type Duplex, pipeline } from "node:stream";
+import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
+import { boundInterim, type Framing, framingOf, hasBody } from "../requests/framing.ts";
+import { type Connect, connectWith } from "../requests/http-agent.ts";
+import { relay } from "../requests/relay.ts";
+import { requestHeaders, responseHeaders } from "./preview-headers.ts";
+import { refuse, refuseUpgrade } from "./refusals.ts";
+
+/**
+ * Time for a browser to close a WebSocket that the app has closed.
+ * @unit ms
+ * @past The server cuts the connection.
+ */
+const CLOSE_GRACE_MS = 2_000;
+
+/** A browser's request below a preview's path. */
+interface PreviewVisit {
+  /** Path and query for the app, byte for byte as the browser sent them. */
+  path: string;
+  /** Path of the preview as the browser sees it, without a final slash. */
+  prefix: string;
+  request: IncomingMessage;
+}
+
+export interface PreviewRequest extends PreviewVisit {
+  response: ServerResponse;
+}
+
+/** A WebSocket request: its connection, and the bytes that arrived after the request's head. */
+export interface PreviewUpgrade extends PreviewVisit {
+  socket: Duplex;
+  head: Buffer;
+}
+
+export interface PreviewWay {
+  port: number;
+  connect: Connect;
+  /** Whether a port has just turned out to speak TLS, so that a request can be repeated. */
+  speaksTls(port: number): Promise<boolean>;
+  /** Aborted when the preview expires or is revoked, or the VM stops. */
+  ended: AbortSignal;
+}
+
+/** Forwards a request to a port of the VM and streams the response back. Resolves when the connection is done. */
+export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Promise<void> {
+  const { request, response, prefix } = visit;
+  const framing = framingOf(request);
+  if (request.method === "TRACE" || framing === undefined)
+    return refuse(response, badRequest(request.method));
+  const outgoing = outgoingOf(visit, way, framing);
+  await exchange(outgoing, response, way.ended, () =>
+    relay(request, response, outgoing, {
+      framing,
+      headersOf(raw) {
+        if (isPreflight(request) && !raw.some((name) => /^access-control-allow-origin$/i.test(name)))
+          throw new AgentVmError("preview_failed", "The app does not answer preflights");
+        return responseHeaders(raw, way.port, prefix);
+      },
+      fail: async (error) => {
+        const isRepeatable = !hasBody(framing) && !response.headersSent && !response.destroyed;
+        if (isRepeatable && (await mayRepeat(way, error))) void proxyRequest(visit, once(way));
+        else refuse(response, badGateway(way.port, error));
+      },
+    }),
+  );
+}
+
+/** Forwards a WebSocket to a port of the VM. Bytes pass unchanged after the app has accepted the upgrade. */
+export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Promise<void> {
+  const { socket, head, prefix, request } = visit;
+  if (request.method !== "GET" || hasBody(framingOf(request)))
+    return refuseUpgrade(socket, badRequest(request.method));
+  const outgoing = outgoingOf(visit, way, { connection: ["Upgrade"], upgrade: ["websocket"] });
+  await exchange(outgoing, socket, way.ended, (end) => {
+    boundInterim(outgoing);
+    socket.on("error", end);
+    outgoing.once("error", async (error) => {
+      if (!socket.destroyed && (await mayRepeat(way, error))) void proxyUpgrade(visit, once(way));
+      else refuseUpgrade(socket, badGateway(way.port, error));
+    });
+    outgoing.once("response", (answer) => {
+      socket.write(
+        headOf(answer, responseHeaders(answer.rawHeaders, way.port, prefix), ["Connection: close"]),
+      );
+      pipeline(answer, socket, () => socket.destroy());
+    });
+    outgoing.once("upgrade", (answer, inside, first) => {
+      inside.on("error", end);
+      inside.once("close", () => {
+        // The browser's close frame may still be on its way.
+        socket.end(() => setTimeout(() => socket.destroy(), CLOSE_GRACE_MS).unref());
+      });
+      socket.once("close", () => inside.destroy());
+      const headers = responseHeaders(answer.rawHeaders, way.port, prefix);
+      socket.write(headOf(answer, headers, ["Connection: Upgrade", "Upgrade: websocket"]));
+      socket.write(first);
+      inside.write(head);
+      inside.pipe(socket).pipe(inside);
+    });
+    outgoing.end();
+  });
+}
+
+/** Resolves when the browser's side has closed. Cuts both sides when the preview ends. */
+function exchange(
+  outgoing: ClientRequest,
+  browser: ServerResponse | Duplex,
+  ended: AbortSignal,
+  begin: (end: () => void) => void,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      outgoing.destroy();
+      browser.destroy();
+    };
+    ended.addEventListener("abort", end, { once: true });
+    browser.once("close", () => {
+      ended.removeEventListener("abort", end);
+      outgoing.destroy();
+      resolve();
+    });
+    begin(end);
+    if (ended.aborted) end();
+  });
+}
+
+function outgoingOf({ request, path, prefix }: PreviewVisit, { port, connect }: PreviewWay, added: Framing) {
+  const headers = requestHeaders({
+    rawHeaders: request.rawHeaders,
+    port,
+    prefix,
+    remoteAddress: request.socket.remoteAddress,
+    isEncrypted: "encrypted" in request.socket,
+  });
+  return startRequest({
+    createConnection: connectWith(connect),
+    port,
+    path,
+    method: request.method,
+    headers: { ...headers, ...added },
+    setHost: false,
+  });
+}
+
+/** Returns whether a page asks if it may send a request. If an app does not know CORS, the page gets the answer of `refuse`. */
+function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return method === "OPTIONS" && headers.origin !== undefined;
+}
+
+/** A plain request has failed because the app speaks TLS, which the next request does too. */
+export async function mayRepeat({ port, ended, speaksTls }: PreviewWay, error: unknown): Promise<boolean> {
+  return !ended.aborted && !(error instanceof AgentVmError) && (await speaksTls(port));
+}
+
+/** The way of a request that is repeated already. */
+export function once(way: PreviewWay): PreviewWay {
+  return { ...way, speaksTls: async () => false };
+}
+
+function headOf(answer: IncomingMessage, headers: readonly string[], more: readonly string[]): string {
+  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`, ...more];
+  for (let index = 0; index < headers.length; index += 2)
+    lines.push(`${headers[index]}: ${headers[index + 1]}`);
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+function badRequest(method: string | undefined): AgentVmError {
+  const expected =
+    "a method other than TRACE, one frame for the body, and GET without a body for a WebSocket";
+  return invalidArgument("request", expected, method);
+}
+
+function badGateway(port: number, { message }: Error): AgentVmError {
+  return new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port });
+}

@@ -1,0 +1,48 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { MAX_INTERIM_RESPONSES } from "../limits.ts";
+
+/** Headers that tell the receiver where a request's body ends. At most one of them is set. */
+export type Framing = Record<string, [string]>;
+
+/**
+ * Returns the framing of a request to forward. The framing states what Node's parser read, whatever the headers say, so
+ * the receiver reads exactly one request.
+ *
+ * @returns `undefined` for a request with a transfer coding other than chunked, or with an invalid length
+ */
+export function framingOf({ rawHeaders, httpVersion }: IncomingMessage): Framing | undefined {
+  const valuesOf = (wanted: string) =>
+    rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === wanted);
+  const codings = valuesOf("transfer-encoding");
+  const lengths = valuesOf("content-length");
+  if (codings.length + lengths.length > 1) return undefined;
+  if (codings[0] !== undefined) {
+    const isChunked = codings[0].toLowerCase() === "chunked" && httpVersion === "1.1";
+    return isChunked ? { "transfer-encoding": ["chunked"] } : undefined;
+  }
+  if (lengths[0] === undefined) return {};
+  const length = Number(lengths[0]);
+  return /^\d+$/.test(lengths[0]) && Number.isSafeInteger(length)
+    ? { "content-length": [String(length)] }
+    : undefined;
+}
+
+/** Returns whether a request has a body, or may have one. */
+export function hasBody(framing: Framing | undefined): boolean {
+  if (framing === undefined || "transfer-encoding" in framing) return true;
+  return Number(framing["content-length"]?.[0] ?? 0) > 0;
+}
+
+/** Ends a request whose server sends more than MAX_INTERIM_RESPONSES interim responses. */
+export function boundInterim(request: ClientRequest): void {
+  let count = 0;
+  request.on("information", () => {
+    count += 1;
+    if (count > MAX_INTERIM_RESPONSES)
+      request.destroy(
+        new Error(
+          `more than ${MAX_INTERIM_RESPONSES} interim responses (MAX_INTERIM_RESPONSES = ${MAX_INTERIM_RESPONSES})`,
+        ),
+      );
+  });
+}

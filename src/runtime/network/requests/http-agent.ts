@@ -1,0 +1,50 @@
+import { Agent, type ClientRequestArgs } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+
+/** Milliseconds after which an unused connection is closed. Most servers keep connections a little longer. */
+const KEEP_MS = 4_000;
+
+/**
+ * Kept connections of `vmFetch` to one port.
+ * @unit connections
+ * @past Further requests wait for a free connection.
+ */
+const MAX_SOCKETS = 128;
+
+const MAX_KEPT_SOCKETS = 64;
+
+export type Connect = (port: number, signal?: AbortSignal) => Promise<Socket>;
+
+/** Keeps HTTP connections to the ports of one VM for later requests. */
+export class VmAgent extends Agent {
+  readonly #connect: Connect;
+
+  constructor(connect: Connect) {
+    super({ keepAlive: true, timeout: KEEP_MS, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_KEPT_SOCKETS });
+    this.#connect = connect;
+  }
+
+  override createConnection(
+    options: ClientRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | null | undefined {
+    connectWith(this.#connect)(options, callback);
+    return undefined;
+  }
+}
+
+/** Returns a `createConnection` option that opens a new connection to a port of the VM. */
+export function connectWith(connect: Connect) {
+  return (
+    { port, signal }: ClientRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined => {
+    connect(Number(port), signal ?? undefined).then(
+      (socket) => callback?.(null, socket),
+      // Node's type requires a stream beside the error, but its code ignores it.
+      (error: Error) => callback?.(error, undefined as unknown as Duplex),
+    );
+    return undefined;
+  };
+}

@@ -1,0 +1,45 @@
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import { boundInterim, type Framing, hasBody } from "./framing.ts";
+
+interface RelayOptions {
+  /** Framing of the request. */
+  framing: Framing;
+  /** Makes the response's headers from the headers that the server sent. */
+  headersOf(rawHeaders: readonly string[]): string[];
+  /** Answers in the server's place. If the response has begun, cuts it. */
+  fail(error: Error): unknown;
+}
+
+/** Sends a request's body on with an outgoing request, and the server's response back. */
+export function relay(
+  request: IncomingMessage,
+  response: ServerResponse,
+  outgoing: ClientRequest,
+  { framing, headersOf, fail }: RelayOptions,
+): void {
+  boundInterim(outgoing);
+  outgoing.once("error", fail);
+  outgoing.once("response", (answer) => {
+    const { statusCode = 502, statusMessage, rawHeaders } = answer;
+    try {
+      response.writeHead(statusCode, statusMessage, headersOf(rawHeaders));
+    } catch (error) {
+      // Node's parser accepts headers that writeHead refuses.
+      outgoing.destroy();
+      void fail(error as Error);
+      return;
+    }
+    response.flushHeaders();
+    // On failure the pipeline cuts the response. Its status is already sent, so there is no other way to report it.
+    pipeline(answer, response, () => undefined);
+  });
+  outgoing.once("upgrade", (_answer, socket) => {
+    socket.destroy();
+    fail(new Error("the server switched to another protocol"));
+  });
+  request.once("error", () => outgoing.destroy());
+  // Without a frame, bytes of a body would be read as another request.
+  if (hasBody(framing)) request.pipe(outgoing);
+  else outgoing.end();
+}

@@ -1,0 +1,145 @@
+import type {
+  ArchiveImport,
+  CheckpointResult,
+  FileChange,
+  RestoreOptions,
+  RootSnapshotExport,
+  SnapshotInfo,
+  UndoResult,
+} from "../../api/methods/snapshot-types.ts";
+import type { SnapshotMethods } from "../../api/methods/snapshots.ts";
+import { joined } from "../../base/bytes.ts";
+import type { BootCycle } from "../boots.ts";
+import { ResultBudget } from "../filesystem/result-budget.ts";
+import { excludes } from "../filesystem/scan.ts";
+import type { Packing } from "../tar/pack.ts";
+import { diffTrees, readTree } from "./diff.ts";
+import { exportTree } from "./export.ts";
+import type { ForkSource } from "./fork.ts";
+import { undoPaths } from "./undo.ts";
+
+const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
+const IN_PARTS = "This package's client streams it; or export less of it.";
+
+interface SnapshotActionsOptions {
+  maxResultBytes: number;
+  /** Globs of absolute paths that are not stored. */
+  exclude: readonly string[];
+}
+
+/** The methods for all files of a VM: checkpoints, snapshots, diffs, archives and forks. */
+export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
+  readonly #boots: BootCycle;
+  readonly #options: SnapshotActionsOptions;
+
+  constructor(boots: BootCycle, options: SnapshotActionsOptions) {
+    this.#boots = boots;
+    this.#options = options;
+  }
+
+  async snapshotRootFilesystem(): Promise<RootSnapshotExport> {
+    const { sandbox } = await this.#boots.booted();
+    const budget = this.#budget("snapshotRootFilesystem", AS_A_STREAM);
+    return exportTree(sandbox.files.tree, excludes(this.#options.exclude), budget);
+  }
+
+  async checkpoint(): Promise<CheckpointResult> {
+    return (await this.#boots.durable()).persistence.checkpoint();
+  }
+
+  restore({ allowMissing = false }: RestoreOptions = {}): Promise<void> {
+    return this.#boots.restore(allowMissing);
+  }
+
+  async createSnapshot(name?: string): Promise<SnapshotInfo> {
+    const { persistence } = await this.#boots.durable();
+    return persistence.withArchive(async (archive, checkpoint) => {
+      await checkpoint();
+      return archive.addSnapshot(name);
+    });
+  }
+
+  async listSnapshots(): Promise<SnapshotInfo[]> {
+    return (await this.#boots.durable()).persistence.listSnapshots();
+  }
+
+  async deleteSnapshot(snapshotId: string): Promise<void> {
+    const { persistence } = await this.#boots.durable();
+    await persistence.withArchive((archive) => archive.deleteSnapshot(snapshotId));
+  }
+
+  async restoreSnapshot(snapshotId: string): Promise<void> {
+    const booted = await this.#boots.booted();
+    const { persistence } = await this.#boots.durable();
+    // Fails for an unknown or damaged snapshot before any process is ended.
+    await persistence.withArchive((archive) => archive.openTree(snapshotId));
+    await this.#boots.replace(booted, () => persistence.adopt(snapshotId));
+  }
+
+  async diff(snapshotId?: string): Promise<FileChange[]> {
+    const { sandbox, persistence } = await this.#boots.durable();
+    const budget = this.#budget("diff", "Compare in the VM, with exec.");
+    const account = sandbox.files.tree.budget.open();
+    try {
+      return await persistence.withArchive(async (archive, checkpoint) => {
+        // Read before the checkpoint, which may delete the old tree.
+        const before = await readTree(await archive.openTree(snapshotId), account);
+        await checkpoint();
+        return diffTrees(before, await archive.openTree(), budget);
+      });
+    } finally {
+      account.release();
+    }
+  }
+
+  async undo(paths: string[], snapshotId?: string): Promise<UndoResult[]> {
+    const { sandbox, persistence } = await this.#boots.durable();
+    return persistence.changeTree(async (archive) =>
+      undoPaths(paths, await archive.openTree(snapshotId), sandbox.files),
+    );
+  }
+
+  async exportTar(path = "/"): Promise<Uint8Array> {
+    const { tars } = await this.#boots.booted();
+    return await this.#gather("exportTar", await tars.pack(path));
+  }
+
+  async exportSnapshot(): Promise<Uint8Array> {
+    const { tars } = await this.#boots.booted();
+    return await this.#gather("exportSnapshot", await tars.pack());
+  }
+
+  async importTar(data: Uint8Array, path = "/"): Promise<ArchiveImport> {
+    return (await this.#boots.booted()).tars.importTar(data, path);
+  }
+
+  /** Takes a checkpoint, and takes no other one while work reads it. */
+  async withForkSource<Result>(work: (source: ForkSource) => Promise<Result>): Promise<Result> {
+    const { persistence } = await this.#boots.durable();
+    return await persistence.withArchive(async (archive, checkpoint) => {
+      await checkpoint();
+      return await work(archive.openFork());
+    });
+  }
+
+  async #gather(action: string, packing: Packing): Promise<Uint8Array> {
+    const budget = this.#budget(action, IN_PARTS);
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    try {
+      for await (const piece of packing.pieces) {
+        budget.addBytes(piece.length);
+        parts.push(piece);
+        bytes += piece.length;
+      }
+    } finally {
+      await packing.close();
+    }
+    // A single piece may be part of a larger buffer, or shared.
+    return parts.length === 1 ? new Uint8Array(parts[0]!) : joined(parts, bytes);
+  }
+
+  #budget(action: string, instead: string): ResultBudget {
+    return new ResultBudget(action, this.#options.maxResultBytes, instead);
+  }
+}

@@ -1,0 +1,82 @@
+/** Limits of processes. `npm run docs` writes docs/limits.md from these comments. */
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+/**
+ * Data of one `processOutput` or `shellData`.
+ * @unit bytes
+ * @past Output is split into several events.
+ */
+export const MAX_EVENT_DATA_BYTES = 192 * KIB;
+
+/**
+ * Kept output of one process.
+ * @unit bytes
+ * @past The oldest output is dropped. `readProcessOutput` says `truncated`.
+ */
+export const PROCESS_REPLAY_BYTES = 1 * MIB;
+
+/**
+ * Kept output of all processes of one VM.
+ * @unit bytes
+ * @past The oldest output of ended processes is dropped first. `readProcessOutput` says `truncated`.
+ */
+export const MAX_KEPT_OUTPUT_BYTES = 64 * MIB;
+
+/**
+ * Output of a process that its `run` or `attach` has not read.
+ * @unit bytes
+ * @past The process waits until it is read.
+ */
+export const MAX_UNREAD_OUTPUT_BYTES = 512 * KIB;
+
+/**
+ * Time without its reader for which a process waits with unread output.
+ * @unit ms
+ * @past The process goes on, and its oldest output is dropped.
+ */
+export const READER_GONE_MS = 90_000;
+
+/**
+ * Overhead charged for each kept chunk of output, besides its data.
+ * @unit bytes
+ */
+export const REPLAY_CHUNK_BYTES = 32;
+
+/**
+ * Captured output of all running `exec` calls of one VM.
+ * @unit bytes
+ * @past Further output is dropped, as with `limits.captureBytes`.
+ */
+export const MAX_CAPTURED_BYTES = 128 * MIB;
+
+/**
+ * `output` of one `exec`: both streams in one text. Together with `stdout` and `stderr` it must fit into one message.
+ * @unit bytes
+ * @past The text ends. `stdout` and `stderr` have the rest.
+ */
+export const MAX_INTERLEAVED_BYTES = 4 * MIB;
+
+/**
+ * Changes from one stream to the other in the `output` of one `exec`.
+ * @unit changes
+ * @past The text ends. `stdout` and `stderr` have the rest.
+ */
+export const MAX_INTERLEAVED_RUNS = 16_384;
+
+/**
+ * Ended processes that are remembered.
+ * @unit processes
+ * @past The oldest is forgotten.
+ * @code process_not_found
+ */
+export const MAX_ENDED_PROCESSES = 1024;
+
+/**
+ * Input that a spawned process has not read.
+ * @unit bytes
+ * @past `writeProcessStdin` refuses input that would pass it.
+ * @code limit_exceeded
+ */
+export const MAX_PENDING_STDIN_BYTES = 32 * MIB;

@@ -1,0 +1,27 @@
+import { existsSync } from "node:fs";
+
+/*
+ * Parts of /proc that tell about the host. The list is Docker's, and the files of the kernel's command line, of disks and of
+ * users' keys. All of /proc is read-only in a VM.
+ */
+
+const HIDDEN = [
+  "acpi",
+  "asound",
+  "cmdline",
+  "diskstats",
+  "interrupts",
+  "kcore",
+  "key-users",
+  "keys",
+  "latency_stats",
+  "sched_debug",
+  "scsi",
+  "timer_list",
+  "timer_stats",
+];
+
+/** Files and folders of this kernel's /proc that a VM sees empty. */
+export function hiddenInProc(): string[] {
+  return HIDDEN.map((name) => `/proc/${name}`).filter((path) => existsSync(path));
+}

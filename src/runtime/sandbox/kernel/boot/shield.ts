@@ -1,0 +1,98 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, statSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { quote } from "../../posix.ts";
+import { hasOwnUids } from "../processes/own-uids.ts";
+import { SYSTEM_PATH, type Tools } from "../tools.ts";
+import type { HostMount } from "./host-mounts.ts";
+
+const TRIAL_TIMEOUT_MS = 10_000;
+
+/**
+ * Shows a VM folders of the host without their sockets and FIFOs. A read-only mount stops neither connect(2) nor writing to a
+ * FIFO. So each VM sees a folder through an overlay of its own: the kernel gives it other inodes, to which no program of the
+ * host listens. Locks and watches of files are the VM's own, too.
+ *
+ * The folder is the upper of two layers. The other is empty, because the kernel demands two.
+ */
+export class Shield {
+  readonly #folder: string;
+  readonly #empty: string;
+  readonly #tools: Tools;
+  #count = 0;
+
+  /** @param folder a folder to make, for links to the layers */
+  constructor(folder: string, tools: Tools) {
+    this.#folder = folder;
+    this.#empty = join(folder, "empty");
+    this.#tools = tools;
+    mkdirSync(this.#empty, { recursive: true });
+  }
+
+  /** @returns the mount with a layer. A file stays as it is, and so does a folder of which this host can make no overlay */
+  async cover(mount: HostMount): Promise<HostMount> {
+    const stats = statSync(mount.source);
+    if (stats.isFile()) return mount;
+    if (!stats.isDirectory()) throw new Error(`${mount.source} is neither a file nor a directory`);
+    // A link, since the options of a mount have no room for commas and colons.
+    const layer = join(this.#folder, String(this.#count++));
+    symlinkSync(mount.source, layer);
+    return (await this.#canOverlay(layer)) ? { ...mount, layer } : mount;
+  }
+
+  /** The option of mount(8) that names the layers. */
+  layers(layer: string): string {
+    return `lowerdir=${layer}:${this.#empty}`;
+  }
+
+  #canOverlay(layer: string): Promise<boolean> {
+    const { unshare, mount } = this.#tools;
+    const namespaces = hasOwnUids() ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
+    const trial = [mount, "-n", "-t", "overlay", "-o", `ro,${this.layers(layer)}`, "overlay", this.#empty];
+    const settings = { timeout: TRIAL_TIMEOUT_MS, env: { PATH: SYSTEM_PATH } };
+    return new Promise((resolve) => {
+      execFile(unshare, [...namespaces, "--", ...trial], settings, (error) => resolve(error === null));
+    });
+  }
+
+  /**
+   * Shell lines that mount what the host has mounted below covered folders, which an overlay leaves out. A file system of
+   * which the kernel makes no overlay is left out.
+   */
+  mountsBelow(rootPath: string, mounts: readonly HostMount[]): string[] {
+    const covered = mounts.filter(({ layer }) => layer !== undefined);
+    if (covered.length === 0) return [];
+    const { mount } = this.#tools;
+    const options = "-o ro,nosuid,nodev";
+    return [
+      // The dot keeps a newline at the end of a path.
+      `decoded() { plain=$(printf '%b.' "$1") plain=\${plain%.}; }`,
+      "while read -r _ _ _ _ path _; do",
+      ...covered.flatMap(({ source, target }) => [
+        `case $path in ${quote(escapeMountinfo(source))}/*)`,
+        `decoded "\${path#${quote(escapeMountinfo(source))}}"`,
+        `from=${quote(source)}$plain to=${quote(rootPath + target)}$plain`,
+        'if [ -d "$from" ]; then',
+        `${mount} -n -t overlay ${options},lowerdir=/proc/self/fd/9:${quote(this.#empty)} overlay "$to" 9<"$from" || :`,
+        'elif [ -f "$from" ]; then',
+        `${mount} -n --bind ${options} "$from" "$to" || :`,
+        "fi 2>/dev/null",
+        ";; esac",
+      ]),
+      "done < /proc/self/mountinfo",
+    ];
+  }
+}
+
+/** Escapes a path as the kernel does in /proc/self/mountinfo. */
+function escapeMountinfo(path: string): string {
+  return path.replace(/[ \t\n\\]/g, toOctal);
+}
+
+export function escapeFstab(path: string): string {
+  return path.replace(/[ \t\n\\#]/g, toOctal);
+}
+
+function toOctal(char: string): string {
+  return `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
+}

@@ -1,0 +1,153 @@
+import { readSync } from "node:fs";
+import { Socket } from "node:net";
+import type { OutputShare } from "./output-share.ts";
+
+const READ_BYTES = 64 * 1024;
+
+/**
+ * Bytes read at once from a pipe when its command ends.
+ * @unit bytes
+ * @past The rest is read as it arrives, within DRAIN_MS.
+ */
+const MAX_DRAIN_BYTES = 1024 * 1024;
+/**
+ * Reads in a row from a pipe when its command ends.
+ * @unit reads
+ * @past The rest is read as it arrives, within DRAIN_MS.
+ */
+const MAX_DRAIN_READS = 256;
+
+type Listener = (data: Buffer) => void;
+
+/** Reads a pipe as data comes, and without waiting when asked to. Owns the descriptor. */
+export class PipeReader {
+  readonly #fd: number;
+  readonly #socket: Socket;
+  #buffer: Buffer | undefined;
+  #early: Buffer[] = [];
+  #listener: Listener | undefined;
+  #onEnd: (() => void) | undefined;
+  #ended = false;
+  #paused = false;
+  #share: OutputShare | undefined;
+  #waitsForTurn = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+    // `onread` hands data over in the same turn in which it was read: nothing waits in a stream's buffer when drain()
+    // reads past it.
+    this.#socket = new Socket({
+      fd,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: () => this.#readBuffer(),
+        callback: (count) => {
+          this.#deliver(this.#taken(count));
+          this.#waitsForTurn = this.#share?.mayReadOn(this, count) === false;
+          return !this.#waitsForTurn;
+        },
+      },
+    });
+    this.#socket.on("end", () => this.#end());
+    this.#socket.on("close", () => this.#end());
+    // A pipe fails only when it is closed, which the event "close" reports.
+    this.#socket.on("error", () => this.#socket.destroy());
+    this.#socket.resume();
+  }
+
+  /** `true` once every writer has gone, or it was closed. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  listen(listener: Listener): void {
+    this.#listener = listener;
+    for (const data of this.#early) listener(data);
+    this.#early = [];
+  }
+
+  onEnd(listener: () => void): void {
+    if (this.#ended) listener();
+    else this.#onEnd = listener;
+  }
+
+  /** Shares the server's time with the other readers of its VM. */
+  shareTurns(share: OutputShare): void {
+    this.#share = share;
+  }
+
+  /** Leaves in the pipe what comes from now on; `drain` takes it all the same. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#waitsForTurn) this.#socket.resume();
+  }
+
+  /** Reads on after its turn has come. */
+  takeTurn(): void {
+    this.#waitsForTurn = false;
+    if (!this.#paused && !this.#ended) this.#socket.resume();
+  }
+
+  /** Hands over everything that is in the pipe now. */
+  drain(): void {
+    let bytes = 0;
+    for (let reads = 0; !this.#ended && reads < MAX_DRAIN_READS && bytes < MAX_DRAIN_BYTES; reads++) {
+      let count: number;
+      try {
+        count = readSync(this.#fd, this.#readBuffer());
+      } catch {
+        // EAGAIN: the pipe is empty, though somebody may still write.
+        return;
+      }
+      if (count === 0) {
+        this.close();
+        return;
+      }
+      bytes += count;
+      this.#deliver(this.#taken(count));
+    }
+  }
+
+  /** Reads and drops the rest, so that a writer neither blocks nor dies of SIGPIPE. */
+  discard(): void {
+    this.#listener = () => undefined;
+    this.resume();
+  }
+
+  close(): void {
+    this.#end();
+    this.#socket.destroy();
+  }
+
+  #readBuffer(): Buffer {
+    this.#buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+    return this.#buffer;
+  }
+
+  /** Gives bytes to the listener, which may keep them. A small piece is copied, since it would keep a large buffer alive. */
+  #taken(count: number): Buffer {
+    const data = this.#readBuffer().subarray(0, count);
+    if (count * 2 < READ_BYTES) return Buffer.from(data);
+    this.#buffer = undefined;
+    return data;
+  }
+
+  /** Delivers bytes. The starter of the command listens in the turn in which it starts, before a byte is read. */
+  #deliver(data: Buffer): void {
+    if (this.#listener === undefined) this.#early.push(data);
+    else this.#listener(data);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#share?.leave(this);
+    this.#onEnd?.();
+  }
+}

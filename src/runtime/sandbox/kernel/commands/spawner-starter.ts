@@ -1,0 +1,33 @@
+import { OnDemand } from "../helpers/on-demand.ts";
+import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
+import { Spawner } from "./spawner.ts";
+
+/** A process of the VM may kill the spawner; a command that has not begun is started again. */
+const MAX_TRIES = 4;
+
+/** Starts commands through a spawner, which comes with the first of them and goes when the VM is idle. */
+export class SpawnerStarter {
+  readonly #spawners: OnDemand<Spawner>;
+
+  /** @param source text of the spawner's program, for tests */
+  constructor(entry: Entry, source?: string) {
+    this.#spawners = new OnDemand(() => Spawner.start(entry, source), MAX_TRIES);
+  }
+
+  /** Host pids of processes whose children commands are. */
+  get hostPids(): readonly number[] {
+    const spawner = this.#spawners.running;
+    return spawner === undefined ? [] : [spawner.hostPid];
+  }
+
+  /** Resolves when the command is about to run; rejects with a CwdError if it could not change to its directory. */
+  async start(request: ProgramRequest): Promise<StartedCommand> {
+    const command = await this.#spawners.use((spawner) => spawner.start(request));
+    void command.ended.then(() => this.#spawners.rest());
+    return command;
+  }
+
+  close(): Promise<void> {
+    return this.#spawners.close();
+  }
+}

@@ -1,0 +1,99 @@
+import { closeSync, type Stats } from "node:fs";
+import { vmStopped } from "../../../../api/errors.ts";
+import { pause } from "../../../../base/pace.ts";
+import { asPosixError, type Call, posixError } from "../../posix.ts";
+import { duplicateDirectory } from "./descriptors.ts";
+import type { Place } from "./place.ts";
+import type { Root } from "./root.ts";
+import { walk } from "./walk.ts";
+
+interface Handle {
+  close(): Promise<void>;
+}
+
+/** Access to a VM's tree by the descriptor of its root. Closes all open files and the root at last. */
+export class TreeAccess {
+  readonly root: Root;
+  readonly #handles = new Set<Handle>();
+  #closing: Promise<void> | null = null;
+
+  constructor(root: Root) {
+    this.root = root;
+  }
+
+  get isOpen(): boolean {
+    return this.#closing === null;
+  }
+
+  /** @throws AgentVmError `vm_stopped` after `close` */
+  assertOpen(): void {
+    if (!this.isOpen) throw vmStopped();
+  }
+
+  /** Opens a file that `close` closes, unless it has been closed before. */
+  keep<T extends Handle>(open: (onClose: () => void) => T): T {
+    const handle: T = open(() => this.#handles.delete(handle));
+    this.#handles.add(handle);
+    return handle;
+  }
+
+  /**
+   * Walks to a path and works there in one turn of the event loop. The root's descriptor is in use only in this turn,
+   * and a thousand concurrent calls hold no more descriptors than one call.
+   *
+   * @param named paths that an error names. @default the path
+   */
+  async at<T>(
+    syscall: string,
+    path: string,
+    follow: boolean,
+    work: (place: Place, call: Call) => T,
+    named: Omit<Call, "syscall"> = { path },
+  ): Promise<Awaited<T>> {
+    const call: Call = { syscall, ...named };
+    const turn = pause();
+    if (turn !== null) await turn;
+    this.assertOpen();
+    try {
+      const place = walk(this.root, call, path, follow);
+      let result: T;
+      try {
+        result = work(place, call);
+      } finally {
+        place.close();
+      }
+      return await result;
+    } catch (error) {
+      throw asPosixError(error, call);
+    }
+  }
+
+  /** Lists a directory by its own descriptor. @param check throws if the caller may not list the directory */
+  async list<T>(
+    path: string,
+    follow: boolean,
+    check: (stats: Stats, call: Call) => void,
+    read: (fd: number) => Promise<T>,
+  ): Promise<T> {
+    const fd = await this.at("scandir", path, follow, (place, call) => {
+      const { fd, stats } = place.existing(call);
+      if (!stats.isDirectory()) throw posixError("ENOTDIR", call);
+      check(stats, call);
+      return duplicateDirectory(fd);
+    });
+    try {
+      return await read(fd);
+    } catch (error) {
+      throw asPosixError(error, { syscall: "scandir", path });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([...this.#handles].map((handle) => handle.close())).then(() =>
+      closeSync(this.root.fd),
+    );
+    return this.#closing;
+  }
+}

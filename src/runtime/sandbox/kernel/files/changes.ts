@@ -1,0 +1,121 @@
+import * as fs from "node:fs";
+import { encodeName, isTemporaryName } from "../../names.ts";
+import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
+import { at, descriptorPath } from "./descriptors.ts";
+import type { Entry, Place, Slot } from "./place.ts";
+import type { Root } from "./root.ts";
+
+const DIRECTORY_MODE = 0o755;
+const PERMISSION_BITS = 0o777;
+const SETTABLE_BITS = 0o7777;
+const MAX_TEMPORARIES = 1000;
+
+/** Added to a time for utimes(2), which takes seconds as a double, so that the time reads back equal. */
+const ROUNDING_MS = 0.0005;
+
+export function makeDirectory(root: Root, place: Place, call: Call): void {
+  if (place.nameless || place.entry !== null) throw posixError("EEXIST", call);
+  const slot = place.writable(call);
+  fs.mkdirSync(at(slot.directory.fd, slot.name), DIRECTORY_MODE);
+  adopt(root, slot, (stats) => stats.isDirectory());
+}
+
+export function makeSymlink(root: Root, place: Place, call: Call, target: string): void {
+  if (place.nameless || place.entry !== null) throw posixError("EEXIST", call);
+  if (place.slash || target === "") throw posixError("ENOENT", call);
+  const slot = place.writable(call, call.destination);
+  fs.symlinkSync(encodeName(target), at(slot.directory.fd, slot.name));
+  adopt(root, slot, (stats) => stats.isSymbolicLink());
+}
+
+export function removeFile(place: Place, call: Call): void {
+  if (place.nameless) throw posixError("EISDIR", call);
+  const path = place.writablePath(call);
+  const { stats } = place.existing(call);
+  if (stats.isDirectory()) throw posixError("EISDIR", call);
+  place.assertNoMountPoint(call);
+  fs.unlinkSync(path);
+}
+
+export function removeDirectory(place: Place, call: Call): void {
+  const path = place.writablePath(call);
+  const entry = place.existing(call);
+  if (!entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
+  place.assertNoMountPoint(call);
+  try {
+    fs.rmdirSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOTEMPTY" || !removeTemporaries(entry)) throw error;
+    fs.rmdirSync(path);
+  }
+}
+
+export function rename(from: Place, to: Place, call: Call): void {
+  const source = from.writablePath(call);
+  const { stats } = from.existing(call);
+  const { directory, name } = to.writable(call, call.destination);
+  if (to.slash && !stats.isDirectory()) throw posixError("ENOTDIR", call);
+  from.assertNoMountPoint(call);
+  to.assertNoMountPoint(call);
+  fs.renameSync(source, at(directory.fd, name));
+}
+
+export function changeMode(root: Root, entry: Entry, call: Call, mode: number): void {
+  root.assertOwn(entry.stats, call.path);
+  fs.chmodSync(descriptorPath(entry.fd), mode & SETTABLE_BITS);
+}
+
+export function changeTimes(root: Root, entry: Entry, call: Call, atimeMs: number, mtimeMs: number): void {
+  root.assertOwn(entry.stats, call.path);
+  fs.utimesSync(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
+}
+
+/** Converts a time for utimes(2). */
+export function seconds(milliseconds: number): number {
+  return (milliseconds + ROUNDING_MS) / 1000;
+}
+
+/**
+ * Sets owner and mode of a new file or directory. A process of the VM may have replaced it. So this changes only a file
+ * that the server owns on the VM's own device, by descriptor and not by name.
+ */
+function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): void {
+  let fd: number;
+  try {
+    fd = fs.openSync(at(slot.directory.fd, slot.name), O_PATH | fs.constants.O_NOFOLLOW);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    const stats = fs.fstatSync(fd);
+    if (!isMade(stats) || root.isForeign(stats) || stats.uid !== process.geteuid?.()) return;
+    root.ownPath(fd);
+    // The server's umask may have cleared bits.
+    if (stats.isDirectory() && (stats.mode & PERMISSION_BITS) !== DIRECTORY_MODE)
+      fs.chmodSync(descriptorPath(fd), DIRECTORY_MODE);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, so that no
+ * process can make the call slow.
+ *
+ * @returns `true` if the directory is empty now
+ */
+function removeTemporaries({ fd }: Entry): boolean {
+  const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
+  try {
+    for (let count = 0; count < MAX_TEMPORARIES; count++) {
+      const dirent = directory.readSync();
+      if (dirent === null) return count > 0;
+      if (!isTemporaryName(dirent.name)) return false;
+      fs.unlinkSync(at(fd, dirent.name));
+    }
+    return false;
+  } finally {
+    directory.closeSync();
+  }
+}

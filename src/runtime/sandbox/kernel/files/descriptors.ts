@@ -1,0 +1,90 @@
+import { closeSync, constants, openSync, read, readSync, write } from "node:fs";
+import { promisify } from "node:util";
+import { encodeName } from "../../names.ts";
+import { type Call, O_PATH, posixError } from "../../posix.ts";
+
+/** Flags that open a directory for look-ups, and fail for anything else. */
+export const DIRECTORY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** Opens a file of any kind itself, for reading its stats and changing its metadata. */
+export const NODE = O_PATH | constants.O_NOFOLLOW;
+
+const readAsync = promisify(read);
+const writeAsync = promisify(write);
+
+/** Returns a path of an open file that stays valid if the file is renamed. */
+export function descriptorPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}
+
+/** Returns the path of a name in an open directory. It has the effect of openat(2). */
+export function at(directory: number, name: string): string | Buffer {
+  const encoded = encodeName(name);
+  return typeof encoded === "string"
+    ? `/proc/self/fd/${directory}/${encoded}`
+    : Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), encoded]);
+}
+
+/** Opens an open directory again, by the server's link in /proc, which needs no permission on the directory. */
+export function duplicateDirectory(fd: number): number {
+  return openSync(descriptorPath(fd), O_PATH | constants.O_DIRECTORY);
+}
+
+/** Works with the descriptor of a path, and closes it. */
+export function withOpen<Result>(path: string | Buffer, flags: number, work: (fd: number) => Result): Result {
+  const fd = openSync(path, flags);
+  try {
+    return work(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * An open file whose close waits for its running reads and writes. After an immediate close the descriptor's number
+ * could name another file when the thread pool uses it.
+ */
+export class Descriptor {
+  readonly #fd: number;
+  readonly #running = new Set<Promise<unknown>>();
+  #closing: Promise<void> | null = null;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  assertOpen(call: Call): void {
+    if (this.#closing !== null) throw posixError("EBADF", call);
+  }
+
+  /** Reads in this turn of the event loop. */
+  readNow(target: Uint8Array, position: number, call: Call): number {
+    this.assertOpen(call);
+    return readSync(this.#fd, target, 0, target.length, position);
+  }
+
+  async read(target: Uint8Array, position: number, call: Call): Promise<number> {
+    this.assertOpen(call);
+    return (await this.#run(readAsync(this.#fd, target, 0, target.length, position))).bytesRead;
+  }
+
+  async write(source: Uint8Array, position: number, call: Call): Promise<number> {
+    this.assertOpen(call);
+    return (await this.#run(writeAsync(this.#fd, source, 0, source.length, position))).bytesWritten;
+  }
+
+  /** Resolves when no read or write is running. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.idle().then(() => closeSync(this.#fd));
+    return this.#closing;
+  }
+
+  #run<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work);
+    return work.finally(() => this.#running.delete(work));
+  }
+}

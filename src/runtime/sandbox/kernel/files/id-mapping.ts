@@ -1,0 +1,41 @@
+import type { Stats } from "node:fs";
+import type { VirtualStat } from "../../../../api/methods/files.ts";
+
+/** A user and a group of the host. */
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+/** Id of the VM's only user and group, as its user namespace maps them. */
+const VM_ID = 1000;
+
+/** Id that the kernel shows for an id that a user namespace does not map. */
+const OVERFLOW_ID = 65534;
+
+/**
+ * Describes a file with its owner as the VM shows it.
+ *
+ * @param owner host ids of the VM's user. `null`: the server's ids
+ */
+export function toVirtualStat(stats: Stats, owner: Owner | null): VirtualStat {
+  const uid = owner?.uid ?? process.getuid?.();
+  const gid = owner?.gid ?? process.getgid?.();
+  return {
+    mode: stats.mode,
+    size: stats.size,
+    blocks: stats.blocks,
+    dev: stats.dev,
+    rdev: stats.rdev,
+    isDirectory: stats.isDirectory(),
+    isSymbolicLink: stats.isSymbolicLink(),
+    atimeMs: Math.floor(stats.atimeMs),
+    mtimeMs: Math.floor(stats.mtimeMs),
+    ctimeMs: Math.floor(stats.ctimeMs),
+    birthtimeMs: Math.floor(stats.birthtimeMs),
+    ino: stats.ino,
+    nlink: stats.nlink,
+    uid: stats.uid === uid ? VM_ID : OVERFLOW_ID,
+    gid: stats.gid === gid ? VM_ID : OVERFLOW_ID,
+  };
+}

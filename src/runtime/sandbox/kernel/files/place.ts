@@ -1,0 +1,90 @@
+import { closeSync, readlinkSync, type Stats } from "node:fs";
+import { decodeName } from "../../names.ts";
+import { type Call, posixError } from "../../posix.ts";
+import { at, duplicateDirectory } from "./descriptors.ts";
+import type { Directory, Root } from "./root.ts";
+
+/** A file: an O_PATH descriptor and the result of fstat(2). */
+export interface Entry {
+  fd: number;
+  stats: Stats;
+}
+
+/** A name in a directory: the target of a write. */
+export interface Slot {
+  directory: Directory;
+  name: string;
+}
+
+/**
+ * Result of resolving a path. Its O_PATH descriptors keep naming the same files if a process renames them. `close`
+ * closes them.
+ */
+export class Place {
+  /** The file at the path. `null` if nothing has this path. */
+  readonly entry: Entry | null;
+  /** The path, or a link in its last position, ends with a slash: only a directory is valid. */
+  readonly slash: boolean;
+  readonly #root: Root;
+  readonly #slot: Slot | null;
+
+  constructor(root: Root, slot: Slot | null, entry: Entry | null, slash: boolean) {
+    this.#root = root;
+    this.#slot = slot;
+    this.entry = entry;
+    this.slash = slash;
+  }
+
+  /** `true` if the path has no last name: it led to the root, or to a directory by `..`. */
+  get nameless(): boolean {
+    return this.#slot === null;
+  }
+
+  /** Returns the file. ENOENT if nothing has this path, ENOTDIR if a slash follows anything but a directory. */
+  existing(call: Call): Entry {
+    if (this.entry === null) throw posixError("ENOENT", call);
+    if (this.slash && !this.entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
+    return this.entry;
+  }
+
+  /** Returns the directory and name to change. EROFS outside the VM's own device. */
+  writable(call: Call, path = call.path): Slot {
+    if (this.#slot === null) throw posixError("EBUSY", call);
+    this.#root.assertOwn(this.#slot.directory.stats, path);
+    return this.#slot;
+  }
+
+  /** Returns the path of the name for a change, as `at` writes it. EROFS outside the VM's own device. */
+  writablePath(call: Call): string | Buffer {
+    const { directory, name } = this.writable(call);
+    return at(directory.fd, name);
+  }
+
+  /** Reads the text of the link at the path. */
+  readLink(call: Call): string {
+    if (!this.existing(call).stats.isSymbolicLink() || this.#slot === null) throw posixError("EINVAL", call);
+    return decodeName(readlinkSync(at(this.#slot.directory.fd, this.#slot.name), "latin1"));
+  }
+
+  /**
+   * Refuses a mount point. The kernel would let the server, outside the VM's mount namespace, remove the mount point,
+   * and the mount in the VM with it.
+   */
+  assertNoMountPoint(call: Call): void {
+    if (this.entry !== null && this.#root.isForeign(this.entry.stats)) throw posixError("EBUSY", call);
+  }
+
+  /** Returns a new descriptor of the directory that contains the name. The caller closes it. */
+  keepDirectory(call: Call): number {
+    return duplicateDirectory(this.writable(call).directory.fd);
+  }
+
+  close(): void {
+    this.#release(this.entry?.fd);
+    this.#release(this.#slot?.directory.fd);
+  }
+
+  #release(fd: number | undefined): void {
+    if (fd !== undefined && fd !== this.#root.fd) closeSync(fd);
+  }
+}

@@ -1,0 +1,164 @@
+import * as fs from "node:fs";
+import { pause } from "../../../../base/pace.ts";
+import { temporaryName } from "../../names.ts";
+import { asPosixError, codeOf, posixError } from "../../posix.ts";
+import type { TreeAccess } from "./access.ts";
+import { at, DIRECTORY, duplicateDirectory } from "./descriptors.ts";
+import { eachEntry } from "./listing.ts";
+import type { Place } from "./place.ts";
+import type { Root } from "./root.ts";
+
+/**
+ * Attempts to delete a directory that processes keep filling.
+ * @unit rounds
+ * @past The directory stays.
+ * @code ENOTEMPTY
+ */
+const MAX_ROUNDS = 100;
+
+/** Attempts if processes nest the directory deeper meanwhile. Enough for 300,000 levels. */
+const MAX_ROUNDS_WITH_MOVES = 10_000;
+
+/**
+ * Directories that are open at a time. Deeper directories are moved up first: a process of the VM can nest directories
+ * by the hundred thousand, and all VMs share the server's descriptors.
+ */
+const MAX_DEPTH = 32;
+
+/** Errors if another process removed or replaced an entry. The next round reads the directory again. */
+const CHANGED = ["ENOENT", "ENOTDIR", "EISDIR", "ENOTEMPTY"];
+
+/** A directory under removal: its descriptor, and its path for errors. */
+interface Level {
+  fd: number;
+  path: string;
+  depth: number;
+}
+
+/** Removes a directory and everything in it by descriptors. Follows no link, even if processes rename entries. */
+export class TreeRemoval {
+  readonly #root: Root;
+  readonly #access: TreeAccess;
+  readonly #path: string;
+  readonly #parent: number;
+  readonly #name: string;
+  readonly #top: number;
+  #moves = 0;
+  /** Error of a directory that could not be listed. It does not matter if the directory is empty. */
+  #denied: unknown = null;
+
+  /** Opens descriptors that `run` closes. */
+  constructor(access: TreeAccess, place: Place, path: string) {
+    const call = { syscall: "rmdir", path };
+    const { name } = place.writable(call);
+    const { fd, stats } = place.existing(call);
+    if (!stats.isDirectory()) throw posixError("ENOTDIR", call);
+    place.assertNoMountPoint(call);
+    this.#root = access.root;
+    this.#access = access;
+    this.#path = path.replace(/\/$/, "");
+    this.#name = name;
+    this.#parent = place.keepDirectory(call);
+    try {
+      this.#top = duplicateDirectory(fd);
+    } catch (error) {
+      fs.closeSync(this.#parent);
+      throw error;
+    }
+  }
+
+  async run(): Promise<void> {
+    try {
+      for (let rounds = 0; rounds - Math.min(this.#moves, MAX_ROUNDS_WITH_MOVES) < MAX_ROUNDS; rounds++) {
+        this.#denied = null;
+        await this.#empty({ fd: this.#top, path: this.#path, depth: 0 });
+        if (this.#removeTop()) return;
+        if (this.#denied !== null) throw this.#denied;
+      }
+      throw posixError("ENOTEMPTY", { syscall: "rmdir", path: this.#path });
+    } finally {
+      fs.closeSync(this.#top);
+      fs.closeSync(this.#parent);
+    }
+  }
+
+  /** @returns `false` if the directory is not empty again */
+  #removeTop(): boolean {
+    try {
+      fs.rmdirSync(at(this.#parent, this.#name));
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return true;
+      if (codeOf(error) === "ENOTEMPTY") return false;
+      throw asPosixError(error, { syscall: "rmdir", path: this.#path });
+    }
+  }
+
+  async #empty(level: Level): Promise<void> {
+    for (const name of await this.#namesIn(level)) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      this.#access.assertOpen();
+      await this.#removeEntry(level, name, `${level.path}/${name}`);
+    }
+  }
+
+  async #removeEntry(level: Level, name: string, path: string): Promise<void> {
+    const stats = this.#look(level, name, path);
+    if (stats === undefined) return;
+    const isDirectory = stats.isDirectory();
+    if (this.#root.isForeign(stats))
+      throw posixError("EBUSY", { syscall: isDirectory ? "rmdir" : "unlink", path });
+    if (!isDirectory) this.#attempt("unlink", path, () => fs.unlinkSync(at(level.fd, name)));
+    else if (level.depth >= MAX_DEPTH) this.#moveUp(level, name, path);
+    else await this.#emptyAndRemove(level, name, path);
+  }
+
+  async #namesIn({ fd, path }: Level): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      await eachEntry(fd, (name) => names.push(name));
+    } catch (error) {
+      this.#denied = asPosixError(error, { syscall: "scandir", path });
+      if (codeOf(error) !== "EACCES") throw this.#denied;
+    }
+    return names;
+  }
+
+  #look({ fd }: Level, name: string, path: string): fs.Stats | undefined {
+    try {
+      return fs.lstatSync(at(fd, name), { throwIfNoEntry: false });
+    } catch (error) {
+      throw asPosixError(error, { syscall: "lstat", path });
+    }
+  }
+
+  async #emptyAndRemove(parent: Level, name: string, path: string): Promise<void> {
+    let fd = -1;
+    if (!this.#attempt("open", path, () => (fd = fs.openSync(at(parent.fd, name), DIRECTORY)))) return;
+    try {
+      if (this.#root.isForeign(fs.fstatSync(fd))) throw posixError("EBUSY", { syscall: "rmdir", path });
+      await this.#empty({ fd, path, depth: parent.depth + 1 });
+    } finally {
+      fs.closeSync(fd);
+    }
+    this.#attempt("rmdir", path, () => fs.rmdirSync(at(parent.fd, name)));
+  }
+
+  #moveUp(parent: Level, name: string, path: string): void {
+    const source = at(parent.fd, name);
+    if (this.#attempt("rename", path, () => fs.renameSync(source, at(this.#top, temporaryName()))))
+      this.#moves++;
+  }
+
+  /** Makes a change. @returns `false` if another process has changed the entry */
+  #attempt(syscall: string, path: string, change: () => unknown): boolean {
+    try {
+      change();
+      return true;
+    } catch (error) {
+      if (CHANGED.includes(codeOf(error) ?? "")) return false;
+      throw asPosixError(error, { syscall, path });
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { chownSync, fchownSync, fstatSync, type Stats, statfsSync } from "node:fs";
+import { OwnDevice } from "../../mount-table.ts";
+import { type Call, posixError } from "../../posix.ts";
+import { descriptorPath } from "./descriptors.ts";
+import type { Owner } from "./id-mapping.ts";
+
+const READ = 4;
+const SEARCH = 1;
+
+/** Type of procfs in statfs(2) (PROC_SUPER_MAGIC). */
+const PROCFS = 0x9fa0;
+/** Types of cgroups, version 1 and 2 (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC). */
+const CGROUPS = [0x27e0eb, 0x63677270];
+const PROCFS_ROOT_INODE = 1;
+
+const CLOSED_NAMES = ["map_files", "fdinfo"];
+
+/** An open directory in which the walk looks up names. */
+export interface Directory {
+  fd: number;
+  stats: Stats;
+  /** Name of the directory in its parent. `undefined` for the root. */
+  name?: string;
+}
+
+/**
+ * The root of a VM's tree. Its device distinguishes the VM's own files from mounts such as the host's /usr, /proc and
+ * devices, which the server never writes.
+ */
+export class Root {
+  readonly fd: number;
+  readonly owner: Owner | null;
+  readonly #own: OwnDevice;
+  /** Types of the other devices of the VM. */
+  readonly #foreign = new Map<number, number>();
+
+  constructor(fd: number, owner: Owner | null) {
+    this.fd = fd;
+    this.owner = owner;
+    this.#own = new OwnDevice(fstatSync(fd).dev);
+  }
+
+  directory(): Directory {
+    return { fd: this.fd, stats: fstatSync(this.fd) };
+  }
+
+  isForeign(stats: Stats): boolean {
+    return !this.#own.holds(stats.dev);
+  }
+
+  /** @throws AgentVmError `EROFS` for a file that is mounted into the VM */
+  assertOwn(stats: Stats, path: string): void {
+    this.#own.assertHolds(stats.dev, path);
+  }
+
+  /** `true` for files of procfs. */
+  isProcfs(entry: Directory): boolean {
+    return this.#typeOf(entry) === PROCFS;
+  }
+
+  /** `true` for files whose content the kernel generates for the process that reads it: of procfs and of cgroups. */
+  isGenerated(entry: Directory): boolean {
+    const type = this.#typeOf(entry);
+    return type === PROCFS || CGROUPS.includes(type ?? 0);
+  }
+
+  /** @returns `undefined` for the VM's own device */
+  #typeOf({ fd, stats }: Directory): number | undefined {
+    if (!this.isForeign(stats)) return undefined;
+    const type = this.#foreign.get(stats.dev) ?? statfsSync(descriptorPath(fd)).type;
+    this.#foreign.set(stats.dev, type);
+    return type;
+  }
+
+  /**
+   * Refuses names of procfs that show the server more than the VM: /proc/sys/net lists the network interfaces of the
+   * server's namespace, and map_files and fdinfo show a server more than the VM's user.
+   */
+  assertShared(directory: Directory, name: string, call: Call): void {
+    const isClosed = CLOSED_NAMES.includes(name) || (name === "net" && directory.name === "sys");
+    if (isClosed && this.isProcfs(directory)) throw posixError("EACCES", call);
+  }
+
+  /** Refuses links of a process that the VM's user may not inspect. In procfs the host's root owns such links. */
+  assertFollowable(directory: Directory, link: Stats, call: Call): void {
+    if (this.owner === null || !this.isProcfs(directory)) return;
+    const isOfProcess = directory.stats.ino !== PROCFS_ROOT_INODE;
+    if (isOfProcess && link.uid !== this.owner.uid) throw posixError("EACCES", call);
+  }
+
+  /** Refuses a file of the host, mounted into the VM, that the VM's user could not read. The server may be root. */
+  assertReadable(stats: Stats, call: Call): void {
+    if (!this.#permits(stats, READ)) throw posixError("EACCES", call);
+  }
+
+  assertSearchable(stats: Stats, call: Call): void {
+    if (!this.#permits(stats, SEARCH)) throw posixError("EACCES", call);
+  }
+
+  /** Makes the VM's user the owner of a new file. */
+  own(fd: number): void {
+    if (this.owner !== null) fchownSync(fd, this.owner.uid, this.owner.gid);
+  }
+
+  /** Makes the VM's user the owner of a file with an O_PATH descriptor, for which fchown(2) fails with EBADF. */
+  ownPath(fd: number): void {
+    if (this.owner !== null) chownSync(descriptorPath(fd), this.owner.uid, this.owner.gid);
+  }
+
+  #permits(stats: Stats, wanted: number): boolean {
+    if (this.owner === null || !this.isForeign(stats)) return true;
+    const shift = stats.uid === this.owner.uid ? 6 : stats.gid === this.owner.gid ? 3 : 0;
+    return ((stats.mode >> shift) & wanted) !== 0;
+  }
+}

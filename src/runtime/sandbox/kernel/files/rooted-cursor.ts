@@ -1,0 +1,202 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
+import { pause } from "../../../../base/pace.ts";
+import { decodeName, encodeName } from "../../names.ts";
+import type {
+  NodeMetadata,
+  TreeContent,
+  TreeCursor,
+  TreeFile,
+  TreeNode,
+  TreePlace,
+} from "../../persistent-tree.ts";
+import { asPosixError, type Call, posixError } from "../../posix.ts";
+import type { TreeAccess } from "./access.ts";
+import { seconds } from "./changes.ts";
+import { at, DIRECTORY, descriptorPath, duplicateDirectory, NODE, withOpen } from "./descriptors.ts";
+import type { Holes } from "./holes.ts";
+import { openForReading } from "./open.ts";
+import { Place } from "./place.ts";
+import { PIECE_BYTES } from "./reader.ts";
+import { TreeRemoval } from "./removal.ts";
+import type { Root } from "./root.ts";
+import { describe, listNodes, RootedTreeFile } from "./tree-file.ts";
+import { TreeWalker } from "./tree-walker.ts";
+
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+const callAt = (syscall: string, { name }: TreePlace): Call => ({ syscall, path: name });
+
+/** Reads and makes a VM's tree, from one open directory to the next. */
+export class RootedTreeCursor implements TreeCursor {
+  readonly #root: Root;
+  readonly #access: TreeAccess;
+  readonly #walker: TreeWalker;
+  readonly #holes: Holes;
+  readonly #onClose: () => void;
+
+  constructor(access: TreeAccess, holes: Holes, onClose: () => void) {
+    this.#holes = holes;
+    this.#root = access.root;
+    this.#access = access;
+    this.#walker = new TreeWalker(access);
+    this.#onClose = onClose;
+  }
+
+  async list(directory: TreePlace): Promise<TreeNode[]> {
+    return await this.#walker.in(directory, callAt("scandir", directory), (fd) => listNodes(this.#root, fd));
+  }
+
+  async stat(place: TreePlace): Promise<TreeNode | undefined> {
+    return await this.#walker.in(place.parent, callAt("lstat", place), (fd) => {
+      const stats =
+        place.parent === null ? fstatSync(fd) : lstatSync(at(fd, place.name), { throwIfNoEntry: false });
+      return stats === undefined || this.#root.isForeign(stats) ? undefined : describe(place.name, stats);
+    });
+  }
+
+  async readlink(place: TreePlace): Promise<string> {
+    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) =>
+      decodeName(readlinkSync(at(fd, place.name), "latin1")),
+    );
+  }
+
+  async open(place: TreePlace, ino: number): Promise<TreeFile | undefined> {
+    const call = callAt("open", place);
+    return await this.#walker.in(place.parent, call, (directory) => {
+      return withOpen(at(directory, place.name), NODE, (fd) => {
+        const stats = fstatSync(fd);
+        if (stats.ino !== ino || !stats.isFile() || this.#root.isForeign(stats)) return undefined;
+        return new RootedTreeFile(openForReading(this.#root, { fd, stats }, call), this.#holes, call);
+      });
+    });
+  }
+
+  async makeDirectory(place: TreePlace, mode: number): Promise<void> {
+    await this.#walker.in(place.parent, callAt("mkdir", place), (directory) => {
+      const name = at(directory, place.name);
+      if (lstatSync(name, { throwIfNoEntry: false })?.isDirectory()) return;
+      mkdirSync(name, mode);
+      withOpen(name, DIRECTORY, (fd) => {
+        this.#root.ownPath(fd);
+        chmodSync(descriptorPath(fd), mode);
+      });
+    });
+  }
+
+  async makeFile(place: TreePlace, metadata: NodeMetadata, content: TreeContent): Promise<TreeNode> {
+    const fd = await this.#walker.in(place.parent, callAt("open", place), (directory) =>
+      openSync(at(directory, place.name), CREATE, 0o600),
+    );
+    try {
+      let position = 0;
+      for await (const piece of content) {
+        if ("hole" in piece) {
+          position += piece.hole;
+          continue;
+        }
+        for (let done = 0; done < piece.length; ) {
+          await pause();
+          const count = Math.min(piece.length - done, PIECE_BYTES);
+          done += writeSync(fd, piece, done, count, position + done);
+        }
+        position += piece.length;
+      }
+      // A hole at the end has no piece after it.
+      if (fstatSync(fd).size < position) ftruncateSync(fd, position);
+      this.#root.own(fd);
+      // fchown(2) clears set-user-id, so the mode comes after it.
+      fchmodSync(fd, metadata.mode);
+      futimesSync(fd, seconds(metadata.mtimeMs), seconds(metadata.mtimeMs));
+      return describe(place.name, fstatSync(fd));
+    } catch (error) {
+      throw asPosixError(error, callAt("write", place));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  async makeSymlink(place: TreePlace, target: string): Promise<void> {
+    await this.#walker.in(place.parent, callAt("symlink", place), (directory) => {
+      const name = at(directory, place.name);
+      symlinkSync(encodeName(target), name);
+      withOpen(name, NODE, (fd) => this.#root.ownPath(fd));
+    });
+  }
+
+  async makeLink(existing: TreePlace, place: TreePlace): Promise<void> {
+    const call = callAt("link", place);
+    const source = await this.#walker.in(existing.parent, call, (directory) => {
+      if (!lstatSync(at(directory, existing.name)).isFile()) throw posixError("EINVAL", call);
+      return duplicateDirectory(directory);
+    });
+    try {
+      await this.#walker.in(place.parent, call, (directory) =>
+        linkSync(at(source, existing.name), at(directory, place.name)),
+      );
+    } finally {
+      closeSync(source);
+    }
+  }
+
+  async setMetadata(place: TreePlace, { mode, mtimeMs }: NodeMetadata): Promise<void> {
+    const call = callAt("chmod", place);
+    await this.#walker.in(place.parent, call, (directory) => {
+      withOpen(at(directory, place.name || "."), NODE, (fd) => {
+        const stats = fstatSync(fd);
+        if (stats.isSymbolicLink() || this.#root.isForeign(stats)) throw posixError("EINVAL", call);
+        chmodSync(descriptorPath(fd), mode);
+        utimesSync(descriptorPath(fd), seconds(mtimeMs), seconds(mtimeMs));
+      });
+    });
+  }
+
+  async rename(place: TreePlace, name: string): Promise<void> {
+    await this.#walker.in(place.parent, callAt("rename", place), (fd) =>
+      renameSync(at(fd, place.name), at(fd, name)),
+    );
+  }
+
+  async remove(place: TreePlace): Promise<void> {
+    const { name, parent } = place;
+    const call = callAt("unlink", place);
+    if (parent === null) throw posixError("EBUSY", call);
+    await this.#walker.in(parent, call, (fd) => {
+      const stats = lstatSync(at(fd, name));
+      if (this.#root.isForeign(stats)) throw posixError("EBUSY", call);
+      return stats.isDirectory() ? this.#removeDirectory(fd, name) : unlinkSync(at(fd, name));
+    });
+  }
+
+  async #removeDirectory(parent: number, name: string): Promise<void> {
+    const removal = withOpen(at(parent, name), DIRECTORY, (fd) => {
+      const directory = { fd: parent, stats: fstatSync(parent) };
+      const place = new Place(this.#root, { directory, name }, { fd, stats: fstatSync(fd) }, false);
+      return new TreeRemoval(this.#access, place, name);
+    });
+    await removal.run();
+  }
+
+  /** Waits for the running method. */
+  async close(): Promise<void> {
+    await this.#walker.close();
+    this.#onClose();
+  }
+}

@@ -1,0 +1,213 @@
+import { vmStopped } from "../../../../api/errors.ts";
+import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
+import type { VirtualStat } from "../../../../api/methods/files.ts";
+import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
+import type { PersistentTree } from "../../persistent-tree.ts";
+import type { Call } from "../../posix.ts";
+import { TreeAccess } from "./access.ts";
+import { Attributes } from "./attributes.ts";
+import * as changes from "./changes.ts";
+import { Draft } from "./draft.ts";
+import { Holes } from "./holes.ts";
+import { type Owner, toVirtualStat } from "./id-mapping.ts";
+import { listEntries, listEntriesWithSizes } from "./listing.ts";
+import { assertOpenable } from "./open.ts";
+import type { Entry, Place } from "./place.ts";
+import {
+  BytesReader,
+  MAX_UNSIZED_BYTES,
+  openSource,
+  RootedReader,
+  readAndClose,
+  readNow,
+  SYNC_BYTES,
+} from "./reader.ts";
+import { TreeRemoval } from "./removal.ts";
+import { replaceNow } from "./replacement.ts";
+import { Root } from "./root.ts";
+import { RootedTree } from "./rooted-tree.ts";
+import { walk } from "./walk.ts";
+
+interface RootedFileSystemOptions {
+  /** O_PATH descriptor of the VM's root directory; `close()` closes it. */
+  rootFd: number;
+  /** Owner of the files that a root server makes. `null`: the server is an ordinary user. */
+  owner: Owner | null;
+  /** Reads a file of procfs as the VM's user. @default the server reads it as its own user */
+  readInside?: ReadInside;
+  /** Path of perl, for extended attributes and holes. */
+  perl: string;
+}
+
+type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8Array>;
+
+/**
+ * The tree below a directory of the host. All access is by descriptors, so that no symlink and no process of the VM can
+ * lead an access out of the tree.
+ *
+ * @example
+ * const rootFd = openSync(`/proc/${initPid}/root`, O_PATH | constants.O_DIRECTORY);
+ * const files = new RootedFileSystem({ rootFd, owner: null, perl: "/usr/bin/perl" });
+ * await files.writeFile("/tmp/hello", Buffer.from("hello"));
+ */
+export class RootedFileSystem implements FileSystem {
+  readonly tree: PersistentTree;
+  readonly #root: Root;
+  readonly #access: TreeAccess;
+  readonly #readInside: ReadInside | undefined;
+
+  constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
+    this.#readInside = readInside;
+    this.#root = new Root(rootFd, owner);
+    this.#access = new TreeAccess(this.#root);
+    const attributes = this.#access.keep(() => new Attributes(perl, rootFd));
+    const holes = this.#access.keep(() => new Holes(perl));
+    this.tree = new RootedTree(this.#access, attributes, holes);
+  }
+
+  async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {
+    const opened = await this.#access.at("open", path, true, (place, call) => {
+      const entry = place.existing(call);
+      const inside = this.#readGenerated(entry, call, maxBytes);
+      if (inside !== undefined) return inside;
+      const { size } = entry.stats;
+      const isSmall = size <= Math.min(SYNC_BYTES, maxBytes) && !this.#root.isForeign(entry.stats);
+      return isSmall ? readNow(this.#root, entry, call) : openSource(this.#root, entry, call);
+    });
+    return opened instanceof Uint8Array ? opened : readAndClose(opened, maxBytes);
+  }
+
+  openReader(path: string): Promise<FileReader> {
+    return this.#access.at<FileReader | Promise<FileReader>>("open", path, true, (place, call) => {
+      const entry = place.existing(call);
+      const inside = this.#readGenerated(entry, call, MAX_UNSIZED_BYTES);
+      if (inside !== undefined) return inside.then((bytes) => new BytesReader(bytes));
+      const { source, size } = openSource(this.#root, entry, call);
+      if (size === 0 && source.foreign)
+        return readAndClose({ source, size }, MAX_READ_FILE_BYTES).then((bytes) => new BytesReader(bytes));
+      return this.#access.keep((onClose) => new RootedReader(source, size, onClose));
+    });
+  }
+
+  async writeFile(path: string, data: Uint8Array): Promise<void> {
+    if (data.length > SYNC_BYTES) return this.#writeInPieces(path, data);
+    return this.#access.at("open", path, true, (place, call) => replaceNow(this.#root, place, call, data));
+  }
+
+  openWriter(path: string): Promise<FileWriter> {
+    return this.#access.at("open", path, true, (place, call) =>
+      this.#access.keep((onClose) => new Draft(this.#root, place, call, onClose)),
+    );
+  }
+
+  stat(path: string): Promise<VirtualStat> {
+    return this.#access.at("stat", path, true, (place, call) => this.#describe(place.existing(call)));
+  }
+
+  lstat(path: string): Promise<VirtualStat> {
+    return this.#access.at("lstat", path, path.endsWith("/"), (place, call) =>
+      this.#describe(place.existing(call)),
+    );
+  }
+
+  readdir(path: string): Promise<FileEntry[]> {
+    return this.#access.list(
+      path,
+      true,
+      (stats, call) => this.#root.assertReadable(stats, call),
+      listEntries,
+    );
+  }
+
+  readdirWithSizes(path: string): Promise<FileEntryWithSize[]> {
+    return this.#access.list(
+      path,
+      true,
+      (stats, call) => this.#root.assertReadable(stats, call),
+      listEntriesWithSizes,
+    );
+  }
+
+  mkdir(path: string): Promise<void> {
+    return this.#access.at("mkdir", path, false, (place, call) =>
+      changes.makeDirectory(this.#root, place, call),
+    );
+  }
+
+  rmdir(path: string): Promise<void> {
+    return this.#access.at("rmdir", path, false, changes.removeDirectory);
+  }
+
+  async removeTree(path: string): Promise<void> {
+    const removal = await this.#access.at(
+      "rmdir",
+      path,
+      false,
+      (place) => new TreeRemoval(this.#access, place, path),
+    );
+    await removal.run();
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.#access.at("unlink", path, false, changes.removeFile);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    const rename = (source: Place, call: Call) => {
+      const target = walk(this.#root, call, to, false);
+      try {
+        changes.rename(source, target, call);
+      } finally {
+        target.close();
+      }
+    };
+    return this.#access.at("rename", from, false, rename, { path: from, destination: to });
+  }
+
+  readlink(path: string): Promise<string> {
+    return this.#access.at("readlink", path, path.endsWith("/"), (place, call) => place.readLink(call));
+  }
+
+  symlink(target: string, path: string): Promise<void> {
+    const make = (place: Place, call: Call) => changes.makeSymlink(this.#root, place, call, target);
+    return this.#access.at("symlink", path, false, make, { path: target, destination: path });
+  }
+
+  chmod(path: string, mode: number): Promise<void> {
+    return this.#access.at("chmod", path, true, (place, call) =>
+      changes.changeMode(this.#root, place.existing(call), call, mode),
+    );
+  }
+
+  utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void> {
+    return this.#access.at("utime", path, true, (place, call) =>
+      changes.changeTimes(this.#root, place.existing(call), call, atimeMs, mtimeMs),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#access.close();
+  }
+
+  #readGenerated(entry: Entry, call: Call, maxBytes: number): Promise<Uint8Array> | undefined {
+    if (this.#readInside === undefined || !this.#root.isGenerated(entry)) return undefined;
+    assertOpenable(this.#root, entry, call);
+    return this.#readInside(call.path, call, Math.min(maxBytes, MAX_UNSIZED_BYTES));
+  }
+
+  async #writeInPieces(path: string, data: Uint8Array): Promise<void> {
+    const writer = await this.openWriter(path);
+    try {
+      await writer.write(0, data);
+      await writer.commit();
+    } catch (error) {
+      throw this.#access.isOpen ? error : vmStopped();
+    } finally {
+      await writer.close();
+    }
+  }
+
+  #describe(entry: Entry): VirtualStat {
+    return toVirtualStat(entry.stats, this.#root.owner);
+  }
+}

@@ -1,0 +1,107 @@
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
+import { decodeName } from "../../names.ts";
+import { type Call, codeOf, endsWithSlash, MAX_LINKS, namesIn, O_PATH, posixError } from "../../posix.ts";
+import { at } from "./descriptors.ts";
+import { type Entry, Place } from "./place.ts";
+import type { Directory, Root } from "./root.ts";
+
+const LOOK = O_PATH | constants.O_NOFOLLOW;
+
+/**
+ * Resolves a path inside the root. The result is never outside, even if processes change the tree during the walk.
+ *
+ * - Each name is looked up in the directory found before it, and opened without following links.
+ * - A link is read as text and walked from here. An absolute link starts at the VM's root.
+ * - `..` returns to the previous directory and stops at the root.
+ * - A link of procfs such as `/proc/1/root` leads to the path in its text, inside this root. The kernel would jump out.
+ */
+export function walk(root: Root, call: Call, path: string, follow: boolean): Place {
+  const way: Directory[] = [root.directory()];
+  const pending = namesIn(path).reverse();
+  let slash = endsWithSlash(path);
+  let links = 0;
+  try {
+    for (;;) {
+      const name = pending.pop();
+      if (name === undefined) return namelessPlace(root, way, slash);
+      if (name === "..") {
+        if (way.length > 1) closeLast(way);
+        continue;
+      }
+      const directory = way[way.length - 1] as Directory;
+      root.assertSearchable(directory.stats, call);
+      root.assertShared(directory, name, call);
+      const last = pending.length === 0;
+      const entry = look(directory.fd, name);
+      if (entry?.stats.isSymbolicLink() && (!last || follow)) {
+        closeSync(entry.fd);
+        root.assertFollowable(directory, entry.stats, call);
+        if (++links > MAX_LINKS) throw posixError("ELOOP", call);
+        const target = readTarget(directory.fd, name);
+        if (target.startsWith("/")) while (way.length > 1) closeLast(way);
+        if (last) slash ||= endsWithSlash(target);
+        pending.push(...namesIn(target).reverse());
+      } else if (last) {
+        return placeOf(root, way, name, entry, slash);
+      } else if (entry === null) {
+        throw posixError("ENOENT", call);
+      } else {
+        way.push({ ...entry, name });
+        if (!entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
+      }
+    }
+  } catch (error) {
+    while (way.length > 1) closeLast(way);
+    throw error;
+  }
+}
+
+/** Opens a name with O_PATH. @returns `null` if nothing has this name */
+function look(directory: number, name: string): Entry | null {
+  let fd: number;
+  try {
+    fd = openSync(at(directory, name), LOOK);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    return { fd, stats: fstatSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Reads a link's text. If the name is not a link any more, returns the name, so that the walk looks it up again. */
+function readTarget(directory: number, name: string): string {
+  try {
+    return decodeName(readlinkSync(at(directory, name), "latin1"));
+  } catch (error) {
+    if (codeOf(error) === "EINVAL") return name;
+    throw error;
+  }
+}
+
+function placeOf(root: Root, way: Directory[], name: string, entry: Entry | null, slash: boolean): Place {
+  const directory = way.pop() as Directory;
+  closeRest(way, directory.fd, root.fd);
+  return new Place(root, { directory, name }, entry, slash);
+}
+
+/** The path ended with the root or `..`, so its directory is already open. */
+function namelessPlace(root: Root, way: Directory[], slash: boolean): Place {
+  const directory = way.pop() as Directory;
+  closeRest(way, directory.fd, root.fd);
+  return new Place(root, null, directory, slash);
+}
+
+function closeRest(way: Directory[], kept: number, rootFd: number): void {
+  for (const { fd } of way) if (fd !== kept && fd !== rootFd) closeSync(fd);
+  way.length = 0;
+}
+
+function closeLast(way: Directory[]): void {
+  const directory = way.pop();
+  if (directory !== undefined) closeSync(directory.fd);
+}

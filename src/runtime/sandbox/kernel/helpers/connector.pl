@@ -1,0 +1,73 @@
+# Makes sockets in the network namespace of one VM and hands them to the server. Runs in no other namespace of the VM's
+# but its user namespace: nothing inside can see, signal or trace it, and none of the VM's files are among its own.
+#
+# Reads frames from stdin:
+#   "c" ID FAMILY PORT    FAMILY 4 or 6, 8 bits; PORT 16 bits: connects to that port of the loopback
+#   "x" ID                gives up on it
+#   "l" ID PORT           listens on that port of 127.0.0.1, or on a free port if it is 0
+# Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
+# processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
+
+my ($channel_fd) = @ARGV;
+my $EINPROGRESS = 115;
+
+$0 = 'agentos-connector';
+open(my $channel, '+<&=', $channel_fd) or die;
+
+my %connecting;
+
+sub refuse {
+  my ($id, $errno) = @_;
+  send_frame(\*STDOUT, 'E', $id, pack('N', $errno));
+}
+
+sub hand { my ($id, $type, $socket) = @_; hand_over($channel_fd, $id, "\"type\":\"$type\"", $socket); }
+
+sub start_connecting {
+  my ($id, $family, $port) = @_;
+  my $socket;
+  return refuse($id, $! + 0) unless socket($socket, $family == 4 ? $AF_INET : $AF_INET6, $SOCK_STREAM, 0);
+  return hand($id, 'net.Socket', $socket) if connect($socket, $LOOPBACK{$family}->($port));
+  return refuse($id, $! + 0) unless $! == $EINPROGRESS;
+  $connecting{$id} = $socket;
+}
+
+sub finish_connecting {
+  my ($id) = @_;
+  my $socket = delete $connecting{$id};
+  my $errno = unpack('i', getsockopt($socket, $SOL_SOCKET, $SO_ERROR));
+  return $errno == 0 ? hand($id, 'net.Socket', $socket) : refuse($id, $errno);
+}
+
+sub start_listening {
+  my ($id, $port) = @_;
+  my $socket;
+  return refuse($id, $! + 0)
+    unless socket($socket, $AF_INET, $SOCK_STREAM, 0) && bind($socket, $LOOPBACK{4}->($port)) && listen($socket, $BACKLOG);
+  hand($id, 'net.Server', $socket);
+}
+
+sub handle {
+  my ($kind, $id, $body) = @_;
+  if ($kind eq 'c' && length $body == 3) {
+    my ($family, $port) = unpack('C n', $body);
+    break_off() unless exists $LOOPBACK{$family};
+    start_connecting($id, $family, $port);
+  }
+  elsif ($kind eq 'x') { delete $connecting{$id}; }
+  elsif ($kind eq 'l' && length $body == 2) { start_listening($id, unpack('n', $body)); }
+  else { break_off(); }
+}
+
+while (1) {
+  my ($readable, $writable) = ('', '');
+  vec($readable, $_, 1) = 1 for fileno(STDIN), $channel_fd;
+  vec($writable, fileno $_, 1) = 1 for values %connecting;
+  next if select($readable, $writable, undef, undef) < 0;
+  for my $id (keys %connecting) {
+    finish_connecting($id) if vec($writable, fileno $connecting{$id}, 1);
+  }
+  # Node confirms each socket; nothing else comes here.
+  if (vec($readable, $channel_fd, 1)) { sysread($channel, my $confirmed, 65536) or exit 0; }
+  exit 0 if vec($readable, fileno(STDIN), 1) && !take_frames(\*STDIN, \&handle);
+}

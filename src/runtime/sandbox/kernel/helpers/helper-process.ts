@@ -1,0 +1,197 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { within } from "../../../../base/within.ts";
+import { sealedStdio } from "../descriptors.ts";
+import { sendSignal } from "../procfs/process-trees.ts";
+import { childrenOf } from "../procfs/procfs.ts";
+import { SYSTEM_PATH } from "../tools.ts";
+import { Excerpt } from "./excerpt.ts";
+import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
+
+/** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */
+const DRAIN_MS = 100;
+
+/** Helper programs end before they have done their work, e.g. because a process of the VM kills them. Worth another try. */
+export class HelperLost extends Error {}
+
+interface HelperOptions {
+  /** Names it in errors, e.g. `"spawner"`. */
+  name: string;
+  command: readonly [file: string, ...args: string[]];
+  /** Its descriptors from 3 on. */
+  descriptors?: readonly (number | "ipc")[];
+  /** Host user that it runs as. @default the server's */
+  owner?: { uid: number; gid: number } | null;
+  /** Longest frame that it may send, in bytes. @default MAX_FRAME_BYTES */
+  maxFrameBytes?: number;
+  /** Requests that it has not read, in bytes; a helper that leaves more is killed. @default unlimited */
+  maxUnreadBytes?: number;
+  /** Takes each frame; the helper is killed if this throws. @default the frames wait for `frames()` */
+  onFrame?(frame: Frame): void;
+}
+
+/**
+ * A small program that the server runs beside a VM or inside it. It inherits no descriptor and no variable of the server,
+ * speaks in frames, and ends with its stdin. It may itself be the one child of a process that entered the VM for it.
+ */
+export class HelperProcess {
+  /** Resolves once it has ended and its last frames have been handed out. */
+  readonly ended: Promise<void>;
+  readonly process: ChildProcess;
+  readonly #options: HelperOptions;
+  readonly #stdin: Writable;
+  readonly #stdout: Readable;
+  readonly #errors: Excerpt;
+  #unsent: Buffer[] = [];
+  #lost = false;
+
+  private constructor(
+    options: HelperOptions,
+    child: ChildProcess,
+    stdin: Writable,
+    stdout: Readable,
+    stderr: Readable,
+  ) {
+    this.#options = options;
+    this.process = child;
+    this.#stdin = stdin;
+    this.#stdout = stdout;
+    this.#errors = new Excerpt(stderr);
+    stdin.on("error", () => this.kill());
+    // A signal that could not be sent: its end follows by itself.
+    child.on("error", () => undefined);
+    this.ended = this.#untilEnd();
+    if (options.onFrame !== undefined) this.#read(options.onFrame);
+  }
+
+  /** @throws HelperLost if the host has no process or no descriptor left */
+  static start(options: HelperOptions): HelperProcess {
+    const [file, ...args] = options.command;
+    const child = spawn(file, args, {
+      stdio: sealedStdio(["pipe", "pipe", "pipe", ...(options.descriptors ?? [])]),
+      cwd: "/",
+      env: { PATH: SYSTEM_PATH },
+      detached: true,
+      ...(options.owner ?? {}),
+    });
+    child.on("error", () => undefined);
+    const { stdin, stdout, stderr } = child;
+    // Node gives a child no pipes if the server is out of descriptors, and no pid if it is out of processes.
+    if (child.pid === undefined || stdin === null || stdout === null || stderr === null) {
+      for (const stream of [stdin, stdout, stderr]) stream?.destroy();
+      // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
+      if (child.pid !== undefined) child.kill("SIGKILL");
+      throw new HelperLost(
+        `the ${options.name} did not start: the server has no descriptors or processes left`,
+      );
+    }
+    return new HelperProcess(options, child, stdin, stdout, stderr);
+  }
+
+  get isLost(): boolean {
+    return this.#lost;
+  }
+
+  /** The text that it wrote to stderr, up to a limit. */
+  get errors(): string {
+    return this.#errors.text.trim();
+  }
+
+  get loss(): HelperLost {
+    const detail = this.errors;
+    return new HelperLost(`the ${this.#options.name} has ended${detail === "" ? "" : `: ${detail}`}`);
+  }
+
+  /** Frames of one turn of the event loop are written together. */
+  send(kind: string, number: number, body?: Uint8Array): void {
+    if (this.#lost) return;
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#flush());
+    this.#unsent.push(encodeFrame(kind, number, body));
+  }
+
+  /** Writes one piece. @returns once the helper has taken it, or has ended */
+  async write(piece: Buffer): Promise<void> {
+    if (this.#stdin.destroyed) return;
+    if (!this.#stdin.write(piece))
+      await Promise.race([once(this.#stdin, "drain").catch(() => undefined), this.ended]);
+  }
+
+  /** Host pids of the processes that it started; one, if it entered the VM. None once it has ended. */
+  get children(): number[] {
+    return this.#lost ? [] : childrenOf(this.process.pid as number);
+  }
+
+  /** A process of the VM may have stopped a helper inside. */
+  wake(): void {
+    for (const pid of this.children) sendSignal(pid, "SIGCONT");
+  }
+
+  kill(): void {
+    if (this.#lost) return;
+    const { children } = this;
+    // A process that waits for its child ends by itself, and nobody else would take the child's end.
+    for (const pid of children) sendSignal(pid, "SIGKILL");
+    if (children.length === 0) this.process.kill("SIGKILL");
+  }
+
+  async close(): Promise<void> {
+    this.kill();
+    await this.ended;
+  }
+
+  #flush(): void {
+    const [first] = this.#unsent;
+    const data = this.#unsent.length === 1 && first !== undefined ? first : Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    if (this.#lost) return;
+    this.#stdin.write(data);
+    const { maxUnreadBytes = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#stdin.writableLength > maxUnreadBytes) this.kill();
+  }
+
+  /** Its frames, if there is no `onFrame`. No more is read while the reader is busy. */
+  async *frames(): AsyncGenerator<Frame> {
+    const reader = this.#reader();
+    try {
+      for await (const data of this.#stdout) yield* reader.push(data as Buffer);
+    } finally {
+      this.kill();
+    }
+  }
+
+  #reader(): FrameReader {
+    return new FrameReader(this.#options.maxFrameBytes ?? MAX_FRAME_BYTES);
+  }
+
+  #read(onFrame: (frame: Frame) => void): void {
+    const reader = this.#reader();
+    const breakOff = () => {
+      this.#stdout.destroy();
+      this.kill();
+    };
+    this.#stdout.on("error", breakOff);
+    this.#stdout.on("data", (data: Buffer) => {
+      try {
+        for (const frame of reader.push(data)) onFrame(frame);
+      } catch {
+        // Something else speaks in its place.
+        breakOff();
+      }
+    });
+  }
+
+  async #untilEnd(): Promise<void> {
+    const closed = new Promise((resolve) => this.process.once("close", resolve));
+    await new Promise<void>((resolve) => {
+      this.process.once("exit", () => {
+        // From now on its pid may be another process's.
+        this.#lost = true;
+        resolve();
+      });
+    });
+    // A process that it started may hold its stdout.
+    await within(closed, DRAIN_MS);
+    for (const stream of [this.#stdin, this.#stdout, this.process.stderr]) stream?.destroy();
+  }
+}

@@ -1,0 +1,36 @@
+import { spawnSync } from "node:child_process";
+import { findTool, SYSTEM_PATH } from "../tools.ts";
+
+/** Outcome of one check of the host. */
+export interface Check {
+  name: string;
+  /** `false` only if VMs cannot run without it. */
+  ok: boolean;
+  detail: string;
+  /** Steps, each of which may be needed. Empty if nothing is missing. */
+  fixes: readonly string[];
+}
+
+const TRIAL_TIMEOUT_MS = 10_000;
+
+/** Result of a check for a requirement of VMs. */
+export function required(name: string, ok: boolean, detail: string, ...fixes: string[]): Check {
+  return { name, ok, detail, fixes: ok ? [] : fixes };
+}
+
+/** Result of a check for an optional improvement of VMs. */
+export function wanted(name: string, there: boolean, detail: string, ...fixes: string[]): Check {
+  return { name, ok: true, detail, fixes: there ? [] : fixes };
+}
+
+/** Runs a program of the host to its end. */
+export function run(tool: string, args: readonly string[]): { ok: boolean; output: string } {
+  const path = findTool(tool);
+  if (path === undefined) return { ok: false, output: `${tool} not found` };
+  const { status, error, stdout, stderr } = spawnSync(path, args, {
+    encoding: "utf8",
+    timeout: TRIAL_TIMEOUT_MS,
+    env: { PATH: SYSTEM_PATH },
+  });
+  return { ok: status === 0, output: (error?.message ?? `${stdout}${stderr}`).trim() };
+}

@@ -1,0 +1,53 @@
+import { findHostNode } from "../boot/host-node.ts";
+import { ARCHITECTURES } from "../helpers/programs.ts";
+import { readProc } from "../procfs/procfs.ts";
+import { missingTools } from "../tools.ts";
+import { type Check, required, run, wanted } from "./check.ts";
+
+export function checkPlatform(): Check {
+  const ok = process.platform === "linux" && ARCHITECTURES.includes(process.arch);
+  const release = (readProc("/proc/sys/kernel/osrelease") ?? readProc("/proc/version") ?? "").trim();
+  return required(
+    "Linux",
+    ok,
+    ok ? release : `this is ${process.platform} on ${process.arch}`,
+    `The kernel sandbox runs on Linux on ${ARCHITECTURES.join(" and ")} only. On other systems use runtime: "memory".`,
+  );
+}
+
+export function checkTools(): Check {
+  const missing = missingTools();
+  return required(
+    "programs",
+    missing.length === 0,
+    missing.length === 0 ? "util-linux, coreutils, a shell and perl found" : `missing: ${missing.join(", ")}`,
+    "Install util-linux, mount, bsdutils, coreutils and perl (on Fedora also util-linux-script).",
+  );
+}
+
+export function checkVersions(): Check {
+  const version = run("unshare", ["--version"]).output;
+  const help = run("unshare", ["--help"]).output;
+  const lacking = ["--map-user", "--map-group", "--keep-caps", "--kill-child"].filter(
+    (option) => !help.includes(option),
+  );
+  if (!run("env", ["--ignore-signal=CHLD", "true"]).ok) lacking.push("env --ignore-signal");
+  return required(
+    "versions",
+    lacking.length === 0,
+    lacking.length === 0 ? version : `${version} lacks ${lacking.join(", ")}`,
+    "Install util-linux 2.36 and coreutils 8.31 or newer.",
+  );
+}
+
+export function checkChildren(): Check {
+  const ok = readProc(`/proc/${process.pid}/task/${process.pid}/children`) !== undefined;
+  const detail = ok ? "readable" : "missing";
+  return required("list of children", ok, detail, "The kernel must be built with CONFIG_PROC_CHILDREN.");
+}
+
+export function checkNode(): Check {
+  const { hasNpm } = findHostNode();
+  const detail = `node ${process.version}${hasNpm ? ", npm and npx" : ", no npm on this host"}`;
+  return wanted("Node inside", hasNpm, detail, "Install npm beside the server's Node.");
+}

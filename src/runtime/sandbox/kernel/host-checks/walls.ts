@@ -1,0 +1,90 @@
+import { interceptionSupport } from "../network/interception-support.ts";
+import { cgroupSupport } from "../processes/cgroup.ts";
+import { hasOwnUids, lackOfOwnUids } from "../processes/own-uids.ts";
+import { seccompSupport } from "../seccomp/support.ts";
+import { type Check, run, wanted } from "./check.ts";
+
+const MAY_MOUNT = ["--user", "--map-root-user", "--mount"];
+
+const isRoot = () => process.getuid?.() === 0;
+
+/** The user of VMs. An ordinary user's server has no choice; a root server that shares its uid is in a container. */
+export function checkUser(): Check {
+  const lack = lackOfOwnUids();
+  return wanted(
+    "user of VMs",
+    lack === undefined || !isRoot(),
+    lack === undefined ? "each VM has a uid of its own" : `the server's own: ${lack}`,
+    "Run the server as an ordinary user (--user 1000, Kubernetes: runAsUser), or give root these capabilities and 65,536 uids.",
+  );
+}
+
+/** The kernel counts no processes of the host's root. Without a cgroup nothing else does. */
+export function countsProcesses(): boolean {
+  if (hasOwnUids() || !isRoot() || cgroupSupport().create !== undefined) return true;
+  // This process is one already, so that a second is refused if the limit holds.
+  const trial = ["prlimit", "--nproc=1", "--", "unshare", "--fork", "true"];
+  return !run("unshare", ["--user", "--map-root-user", "--", ...trial]).ok;
+}
+
+export function checkProcessLimit(): Check {
+  const ok = countsProcesses();
+  return wanted(
+    "process limit",
+    ok,
+    ok ? "limits.processes holds" : "limits.processes does not hold: the kernel counts no processes of root",
+    "Run the server as an ordinary user (--user 1000, Kubernetes: runAsUser).",
+  );
+}
+
+export function checkCgroups(): Check {
+  const { description, sharesCpu } = cgroupSupport();
+  return wanted("cgroups", sharesCpu, description, "Run as root, or as a systemd unit with Delegate=yes.");
+}
+
+export function checkSeccomp(): Check {
+  const { description, filter } = seccompSupport("default");
+  return wanted(
+    "system calls",
+    filter !== "",
+    description,
+    "Use a kernel with CONFIG_SECCOMP_FILTER: without the filter, VMs reach more of the kernel.",
+  );
+}
+
+/** System V memory has a limit if the root of a user namespace may set it. */
+export function checkSharedMemory(): Check {
+  const namespaces = hasOwnUids() ? ["--ipc"] : ["--user", "--map-root-user", "--ipc"];
+  const { ok } = run("unshare", [...namespaces, "sh", "-c", "echo 1 > /proc/sys/kernel/shmall"]);
+  return wanted(
+    "shared memory",
+    ok,
+    ok ? "System V memory is limited" : "System V memory is not limited",
+    "Run as root, or use Linux 6.9 or newer.",
+  );
+}
+
+/** Through an overlay, a folder of the host has no sockets and FIFOs of the host's daemons. */
+export function checkSharedFolders(): Check {
+  const namespaces = hasOwnUids() ? ["--mount"] : MAY_MOUNT;
+  // Container runtimes mount files below /etc, of which the kernel makes no layer.
+  const trial = ["mount", "-t", "overlay", "-o", "ro,lowerdir=/usr/bin:/usr/lib", "overlay", "/usr"];
+  const { ok } = run("unshare", [...namespaces, ...trial]);
+  return wanted(
+    "shared folders",
+    ok,
+    ok ? "VMs reach no socket or FIFO in them" : "VMs reach sockets and FIFOs in them",
+    "Use a kernel with overlayfs, since Linux 5.11 for an ordinary user.",
+  );
+}
+
+/** Without it, programs that have no proxy support reach nothing, whatever the policy says. */
+export async function checkNetwork(): Promise<Check> {
+  const { works, description } = await interceptionSupport();
+  return wanted(
+    "network",
+    works,
+    description,
+    "Use a kernel with nf_tables, its redirection and TPROXY (nft_redir, nft_tproxy).",
+  );
+}

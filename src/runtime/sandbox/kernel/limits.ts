@@ -1,0 +1,87 @@
+/** Limits of the kernel sandbox. `npm run docs` writes docs/limits.md from these comments. */
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+/**
+ * Output pipes of ended commands that processes of one VM still hold.
+ * @unit pipes
+ * @past The server closes the oldest pipe. A process that writes to it gets SIGPIPE.
+ */
+export const MAX_LEFT_PIPES = 256;
+
+/**
+ * Command line of one process in `allProcesses` and `processTree`.
+ * @unit bytes
+ * @past The rest is left out.
+ */
+export const MAX_PROCESS_ARGUMENTS_BYTES = 128 * KIB;
+
+/**
+ * Arguments of one process in `allProcesses` and `processTree`.
+ * @unit arguments
+ * @past The rest is left out.
+ */
+export const MAX_PROCESS_ARGUMENTS = 4096;
+
+/**
+ * Command lines of all processes in one `allProcesses` or `processTree`.
+ * @unit bytes
+ * @past Further `args` are cut or empty.
+ */
+export const MAX_LISTED_BYTES = 4 * MIB;
+
+/**
+ * Arguments of all processes in one `allProcesses` or `processTree`.
+ * @unit arguments
+ * @past Further `args` are cut or empty.
+ */
+export const MAX_LISTED_ARGUMENTS = 32_768;
+
+/**
+ * Extended attributes of one file or directory, names and values.
+ * @unit bytes
+ * @past The attributes of the last checkpoint stay. `checkpoint` lists the file in `unreadable`.
+ */
+export const MAX_ATTRIBUTES_BYTES = 64 * KIB;
+
+/**
+ * Directories that the file watches of one VM follow.
+ * @unit directories
+ * @past `watchFiles` is refused. A directory that is created later is not followed, and the watch reports
+ * `overflow`.
+ * @code limit_exceeded
+ */
+export const MAX_WATCHED_DIRECTORIES = 20_000;
+
+/**
+ * Files and directories in the watched directories of one VM.
+ * @unit files and directories
+ * @past `watchFiles` is refused. Entries that are created later are not followed, and the watch reports
+ * `overflow`.
+ * @code limit_exceeded
+ */
+export const MAX_WATCHED_ENTRIES = 200_000;
+
+/**
+ * Connections of the server into one VM.
+ * @unit connections
+ * @past The call is refused.
+ * @code limit_exceeded
+ */
+export const MAX_VM_CONNECTIONS = 512;
+
+/**
+ * Time for a port in the VM to accept a connection.
+ * @unit ms
+ * @past The server cancels the connection.
+ * @code ETIMEDOUT
+ */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * Sockets in the result of `listPorts`, for IPv4 and IPv6 each.
+ * @unit sockets
+ * @past Further sockets are left out.
+ */
+export const MAX_LISTED_PORTS = 1024;

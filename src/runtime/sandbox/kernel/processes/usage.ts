@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { visitAll } from "../../../../base/pace.ts";
+import type { SandboxUsage } from "../../sandbox.ts";
+import { parseStat, statusField } from "../procfs/procfs.ts";
+
+/**
+ * Measures a VM through its root directory and its own procfs.
+ *
+ * The CPU time of a process that has ended is in the process that waited for it, so all processes together have the time
+ * of the whole VM, except for children that their parent ignores (SIGCHLD set to SIG_IGN).
+ *
+ * @param memoryBytes memory as the VM's cgroup counts it. @default the resident sets of all processes
+ */
+export async function measureVm(
+  { rootFd, procFd }: { rootFd: number; procFd: number },
+  memoryBytes: number | undefined,
+): Promise<SandboxUsage> {
+  const { bsize, blocks, bfree, files, ffree } = await statfs(`/proc/self/fd/${rootFd}`);
+  const total = { processes: 0, rss: 0, cpuMs: 0 };
+  const folder = `/proc/self/fd/${procFd}`;
+  await visitAll(pidsIn(procFd), (pid) => {
+    try {
+      const status = readFileSync(`${folder}/${pid}/status`, "utf8");
+      total.cpuMs += parseStat(readFileSync(`${folder}/${pid}/stat`, "utf8")).cpuMs;
+      total.processes += Number(statusField(status, "Threads") ?? 1);
+      total.rss += Number.parseInt(statusField(status, "VmRSS") ?? "0", 10) * 1024;
+    } catch {
+      // The process ended during the read.
+    }
+  });
+  return {
+    filesystemBytes: (blocks - bfree) * bsize,
+    inodes: files - ffree,
+    processes: total.processes,
+    memoryBytes: memoryBytes ?? total.rss,
+    cpuMs: total.cpuMs,
+  };
+}
+
+/** Names of the processes in a procfs. */
+export function pidsIn(procFd: number): string[] {
+  return readdirSync(`/proc/self/fd/${procFd}`).filter((name) => /^\d+$/.test(name));
+}

@@ -1,0 +1,27 @@
+/** Limits of the trees that a VM's sandbox reads. `npm run docs` writes docs/limits.md from these comments. */
+
+const MIB = 1024 * 1024;
+
+/**
+ * Estimated memory of the server for the checkpoints, archives and file watches of one VM.
+ * @unit bytes
+ * @past The checkpoint, archive, diff, snapshot or watch fails. The VM goes on running.
+ * @code limit_exceeded
+ */
+export const MAX_TREE_BYTES = 160 * MIB;
+
+/**
+ * Estimated memory of the server for the checkpoints, archives and file watches of all VMs together, without the first
+ * SMALL_TREE_BYTES of each VM.
+ * @unit bytes
+ * @past Checkpoints, archives and watches of VMs with more than SMALL_TREE_BYTES fail.
+ * @code limit_exceeded
+ */
+export const MAX_SERVER_TREE_BYTES = 144 * MIB;
+
+/**
+ * Memory for checkpoints, archives and file watches that each VM has at any time.
+ * @unit bytes
+ * @past MAX_SERVER_TREE_BYTES applies.
+ */
+export const SMALL_TREE_BYTES = 16 * MIB;

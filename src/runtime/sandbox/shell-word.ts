@@ -1,4 +1,0 @@
-/** A word of a shell line. */
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}

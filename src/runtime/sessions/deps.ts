@@ -1,0 +1,30 @@
+import type { VmHandlers } from "../hooks.ts";
+import type { VmServices } from "../vm-services.ts";
+import type { Agents } from "./agents/registry.ts";
+import type { SessionRecords } from "./transcript/records.ts";
+
+/** Services of the VM and of the server that its sessions use. */
+export interface SessionsDeps
+  extends Pick<
+      VmServices,
+      | "sandbox"
+      | "files"
+      | "env"
+      | "store"
+      | "runtime"
+      | "maxResultBytes"
+      | "emit"
+      | "hasListeners"
+      | "whileRunning"
+      | "filesMayHaveChanged"
+      | "keepFiles"
+    >,
+    VmHandlers {
+  agents: Agents;
+  permissionTimeoutMs: number;
+}
+
+/** Services that one session uses. */
+export interface SessionDeps extends SessionsDeps {
+  records: SessionRecords;
+}

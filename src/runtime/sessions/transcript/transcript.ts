@@ -1,0 +1,189 @@
+import { AgentVmError, vmStopped } from "../../../api/errors.ts";
+import { MAX_SESSION_EVENTS } from "../../../api/limits.ts";
+import type { SessionEvent } from "../../../api/methods/session-event.ts";
+import type { JsonRpcNotification } from "../../../api/methods/session-types.ts";
+import { GroupWriter } from "../../../base/group-writer.ts";
+import { loadOnce } from "../../../base/load-once.ts";
+import { pause } from "../../../base/pace.ts";
+import type { Store } from "../../store/store.ts";
+import { MAX_SESSION_EVENT_BYTES } from "../limits.ts";
+import {
+  type Position,
+  type StoredEvent,
+  type TranscriptEvent,
+  TranscriptStore,
+} from "./transcript-store.ts";
+
+/** Excess events and bytes after which the oldest events are dropped in one step. */
+const DROPPED_AT_ONCE = 1_000;
+const DROPPED_AT_ONCE_BYTES = 16 * 1024 * 1024;
+
+/** Queued characters of JSON above which the agent is paused, and below which it resumes. */
+const PAUSE_ABOVE_BYTES = 4 * 1024 * 1024;
+const RESUME_BELOW_BYTES = 1024 * 1024;
+
+/** Most characters of JSON in one write, unless the first event alone is longer. */
+const STEP_BYTES = 1024 * 1024;
+
+/** Method of the event that replaces dropped events at the start of a transcript. */
+const DROPPED_METHOD = "_agentvm/events_dropped";
+
+interface Queued {
+  notification: SessionEvent;
+  text: string;
+  createdAt: number;
+}
+
+/** The running agent, as the writer of events. */
+interface EventSource {
+  /** Called when the queue grows too long for the store (`true`), and when it is short again (`false`). */
+  pause(isPaused: boolean): void;
+  /** Called when events could not be stored and are lost. Later events would follow a gap in the transcript. */
+  kill(): void;
+}
+
+/** The numbered events of one session. Each event is stored before it is sent to clients. */
+export class Transcript {
+  readonly #events: TranscriptStore;
+  readonly #onStored: (event: TranscriptEvent) => void;
+  /** The agent that runs, if one does. */
+  source: EventSource | undefined;
+  #position: Position | undefined;
+  readonly #loadPosition = loadOnce(async () => {
+    this.#position ??= await this.#events.position();
+  });
+  readonly #writer: GroupWriter<Queued>;
+  #queuedBytes = 0;
+  #crowded = false;
+  #failure: AgentVmError | undefined;
+  /** `true` after a failed put, which may have left data after the position. */
+  #suspect = false;
+  #deleted = false;
+
+  /** @param onStored called with each event in order, once it is stored */
+  constructor(store: Store, sessionId: string, onStored: (event: TranscriptEvent) => void) {
+    this.#events = new TranscriptStore(store, sessionId);
+    this.#onStored = onStored;
+    this.#writer = new GroupWriter({
+      write: (group) => this.#write(group),
+      count: countInStep,
+      onLost: (cause) => this.#fail(cause),
+    });
+  }
+
+  /** Queues an event. `flushed` resolves when it is stored. */
+  append(notification: JsonRpcNotification): void {
+    if (this.#deleted) return;
+    const text = JSON.stringify(notification);
+    this.#queuedBytes += text.length;
+    this.#setCrowded(this.#queuedBytes > PAUSE_ABOVE_BYTES);
+    // `flushed` throws the error.
+    // The agent may send anything; the type is that of the protocol.
+    const event = notification as SessionEvent;
+    this.#writer.add({ notification: event, text, createdAt: Date.now() }).catch(() => undefined);
+  }
+
+  /** Resolves when all appended events are stored. @throws AgentVmError `storage_failed` */
+  async flushed(): Promise<void> {
+    await this.#writer.idle();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+  }
+
+  async lastSequenceNumber(): Promise<number> {
+    return (await this.#load()).next - 1;
+  }
+
+  /** Stored events whose number is above `since`. If some were dropped, an event of DROPPED_METHOD comes first. */
+  async *after(since = -1): AsyncGenerator<TranscriptEvent> {
+    const { first, next } = await this.#load();
+    if (since < first - 1) yield dropped(first - 1);
+    for await (const event of this.#events.after(Math.max(since, first - 1))) {
+      // Events after the position are still being stored, or their write has failed.
+      if (event.seq >= next) return;
+      yield event;
+    }
+  }
+
+  async delete(): Promise<void> {
+    this.#deleted = true;
+    this.#writer.close(vmStopped());
+    this.#setCrowded(false);
+    await this.#writer.idle();
+    await this.#events.delete();
+  }
+
+  async #load(): Promise<Position> {
+    if (this.#position === undefined) await this.#loadPosition();
+    return this.#position as Position;
+  }
+
+  async #write(step: readonly Queued[]): Promise<void> {
+    this.#queuedBytes -= step.reduce((sum, { text }) => sum + text.length, 0);
+    if (this.#queuedBytes < RESUME_BELOW_BYTES) this.#setCrowded(false);
+    const position = await this.#load();
+    if (this.#suspect) await this.#events.cutAt(position);
+    this.#suspect = false;
+    const events: StoredEvent[] = step.map((event, index) => ({ seq: position.next + index, ...event }));
+    const after = await this.#events.append(events, position);
+    if (this.#deleted) return;
+    this.#position = after;
+    // Sending takes longer than storing: thousands of events at once must not block the event loop.
+    for (const event of events) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      if (this.#deleted) return;
+      this.#onStored(event);
+    }
+    await this.#dropOldest();
+  }
+
+  async #dropOldest(): Promise<void> {
+    const position = await this.#load();
+    const { first, next, bytes } = position;
+    const tooMany = next - first >= MAX_SESSION_EVENTS + DROPPED_AT_ONCE;
+    const tooLarge = bytes >= MAX_SESSION_EVENT_BYTES + DROPPED_AT_ONCE_BYTES;
+    if (!tooMany && !tooLarge) return;
+    const before = Math.max(first, next - MAX_SESSION_EVENTS);
+    this.#position = await this.#events.drop(position, before, MAX_SESSION_EVENT_BYTES);
+  }
+
+  /** Records a failed write. Later events reuse the numbers, because no client has seen the lost events. */
+  #fail(cause: unknown): void {
+    this.#queuedBytes = 0;
+    this.#setCrowded(false);
+    this.#suspect = true;
+    this.#failure = new AgentVmError(
+      "storage_failed",
+      "The session's events could not be stored",
+      {},
+      { cause },
+    );
+    this.source?.kill();
+  }
+
+  #setCrowded(isCrowded: boolean): void {
+    if (this.#crowded === isCrowded) return;
+    this.#crowded = isCrowded;
+    this.source?.pause(isCrowded);
+  }
+}
+
+/** Number of queued events that fit into one write. */
+function countInStep(waiting: readonly Queued[]): number {
+  let bytes = 0;
+  const end = waiting.findIndex(({ text }) => {
+    bytes += text.length;
+    return bytes > STEP_BYTES;
+  });
+  return end < 0 ? waiting.length : end;
+}
+
+function dropped(through: number): TranscriptEvent {
+  return {
+    seq: through,
+    createdAt: 0,
+    notification: { jsonrpc: "2.0", method: DROPPED_METHOD, params: { through } },
+  };
+}

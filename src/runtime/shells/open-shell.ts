@@ -1,0 +1,76 @@
+import type { ShellInfo, ShellOutput } from "../../api/methods/shells.ts";
+import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
+import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
+import type { VmServices } from "../vm-services.ts";
+import { SHELL_SCROLLBACK_BYTES } from "./limits.ts";
+
+/** A shell has one stream. */
+const NO_KIND = {};
+
+type OpenShellDeps = Pick<VmServices, "emit" | "filesMayHaveChanged">;
+
+/** A shell on a terminal: its record, its scrollback and its end. */
+export class OpenShell {
+  readonly shellId: string;
+  /** Resolves when shellExit has been sent. */
+  readonly exited: Promise<ExitStatus>;
+  readonly #terminal: SandboxTerminal;
+  readonly #vm: OpenShellDeps;
+  readonly #scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES);
+  readonly #info: ShellInfo;
+
+  constructor(
+    terminal: SandboxTerminal,
+    info: Pick<ShellInfo, "shellId" | "command" | "args" | "cols" | "rows">,
+    vm: OpenShellDeps,
+  ) {
+    this.shellId = info.shellId;
+    this.#terminal = terminal;
+    this.#vm = vm;
+    this.#info = { ...info, args: [...info.args], pid: terminal.pid, running: true, exitCode: null };
+    terminal.onOutput((data) => this.#publish(data));
+    this.exited = this.#end();
+  }
+
+  get info(): ShellInfo {
+    return { ...this.#info, args: [...this.#info.args] };
+  }
+
+  get pendingInput(): number {
+    return this.#terminal.pendingInput;
+  }
+
+  write(data: Uint8Array): void {
+    this.#terminal.write(data);
+  }
+
+  resize(cols: number, rows: number): void {
+    if (!this.#info.running) return;
+    this.#terminal.resize(cols, rows);
+    Object.assign(this.#info, { cols, rows });
+  }
+
+  hangup(): Promise<void> {
+    return this.#terminal.hangup();
+  }
+
+  output(after: number): ShellOutput {
+    return { ...this.#scrollback.after(after), running: this.#info.running, exitCode: this.#info.exitCode };
+  }
+
+  #publish(data: Buffer): void {
+    for (const piece of splitEvent(data)) {
+      const chunk = this.#scrollback.push(NO_KIND, piece);
+      this.#vm.emit("shellData", { shellId: this.shellId, ...chunk });
+    }
+    this.#vm.filesMayHaveChanged();
+  }
+
+  async #end(): Promise<ExitStatus> {
+    const { exitCode, signal } = await this.#terminal.exited;
+    Object.assign(this.#info, { running: false, exitCode });
+    this.#vm.emit("shellExit", { shellId: this.shellId, exitCode, ...(signal === null ? {} : { signal }) });
+    this.#vm.filesMayHaveChanged();
+    return { exitCode, signal };
+  }
+}

@@ -1,0 +1,125 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { AgentVmError } from "../../api/errors.ts";
+import { HEAD_KEY, OWNER_KEY } from "./keys.ts";
+import { encodeJson, type Store, tryDecodeJson } from "./store.ts";
+
+/**
+ * Age at which the owner mark of a store is read again before the next change.
+ * @unit ms
+ */
+const TRUST_MS = 500;
+
+const ownerSchema = z.object({
+  /** Instance of the VM that the store belongs to. */
+  id: z.string(),
+  /** Whether the instance has ended: it changes nothing any more. */
+  isEnded: z.boolean(),
+  /** Whether an earlier instance has not ended. It may still try to change something. */
+  hasRival: z.boolean(),
+});
+
+type Owner = z.infer<typeof ownerSchema>;
+
+/** A store of which one instance of a VM is the owner, from its first access until another instance takes it. */
+export interface OwnedStore extends Store {
+  /** Marks the store as free. Call it after the last change of an instance. Does nothing without an earlier access. */
+  release(): Promise<void>;
+}
+
+export interface OwnedStoreOptions {
+  /** Whether other servers reach the store, as behind a Rivet Engine. @default false */
+  isShared?: boolean | undefined;
+  /** Called once, when another instance turns out to be the owner. @default nothing */
+  onReplaced?(): void;
+}
+
+/**
+ * Wraps a store so that only its newest owner changes it. The first access stores a mark, which is read again before the
+ * head record is put. In a shared store the mark is also read before any change after a pause, and after each put: a put of
+ * an instance that has been replaced is never reported as stored.
+ */
+export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOptions = {}): OwnedStore {
+  const id = randomUUID();
+  let taking: Promise<void> | undefined;
+  let hasRival = false;
+  let isReplaced = false;
+  let readAt = Number.NEGATIVE_INFINITY;
+
+  const mark = (isEnded: boolean) =>
+    store.put([[OWNER_KEY, encodeJson({ id, isEnded, hasRival } satisfies Owner)]]);
+  const take = async () => {
+    const before = await loadOwner(store);
+    hasRival = before !== undefined && (!before.isEnded || before.hasRival);
+    const takenAt = performance.now();
+    await mark(false);
+    readAt = takenAt;
+  };
+  const owned = (): Promise<void> => {
+    taking ??= take().catch((error: unknown) => {
+      taking = undefined;
+      throw error;
+    });
+    return taking;
+  };
+  const check = async () => {
+    const askedAt = performance.now();
+    if (!isReplaced && (await loadOwner(store))?.id === id) {
+      readAt = askedAt;
+      return;
+    }
+    if (!isReplaced) onReplaced?.();
+    isReplaced = true;
+    throw new AgentVmError("vm_stopped", "Another instance of this VM has taken over its storage");
+  };
+  /** Resolves when the mark has been this instance's within the last `TRUST_MS`. */
+  const trusted = async () => {
+    await owned();
+    // A process that was paused in between asks again.
+    while (isReplaced || (isShared && performance.now() - readAt > TRUST_MS)) await check();
+  };
+  return {
+    async get(keys) {
+      await owned();
+      return await store.get(keys);
+    },
+    async put(entries) {
+      await owned();
+      const isCommit = entries.some(([key]) => key === HEAD_KEY);
+      if (isCommit) await check();
+      await trusted();
+      await store.put(entries);
+      if (isShared) await check();
+      // From now on the numbers of records are past those of the rival.
+      if (isCommit) hasRival = false;
+    },
+    async delete(keys) {
+      await trusted();
+      await store.delete(keys);
+    },
+    async deleteRange(from, to) {
+      await trusted();
+      await store.deleteRange(from, to);
+    },
+    async list(prefix, options) {
+      await owned();
+      return await store.list(prefix, options);
+    },
+    async release() {
+      if (taking === undefined) return;
+      await owned();
+      await check();
+      await mark(true);
+    },
+  };
+}
+
+/** Returns whether an earlier instance of this VM may still try to change the store. */
+export async function findsRival(store: Store): Promise<boolean> {
+  return (await loadOwner(store))?.hasRival ?? false;
+}
+
+async function loadOwner(store: Store): Promise<Owner | undefined> {
+  const [bytes] = await store.get([OWNER_KEY]);
+  return bytes && ownerSchema.safeParse(tryDecodeJson(bytes)).data;
+}

@@ -1,0 +1,126 @@
+import { invalidArgument } from "../../api/errors.ts";
+import {
+  MAX_TRANSFER_BYTES,
+  MAX_TRANSFERS,
+  TRANSFER_CHUNK_BYTES,
+  TRANSFER_IDLE_MS,
+} from "../../api/limits.ts";
+import type { RoomMethods } from "../../api/methods/table.ts";
+import type { FileReadTransfer } from "../../api/methods/transport.ts";
+import { withParents } from "../filesystem/parents.ts";
+import { checkPath, checkWritablePath } from "../filesystem/paths.ts";
+import type { FileReader, FileSystem } from "../sandbox/files.ts";
+import { TransferTable } from "./transfer-table.ts";
+import { Upload } from "./upload.ts";
+
+interface FileTransfersOptions {
+  /** Table of open transfers. @default a new table with the limits below */
+  table?: TransferTable;
+  /** Maximum number of open transfers. @default MAX_TRANSFERS */
+  maxTransfers?: number;
+  /** Maximum bytes of one piece. @default TRANSFER_CHUNK_BYTES */
+  chunkBytes?: number;
+  /** Milliseconds after which an unused transfer is closed. @default TRANSFER_IDLE_MS */
+  idleMs?: number;
+  /** Called and awaited after a file was put in place. @default does nothing */
+  placed?(): Promise<void>;
+}
+
+/**
+ * Transfers files over the wire in pieces. A transfer has an unguessable id. It ends with a commit, with endFileTransfer,
+ * or after TRANSFER_IDLE_MS without use.
+ *
+ * @example
+ * const { transferId } = await transfers.beginFileWrite("/workspace/data.bin", bytes.length);
+ * await transfers.writeFileChunk(transferId, 0, bytes);
+ * await transfers.commitFileWrite(transferId);
+ */
+export class FileTransfers implements RoomMethods<"transfers"> {
+  readonly #fs: FileSystem;
+  readonly #chunkBytes: number;
+  readonly #placed: () => Promise<void>;
+  readonly #table: TransferTable;
+
+  constructor(fs: FileSystem, options: FileTransfersOptions = {}) {
+    this.#fs = fs;
+    this.#chunkBytes = options.chunkBytes ?? TRANSFER_CHUNK_BYTES;
+    this.#placed = options.placed ?? (async () => undefined);
+    this.#table =
+      options.table ??
+      new TransferTable(options.maxTransfers ?? MAX_TRANSFERS, options.idleMs ?? TRANSFER_IDLE_MS);
+  }
+
+  async beginFileRead(path: string): Promise<FileReadTransfer> {
+    checkPath(path, "open");
+    return this.#table.begin(
+      () => this.#fs.openReader(path),
+      async (reader) => {
+        const { size } = reader;
+        const data = await reader.read(0, this.#chunkBytes);
+        if (size > this.#chunkBytes)
+          return { size, data, transferId: this.#table.keep(new Download(reader, this.#chunkBytes)) };
+        await reader.close();
+        return { size: data.length, data, transferId: null };
+      },
+    );
+  }
+
+  /** Reads the piece at an offset. The piece is empty at the end of the file. */
+  readFileChunk(transferId: string, offset: number): Promise<Uint8Array> {
+    return this.#table.use(transferId, Download, (download) => download.read(offset));
+  }
+
+  async beginFileWrite(path: string, size: number): Promise<{ transferId: string }> {
+    checkWritablePath(path, "open");
+    if (!Number.isSafeInteger(size) || size < 0 || size > MAX_TRANSFER_BYTES)
+      throw invalidArgument("size", `an integer from 0 to ${MAX_TRANSFER_BYTES}`, size);
+    return this.#table.begin(
+      () => withParents(this.#fs, path, () => this.#fs.openWriter(path)),
+      async (writer) => ({ transferId: this.#table.keep(new Upload(writer, size)) }),
+    );
+  }
+
+  writeFileChunk(transferId: string, offset: number, data: Uint8Array): Promise<void> {
+    return this.#table.use(transferId, Upload, (upload) => upload.write(offset, data));
+  }
+
+  /** Puts the file in place. While pieces are missing, the call is refused and the transfer stays open. */
+  commitFileWrite(transferId: string): Promise<void> {
+    return this.#table.use(transferId, Upload, async (upload) => {
+      upload.assertComplete();
+      await upload.commit().finally(() => this.endFileTransfer(transferId));
+      await this.#placed();
+    });
+  }
+
+  endFileTransfer(transferId: string): Promise<void> {
+    return this.#table.end(transferId);
+  }
+
+  /** Closes all transfers. Later calls reject with `vm_stopped`. */
+  dispose(): Promise<void> {
+    return this.#table.dispose();
+  }
+}
+
+/** Sends a file out of the VM piece by piece. */
+class Download {
+  readonly #reader: FileReader;
+  readonly #chunkBytes: number;
+
+  constructor(reader: FileReader, chunkBytes: number) {
+    this.#reader = reader;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  async read(offset: number): Promise<Uint8Array> {
+    const { size } = this.#reader;
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset > size)
+      throw invalidArgument("offset", `an integer from 0 to the file's size, ${size}`, offset);
+    return this.#reader.read(offset, this.#chunkBytes);
+  }
+
+  close(): Promise<void> {
+    return this.#reader.close();
+  }
+}

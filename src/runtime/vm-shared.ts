@@ -1,0 +1,38 @@
+import type { VmOptions } from "./options.ts";
+import { createSandboxFactory } from "./sandbox/factory.ts";
+import type { SandboxFactory } from "./sandbox/sandbox.ts";
+import { AgentRegistry, type Agents } from "./sessions/agents/registry.ts";
+import { RootFilesystem } from "./tar/root-filesystem.ts";
+import type { TestSeams } from "./test-seams.ts";
+
+/** Everything that the VMs of one definition share. */
+export interface VmShared {
+  readonly options: VmOptions;
+  readonly factory: SandboxFactory;
+  readonly agents: Agents;
+  /**
+   * Files that a new VM starts with; `undefined`: only the files that every VM has.
+   *
+   * @param name the VM's choice among `perVm.rootFilesystems`. @default the option `rootFilesystem`
+   */
+  rootFilesystem(name: string | undefined): RootFilesystem | undefined;
+  readonly seams: TestSeams;
+}
+
+/** Makes what the VMs of these options share. Nothing of the host is read before the first VM boots. */
+export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared {
+  const agents = new AgentRegistry(options.agents);
+  const factory = seams.sandboxFactory ?? createSandboxFactory(options, () => [agents.provision]);
+  const { rootFilesystem: source } = options;
+  const standard = source === undefined ? undefined : new RootFilesystem(source);
+  const named = new Map(
+    Object.entries(options.perVm.rootFilesystems).map(([name, source]) => [name, new RootFilesystem(source)]),
+  );
+  return {
+    options,
+    factory,
+    agents,
+    rootFilesystem: (name) => (name === undefined ? standard : (named.get(name) ?? standard)),
+    seams,
+  };
+}

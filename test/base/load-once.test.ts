@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { loadOnce } from "../../src/base/load-once.ts";
+
+test("loads once for all callers", async () => {
+  let loads = 0;
+  const load = loadOnce(async () => ++loads);
+  expect(await Promise.all([load(), load()])).toEqual([1, 1]);
+  expect(await load()).toBe(1);
+});
+
+test("rejects all callers of a failed load, and loads again on the next call", async () => {
+  let loads = 0;
+  const load = loadOnce(async () => {
+    if (++loads === 1) throw new Error("lost");
+    return loads;
+  });
+  const both = await Promise.allSettled([load(), load()]);
+  expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await load()).toBe(2);
+});

@@ -1,0 +1,27 @@
+import { describe, expect, test } from "vitest";
+import {
+  hasNotBegun,
+  isBetweenServers,
+  RivetError,
+  toAgentVmError,
+} from "../../../src/client/rivet/errors.ts";
+
+// Groups and codes of Rivet Engine 2.3 for a VM that moves.
+describe("errors of a gateway while a VM has no server", () => {
+  test.for([
+    ["guard", "actor_ready_timeout", true],
+    ["guard", "service_unavailable", false],
+    ["guard", "request_timeout", false],
+    ["ws", "closed", false],
+  ] as const)("%s.%s is connection_lost, and the client waits for a server", ([group, code, notBegun]) => {
+    const error = toAgentVmError(new RivetError(group, code, "Try again later."));
+    expect(error).toMatchObject({ code: "connection_lost", metadata: { gateway: code } });
+    expect(isBetweenServers(error)).toBe(true);
+    expect(hasNotBegun(error)).toBe(notBegun);
+  });
+
+  test("actor.stopped is vm_stopped", () => {
+    const error = toAgentVmError(new RivetError("actor", "stopped", "Connection closed: actor.stopped"));
+    expect(error.code).toBe("vm_stopped");
+  });
+});

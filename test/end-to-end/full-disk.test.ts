@@ -1,0 +1,59 @@
+// @module-tag slow
+import { spawnSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startTestServer } from "../support/servers.ts";
+import { testFolder } from "../support/temporary-folder.ts";
+import { failure, until } from "../support/until.ts";
+
+const MIB = 1024 * 1024;
+
+test("a full disk is storage_failed for a new VM, and VMs go on when there is room again", async ({
+  skip,
+}) => {
+  const dataDir = testFolder();
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", dataDir]);
+  if (mounted.status !== 0) skip("only root may mount a small disk");
+  onTestFinished(() => void spawnSync("umount", ["-l", dataDir]));
+  const server = await startTestServer({ kind: "kernel", process: true, dataDir });
+  onTestFinished(() => server.stop("SIGTERM").then(() => undefined));
+  const { vm } = server.client();
+  const old = vm.getOrCreate("old");
+  await old.writeFile("/workspace/kept", "kept");
+
+  const ready = async () => (await fetch(`${server.endpoint}/health/ready`)).status;
+  expect(await ready()).toBe(200);
+
+  const filler = join(dataDir, "filler");
+  fill(filler);
+  const made = vm.getOrCreate("new");
+  const full = { code: "storage_failed", metadata: { hint: expect.stringContaining("disk") } };
+  expect(await failure(made.exec("true"))).toMatchObject(full);
+  expect(await failure(vm.create("newer"))).toMatchObject(full);
+  expect(await failure(old.writeFile("/workspace/other", new Uint8Array(65_536)))).toMatchObject(full);
+  expect((await old.exec("cat /workspace/kept")).stdout).toBe("kept");
+
+  // The answer of a check counts for 5 s.
+  await until(async () => (await ready()) === 503);
+
+  rmSync(filler);
+  await until(async () => (await ready()) === 200);
+  expect((await made.exec("echo works")).stdout).toBe("works\n");
+  expect((await (await vm.create("newer")).exec("echo works")).stdout).toBe("works\n");
+  await old.writeFile("/workspace/other", "other");
+});
+
+/** Fills the disk to its last page. */
+function fill(path: string): void {
+  for (const size of [MIB, 65_536, 4_096]) {
+    for (let piece = 0; ; piece++) {
+      try {
+        writeFileSync(`${path}`, new Uint8Array(size), { flag: "a" });
+      } catch {
+        break;
+      }
+      if (piece > 4_096) throw new Error("The disk does not become full");
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// @module-tag any-user
+// @module-tag attack
+import { createServer } from "node:http";
+import net, { type AddressInfo, type Socket } from "node:net";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { AccessControl } from "../../src/http/access-control.ts";
+import { HttpGate } from "../../src/http/http-gate.ts";
+import type { PreviewGate } from "../../src/http/preview-gate.ts";
+
+vi.mock("../../src/http/limits.ts", async (load) => ({
+  ...(await load<typeof import("../../src/http/limits.ts")>()),
+  MAX_STRANGERS: 30,
+  MAX_STRANGERS_PER_ADDRESS: 10,
+  STRANGER_IDLE_MS: 1_500,
+}));
+
+/** Starts a server with a token behind the gate. */
+async function startServer(): Promise<number> {
+  const server = createServer((_request, response) => response.end("reached"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const access = new AccessControl({ token: "t", secret: "s", allowedOrigins: [], behindEngine: false });
+  const previews = { request: () => false, upgrade: () => false } as unknown as PreviewGate;
+  new HttpGate((message, request) => access.admitOnce(message, request), previews, {}).guard(server);
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+interface Open {
+  socket: Socket;
+  answer(): string;
+  isClosed(): boolean;
+}
+
+async function open(port: number, from = "127.0.0.1"): Promise<Open> {
+  let answer = "";
+  let isClosed = false;
+  const socket = net.connect({ port, host: "127.0.0.1", localAddress: from });
+  socket.on("data", (data) => {
+    answer += data;
+  });
+  socket
+    .on("error", () => undefined)
+    .on("close", () => {
+      isClosed = true;
+    });
+  onTestFinished(() => void socket.destroy());
+  await new Promise<void>((resolve) =>
+    socket.once("connect", () => resolve()).once("close", () => resolve()),
+  );
+  return { socket, answer: () => answer, isClosed: () => isClosed };
+}
+
+const many = (port: number, count: number, from?: string) =>
+  Promise.all(Array.from({ length: count }, () => open(port, from)));
+
+const request = (token: string) =>
+  `GET /actors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+
+test("an address holds few connections without access, and all addresses together hold a few more", async () => {
+  const port = await startServer();
+  const first = await many(port, 12);
+  await expect.poll(() => first.filter(({ isClosed }) => isClosed()).length).toBe(2);
+  expect(first.find(({ isClosed }) => isClosed())?.answer()).toMatch(
+    /^HTTP\/1.1 429 .*"limit_exceeded".*MAX_STRANGERS_PER_ADDRESS/s,
+  );
+  await many(port, 10, "127.0.0.2");
+  await many(port, 10, "127.0.0.3");
+  const surplus = await open(port, "127.0.0.4");
+  await expect.poll(surplus.isClosed).toBe(true);
+  expect(surplus.answer()).toContain('"MAX_STRANGERS"');
+});
+
+test("connections with access do not count, and stay open", async () => {
+  const port = await startServer();
+  const clients: Open[] = [];
+  for (let index = 0; index < 40; index++) {
+    const client = await open(port);
+    client.socket.write(request("t"));
+    await expect.poll(client.answer).toContain("reached");
+    clients.push(client);
+  }
+  expect(clients.some(({ isClosed }) => isClosed())).toBe(false);
+});
+
+test("a connection that sends its head slowly, or a wrong token, is cut and makes room", async () => {
+  const port = await startServer();
+  const slow = await many(port, 10);
+  const timer = setInterval(() => {
+    for (const { socket } of slow) socket.write("G");
+  }, 200);
+  onTestFinished(() => clearInterval(timer));
+  await expect.poll(() => slow.every(({ isClosed }) => isClosed()), { timeout: 5_000 }).toBe(true);
+  const stranger = await open(port);
+  stranger.socket.write(request("wrong"));
+  await expect.poll(stranger.isClosed).toBe(true);
+  expect(stranger.answer()).toContain("401");
+  const client = await open(port);
+  client.socket.write(request("t"));
+  await expect.poll(client.answer).toContain("reached");
+});

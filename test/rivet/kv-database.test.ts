@@ -1,0 +1,97 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, expect, test } from "vitest";
+import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const MIB = 1024 * 1024;
+const folder = temporaryFolder();
+let path = "";
+let count = 0;
+let opened: KvDatabase[] = [];
+
+async function open(): Promise<KvDatabase> {
+  const database = await KvDatabase.open(path);
+  opened.push(database);
+  return database;
+}
+
+afterEach(() => {
+  for (const database of opened) database.close();
+  opened = [];
+});
+
+const nextPath = () => {
+  count += 1;
+  path = join(folder, `${count}.db`);
+};
+const key = (text: string) => new TextEncoder().encode(text);
+const texts = (entries: [Uint8Array, Uint8Array][]) =>
+  entries.map(([name]) => new TextDecoder().decode(name));
+
+/** Bytes of the file and its log. */
+const size = () =>
+  [path, `${path}-wal`].reduce((sum, file) => sum + (existsSync(file) ? statSync(file).size : 0), 0);
+
+async function fill(database: KvDatabase, mib: number): Promise<void> {
+  for (let index = 0; index < mib * 16; index++)
+    database.put([[key(`k${index}`), new Uint8Array(65_536).fill(index)]]);
+}
+
+test("keeps, lists and deletes entries in the order of their keys' bytes", async () => {
+  nextPath();
+  createKvDatabase(path);
+  const database = await open();
+  database.put(["b", "a", "c", "ab"].map((name) => [key(name), key(name)]));
+  expect(
+    database.get([key("a"), key("none")]).map((value) => value && new TextDecoder().decode(value)),
+  ).toEqual(["a", null]);
+  expect(texts(database.list(key("a"), key("c")))).toEqual(["a", "ab", "b"]);
+  expect(texts(database.list(key("a"), undefined, { reverse: true, limit: 2 }))).toEqual(["c", "b"]);
+  database.delete([key("b")]);
+  database.deleteRange(key("a"), key("b"));
+  expect(texts(database.list(new Uint8Array(), undefined))).toEqual(["c"]);
+});
+
+test("writes entries together or not at all", async () => {
+  nextPath();
+  const database = await open();
+  const bad = [key("b"), null] as unknown as [Uint8Array, Uint8Array];
+  expect(() => database.put([[key("a"), key("a")], bad])).toThrow();
+  expect(database.list(new Uint8Array(), undefined)).toEqual([]);
+  database.put([[key("a"), key("a")]]);
+  expect(database.list(new Uint8Array(), undefined)).toHaveLength(1);
+});
+
+test("deleted content leaves the file", async () => {
+  nextPath();
+  createKvDatabase(path);
+  const database = await open();
+  await fill(database, 32);
+  expect(size()).toBeGreaterThan(32 * MIB);
+  database.deleteRange(key("k"), key("l"));
+  // The log is folded into the file after a thousand pages, so a few writes follow.
+  await expect
+    .poll(() => {
+      database.put([[key("x"), new Uint8Array(65_536)]]);
+      return size();
+    })
+    .toBeLessThan(12 * MIB);
+});
+
+test("a database of RivetKit gives room back from its next opening on", { tags: ["slow"] }, async () => {
+  nextPath();
+  const old = new DatabaseSync(path);
+  old.exec("PRAGMA journal_mode = WAL; CREATE TABLE kv (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)");
+  const put = old.prepare("INSERT INTO kv VALUES (?, ?)");
+  for (let index = 0; index < 640; index++) put.run(key(`k${index}`), new Uint8Array(65_536));
+  put.run(key("kept"), key("kept"));
+  old.exec("DELETE FROM kv WHERE key != CAST('kept' AS BLOB)");
+  old.close();
+  expect(size()).toBeGreaterThan(40 * MIB);
+  const database = await open();
+  expect(texts(database.list(new Uint8Array(), undefined))).toEqual(["kept"]);
+  database.close();
+  expect(size()).toBeLessThan(MIB);
+});

@@ -1,0 +1,111 @@
+// @module-tag any-user
+// @module-tag attack
+import net, { type AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { OutboundGate } from "../../../../src/runtime/network/outbound/gate.ts";
+import { addedHeaders } from "../../../../src/runtime/network/outbound/headers.ts";
+import { NetworkLog } from "../../../../src/runtime/network/outbound/log.ts";
+import { OutboundProxy } from "../../../../src/runtime/network/outbound/proxy.ts";
+import { answerFaultOf, HOSTILE_RESPONSES, startHostileServer } from "../../../support/hostile-responses.ts";
+import { faultOf, startRecorder } from "../../../support/raw-recorder.ts";
+import { exchange, exchangeAll, smugglingCorpus } from "../../../support/smuggling.ts";
+
+/** Starts a proxy on this machine's loopback that may reach one port there and adds a credential. */
+async function startProxy(port: number): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const gate = new OutboundGate({ allow: [`127.0.0.1:${port}`] }, new NetworkLog(() => undefined));
+  const proxy = new OutboundProxy(server, {
+    gate,
+    ownerOf: async () => undefined,
+    added: addedHeaders({ [`http://127.0.0.1:${port}`]: { "X-Api-Key": "SECRET" } }),
+  });
+  onTestFinished(() => {
+    proxy.close();
+    gate.close();
+  });
+  return proxy.port;
+}
+
+test("a request of the smuggling corpus reaches the outside as one request or not at all", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  const corpus = smugglingCorpus(`http://127.0.0.1:${port}/a`, "Host: x\r\n");
+  await exchangeAll(proxy, corpus);
+  expect(connections.map(faultOf)).toEqual(connections.map(() => undefined));
+  // The hidden request names no absolute URL, so the proxy must not forward it as a request either.
+  expect(connections.filter((bytes) => /^\S+ \/smuggled/.test(bytes))).toEqual([]);
+  expect(connections.filter((bytes) => bytes.startsWith("TRACE"))).toEqual([]);
+  // The recorder has seen the well-formed requests.
+  expect(connections.length).toBeGreaterThan(20);
+}, 60_000);
+
+test("a hostile answer of an outside server reaches the program as one answer or as an error", async () => {
+  const port = await startHostileServer();
+  const proxy = await startProxy(port);
+  const answers = await exchangeAll(
+    proxy,
+    Array.from(
+      { length: HOSTILE_RESPONSES },
+      (_, index) => `GET http://127.0.0.1:${port}/${index} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ),
+  );
+  expect(answers.map(answerFaultOf)).toEqual(answers.map(() => undefined));
+});
+
+test("a program's other spelling of an added header, a frame or Host does not reach the outside", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  const forged = ["x-api-key", "X_API_KEY", "x_api-Key", "X.Api.Key", "Content_Length", "Transfer_Encoding"];
+  const fields = forged.map((name) => `${name}: forged\r\n`);
+  await exchange(
+    proxy,
+    `GET http://127.0.0.1:${port}/a HTTP/1.1\r\nHost: forged\r\nConnection: host, x-api-key\r\n${fields.join("")}X-Kept: 1\r\n\r\n`,
+  );
+  expect(connections).toEqual([
+    `GET /a HTTP/1.1\r\nx-kept: 1\r\nhost: 127.0.0.1:${port}\r\nx-api-key: SECRET\r\nConnection: close\r\n\r\n`,
+  ]);
+});
+
+test("TRACE is refused, so no server shows a program the added headers", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  const answer = await exchange(proxy, `TRACE http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`);
+  expect([answer.slice(9, 12), connections]).toEqual(["405", []]);
+});
+
+test("the body of a request with a frame arrives whole, whatever its method", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {
+    connections.length = 0;
+    const line = `${method} http://127.0.0.1:${port}/a HTTP/1.1\r\nHost: x\r\n`;
+    await exchange(proxy, `${line}Content-Length: 3\r\n\r\nabc`);
+    await exchange(proxy, `${line}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`);
+    expect(connections.map((bytes) => bytes.slice(bytes.indexOf("\r\n\r\n") + 4))).toEqual([
+      "abc",
+      "3\r\nabc\r\n0\r\n\r\n",
+    ]);
+  }
+});
+
+test.each([102, 103, 100])("a server that sends %i for ever gets no further than a few", async (status) => {
+  const interim = `HTTP/1.1 ${status} Wait\r\n\r\n`.repeat(500);
+  const { promise: cut, resolve } = Promise.withResolvers<void>();
+  const server = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => resolve());
+    const more = () => socket.write(interim, () => setImmediate(more));
+    socket.once("data", more);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const answer = await exchange(
+    await startProxy(port),
+    `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`,
+    10_000,
+  );
+  expect(answer).toContain("MAX_INTERIM_RESPONSES");
+  await cut;
+});

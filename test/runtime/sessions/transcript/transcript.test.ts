@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { Transcript } from "../../../../src/runtime/sessions/transcript/transcript.ts";
+import { MemoryStore } from "../../../../src/runtime/store/store.ts";
+
+test("a thousand events of one write are sent in order, over many turns of the event loop", async () => {
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  const sent: number[] = [];
+  const perTurn = new Map<number, number>();
+  const transcript = new Transcript(new MemoryStore(), "session", ({ seq }) => {
+    sent.push(seq);
+    perTurn.set(turns, (perTurn.get(turns) ?? 0) + 1);
+    // About the time to send one event to a few clients.
+    for (const end = performance.now() + 0.5; performance.now() < end; );
+  });
+  count();
+  for (let index = 0; index < 1000; index++) transcript.append({ jsonrpc: "2.0", method: `${index}` });
+  await transcript.flushed();
+  isOver = true;
+  expect(sent).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+  expect(Math.max(...perTurn.values())).toBeLessThan(50);
+});

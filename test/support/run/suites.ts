@@ -1,0 +1,57 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const REPOSITORY = join(import.meta.dirname, "..", "..", "..");
+
+/** A set of tests that one command runs. */
+export interface Suite {
+  /** Printed before the tests start: the duration on two quiet cores, and what other suites add. */
+  about: string;
+  /** Selects test files by their text. */
+  matches(source: string): boolean;
+  /** Selects tests by their tags, see https://vitest.dev/guide/test-tags. */
+  tagsFilter?: string;
+  /** Whether the suite also runs two real coding agents and some workloads. */
+  hasPrograms?: boolean;
+}
+
+/** Tags the whole file: `// @module-tag slow`. */
+const moduleTag = (tag: string) => new RegExp(`^// @module-tag ${tag}$`, "m");
+const SLOW_FILE = moduleTag("slow");
+const ANY_USER_FILE = moduleTag("any-user");
+/** Tags one test, one `describe` or rows of a table. */
+const SLOW_TEST = /\["slow"\]|\btags: "slow"|\btestRows\b/;
+
+export const SUITES: Record<string, Suite> = {
+  quick: {
+    about:
+      "The quick suite takes about 4 minutes on two cores. `npm run test:all` runs the slow tests, about 12 more.",
+    matches: (source) => !SLOW_FILE.test(source),
+    tagsFilter: "!slow",
+  },
+  slow: {
+    about:
+      "The slow tests take about 12 minutes on two cores: crash rounds, floods, faults at every call, package installs, a browser, coding agents, workloads. `npm test` runs all others.",
+    matches: (source) => SLOW_FILE.test(source) || SLOW_TEST.test(source),
+    tagsFilter: "slow",
+    hasPrograms: true,
+  },
+  "any-user": {
+    about: "The tests whose outcome depends on the user that runs them take about 3 minutes on two cores.",
+    matches: (source) => ANY_USER_FILE.test(source) && !SLOW_FILE.test(source),
+    tagsFilter: "any-user && !slow",
+  },
+  "any-user-slow": {
+    about:
+      "The slow tests whose outcome depends on the user that runs them take about 4 minutes on two cores.",
+    matches: (source) => ANY_USER_FILE.test(source) && (SLOW_FILE.test(source) || SLOW_TEST.test(source)),
+    tagsFilter: "any-user && slow",
+  },
+};
+
+/** Paths of the suite's test files, relative to the repository. */
+export function filesOf(suite: Suite): string[] {
+  return globSync("test/**/*.test.ts", { cwd: REPOSITORY })
+    .filter((path) => suite.matches(readFileSync(join(REPOSITORY, path), "utf8")))
+    .sort();
+}

@@ -1,0 +1,31 @@
+import { defineVm, vmActor } from "../../src/actors/vm.ts";
+import { exitOnSignals } from "../../src/cli/exit-signals.ts";
+import { listen } from "../../src/http/listen.ts";
+import { setup } from "../../src/http/setup.ts";
+import { fakeVms } from "./fake-vm.ts";
+import { withScripted } from "./scripted.ts";
+
+/**
+ * Runs a server, configured by the variables of the ready-made server. With TEST_SERVER=fake its VMs are fakes, which write
+ * their command lines to stderr. Otherwise they are real and have the `scripted` agent. SLEEP_TIMEOUT_MS is their sleep
+ * timeout.
+ */
+const { PORT, AGENT_VM_DATA, AGENT_VM_DRAIN_MS, AGENT_VM_TOKEN, SLEEP_TIMEOUT_MS, TEST_SERVER } = process.env;
+const options = {
+  ...withScripted,
+  ...(SLEEP_TIMEOUT_MS !== undefined && { sleepTimeoutMs: Number(SLEEP_TIMEOUT_MS) }),
+};
+const registry = setup({
+  use: {
+    vm:
+      TEST_SERVER === "fake"
+        ? defineVm({}, { createVm: fakeVms((command) => process.stderr.write(`${command}\n`)).create })
+        : vmActor(options),
+  },
+  port: Number(PORT),
+  ...(AGENT_VM_DATA !== undefined && { dataDir: AGENT_VM_DATA }),
+  token: AGENT_VM_TOKEN,
+});
+exitOnSignals({ drainMs: AGENT_VM_DRAIN_MS === undefined ? undefined : Number(AGENT_VM_DRAIN_MS) });
+const { endpoint } = await listen(registry);
+process.stdout.write(`Endpoint ${endpoint}\nAccess\n\n`);
