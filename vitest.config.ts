@@ -41,8 +41,8 @@ export default defineConfig({
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 20_000 } },
     pool: "forks",
-    // Tests spend much of their time waiting for processes, so the runner needs no core of its own.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Tests spend much of their time waiting for processes.
+    maxWorkers: availableParallelism() + 1,
     // `npm run coverage` measures every source file, also files that no test imports.
     coverage: { include: ["src/**/*.ts"], reporter: ["text"] },
     projects: [

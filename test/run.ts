@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Counts, line, sum } from "./support/run/counts.ts";
 import { findLeaks, leftOnMachine } from "./support/run/leaks.ts";
 import { REAPER } from "./support/run/reaper.ts";
-import { REPORT_VARIABLE } from "./support/run/reporter.ts";
+import { REPORT_VARIABLE, type Report } from "./support/run/reporter.ts";
 import { filesOf, SUITES } from "./support/run/suites.ts";
 
 /**
@@ -46,6 +46,10 @@ const PROGRAMS: readonly [program: string, ...names: string[]][] = [
   ["workloads/run.ts", ...WORKLOADS],
 ];
 const PROGRAM_TIMEOUT_MS = 600_000;
+/** More files than this fail for a reason that a second run does not change. */
+const REPEATED_FILES = 5;
+/** Files that failed beside others and passed alone. */
+const unstable: string[] = [];
 const leaks: string[] = [];
 const before = leftOnMachine();
 
@@ -55,35 +59,55 @@ mkdirSync(temporary);
 chmodSync(temporary, 0o1777);
 try {
   if (selection.length === 0) console.log(suite.about);
-  const outcomes = [await runVitest()];
+  const outcomes = await runVitest();
   if (suite.hasPrograms && selection.length === 0)
-    for (const [program, ...names] of PROGRAMS) outcomes.push(await runProgram(program, names));
+    for (const [program, ...names] of PROGRAMS) outcomes.push(await runProgramTwice(program, names));
   leaks.push(...(await findLeaks(temporary, before)));
   for (const leak of leaks) console.error(`The tests left behind: ${leak}`);
   const total = sum([...outcomes, { passed: 0, failed: leaks.length, skipped: [] }]);
   for (const skipped of total.skipped) console.log(`skipped: ${skipped}`);
+  for (const path of unstable)
+    console.log(`unstable: ${path} failed and passed the second time, alone, which is a bug to be found`);
   console.log(line(total));
   process.exitCode = total.failed > 0 ? 1 : 0;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-async function runVitest(): Promise<Counts> {
-  const vitest = join(here, "..", "node_modules", "vitest", "vitest.mjs");
+/** Runs the tests. Of a whole suite, files that fail run once more, alone: the machine may have been too busy for them. */
+async function runVitest(): Promise<Counts[]> {
+  if (selection.length > 0) return Object.values(await vitest(selection));
+  const filter = suite!.tagsFilter === undefined ? [] : [`--tags-filter=${suite!.tagsFilter}`];
+  const first = await vitest([...filesOf(suite!), ...filter]);
+  const failed = Object.keys(first).filter((path) => first[path]!.failed > 0);
+  if (failed.length === 0 || failed.length > REPEATED_FILES || failed.includes(""))
+    return Object.values(first);
+  console.log(`Run once more, alone: ${failed.join(", ")}`);
+  const second = await vitest(["--no-file-parallelism", ...failed, ...filter]);
+  unstable.push(...failed.filter((path) => second[path]?.failed === 0));
+  return Object.values({ ...first, ...second });
+}
+
+async function vitest(selected: readonly string[]): Promise<Report> {
+  rmSync(report, { force: true });
+  const script = join(here, "..", "node_modules", "vitest", "vitest.mjs");
   const reporters = ["--reporter=default", `--reporter=${join(here, "support", "run", "reporter.ts")}`];
-  const selected =
-    selection.length > 0
-      ? selection
-      : [
-          ...filesOf(suite!),
-          ...(suite!.tagsFilter === undefined ? [] : [`--tags-filter=${suite!.tagsFilter}`]),
-        ];
-  const code = await run([vitest, "run", "--configLoader=runner", ...reporters, ...selected]);
-  const counts = existsSync(report)
-    ? (JSON.parse(readFileSync(report, "utf8")) as Counts)
-    : { passed: 0, failed: 0, skipped: [] };
-  if (code !== 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+  const code = await run([script, "run", "--configLoader=runner", ...reporters, ...selected]);
+  const files = existsSync(report) ? (JSON.parse(readFileSync(report, "utf8")) as Report) : {};
+  // A run that crashed has written no report.
+  if (code !== 0 && Object.values(files).every(({ failed }) => failed === 0))
+    files[""] = { passed: 0, failed: 1, skipped: [] };
+  return files;
+}
+
+/** Runs a program, and once more if something in it fails. */
+async function runProgramTwice(program: string, names: readonly string[]): Promise<Counts> {
+  const first = await runProgram(program, names);
+  if (first.failed === 0) return first;
+  console.log(`Run once more: ${program}`);
+  const second = await runProgram(program, names);
+  if (second.failed === 0) unstable.push(program);
+  return second;
 }
 
 /** Runs a program whose last line has its counts. */

@@ -8,7 +8,7 @@ import { type ServerProcess, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** `npm run crash-test` sets a larger number. */
-const ROUNDS = Number(process.env.AGENT_VM_CRASH_ROUNDS ?? 25);
+const ROUNDS = Number(process.env.AGENT_VM_CRASH_ROUNDS ?? 12);
 const WRITERS = 4;
 
 const dataDir = temporaryFolder();

@@ -1,21 +1,31 @@
 import { writeFileSync } from "node:fs";
+import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule } from "vitest/node";
 import type { Counts } from "./counts.ts";
 
-/** Variable with the path of the file from which `test/run.ts` reads the counts of a vitest run. */
+/** Variable with the path of the file to which a vitest run writes its {@link Report}. */
 export const REPORT_VARIABLE = "AGENT_VM_TEST_REPORT";
 
-/** Writes the counts of a run, and the reason of each skipped test. */
+/** Outcome of a vitest run. The name of what no test file is to blame for is `""`. */
+export type Report = Record<string, Counts>;
+
+/** Writes the counts of each test file, and the reason of each skipped test. */
 export default class CountsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
-    const counts: Counts = { passed: 0, failed: errors.length, skipped: [] };
+    const files: Report = {};
+    const of = (path: string) => {
+      files[path] ??= { passed: 0, failed: 0, skipped: [] };
+      return files[path];
+    };
     for (const module of modules) {
+      const counts = of(module.relativeModuleId);
       // A file that fails to load has no tests, but an error.
       counts.failed += module.errors().length;
       for (const test of module.children.allTests()) count(test, counts);
     }
+    for (const error of errors) of(blamed(error)).failed += 1;
     const report = process.env[REPORT_VARIABLE];
-    if (report !== undefined) writeFileSync(report, JSON.stringify(counts));
+    if (report !== undefined) writeFileSync(report, JSON.stringify(files));
   }
 }
 
@@ -26,4 +36,10 @@ function count(test: TestCase, counts: Counts): void {
   else if (result.state === "skipped" && result.note !== undefined) {
     counts.skipped.push(`${test.module.relativeModuleId} > ${test.fullName}: ${result.note}`);
   }
+}
+
+/** Returns the test file that ran when an error outside of tests was thrown; `""` if vitest does not know it. */
+function blamed(error: unknown): string {
+  const path = (error as { VITEST_TEST_PATH?: unknown }).VITEST_TEST_PATH;
+  return typeof path === "string" ? relative(process.cwd(), path) : "";
 }

@@ -8,7 +8,7 @@ export interface Suite {
   /** Printed before the tests start: the duration on two quiet cores, and what other suites add. */
   about: string;
   /** Selects test files by their text. */
-  matches(source: string): boolean;
+  matches(source: string, path: string): boolean;
   /** Selects tests by their tags, see https://vitest.dev/guide/test-tags. */
   tagsFilter?: string;
   /** Whether the suite also runs two real coding agents and some workloads. */
@@ -21,6 +21,9 @@ const SLOW_FILE = moduleTag("slow");
 const ANY_USER_FILE = moduleTag("any-user");
 /** Tags one test, one `describe` or rows of a table. */
 const SLOW_TEST = /\["slow"\]|\btags: "slow"|\btestRows\b/;
+
+/** Files whose slow tests differ between users. Of others the quick tests show the difference. */
+const OF_WALLS = /^test\/runtime\/(sandbox\/|network\/outbound\/|[^/]+$)/;
 
 export const SUITES: Record<string, Suite> = {
   quick: {
@@ -43,8 +46,9 @@ export const SUITES: Record<string, Suite> = {
   },
   "any-user-slow": {
     about:
-      "The slow tests whose outcome depends on the user that runs them take about 4 minutes on two cores.",
-    matches: (source) => ANY_USER_FILE.test(source) && (SLOW_FILE.test(source) || SLOW_TEST.test(source)),
+      "The slow tests of the walls, which depend on the user that runs them, take about 2 minutes on two cores.",
+    matches: (source, path) =>
+      ANY_USER_FILE.test(source) && (SLOW_FILE.test(source) || SLOW_TEST.test(source)) && OF_WALLS.test(path),
     tagsFilter: "any-user && slow",
   },
 };
@@ -52,6 +56,6 @@ export const SUITES: Record<string, Suite> = {
 /** Paths of the suite's test files, relative to the repository. */
 export function filesOf(suite: Suite): string[] {
   return globSync("test/**/*.test.ts", { cwd: REPOSITORY })
-    .filter((path) => suite.matches(readFileSync(join(REPOSITORY, path), "utf8")))
+    .filter((path) => suite.matches(readFileSync(join(REPOSITORY, path), "utf8"), path))
     .sort();
 }
