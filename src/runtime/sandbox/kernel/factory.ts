@@ -1,4 +1,5 @@
 import { closeSync, rmSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { AgentVmError, type Capability } from "../../../api/errors.ts";
 import type { Env } from "../../../api/values.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
@@ -157,7 +158,7 @@ export class KernelSandboxFactory {
     if (prepared === undefined) return;
     this.#prepared = undefined;
     await prepared.catch(() => undefined);
-    rmSync(workspaceSubfolder(this.#name), { recursive: true, force: true });
+    await rm(workspaceSubfolder(this.#name), { recursive: true, force: true });
   }
 
   #prepare(): Promise<Prepared> {

@@ -62,7 +62,8 @@ class EtcCopy {
     for (const entry of list(join(this.#etc, path))) {
       await pause();
       const { name } = entry;
-      const isNamed = patterns.some(([first]) => first?.source === `^${escaped(name)}$`);
+      const itself = `^${escaped(name)}$`;
+      const isNamed = patterns.some(([first]) => first?.source === itself);
       if (!isNamed && SECRET_NAME.test(name)) continue;
       if (depth > MAX_DEPTH || this.#left-- <= 0) continue;
       const below = patterns

@@ -14,10 +14,9 @@ import { INSTRUCTIONS, INSTRUCTIONS_PATH } from "../../instructions.ts";
 import type { Provision } from "../../provision.ts";
 import { HOST_FOLDER, NODE_FOLDER, VM_HOME, VM_HOSTNAME, VM_UID, VM_USER } from "../../sandbox.ts";
 import { findTool, type Tools } from "../tools.ts";
-import { CPU_FOLDER, copyHostCpus } from "./host-cpus.ts";
-import { copyHostEtc } from "./host-etc.ts";
+import { hostCopy } from "./host-copy.ts";
+import { CPU_FOLDER } from "./host-cpus.ts";
 import { type HostMount, makeMountPoint, mountsOf, systemMounts, usrLinks } from "./host-mounts.ts";
-import { makeHostFiles } from "./made-host-files.ts";
 import { type Mount, readMounts, readOnlyBindOptions } from "./mountinfo.ts";
 import { programFolders } from "./program-folders.ts";
 import { escapeFstab, Shield } from "./shield.ts";
@@ -126,17 +125,11 @@ export async function prepareLayout(
   { timezone, folders = [], links = [], showsMemory }: LayoutOptions,
 ): Promise<Layout> {
   const template = join(folder, "template");
-  const host = join(folder, "host");
-  const etc = join(host, "etc");
   const data = HOST_DATA.filter((path) => existsSync(path));
-  for (const path of [template, host, etc, ...data.map((path) => join(host, path))]) {
-    mkdirSync(path, { recursive: true });
-    chmodSync(path, 0o755);
-  }
+  mkdirSync(template, { recursive: true });
+  chmodSync(template, 0o755);
   const mounts = readMounts();
-  await copyHostEtc(etc);
-  await copyHostCpus(join(host, "cpu"));
-  makeHostFiles(host, timezone);
+  const host = await hostCopy(timezone, data);
   const shield = new Shield(join(folder, "shared"), tools);
   const shared = provisions.map((provision) => {
     const found = mountsOf(provision);
@@ -164,7 +157,7 @@ export async function prepareLayout(
   for (const provision of [{ links }, ...provisions]) place(provision, template);
   for (const mount of hostMounts) makeMountPoint(template, mount);
   for (const path of data) symlinkSync(HOST_FOLDER + path, join(template, path));
-  linkMissing(etc, "/etc", template);
+  linkMissing(join(host, "etc"), "/etc", template);
   return {
     template,
     hostMounts,
