@@ -8,14 +8,25 @@ import { defineConfig } from "vitest/config";
 const SHARED = [
   "test/{api,base,house}/*.test.ts",
   "test/docs/{blocks,links,prose}.test.ts",
-  "test/runtime/{filesystem,processes,shells,tar,transfers,watches}/**/*.test.ts",
-  "test/runtime/sandbox/kernel/files/*.test.ts",
+  "test/runtime/{cron,filesystem,machine,network,persistence,processes,sandbox,sessions,shells,store,tar,transfers,watches}/**/*.test.ts",
 ];
 /** Files of these folders that measure memory or descriptors. */
 const ALONE = [
+  "test/runtime/cron/session.test.ts",
+  "test/runtime/network/outbound/outbound.test.ts",
+  "test/runtime/persistence/{bounded-trees,sparse-files}.test.ts",
+  "test/runtime/sessions/{cancel,close,crash,limits,queue,races}.test.ts",
+  "test/runtime/sessions/agent-link/*.test.ts",
+  "test/runtime/sessions/transcript/event-bytes.test.ts",
   "test/base/line-splitter.test.ts",
   "test/runtime/processes/{byte-by-byte,replay-buffer}.test.ts",
+  "test/runtime/sandbox/kernel/{descriptors,evasion}.test.ts",
+  "test/runtime/sandbox/kernel/boot/{boot,host-uids}.test.ts",
+  "test/runtime/sandbox/kernel/commands/hostile-spawner.test.ts",
   "test/runtime/sandbox/kernel/files/deep-trees.test.ts",
+  "test/runtime/sandbox/kernel/host-checks/*.test.ts",
+  "test/runtime/sandbox/kernel/network/connector.test.ts",
+  "test/runtime/sandbox/kernel/processes/cgroup.test.ts",
   "test/runtime/tar/import.test.ts",
   "test/runtime/transfers/transfer-limits.test.ts",
 ];
@@ -36,8 +47,8 @@ export default defineConfig({
       { name: "any-user", description: "The outcome depends on the user that runs the server." },
     ],
     // These timeouts end a test that hangs. On a busy machine a server may take half a minute to start.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 20_000 } },
     pool: "forks",

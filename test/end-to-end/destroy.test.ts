@@ -3,25 +3,24 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { terminal } from "../../src/client/index.ts";
-import { startTestServer } from "../support/servers.ts";
-import { temporaryFolder, testFolder } from "../support/temporary-folder.ts";
+import { fileServer, startTestServer } from "../support/servers.ts";
+import { testFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
-const dataDir = temporaryFolder();
+const shared = fileServer("kernel");
 
 /** Files of a VM's actor in the data folder. */
 function filesOf(actorId: string): string[] {
-  return ["state", "databases", "alarms"].flatMap((folder) =>
-    existsSync(join(dataDir, folder))
-      ? readdirSync(join(dataDir, folder)).filter((name) => name.startsWith(actorId))
-      : [],
-  );
+  return ["state", "databases", "alarms"].flatMap((name) => {
+    const folder = join(shared().dataDir, name);
+    return existsSync(folder) ? readdirSync(folder).filter((file) => file.startsWith(actorId)) : [];
+  });
 }
 
 test("destroy deletes everything of a VM, and its key is free at once", async () => {
-  const server = await startTestServer({ kind: "kernel", process: true, dataDir });
+  const server = shared();
   const client = server.client();
-  const vm = client.vm.getOrCreate("a");
+  const vm = client.vm.getOrCreate("everything");
   await vm.writeFile("/workspace/secret", "x");
   await vm.createSnapshot("one");
   await vm.scheduleCron({ schedule: "@daily", action: { type: "exec", command: "true" } });
@@ -31,20 +30,20 @@ test("destroy deletes everything of a VM, and its key is free at once", async ()
   expect(filesOf(actorId)).not.toEqual([]);
 
   await vm.destroy();
-  expect(await failure(client.vm.get("a").exists("/"))).toMatchObject({ code: "actor_not_found" });
-  const again = await client.vm.create("a");
+  expect(await failure(client.vm.get("everything").exists("/"))).toMatchObject({ code: "actor_not_found" });
+  const again = await client.vm.create("everything");
   expect(await again.exists("/workspace/secret")).toBe(false);
   expect(await again.listSnapshots()).toEqual([]);
   expect(await again.listCronJobs()).toEqual([]);
   expect((await fetch(url)).status).toBe(403);
   await again.destroy();
   await expect.poll(() => filesOf(actorId)).toEqual([]);
-  expect((await client.vm.list()).vms).toEqual([]);
+  expect((await client.vm.list({ prefix: "everything" })).vms).toEqual([]);
 });
 
 test("a connection to a destroyed VM ends with vm_destroyed and does not make the VM again", async () => {
-  const server = await startTestServer({ kind: "kernel", process: true });
-  const watcher = server.client().vm.getOrCreate("a").connect();
+  const server = shared();
+  const watcher = server.client().vm.getOrCreate("connection").connect();
   const ended: string[] = [];
   watcher.onError(({ code }) => ended.push(code));
   const reasons: string[] = [];
@@ -55,14 +54,14 @@ test("a connection to a destroyed VM ends with vm_destroyed and does not make th
     (error) => error.code,
   );
   const client = server.client();
-  const conn = client.vm.getOrCreate("a").connect();
+  const conn = client.vm.getOrCreate("connection").connect();
   await conn.exec("true");
 
   await conn.destroy();
   expect(["vm_stopped", "vm_destroyed"]).toContain(await running);
   await expect.poll(() => ended).toEqual(["vm_destroyed"]);
   expect(reasons).toEqual(["destroy"]);
-  await expect.poll(async () => (await client.vm.list()).vms).toEqual([]);
+  await expect.poll(async () => (await client.vm.list({ prefix: "connection" })).vms).toEqual([]);
   expect(watcher.connStatus).toBe("idle");
 });
 
@@ -83,9 +82,9 @@ test("a server that was killed while it destroyed a VM deletes the VM when it st
 });
 
 test("the first call after destroy makes a new VM, on the same client and on another", async () => {
-  const server = await startTestServer({ kind: "kernel", process: true });
-  const vm = server.client().vm.getOrCreate("a");
-  const other = server.client().vm.getOrCreate("a");
+  const server = shared();
+  const vm = server.client().vm.getOrCreate("call");
+  const other = server.client().vm.getOrCreate("call");
   for (const call of [
     () => vm.exec("echo new"),
     () => other.exec("echo new"),
@@ -102,9 +101,9 @@ test("the first call after destroy makes a new VM, on the same client and on ano
 });
 
 test("what is left of a destroyed VM's connection and terminal makes no new VM", async () => {
-  const server = await startTestServer({ kind: "kernel", process: true });
+  const server = shared();
   const client = server.client();
-  const vm = client.vm.getOrCreate("a");
+  const vm = client.vm.getOrCreate("left");
   const shell = await terminal(vm);
   const connection = vm.connect();
   await connection.exec("true");
@@ -114,5 +113,5 @@ test("what is left of a destroyed VM's connection and terminal makes no new VM",
   await shell.close();
   expect(await failure(shell.write("x"))).toMatchObject(destroyed);
   expect(await failure(connection.exec("true"))).toMatchObject(destroyed);
-  expect((await client.vm.list()).vms).toEqual([]);
+  expect((await client.vm.list({ prefix: "left" })).vms).toEqual([]);
 });
