@@ -1,12 +1,9 @@
-import { execFile } from "node:child_process";
 import { mkdirSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { quote } from "../../posix.ts";
-import { hasOwnUids } from "../processes/own-uids.ts";
-import { SYSTEM_PATH, type Tools } from "../tools.ts";
+import type { Tools } from "../tools.ts";
 import type { HostMount } from "./host-mounts.ts";
-
-const TRIAL_TIMEOUT_MS = 10_000;
+import { takesOverlay } from "./overlay-trial.ts";
 
 /**
  * Shows a VM folders of the host without their sockets and FIFOs. A read-only mount stops neither connect(2) nor writing to a
@@ -29,7 +26,10 @@ export class Shield {
     mkdirSync(this.#empty, { recursive: true });
   }
 
-  /** @returns the mount with a layer. A file stays as it is, and so does a folder of which this host can make no overlay */
+  /**
+   * @returns the mount with a layer. A file stays as it is, and so does a folder of which this host can make no overlay
+   * @throws Error if the host cannot say now whether it can
+   */
   async cover(mount: HostMount): Promise<HostMount> {
     const stats = statSync(mount.source);
     if (stats.isFile()) return mount;
@@ -37,22 +37,13 @@ export class Shield {
     // A link, since the options of a mount have no room for commas and colons.
     const layer = join(this.#folder, String(this.#count++));
     symlinkSync(mount.source, layer);
-    return (await this.#canOverlay(layer)) ? { ...mount, layer } : mount;
+    const works = await takesOverlay(this.layers(layer), this.#empty, this.#tools);
+    return works ? { ...mount, layer } : mount;
   }
 
   /** The option of mount(8) that names the layers. */
   layers(layer: string): string {
     return `lowerdir=${layer}:${this.#empty}`;
-  }
-
-  #canOverlay(layer: string): Promise<boolean> {
-    const { unshare, mount } = this.#tools;
-    const namespaces = hasOwnUids() ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
-    const trial = [mount, "-n", "-t", "overlay", "-o", `ro,${this.layers(layer)}`, "overlay", this.#empty];
-    const settings = { timeout: TRIAL_TIMEOUT_MS, env: { PATH: SYSTEM_PATH } };
-    return new Promise((resolve) => {
-      execFile(unshare, [...namespaces, "--", ...trial], settings, (error) => resolve(error === null));
-    });
   }
 
   /**

@@ -7,6 +7,7 @@ type Program =
   | "holes"
   | "init"
   | "interceptor"
+  | "overlay"
   | "readonly"
   | "seal"
   | "spawner"

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { processStartTime, readProc } from "../procfs/procfs.ts";
+import { processStartTime, readOwnProc, readProc } from "../procfs/procfs.ts";
 import type { Controller, Controllers, Setting } from "./cgroup-settings.ts";
 
 const ROOT = "/sys/fs/cgroup";
@@ -144,7 +144,7 @@ function inheritedFrom(base: string, files: readonly string[]): Setting[] {
 /** Reads /proc/self/cgroup, see cgroups(7): paths by controller, which is empty for version 2. */
 function ownCgroups(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const line of (readProc("/proc/self/cgroup") ?? "").trim().split("\n")) {
+  for (const line of (readOwnProc("/proc/self/cgroup") ?? "").trim().split("\n")) {
     const [, controllers = "", ...path] = line.split(":");
     for (const controller of controllers.split(",")) found.set(controller, path.join(":"));
   }

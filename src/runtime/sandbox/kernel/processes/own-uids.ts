@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { readProc, statusField } from "../procfs/procfs.ts";
+import { readOwnProc, statusField } from "../procfs/procfs.ts";
 
 /** Bits of capabilities(7) that a root server needs to give each VM a host uid of its own. */
 const NEEDED = {
@@ -47,7 +47,7 @@ function findLack(): string | undefined {
 
 /** @param bit number of a capability, see capabilities(7) */
 export function hasCapability(bit: number): boolean {
-  const held = BigInt(`0x${statusField(readProc("/proc/self/status") ?? "", "CapEff") ?? "0"}`);
+  const held = BigInt(`0x${statusField(readOwnProc("/proc/self/status") ?? "", "CapEff") ?? "0"}`);
   return ((held >> BigInt(bit)) & 1n) === 1n;
 }
 
