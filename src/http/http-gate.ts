@@ -36,6 +36,8 @@ export class RawAnswer {
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
+  /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
+  strangers?: Strangers;
   /** Called with the error of each request that is refused. @param route its method and path: `POST /tokens/create` */
   onRefused?(error: AgentVmError, route: string): void;
 }
@@ -54,7 +56,7 @@ export class HttpGate {
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
-  readonly #strangers = new Strangers();
+  readonly #strangers: Strangers;
 
   /**
    * @param previews answers requests for previews, which carry a preview's token
@@ -64,8 +66,9 @@ export class HttpGate {
     admit: Admit,
     previews: PreviewGate,
     routes: Readonly<Record<string, Route>>,
-    { openRoutes = {}, onRefused = () => undefined }: GateOptions = {},
+    { openRoutes = {}, onRefused = () => undefined, strangers = new Strangers() }: GateOptions = {},
   ) {
+    this.#strangers = strangers;
     this.#openRoutes = openRoutes;
     this.#onRefused = onRefused;
     this.#admit = admit;
@@ -81,7 +84,8 @@ export class HttpGate {
     const requests = server.listeners("request") as RequestListener[];
     server.removeAllListeners("request");
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      this.#strangers.refresh(request.socket);
+      const stranger = this.#strangers.of(request.socket);
+      stranger.refresh();
       const handOn = () => {
         for (const listener of requests) listener(request, response);
       };
@@ -92,19 +96,20 @@ export class HttpGate {
         else if (isOpen(request)) handOn();
         else void this.#serve(request, response, handOn);
       };
-      if (this.#previews.request(request, response, pass)) this.#strangers.admit(request.socket);
-      else pass();
+      if (!this.#previews.request(request, response, stranger, pass)) pass();
     });
 
-    // The gate lets every upgrade pass: the guarded manager can tell a WebSocket why it refuses it.
+    // The gate lets every upgrade pass: the guarded manager can tell a WebSocket why it refuses it. The connection counts
+    // as a stranger's until the manager lets it in.
     const upgrades = server.listeners("upgrade") as UpgradeListener[];
     server.removeAllListeners("upgrade");
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      this.#strangers.admit(request.socket);
+      const stranger = this.#strangers.of(request.socket);
+      stranger.refresh();
       const pass = () => {
         for (const listener of upgrades) listener(request, socket, head);
       };
-      if (this.#previews.upgrade(request, socket, head, pass)) return;
+      if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
       // RivetKit 2.2 throws if it cannot parse the URL. Nothing catches the error, so it would end the process.
       const target = request.url ?? "";
       if (isPlainTarget(target) && URL.canParse(target, "http://localhost")) pass();

@@ -8,6 +8,7 @@ import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
+import type { Stranger } from "./strangers.ts";
 import { TOKEN_PREFIX } from "./tokens/tokens.ts";
 
 /** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
@@ -28,6 +29,8 @@ const NOWHERE = { actorId: "", token: "" };
 interface Visit {
   token: string;
   visit: PreviewRequest | PreviewUpgrade;
+  /** Called if the token is valid. */
+  admit(): void;
 }
 
 /** Pending visits by ticket. An actor takes its visit out. */
@@ -63,10 +66,11 @@ export class PreviewGate {
   /**
    * Takes a request for a preview.
    *
+   * @param stranger the connection, which the VM admits if the token is valid.
    * @param pass takes the request if its actor is not a VM.
    * @returns whether the request is for a preview.
    */
-  request(request: IncomingMessage, response: ServerResponse, pass: () => void): boolean {
+  request(request: IncomingMessage, response: ServerResponse, stranger: Stranger, pass: () => void): boolean {
     const url = request.url ?? "";
     const target = this.#targetOf(request);
     if (target === undefined) {
@@ -84,24 +88,35 @@ export class PreviewGate {
       response.writeHead(307, { location: `${target.token}${target.path}`, ...CORS }).end();
       return true;
     }
-    const visit = { path: target.path, prefix: target.prefix, request, response };
-    void this.#serve(target, visit, pass, (error) => refuse(response, error));
+    const { path, prefix } = target;
+    const visit = { path, prefix, request, response };
+    const fail = (error: AgentVmError) => refuse(response, error);
+    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
     return true;
   }
 
   /**
    * Takes an upgrade to a WebSocket of a preview.
    *
+   * @param stranger the connection, which the VM admits if the token is valid.
    * @param pass takes the upgrade if its actor is not a VM.
    * @returns whether the upgrade is for a preview.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, pass: () => void): boolean {
+  upgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    stranger: Stranger,
+    pass: () => void,
+  ): boolean {
     const target = this.#targetOf(request);
     if (target === undefined) return false;
     socket.on("error", () => socket.destroy());
     this.#strip(request);
-    const visit = { path: target.path, prefix: target.prefix, request, socket, head };
-    void this.#serve(target, visit, pass, (error) => refuseUpgrade(socket, error));
+    const { path, prefix } = target;
+    const visit = { path, prefix, request, socket, head };
+    const fail = (error: AgentVmError) => refuseUpgrade(socket, error);
+    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
     return true;
   }
 
@@ -117,11 +132,12 @@ export class PreviewGate {
   async #serve(
     { actorId, token, prefix }: PreviewTarget,
     visit: PreviewRequest | PreviewUpgrade,
+    admit: () => void,
     pass: () => void,
     fail: (error: AgentVmError) => void,
   ): Promise<void> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const outcome = await this.#try(actorId, token, visit);
+      const outcome = await this.#try(actorId, { token, visit, admit });
       if (outcome === "served") return;
       if (outcome === "not a VM" && prefix !== "") return pass();
       if (outcome !== "later") return fail(previewDenied());
@@ -130,18 +146,14 @@ export class PreviewGate {
     fail(new AgentVmError("preview_failed", "The VM did not wake"));
   }
 
-  async #try(
-    actorId: string,
-    token: string,
-    visit: Visit["visit"],
-  ): Promise<"served" | "not a VM" | "unknown" | "later"> {
+  async #try(actorId: string, visit: Visit): Promise<"served" | "not a VM" | "unknown" | "later"> {
     const name = this.#deps.nameOf(actorId);
     if (name === undefined) return "unknown";
     if (!this.#deps.isVm(name)) return "not a VM";
     // Text that cannot be a token must not wake an actor.
-    if (!TOKEN.test(token)) return "unknown";
+    if (!TOKEN.test(visit.token)) return "unknown";
     const ticket = randomUUID();
-    visits.set(ticket, { token, visit });
+    visits.set(ticket, visit);
     const request = new Request("http://actor/request/fetch/", { headers: { [TICKET]: ticket } });
     const status = await this.#deps.send(actorId, request).then(
       (response) => response.status,

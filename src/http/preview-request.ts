@@ -33,7 +33,7 @@ export async function answerPreview(
 ): Promise<Response> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
-    await vm.servePreview(taken.token, taken.visit);
+    await vm.servePreview(taken.token, taken.visit, taken.admit);
     return new Response(null, { status: 204 });
   }
   const { pathname, search } = new URL(request.url);

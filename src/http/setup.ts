@@ -29,6 +29,7 @@ import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
 import { keepSettings } from "./server-settings.ts";
+import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
 import { Tokens } from "./tokens/tokens.ts";
@@ -115,6 +116,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     const actorId = actorIn(request);
     return access.admitOnce(message, request, actorId === undefined ? undefined : nameOf(actorId));
   };
+  const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
   const driver = behindEngine
     ? undefined
@@ -125,6 +127,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
             try {
               const grant = await admit(message, { ...request, external: true });
               if (isUpgrade) assertNotDraining();
+              strangers.admitSender(message);
               return visitor(grant);
             } catch (error) {
               // The gate counts the requests that it refuses, and lets WebSockets pass.
@@ -177,6 +180,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
+            strangers,
             onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
           }).guard(server);
           limitBacklog(server);

@@ -3,9 +3,21 @@ import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
 import { MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
 
+/** A connection whose request is being decided. */
+export interface Stranger {
+  /** Gives the connection more time for its next request. */
+  refresh(): void;
+  /** Keeps the connection while the server decides, which may have to wake a VM. */
+  during(decision: Promise<void>): Promise<void>;
+  /** Stops counting the connection, because its request has access. */
+  admit(): void;
+}
+
 /** Bounds the connections of a server that have not yet sent a request with access. */
 export class Strangers {
   readonly #timers = new Map<Socket, NodeJS.Timeout>();
+  /** Connections whose requests are being decided. */
+  readonly #undecided = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
 
   /** Counts the connections that a server accepts from now on. */
@@ -14,9 +26,24 @@ export class Strangers {
     server.prependListener("connection", (socket: Socket) => this.#accept(socket));
   }
 
-  /** Gives a connection that has sent a request more time for its next request. */
-  refresh(socket: Socket): void {
-    this.#timers.get(socket)?.refresh();
+  of(socket: Socket): Stranger {
+    const refresh = () => void this.#timers.get(socket)?.refresh();
+    return {
+      refresh,
+      admit: () => this.admit(socket),
+      during: (decision) => {
+        this.#undecided.add(socket);
+        return decision.finally(() => {
+          this.#undecided.delete(socket);
+          refresh();
+        });
+      },
+    };
+  }
+
+  /** Like `admit`, by the message of a request. A message that did not come over a connection has none. */
+  admitSender(message: { socket?: Socket }): void {
+    if (message.socket !== undefined) this.admit(message.socket);
   }
 
   /** Stops counting a connection, because it has sent a request with access. */
@@ -44,7 +71,11 @@ export class Strangers {
     }
     addressOf.set(socket, address);
     this.#byAddress.set(address, known + 1);
-    this.#timers.set(socket, setTimeout(() => socket.destroy(), STRANGER_IDLE_MS).unref());
+    const timer = setTimeout(() => {
+      if (this.#undecided.has(socket)) timer.refresh();
+      else socket.destroy();
+    }, STRANGER_IDLE_MS).unref();
+    this.#timers.set(socket, timer);
     socket.once("close", () => this.admit(socket));
   }
 }

@@ -152,7 +152,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
     createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
-    servePreview: (token, visit) => network.servePreview(token, visit),
+    servePreview: (...visit) => network.servePreview(...visit),
     fetchPreview: (token, visit) => network.fetchPreview(token, visit),
     ...dispatch({
       files: async () => (await boots.booted()).files,

@@ -127,8 +127,16 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     return this.#outbound.log.since(time);
   }
 
-  /** Serves a browser's request or WebSocket below a preview's path. Never rejects. */
-  async servePreview(token: string, visit: PreviewRequest | PreviewUpgrade): Promise<void> {
+  /**
+   * Serves a browser's request or WebSocket below a preview's path. Never rejects.
+   *
+   * @param admit called if the token is valid, before anything is served
+   */
+  async servePreview(
+    token: string,
+    visit: PreviewRequest | PreviewUpgrade,
+    admit: () => void,
+  ): Promise<void> {
     const fail = (error: AgentVmError) =>
       "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
@@ -136,6 +144,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     try {
       const way = await this.#openWay(token);
       if (way === undefined) return fail(previewDenied());
+      admit();
       await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
     } catch (error) {
       fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
