@@ -1,3 +1,5 @@
+import { AgentVmError } from "../../../api/errors.ts";
+import { unlessAborted } from "../../../base/within.ts";
 import { vmOptionsSchema } from "../../options.ts";
 import { KernelSandboxFactory } from "./factory.ts";
 import { type Check, required } from "./host-checks/check.ts";
@@ -27,10 +29,19 @@ interface Diagnosis {
   checks: Check[];
 }
 
-const TRIAL_TIMEOUT_MS = 10_000;
+/**
+ * Milliseconds for the trial VM. A boot takes 0.1 s, and the first boot of a server 0.5 s. On a busy host with slow disks that was
+ * more than 10 s: the server copies hundreds of small files of /etc, the kernel waits for grace periods of RCU when it makes
+ * cgroups and namespaces, and dismantles the namespaces of a server that was killed.
+ */
+const TRIAL_TIMEOUT_MS = 60_000;
 
-/** Checks all requirements of the kernel sandbox, and boots a VM at the end. */
-export async function diagnose(): Promise<Diagnosis> {
+/**
+ * Checks all requirements of the kernel sandbox, and boots a VM at the end.
+ *
+ * @param trialMs milliseconds for the VM, from its preparation to its end
+ */
+export async function diagnose(trialMs = TRIAL_TIMEOUT_MS): Promise<Diagnosis> {
   const needed = [
     checkPlatform,
     checkTools,
@@ -54,25 +65,36 @@ export async function diagnose(): Promise<Diagnosis> {
     checkSharedMemory(),
     checkSharedFolders(),
     await checkNetwork(),
-    await checkVm(),
+    await checkVm(trialMs),
   );
   return { ok: checks.every(({ ok }) => ok), checks };
 }
 
 /** Boots a VM and runs a program in it: entering a VM takes other system calls than booting it. */
-async function checkVm(): Promise<Check> {
+async function checkVm(trialMs: number): Promise<Check> {
   const started = performance.now();
+  const signal = AbortSignal.timeout(trialMs);
+  let step = "";
+  const waitFor = <Value>(what: string, work: () => Promise<Value>): Promise<Value> => {
+    step = what;
+    return unlessAborted(work(), signal);
+  };
+  const factory = new KernelSandboxFactory(vmOptionsSchema.parse({}));
   try {
-    const factory = new KernelSandboxFactory(vmOptionsSchema.parse({}));
-    const sandbox = await factory.boot(AbortSignal.timeout(TRIAL_TIMEOUT_MS));
+    await waitFor("the files that all VMs share", () => factory.prepare());
+    // A boot that the signal ends says itself which program it has waited for.
+    const sandbox = await factory.boot(signal);
     try {
-      await runTrial(sandbox);
+      await waitFor("its first program", () => runTrial(sandbox));
     } finally {
-      await sandbox.dispose();
+      const ended = sandbox.dispose();
+      if (!signal.aborted) await waitFor("its end", () => ended);
     }
     return required("a VM", true, `booted and ended in ${Math.round(performance.now() - started)} ms`);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    const isKnown = error instanceof AgentVmError || !signal.aborted;
+    const message = isKnown ? reason : `no answer within ${trialMs / 1000} s, waiting for ${step}`;
     return required("a VM", false, message, ...trialRemedies(message));
   }
 }

@@ -1,6 +1,8 @@
 // @module-tag any-user
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
 import { diagnose, formatDiagnosis } from "../../../../src/runtime/sandbox/kernel/doctor.ts";
+import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
 import { doctorAfter } from "../../../support/doctor-after.ts";
 
 test("diagnose() passes every check on this host", async () => {
@@ -33,4 +35,24 @@ test("the doctor reports disabled user namespaces", () => {
     /FAIL {2}user namespaces +.*No space left on device\n +-> .*sysctl -w user.max_user_namespaces=\d+/,
   );
   expect(output).toContain("VMs cannot run here yet.");
+});
+
+test("diagnose() says what a VM was waited for", async () => {
+  const { ok, checks } = await diagnose(1);
+  expect(ok).toBe(false);
+  expect(checks.at(-1)).toMatchObject({
+    name: "a VM",
+    detail: "no answer within 0.001 s, waiting for the files that all VMs share",
+    fixes: [expect.stringContaining("too slow or too busy")],
+  });
+});
+
+test("a boot that gets too little time says for which program it has waited", async () => {
+  const factory = new KernelSandboxFactory(vmOptionsSchema.parse({}));
+  onTestFinished(() => factory.close());
+  await factory.prepare();
+  await expect(factory.boot(AbortSignal.timeout(1))).rejects.toMatchObject({
+    code: "boot_failed",
+    message: expect.stringMatching(/no answer in time, waiting for \w+/),
+  });
 });

@@ -6,7 +6,7 @@ import { O_PATH, quote } from "../../posix.ts";
 import { VM_HOSTNAME, VM_UID } from "../../sandbox.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
-import { childrenOf } from "../procfs/procfs.ts";
+import { childrenOf, readStat } from "../procfs/procfs.ts";
 import { SYSTEM_PATH, type Tools } from "../tools.ts";
 import type { Layout } from "./layout.ts";
 import { EMPTY_FILE, INIT_PATH, initSource, MEMORY_FILE } from "./layout.ts";
@@ -141,11 +141,12 @@ function untilReady(keeper: ChildProcess, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     let errors = "";
     let output = "";
-    const timer = setTimeout(
-      () => settle(bootFailed(`no answer within ${BOOT_TIMEOUT_MS} ms`)),
-      BOOT_TIMEOUT_MS,
-    );
-    const onAbort = () => settle(signal.reason as Error);
+    const late = (limit: string) => bootFailed(`no answer ${limit}, waiting for ${programOf(keeper)}`);
+    const timer = setTimeout(() => settle(late(`within ${BOOT_TIMEOUT_MS} ms`)), BOOT_TIMEOUT_MS);
+    const onAbort = () => {
+      const { reason } = signal;
+      settle(reason instanceof DOMException && reason.name === "TimeoutError" ? late("in time") : reason);
+    };
     const onExit = (code: number | null) =>
       settle(bootFailed(errors.trim() || `the boot script ended with ${code}`));
     const settle = (error?: Error) => {
@@ -166,6 +167,13 @@ function untilReady(keeper: ChildProcess, signal: AbortSignal): Promise<void> {
       if (output.includes(`${READY}\n`)) settle();
     });
   });
+}
+
+/** Returns the name of the program that a boot runs at the moment. */
+function programOf({ pid = 0 }: ChildProcess): string {
+  let [at, next]: (number | undefined)[] = [pid, childrenOf(pid)[0]];
+  while (next !== undefined) [at, next] = [next, childrenOf(next)[0]];
+  return readStat(at as number)?.command ?? "a program";
 }
 
 function bootFailed(detail: string): AgentVmError {

@@ -11,7 +11,8 @@ export interface Check {
   fixes: readonly string[];
 }
 
-const TRIAL_TIMEOUT_MS = 10_000;
+/** Milliseconds for a program that takes a few on an idle host. */
+const RUN_TIMEOUT_MS = 30_000;
 
 /** Result of a check for a requirement of VMs. */
 export function required(name: string, ok: boolean, detail: string, ...fixes: string[]): Check {
@@ -29,8 +30,11 @@ export function run(tool: string, args: readonly string[]): { ok: boolean; outpu
   if (path === undefined) return { ok: false, output: `${tool} not found` };
   const { status, error, stdout, stderr } = spawnSync(path, args, {
     encoding: "utf8",
-    timeout: TRIAL_TIMEOUT_MS,
+    timeout: RUN_TIMEOUT_MS,
+    killSignal: "SIGKILL",
     env: { PATH: SYSTEM_PATH },
   });
-  return { ok: status === 0, output: (error?.message ?? `${stdout}${stderr}`).trim() };
+  const isLate = (error as NodeJS.ErrnoException | undefined)?.code === "ETIMEDOUT";
+  const failure = isLate ? `no answer of ${tool} within ${RUN_TIMEOUT_MS / 1000} s` : error?.message;
+  return { ok: status === 0, output: (failure ?? `${stdout}${stderr}`).trim() };
 }

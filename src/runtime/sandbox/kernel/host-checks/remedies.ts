@@ -7,6 +7,8 @@ const CAP_SETFCAP = 31;
 const MORE_NAMESPACES =
   "On the host, and in a container also there: sysctl -w user.max_user_namespaces=15000";
 
+export const TOO_SLOW = "The host is too slow or too busy: run the doctor again when it is idle.";
+
 /** Each VM needs two user namespaces. A switch of the kernel below this count leaves little room. */
 export const FEW_NAMESPACES = 1024;
 
@@ -28,6 +30,7 @@ export function moreNamespaces(): string {
  * @returns a step for each reason
  */
 export function refusals(output: string): string[] {
+  if (/^no answer/.test(output)) return [TOO_SLOW];
   const fixes: string[] = [];
   if (!existsSync("/proc/self/ns/user")) fixes.push("Use a kernel with CONFIG_USER_NS.");
   if (/No space left on device/.test(output)) return [...fixes, MORE_NAMESPACES];

@@ -1,4 +1,4 @@
-import { moreNamespaces, refusals } from "./remedies.ts";
+import { moreNamespaces, refusals, TOO_SLOW } from "./remedies.ts";
 
 /** Causes of a failed trial VM by the text of its error, the first that matches. */
 const CAUSES: readonly (readonly [pattern: RegExp, remedies: (message: string) => string[]])[] = [
@@ -22,10 +22,7 @@ const CAUSES: readonly (readonly [pattern: RegExp, remedies: (message: string) =
   [/EMFILE|too many open files/i, () => ["Raise `ulimit -n` of the server."]],
   [/Permission denied|Operation not permitted|EPERM|EACCES|error (1|13)\b/, refusals],
   [/Function not implemented|ENOSYS|error 38\b/, refusals],
-  [
-    /no answer|abort|timeout/i,
-    () => ["The host is too slow or too busy: run the doctor again when it is idle."],
-  ],
+  [/no answer|abort|timeout/i, () => [TOO_SLOW]],
 ];
 
 /** @returns the steps for an error of a boot. A cause that is not known is a fault to report. */
