@@ -41,7 +41,7 @@ export class Strangers {
     };
   }
 
-  /** Like `admit`, by the message of a request. A message that did not come over a connection has none. */
+  /** Like `admit`, by the message of a request. Ignores a message that did not come over a connection. */
   admitSender(message: { socket?: Socket }): void {
     if (message.socket !== undefined) this.admit(message.socket);
   }

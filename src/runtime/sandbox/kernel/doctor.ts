@@ -31,7 +31,7 @@ interface Diagnosis {
 
 /**
  * Milliseconds for the trial VM. A boot takes 0.1 s, and the first boot of a server 0.5 s. On a busy host with slow disks that was
- * more than 10 s: the server copies hundreds of small files of /etc, the kernel waits for grace periods of RCU when it makes
+ * more than 10 s: the server copies hundreds of small files of /etc, and the kernel waits for grace periods of RCU when it makes
  * cgroups and namespaces, and dismantles the namespaces of a server that was killed.
  */
 const TRIAL_TIMEOUT_MS = 60_000;
