@@ -50,7 +50,8 @@ export class VmDefinition {
    * cannot boot them boots its VMs when they are needed.
    */
   warm(conditions: PoolConditions): void {
-    if (this.#seams.createVm !== undefined || this.options.pool.size === 0) return;
+    const { pool, runtime } = this.options;
+    if (this.#seams.createVm !== undefined || pool.size === 0 || runtime !== "kernel") return;
     this.open().then(({ pool }) => {
       this.#pool = pool;
       pool?.open(conditions);
