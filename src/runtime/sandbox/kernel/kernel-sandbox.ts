@@ -138,7 +138,7 @@ export class KernelSandbox implements Sandbox {
   async standby(): Promise<Standby> {
     this.#assertRunning();
     const { keeper, initPid } = this.#deps.vm;
-    const end = await this.#starter.warm();
+    const ends = await Promise.all([this.#starter.warm(), this.network.warm()]);
     const startTime = processStartTime(initPid);
     const isAlive = () => {
       if (this.#disposal !== undefined || keeper.exitCode !== null || keeper.signalCode !== null)
@@ -147,7 +147,7 @@ export class KernelSandbox implements Sandbox {
       // After init's end its pid may be another process's.
       return init !== undefined && init.startTime === startTime && !ENDED.includes(init.state);
     };
-    return { isAlive, end };
+    return { isAlive, end: () => ends.forEach((end) => void end()) };
   }
 
   usage(): Promise<SandboxUsage> {
