@@ -41,8 +41,8 @@ interface Row {
 let empty: Buffer | undefined;
 
 /**
- * Makes an empty database. It is a copy of one that SQLite has made: SQLite itself would sync a new file six times, and hold
- * the event loop meanwhile.
+ * Makes an empty database, as a copy of a file of SQLite. SQLite itself would sync a new file six times, and hold the event
+ * loop meanwhile.
  *
  * @param path of a file that does not exist
  */
