@@ -149,6 +149,14 @@ test("a sandbox whose spawner died while it waited starts commands", async () =>
   expect(await output(sandbox, "echo up")).toBe("up\n");
 });
 
+test("the files of a sandbox that has waited can be made read-only for its programs", async () => {
+  const { pool, isFull } = openPool();
+  await isFull();
+  const sandbox = await pool.boot(never, limits);
+  await sandbox.makeReadOnly?.();
+  expect(await output(sandbox, "touch /workspace/x 2>&1")).toContain("Read-only file system");
+});
+
 test("a sandbox that cannot be booted ahead is reported once, and fails no VM", async () => {
   const { pool, errors } = openPool({
     beforeBoot() {
