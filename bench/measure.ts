@@ -8,6 +8,8 @@ export interface Measurement {
   name: string;
   /** Median milliseconds by column. */
   medians: Record<string, number>;
+  /** 99th percentiles by column: the worst of fewer than 100 rounds. */
+  worst?: Record<string, number>;
 }
 
 /**
@@ -18,7 +20,7 @@ export async function compare(
   name: string,
   rounds: number,
   ways: Record<string, Work>,
-): Promise<Measurement> {
+): Promise<Required<Measurement>> {
   const samples: Record<string, number[]> = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const [way, work] of Object.entries(ways)) {
@@ -28,13 +30,19 @@ export async function compare(
       if (typeof undo === "function") await undo();
     }
   }
-  const medians = Object.fromEntries(Object.entries(samples).map(([way, values]) => [way, median(values)]));
-  return { name, medians };
+  const of = (part: number) =>
+    Object.fromEntries(Object.entries(samples).map(([way, values]) => [way, percentile(values, part)]));
+  return { name, medians: of(0.5), worst: of(0.99) };
 }
 
 export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+/** @param part of the values that are smaller, from 0 to 1 */
+export function percentile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return sorted[Math.floor(sorted.length * part)] ?? Number.NaN;
 }
 
 /** A Markdown table: medians in milliseconds, each with its ratio to the host's. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, get } from "node:http";
-import { clientVm } from "./client.ts";
+import { clientVm, stopServers } from "./client.ts";
 import { compare, type Measurement, median, table } from "./measure.ts";
 import { bareVm } from "./vm.ts";
 
@@ -21,7 +21,7 @@ const host = spawn(process.execPath, ["-e", SERVER, String(HOST_PORT)], {
 });
 await once(host.stdout, "data");
 const bare = bareVm();
-const { vm: client, stop } = await clientVm();
+const client = await clientVm();
 for (const vm of [bare, client]) {
   await vm.spawn("node", ["-e", SERVER, "3000"]);
   await vm.waitForPort(3000);
@@ -59,7 +59,7 @@ console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median o
 host.kill();
 agent.destroy();
 await bare.dispose("destroy");
-await stop();
+await stopServers();
 process.exit(0);
 
 function direct(path: string): Promise<unknown> {

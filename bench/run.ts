@@ -1,21 +1,26 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
-import { clientVm } from "./client.ts";
+import { parseArgs } from "node:util";
+import { clientVm, stopServers } from "./client.ts";
 import { hostExec, hostTerminal } from "./host.ts";
 import { compare, type Measurement, table, type Work } from "./measure.ts";
 import { idleMemory } from "./memory.ts";
 import { installPeer, type Peer } from "./peer.ts";
+import { writeRatios } from "./ratios.ts";
 import { bareVm } from "./vm.ts";
 
-/** `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. */
+/**
+ * `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. `--ratios FILE`
+ * writes the ratios for `npm run bench:check`.
+ */
 const PEER_MAX_FILE_BYTES = 1024 * 1024;
 const withPeer = process.argv.includes("--peer");
 const peerPackage = withPeer ? await installPeer() : undefined;
 const peer = await peerPackage?.create();
 
 const bare = bareVm();
-const { vm: client, stop } = await clientVm();
+const client = await clientVm();
 const scratch = join(tmpdir(), `agent-vm-bench-${process.pid}`);
 const results: Measurement[] = [];
 
@@ -41,28 +46,42 @@ results.push(
   await compare("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'")),
 );
 
+/** Makes a VM through the client and uses it. The clock does not count its destruction. */
+const create =
+  (
+    kind: "pool" | "no pool" | "memory",
+    use: (vm: Awaited<ReturnType<typeof clientVm>>) => Promise<unknown>,
+  ) =>
+  async () => {
+    const fresh = await clientVm(kind);
+    await use(fresh);
+    return () => fresh.destroy();
+  };
+const creations = await compare("create a VM, first exec", 30, {
+  host: () => hostExec("true"),
+  runtime: async () => {
+    const vm = bareVm();
+    await vm.exec("true");
+    return () => vm.dispose("destroy");
+  },
+  client: create("pool", (vm) => vm.exec("true")),
+  "no pool": create("no pool", (vm) => vm.exec("true")),
+  memory: create("memory", (vm) => vm.exists("/tmp")),
+  ...(peerPackage === undefined
+    ? {}
+    : {
+        agentOS: async () => {
+          const vm = await peerPackage.create();
+          await vm.exec("true");
+          return () => vm.dispose();
+        },
+      }),
+});
+const { host = 0, "no pool": withoutPool = 0, memory = 0 } = creations.medians;
 results.push(
-  await compare("create a VM, first exec", 10, {
-    host: () => hostExec("true"),
-    runtime: async () => {
-      const vm = bareVm();
-      await vm.exec("true");
-      await vm.dispose("destroy");
-    },
-    client: async () => {
-      const fresh = await clientVm();
-      await fresh.vm.exec("true");
-    },
-    ...(peerPackage === undefined
-      ? {}
-      : {
-          agentOS: async () => {
-            const vm = await peerPackage.create();
-            await vm.exec("true");
-            await vm.dispose();
-          },
-        }),
-  }),
+  creations,
+  { name: "create a VM, first exec, nothing booted ahead", medians: { host, client: withoutPool } },
+  { name: "create a VM of the memory runtime, first file action", medians: { host, client: memory } },
 );
 
 for (const [name, size, rounds] of [
@@ -93,6 +112,10 @@ const columns = ["host", "runtime", "client", ...(peer === undefined ? [] : ["ag
 console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} x ${cpus()[0]?.model}`);
 if (peerPackage !== undefined) console.log(`agentOS core ${peerPackage.version}`);
 console.log(`\n${table(results, columns)}\n`);
+const shown = creations.worst.client?.toFixed(1);
+console.log(`Create and first exec through the client: at most ${shown} ms in 99 of 100 rounds`);
+const { ratios } = parseArgs({ strict: false, options: { ratios: { type: "string" } } }).values;
+if (typeof ratios === "string") writeRatios(ratios, results);
 const { serverMib, processesMib } = await idleMemory();
 console.log(
   `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS)`,
@@ -102,7 +125,7 @@ await rm(scratch, { force: true });
 await peer?.dispose();
 peerPackage?.remove();
 await bare.dispose("destroy");
-await stop();
+await stopServers();
 process.exit(0);
 
 /** Measures the time from a key to its echo. */

@@ -29,7 +29,18 @@ export const registry: Registry<{
   /** A Linux VM for each key. */
   vm: VmActor;
 }> = lazyRegistry(() => {
-  const { runtime, drainMs: _drainMs, auditFile, auditDetails, ...server } = readEnvironment(process.env);
+  const {
+    runtime,
+    pool,
+    drainMs: _drainMs,
+    auditFile,
+    auditDetails,
+    ...server
+  } = readEnvironment(process.env);
   const audit = auditFile === undefined ? undefined : { file: auditFile, details: auditDetails };
-  return setup({ use: { vm: vmActor({ runtime }) }, ...server, audit });
+  return setup({
+    use: { vm: vmActor({ runtime, ...(pool !== undefined && { pool: { size: pool } }) }) },
+    ...server,
+    audit,
+  });
 });

@@ -17,6 +17,7 @@ import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
+import { closeDefinitions, keepDefinition } from "./definitions.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 
@@ -49,9 +50,6 @@ interface InstanceParts {
 
 /** Awake VMs of this process, by the id of their actor. */
 const live = new Map<string, VmInstance>();
-
-/** Definitions of the actors of this process that have had a VM. */
-const definitions = new Set<VmDefinition>();
 
 /** An awake actor: its VM, and the calls of its clients. Ends when the actor sleeps. */
 export class VmInstance {
@@ -116,7 +114,7 @@ export class VmInstance {
       mayMove,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
-    definitions.add(definition);
+    keepDefinition(definition);
     const own = actor.state?.own ?? {};
     const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
     const vm = await definition.create(hooks, {
@@ -223,8 +221,7 @@ export function ringAll(): void {
 export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
   const instances = [...live.values()];
   await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
-  await Promise.allSettled([...definitions].map((definition) => definition.close()));
-  definitions.clear();
+  await closeDefinitions();
   return instances.length;
 }
 

@@ -24,6 +24,7 @@ import { VmDefinition } from "../runtime/vm-definition.ts";
 import { VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
+import { warm } from "./definitions.ts";
 import { FORK_ACTIONS, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { ringAll, VmInstance } from "./instance.ts";
@@ -115,6 +116,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { access, directory } = server;
       const bound = bindHandlers(handlers, c, monitor.log);
       const mayMove = access.policy.behindEngine;
+      // Behind an engine nothing says when the server is there.
+      if (mayMove) warm(vms, server);
       try {
         return { instance: await VmInstance.create(vms, c, bound, monitor, directory, mayMove), access };
       } catch (error) {
@@ -176,6 +179,9 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
     tryBoot: (signal) => vms.tryBoot(signal),
+    warm: () => warm(vms, server),
+    drain: () => vms.drain(),
+    poolTally: () => vms.poolTally,
   });
   return definition as unknown as VmActor;
 }

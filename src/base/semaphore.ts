@@ -13,8 +13,10 @@ export class Semaphore {
     return this.#taken;
   }
 
-  async acquire(): Promise<void> {
-    if (this.#taken >= this.#capacity) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** @throws the signal's reason. The waiter has then left the queue */
+  async acquire(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#taken >= this.#capacity) await this.#inQueue(signal);
     else this.#taken++;
   }
 
@@ -27,6 +29,21 @@ export class Semaphore {
     }
     this.#taken--;
     if (this.#taken === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #inQueue(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const enter = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.#waiting.push(enter);
+    });
   }
 
   /** Resolves when no place is taken. */

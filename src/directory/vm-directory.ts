@@ -166,6 +166,12 @@ export class VmDirectory implements ActorRegister {
     return !place.signal.aborted;
   }
 
+  /** Number of VMs that the quota still lets boot. */
+  get places(): number {
+    const { maxAwake = Number.POSITIVE_INFINITY } = this.#options.quota;
+    return Math.max(0, maxAwake - this.#awakeBeside(undefined));
+  }
+
   /** Admits an actor that may be made. @throws AgentVmError `limit_exceeded` if it is new and the quota has no room */
   admit(actor: Omit<StoredActor, "createdAt">): void {
     if (this.#rows.get(actor.actorId) !== undefined) return;

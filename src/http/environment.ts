@@ -3,6 +3,9 @@ import { join, resolve } from "node:path";
 import { invalidArgument } from "../api/errors.ts";
 import type { Quota } from "../directory/quota.ts";
 
+/** Largest number of VMs that are booted ahead, as in the option `pool`. */
+const MAX_POOL_SIZE = 64;
+
 /** Options of the ready-made server. */
 export interface Environment {
   host: string;
@@ -14,6 +17,8 @@ export interface Environment {
   publicUrl: string | undefined;
   previewDomain: string | undefined;
   runtime: "kernel" | "memory";
+  /** VMs that are booted ahead. @default the default of the option `pool` */
+  pool: number | undefined;
   quota: Quota;
   /** Longest wait for running calls when the server shuts down. @default DRAIN_TIMEOUT_MS */
   drainMs: number | undefined;
@@ -46,6 +51,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     publicUrl: env.AGENT_VM_PUBLIC_URL || undefined,
     previewDomain: env.AGENT_VM_PREVIEW_DOMAIN || undefined,
     runtime,
+    pool: numberIn(env, "AGENT_VM_POOL", MAX_POOL_SIZE),
     quota: {
       maxVms: numberIn(env, "AGENT_VM_MAX_VMS"),
       maxAwake: numberIn(env, "AGENT_VM_MAX_AWAKE"),
@@ -57,10 +63,12 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   };
 }
 
-function numberIn(env: NodeJS.ProcessEnv, name: string): number | undefined {
+function numberIn(env: NodeJS.ProcessEnv, name: string, maximum?: number): number | undefined {
   const text = env[name];
   if (text === undefined || text === "") return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw invalidArgument(name, "a non-negative integer", text);
+  const wanted = maximum === undefined ? "a non-negative integer" : `an integer from 0 to ${maximum}`;
+  if (!/^\d{1,15}$/.test(text) || Number(text) > (maximum ?? Number.POSITIVE_INFINITY))
+    throw invalidArgument(name, wanted, text);
   return Number(text);
 }
 

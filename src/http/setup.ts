@@ -168,7 +168,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           const previews = new PreviewGate({ policy, isVm, ...actors });
           const routes = {
             "GET /vms": vmListRoute(() => directory, vmNames),
-            "GET /metrics": metricsRoute(metrics, () => directory?.tally()),
+            "GET /metrics": metricsRoute(
+              metrics,
+              () => directory?.tally(),
+              () => vms.map(({ poolTally }) => poolTally()),
+            ),
             ...tokenRoutes(
               () => access.tokens,
               (grant, token, call) =>
@@ -186,7 +190,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           limitBacklog(server);
           onDraining(() => log.info({ msg: "server shuts down" }));
           log.info({ host, port, msg: "server listens" });
+          for (const { warm } of vms) warm();
           server.once("close", () => {
+            for (const { drain } of vms) void drain();
             directory?.close();
             monitor.flush();
           });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
+import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
 
 /** The link between a `vmActor()` and the server that serves it. */
@@ -24,6 +25,12 @@ export interface VmBinding {
   checkInput(input: unknown, isOwn: boolean): unknown;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
+  /** Boots VMs ahead in the background, until `drain`. Idempotent. */
+  warm(): void;
+  /** Ends the VMs that are booted ahead, and boots no more. Never rejects. */
+  drain(): Promise<void>;
+  /** Counts of the VMs that are booted ahead; `undefined` if none are. */
+  poolTally(): PoolTally | undefined;
 }
 
 /** Access to a `vmActor()` that no `setup()` of agent-vm has taken: loopback only. */
@@ -34,7 +41,7 @@ const bindings = new WeakMap<object, VmBinding>();
 /** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
 export function registerVm(
   definition: object,
-  vms: Pick<VmBinding, "ringAll" | "checkInput" | "tryBoot" | "destroyAfterMs">,
+  vms: Omit<VmBinding, "access" | "directory" | "monitor">,
 ): VmBinding {
   const binding: VmBinding = { access: UNBOUND, ...vms };
   bindings.set(definition, binding);

@@ -1,9 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { DirectoryTally } from "../directory/vm-directory.ts";
 import type { VmReport } from "../runtime/reports.ts";
+import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
+import { PoolMetrics } from "./pool-metrics.ts";
 
 const SECOND_MS = 1_000;
-const BOOT_BUCKETS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
+const BOOT_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 const COMMAND_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600, 3600];
 const CALL_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600];
 const CHECKPOINT_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120];
@@ -19,6 +21,7 @@ export class Metrics {
   readonly #draining = this.#gauge("draining", "1 while the server shuts down");
   readonly #boots = this.#counter("boots_total", "Boots of VMs by outcome", ["outcome"]);
   readonly #bootSeconds = this.#histogram("boot_seconds", "Duration of a boot", BOOT_BUCKETS);
+  readonly #pool = new PoolMetrics(this.#registry);
   readonly #ends = this.#counter("vm_ends_total", "Ends of boots by reason; `error` is a crash", ["reason"]);
   readonly #commands = this.#counter(
     "commands_total",
@@ -81,12 +84,17 @@ export class Metrics {
     this.#refused.inc({ code });
   }
 
-  /** Returns all metrics as text. @param tally the VMs now */
-  async text(tally: DirectoryTally | undefined, isDraining: boolean): Promise<string> {
+  /** Returns all metrics as text. @param tally the VMs now @param pools VMs that are booted ahead */
+  async text(
+    tally: DirectoryTally | undefined,
+    isDraining: boolean,
+    pools: readonly (PoolTally | undefined)[] = [],
+  ): Promise<string> {
     // A server that nobody scrapes does not watch its event loop and its garbage collector.
     if (!this.#isScraped) collectDefaultMetrics({ register: this.#registry });
     this.#isScraped = true;
     this.#draining.set(isDraining ? 1 : 0);
+    this.#pool.set(pools.filter((pool) => pool !== undefined));
     if (tally !== undefined) {
       for (const [state, count] of Object.entries(tally.states)) this.#vms.set({ state }, count);
       this.#processes.set(tally.processes);

@@ -116,7 +116,7 @@ function takeOver(driver: Driver, { ringAll, onFolder, onFailure }: GuardedDrive
       nameOf: (actorId) => register.nameOf(actorId),
       deletionOf: (actorId) => register.deletionOf(actorId),
       destroy: (actorId) => life.destroy(actorId),
-      prepare(actor) {
+      async prepare(actor) {
         register.admit(actor);
         return storage.prepare(actor.actorId);
       },

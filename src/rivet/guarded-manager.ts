@@ -61,7 +61,7 @@ export interface ManagerGuard {
 /** The actors of the manager's data folder. */
 export interface ManagedActors extends Pick<ActorRegister, "nameOf" | "deletionOf"> {
   /** Prepares for an actor that may be made. @returns whether it is new. @throws AgentVmError to refuse it */
-  prepare(actor: Omit<StoredActor, "createdAt">): boolean;
+  prepare(actor: Omit<StoredActor, "createdAt">): Promise<boolean>;
   destroy(actorId: string): Promise<void>;
 }
 
@@ -134,24 +134,25 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
     actorId: string,
     create: () => Promise<Output>,
   ): Promise<Output> => {
-    const isNew = await coded(async () => {
-      guard.checkInput(name, input, c === undefined);
-      return actors.prepare({ actorId, name, key });
-    });
-    if (!isNew) return await create();
-    const made = create();
-    const settled = made.then(
-      () => undefined,
-      () => undefined,
-    );
-    newborn.set(actorId, settled);
+    const settled = Promise.withResolvers<void>();
+    const settle = () => {
+      newborn.delete(actorId);
+      settled.resolve();
+    };
+    newborn.set(actorId, settled.promise);
+    let isNew = false;
     try {
-      return await made;
+      isNew = await coded(async () => {
+        guard.checkInput(name, input, c === undefined);
+        return await actors.prepare({ actorId, name, key });
+      });
+      if (!isNew) settle();
+      return await create();
     } catch (error) {
-      await actors.destroy(actorId).catch(() => undefined);
+      if (isNew) await actors.destroy(actorId).catch(() => undefined);
       throw error;
     } finally {
-      newborn.delete(actorId);
+      settle();
     }
   };
 

@@ -55,12 +55,12 @@ export class KvStorage {
    *
    * @returns whether the actor is new
    */
-  prepare(actorId: string): boolean {
+  async prepare(actorId: string): Promise<boolean> {
     if (existsSync(this.recordOf(actorId))) return false;
     const path = this.#pathOf(actorId);
     // An actor of this id whose creation or deletion broke off must not leave its content to a new one.
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
-    createKvDatabase(path);
+    await createKvDatabase(path);
     this.#closed.delete(actorId);
     return true;
   }

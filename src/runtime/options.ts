@@ -116,6 +116,13 @@ export const vmOptionsSchema = z.strictObject({
     .default("default"),
   /** Host files and directories that every VM sees read-only, besides /usr. */
   software: z.array(softwareSchema).max(64).default([]),
+  /** VMs that are booted ahead, so that a new VM or a VM that wakes need not boot. See docs/machines.md. */
+  pool: z
+    .strictObject({
+      /** VMs that wait. `0` boots each VM when it is needed. Only VMs with the `limits` of this actor come from the pool. */
+      size: z.int().min(0).max(64).default(2),
+    })
+    .prefault({}),
   /** Coding agents for sessions: folders of built-in agents, and your own agents. See docs/agents.md. */
   agents: agentsSchema.default({}),
   /**

@@ -1,5 +1,6 @@
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import type { VmOptions } from "./options.ts";
+import type { PoolConditions, PoolTally, SandboxPool } from "./sandbox/pool/sandbox-pool.ts";
 import type { TestSeams } from "./test-seams.ts";
 import type { LiveVm } from "./vm.ts";
 import type { VmShared } from "./vm-shared.ts";
@@ -18,6 +19,7 @@ export class VmDefinition {
   readonly options: VmOptions;
   readonly #seams: TestSeams;
   #shared: Promise<VmShared> | undefined;
+  #pool: SandboxPool | undefined;
 
   constructor(options: VmOptions, seams: TestSeams = {}) {
     this.options = options;
@@ -43,6 +45,30 @@ export class VmDefinition {
     return assembleVm(shared, hooks, run);
   }
 
+  /**
+   * Boots sandboxes ahead in the background, as the option `pool` says, until `drain` or `close`. Idempotent. A host that
+   * cannot boot them boots its VMs when they are needed.
+   */
+  warm(conditions: PoolConditions): void {
+    const { pool, runtime } = this.options;
+    if (this.#seams.createVm !== undefined || pool.size === 0 || runtime !== "kernel") return;
+    this.open().then(({ pool }) => {
+      this.#pool = pool;
+      pool?.open(conditions);
+    }, conditions.onFailure);
+  }
+
+  /** Counts of the sandboxes that are booted ahead; `undefined` if none are. */
+  get poolTally(): PoolTally | undefined {
+    return this.#pool?.tally;
+  }
+
+  /** Ends the sandboxes that wait for a VM, and boots no more ahead. */
+  async drain(): Promise<void> {
+    const opened = await this.#shared?.catch(() => undefined);
+    await opened?.pool?.drain();
+  }
+
   /** Boots a sandbox and ends it, to find out whether VMs can run. @throws AgentVmError `boot_failed` */
   async tryBoot(signal: AbortSignal): Promise<void> {
     if (this.#seams.createVm !== undefined) return;
@@ -56,6 +82,6 @@ export class VmDefinition {
     const shared = this.#shared;
     this.#shared = undefined;
     const opened = await shared?.catch(() => undefined);
-    await opened?.factory.close?.();
+    await (opened?.pool ?? opened?.factory)?.close?.();
   }
 }

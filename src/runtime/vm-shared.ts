@@ -1,5 +1,6 @@
 import type { VmOptions } from "./options.ts";
 import { createSandboxFactory } from "./sandbox/factory.ts";
+import { SandboxPool } from "./sandbox/pool/sandbox-pool.ts";
 import type { SandboxFactory } from "./sandbox/sandbox.ts";
 import { AgentRegistry, type Agents } from "./sessions/agents/registry.ts";
 import { RootFilesystem } from "./tar/root-filesystem.ts";
@@ -8,7 +9,10 @@ import type { TestSeams } from "./test-seams.ts";
 /** Everything that the VMs of one definition share. */
 export interface VmShared {
   readonly options: VmOptions;
+  /** Boots sandboxes. */
   readonly factory: SandboxFactory;
+  /** Boots sandboxes too, and some of them ahead while it is open. `undefined`: all VMs boot when they are needed. */
+  readonly pool: SandboxPool | undefined;
   readonly agents: Agents;
   /**
    * Files that a new VM starts with; `undefined`: only the files that every VM has.
@@ -23,6 +27,8 @@ export interface VmShared {
 export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared {
   const agents = new AgentRegistry(options.agents);
   const factory = seams.sandboxFactory ?? createSandboxFactory(options, () => [agents.provision]);
+  const { size } = options.pool;
+  const isPooled = size > 0 && factory.capabilities.has("processes");
   const { rootFilesystem: source } = options;
   const standard = source === undefined ? undefined : new RootFilesystem(source);
   const named = new Map(
@@ -31,6 +37,7 @@ export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared 
   return {
     options,
     factory,
+    pool: isPooled ? new SandboxPool(factory, options.limits, size) : undefined,
     agents,
     rootFilesystem: (name) => (name === undefined ? standard : (named.get(name) ?? standard)),
     seams,

@@ -55,7 +55,8 @@ export type LiveVm = Omit<Vm, "boot">;
  * await vm.dispose("destroy");
  */
 export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions = {}): Vm {
-  const { factory, agents, seams } = shared;
+  const { agents, seams } = shared;
+  const factory = shared.pool ?? shared.factory;
   const { own = {} } = run;
   const options = withOwn(shared.options, own);
   const {

@@ -11,7 +11,7 @@ const key = (n: number) => Buffer.from(`key-${n}`);
 async function database() {
   const folder = testFolder();
   const path = join(folder, "a.db");
-  createKvDatabase(path);
+  await createKvDatabase(path);
   const kv = await KvDatabase.open(path);
   onTestFinished(() => kv.close());
   for (let n = 0; n < 50; n++) kv.put([[key(n), Buffer.alloc(10_000, n)]]);

@@ -117,6 +117,11 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
         'Expected `AGENT_VM_RUNTIME` to be "kernel" or "memory", got "docker"',
       ],
       [
+        "too many VMs ahead",
+        { AGENT_VM_POOL: "65" },
+        'Expected `AGENT_VM_POOL` to be an integer from 0 to 64, got "65"',
+      ],
+      [
         "an unknown log level",
         { AGENT_VM_LOG_LEVEL: "loud" },
         "Expected AGENT_VM_LOG_LEVEL to be one of trace",

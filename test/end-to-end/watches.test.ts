@@ -61,7 +61,7 @@ test("a client receives file changes, also after a SIGKILL of the server", async
 
 test("a watch does not keep its VM awake", { tags: ["slow"] }, async () => {
   const registry = setup({
-    use: { vm: vmActor({ sleepTimeoutMs: 300 }) },
+    use: { vm: vmActor({ sleepTimeoutMs: 300, pool: { size: 0 } }) },
     port: await freePort(),
     dataDir: sleeperDir,
   });

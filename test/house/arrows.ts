@@ -34,12 +34,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "server.ts": { uses: ["actors", "http", "rivet"] },
   "rivetkit.ts": { uses: ["rivet"] },
   cli: { uses: ["server.ts", "actors", "backup", "http", "runtime", "runtime/options.ts", KERNEL] },
-  http: { uses: ["directory", "monitoring", "rivet", "runtime/network/previews"], types: ["runtime"] },
+  http: {
+    uses: ["directory", "monitoring", "rivet", "runtime/network/previews"],
+    types: ["runtime", `${SANDBOX}/pool`],
+  },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
   directory: { uses: ["rivet", STORE] },
   // Log, metrics, audit and health of a server.
-  monitoring: { uses: ["rivet"], types: ["directory", "runtime"] },
+  monitoring: { uses: ["rivet"], types: ["directory", "runtime", `${SANDBOX}/pool`] },
   rivet: { uses: [STORE] },
   actors: {
     uses: ["http", "monitoring", "rivet", "runtime", "runtime/persistence", STORE],
@@ -50,6 +53,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   runtime: {
     uses: [
       `${SANDBOX}/factory.ts`,
+      `${SANDBOX}/pool`,
       FILES,
       STORE,
       "runtime/cron",
@@ -116,9 +120,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // Sandboxes: the interfaces, the choice among them, and each kind.
   [SANDBOX]: { types: ["runtime/options.ts"] },
   [`${SANDBOX}/factory.ts`]: { uses: [KERNEL, `${SANDBOX}/memory`], types: [SANDBOX, "runtime/options.ts"] },
+  // Sandboxes that are booted ahead.
+  [`${SANDBOX}/pool`]: { uses: [SANDBOX], types: ["runtime/options.ts"] },
   [`${SANDBOX}/memory`]: { uses: [SANDBOX], types: ["runtime/options.ts"] },
   [KERNEL]: {
     uses: [
+      SANDBOX,
       "runtime/options.ts",
       `${KERNEL}/boot`,
       `${KERNEL}/commands`,
@@ -134,7 +141,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       `${KERNEL}/tools.ts`,
       `${KERNEL}/watch`,
     ],
-    types: [SANDBOX],
   },
   [`${KERNEL}/tools.ts`]: {},
   [`${KERNEL}/procfs`]: { uses: [SANDBOX] },

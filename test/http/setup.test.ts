@@ -125,8 +125,8 @@ describe("listen", () => {
   test("fails if the port is taken, instead of moving to another port", async () => {
     const port = await freePort();
     const options = { port, dataDir, logger: createLogger("silent") };
-    const first = await listen(setup({ use: { vm: vmActor() }, ...options }));
-    const error = await failure(listen(setup({ use: { vm: vmActor() }, ...options })));
+    const first = await listen(setup({ use: { vm: vmActor({ pool: { size: 0 } }) }, ...options }));
+    const error = await failure(listen(setup({ use: { vm: vmActor({ pool: { size: 0 } }) }, ...options })));
     expect(error).toMatchObject({ code: "port_in_use" });
     expect(error.message).toBe(`Port ${port} is in use on 127.0.0.1 or on another address of this machine`);
     await first.close();
@@ -135,7 +135,12 @@ describe("listen", () => {
   test("close() and the end of an `await using` block stop listening, and close() can be repeated", async () => {
     // RivetKit does not listen on a port again within 15 seconds.
     const make = async () =>
-      setup({ use: { vm: vmActor() }, port: await freePort(), dataDir, logger: createLogger("silent") });
+      setup({
+        use: { vm: vmActor({ pool: { size: 0 } }) },
+        port: await freePort(),
+        dataDir,
+        logger: createLogger("silent"),
+      });
     let endpoint = "";
     const registry = await make();
     {
@@ -157,7 +162,12 @@ describe("listen", () => {
 
   test("close cuts open connections and WebSockets", async () => {
     const port = await freePort();
-    const registry = setup({ use: { vm: vmActor() }, port, dataDir, logger: createLogger("silent") });
+    const registry = setup({
+      use: { vm: vmActor({ pool: { size: 0 } }) },
+      port,
+      dataDir,
+      logger: createLogger("silent"),
+    });
     await using server = await listen(registry);
     const idle = net.connect(port, "127.0.0.1");
     await once(idle, "connect");
@@ -174,7 +184,7 @@ describe("listen", () => {
   test("guards a registry that RivetKit itself starts", async () => {
     const port = await freePort();
     const options = { port, token: "t0ken", dataDir, logger: createLogger("silent") };
-    setup({ use: { vm: vmActor() }, ...options }).start();
+    setup({ use: { vm: vmActor({ pool: { size: 0 } }) }, ...options }).start();
     const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
     await until(() =>
       get("/health").then(
@@ -189,7 +199,7 @@ describe("listen", () => {
   test("does not redirect clients to 127.0.0.1, which is another machine for remote clients", async () => {
     const server = await listen(
       setup({
-        use: { vm: vmActor() },
+        use: { vm: vmActor({ pool: { size: 0 } }) },
         port: await freePort(),
         dataDir,
         logger: createLogger("silent"),

@@ -41,7 +41,7 @@ async function fill(database: KvDatabase, mib: number): Promise<void> {
 
 test("keeps, lists and deletes entries in the order of their keys' bytes", async () => {
   nextPath();
-  createKvDatabase(path);
+  await createKvDatabase(path);
   const database = await open();
   database.put(["b", "a", "c", "ab"].map((name) => [key(name), key(name)]));
   expect(
@@ -66,7 +66,7 @@ test("writes entries together or not at all", async () => {
 
 test("deleted content leaves the file", async () => {
   nextPath();
-  createKvDatabase(path);
+  await createKvDatabase(path);
   const database = await open();
   await fill(database, 32);
   expect(size()).toBeGreaterThan(32 * MIB);

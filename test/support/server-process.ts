@@ -50,6 +50,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
       PORT: String(port),
       AGENT_VM_DATA: dataDir,
       AGENT_VM_RUNTIME: "memory",
+      AGENT_VM_POOL: "0",
       ...options.env,
     },
     stdio: ["ignore", "pipe", "pipe"],

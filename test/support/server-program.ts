@@ -10,9 +10,18 @@ import { withScripted } from "./scripted.ts";
  * their command lines to stderr. Otherwise they are real and have the `scripted` agent. SLEEP_TIMEOUT_MS is their sleep
  * timeout.
  */
-const { PORT, AGENT_VM_DATA, AGENT_VM_DRAIN_MS, AGENT_VM_TOKEN, SLEEP_TIMEOUT_MS, TEST_SERVER } = process.env;
+const {
+  PORT,
+  AGENT_VM_DATA,
+  AGENT_VM_POOL = "0",
+  AGENT_VM_DRAIN_MS,
+  AGENT_VM_TOKEN,
+  SLEEP_TIMEOUT_MS,
+  TEST_SERVER,
+} = process.env;
 const options = {
   ...withScripted,
+  pool: { size: Number(AGENT_VM_POOL) },
   ...(SLEEP_TIMEOUT_MS !== undefined && { sleepTimeoutMs: Number(SLEEP_TIMEOUT_MS) }),
 };
 const registry = setup({

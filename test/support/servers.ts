@@ -52,6 +52,9 @@ interface InProcess {
  * Starts a server for a test, in this process or with `process: true` as a program. A server that a test starts ends with
  * the test. A file whose hook starts a server must call `stop()`.
  *
+ * Its VMs boot when they are needed, unless the options or AGENT_VM_POOL say otherwise: two boots ahead for each server
+ * would be most of the work of many tests.
+ *
  * - `fake`: fake VMs.
  * - `kernel`, `memory`: VMs of this runtime. As a program it is the ready-made server.
  * - `scripted`: VMs with the scripted agent, only as a program.
@@ -121,7 +124,9 @@ async function inProcess({
   const log: string[] = [];
   const stream: DestinationStream = { write: (line) => void log.push(line) };
   const registry = setup({
-    use: { vm: kind === "fake" ? defineVm(vm, { createVm: vms.create }) : vmActor(vm) },
+    use: {
+      vm: kind === "fake" ? defineVm(vm, { createVm: vms.create }) : vmActor({ pool: { size: 0 }, ...vm }),
+    },
     port: await freePort(),
     dataDir: dataFolder(),
     ...(kind === "fake" && { logger: createLogger("warn", stream) }),

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
 import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { assembleVm, type Vm } from "../../src/runtime/vm.ts";
-import { openShared } from "../../src/runtime/vm-shared.ts";
+import { openShared, type VmShared } from "../../src/runtime/vm-shared.ts";
+import { until } from "./until.ts";
 
 type RecordedEvent = { [Name in VmEventName]: { name: Name; payload: VmEvents[Name] } }[VmEventName];
 
@@ -32,7 +33,25 @@ export function startVm(
   createFactory?: (options: VmOptions) => SandboxFactory,
   run: VmRunOptions = {},
 ): TestVm {
-  const machine = makeVm(input, createFactory, run);
+  const options = vmOptionsSchema.parse(input);
+  const machine = makeVm(
+    openShared(options, createFactory && { sandboxFactory: createFactory(options) }),
+    run,
+  );
+  onTestFinished(() => machine.vm.dispose("destroy"));
+  return machine;
+}
+
+/** Starts a VM without a server, whose sandbox was booted ahead. It is disposed when the test ends. */
+export async function startPooledVm(input: VmOptionsInput = {}): Promise<TestVm> {
+  const shared = openShared(vmOptionsSchema.parse({ ...input, pool: { size: 1 } }));
+  const { pool } = shared;
+  pool?.open({ places: () => 1, onFailure: () => undefined });
+  await until(() => pool?.tally.waiting === 1);
+  const machine = makeVm(shared, {});
+  await machine.vm.exec("true");
+  expect(pool?.tally.hits).toBe(1);
+  await pool?.drain();
   onTestFinished(() => machine.vm.dispose("destroy"));
   return machine;
 }
@@ -41,22 +60,17 @@ export function startVm(
 export function fileVm(): () => TestVm {
   let machine: TestVm | undefined;
   beforeAll(() => {
-    machine = makeVm({}, undefined, {});
+    machine = makeVm(openShared(vmOptionsSchema.parse({})), {});
   });
   afterAll(() => machine?.vm.dispose("destroy"));
   return () => machine as TestVm;
 }
 
-function makeVm(
-  input: VmOptionsInput,
-  createFactory: ((options: VmOptions) => SandboxFactory) | undefined,
-  run: VmRunOptions,
-): TestVm {
-  const options = vmOptionsSchema.parse(input);
+function makeVm(shared: VmShared, run: VmRunOptions): TestVm {
   const events: RecordedEvent[] = [];
   const watchers = new Set<() => void>();
   const vm = assembleVm(
-    openShared(options, createFactory && { sandboxFactory: createFactory(options) }),
+    shared,
     {
       emit: (name, payload) => {
         events.push({ name, payload } as RecordedEvent);
@@ -67,7 +81,7 @@ function makeVm(
     run,
   );
 
-  const until = <Found>(look: () => Found | undefined | false): Promise<Found> =>
+  const once = <Found>(look: () => Found | undefined | false): Promise<Found> =>
     new Promise((resolve) => {
       const watcher = () => {
         const found = look();
@@ -94,13 +108,13 @@ function makeVm(
   return {
     vm,
     events,
-    event: (name, fits = () => true) => until(() => payloads(name).find(fits)),
+    event: (name, fits = () => true) => once(() => payloads(name).find(fits)),
     output,
     outputHas: async (pid, text, stream) => {
-      await until(() => output(pid, stream).includes(text));
+      await once(() => output(pid, stream).includes(text));
     },
     screen,
-    screenHas: (shellId, text) => until(() => matches(screen(shellId), text) && screen(shellId)),
+    screenHas: (shellId, text) => once(() => matches(screen(shellId), text) && screen(shellId)),
   };
 }
 

@@ -113,6 +113,11 @@ export class PackReader {
     return content.subarray(offset, offset + length);
   }
 
+  /** Begins to unpack a pack that will be read soon. */
+  prefetch(number: number): void {
+    void this.#pack(number);
+  }
+
   #pack(number: number): Promise<Uint8Array> {
     const cached = this.#cache.get(number);
     if (cached !== undefined) return cached;

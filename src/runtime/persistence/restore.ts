@@ -16,6 +16,9 @@ import type { StoredTree } from "./root.ts";
 const MAX_REPORTED_PATHS = 100;
 const MAX_REASONS = 5;
 
+/** Packs that are unpacked while the files of another are made. */
+const PREFETCHED_PACKS = 2;
+
 /** Pack number of files without content. */
 const NO_PACK = -1;
 
@@ -161,7 +164,9 @@ class Restoration {
    */
   async finish(): Promise<void> {
     const packs = [...this.#files.keys()].sort((a, b) => a - b);
-    for (const pack of packs) {
+    for (const [index, pack] of packs.entries()) {
+      // Other threads unpack the next packs meanwhile.
+      for (const next of packs.slice(index + 1, index + 1 + PREFETCHED_PACKS)) this.#packs.prefetch(next);
       for (const entry of this.#files.get(pack) ?? []) await this.#makeFile(entry);
       this.#files.delete(pack);
     }

@@ -9,7 +9,7 @@ interface RuntimeModule {
   load(options: VmOptions, provisions: () => readonly Provision[]): Promise<LoadedRuntime>;
 }
 
-type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "close">;
+type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "isShort" | "close">;
 
 const RUNTIMES: Record<VmOptions["runtime"], RuntimeModule> = {
   kernel: {
@@ -39,8 +39,13 @@ export function createSandboxFactory(
 ): SandboxFactory {
   const { capabilities, load } = RUNTIMES[options.runtime];
   let loading: Promise<LoadedRuntime> | undefined;
+  const loadRuntime = async () => {
+    runtime = await load(options, provisions);
+    return runtime;
+  };
+  let runtime: LoadedRuntime | undefined;
   const loaded = () => {
-    loading ??= load(options, provisions).catch((error: unknown) => {
+    loading ??= loadRuntime().catch((error: unknown) => {
       // The next boot tries again.
       loading = undefined;
       throw error;
@@ -52,6 +57,7 @@ export function createSandboxFactory(
     capabilities: new Set(capabilities),
     describe: async () => await (await loaded()).describe(),
     boot: async (signal, limits) => await (await loaded()).boot(signal, limits),
+    isShort: () => runtime?.isShort?.() ?? false,
     close: async () => await (await loading)?.close?.(),
   };
 }

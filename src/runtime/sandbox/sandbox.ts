@@ -259,6 +259,14 @@ export interface SandboxUsage {
   cpuMs: number | null;
 }
 
+/** A sandbox that was booted ahead, and waits for its VM. */
+export interface Standby {
+  /** `false` if the sandbox has ended, also if nobody has noticed it yet. */
+  isAlive(): boolean;
+  /** A VM has taken the sandbox. */
+  end(): void;
+}
+
 /** One VM: its files and the capabilities of its runtime. */
 export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
   /** Name of its runtime, as in the option `runtime`. */
@@ -272,6 +280,8 @@ export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
    * @throws Error if the host cannot
    */
   makeReadOnly?(): Promise<void>;
+  /** Starts what the first program needs, so that the sandbox can wait for a VM. Absent in a runtime without programs. */
+  standby?(): Promise<Standby>;
   /** Applies the limits that can change while the VM runs. */
   setLimits?(limits: VmLimits): void;
   /** Kills every process in the VM. The files stay until `dispose`. */
@@ -303,6 +313,8 @@ export interface SandboxFactory extends Runtime {
   describe(): Promise<RuntimeDescription>;
   /** @param limits limits of this VM. @default the limits of the factory's options */
   boot(signal: AbortSignal, limits?: VmLimits): Promise<Sandbox>;
+  /** `true` if the host has little left for more sandboxes: then none is booted ahead. @default never */
+  isShort?(): boolean;
   /** Releases the resources that its VMs share, after their end. The next boot creates them again. */
   close?(): Promise<void>;
 }

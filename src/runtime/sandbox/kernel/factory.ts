@@ -3,12 +3,13 @@ import { rm } from "node:fs/promises";
 import { AgentVmError, type Capability } from "../../../api/errors.ts";
 import type { Env } from "../../../api/values.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
+import { bootInTurn } from "../boot-queue.ts";
 import type { Provision } from "../provision.ts";
 import type { RuntimeDescription } from "../sandbox.ts";
 import { bootVm, endKeeper } from "./boot/boot.ts";
 import { hostCertificates } from "./boot/host-certificates.ts";
 import { findHostNode } from "./boot/host-node.ts";
-import { acquireUid, releaseUid } from "./boot/host-uids.ts";
+import { acquireUid, releaseUid, uidsAreShort } from "./boot/host-uids.ts";
 import { type Layout, limitsFstab, MEMORY_FILE, prepareLayout } from "./boot/layout.ts";
 import { workspaceSubfolder } from "./boot/scratch-folder.ts";
 import { findInherited } from "./descriptors.ts";
@@ -17,7 +18,7 @@ import { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { countsProcesses } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
-import { vmCapacity } from "./processes/capacity.ts";
+import { hostIsShort, vmCapacity } from "./processes/capacity.ts";
 import { cgroupSupport } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
@@ -99,7 +100,15 @@ export class KernelSandboxFactory {
     await this.#prepare();
   }
 
-  async boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<KernelSandbox> {
+  boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<KernelSandbox> {
+    return bootInTurn(signal, () => this.#boot(signal, limits));
+  }
+
+  isShort(): boolean {
+    return hostIsShort() || uidsAreShort();
+  }
+
+  async #boot(signal: AbortSignal, limits: VmLimits): Promise<KernelSandbox> {
     const { layout, mountPoint, fstabPath, tools, env } = await this.#prepare();
     const { seccomp } = this.#options;
     findInherited();

@@ -13,6 +13,7 @@ import type {
   SandboxUsage,
   SandboxWatches,
   SpawnRequest,
+  Standby,
   TerminalRequest,
 } from "../sandbox.ts";
 import { type BootedVm, endKeeper } from "./boot/boot.ts";
@@ -33,6 +34,7 @@ import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
 import { measureVm, pidsIn } from "./processes/usage.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
+import { processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
 import { KernelTerminal } from "./terminal/terminal.ts";
 import type { Tools } from "./tools.ts";
@@ -56,6 +58,9 @@ interface KernelSandboxDeps {
   /** Frees the VM's host uid. */
   release(): void;
 }
+
+/** States of processes that have ended, see proc_pid_stat(5). */
+const ENDED = ["Z", "X"];
 
 /** While a VM ends, host processes that wait for one of its processes get SIGCONT this often. */
 const WAKE_MS = 20;
@@ -128,6 +133,21 @@ export class KernelSandbox implements Sandbox {
   setLimits(limits: VmLimits): void {
     this.#deps.cgroup?.update(limits);
     this.#deps.memory?.setLimits(limits);
+  }
+
+  async standby(): Promise<Standby> {
+    this.#assertRunning();
+    const { keeper, initPid } = this.#deps.vm;
+    const ends = await Promise.all([this.#starter.warm(), this.network.warm()]);
+    const startTime = processStartTime(initPid);
+    const isAlive = () => {
+      if (this.#disposal !== undefined || keeper.exitCode !== null || keeper.signalCode !== null)
+        return false;
+      const init = readStat(initPid);
+      // After init's end its pid may be another process's.
+      return init !== undefined && init.startTime === startTime && !ENDED.includes(init.state);
+    };
+    return { isAlive, end: () => ends.forEach((end) => void end()) };
   }
 
   usage(): Promise<SandboxUsage> {

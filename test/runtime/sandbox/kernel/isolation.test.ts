@@ -3,7 +3,13 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect, test } from "vitest";
-import { startVm } from "../../../support/vm.ts";
+import { startPooledVm, startVm, type TestVm } from "../../../support/vm.ts";
+
+/** Ways in which a VM gets its sandbox. */
+const WAYS: [name: string, start: () => TestVm | Promise<TestVm>][] = [
+  ["a VM", () => startVm()],
+  ["a VM that was booted ahead", () => startPooledVm()],
+];
 
 test("the user is agentos, 1000, with an empty home", async () => {
   const { vm } = startVm();
@@ -25,10 +31,10 @@ test("the user is agentos, 1000, with an empty home", async () => {
   );
 });
 
-test("no process of the VM has capabilities or can gain privileges", async () => {
-  const { vm } = startVm();
+test.each(WAYS)("no process of %s has capabilities or can gain privileges", async (_name, start) => {
+  const { vm } = await start();
   const { stdout } = await vm.exec(
-    "grep -hE '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/[0-9]*/status | sort | uniq",
+    "grep -hE '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|Seccomp):' /proc/[0-9]*/status | sort | uniq",
   );
   expect(stdout.replaceAll("\t", "")).toBe(
     [
@@ -37,6 +43,7 @@ test("no process of the VM has capabilities or can gain privileges", async () =>
       "CapInh:0000000000000000",
       "CapPrm:0000000000000000",
       "NoNewPrivs:1",
+      "Seccomp:2",
       "",
     ].join("\n"),
   );
@@ -49,8 +56,8 @@ test("/proc shows only the VM's processes", async () => {
   expect(stdout.split("\n")[1]).toBe("hidden");
 });
 
-test("commands cannot signal, trace or inspect init", async () => {
-  const { vm } = startVm();
+test.each(WAYS)("commands of %s cannot signal, trace or inspect init", async (_name, start) => {
+  const { vm } = await start();
   await vm.exec("kill -KILL 1; kill -STOP 1; kill -INT 1; true");
   const looks = await vm.exec("cat /proc/1/environ; ls /proc/1/fd; cat /proc/1/mem; ls /proc/1/root/");
   expect(looks.stdout).toBe("");
@@ -85,25 +92,28 @@ test("/usr is read-only", async () => {
   expect(result.stderr.match(/Read-only file system/g)?.length).toBe(3);
 });
 
-test("commands cannot make namespaces, mounts or devices, or change kernel settings", async () => {
-  const { vm } = startVm();
-  const commands = [
-    "unshare --user true",
-    "unshare --mount true",
-    "mount -t tmpfs none /mnt",
-    "mknod /tmp/device b 8 0",
-    "mknod /tmp/memory c 1 1",
-    "chroot / true",
-    "echo c > /proc/sysrq-trigger",
-    "echo 1 > /proc/sys/kernel/panic",
-    "hostname other",
-    "ip link add dummy0 type dummy",
-    "ip link set lo down",
-    "swapon /tmp/file",
-    "su -c id root </dev/null",
-  ];
-  for (const command of commands) expect((await vm.exec(command)).exitCode, command).not.toBe(0);
-});
+test.each(WAYS)(
+  "commands of %s cannot make namespaces, mounts or devices, or change kernel settings",
+  async (_name, start) => {
+    const { vm } = await start();
+    const commands = [
+      "unshare --user true",
+      "unshare --mount true",
+      "mount -t tmpfs none /mnt",
+      "mknod /tmp/device b 8 0",
+      "mknod /tmp/memory c 1 1",
+      "chroot / true",
+      "echo c > /proc/sysrq-trigger",
+      "echo 1 > /proc/sys/kernel/panic",
+      "hostname other",
+      "ip link add dummy0 type dummy",
+      "ip link set lo down",
+      "swapon /tmp/file",
+      "su -c id root </dev/null",
+    ];
+    for (const command of commands) expect((await vm.exec(command)).exitCode, command).not.toBe(0);
+  },
+);
 
 test("the VM's only network interface is a loopback", async () => {
   const { vm } = startVm();
@@ -114,8 +124,8 @@ test("the VM's only network interface is a loopback", async () => {
   expect((await vm.exec("exec 3<>/dev/tcp/8.8.8.8/53")).stderr).toContain("Network is unreachable");
 });
 
-test("commands and shells inherit no descriptor of the server", async () => {
-  const { vm, screenHas } = startVm();
+test.each(WAYS)("commands and shells of %s inherit no descriptor of the server", async (_name, start) => {
+  const { vm, screenHas } = await start();
   const { stdout } = await vm.exec("ls -l /proc/self/fd");
   const open = [...stdout.matchAll(/ (\d+) -> (.*)/g)].map(([, fd, target]) => `${fd} ${target}`);
   // /dev/null replaces descriptors that the server inherited itself.

@@ -19,6 +19,9 @@ import { processStartTime } from "../procfs/procfs.ts";
  */
 const CLAIMS_FOLDER = "/run/agent-vm/uids";
 
+/** Uids that VMs which are booted ahead leave to the others. */
+const SPARE_UIDS = 16;
+
 interface UidBlock {
   first: number;
   count: number;
@@ -42,6 +45,11 @@ export function acquireUid(): number {
 
 export function releaseUid(uid: number): void {
   taken.delete(uid);
+}
+
+/** `true` if few uids are left for further VMs. */
+export function uidsAreShort(): boolean {
+  return block !== undefined && block.count - taken.size < SPARE_UIDS;
 }
 
 function claimBlock(): UidBlock {

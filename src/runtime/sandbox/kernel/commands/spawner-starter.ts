@@ -27,6 +27,12 @@ export class SpawnerStarter {
     return command;
   }
 
+  /** Starts the spawner ahead of the first command. @returns a function to call when commands may come */
+  async warm(): Promise<() => void> {
+    await this.#spawners.warm();
+    return () => this.#spawners.rest();
+  }
+
   close(): Promise<void> {
     return this.#spawners.close();
   }

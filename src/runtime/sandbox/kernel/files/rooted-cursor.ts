@@ -42,6 +42,9 @@ import { TreeWalker } from "./tree-walker.ts";
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+/** Bits of a mode that a new file may have before the VM's user owns it. */
+const PERMISSIONS = 0o777;
+
 const callAt = (syscall: string, { name }: TreePlace): Call => ({ syscall, path: name });
 
 /** Reads and makes a VM's tree, from one open directory to the next. */
@@ -103,11 +106,13 @@ export class RootedTreeCursor implements TreeCursor {
 
   async makeFile(place: TreePlace, metadata: NodeMetadata, content: TreeContent): Promise<TreeNode> {
     const fd = await this.#walker.in(place.parent, callAt("open", place), (directory) =>
-      openSync(at(directory, place.name), CREATE, 0o600),
+      openSync(at(directory, place.name), CREATE, metadata.mode & PERMISSIONS),
     );
     try {
       let position = 0;
+      let endsWithHole = false;
       for await (const piece of content) {
+        endsWithHole = "hole" in piece;
         if ("hole" in piece) {
           position += piece.hole;
           continue;
@@ -120,11 +125,13 @@ export class RootedTreeCursor implements TreeCursor {
         position += piece.length;
       }
       // A hole at the end has no piece after it.
-      if (fstatSync(fd).size < position) ftruncateSync(fd, position);
+      if (endsWithHole) ftruncateSync(fd, position);
       this.#root.own(fd);
-      // fchown(2) clears set-user-id, so the mode comes after it.
-      fchmodSync(fd, metadata.mode);
       futimesSync(fd, seconds(metadata.mtimeMs), seconds(metadata.mtimeMs));
+      const node = describe(place.name, fstatSync(fd));
+      if (node.mode === metadata.mode) return node;
+      // The server's umask has taken bits off, or fchown(2) set-user-id.
+      fchmodSync(fd, metadata.mode);
       return describe(place.name, fstatSync(fd));
     } catch (error) {
       throw asPosixError(error, callAt("write", place));

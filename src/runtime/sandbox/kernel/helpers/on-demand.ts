@@ -57,6 +57,12 @@ export class OnDemand<Helper extends Replaceable> {
     }
   }
 
+  /** Starts the helper before its first use. It stays until it has been used, or until `rest`. */
+  async warm(): Promise<void> {
+    if (this.#closed) throw vmStopped();
+    await this.#started();
+  }
+
   /** Looks at it again when it has been idle for a while. To be called whenever it may have become idle. */
   rest(): void {
     clearTimeout(this.#idle);

@@ -128,6 +128,12 @@ export class KernelNetwork implements SandboxNetwork {
     });
   }
 
+  /** Starts the connector ahead of the first connection. @returns a function to call when connections may come */
+  async warm(): Promise<() => void> {
+    await this.#connectors.warm();
+    return () => this.#connectors.rest();
+  }
+
   /** Cuts every connection into the VM. */
   async close(): Promise<void> {
     this.#closed.abort(vmStopped());

@@ -52,3 +52,13 @@ test("calls at the same time share one helper", async () => {
   const [first, second] = await Promise.all([use(), use()]);
   expect(second).toBe(first);
 });
+
+test("a helper that was started ahead does the first work", async () => {
+  const { helpers, use } = helpersFailing([], 1);
+  await helpers.warm();
+  const { running } = helpers;
+  expect(running).toBeDefined();
+  expect(await use()).toBe(running);
+  await helpers.close();
+  expect((await failure(helpers.warm())).message).toMatch(/stopped|ended|VM/);
+});
