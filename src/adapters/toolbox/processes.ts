@@ -5,7 +5,8 @@ import { defineTool, type ToolAnswer, type ToolContext } from "./tool.ts";
 
 const MAX_TIMEOUT_MS = 24 * 3_600_000;
 
-const MAX_WAIT_MS = 60_000;
+/** Clients of MCP give up a request after 60 s. */
+const MAX_WAIT_MS = 50_000;
 
 const directory = z.string().optional().describe("Working directory, absolute or relative. Default: the base directory");
 const environment = z.record(z.string(), z.string()).optional().describe("Environment variables");
