@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import { statOrNull } from "../shared/file-kind.ts";
+import { grep } from "../shared/grep.ts";
+import { replaced } from "../shared/replace.ts";
 import { linesOf, shortened } from "../shared/text.ts";
 import type { Workplace } from "../shared/workplace.ts";
 import { defineTool } from "./tool.ts";
@@ -33,18 +35,6 @@ export async function readText({ vm }: Workplace, full: string): Promise<string>
     if (error instanceof AgentVmError) throw error;
     throw new AgentVmError("invalid_argument", `${full} is not UTF-8 text`, { hint: "Use exec with file or xxd." });
   }
-}
-
-/** Replaces a part of a text. @throws AgentVmError `invalid_argument` if it does not occur, or occurs more than once */
-function replaced(text: string, from: string, to: string, all: boolean): { text: string; count: number } {
-  const count = text.split(from).length - 1;
-  if (count === 0) throw new AgentVmError("invalid_argument", "old_text does not occur in the file", {
-    hint: "Read the file again: the text must match exactly, with its spaces and line ends.",
-  });
-  if (count > 1 && !all) throw new AgentVmError("invalid_argument", `old_text occurs ${count} times`, {
-    hint: "Add lines around it, or set replace_all.",
-  });
-  return { text: text.split(from).join(to), count };
 }
 
 /** Tools for files. */
@@ -128,26 +118,15 @@ export const FILE_TOOLS = {
     effect: "read",
     needs: [{ right: "exec" }],
     async run({ pattern, path: given = ".", include, ignore_case, limit = 100 }, { vm, place, outputLimit, signal }) {
-      const args = ["-rnIE", "--exclude-dir=.git", "--exclude-dir=node_modules", `--max-count=${limit}`];
-      if (ignore_case) args.push("-i");
-      if (include !== undefined) args.push(`--include=${include}`);
-      const result = await vm.runArgv("grep", [...args, "-e", pattern, "--", place.resolve(given)], {
-        cwd: await place.directory(),
-        timeout: SEARCH_TIMEOUT_MS,
-        signal,
-      });
-      const lines = result.stdout.split("\n").filter((line) => line !== "");
-      if (lines.length === 0 && result.exitCode > 1) {
-        throw new AgentVmError("invalid_argument", result.stderr.trim() || "The search took too long");
-      }
-      const matches = lines.slice(0, limit).map((line) => shortened(line, MAX_LINE_CHARS));
-      const isWhole = lines.length === matches.length && !result.truncated && !result.timedOut;
+      const request = { pattern, path: place.resolve(given), include, ignoreCase: ignore_case, limit, signal };
+      const { lines, isWhole } = await grep(vm, request);
+      const matches = lines.map(({ path: file, line, text }) =>
+        shortened(`${file}:${line}:${text}`, MAX_LINE_CHARS),
+      );
       const text = [...matches, ...(isWhole ? [] : ["[... more matches ...]"])].join("\n");
       return { matches, truncated: !isWhole, text: shortened(text || "(no matches)", outputLimit) };
     },
   }),
 };
-
-const SEARCH_TIMEOUT_MS = 60_000;
 
 const MAX_LINE_CHARS = 500;

@@ -1,0 +1,17 @@
+import type { HarnessV1SandboxProvider } from "@ai-sdk/harness";
+import type { Experimental_SandboxSession, ToolSet } from "@ai-sdk/provider-utils";
+import type { Sandbox } from "bash-tool";
+import type { SandboxBackendProtocolV2 } from "deepagents";
+import { bashToolSandbox, harnessSandbox, sandboxSession, tools } from "../../../src/adapters/ai-sdk/index.ts";
+import { deepAgentsBackend } from "../../../src/adapters/deepagents/index.ts";
+import type { VmAccessor, VmHandle } from "../../../src/client/index.ts";
+
+declare const vm: VmHandle;
+declare const vms: VmAccessor;
+
+/** Each adapter's object is an object of its framework's interface. */
+export const session: Experimental_SandboxSession = sandboxSession(vm);
+export const provider: HarnessV1SandboxProvider = harnessSandbox(vms);
+export const set: ToolSet = tools(vm);
+export const bash: Sandbox = bashToolSandbox(vm);
+export const backend: SandboxBackendProtocolV2 = deepAgentsBackend(vm);
