@@ -20,8 +20,8 @@ import {
   UNLIMITED,
   type VmName,
 } from "./grant.ts";
-import { type GrantEnd, LiveGrants } from "./live-grants.ts";
 import { LentGrants } from "./lent-grants.ts";
+import { type GrantEnd, LiveGrants } from "./live-grants.ts";
 import type { Logger } from "./logger.ts";
 import { TOKEN_PREFIX, type Tokens } from "./tokens/tokens.ts";
 

@@ -36,8 +36,23 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
   "rivetkit.ts": { uses: ["rivet"] },
-  cli: { uses: ["server.ts", "actors", "adapters", "backup", "client", "http", "runtime", "runtime/options.ts", KERNEL] },
-  http: { uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"], types: ["runtime"] },
+  cli: {
+    uses: [
+      "server.ts",
+      "actors",
+      "adapters",
+      "backup",
+      "client",
+      "http",
+      "runtime",
+      "runtime/options.ts",
+      KERNEL,
+    ],
+  },
+  http: {
+    uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"],
+    types: ["runtime"],
+  },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
   directory: { uses: ["rivet", STORE] },

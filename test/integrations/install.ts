@@ -23,7 +23,10 @@ export async function installFrameworks(): Promise<void> {
 }
 
 /** Runs a program of this folder. @returns its exit code and its whole output */
-export async function runSuite(file: string, env: Record<string, string>): Promise<{ code: number; output: string }> {
+export async function runSuite(
+  file: string,
+  env: Record<string, string>,
+): Promise<{ code: number; output: string }> {
   const options = { cwd: INTEGRATIONS, env: { ...process.env, ...env }, maxBuffer: MAX_OUTPUT_BYTES };
   return await outcome(run(process.execPath, ["--test-reporter=spec", join("suites", file)], options));
 }
@@ -34,7 +37,9 @@ export async function checkTypes(): Promise<{ code: number; output: string }> {
   return await outcome(run(process.execPath, [tsc, "--project", INTEGRATIONS], { cwd: INTEGRATIONS }));
 }
 
-async function outcome(running: Promise<{ stdout: string; stderr: string }>): Promise<{ code: number; output: string }> {
+async function outcome(
+  running: Promise<{ stdout: string; stderr: string }>,
+): Promise<{ code: number; output: string }> {
   try {
     const { stdout, stderr } = await running;
     return { code: 0, output: stdout + stderr };

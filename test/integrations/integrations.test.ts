@@ -2,6 +2,7 @@
 import { globSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { checkTypes, INTEGRATIONS, installFrameworks, runSuite } from "./install.ts";
 
@@ -10,7 +11,10 @@ const INSTALL_TIMEOUT_MS = 300_000;
 let server: ServerProcess;
 beforeAll(async () => {
   await installFrameworks();
-  server = await startServerProcess({ env: { AGENT_VM_RUNTIME: "kernel" } });
+  const port = await freePort();
+  // The conformance suite of MCP sends requests as a page of the server's own origin, which a server refuses by default.
+  const env = { AGENT_VM_RUNTIME: "kernel", AGENT_VM_ALLOWED_ORIGINS: `http://127.0.0.1:${port}` };
+  server = await startServerProcess({ port, env });
 }, INSTALL_TIMEOUT_MS);
 afterAll(async () => void (await server?.stop("SIGTERM")));
 

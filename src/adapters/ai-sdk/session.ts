@@ -95,7 +95,8 @@ export function sandboxSession(vm: AdapterVm, options: SandboxSessionOptions = {
         if (stat === null) return null;
         const entries = await orNull(listEntries(vm, full));
         // ENOTDIR is not a missing path.
-        if (!stat.isDirectory) throw new AgentVmError("ENOTDIR", `ENOTDIR: not a directory, scandir '${full}'`);
+        if (!stat.isDirectory)
+          throw new AgentVmError("ENOTDIR", `ENOTDIR: not a directory, scandir '${full}'`);
         return entries?.map(({ name, kind }) => ({ name, type: kind })) ?? null;
       });
     },
@@ -136,7 +137,13 @@ function spawnOf(place: Workplace): SandboxSpawn {
     abortSignal,
   }: SandboxSpawnOptions): Promise<SandboxProcess> => {
     const cwd = await place.directory(workingDirectory);
-    const { ended, ...process } = await spawnCommand(place.vm, { command, cwd, env, stdin, signal: abortSignal });
+    const { ended, ...process } = await spawnCommand(place.vm, {
+      command,
+      cwd,
+      env,
+      stdin,
+      signal: abortSignal,
+    });
     return { ...process, wait: async () => ({ exitCode: (await ended).exitCode }) };
   };
   return spawn as (options: SandboxSpawnOptions) => Promise<WritableSandboxProcess>;
@@ -157,7 +164,8 @@ function decode(bytes: Uint8Array, encoding: string): string {
   try {
     return new TextDecoder(encoding).decode(bytes);
   } catch (error) {
-    if (error instanceof RangeError) throw invalidArgument("encoding", "a name that TextDecoder knows", encoding);
+    if (error instanceof RangeError)
+      throw invalidArgument("encoding", "a name that TextDecoder knows", encoding);
     throw error;
   }
 }

@@ -1,7 +1,12 @@
 import type { z } from "zod";
 import { shortened } from "../shared/text.ts";
 import { type AdapterVm, Workplace } from "../shared/workplace.ts";
-import { DEFAULT_OUTPUT_LIMIT, DEFAULT_YIELD_MS, type ToolAnswer, type ToolContext } from "../toolbox/tool.ts";
+import {
+  DEFAULT_OUTPUT_LIMIT,
+  DEFAULT_YIELD_MS,
+  type ToolAnswer,
+  type ToolContext,
+} from "../toolbox/tool.ts";
 import { TOOL_NAMES, type TOOLS, type ToolName, toolOf } from "../toolbox/toolbox.ts";
 import { updatesOf } from "./updates.ts";
 
@@ -59,7 +64,9 @@ export function tools<Name extends ToolName = ToolName>(
   const { only = TOOL_NAMES, outputLimit = DEFAULT_OUTPUT_LIMIT, yieldAfterMs = DEFAULT_YIELD_MS } = options;
   const place = new Workplace(vm, options.workingDirectory);
   const context = { vm, place, outputLimit, yieldAfterMs };
-  return Object.fromEntries(only.map((name) => [name, toolFor(name, context, options.approve ?? "none")])) as never;
+  return Object.fromEntries(
+    only.map((name) => [name, toolFor(name, context, options.approve ?? "none")]),
+  ) as never;
 }
 
 function toolFor(

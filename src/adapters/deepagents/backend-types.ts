@@ -94,10 +94,7 @@ export interface DeepAgentsBackend {
     maxCount?: number | null,
   ): Promise<MayFail & { matches?: BackendGrepMatch[]; truncated?: boolean }>;
   /** Finds files by a glob, such as `**` + `/*.ts`. */
-  glob(
-    pattern: string,
-    path?: string,
-  ): Promise<MayFail & { files?: BackendFileInfo[]; truncated?: boolean }>;
+  glob(pattern: string, path?: string): Promise<MayFail & { files?: BackendFileInfo[]; truncated?: boolean }>;
   /** Writes files of any content. */
   uploadFiles(files: [string, Uint8Array][]): Promise<{ path: string; error: BackendFileError | null }[]>;
   /** Reads files of any content. */

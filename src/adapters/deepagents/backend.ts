@@ -37,7 +37,10 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
   return {
     id,
     async execute(command) {
-      const { output, exitCode, truncated, timedOut } = await vm.run(command, { cwd: await place.directory(), timeout });
+      const { output, exitCode, truncated, timedOut } = await vm.run(command, {
+        cwd: await place.directory(),
+        timeout,
+      });
       const note = timedOut ? `\n[killed after ${timeout} ms]` : "";
       return { output: output + note, exitCode, truncated };
     },
@@ -101,11 +104,14 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
       orError(async () => {
         const root = place.resolve(path);
         const found = await vm.readdirRecursive(root, { exclude: [".git", "node_modules"] });
-        const fits = (entry: DirEntry) => posix.matchesGlob(posix.relative(root, entry.path), withoutSlash(pattern));
+        const fits = (entry: DirEntry) =>
+          posix.matchesGlob(posix.relative(root, entry.path), withoutSlash(pattern));
         return { files: found.filter((entry) => entry.type !== "directory" && fits(entry)).map(infoOf) };
       }),
     async uploadFiles(files) {
-      const results = await vm.writeFiles(files.map(([path, content]) => ({ path: place.resolve(path), content })));
+      const results = await vm.writeFiles(
+        files.map(([path, content]) => ({ path: place.resolve(path), content })),
+      );
       return files.map(([path], index) => ({ path, error: fileError(results[index]?.error) }));
     },
     async downloadFiles(paths) {
@@ -123,7 +129,8 @@ async function orError<Result extends object>(work: () => Promise<Result>): Prom
   try {
     return await work();
   } catch (error) {
-    const isAnswer = error instanceof AgentVmError && (/^E[A-Z]+$/.test(error.code) || error.code === "invalid_argument");
+    const isAnswer =
+      error instanceof AgentVmError && (/^E[A-Z]+$/.test(error.code) || error.code === "invalid_argument");
     if (!isAnswer) throw error;
     return { error: errorText(error) };
   }

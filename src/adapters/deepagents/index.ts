@@ -3,5 +3,6 @@
  *
  * @module
  */
-export type * from "./backend-types.ts";
+
 export { type DeepAgentsOptions, deepAgentsBackend } from "./backend.ts";
+export type * from "./backend-types.ts";

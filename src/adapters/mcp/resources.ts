@@ -1,7 +1,6 @@
 import { posix } from "node:path";
 import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
-import { orNull } from "../shared/errors.ts";
-import { errorText } from "../shared/errors.ts";
+import { errorText, orNull } from "../shared/errors.ts";
 import type { Sdk } from "./sdk.ts";
 import type { Serving } from "./server.ts";
 import { readResource } from "./transfer-tools.ts";
@@ -32,7 +31,8 @@ export function serveResources(
         name: "file",
         title: "File of the VM",
         uriTemplate: "one" in vms ? "vm:///{+path}" : "vm://{key}/{+path}",
-        description: "A file by its absolute path, at most 8 MiB. Text comes as text, other content as base64.",
+        description:
+          "A file by its absolute path, at most 8 MiB. Text comes as text, other content as base64.",
       },
     ],
   }));
@@ -40,7 +40,9 @@ export function serveResources(
     const place = parseUri(uri);
     const hasVm = "one" in vms ? place?.key.length === 0 : (place?.key.length ?? 0) > 0;
     if (place === undefined || !hasVm) {
-      throw new types.McpError(types.ErrorCode.InvalidParams, `Unknown resource: ${uri.slice(0, 200)}`, { uri });
+      throw new types.McpError(types.ErrorCode.InvalidParams, `Unknown resource: ${uri.slice(0, 200)}`, {
+        uri,
+      });
     }
     const vm = "one" in vms ? vms.one : vms.many.get(place.key);
     try {

@@ -1,10 +1,10 @@
 import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
-import { packageVersion } from "../../base/package-version.ts";
 import type { Guarded } from "../../api/rights.ts";
+import { packageVersion } from "../../base/package-version.ts";
 import type { VmAccessor, VmHandle } from "../../client/index.ts";
 import { HOME } from "../shared/workplace.ts";
-import { loadSdk } from "./sdk.ts";
 import { serveResources } from "./resources.ts";
+import { loadSdk } from "./sdk.ts";
 import { serveTools } from "./tools.ts";
 import type { Vms } from "./vms.ts";
 
@@ -43,7 +43,12 @@ export async function mcpServer(
 ): Promise<Server> {
   const { Server, types } = await loadSdk();
   const vms: Vms = isHandle(target) ? { one: target } : { many: target };
-  const { workingDirectory = HOME, outputLimit = 30_000, yieldAfterMs = 30_000, shows = () => true } = options;
+  const {
+    workingDirectory = HOME,
+    outputLimit = 30_000,
+    yieldAfterMs = 30_000,
+    shows = () => true,
+  } = options;
   const serving: Serving = { vms, workingDirectory, outputLimit, yieldAfterMs, shows };
   const server = new Server(
     { name: "agent-vm", title: "agent-vm", version: packageVersion() },
@@ -60,6 +65,7 @@ function isHandle(target: VmHandle | VmAccessor): target is VmHandle {
 }
 
 function instructionsOf({ vms, workingDirectory }: Serving): string {
-  const which = "one" in vms ? "a Linux virtual machine" : "Linux virtual machines, each named by its key (`vm`)";
+  const which =
+    "one" in vms ? "a Linux virtual machine" : "Linux virtual machines, each named by its key (`vm`)";
   return `Tools of ${which}. Relative paths and commands start in ${workingDirectory}. Take a snapshot before risky work: diff and undo compare with it.`;
 }

@@ -5,7 +5,10 @@ import { loadStdio } from "./sdk.ts";
 import { type McpServerOptions, mcpServer } from "./server.ts";
 
 /** Serves MCP on stdin and stdout. Resolves when the client has closed stdin. */
-export async function serveStdio(target: VmHandle | VmAccessor, options: McpServerOptions = {}): Promise<void> {
+export async function serveStdio(
+  target: VmHandle | VmAccessor,
+  options: McpServerOptions = {},
+): Promise<void> {
   const [server, { StdioServerTransport }] = await Promise.all([mcpServer(target, options), loadStdio()]);
   const ended = Promise.race([once(process.stdin, "end"), once(process.stdin, "close")]);
   await server.connect(new StdioServerTransport());

@@ -31,7 +31,9 @@ interface ServedTool {
 export function serveTools(server: Server, types: Sdk["types"], serving: Serving): void {
   const served = servedTools(serving);
   server.setRequestHandler(types.ListToolsRequestSchema, () => ({
-    tools: [...served].flatMap(([name, each]) => (serving.shows(each.tool.needs) ? [describe(name, each)] : [])),
+    tools: [...served].flatMap(([name, each]) =>
+      serving.shows(each.tool.needs) ? [describe(name, each)] : [],
+    ),
   }));
   server.setRequestHandler(types.CallToolRequestSchema, async ({ params }, extra) => {
     const each = served.get(params.name);
@@ -96,7 +98,8 @@ async function call(
   const place = new Workplace(vm, workingDirectory);
   const answer = await tool.run(isOfVm ? rest : data, { vm, place, outputLimit, yieldAfterMs, ...running });
   const path = typeof answer.path === "string" ? answer.path : undefined;
-  if (answer.download !== true || path === undefined) return { content: [{ type: "text", text: answer.text }] };
+  if (answer.download !== true || path === undefined)
+    return { content: [{ type: "text", text: answer.text }] };
   const uri = uriOf(path, key);
   return { content: [{ type: "resource", resource: { uri, ...(await readResource(vm, path)) } }] };
 }

@@ -17,7 +17,8 @@ const path = z.string().min(1).describe("Path, absolute or relative to the base 
 export const TRANSFER_TOOLS = {
   upload_file: defineTool({
     title: "Upload a file",
-    description: "Writes a file of any content, given as base64, and makes missing parent directories. At most 8 MiB.",
+    description:
+      "Writes a file of any content, given as base64, and makes missing parent directories. At most 8 MiB.",
     input: z.strictObject({ path, base64: z.base64().describe("Content of the file, encoded with base64") }),
     effect: "write",
     idempotent: true,
@@ -44,7 +45,10 @@ export const TRANSFER_TOOLS = {
 };
 
 /** Reads a file for a resource. @throws AgentVmError `ENOENT`; `EISDIR`; `limit_exceeded` */
-export async function readResource(vm: AdapterVm, path: string): Promise<{ text: string } | { blob: string }> {
+export async function readResource(
+  vm: AdapterVm,
+  path: string,
+): Promise<{ text: string } | { blob: string }> {
   const stat = await statOrNull(vm, path);
   if (stat !== null && stat.size > MAX_RESOURCE_BYTES) throw tooLarge(stat.size);
   const content = await vm.readFile(path);

@@ -6,7 +6,12 @@ import { AgentVmError } from "../../api/errors.ts";
  * @param all whether the part may occur more than once
  * @throws AgentVmError `invalid_argument` if it does not occur, or occurs more than once
  */
-export function replaced(text: string, from: string, to: string, all: boolean): { text: string; count: number } {
+export function replaced(
+  text: string,
+  from: string,
+  to: string,
+  all: boolean,
+): { text: string; count: number } {
   const count = from === "" ? 0 : text.split(from).length - 1;
   if (count === 0) {
     throw new AgentVmError("invalid_argument", "The text to replace does not occur in the file", {

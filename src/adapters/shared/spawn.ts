@@ -41,14 +41,19 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   const streams = { stdout: new OutputStream(), stderr: new OutputStream() };
   let next = 0;
   const onChunk = async ({ stream, data, seq }: OutputChunk) => {
-    if (seq !== next) throw new AgentVmError("limit_exceeded", "The VM no longer keeps the command's oldest output");
+    if (seq !== next)
+      throw new AgentVmError("limit_exceeded", "The VM no longer keeps the command's oldest output");
     next = seq + 1;
     await streams[stream].write(data);
   };
   const options = { cwd, ...(env && { env }) };
   const listeners = { onChunk, captureStdio: false };
   const first = request.stdin
-    ? { running: true as const, ...(await vm.spawn("bash", ["-c", GATE, "bash", command], options)), after: -1 }
+    ? {
+        running: true as const,
+        ...(await vm.spawn("bash", ["-c", GATE, "bash", command], options)),
+        after: -1,
+      }
     : await vm.run(command, { ...options, ...listeners, yieldAfterMs: 0 });
   const { pid } = first;
   const kill = async () => {

@@ -65,5 +65,7 @@ export function linesOf(text: string, start?: number, end?: number): string {
   if (start === undefined && end === undefined) return text;
   const lineEnd = ["\r\n", "\n", "\r"].find((each) => text.includes(each)) ?? "\n";
   const lines = text.split(lineEnd);
-  return lines.slice(Math.max(1, start ?? 1) - 1, end === undefined ? undefined : Math.max(0, end)).join(lineEnd);
+  return lines
+    .slice(Math.max(1, start ?? 1) - 1, end === undefined ? undefined : Math.max(0, end))
+    .join(lineEnd);
 }

@@ -25,15 +25,21 @@ const writing = { right: "files" } as const;
 export async function readText({ vm }: Workplace, full: string): Promise<string> {
   const stat = await statOrNull(vm, full);
   if (stat !== null && stat.size > MAX_TEXT_BYTES) {
-    throw new AgentVmError("invalid_argument", `${full} has ${stat.size} bytes, above the ${MAX_TEXT_BYTES} of text tools`, {
-      hint: "Use exec with head, tail or sed.",
-    });
+    throw new AgentVmError(
+      "invalid_argument",
+      `${full} has ${stat.size} bytes, above the ${MAX_TEXT_BYTES} of text tools`,
+      {
+        hint: "Use exec with head, tail or sed.",
+      },
+    );
   }
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await vm.readFile(full));
   } catch (error) {
     if (error instanceof AgentVmError) throw error;
-    throw new AgentVmError("invalid_argument", `${full} is not UTF-8 text`, { hint: "Use exec with file or xxd." });
+    throw new AgentVmError("invalid_argument", `${full} is not UTF-8 text`, {
+      hint: "Use exec with file or xxd.",
+    });
   }
 }
 
@@ -56,7 +62,8 @@ export const FILE_TOOLS = {
   }),
   write_file: defineTool({
     title: "Write a file",
-    description: "Writes a text file of the VM and makes missing parent directories. Replaces the file if it exists.",
+    description:
+      "Writes a text file of the VM and makes missing parent directories. Replaces the file if it exists.",
     input: z.strictObject({ path, content: z.string().describe("New content of the whole file") }),
     effect: "write",
     idempotent: true,
@@ -100,14 +107,16 @@ export const FILE_TOOLS = {
       const found = await vm.readdirRecursive(full, { maxDepth: depth - 1, ...(exclude && { exclude }) });
       const entries = found.slice(0, MAX_LISTED);
       const lines = entries.map(({ path: each, type, size }) => `${type}\t${size}\t${each}`);
-      if (found.length > entries.length) lines.push(`[... ${found.length - entries.length} entries left out ...]`);
+      if (found.length > entries.length)
+        lines.push(`[... ${found.length - entries.length} entries left out ...]`);
       const text = shortened(lines.join("\n") || "(empty directory)", outputLimit);
       return { path: full, entries, total: found.length, text };
     },
   }),
   search: defineTool({
     title: "Search in files",
-    description: "Searches text files below a directory for an extended regular expression (grep -E): path:line:text for each match.",
+    description:
+      "Searches text files below a directory for an extended regular expression (grep -E): path:line:text for each match.",
     input: z.strictObject({
       pattern: z.string().min(1).describe("Extended regular expression"),
       path: path.optional(),
@@ -117,8 +126,18 @@ export const FILE_TOOLS = {
     }),
     effect: "read",
     needs: [{ right: "exec" }],
-    async run({ pattern, path: given = ".", include, ignore_case, limit = 100 }, { vm, place, outputLimit, signal }) {
-      const request = { pattern, path: place.resolve(given), include, ignoreCase: ignore_case, limit, signal };
+    async run(
+      { pattern, path: given = ".", include, ignore_case, limit = 100 },
+      { vm, place, outputLimit, signal },
+    ) {
+      const request = {
+        pattern,
+        path: place.resolve(given),
+        include,
+        ignoreCase: ignore_case,
+        limit,
+        signal,
+      };
       const { lines, isWhole } = await grep(vm, request);
       const matches = lines.map(({ path: file, line, text }) =>
         shortened(`${file}:${line}:${text}`, MAX_LINE_CHARS),

@@ -11,7 +11,12 @@ export const NETWORK_TOOLS = {
       "Waits until a port of the VM listens, and makes a URL that opens it in a browser, for anyone who has the URL.",
     input: z.strictObject({
       port: z.int().min(1).max(65_535).describe("Port inside the VM"),
-      expires_in_seconds: z.int().min(1).max(MAX_EXPIRY_SECONDS).optional().describe("Life of the URL. Default: 3600"),
+      expires_in_seconds: z
+        .int()
+        .min(1)
+        .max(MAX_EXPIRY_SECONDS)
+        .optional()
+        .describe("Life of the URL. Default: 3600"),
       wait_ms: z.int().min(0).max(60_000).optional().describe("Longest wait for the port. Default: 10000"),
     }),
     effect: "execute",

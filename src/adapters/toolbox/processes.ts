@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { AttachOptions, RunningCommand, RunResult } from "../../client/index.ts";
-import { shortened, ShortenedText } from "../shared/text.ts";
+import { ShortenedText, shortened } from "../shared/text.ts";
 import { defineTool, type ToolAnswer, type ToolContext } from "./tool.ts";
 
 const MAX_TIMEOUT_MS = 24 * 3_600_000;
@@ -8,7 +8,10 @@ const MAX_TIMEOUT_MS = 24 * 3_600_000;
 /** Clients of MCP give up a request after 60 s. */
 const MAX_WAIT_MS = 50_000;
 
-const directory = z.string().optional().describe("Working directory, absolute or relative. Default: the base directory");
+const directory = z
+  .string()
+  .optional()
+  .describe("Working directory, absolute or relative. Default: the base directory");
 const environment = z.record(z.string(), z.string()).optional().describe("Environment variables");
 const pid = z.int().min(1).describe("Process id");
 const after = z.int().min(-1).optional();
@@ -23,21 +26,34 @@ function collector({ outputLimit, onOutput, signal }: ToolContext) {
     output.add(text);
     onOutput?.(output.toString());
   };
-  const options = { onStdout: listener, onStderr: listener, captureStdio: false, signal } satisfies AttachOptions;
+  const options = {
+    onStdout: listener,
+    onStderr: listener,
+    captureStdio: false,
+    signal,
+  } satisfies AttachOptions;
   return { output, options };
 }
 
 /** Describes a command that has ended or goes on. */
 function answerOf(step: RunResult | RunningCommand, output: ShortenedText): ToolAnswer {
   const text = output.toString();
-  const facts = { pid: step.pid, running: step.running, output: text, truncated: step.truncated || output.isShortened };
+  const facts = {
+    pid: step.pid,
+    running: step.running,
+    output: text,
+    truncated: step.truncated || output.isShortened,
+  };
   const shown = text === "" ? "(no output)" : text;
   if (step.running) {
     const next = `Call read_output with pid ${step.pid} and after ${step.after}, or stop_process.`;
     return { ...facts, after: step.after, text: `${shown}\n[still running: pid ${step.pid}. ${next}]` };
   }
   const { exitCode, reason, signal, durationMs } = step;
-  const ended = reason === "exit" ? `exit code ${exitCode}` : `exit code ${exitCode}, ended by ${signal ?? reason} (${reason})`;
+  const ended =
+    reason === "exit"
+      ? `exit code ${exitCode}`
+      : `exit code ${exitCode}, ended by ${signal ?? reason} (${reason})`;
   return { ...facts, exitCode, reason, durationMs, text: `${shown}\n[${ended}]` };
 }
 
@@ -53,7 +69,12 @@ export const PROCESS_TOOLS = {
       cwd: directory,
       env: environment,
       stdin: z.string().optional().describe("Text for the command's stdin. Default: empty"),
-      timeout_ms: z.int().min(1).max(MAX_TIMEOUT_MS).optional().describe("Kills the command after this time. Default: never"),
+      timeout_ms: z
+        .int()
+        .min(1)
+        .max(MAX_TIMEOUT_MS)
+        .optional()
+        .describe("Kills the command after this time. Default: never"),
     }),
     effect: "execute",
     needs: [exec],
@@ -72,7 +93,8 @@ export const PROCESS_TOOLS = {
   }),
   start_process: defineTool({
     title: "Start a process",
-    description: "Starts a bash command line in the background, such as a server, and returns its pid at once.",
+    description:
+      "Starts a bash command line in the background, such as a server, and returns its pid at once.",
     input: z.strictObject({
       command: z.string().min(1).describe("Line for bash"),
       cwd: directory,
@@ -94,7 +116,9 @@ export const PROCESS_TOOLS = {
       "Returns output of a process that exec or start_process started, and whether it still runs. Waits up to wait_ms for its end.",
     input: z.strictObject({
       pid,
-      after: after.describe("Number of the last piece that you have: `after` of the earlier answer. Default: all that is kept"),
+      after: after.describe(
+        "Number of the last piece that you have: `after` of the earlier answer. Default: all that is kept",
+      ),
       wait_ms: z.int().min(0).max(MAX_WAIT_MS).optional().describe("Longest wait for the end. Default: 0"),
     }),
     effect: "read",
@@ -143,7 +167,8 @@ export const PROCESS_TOOLS = {
   }),
   list_processes: defineTool({
     title: "List processes",
-    description: "Lists the processes that exec and start_process started, newest last, with their state and exit code.",
+    description:
+      "Lists the processes that exec and start_process started, newest last, with their state and exit code.",
     input: z.strictObject({}),
     effect: "read",
     needs: [see],

@@ -11,7 +11,9 @@ const snapshots = { right: "snapshots" } as const;
 async function chosen(vm: AdapterVm, given: string | undefined): Promise<string> {
   const id = given ?? (await vm.listSnapshots()).at(-1)?.id;
   if (id !== undefined) return id;
-  throw new AgentVmError("snapshot_not_found", "The VM has no snapshot", { hint: "Call create_snapshot first." });
+  throw new AgentVmError("snapshot_not_found", "The VM has no snapshot", {
+    hint: "Call create_snapshot first.",
+  });
 }
 
 /** Tools for snapshots and undo. */
@@ -35,14 +37,18 @@ export const SNAPSHOT_TOOLS = {
     needs: [{ right: "snapshots", reads: true }],
     async run(_input, { vm, outputLimit }) {
       const kept = await vm.listSnapshots();
-      const lines = kept.map(({ id, name, createdAt }) => [id, name ?? "", new Date(createdAt).toISOString()].join("\t"));
+      const lines = kept.map(({ id, name, createdAt }) =>
+        [id, name ?? "", new Date(createdAt).toISOString()].join("\t"),
+      );
       return { snapshots: kept, text: shortened(lines.join("\n") || "(no snapshots)", outputLimit) };
     },
   }),
   diff: defineTool({
     title: "List changes",
     description: "Lists the paths that changed since a snapshot: added, modified, deleted or mode.",
-    input: z.strictObject({ snapshot: snapshot.optional().describe("Id of a snapshot. Default: the newest") }),
+    input: z.strictObject({
+      snapshot: snapshot.optional().describe("Id of a snapshot. Default: the newest"),
+    }),
     effect: "read",
     needs: [snapshots],
     async run({ snapshot: id }, { vm, outputLimit }) {
@@ -55,7 +61,11 @@ export const SNAPSHOT_TOOLS = {
     title: "Undo changes",
     description: "Puts files back as they were in a snapshot, each path with everything below it.",
     input: z.strictObject({
-      paths: z.array(z.string().min(1)).min(1).max(1_000).describe("Paths, absolute or relative to the base directory"),
+      paths: z
+        .array(z.string().min(1))
+        .min(1)
+        .max(1_000)
+        .describe("Paths, absolute or relative to the base directory"),
       snapshot: snapshot.optional().describe("Id of a snapshot. Default: the newest"),
     }),
     effect: "write",

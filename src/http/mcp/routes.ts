@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { actorTypeNotFound, AgentVmError } from "../../api/errors.ts";
+import { AgentVmError, actorTypeNotFound } from "../../api/errors.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { Grant } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
@@ -46,7 +46,11 @@ function targetOf({ url = "" }: IncomingMessage, names: readonly string[]): Sess
   return { name, key: key.length === 0 ? undefined : key };
 }
 
-async function handle(session: McpSession, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  session: McpSession,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   response.setHeader("access-control-expose-headers", "mcp-session-id");
   session.active += 1;
   session.usedAt = Date.now();

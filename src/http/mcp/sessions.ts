@@ -3,7 +3,12 @@ import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor } from "../../client/index.ts";
 import type { Grant } from "../grant.ts";
 import type { LentGrants } from "../lent-grants.ts";
-import { MAX_MCP_REQUEST_BYTES, MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
+import {
+  MAX_MCP_REQUEST_BYTES,
+  MAX_MCP_SESSIONS,
+  MAX_MCP_SESSIONS_PER_CLIENT,
+  MCP_IDLE_MS,
+} from "../limits.ts";
 
 /** The VM that a session is about: an actor's name, and a key unless the session is about all VMs. */
 export interface SessionTarget {
@@ -92,7 +97,9 @@ export class McpSessions {
 
   #endOldest(sessions: (McpSession & { server: Closable })[], newest: object): void {
     const order = (each: McpSession) => (each.active > 0 ? Number.POSITIVE_INFINITY : each.usedAt);
-    const [oldest] = sessions.filter((each) => each.token !== (newest as McpSession).token).sort((a, b) => order(a) - order(b));
+    const [oldest] = sessions
+      .filter((each) => each.token !== (newest as McpSession).token)
+      .sort((a, b) => order(a) - order(b));
     void oldest?.server.close();
   }
 

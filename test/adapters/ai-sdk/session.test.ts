@@ -18,7 +18,8 @@ function session(name: string) {
 
 const text = (stream: ReadableStream<Uint8Array>) => new Response(stream).text();
 
-const bytesOf = async (stream: ReadableStream<Uint8Array>) => new Uint8Array(await new Response(stream).arrayBuffer());
+const bytesOf = async (stream: ReadableStream<Uint8Array>) =>
+  new Uint8Array(await new Response(stream).arrayBuffer());
 
 const bytes = (value: string) => new TextEncoder().encode(value);
 
@@ -53,7 +54,9 @@ describe("run", () => {
     while ((await sandbox.stat({ path: "ready" })) === null) await sandbox.run({ command: "sleep 0.05" });
     abort.abort(reason);
     expect(await failure(running)).toBe(reason);
-    const left = (await vm.allProcesses()).filter(({ args, state }) => args.includes("4321") && state !== "Z");
+    const left = (await vm.allProcesses()).filter(
+      ({ args, state }) => args.includes("4321") && state !== "Z",
+    );
     expect(left).toEqual([]);
   });
 });
@@ -159,7 +162,9 @@ describe("files", () => {
   test("writing to a directory, listing a file and deleting a directory reject", async () => {
     const { sandbox } = session("wrong");
     await sandbox.writeTextFile({ path: "dir/file", content: "" });
-    expect(await failure(sandbox.writeTextFile({ path: "dir", content: "" }))).toMatchObject({ code: "EISDIR" });
+    expect(await failure(sandbox.writeTextFile({ path: "dir", content: "" }))).toMatchObject({
+      code: "EISDIR",
+    });
     expect(await failure(sandbox.listDirectory({ path: "dir/file" }))).toMatchObject({ code: "ENOTDIR" });
     expect(await failure(sandbox.deleteFile({ path: "dir" }))).toMatchObject({ code: "EISDIR" });
     expect(await failure(sandbox.readFile({ path: "dir" }))).toMatchObject({ code: "EISDIR" });
@@ -167,7 +172,8 @@ describe("files", () => {
 
   test("types of entries are told apart, and stat follows links", async () => {
     const { sandbox } = session("types");
-    const command = "mkdir d && cd d && mkdir sub && printf 123 > file && : > empty && ln -s file link && mkfifo pipe";
+    const command =
+      "mkdir d && cd d && mkdir sub && printf 123 > file && : > empty && ln -s file link && mkfifo pipe";
     await sandbox.run({ command });
     const entries = (await sandbox.listDirectory({ path: "d" })) ?? [];
     expect(Object.fromEntries(entries.map(({ name, type }) => [name, type]))).toEqual({

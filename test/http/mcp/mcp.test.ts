@@ -18,12 +18,16 @@ test("a client runs commands, and reads and edits files of one VM", async () => 
   const { client, text } = await connectHttp(server.endpoint, "?vm=one", TOKEN);
   expect(client.getServerVersion()).toMatchObject({ name: "agent-vm" });
   expect(await text("exec", { command: "echo out; echo err >&2; exit 3" })).toBe("out\nerr\n\n[exit code 3]");
-  expect(await text("write_file", { path: "a.txt", content: "one\ntwo\nthree\n" })).toBe("Wrote /home/agentos/a.txt");
+  expect(await text("write_file", { path: "a.txt", content: "one\ntwo\nthree\n" })).toBe(
+    "Wrote /home/agentos/a.txt",
+  );
   expect(await text("edit_file", { path: "a.txt", old_text: "two", new_text: "2" })).toContain("Replaced 1");
   expect(await text("read_file", { path: "a.txt", start_line: 2, end_line: 3 })).toBe("2\nthree");
   expect(await text("search", { pattern: "t.ree" })).toBe("/home/agentos/a.txt:3:three");
   expect(await text("list_dir")).toContain("file\t12\t/home/agentos/a.txt");
-  expect(await text("edit_file", { path: "a.txt", old_text: "none", new_text: "" })).toContain("error: invalid_argument");
+  expect(await text("edit_file", { path: "a.txt", old_text: "none", new_text: "" })).toContain(
+    "error: invalid_argument",
+  );
   expect(await text("read_file", { path: "missing" })).toContain("error: ENOENT");
   expect(await text("exec", { comand: "x" })).toContain("error: invalid_argument");
 });
@@ -69,9 +73,13 @@ test("files go up and down as they are, as resources too", async () => {
   await text("write_file", { path: "listed", content: "text" });
   const { resources } = await client.listResources();
   expect(resources).toContainEqual({ uri: "vm:///home/agentos/listed", name: "listed", size: 4 });
-  expect((await client.readResource({ uri: "vm:///home/agentos/listed" })).contents).toMatchObject([{ text: "text" }]);
+  expect((await client.readResource({ uri: "vm:///home/agentos/listed" })).contents).toMatchObject([
+    { text: "text" },
+  ]);
   expect(await failure(client.readResource({ uri: "vm:///no/such" }))).toMatchObject({ code: -32602 });
-  expect(await failure(client.readResource({ uri: "vm://other/etc/hostname" }))).toMatchObject({ code: -32602 });
+  expect(await failure(client.readResource({ uri: "vm://other/etc/hostname" }))).toMatchObject({
+    code: -32602,
+  });
 });
 
 test("output reaches the client while the command runs, and a cancelled command is killed", async () => {
@@ -89,7 +97,8 @@ test("output reaches the client while the command runs, and a cancelled command 
   await failure(calling);
   expect(heard).toEqual(["progress\n"]);
   const vm = admin().vm.get("one");
-  const sleeps = async () => (await vm.allProcesses()).filter(({ args, state }) => args.includes("7654") && state !== "Z");
+  const sleeps = async () =>
+    (await vm.allProcesses()).filter(({ args, state }) => args.includes("7654") && state !== "Z");
   await expect.poll(sleeps).toEqual([]);
 });
 
@@ -102,7 +111,9 @@ test("the middle of a long output is left out", async () => {
 
 test("a preview URL opens a port", async () => {
   const { text } = await connectHttp(server.endpoint, "?vm=one", TOKEN);
-  await text("start_process", { command: "cd /tmp && echo page > index.html && exec python3 -m http.server 8123" });
+  await text("start_process", {
+    command: "cd /tmp && echo page > index.html && exec python3 -m http.server 8123",
+  });
   const vm = admin().vm.get("one");
   await vm.waitForPort(8123);
   expect(await text("list_ports")).toContain("8123");

@@ -5,7 +5,12 @@ import type { Experimental_SandboxSession } from "@ai-sdk/provider-utils";
 import { generateText, stepCountIs, streamText, type ToolSet } from "ai";
 import { MockLanguageModelV4, simulateReadableStream } from "ai/test";
 import { createBashTool } from "bash-tool";
-import { bashToolSandbox, harnessSandbox, sandboxSession, tools } from "../../../src/adapters/ai-sdk/index.ts";
+import {
+  bashToolSandbox,
+  harnessSandbox,
+  sandboxSession,
+  tools,
+} from "../../../src/adapters/ai-sdk/index.ts";
 import { type Turn, turnsOf } from "../scripted-model.ts";
 import { client } from "../server.ts";
 
@@ -28,7 +33,14 @@ function scripted(turns: Turn[]): MockLanguageModelV4 {
     const content: Content["content"] =
       "text" in turn
         ? [{ type: "text", text: turn.text }]
-        : [{ type: "tool-call", toolCallId: `call-${at}`, toolName: turn.call, input: JSON.stringify(turn.input) }];
+        : [
+            {
+              type: "tool-call",
+              toolCallId: `call-${at}`,
+              toolName: turn.call,
+              input: JSON.stringify(turn.input),
+            },
+          ];
     const unified = "text" in turn ? "stop" : "tool-calls";
     return { content, finishReason: { unified, raw: undefined }, usage, warnings: [] };
   };
@@ -65,15 +77,25 @@ test("generateText works through files and commands with the tools", async () =>
       ["read_file", { path: "missing" }],
     ),
   );
-  const { text, steps } = await generateText({ model, tools: set, stopWhen: stepCountIs(10), prompt: "Add." });
+  const { text, steps } = await generateText({
+    model,
+    tools: set,
+    stopWhen: stepCountIs(10),
+    prompt: "Add.",
+  });
   assert.equal(text, "done");
-  const [, ran, failed] = steps.flatMap(({ content }) => content.filter(({ type }) => /^tool-(result|error)$/.test(type)));
+  const [, ran, failed] = steps.flatMap(({ content }) =>
+    content.filter(({ type }) => /^tool-(result|error)$/.test(type)),
+  );
   assert.ok(ran?.type === "tool-result");
   assert.partialDeepStrictEqual(ran.output, { exitCode: 0, output: "42\n", running: false });
   assert.ok(failed?.type === "tool-error");
   assert.match(String(failed.error), /ENOENT/);
   // The model gets the text of an answer only.
-  assert.match(JSON.stringify(model.doGenerateCalls[2]?.prompt), /42\\\\n\\\\n\[exit code 0\]|42\\n\\n\[exit code 0\]/);
+  assert.match(
+    JSON.stringify(model.doGenerateCalls[2]?.prompt),
+    /42\\\\n\\\\n\[exit code 0\]|42\\n\\n\[exit code 0\]/,
+  );
 });
 
 test("streamText streams the output of a command before its end", async () => {
@@ -88,7 +110,7 @@ test("streamText streams the output of a command before its end", async () => {
   const outputs: [boolean, unknown][] = [];
   for await (const part of result.stream) {
     if (part.type !== "tool-result") continue;
-    outputs.push([part.preliminary ?? false, part.output.output]);
+    outputs.push([part.preliminary ?? false, (part.output as { output: string }).output]);
     if (part.preliminary) await vm.writeFile("/work/stream/go", "");
   }
   assert.deepEqual(outputs[0], [true, "first\n"]);
@@ -121,14 +143,21 @@ test("an abort of generateText kills the command", async () => {
   while (!(await vm.exists("/work/abort/up"))) await new Promise(setImmediate);
   abort.abort();
   await assert.rejects(async () => await running);
-  const sleeps = (await vm.allProcesses()).filter(({ args, state }) => args.includes("9321") && state !== "Z");
+  const sleeps = (await vm.allProcesses()).filter(
+    ({ args, state }) => args.includes("9321") && state !== "Z",
+  );
   assert.deepEqual(sleeps, []);
 });
 
 test("a session is given to tools as the AI SDK's sandbox", async () => {
   const session: Experimental_SandboxSession = sandboxSession(vm, { workingDirectory: "/work/session" });
   const set: ToolSet = tools(vm, { only: ["exec"] });
-  await generateText({ model: scripted([{ text: "done" }]), tools: set, experimental_sandbox: session, prompt: "Hi" });
+  await generateText({
+    model: scripted([{ text: "done" }]),
+    tools: set,
+    experimental_sandbox: session,
+    prompt: "Hi",
+  });
   const process = await session.spawn({ command: "cat", stdin: true });
   await new Blob(["through"]).stream().pipeTo(process.stdin);
   assert.equal(await new Response(process.stdout).text(), "through");
@@ -136,7 +165,11 @@ test("a session is given to tools as the AI SDK's sandbox", async () => {
 
 test("bash-tool's tools work on a VM", async () => {
   const sandbox = bashToolSandbox(vm, { workingDirectory: "/work/bash" });
-  const { tools: set } = await createBashTool({ sandbox, destination: "/work/bash", files: { "a.txt": "from a file" } });
+  const { tools: set } = await createBashTool({
+    sandbox,
+    destination: "/work/bash",
+    files: { "a.txt": "from a file" },
+  });
   const { steps } = await generateText({
     model: scripted(turnsOf(["bash", { command: "cat a.txt" }], ["readFile", { path: "a.txt" }])),
     tools: set as unknown as ToolSet,
@@ -148,9 +181,12 @@ test("bash-tool's tools work on a VM", async () => {
 });
 
 test("a harness prepares an identity once, forks it for each session, and resumes a session", async () => {
-  const provider: HarnessV1SandboxProvider = harnessSandbox(client.vm, { keyPrefix: ["harness"], ports: [4123] });
+  const provider: HarnessV1SandboxProvider = harnessSandbox(client.vm, {
+    keyPrefix: ["harness"],
+    ports: [4123],
+  });
   let prepared = 0;
-  const onFirstCreate = async (session: Experimental_SandboxSession) => {
+  const onFirstCreate = async (session: Pick<Experimental_SandboxSession, "writeTextFile">) => {
     prepared += 1;
     await session.writeTextFile({ path: "tool", content: "installed" });
   };
@@ -165,7 +201,11 @@ test("a harness prepares an identity once, forks it for each session, and resume
   assert.equal(await two.readTextFile({ path: "own" }), null);
   assert.equal(one.defaultWorkingDirectory, (await one.run({ command: "pwd" })).stdout.trim());
 
-  await one.setNetworkPolicy?.({ mode: "custom", allowedHosts: ["*.example.com"], deniedCIDRs: ["10.0.0.0/8"] });
+  await one.setNetworkPolicy?.({
+    mode: "custom",
+    allowedHosts: ["*.example.com"],
+    deniedCIDRs: ["10.0.0.0/8"],
+  });
   const policy = await client.vm.get(["harness", "session", "one"]).getNetworkPolicy();
   assert.deepEqual(policy.outbound, { allow: ["*.example.com"], deny: ["10.0.0.0/8"] });
 
