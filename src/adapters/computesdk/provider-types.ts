@@ -69,7 +69,7 @@ export interface ComputeSnapshot {
 export interface ComputeProviderConfig {
   /** Always `"agent-vm"`. */
   name: string;
-  /** What ComputeSDK calls. The first argument of most is the provider's configuration, which has no effect. */
+  /** Functions that ComputeSDK calls. The first argument of most is the provider's configuration, which has no effect. */
   methods: {
     /** Sandboxes. */
     sandbox: {

@@ -24,7 +24,7 @@ export interface BackendFileInfo {
 
 /** Content of a file, or a page of its lines. */
 export interface BackendReadResult extends MayFail {
-  /** Text, or the bytes of a file that is no text. */
+  /** Text, or the bytes of a file that is not text. */
   content?: string | Uint8Array;
   /** `text/plain` or `application/octet-stream`. */
   mimeType?: string;
@@ -40,7 +40,7 @@ export interface BackendReadResult extends MayFail {
 
 /** Content of a file with its times. */
 export interface BackendFileData {
-  /** Text, or the bytes of a file that is no text. */
+  /** Text, or the bytes of a file that is not text. */
   content: string | Uint8Array;
   /** `text/plain` or `application/octet-stream`. */
   mimeType: string;

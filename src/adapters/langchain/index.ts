@@ -23,7 +23,7 @@ export interface LangchainToolsOptions {
   yieldAfterMs?: number;
 }
 
-/** The function `tool` of `@langchain/core/tools`, as far as this adapter calls it. */
+/** The function `tool` of `@langchain/core/tools`, with the arguments of this adapter. */
 export type MakeTool<Tool> = (
   run: (input: unknown, config?: { signal?: AbortSignal }) => Promise<string>,
   fields: { name: string; description: string; schema: z.ZodObject },

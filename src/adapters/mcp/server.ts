@@ -20,7 +20,7 @@ export interface McpServerOptions {
   shows?: (needs: readonly Guarded[]) => boolean;
 }
 
-/** What the parts of a server work with. */
+/** VMs and limits that the parts of a server work with. */
 export interface Serving extends Required<McpServerOptions> {
   vms: Vms;
 }

@@ -21,7 +21,7 @@ const lineNumber = z.int().min(1).optional();
 const reading = { right: "files", reads: true } as const;
 const writing = { right: "files" } as const;
 
-/** Reads a text file. @throws AgentVmError `ENOENT`, `EISDIR`; `invalid_argument` if it is no text, or too large */
+/** Reads a text file. @throws AgentVmError `ENOENT`, `EISDIR`; `invalid_argument` if it is not text, or too large */
 export async function readText({ vm }: Workplace, full: string): Promise<string> {
   const stat = await statOrNull(vm, full);
   if (stat !== null && stat.size > MAX_TEXT_BYTES) {

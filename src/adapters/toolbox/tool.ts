@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Guarded } from "../../api/rights.ts";
 import type { AdapterVm, Workplace } from "../shared/workplace.ts";
 
-/** What a tool works with. */
+/** VM and limits that a tool works with. */
 export interface ToolContext {
   vm: AdapterVm;
   place: Workplace;
