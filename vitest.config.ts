@@ -60,7 +60,10 @@ export default defineConfig({
     // `npm run coverage` measures every source file, also files that no test imports.
     coverage: { include: ["src/**/*.ts"], reporter: ["text"] },
     projects: [
-      { extends: true, test: { name: "alone", include: ["test/**/*.test.ts"], exclude: [...SHARED, INSTALLED] } },
+      {
+        extends: true,
+        test: { name: "alone", include: ["test/**/*.test.ts"], exclude: [...SHARED, INSTALLED] },
+      },
       { extends: true, test: { name: "alone too", include: ALONE } },
       { extends: true, test: { name: "shared", include: SHARED, exclude: ALONE, isolate: false } },
     ],
