@@ -1,11 +1,12 @@
 import { orNull } from "../shared/errors.ts";
 import { type AdapterVm, Workplace } from "../shared/workplace.ts";
 import type { SandboxSessionOptions } from "./session.ts";
+import type { SandboxResult } from "./session-types.ts";
 
 /** A sandbox as `createBashTool({ sandbox })` of `bash-tool` takes it. */
 export interface BashToolSandbox {
   /** Runs a shell line to its end. */
-  executeCommand(command: string): Promise<{ stdout: string; stderr: string; exitCode: number }>;
+  executeCommand(command: string): Promise<SandboxResult>;
   /** Reads a text file. */
   readFile(path: string): Promise<string>;
   /** Writes files and makes missing parents. */

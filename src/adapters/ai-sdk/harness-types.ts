@@ -6,16 +6,32 @@
  */
 import type { AbortOption, SandboxSession } from "./session-types.ts";
 
+/** Reaches every host, or none. */
+export interface HarnessNetworkPreset {
+  /** `allow-all` or `deny-all`. */
+  mode: "allow-all" | "deny-all";
+}
+
+/** Reaches certain hosts. */
+export interface HarnessCustomNetwork {
+  /** Always `custom`. */
+  mode: "custom";
+  /** Names of hosts, such as `*.example.com`. @default [] */
+  allowedHosts?: readonly string[];
+  /** Address ranges. @default [] */
+  allowedCIDRs?: readonly string[];
+  /** Address ranges that stay closed. @default [] */
+  deniedCIDRs?: readonly string[];
+}
+
 /** Hosts outside that a sandbox may reach. */
-export type HarnessNetworkPolicy =
-  | { mode: "allow-all" }
-  | { mode: "deny-all" }
-  | {
-      mode: "custom";
-      allowedHosts?: readonly string[];
-      allowedCIDRs?: readonly string[];
-      deniedCIDRs?: readonly string[];
-    };
+export type HarnessNetworkPolicy = HarnessNetworkPreset | HarnessCustomNetwork;
+
+/** URL of a port. */
+export interface PortEndpoint {
+  /** URL without any other credential. */
+  url: string;
+}
 
 /** A port of a sandbox, and how to name it. */
 export interface PortRequest {
@@ -34,7 +50,7 @@ export interface HarnessSandboxSession extends SandboxSession {
   /** Ports that `getPortEndpoint` opens. */
   readonly ports: readonly number[];
   /** Makes a preview URL of a port. It lives 24 hours. */
-  readonly getPortEndpoint: (request: PortRequest) => Promise<{ url: string }>;
+  readonly getPortEndpoint: (request: PortRequest) => Promise<PortEndpoint>;
   /** Makes a preview URL of a port, like `getPortEndpoint`. */
   readonly getPortUrl: (request: PortRequest) => Promise<string>;
   /** Puts the VM to sleep: its processes end and its files stay. A VM of the caller is left alone. */
@@ -59,6 +75,12 @@ export interface CreateSessionOptions extends AbortOption {
   onFirstCreate?: (session: SandboxSession, options: AbortOption) => Promise<void>;
 }
 
+/** Options of `resumeSession`. */
+export interface ResumeSessionOptions extends AbortOption {
+  /** Id of the session. */
+  sessionId: string;
+}
+
 /** Makes a VM for each session of a harness. */
 export interface HarnessSandboxProvider {
   /** Version of the interface. */
@@ -68,5 +90,5 @@ export interface HarnessSandboxProvider {
   /** Makes the VM of a session. */
   readonly createSession: (options?: CreateSessionOptions) => Promise<HarnessSandboxSession>;
   /** Finds the VM of an earlier session. @throws AgentVmError `actor_not_found` */
-  readonly resumeSession: (options: AbortOption & { sessionId: string }) => Promise<HarnessSandboxSession>;
+  readonly resumeSession: (options: ResumeSessionOptions) => Promise<HarnessSandboxSession>;
 }

@@ -11,4 +11,4 @@ export { type HarnessSandboxOptions, harnessSandbox } from "./harness.ts";
 export type * from "./harness-types.ts";
 export { type SandboxSessionOptions, sandboxSession } from "./session.ts";
 export type * from "./session-types.ts";
-export { type AgentVmTool, type ApprovalRule, type ToolInput, type ToolsOptions, tools } from "./tools.ts";
+export { type AgentVmTool, type ApprovalRule, type ModelText, type ToolsOptions, tools } from "./tools.ts";

@@ -55,6 +55,36 @@ export interface SandboxSpawnOptions extends SandboxCommandOptions {
   stdin?: boolean;
 }
 
+/** How a command ended. */
+export interface SandboxExit {
+  /** Exit code; 128 + n when signal n ended the command. */
+  exitCode: number;
+}
+
+/** Result of `run`. */
+export interface SandboxResult extends SandboxExit {
+  /** Captured stdout, decoded as UTF-8. */
+  stdout: string;
+  /** Captured stderr, decoded as UTF-8. */
+  stderr: string;
+}
+
+/** Kind and size of a path. */
+export interface SandboxStat {
+  /** Kind of the path behind all links. `other` stands for sockets, FIFOs and devices. */
+  type: "file" | "directory" | "other";
+  /** Size in bytes. */
+  size: number;
+}
+
+/** An entry of a directory. */
+export interface SandboxEntry {
+  /** Name without the directory. */
+  name: string;
+  /** Kind of the entry itself. `other` stands for sockets, FIFOs and devices. */
+  type: "file" | "directory" | "symlink" | "other";
+}
+
 /** A command that `spawn` has started. */
 export interface SandboxProcess {
   /** Process id inside the VM. */
@@ -64,7 +94,7 @@ export interface SandboxProcess {
   /** Bytes that the command writes to stderr. */
   readonly stderr: ReadableStream<Uint8Array>;
   /** Waits for the end. Rejects with the reason of an abort. */
-  wait(): Promise<{ exitCode: number }>;
+  wait(): Promise<SandboxExit>;
   /** Kills everything that the command has started. A second call does nothing. */
   kill(): Promise<void>;
 }
@@ -99,19 +129,13 @@ export interface SandboxSession {
   /** Writes a file from text, and makes missing parents. */
   readonly writeTextFile: (options: WriteTextOptions) => Promise<void>;
   /** Describes a path and follows links; `null` if it does not exist. */
-  readonly stat: (
-    options: PathOptions,
-  ) => Promise<{ type: "file" | "directory" | "other"; size: number } | null>;
+  readonly stat: (options: PathOptions) => Promise<SandboxStat | null>;
   /** Lists a directory, without what is below its directories; `null` if it does not exist. */
-  readonly listDirectory: (
-    options: PathOptions,
-  ) => Promise<{ name: string; type: "file" | "directory" | "symlink" | "other" }[] | null>;
+  readonly listDirectory: (options: PathOptions) => Promise<SandboxEntry[] | null>;
   /** Deletes a file or a link. Resolves with `false` if it does not exist, and rejects for a directory. */
   readonly deleteFile: (options: PathOptions) => Promise<boolean>;
   /** Starts a command, with its output as streams. */
   readonly spawn: SandboxSpawn;
   /** Runs a command to its end. */
-  readonly run: (
-    options: SandboxCommandOptions,
-  ) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
+  readonly run: (options: SandboxCommandOptions) => Promise<SandboxResult>;
 }

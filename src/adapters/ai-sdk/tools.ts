@@ -10,8 +10,19 @@ import {
 import { TOOL_NAMES, type TOOLS, type ToolName, toolOf } from "../toolbox/toolbox.ts";
 import { updatesOf } from "./updates.ts";
 
-/** Input of a tool. */
+/** Input of a tool. @internal */
 export type ToolInput<Name extends ToolName> = z.infer<(typeof TOOLS)[Name]["input"]>;
+
+/** Schema of the input of a tool. @internal */
+export type ToolSchema<Name extends ToolName> = z.ZodType<ToolInput<Name>>;
+
+/** Answer of a tool as the model gets it. */
+export interface ModelText {
+  /** Always `"text"`. */
+  type: "text";
+  /** Text of the answer. */
+  value: string;
+}
 
 /** Decides whether a call needs a person's approval. */
 export type ApprovalRule = (call: { tool: ToolName; input: unknown }) => boolean | Promise<boolean>;
@@ -38,13 +49,13 @@ export interface AgentVmTool<Name extends ToolName> {
   /** Description for the model. */
   description: string;
   /** Schema of the input. */
-  inputSchema: z.ZodType<ToolInput<Name>>;
+  inputSchema: ToolSchema<Name>;
   /** Whether a call needs approval before it runs. */
   needsApproval: (input: ToolInput<Name>) => Promise<boolean>;
   /** Runs the tool. The tools that run commands yield their output so far, and the whole answer at the end. */
   execute: (input: ToolInput<Name>, options: { abortSignal?: AbortSignal }) => AsyncIterable<ToolAnswer>;
   /** Gives the model the text of the answer. */
-  toModelOutput: (result: { output: ToolAnswer }) => { type: "text"; value: string };
+  toModelOutput: (result: { output: ToolAnswer }) => ModelText;
 }
 
 /**

@@ -65,6 +65,30 @@ export interface ComputeSnapshot {
   metadata: Record<string, string>;
 }
 
+/** A sandbox as `getInfo` describes it. */
+export interface ComputeSandboxInfo {
+  /** Id of the sandbox. */
+  id: string;
+  /** Always `"agent-vm"`. */
+  provider: string;
+  /** `stopped` while the VM sleeps. The next call wakes it. */
+  status: "running" | "stopped" | "error";
+  /** Time of creation. */
+  createdAt: Date;
+  /** Always 0: a VM has no end of its own. */
+  timeout: number;
+}
+
+/** An entry of a directory. */
+export interface ComputeFileEntry {
+  /** Name without the directory. */
+  name: string;
+  /** Kind of the entry. */
+  type: "file" | "directory";
+  /** Size in bytes. */
+  size: number;
+}
+
 /** Argument of `defineProvider()`. */
 export interface ComputeProviderConfig {
   /** Always `"agent-vm"`. */
@@ -73,45 +97,53 @@ export interface ComputeProviderConfig {
   methods: {
     /** Sandboxes. */
     sandbox: {
+      /** Makes a sandbox. */
       create(config: unknown, options?: ComputeCreateOptions): Promise<ComputeSandbox>;
+      /** Finds a sandbox; `null` if it does not exist. */
       getById(config: unknown, sandboxId: string): Promise<ComputeSandbox | null>;
+      /** Lists the sandboxes. */
       list(config: unknown): Promise<ComputeSandbox[]>;
+      /** Deletes a sandbox. Does nothing if there is no such sandbox. */
       destroy(config: unknown, sandboxId: string): Promise<void>;
+      /** Runs a shell line. */
       runCommand(
         sandbox: VmHandle,
         command: string,
         options?: ComputeCommandOptions,
       ): Promise<ComputeCommandResult>;
+      /** Runs a shell line and streams its output. */
       streamCommand(
         sandbox: VmHandle,
         command: string,
         options: ComputeCommandOptions,
       ): Promise<ComputeCommandResult>;
-      getInfo(sandbox: VmHandle): Promise<{
-        id: string;
-        provider: string;
-        status: "running" | "stopped" | "error";
-        createdAt: Date;
-        timeout: number;
-      }>;
+      /** Describes a sandbox. `timeout` is always 0. */
+      getInfo(sandbox: VmHandle): Promise<ComputeSandboxInfo>;
+      /** Makes a preview URL of a port, for 24 hours. */
       getUrl(sandbox: VmHandle, options: { port: number; protocol?: string }): Promise<string>;
       /** Files. Relative paths resolve against the base directory. */
       filesystem: {
+        /** Reads a text file. */
         readFile(sandbox: VmHandle, path: string): Promise<string>;
+        /** Writes a text file and makes missing parents. */
         writeFile(sandbox: VmHandle, path: string, content: string): Promise<void>;
+        /** Makes a directory and missing parents. */
         mkdir(sandbox: VmHandle, path: string): Promise<void>;
-        readdir(
-          sandbox: VmHandle,
-          path: string,
-        ): Promise<{ name: string; type: "file" | "directory"; size: number }[]>;
+        /** Lists a directory. */
+        readdir(sandbox: VmHandle, path: string): Promise<ComputeFileEntry[]>;
+        /** Tells whether a path exists. */
         exists(sandbox: VmHandle, path: string): Promise<boolean>;
+        /** Deletes a path with everything below it. */
         remove(sandbox: VmHandle, path: string): Promise<void>;
       };
     };
     /** Snapshots. Each is a fork of its sandbox that nobody changes. */
     snapshot: {
+      /** Takes a snapshot. */
       create(config: unknown, sandboxId: string, options?: { name?: string }): Promise<ComputeSnapshot>;
+      /** Lists the snapshots of all sandboxes, or of one. */
       list(config: unknown, options?: { sandboxId?: string; limit?: number }): Promise<ComputeSnapshot[]>;
+      /** Deletes a snapshot. Does nothing if there is no such snapshot. */
       delete(config: unknown, snapshotId: string): Promise<void>;
     };
   };

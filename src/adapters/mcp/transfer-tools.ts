@@ -9,7 +9,7 @@ import { defineTool } from "../toolbox/tool.ts";
  * File that a resource carries.
  * @unit bytes
  */
-export const MAX_RESOURCE_BYTES = 8 * 1024 * 1024;
+const MAX_RESOURCE_BYTES = 8 * 1024 * 1024;
 
 const path = z.string().min(1).describe("Path, absolute or relative to the base directory");
 

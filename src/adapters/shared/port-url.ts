@@ -1,7 +1,7 @@
 import type { AdapterVm } from "./workplace.ts";
 
 /** Longest life of a preview URL. @unit s */
-export const MAX_PREVIEW_SECONDS = 86_400;
+const MAX_PREVIEW_SECONDS = 86_400;
 
 /**
  * Makes a preview URL for a program. Names below `localhost`, which not every program can look up, become a path of the server.

@@ -22,7 +22,7 @@ const reading = { right: "files", reads: true } as const;
 const writing = { right: "files" } as const;
 
 /** Reads a text file. @throws AgentVmError `ENOENT`, `EISDIR`; `invalid_argument` if it is not text, or too large */
-export async function readText({ vm }: Workplace, full: string): Promise<string> {
+async function readText({ vm }: Workplace, full: string): Promise<string> {
   const stat = await statOrNull(vm, full);
   if (stat !== null && stat.size > MAX_TEXT_BYTES) {
     throw new AgentVmError(

@@ -25,7 +25,7 @@ export interface ToolAnswer {
 }
 
 /** Effect of a tool: sees, changes the VM in a way that `undo` or a snapshot takes back, or does anything. */
-export type ToolEffect = "read" | "write" | "execute";
+type ToolEffect = "read" | "write" | "execute";
 
 /** A tool of a VM, for any framework. */
 export interface ToolDefinition<Input extends object> {
