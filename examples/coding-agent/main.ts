@@ -24,14 +24,22 @@ const server = await listen(registry);
 const client = createClient<typeof registry>({ endpoint: server.endpoint });
 const service = await startService(client.vm, "own");
 
+/** An answer of the service. */
+interface Answer {
+  id: string;
+  state: string;
+  text: string;
+  permission?: { description: string };
+}
+
 const call = async (method: string, path: string, body?: object) => {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-  return await (await fetch(service.url + path, { method, ...sent })).json();
+  return (await (await fetch(service.url + path, { method, ...sent })).json()) as Answer;
 };
 
 const { id } = await call("POST", "/tasks", { user: "alice", prompt: "buy milk" });
 const asked = await call("GET", `/tasks/${id}`);
-console.log(asked.state, "|", asked.permission.description);
+console.log(asked.state, "|", asked.permission?.description);
 await call("POST", `/tasks/${id}/answer`, { reply: "once" });
 const ended = await call("GET", `/tasks/${id}`);
 console.log(ended.state, "|", ended.text);

@@ -146,8 +146,7 @@ async function unlessGone(call: Promise<void>): Promise<void> {
 }
 
 function policyOf(policy: HarnessNetworkPolicy): NetworkPolicy {
-  if (policy.mode === "allow-all") return { outbound: "all" };
-  if (policy.mode === "deny-all") return { outbound: "none" };
+  if (policy.mode !== "custom") return { outbound: policy.mode === "allow-all" ? "all" : "none" };
   const { allowedHosts = [], allowedCIDRs = [], deniedCIDRs = [] } = policy;
   return { outbound: { allow: [...allowedHosts, ...allowedCIDRs], deny: [...deniedCIDRs] } };
 }
