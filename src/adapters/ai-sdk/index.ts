@@ -11,4 +11,12 @@ export { type HarnessSandboxOptions, harnessSandbox } from "./harness.ts";
 export type * from "./harness-types.ts";
 export { type SandboxSessionOptions, sandboxSession } from "./session.ts";
 export type * from "./session-types.ts";
-export { type AgentVmTool, type ApprovalRule, type ModelText, type ToolsOptions, tools } from "./tools.ts";
+export {
+  type AgentVmTool,
+  type ApprovalRule,
+  type ModelText,
+  type ToolInput,
+  type ToolSchema,
+  type ToolsOptions,
+  tools,
+} from "./tools.ts";
