@@ -3,10 +3,9 @@ import { AgentVmError } from "../../api/errors.ts";
 /** The parts of `@modelcontextprotocol/sdk` that every server uses. */
 async function load() {
   try {
-    const [{ Server }, types] = await Promise.all([
-      import("@modelcontextprotocol/sdk/server/index.js"),
-      import("@modelcontextprotocol/sdk/types.js"),
-    ]);
+    // A bundler lets an import stay unresolved only if it is awaited right inside a try.
+    const { Server } = await import("@modelcontextprotocol/sdk/server/index.js");
+    const types = await import("@modelcontextprotocol/sdk/types.js");
     return { Server, types };
   } catch (error) {
     throw missing(error);
