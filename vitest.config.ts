@@ -31,6 +31,9 @@ const ALONE = [
   "test/runtime/transfers/transfer-limits.test.ts",
 ];
 
+/** Packages that a test has installed have tests of their own. */
+const INSTALLED = "**/node_modules/**";
+
 export default defineConfig({
   test: {
     // `npm run test:all` runs the slow tests. Continuous integration runs the any-user tests again as an ordinary user.
@@ -57,7 +60,10 @@ export default defineConfig({
     // `npm run coverage` measures every source file, also files that no test imports.
     coverage: { include: ["src/**/*.ts"], reporter: ["text"] },
     projects: [
-      { extends: true, test: { name: "alone", include: ["test/**/*.test.ts"], exclude: SHARED } },
+      {
+        extends: true,
+        test: { name: "alone", include: ["test/**/*.test.ts"], exclude: [...SHARED, INSTALLED] },
+      },
       { extends: true, test: { name: "alone too", include: ALONE } },
       { extends: true, test: { name: "shared", include: SHARED, exclude: ALONE, isolate: false } },
     ],

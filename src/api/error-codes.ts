@@ -16,6 +16,8 @@ export const ERROR_DEFINITIONS = {
   forbidden: { status: 403, hint: "Ask for a token with this right: client.tokens.create({ vms, may })." },
   /** The server has no token with this id: it was revoked, or has expired. */
   token_not_found: { status: 404, hint: "client.tokens.list() lists the tokens of the server." },
+  /** The server has no MCP session with this id for this client: it has ended, or was idle too long. */
+  mcp_session_not_found: { status: 404, hint: "Send an initialize request without a session id." },
   /** The server refuses requests for this host, or from pages of this origin. */
   forbidden_origin: {
     status: 403,

@@ -47,6 +47,20 @@ program
   .option("--json", "print the result as JSON")
   .addHelpText("after", `\nExit codes: 0, 1 nothing was restored, 2 wrong arguments`)
   .action(async (dir, options) => (await import("./backup.ts")).restoreBackup(dir, options));
+program
+  .command("mcp")
+  .description(
+    "serve the Model Context Protocol on stdin and stdout, for one VM or for all that the token reaches",
+  )
+  .argument("[key...]", "parts of the VM's key; without a key the tools take one")
+  .option("--endpoint <url>", "URL of the server (default: RIVET_ENDPOINT, else http://localhost:6420)")
+  .option("--actor <name>", "name of the actor in the server's registry", "vm")
+  .option("--cwd <path>", "base directory in the VM (default: /home/agentos)")
+  .addHelpText(
+    "after",
+    `\nThe token is RIVET_TOKEN or AGENT_VM_TOKEN. Needs the package @modelcontextprotocol/sdk.`,
+  )
+  .action(async (key, options) => (await import("./mcp.ts")).mcp(key, options));
 
 /** Runs the command that the program's arguments name. Without arguments it prints the help. */
 export async function runProgram(): Promise<void> {

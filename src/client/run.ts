@@ -1,6 +1,6 @@
 import { invalidArgument } from "../api/errors.ts";
 import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
-import type { ExecOptions, ExecResult, SpawnedPid } from "../api/methods/process-types.ts";
+import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "../api/methods/process-types.ts";
 import type { FollowedOutput } from "../api/methods/transport.ts";
 import { deferred } from "../base/deferred.ts";
 import { KILL_WAIT_MS } from "./limits.ts";
@@ -18,6 +18,11 @@ export interface AttachOptions {
   onStdout?: TextListener;
   /** Called with each piece of stderr. @default not called */
   onStderr?: TextListener;
+  /**
+   * Called with each piece of output as bytes, before `onStdout` and `onStderr`. If it returns a promise, the next piece waits for
+   * it. A gap in the numbers `seq` is output that the VM no longer keeps. @default not called
+   */
+  onChunk?: (chunk: OutputChunk) => unknown;
   /** Answers `{ running: true, pid, ... }` after this many milliseconds, while the command goes on. @default waits for its end */
   yieldAfterMs?: number;
   /** `false` leaves `stdout`, `stderr` and `output` of the answer empty. @default true */
@@ -134,7 +139,7 @@ export interface RunMethods {
   attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand>;
 }
 
-const CLIENT_OPTIONS = ["onStdout", "onStderr", "yieldAfterMs", "captureStdio", "signal"] as const;
+const CLIENT_OPTIONS = ["onStdout", "onStderr", "onChunk", "yieldAfterMs", "captureStdio", "signal"] as const;
 
 /** Starts a command and follows it. @param args `null` if the command is a shell line */
 export async function run(
@@ -205,7 +210,7 @@ async function killTree(invoke: Invoke, pid: number): Promise<void> {
 
 function checkOptions(options: AttachOptions): void {
   const { yieldAfterMs } = options;
-  for (const name of ["onStdout", "onStderr"] as const) {
+  for (const name of ["onStdout", "onStderr", "onChunk"] as const) {
     const listener: unknown = options[name];
     if (listener !== undefined && typeof listener !== "function")
       throw invalidArgument(`options.${name}`, "a function", listener);

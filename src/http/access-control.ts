@@ -20,6 +20,7 @@ import {
   UNLIMITED,
   type VmName,
 } from "./grant.ts";
+import { LentGrants } from "./lent-grants.ts";
 import { type GrantEnd, LiveGrants } from "./live-grants.ts";
 import type { Logger } from "./logger.ts";
 import { TOKEN_PREFIX, type Tokens } from "./tokens/tokens.ts";
@@ -36,6 +37,7 @@ export class AccessControl {
   /** The tokens that the server makes; `undefined` before it has a data folder. */
   tokens: Tokens | undefined;
   readonly live = new LiveGrants();
+  readonly lent = new LentGrants();
   readonly #authorize: Authorize | undefined;
   readonly #logger: Logger | undefined;
   readonly #admitted = new WeakMap<object, Promise<Grant>>();
@@ -57,6 +59,8 @@ export class AccessControl {
   async admit(request: AccessRequest, vm?: VmName): Promise<Grant> {
     const presented = presentedTokens(request);
     if (isOwner(this.policy, presented)) return UNLIMITED;
+    const lent = this.lent.find(presented);
+    if (lent !== undefined) return this.#unended(lent);
     const made = presented.find((token) => token.startsWith(TOKEN_PREFIX));
     if (made !== undefined) {
       if (this.tokens === undefined) throw unauthorized("invalid", "This server has made no tokens");
@@ -74,6 +78,16 @@ export class AccessControl {
     const error = refusal(this.policy, request);
     if (error) throw error;
     return UNLIMITED;
+  }
+
+  /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended */
+  #unended(grant: Grant): Grant {
+    const { tokenId, expiresAt } = grant;
+    if (expiresAt !== undefined && expiresAt <= Date.now())
+      throw unauthorized("expired", "The token has expired");
+    if (tokenId !== undefined && this.tokens?.isValid(tokenId) !== true)
+      throw unauthorized("revoked", "The token has been revoked");
+    return grant;
   }
 
   /** Like `admit`, once for all checks of one request. @param message stands for the request */

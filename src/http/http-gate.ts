@@ -33,6 +33,15 @@ export class RawAnswer {
   }
 }
 
+/** An answer that a route writes by itself. */
+export class OwnAnswer {
+  readonly send: (response: ServerResponse) => Promise<void>;
+
+  constructor(send: OwnAnswer["send"]) {
+    this.send = send;
+  }
+}
+
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
@@ -160,11 +169,22 @@ async function answer(
 ): Promise<void> {
   try {
     const value = await route(request, grant);
-    if (value instanceof RawAnswer) sendRaw(request, response, value);
+    if (value instanceof OwnAnswer) {
+      allowPages(request, response);
+      await value.send(response);
+    } else if (value instanceof RawAnswer) sendRaw(request, response, value);
     else send(request, response, 200, value ?? null);
   } catch (error) {
-    sendError(request, response, toError(error));
+    if (response.headersSent) response.destroy();
+    else sendError(request, response, toError(error));
   }
+}
+
+/** Adds headers to the answer, as RivetKit's own answers carry them, with which a client in a page can read it. */
+function allowPages({ headers }: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("access-control-allow-origin", headers.origin ?? "*");
+  response.setHeader("access-control-allow-credentials", "true");
+  response.setHeader("vary", "Origin");
 }
 
 function toError(error: unknown): AgentVmError {
@@ -192,13 +212,8 @@ function sendRaw(
   response: ServerResponse,
   { status, contentType, body }: RawAnswer,
 ): void {
-  response.writeHead(status, {
-    "content-type": contentType,
-    // With these headers, which RivetKit's own answers carry too, a client in a page can read the answer.
-    "access-control-allow-origin": request.headers.origin ?? "*",
-    "access-control-allow-credentials": "true",
-    vary: "Origin",
-  });
+  allowPages(request, response);
+  response.writeHead(status, { "content-type": contentType });
   response.end(body);
 }
 

@@ -67,3 +67,31 @@ export const AUTHORIZE_TIMEOUT_MS = 10_000;
  * @code invalid_argument
  */
 export const MAX_TOKEN_REQUEST_BYTES = 128 * 1024;
+
+/**
+ * Open sessions of MCP clients at `/mcp`.
+ * @unit sessions
+ * @past The session that has been idle longest ends. A client opens another one by itself.
+ */
+export const MAX_MCP_SESSIONS = 512;
+
+/**
+ * Open sessions of one token, or of one identity of `authorize`, at `/mcp`.
+ * @unit sessions
+ * @past The token's session that has been idle longest ends. A client opens another one by itself.
+ */
+export const MAX_MCP_SESSIONS_PER_CLIENT = 64;
+
+/**
+ * Time without a request after which a session at `/mcp` ends.
+ * @unit ms
+ * @past The session ends. A client opens another one by itself.
+ */
+export const MCP_IDLE_MS = 1_800_000;
+
+/**
+ * Body of a request to `/mcp`.
+ * @unit bytes
+ * @past The request is refused with 413.
+ */
+export const MAX_MCP_REQUEST_BYTES = 16 * 1024 * 1024;

@@ -24,6 +24,8 @@ import { AccessControl, Visitor } from "./access-control.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
+import { mcpRoutes } from "./mcp/routes.ts";
+import { McpSessions } from "./mcp/sessions.ts";
 import { healthRoutes, metricsRoute } from "./operations.ts";
 import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
@@ -166,6 +168,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         },
         onServer(server, actors) {
           const previews = new PreviewGate({ policy, isVm, ...actors });
+          const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access.lent);
           const routes = {
             "GET /vms": vmListRoute(() => directory, vmNames),
             "GET /metrics": metricsRoute(
@@ -173,6 +176,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
               () => directory?.tally(),
               () => vms.map(({ poolTally }) => poolTally()),
             ),
+            ...mcpRoutes(mcp, vmNames),
             ...tokenRoutes(
               () => access.tokens,
               (grant, token, call) =>
@@ -192,6 +196,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           log.info({ host, port, msg: "server listens" });
           for (const { warm } of vms) warm();
           server.once("close", () => {
+            void mcp.close();
             for (const { drain } of vms) void drain();
             directory?.close();
             monitor.flush();

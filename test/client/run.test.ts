@@ -1,5 +1,6 @@
 // @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { OutputChunk } from "../../src/client/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
@@ -228,4 +229,17 @@ test("a connection that breaks again and again loses nothing and repeats nothing
 test("run works on a connection", async () => {
   await using connection = agent("connection").connect();
   expect(await connection.run("echo over a connection")).toMatchObject({ stdout: "over a connection\n" });
+});
+
+test("run and attach pass the output as bytes too, numbered without a gap", async () => {
+  const vm = agent("streams");
+  const chunks: OutputChunk[] = [];
+  const onChunk = (chunk: OutputChunk) => void chunks.push(chunk);
+  const started = await vm.run("printf '\\377'; sleep 0.1; printf '\\376' >&2", { onChunk, yieldAfterMs: 0 });
+  if (started.running) await vm.attach(started.pid, { after: started.after, onChunk });
+  expect(chunks.map(({ stream, data }) => [stream, ...data])).toEqual([
+    ["stdout", 0xff],
+    ["stderr", 0xfe],
+  ]);
+  expect(chunks.map(({ seq }) => seq)).toEqual([0, 1]);
 });

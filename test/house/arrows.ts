@@ -26,6 +26,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   client: { uses: ["client/rivet"] },
   "client/rivet": {},
 
+  // Frameworks, for their users. Their only way to a VM is the client.
+  adapters: { types: ["client"] },
+
   // The server.
   "index.ts": {
     uses: ["actors", "cli", "http", "runtime", STORE],
@@ -33,9 +36,21 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
   "rivetkit.ts": { uses: ["rivet"] },
-  cli: { uses: ["server.ts", "actors", "backup", "http", "runtime", "runtime/options.ts", KERNEL] },
+  cli: {
+    uses: [
+      "server.ts",
+      "actors",
+      "adapters",
+      "backup",
+      "client",
+      "http",
+      "runtime",
+      "runtime/options.ts",
+      KERNEL,
+    ],
+  },
   http: {
-    uses: ["directory", "monitoring", "rivet", "runtime/network/previews"],
+    uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"],
     types: ["runtime", `${SANDBOX}/pool`],
   },
   // Copies of a data folder.

@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { AgentVmError, actorTypeNotFound } from "../../api/errors.ts";
+import { assertNotDraining } from "../../monitoring/draining.ts";
+import type { Grant } from "../grant.ts";
+import { OwnAnswer, type Route } from "../http-gate.ts";
+import type { McpSession, McpSessions, SessionTarget } from "./sessions.ts";
+
+/**
+ * Makes the answers of `/mcp`: streamable HTTP of the Model Context Protocol, for all VMs that the client reaches or, at
+ * `/mcp?vm=KEY`, for one. A key with several parts has one `vm` for each. `name` chooses among several actors.
+ *
+ * @param names the actor names of VMs
+ */
+export function mcpRoutes(sessions: McpSessions, names: readonly string[]): Record<string, Route> {
+  const route: Route = async (request, grant) => {
+    const session = await sessionOf(request, grant, sessions, names);
+    return new OwnAnswer((response) => handle(session, request, response));
+  };
+  return { "POST /mcp": route, "GET /mcp": route, "DELETE /mcp": route };
+}
+
+async function sessionOf(
+  request: IncomingMessage,
+  grant: Grant,
+  sessions: McpSessions,
+  names: readonly string[],
+): Promise<McpSession> {
+  const id = request.headers["mcp-session-id"]?.toString();
+  if (id === undefined) {
+    assertNotDraining();
+    return await sessions.make(targetOf(request, names), grant);
+  }
+  const session = sessions.find(id, grant);
+  if (session !== undefined) return session;
+  // A client answers 404 with a new session.
+  throw new AgentVmError("mcp_session_not_found", "The MCP session is unknown or has ended");
+}
+
+/** @throws AgentVmError `actor_type_not_found` */
+function targetOf({ url = "" }: IncomingMessage, names: readonly string[]): SessionTarget {
+  const { searchParams } = new URL(url, "http://server");
+  const name = searchParams.get("name") ?? names[0] ?? "";
+  if (!names.includes(name)) throw actorTypeNotFound(name, names);
+  const key = searchParams.getAll("vm");
+  return { name, key: key.length === 0 ? undefined : key };
+}
+
+async function handle(
+  session: McpSession,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.setHeader("access-control-expose-headers", "mcp-session-id");
+  session.active += 1;
+  session.usedAt = Date.now();
+  const closed = once(response, "close");
+  try {
+    await session.transport.handleRequest(request, response);
+    if (!response.writableFinished) await closed;
+  } finally {
+    session.active -= 1;
+    session.usedAt = Date.now();
+    // A request that did not begin a session leaves nothing behind.
+    if (session.transport.sessionId === undefined) await session.transport.close();
+  }
+}
