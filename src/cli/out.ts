@@ -75,13 +75,18 @@ export function bold(text: string): string {
   return styleText("bold", text, { stream: process.stdout });
 }
 
-/** Makes one line of JSON. Bytes become base64. */
+/** Makes one line of JSON, without control characters. */
 export function jsonLine(value: unknown): string {
-  const text = JSON.stringify(value, function (this: Record<string, unknown>, key, converted: unknown) {
+  return printable(jsonText(value));
+}
+
+/** Writes a value as JSON. Bytes become base64. */
+export function jsonText(value: unknown, indent?: number): string {
+  const replacer = function (this: Record<string, unknown>, key: string, converted: unknown) {
     const given = this[key];
     return given instanceof Uint8Array ? { base64: Buffer.from(given).toString("base64") } : converted;
-  });
-  return printable(text ?? "null");
+  };
+  return JSON.stringify(value, replacer, indent) ?? "null";
 }
 
 /** Escapes the control characters of a text, except line ends and tabs. */

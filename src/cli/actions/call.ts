@@ -2,6 +2,7 @@ import type { AnyMethod } from "../../api/methods/method.ts";
 import { METHODS, rowOf } from "../../api/methods/table.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
+import { jsonText, printableText } from "../out.ts";
 
 /** Calls any method of the API. Arguments are JSON, or text if they are not JSON. */
 export async function call(

@@ -13,15 +13,7 @@ export interface ListFilesOptions {
 /** Requests at a time. */
 const AT_ONCE = 16;
 
-const TYPES: Readonly<Record<number, string>> = {
-  26411: "s",
-  21609: "l",
-  16807: "-",
-  14406: "b",
-  9604: "d",
-  4802: "c",
-  2401: "p",
-};
+const TYPES = { file: "-", directory: "d", symlink: "l" } as const;
 
 interface Listed extends DirEntry {
   name: string;
@@ -51,7 +43,10 @@ export async function listFiles(
   await cli.out.table(
     entries,
     [
-      { title: "MODE", of: ({ stat }) => (stat === undefined ? undefined : shownMode(stat.mode)) },
+      {
+        title: "MODE",
+        of: ({ type, stat }) => (stat === undefined ? undefined : TYPES[type] + shownMode(stat.mode)),
+      },
       { title: "OWNER", of: ({ stat }) => (stat === undefined ? undefined : `${stat.uid}:${stat.gid}`) },
       { title: "SIZE", of: ({ size }) => shownBytes(size), isNumber: true },
       { title: "CHANGED", of: ({ stat }) => shownTime(stat?.mtimeMs) },
@@ -82,8 +77,5 @@ async function addStats(vm: VmHandle, entries: Listed[]): Promise<void> {
 
 function shownMode(mode: number): string {
   const bits = [...(mode & 0o777).toString(2).padStart(9, "0")];
-  return (
-    (TYPES[mode & 0o170000] ?? "?") +
-    bits.map((bit, index) => (bit === "1" ? "rwx"[index % 3] : "-")).join("")
-  );
+  return bits.map((bit, index) => (bit === "1" ? "rwx"[index % 3] : "-")).join("");
 }

@@ -41,7 +41,7 @@ export async function prompt(cli: Cli, key: string, words: string[], options: Pr
 }
 
 async function stdinText(): Promise<string> {
-  return new TextDecoder().decode(await readStdin());
+  return new TextDecoder().decode(await readStdin()).replace(/\n+$/, "");
 }
 
 /** Reads prompts until the end of input. */

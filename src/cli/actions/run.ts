@@ -4,9 +4,9 @@ import type { OutputChunk } from "../../client/index.ts";
 import type { RunOptions } from "../../client/run.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
-import { EXIT } from "../exit-codes.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
 import { onSignals } from "../terminal/interrupts.ts";
-import { readStdin, write } from "../terminal/streams.ts";
+import { onReaderGone, readStdin, write } from "../terminal/streams.ts";
 
 /** Options of `exec` and `run`. */
 interface CommandOptions {
@@ -64,8 +64,8 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
     return await cli.out.value({ pid }, String(pid));
   }
   const abort = new AbortController();
-  // The command has no reader any more.
-  process.stdout.once("error", () => abort.abort());
+  // A command without a reader is killed.
+  onReaderGone(() => abort.abort());
   let pid: number | undefined;
   let interrupts = 0;
   const forward = (signal: NodeJS.Signals) => {
@@ -102,14 +102,24 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
 /** One word is a line for the VM's shell. Several words are a program and its arguments. */
 async function start(
   vm: VmHandle,
-  words: readonly string[],
+  given: readonly string[],
   options: RunOptions & { yieldAfterMs?: undefined },
 ) {
+  const words = commandOf(given);
   const [command = "", ...args] = words;
   return words.length === 1 ? await vm.run(command, options) : await vm.runArgv(command, args, options);
 }
 
-function argvOf(words: readonly string[]): [command: string, ...args: string[]] {
+/** `--` may stand before the command. */
+function commandOf(words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  if (first !== "--") return words;
+  if (rest.length === 0) throw new UsageError("Pass a command");
+  return rest;
+}
+
+function argvOf(given: readonly string[]): [command: string, ...args: string[]] {
+  const words = commandOf(given);
   const [command = "", ...args] = words;
   return words.length === 1 ? ["bash", "-c", command] : [command, ...args];
 }

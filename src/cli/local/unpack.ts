@@ -43,6 +43,7 @@ export async function unpack(
   root: string,
   { rename }: { rename?: string } = {},
 ): Promise<Unpacked> {
+  await mkdir(root, { recursive: true });
   const unpacking = new Unpacking(root, rename);
   const entries = extract();
   const feeding = pipeline(Readable.from(archive), entries);
@@ -104,8 +105,7 @@ class Unpacking {
 
   #partsOf(name: string): string[] {
     const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-    if (parts.some((part) => part === ".." || part.includes("\0") || part.includes("\\..")))
-      throw invalidArchive("a name climbs out");
+    if (parts.some((part) => part === ".." || part.includes("\0"))) throw invalidArchive("a name climbs out");
     return this.#rename === undefined ? parts : [this.#rename];
   }
 
