@@ -1,25 +1,8 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import type { Config } from "./config-schema.ts";
 import { UsageError } from "./exit-codes.ts";
-
-/** Form of a context's name. */
-export const CONTEXT_NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
-
-/** A server with a name. */
-const contextSchema = z.strictObject({
-  endpoint: z.string(),
-  token: z.string().optional(),
-});
-
-const configSchema = z.strictObject({
-  current: z.string().optional(),
-  contexts: z.record(z.string().regex(CONTEXT_NAME), contextSchema).default({}),
-});
-
-export type Context = z.output<typeof contextSchema>;
-export type Config = z.output<typeof configSchema>;
 
 /** Path of the file with the named servers. */
 export function configFile(env: NodeJS.ProcessEnv = process.env): string {
@@ -36,6 +19,8 @@ export async function readConfig(): Promise<Config> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { contexts: {} };
     throw error;
   }
+  // Most commands need no file, and start faster without the library that checks it.
+  const { configSchema } = await import("./config-schema.ts");
   const parsed = configSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
   // The file has tokens, so the message shows none of it.

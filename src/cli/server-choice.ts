@@ -1,4 +1,5 @@
-import { type Config, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
+import type { Config } from "./config-schema.ts";
 import { UsageError } from "./exit-codes.ts";
 
 /** Options of every command that talks to a server. */

@@ -12,7 +12,7 @@ export interface Column<Row> {
 const GAP = "  ";
 const ELLIPSIS = "…";
 
-/** Narrowest that a column is made. @unit columns */
+/** Columns that a column of a table keeps at least. */
 const NARROWEST = 8;
 
 /**

@@ -33,7 +33,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
   "rivetkit.ts": { uses: ["rivet"] },
-  cli: { uses: ["server.ts", "actors", "backup", "http", "runtime", "runtime/options.ts", KERNEL] },
+  cli: { uses: ["client", "server.ts", "actors", "backup", "http", "runtime", "runtime/options.ts", KERNEL] },
   http: { uses: ["directory", "monitoring", "rivet", "runtime/network/previews"], types: ["runtime"] },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },

@@ -17,10 +17,9 @@ export async function call(
   const vm = await cli.vm(key);
   const args = given.map((text, index) => argumentOf(rowOf(method), index, text));
   const result = await vm.action({ name: method, args });
-  await cli.out.value(
-    result ?? null,
-    result === null || result === undefined ? "" : JSON.stringify(result, null, 2),
-  );
+  if (cli.out.json) await cli.out.value(result ?? null, "");
+  else if (result !== null && result !== undefined)
+    await cli.out.raw(`${printableText(jsonText(result, 2))}\n`);
 }
 
 async function listMethods(cli: Cli): Promise<void> {

@@ -58,11 +58,15 @@ function walk(nodes: readonly Node[], words: string): string {
 ${cases(nodes)}`;
 }
 
+/** Words before the one that is typed. */
+const BASH_WORDS = `"\${COMP_WORDS[@]:1:COMP_CWORD-1}"`;
+const ZSH_WORDS = `"\${(@)words[2,CURRENT-1]}"`;
+
 function bash(nodes: readonly Node[]): string {
   return `# bash completion of agent-vm
 _agent_vm() {
   local current="\${COMP_WORDS[COMP_CWORD]}"
-${walk(nodes, '"${COMP_WORDS[@]:1:COMP_CWORD-1}"')}
+${walk(nodes, BASH_WORDS)}
   COMPREPLY=()
   for word in $candidates; do
     [[ $word == "$current"* ]] && COMPREPLY+=("$word")
@@ -80,7 +84,7 @@ complete -o default -F _agent_vm agent-vm
 function zsh(nodes: readonly Node[]): string {
   return `#compdef agent-vm
 _agent_vm() {
-${walk(nodes, '"${(@)words[2,CURRENT-1]}"')}
+${walk(nodes, ZSH_WORDS)}
   compadd -- \${=candidates}
   [[ -n $keys ]] || return 0
   compadd -- "\${(@f)$(${KEYS})}"

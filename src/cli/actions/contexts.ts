@@ -1,5 +1,6 @@
 import type { Cli } from "../cli.ts";
-import { CONTEXT_NAME, type Config, readConfig, writeConfig } from "../config.ts";
+import { readConfig, writeConfig } from "../config.ts";
+import { type Config, isContextName } from "../config-schema.ts";
 import { UsageError } from "../exit-codes.ts";
 import { contextOf } from "../server-choice.ts";
 import { readStdin } from "../terminal/streams.ts";
@@ -10,7 +11,7 @@ export async function addContext(
   name: string,
   { endpoint, token }: { endpoint: string; token?: string },
 ): Promise<void> {
-  if (!CONTEXT_NAME.test(name))
+  if (!isContextName(name))
     throw new UsageError(
       "A context's name has letters, digits, dots, - and _, and begins with a letter or digit",
     );

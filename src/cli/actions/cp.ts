@@ -16,7 +16,7 @@ import { readStdin } from "../terminal/streams.ts";
 
 const STDIO = "-";
 
-/** Files from this size on are not held in memory. @unit bytes */
+/** Bytes from which a file is not held in memory. */
 const STREAMED_FROM = 64 * 1024 * 1024;
 
 interface Copied {

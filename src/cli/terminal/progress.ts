@@ -9,7 +9,7 @@ export interface Progress {
   fail(): void;
 }
 
-/** Transfers below this size show no progress. @unit bytes */
+/** Bytes below which a transfer shows no progress. */
 const SHOWN_FROM = 4 * 1024 * 1024;
 
 const SILENT: Progress = { at: () => undefined, end: () => undefined, fail: () => undefined };
