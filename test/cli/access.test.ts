@@ -1,5 +1,5 @@
 // @module-tag slow
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runProgram } from "../support/program.ts";
@@ -75,9 +75,10 @@ test("a server with a token: contexts, tokens, network, cron, previews, watches 
   expect(await run(["cron", "run", "one", id])).toMatchObject({ code: 4 });
 
   expect(await out(["preview", "one", "3000", "--expires", "10m"])).toMatch(/^http:\/\/\S+\n$/);
-  const opener = join(home, "opened");
-  await out(["preview", "one", "3000", "--open"], "", { BROWSER: "touch-nothing" }).catch(() => undefined);
-  expect(opener).toBeDefined();
+  const browser = join(home, "browser");
+  writeFileSync(browser, `#!/bin/sh\necho "$1" > ${home}/opened\n`, { mode: 0o755 });
+  const url = await out(["preview", "one", "3000", "--open"], "", { BROWSER: browser });
+  await until(() => existsSync(join(home, "opened")) && readFileSync(join(home, "opened"), "utf8") === url);
   expect(await out(["preview", "ls", "one"])).toMatch(/^\S+\t3000\t/);
 
   const watching = out(["watch", "one:/workspace", "--count", "1", "--json"]);
