@@ -58,6 +58,23 @@ test("run streams both outputs while the command runs, and resolves with the res
   expect(result.cpuMs).toBeGreaterThan(0);
 });
 
+test("run hands over bytes, tells the pid and leaves stdin open on request", async () => {
+  const vm = agent("bytes");
+  const pieces: Uint8Array[] = [];
+  const { promise: started, resolve: onStart } = Promise.withResolvers<number>();
+  const running = vm.run("echo ready >&2; exec cat", {
+    openStdin: true,
+    onStart,
+    onOutput: ({ stream, data }) => stream === "stdout" && pieces.push(data),
+  });
+  const pid = await started;
+  await vm.writeProcessStdin(pid, Uint8Array.of(0, 255, 10));
+  await vm.closeProcessStdin(pid);
+  expect(await running).toMatchObject({ exitCode: 0, pid, stderr: "ready\n" });
+  expect(Buffer.concat(pieces)).toEqual(Buffer.of(0, 255, 10));
+  expect(await failure(vm.run("true", { onOutput: 1 } as never))).toMatchObject({ code: "invalid_argument" });
+});
+
 test("a listener hears a line before the command goes on", async () => {
   const vm = agent("listens");
   await vm.run("echo ask; until [ -e answer ]; do sleep 0.02; done", {
