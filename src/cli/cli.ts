@@ -10,7 +10,7 @@ export interface CommonOptions extends ServerOptions {
   json?: boolean;
 }
 
-/** What every action gets: where it prints, and the server that the options name. */
+/** The place where an action prints, and the server that the options name. */
 export class Cli {
   readonly out: Out;
   readonly #options: CommonOptions;

@@ -9,7 +9,7 @@ export function configFile(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "agent-vm", "config.json");
 }
 
-/** Reads the named servers. A missing file has none. @throws UsageError for a file that cannot be understood */
+/** Reads the named servers. A missing file names no servers. @throws UsageError for a file that cannot be understood */
 export async function readConfig(): Promise<Config> {
   const file = configFile();
   let text: string;

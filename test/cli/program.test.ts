@@ -21,7 +21,7 @@ async function makeVm(name: string): Promise<void> {
   await server().client().vm.create(name.split("/"));
 }
 
-describe.concurrent("agent-vm against a server", () => {
+describe("agent-vm against a server", () => {
   test("creates, lists, describes, forks and destroys VMs", async () => {
     expect(await out(["create", "team/bob", "--label", "tier=free"])).toBe("team/bob\n");
     expect(await out(["create", "team/bob", "--if-missing"])).toBe("team/bob\n");
@@ -157,20 +157,25 @@ describe.concurrent("agent-vm against a server", () => {
       "end\n",
       "00",
     ]);
-    await out(["cp", "files:/workspace/app", "other:/workspace/"]);
+  });
+
+  test("cp copies between VMs and through stdin and stdout, and tar moves archives", async () => {
+    await Promise.all(["from", "other"].map(makeVm));
+    await server().client().vm.get("from").writeFile("/workspace/app/bin/tool", "tool\n");
+    await out(["cp", "from:/workspace/app", "other:/workspace/"]);
     await out(["cp", "-", "other:/workspace/text"], "from stdin\n");
     expect(await out(["cp", "other:/workspace/text", "-"])).toBe("from stdin\n");
     expect(await out(["cat", "other:/workspace/app/bin/tool", "other:/workspace/text"])).toBe(
-      "#!/bin/sh\nfrom stdin\n",
+      "tool\nfrom stdin\n",
     );
     expect(await run(["cp", "other:/nowhere", folder])).toMatchObject({ code: 4 });
     expect(await run(["cp", "a", "b"])).toMatchObject({ code: 2 });
     await out(["tar", "export", "other:/workspace", join(folder, "other.tar")]);
     expect(
-      JSON.parse(await out(["tar", "import", "--json", "files:/tmp/x", join(folder, "other.tar")])),
+      JSON.parse(await out(["tar", "import", "--json", "from:/tmp/x", join(folder, "other.tar")])),
     ).toMatchObject({ skipped: 0 });
-    await out(["rm", "-r", "files:/tmp/x"]);
-    expect(await run(["ls", "files:/tmp/x"])).toMatchObject({ code: 4 });
+    await out(["rm", "-r", "from:/tmp/x"]);
+    expect(await run(["ls", "from:/tmp/x"])).toMatchObject({ code: 4 });
   });
 
   test("what a VM has named is printed without control characters", async () => {

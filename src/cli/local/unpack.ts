@@ -17,7 +17,7 @@ import { extract, type Headers } from "tar-stream";
 import { invalidArchive } from "./archive-error.ts";
 import { isSparse, type PlacedBytes, placeSparse } from "./sparse.ts";
 
-/** What an archive has put on this machine. */
+/** Files that an archive has put on this machine. */
 export interface Unpacked {
   files: number;
   bytes: number;

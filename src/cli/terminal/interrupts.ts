@@ -1,7 +1,7 @@
 import process from "node:process";
 
 /** Signals that end a program. */
-export const END_SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+const END_SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 
 /** Calls a function with each signal that would end the program. @returns a function that ends this */
 export function onSignals(received: (signal: NodeJS.Signals) => void): () => void {

@@ -98,7 +98,7 @@ test.each([
   await expect(unpacked([{ name: "f", pax }, content])).rejects.toMatchObject({ code: "invalid_archive" });
 });
 
-test("what was packed is unpacked: files, folders, links, modes and times", async () => {
+test("an archive of this machine unpacks to the same files, folders, links, modes and times", async () => {
   const source = join(folder, "source");
   mkdirSync(join(source, "sub"), { recursive: true });
   writeFileSync(join(source, "sub/tool"), "#!/bin/sh\n", { mode: 0o755 });
