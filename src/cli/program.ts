@@ -11,8 +11,7 @@ import { addServerCommands } from "./commands/server.ts";
 import { addSessionCommands } from "./commands/sessions.ts";
 import { addSnapshotCommands } from "./commands/snapshots.ts";
 import { addVmCommands } from "./commands/vms.ts";
-import { ActionFailure, EXIT } from "./exit-codes.ts";
-import { endWithReader } from "./terminal/streams.ts";
+import { ActionFailure, EXIT, UsageError } from "./exit-codes.ts";
 
 /** Groups of commands, with their headings in the help. */
 const GROUPS: readonly (readonly [heading: string, add: (program: Command) => void])[] = [
@@ -51,7 +50,6 @@ export function buildProgram(): Command {
 
 /** Runs the command that the program's arguments name. Without arguments it prints the help. */
 export async function runProgram(): Promise<void> {
-  endWithReader();
   const program = buildProgram();
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync().catch(exitWith);
@@ -65,5 +63,6 @@ async function exitWith(error: unknown): Promise<never> {
   const { describeFailure, failureLine } = await import("./hints.ts");
   if (isAction && error.json) process.stderr.write(`${JSON.stringify({ error: describeFailure(cause) })}\n`);
   else process.stderr.write(failureLine(cause));
-  process.exit(isAction ? error.exitCode : EXIT.failed);
+  if (isAction) process.exit(error.exitCode);
+  process.exit(cause instanceof UsageError ? EXIT.usage : EXIT.failed);
 }

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { printable } from "../../base/printable.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { ActionFailure } from "../exit-codes.ts";
+import { endWithReader } from "../terminal/streams.ts";
 
 /** Facts of a command that its help and docs/cli.md show. */
 interface CommandFacts {
@@ -105,6 +106,7 @@ export function does(load: () => Promise<Action>, options: { notRun?: number } =
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command;
     const common = command.optsWithGlobals<CommonOptions>();
+    endWithReader();
     try {
       const [{ Cli: Opened }, action] = await Promise.all([import("../cli.ts"), load()]);
       const cli = new Opened(common);
