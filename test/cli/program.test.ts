@@ -130,8 +130,8 @@ describe("agent-vm against a server", () => {
     expect(await out(["top", "detached"])).toMatch(/^detached {2}awake/);
   });
 
-  test("cp copies files and folders both ways, between VMs, and through stdin and stdout", async () => {
-    await Promise.all(["files", "other"].map(makeVm));
+  test("cp copies files and folders both ways, with links, modes and holes", async () => {
+    await makeVm("files");
     const app = join(folder, "app");
     mkdirSync(join(app, "bin"), { recursive: true });
     writeFileSync(join(app, "bin/tool"), "#!/bin/sh\n", { mode: 0o755 });
