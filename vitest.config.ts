@@ -7,6 +7,8 @@ import { defineConfig } from "vitest/config";
  */
 const SHARED = [
   "test/{api,base,house}/*.test.ts",
+  "test/cli/{key,table,values}.test.ts",
+  "test/cli/{commands,local,terminal}/*.test.ts",
   "test/docs/{blocks,links,prose}.test.ts",
   "test/runtime/{cron,filesystem,machine,network,persistence,processes,sandbox,sessions,shells,store,tar,transfers,watches}/**/*.test.ts",
 ];

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { attacksPage } from "./docs/attacks.ts";
+import { cliPage } from "./docs/cli.ts";
 import { errorsPage } from "./docs/errors.ts";
 import { limitsPage } from "./docs/limits.ts";
 import { methodsPage } from "./docs/methods.ts";
@@ -9,6 +10,7 @@ import { ROOT } from "./docs/source.ts";
 /** Writes the generated documents. With `--check` it writes nothing and fails if a document is stale. */
 const PAGES: Readonly<Record<string, () => string>> = {
   "docs/attacks.md": attacksPage,
+  "docs/cli.md": cliPage,
   "docs/errors.md": errorsPage,
   "docs/limits.md": limitsPage,
   "docs/methods.md": methodsPage,

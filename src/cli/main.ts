@@ -9,5 +9,12 @@ if (reason !== undefined) {
   process.exit(1);
 }
 
-const { runProgram } = await import("./program.ts");
-await runProgram();
+const [only = "", ...others] = process.argv.slice(2);
+if (others.length === 0 && (only === "--version" || only === "-V")) {
+  // The version needs no command. Loading the commands would take longer than all the rest.
+  const { packageVersion } = await import("../base/package-version.ts");
+  process.stdout.write(`${packageVersion()}\n`);
+} else {
+  const { runProgram } = await import("./program.ts");
+  await runProgram();
+}

@@ -1,78 +1,68 @@
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { AgentVmError } from "../api/errors.ts";
 import { packageVersion } from "../base/package-version.ts";
+import { addAccessCommands } from "./commands/access.ts";
+import { finish, withJson, withServer } from "./commands/command.ts";
+import { addCronCommands } from "./commands/cron.ts";
+import { addFileCommands } from "./commands/files.ts";
+import { addNetworkCommands } from "./commands/network.ts";
+import { addProcessCommands } from "./commands/processes.ts";
+import { addServerCommands } from "./commands/server.ts";
+import { addSessionCommands } from "./commands/sessions.ts";
+import { addSnapshotCommands } from "./commands/snapshots.ts";
+import { addVmCommands } from "./commands/vms.ts";
+import { ActionFailure, EXIT, UsageError } from "./exit-codes.ts";
 
-const USAGE_ERROR = 2;
+/** Groups of commands, with their headings in the help. */
+const GROUPS: readonly (readonly [heading: string, add: (program: Command) => void])[] = [
+  ["Server:", addServerCommands],
+  ["VMs:", addVmCommands],
+  ["Processes:", addProcessCommands],
+  ["Files:", addFileCommands],
+  ["Snapshots:", addSnapshotCommands],
+  ["Network:", addNetworkCommands],
+  ["Cron jobs:", addCronCommands],
+  ["Agents:", addSessionCommands],
+  ["Access:", addAccessCommands],
+];
 
-const DATA_HELP = "data folder (default: AGENT_VM_DATA, else the folder that serve uses)";
-
-const program = new Command("agent-vm")
-  .description("A real Linux machine for every AI agent.")
-  .version(packageVersion(), "-V, --version", "print the version")
-  .helpOption("-h, --help", "print this help")
-  .showHelpAfterError()
-  .exitOverride();
-
-// Each command loads its module when it runs, so that help and errors load no server.
-program
-  .command("serve")
-  .description("start the server; environment variables configure it (HOST, PORT, AGENT_VM_TOKEN, ...)")
-  .action(async () => (await import("./serve.ts")).serve());
-program
-  .command("doctor")
-  .description("check whether VMs can run on this host, and say how to get missing parts")
-  .action(async () => (await import("./doctor.ts")).doctor());
-program
-  .command("backup")
-  .description("copy a server's data into a new folder, also while the server runs")
-  .argument("<dir>", "folder of the backup, which does not exist yet")
-  .option("--data <folder>", DATA_HELP)
-  .option(
-    "--base <backup>",
-    "earlier backup on the same file system; storage of unchanged VMs is shared with it",
-  )
-  .option("--no-tokens", "leave out the tokens that the server has made; they end with a restore")
-  .option("--json", "print the result as JSON")
-  .addHelpText(
+/** Makes the command line. Each command loads its module when it runs, so that help and errors load no server. */
+export function buildProgram(): Command {
+  const program = new Command("agent-vm")
+    .description("A real Linux machine for every AI agent.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .showHelpAfterError()
+    .enablePositionalOptions()
+    .exitOverride();
+  for (const [heading, add] of GROUPS) {
+    program.commandsGroup(heading);
+    add(program);
+  }
+  finish(program);
+  withServer(withJson(program));
+  return program.addHelpText(
     "after",
-    `\nExit codes: 0, 1 no backup was made, 2 wrong arguments, 3 the backup lacks VMs that could not be read`,
-  )
-  .action(async (dir, options) => (await import("./backup.ts")).backup(dir, options));
-program
-  .command("restore")
-  .description("copy a backup into an empty data folder, and check each file")
-  .argument("<dir>", "folder of the backup")
-  .option("--data <folder>", DATA_HELP)
-  .option("--json", "print the result as JSON")
-  .addHelpText("after", `\nExit codes: 0, 1 nothing was restored, 2 wrong arguments`)
-  .action(async (dir, options) => (await import("./backup.ts")).restoreBackup(dir, options));
-program
-  .command("mcp")
-  .description(
-    "serve the Model Context Protocol on stdin and stdout, for one VM or for all that the token reaches",
-  )
-  .argument("[key...]", "parts of the VM's key; without a key the tools take one")
-  .option("--endpoint <url>", "URL of the server (default: RIVET_ENDPOINT, else http://localhost:6420)")
-  .option("--actor <name>", "name of the actor in the server's registry", "vm")
-  .option("--cwd <path>", "base directory in the VM (default: /home/agentos)")
-  .addHelpText(
-    "after",
-    `\nThe token is RIVET_TOKEN or AGENT_VM_TOKEN. Needs the package @modelcontextprotocol/sdk.`,
-  )
-  .action(async (key, options) => (await import("./mcp.ts")).mcp(key, options));
+    "\n`agent-vm COMMAND --help` shows options and examples. docs/cli.md has everything.",
+  );
+}
 
 /** Runs the command that the program's arguments name. Without arguments it prints the help. */
 export async function runProgram(): Promise<void> {
+  const program = buildProgram();
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync().catch(exitWith);
 }
 
 /** Prints in one line why a command failed, without a stack. Commander has printed its own errors already. */
-function exitWith(error: unknown): never {
-  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR);
-  const { message } = error as Error;
-  const hint = error instanceof AgentVmError ? error.metadata.hint : undefined;
-  process.stderr.write(`agent-vm: ${message}\n${hint === undefined ? "" : `${hint}\n`}`);
-  process.exit(1);
+async function exitWith(error: unknown): Promise<never> {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
+  const isAction = error instanceof ActionFailure;
+  const cause = isAction ? error.cause : error;
+  const { describeFailure, failureLine } = await import("./hints.ts");
+  if (isAction && error.json) process.stderr.write(`${JSON.stringify({ error: describeFailure(cause) })}\n`);
+  else process.stderr.write(failureLine(cause));
+  if (isAction) process.exit(error.exitCode);
+  process.exit(cause instanceof UsageError ? EXIT.usage : EXIT.failed);
 }

@@ -29,6 +29,7 @@ export type { PieceSource } from "./pieces.ts";
 export type { ActionRequest } from "./rivet/raw.ts";
 export type {
   AttachOptions,
+  OutputListener,
   RunMethods,
   RunningCommand,
   RunOptions,

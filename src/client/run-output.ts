@@ -1,7 +1,7 @@
 import type { OutputChunk, OutputStream } from "../api/methods/process-types.ts";
 import type { AttachOptions } from "./run.ts";
 
-type Listeners = Pick<AttachOptions, "onStdout" | "onStderr" | "onChunk" | "captureStdio">;
+type Listeners = Pick<AttachOptions, "onStdout" | "onStderr" | "captureStdio">;
 
 /** Decodes the output of a command, hands it to its listeners, and keeps it up to a number of bytes. */
 export class RunOutput {
@@ -18,7 +18,6 @@ export class RunOutput {
   /** Takes the next chunk. Resolves when its listeners have done with it. @param captureBytes bytes that are kept */
   async push(chunk: OutputChunk, captureBytes: number): Promise<void> {
     const { stream, data } = chunk;
-    await this.#listeners.onChunk?.(chunk);
     const room = this.truncated ? 0 : captureBytes - this.#bytes;
     this.#bytes += data.byteLength;
     // Output after a gap is dropped: it would look like one text.

@@ -10,6 +10,9 @@ import type { Invoke } from "./transfer.ts";
 /** Receives text of one stream: whole characters, in order. If it returns a promise, the next text waits for it. */
 export type TextListener = (text: string) => unknown;
 
+/** Receives bytes of both streams in order. If it returns a promise, the next piece waits for it. */
+export type OutputListener = (chunk: OutputChunk) => unknown;
+
 /** Options of `attach`. */
 export interface AttachOptions {
   /** Number of the last chunk that the caller has: `after` of an earlier answer. @default -1, all output that is kept */
@@ -18,11 +21,8 @@ export interface AttachOptions {
   onStdout?: TextListener;
   /** Called with each piece of stderr. @default not called */
   onStderr?: TextListener;
-  /**
-   * Called with each piece of output as bytes, before `onStdout` and `onStderr`. If it returns a promise, the next piece waits for
-   * it. A gap in the numbers `seq` is output that the VM no longer keeps. @default not called
-   */
-  onChunk?: (chunk: OutputChunk) => unknown;
+  /** Called with each piece of both streams as bytes. If it returns a promise, the next piece waits for it. @default not called */
+  onOutput?: OutputListener;
   /** Answers `{ running: true, pid, ... }` after this many milliseconds, while the command goes on. @default waits for its end */
   yieldAfterMs?: number;
   /** `false` leaves `stdout`, `stderr` and `output` of the answer empty. @default true */
@@ -38,6 +38,10 @@ export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "
    * does so too. @default none
    */
   signal?: AbortSignal;
+  /** `true` leaves stdin open for `writeProcessStdin` and `closeProcessStdin`. @default false */
+  openStdin?: boolean;
+  /** Called with the process id when the command has started. @default not called */
+  onStart?: (pid: number) => void;
 }
 
 /** The call waits for the command's end. */
@@ -139,7 +143,8 @@ export interface RunMethods {
   attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand>;
 }
 
-const CLIENT_OPTIONS = ["onStdout", "onStderr", "onChunk", "yieldAfterMs", "captureStdio", "signal"] as const;
+const LISTENERS = ["onStdout", "onStderr", "onOutput"] as const;
+const CLIENT_OPTIONS = [...LISTENERS, "onStart", "yieldAfterMs", "captureStdio", "signal"] as const;
 
 /** Starts a command and follows it. @param args `null` if the command is a shell line */
 export async function run(
@@ -155,6 +160,7 @@ export async function run(
   // Not abandoned by an abort: the command may have begun, and then has to be killed.
   const { pid } = (await invoke("startRun", [command, args, Object.fromEntries(rest)])) as SpawnedPid;
   try {
+    options.onStart?.(pid);
     return await follow(invoke, pid, options);
   } catch (error) {
     // An abort, a listener that threw, or a server that no longer answers. Nobody follows the command any more.
@@ -187,6 +193,7 @@ async function follow(
     signal?.throwIfAborted();
     if (part.truncated) output.truncated = true;
     for (const chunk of part.chunks) {
+      await options.onOutput?.(chunk);
       await output.push(chunk, part.captureBytes);
       after = chunk.seq;
       signal?.throwIfAborted();
@@ -210,8 +217,8 @@ async function killTree(invoke: Invoke, pid: number): Promise<void> {
 
 function checkOptions(options: AttachOptions): void {
   const { yieldAfterMs } = options;
-  for (const name of ["onStdout", "onStderr", "onChunk"] as const) {
-    const listener: unknown = options[name];
+  for (const name of [...LISTENERS, "onStart"] as const) {
+    const listener: unknown = (options as RunOptions)[name];
     if (listener !== undefined && typeof listener !== "function")
       throw invalidArgument(`options.${name}`, "a function", listener);
   }

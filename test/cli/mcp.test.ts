@@ -18,7 +18,7 @@ async function connectProgram(...args: string[]) {
 }
 
 test("agent-vm mcp KEY serves one VM on stdin and stdout, and ends with its client", async () => {
-  const { client, text, transport } = await connectProgram("team", "one", "--cwd", "/workspace");
+  const { client, text, transport } = await connectProgram("team/one", "--cwd", "/workspace");
   expect((await client.listTools()).tools.map(({ name }) => name)).toContain("exec");
   expect(await text("write_file", { path: "a", content: "content" })).toBe("Wrote /workspace/a");
   const vm = server().client().vm.get(["team", "one"]);

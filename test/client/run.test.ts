@@ -59,6 +59,23 @@ test("run streams both outputs while the command runs, and resolves with the res
   expect(result.cpuMs).toBeGreaterThan(0);
 });
 
+test("run hands over bytes, tells the pid and leaves stdin open on request", async () => {
+  const vm = agent("bytes");
+  const pieces: Uint8Array[] = [];
+  const { promise: started, resolve: onStart } = Promise.withResolvers<number>();
+  const running = vm.run("echo ready >&2; exec cat", {
+    openStdin: true,
+    onStart,
+    onOutput: ({ stream, data }) => stream === "stdout" && pieces.push(data),
+  });
+  const pid = await started;
+  await vm.writeProcessStdin(pid, Uint8Array.of(0, 255, 10));
+  await vm.closeProcessStdin(pid);
+  expect(await running).toMatchObject({ exitCode: 0, pid, stderr: "ready\n" });
+  expect(Buffer.concat(pieces)).toEqual(Buffer.of(0, 255, 10));
+  expect(await failure(vm.run("true", { onOutput: 1 } as never))).toMatchObject({ code: "invalid_argument" });
+});
+
 test("a listener hears a line before the command goes on", async () => {
   const vm = agent("listens");
   await vm.run("echo ask; until [ -e answer ]; do sleep 0.02; done", {
@@ -234,9 +251,9 @@ test("run works on a connection", async () => {
 test("run and attach pass the output as bytes too, numbered without a gap", async () => {
   const vm = agent("streams");
   const chunks: OutputChunk[] = [];
-  const onChunk = (chunk: OutputChunk) => void chunks.push(chunk);
-  const started = await vm.run("printf '\\377'; sleep 0.1; printf '\\376' >&2", { onChunk, yieldAfterMs: 0 });
-  if (started.running) await vm.attach(started.pid, { after: started.after, onChunk });
+  const onOutput = (chunk: OutputChunk) => void chunks.push(chunk);
+  const started = await vm.run("printf '\\377'; sleep 0.1; printf '\\376' >&2", { onOutput, yieldAfterMs: 0 });
+  if (started.running) await vm.attach(started.pid, { after: started.after, onOutput });
   expect(chunks.map(({ stream, data }) => [stream, ...data])).toEqual([
     ["stdout", 0xff],
     ["stderr", 0xfe],

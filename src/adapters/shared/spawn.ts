@@ -40,14 +40,14 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   signal?.throwIfAborted();
   const streams = { stdout: new OutputStream(), stderr: new OutputStream() };
   let next = 0;
-  const onChunk = async ({ stream, data, seq }: OutputChunk) => {
+  const onOutput = async ({ stream, data, seq }: OutputChunk) => {
     if (seq !== next)
       throw new AgentVmError("limit_exceeded", "The VM no longer keeps the command's oldest output");
     next = seq + 1;
     await streams[stream].write(data);
   };
   const options = { cwd, ...(env && { env }) };
-  const listeners = { onChunk, captureStdio: false };
+  const listeners = { onOutput, captureStdio: false };
   const first = request.stdin
     ? {
         running: true as const,

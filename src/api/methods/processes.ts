@@ -51,7 +51,12 @@ export function fitting<Args extends readonly unknown[]>(
 
 const processOptions = { env: env.optional(), cwd: cwd.optional(), stdin: bytes.optional() };
 const outputLimit = z.enum(["truncate", "kill"], { error: '"truncate" or "kill"' }).optional();
-const runOptions = { ...processOptions, timeout: timeout.optional(), outputLimit };
+const runOptions = {
+  ...processOptions,
+  timeout: timeout.optional(),
+  outputLimit,
+  openStdin: bool.optional(),
+};
 const execOptions = options({
   ...processOptions,
   timeout: timeout.optional(),

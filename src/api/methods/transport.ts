@@ -91,7 +91,10 @@ export interface FollowOptions {
 }
 
 /** Options of `startRun`. */
-export type StartRunOptions = Omit<ExecOptions, "captureStdio">;
+export interface StartRunOptions extends Omit<ExecOptions, "captureStdio"> {
+  /** `true` leaves stdin open for `writeProcessStdin` and `closeProcessStdin`. @default false */
+  openStdin?: boolean;
+}
 
 /** A write that has begun. */
 export interface TransferTicket {

@@ -72,10 +72,10 @@ export class Processes implements RoomMethods<"processes"> {
     args: readonly string[] | null,
     options: StartRunOptions = {},
   ): Promise<SpawnedPid> {
-    const { timeout = 0, outputLimit } = options;
+    const { timeout = 0, outputLimit, openStdin = false } = options;
     const outputBytes = outputLimit === "kill" ? this.#deps.limits.captureBytes : Number.POSITIVE_INFINITY;
     const program = args === null ? { line: command } : { command, args };
-    const { pid } = await this.#start("run", program, options, { timeout, outputBytes });
+    const { pid } = await this.#start("run", program, options, { timeout, outputBytes, openStdin });
     return { pid };
   }
 
@@ -89,7 +89,7 @@ export class Processes implements RoomMethods<"processes"> {
     return { chunks: [], truncated: true, captureBytes: this.#deps.limits.captureBytes, end: process.end };
   }
 
-  /** @param run limits of a command of `run`, whose stdin ends after the first input */
+  /** @param run rules for a command of `run`, whose stdin usually ends after the first input */
   async #start(
     action: string,
     program: ProgramCall | ShellLine,
@@ -98,14 +98,15 @@ export class Processes implements RoomMethods<"processes"> {
   ): Promise<SpawnedProcess> {
     const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
     const request = resolveCommand(program, options, this.#deps);
-    const process = await spawn({ ...request, stdin: run === undefined || options.stdin !== undefined });
+    const staysOpen = run === undefined || run.openStdin;
+    const process = await spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });
     const { command, args } = "line" in program ? { command: program.line, args: [] } : program;
     const spawned = new SpawnedProcess(process, command, args, this.#deps, this.#kept, run);
     // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);
     if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
-    if (run !== undefined) spawned.closeStdin();
+    if (!staysOpen) spawned.closeStdin();
     this.#deps.whileRunning(spawned.exited);
     void spawned.exited.then(() => {
       this.#forgetOldest();

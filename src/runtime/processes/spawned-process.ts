@@ -38,6 +38,8 @@ export interface RunLimits {
   timeout: number;
   /** Bytes of output past which the process's tree is killed. */
   outputBytes: number;
+  /** Whether stdin stays open after the first input. */
+  openStdin: boolean;
 }
 
 /** A process that spawn started: its record, its output and its end. */

@@ -1,0 +1,145 @@
+import { createWriteStream } from "node:fs";
+import { chmod, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, posix, resolve } from "node:path";
+import process from "node:process";
+import { AgentVmError } from "../../api/errors.ts";
+import type { VirtualStat } from "../../api/methods/files.ts";
+import type { VmHandle } from "../../client/types.ts";
+import type { Cli } from "../cli.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
+import { type Place, parsePlace } from "../key.ts";
+import { packLocal } from "../local/pack.ts";
+import { unpack } from "../local/unpack.ts";
+import { shownBytes } from "../shown.ts";
+import { type Progress, showProgress } from "../terminal/progress.ts";
+import { readStdin } from "../terminal/streams.ts";
+
+const STDIO = "-";
+
+/** Bytes from which a file is not held in memory. */
+const STREAMED_FROM = 64 * 1024 * 1024;
+
+interface Copied {
+  files: number;
+  bytes: number;
+  skipped?: string[];
+}
+
+/** Copies a file or folder from this machine into a VM, out of a VM, or from a VM to another. */
+export async function cp(cli: Cli, from: string, to: string): Promise<void> {
+  const [source, target] = [parsePlace(from), parsePlace(to)];
+  if (source === undefined && target === undefined)
+    throw new UsageError("One of both must be KEY:PATH, such as alice:/workspace");
+  const isText = to === STDIO;
+  const bar = await showProgress(`Copying ${from}`, cli.out.json || isText);
+  let copied: Copied;
+  try {
+    if (target === undefined) copied = await copyOut(cli, source as Place, to, bar);
+    else if (source === undefined) copied = await copyIn(cli, from, target, bar);
+    else copied = await copyAcross(cli, source, target);
+  } catch (error) {
+    bar.fail();
+    throw error;
+  }
+  bar.end(`Copied ${copied.files} files, ${shownBytes(copied.bytes)}`);
+  if (!isText) await cli.out.value(copied, "");
+  for (const path of copied.skipped ?? [])
+    cli.out.warn(`${path} is not a file, a folder or a link, and was left out`);
+  if ((copied.skipped ?? []).length > 0) process.exitCode = EXIT.partly;
+}
+
+async function copyIn(cli: Cli, from: string, target: Place, bar: Progress): Promise<Copied> {
+  const vm = await cli.vm(target.key);
+  const isStdin = from === STDIO;
+  const info = isStdin ? undefined : await stat(from);
+  const path = await targetIn(vm, target, isStdin ? undefined : from);
+  const onProgress = (total: number | null) => (at: { transferred: number }) => bar.at(at.transferred, total);
+  if (info?.isDirectory() || info?.isFile()) {
+    const packed = await packLocal(from, info.isFile() ? posix.basename(path) : ".");
+    const folder = info.isFile() ? posix.dirname(path) : path;
+    const { files, bytes } = await vm.importTar(packed.archive, folder, {
+      onProgress: onProgress(packed.bytes),
+    });
+    return { files, bytes, skipped: packed.skipped };
+  }
+  const data = isStdin ? await readStdin() : await readFile(from);
+  await vm.writeFile(path, data, { onProgress: onProgress(data.byteLength) });
+  return { files: 1, bytes: data.byteLength };
+}
+
+/** Returns the path that a copy gets in a VM: below a folder that exists, under the source's name. */
+async function targetIn(vm: VmHandle, { path, isFolder }: Place, from: string | undefined): Promise<string> {
+  const found = await statOf(vm, path);
+  if (!isFolder && !found?.isDirectory) return path;
+  if (from === undefined) throw new UsageError(`${path} is a folder. Name the file for stdin`);
+  return isContent(from) ? path : posix.join(path, basename(resolve(from)));
+}
+
+async function copyOut(cli: Cli, source: Place, to: string, bar: Progress): Promise<Copied> {
+  const vm = await cli.vm(source.key);
+  const info = await vm.stat(source.path);
+  if (to === STDIO) {
+    if (info.isDirectory)
+      throw new UsageError(`${source.path} is a folder. Use \`agent-vm tar export\` for a stream`);
+    const data = await vm.readFile(source.path);
+    await cli.out.raw(data);
+    return { files: 1, bytes: data.byteLength };
+  }
+  const path = await targetOut(source, to);
+  const onProgress = ({ transferred, total }: { transferred: number; total: number | null }) =>
+    bar.at(transferred, total);
+  if (info.isDirectory) return await unpack(await vm.exportTar(source.path, { onProgress }), path);
+  const isStreamed = info.size >= STREAMED_FROM && !(await vm.lstat(source.path)).isSymbolicLink;
+  if (isStreamed) {
+    const archive = await vm.exportTar(source.path, { onProgress });
+    return await unpack(archive, dirname(path), { rename: basename(path) });
+  }
+  const data = await vm.readFile(source.path, { onProgress });
+  await writeLocal(path, data, info);
+  return { files: 1, bytes: data.byteLength };
+}
+
+async function targetOut(source: Place, to: string): Promise<string> {
+  const found = await stat(to).catch(() => undefined);
+  const isInside = found?.isDirectory() === true || /[/\\]$/.test(to);
+  const name = posix.basename(source.path);
+  return isInside && !source.isContent ? join(to, name) : to;
+}
+
+async function writeLocal(path: string, data: Uint8Array, { mode }: VirtualStat): Promise<void> {
+  const file = createWriteStream(path);
+  await new Promise<void>((done, failed) => {
+    file.on("error", failed);
+    file.end(data, () => done());
+  });
+  // Only the owner's right to run the file is the VM's choice.
+  if ((mode & 0o100) !== 0)
+    await chmod(path, ((await stat(path)).mode & 0o777) | 0o100).catch(() => undefined);
+}
+
+async function copyAcross(cli: Cli, source: Place, target: Place): Promise<Copied> {
+  const [from, to] = [await cli.vm(source.key), await cli.vm(target.key)];
+  const info = await from.stat(source.path);
+  const path = await targetIn(to, target, source.isContent ? "." : source.path);
+  if (info.isDirectory) {
+    const { files, bytes } = await to.importTar(await from.exportTar(source.path), path);
+    return { files, bytes };
+  }
+  const data = await from.readFile(source.path);
+  await to.writeFile(path, data);
+  return { files: 1, bytes: data.byteLength };
+}
+
+async function statOf(vm: VmHandle, path: string): Promise<VirtualStat | undefined> {
+  try {
+    return await vm.stat(path);
+  } catch (error) {
+    if (error instanceof AgentVmError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Whether a path means the content of a folder: `folder/.` */
+function isContent(path: string): boolean {
+  return path === "." || path.endsWith("/.");
+}

@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { AgentVmError } from "../../api/errors.ts";
+import type { VmHandle } from "../../client/types.ts";
+import type { Cli } from "../cli.ts";
+import { UsageError } from "../exit-codes.ts";
+import { keyText, needPlace } from "../key.ts";
+import { interrupted } from "../terminal/interrupts.ts";
+import { textOrBytes } from "./run.ts";
+
+/** Prints files as they are. */
+export async function cat(cli: Cli, names: string[]): Promise<void> {
+  for (const name of names) {
+    const { key, path } = needPlace(name);
+    const data = await (await cli.vm(key)).readFile(path);
+    if (cli.out.json) await cli.out.item({ path, size: data.byteLength, content: textOrBytes(data) }, "");
+    else await cli.out.raw(data);
+  }
+}
+
+/** Opens a file of a VM in this machine's editor, and writes it back if it has changed. */
+export async function edit(cli: Cli, name: string): Promise<void> {
+  const place = needPlace(name);
+  if (!process.stdin.isTTY) throw new UsageError("An editor needs a terminal. Use `agent-vm cp` in a script");
+  const editor = process.env.VISUAL || process.env.EDITOR || "vi";
+  const vm = await cli.vm(place.key);
+  const before = await contentOf(vm, place.path);
+  const folder = await mkdtemp(join(tmpdir(), "agent-vm-edit-"));
+  // The name is the VM's: an editor chooses colours by it, and nothing else may be read into it.
+  const file = join(
+    folder,
+    basename(place.path)
+      .replace(/[^\w.-]/g, "_")
+      .slice(-80) || "file",
+  );
+  let isKept = false;
+  try {
+    await writeFile(file, before ?? "", { mode: 0o600 });
+    // EDITOR may have arguments, so a shell reads it. The path is an argument of the shell.
+    const child = spawn("sh", ["-c", `${editor} "$1"`, "sh", file], { stdio: "inherit" });
+    const [code] = (await once(child, "exit")) as [number | null];
+    if (code !== 0) throw new Error(`The editor has failed: ${editor}. The file in the VM is unchanged.`);
+    const after = await readFile(file);
+    if (before !== undefined ? after.equals(before) : after.length === 0) {
+      cli.out.note("Unchanged.");
+      return;
+    }
+    isKept = true;
+    const now = await contentOf(vm, place.path);
+    if (now === undefined ? before !== undefined : !before?.equals(now))
+      throw new Error(`The file has changed in the VM meanwhile. Your version is kept: ${file}`);
+    await vm.writeFile(place.path, after);
+    isKept = false;
+    cli.out.note(`Written: ${keyText(place.key)}:${place.path}`);
+  } finally {
+    if (!isKept) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function contentOf(vm: VmHandle, path: string): Promise<Buffer | undefined> {
+  try {
+    return Buffer.from(await vm.readFile(path));
+  } catch (error) {
+    if (error instanceof AgentVmError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+interface WatchOptions {
+  recursive?: boolean;
+  exclude?: string[];
+  count?: number;
+}
+
+/** Prints changes of files until Ctrl-C, or until there were `--count` of them. */
+export async function watch(
+  cli: Cli,
+  name: string,
+  { recursive, exclude, count }: WatchOptions,
+): Promise<void> {
+  const { key, path } = needPlace(name);
+  const connection = (await cli.vm(key)).connect();
+  const enough = Promise.withResolvers<void>();
+  let watchId: string | undefined;
+  let left = count ?? Number.POSITIVE_INFINITY;
+  connection.on("fileChanged", (event) => {
+    if (event.watchId !== watchId || left <= 0) return;
+    const { type, path: changed, oldPath } = event;
+    left -= 1;
+    void cli.out.item(
+      event,
+      `${type.padEnd(8)} ${oldPath === undefined ? changed : `${oldPath} -> ${changed}`}`,
+    );
+    if (left === 0 || type === "ended") enough.resolve();
+  });
+  connection.onError((error) => enough.reject(error));
+  const options = {
+    ...(recursive !== undefined && { recursive }),
+    ...(exclude !== undefined && { exclude }),
+  };
+  watchId = await connection.watchFiles(path, options);
+  cli.out.note(`Watching ${path}. Ctrl-C ends.`);
+  try {
+    await interrupted(enough.promise);
+  } finally {
+    // A watch survives its connection.
+    await connection.unwatchFiles(watchId).catch(() => undefined);
+  }
+}

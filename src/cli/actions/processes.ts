@@ -1,0 +1,121 @@
+import process from "node:process";
+import { AgentVmError } from "../../api/errors.ts";
+import type { SpawnedProcessInfo, VmProcess } from "../../api/methods/process-types.ts";
+import { signalName } from "../../api/signals.ts";
+import type { VmHandle } from "../../client/types.ts";
+import type { Cli } from "../cli.ts";
+import { UsageError } from "../exit-codes.ts";
+import { shownBytes, shownTime } from "../shown.ts";
+import type { Column } from "../table.ts";
+import { onSignals } from "../terminal/interrupts.ts";
+import { write } from "../terminal/streams.ts";
+import { textOrBytes } from "./run.ts";
+
+/** Columns of the processes of a VM. */
+export const PROCESS_COLUMNS: readonly Column<VmProcess>[] = [
+  { title: "PID", of: ({ pid }) => pid, isNumber: true },
+  { title: "PPID", of: ({ ppid }) => ppid, isNumber: true },
+  { title: "USER", of: ({ user }) => user },
+  { title: "S", of: ({ state }) => state },
+  { title: "MEMORY", of: ({ rss }) => shownBytes(rss), isNumber: true },
+  { title: "COMMAND", of: ({ command, args }) => (args.length === 0 ? `[${command}]` : args.join(" ")) },
+];
+
+const STARTED_COLUMNS: readonly Column<SpawnedProcessInfo>[] = [
+  { title: "PID", of: ({ pid }) => pid, isNumber: true },
+  { title: "STATE", of: ({ running, exitCode }) => (running ? "running" : `exit ${exitCode}`) },
+  { title: "STARTED", of: ({ startedAt }) => shownTime(startedAt) },
+  { title: "COMMAND", of: ({ command, args }) => [command, ...args].join(" ") },
+];
+
+/** Lists the processes of a VM, or processes that `run` and the API have started. */
+export async function ps(cli: Cli, key: string, { started }: { started?: boolean }): Promise<void> {
+  const vm = await cli.vm(key);
+  if (started) await cli.out.table(await vm.listProcesses(), STARTED_COLUMNS);
+  else await cli.out.table(await vm.allProcesses(), PROCESS_COLUMNS);
+}
+
+/** Prints the kept output of a process that `run` or the API has started, and follows it. */
+export async function logs(
+  cli: Cli,
+  key: string,
+  pid: number | undefined,
+  { follow }: { follow?: boolean },
+): Promise<void> {
+  const vm = await cli.vm(key);
+  const wanted = pid ?? (await newest(vm));
+  const print = async ({
+    stream,
+    data,
+    seq,
+  }: {
+    stream: "stdout" | "stderr";
+    data: Uint8Array;
+    seq: number;
+  }) => {
+    if (cli.out.json) await cli.out.item({ seq, stream, data: textOrBytes(data) }, "");
+    else await write(stream === "stdout" ? process.stdout : process.stderr, shownLog(data));
+  };
+  if (!follow) {
+    const { chunks, truncated } = await vm.readProcessOutput(wanted);
+    if (truncated) cli.out.warn("older output is no longer kept");
+    for (const chunk of chunks) await print(chunk);
+    return;
+  }
+  const abort = new AbortController();
+  const stop = onSignals(() => abort.abort());
+  try {
+    await vm.attach(wanted, { onOutput: print, captureStdio: false, signal: abort.signal });
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+  } finally {
+    stop();
+  }
+}
+
+/** A log is read on a terminal later, by somebody who has not started the program: no control character gets through. */
+function shownLog(data: Uint8Array): Uint8Array | string {
+  return process.stdout.isTTY ? escapeLog(data) : data;
+}
+
+const ESCAPED = /[^\P{Cc}\n\t\r]/gu;
+
+function escapeLog(data: Uint8Array): string {
+  const text = new TextDecoder().decode(data);
+  return text.replace(ESCAPED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+async function newest(vm: VmHandle): Promise<number> {
+  const last = (await vm.listProcesses()).at(-1);
+  if (last === undefined)
+    throw new AgentVmError("process_not_found", "The VM has no process with kept output");
+  return last.pid;
+}
+
+/** Sends a signal to processes of a VM, also to processes that nobody has started through the API. */
+export async function kill(
+  cli: Cli,
+  key: string,
+  pids: number[],
+  { signal, tree }: { signal: string; tree?: boolean },
+): Promise<void> {
+  const name = /^\d+$/.test(signal) ? Number(signal) : signalName(signal.toUpperCase());
+  if (name === undefined)
+    throw new UsageError(`Expected a signal such as TERM or 9, got ${JSON.stringify(signal)}`);
+  const vm = await cli.vm(key);
+  for (const pid of pids) {
+    try {
+      await vm.signalProcess(pid, name, tree ? { tree } : {});
+    } catch (error) {
+      if (!(error instanceof AgentVmError) || error.code !== "process_not_found" || tree) throw error;
+      await killAny(vm, pid, String(name).replace(/^SIG/, ""), error);
+    }
+  }
+  await cli.out.value({ signal: name, pids }, "");
+}
+
+async function killAny(vm: VmHandle, pid: number, signal: string, missing: AgentVmError): Promise<void> {
+  const { exitCode, stderr } = await vm.execArgv("kill", ["-s", signal, "--", String(pid)]);
+  if (exitCode === 0) return;
+  throw stderr.includes("No such process") ? missing : new AgentVmError("EPERM", stderr.trim());
+}

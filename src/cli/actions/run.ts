@@ -1,0 +1,172 @@
+import process from "node:process";
+import { AgentVmError } from "../../api/errors.ts";
+import type { OutputChunk } from "../../client/index.ts";
+import type { RunOptions } from "../../client/run.ts";
+import type { VmHandle } from "../../client/types.ts";
+import type { Cli } from "../cli.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
+import { onSignals } from "../terminal/interrupts.ts";
+import { onReaderGone, readStdin, write } from "../terminal/streams.ts";
+
+/** Options of `exec` and `run`. */
+interface CommandOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+  timeout?: number;
+}
+
+interface ExecOptions extends CommandOptions {
+  stdin?: boolean;
+}
+
+interface RunCommandOptions extends CommandOptions {
+  stdin: boolean;
+  detach?: boolean;
+}
+
+/** Bytes of stdin that one call carries. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Milliseconds until stdin that does not fit is sent again. */
+const RETRY_MS = 50;
+
+/** Runs a command to its end, then prints its output. Exits with its exit code. */
+export async function exec(cli: Cli, key: string, words: string[], options: ExecOptions): Promise<void> {
+  const vm = await cli.vm(key);
+  const given = options.stdin ? { stdin: await readStdin() } : {};
+  const abort = new AbortController();
+  const stop = onSignals(() => abort.abort());
+  try {
+    const result = await start(vm, words, { ...commandOptions(options), ...given, signal: abort.signal });
+    if (cli.out.json) await cli.out.value(result, "");
+    else {
+      await write(process.stdout, result.stdout);
+      await write(process.stderr, result.stderr);
+    }
+    exitLike(result);
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    process.exitCode = EXIT.interrupted;
+  } finally {
+    stop();
+  }
+}
+
+/**
+ * Runs a command and streams its output and stdin. Signals go to everything that the command has started. A second Ctrl-C
+ * kills it. Exits with its exit code.
+ */
+export async function run(cli: Cli, key: string, words: string[], options: RunCommandOptions): Promise<void> {
+  const vm = await cli.vm(key);
+  if (options.detach) {
+    const [command, ...args] = argvOf(words);
+    const { pid } = await vm.spawn(command, args, environment(options));
+    return await cli.out.value({ pid }, String(pid));
+  }
+  const abort = new AbortController();
+  // A command without a reader is killed.
+  onReaderGone(() => abort.abort());
+  let pid: number | undefined;
+  let interrupts = 0;
+  const forward = (signal: NodeJS.Signals) => {
+    if (signal === "SIGINT") interrupts += 1;
+    if (pid === undefined || interrupts > 1) abort.abort();
+    else void vm.signalProcess(pid, signal, { tree: true }).catch(() => undefined);
+  };
+  const stop = onSignals(forward);
+  try {
+    const result = await start(vm, words, {
+      ...commandOptions(options),
+      openStdin: options.stdin,
+      captureStdio: false,
+      signal: abort.signal,
+      onOutput: (chunk) => print(cli, chunk),
+      onStart: (started) => {
+        pid = started;
+        if (options.stdin) void forwardStdin(vm, started).catch(() => undefined);
+      },
+    });
+    if (cli.out.json) {
+      const { exitCode, signal, reason, durationMs } = result;
+      await cli.out.item({ exitCode, signal, reason, durationMs }, "");
+    }
+    exitLike(result);
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    process.exitCode = EXIT.interrupted;
+  } finally {
+    stop();
+  }
+}
+
+/** One word is a line for the VM's shell. Several words are a program and its arguments. */
+async function start(
+  vm: VmHandle,
+  given: readonly string[],
+  options: RunOptions & { yieldAfterMs?: undefined },
+) {
+  const words = commandOf(given);
+  const [command = "", ...args] = words;
+  return words.length === 1 ? await vm.run(command, options) : await vm.runArgv(command, args, options);
+}
+
+/** `--` may stand before the command. */
+function commandOf(words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  if (first !== "--") return words;
+  if (rest.length === 0) throw new UsageError("Pass a command");
+  return rest;
+}
+
+function argvOf(given: readonly string[]): [command: string, ...args: string[]] {
+  const words = commandOf(given);
+  const [command = "", ...args] = words;
+  return words.length === 1 ? ["bash", "-c", command] : [command, ...args];
+}
+
+function environment({ env, cwd }: CommandOptions) {
+  return { ...(env !== undefined && { env }), ...(cwd !== undefined && { cwd }) };
+}
+
+function commandOptions(options: CommandOptions) {
+  const { timeout } = options;
+  return { ...environment(options), ...(timeout !== undefined && { timeout }) };
+}
+
+async function print(cli: Cli, { stream, data }: OutputChunk): Promise<void> {
+  if (cli.out.json) return await cli.out.item({ stream, data: textOrBytes(data) }, "");
+  await write(stream === "stdout" ? process.stdout : process.stderr, data);
+}
+
+/** Returns bytes as text if they are UTF-8. */
+export function textOrBytes(data: Uint8Array): string | Uint8Array {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+  } catch {
+    return data;
+  }
+}
+
+/** Sends stdin to a process, and its end. Waits while the process reads slowly. */
+async function forwardStdin(vm: VmHandle, pid: number): Promise<void> {
+  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
+    for (let at = 0; at < piece.byteLength; at += PIECE_BYTES)
+      await send(vm, pid, piece.subarray(at, at + PIECE_BYTES));
+  }
+  await vm.closeProcessStdin(pid);
+}
+
+async function send(vm: VmHandle, pid: number, data: Uint8Array): Promise<void> {
+  for (;;) {
+    try {
+      return await vm.writeProcessStdin(pid, data);
+    } catch (error) {
+      if (!(error instanceof AgentVmError) || error.code !== "limit_exceeded") throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+function exitLike({ exitCode, timedOut }: { exitCode: number; timedOut: boolean }): void {
+  process.exitCode = timedOut ? EXIT.timeout : exitCode;
+}

@@ -1,0 +1,39 @@
+import type { Command } from "commander";
+import { does, group, serverCommand } from "./command.ts";
+
+const actions = () => import("../actions/snapshots.ts");
+
+/** Adds the commands for snapshots. */
+export function addSnapshotCommands(program: Command): void {
+  const snapshot = group(program, "snapshot", "keep the files of a VM as they are");
+  serverCommand(snapshot, "create <key> [name]", "take a snapshot", {
+    examples: [["snapshot create alice before-upgrade", "prints the id of the snapshot"]],
+  }).action(does(async () => (await actions()).createSnapshot));
+  serverCommand(snapshot, "ls <key>", "list the snapshots of a VM", {
+    examples: [["snapshot ls alice", "lists the oldest first"]],
+  }).action(does(async () => (await actions()).listSnapshots));
+  serverCommand(snapshot, "restore <key> <snapshot>", "replace all files of a VM with those of a snapshot", {
+    notes:
+      "The processes of the VM end. `agent-vm restore` is another command: it restores a backup of a server.",
+    examples: [
+      ["snapshot restore alice 5f3c", "asks, then restores"],
+      ["snapshot restore --yes alice 5f3c", "does not ask; a script must pass --yes"],
+    ],
+  })
+    .option("-y, --yes", "restore without a question")
+    .action(does(async () => (await actions()).restoreSnapshot));
+  serverCommand(snapshot, "rm <key> <snapshot...>", "delete snapshots", {
+    examples: [["snapshot rm alice 5f3c", "frees what only this snapshot holds"]],
+  }).action(does(async () => (await actions()).deleteSnapshots));
+
+  serverCommand(program, "diff <key> [snapshot]", "list paths that changed since a snapshot", {
+    notes: "Without a snapshot: since the last checkpoint. A added, M modified, D deleted, T mode or owner.",
+    examples: [["diff alice 5f3c", "lists one path a line"]],
+  }).action(does(async () => (await actions()).diff));
+  serverCommand(program, "undo <key> <path...>", "put paths back as they were in a snapshot", {
+    notes: "Paths are absolute. Exits 3 if a path was not put back.",
+    examples: [["undo alice /workspace/src --snapshot 5f3c", "puts a folder back"]],
+  })
+    .option("-s, --snapshot <id>", "snapshot to take the paths from (default: the last checkpoint)")
+    .action(does(async () => (await actions()).undo));
+}

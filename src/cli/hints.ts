@@ -1,0 +1,52 @@
+import { AgentVmError, type ErrorCode } from "../api/errors.ts";
+import { printable } from "../base/printable.ts";
+
+/** Remedies in words of the command line. The hints of the other codes fit here too. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  unauthorized:
+    "Pass a token: --token, AGENT_VM_TOKEN, or `agent-vm context add NAME --endpoint URL --token TOKEN`.",
+  forbidden: "Ask for a token with this right: `agent-vm token create --vm KEY --may RIGHT`.",
+  token_not_found: "`agent-vm token ls` lists the tokens.",
+  process_not_found: "`agent-vm ps KEY` lists the processes.",
+  shell_not_found: "`agent-vm shell KEY --list` lists the shells.",
+  cron_job_not_found: "`agent-vm cron ls KEY` lists the jobs.",
+  session_not_found: "`agent-vm session ls KEY` lists the sessions.",
+  unknown_agent_type: "`agent-vm session agents KEY` lists the agents.",
+  snapshot_not_found: "`agent-vm snapshot ls KEY` lists the snapshots.",
+  actor_not_found: "`agent-vm create KEY` makes a VM, `agent-vm ls` lists the VMs.",
+  duplicate_key: "Choose another key, or use the VM that has it.",
+  vm_destroyed: "`agent-vm create KEY` makes a new VM with the key.",
+  action_not_found: "`agent-vm call --list` lists the methods.",
+  preview_denied: "`agent-vm preview KEY PORT` makes a new URL.",
+  port_timeout: "`agent-vm net ports KEY` lists the ports that the VM listens on.",
+  storage_damaged: "agent-vm call KEY restore '{\"allowMissing\":true}' boots the VM without the lost files.",
+  files_read_only:
+    "agent-vm call KEY restore '{\"allowMissing\":true}' boots the VM without the lost files; `agent-vm snapshot restore` replaces all files.",
+  connection_lost:
+    "Start a server with `agent-vm serve`, or name one: --endpoint, AGENT_VM_ENDPOINT, `agent-vm context`.",
+};
+
+/** An error for people and scripts. */
+export interface ShownFailure {
+  code: string;
+  message: string;
+  hint?: string;
+}
+
+/** Describes an error in words of the command line. */
+export function describeFailure(error: unknown): ShownFailure {
+  if (!(error instanceof AgentVmError)) return { code: "failed", message: (error as Error).message };
+  const own = Object.hasOwn(HINTS, error.code) ? HINTS[error.code as ErrorCode] : undefined;
+  const hint = own ?? error.metadata.hint;
+  const { code, message } = error;
+  return hint === undefined ? { code, message } : { code, message, hint };
+}
+
+/** Makes the one line that reports an error. A server or a VM may have written its text. */
+export function failureLine(error: unknown): string {
+  const { message, hint } = describeFailure(error);
+  // The doctor's findings have lines of their own.
+  if (!(error instanceof AgentVmError)) return `agent-vm: ${message}\n`;
+  const end = /[.!?]$/.test(message) ? "" : ".";
+  return `agent-vm: ${printable(hint === undefined ? message : `${message}${end} ${hint}`)}\n`;
+}

@@ -1,0 +1,182 @@
+import {
+  chmod,
+  copyFile,
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  rm,
+  symlink,
+  utimes,
+} from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { extract, type Headers } from "tar-stream";
+import { invalidArchive } from "./archive-error.ts";
+import { isSparse, type PlacedBytes, placeSparse } from "./sparse.ts";
+
+/** Files that an archive has put on this machine. */
+export interface Unpacked {
+  files: number;
+  bytes: number;
+  /** Names of devices and FIFOs, which are left out. */
+  skipped: string[];
+}
+
+/** Bits of a mode that a VM may choose: no setuid, setgid and sticky. */
+const MODE_BITS = 0o777;
+
+/** Names that are kept for the report. */
+const MAX_SKIPPED = 100;
+
+/**
+ * Unpacks an archive of a VM below a folder. The VM is hostile: a name cannot climb out, nothing is written through a link, and
+ * links are made after everything else.
+ *
+ * @param rename name for the only file of an archive
+ * @throws AgentVmError `invalid_archive`
+ */
+export async function unpack(
+  archive: AsyncIterable<Uint8Array>,
+  root: string,
+  { rename }: { rename?: string } = {},
+): Promise<Unpacked> {
+  await mkdir(root, { recursive: true });
+  const unpacking = new Unpacking(root, rename);
+  const entries = extract();
+  const feeding = pipeline(Readable.from(archive), entries);
+  // The loop below ends with the error of the stream.
+  feeding.catch(() => undefined);
+  for await (const entry of entries) {
+    await unpacking.add(entry.header, entry);
+    entry.resume();
+  }
+  await feeding;
+  return await unpacking.finish();
+}
+
+class Unpacking {
+  readonly #root: string;
+  readonly #rename: string | undefined;
+  readonly #links: { parts: string[]; target: string }[] = [];
+  readonly #folders: { path: string; mode: number }[] = [];
+  readonly #done: Unpacked = { files: 0, bytes: 0, skipped: [] };
+
+  constructor(root: string, rename: string | undefined) {
+    this.#root = root;
+    this.#rename = rename;
+  }
+
+  async add(header: Headers, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const pax = (header as { pax?: Record<string, string> | null }).pax ?? {};
+    const parts = this.#partsOf(pax["GNU.sparse.name"] ?? header.name);
+    const mode = (header.mode ?? 0o644) & MODE_BITS;
+    switch (header.type) {
+      case "directory":
+        await this.#folder(parts);
+        this.#folders.push({ path: join(this.#root, ...parts), mode });
+        break;
+      case "file":
+      case "contiguous-file":
+        await this.#file(parts, { mode, mtime: header.mtime, pax }, content);
+        break;
+      case "symlink":
+        this.#links.push({ parts, target: header.linkname ?? "" });
+        break;
+      case "link":
+        await this.#hardLink(parts, this.#partsOf(header.linkname ?? ""));
+        break;
+      default:
+        if (this.#done.skipped.length < MAX_SKIPPED) this.#done.skipped.push(header.name);
+    }
+    this.#done.files += 1;
+  }
+
+  /** Makes the links, and gives folders their modes. */
+  async finish(): Promise<Unpacked> {
+    for (const { parts, target } of this.#links) await symlink(target, await this.#place(parts));
+    // The owner keeps access, so that the copy can be deleted.
+    for (const { path, mode } of this.#folders.reverse())
+      await chmod(path, mode | 0o700).catch(() => undefined);
+    return this.#done;
+  }
+
+  #partsOf(name: string): string[] {
+    const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+    if (parts.some((part) => part === ".." || part.includes("\0"))) throw invalidArchive("a name climbs out");
+    return this.#rename === undefined ? parts : [this.#rename];
+  }
+
+  /** Makes a folder and those above it. A link on the way is refused. */
+  async #folder(parts: readonly string[]): Promise<string> {
+    let path = this.#root;
+    for (const part of parts) {
+      path = join(path, part);
+      const found = await lstat(path).catch(() => undefined);
+      if (found === undefined) await mkdir(path, { mode: 0o700 });
+      else if (!found.isDirectory()) throw invalidArchive(`${path} exists and is not a folder`);
+    }
+    return path;
+  }
+
+  /** Makes room for a file or a link. @returns its path */
+  async #place(parts: readonly string[]): Promise<string> {
+    const name = parts.at(-1);
+    if (name === undefined) throw invalidArchive("a file has no name");
+    const path = join(await this.#folder(parts.slice(0, -1)), name);
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isDirectory()) throw invalidArchive(`${path} exists and is a folder`);
+    if (found !== undefined) await rm(path);
+    return path;
+  }
+
+  async #file(
+    parts: readonly string[],
+    { mode, mtime, pax }: { mode: number; mtime: Date | undefined; pax: Record<string, string> },
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const path = await this.#place(parts);
+    // "wx" follows no link and takes no file that appeared meanwhile.
+    const file = await open(path, "wx", mode);
+    try {
+      for await (const piece of isSparse(pax) ? placeSparse(content) : placed(content))
+        await this.#write(file, piece);
+      if (isSparse(pax)) await file.truncate(sizeOf(pax));
+    } finally {
+      await file.close();
+    }
+    if (mtime !== undefined) await utimes(path, mtime, mtime);
+  }
+
+  async #write(file: FileHandle, { at, data }: PlacedBytes): Promise<void> {
+    for (let done = 0; done < data.byteLength; ) {
+      const { bytesWritten } = await file.write(data, done, data.byteLength - done, at + done);
+      done += bytesWritten;
+    }
+    this.#done.bytes += data.byteLength;
+  }
+
+  async #hardLink(parts: readonly string[], target: readonly string[]): Promise<void> {
+    const from = join(await this.#folder(target.slice(0, -1)), target.at(-1) ?? "");
+    const found = await lstat(from).catch(() => undefined);
+    if (!found?.isFile()) throw invalidArchive("a hard link has no file");
+    const to = await this.#place(parts);
+    await link(from, to).catch(() => copyFile(from, to));
+  }
+}
+
+async function* placed(content: AsyncIterable<Uint8Array>): AsyncGenerator<PlacedBytes> {
+  let at = 0;
+  for await (const data of content) {
+    yield { at, data };
+    at += data.byteLength;
+  }
+}
+
+function sizeOf(pax: Record<string, string>): number {
+  const digits = pax["GNU.sparse.realsize"] ?? "";
+  if (!/^\d{1,15}$/.test(digits)) throw invalidArchive("a sparse file has no size");
+  return Number(digits);
+}

@@ -1,0 +1,50 @@
+import process from "node:process";
+import { AgentVmError } from "../../api/errors.ts";
+import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
+
+/** Writes to a stream, and waits until the stream has room for more. */
+export async function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
+  if (!stream.writable || stream.write(data)) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "close"]) stream.off(event, done);
+      resolve();
+    };
+    for (const event of ["drain", "close"]) stream.on(event, done);
+  });
+}
+
+/** Reads all of stdin. @throws AgentVmError `limit_exceeded` above the largest file that a VM takes */
+export async function readStdin(): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
+    bytes += piece.byteLength;
+    if (bytes > MAX_TRANSFER_BYTES)
+      throw new AgentVmError("limit_exceeded", `A file may have at most ${MAX_TRANSFER_BYTES} bytes`, {});
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
+/** Whether a person can answer questions: they are asked on stderr and answered on stdin. */
+export function hasPerson(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true && !process.env.CI;
+}
+
+let readerHasGone = (): void => process.exit(0);
+
+/** Ends the program quietly when the reader of a pipe has gone, as `agent-vm ls | head -1` does. */
+export function endWithReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      readerHasGone();
+    });
+  }
+}
+
+/** Calls a function instead of ending the program, for an action that has something to end first. */
+export function onReaderGone(gone: () => void): void {
+  readerHasGone = gone;
+}

@@ -1,0 +1,208 @@
+// @module-tag slow
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { cliEnv, cliOf, succeeding } from "../support/cli.ts";
+import { programEnv } from "../support/program-env.ts";
+import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
+import { fileServer } from "../support/servers.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const server = fileServer("kernel");
+const run = cliOf(server);
+const out = succeeding(run);
+const envOf = cliEnv();
+const folder = temporaryFolder();
+
+/** Makes a VM for a test. */
+async function makeVm(name: string): Promise<void> {
+  await server().client().vm.create(name.split("/"));
+}
+
+describe("agent-vm against a server", () => {
+  test("creates, lists, describes, forks and destroys VMs", async () => {
+    expect(await out(["create", "team/bob", "--label", "tier=free"])).toBe("team/bob\n");
+    expect(await out(["create", "team/bob", "--if-missing"])).toBe("team/bob\n");
+    const twice = await run(["create", "team/bob", "--json"]);
+    expect(twice.code).toBe(1);
+    expect(JSON.parse(twice.stderr)).toMatchObject({ error: { code: "duplicate_key", hint: /./ } });
+    expect(await out(["fork", "team/bob", "team/eve"])).toBe("team/eve\n");
+    expect(await out(["ls", "--prefix", "team", "-q"])).toBe("team/bob\nteam/eve\n");
+    const [bob] = JSON.parse(await out(["ls", "--label", "tier=free", "--json"]));
+    expect(bob).toMatchObject({ key: ["team", "bob"], labels: { tier: "free" } });
+    expect(await out(["stats", "team/bob"])).toMatch(/^state +(awake|sleeping)\n/);
+    const asked = await run(["rm", "team/eve"]);
+    expect(asked).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(/^agent-vm: .*--yes.*\n$/),
+    });
+    expect(await out(["rm", "--yes", "team/eve"])).toBe("");
+    expect(await run(["exec", "team/eve", "true"])).toMatchObject({ code: 125 });
+    expect((await run(["stats", "team/eve"])).stderr).toMatch(
+      /^agent-vm: VM not found.*`agent-vm create KEY`.*\n$/,
+    );
+    expect(await run(["stats", "team/eve"])).toMatchObject({ code: 4 });
+  });
+
+  test("exec and run pass on output, stdin, arguments, variables and the exit code", async () => {
+    await makeVm("commands");
+    const end = await run(["exec", "commands", "echo out; echo err >&2; exit 7"]);
+    expect(end).toEqual({ code: 7, stdout: "out\n", stderr: "err\n" });
+    expect(await out(["exec", "-i", "commands", "wc", "-c"], "12345")).toBe("5\n");
+    expect(
+      await out([
+        "run",
+        "-e",
+        "X=a b",
+        "-w",
+        "/tmp",
+        "commands",
+        "--",
+        "sh",
+        "-c",
+        'echo "$X" "$1" "$PWD"',
+        "sh",
+        "-n",
+      ]),
+    ).toBe("a b -n /tmp\n");
+    expect(await out(["run", "commands", "cat"], "through")).toBe("through");
+    expect(await run(["run", "-t", "200ms", "commands", "sleep 60"])).toMatchObject({ code: 124 });
+    const lines = (await out(["run", "--json", "commands", "echo x"])).trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { stream: "stdout", data: "x\n" },
+      { exitCode: 0 },
+    ]);
+    expect(JSON.parse(await out(["exec", "--json", "commands", "echo x"]))).toMatchObject({
+      exitCode: 0,
+      stdout: "x\n",
+    });
+  });
+
+  test("run streams bytes unchanged, and Ctrl-C reaches the command", async () => {
+    await makeVm("bytes");
+    const env = { ...programEnv(), ...envOf(server()) };
+    const start = (...args: string[]) =>
+      spawn(process.execPath, [AGENT_VM_PROGRAM, "run", "bytes", ...args], {
+        env,
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+    const copy = start("cat");
+    const pieces: Buffer[] = [];
+    copy.stdout.on("data", (piece) => pieces.push(piece));
+    const sent = Buffer.from(
+      Uint8Array.from({ length: 3_000_000 }, (_, index) => (index * 7) ^ (index >> 8)),
+    );
+    copy.stdin.end(sent);
+    expect((await once(copy, "close"))[0]).toBe(0);
+    expect(Buffer.concat(pieces).equals(sent)).toBe(true);
+    const waiting = start("trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done");
+    let text = "";
+    waiting.stdout.on("data", (data) => {
+      text += data;
+      if (text === "ready\n") waiting.kill("SIGINT");
+    });
+    expect((await once(waiting, "close"))[0]).toBe(9);
+    expect(text).toBe("ready\ncaught\n");
+    const endless = start("yes");
+    endless.stdout.once("data", () => endless.stdout.destroy());
+    await once(endless, "close");
+    expect(await out(["ps", "bytes"])).not.toContain("yes");
+  });
+
+  test("a detached command is listed, its log is followed to its end, and a signal ends any process", async () => {
+    await makeVm("detached");
+    const pid = (
+      await out(["run", "-d", "detached", "echo one; while [ ! -e go ]; do sleep 0.02; done; echo two"])
+    ).trim();
+    const following = out(["logs", "-f", "detached"]);
+    expect(await out(["ps", "--started", "detached"])).toMatch(new RegExp(`^${pid}\trunning\t`, "m"));
+    await out(["cp", "-", "detached:go"], "");
+    expect(await following).toBe("one\ntwo\n");
+    expect(await out(["logs", "detached", pid])).toBe("one\ntwo\n");
+    const vm = server().client().vm.get("detached");
+    const { stdout } = await vm.exec("setsid sleep 1234 & echo $!");
+    await out(["kill", "-s", "KILL", "detached", stdout.trim()]);
+    expect(await out(["ps", "detached"])).not.toContain("1234");
+    expect(await run(["kill", "detached", "99999"])).toMatchObject({ code: 4 });
+    expect(await out(["top", "detached"])).toMatch(/^detached {2}awake/);
+  });
+
+  test("cp copies files and folders both ways, with links, modes and holes", async () => {
+    await makeVm("files");
+    const app = join(folder, "app");
+    mkdirSync(join(app, "bin"), { recursive: true });
+    writeFileSync(join(app, "bin/tool"), "#!/bin/sh\n", { mode: 0o755 });
+    symlinkSync("bin/tool", join(app, "link"));
+    expect(JSON.parse(await out(["cp", "--json", app, "files:/workspace"]))).toMatchObject({
+      files: 3,
+      bytes: 10,
+    });
+    expect(await out(["ls", "-l", "files:/workspace/app/bin"])).toMatch(
+      /^-rwxr-xr-x\t1000:1000\t10 B\t.*\ttool\n$/,
+    );
+    expect(await out(["ls", "-R", "files", "/workspace/app"])).toBe("bin/\nbin/tool\nlink\n");
+    await server()
+      .client()
+      .vm.get("files")
+      .exec("cd /workspace/app; truncate -s 3M holes; echo end >> holes");
+    await out(["cp", "files:/workspace/app", join(folder, "back")]);
+    expect(readFileSync(join(folder, "back/bin/tool"), "utf8")).toBe("#!/bin/sh\n");
+    expect(statSync(join(folder, "back/bin/tool")).mode & 0o777).toBe(0o755);
+    const holes = readFileSync(join(folder, "back/holes"));
+    expect([holes.length, holes.subarray(-4).toString(), holes.subarray(0, 1).toString("hex")]).toEqual([
+      3 * 1024 ** 2 + 4,
+      "end\n",
+      "00",
+    ]);
+  });
+
+  test("cp copies between VMs and through stdin and stdout, and tar moves archives", async () => {
+    await Promise.all(["from", "other"].map(makeVm));
+    await server().client().vm.get("from").writeFile("/workspace/app/bin/tool", "tool\n");
+    await out(["cp", "from:/workspace/app", "other:/workspace/"]);
+    await out(["cp", "-", "other:/workspace/text"], "from stdin\n");
+    expect(await out(["cp", "other:/workspace/text", "-"])).toBe("from stdin\n");
+    expect(await out(["cat", "other:/workspace/app/bin/tool", "other:/workspace/text"])).toBe(
+      "tool\nfrom stdin\n",
+    );
+    expect(await run(["cp", "other:/nowhere", folder])).toMatchObject({ code: 4 });
+    expect(await run(["cp", "a", "b"])).toMatchObject({ code: 2 });
+    await out(["tar", "export", "other:/workspace", join(folder, "other.tar")]);
+    expect(
+      JSON.parse(await out(["tar", "import", "--json", "from:/tmp/x", join(folder, "other.tar")])),
+    ).toMatchObject({ skipped: 0 });
+    await out(["rm", "-r", "from:/tmp/x"]);
+    expect(await run(["ls", "from:/tmp/x"])).toMatchObject({ code: 4 });
+  });
+
+  test("what a VM has named is printed without control characters", async () => {
+    await makeVm("hostile");
+    const vm = server().client().vm.get("hostile");
+    await vm.exec(
+      `mkdir x; touch "x/$(printf 'a\\033[31mb\\nc')"; (exec -a "$(printf 'evil\\033]0;title\\007')" sleep 99) &`,
+    );
+    expect(await out(["ls", "hostile:x"])).toBe("a\\u001b[31mb\\u000ac\n");
+    const listed = (await out(["ps", "hostile"])) + (await out(["ps", "hostile", "--json"]));
+    expect(listed).toContain("evil\\u001b]0;title\\u0007");
+    expect(listed).not.toContain("\u001b");
+  });
+
+  test("snapshots, differences and undo", async () => {
+    await makeVm("snapshots");
+    const vm = server().client().vm.get("snapshots");
+    await vm.writeFile("/workspace/a", "one");
+    const id = (await out(["snapshot", "create", "snapshots", "first"])).trim();
+    expect(await out(["snapshot", "ls", "snapshots"])).toMatch(new RegExp(`^${id}\tfirst\t`));
+    await vm.writeFile("/workspace/a", "two");
+    expect(await out(["diff", "snapshots", id])).toBe("M\t3 B\t/workspace/a\n");
+    expect(await out(["undo", "snapshots", "/workspace/a", "-s", id])).toBe("/workspace/a\t1\t-\n");
+    expect(await out(["diff", "snapshots", id])).toBe("");
+    expect(await run(["snapshot", "restore", "snapshots", id])).toMatchObject({ code: 2 });
+    await out(["snapshot", "restore", "-y", "snapshots", id]);
+    await out(["snapshot", "rm", "snapshots", id]);
+    expect(await run(["snapshot", "rm", "snapshots", id])).toMatchObject({ code: 4 });
+  });
+});
