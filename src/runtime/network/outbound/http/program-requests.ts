@@ -161,7 +161,11 @@ export class ProgramRequests {
       const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
       const destination = parseAuthority(authority, 80);
       if (destination === undefined)
-        return refused(400, "Bad Request", "This is a proxy: request an absolute http:// URL");
+        return {
+          status: 400,
+          phrase: "Bad Request",
+          text: "This is a proxy: request an absolute http:// URL\n",
+        };
       const findPid = this.#deps.findPid(request.socket);
       return {
         destination: { ...destination, findPid },
