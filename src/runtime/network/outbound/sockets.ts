@@ -108,18 +108,18 @@ export async function openTls(
   });
   secure.once("close", () => socket.destroy());
   const timer = setTimeout(
-    () => secure.destroy(new Error(`${servername} did not finish its TLS handshake`)),
+    () => secure.destroy(new Error("the handshake takes too long")),
     OUTBOUND_CONNECT_TIMEOUT_MS,
   );
   try {
     await new Promise<void>((resolve, reject) => {
       secure.once("secureConnect", resolve);
       secure.on("error", reject);
-      secure.once("close", () =>
-        reject(new Error(`${servername} closed the connection in its TLS handshake`)),
-      );
+      secure.once("close", () => reject(new Error("the host closed the connection")));
     });
     return secure;
+  } catch (error) {
+    throw new Error(`TLS with ${servername} failed: ${(error as Error).message}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

@@ -26,6 +26,8 @@ export function relay(
   outgoing.once("error", fail);
   outgoing.once("response", (answer) => {
     const { statusCode = 502, statusMessage, rawHeaders } = answer;
+    // `pipeline` throws for a response whose receiver has just left.
+    if (response.destroyed) return void outgoing.destroy();
     try {
       response.writeHead(statusCode, statusMessage, headersOf(rawHeaders));
     } catch (error) {

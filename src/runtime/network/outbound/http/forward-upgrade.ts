@@ -36,6 +36,8 @@ export function forwardUpgrade(
     if (!inside.destroyed) answerRaw(inside, "502 Bad Gateway", `agent-vm: ${error.message}\n`);
   });
   outgoing.once("response", (answer) => {
+    // `pipeline` throws for a connection whose other end has just left.
+    if (inside.destroyed) return void outgoing.destroy();
     inside.write(headOf(answer, ["connection: close"]));
     pipeline(answer, mask.stream(), inside, () => inside.destroy());
   });

@@ -40,7 +40,7 @@ interface RequestsDeps {
 
 /** Where a request leads, or why it leads nowhere. */
 type Target =
-  | { destination: Destination; authority: string; path: string }
+  | { destination: Destination; authority: string; path: string; isOpened: boolean }
   | { status: number; phrase: string; text: string };
 
 /** Reads the HTTP requests of a VM's programs, and sends them on. All input comes from hostile programs. */
@@ -92,7 +92,7 @@ export class ProgramRequests {
     try {
       const { place, prepared } = this.#prepare(request, target, framing);
       if (prepared.needsBody) await this.#replaceBody(prepared);
-      const socket = await this.#open(target.destination, place, abort.signal);
+      const socket = await this.#open(target, place, abort.signal);
       forwardRequest(request, response, prepared, socket);
     } catch (error) {
       const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
@@ -112,7 +112,7 @@ export class ProgramRequests {
     socket.once("close", () => abort.abort());
     try {
       const { place, prepared } = this.#prepare(request, target, framing);
-      forwardUpgrade(socket, head, prepared, await this.#open(target.destination, place, abort.signal));
+      forwardUpgrade(socket, head, prepared, await this.#open(target, place, abort.signal));
     } catch (error) {
       const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
       answerRaw(socket, line, `agent-vm: ${(error as Error).message}\n`);
@@ -143,13 +143,15 @@ export class ProgramRequests {
   }
 
   async #open(
-    destination: Destination,
+    { destination, isOpened }: Pick<Origin, "destination" | "isOpened">,
     place: CredentialPlace | undefined,
     signal: AbortSignal,
   ): Promise<Duplex> {
     const { gate, trust } = this.#deps;
+    // A secret that has been removed meanwhile must not turn an encrypted connection into a plain one.
+    const isTls = isOpened || place?.isTls === true;
     const raw = await gate.open({ ...destination, port: place?.port ?? destination.port }, signal);
-    return place?.isTls ? await openTls(raw, destination.host, trust?.()) : raw;
+    return isTls ? await openTls(raw, destination.host, trust?.()) : raw;
   }
 
   #targetOf(request: IncomingMessage): Target {
@@ -171,6 +173,7 @@ export class ProgramRequests {
         destination: { ...destination, findPid },
         authority,
         path: rest.startsWith("/") ? rest : `/${rest}`,
+        isOpened: false,
       };
     }
     const { destination, authority, isOpened } = origin;
@@ -183,7 +186,7 @@ export class ProgramRequests {
         "Misdirected Request",
         `This connection is one to ${authority}, not to another host`,
       );
-    return { destination, authority, path: url };
+    return { destination, authority, path: url, isOpened };
   }
 }
 

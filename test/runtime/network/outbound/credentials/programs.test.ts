@@ -14,7 +14,8 @@ const BEARER = `Bearer ${VALUE}`;
 
 test("curl gets a secret added to https, with the proxy and without it, and never has it", async () => {
   const { vm, curl, url, last, requests } = await startSecretVm();
-  for (const way of ["", "--noproxy '*'", "--noproxy '' -x socks5h://${HTTP_PROXY#http://}"]) {
+  const socks = "--noproxy '' -x $(echo $HTTP_PROXY | sed s/http/socks5h/)";
+  for (const way of ["", "--noproxy '*'", socks]) {
     const { text, exitCode } = await curl(`${way} -H 'authorization: mine' '${url}/v1?q=%20'`);
     expect([exitCode, JSON.parse(text).url]).toEqual([0, "/v1?q=%20"]);
     expect(last().headers.authorization).toBe(BEARER);
@@ -103,7 +104,7 @@ test("a WebSocket and a stream of events pass, with the secret", async () => {
       const { body } = await fetch("${url}/events");
       for await (const piece of body) {
         process.stdout.write(piece);
-        if (String(piece).includes("first")) fetch("${url}/next");
+        if (Buffer.from(piece).includes("first")) fetch("${url}/next");
       }
     }`;
   const { stdout, stderr } = await vm.execArgv("node", ["-e", program]);
@@ -112,16 +113,10 @@ test("a WebSocket and a stream of events pass, with the secret", async () => {
 });
 
 test("a VM without secrets for https opens no connection and has no authority", async () => {
-  const { url, tls } = await startSecretVm();
-  const { vm, last, curl } = await startSecretVm({ hosts: ["else.test"] });
-  void url;
-  await vm.writeFile("/tmp/ca.pem", tls.cert);
-  const other = await startSecretVm({ hosts: ["http://api.test:1"] });
-  const { stdout } = await other.vm.exec("ls /run/agentos; echo $CURL_CA_BUNDLE $JAVA_TOOL_OPTIONS");
+  const { vm, curl, url, tls, last } = await startSecretVm({ hosts: ["http://api.test:1"] });
+  const { stdout } = await vm.exec("ls /run/agentos; echo $CURL_CA_BUNDLE $JAVA_TOOL_OPTIONS");
   expect(stdout).not.toMatch(/authorities|trustStore/);
-  await other.vm.writeFile("/tmp/ca.pem", other.tls.cert);
-  expect((await other.curl(`--cacert /tmp/ca.pem ${other.url}/`)).exitCode).toBe(0);
-  expect(other.last().headers.authorization).toBeUndefined();
-  void last;
-  void curl;
+  await vm.writeFile("/tmp/ca.pem", tls.cert);
+  expect((await curl(`--cacert /tmp/ca.pem ${url}/`)).exitCode).toBe(0);
+  expect(last().headers.authorization).toBeUndefined();
 });
