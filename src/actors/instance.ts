@@ -47,7 +47,7 @@ interface InstanceParts {
   onFailure: (error: unknown) => void;
 }
 
-/** What a VM gets from its server. */
+/** The server in which a VM lives. */
 interface VmPlace {
   /** Lists the VM; `undefined` behind a Rivet Engine. */
   directory?: VmDirectory | undefined;

@@ -107,7 +107,8 @@ const HOSTS = 'hosts must be names, addresses or origins, such as "api.example.c
 const METHODS = 'methods must be names of HTTP methods, such as "POST"';
 const PATHS = 'paths must begin with a slash and may end with "/*", such as "/v1/messages"';
 
-const secretFields = z
+// No message of it repeats what it has received.
+const secret: z.ZodType<VmSecret, VmSecret> = z
   .strictObject(
     {
       value: part,
@@ -156,22 +157,19 @@ const secretFields = z
     whole(`mask needs a value of at least ${MIN_MASKED} characters`),
   );
 
-/** Schema of a secret. No message of it repeats what it has received. */
-export const secretSchema: z.ZodType<VmSecret> = secretFields;
-
 const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/);
 const SECRETS = "secrets must be an object of secrets; a name has letters, digits and _, at most 64";
 
 /** Schema of the secrets of an actor's option. */
 export const secretsSchema = z
-  .record(name, secretFields, whole(SECRETS))
+  .record(name, secret, whole(SECRETS))
   .refine(
     (given) => Object.keys(given).length <= MAX_SECRETS,
     whole(`A VM has at most ${MAX_SECRETS} secrets`),
   );
 
 const changes: z.ZodType<Record<string, VmSecret | null>> = z
-  .record(name, secretFields.nullable(), whole(SECRETS))
+  .record(name, secret.nullable(), whole(SECRETS))
   .refine(
     (given) => Object.keys(given).length <= MAX_SECRETS,
     whole(`A VM has at most ${MAX_SECRETS} secrets`),
@@ -182,7 +180,7 @@ export const SECRET_METHODS = {
   /**
    * Sets secrets that the server adds to requests of the VM's programs, also to encrypted ones. Secrets of other names stay;
    * `null` removes one. They apply to the next request. The server stores them encrypted, with a key of its own; behind a
-   * Rivet Engine without `secret` it does not store them, and they end when the VM sleeps. Forks and snapshots have none.
+   * Rivet Engine without `secret` it does not store them, and they end when the VM sleeps. Forks and snapshots have no secrets.
    *
    * @param secrets secrets by name, at most 32 in all. A name is that of a variable: letters, digits and `_`
    * @throws AgentVmError `invalid_argument`, which never repeats a value; `limit_exceeded`

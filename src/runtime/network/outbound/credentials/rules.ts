@@ -83,7 +83,7 @@ export class CredentialRules {
 }
 
 /** Text that programs use in place of a secret. */
-export function placeholderOf(name: string): string {
+function placeholderOf(name: string): string {
   return `AGENT_SECRET_${name}`;
 }
 

@@ -16,7 +16,7 @@ interface SecretsDeps extends Pick<VmServices, "store" | "onFailure"> {
   sealer?: Sealer | undefined;
 }
 
-/** The secrets of one VM: those of its actor's option, and over them those that were set at run time. */
+/** The secrets of one VM: its actor's option, and over it the secrets that were set at run time. */
 export class VmSecrets {
   readonly #deps: SecretsDeps;
   readonly #headers: Readonly<Record<string, Record<string, string>>>;
@@ -87,7 +87,7 @@ export class VmSecrets {
     try {
       const own = secretsSchema.safeParse(parseJson(sealer.open(SECRETS_KEY, kept).toString()));
       if (!own.success) throw new Error("they have another format");
-      this.#own = own.data as Secrets;
+      this.#own = own.data;
       this.#rules = this.#compile();
     } catch (error) {
       // The VM goes on without them: a request then has no credential.

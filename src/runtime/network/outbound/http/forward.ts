@@ -58,7 +58,7 @@ export class PreparedRequest {
     return this.#body?.isWhole ? { "content-length": [String(this.#body.bytes.byteLength)] } : this.#given;
   }
 
-  /** Bytes in front of those that the request still has; `undefined` if nothing was read. */
+  /** Beginning of the body; `undefined` if nothing was read from the request. */
   get body(): TakenBody | undefined {
     return this.#body;
   }

@@ -139,7 +139,7 @@ test("a host with a wrong, unknown or expired certificate, and a name that leads
   expect(outside.requests).toEqual([]);
 });
 
-test("a redirect to another host carries no secret there, and no answer shows one that is masked", async () => {
+test("a redirect to another host carries no secret there, and no answer shows a masked secret", async () => {
   const other = await startOutside(undefined, undefined, "127.0.0.2");
   const { curl, url, last } = await startSecretVm(
     { query: { key: "{secret}" }, mask: true },
