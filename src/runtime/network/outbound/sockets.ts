@@ -147,10 +147,16 @@ export async function acceptTls(
   secure.on("error", () => secure.destroy());
   secure.once("close", () => socket.destroy());
   socket.once("close", () => secure.destroy());
-  const timer = setTimeout(() => secure.destroy(), GREETING_MS);
+  const leave = () => secure.destroy();
+  const timer = setTimeout(leave, GREETING_MS);
+  // A program may end its side later, but not in its handshake.
+  secure.once("end", leave);
   try {
     return await new Promise((resolve) => {
-      secure.once("secure", () => resolve(secure));
+      secure.once("secure", () => {
+        secure.off("end", leave);
+        resolve(secure);
+      });
       secure.once("close", () => resolve(undefined));
     });
   } finally {

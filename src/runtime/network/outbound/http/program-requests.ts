@@ -151,7 +151,14 @@ export class ProgramRequests {
     // A secret that has been removed meanwhile must not turn an encrypted connection into a plain one.
     const isTls = isOpened || place?.isTls === true;
     const raw = await gate.open({ ...destination, port: place?.port ?? destination.port }, signal);
-    return isTls ? await openTls(raw, destination.host, trust?.()) : raw;
+    if (!isTls) return raw;
+    const leave = () => raw.destroy();
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      return await openTls(raw, destination.host, trust?.());
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
   }
 
   #targetOf(request: IncomingMessage): Target {

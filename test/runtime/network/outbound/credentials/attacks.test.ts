@@ -67,7 +67,9 @@ test("only requests to the secret's own host get it: no other name, address, Hos
   ]);
 });
 
-test("a smuggled request does not reach the host, and huge headers are refused", async () => {
+test("a smuggled request does not reach the host, and huge headers are refused", {
+  tags: ["slow"],
+}, async () => {
   const { vm, port, requests } = await startSecretVm();
   const head = `POST /a HTTP/1.1\r\nHost: api.test:${port}\r\nConnection: close\r\n`;
   const hidden = `GET /smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n`;
@@ -88,7 +90,7 @@ test("a smuggled request does not reach the host, and huge headers are refused",
   for (const { headers } of requests) expect(headers.x ?? headers.a).toBeUndefined();
 });
 
-test("a path matches the rule of a secret only as the host reads it", async () => {
+test("a path matches the rule of a secret only as the host reads it", { tags: ["slow"] }, async () => {
   const { vm, port, requests } = await startSecretVm({ methods: ["POST"], paths: ["/v1/messages", "/v2/*"] });
   const send = (method: string, path: string) => ({
     host: "api.test",
@@ -109,7 +111,9 @@ test("a path matches the rule of a secret only as the host reads it", async () =
   expect(requests.length).toBeGreaterThanOrEqual(tries.length - 1);
 });
 
-test("a host with a wrong, unknown or expired certificate, and a name that leads elsewhere later, get nothing", async () => {
+test("a host with a wrong, unknown or expired certificate, and a name that leads elsewhere later, get nothing", {
+  tags: ["slow"],
+}, async () => {
   let asked = 0;
   const wrong = await startSecretVm({}, { certificateOf: "else.test" });
   const refused = await wrong.curl(`-w '%{http_code}' ${wrong.url}/`);
@@ -171,7 +175,9 @@ test("a redirect to another host carries no secret there, and no answer shows a 
   expect((await curl(`${url}/coded`)).text).toContain("agent-vm: the response is coded (gzip)");
 });
 
-test("a program that never finishes a handshake holds nothing but its own connection", async () => {
+test("a program that never finishes a handshake holds nothing but its own connection", {
+  tags: ["slow"],
+}, async () => {
   const { vm, curl, url, port } = await startSecretVm();
   const program = `
     const net = require("node:net");

@@ -79,7 +79,7 @@ test("Node, python, git and Java trust the VM's authority without setup", { tags
   expect([run.stdout, run.stderr]).toEqual(["hello", expect.stringContaining("JAVA_TOOL_OPTIONS")]);
 });
 
-test("a WebSocket and a stream of events pass, with the secret", async () => {
+test("a WebSocket and a stream of events pass, with the secret", { tags: ["slow"] }, async () => {
   const { vm, url, server, last } = await startSecretVm(
     { mask: true },
     {

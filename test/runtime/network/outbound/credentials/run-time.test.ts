@@ -4,7 +4,9 @@ import { AgentVmError } from "../../../../../src/api/errors.ts";
 import { MemoryStore } from "../../../../../src/runtime/store/store.ts";
 import { startSecretVm, VALUE } from "../../../../support/secret-outside.ts";
 
-test("placeholders in headers, queries and bodies become values, for their own host only", async () => {
+test("placeholders in headers, queries and bodies become values, for their own host only", {
+  tags: ["slow"],
+}, async () => {
   const bodies: string[] = [];
   const { vm, curl, url, last } = await startSecretVm(
     { headers: {}, placeholderIn: ["headers", "query", "body"] },
@@ -96,7 +98,9 @@ test("a server with another key, or without one, goes on without the stored secr
   expect((await without.vm.listSecrets()).at(-1)).toMatchObject({ name: "KEPT", durable: false });
 });
 
-test("a connection that was opened for a removed secret stays encrypted, without the secret", async () => {
+test("a connection that was opened for a removed secret stays encrypted, without the secret", {
+  tags: ["slow"],
+}, async () => {
   const { vm, url, requests } = await startSecretVm();
   const program = `
     const https = require("node:https"), agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
