@@ -8,7 +8,7 @@ import { Mask } from "../credentials/mask.ts";
 import { outgoingHeaders, outgoingTarget } from "../credentials/outgoing.ts";
 import { Placeholders } from "../credentials/placeholders.ts";
 import type { Credential } from "../credentials/rules.ts";
-import { answer } from "./answer.ts";
+import { KeptConnection } from "./kept-connection.ts";
 
 /** A request on its way out, before it has a connection. */
 export interface Outgoing {
@@ -64,18 +64,25 @@ export class PreparedRequest {
   }
 }
 
-/** Sends a program's request over a connection to its destination, and the response back. */
+/**
+ * Sends a program's request to its destination, and the response back.
+ *
+ * @param way a connection of this request's own, or one that is kept
+ * @param fail answers in the destination's place
+ */
 export function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
   { path, headers, framing, body, mask }: PreparedRequest,
-  socket: Duplex,
+  way: Duplex | KeptConnection,
+  fail: (error: Error) => void,
 ): void {
   const outgoing = startRequest({
-    createConnection: () => socket,
+    ...(way instanceof KeptConnection ? { agent: way } : { createConnection: () => way }),
     path,
     method: request.method,
-    headers: { ...headers, ...framing },
+    // An agent of Node wants a single Host.
+    headers: { ...headers, ...framing, host: String(headers.host) },
     setHost: false,
   });
   response.once("close", () => outgoing.destroy());
@@ -89,7 +96,12 @@ export function forwardRequest(
       return pairs.flatMap(([name, value]) => [name, mask.text(value)]);
     },
     through: mask.isEmpty ? undefined : mask.stream(),
-    fail: (error) => answer(response, 502, `agent-vm: ${error.message}\n`),
+    fail(error) {
+      // The host has closed the connection just as the request began: the program knows whether it may repeat it.
+      const isStale = outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === "ECONNRESET";
+      if (isStale && !response.headersSent) request.socket.destroy();
+      else fail(error);
+    },
   });
 }
 

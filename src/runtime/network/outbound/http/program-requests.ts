@@ -11,6 +11,7 @@ import { GREETING_MS, openTls } from "../sockets.ts";
 import { answer, answerRaw } from "./answer.ts";
 import { forwardRequest, PreparedRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
+import { KeptConnection } from "./kept-connection.ts";
 import { parseAuthority } from "./parse-authority.ts";
 
 /** Reason phrase of a denial. npm, pip and wget show it. */
@@ -25,6 +26,8 @@ export interface Origin {
   authority: string;
   /** `true` for a connection whose TLS the server has ended. */
   isOpened: boolean;
+  /** The connection to the outside behind an opened one. */
+  kept?: KeptConnection;
 }
 
 interface RequestsDeps {
@@ -40,7 +43,13 @@ interface RequestsDeps {
 
 /** Where a request leads, or why it leads nowhere. */
 type Target =
-  | { destination: Destination; authority: string; path: string; isOpened: boolean }
+  | {
+      destination: Destination;
+      authority: string;
+      path: string;
+      isOpened: boolean;
+      kept?: KeptConnection | undefined;
+    }
   | { status: number; phrase: string; text: string };
 
 /** Reads the HTTP requests of a VM's programs, and sends them on. All input comes from hostile programs. */
@@ -74,7 +83,8 @@ export class ProgramRequests {
 
   /** Serves a connection. @param origin its destination; without one its requests are those to a proxy */
   serve(socket: Duplex, origin?: Origin): void {
-    if (origin !== undefined) this.#origins.set(socket, origin);
+    if (origin !== undefined)
+      this.#origins.set(socket, origin.isOpened ? this.#withKept(socket, origin) : origin);
     this.#server.emit("connection", socket);
   }
 
@@ -89,15 +99,31 @@ export class ProgramRequests {
     if (framing === undefined) return answer(response, 400, "agent-vm: the request's length is not clear\n");
     const abort = new AbortController();
     response.once("close", () => abort.abort());
+    const { kept } = target;
+    kept?.begin(response);
+    const fail = (error: Error) => {
+      const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
+      answer(response, status, `agent-vm: ${error.message}\n`, phrase);
+    };
     try {
       const { place, prepared } = this.#prepare(request, target, framing);
       if (prepared.needsBody) await this.#replaceBody(prepared);
-      const socket = await this.#open(target, place, abort.signal);
-      forwardRequest(request, response, prepared, socket);
+      abort.signal.throwIfAborted();
+      forwardRequest(
+        request,
+        response,
+        prepared,
+        kept ?? (await this.#open(target, place, abort.signal)),
+        fail,
+      );
     } catch (error) {
-      const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
-      answer(response, status, `agent-vm: ${(error as Error).message}\n`, phrase);
+      fail(error as Error);
     }
+  }
+
+  /** Keeps the connection to the outside of an opened connection. The gate cuts it when the policy denies it. */
+  #withKept(socket: Duplex, origin: Origin): Origin {
+    return { ...origin, kept: new KeptConnection(socket, (signal) => this.#open(origin, undefined, signal)) };
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -183,7 +209,7 @@ export class ProgramRequests {
         isOpened: false,
       };
     }
-    const { destination, authority, isOpened } = origin;
+    const { destination, authority, isOpened, kept } = origin;
     if (!url.startsWith("/") && url !== "*")
       return refused(400, "Bad Request", `This connection is one to ${authority}: request a path`);
     const named = request.headers.host;
@@ -193,7 +219,7 @@ export class ProgramRequests {
         "Misdirected Request",
         `This connection is one to ${authority}, not to another host`,
       );
-    return { destination, authority, path: url, isOpened };
+    return { destination, authority, path: url, isOpened, kept };
   }
 }
 

@@ -133,3 +133,38 @@ test("more secrets than a VM may have are refused", async () => {
   expect((error as AgentVmError).code).toBe("limit_exceeded");
   expect(await vm.listSecrets()).toHaveLength(1);
 });
+
+test("an opened connection keeps its connection to the host, and closes with it", {
+  tags: ["slow"],
+}, async () => {
+  const ports = new Set<number | undefined>();
+  const { vm, url, server } = await startSecretVm(
+    {},
+    {
+      listener: (request, response) => {
+        ports.add(request.socket.remotePort);
+        response.end("ok");
+      },
+    },
+  );
+  const program = `
+    const https = require("node:https"), agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
+    let socket;
+    const get = () => new Promise((resolve) =>
+      https.get("${url}", { agent }, (response) => { socket = response.socket; response.on("end", resolve).resume(); }));
+    (async () => {
+      await get();
+      await get();
+      socket.on("close", () => { console.log("closed"); process.exit(); });
+      console.log("idle");
+      // An unused connection does not keep the process.
+      setTimeout(() => {}, 60_000);
+    })();`;
+  const { pid } = await vm.spawn("node", ["-e", program], { env: { NODE_USE_ENV_PROXY: "" } });
+  await expect.poll(async () => (await vm.readProcessOutput(pid)).chunks.length, { timeout: 20_000 }).toBe(1);
+  expect(ports.size).toBe(1);
+  server.closeIdleConnections();
+  await vm.waitProcess(pid);
+  const { chunks } = await vm.readProcessOutput(pid);
+  expect(Buffer.concat(chunks.map(({ data }) => data)).toString()).toBe("idle\nclosed\n");
+});
