@@ -37,6 +37,7 @@ export class KeptConnection extends Agent {
   ): undefined {
     this.#open(this.#closed.signal).then(
       (outside) => {
+        if (this.#closed.signal.aborted) outside.destroy();
         outside.once("close", () => {
           if (this.#active === 0) this.#inside.end();
         });
