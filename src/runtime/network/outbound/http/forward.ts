@@ -67,7 +67,7 @@ export class PreparedRequest {
 /**
  * Sends a program's request to its destination, and the response back.
  *
- * @param way a connection of this request's own, or one that is kept
+ * @param way a connection of this request's own, or a kept connection
  * @param fail answers in the destination's place
  */
 export function forwardRequest(
