@@ -231,7 +231,7 @@ function dial(address: string, port: number, allowHalfOpen: boolean, signal: Abo
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const family = kindOf(address) === "ipv6" ? 6 : 4;
-    const socket = connect({ host: address, port, family, allowHalfOpen });
+    const socket = connect({ host: address, port, family, allowHalfOpen, noDelay: true });
     const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
     const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
     signal.addEventListener("abort", fail, { once: true });

@@ -73,6 +73,8 @@ export class OutboundProxy {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     socket.on("error", () => socket.destroy());
+    // The head of an answer must not wait for an acknowledgement before its body follows: 40 ms for each.
+    socket.setNoDelay(true);
     return true;
   }
 
