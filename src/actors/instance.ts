@@ -48,6 +48,16 @@ interface InstanceParts {
   onFailure: (error: unknown) => void;
 }
 
+/** The server in which a VM lives. */
+interface VmPlace {
+  /** Lists the VM; `undefined` behind a Rivet Engine. */
+  directory?: VmDirectory | undefined;
+  /** Whether the VM may move to another server, as behind a Rivet Engine. @default false */
+  mayMove?: boolean;
+  /** Key for the VM's secrets in its store. @default they are not stored */
+  sealingKey?: Uint8Array | undefined;
+}
+
 /** Awake VMs of this process, by the id of their actor. */
 const live = new Map<string, VmInstance>();
 
@@ -83,16 +93,14 @@ export class VmInstance {
    * Makes the VM of an actor, after the end of an older VM of this actor in this process.
    *
    * @param monitor watches the VM
-   * @param directory lists the VM; `undefined` behind a Rivet Engine
-   * @param mayMove whether the VM may move to another server, as behind a Rivet Engine
+   * @param place the server in which the VM lives
    */
   static async create(
     definition: VmDefinition,
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    directory: VmDirectory | undefined,
-    mayMove = false,
+    { directory, mayMove = false, sealingKey }: VmPlace = {},
   ): Promise<VmInstance> {
     const { actorId, name, key } = actor;
     const { log } = monitor;
@@ -121,6 +129,7 @@ export class VmInstance {
       store,
       own,
       isStoreShared: mayMove,
+      sealingKey,
       maxResultBytes: MAX_RESULT_BYTES,
       onFailure,
       report: (report) => monitor.report(report),

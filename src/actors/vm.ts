@@ -29,6 +29,7 @@ import { FORK_ACTIONS, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { ringAll, VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
+import { sealingKeyOf } from "./sealing-key.ts";
 import type { VmActor, VmConnectionParams } from "./vm-actor.ts";
 
 /** A `vm` actor with the types of its parts on the server. */
@@ -113,13 +114,14 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       assertNotDraining();
       server.monitor ??= new Monitor(createLogger());
       const monitor = server.monitor.vm(c.name, c.key);
-      const { access, directory } = server;
+      const { access, directory, secret } = server;
       const bound = bindHandlers(handlers, c, monitor.log);
       const mayMove = access.policy.behindEngine;
       // Behind an engine nothing says when the server is there.
       if (mayMove) warm(vms, server);
       try {
-        return { instance: await VmInstance.create(vms, c, bound, monitor, directory, mayMove), access };
+        const place = { directory, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
+        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
       } catch (error) {
         throw error instanceof AgentVmError ? userError(error) : error;
       }

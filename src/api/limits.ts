@@ -326,6 +326,38 @@ export const MAX_PREVIEW_SECONDS = 86_400;
 export const MAX_NETWORK_RULES = 256;
 
 /**
+ * Secrets of one VM, of its actor's option and of `setSecrets` together.
+ * @unit secrets
+ * @past The call is refused.
+ * @code invalid_argument, limit_exceeded
+ */
+export const MAX_SECRETS = 32;
+
+/**
+ * Value of a secret, and of a header or parameter that carries it.
+ * @unit characters
+ * @past The call is refused.
+ * @code invalid_argument
+ */
+export const MAX_SECRET_BYTES = 8_192;
+
+/**
+ * Hosts, methods and paths of one secret, each.
+ * @unit entries
+ * @past The call is refused.
+ * @code invalid_argument
+ */
+export const MAX_SECRET_HOSTS = 16;
+
+/**
+ * Headers and query parameters of one secret, each.
+ * @unit entries
+ * @past The call is refused.
+ * @code invalid_argument
+ */
+export const MAX_SECRET_PARTS = 16;
+
+/**
  * Stored events of one session.
  * @unit events
  * @past The oldest events are dropped. An event in their place says so.

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MAX_NETWORK_RULES } from "./limits.ts";
+import { secretsSchema } from "./methods/secrets.ts";
 import { canonicalHost, parseNetworkRule } from "./network-rule.ts";
 import { options } from "./values.ts";
 
@@ -53,4 +54,11 @@ export const networkSchema = z.strictObject({
   outbound: outboundSchema.default("none"),
   /** Headers that the server adds to requests for an origin. Credentials in them never enter the VM. @default {} */
   headers: z.record(origin, header).default({}),
+  /** Secrets by name that the server adds to requests of every VM, see docs/networking.md. At most 32. @default {} */
+  secrets: secretsSchema.default({}),
+  /**
+   * Certificates in PEM of authorities that the server trusts besides its own, for hosts to which it speaks TLS itself.
+   * @default none
+   */
+  ca: z.string().includes("-----BEGIN CERTIFICATE-----", { error: "must be certificates in PEM" }).optional(),
 });

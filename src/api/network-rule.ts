@@ -43,6 +43,32 @@ export function parseNetworkRule(text: string): NetworkRule | undefined {
   return { host: canonical, kind, bits, port };
 }
 
+/** A host that gets secrets, and how the server reaches it. */
+export interface SecretHost {
+  /** Canonical name or address. */
+  host: string;
+  /** `true` for every name below `host`, and not the host itself. */
+  isBelow: boolean;
+  isTls: boolean;
+  port: number;
+}
+
+/**
+ * Parses a host or origin such as `api.example.com`, `*.example.com:8443` or `http://intranet.example:8080`. Without a scheme it is
+ * https.
+ *
+ * @returns `undefined` for text that is neither
+ */
+export function parseSecretHost(text: string): SecretHost | undefined {
+  const [, scheme = "https", below, authority] = /^(?:(https?):\/\/)?(\*\.)?([^/?#@\s*]+)$/.exec(text) ?? [];
+  if (authority === undefined || !URL.canParse(`${scheme}://${authority}`)) return undefined;
+  const url = new URL(`${scheme}://${authority}`);
+  const host = canonicalHost(url.hostname);
+  if (host === undefined || (below !== undefined && kindOf(host) !== "name")) return undefined;
+  const isTls = scheme === "https";
+  return { host, isBelow: below !== undefined, isTls, port: Number(url.port) || (isTls ? 443 : 80) };
+}
+
 /** Returns whether a rule can open services of the server's own machine: a rule for addresses with a port, or for its name. */
 export function opensHost(text: string): boolean {
   const { kind, host, port } = parseNetworkRule(text) ?? {};

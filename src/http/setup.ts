@@ -105,6 +105,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
   const vms = bindVms(Object.values(options.use), access, monitor);
+  for (const binding of vms) binding.secret = chosenSecret;
   const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
   const isVm = (name: string) => vmNames.includes(name);
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
@@ -156,10 +157,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
             onFailure,
           });
           directory = opened;
-          for (const binding of vms) binding.directory = opened;
-          access.tokens = new Tokens(path, chosenSecret ?? folderSecret(path), (ids) =>
-            access.live.revoked(ids),
-          );
+          const own = chosenSecret ?? folderSecret(path);
+          for (const binding of vms) Object.assign(binding, { directory: opened, secret: own });
+          access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids));
           return opened;
         },
         onFailure,

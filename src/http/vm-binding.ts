@@ -12,6 +12,8 @@ export interface VmBinding {
   directory?: VmDirectory;
   /** Watches the server. Set by `setup()`. */
   monitor?: Monitor;
+  /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
+  secret?: Uint8Array | undefined;
   /** Makes every awake VM run the cron jobs that are due, and set its alarm again. */
   ringAll(): void;
   /** Milliseconds of sleep after which a VM is destroyed; `undefined`: never. A VM may have a time of its own. */

@@ -1,5 +1,6 @@
 import { AgentVmError, invalidArgument, unknownOption } from "../api/errors.ts";
 import { knownKeys } from "../api/methods/known-keys.ts";
+import { WHOLE } from "../api/values.ts";
 import type { VmHandlers } from "./hooks.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "./options.ts";
 
@@ -41,7 +42,11 @@ function checkData(data: Record<string, unknown>): VmOptions {
     throw unknownOption("vmActor", option, knownKeys(vmOptionsSchema, issue.path));
   }
   const option = issue.path.map(String).join(".");
-  throw new AgentVmError("invalid_argument", `Invalid option \`${option}\` of vmActor: ${issue.message}`, {
-    argument: option,
-  });
+  throw new AgentVmError(
+    "invalid_argument",
+    `Invalid option \`${option}\` of vmActor: ${issue.message.replace(WHOLE, "")}`,
+    {
+      argument: option,
+    },
+  );
 }

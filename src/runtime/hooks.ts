@@ -44,6 +44,8 @@ export interface VmHooks extends VmHandlers {
 export interface VmRunOptions {
   /** Keeps the VM's files. @default none: the files end with the VM */
   store?: Store | undefined;
+  /** Key of 32 bytes for secrets that the store keeps encrypted, of this VM only. @default secrets are not stored */
+  sealingKey?: Uint8Array | undefined;
   /** Options of this VM alone. @default the options of its definition */
   own?: OwnOptions;
   /** Whether other servers reach the store too. Each change then makes sure that the VM runs nowhere else. @default false */

@@ -14,6 +14,7 @@ import { Sessions } from "./sessions/sessions.ts";
 import { Shells } from "./shells/shells.ts";
 import { codedStore } from "./store/coded-store.ts";
 import { ownedStore } from "./store/owned-store.ts";
+import { Sealer } from "./store/sealer.ts";
 import { MemoryStore } from "./store/store.ts";
 import { vmServices } from "./vm-services.ts";
 import type { VmShared } from "./vm-shared.ts";
@@ -97,7 +98,8 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   );
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
-  const network = rooms.add(new Network(vm, options.network, seams.outbound));
+  const sealer = run.sealingKey && new Sealer(run.sealingKey);
+  const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
   const processes = rooms.add(new Processes({ ...vm, ...notices }));

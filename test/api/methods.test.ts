@@ -79,6 +79,8 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   setNetworkPolicy: [{ outbound: "none" }],
   getNetworkPolicy: [],
   getNetworkLog: [],
+  setSecrets: [{ KEY: null }],
+  listSecrets: [],
   scheduleCron: [{ schedule: "@daily", action: { type: "exec", command: "true" } }],
   listCronJobs: [],
   cancelCronJob: ["id"],

@@ -23,6 +23,8 @@ testRows<[string]>([["trace"], ["debug"], ["info"], ["warn"], ["error"]], 1)(
     await vm.writeFile(`/workspace/${SECRET}`, SECRET.repeat(BYTES / SECRET.length));
     await vm.readFile(`/workspace/${SECRET}`);
     await vm.setLabels({ label: SECRET });
+    await vm.setSecrets({ KEY: { value: SECRET, hosts: ["api.test"] } });
+    await vm.setSecrets({ KEY: SECRET as never }).catch(() => undefined);
     const { pid } = await connection.spawn("sh", ["-c", `cat; echo ${SECRET}`], { env });
     await connection.writeProcessStdin(pid, SECRET);
     await connection.closeProcessStdin(pid);

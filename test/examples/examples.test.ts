@@ -50,6 +50,12 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "secrets.ts": [
+    "/v1/models welcome, your key is Bearer ************",
+    "/admin who are you?, your key is undefined",
+    "API_KEY header authorization",
+    "",
+  ],
   "session.ts": [
     "A session with own.",
     "What shall it do?",

@@ -197,14 +197,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: [`${KERNEL}/commands`],
   },
   [`${KERNEL}/terminal`]: {
-    uses: [
-      SANDBOX,
-      `${KERNEL}/boot`,
-      `${KERNEL}/commands`,
-      `${KERNEL}/helpers`,
-      `${KERNEL}/procfs`,
-      ...KERNEL_PARTS,
-    ],
+    uses: [SANDBOX, `${KERNEL}/commands`, `${KERNEL}/helpers`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
   },
   [`${KERNEL}/watch`]: { uses: [SANDBOX, `${KERNEL}/helpers`], types: [`${KERNEL}/files`] },
 };

@@ -2,9 +2,10 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
+import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { OutboundOptions, OutboundSeams } from "../../src/runtime/network/outbound/outbound.ts";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
-import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
+import { MemoryStore } from "../../src/runtime/store/store.ts";
 import { assembleVm } from "../../src/runtime/vm.ts";
 import { openShared } from "../../src/runtime/vm-shared.ts";
 
@@ -64,7 +65,7 @@ const echo: RequestListener = (request, response) => {
 export function startOutboundVm(
   network: Partial<OutboundOptions>,
   names: Record<string, string[] | (() => string[] | Promise<string[]>)> = {},
-  more: { store?: Store; ca?: string } = {},
+  more: Pick<VmRunOptions, "store" | "sealingKey" | "onFailure"> & { ca?: string } = {},
 ) {
   const options = vmOptionsSchema.parse({ network });
   const denied: { host: string; port: number; reason: string; pid?: number }[] = [];
@@ -85,8 +86,8 @@ export function startOutboundVm(
       return typeof found === "function" ? await found() : found;
     },
   };
-  const store = more.store ?? new MemoryStore();
-  const vm = assembleVm(openShared(options, { outbound }), hooks, { store });
+  const { ca: _ca, ...run } = more;
+  const vm = assembleVm(openShared(options, { outbound }), hooks, { store: new MemoryStore(), ...run });
   onTestFinished(() => vm.dispose("destroy"));
   /** Runs curl in the VM. @returns the body or error, and the exit code */
   const curl = async (line: string) => {

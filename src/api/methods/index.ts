@@ -26,6 +26,7 @@ export type {
   WaitForPortOptions,
 } from "./network.ts";
 export type * from "./process-types.ts";
+export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type { SessionEvent } from "./session-event.ts";
 export type * from "./session-types.ts";
 export type {

@@ -4,6 +4,7 @@ import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
 import { NETWORK_METHODS } from "./network.ts";
 import { PROCESS_METHODS } from "./processes.ts";
+import { SECRET_METHODS } from "./secrets.ts";
 import { SESSION_METHODS } from "./sessions.ts";
 import { SHELL_METHODS } from "./shells.ts";
 import { SNAPSHOT_METHODS } from "./snapshots.ts";
@@ -17,6 +18,7 @@ export type ClientTable = typeof FILE_METHODS &
   typeof SNAPSHOT_METHODS &
   typeof WATCH_METHODS &
   typeof NETWORK_METHODS &
+  typeof SECRET_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
   typeof MACHINE_METHODS;
@@ -32,6 +34,7 @@ export const METHODS: MethodTable = {
   ...SNAPSHOT_METHODS,
   ...WATCH_METHODS,
   ...NETWORK_METHODS,
+  ...SECRET_METHODS,
   ...CRON_METHODS,
   ...SESSION_METHODS,
   ...MACHINE_METHODS,

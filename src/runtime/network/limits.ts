@@ -72,6 +72,27 @@ export const MAX_OUTBOUND_CONNECTIONS = 256;
 export const MAX_OUTSIDE_CONNECTIONS = 2 * MAX_OUTBOUND_CONNECTIONS;
 
 /**
+ * Body of a request in which placeholders of secrets are replaced.
+ * @unit bytes
+ * @past A larger body passes as the program sent it.
+ */
+export const MAX_SECRET_BODY_BYTES = MIB;
+
+/**
+ * Bodies of one VM that the server reads at the same time, to replace placeholders in them.
+ * @unit bodies
+ * @past Further requests wait.
+ */
+export const MAX_SECRET_BODIES = 16;
+
+/**
+ * Time for a body in which placeholders are replaced to arrive.
+ * @unit ms
+ * @past The program sees 502.
+ */
+export const SECRET_BODY_MS = 60_000;
+
+/**
  * DNS questions of a VM in a second over TCP. The kernel limits those over UDP.
  * @unit questions
  * @past The server cuts the connection.

@@ -11,11 +11,17 @@ import type {
   VmPort,
   WaitForPortOptions,
 } from "../../api/methods/network.ts";
+import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
-import { Outbound, type OutboundOptions, type OutboundSeams } from "./outbound/outbound.ts";
+import {
+  Outbound,
+  type OutboundDeps,
+  type OutboundOptions,
+  type OutboundSeams,
+} from "./outbound/outbound.ts";
 import { PortWatch } from "./port-watch.ts";
 import { type PreviewFetch, proxyFetch } from "./previews/preview-fetch.ts";
 import {
@@ -32,13 +38,11 @@ import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
 import { VmAgent } from "./requests/http-agent.ts";
 
-type NetworkDeps = Pick<
-  VmServices,
-  "sandbox" | "liveSandbox" | "upcomingSandbox" | "emit" | "store" | "maxResultBytes" | "report"
->;
+type NetworkDeps = OutboundDeps &
+  Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes">;
 
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
-export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
+export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, SecretMethods {
   readonly #watch: PortWatch;
   readonly #previews: Previews;
   readonly #outbound: Outbound;
@@ -106,8 +110,16 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
 
   async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
     await this.#outbound.change(outbound);
-    const sandbox = await this.#deps.upcomingSandbox();
-    if (sandbox !== undefined) await this.#outbound.apply(sandbox);
+    await this.#apply();
+  }
+
+  async setSecrets(secrets: Record<string, VmSecret | null>): Promise<void> {
+    await this.#outbound.secrets.set(secrets);
+    await this.#apply();
+  }
+
+  listSecrets(): Promise<SecretInfo[]> {
+    return this.#outbound.secrets.list();
   }
 
   /** Bytes that have gone through the outbound proxy since the boot. */
@@ -191,6 +203,12 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl"> {
     this.#outbound.close();
     this.#watch.stop();
     this.#agent.destroy();
+  }
+
+  /** Applies a change to the sandbox, if there is one. */
+  async #apply(): Promise<void> {
+    const sandbox = await this.#deps.upcomingSandbox();
+    if (sandbox !== undefined) await this.#outbound.apply(sandbox);
   }
 
   /** Returns where a preview leads, or `undefined` for an invalid token. */

@@ -16,6 +16,9 @@ export const VM_HOSTNAME = "agentos";
 export const NODE_FOLDER = "/opt/agentos";
 export const VM_NODE = `${NODE_FOLDER}/bin/node`;
 
+/** Folder of the server's own files in a VM: init, Node, job files and authorities. */
+export const RUN_FOLDER = "/run/agentos";
+
 /** Folder of the host's configuration, read-only. `/etc` has links to it, which are made at each boot. */
 export const HOST_FOLDER = "/run/agentos/host";
 /** The programs of `HOST_FOLDER` stand before the host's, which they replace. */

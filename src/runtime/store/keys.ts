@@ -6,7 +6,7 @@
  * | `fs/`        | persistence | 1      | checkpoints, snapshots and the journal of changes                |
  * | `processes/` | processes   | 1      | the table of spawned processes                                   |
  * | `cron/`      | cron        | 1      | jobs, how far their ticks have been considered, and their runs   |
- * | `net/`       | network     | 1      | the outbound policy set at run time, and hashes of preview URLs  |
+ * | `net/`       | network     | 1      | policy and encrypted secrets set at run time, hashes of previews  |
  * | `session/`   | sessions    | 1      | records of sessions and their transcripts                        |
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
@@ -84,6 +84,9 @@ export const cronNumber = (kind: CronRecord, key: string): number =>
 
 /** A policy that was set at run time. */
 export const NETWORK_POLICY_KEY = `${PREFIXES.network}policy`;
+
+/** Secrets that were set at run time, encrypted. */
+export const SECRETS_KEY = `${PREFIXES.network}secrets`;
 
 /** Previews, by the hash of their token. */
 export const PREVIEWS = `${PREFIXES.network}preview/`;

@@ -103,6 +103,21 @@ export class OutboundGate {
     }
   }
 
+  /**
+   * Judges a destination by its name or address alone, before the server reads requests to it.
+   *
+   * @throws OutboundDenied if the policy denies it
+   */
+  async check({ host, port, refusal: given, findPid }: Destination): Promise<void> {
+    const canonical = canonicalHost(host);
+    const judge = (at: string) =>
+      kindOf(at) === "name"
+        ? this.#rules.refuseName(at, port)
+        : this.#rules.refuseAddress(at, port, undefined);
+    const refusal = given ?? (canonical === undefined ? "invalid host or port" : judge(canonical));
+    if (refusal !== undefined) throw await this.#denied({ host: canonical ?? host, port, findPid }, refusal);
+  }
+
   async #open(
     { host, port, refusal: given, allowHalfOpen = false, findPid }: Destination,
     signal: AbortSignal,
@@ -216,7 +231,7 @@ function dial(address: string, port: number, allowHalfOpen: boolean, signal: Abo
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const family = kindOf(address) === "ipv6" ? 6 : 4;
-    const socket = connect({ host: address, port, family, allowHalfOpen });
+    const socket = connect({ host: address, port, family, allowHalfOpen, noDelay: true });
     const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
     const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
     signal.addEventListener("abort", fail, { once: true });

@@ -1,3 +1,4 @@
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { z } from "zod";
 import type { NetworkPolicyInfo, OutboundPolicy } from "../../../api/methods/network.ts";
 import { type networkSchema, outboundSchema } from "../../../api/network-policy.ts";
@@ -6,9 +7,11 @@ import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
 import { type Sandbox, type SandboxNetwork, VM_HOSTNAME } from "../../sandbox/sandbox.ts";
 import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
+import type { Sealer } from "../../store/sealer.ts";
 import type { VmServices } from "../../vm-services.ts";
+import { VmTrust } from "./authority/trust.ts";
+import { VmSecrets } from "./credentials/vm-secrets.ts";
 import { OutboundGate } from "./gate.ts";
-import { addedHeaders } from "./headers.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
 import { OutboundProxy } from "./proxy.ts";
@@ -42,7 +45,10 @@ const NO_RETRIES: Env = {
   npm_config_fetch_retries: "0",
 };
 
-type OutboundDeps = Pick<VmServices, "store" | "emit" | "report">;
+export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "report" | "onFailure"> {
+  /** Encrypts stored secrets. @default secrets are not stored */
+  sealer?: Sealer | undefined;
+}
 
 /**
  * Outbound access of one VM: its policy and the proxy that enforces it. With the policy `none` the proxy denies everything,
@@ -50,6 +56,8 @@ type OutboundDeps = Pick<VmServices, "store" | "emit" | "report">;
  */
 export class Outbound {
   readonly log: NetworkLog;
+  readonly secrets: VmSecrets;
+  readonly #trust = new VmTrust();
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
   readonly #seams: OutboundSeams;
@@ -61,6 +69,7 @@ export class Outbound {
   #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
   #sandbox: Sandbox | undefined;
+  #upstream: SecureContext | undefined;
 
   constructor(deps: OutboundDeps, options: OutboundOptions, seams: OutboundSeams = {}) {
     this.#deps = deps;
@@ -70,14 +79,19 @@ export class Outbound {
       (payload) => deps.emit("networkDenied", payload),
       () => deps.report({ kind: "denied" }),
     );
+    this.secrets = new VmSecrets(deps, options);
     this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report);
   }
 
-  /** Environment variables that point commands to the proxy. */
+  /** Environment variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. */
   get env(): Env {
     const network = this.#sandbox?.network;
     if (network === undefined) return {};
-    const env = proxyEnv(this.#port ?? PROXY_PORT);
+    const env = {
+      ...proxyEnv(this.#port ?? PROXY_PORT),
+      ...this.#trust.env,
+      ...this.secrets.rules.env,
+    };
     if (this.#gate.policy !== "none") return env;
     // Started with the first program, which does not wait for it. A failure is tried again with the next program.
     this.#open(network).catch(() => undefined);
@@ -86,9 +100,11 @@ export class Outbound {
 
   /** Applies the policy to a running sandbox. Called before its first program and after each change of the policy. */
   async apply(sandbox: Sandbox): Promise<void> {
-    await this.#load();
+    await Promise.all([this.#load(), this.secrets.load()]);
     if (this.#sandbox !== sandbox) this.close();
     this.#sandbox = sandbox;
+    if (sandbox.network !== undefined && this.secrets.rules.opensTls)
+      await this.#trust.establish(sandbox.files);
     // A VM without a network has no program that could go out. A proxy that denies everything starts later.
     if (this.#gate.policy === "none" || sandbox.network === undefined) return;
     // One change after the other.
@@ -133,6 +149,7 @@ export class Outbound {
     this.#proxy = undefined;
     this.#transparent = undefined;
     this.#port = undefined;
+    this.#trust.forget();
     void transparent?.then((open) => open?.close());
     proxy?.then(
       (open) => open.close(),
@@ -155,13 +172,25 @@ export class Outbound {
   }
 
   async #start(network: SandboxNetwork): Promise<OutboundProxy> {
-    const added = addedHeaders(this.#options.headers);
     return new OutboundProxy(await network.listen(PROXY_PORT), {
       gate: this.#gate,
       ownerOf: (connection) => network.ownerOf(connection),
-      added,
-      ca: this.#seams.ca,
+      credentials: () => this.secrets.rules,
+      authority: () => this.#trust.authority,
+      trust: () => this.#upstreamTrust(),
     });
+  }
+
+  /** Authorities that the server trusts. `undefined`: the system's, which Node keeps at hand. */
+  #upstreamTrust(): SecureContext | undefined {
+    const { ca } = this.#options;
+    const system = this.#seams.ca;
+    if (ca === undefined && system === undefined) return undefined;
+    // Takes 15 ms for the system's authorities.
+    this.#upstream ??= createSecureContext({
+      ca: [...(system === undefined ? systemAuthorities() : [system]), ...(ca ? [ca] : [])],
+    });
+    return this.#upstream;
   }
 
   async #read(): Promise<void> {
@@ -171,6 +200,11 @@ export class Outbound {
     const policy = outboundSchema.safeParse(parseJson(Buffer.from(kept).toString()));
     this.#gate.change(policy.success ? policy.data : "none");
   }
+}
+
+/** Authorities of Node, with those of NODE_EXTRA_CA_CERTS. */
+function systemAuthorities(): readonly string[] {
+  return getCACertificates("default");
 }
 
 /** Names the VM's resolver in its configuration, unless a program of the VM has written one. */

@@ -1,34 +1,36 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { SecureContext } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import { MAX_OUTBOUND_CONNECTIONS } from "../limits.ts";
-import { framingOf } from "../requests/framing.ts";
-import { answer, forwardRequest } from "./forward.ts";
+import type { VmAuthority } from "./authority/authority.ts";
+import type { CredentialRules } from "./credentials/rules.ts";
 import { type Destination, OutboundDenied, type OutboundGate } from "./gate.ts";
-import type { AddedHeaders } from "./headers.ts";
-import { GREETING_MS, join, joinHalves, onFirstByte, openTls, signalOf } from "./sockets.ts";
+import { answerRaw } from "./http/answer.ts";
+import { parseAuthority } from "./http/parse-authority.ts";
+import { DENIED, ProgramRequests } from "./http/program-requests.ts";
+import { acceptTls, GREETING_MS, join, joinHalves, onFirstByte, signalOf } from "./sockets.ts";
 import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./socks.ts";
 
 /** First byte of a TLS handshake. */
 const TLS_HANDSHAKE = 0x16;
 
-const ESTABLISHED = "HTTP/1.1 200 Connection Established\r\n\r\n";
-
-/** Reason phrase of a denial. npm, pip and wget show it. */
-const DENIED = "Denied by the network policy of agent-vm";
-
+const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 
-const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const ESTABLISHED = "HTTP/1.1 200 Connection Established\r\n\r\n";
 
 interface ProxyDeps {
   gate: OutboundGate;
   /** Returns the pid of the VM's process that holds the other end of a connection. */
   ownerOf(connection: Socket): Promise<number | undefined>;
-  added: Map<string, AddedHeaders>;
-  /** CA certificates in PEM that replace the system's, for tests. */
-  ca?: string | undefined;
+  /** Credentials for requests on their way out, as they are now. */
+  credentials(): CredentialRules;
+  /** Authority that the VM's programs trust. Without one, encrypted connections pass unopened. */
+  authority?(): VmAuthority | undefined;
+  /** Authorities that the server trusts. @default the system's */
+  trust?(): SecureContext | undefined;
 }
 
 /**
@@ -38,20 +40,17 @@ interface ProxyDeps {
 export class OutboundProxy {
   readonly #deps: ProxyDeps;
   readonly #server: Server;
-  readonly #http = createServer({ requestTimeout: 0, headersTimeout: GREETING_MS, keepAliveTimeout: 5_000 });
+  readonly #requests: ProgramRequests;
   readonly #sockets = new Set<Duplex>();
-  /** Destinations, as `http://host:port`, of the tunnels whose requests the proxy reads itself. */
-  readonly #readTunnels = new WeakMap<Duplex, string>();
 
   /** @param server listens inside the VM */
   constructor(server: Server, deps: ProxyDeps) {
     this.#deps = deps;
     this.#server = server;
-    this.#http.on("request", (request, response) => void this.#forward(request, response));
-    this.#http.on("connect", (request, socket, head) => void this.#tunnel(request, socket, head));
-    this.#http.on("clientError", (_error, socket) => {
-      if (socket.writable) socket.end(BAD_REQUEST, () => socket.destroy());
-      else socket.destroy();
+    this.#requests = new ProgramRequests({
+      ...deps,
+      findPid: (connection) => () => deps.ownerOf(connection as Socket),
+      onConnect: (request, socket, head) => void this.#tunnel(request, socket, head),
     });
     server.on("connection", (socket) => this.#accept(socket));
     server.on("error", () => server.close());
@@ -64,7 +63,7 @@ export class OutboundProxy {
 
   close(): void {
     this.#server.close();
-    this.#http.close();
+    this.#requests.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -74,18 +73,18 @@ export class OutboundProxy {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     socket.on("error", () => socket.destroy());
+    // The head of an answer must not wait for an acknowledgement before its body follows: 40 ms for each.
+    socket.setNoDelay(true);
     return true;
   }
 
   /** Serves an admitted connection that a program has opened to its destination itself. */
   async direct(socket: Socket, destination: Destination): Promise<void> {
-    const { host, port } = destination;
     const target = this.#withPid(socket, destination);
-    if (this.#readsRequests(destination)) {
-      const authority = host.includes(":") ? `[${host}]` : host;
-      return this.#readRequests(socket, target, port === 80 ? authority : `${authority}:${port}`);
-    }
     try {
+      if (await this.#readsRequests(target)) {
+        return this.#readRequests(socket, target);
+      }
       const outside = await this.#deps.gate.open({ ...target, allowHalfOpen: true }, signalOf(socket));
       joinHalves(socket, outside);
     } catch {
@@ -98,85 +97,65 @@ export class OutboundProxy {
     if (!this.admit(socket)) return void socket.destroy();
     onFirstByte(socket, (first) => {
       if (first === SOCKS_VERSION) void this.#socks(socket);
-      else this.#http.emit("connection", socket);
+      else this.#requests.serve(socket);
     });
   }
 
-  /** Serves a plain proxy request, such as `GET http://host/path`. */
-  async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = `${this.#readTunnels.get(request.socket) ?? ""}${request.url}`;
-    const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
-    const destination = parseAuthority(authority, 80);
-    if (destination === undefined)
-      return answer(response, 400, "This is a proxy: request an absolute http:// URL\n");
-    // TRACE would show the program its added headers.
-    if (request.method === "TRACE") return answer(response, 405, "agent-vm: TRACE is not allowed");
-    const framing = framingOf(request);
-    if (framing === undefined) return answer(response, 400, "agent-vm: the request's length is not clear\n");
-    const abort = new AbortController();
-    response.once("close", () => abort.abort());
-    const extra = this.#addedTo(destination);
-    try {
-      const raw = await this.#deps.gate.open(
-        { ...this.#withPid(request.socket, destination), port: extra?.port ?? destination.port },
-        abort.signal,
-      );
-      const socket = extra?.isTls ? openTls(raw, destination.host, this.#deps.ca) : raw;
-      forwardRequest(request, response, {
-        socket,
-        path: rest.startsWith("/") ? rest : `/${rest}`,
-        authority,
-        framing,
-        extra,
-      });
-    } catch (error) {
-      const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
-      answer(response, status, `agent-vm: ${(error as Error).message}\n`, phrase);
-    }
-  }
-
   async #tunnel(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on("error", () => socket.destroy());
-    // Refuse nested tunnels: each level would add to the memory that one connection uses.
-    const isNested = this.#readTunnels.has(socket);
-    const destination = isNested ? undefined : parseAuthority(request.url ?? "", undefined);
-    if (destination === undefined) return void socket.end(BAD_REQUEST, () => socket.destroy());
-    if (this.#readsRequests(destination)) {
-      socket.write(ESTABLISHED);
-      if (head.byteLength > 0) socket.unshift(head);
-      const authority = (request.url ?? "").replace(/:80$/, "");
-      return this.#readRequests(socket, this.#withPid(request.socket, destination), authority);
-    }
+    const destination = parseAuthority(request.url ?? "", undefined);
+    if (destination === undefined)
+      return answerRaw(socket, "400 Bad Request", "agent-vm: CONNECT needs a host and a port\n");
+    const target = this.#withPid(request.socket, destination);
     try {
-      const outside = await this.#deps.gate.open(
-        this.#withPid(request.socket, destination),
-        signalOf(socket),
-      );
+      if (await this.#readsRequests(target)) {
+        socket.write(ESTABLISHED);
+        if (head.byteLength > 0) socket.unshift(head);
+        return this.#readRequests(socket, target);
+      }
+      const outside = await this.#deps.gate.open(target, signalOf(socket));
       socket.write(ESTABLISHED);
       outside.write(head);
       join(socket, outside);
     } catch (error) {
-      const isDenied = error instanceof OutboundDenied;
-      const body = `agent-vm: ${(error as Error).message}\n`;
-      const line = isDenied ? `403 ${DENIED}` : "502 Bad Gateway";
-      socket.end(
-        `HTTP/1.1 ${line}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-      );
+      const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
+      answerRaw(socket, line, `agent-vm: ${(error as Error).message}\n`);
     }
   }
 
-  /** `true` for an origin with added headers, to which a program may send plain requests. */
-  #readsRequests(destination: Destination): boolean {
-    const extra = this.#addedTo(destination);
-    return extra !== undefined && !(extra.isTls && destination.port === HTTPS_PORT);
+  /**
+   * Says whether the server reads the requests to a destination: if credentials name it, unless the server cannot open its
+   * connections.
+   *
+   * @throws OutboundDenied if the policy denies such a destination
+   */
+  async #readsRequests(destination: Destination): Promise<boolean> {
+    const place = this.#deps.credentials().placeOf(destination);
+    if (place === undefined) return false;
+    // On the port of https programs speak TLS only.
+    if (this.#deps.authority?.() === undefined && place.isTls && destination.port === HTTPS_PORT)
+      return false;
+    await this.#deps.gate.check({ ...destination, port: place.port });
+    return true;
   }
 
-  /** Reads and forwards the plain requests of a connection to an origin with added headers. TLS passes unchanged. */
-  #readRequests(socket: Duplex, destination: Destination, authority: string): void {
+  /** Reads and forwards the requests of a connection to a destination that credentials name. */
+  #readRequests(socket: Duplex, destination: Destination): void {
+    const { host, port } = destination;
+    const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+    const authorityOn = (usual: number) => (port === usual ? name : `${name}:${port}`);
     onFirstByte(socket, async (first) => {
-      if (first !== TLS_HANDSHAKE) {
-        this.#readTunnels.set(socket, `http://${authority}`);
-        this.#http.emit("connection", socket);
+      if (first !== TLS_HANDSHAKE)
+        return this.#requests.serve(socket, {
+          destination,
+          authority: authorityOn(HTTP_PORT),
+          isOpened: false,
+        });
+      const authority = this.#deps.authority?.();
+      const isTls = this.#deps.credentials().placeOf({ host, port })?.isTls === true && port !== HTTP_PORT;
+      if (authority !== undefined && isTls) {
+        const opened = await acceptTls(socket, canonicalHost(host) ?? host, authority);
+        if (opened !== undefined)
+          this.#requests.serve(opened, { destination, authority: authorityOn(HTTPS_PORT), isOpened: true });
         return;
       }
       try {
@@ -188,18 +167,19 @@ export class OutboundProxy {
     });
   }
 
-  #addedTo({ host, port }: Destination): AddedHeaders | undefined {
-    return this.#deps.added.get(`${canonicalHost(host)}:${port}`);
-  }
-
   async #socks(socket: Socket): Promise<void> {
     const timer = setTimeout(() => socket.destroy(), GREETING_MS);
     try {
       const destination = await readSocksRequest(socket);
       if (destination === undefined) return;
       clearTimeout(timer);
+      const target = this.#withPid(socket, destination);
       try {
-        const outside = await this.#deps.gate.open(this.#withPid(socket, destination), signalOf(socket));
+        if (await this.#readsRequests(target)) {
+          socket.write(socksReply(SOCKS_REPLY.ok));
+          return this.#readRequests(socket, target);
+        }
+        const outside = await this.#deps.gate.open(target, signalOf(socket));
         socket.write(socksReply(SOCKS_REPLY.ok));
         join(socket, outside);
       } catch (error) {
@@ -218,11 +198,4 @@ export class OutboundProxy {
   #withPid(connection: Socket, destination: Destination): Destination {
     return { ...destination, findPid: () => this.#deps.ownerOf(connection) };
   }
-}
-
-/** Parses `host:port`, `[::1]:80` or `user@host:port`, and drops the user. */
-function parseAuthority(authority: string, defaultPort: number | undefined): Destination | undefined {
-  const [, host, port] = /^(?:[^@]*@)?(\[[^\]]+\]|[^:@[\]]+)(?::(\d{1,5}))?$/.exec(authority) ?? [];
-  if (host === undefined || (port === undefined && defaultPort === undefined)) return undefined;
-  return { host, port: port === undefined ? (defaultPort as number) : Number(port) };
 }

@@ -1,7 +1,9 @@
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type SecureContext, TLSSocket } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
+import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
+import type { VmAuthority } from "./authority/authority.ts";
 
 /**
  * Time for a program to send its request to the proxy.
@@ -15,7 +17,7 @@ export const GREETING_MS = 30_000;
  * @unit ms
  * @past The server cuts the connection.
  */
-const CLOSE_GRACE_MS = 2_000;
+export const CLOSE_GRACE_MS = 2_000;
 
 /**
  * Time without a byte on a connection that one side has ended.
@@ -85,18 +87,79 @@ export function joinHalves(inside: Socket, outside: Socket): void {
   inside.pipe(outside).pipe(inside);
 }
 
-/** Speaks TLS to a host over a connection. */
-export function openTls(socket: Socket, host: string, ca: string | undefined): Duplex {
+/**
+ * Speaks TLS to a host over a connection, and checks its certificate.
+ *
+ * @throws Error if the handshake fails, or takes longer than OUTBOUND_CONNECT_TIMEOUT_MS
+ */
+export async function openTls(
+  socket: Socket,
+  host: string,
+  trust: SecureContext | undefined,
+): Promise<Duplex> {
   const servername = canonicalHost(host) ?? host;
   // SNI takes no addresses. The certificate is still checked against the address.
-  const isAddress = /^[\d.]+$|:/.test(servername);
   const secure = connectTls({
     socket,
     host: servername,
-    ...(isAddress ? {} : { servername }),
+    ...(isIP(servername) === 0 && { servername }),
     ALPNProtocols: ["http/1.1"],
-    ...(ca === undefined ? {} : { ca }),
+    ...(trust !== undefined && { secureContext: trust }),
   });
   secure.once("close", () => socket.destroy());
-  return secure;
+  const timer = setTimeout(
+    () => secure.destroy(new Error("the handshake takes too long")),
+    OUTBOUND_CONNECT_TIMEOUT_MS,
+  );
+  try {
+    await new Promise<void>((resolve, reject) => {
+      secure.once("secureConnect", resolve);
+      secure.on("error", reject);
+      secure.once("close", () => reject(new Error("the host closed the connection")));
+    });
+    return secure;
+  } catch (error) {
+    throw new Error(`TLS with ${servername} failed: ${(error as Error).message}`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Ends the TLS of a program's connection in a host's place.
+ *
+ * @returns `undefined` if the program leaves, asks for another host, or takes longer than GREETING_MS
+ */
+export async function acceptTls(
+  socket: Duplex,
+  host: string,
+  authority: VmAuthority,
+): Promise<TLSSocket | undefined> {
+  const secure = new TLSSocket(socket, {
+    isServer: true,
+    secureContext: authority.contextOf(host),
+    // gRPC and others that need HTTP/2 fail here, and not with an answer that they cannot read.
+    ALPNProtocols: ["http/1.1"],
+    // A program that asks for another name than the one that it has connected to gets nothing.
+    SNICallback: (name, done) =>
+      done(canonicalHost(name) === host ? null : new Error(`the connection is one to ${host}`)),
+  });
+  secure.on("error", () => secure.destroy());
+  secure.once("close", () => socket.destroy());
+  socket.once("close", () => secure.destroy());
+  const leave = () => secure.destroy();
+  const timer = setTimeout(leave, GREETING_MS);
+  // A program may end its side later, but not in its handshake.
+  secure.once("end", leave);
+  try {
+    return await new Promise((resolve) => {
+      secure.once("secure", () => {
+        secure.off("end", leave);
+        resolve(secure);
+      });
+      secure.once("close", () => resolve(undefined));
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -85,6 +85,8 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
       else refuseUpgrade(socket, badGateway(way.port, error));
     });
     outgoing.once("response", (answer) => {
+      // `pipeline` throws for a connection whose other end has just left.
+      if (socket.destroyed) return void outgoing.destroy();
       socket.write(
         headOf(answer, responseHeaders(answer.rawHeaders, way.port, prefix), ["Connection: close"]),
       );

@@ -1,10 +1,14 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream";
+import { type Duplex, pipeline } from "node:stream";
 import { boundInterim, type Framing, hasBody } from "./framing.ts";
 
 interface RelayOptions {
   /** Framing of the request. */
   framing: Framing;
+  /** Beginning of the body that was read from the request already. `isWhole`: nothing follows. */
+  body?: { bytes: Buffer; isWhole: boolean } | undefined;
+  /** Changes the response's body. */
+  through?: Duplex | undefined;
   /** Makes the response's headers from the headers that the server sent. */
   headersOf(rawHeaders: readonly string[]): string[];
   /** Answers in the server's place. If the response has begun, cuts it. */
@@ -16,12 +20,14 @@ export function relay(
   request: IncomingMessage,
   response: ServerResponse,
   outgoing: ClientRequest,
-  { framing, headersOf, fail }: RelayOptions,
+  { framing, body, through, headersOf, fail }: RelayOptions,
 ): void {
   boundInterim(outgoing);
   outgoing.once("error", fail);
   outgoing.once("response", (answer) => {
     const { statusCode = 502, statusMessage, rawHeaders } = answer;
+    // `pipeline` throws for a response whose receiver has just left.
+    if (response.destroyed) return void outgoing.destroy();
     try {
       response.writeHead(statusCode, statusMessage, headersOf(rawHeaders));
     } catch (error) {
@@ -32,7 +38,8 @@ export function relay(
     }
     response.flushHeaders();
     // On failure the pipeline cuts the response. Its status is already sent, so there is no other way to report it.
-    pipeline(answer, response, () => undefined);
+    if (through === undefined) pipeline(answer, response, () => undefined);
+    else pipeline(answer, through, response, () => undefined);
   });
   outgoing.once("upgrade", (_answer, socket) => {
     socket.destroy();
@@ -40,6 +47,7 @@ export function relay(
   });
   request.once("error", () => outgoing.destroy());
   // Without a frame, bytes of a body would be read as another request.
-  if (hasBody(framing)) request.pipe(outgoing);
+  if (body !== undefined) outgoing.write(body.bytes);
+  if (hasBody(framing) && body?.isWhole !== true) request.pipe(outgoing);
   else outgoing.end();
 }

@@ -70,7 +70,7 @@ test("a denial comes before TLS", async () => {
   expect(requests).toEqual([]);
 });
 
-test("credentials are added to requests that the server sends with TLS, never to a tunnel", async () => {
+test("headers are added to requests that the server sends with TLS, and inside the TLS of programs", async () => {
   const probe = await startSecure();
   const headers = { [`https://api.test:${probe.port}`]: { "x-api-key": "secret" } };
   const { curl } = startOutboundVm(
@@ -85,7 +85,7 @@ test("credentials are added to requests that the server sends with TLS, never to
   const inside = `http://api.test:${probe.port}/`;
   expect(await keyOf(inside)).toEqual([0, "secret"]);
   expect(await keyOf(`-X POST -d body ${inside}`)).toEqual([0, "secret"]);
-  expect(await keyOf(`-k ${probe.url}`)).toEqual([0, undefined]);
+  expect(await keyOf(`'${probe.url}'`)).toEqual([0, "secret"]);
 });
 
 test("sends no secret to a host with a wrong or untrusted certificate", async () => {

@@ -2,8 +2,8 @@
 // @module-tag attack
 import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { CredentialRules } from "../../../../src/runtime/network/outbound/credentials/rules.ts";
 import { OutboundGate } from "../../../../src/runtime/network/outbound/gate.ts";
-import { addedHeaders } from "../../../../src/runtime/network/outbound/headers.ts";
 import { NetworkLog } from "../../../../src/runtime/network/outbound/log.ts";
 import { OutboundProxy } from "../../../../src/runtime/network/outbound/proxy.ts";
 import { answerFaultOf, HOSTILE_RESPONSES, startHostileServer } from "../../../support/hostile-responses.ts";
@@ -15,10 +15,11 @@ async function startProxy(port: number): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const gate = new OutboundGate({ allow: [`127.0.0.1:${port}`] }, new NetworkLog(() => undefined));
+  const credentials = new CredentialRules({ [`http://127.0.0.1:${port}`]: { "X-Api-Key": "SECRET" } }, {});
   const proxy = new OutboundProxy(server, {
     gate,
     ownerOf: async () => undefined,
-    added: addedHeaders({ [`http://127.0.0.1:${port}`]: { "X-Api-Key": "SECRET" } }),
+    credentials: () => credentials,
   });
   onTestFinished(() => {
     proxy.close();

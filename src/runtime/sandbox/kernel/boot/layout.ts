@@ -12,7 +12,15 @@ import {
 import { dirname, join, relative } from "node:path";
 import { INSTRUCTIONS, INSTRUCTIONS_PATH } from "../../instructions.ts";
 import type { Provision } from "../../provision.ts";
-import { HOST_FOLDER, NODE_FOLDER, VM_HOME, VM_HOSTNAME, VM_UID, VM_USER } from "../../sandbox.ts";
+import {
+  HOST_FOLDER,
+  NODE_FOLDER,
+  RUN_FOLDER,
+  VM_HOME,
+  VM_HOSTNAME,
+  VM_UID,
+  VM_USER,
+} from "../../sandbox.ts";
 import { findTool, type Tools } from "../tools.ts";
 import { hostCopy } from "./host-copy.ts";
 import { CPU_FOLDER } from "./host-cpus.ts";
@@ -20,9 +28,6 @@ import { type HostMount, makeMountPoint, mountsOf, systemMounts, usrLinks } from
 import { type Mount, readMounts, readOnlyBindOptions } from "./mountinfo.ts";
 import { programFolders } from "./program-folders.ts";
 import { escapeFstab, Shield } from "./shield.ts";
-
-/** Folder of the server's own files in a VM: init, Node and job files. */
-export const RUN_FOLDER = "/run/agentos";
 
 /** Init is a copy of cat(1) that nobody may read: the kernel lets no process of the VM trace it. */
 export const INIT_PATH = `${RUN_FOLDER}/cat`;

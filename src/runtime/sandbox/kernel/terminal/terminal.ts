@@ -2,8 +2,13 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:os";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { FileSystem } from "../../files.ts";
-import type { ExitStatus, OutputListener, SandboxTerminal, TerminalRequest } from "../../sandbox.ts";
-import { RUN_FOLDER } from "../boot/layout.ts";
+import {
+  type ExitStatus,
+  type OutputListener,
+  RUN_FOLDER,
+  type SandboxTerminal,
+  type TerminalRequest,
+} from "../../sandbox.ts";
 import type { Entry } from "../commands/command.ts";
 import { cwdError, refusalIn } from "../commands/start-errors.ts";
 import { sealedCommand } from "../descriptors.ts";

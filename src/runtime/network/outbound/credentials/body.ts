@@ -1,0 +1,49 @@
+import type { IncomingMessage } from "node:http";
+import { MAX_SECRET_BODY_BYTES, SECRET_BODY_MS } from "../../limits.ts";
+
+/** The beginning of a request's body. */
+export interface TakenBody {
+  bytes: Buffer;
+  /** `false`: the request has more, which is not read yet. */
+  isWhole: boolean;
+}
+
+const EVENTS = ["readable", "end", "close", "error"] as const;
+
+/**
+ * Reads the body of a request up to MAX_SECRET_BODY_BYTES.
+ *
+ * @throws Error if the program does not send it within SECRET_BODY_MS, or breaks off
+ */
+export async function takeBody(request: IncomingMessage): Promise<TakenBody> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const deadline = performance.now() + SECRET_BODY_MS;
+  for (;;) {
+    const piece = request.read() as Buffer | null;
+    if (piece !== null) {
+      pieces.push(piece);
+      size += piece.byteLength;
+      if (size > MAX_SECRET_BODY_BYTES) return { bytes: Buffer.concat(pieces), isWhole: false };
+      continue;
+    }
+    if (request.readableEnded) return { bytes: Buffer.concat(pieces), isWhole: true };
+    if (request.destroyed) throw new Error("the program broke off its request");
+    const left = deadline - performance.now();
+    if (left <= 0) throw new Error(`the request's body did not arrive within ${SECRET_BODY_MS} ms`);
+    await next(request, left);
+  }
+}
+
+/** Resolves with the next event of a request, or after a time. */
+function next(request: IncomingMessage, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      for (const event of EVENTS) request.off(event, done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    for (const event of EVENTS) request.on(event, done);
+  });
+}

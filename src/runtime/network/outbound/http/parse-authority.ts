@@ -1,0 +1,11 @@
+import type { Destination } from "../gate.ts";
+
+/** Parses `host:port`, `[::1]:80` or `user@host:port`, and drops the user. */
+export function parseAuthority(
+  authority: string,
+  defaultPort: number | undefined,
+): Pick<Destination, "host" | "port"> | undefined {
+  const [, host, port] = /^(?:[^@]*@)?(\[[^\]]+\]|[^:@[\]]+)(?::(\d{1,5}))?$/.exec(authority) ?? [];
+  if (host === undefined || (port === undefined && defaultPort === undefined)) return undefined;
+  return { host, port: port === undefined ? (defaultPort as number) : Number(port) };
+}
