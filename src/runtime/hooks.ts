@@ -22,6 +22,8 @@ export interface VmHandlers {
 
 /** Calls from a VM to its server. */
 export interface VmHooks extends VmHandlers {
+  /** Id of the VM's actor, and its key. @default no actor */
+  readonly identity?: { readonly actorId: string; readonly key: readonly string[] };
   /** Sends an event to everybody who listens. Must not throw. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   /** Reports work. The VM must not be put to sleep while the promise is pending. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { PERMISSION_TIMEOUT_MS } from "../api/limits.ts";
 import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
+import { bindingsSchema, hostFunctionsSchema } from "./host-functions/options.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
 import { FILTERED_CALLS } from "./sandbox/system-calls.ts";
 import { agentsSchema } from "./sessions/agents/options.ts";
@@ -118,6 +119,10 @@ export const vmOptionsSchema = z.strictObject({
   software: z.array(softwareSchema).max(64).default([]),
   /** Coding agents for sessions: folders of built-in agents, and your own agents. See docs/agents.md. */
   agents: agentsSchema.default({}),
+  /** Functions of the server that programs of the VMs call as `agentos-GROUP NAME`, by group and name. See docs/host-functions.md. */
+  hostFunctions: hostFunctionsSchema.default({}),
+  /** Host functions in the array form of agentOS. Their groups join those of `hostFunctions`. */
+  bindings: bindingsSchema.default([]),
   /**
    * First files of every new VM, over the base tree: a snapshot of snapshotRootFilesystem, or the absolute path of a tar
    * archive on the host, plain or gzip.

@@ -1,3 +1,4 @@
+import { Catalog } from "./host-functions/catalog.ts";
 import type { VmOptions } from "./options.ts";
 import { createSandboxFactory } from "./sandbox/factory.ts";
 import type { SandboxFactory } from "./sandbox/sandbox.ts";
@@ -10,6 +11,8 @@ export interface VmShared {
   readonly options: VmOptions;
   readonly factory: SandboxFactory;
   readonly agents: Agents;
+  /** Functions of the server that programs of the VMs call. */
+  readonly hostFunctions: Catalog;
   /**
    * Files that a new VM starts with; `undefined`: only the files that every VM has.
    *
@@ -22,7 +25,9 @@ export interface VmShared {
 /** Makes what the VMs of these options share. Nothing of the host is read before the first VM boots. */
 export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared {
   const agents = new AgentRegistry(options.agents);
-  const factory = seams.sandboxFactory ?? createSandboxFactory(options, () => [agents.provision]);
+  const hostFunctions = new Catalog(options);
+  const provisions = () => [agents.provision, { callers: hostFunctions.programs }];
+  const factory = seams.sandboxFactory ?? createSandboxFactory(options, provisions);
   const { rootFilesystem: source } = options;
   const standard = source === undefined ? undefined : new RootFilesystem(source);
   const named = new Map(
@@ -32,6 +37,7 @@ export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared 
     options,
     factory,
     agents,
+    hostFunctions,
     rootFilesystem: (name) => (name === undefined ? standard : (named.get(name) ?? standard)),
     seams,
   };

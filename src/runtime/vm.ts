@@ -3,6 +3,9 @@ import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
+import { hostInstructions } from "./host-functions/help.ts";
+import { HostFunctionRoom } from "./host-functions/host-functions.ts";
+import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
@@ -55,7 +58,7 @@ export type LiveVm = Omit<Vm, "boot">;
  * await vm.dispose("destroy");
  */
 export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions = {}): Vm {
-  const { factory, agents, seams } = shared;
+  const { factory, agents, hostFunctions, seams } = shared;
   const { own = {} } = run;
   const options = withOwn(shared.options, own);
   const {
@@ -104,7 +107,24 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
-  const sessions = rooms.add(new Sessions({ ...vm, ...options.sessions, agents, onPermissionRequest }));
+  const sessions = rooms.add(
+    new Sessions({
+      ...vm,
+      ...options.sessions,
+      agents,
+      hostInstructions: hostInstructions(hostFunctions),
+      onPermissionRequest,
+    }),
+  );
+  if (!hostFunctions.isEmpty) {
+    const room = new HostFunctionRoom({
+      ...vm,
+      catalog: hostFunctions,
+      vm: hostVm(() => methods, hooks.identity),
+      hasSession: (sessionId) => sessions.has(sessionId),
+    });
+    rooms.add(room);
+  }
   const jobs = { run: commands.run.bind(commands), prompt: sessions.promptOnce.bind(sessions) };
   const cron = rooms.add(new Cron({ ...vm, ...jobs, wakeAt }, options.cron));
   const machine = rooms.add(
@@ -137,6 +157,21 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     return disposal;
   };
 
+  const methods = dispatch({
+    files: async () => (await boots.booted()).files,
+    transfers: async () => (await boots.booted()).transfers,
+    tars: async () => (await boots.booted()).tars,
+    snapshots,
+    watches,
+    commands,
+    processes,
+    shells,
+    network,
+    cron,
+    sessions,
+    machine,
+  });
+
   return {
     async boot() {
       await boots.booted();
@@ -154,19 +189,6 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
     servePreview: (token, visit) => network.servePreview(token, visit),
     fetchPreview: (token, visit) => network.fetchPreview(token, visit),
-    ...dispatch({
-      files: async () => (await boots.booted()).files,
-      transfers: async () => (await boots.booted()).transfers,
-      tars: async () => (await boots.booted()).tars,
-      snapshots,
-      watches,
-      commands,
-      processes,
-      shells,
-      network,
-      cron,
-      sessions,
-      machine,
-    }),
+    ...methods,
   };
 }

@@ -14,6 +14,7 @@ import { INSTRUCTIONS, INSTRUCTIONS_PATH } from "../../instructions.ts";
 import type { Provision } from "../../provision.ts";
 import { HOST_FOLDER, NODE_FOLDER, VM_HOME, VM_HOSTNAME, VM_UID, VM_USER } from "../../sandbox.ts";
 import { findTool, type Tools } from "../tools.ts";
+import { makeCallers } from "./callers.ts";
 import { CPU_FOLDER, copyHostCpus } from "./host-cpus.ts";
 import { copyHostEtc } from "./host-etc.ts";
 import { type HostMount, makeMountPoint, mountsOf, systemMounts, usrLinks } from "./host-mounts.ts";
@@ -137,6 +138,11 @@ export async function prepareLayout(
   await copyHostEtc(etc);
   await copyHostCpus(join(host, "cpu"));
   makeHostFiles(host, timezone);
+  makeCallers(
+    host,
+    tools.perl,
+    provisions.flatMap(({ callers = [] }) => callers),
+  );
   const shield = new Shield(join(folder, "shared"), tools);
   const shared = provisions.map((provision) => {
     const found = mountsOf(provision);
