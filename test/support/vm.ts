@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
-import type { VmRunOptions } from "../../src/runtime/hooks.ts";
+import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { assembleVm, type Vm } from "../../src/runtime/vm.ts";
@@ -31,17 +31,18 @@ export function startVm(
   input: VmOptionsInput = {},
   createFactory?: (options: VmOptions) => SandboxFactory,
   run: VmRunOptions = {},
+  hooks: Partial<VmHooks> = {},
 ): TestVm {
-  const machine = makeVm(input, createFactory, run);
+  const machine = makeVm(input, createFactory, run, hooks);
   onTestFinished(() => machine.vm.dispose("destroy"));
   return machine;
 }
 
 /** Makes one VM for all tests of a file. Each test must leave it as it was. @returns the VM, once tests run */
-export function fileVm(): () => TestVm {
+export function fileVm(input: VmOptionsInput = {}): () => TestVm {
   let machine: TestVm | undefined;
   beforeAll(() => {
-    machine = makeVm({}, undefined, {});
+    machine = makeVm(input, undefined, {});
   });
   afterAll(() => machine?.vm.dispose("destroy"));
   return () => machine as TestVm;
@@ -51,6 +52,7 @@ function makeVm(
   input: VmOptionsInput,
   createFactory: ((options: VmOptions) => SandboxFactory) | undefined,
   run: VmRunOptions,
+  hooks: Partial<VmHooks> = {},
 ): TestVm {
   const options = vmOptionsSchema.parse(input);
   const events: RecordedEvent[] = [];
@@ -63,6 +65,7 @@ function makeVm(
         for (const watcher of [...watchers]) watcher();
       },
       keepAwake: () => undefined,
+      ...hooks,
     },
     run,
   );

@@ -59,7 +59,8 @@ async function answer(call: HostCall, services: HostServices): Promise<string | 
 async function answerMain(call: HostCall, services: HostServices): Promise<string | undefined> {
   const { catalog } = services;
   const [, command = "--help", name, ...rest] = call.args;
-  if (rest.length > 0) throw new UsageError(`Unexpected argument: ${rest[0]}`);
+  const unexpected = command.startsWith("list-") ? rest[0] : name;
+  if (unexpected !== undefined) throw new UsageError(`Unexpected argument: ${unexpected}`);
   switch (command) {
     case "list-bindings":
     case "list-host-functions":

@@ -36,7 +36,7 @@ type Id = z.output<typeof idSchema>;
 
 /**
  * Serves host functions as tools of the Model Context Protocol on a program's stdin and stdout. Resolves at the end of
- * stdin.
+ * stdin, when all calls have ended.
  *
  * @throws UsageError for a line above the limit
  */
@@ -57,6 +57,7 @@ export async function serveMcp(call: HostCall, services: HostServices): Promise<
       // No more is read while the program does not read its answers.
       await server.flushed();
     }
+    await server.settled();
   } finally {
     server.close();
   }
@@ -67,6 +68,7 @@ class McpServer {
   readonly #services: HostServices;
   readonly #tools: ReadonlyMap<string, CatalogFunction>;
   readonly #running = new Map<Id, AbortController>();
+  readonly #ends = new Set<Promise<void>>();
   #written: Promise<void> = Promise.resolve();
 
   constructor(call: HostCall, services: HostServices) {
@@ -78,6 +80,11 @@ class McpServer {
   /** Resolves when the program has room for more answers. */
   flushed(): Promise<void> {
     return this.#written;
+  }
+
+  /** Resolves when all calls so far have ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#ends);
   }
 
   /** Ends the calls that run. */
@@ -102,8 +109,13 @@ class McpServer {
     } else if (method === "initialize") this.#send({ id, result: initialized(params.protocolVersion) });
     else if (method === "ping") this.#send({ id, result: {} });
     else if (method === "tools/list") this.#send({ id, result: { tools: this.#list() } });
-    else if (method === "tools/call") void this.#callTool(id, params);
+    else if (method === "tools/call") this.#begin(this.#callTool(id, params));
     else this.#refuse(id, CODES.method, `unknown method ${method}`);
+  }
+
+  #begin(work: Promise<void>): void {
+    this.#ends.add(work);
+    void work.then(() => this.#ends.delete(work));
   }
 
   #refuse(id: Id | null, code: number, message: string): void {
