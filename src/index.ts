@@ -32,7 +32,7 @@ export type { ServerOptions } from "./http/server-options.ts";
 export { type SetupOptions, setup } from "./http/setup.ts";
 export type { AuditActor, AuditEvent, AuditOption } from "./monitoring/audit.ts";
 export { createVm } from "./runtime/create-vm.ts";
-export type { VmHooks } from "./runtime/hooks.ts";
+export type { VmHooks, VmIdentity } from "./runtime/hooks.ts";
 export {
   type HostBinding,
   type HostFunction,

@@ -1,13 +1,13 @@
 import { parseArgs } from "../api/methods/parse.ts";
 import { METHODS, type NamesIn, VM_METHOD_NAMES, type VmMethods } from "../api/methods/table.ts";
-import type { VmHooks } from "./hooks.ts";
+import type { VmIdentity } from "./hooks.ts";
 import type { HostVm } from "./host-functions/types.ts";
 
 type Methods = Omit<VmMethods, NamesIn<"actor">>;
 type AnyMethods = Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
 
 /** A VM for functions and hooks of its server: its methods, which check their arguments, and its identity. */
-export function hostVm(methods: () => Methods, { actorId, key }: VmHooks["identity"] = NOBODY): HostVm {
+export function hostVm(methods: () => Methods, { actorId, key }: VmIdentity = NOBODY): HostVm {
   const checked: AnyMethods = {};
   for (const name of VM_METHOD_NAMES) {
     if (METHODS[name].room === "actor") continue;

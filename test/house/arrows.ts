@@ -28,7 +28,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
   // The server.
   "index.ts": {
-    uses: ["actors", "cli", "http", "runtime", STORE],
+    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", STORE],
     types: ["monitoring", "runtime/options.ts"],
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
@@ -53,6 +53,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       FILES,
       STORE,
       "runtime/cron",
+      "runtime/host-functions",
       "runtime/machine",
       "runtime/network",
       "runtime/option-values.ts",
@@ -70,6 +71,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "runtime/options.ts": {
     uses: [
+      "runtime/host-functions",
       "runtime/option-values.ts",
       "runtime/sessions/agents",
       "runtime/tar",
@@ -85,6 +87,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ["runtime", "runtime/options.ts", SANDBOX],
   },
   "runtime/cron": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/sessions"] },
+  "runtime/host-functions": { types: ["runtime", SANDBOX] },
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },

@@ -6,7 +6,7 @@ import { functionHelp, groupHelp, mainHelp } from "./help.ts";
 import { MAX_HOST_INPUT_BYTES } from "./limits.ts";
 import { serveMcp } from "./mcp.ts";
 
-/** What the programs of a VM call. */
+/** Parts that answer the programs of a VM. */
 export interface HostServices {
   catalog: Catalog;
   calls: HostCalls;

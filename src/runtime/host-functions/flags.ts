@@ -108,7 +108,7 @@ function kindOf(schema: JsonSchema): Pick<Flag, "kind" | "choices"> {
   }
 }
 
-/** What the arguments of a host function ask for. */
+/** Meaning of the arguments of a host function. */
 export type Request =
   | { kind: "help" }
   /** Input as JSON. */

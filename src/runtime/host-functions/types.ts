@@ -31,7 +31,7 @@ export interface HostFunctionContext {
 
 /** A call of a host function as an example. */
 export interface HostFunctionExample<Input = unknown> {
-  /** What the example does. */
+  /** Purpose of the example. */
   description?: string | undefined;
   /** Input of the example. */
   input: Input;
@@ -39,7 +39,7 @@ export interface HostFunctionExample<Input = unknown> {
 
 /** A function of the server that programs of a VM call. */
 export interface HostFunction<Schema extends z.ZodType = z.ZodType> {
-  /** What the function does, for `--help` and for agents. @default the description of `inputSchema` */
+  /** Purpose of the function, for `--help` and for agents. @default the description of `inputSchema` */
   description?: string | undefined;
   /** Schema of the input: an object of zod 4. Its fields are the program's flags, and their descriptions its help. */
   inputSchema: Schema;
@@ -62,7 +62,7 @@ export type HostFunctions = Record<string, Record<string, HostFunction>>;
 export interface HostBinding {
   /** Name of the group. Its program is `agentos-NAME`. */
   name: string;
-  /** What the functions of the group are for. */
+  /** Purpose of the group. */
   description?: string | undefined;
   /** The functions of the group, by name. */
   bindings: Record<string, HostFunction>;

@@ -1,5 +1,6 @@
 // @module-tag any-user
 // @module-tag attack
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { MAX_HOST_CALLERS } from "../../../src/runtime/sandbox/kernel/limits.ts";
@@ -84,7 +85,7 @@ test("programs that hold their connections do not exceed the limit, nor shut oth
   await listening(machine);
   const { pid } = await machine.vm.spawn("sh", [
     "-c",
-    perl(`my @held = map { dial() } 1 .. ${MAX_HOST_CALLERS + 20}; print "held\\n"; sleep 60;`),
+    perl(`my @held = map { dial() } 1 .. ${MAX_HOST_CALLERS + 20}; $| = 1; print "held\\n"; sleep 60;`),
   ]);
   await machine.outputHas(pid, "held");
   const refused = await machine.vm.exec("agentos-note take --text x");
@@ -103,13 +104,12 @@ test("a VM reaches only its own functions, under its own name", async () => {
   const bare = startVm();
   expect((await bare.vm.exec(perl("print 1"))).stderr).toContain("refused");
   // The server's sockets are in the VM's network only: the host's table has no such name.
-  const { readFileSync } = await import("node:fs");
   expect(readFileSync("/proc/net/unix", "utf8")).not.toContain("@agentos/host");
 });
 
 test("a program that takes the server's name serves only its own VM", async () => {
   const machine = spied("a");
-  const squat = `perl -e 'socket(my $s, 1, 1, 0); bind($s, pack("S x a*", 1, "agentos/host")) or exit 3; listen($s, 5); print "mine\\n"; sleep 60'`;
+  const squat = `perl -e 'socket(my $s, 1, 1, 0); bind($s, pack("S x a*", 1, "agentos/host")) or exit 3; listen($s, 5); $| = 1; print "mine\\n"; sleep 60'`;
   const { pid } = await machine.vm.spawn("sh", ["-c", squat]);
   const winner = await Promise.race([
     machine.outputHas(pid, "mine").then(() => "program"),
@@ -124,7 +124,6 @@ test("a program that takes the server's name serves only its own VM", async () =
 });
 
 test("a program that sends descriptors to the server leaves none there", async () => {
-  const { readdirSync } = await import("node:fs");
   const machine = spied("a");
   await listening(machine);
   const before = readdirSync("/proc/self/fd").length;

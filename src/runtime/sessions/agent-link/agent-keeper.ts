@@ -1,6 +1,7 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { AgentVmError, sessionNotFound, vmStopped } from "../../../api/errors.ts";
 import { Mutex } from "../../../base/mutex.ts";
+import { commandEnv } from "../../processes/command.ts";
 import { HOST_CALL_SESSION } from "../../sandbox/sandbox.ts";
 import type { SessionDeps } from "../deps.ts";
 import { MAX_AGENT_RESTARTS } from "../limits.ts";
@@ -107,7 +108,7 @@ export class AgentKeeper {
     const [sandbox, files] = await Promise.all([this.#deps.vm.sandbox(), this.#deps.vm.files()]);
     const { agents, hostInstructions } = this.#deps.vm;
     const env = { ...this.#deps.vm.env(), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
-    const terminals = new AgentTerminals(sandbox, { env, cwd: options.cwd ?? SESSION_CWD });
+    const terminals = new AgentTerminals(sandbox, { env: commandEnv(env), cwd: options.cwd ?? SESSION_CWD });
     const client = {
       files,
       terminals,
