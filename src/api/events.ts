@@ -100,6 +100,20 @@ export interface VmBootedEvent {
   putBack?: string[];
 }
 
+/** A VM has used 80 % of a limit. */
+export interface LimitWarningEvent {
+  /** Name of the limit, such as `memoryBytes` or `MAX_SESSIONS`. */
+  limit: string;
+  /** Amount in use, in the unit of the limit. */
+  observed: number;
+  /** The limit. */
+  capacity: number;
+  /** Option of `vmActor` that raises the limit, such as `limits.memoryBytes`; `null` if the limit is fixed. */
+  path: string | null;
+  /** The warning for people. */
+  message: string;
+}
+
 /** The files of a VM that has booted could not be restored whole. They are read-only, and the stored files stay as they are. */
 export interface FilesReadOnlyEvent {
   /** Why the files could not be restored, for people. */
@@ -244,6 +258,8 @@ export interface VmEvents {
   vmBooted: VmBootedEvent;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
   filesReadOnly: FilesReadOnlyEvent;
+  /** The VM has used 80 % of a limit. Once a crossing; again only after the use was below 70 %. */
+  limitWarning: LimitWarningEvent;
   /** The VM is shutting down, or its sandbox has failed. */
   vmShutdown: VmShutdownEvent;
   /** A call over the connection has ended. This package's client handles it. */
@@ -273,6 +289,7 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   networkDenied: { right: "network", reads: true },
   vmBooted: { right: "any" },
   filesReadOnly: { right: "any" },
+  limitWarning: { right: "any" },
   vmShutdown: { right: "any" },
   callSettled: { right: "any" },
   cronEvent: { right: "cron", reads: true },

@@ -13,7 +13,9 @@ import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
 import { type EndReason, RoomList } from "./room.ts";
+import { MAX_SESSIONS } from "./sessions/limits.ts";
 import { Sessions } from "./sessions/sessions.ts";
+import { MAX_OPEN_SHELLS } from "./shells/limits.ts";
 import { Shells } from "./shells/shells.ts";
 import { codedStore } from "./store/coded-store.ts";
 import { ownedStore } from "./store/owned-store.ts";
@@ -135,6 +137,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       traffic: () => network.traffic,
       sessions: () => sessions.count(),
       shells: () => shells.runningCount,
+      maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
   const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));

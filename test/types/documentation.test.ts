@@ -19,6 +19,7 @@ const EVENTS = [
   "networkDenied",
   "vmBooted",
   "filesReadOnly",
+  "limitWarning",
   "vmShutdown",
   "cronEvent",
   "sessionEvent",

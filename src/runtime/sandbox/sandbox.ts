@@ -288,6 +288,10 @@ export interface SandboxUsage {
   memoryBytes: number | null;
   /** CPU milliseconds since the boot; `null` if nobody counts them. */
   cpuMs: number | null;
+  /** Open descriptors of the process that has most; `null` if the kernel does not count them (before Linux 6.2). */
+  openFiles: number | null;
+  /** Connections of the server into the VM, and MAX_VM_CONNECTIONS. `null` in a runtime without a network. */
+  connections: { used: number; limit: number } | null;
 }
 
 /** One VM: its files and the capabilities of its runtime. */

@@ -45,7 +45,7 @@ const EVENTS: Record<Exclude<Right, "admin">, string> = {
   create: "",
   read: "processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
 };
-const ANY_EVENT = "vmBooted filesReadOnly vmShutdown callSettled";
+const ANY_EVENT = "vmBooted filesReadOnly limitWarning vmShutdown callSettled";
 
 const words = (text: string) => text.split(/\s+/).filter(Boolean);
 

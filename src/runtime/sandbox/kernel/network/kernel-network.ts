@@ -36,6 +36,11 @@ export class KernelNetwork implements SandboxNetwork {
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 
+  /** Open connections of the server into the VM, and their limit. */
+  get connections(): { used: number; limit: number } {
+    return { used: this.#sockets.size, limit: MAX_VM_CONNECTIONS };
+  }
+
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
     const timeout = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
     const given = signal === undefined ? [timeout] : [timeout, signal];
