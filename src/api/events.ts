@@ -1,5 +1,6 @@
 import type { VmPort } from "./methods/network.ts";
 import type { ExitReason, OutputStream } from "./methods/process-types.ts";
+import type { ServiceInfo } from "./methods/services.ts";
 import type { SessionEvent } from "./methods/session-event.ts";
 import type { PermissionRequest } from "./methods/session-types.ts";
 import type { CallOutcome } from "./methods/transport.ts";
@@ -99,6 +100,10 @@ export interface VmBootedEvent {
    */
   putBack?: string[];
 }
+
+/** The state of a service has changed. */
+export interface ServiceChangedEvent
+  extends Pick<ServiceInfo, "name" | "state" | "pid" | "restarts" | "exitCode" | "error"> {}
 
 /** A VM has used 80 % of a limit. */
 export interface LimitWarningEvent {
@@ -258,6 +263,8 @@ export interface VmEvents {
   vmBooted: VmBootedEvent;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
   filesReadOnly: FilesReadOnlyEvent;
+  /** The state of a service has changed. In the order of the changes. */
+  serviceChanged: ServiceChangedEvent;
   /** The VM has used 80 % of a limit. Once a crossing; again only after the use was below 70 %. */
   limitWarning: LimitWarningEvent;
   /** The VM is shutting down, or its sandbox has failed. */
@@ -290,6 +297,7 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   vmBooted: { right: "any" },
   filesReadOnly: { right: "any" },
   limitWarning: { right: "any" },
+  serviceChanged: { right: "exec", reads: true },
   vmShutdown: { right: "any" },
   callSettled: { right: "any" },
   cronEvent: { right: "cron", reads: true },

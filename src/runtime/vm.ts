@@ -13,6 +13,7 @@ import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
 import { type EndReason, RoomList } from "./room.ts";
+import { Services } from "./services/services.ts";
 import { MAX_SESSIONS } from "./sessions/limits.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { MAX_OPEN_SHELLS } from "./shells/limits.ts";
@@ -129,6 +130,14 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   }
   const jobs = { run: commands.run.bind(commands), prompt: sessions.promptOnce.bind(sessions) };
   const cron = rooms.add(new Cron({ ...vm, ...jobs, wakeAt }, options.cron));
+  const services = rooms.add(
+    new Services({
+      ...vm,
+      services: options.services,
+      listens: (port, timeoutMs, signal) => network.waitForPort(port, { timeoutMs }, signal),
+    }),
+  );
+  network.onRefused = (port, signal) => services.comes(port, signal);
   const machine = rooms.add(
     new Machine({
       ...vm,
@@ -173,6 +182,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     cron,
     sessions,
     machine,
+    services,
   });
 
   return {

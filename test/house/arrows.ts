@@ -60,6 +60,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runtime/options.ts",
       "runtime/persistence",
       "runtime/processes",
+      "runtime/services",
       "runtime/sessions",
       "runtime/sessions/agents",
       "runtime/shells",
@@ -73,6 +74,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: [
       "runtime/host-functions",
       "runtime/option-values.ts",
+      "runtime/services",
       "runtime/sessions/agents",
       "runtime/tar",
       `${SANDBOX}/system-calls.ts`,
@@ -88,6 +90,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "runtime/cron": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/sessions"] },
   "runtime/host-functions": { types: ["runtime", SANDBOX] },
+  "runtime/services": { uses: ["runtime/processes", SANDBOX, STORE], types: ["runtime"] },
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },

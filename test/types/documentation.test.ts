@@ -20,6 +20,7 @@ const EVENTS = [
   "vmBooted",
   "filesReadOnly",
   "limitWarning",
+  "serviceChanged",
   "vmShutdown",
   "cronEvent",
   "sessionEvent",

@@ -4,6 +4,7 @@ import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
 import { NETWORK_METHODS } from "./network.ts";
 import { PROCESS_METHODS } from "./processes.ts";
+import { SERVICE_METHODS } from "./services.ts";
 import { SESSION_METHODS } from "./sessions.ts";
 import { SHELL_METHODS } from "./shells.ts";
 import { SNAPSHOT_METHODS } from "./snapshots.ts";
@@ -19,7 +20,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof NETWORK_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
-  typeof MACHINE_METHODS;
+  typeof MACHINE_METHODS &
+  typeof SERVICE_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -35,6 +37,7 @@ export const METHODS: MethodTable = {
   ...CRON_METHODS,
   ...SESSION_METHODS,
   ...MACHINE_METHODS,
+  ...SERVICE_METHODS,
   ...TRANSPORT_METHODS,
 };
 

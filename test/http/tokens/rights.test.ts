@@ -43,7 +43,7 @@ const EVENTS: Record<Exclude<Right, "admin">, string> = {
   cron: "cronEvent",
   snapshots: "",
   create: "",
-  read: "processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
+  read: "serviceChanged processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
 };
 const ANY_EVENT = "vmBooted filesReadOnly limitWarning vmShutdown callSettled";
 
