@@ -56,6 +56,17 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "services.ts": [
+    "web starting",
+    "web ready",
+    "hello",
+    "web waiting",
+    "web starting",
+    "web ready",
+    "hello",
+    "web stopped",
+    "",
+  ],
   "session.ts": [
     "A session with own.",
     "What shall it do?",

@@ -152,8 +152,10 @@ export class Service {
     this.#exitCode = exitCode;
     this.#error = error;
     const failed = exitCode !== 0;
-    if (restart === "never" || (restart === "on-failure" && !failed))
-      return this.#set(failed ? "failed" : "exited");
+    if (restart === "never" || (restart === "on-failure" && !failed)) {
+      this.#set(failed ? "failed" : "exited");
+      return;
+    }
     const { initialMs = FIRST_PAUSE_MS, maxMs = LONGEST_PAUSE_MS } = backoff;
     const pauseMs = Math.min(maxMs, initialMs * 2 ** Math.min(this.#failures, 30));
     this.#failures += 1;

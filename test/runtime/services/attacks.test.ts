@@ -21,7 +21,7 @@ test("a service that ignores SIGTERM, and its daemons in its session, end with s
   const args = ["-c", "trap '' TERM; sleep 987 & while :; do sleep 0.1; done"];
   await vm.startService({ name: "deaf", command: "sh", args });
   await vm.stopService("deaf");
-  expect((await vm.exec("pgrep -f 'sleep 987'; pgrep -f trap")).stdout).toBe("");
+  expect((await vm.exec("pgrep -f '[s]leep 987'; pgrep -f '[t]rap'")).stdout).toBe("");
 });
 
 test("a program of the VM that takes a service's port or kills it does not stop its restarts", async () => {
