@@ -51,7 +51,9 @@ export interface ServiceOptions {
 }
 
 /** A service and its state. */
-export interface ServiceInfo extends ServiceOptions {
+export interface ServiceInfo extends Omit<ServiceOptions, "env"> {
+  /** Names of its own variables. Their values may be secrets. */
+  env: string[];
   /** State of the service. */
   state: ServiceState;
   /** Process id inside the VM; `null` while it does not run. */

@@ -52,8 +52,10 @@ export class Service {
   }
 
   get info(): ServiceInfo {
+    const { env = {}, ...shown } = structuredClone(this.definition);
     return {
-      ...structuredClone(this.definition),
+      ...shown,
+      env: Object.keys(env),
       state: this.#state,
       pid: this.#process?.pid ?? null,
       restarts: this.#restarts,

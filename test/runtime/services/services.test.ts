@@ -65,9 +65,10 @@ test("a service that ends starts again as its policy says, after pauses that dou
 test("stopService ends a service for good, and startService starts it again", async () => {
   const machine = startVm();
   const { vm } = machine;
-  const started = await vm.startService(shell("s", "sleep 60", { restart: "always" }));
-  expect(started).toMatchObject({ state: "ready", restarts: 0, exitCode: null });
-  expect((await vm.startService(shell("s", "sleep 60", { restart: "always" }))).pid).toBe(started.pid);
+  const definition = shell("s", "sleep 60", { restart: "always", env: { SECRET: "x" } });
+  const started = await vm.startService(definition);
+  expect(started).toMatchObject({ state: "ready", restarts: 0, exitCode: null, env: ["SECRET"] });
+  expect((await vm.startService(definition)).pid).toBe(started.pid);
   await vm.stopService("s");
   expect((await vm.exec("pgrep -x sleep")).stdout).toBe("");
   expect(await vm.listServices()).toMatchObject([{ name: "s", state: "stopped", pid: null }]);
