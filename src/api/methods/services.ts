@@ -135,7 +135,7 @@ export const SERVICE_METHODS = {
    */
   stopService: method<(name: string, options?: StopServiceOptions) => Promise<void>>()({
     right: "exec",
-    input: takes(["name", name], ["options", options({ remove: bool.optional() })]),
+    input: takes(["name", name], ["options", options({ remove: bool.optional() }).optional()]),
   }),
   /** Returns all services of the VM with their states. Never boots the VM. */
   listServices: method<() => Promise<ServiceInfo[]>>()({ right: "exec", input: takes(), reads: true }),
@@ -148,7 +148,10 @@ export const SERVICE_METHODS = {
    */
   serviceLogs: method<(name: string, options?: ServiceLogsOptions) => Promise<ServiceLogs>>()({
     right: "exec",
-    input: takes(["name", name], ["options", options({ after: offset.or(z.literal(-1)).optional() })]),
+    input: takes(
+      ["name", name],
+      ["options", options({ after: offset.or(z.literal(-1)).optional() }).optional()],
+    ),
     reads: true,
   }),
 };
