@@ -32,7 +32,16 @@ export type { ServerOptions } from "./http/server-options.ts";
 export { type SetupOptions, setup } from "./http/setup.ts";
 export type { AuditActor, AuditEvent, AuditOption } from "./monitoring/audit.ts";
 export { createVm } from "./runtime/create-vm.ts";
-export type { VmHooks } from "./runtime/hooks.ts";
+export type { VmHooks, VmIdentity } from "./runtime/hooks.ts";
+export {
+  type HostBinding,
+  type HostFunction,
+  type HostFunctionContext,
+  type HostFunctionExample,
+  type HostFunctions,
+  type HostVm,
+  hostFunction,
+} from "./runtime/host-functions/types.ts";
 export type { VmLimits, VmOptions, VmOptionsInput } from "./runtime/options.ts";
 export { MemoryStore, type Store, type StoreEntry } from "./runtime/store/store.ts";
 export type { LiveVm, Vm } from "./runtime/vm.ts";

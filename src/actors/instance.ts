@@ -241,7 +241,9 @@ function hooksOf(
   arrival: Arrival,
   admitBoot: () => void,
 ): VmHooks {
+  const { actorId, key } = actor;
   return {
+    identity: { actorId, key },
     emit(name, payload) {
       if ("putBack" in payload) log.warn({ msg: "put back deleted files of the VM", paths: payload.putBack });
       try {

@@ -25,6 +25,8 @@ export const ERROR_DEFINITIONS = {
   },
   /** The VM has no process with this pid, or has forgotten it. */
   process_not_found: { status: 404, hint: "listProcesses() lists the processes that the VM remembers." },
+  /** The VM has no service with this name. */
+  service_not_found: { status: 404, hint: "listServices() lists the VM's services." },
   /** The VM has no shell with this id, or has forgotten it. */
   shell_not_found: { status: 404, hint: "listShells() lists the VM's shells." },
   /** The VM has no cron job with this id. */
@@ -197,7 +199,7 @@ export const POSIX_DEFINITIONS = {
   /** The path goes through too many symbolic links. */
   ELOOP: { status: 400 },
   /** The process has as many open descriptors as it may have. */
-  EMFILE: { status: 503 },
+  EMFILE: { status: 503, hint: "Close descriptors, or raise limits.openFiles." },
   /** The file has as many hard links as it may have. */
   EMLINK: { status: 409 },
   /** The path, or a name in it, is too long. */
@@ -219,7 +221,7 @@ export const POSIX_DEFINITIONS = {
   /** The kernel has no memory left for this operation. */
   ENOMEM: { status: 503 },
   /** The VM's file tree has no space or no inode left. */
-  ENOSPC: { status: 507 },
+  ENOSPC: { status: 507, hint: "Delete files, or raise limits.filesystemBytes or limits.inodes." },
   /** The kernel lacks the system call. */
   ENOSYS: { status: 501 },
   /** The peer is not connected. */

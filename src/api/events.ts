@@ -1,5 +1,6 @@
 import type { VmPort } from "./methods/network.ts";
 import type { ExitReason, OutputStream } from "./methods/process-types.ts";
+import type { ServiceInfo } from "./methods/services.ts";
 import type { SessionEvent } from "./methods/session-event.ts";
 import type { PermissionRequest } from "./methods/session-types.ts";
 import type { CallOutcome } from "./methods/transport.ts";
@@ -98,6 +99,24 @@ export interface VmBootedEvent {
    * if nothing was missing.
    */
   putBack?: string[];
+}
+
+/** The state of a service has changed. */
+export interface ServiceChangedEvent
+  extends Pick<ServiceInfo, "name" | "state" | "pid" | "restarts" | "exitCode" | "error"> {}
+
+/** A VM has used 80 % of a limit. */
+export interface LimitWarningEvent {
+  /** Name of the limit, such as `memoryBytes` or `MAX_SESSIONS`. */
+  limit: string;
+  /** Amount in use, in the unit of the limit. */
+  observed: number;
+  /** The limit. */
+  capacity: number;
+  /** Option of `vmActor` that raises the limit, such as `limits.memoryBytes`; `null` if the limit is fixed. */
+  path: string | null;
+  /** The warning for people. */
+  message: string;
 }
 
 /** The files of a VM that has booted could not be restored whole. They are read-only, and the stored files stay as they are. */
@@ -244,6 +263,10 @@ export interface VmEvents {
   vmBooted: VmBootedEvent;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
   filesReadOnly: FilesReadOnlyEvent;
+  /** The state of a service has changed. In the order of the changes. */
+  serviceChanged: ServiceChangedEvent;
+  /** The VM has used 80 % of a limit. Once a crossing; again only after the use was below 70 %. */
+  limitWarning: LimitWarningEvent;
   /** The VM is shutting down, or its sandbox has failed. */
   vmShutdown: VmShutdownEvent;
   /** A call over the connection has ended. This package's client handles it. */
@@ -273,6 +296,8 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   networkDenied: { right: "network", reads: true },
   vmBooted: { right: "any" },
   filesReadOnly: { right: "any" },
+  limitWarning: { right: "any" },
+  serviceChanged: { right: "exec", reads: true },
   vmShutdown: { right: "any" },
   callSettled: { right: "any" },
   cronEvent: { right: "cron", reads: true },

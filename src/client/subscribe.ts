@@ -40,6 +40,10 @@ export interface Subscribe {
   (event: "vmBooted", callback: Listener<"vmBooted">): Unsubscribe;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
   (event: "filesReadOnly", callback: Listener<"filesReadOnly">): Unsubscribe;
+  /** The state of a service has changed. In the order of the changes. */
+  (event: "serviceChanged", callback: Listener<"serviceChanged">): Unsubscribe;
+  /** The VM has used 80 % of a limit. Once a crossing; again only after the use was below 70 %. */
+  (event: "limitWarning", callback: Listener<"limitWarning">): Unsubscribe;
   /** The VM is shutting down, or its sandbox has failed. */
   (event: "vmShutdown", callback: Listener<"vmShutdown">): Unsubscribe;
   /** Another instance of the VM answers than before. */

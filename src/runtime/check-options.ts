@@ -2,6 +2,7 @@ import { AgentVmError, invalidArgument, unknownOption } from "../api/errors.ts";
 import { knownKeys } from "../api/methods/known-keys.ts";
 import { WHOLE } from "../api/values.ts";
 import type { VmHandlers } from "./hooks.ts";
+import { Catalog } from "./host-functions/catalog.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "./options.ts";
 
 const HANDLERS = ["onPermissionRequest"] as const satisfies (keyof VmHandlers)[];
@@ -35,7 +36,11 @@ export function checkOptions<Input extends VmOptionsInput>(input: Input): Checke
 
 function checkData(data: Record<string, unknown>): VmOptions {
   const result = vmOptionsSchema.safeParse(data);
-  if (result.success) return result.data;
+  if (result.success) {
+    // Throws for functions whose names or flags collide.
+    new Catalog(result.data);
+    return result.data;
+  }
   const issue = result.error.issues[0]!;
   if (issue.code === "unrecognized_keys") {
     const option = [...issue.path, issue.keys[0]].map(String).join(".");

@@ -20,8 +20,18 @@ export interface VmHandlers {
   ): Promise<string | undefined> | string | undefined;
 }
 
+/** Identity of a VM on its server. */
+export interface VmIdentity {
+  /** Id of the VM's actor. */
+  readonly actorId: string;
+  /** Key of the VM. */
+  readonly key: readonly string[];
+}
+
 /** Calls from a VM to its server. */
 export interface VmHooks extends VmHandlers {
+  /** Identity of the VM for its host functions. @default no actor */
+  readonly identity?: VmIdentity;
   /** Sends an event to everybody who listens. Must not throw. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   /** Reports work. The VM must not be put to sleep while the promise is pending. */

@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { PERMISSION_TIMEOUT_MS } from "../api/limits.ts";
+import { service } from "../api/methods/services.ts";
 import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
+import { bindingsSchema, hostFunctionsSchema } from "./host-functions/options.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
 import { FILTERED_CALLS } from "./sandbox/system-calls.ts";
+import { MAX_SERVICES } from "./services/limits.ts";
+import { unmetNeed } from "./services/order.ts";
 import { agentsSchema } from "./sessions/agents/options.ts";
 import { rootSnapshotSchema } from "./tar/snapshot.ts";
 
@@ -125,6 +129,10 @@ export const vmOptionsSchema = z.strictObject({
     .prefault({}),
   /** Coding agents for sessions: folders of built-in agents, and your own agents. See docs/agents.md. */
   agents: agentsSchema.default({}),
+  /** Functions of the server that programs of the VMs call as `agentos-GROUP NAME`, by group and name. See docs/host-functions.md. */
+  hostFunctions: hostFunctionsSchema.default({}),
+  /** Host functions in the array form of agentOS. Their groups join those of `hostFunctions`. */
+  bindings: bindingsSchema.default([]),
   /**
    * First files of every new VM, over the base tree: a snapshot of snapshotRootFilesystem, or the absolute path of a tar
    * archive on the host, plain or gzip.
@@ -161,6 +169,18 @@ export const vmOptionsSchema = z.strictObject({
       intervalMs: z.int().min(100).max(2_147_483_647).default(10_000),
     })
     .prefault({}),
+  /**
+   * Programs that the server keeps running in every VM: they start with each boot, in the order of their needs. At most 32.
+   * See docs/services.md.
+   */
+  services: z
+    .array(service)
+    .max(MAX_SERVICES)
+    .superRefine((services, context) => {
+      const message = unmetNeed(services);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    })
+    .default([]),
   /** Which files are stored. */
   persistence: z
     .strictObject({

@@ -38,6 +38,8 @@ export interface VmServices {
   keepAwake(work: Promise<unknown>): void;
   /** Reports a program that runs in the VM: keeps the VM awake, and tells the rooms. */
   whileRunning(work: Promise<unknown>): void;
+  /** Reports a program that runs in the VM and may end with a sleep: tells the rooms. */
+  trackRunning(work: Promise<unknown>): void;
   /** `true` while the VM's processes are being ended: it falls asleep, restarts or ends. */
   isStopping(): boolean;
   /** Reports that something has begun that may change files. */
@@ -83,6 +85,7 @@ export function vmServices({ options, factory, hooks, boots, rooms, ...rest }: S
       rooms.running(work);
       hooks.keepAwake(work);
     },
+    trackRunning: (work) => rooms.running(work),
     isStopping: () => boots.isGoingDown,
     filesMayChange: () => boots.live?.persistence?.begin(),
     filesMayHaveChanged: () => boots.live?.persistence?.touch(),

@@ -1,3 +1,4 @@
+import { Catalog } from "./host-functions/catalog.ts";
 import type { VmOptions } from "./options.ts";
 import { createSandboxFactory } from "./sandbox/factory.ts";
 import { SandboxPool } from "./sandbox/pool/sandbox-pool.ts";
@@ -14,6 +15,8 @@ export interface VmShared {
   /** Boots sandboxes too, and some of them ahead while it is open. `undefined`: all VMs boot when they are needed. */
   readonly pool: SandboxPool | undefined;
   readonly agents: Agents;
+  /** Functions of the server that programs of the VMs call. */
+  readonly hostFunctions: Catalog;
   /**
    * Files that a new VM starts with; `undefined`: only the files that every VM has.
    *
@@ -26,7 +29,9 @@ export interface VmShared {
 /** Makes what the VMs of these options share. Nothing of the host is read before the first VM boots. */
 export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared {
   const agents = new AgentRegistry(options.agents);
-  const factory = seams.sandboxFactory ?? createSandboxFactory(options, () => [agents.provision]);
+  const hostFunctions = new Catalog(options);
+  const provisions = () => [agents.provision, { callers: hostFunctions.programs }];
+  const factory = seams.sandboxFactory ?? createSandboxFactory(options, provisions);
   const { size } = options.pool;
   const isPooled = size > 0 && factory.capabilities.has("processes");
   const { rootFilesystem: source } = options;
@@ -39,6 +44,7 @@ export function openShared(options: VmOptions, seams: TestSeams = {}): VmShared 
     factory,
     pool: isPooled ? new SandboxPool(factory, options.limits, size) : undefined,
     agents,
+    hostFunctions,
     rootFilesystem: (name) => (name === undefined ? standard : (named.get(name) ?? standard)),
     seams,
   };

@@ -3,6 +3,9 @@ import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
+import { hostInstructions } from "./host-functions/help.ts";
+import { HostFunctionRoom } from "./host-functions/host-functions.ts";
+import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
@@ -10,7 +13,10 @@ import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
 import { type EndReason, RoomList } from "./room.ts";
+import { Services } from "./services/services.ts";
+import { MAX_SESSIONS } from "./sessions/limits.ts";
 import { Sessions } from "./sessions/sessions.ts";
+import { MAX_OPEN_SHELLS } from "./shells/limits.ts";
 import { Shells } from "./shells/shells.ts";
 import { codedStore } from "./store/coded-store.ts";
 import { ownedStore } from "./store/owned-store.ts";
@@ -56,7 +62,7 @@ export type LiveVm = Omit<Vm, "boot">;
  * await vm.dispose("destroy");
  */
 export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions = {}): Vm {
-  const { agents, seams } = shared;
+  const { agents, hostFunctions, seams } = shared;
   const factory = shared.pool ?? shared.factory;
   const { own = {} } = run;
   const options = withOwn(shared.options, own);
@@ -107,9 +113,34 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
-  const sessions = rooms.add(new Sessions({ ...vm, ...options.sessions, agents, onPermissionRequest }));
+  const sessions = rooms.add(
+    new Sessions({
+      ...vm,
+      ...options.sessions,
+      agents,
+      hostInstructions: hostInstructions(hostFunctions),
+      onPermissionRequest,
+    }),
+  );
+  if (!hostFunctions.isEmpty) {
+    const room = new HostFunctionRoom({
+      ...vm,
+      catalog: hostFunctions,
+      vm: hostVm(() => methods, hooks.identity),
+      hasSession: (sessionId) => sessions.has(sessionId),
+    });
+    rooms.add(room);
+  }
   const jobs = { run: commands.run.bind(commands), prompt: sessions.promptOnce.bind(sessions) };
   const cron = rooms.add(new Cron({ ...vm, ...jobs, wakeAt }, options.cron));
+  const services = rooms.add(
+    new Services({
+      ...vm,
+      services: options.services,
+      listens: (port, timeoutMs, signal) => network.waitForPort(port, { timeoutMs }, signal),
+    }),
+  );
+  network.onRefused = (port, signal) => services.comes(port, signal);
   const machine = rooms.add(
     new Machine({
       ...vm,
@@ -118,6 +149,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       traffic: () => network.traffic,
       sessions: () => sessions.count(),
       shells: () => shells.runningCount,
+      maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
   const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));
@@ -140,6 +172,22 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     return disposal;
   };
 
+  const methods = dispatch({
+    files: async () => (await boots.booted()).files,
+    transfers: async () => (await boots.booted()).transfers,
+    tars: async () => (await boots.booted()).tars,
+    snapshots,
+    watches,
+    commands,
+    processes,
+    shells,
+    network,
+    cron,
+    sessions,
+    machine,
+    services,
+  });
+
   return {
     async boot() {
       await boots.booted();
@@ -157,19 +205,6 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
     servePreview: (...visit) => network.servePreview(...visit),
     fetchPreview: (token, visit) => network.fetchPreview(token, visit),
-    ...dispatch({
-      files: async () => (await boots.booted()).files,
-      transfers: async () => (await boots.booted()).transfers,
-      tars: async () => (await boots.booted()).tars,
-      snapshots,
-      watches,
-      commands,
-      processes,
-      shells,
-      network,
-      cron,
-      sessions,
-      machine,
-    }),
+    ...methods,
   };
 }

@@ -18,6 +18,10 @@ const bytes = new Uint8Array([1]);
 
 /** Arguments of each method. */
 const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
+  startService: [{ name: "s", command: "true", restart: "never" }],
+  stopService: ["s"],
+  listServices: [],
+  serviceLogs: ["s", { after: 0 }],
   readFile: ["/etc/hostname"],
   writeFile: ["/tmp/x", "x"],
   readFiles: [["/etc/hostname"]],

@@ -31,7 +31,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
   // The server.
   "index.ts": {
-    uses: ["actors", "cli", "http", "runtime", STORE],
+    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", STORE],
     types: ["monitoring", "runtime/options.ts"],
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
@@ -72,12 +72,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       FILES,
       STORE,
       "runtime/cron",
+      "runtime/host-functions",
       "runtime/machine",
       "runtime/network",
       "runtime/option-values.ts",
       "runtime/options.ts",
       "runtime/persistence",
       "runtime/processes",
+      "runtime/services",
       "runtime/sessions",
       "runtime/sessions/agents",
       "runtime/shells",
@@ -89,7 +91,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "runtime/options.ts": {
     uses: [
+      "runtime/host-functions",
       "runtime/option-values.ts",
+      "runtime/services",
       "runtime/sessions/agents",
       "runtime/tar",
       `${SANDBOX}/system-calls.ts`,
@@ -104,6 +108,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ["runtime", "runtime/options.ts", SANDBOX],
   },
   "runtime/cron": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/sessions"] },
+  "runtime/host-functions": { types: ["runtime", SANDBOX] },
+  "runtime/services": { uses: ["runtime/processes", SANDBOX, STORE], types: ["runtime"] },
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },

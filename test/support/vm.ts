@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 import type { VmEventName, VmEvents } from "../../src/api/events.ts";
-import type { VmRunOptions } from "../../src/runtime/hooks.ts";
+import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "../../src/runtime/options.ts";
 import type { SandboxFactory } from "../../src/runtime/sandbox/sandbox.ts";
 import { assembleVm, type Vm } from "../../src/runtime/vm.ts";
@@ -32,11 +32,13 @@ export function startVm(
   input: VmOptionsInput = {},
   createFactory?: (options: VmOptions) => SandboxFactory,
   run: VmRunOptions = {},
+  hooks: Partial<VmHooks> = {},
 ): TestVm {
   const options = vmOptionsSchema.parse(input);
   const machine = makeVm(
     openShared(options, createFactory && { sandboxFactory: createFactory(options) }),
     run,
+    hooks,
   );
   onTestFinished(() => machine.vm.dispose("destroy"));
   return machine;
@@ -57,16 +59,16 @@ export async function startPooledVm(input: VmOptionsInput = {}): Promise<TestVm>
 }
 
 /** Makes one VM for all tests of a file. Each test must leave it as it was. @returns the VM, once tests run */
-export function fileVm(): () => TestVm {
+export function fileVm(input: VmOptionsInput = {}): () => TestVm {
   let machine: TestVm | undefined;
   beforeAll(() => {
-    machine = makeVm(openShared(vmOptionsSchema.parse({})), {});
+    machine = makeVm(openShared(vmOptionsSchema.parse(input)), {});
   });
   afterAll(() => machine?.vm.dispose("destroy"));
   return () => machine as TestVm;
 }
 
-function makeVm(shared: VmShared, run: VmRunOptions): TestVm {
+function makeVm(shared: VmShared, run: VmRunOptions, hooks: Partial<VmHooks> = {}): TestVm {
   const events: RecordedEvent[] = [];
   const watchers = new Set<() => void>();
   const vm = assembleVm(
@@ -77,6 +79,7 @@ function makeVm(shared: VmShared, run: VmRunOptions): TestVm {
         for (const watcher of [...watchers]) watcher();
       },
       keepAwake: () => undefined,
+      ...hooks,
     },
     run,
   );

@@ -19,6 +19,8 @@ const EVENTS = [
   "networkDenied",
   "vmBooted",
   "filesReadOnly",
+  "limitWarning",
+  "serviceChanged",
   "vmShutdown",
   "cronEvent",
   "sessionEvent",

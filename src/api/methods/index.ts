@@ -27,6 +27,15 @@ export type {
 } from "./network.ts";
 export type * from "./process-types.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
+export type {
+  ServiceInfo,
+  ServiceLogs,
+  ServiceLogsOptions,
+  ServiceOptions,
+  ServiceRestart,
+  ServiceState,
+  StopServiceOptions,
+} from "./services.ts";
 export type { SessionEvent } from "./session-event.ts";
 export type * from "./session-types.ts";
 export type {

@@ -15,6 +15,7 @@ export type RoomName =
   | "cron"
   | "sessions"
   | "machine"
+  | "services"
   | "actor";
 
 /** Any method's type. */

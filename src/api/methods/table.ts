@@ -5,6 +5,7 @@ import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
 import { NETWORK_METHODS } from "./network.ts";
 import { PROCESS_METHODS } from "./processes.ts";
 import { SECRET_METHODS } from "./secrets.ts";
+import { SERVICE_METHODS } from "./services.ts";
 import { SESSION_METHODS } from "./sessions.ts";
 import { SHELL_METHODS } from "./shells.ts";
 import { SNAPSHOT_METHODS } from "./snapshots.ts";
@@ -21,7 +22,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof SECRET_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
-  typeof MACHINE_METHODS;
+  typeof MACHINE_METHODS &
+  typeof SERVICE_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -38,6 +40,7 @@ export const METHODS: MethodTable = {
   ...CRON_METHODS,
   ...SESSION_METHODS,
   ...MACHINE_METHODS,
+  ...SERVICE_METHODS,
   ...TRANSPORT_METHODS,
 };
 

@@ -13,10 +13,12 @@ import { storedUsage } from "../persistence/usage.ts";
 import type { Room } from "../room.ts";
 import type { SandboxUsage } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
+import { ActivityTimer } from "./activity-timer.ts";
+import { type Gauge, LimitWatch } from "./limit-watch.ts";
 import { MachineRecord } from "./record.ts";
 import { type Meters, UsageMeter } from "./usage-meter.ts";
 
-export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | "onFailure"> {
+export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | "emit" | "onFailure"> {
   /** Options that the creator of the VM has chosen. */
   own: OwnOptions;
   boots: Pick<BootCycle, "booted" | "isBooting" | "limits" | "rest" | "setLimits">;
@@ -26,15 +28,24 @@ export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | 
   sessions(): Promise<number>;
   /** Number of running shells. */
   shells(): number;
+  /** Fixed limits. */
+  maxima: { MAX_SESSIONS: number; MAX_OPEN_SHELLS: number };
 }
 
-type Usage = { [Name in keyof SandboxUsage]: number | null };
+/** Shortest time over which the use of CPUs says something, in milliseconds. */
+const MIN_CPU_MS = 500;
+
+type Usage = { [Name in Exclude<keyof SandboxUsage, "openFiles" | "connections">]: number | null };
 
 /** The VM as a machine: its state, what it uses, sleep and restart. */
 export class Machine implements MachineMethods, Room {
   readonly #deps: MachineDeps;
   readonly #record: MachineRecord;
   readonly #meter: UsageMeter;
+  readonly #limits: LimitWatch;
+  readonly #activity = new ActivityTimer(() => this.#meters().catch(() => undefined));
+  /** CPU time of the VM at the last measurement. */
+  #lastCpu: { cpuMs: number; at: number } | undefined;
   #own: OwnOptions;
   #bootedAt: number | undefined;
 
@@ -42,6 +53,7 @@ export class Machine implements MachineMethods, Room {
     this.#deps = deps;
     this.#own = deps.own;
     this.#meter = new UsageMeter(deps.store, () => this.#meters(), deps.onFailure);
+    this.#limits = new LimitWatch((warning) => deps.emit("limitWarning", warning));
     this.#record = new MachineRecord(deps.store, deps.own.labels);
   }
 
@@ -51,6 +63,10 @@ export class Machine implements MachineMethods, Room {
     this.#record.countBoot().catch(this.#deps.onFailure);
   }
 
+  running(): void {
+    this.#activity.started();
+  }
+
   async beforeDown(): Promise<void> {
     await this.#meter.sample();
   }
@@ -58,6 +74,13 @@ export class Machine implements MachineMethods, Room {
   down(): void {
     this.#bootedAt = undefined;
     this.#meter.down();
+    this.#activity.stop();
+    this.#limits.reset();
+    this.#lastCpu = undefined;
+  }
+
+  stop(): void {
+    this.#activity.stop();
   }
 
   usage(): Promise<VmUsage> {
@@ -129,9 +152,49 @@ export class Machine implements MachineMethods, Room {
 
   async #meters(): Promise<Meters | undefined> {
     const measured = await this.#deps.liveSandbox()?.usage();
-    return (
-      measured && { cpuMs: measured.cpuMs, diskBytes: measured.filesystemBytes, ...this.#deps.traffic() }
-    );
+    if (measured === undefined) return undefined;
+    await this.#warn(measured);
+    return { cpuMs: measured.cpuMs, diskBytes: measured.filesystemBytes, ...this.#deps.traffic() };
+  }
+
+  /** Warns of limits that the VM comes close to. */
+  async #warn(measured: SandboxUsage): Promise<void> {
+    const { boots, sessions, shells, maxima } = this.#deps;
+    const { limits } = boots;
+    const option = (limit: keyof VmLimits, observed: number | null): Gauge => ({
+      limit,
+      path: `limits.${limit}`,
+      observed,
+      capacity: limits[limit],
+    });
+    const fixed = (limit: string, observed: number | null, capacity: number | undefined): Gauge => ({
+      limit,
+      path: null,
+      observed,
+      capacity,
+    });
+    const { connections } = measured;
+    const gauges = [
+      option("memoryBytes", measured.memoryBytes),
+      option("processes", measured.processes),
+      option("filesystemBytes", measured.filesystemBytes),
+      option("inodes", measured.inodes),
+      option("openFiles", measured.openFiles),
+      option("cpus", this.#cpus(measured.cpuMs)),
+      fixed("MAX_SESSIONS", await sessions().catch(() => null), maxima.MAX_SESSIONS),
+      fixed("MAX_OPEN_SHELLS", shells(), maxima.MAX_OPEN_SHELLS),
+      fixed("MAX_VM_CONNECTIONS", connections?.used ?? null, connections?.limit),
+    ];
+    if (this.#bootedAt !== undefined) this.#limits.check(gauges);
+  }
+
+  /** CPUs that the VM has used since the last measurement, on average. */
+  #cpus(cpuMs: number | null): number | null {
+    const last = this.#lastCpu;
+    const at = performance.now();
+    if (cpuMs === null || (last !== undefined && at - last.at < MIN_CPU_MS)) return null;
+    this.#lastCpu = { cpuMs, at };
+    return last === undefined ? null : Math.round((100 * (cpuMs - last.cpuMs)) / (at - last.at)) / 100;
   }
 
   /** Measures a VM that is up. For a VM that is down, the newest checkpoint knows its files. */

@@ -49,6 +49,8 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
   readonly #ports: AppPorts;
+  /** Asked when nothing listens at a port. @returns `true` if something listens there now */
+  onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
   #visits = 0;
 
@@ -234,6 +236,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
       return await network.connect(port, signal === undefined ? {} : { signal });
     } catch (error) {
       if (!(error instanceof AgentVmError) || error.code !== "ECONNREFUSED") throw error;
+      if (await this.onRefused(port, signal)) return await network.connect(port, signal ? { signal } : {});
       const found = (await network.listening()).filter((socket) => socket.port === port);
       if (found.length === 0) throw error;
       const addresses = found.map(({ address }) => address).join(" and ");

@@ -31,6 +31,8 @@ export interface Provision {
   plain?: boolean;
   files?: readonly ProvisionFile[];
   links?: readonly ProvisionLink[];
+  /** Names of programs in the VM's PATH that call the server: see `SandboxNetwork.acceptCalls`. */
+  callers?: readonly string[];
   /** Variables of every command. A command's own environment overrides them. */
   env?: Env;
 }

@@ -166,6 +166,12 @@ export interface SandboxNetwork {
   connect(port: number, options?: ConnectOptions): Promise<Socket>;
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
   listen(port: number): Promise<Server>;
+  /**
+   * Takes the calls of the programs that `Provision.callers` names. Only programs of this VM can call here.
+   *
+   * @returns a function that ends all calls and takes no more
+   */
+  acceptCalls(onCall: (call: HostCall) => void): Promise<() => void>;
   /** Lists the sockets that listen in the VM, without those of `listen`. */
   listening(): Promise<VmPort[]>;
   /**
@@ -178,6 +184,31 @@ export interface SandboxNetwork {
   /** Finds the process in the VM at the other end of a connection to `listen` or `intercept`. @returns its pid, if it is found */
   ownerOf(connection: Socket): Promise<number | undefined>;
 }
+
+/** A program of the VM that calls the server: its arguments and its streams. Everything in it is the VM's word. */
+export interface HostCall {
+  /** Name of the program, and its arguments. */
+  readonly args: readonly string[];
+  /** Value of the program's variable `HOST_CALL_SESSION`; `""` without it. Any program of the VM can set it. */
+  readonly session: string;
+  /** Aborts when the program has ended. */
+  readonly gone: AbortSignal;
+  /** Writes to the program's output. Resolves when the program has room for more, or has ended. */
+  write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void>;
+  /** Reads the next piece of the program's stdin. @returns an empty piece at its end @throws once the program has ended */
+  read(): Promise<Buffer>;
+  /**
+   * Reads a file as the program sees it; `-` is its stdin.
+   *
+   * @throws Error with a line for the program's user; `gone`'s reason once the program has ended
+   */
+  readFile(path: string, maxBytes: number): Promise<Buffer>;
+  /** Ends the program after the output so far. */
+  exit(code: number): void;
+}
+
+/** Variable that names the session of the agent that a program belongs to. */
+export const HOST_CALL_SESSION = "AGENT_VM_SESSION";
 
 export interface FileWatchRequest {
   /** Path that the subscriber gave. */
@@ -260,6 +291,10 @@ export interface SandboxUsage {
   memoryBytes: number | null;
   /** CPU milliseconds since the boot; `null` if nobody counts them. */
   cpuMs: number | null;
+  /** Open descriptors of the process that has most; `null` if the kernel does not count them (before Linux 6.2). */
+  openFiles: number | null;
+  /** Connections of the server into the VM, and MAX_VM_CONNECTIONS. `null` in a runtime without a network. */
+  connections: { used: number; limit: number } | null;
 }
 
 /** A sandbox that was booted ahead, and waits for its VM. */

@@ -21,6 +21,8 @@ export interface SessionsDeps
     >,
     VmHandlers {
   agents: Agents;
+  /** List of the host functions for agents. */
+  hostInstructions?: string | undefined;
   permissionTimeoutMs: number;
 }
 

@@ -55,6 +55,10 @@ export class SessionTable {
     return [...this.#table.values()].filter((session) => !session.isClosed).length;
   }
 
+  has(sessionId: string): boolean {
+    return this.#all.some(({ id }) => id === sessionId);
+  }
+
   /** @throws AgentVmError `session_not_found` */
   async find(action: string, sessionId: string): Promise<Session> {
     await this.#ready(action);

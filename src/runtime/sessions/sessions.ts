@@ -47,6 +47,11 @@ export class Sessions implements SessionMethods {
     this.#table.suspend();
   }
 
+  /** Whether the VM has a session. Sessions count once a call has loaded them. */
+  has(sessionId: string): boolean {
+    return this.#table.has(sessionId);
+  }
+
   /** Refuses further calls. Agents end with the sandbox. */
   stop(): void {
     this.#table.stop();

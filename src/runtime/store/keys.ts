@@ -10,6 +10,7 @@
  * | `session/`   | sessions    | 1      | records of sessions and their transcripts                        |
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
+ * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
@@ -24,6 +25,7 @@ export const PREFIXES = {
   sessions: "session/",
   watches: "watch/",
   machine: "machine/",
+  services: "services/",
 } as const;
 
 /** Newest format of everything under `fs/`. */
@@ -67,6 +69,9 @@ export const MACHINE_KEY = `${PREFIXES.machine}record`;
 
 /** Resources that the VM has used. */
 export const USAGE_KEY = `${PREFIXES.machine}usage`;
+
+/** Services that were defined or stopped at run time. */
+export const SERVICES_KEY = `${PREFIXES.services}table`;
 
 export const PROCESS_TABLE_KEY = `${PREFIXES.processes}table`;
 

@@ -11,7 +11,8 @@ import { failure } from "../../support/until.ts";
 /** The methods of each right, apart from `ANY`. Written out, so that a row of the method table cannot change it unseen. */
 const METHODS: Record<Exclude<Right, "admin">, string> = {
   exec: `exec execArgv spawn spawnProcess listProcesses getProcess writeProcessStdin closeProcessStdin waitProcess
-    stopProcess killProcess signalProcess allProcesses processTree readProcessOutput startRun followProcess`,
+    stopProcess killProcess signalProcess allProcesses processTree readProcessOutput startRun followProcess
+    startService stopService listServices serviceLogs`,
   terminal: "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
     watchFiles unwatchFiles listWatches exportTar exportSnapshot importTar snapshotRootFilesystem
@@ -25,7 +26,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
   snapshots: "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff undo",
   create: "fork",
-  read: `listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
+  read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
     readFile readFiles stat lstat exists readdir readdirRecursive listWatches exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
     listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
@@ -35,7 +36,7 @@ const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
 const ONLY_ADMIN = "setNetworkPolicy restart sleep setLabels setLimits destroy";
 
 const EVENTS: Record<Exclude<Right, "admin">, string> = {
-  exec: "processOutput processExit",
+  exec: "processOutput processExit serviceChanged",
   terminal: "shellData shellExit",
   files: "fileChanged",
   sessions: "sessionEvent permissionRequest agentCrashed",
@@ -43,9 +44,9 @@ const EVENTS: Record<Exclude<Right, "admin">, string> = {
   cron: "cronEvent",
   snapshots: "",
   create: "",
-  read: "processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
+  read: "serviceChanged processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
 };
-const ANY_EVENT = "vmBooted filesReadOnly vmShutdown callSettled";
+const ANY_EVENT = "vmBooted filesReadOnly limitWarning vmShutdown callSettled";
 
 const words = (text: string) => text.split(/\s+/).filter(Boolean);
 

@@ -150,9 +150,10 @@ export class KernelSandbox implements Sandbox {
     return { isAlive, end: () => ends.forEach((end) => void end()) };
   }
 
-  usage(): Promise<SandboxUsage> {
+  async usage(): Promise<SandboxUsage> {
     this.#assertRunning();
-    return measureVm(this.#deps.vm, this.#deps.cgroup?.memoryBytes());
+    const measured = await measureVm(this.#deps.vm, this.#deps.cgroup?.memoryBytes());
+    return { ...measured, connections: this.network.connections };
   }
 
   async #spawn({ env, cwd, stdin, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {

@@ -85,3 +85,31 @@ export const CONNECT_TIMEOUT_MS = 10_000;
  * @past Further sockets are left out.
  */
 export const MAX_LISTED_PORTS = 1024;
+
+/**
+ * Programs of a VM that call the host at once, MCP servers among them.
+ * @unit programs
+ * @past A further program ends with exit code 1.
+ */
+export const MAX_HOST_CALLERS = 64;
+
+/**
+ * Arguments, or one file or piece of stdin, that a program sends to the host.
+ * @unit bytes
+ * @past The server cuts the program off.
+ */
+export const MAX_CALL_FRAME_BYTES = 4 * MIB;
+
+/**
+ * Output of the host that the programs of one VM have not read yet.
+ * @unit bytes
+ * @past The server cuts off the program that gets more.
+ */
+export const MAX_UNREAD_CALL_BYTES = 16 * MIB;
+
+/**
+ * Time for a program that has connected to the host to say what it wants.
+ * @unit ms
+ * @past The server cuts the program off.
+ */
+export const CALL_GREETING_MS = 10_000;

@@ -19,7 +19,14 @@ export class MemorySandboxFactory {
     const files = new MemoryFileSystem(limits);
     // The VM has no processes: it cannot crash, and `halt` has nothing to kill.
     const crashed = new Promise<never>(() => undefined);
-    const usage = async () => ({ ...files.used(), processes: 0, memoryBytes: null, cpuMs: null });
+    const usage = async () => ({
+      ...files.used(),
+      processes: 0,
+      memoryBytes: null,
+      cpuMs: null,
+      openFiles: null,
+      connections: null,
+    });
     return {
       runtime: "memory",
       files,

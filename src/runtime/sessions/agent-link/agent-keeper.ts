@@ -1,6 +1,8 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { AgentVmError, sessionNotFound, vmStopped } from "../../../api/errors.ts";
 import { Mutex } from "../../../base/mutex.ts";
+import { commandEnv } from "../../processes/command.ts";
+import { HOST_CALL_SESSION } from "../../sandbox/sandbox.ts";
 import type { SessionDeps } from "../deps.ts";
 import { MAX_AGENT_RESTARTS } from "../limits.ts";
 import type { Permissions } from "../permissions.ts";
@@ -104,9 +106,9 @@ export class AgentKeeper {
       );
     }
     const [sandbox, files] = await Promise.all([this.#deps.vm.sandbox(), this.#deps.vm.files()]);
-    const { agents } = this.#deps.vm;
-    const env = this.#deps.vm.env();
-    const terminals = new AgentTerminals(sandbox, { env, cwd: options.cwd ?? SESSION_CWD });
+    const { agents, hostInstructions } = this.#deps.vm;
+    const env = { ...this.#deps.vm.env(), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
+    const terminals = new AgentTerminals(sandbox, { env: commandEnv(env), cwd: options.cwd ?? SESSION_CWD });
     const client = {
       files,
       terminals,
@@ -131,7 +133,7 @@ export class AgentKeeper {
           },
           signal,
         },
-        { sandbox, files, agents, env },
+        { sandbox, files, agents, env, hostInstructions },
       );
       return await this.#opened({ ...opened, terminals });
     } catch (error) {

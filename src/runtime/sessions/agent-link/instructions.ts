@@ -5,13 +5,17 @@ import { INSTRUCTIONS_PATH } from "../../sandbox/instructions.ts";
 /** Bytes above which the file is not taken for instructions of the VM. */
 const MAX_FILE_BYTES = 32 * 1024;
 
-/** The VM's instructions and the session's additional ones; `undefined` if there are no instructions. */
+/**
+ * The VM's instructions, the list of the host functions and the session's additional ones; `undefined` if there are no
+ * instructions.
+ */
 export async function instructionsFor(
   files: Files,
   { skipOsInstructions = false, additionalInstructions }: CreateSessionOptions,
+  hostInstructions: string | undefined,
 ): Promise<string | undefined> {
-  const vmPart = skipOsInstructions ? undefined : await vmInstructions(files);
-  const whole = [vmPart, additionalInstructions].filter(Boolean).join("\n\n");
+  const vmParts = skipOsInstructions ? [] : [await vmInstructions(files), hostInstructions];
+  const whole = [...vmParts, additionalInstructions].filter(Boolean).join("\n\n");
   return whole === "" ? undefined : whole;
 }
 

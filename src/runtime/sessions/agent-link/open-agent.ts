@@ -24,6 +24,8 @@ interface OpenAgentDeps {
   agents: Agents;
   /** Environment of every command of the VM. */
   env: Env;
+  /** List of the host functions. */
+  hostInstructions: string | undefined;
 }
 
 interface OpenAgentRequest {
@@ -58,7 +60,7 @@ const sessionSchema = z.looseObject({ sessionId: z.string().min(1).max(4096) });
 export async function openAgent(request: OpenAgentRequest, deps: OpenAgentDeps): Promise<OpenAgent> {
   const { agentType, options, handlers, signal } = request;
   const { sandbox, files, agents } = deps;
-  const instructions = await instructionsFor(files, options);
+  const instructions = await instructionsFor(files, options, deps.hostInstructions);
   const agent = agents.find(agentType);
   refuseIgnored(agent, options.mcpServers ?? []);
   const env = commandEnv(deps.env, options.env);

@@ -1,27 +1,38 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Tools } from "../tools.ts";
+import { makeCallers } from "./callers.ts";
 import { copyHostCpus } from "./host-cpus.ts";
 import { copyHostEtc } from "./host-etc.ts";
 import { makeHostFiles } from "./made-host-files.ts";
 import { workspaceSubfolder } from "./scratch-folder.ts";
 
-/** Copies of this server by time zone. They go with the scratch folder. */
+/** What copies differ in. */
+interface CopyOptions {
+  /** IANA name. @default UTC */
+  timezone: string | undefined;
+  /** Folders of the host that are mounted below the folder. */
+  data: readonly string[];
+  /** Names of programs that call the server. */
+  callers: readonly string[];
+}
+
+/** Copies of this server by their options. They go with the scratch folder. */
 const copies = new Map<string, Promise<string>>();
 let made = 0;
 
 /**
  * Makes the folder that VMs see at `HOST_FOLDER`: the host's configuration and CPUs, and files of the server. The server
- * makes it once for all its VMs of a time zone. The VMs mount it read-only.
+ * makes it once for all VMs with the same options. The VMs mount it read-only.
  *
- * @param data folders of the host that are mounted below the folder
  * @returns its path
  */
-export function hostCopy(timezone: string | undefined, data: readonly string[]): Promise<string> {
-  const key = timezone ?? "";
+export function hostCopy(options: CopyOptions, tools: Pick<Tools, "perl">): Promise<string> {
+  const key = JSON.stringify(options);
   const found = copies.get(key);
   if (found !== undefined) return found;
-  const copy = makeCopy(timezone, data).catch((error: unknown) => {
+  const copy = makeCopy(options, tools).catch((error: unknown) => {
     // The next boot tries again.
     copies.delete(key);
     throw error;
@@ -30,7 +41,10 @@ export function hostCopy(timezone: string | undefined, data: readonly string[]):
   return copy;
 }
 
-async function makeCopy(timezone: string | undefined, data: readonly string[]): Promise<string> {
+async function makeCopy(
+  { timezone, data, callers }: CopyOptions,
+  { perl }: Pick<Tools, "perl">,
+): Promise<string> {
   const host = workspaceSubfolder(`host-${made++}`);
   try {
     const etc = join(host, "etc");
@@ -41,6 +55,7 @@ async function makeCopy(timezone: string | undefined, data: readonly string[]): 
     await copyHostEtc(etc);
     await copyHostCpus(join(host, "cpu"));
     makeHostFiles(host, timezone);
+    makeCallers(host, perl, callers);
     return host;
   } catch (error) {
     await rm(host, { recursive: true, force: true });

@@ -134,7 +134,8 @@ export async function prepareLayout(
   mkdirSync(template, { recursive: true });
   chmodSync(template, 0o755);
   const mounts = readMounts();
-  const host = await hostCopy(timezone, data);
+  const callers = provisions.flatMap(({ callers = [] }) => callers);
+  const host = await hostCopy({ timezone, data, callers }, tools);
   const shield = new Shield(join(folder, "shared"), tools);
   const shared = provisions.map((provision) => {
     const found = mountsOf(provision);

@@ -5,6 +5,7 @@
 #   "c" ID FAMILY PORT    FAMILY 4 or 6, 8 bits; PORT 16 bits: connects to that port of the loopback
 #   "x" ID                gives up on it
 #   "l" ID PORT           listens on that port of 127.0.0.1, or on a free port if it is 0
+#   "u" ID NAME           listens at that abstract name of Unix sockets
 # Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
 # processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
 
@@ -47,6 +48,14 @@ sub start_listening {
   hand($id, 'net.Server', $socket);
 }
 
+sub start_listening_at {
+  my ($id, $name) = @_;
+  my $socket;
+  return refuse($id, $! + 0)
+    unless socket($socket, $AF_UNIX, $SOCK_STREAM, 0) && bind($socket, pack('S x a*', $AF_UNIX, $name)) && listen($socket, $BACKLOG);
+  hand($id, 'net.Server', $socket);
+}
+
 sub handle {
   my ($kind, $id, $body) = @_;
   if ($kind eq 'c' && length $body == 3) {
@@ -56,6 +65,7 @@ sub handle {
   }
   elsif ($kind eq 'x') { delete $connecting{$id}; }
   elsif ($kind eq 'l' && length $body == 2) { start_listening($id, unpack('n', $body)); }
+  elsif ($kind eq 'u' && length $body) { start_listening_at($id, $body); }
   else { break_off(); }
 }
 

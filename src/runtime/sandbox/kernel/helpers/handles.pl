@@ -1,6 +1,6 @@
 # Common to the programs that pass sockets to the server.
 
-my ($AF_INET, $AF_INET6, $SOCK_STREAM, $SOCK_DGRAM) = (2, 10, 1 | 04000 | 02000000, 2 | 04000 | 02000000);
+my ($AF_UNIX, $AF_INET, $AF_INET6, $SOCK_STREAM, $SOCK_DGRAM) = (1, 2, 10, 1 | 04000 | 02000000, 2 | 04000 | 02000000);
 my ($SOL_SOCKET, $SO_ERROR, $SCM_RIGHTS) = (1, 4, 1);
 my $BACKLOG = 128;
 my %LOOPBACK = (

@@ -2,6 +2,7 @@ import { perlText } from "./program-text.ts";
 
 type Program =
   | "attributes"
+  | "caller"
   | "connector"
   | "enter"
   | "holes"

@@ -79,13 +79,20 @@ export class Connector implements Replaceable {
     return server;
   }
 
+  /** Listens at an abstract name of the Unix sockets in the VM's network namespace. */
+  async listenAt(name: string, signal: AbortSignal): Promise<Server> {
+    const server = await this.#ask("u", Buffer.from(name), signal);
+    if (!(server instanceof Server)) throw new HelperLost("the connector passed another kind of socket");
+    return server;
+  }
+
   async close(): Promise<void> {
     const { process } = this.#helper;
     if (process.connected) process.disconnect();
     await this.#helper.close();
   }
 
-  async #ask(kind: "c" | "l", body: Buffer, signal: AbortSignal): Promise<Handle> {
+  async #ask(kind: "c" | "l" | "u", body: Buffer, signal: AbortSignal): Promise<Handle> {
     signal.throwIfAborted();
     if (this.#helper.isLost) throw this.#helper.loss;
     const id = ++this.#lastId;

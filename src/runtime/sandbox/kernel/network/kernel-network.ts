@@ -2,13 +2,14 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import { codeOfErrno } from "../../posix.ts";
-import type { ConnectOptions, Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox.ts";
+import type { ConnectOptions, HostCall, Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { OnDemand } from "../helpers/on-demand.ts";
 import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
 import { ConnectionOwners } from "./connection-owner.ts";
 import { Connector, SocketRefused } from "./connector.ts";
+import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
 import { listListening, type Owners } from "./listening.ts";
@@ -33,6 +34,11 @@ export class KernelNetwork implements SandboxNetwork {
     this.#procFd = procFd;
     this.#connectors = new OnDemand(() => new Connector(entry), MAX_TRIES);
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
+  }
+
+  /** Open connections of the server into the VM, and their limit. */
+  get connections(): { used: number; limit: number } {
+    return { used: this.#sockets.size, limit: MAX_VM_CONNECTIONS };
   }
 
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
@@ -83,6 +89,17 @@ export class KernelNetwork implements SandboxNetwork {
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
     return server;
+  }
+
+  async acceptCalls(onCall: (call: HostCall) => void): Promise<() => void> {
+    const { signal } = this.#closed;
+    const server = await this.#ask((connector) => connector.listenAt(CALL_NAME, signal)).catch(
+      (error: unknown) => {
+        if (!(error instanceof SocketRefused)) throw error;
+        throw new AgentVmError("network_failed", `The VM's programs cannot call: errno ${error.errno}`);
+      },
+    );
+    return takeCalls(server, signal, onCall);
   }
 
   async intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { visitAll } from "../../../../base/pace.ts";
 import type { SandboxUsage } from "../../sandbox.ts";
@@ -15,15 +15,17 @@ import { parseStat, statusField } from "../procfs/procfs.ts";
 export async function measureVm(
   { rootFd, procFd }: { rootFd: number; procFd: number },
   memoryBytes: number | undefined,
-): Promise<SandboxUsage> {
+): Promise<Omit<SandboxUsage, "connections">> {
   const { bsize, blocks, bfree, files, ffree } = await statfs(`/proc/self/fd/${rootFd}`);
-  const total = { processes: 0, rss: 0, cpuMs: 0 };
+  const total = { processes: 0, rss: 0, cpuMs: 0, openFiles: 0 };
   const folder = `/proc/self/fd/${procFd}`;
   await visitAll(pidsIn(procFd), (pid) => {
     try {
       const status = readFileSync(`${folder}/${pid}/status`, "utf8");
       total.cpuMs += parseStat(readFileSync(`${folder}/${pid}/stat`, "utf8")).cpuMs;
       total.processes += Number(statusField(status, "Threads") ?? 1);
+      // Since Linux 6.2 the size of this folder is the number of its entries.
+      total.openFiles = Math.max(total.openFiles, statSync(`${folder}/${pid}/fd`).size);
       total.rss += Number.parseInt(statusField(status, "VmRSS") ?? "0", 10) * 1024;
     } catch {
       // The process ended during the read.
@@ -35,6 +37,7 @@ export async function measureVm(
     processes: total.processes,
     memoryBytes: memoryBytes ?? total.rss,
     cpuMs: total.cpuMs,
+    openFiles: total.openFiles === 0 ? null : total.openFiles,
   };
 }
 

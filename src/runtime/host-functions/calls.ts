@@ -1,0 +1,100 @@
+import { asCaller } from "../../base/caller.ts";
+import { unlessAborted } from "../../base/within.ts";
+import type { CatalogFunction } from "./catalog.ts";
+import { UsageError } from "./flags.ts";
+import { commandOf } from "./help.ts";
+import {
+  MAX_HOST_CALLS,
+  MAX_HOST_INPUT_BYTES,
+  MAX_HOST_MESSAGE_LENGTH,
+  MAX_HOST_RESULT_BYTES,
+} from "./limits.ts";
+import type { HostFunctionContext, HostVm } from "./types.ts";
+
+/** Issues of an input that an error names. */
+const MAX_ISSUES = 5;
+
+export interface FunctionCall extends Omit<HostFunctionContext, "vm"> {
+  called: CatalogFunction;
+  /** Input that is not checked yet. */
+  input: unknown;
+}
+
+/** Runs host functions for one VM, at most MAX_HOST_CALLS at once. */
+export class HostCalls {
+  readonly #vm: HostVm;
+  readonly #keepAwake: (work: Promise<unknown>) => void;
+  #running = 0;
+
+  constructor(vm: HostVm, keepAwake: (work: Promise<unknown>) => void) {
+    this.#vm = vm;
+    this.#keepAwake = keepAwake;
+  }
+
+  /**
+   * Calls a function.
+   *
+   * @returns its result as JSON
+   * @throws Error whose message is for the program's user
+   */
+  async run({ called, input, signal, ...context }: FunctionCall): Promise<string> {
+    if (this.#running >= MAX_HOST_CALLS) {
+      throw new UsageError(
+        `Too many calls of host functions at once (MAX_HOST_CALLS = ${MAX_HOST_CALLS}). Try again later.`,
+      );
+    }
+    const timeout = new AbortController();
+    const late = new UsageError(`${commandOf(called)} took longer than ${called.timeout} ms`);
+    const timer = setTimeout(() => timeout.abort(late), called.timeout);
+    const ends = AbortSignal.any([signal, timeout.signal]);
+    this.#running += 1;
+    // No client has asked for this work, even if a client's call has started the program.
+    const work = asCaller({}, async () => {
+      const checked = await check(called, input);
+      ends.throwIfAborted();
+      return await called.execute(checked, { ...context, vm: this.#vm, signal: ends });
+    }).finally(() => {
+      this.#running -= 1;
+    });
+    this.#keepAwake(work);
+    try {
+      return resultOf(await unlessAborted(work, ends));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Parses JSON input. @throws UsageError */
+export function parseInput(text: string): unknown {
+  if (Buffer.byteLength(text) > MAX_HOST_INPUT_BYTES)
+    throw new UsageError(`The input is larger than ${MAX_HOST_INPUT_BYTES} bytes (MAX_HOST_INPUT_BYTES)`);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new UsageError(`The input is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** The message of an error for a program's user. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : `the function threw ${typeof error}`;
+  return text.slice(0, MAX_HOST_MESSAGE_LENGTH);
+}
+
+async function check({ inputSchema }: CatalogFunction, input: unknown): Promise<unknown> {
+  const parsed = await inputSchema.safeParseAsync(input);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.slice(0, MAX_ISSUES).map(({ path, message }) => {
+    return path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`;
+  });
+  throw new UsageError(`Invalid input: ${issues.join("; ")}`);
+}
+
+function resultOf(result: unknown): string {
+  // Functions and undefined have no JSON.
+  const text = JSON.stringify(result) ?? "null";
+  if (Buffer.byteLength(text) > MAX_HOST_RESULT_BYTES)
+    throw new UsageError(`The result is larger than ${MAX_HOST_RESULT_BYTES} bytes (MAX_HOST_RESULT_BYTES)`);
+  return text;
+}

@@ -1,0 +1,149 @@
+import type { Server, Socket } from "node:net";
+import { deferred } from "../../../../base/deferred.ts";
+import type { HostCall } from "../../sandbox.ts";
+import { encodeFrame, type Frame, FrameReader } from "../helpers/frames.ts";
+import {
+  CALL_GREETING_MS,
+  MAX_CALL_FRAME_BYTES,
+  MAX_HOST_CALLERS,
+  MAX_UNREAD_CALL_BYTES,
+} from "../limits.ts";
+
+/** Abstract name of the server's Unix socket in a VM's network namespace. `caller.pl` has it too. */
+export const CALL_NAME = "agentos/host";
+
+/**
+ * Takes calls of a VM's programs at a socket that listens in the VM's network namespace.
+ *
+ * @param stopped ends all calls
+ * @returns a function that ends all calls too
+ */
+export function takeCalls(server: Server, stopped: AbortSignal, onCall: (call: HostCall) => void) {
+  const sockets = new Set<Socket>();
+  const close = () => {
+    stopped.removeEventListener("abort", close);
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  stopped.addEventListener("abort", close);
+  // The system may be out of descriptors for a moment.
+  server.on("error", () => undefined);
+  server.on("connection", (socket) => {
+    if (sockets.size >= MAX_HOST_CALLERS) return refuse(socket);
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    const isOverfull = () => unread(sockets) > MAX_UNREAD_CALL_BYTES;
+    new CallSocket(socket, onCall, isOverfull);
+  });
+  return close;
+}
+
+/** Bytes that the programs have not read yet. */
+function unread(sockets: ReadonlySet<Socket>): number {
+  let bytes = 0;
+  for (const socket of sockets) bytes += socket.writableLength;
+  return bytes;
+}
+
+function refuse(socket: Socket): void {
+  const text = `Too many programs call the host at once (MAX_HOST_CALLERS = ${MAX_HOST_CALLERS}). Try again later.\n`;
+  socket.on("error", () => socket.destroy());
+  socket.write(encodeFrame("E", 0, Buffer.from(text)));
+  socket.write(encodeFrame("x", 1));
+  socket.destroySoon();
+}
+
+/** The server's end of a call. A program that breaks the protocol is cut off. */
+class CallSocket implements HostCall {
+  args: readonly string[] = [];
+  session = "";
+  readonly gone: AbortSignal;
+  readonly #socket: Socket;
+  readonly #onCall: (call: HostCall) => void;
+  readonly #isOverfull: () => boolean;
+  /** The frame that the program owes, once it has introduced itself. */
+  #owed: { kinds: string; answer: PromiseWithResolvers<Frame> } | undefined;
+  #isIntroduced = false;
+
+  constructor(socket: Socket, onCall: (call: HostCall) => void, isOverfull: () => boolean) {
+    this.#socket = socket;
+    this.#onCall = onCall;
+    this.#isOverfull = isOverfull;
+    const gone = new AbortController();
+    this.gone = gone.signal;
+    const greeting = setTimeout(() => socket.destroy(), CALL_GREETING_MS);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      clearTimeout(greeting);
+      const reason = new Error("the program has ended");
+      this.#owed?.answer.reject(reason);
+      gone.abort(reason);
+    });
+    const reader = new FrameReader(MAX_CALL_FRAME_BYTES);
+    socket.on("data", (data: Buffer) => {
+      try {
+        for (const frame of reader.push(data)) {
+          clearTimeout(greeting);
+          this.#onFrame(frame);
+        }
+      } catch {
+        socket.destroy();
+      }
+    });
+  }
+
+  async write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void> {
+    if (this.#socket.destroyed) return;
+    if (this.#socket.write(encodeFrame(stream === "stdout" ? "o" : "E", 0, data))) return;
+    if (this.#isOverfull()) this.#socket.destroy();
+    if (this.#socket.destroyed) return;
+    const { promise, resolve } = deferred<void>();
+    this.#socket.once("drain", resolve);
+    this.#socket.once("close", resolve);
+    await promise;
+    this.#socket.off("drain", resolve);
+    this.#socket.off("close", resolve);
+  }
+
+  async read(): Promise<Buffer> {
+    return (await this.#ask("i", encodeFrame("n", 0))).body;
+  }
+
+  async readFile(path: string, maxBytes: number): Promise<Buffer> {
+    const { kind, body } = await this.#ask("fF", encodeFrame("r", maxBytes, Buffer.from(path)));
+    if (kind === "F") throw new Error(body.toString());
+    return body;
+  }
+
+  exit(code: number): void {
+    if (this.#socket.destroyed) return;
+    this.#socket.write(encodeFrame("x", code));
+    // The connection stays open until the program has read everything, or has ended.
+    this.#socket.destroySoon();
+  }
+
+  async #ask(kinds: string, request: Buffer): Promise<Frame> {
+    // One question after the other.
+    await this.#owed?.answer.promise.catch(() => undefined);
+    this.gone.throwIfAborted();
+    const answer = Promise.withResolvers<Frame>();
+    this.#owed = { kinds, answer };
+    this.#socket.write(request);
+    return await answer.promise;
+  }
+
+  #onFrame(frame: Frame): void {
+    const owed = this.#owed;
+    if (!this.#isIntroduced) {
+      if (frame.kind !== "a") throw new Error("not a call");
+      this.#isIntroduced = true;
+      const [session = "", ...args] = frame.body.toString().split("\0");
+      this.session = session;
+      this.args = args;
+      this.#onCall(this);
+    } else if (owed?.kinds.includes(frame.kind)) {
+      this.#owed = undefined;
+      owed.answer.resolve(frame);
+    } else throw new Error("nobody asked for this frame");
+  }
+}

@@ -1,0 +1,235 @@
+import { z } from "zod";
+import { AgentVmError, invalidArgument, limitExceeded } from "../../api/errors.ts";
+import {
+  type ServiceInfo,
+  type ServiceLogs,
+  type ServiceLogsOptions,
+  type ServiceMethods,
+  type ServiceOptions,
+  type StopServiceOptions,
+  service as serviceSchema,
+} from "../../api/methods/services.ts";
+import { asCaller } from "../../base/caller.ts";
+import { loadOnce } from "../../base/load-once.ts";
+import { Mutex } from "../../base/mutex.ts";
+import { unlessAborted, within } from "../../base/within.ts";
+import { resolveCommand } from "../processes/command.ts";
+import type { Room } from "../room.ts";
+import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbox.ts";
+import { SERVICES_KEY } from "../store/keys.ts";
+import { encodeJson, tryDecodeJson } from "../store/store.ts";
+import type { VmServices } from "../vm-services.ts";
+import { MAX_SERVICES, SERVICE_REQUEST_MS } from "./limits.ts";
+import { unmetNeed } from "./order.ts";
+import { Service } from "./service.ts";
+
+interface ServicesDeps
+  extends Pick<
+    VmServices,
+    | "sandbox"
+    | "store"
+    | "runtime"
+    | "emit"
+    | "env"
+    | "cwd"
+    | "whileRunning"
+    | "trackRunning"
+    | "filesMayHaveChanged"
+    | "onFailure"
+  > {
+  /** Services of the option `services`. */
+  services: readonly ServiceOptions[];
+  /** Resolves when a port listens. */
+  listens(port: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+}
+
+const recordSchema = z.object({
+  /** Services that `startService` has defined. */
+  defined: z.array(serviceSchema),
+  /** Names of services that were stopped. */
+  stopped: z.array(z.string()),
+});
+
+const OVER = ["exited", "failed", "stopped"];
+
+/** The services of one VM. They start with each boot, in the order of their needs. */
+export class Services implements ServiceMethods, Room {
+  readonly #deps: ServicesDeps;
+  readonly #table = new Map<string, Service>();
+  readonly #defined = new Map<string, ServiceOptions>();
+  readonly #changes = new Mutex();
+  readonly #load = loadOnce(() => this.#loadRecord());
+  readonly #listeners = new Set<() => void>();
+  #sandbox: Sandbox | undefined;
+
+  constructor(deps: ServicesDeps) {
+    this.#deps = deps;
+  }
+
+  up(sandbox: Sandbox): void {
+    if (sandbox.processes === undefined) return;
+    this.#sandbox = sandbox;
+    // No client's call is the reason of these programs.
+    asCaller({}, () => {
+      this.#load().then(() => this.#startWaiting(), this.#deps.onFailure);
+    });
+  }
+
+  down(): void {
+    this.#sandbox = undefined;
+    for (const service of this.#table.values()) service.down();
+  }
+
+  stop(): void {
+    this.down();
+  }
+
+  async startService(given: ServiceOptions | string): Promise<ServiceInfo> {
+    requireCapability(this.#deps.runtime, "processes", "startService");
+    await this.#load();
+    await this.#deps.sandbox();
+    return await this.#changes.run(async () => {
+      const service = typeof given === "string" ? this.#find(given) : await this.#define(given);
+      if (OVER.includes(service.state)) service.reset();
+      await this.#store();
+      await asCaller({}, () => this.#startWaiting());
+      return service.info;
+    });
+  }
+
+  async stopService(name: string, { remove = false }: StopServiceOptions = {}): Promise<void> {
+    await this.#load();
+    await this.#changes.run(async () => {
+      const service = this.#find(name);
+      if (remove && this.#deps.services.some((option) => option.name === name))
+        throw invalidArgument("remove", "false for a service of the option `services`", remove);
+      const rest = [...this.#table.values()].map(({ definition }) => definition);
+      const unmet = remove ? unmetNeed(rest.filter((other) => other.name !== name)) : undefined;
+      if (unmet !== undefined) throw new AgentVmError("invalid_argument", `Cannot remove ${name}: ${unmet}`);
+      await service.stop();
+      if (remove) {
+        this.#table.delete(name);
+        this.#defined.delete(name);
+      }
+      await this.#store();
+    });
+  }
+
+  async listServices(): Promise<ServiceInfo[]> {
+    await this.#load();
+    return [...this.#table.values()].map(({ info }) => info);
+  }
+
+  async serviceLogs(name: string, { after = -1 }: ServiceLogsOptions = {}): Promise<ServiceLogs> {
+    await this.#load();
+    return this.#find(name).logs(after);
+  }
+
+  /**
+   * Waits for a service at a port that is about to start.
+   *
+   * @returns `true` if the service is ready now; `false` if no service of this port is coming
+   */
+  async comes(port: number, signal: AbortSignal | undefined): Promise<boolean> {
+    await this.#load();
+    const service = [...this.#table.values()].find(({ definition }) => definition.port === port);
+    const isReady = () => service?.state === "ready";
+    if (service === undefined || isReady()) return false;
+    const settled = this.#until(() => isReady() || OVER.includes(service.state));
+    const waited = within(settled, SERVICE_REQUEST_MS);
+    await (signal === undefined ? waited : unlessAborted(waited, signal));
+    return isReady();
+  }
+
+  #find(name: string): Service {
+    const service = this.#table.get(name);
+    if (service !== undefined) return service;
+    throw new AgentVmError("service_not_found", `Service not found: ${name}`, { name });
+  }
+
+  async #define(definition: ServiceOptions): Promise<Service> {
+    const { name } = definition;
+    const old = this.#table.get(name);
+    if (old !== undefined && JSON.stringify(old.definition) === JSON.stringify(definition)) return old;
+    if (old === undefined && this.#table.size >= MAX_SERVICES)
+      throw limitExceeded({ MAX_SERVICES }, "Service limit of the VM reached", "Remove one first.");
+    const others = [...this.#table.values()].filter((other) => other !== old);
+    const unmet = unmetNeed([...others.map((other) => other.definition), definition]);
+    if (unmet !== undefined) throw new AgentVmError("invalid_argument", `Invalid service ${name}: ${unmet}`);
+    await old?.stop();
+    const service = this.#make(definition, false);
+    this.#defined.set(name, definition);
+    this.#table.set(name, service);
+    return service;
+  }
+
+  #make(definition: ServiceOptions, isStopped: boolean): Service {
+    const deps = this.#deps;
+    return new Service(
+      definition,
+      {
+        async spawn({ command, args = [], env, cwd }) {
+          const { spawn } = capabilityOf(await deps.sandbox(), "processes", "startService");
+          const request = resolveCommand(
+            { command, args },
+            { ...(env && { env }), ...(cwd && { cwd }) },
+            deps,
+          );
+          return await spawn({ ...request, stdin: false });
+        },
+        listens: (port, timeoutMs, signal) => deps.listens(port, timeoutMs, signal),
+        running: ({ keepAwake = false }, ended) =>
+          keepAwake ? deps.whileRunning(ended) : deps.trackRunning(ended),
+        changed: ({ info }) => this.#changed(info),
+        wrote: () => deps.filesMayHaveChanged(),
+      },
+      isStopped,
+    );
+  }
+
+  #changed({ name, state, pid, restarts, exitCode, error }: ServiceInfo): void {
+    this.#deps.emit("serviceChanged", { name, state, pid, restarts, exitCode, error });
+    for (const listener of [...this.#listeners]) listener();
+    if (state === "ready") void this.#startWaiting();
+  }
+
+  /** Starts the services whose needs are met. Never rejects. */
+  async #startWaiting(): Promise<void> {
+    if (this.#sandbox === undefined) return;
+    const isReady = (name: string) => this.#table.get(name)?.state === "ready";
+    const startable = [...this.#table.values()].filter(
+      ({ state, definition }) => state === "waiting" && (definition.needs ?? []).every(isReady),
+    );
+    await Promise.all(startable.map((service) => service.start()));
+  }
+
+  #until(isSo: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!isSo()) return;
+        this.#listeners.delete(look);
+        resolve();
+      };
+      this.#listeners.add(look);
+      look();
+    });
+  }
+
+  async #loadRecord(): Promise<void> {
+    const [bytes] = await this.#deps.store.get([SERVICES_KEY]);
+    const { data } = recordSchema.safeParse(bytes && tryDecodeJson(bytes));
+    const { defined = [], stopped = [] } = data ?? {};
+    for (const definition of [...this.#deps.services, ...defined])
+      this.#table.set(definition.name, this.#make(definition, stopped.includes(definition.name)));
+    for (const definition of defined) this.#defined.set(definition.name, definition);
+  }
+
+  async #store(): Promise<void> {
+    const stopped = [...this.#table.values()].filter(({ state }) => state === "stopped");
+    const record = {
+      defined: [...this.#defined.values()],
+      stopped: stopped.map(({ definition }) => definition.name),
+    };
+    await this.#deps.store.put([[SERVICES_KEY, encodeJson(record)]]);
+  }
+}

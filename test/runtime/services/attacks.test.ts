@@ -1,0 +1,38 @@
+// @module-tag any-user
+// @module-tag attack
+import { expect, test } from "vitest";
+import { SERVICE_LOG_BYTES } from "../../../src/runtime/services/limits.ts";
+import { startVm } from "../../support/vm.ts";
+
+test("a service that floods its log keeps only the newest part, and its VM answers", async () => {
+  const { vm } = startVm();
+  await vm.startService({ name: "flood", command: "sh", args: ["-c", "while :; do seq 10000; done"] });
+  await expect.poll(async () => (await vm.serviceLogs("flood")).truncated, { timeout: 10_000 }).toBe(true);
+  const { chunks } = await vm.serviceLogs("flood");
+  expect(chunks.reduce((sum, { data }) => sum + data.length, 0)).toBeLessThanOrEqual(SERVICE_LOG_BYTES);
+  expect((await vm.exec("echo here")).stdout).toBe("here\n");
+  await vm.stopService("flood");
+});
+
+test("a service that ignores SIGTERM, and its daemons in its session, end with stopService", {
+  tags: ["slow"],
+}, async () => {
+  const { vm } = startVm();
+  const args = ["-c", "trap '' TERM; sleep 987 & while :; do sleep 0.1; done"];
+  await vm.startService({ name: "deaf", command: "sh", args });
+  await vm.stopService("deaf");
+  expect((await vm.exec("pgrep -f '[s]leep 987'; pgrep -f '[t]rap'")).stdout).toBe("");
+});
+
+test("a program of the VM that takes a service's port or kills it does not stop its restarts", async () => {
+  const { vm, event } = startVm();
+  await vm.startService({
+    name: "victim",
+    command: "sleep",
+    args: ["60"],
+    restart: "always",
+    backoff: { initialMs: 100 },
+  });
+  await vm.exec("pkill -KILL -x sleep");
+  await event("serviceChanged", ({ state, restarts }) => state === "ready" && restarts === 1);
+});
