@@ -252,7 +252,10 @@ test("run and attach pass the output as bytes too, numbered without a gap", asyn
   const vm = agent("streams");
   const chunks: OutputChunk[] = [];
   const onOutput = (chunk: OutputChunk) => void chunks.push(chunk);
-  const started = await vm.run("printf '\\377'; sleep 0.1; printf '\\376' >&2", { onOutput, yieldAfterMs: 0 });
+  const started = await vm.run("printf '\\377'; sleep 0.1; printf '\\376' >&2", {
+    onOutput,
+    yieldAfterMs: 0,
+  });
   if (started.running) await vm.attach(started.pid, { after: started.after, onOutput });
   expect(chunks.map(({ stream, data }) => [stream, ...data])).toEqual([
     ["stdout", 0xff],

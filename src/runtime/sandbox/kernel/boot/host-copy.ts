@@ -8,7 +8,7 @@ import { copyHostEtc } from "./host-etc.ts";
 import { makeHostFiles } from "./made-host-files.ts";
 import { workspaceSubfolder } from "./scratch-folder.ts";
 
-/** What copies differ in. */
+/** The differences between copies. */
 interface CopyOptions {
   /** IANA name. @default UTC */
   timezone: string | undefined;
