@@ -33,13 +33,13 @@ export function addNetworkCommands(program: Command): void {
     examples: [
       ["net policy alice", "prints the policy"],
       ["net policy alice none", "lets programs reach nothing outside"],
-      ["net policy alice '*.example.com' registry.npmjs.org:443 --deny admin.example.com", "allows hosts"],
+      ["net policy alice '*.example.com' packages.example.com:443 --deny admin.example.com", "allows hosts"],
     ],
   })
     .option("--deny <rule>", "exception from the rules", list)
     .action(does(async () => (await actions()).policy));
   serverCommand(net, "allow <key> <rule...>", "add hosts to the outbound policy", {
-    examples: [["net allow alice registry.npmjs.org", "keeps the rules that the policy has"]],
+    examples: [["net allow alice packages.example.com", "keeps the rules that the policy has"]],
   }).action(does(async () => (await actions()).allow));
   serverCommand(net, "log <key>", "print connections that the policy has denied", {
     examples: [["net log -f alice", "prints the next ones too"]],
