@@ -44,15 +44,14 @@ test("a folder of the first version opens with its list and its files, and gets 
   expect(markOf()).toEqual({ format: 1, agentVm: "0.1.0" });
 });
 
-test("a folder of a newer format is refused in two lines, and nothing in it changes", async () => {
+test("a folder of a newer format is refused in one line, and nothing in it changes", async () => {
   const mark = JSON.stringify({ format: 2, agentVm: "9.9.9", other: [] });
   const newer = testFolder();
   writeFileSync(join(newer, "format.json"), mark);
   const server = await start(newer);
   expect(await server.exited).toBe(1);
   expect(server.stderr().split("\n")).toEqual([
-    `agent-vm: The data folder ${newer} has format 2, written by agent-vm 9.9.9. This is agent-vm 0.1.0, which reads formats up to 1`,
-    "Run the newer version of the server again. The data is unchanged.",
+    `agent-vm: The data folder ${newer} has format 2, written by agent-vm 9.9.9. This is agent-vm 0.1.0, which reads formats up to 1. Run the newer version of the server again. The data is unchanged.`,
     "",
   ]);
   expect(readdirSync(newer).sort()).toEqual(["format.json", "server.lock"]);

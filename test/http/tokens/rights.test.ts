@@ -22,7 +22,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     cancelPrompt cancelSession closeSession destroySession respondPermission setMode setModel setThoughtLevel getModes
     getConfigOptions getSequencedEvents getSessionEvents`,
   network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews getNetworkPolicy
-    getNetworkLog`,
+    getNetworkLog listSecrets`,
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
   snapshots: "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff undo",
   create: "fork",
@@ -30,10 +30,10 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     readFile readFiles stat lstat exists readdir readdirRecursive listWatches exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
     listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
-    listPorts waitForPort listPreviews getNetworkPolicy getNetworkLog listCronJobs listCronRuns listSnapshots`,
+    listPorts waitForPort listPreviews getNetworkPolicy getNetworkLog listSecrets listCronJobs listCronRuns listSnapshots`,
 };
 const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
-const ONLY_ADMIN = "setNetworkPolicy restart sleep setLabels setLimits destroy";
+const ONLY_ADMIN = "setNetworkPolicy setSecrets restart sleep setLabels setLimits destroy";
 
 const EVENTS: Record<Exclude<Right, "admin">, string> = {
   exec: "processOutput processExit serviceChanged",
