@@ -28,7 +28,7 @@ const OF_WALLS = /^test\/runtime\/(sandbox\/|network\/outbound\/|[^/]+$)/;
 export const SUITES: Record<string, Suite> = {
   quick: {
     about:
-      "The quick suite takes about 4 minutes on two cores. `npm run test:all` runs the slow tests, about 12 more.",
+      "The quick suite takes about 6 minutes on two cores. `npm run test:all` runs the slow tests, about 12 more.",
     matches: (source) => !SLOW_FILE.test(source),
     tagsFilter: "!slow",
   },
@@ -40,13 +40,13 @@ export const SUITES: Record<string, Suite> = {
     hasPrograms: true,
   },
   "any-user": {
-    about: "The tests whose outcome depends on the user that runs them take about 3 minutes on two cores.",
+    about: "The tests whose outcome depends on the user that runs them take about 2 minutes on two cores.",
     matches: (source) => ANY_USER_FILE.test(source) && !SLOW_FILE.test(source),
     tagsFilter: "any-user && !slow",
   },
   "any-user-slow": {
     about:
-      "The slow tests of the walls, which depend on the user that runs them, take about 2 minutes on two cores.",
+      "The slow tests of the walls, which depend on the user that runs them, take about a minute on two cores.",
     matches: (source, path) =>
       ANY_USER_FILE.test(source) && (SLOW_FILE.test(source) || SLOW_TEST.test(source)) && OF_WALLS.test(path),
     tagsFilter: "any-user && slow",
