@@ -43,7 +43,7 @@ export default defineConfig({
       {
         name: "slow",
         description: "Slow by nature: crash rounds, floods, package installs, browsers.",
-        timeout: 120_000,
+        timeout: 300_000,
       },
       {
         name: "attack",
