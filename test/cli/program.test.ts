@@ -1,7 +1,15 @@
 // @module-tag slow
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cliEnv, cliOf, succeeding } from "../support/cli.ts";
@@ -157,6 +165,38 @@ describe("agent-vm against a server", () => {
       "end\n",
       "00",
     ]);
+  });
+
+  test("cp writes through no link of an earlier copy", async () => {
+    await makeVm("links");
+    const outside = join(folder, "outside");
+    mkdirSync(outside);
+    writeFileSync(join(outside, "keys"), "untouched");
+    const vm = server().client().vm.get("links");
+    await vm.exec(`mkdir /workspace/w; cd /workspace/w; ln -s ${outside}/keys file; ln -s ${outside} sub`);
+    const target = join(folder, "earlier");
+    await out(["cp", "links:/workspace/w", target]);
+    expect(lstatSync(join(target, "file")).isSymbolicLink()).toBe(true);
+    await vm.exec(
+      "cd /workspace/w; rm file sub; echo attack > file; chmod +x file; mkdir sub; echo attack > sub/keys",
+    );
+    for (const [from, to] of [
+      ["file", target],
+      ["file", join(target, "file")],
+      ["sub", target],
+    ] as const)
+      expect(await run(["cp", `links:/workspace/w/${from}`, to])).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("is a link"),
+      });
+    expect([readdirSync(outside), readFileSync(join(outside, "keys"), "utf8")]).toEqual([
+      ["keys"],
+      "untouched",
+    ]);
+    // A person may name a link of their own.
+    symlinkSync(outside, join(folder, "own"));
+    await out(["cp", "links:/workspace/w/sub/.", join(folder, "own")]);
+    expect(readFileSync(join(outside, "keys"), "utf8")).toBe("attack\n");
   });
 
   test("cp copies between VMs and through stdin and stdout, and tar moves archives", async () => {
