@@ -89,6 +89,23 @@ describe("agent-vm against a server", () => {
     });
   });
 
+  test("exec passes on every byte of a large output", async () => {
+    await makeVm("large");
+    const command = "head -c 17000000 /dev/zero | tr '\\0' '\\377'; echo end >&2";
+    const child = spawn(process.execPath, [AGENT_VM_PROGRAM, "exec", "large", command], {
+      env: { ...programEnv(), ...envOf(server()) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const pieces: Buffer[] = [];
+    child.stdout.on("data", (piece) => pieces.push(piece));
+    let errors = "";
+    child.stderr.on("data", (piece) => {
+      errors += piece;
+    });
+    expect([(await once(child, "close"))[0], errors]).toEqual([0, "end\n"]);
+    expect(Buffer.concat(pieces).equals(Buffer.alloc(17_000_000, 0xff))).toBe(true);
+  });
+
   test("run streams bytes unchanged, and Ctrl-C reaches the command", async () => {
     await makeVm("bytes");
     const env = { ...programEnv(), ...envOf(server()) };
