@@ -1,12 +1,13 @@
 // @module-tag any-user
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sandboxSession } from "../../../src/adapters/ai-sdk/index.ts";
+import { bashToolSandbox, sandboxSession } from "../../../src/adapters/ai-sdk/index.ts";
+import { computeProvider } from "../../../src/adapters/computesdk/index.ts";
 import { startTestServer, type TestServer } from "../../support/servers.ts";
 import { failure } from "../../support/until.ts";
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ kind: "kernel" });
+  server = await startTestServer({ kind: "kernel", vm: { perVm: { limits: { captureBytes: 1024 } } } });
 });
 afterAll(() => server.stop());
 
@@ -118,6 +119,19 @@ describe("spawn", () => {
     await expect.poll(async () => (await vm.getProcess(process.pid ?? 0)).running).toBe(false);
     expect(await failure(sandbox.spawn({ command: "true", abortSignal: abort.signal }))).toBe(reason);
   });
+});
+
+test("a result says that output above the limit was dropped", async () => {
+  const vms = server.client().vm;
+  const vm = vms.getOrCreate("short", { createWithInput: { limits: { captureBytes: 4 } } });
+  const results = [
+    await bashToolSandbox(vm).executeCommand("echo 123456"),
+    await computeProvider(vms).methods.sandbox.runCommand(vm, "echo 123456"),
+  ];
+  for (const { stdout, stderr } of results) {
+    expect(stdout).toBe("1234");
+    expect(stderr).toContain("further output was dropped");
+  }
 });
 
 describe("files", () => {
