@@ -5,7 +5,7 @@ import { jsonLine, printableText } from "./out.ts";
 /** Remedies in words of the command line. The hints of the other codes fit here too. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
   unauthorized:
-    "Pass a token: --token, AGENT_VM_TOKEN, or `agent-vm context add NAME --endpoint URL --token TOKEN`.",
+    "Pass a token: AGENT_VM_TOKEN, or `agent-vm context add NAME --endpoint URL --token -`, which reads it from stdin.",
   forbidden: "Ask for a token with this right: `agent-vm token create --vm KEY --may RIGHT`.",
   token_not_found: "`agent-vm token ls` lists the tokens.",
   process_not_found: "`agent-vm ps KEY` lists the processes.",
