@@ -152,6 +152,7 @@ describe("agent-vm against a server", () => {
     await out(["kill", "-s", "KILL", "detached", stdout.trim()]);
     expect(await out(["ps", "detached"])).not.toContain("1234");
     expect(await run(["kill", "detached", "99999"])).toMatchObject({ code: 4 });
+    expect(await run(["kill", "detached", "abc"])).toMatchObject({ code: 2 });
     expect(await out(["top", "detached"])).toMatch(/^detached {2}awake/);
   });
 
