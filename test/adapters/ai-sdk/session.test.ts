@@ -97,6 +97,19 @@ describe("spawn", () => {
     expect(await process.wait()).toEqual({ exitCode: 0 });
   });
 
+  test("a write to stdin waits for a command that reads slowly", async () => {
+    const { sandbox } = session("slow-stdin");
+    const command = "until [ -e go ]; do sleep 0.05; done; wc -c";
+    const process = await sandbox.spawn({ command, stdin: true });
+    const size = 34 * 1024 * 1024;
+    const writer = process.stdin.getWriter();
+    const writing = writer.write(new Uint8Array(size));
+    await sandbox.writeTextFile({ path: "go", content: "" });
+    await writing;
+    await writer.close();
+    expect(await text(process.stdout)).toBe(`${size}\n`);
+  });
+
   test("kill ends the command and may be called twice", async () => {
     const { sandbox } = session("spawn-kill");
     const process = await sandbox.spawn({ command: "echo up; sleep 1000" });
