@@ -41,6 +41,7 @@ export function cliPage(): string {
 
 The server is, in this order: \`--endpoint\`, \`--context\`, \`AGENT_VM_ENDPOINT\`, \`AGENT_VM_CONTEXT\`, the context that \`agent-vm context use\` has chosen,
 \`http://localhost:6420\`. The token is \`--token\`, else the token of the context, else \`AGENT_VM_TOKEN\`. The token of a context goes to no other endpoint.
+Commands ignore the client's variables \`RIVET_ENDPOINT\`, \`RIVET_ENGINE\` and \`RIVET_TOKEN\`.
 Contexts are in \`agent-vm/config.json\` below \`XDG_CONFIG_HOME\`, by default \`~/.config\`.
 
 Every command that talks to a server has these options:

@@ -3,7 +3,7 @@ import type { VmClient, VmHandle } from "../client/types.ts";
 import type { registry } from "../server.ts";
 import { parseKey } from "./key.ts";
 import { Out } from "./out.ts";
-import { chooseServer, type ServerChoice, type ServerOptions } from "./server-choice.ts";
+import { chooseServer, hasToken, type ServerChoice, type ServerOptions } from "./server-choice.ts";
 
 /** Options of every command. */
 export interface CommonOptions extends ServerOptions {
@@ -29,7 +29,9 @@ export class Cli {
   async client(): Promise<VmClient<typeof registry>> {
     if (this.#client === undefined) {
       const { endpoint, token } = await this.server();
-      this.#client = createClient<typeof registry>({ endpoint, token });
+      // An empty token keeps the client from taking RIVET_TOKEN, which may be for another server.
+      const own = token ?? (hasToken(endpoint) ? undefined : "");
+      this.#client = createClient<typeof registry>({ endpoint, token: own });
     }
     return this.#client;
   }

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "commander";
 import { AgentVmError } from "../api/errors.ts";
 
 /** Exit codes of the program. docs/cli.md lists them. */
@@ -46,15 +47,20 @@ export class ActionFailure extends Error {
   constructor(cause: unknown, { json, notRun }: { json: boolean; notRun?: number | undefined }) {
     super("the action failed", { cause });
     this.json = json;
-    this.exitCode = cause instanceof UsageError ? EXIT.usage : (notRun ?? exitCodeOf(cause));
+    this.exitCode = isUsageError(cause) ? EXIT.usage : (notRun ?? exitCodeOf(cause));
   }
 }
 
 /** Returns the exit code that fits an error. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof UsageError) return EXIT.usage;
+  if (isUsageError(error)) return EXIT.usage;
   if (!(error instanceof AgentVmError)) return EXIT.failed;
   if (error.code === "connection_lost") return EXIT.unreachable;
   if (error.status === 404 || error.status === 410) return EXIT.notFound;
   return error.status === 401 || error.status === 403 ? EXIT.refused : EXIT.failed;
+}
+
+/** Whether arguments are wrong. The readers of values throw the parser's error. */
+function isUsageError(error: unknown): boolean {
+  return error instanceof UsageError || error instanceof InvalidArgumentError;
 }

@@ -1,10 +1,11 @@
 import { AgentVmError, type ErrorCode } from "../api/errors.ts";
 import { printable } from "../base/printable.ts";
+import { jsonLine, printableText } from "./out.ts";
 
 /** Remedies in words of the command line. The hints of the other codes fit here too. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
   unauthorized:
-    "Pass a token: --token, AGENT_VM_TOKEN, or `agent-vm context add NAME --endpoint URL --token TOKEN`.",
+    "Pass a token: AGENT_VM_TOKEN, or `agent-vm context add NAME --endpoint URL --token -`, which reads it from stdin.",
   forbidden: "Ask for a token with this right: `agent-vm token create --vm KEY --may RIGHT`.",
   token_not_found: "`agent-vm token ls` lists the tokens.",
   process_not_found: "`agent-vm ps KEY` lists the processes.",
@@ -35,7 +36,8 @@ export interface ShownFailure {
 
 /** Describes an error in words of the command line. */
 export function describeFailure(error: unknown): ShownFailure {
-  if (!(error instanceof AgentVmError)) return { code: "failed", message: (error as Error).message };
+  if (!(error instanceof AgentVmError))
+    return { code: "failed", message: error instanceof Error ? error.message : String(error) };
   const own = Object.hasOwn(HINTS, error.code) ? HINTS[error.code as ErrorCode] : undefined;
   const hint = own ?? error.metadata.hint;
   const { code, message } = error;
@@ -45,8 +47,16 @@ export function describeFailure(error: unknown): ShownFailure {
 /** Makes the one line that reports an error. A server or a VM may have written its text. */
 export function failureLine(error: unknown): string {
   const { message, hint } = describeFailure(error);
-  // The doctor's findings have lines of their own.
-  if (!(error instanceof AgentVmError)) return `agent-vm: ${message}\n`;
+  if (!(error instanceof AgentVmError)) {
+    // The doctor's findings have lines of their own. Errors of Node name paths, which a VM may have chosen.
+    const isOfNode = error instanceof Error && "code" in error;
+    return `agent-vm: ${isOfNode ? printable(message) : printableText(message)}\n`;
+  }
   const end = /[.!?]$/.test(message) ? "" : ".";
   return `agent-vm: ${printable(hint === undefined ? message : `${message}${end} ${hint}`)}\n`;
+}
+
+/** Makes the line of JSON that reports an error to a script. */
+export function failureJson(error: unknown): string {
+  return `${jsonLine({ error: describeFailure(error) })}\n`;
 }

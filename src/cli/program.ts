@@ -60,9 +60,8 @@ async function exitWith(error: unknown): Promise<never> {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
   const isAction = error instanceof ActionFailure;
   const cause = isAction ? error.cause : error;
-  const { describeFailure, failureLine } = await import("./hints.ts");
-  if (isAction && error.json) process.stderr.write(`${JSON.stringify({ error: describeFailure(cause) })}\n`);
-  else process.stderr.write(failureLine(cause));
+  const { failureJson, failureLine } = await import("./hints.ts");
+  process.stderr.write(isAction && error.json ? failureJson(cause) : failureLine(cause));
   if (isAction) process.exit(error.exitCode);
   process.exit(cause instanceof UsageError ? EXIT.usage : EXIT.failed);
 }

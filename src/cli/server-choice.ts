@@ -9,16 +9,20 @@ export interface ServerOptions {
   context?: string;
 }
 
-/** A server and the token for it. `undefined` leaves the choice to the client. */
+/** Server of the commands if nothing names one. RIVET_ENDPOINT names none: AGENT_VM_TOKEN is not for that server. */
+const DEFAULT_ENDPOINT = "http://localhost:6420";
+
+/** A server and the token for it. */
 export interface ServerChoice {
-  endpoint?: string | undefined;
+  endpoint: string;
+  /** `undefined`: no token, except one in the endpoint. */
   token?: string | undefined;
   /** Name of the context; `undefined` if options or variables name the server. */
   context?: string | undefined;
 }
 
 /**
- * Chooses the server: `--endpoint`, `--context`, AGENT_VM_ENDPOINT, the current context, the client's default. The token of a
+ * Chooses the server: `--endpoint`, `--context`, AGENT_VM_ENDPOINT, the current context, http://localhost:6420. The token of a
  * context goes to the endpoint of that context only.
  */
 export async function chooseServer(
@@ -34,7 +38,7 @@ export async function chooseServer(
     return { endpoint: env.AGENT_VM_ENDPOINT, token };
   const config = await readConfig();
   const name = options.context ?? (env.AGENT_VM_CONTEXT || config.current);
-  if (name === undefined) return { token };
+  if (name === undefined) return { endpoint: DEFAULT_ENDPOINT, token };
   const found = contextOf(config, name);
   return { endpoint: found.endpoint, token: options.token ?? found.token ?? token, context: name };
 }
@@ -45,4 +49,9 @@ export function contextOf(config: Config, name: string) {
   if (found !== undefined) return found;
   const known = Object.keys(config.contexts).join(", ") || "none yet";
   throw new UsageError(`No context is called ${JSON.stringify(name)}. Contexts: ${known}`);
+}
+
+/** Whether an endpoint is a URL that carries a token: `https://namespace:token@host`. */
+export function hasToken(endpoint: string): boolean {
+  return URL.canParse(endpoint) && new URL(endpoint).password !== "";
 }

@@ -36,6 +36,10 @@ test(
     expect(refused.code).toBe(5);
     expect(JSON.parse(refused.stderr)).toMatchObject({ error: { code: "unauthorized" } });
 
+    expect(await out(["context", "show"], "", { RIVET_ENDPOINT: server.endpoint })).toContain(
+      "http://localhost:6420",
+    );
+
     await out(["context", "add", "prod", "--endpoint", server.endpoint, "--token", "-"], `${TOKEN}\n`);
     await out(["context", "add", "other", "--endpoint", "http://127.0.0.1:1"]);
     const file = join(home, "agent-vm/config.json");
@@ -45,6 +49,12 @@ test(
     expect(await out(["create", "one"])).toBe("one\n");
     // The token of the context goes to no other endpoint.
     expect(await run(["ls", "--endpoint", server.endpoint])).toMatchObject({ code: 5 });
+    // Nor do the client's variables reach a server.
+    const rivet = { RIVET_TOKEN: TOKEN, RIVET_ENDPOINT: server.endpoint };
+    expect(await run(["ls", "--endpoint", server.endpoint], "", rivet)).toMatchObject({ code: 5 });
+    expect(await out(["context", "show", "--endpoint", "https://ns:secret@vms.example.com"], "", rivet)).toBe(
+      "context   -\nendpoint  https://vms.example.com\ntoken     yes\n",
+    );
     await out(["context", "use", "other"]);
     expect(await run(["ls"])).toMatchObject({ code: 6 });
     expect(await out(["ls", "-q", "--context", "prod"])).toBe("one\n");

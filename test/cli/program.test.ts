@@ -1,7 +1,15 @@
 // @module-tag slow
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cliEnv, cliOf, succeeding } from "../support/cli.ts";
@@ -81,6 +89,23 @@ describe("agent-vm against a server", () => {
     });
   });
 
+  test("exec passes on every byte of a large output", async () => {
+    await makeVm("large");
+    const command = "head -c 17000000 /dev/zero | tr '\\0' '\\377'; echo end >&2";
+    const child = spawn(process.execPath, [AGENT_VM_PROGRAM, "exec", "large", command], {
+      env: { ...programEnv(), ...envOf(server()) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const pieces: Buffer[] = [];
+    child.stdout.on("data", (piece) => pieces.push(piece));
+    let errors = "";
+    child.stderr.on("data", (piece) => {
+      errors += piece;
+    });
+    expect([(await once(child, "close"))[0], errors]).toEqual([0, "end\n"]);
+    expect(Buffer.concat(pieces).equals(Buffer.alloc(17_000_000, 0xff))).toBe(true);
+  });
+
   test("run streams bytes unchanged, and Ctrl-C reaches the command", async () => {
     await makeVm("bytes");
     const env = { ...programEnv(), ...envOf(server()) };
@@ -127,6 +152,7 @@ describe("agent-vm against a server", () => {
     await out(["kill", "-s", "KILL", "detached", stdout.trim()]);
     expect(await out(["ps", "detached"])).not.toContain("1234");
     expect(await run(["kill", "detached", "99999"])).toMatchObject({ code: 4 });
+    expect(await run(["kill", "detached", "abc"])).toMatchObject({ code: 2 });
     expect(await out(["top", "detached"])).toMatch(/^detached {2}awake/);
   });
 
@@ -157,6 +183,38 @@ describe("agent-vm against a server", () => {
       "end\n",
       "00",
     ]);
+  });
+
+  test("cp writes through no link of an earlier copy", async () => {
+    await makeVm("links");
+    const outside = join(folder, "outside");
+    mkdirSync(outside);
+    writeFileSync(join(outside, "keys"), "untouched");
+    const vm = server().client().vm.get("links");
+    await vm.exec(`mkdir /workspace/w; cd /workspace/w; ln -s ${outside}/keys file; ln -s ${outside} sub`);
+    const target = join(folder, "earlier");
+    await out(["cp", "links:/workspace/w", target]);
+    expect(lstatSync(join(target, "file")).isSymbolicLink()).toBe(true);
+    await vm.exec(
+      "cd /workspace/w; rm file sub; echo attack > file; chmod +x file; mkdir sub; echo attack > sub/keys",
+    );
+    for (const [from, to] of [
+      ["file", target],
+      ["file", join(target, "file")],
+      ["sub", target],
+    ] as const)
+      expect(await run(["cp", `links:/workspace/w/${from}`, to])).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("is a link"),
+      });
+    expect([readdirSync(outside), readFileSync(join(outside, "keys"), "utf8")]).toEqual([
+      ["keys"],
+      "untouched",
+    ]);
+    // A person may name a link of their own.
+    symlinkSync(outside, join(folder, "own"));
+    await out(["cp", "links:/workspace/w/sub/.", join(folder, "own")]);
+    expect(readFileSync(join(outside, "keys"), "utf8")).toBe("attack\n");
   });
 
   test("cp copies between VMs and through stdin and stdout, and tar moves archives", async () => {

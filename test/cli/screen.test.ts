@@ -63,6 +63,20 @@ needsTmux(title("top shows a VM live, and q ends it and brings the screen back")
   await screen.shows(/before\n(?:.*\n)*host>/);
 });
 
+needsTmux(title("a log on a terminal has no control characters, on stderr either"), async () => {
+  const vm = await makeVm("logged");
+  const { pid } = await vm.spawn("bash", [
+    "-c",
+    "printf 'out\\033[2J\\r\\n'; printf 'kept\\rerr\\033[2J\\n' >&2",
+  ]);
+  await vm.waitProcess(pid);
+  const screen = await person();
+  await screen.type("clear; agent-vm logs logged | cat -v; agent-vm logs logged 2> /dev/null");
+  await screen.shows(/^kept\\u000derr\\u001b\[2J$/m);
+  await screen.shows(/^out\^\[\[2J\^M$/m);
+  await screen.shows(/^out\\u001b\[2J$/m);
+});
+
 needsTmux(title("a person talks to an agent, answers its question, cancels a turn and leaves"), async () => {
   const vm = await makeVm("talk");
   await open(vm);

@@ -1,11 +1,12 @@
 import { orNull } from "../shared/errors.ts";
+import { DROPPED_NOTE } from "../shared/text.ts";
 import { type AdapterVm, Workplace } from "../shared/workplace.ts";
 import type { SandboxSessionOptions } from "./session.ts";
 import type { SandboxResult } from "./session-types.ts";
 
 /** A sandbox as `createBashTool({ sandbox })` of `bash-tool` takes it. */
 export interface BashToolSandbox {
-  /** Runs a shell line to its end. */
+  /** Runs a shell line to its end. A note at the end of stderr says if output was dropped. */
   executeCommand(command: string): Promise<SandboxResult>;
   /** Reads a text file. */
   readFile(path: string): Promise<string>;
@@ -27,8 +28,10 @@ export function bashToolSandbox(vm: AdapterVm, options: SandboxSessionOptions = 
   const place = new Workplace(vm, options.workingDirectory);
   return {
     async executeCommand(command) {
-      const { stdout, stderr, exitCode } = await vm.run(command, { cwd: await place.directory() });
-      return { stdout, stderr, exitCode };
+      const { stdout, stderr, exitCode, truncated } = await vm.run(command, {
+        cwd: await place.directory(),
+      });
+      return { stdout, stderr: truncated ? stderr + DROPPED_NOTE : stderr, exitCode };
     },
     async readFile(path) {
       const bytes = await orNull(vm.readFile(place.resolve(path)));

@@ -4,6 +4,7 @@ import { AgentVmError } from "../../api/errors.ts";
 import type { VmAccessor, VmHandle, VmListEntry } from "../../client/index.ts";
 import { listEntries } from "../shared/file-kind.ts";
 import { portUrl } from "../shared/port-url.ts";
+import { DROPPED_NOTE } from "../shared/text.ts";
 import { HOME, Workplace } from "../shared/workplace.ts";
 import type {
   ComputeCommandOptions,
@@ -153,8 +154,8 @@ async function runCommand(
   }
   const listeners = { ...(onStdout && { onStdout }), ...(onStderr && { onStderr }) };
   const result = await vm.run(command, { ...place, ...listeners, ...(timeout && { timeout }) });
-  const { stdout, stderr, exitCode, durationMs } = result;
-  return { stdout, stderr, exitCode, durationMs };
+  const { stdout, stderr, exitCode, durationMs, truncated } = result;
+  return { stdout, stderr: truncated ? stderr + DROPPED_NOTE : stderr, exitCode, durationMs };
 }
 
 function snapshotOf(

@@ -14,6 +14,7 @@ export class OutputStream {
   readonly stream: ReadableStream<Uint8Array>;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #room = deferred<void>();
+  #failed: { controller: ReadableStreamDefaultController<Uint8Array>; error: unknown } | undefined;
   #lost = 0;
   #isFree = false;
 
@@ -27,9 +28,13 @@ export class OutputStream {
         start: (controller) => {
           this.#controller = controller;
         },
-        pull: release,
+        pull: () => {
+          release();
+          this.#raise();
+        },
         cancel: () => {
           this.#controller = undefined;
+          this.#failed = undefined;
           release();
         },
       },
@@ -65,10 +70,18 @@ export class OutputStream {
     this.#controller = undefined;
   }
 
-  /** Ends the stream with an error. */
+  /** Ends the stream with an error, after the output that it holds. */
   fail(error: unknown): void {
-    this.#controller?.error(error);
+    if (this.#controller !== undefined) this.#failed = { controller: this.#controller, error };
     this.#controller = undefined;
     this.#room.resolve();
+    this.#raise();
+  }
+
+  /** Raises the error of a stream that holds no output: an error discards what a stream holds. */
+  #raise(): void {
+    if (this.#failed?.controller.desiredSize !== HELD_BYTES) return;
+    this.#failed.controller.error(this.#failed.error);
+    this.#failed = undefined;
   }
 }

@@ -34,6 +34,12 @@ export interface SpawnedCommand {
  */
 const GATE = 'IFS= read -r -N 1 _; exec bash -c "$1"';
 
+/** Bytes of stdin that one call carries. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Milliseconds until stdin that does not fit is sent again. */
+const RETRY_MS = 50;
+
 /** Starts a command and streams its output as bytes. */
 export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promise<SpawnedCommand> {
   const { command, cwd, env, signal } = request;
@@ -80,7 +86,7 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   const process = { pid, stdout: streams.stdout.stream, stderr: streams.stderr.stream, ended, kill };
   if (!request.stdin) return process;
   await vm.writeProcessStdin(pid, "\n");
-  return { ...process, stdin: stdinOf(vm, pid) };
+  return { ...process, stdin: stdinOf(vm, pid, ended) };
 }
 
 /** Ends the streams with the command. A command whose output is no longer followed is killed. */
@@ -102,9 +108,30 @@ async function settle(
   }
 }
 
-function stdinOf(vm: AdapterVm, pid: number): WritableStream<Uint8Array> {
+/** Makes the stream of a process's stdin. A write waits while the process reads slowly. */
+function stdinOf(vm: AdapterVm, pid: number, ended: Promise<unknown>): WritableStream<Uint8Array> {
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  ended.then(end, end);
+  const send = async (piece: Uint8Array, signal: AbortSignal | undefined) => {
+    for (;;) {
+      try {
+        return await vm.writeProcessStdin(pid, piece);
+      } catch (error) {
+        const isFull = error instanceof AgentVmError && error.code === "limit_exceeded";
+        if (!isFull || isOver || signal?.aborted) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  };
   return new WritableStream<Uint8Array>({
-    write: (data) => vm.writeProcessStdin(pid, data),
+    // Types of Node lack the signal.
+    async write(data, { signal }: { error(reason?: unknown): void; signal?: AbortSignal }) {
+      for (let at = 0; at < data.byteLength; at += PIECE_BYTES)
+        await send(data.subarray(at, at + PIECE_BYTES), signal);
+    },
     close: () => vm.closeProcessStdin(pid),
     abort: () => vm.closeProcessStdin(pid),
   });

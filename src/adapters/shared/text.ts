@@ -1,6 +1,9 @@
 /** Share of a shortened text that shows its beginning. Errors are usually at the end. */
 const HEAD = 0.4;
 
+/** Ends the stderr of a command whose result lacks output. */
+export const DROPPED_NOTE = "\n[agent-vm: further output was dropped]\n";
+
 /** Returns a text of at most about `limit` characters: its beginning and its end, with a note between them. */
 export function shortened(text: string, limit: number): string {
   if (text.length <= limit) return text;

@@ -2,7 +2,7 @@ import type { Cli } from "../cli.ts";
 import { readConfig, writeConfig } from "../config.ts";
 import { type Config, isContextName } from "../config-schema.ts";
 import { UsageError } from "../exit-codes.ts";
-import { contextOf } from "../server-choice.ts";
+import { contextOf, hasToken } from "../server-choice.ts";
 import { readStdin } from "../terminal/streams.ts";
 
 /** Names a server. A token of `-` is read from stdin, where no list of processes shows it. */
@@ -53,11 +53,13 @@ export async function listContexts(cli: Cli): Promise<void> {
 
 /** Prints the server that commands reach now, and where its name is from. */
 export async function showContext(cli: Cli): Promise<void> {
-  const { endpoint = "http://localhost:6420", token, context } = await cli.server();
-  await cli.out.facts({ context: context ?? null, endpoint, hasToken: token !== undefined }, [
+  const { endpoint, token, context } = await cli.server();
+  const shownEndpoint = withoutCredentials(endpoint);
+  const sendsToken = token !== undefined || hasToken(endpoint);
+  await cli.out.facts({ context: context ?? null, endpoint: shownEndpoint, hasToken: sendsToken }, [
     ["context", context],
-    ["endpoint", endpoint],
-    ["token", token === undefined ? "no" : "yes"],
+    ["endpoint", shownEndpoint],
+    ["token", sendsToken ? "yes" : "no"],
   ]);
 }
 
@@ -67,7 +69,7 @@ function shown({ current, contexts }: Config, name: string) {
     name,
     endpoint: withoutCredentials(endpoint),
     isCurrent: current === name,
-    hasToken: token !== undefined,
+    hasToken: token !== undefined || hasToken(endpoint),
   };
 }
 
@@ -76,5 +78,5 @@ function withoutCredentials(endpoint: string): string {
   const url = new URL(endpoint);
   url.username = "";
   url.password = "";
-  return url.href;
+  return url.href.replace(/\/$/, "");
 }

@@ -1,5 +1,5 @@
-import { createWriteStream } from "node:fs";
-import { chmod, readFile, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, open, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, resolve } from "node:path";
 import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
@@ -8,6 +8,7 @@ import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { type Place, parsePlace } from "../key.ts";
+import { invalidArchive } from "../local/archive-error.ts";
 import { packLocal } from "../local/pack.ts";
 import { unpack } from "../local/unpack.ts";
 import { shownBytes } from "../shown.ts";
@@ -85,7 +86,9 @@ async function copyOut(cli: Cli, source: Place, to: string, bar: Progress): Prom
     await cli.out.raw(data);
     return { files: 1, bytes: data.byteLength };
   }
-  const path = await targetOut(source, to);
+  const { path, isNamedByVm } = await targetOut(source, to);
+  // A person may name a link to a folder. A link of an earlier copy may lead anywhere.
+  if (isNamedByVm || !info.isDirectory) await refuseLink(path);
   const onProgress = ({ transferred, total }: { transferred: number; total: number | null }) =>
     bar.at(transferred, total);
   if (info.isDirectory) return await unpack(await vm.exportTar(source.path, { onProgress }), path);
@@ -99,22 +102,33 @@ async function copyOut(cli: Cli, source: Place, to: string, bar: Progress): Prom
   return { files: 1, bytes: data.byteLength };
 }
 
-async function targetOut(source: Place, to: string): Promise<string> {
+/** Returns the path that a copy gets on this machine: below a folder that exists, under the name in the VM. */
+async function targetOut(source: Place, to: string): Promise<{ path: string; isNamedByVm: boolean }> {
   const found = await stat(to).catch(() => undefined);
   const isInside = found?.isDirectory() === true || /[/\\]$/.test(to);
   const name = posix.basename(source.path);
-  return isInside && !source.isContent ? join(to, name) : to;
+  const isNamedByVm = isInside && !source.isContent && name !== "";
+  return { path: isNamedByVm ? join(to, name) : to, isNamedByVm };
+}
+
+/** @throws AgentVmError `invalid_archive` for a path that is a link */
+async function refuseLink(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found?.isSymbolicLink()) throw invalidArchive(`${path} is a link on this machine`);
 }
 
 async function writeLocal(path: string, data: Uint8Array, { mode }: VirtualStat): Promise<void> {
-  const file = createWriteStream(path);
-  await new Promise<void>((done, failed) => {
-    file.on("error", failed);
-    file.end(data, () => done());
-  });
-  // Only the owner's right to run the file is the VM's choice.
-  if ((mode & 0o100) !== 0)
-    await chmod(path, ((await stat(path)).mode & 0o777) | 0o100).catch(() => undefined);
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o666);
+  try {
+    await file.writeFile(data);
+    // Only the owner's right to run the file is the VM's choice.
+    const found = await file.stat();
+    if ((mode & 0o100) !== 0 && found.isFile())
+      await file.chmod((found.mode & 0o777) | 0o100).catch(() => undefined);
+  } finally {
+    await file.close();
+  }
 }
 
 async function copyAcross(cli: Cli, source: Place, target: Place): Promise<Copied> {

@@ -5,6 +5,7 @@ import { signalName } from "../../api/signals.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
+import { printableText } from "../out.ts";
 import { shownBytes, shownTime } from "../shown.ts";
 import type { Column } from "../table.ts";
 import { onSignals } from "../terminal/interrupts.ts";
@@ -54,7 +55,10 @@ export async function logs(
     seq: number;
   }) => {
     if (cli.out.json) await cli.out.item({ seq, stream, data: textOrBytes(data) }, "");
-    else await write(stream === "stdout" ? process.stdout : process.stderr, shownLog(data));
+    else {
+      const to = stream === "stdout" ? process.stdout : process.stderr;
+      await write(to, to.isTTY ? shownLog(data) : data);
+    }
   };
   if (!follow) {
     const { chunks, truncated } = await vm.readProcessOutput(wanted);
@@ -73,16 +77,12 @@ export async function logs(
   }
 }
 
-/** A log is read on a terminal later, by somebody who has not started the program: no control character gets through. */
-function shownLog(data: Uint8Array): Uint8Array | string {
-  return process.stdout.isTTY ? escapeLog(data) : data;
-}
-
-const ESCAPED = /[^\P{Cc}\n\t\r]/gu;
-
-function escapeLog(data: Uint8Array): string {
-  const text = new TextDecoder().decode(data);
-  return text.replace(ESCAPED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/**
+ * Makes output fit for a terminal. A log is read later, by somebody who has not started the program: no control character gets
+ * through.
+ */
+function shownLog(data: Uint8Array): string {
+  return printableText(new TextDecoder().decode(data).replace(/\r+\n/g, "\n"));
 }
 
 async function newest(vm: VmHandle): Promise<number> {

@@ -30,19 +30,28 @@ const PIECE_BYTES = 1024 * 1024;
 /** Milliseconds until stdin that does not fit is sent again. */
 const RETRY_MS = 50;
 
-/** Runs a command to its end, then prints its output. Exits with its exit code. */
+/**
+ * Runs a command to its end and passes on its output, all of it, as bytes. With `--json` the result has the output as text, up to
+ * the limit that `truncated` reports. Exits with its exit code.
+ */
 export async function exec(cli: Cli, key: string, words: string[], options: ExecOptions): Promise<void> {
   const vm = await cli.vm(key);
   const given = options.stdin ? { stdin: await readStdin() } : {};
   const abort = new AbortController();
+  // A command without a reader is killed.
+  onReaderGone(() => abort.abort());
   const stop = onSignals(() => abort.abort());
+  const output = cli.out.json
+    ? {}
+    : { captureStdio: false, onOutput: (chunk: OutputChunk) => print(cli, chunk) };
   try {
-    const result = await start(vm, words, { ...commandOptions(options), ...given, signal: abort.signal });
+    const result = await start(vm, words, {
+      ...commandOptions(options),
+      ...given,
+      ...output,
+      signal: abort.signal,
+    });
     if (cli.out.json) await cli.out.value(result, "");
-    else {
-      await write(process.stdout, result.stdout);
-      await write(process.stderr, result.stderr);
-    }
     exitLike(result);
   } catch (error) {
     if (!abort.signal.aborted) throw error;

@@ -12,8 +12,20 @@ export interface Brief {
 /** Longest text of a line about the agent's work. */
 const MAX_TITLE = 200;
 
-/** Shows an event of a session. @returns `undefined` for an event that people need not see */
+/**
+ * Shows an event of a session. An agent may send any form: an event that cannot be shown is a line that says so.
+ *
+ * @returns `undefined` for an event that people need not see
+ */
 export function briefly(event: SessionEvent): Brief | undefined {
+  try {
+    return briefEvent(event);
+  } catch {
+    return line("an event that cannot be shown");
+  }
+}
+
+function briefEvent(event: SessionEvent): Brief | undefined {
   switch (event.method) {
     case "session/update":
       return briefUpdate(event.params.update);

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { VmStatus } from "../../api/methods/machine.ts";
 import type { VmProcess } from "../../api/methods/process-types.ts";
 import { printable } from "../../base/printable.ts";
+import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { bold } from "../out.ts";
 import { shownBytes, shownDuration, shownUse } from "../shown.ts";
@@ -34,6 +35,9 @@ export async function top(cli: Cli, key: string, { interval, count }: TopOptions
   const isLive = process.stdout.isTTY === true && process.stdin.isTTY === true && !cli.out.json;
   const looks = count ?? (isLive ? Number.POSITIVE_INFINITY : 1);
   const abort = new AbortController();
+  const aborted = new Promise<undefined>((resolve) => {
+    abort.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
   const stop = onSignals(() => abort.abort());
   const screen = new RawTerminal();
   const redraw = new EventTarget();
@@ -54,9 +58,11 @@ export async function top(cli: Cli, key: string, { interval, count }: TopOptions
     };
     redraw.addEventListener("resize", draw);
     for (let look = 0; look < looks && !abort.signal.aborted; look++) {
-      const [status, processes] = await Promise.all([vm.status(), vm.allProcesses()]);
+      // A server that does not answer must not hold up keys and signals.
+      const sample = await Promise.race([sampleOf(vm), aborted]);
+      if (sample === undefined) break;
       before = shown;
-      shown = { at: performance.now(), status, processes: processes.sort((a, b) => b.rss - a.rss) };
+      shown = sample;
       if (isLive) draw();
       else await print(cli, key, shown);
       if (look + 1 < looks) await delay(interval, undefined, { signal: abort.signal }).catch(() => undefined);
@@ -65,6 +71,11 @@ export async function top(cli: Cli, key: string, { interval, count }: TopOptions
     screen.close();
     stop();
   }
+}
+
+async function sampleOf(vm: VmHandle): Promise<Sample> {
+  const [status, processes] = await Promise.all([vm.status(), vm.allProcesses()]);
+  return { at: performance.now(), status, processes: processes.sort((a, b) => b.rss - a.rss) };
 }
 
 async function print(cli: Cli, key: string, { status, processes }: Sample): Promise<void> {

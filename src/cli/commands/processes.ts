@@ -10,7 +10,7 @@ const notRun = { notRun: EXIT.notRun };
 /** Adds the commands that run and show programs. */
 export function addProcessCommands(program: Command): void {
   serverCommand(program, "exec <key> <command...>", "run a command to its end and print its output", {
-    notes: COMMAND_NOTE,
+    notes: `${COMMAND_NOTE} With --json, output above the VM's limit is dropped, and \`truncated\` is true.`,
     examples: [
       ['exec alice "ls | wc -l"', "runs a line of the shell"],
       ["exec --cwd /workspace team/alice npm test", "runs a program in a folder"],

@@ -11,6 +11,7 @@ import {
   utimes,
 } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Headers } from "tar-stream";
@@ -32,8 +33,8 @@ const MODE_BITS = 0o777;
 const MAX_SKIPPED = 100;
 
 /**
- * Unpacks an archive of a VM below a folder. The VM is hostile: a name cannot climb out, nothing is written through a link, and
- * links are made after everything else.
+ * Unpacks an archive of a VM below a folder. The VM is hostile: a name cannot climb out, nothing is written through a link,
+ * links are made after everything else, and folders that were there keep their modes.
  *
  * @param rename name for the only file of an archive
  * @throws AgentVmError `invalid_archive`
@@ -43,8 +44,8 @@ export async function unpack(
   root: string,
   { rename }: { rename?: string } = {},
 ): Promise<Unpacked> {
-  await mkdir(root, { recursive: true });
-  const unpacking = new Unpacking(root, rename);
+  const made = await mkdir(root, { recursive: true });
+  const unpacking = new Unpacking(root, { rename, isNew: made !== undefined });
   const entries = extract();
   const feeding = pipeline(Readable.from(archive), entries);
   // The loop below ends with the error of the stream.
@@ -61,12 +62,14 @@ class Unpacking {
   readonly #root: string;
   readonly #rename: string | undefined;
   readonly #links: { parts: string[]; target: string }[] = [];
-  readonly #folders: { path: string; mode: number }[] = [];
+  /** Folders that this copy has made, with the modes that the archive gives them. */
+  readonly #made = new Map<string, number | undefined>();
   readonly #done: Unpacked = { files: 0, bytes: 0, skipped: [] };
 
-  constructor(root: string, rename: string | undefined) {
-    this.#root = root;
+  constructor(root: string, { rename, isNew }: { rename: string | undefined; isNew: boolean }) {
+    this.#root = join(root);
     this.#rename = rename;
+    if (isNew) this.#made.set(this.#root, undefined);
   }
 
   async add(header: Headers, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -74,10 +77,11 @@ class Unpacking {
     const parts = this.#partsOf(pax["GNU.sparse.name"] ?? header.name);
     const mode = (header.mode ?? 0o644) & MODE_BITS;
     switch (header.type) {
-      case "directory":
-        await this.#folder(parts);
-        this.#folders.push({ path: join(this.#root, ...parts), mode });
+      case "directory": {
+        const path = await this.#folder(parts);
+        if (this.#made.has(path)) this.#made.set(path, mode);
         break;
+      }
       case "file":
       case "contiguous-file":
         await this.#file(parts, { mode, mtime: header.mtime, pax }, content);
@@ -94,12 +98,13 @@ class Unpacking {
     this.#done.files += 1;
   }
 
-  /** Makes the links, and gives folders their modes. */
+  /** Makes the links, and gives the new folders their modes. */
   async finish(): Promise<Unpacked> {
     for (const { parts, target } of this.#links) await symlink(target, await this.#place(parts));
-    // The owner keeps access, so that the copy can be deleted.
-    for (const { path, mode } of this.#folders.reverse())
-      await chmod(path, mode | 0o700).catch(() => undefined);
+    // The owner keeps access, so that the copy can be deleted. The umask holds for others.
+    const umask = process.umask();
+    for (const [path, mode] of [...this.#made].reverse())
+      if (mode !== undefined) await chmod(path, (mode & ~umask) | 0o700).catch(() => undefined);
     return this.#done;
   }
 
@@ -115,8 +120,10 @@ class Unpacking {
     for (const part of parts) {
       path = join(path, part);
       const found = await lstat(path).catch(() => undefined);
-      if (found === undefined) await mkdir(path, { mode: 0o700 });
-      else if (!found.isDirectory()) throw invalidArchive(`${path} exists and is not a folder`);
+      if (found === undefined) {
+        await mkdir(path, { mode: 0o700 });
+        this.#made.set(path, undefined);
+      } else if (!found.isDirectory()) throw invalidArchive(`${path} exists and is not a folder`);
     }
     return path;
   }

@@ -10,7 +10,7 @@ export type Encoding = (typeof ENCODINGS)[number];
 export interface ServerAddress {
   /** URL of the server, also `https://namespace:token@host`. @default RIVET_ENDPOINT, else "http://localhost:6420" */
   endpoint?: string | undefined;
-  /** Token of the server, or a token of `client.tokens.create()`. @default RIVET_TOKEN, else none */
+  /** Token of the server, or a token of `client.tokens.create()`; `""` sends none. @default RIVET_TOKEN, else none */
   token?: string | undefined;
   /** Namespace of a Rivet Engine. @default RIVET_NAMESPACE, else "default" */
   namespace?: string | undefined;
@@ -50,7 +50,7 @@ export function serverOf(options: ServerAddress): Server {
   for (const [name, value] of Object.entries(headers)) text(`headers.${name}`, value);
   return {
     endpoint: url,
-    token: token ?? text("token", options.token) ?? fromEnvironment("RIVET_TOKEN"),
+    token: (token ?? text("token", options.token) ?? fromEnvironment("RIVET_TOKEN")) || undefined,
     namespace:
       namespace ?? text("namespace", options.namespace) ?? fromEnvironment("RIVET_NAMESPACE") ?? "default",
     runnerName: text("runnerName", options.runnerName) ?? fromEnvironment("RIVET_RUNNER") ?? "default",

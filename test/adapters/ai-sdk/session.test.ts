@@ -1,12 +1,13 @@
 // @module-tag any-user
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sandboxSession } from "../../../src/adapters/ai-sdk/index.ts";
+import { bashToolSandbox, sandboxSession } from "../../../src/adapters/ai-sdk/index.ts";
+import { computeProvider } from "../../../src/adapters/computesdk/index.ts";
 import { startTestServer, type TestServer } from "../../support/servers.ts";
 import { failure } from "../../support/until.ts";
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ kind: "kernel" });
+  server = await startTestServer({ kind: "kernel", vm: { perVm: { limits: { captureBytes: 1024 } } } });
 });
 afterAll(() => server.stop());
 
@@ -96,6 +97,19 @@ describe("spawn", () => {
     expect(await process.wait()).toEqual({ exitCode: 0 });
   });
 
+  test("a write to stdin waits for a command that reads slowly", async () => {
+    const { sandbox } = session("slow-stdin");
+    const command = "until [ -e go ]; do sleep 0.05; done; wc -c";
+    const process = await sandbox.spawn({ command, stdin: true });
+    const size = 34 * 1024 * 1024;
+    const writer = process.stdin.getWriter();
+    const writing = writer.write(new Uint8Array(size));
+    await sandbox.writeTextFile({ path: "go", content: "" });
+    await writing;
+    await writer.close();
+    expect(await text(process.stdout)).toBe(`${size}\n`);
+  });
+
   test("kill ends the command and may be called twice", async () => {
     const { sandbox } = session("spawn-kill");
     const process = await sandbox.spawn({ command: "echo up; sleep 1000" });
@@ -118,6 +132,19 @@ describe("spawn", () => {
     await expect.poll(async () => (await vm.getProcess(process.pid ?? 0)).running).toBe(false);
     expect(await failure(sandbox.spawn({ command: "true", abortSignal: abort.signal }))).toBe(reason);
   });
+});
+
+test("a result says that output above the limit was dropped", async () => {
+  const vms = server.client().vm;
+  const vm = vms.getOrCreate("short", { createWithInput: { limits: { captureBytes: 4 } } });
+  const results = [
+    await bashToolSandbox(vm).executeCommand("echo 123456"),
+    await computeProvider(vms).methods.sandbox.runCommand(vm, "echo 123456"),
+  ];
+  for (const { stdout, stderr } of results) {
+    expect(stdout).toBe("1234");
+    expect(stderr).toContain("further output was dropped");
+  }
 });
 
 describe("files", () => {

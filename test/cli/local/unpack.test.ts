@@ -1,5 +1,6 @@
 // @module-tag attack
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -82,6 +83,20 @@ test("setuid bits and devices do not arrive", async () => {
   );
   expect(lstatSync(join(target, "tool")).mode & 0o7777).toBe(0o755);
   expect([skipped, existsSync(join(target, "null"))]).toEqual([["null"], false]);
+});
+
+test("folders that were there keep their modes, and the umask holds for new ones", async () => {
+  mkdirSync(join(target, "sub"));
+  for (const path of [target, join(target, "sub")]) chmodSync(path, 0o750);
+  await unpacked(
+    [{ name: ".", type: "directory", mode: 0o777 }],
+    [{ name: "sub", type: "directory", mode: 0o777 }],
+    [{ name: "new", type: "directory", mode: 0o777 }],
+    [{ name: "closed", type: "directory", mode: 0o050 }],
+  );
+  const modes = [".", "sub", "new", "closed"].map((name) => lstatSync(join(target, name)).mode & 0o777);
+  const umask = process.umask();
+  expect(modes).toEqual([0o750, 0o750, 0o777 & ~umask, 0o700 | (0o050 & ~umask)]);
 });
 
 test.each([
