@@ -101,6 +101,13 @@ export const MAX_HOST_CALLERS = 64;
 export const MAX_CALL_FRAME_BYTES = 4 * MIB;
 
 /**
+ * Arguments of a program that calls the host.
+ * @unit arguments
+ * @past The server cuts the program off.
+ */
+export const MAX_CALL_ARGUMENTS = 4096;
+
+/**
  * Output of the host that the programs of one VM have not read yet.
  * @unit bytes
  * @past The server cuts off the program that gets more.

@@ -4,6 +4,7 @@ import type { HostCall } from "../../sandbox.ts";
 import { encodeFrame, type Frame, FrameReader } from "../helpers/frames.ts";
 import {
   CALL_GREETING_MS,
+  MAX_CALL_ARGUMENTS,
   MAX_CALL_FRAME_BYTES,
   MAX_HOST_CALLERS,
   MAX_UNREAD_CALL_BYTES,
@@ -137,6 +138,8 @@ class CallSocket implements HostCall {
     if (!this.#isIntroduced) {
       if (frame.kind !== "a") throw new Error("not a call");
       this.#isIntroduced = true;
+      // The session and the program's name come before the arguments.
+      if (hasMoreZeros(frame.body, MAX_CALL_ARGUMENTS + 1)) throw new Error("too many arguments");
       const [session = "", ...args] = frame.body.toString().split("\0");
       this.session = session;
       this.args = args;
@@ -146,4 +149,10 @@ class CallSocket implements HostCall {
       owed.answer.resolve(frame);
     } else throw new Error("nobody asked for this frame");
   }
+}
+
+function hasMoreZeros(bytes: Buffer, most: number): boolean {
+  let count = 0;
+  for (let at = bytes.indexOf(0); at >= 0 && count <= most; at = bytes.indexOf(0, at + 1)) count += 1;
+  return count > most;
 }
