@@ -104,6 +104,10 @@ class CallSocket implements HostCall {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#socket.destroyed;
+  }
+
   async write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void> {
     if (this.#socket.destroyed) return;
     if (this.#socket.write(encodeFrame(stream === "stdout" ? "o" : "E", 0, data))) return;
