@@ -36,3 +36,11 @@ export const SERVICE_STOP_MS = 5_000;
  * @code ECONNREFUSED
  */
 export const SERVICE_REQUEST_MS = 30_000;
+
+/**
+ * Requests of one VM that wait for a service at once.
+ * @unit requests
+ * @past A further request does not wait.
+ * @code ECONNREFUSED
+ */
+export const MAX_SERVICE_WAITERS = 256;

@@ -10,6 +10,7 @@ import {
   service as serviceSchema,
 } from "../../api/methods/services.ts";
 import { asCaller } from "../../base/caller.ts";
+import { deferred } from "../../base/deferred.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { unlessAborted, within } from "../../base/within.ts";
@@ -19,7 +20,7 @@ import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbo
 import { SERVICES_KEY } from "../store/keys.ts";
 import { encodeJson, tryDecodeJson } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_SERVICES, SERVICE_REQUEST_MS } from "./limits.ts";
+import { MAX_SERVICE_WAITERS, MAX_SERVICES, SERVICE_REQUEST_MS } from "./limits.ts";
 import { unmetNeed } from "./order.ts";
 import { Service } from "./service.ts";
 
@@ -134,10 +135,8 @@ export class Services implements ServiceMethods, Room {
     await this.#load();
     const service = [...this.#table.values()].find(({ definition }) => definition.port === port);
     const isReady = () => service?.state === "ready";
-    if (service === undefined || isReady()) return false;
-    const settled = this.#until(() => isReady() || OVER.includes(service.state));
-    const waited = within(settled, SERVICE_REQUEST_MS);
-    await (signal === undefined ? waited : unlessAborted(waited, signal));
+    if (service === undefined || isReady() || this.#listeners.size >= MAX_SERVICE_WAITERS) return false;
+    await this.#until(() => isReady() || OVER.includes(service.state), signal);
     return isReady();
   }
 
@@ -203,16 +202,20 @@ export class Services implements ServiceMethods, Room {
     await Promise.all(startable.map((service) => service.start()));
   }
 
-  #until(isSo: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!isSo()) return;
-        this.#listeners.delete(look);
-        resolve();
-      };
-      this.#listeners.add(look);
-      look();
-    });
+  /** Waits until a state is so, for SERVICE_REQUEST_MS at most. @throws the signal's reason */
+  async #until(isSo: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    if (isSo()) return;
+    const { promise, resolve } = deferred<void>();
+    const look = () => {
+      if (isSo()) resolve();
+    };
+    this.#listeners.add(look);
+    try {
+      const waited = within(promise, SERVICE_REQUEST_MS);
+      await (signal === undefined ? waited : unlessAborted(waited, signal));
+    } finally {
+      this.#listeners.delete(look);
+    }
   }
 
   async #loadRecord(): Promise<void> {
