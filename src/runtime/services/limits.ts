@@ -9,6 +9,14 @@
 export const MAX_SERVICES = 32;
 
 /**
+ * Definitions of the services of one VM together, as JSON.
+ * @unit bytes
+ * @past `startService` is refused, and changes nothing.
+ * @code limit_exceeded
+ */
+export const MAX_SERVICES_BYTES = 120 * 1024;
+
+/**
  * Kept output of one service.
  * @unit bytes
  * @past The oldest output is dropped.
