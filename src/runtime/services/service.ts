@@ -94,7 +94,8 @@ export class Service {
       this.#deps.wrote();
       if (turn !== this.#turn) return;
       this.#process = undefined;
-      if (performance.now() - startedAt >= STEADY_MS) this.#failures = 0;
+      // A service whose port did not listen has failed, however long it ran.
+      if (this.#error === null && performance.now() - startedAt >= STEADY_MS) this.#failures = 0;
       this.#end(exitCode, this.#error);
     });
     this.#deps.running(this.definition, this.#ended);

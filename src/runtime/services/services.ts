@@ -35,6 +35,7 @@ interface ServicesDeps
     | "cwd"
     | "whileRunning"
     | "trackRunning"
+    | "filesMayChange"
     | "filesMayHaveChanged"
     | "onFailure"
   > {
@@ -188,7 +189,8 @@ export class Services implements ServiceMethods, Room {
         running: ({ keepAwake = false }, ended) =>
           keepAwake ? deps.whileRunning(ended) : deps.trackRunning(ended),
         changed: ({ info }) => this.#changed(info),
-        wrote: () => deps.filesMayHaveChanged(),
+        // A checkpoint keeps the VM awake, which a service does only if it says so.
+        wrote: () => (definition.keepAwake ? deps.filesMayHaveChanged() : deps.filesMayChange()),
       },
       isStopped,
     );
