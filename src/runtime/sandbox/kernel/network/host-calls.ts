@@ -137,6 +137,8 @@ class CallSocket implements HostCall {
     this.#socket.write(encodeFrame("x", code));
     // The connection stays open until the program has read everything, or has ended.
     this.#socket.destroySoon();
+    const timer = this.#cutLater().unref();
+    this.#socket.once("close", () => clearTimeout(timer));
   }
 
   async #ask(answers: Answers, request: Buffer): Promise<Frame> {
