@@ -52,7 +52,14 @@ export class HostCalls {
     const work = asCaller({}, async () => {
       const checked = await check(called, input);
       ends.throwIfAborted();
-      return await called.execute(checked, { ...context, vm: this.#vm, signal: ends });
+      return await called.execute(checked, {
+        ...context,
+        // A program that does not read its output must not hold a call that has ended.
+        progress: (message) => unlessAborted(context.progress(message), ends),
+        stdin: untilAborted(context.stdin, ends),
+        vm: this.#vm,
+        signal: ends,
+      });
     }).finally(() => {
       this.#running -= 1;
     });
@@ -62,6 +69,16 @@ export class HostCalls {
     } finally {
       clearTimeout(timer);
     }
+  }
+}
+
+/** Reads pieces until a signal is aborted. @throws the signal's reason */
+async function* untilAborted(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+  const iterator = pieces[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value } = await unlessAborted(iterator.next(), signal);
+    if (done === true) return;
+    yield value;
   }
 }
 

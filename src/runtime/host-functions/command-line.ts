@@ -1,3 +1,4 @@
+import { within } from "../../base/within.ts";
 import type { HostCall } from "../sandbox/sandbox.ts";
 import { type HostCalls, messageOf, parseInput } from "./calls.ts";
 import { type Catalog, type CatalogFunction, type CatalogGroup, MAIN_PROGRAM } from "./catalog.ts";
@@ -5,6 +6,9 @@ import { parseArguments, UsageError } from "./flags.ts";
 import { functionHelp, groupHelp, mainHelp } from "./help.ts";
 import { MAX_HOST_INPUT_BYTES } from "./limits.ts";
 import { serveMcp } from "./mcp.ts";
+
+/** Time for a program to read the end of its output. In milliseconds. */
+const LAST_WORDS_MS = 10_000;
 
 /** Parts that answer the programs of a VM. */
 export interface HostServices {
@@ -18,10 +22,10 @@ export interface HostServices {
 export async function answerProgram(call: HostCall, services: HostServices): Promise<void> {
   try {
     const text = await answer(call, services);
-    if (text !== undefined) await call.write("stdout", Buffer.from(`${text}\n`));
+    if (text !== undefined) await within(call.write("stdout", Buffer.from(`${text}\n`)), LAST_WORDS_MS);
     call.exit(0);
   } catch (error) {
-    await call.write("stderr", Buffer.from(`${messageOf(error)}\n`));
+    await within(call.write("stderr", Buffer.from(`${messageOf(error)}\n`)), LAST_WORDS_MS);
     call.exit(1);
   }
 }

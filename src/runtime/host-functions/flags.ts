@@ -124,21 +124,20 @@ export type Request =
  */
 export function parseArguments(flags: readonly Flag[], args: readonly string[]): Request {
   const given = new Map<string, unknown>();
-  const whole: Request[] = [];
-  const rest = [...args];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
+  let whole: Request | undefined;
+  const rest = args[Symbol.iterator]();
+  for (const argument of rest) {
     if (argument === "-h" || argument === "--help") return { kind: "help" };
     const { name, value } = split(argument);
     const take = () => value ?? followingValue(name, rest);
-    if (name === "json") whole.push({ kind: "json", text: take() });
-    else if (name === "json-file") whole.push({ kind: "file", path: take() });
-    else setFlag(flags, given, { name, value, take });
+    if (name === "json" || name === "json-file") {
+      if (whole !== undefined) throw givenTwice();
+      whole = name === "json" ? { kind: "json", text: take() } : { kind: "file", path: take() };
+    } else setFlag(flags, given, { name, value, take });
   }
-  const [request, second] = whole;
-  if (request !== undefined) {
-    if (second !== undefined || given.size > 0)
-      throw new UsageError("Give the input once: by --json, by --json-file or by flags");
-    return request;
+  if (whole !== undefined) {
+    if (given.size > 0) throw givenTwice();
+    return whole;
   }
   for (const { name, property, isRequired } of flags)
     if (isRequired && !given.has(property)) throw new UsageError(`Missing required flag: --${name}`);
@@ -153,8 +152,12 @@ function split(argument: string): { name: string; value: string | undefined } {
     : { name: argument.slice(2, at), value: argument.slice(at + 1) };
 }
 
-function followingValue(name: string, rest: string[]): string {
-  const value = rest.shift();
+function givenTwice(): UsageError {
+  return new UsageError("Give the input once: by --json, by --json-file or by flags");
+}
+
+function followingValue(name: string, rest: Iterator<string>): string {
+  const { value } = rest.next() as IteratorResult<string, undefined>;
   if (value === undefined || value.startsWith("--"))
     throw new UsageError(`Flag --${name} needs a value (--${name}=VALUE, if it begins with --)`);
   return value;
@@ -170,8 +173,12 @@ function setFlag(
   const { property, isArray } = flag;
   if (given.has(property) && !isArray) throw new UsageError(`Flag --${name} is given twice`);
   if (flag.kind === "boolean") given.set(property, truthOf(flag, name, value));
-  else if (isArray) given.set(property, [...((given.get(property) as unknown[]) ?? []), read(flag, take())]);
-  else given.set(property, read(flag, take()));
+  else if (isArray) {
+    const list = (given.get(property) as unknown[] | undefined) ?? [];
+    // A copy for each value would take quadratic time.
+    list.push(read(flag, take()));
+    given.set(property, list);
+  } else given.set(property, read(flag, take()));
 }
 
 function truthOf(flag: Flag, name: string, value: string | undefined): boolean {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { z } from "zod";
 import { parseJson } from "../../base/json.ts";
 import { LineSplitter } from "../../base/line-splitter.ts";
@@ -42,20 +43,29 @@ type Id = z.output<typeof idSchema>;
  */
 export async function serveMcp(call: HostCall, services: HostServices): Promise<void> {
   const server = new McpServer(call, services);
-  let problem: UsageError | undefined;
+  let received: string[] = [];
+  let isTooLong = false;
   const lines = new LineSplitter(
     MAX_LINE_BYTES,
-    (line) => server.receive(line),
+    (line) => received.push(line),
     () => {
-      problem = new UsageError(`A message is longer than ${MAX_LINE_BYTES} bytes`);
+      isTooLong = true;
     },
   );
   try {
     for (let piece = await call.read(); piece.length > 0; piece = await call.read()) {
       lines.push(piece);
-      if (problem !== undefined) throw problem;
-      // No more is read while the program does not read its answers.
-      await server.flushed();
+      const batch = received.filter((line) => line.trim() !== "");
+      received = [];
+      for (const line of batch) {
+        if (call.isClosed) return;
+        server.receive(line);
+        // No more is handled while the program does not read its answers.
+        await server.flushed();
+        // Others have their turn between the lines of one piece.
+        await turn();
+      }
+      if (isTooLong) throw new UsageError(`A message is longer than ${MAX_LINE_BYTES} bytes`);
     }
     await server.settled();
   } finally {
@@ -67,6 +77,8 @@ class McpServer {
   readonly #call: HostCall;
   readonly #services: HostServices;
   readonly #tools: ReadonlyMap<string, CatalogFunction>;
+  /** Answer to `tools/list`. */
+  readonly #listed: object;
   readonly #running = new Map<Id, AbortController>();
   readonly #ends = new Set<Promise<void>>();
   #written: Promise<void> = Promise.resolve();
@@ -75,6 +87,12 @@ class McpServer {
     this.#call = call;
     this.#services = services;
     this.#tools = new Map(services.catalog.functions.map((called) => [toolName(called), called]));
+    const tools = [...this.#tools].map(([name, { description, jsonSchema }]) => ({
+      name,
+      description,
+      inputSchema: jsonSchema,
+    }));
+    this.#listed = { tools };
   }
 
   /** Resolves when the program has room for more answers. */
@@ -93,7 +111,6 @@ class McpServer {
   }
 
   receive(line: string): void {
-    if (line.trim() === "") return;
     const json = parseJson(line);
     const { data } = messageSchema.safeParse(json);
     if (data !== undefined) this.#handle(data);
@@ -108,7 +125,7 @@ class McpServer {
       cancelled?.abort(new Error("the call was cancelled"));
     } else if (method === "initialize") this.#send({ id, result: initialized(params.protocolVersion) });
     else if (method === "ping") this.#send({ id, result: {} });
-    else if (method === "tools/list") this.#send({ id, result: { tools: this.#list() } });
+    else if (method === "tools/list") this.#send({ id, result: this.#listed });
     else if (method === "tools/call") this.#begin(this.#callTool(id, params));
     else this.#refuse(id, CODES.method, `unknown method ${method}`);
   }
@@ -120,14 +137,6 @@ class McpServer {
 
   #refuse(id: Id | null, code: number, message: string): void {
     this.#send({ id, error: { code, message } });
-  }
-
-  #list() {
-    return [...this.#tools].map(([name, { description, jsonSchema }]) => ({
-      name,
-      description,
-      inputSchema: jsonSchema,
-    }));
   }
 
   /** Never rejects. */

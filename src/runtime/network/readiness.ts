@@ -24,6 +24,7 @@ export async function waitForPort(
   let last = "nothing listens there";
   for (let wait = FIRST_DELAY_MS; ; wait = Math.min(wait * 2, LONGEST_DELAY_MS)) {
     const left = () => Math.max(1, Math.ceil(end - performance.now()));
+    if (signal.aborted) throw aborted(signal, port);
     if ((await listening()).some((entry) => entry.port === port)) {
       if (path === undefined) return;
       try {

@@ -193,6 +193,8 @@ export interface HostCall {
   readonly session: string;
   /** Aborts when the program has ended. */
   readonly gone: AbortSignal;
+  /** Whether the program gets no more output: it has ended or was cut off. `gone` may abort a moment later. */
+  readonly isClosed: boolean;
   /** Writes to the program's output. Resolves when the program has room for more, or has ended. */
   write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void>;
   /** Reads the next piece of the program's stdin. @returns an empty piece at its end @throws once the program has ended */

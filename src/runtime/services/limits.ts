@@ -9,6 +9,14 @@
 export const MAX_SERVICES = 32;
 
 /**
+ * Definitions of the services of one VM together, as JSON.
+ * @unit bytes
+ * @past `startService` is refused, and changes nothing.
+ * @code limit_exceeded
+ */
+export const MAX_SERVICES_BYTES = 120 * 1024;
+
+/**
  * Kept output of one service.
  * @unit bytes
  * @past The oldest output is dropped.
@@ -36,3 +44,11 @@ export const SERVICE_STOP_MS = 5_000;
  * @code ECONNREFUSED
  */
 export const SERVICE_REQUEST_MS = 30_000;
+
+/**
+ * Requests of one VM that wait for a service at once.
+ * @unit requests
+ * @past A further request does not wait.
+ * @code ECONNREFUSED
+ */
+export const MAX_SERVICE_WAITERS = 256;

@@ -31,6 +31,8 @@ export class Service {
   #state: ServiceState;
   #process: SandboxProcess | undefined;
   #ended: Promise<void> | undefined;
+  /** Aborted when the process ends, or is no longer this service's. */
+  #over: AbortController | undefined;
   #pause: NodeJS.Timeout | undefined;
   #restarts = 0;
   /** Failed starts in a row. */
@@ -89,12 +91,14 @@ export class Service {
       for (const piece of splitEvent(data)) this.#log.push({ stream }, piece);
     });
     const over = new AbortController();
+    this.#over = over;
     this.#ended = process.exited.then(({ exitCode }) => {
       over.abort();
       this.#deps.wrote();
       if (turn !== this.#turn) return;
       this.#process = undefined;
-      if (performance.now() - startedAt >= STEADY_MS) this.#failures = 0;
+      // A service whose port did not listen has failed, however long it ran.
+      if (this.#error === null && performance.now() - startedAt >= STEADY_MS) this.#failures = 0;
       this.#end(exitCode, this.#error);
     });
     this.#deps.running(this.definition, this.#ended);
@@ -133,6 +137,8 @@ export class Service {
     const process = this.#process;
     this.#turn += 1;
     this.#process = undefined;
+    // A look at the ports of a VM that went down would boot it again.
+    this.#over?.abort();
     clearTimeout(this.#pause);
     this.#set(state);
     return process;

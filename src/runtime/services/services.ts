@@ -10,6 +10,7 @@ import {
   service as serviceSchema,
 } from "../../api/methods/services.ts";
 import { asCaller } from "../../base/caller.ts";
+import { deferred } from "../../base/deferred.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { unlessAborted, within } from "../../base/within.ts";
@@ -19,7 +20,7 @@ import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbo
 import { SERVICES_KEY } from "../store/keys.ts";
 import { encodeJson, tryDecodeJson } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_SERVICES, SERVICE_REQUEST_MS } from "./limits.ts";
+import { MAX_SERVICE_WAITERS, MAX_SERVICES, MAX_SERVICES_BYTES, SERVICE_REQUEST_MS } from "./limits.ts";
 import { unmetNeed } from "./order.ts";
 import { Service } from "./service.ts";
 
@@ -34,6 +35,7 @@ interface ServicesDeps
     | "cwd"
     | "whileRunning"
     | "trackRunning"
+    | "filesMayChange"
     | "filesMayHaveChanged"
     | "onFailure"
   > {
@@ -45,10 +47,15 @@ interface ServicesDeps
 
 const recordSchema = z.object({
   /** Services that `startService` has defined. */
-  defined: z.array(serviceSchema),
+  defined: z.array(z.unknown()),
   /** Names of services that were stopped. */
   stopped: z.array(z.string()),
 });
+
+interface ServicesRecord {
+  defined: ServiceOptions[];
+  stopped: string[];
+}
 
 const OVER = ["exited", "failed", "stopped"];
 
@@ -90,8 +97,8 @@ export class Services implements ServiceMethods, Room {
     await this.#deps.sandbox();
     return await this.#changes.run(async () => {
       const service = typeof given === "string" ? this.#find(given) : await this.#define(given);
+      await this.#store(this.#record(service.definition, false));
       if (OVER.includes(service.state)) service.reset();
-      await this.#store();
       await asCaller({}, () => this.#startWaiting());
       return service.info;
     });
@@ -106,12 +113,12 @@ export class Services implements ServiceMethods, Room {
       const rest = [...this.#table.values()].map(({ definition }) => definition);
       const unmet = remove ? unmetNeed(rest.filter((other) => other.name !== name)) : undefined;
       if (unmet !== undefined) throw new AgentVmError("invalid_argument", `Cannot remove ${name}: ${unmet}`);
+      await this.#store(remove ? this.#recordWithout(name) : this.#record(service.definition, true));
       await service.stop();
       if (remove) {
         this.#table.delete(name);
         this.#defined.delete(name);
       }
-      await this.#store();
     });
   }
 
@@ -134,10 +141,8 @@ export class Services implements ServiceMethods, Room {
     await this.#load();
     const service = [...this.#table.values()].find(({ definition }) => definition.port === port);
     const isReady = () => service?.state === "ready";
-    if (service === undefined || isReady()) return false;
-    const settled = this.#until(() => isReady() || OVER.includes(service.state));
-    const waited = within(settled, SERVICE_REQUEST_MS);
-    await (signal === undefined ? waited : unlessAborted(waited, signal));
+    if (service === undefined || isReady() || this.#listeners.size >= MAX_SERVICE_WAITERS) return false;
+    await this.#until(() => isReady() || OVER.includes(service.state), signal);
     return isReady();
   }
 
@@ -156,6 +161,9 @@ export class Services implements ServiceMethods, Room {
     const others = [...this.#table.values()].filter((other) => other !== old);
     const unmet = unmetNeed([...others.map((other) => other.definition), definition]);
     if (unmet !== undefined) throw new AgentVmError("invalid_argument", `Invalid service ${name}: ${unmet}`);
+    // A definition that cannot be stored changes nothing.
+    const record = this.#recordWithout(name);
+    await this.#store({ ...record, defined: [...record.defined, definition] });
     await old?.stop();
     const service = this.#make(definition, false);
     this.#defined.set(name, definition);
@@ -181,7 +189,8 @@ export class Services implements ServiceMethods, Room {
         running: ({ keepAwake = false }, ended) =>
           keepAwake ? deps.whileRunning(ended) : deps.trackRunning(ended),
         changed: ({ info }) => this.#changed(info),
-        wrote: () => deps.filesMayHaveChanged(),
+        // A checkpoint keeps the VM awake, which a service does only if it says so.
+        wrote: () => (definition.keepAwake ? deps.filesMayHaveChanged() : deps.filesMayChange()),
       },
       isStopped,
     );
@@ -203,33 +212,56 @@ export class Services implements ServiceMethods, Room {
     await Promise.all(startable.map((service) => service.start()));
   }
 
-  #until(isSo: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!isSo()) return;
-        this.#listeners.delete(look);
-        resolve();
-      };
-      this.#listeners.add(look);
-      look();
-    });
+  /** Waits until a state is so, for SERVICE_REQUEST_MS at most. @throws the signal's reason */
+  async #until(isSo: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    if (isSo()) return;
+    const { promise, resolve } = deferred<void>();
+    const look = () => {
+      if (isSo()) resolve();
+    };
+    this.#listeners.add(look);
+    try {
+      const waited = within(promise, SERVICE_REQUEST_MS);
+      await (signal === undefined ? waited : unlessAborted(waited, signal));
+    } finally {
+      this.#listeners.delete(look);
+    }
   }
 
   async #loadRecord(): Promise<void> {
     const [bytes] = await this.#deps.store.get([SERVICES_KEY]);
     const { data } = recordSchema.safeParse(bytes && tryDecodeJson(bytes));
     const { defined = [], stopped = [] } = data ?? {};
-    for (const definition of [...this.#deps.services, ...defined])
+    // An entry that is not valid any more must not take the others with it.
+    const kept = defined.flatMap((entry) => serviceSchema.safeParse(entry).data ?? []);
+    for (const definition of [...this.#deps.services, ...kept])
       this.#table.set(definition.name, this.#make(definition, stopped.includes(definition.name)));
-    for (const definition of defined) this.#defined.set(definition.name, definition);
+    for (const definition of kept) this.#defined.set(definition.name, definition);
   }
 
-  async #store(): Promise<void> {
+  #recordWithout(name: string): ServicesRecord {
+    const isOther = (other: ServiceOptions) => other.name !== name;
     const stopped = [...this.#table.values()].filter(({ state }) => state === "stopped");
-    const record = {
-      defined: [...this.#defined.values()],
-      stopped: stopped.map(({ definition }) => definition.name),
+    return {
+      defined: [...this.#defined.values()].filter(isOther),
+      stopped: stopped.map(({ definition }) => definition.name).filter((other) => other !== name),
     };
-    await this.#deps.store.put([[SERVICES_KEY, encodeJson(record)]]);
+  }
+
+  /** Returns the record with a service stopped, or not. */
+  #record({ name }: ServiceOptions, isStopped: boolean): ServicesRecord {
+    const { stopped } = this.#recordWithout(name);
+    return { defined: [...this.#defined.values()], stopped: isStopped ? [...stopped, name] : stopped };
+  }
+
+  async #store(record: ServicesRecord): Promise<void> {
+    const value = encodeJson(record);
+    if (value.byteLength > MAX_SERVICES_BYTES)
+      throw limitExceeded(
+        { MAX_SERVICES_BYTES },
+        "The services of the VM are too large",
+        "Shorten their arguments and variables, or remove one first.",
+      );
+    await this.#deps.store.put([[SERVICES_KEY, value]]);
   }
 }

@@ -46,6 +46,8 @@ test("a program that breaks the protocol is cut off, and others are served", asy
     "a frame without a call": 'syswrite($s, frame("i", 0, "x"));',
     "two calls": `syswrite($s, ${CALL} . ${CALL});`,
     "stdin that nobody asked for": `syswrite($s, ${CALL} . frame("i", 0, "x"));`,
+    "700,000 arguments": `syswrite($s, frame("a", 0, join("\\0", "", "agentos-note", "take", ("x") x 700_000)));`,
+    "the head of a large frame that nobody asked for": `syswrite($s, ${CALL} . pack("N a1", 1_000_000, "f"));`,
     "a huge frame": 'syswrite($s, pack("N", 4294967295));',
     "a short frame": 'syswrite($s, pack("N", 1));',
     "no bytes": "close($s); exit 0;",

@@ -51,9 +51,18 @@ describe("flags", () => {
     [["Berlin"], "Unexpected argument: Berlin"],
     [["--"], "Unexpected argument: --"],
     [["--json", "{}", "--city", "a"], "Give the input once: by --json, by --json-file or by flags"],
+    [["--json", "{}", "--json", "{}"], "Give the input once: by --json, by --json-file or by flags"],
     [["--json", "{}", "--json-file", "f"], "Give the input once: by --json, by --json-file or by flags"],
   ])("%j are refused", (args, message) => {
     expect(() => read(...args)).toThrow(message);
+  });
+
+  test("100,000 values of a list are read in linear time", () => {
+    const values = Array.from({ length: 100_000 }, (_, index) => `--tags=${index}`);
+    const startedAt = performance.now();
+    expect(read("--city", "a", ...values)).toMatchObject({ kind: "flags", input: { city: "a" } });
+    // Quadratic time is above 5 s.
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 
   test("--json, --json-file and --help need no other flag", () => {

@@ -140,3 +140,20 @@ test("services that no order can start, and too many services, are refused", asy
     metadata: { limit: "MAX_SERVICES" },
   });
 });
+
+test("a service too large to store is refused, and leaves the others as they are", async () => {
+  const durable = durableVm();
+  await durable.vm().startService(shell("small", "sleep 60"));
+  const large = shell("large", "sleep 60", { env: { TEXT: "x".repeat(121 * 1024) } });
+  expect(await failure(durable.vm().startService(large))).toMatchObject({
+    code: "limit_exceeded",
+    metadata: { limit: "MAX_SERVICES_BYTES" },
+  });
+  expect(await failure(durable.vm().startService({ ...large, name: "small" }))).toMatchObject({
+    code: "limit_exceeded",
+  });
+  expect(await durable.vm().listServices()).toMatchObject([{ name: "small", state: "ready" }]);
+  await durable.vm().stopService("small");
+  await durable.sleep();
+  expect(await durable.vm().listServices()).toMatchObject([{ name: "small", state: "stopped" }]);
+});

@@ -53,7 +53,7 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
   const framing = framingOf(request);
   if (request.method === "TRACE" || framing === undefined)
     return refuse(response, badRequest(request.method));
-  const outgoing = outgoingOf(visit, way, framing);
+  const outgoing = outgoingOf(visit, way, framing, response);
   await exchange(outgoing, response, way.ended, () =>
     relay(request, response, outgoing, {
       framing,
@@ -76,7 +76,8 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
   const { socket, head, prefix, request } = visit;
   if (request.method !== "GET" || hasBody(framingOf(request)))
     return refuseUpgrade(socket, badRequest(request.method));
-  const outgoing = outgoingOf(visit, way, { connection: ["Upgrade"], upgrade: ["websocket"] });
+  const added: Framing = { connection: ["Upgrade"], upgrade: ["websocket"] };
+  const outgoing = outgoingOf(visit, way, added, socket);
   await exchange(outgoing, socket, way.ended, (end) => {
     boundInterim(outgoing);
     socket.on("error", end);
@@ -132,7 +133,17 @@ function exchange(
   });
 }
 
-function outgoingOf({ request, path, prefix }: PreviewVisit, { port, connect }: PreviewWay, added: Framing) {
+function outgoingOf(
+  { request, path, prefix }: PreviewVisit,
+  { port, connect, ended }: PreviewWay,
+  added: Framing,
+  browser: ServerResponse | Duplex,
+): ClientRequest {
+  // A request that waits for a service must not outlive its browser.
+  const closed = new AbortController();
+  const signal = AbortSignal.any([closed.signal, ended]);
+  browser.once("close", () => closed.abort());
+  if (browser.destroyed) closed.abort();
   const headers = requestHeaders({
     rawHeaders: request.rawHeaders,
     port,
@@ -141,7 +152,7 @@ function outgoingOf({ request, path, prefix }: PreviewVisit, { port, connect }: 
     isEncrypted: "encrypted" in request.socket,
   });
   return startRequest({
-    createConnection: connectWith(connect),
+    createConnection: connectWith((to) => connect(to, signal)),
     port,
     path,
     method: request.method,

@@ -94,11 +94,25 @@ export const MAX_LISTED_PORTS = 1024;
 export const MAX_HOST_CALLERS = 64;
 
 /**
- * Arguments, or one file or piece of stdin, that a program sends to the host.
+ * Arguments of a program that calls the host, together.
  * @unit bytes
  * @past The server cuts the program off.
  */
-export const MAX_CALL_FRAME_BYTES = 4 * MIB;
+export const MAX_CALL_ARGUMENT_BYTES = 2 * MIB;
+
+/**
+ * Piece of stdin that a program sends to the host at once.
+ * @unit bytes
+ * @past The server cuts the program off.
+ */
+export const MAX_CALL_PIECE_BYTES = 64 * 1024;
+
+/**
+ * Arguments of a program that calls the host.
+ * @unit arguments
+ * @past The server cuts the program off.
+ */
+export const MAX_CALL_ARGUMENTS = 4096;
 
 /**
  * Output of the host that the programs of one VM have not read yet.
@@ -108,7 +122,7 @@ export const MAX_CALL_FRAME_BYTES = 4 * MIB;
 export const MAX_UNREAD_CALL_BYTES = 16 * MIB;
 
 /**
- * Time for a program that has connected to the host to say what it wants.
+ * Time for a program that has connected to the host to say what it wants, and for the rest of a message that has begun.
  * @unit ms
  * @past The server cuts the program off.
  */

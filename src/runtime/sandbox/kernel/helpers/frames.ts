@@ -11,6 +11,8 @@ export const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 
 const LENGTH_BYTES = 4;
 const HEAD_BYTES = 5;
+const SHORTEST_BYTES = LENGTH_BYTES + HEAD_BYTES;
+const FIRST_ROOM_BYTES = 4096;
 const NOTHING = Buffer.alloc(0);
 
 /** @param number an unsigned integer of 32 bits */
@@ -23,29 +25,83 @@ export function encodeFrame(kind: string, number: number, body: Uint8Array = NOT
   return frame;
 }
 
+/** Returns the longest body that a frame of a kind may have now, in bytes; `undefined` refuses the frame. */
+export type FrameLimit = (kind: string) => number | undefined;
+
 /** Splits a stream into frames. */
 export class FrameReader {
+  readonly #limitOf: FrameLimit;
   readonly #maxBytes: number;
-  #rest: Buffer = NOTHING;
+  /** Incomplete frame, in one buffer that doubles up to the frame's length. */
+  #room: Buffer = NOTHING;
+  #bytes = 0;
 
-  /** @param maxBytes longest frame that the helper may send */
-  constructor(maxBytes: number = MAX_FRAME_BYTES) {
+  /**
+   * @param maxBytes longest frame that the helper may send
+   * @param limitOf asked as soon as a frame begins, before its body is kept
+   */
+  constructor(maxBytes: number = MAX_FRAME_BYTES, limitOf: FrameLimit = () => maxBytes) {
     this.#maxBytes = maxBytes;
+    this.#limitOf = limitOf;
+  }
+
+  /** Whether a frame has begun to arrive. */
+  get isInFrame(): boolean {
+    return this.#bytes > 0;
   }
 
   /** @throws Error for bytes that break the format */
   *push(data: Buffer): Generator<Frame> {
-    this.#rest = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
-    while (this.#rest.length >= LENGTH_BYTES) {
-      const length = this.#rest.readUInt32BE(0);
-      if (length < HEAD_BYTES || length > this.#maxBytes) {
-        throw new Error(`a frame of ${length} bytes (at least ${HEAD_BYTES}, at most ${this.#maxBytes})`);
+    let at = 0;
+    while (at < data.length) {
+      const left = data.subarray(at);
+      const whole = this.#bytesOf(this.#bytes === 0 ? left : this.#kept());
+      const piece = left.subarray(0, whole - this.#bytes);
+      at += piece.length;
+      if (piece.length === whole) yield frameOf(piece);
+      else {
+        this.#keep(piece, whole);
+        const frame = this.#kept();
+        if (this.#bytesOf(frame) > frame.length) continue;
+        this.#room = NOTHING;
+        this.#bytes = 0;
+        yield frameOf(frame);
       }
-      const end = LENGTH_BYTES + length;
-      if (this.#rest.length < end) return;
-      const frame = this.#rest.subarray(0, end);
-      this.#rest = this.#rest.subarray(end);
-      yield { kind: frame.toString("latin1", 4, 5), number: frame.readUInt32BE(5), body: frame.subarray(9) };
     }
   }
+
+  #kept(): Buffer {
+    return this.#room.subarray(0, this.#bytes);
+  }
+
+  /** Returns the length of a frame that has begun, or of the shortest frame while its head is incomplete. */
+  #bytesOf(begun: Buffer): number {
+    if (begun.length < LENGTH_BYTES) return SHORTEST_BYTES;
+    const length = begun.readUInt32BE(0);
+    if (length < HEAD_BYTES || length > this.#maxBytes) {
+      throw new Error(`a frame of ${length} bytes (at least ${HEAD_BYTES}, at most ${this.#maxBytes})`);
+    }
+    if (begun.length === LENGTH_BYTES) return SHORTEST_BYTES;
+    const kind = begun.toString("latin1", 4, 5);
+    const limit = this.#limitOf(kind);
+    if (limit === undefined || length - HEAD_BYTES > limit) {
+      throw new Error(`a frame ${JSON.stringify(kind)} of ${length} bytes, which may not come now`);
+    }
+    return LENGTH_BYTES + length;
+  }
+
+  #keep(piece: Buffer, whole: number): void {
+    const bytes = this.#bytes + piece.length;
+    if (bytes > this.#room.length) {
+      const room = Buffer.allocUnsafeSlow(Math.min(whole, Math.max(FIRST_ROOM_BYTES, 2 * bytes)));
+      this.#room.copy(room, 0, 0, this.#bytes);
+      this.#room = room;
+    }
+    piece.copy(this.#room, this.#bytes);
+    this.#bytes = bytes;
+  }
+}
+
+function frameOf(bytes: Buffer): Frame {
+  return { kind: bytes.toString("latin1", 4, 5), number: bytes.readUInt32BE(5), body: bytes.subarray(9) };
 }

@@ -4,13 +4,21 @@ import type { HostCall } from "../../sandbox.ts";
 import { encodeFrame, type Frame, FrameReader } from "../helpers/frames.ts";
 import {
   CALL_GREETING_MS,
-  MAX_CALL_FRAME_BYTES,
+  MAX_CALL_ARGUMENT_BYTES,
+  MAX_CALL_ARGUMENTS,
+  MAX_CALL_PIECE_BYTES,
   MAX_HOST_CALLERS,
   MAX_UNREAD_CALL_BYTES,
 } from "../limits.ts";
 
 /** Abstract name of the server's Unix socket in a VM's network namespace. `caller.pl` has it too. */
 export const CALL_NAME = "agentos/host";
+
+/** Longest message about a file that cannot be read. It contains the path, which is one argument: at most 128 KiB. */
+const MAX_REASON_BYTES = 256 * 1024;
+
+/** Frames that may answer a question, and their longest bodies in bytes. */
+type Answers = Readonly<Record<string, number>>;
 
 /**
  * Takes calls of a VM's programs at a socket that listens in the VM's network namespace.
@@ -62,8 +70,10 @@ class CallSocket implements HostCall {
   readonly #onCall: (call: HostCall) => void;
   readonly #isOverfull: () => boolean;
   /** The frame that the program owes, once it has introduced itself. */
-  #owed: { kinds: string; answer: PromiseWithResolvers<Frame> } | undefined;
+  #owed: { answers: Answers; answer: PromiseWithResolvers<Frame> } | undefined;
   #isIntroduced = false;
+  /** Cuts off a program that owes the rest of a frame. */
+  #late: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, onCall: (call: HostCall) => void, isOverfull: () => boolean) {
     this.#socket = socket;
@@ -71,25 +81,31 @@ class CallSocket implements HostCall {
     this.#isOverfull = isOverfull;
     const gone = new AbortController();
     this.gone = gone.signal;
-    const greeting = setTimeout(() => socket.destroy(), CALL_GREETING_MS);
+    this.#late = this.#cutLater();
     socket.on("error", () => socket.destroy());
     socket.once("close", () => {
-      clearTimeout(greeting);
+      clearTimeout(this.#late);
       const reason = new Error("the program has ended");
       this.#owed?.answer.reject(reason);
       gone.abort(reason);
     });
-    const reader = new FrameReader(MAX_CALL_FRAME_BYTES);
+    const reader = new FrameReader(undefined, (kind) => this.#limitOf(kind));
     socket.on("data", (data: Buffer) => {
       try {
         for (const frame of reader.push(data)) {
-          clearTimeout(greeting);
+          clearTimeout(this.#late);
+          this.#late = undefined;
           this.#onFrame(frame);
         }
+        if (reader.isInFrame) this.#late ??= this.#cutLater();
       } catch {
         socket.destroy();
       }
     });
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.destroyed;
   }
 
   async write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void> {
@@ -106,11 +122,12 @@ class CallSocket implements HostCall {
   }
 
   async read(): Promise<Buffer> {
-    return (await this.#ask("i", encodeFrame("n", 0))).body;
+    return (await this.#ask({ i: MAX_CALL_PIECE_BYTES }, encodeFrame("n", 0))).body;
   }
 
   async readFile(path: string, maxBytes: number): Promise<Buffer> {
-    const { kind, body } = await this.#ask("fF", encodeFrame("r", maxBytes, Buffer.from(path)));
+    const answers = { f: maxBytes, F: MAX_REASON_BYTES };
+    const { kind, body } = await this.#ask(answers, encodeFrame("r", maxBytes, Buffer.from(path)));
     if (kind === "F") throw new Error(body.toString());
     return body;
   }
@@ -120,30 +137,50 @@ class CallSocket implements HostCall {
     this.#socket.write(encodeFrame("x", code));
     // The connection stays open until the program has read everything, or has ended.
     this.#socket.destroySoon();
+    const timer = this.#cutLater().unref();
+    this.#socket.once("close", () => clearTimeout(timer));
   }
 
-  async #ask(kinds: string, request: Buffer): Promise<Frame> {
+  async #ask(answers: Answers, request: Buffer): Promise<Frame> {
     // One question after the other.
     await this.#owed?.answer.promise.catch(() => undefined);
     this.gone.throwIfAborted();
     const answer = Promise.withResolvers<Frame>();
-    this.#owed = { kinds, answer };
+    this.#owed = { answers, answer };
     this.#socket.write(request);
     return await answer.promise;
   }
 
+  #cutLater(): NodeJS.Timeout {
+    return setTimeout(() => this.#socket.destroy(), CALL_GREETING_MS);
+  }
+
+  /** Longest body of a frame that may come now. */
+  #limitOf(kind: string): number | undefined {
+    if (!this.#isIntroduced) return kind === "a" ? MAX_CALL_ARGUMENT_BYTES : undefined;
+    const answers = this.#owed?.answers ?? {};
+    return Object.hasOwn(answers, kind) ? answers[kind] : undefined;
+  }
+
   #onFrame(frame: Frame): void {
     const owed = this.#owed;
-    if (!this.#isIntroduced) {
-      if (frame.kind !== "a") throw new Error("not a call");
-      this.#isIntroduced = true;
-      const [session = "", ...args] = frame.body.toString().split("\0");
-      this.session = session;
-      this.args = args;
-      this.#onCall(this);
-    } else if (owed?.kinds.includes(frame.kind)) {
+    if (owed !== undefined) {
       this.#owed = undefined;
       owed.answer.resolve(frame);
-    } else throw new Error("nobody asked for this frame");
+      return;
+    }
+    this.#isIntroduced = true;
+    // The session and the program's name come before the arguments.
+    if (hasMoreZeros(frame.body, MAX_CALL_ARGUMENTS + 1)) throw new Error("too many arguments");
+    const [session = "", ...args] = frame.body.toString().split("\0");
+    this.session = session;
+    this.args = args;
+    this.#onCall(this);
   }
+}
+
+function hasMoreZeros(bytes: Buffer, most: number): boolean {
+  let count = 0;
+  for (let at = bytes.indexOf(0); at >= 0 && count <= most; at = bytes.indexOf(0, at + 1)) count += 1;
+  return count > most;
 }
