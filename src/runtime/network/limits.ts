@@ -72,6 +72,13 @@ export const MAX_OUTBOUND_CONNECTIONS = 256;
 export const MAX_OUTSIDE_CONNECTIONS = 2 * MAX_OUTBOUND_CONNECTIONS;
 
 /**
+ * Requests of a VM's program on one connection whose HTTP the server reads, without a whole response yet.
+ * @unit requests
+ * @past The server cuts the connection.
+ */
+export const MAX_PIPELINED = 16;
+
+/**
  * Body of a request in which placeholders of secrets are replaced.
  * @unit bytes
  * @past A larger body passes as the program sent it.

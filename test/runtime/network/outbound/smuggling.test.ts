@@ -90,6 +90,42 @@ test("the body of a request with a frame arrives whole, whatever its method", as
   }
 });
 
+test("a program that sends many requests without waiting for their answers loses its connection", async () => {
+  const { promise: isHeard, resolve: heard } = Promise.withResolvers<void>();
+  const server = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("data", () => heard());
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const program = net.connect(await startProxy(port), "127.0.0.1");
+  onTestFinished(() => void program.destroy());
+  program.on("error", () => undefined);
+  const cut = new Promise<void>((done) => program.once("close", () => done()));
+  const get = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+  program.write(get.repeat(16));
+  await isHeard;
+  expect(program.destroyed).toBe(false);
+  program.write(get);
+  await cut;
+});
+
+test("16 requests that a program sends at once are all answered, again and again", async () => {
+  const { port } = await startRecorder(0);
+  const program = net.connect(await startProxy(port), "127.0.0.1");
+  onTestFinished(() => void program.destroy());
+  let answers = "";
+  program.on("data", (data) => {
+    answers += data.toString("latin1");
+  });
+  const get = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+  for (const round of [1, 2, 3]) {
+    program.write(get.repeat(16));
+    await expect.poll(() => answers.split("HTTP/1.1 200").length - 1).toBe(16 * round);
+  }
+});
+
 test.each([102, 103, 100])("a server that sends %i for ever gets no further than a few", async (status) => {
   const interim = `HTTP/1.1 ${status} Wait\r\n\r\n`.repeat(500);
   const { promise: cut, resolve } = Promise.withResolvers<void>();

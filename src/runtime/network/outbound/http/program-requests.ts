@@ -13,6 +13,7 @@ import { forwardRequest, PreparedRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
 import { KeptConnection } from "./kept-connection.ts";
 import { parseAuthority } from "./parse-authority.ts";
+import { Unanswered } from "./unanswered.ts";
 
 /** Reason phrase of a denial. npm, pip and wget show it. */
 export const DENIED = "Denied by the network policy of agent-vm";
@@ -64,6 +65,7 @@ export class ProgramRequests {
   });
   readonly #origins = new WeakMap<Duplex, Origin>();
   readonly #bodies = new Semaphore(MAX_SECRET_BODIES);
+  readonly #unanswered = new Unanswered();
 
   constructor(deps: RequestsDeps) {
     this.#deps = deps;
@@ -93,6 +95,7 @@ export class ProgramRequests {
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#unanswered.begin(request, response)) return;
     const target = this.#targetOf(request);
     if ("status" in target) return answer(response, target.status, target.text, target.phrase);
     const framing = framingOf(request);
