@@ -86,6 +86,13 @@ export const MAX_PIPELINED = 16;
 export const MAX_SECRET_BODY_BYTES = MIB;
 
 /**
+ * Bytes by which placeholders of secrets make one request longer.
+ * @unit bytes
+ * @past The program sees 400.
+ */
+export const MAX_PLACEHOLDER_GROWTH_BYTES = 64 * 1024;
+
+/**
  * Bodies of one VM that the server reads at the same time, to replace placeholders in them.
  * @unit bodies
  * @past Further requests wait.

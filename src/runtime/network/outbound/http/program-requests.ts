@@ -5,6 +5,7 @@ import { canonicalHost } from "../../../../api/network-rule.ts";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { MAX_SECRET_BODIES } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
+import { RequestRefused } from "../credentials/placeholders.ts";
 import { type CredentialPlace, type CredentialRules, credentialsFor } from "../credentials/rules.ts";
 import { type Destination, OutboundDenied, type OutboundGate } from "../gate.ts";
 import { GREETING_MS, openTls } from "../sockets.ts";
@@ -105,7 +106,7 @@ export class ProgramRequests {
     const { kept } = target;
     kept?.begin(response);
     const fail = (error: Error) => {
-      const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
+      const [status, phrase] = failureOf(error);
       answer(response, status, `agent-vm: ${error.message}\n`, phrase);
     };
     try {
@@ -143,8 +144,7 @@ export class ProgramRequests {
       const { place, prepared } = this.#prepare(request, target, framing);
       forwardUpgrade(socket, head, prepared, await this.#open(target, place, abort.signal));
     } catch (error) {
-      const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
-      answerRaw(socket, line, `agent-vm: ${(error as Error).message}\n`);
+      answerRaw(socket, failureOf(error).join(" "), `agent-vm: ${(error as Error).message}\n`);
     }
   }
 
@@ -230,6 +230,12 @@ export class ProgramRequests {
 function isSameHost(named: string, { host, port }: Destination): boolean {
   const found = parseAuthority(named, 443);
   return found !== undefined && found.port === port && canonicalHost(found.host) === canonicalHost(host);
+}
+
+/** Returns the status and the reason phrase of an answer that reports a failure. */
+function failureOf(error: unknown): [status: number, phrase: string] {
+  if (error instanceof OutboundDenied) return [403, DENIED];
+  return error instanceof RequestRefused ? [400, "Bad Request"] : [502, "Bad Gateway"];
 }
 
 function refused(status: number, phrase: string, text: string): Target {
