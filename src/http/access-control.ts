@@ -82,12 +82,16 @@ export class AccessControl {
 
   /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended */
   #unended(grant: Grant): Grant {
-    const { tokenId, expiresAt } = grant;
-    if (expiresAt !== undefined && expiresAt <= Date.now())
-      throw unauthorized("expired", "The token has expired");
-    if (tokenId !== undefined && this.tokens?.isValid(tokenId) !== true)
-      throw unauthorized("revoked", "The token has been revoked");
-    return grant;
+    if (!this.hasEnded(grant)) return grant;
+    throw grant.expiresAt !== undefined && grant.expiresAt <= Date.now()
+      ? unauthorized("expired", "The token has expired")
+      : unauthorized("revoked", "The token has been revoked");
+  }
+
+  /** Returns whether the token or the permission behind a grant has ended. */
+  hasEnded({ tokenId, expiresAt }: Grant): boolean {
+    if (expiresAt !== undefined && expiresAt <= Date.now()) return true;
+    return tokenId !== undefined && this.tokens?.isValid(tokenId) !== true;
   }
 
   /** Like `admit`, once for all checks of one request. @param message stands for the request */

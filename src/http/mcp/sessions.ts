@@ -1,8 +1,8 @@
 import type { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor } from "../../client/index.ts";
+import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
-import type { LentGrants } from "../lent-grants.ts";
 import {
   MAX_MCP_REQUEST_BYTES,
   MAX_MCP_SESSIONS,
@@ -18,10 +18,13 @@ export interface SessionTarget {
 
 /** A client's session with the MCP server. */
 export interface McpSession {
-  transport: StreamableHTTPServerTransport;
+  readonly server: Closable;
+  readonly transport: StreamableHTTPServerTransport;
   /** The client that opened the session. No other client may use it. */
-  client: string;
-  token: string;
+  readonly client: string;
+  /** Rights of the latest request. */
+  grant: Grant;
+  readonly token: string;
   /** Requests that run. */
   active: number;
   usedAt: number;
@@ -34,21 +37,22 @@ interface Closable {
 /** The sessions of MCP clients. Each acts on VMs as a client of this server, with the rights of the request that opened it. */
 export class McpSessions {
   readonly #endpoint: string;
-  readonly #lent: LentGrants;
-  readonly #sessions = new Map<string, McpSession & { server: Closable }>();
+  readonly #access: Pick<AccessControl, "lent" | "hasEnded">;
+  readonly #sessions = new Map<string, McpSession>();
   #sweeper: NodeJS.Timeout | undefined;
 
   /** @param endpoint URL at which this server reaches itself */
-  constructor(endpoint: string, lent: LentGrants) {
+  constructor(endpoint: string, access: Pick<AccessControl, "lent" | "hasEnded">) {
     this.#endpoint = endpoint;
-    this.#lent = lent;
+    this.#access = access;
   }
 
   /** Finds the session of a client. Its calls have the rights of this request from now on. */
   find(id: string, grant: Grant): McpSession | undefined {
     const session = this.#sessions.get(id);
     if (session?.client !== clientOf(grant)) return undefined;
-    this.#lent.renew(session.token, grant);
+    session.grant = grant;
+    this.#access.lent.renew(session.token, grant);
     return session;
   }
 
@@ -60,7 +64,7 @@ export class McpSessions {
   async make({ name, key }: SessionTarget, grant: Grant): Promise<McpSession> {
     const { loadStreamableHttp, mcpServer } = await import("../../adapters/mcp/index.ts");
     const { StreamableHTTPServerTransport } = await loadStreamableHttp();
-    const token = this.#lent.lend(grant);
+    const token = this.#access.lent.lend(grant);
     const client = createClient({ endpoint: this.#endpoint, token });
     const vms = (client as unknown as Record<string, VmAccessor>)[name] as VmAccessor;
     const server = await mcpServer(key === undefined ? vms : vms.getOrCreate(key), {
@@ -69,12 +73,13 @@ export class McpSessions {
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => crypto.randomUUID(),
       maxRequestBodySize: MAX_MCP_REQUEST_BYTES,
-      onsessioninitialized: (id) => this.#opened(id, { ...session, server }),
+      onsessioninitialized: (id) => this.#opened(id, session),
     });
-    const session: McpSession = { transport, client: clientOf(grant), token, active: 0, usedAt: Date.now() };
+    const owner = { client: clientOf(grant), grant, token };
+    const session: McpSession = { server, transport, ...owner, active: 0, usedAt: Date.now() };
     await server.connect(transport);
     server.onclose = () => {
-      this.#lent.giveBack(token);
+      this.#access.lent.giveBack(token);
       if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
       void client.dispose();
     };
@@ -87,7 +92,7 @@ export class McpSessions {
     await Promise.all([...this.#sessions.values()].map(({ server }) => server.close()));
   }
 
-  #opened(id: string, opened: McpSession & { server: Closable }): void {
+  #opened(id: string, opened: McpSession): void {
     this.#sessions.set(id, opened);
     const own = [...this.#sessions.values()].filter(({ client }) => client === opened.client);
     if (own.length > MAX_MCP_SESSIONS_PER_CLIENT) this.#endOldest(own, opened);
@@ -95,17 +100,21 @@ export class McpSessions {
     this.#sweeper ??= setInterval(() => this.#sweep(), MCP_IDLE_MS / 10).unref();
   }
 
-  #endOldest(sessions: (McpSession & { server: Closable })[], newest: object): void {
-    const order = (each: McpSession) => (each.active > 0 ? Number.POSITIVE_INFINITY : each.usedAt);
+  /** Ends an idle session before a session with requests, then one of the same client before another's, then the oldest. */
+  #endOldest(sessions: McpSession[], newest: McpSession): void {
+    const order = ({ active, client, usedAt }: McpSession) =>
+      [Number(active > 0), Number(client !== newest.client), usedAt] as const;
     const [oldest] = sessions
-      .filter((each) => each.token !== (newest as McpSession).token)
-      .sort((a, b) => order(a) - order(b));
-    void oldest?.server.close();
+      .filter((each) => each !== newest)
+      .map((session) => ({ session, order: order(session) }))
+      .sort((a, b) => a.order.map((value, at) => value - (b.order[at] ?? 0)).find((sign) => sign !== 0) ?? 0);
+    void oldest?.session.server.close();
   }
 
   #sweep(): void {
-    for (const { active, usedAt, server } of this.#sessions.values()) {
-      if (active === 0 && Date.now() - usedAt > MCP_IDLE_MS) void server.close();
+    for (const { active, usedAt, grant, server } of this.#sessions.values()) {
+      const isIdle = active === 0 && Date.now() - usedAt > MCP_IDLE_MS;
+      if (isIdle || this.#access.hasEnded(grant)) void server.close();
     }
     if (this.#sessions.size > 0) return;
     clearInterval(this.#sweeper);
