@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AgentVmError, actorTypeNotFound } from "../../api/errors.ts";
+import { AgentVmError, actorTypeNotFound, limitExceeded } from "../../api/errors.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { Grant } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
+import { MAX_MCP_OPEN_REQUESTS } from "../limits.ts";
+import { readMessage } from "./message.ts";
 import type { McpSession, McpSessions, SessionTarget } from "./sessions.ts";
 
 /**
@@ -51,12 +53,15 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (session.active >= MAX_MCP_OPEN_REQUESTS)
+    throw limitExceeded({ MAX_MCP_OPEN_REQUESTS }, "Limit of open requests reached", "Wait until one ends.");
   response.setHeader("access-control-expose-headers", "mcp-session-id");
   session.active += 1;
   session.usedAt = Date.now();
   const closed = once(response, "close");
   try {
-    await session.transport.handleRequest(request, response);
+    const message = request.method === "POST" ? await readMessage(request) : undefined;
+    await session.transport.handleRequest(request, response, message);
     if (!response.writableFinished) await closed;
   } finally {
     session.active -= 1;

@@ -3,12 +3,7 @@ import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor } from "../../client/index.ts";
 import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
-import {
-  MAX_MCP_REQUEST_BYTES,
-  MAX_MCP_SESSIONS,
-  MAX_MCP_SESSIONS_PER_CLIENT,
-  MCP_IDLE_MS,
-} from "../limits.ts";
+import { MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
 
 /** The VM that a session is about: an actor's name, and a key unless the session is about all VMs. */
 export interface SessionTarget {
@@ -72,7 +67,6 @@ export class McpSessions {
     });
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => crypto.randomUUID(),
-      maxRequestBodySize: MAX_MCP_REQUEST_BYTES,
       onsessioninitialized: (id) => this.#opened(id, session),
     });
     const owner = { client: clientOf(grant), grant, token };

@@ -113,6 +113,7 @@ test.each<[string, string, Record<string, string>, number]>([
   ["an unknown session", JSON.stringify(INITIALIZE), { "mcp-session-id": "x" }, 404],
   ["no JSON", "{", {}, 400],
   ["a call before initialize", JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }), {}, 400],
+  ["a batch of messages", JSON.stringify([INITIALIZE]), {}, 400],
   ["a body above the limit", "x".repeat(17 * 1024 * 1024), {}, 413],
 ])("%s is refused", async (_what, body, headers, status) => {
   const response = await fetch(`${server.endpoint}/mcp`, {
