@@ -58,11 +58,12 @@ async function handle(
   response.setHeader("access-control-expose-headers", "mcp-session-id");
   session.active += 1;
   session.usedAt = Date.now();
-  const closed = once(response, "close");
+  // An error of the response, which also ends the wait, is not awaited on every path.
+  const closed = once(response, "close").catch(() => undefined);
   try {
     const message = request.method === "POST" ? await readMessage(request) : undefined;
     await session.transport.handleRequest(request, response, message);
-    if (!response.writableFinished) await closed;
+    if (!response.writableFinished && !response.destroyed) await closed;
   } finally {
     session.active -= 1;
     session.usedAt = Date.now();

@@ -1,6 +1,6 @@
 import type { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { permits } from "../../api/rights.ts";
-import { createClient, type VmAccessor } from "../../client/index.ts";
+import { createClient, type VmAccessor, type VmHandle } from "../../client/index.ts";
 import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
 import { MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
@@ -56,28 +56,35 @@ export class McpSessions {
    *
    * @throws AgentVmError `not_supported` if the SDK is not installed
    */
-  async make({ name, key }: SessionTarget, grant: Grant): Promise<McpSession> {
+  async make(target: SessionTarget, grant: Grant): Promise<McpSession> {
     const { loadStreamableHttp, mcpServer } = await import("../../adapters/mcp/index.ts");
     const { StreamableHTTPServerTransport } = await loadStreamableHttp();
     const token = this.#access.lent.lend(grant);
     const client = createClient({ endpoint: this.#endpoint, token });
-    const vms = (client as unknown as Record<string, VmAccessor>)[name] as VmAccessor;
-    const server = await mcpServer(key === undefined ? vms : vms.getOrCreate(key), {
-      shows: (needs) => grant.unlimited === true || needs.every((each) => permits(grant.may, each)),
-    });
-    const transport = new StreamableHTTPServerTransport({
-      sessionIdGenerator: () => crypto.randomUUID(),
-      onsessioninitialized: (id) => this.#opened(id, session),
-    });
-    const owner = { client: clientOf(grant), grant, token };
-    const session: McpSession = { server, transport, ...owner, active: 0, usedAt: Date.now() };
-    await server.connect(transport);
-    server.onclose = () => {
+    const end = () => {
       this.#access.lent.giveBack(token);
-      if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
       void client.dispose();
     };
-    return session;
+    try {
+      const server = await mcpServer(targetIn(client, target), {
+        shows: (needs) => grant.unlimited === true || needs.every((each) => permits(grant.may, each)),
+      });
+      const transport = new StreamableHTTPServerTransport({
+        sessionIdGenerator: () => crypto.randomUUID(),
+        onsessioninitialized: (id) => this.#opened(id, session),
+      });
+      const owner = { client: clientOf(grant), grant, token };
+      const session: McpSession = { server, transport, ...owner, active: 0, usedAt: Date.now() };
+      server.onclose = () => {
+        if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
+        end();
+      };
+      await server.connect(transport);
+      return session;
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** Ends every session. */
@@ -114,6 +121,11 @@ export class McpSessions {
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
   }
+}
+
+function targetIn(client: object, { name, key }: SessionTarget): VmAccessor | VmHandle {
+  const vms = (client as Record<string, VmAccessor>)[name] as VmAccessor;
+  return key === undefined ? vms : vms.getOrCreate(key);
 }
 
 /** Names the client behind a grant: a token, an identity of `authorize`, or the administrator. */
