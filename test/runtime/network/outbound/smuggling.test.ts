@@ -75,6 +75,13 @@ test("TRACE is refused, so no server shows a program the added headers", async (
   expect([answer.slice(9, 12), connections]).toEqual(["405", []]);
 });
 
+test("a request target with a fragment is refused, so no path has two readings", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  const answer = await exchange(proxy, `GET http://127.0.0.1:${port}/a#/../b HTTP/1.1\r\nHost: x\r\n\r\n`);
+  expect([answer.slice(9, 12), connections]).toEqual(["400", []]);
+});
+
 test("the body of a request with a frame arrives whole, whatever its method", async () => {
   const { port, connections } = await startRecorder();
   const proxy = await startProxy(port);

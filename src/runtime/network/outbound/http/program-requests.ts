@@ -195,6 +195,8 @@ export class ProgramRequests {
     if (request.method === "TRACE") return refused(405, "Method Not Allowed", "TRACE is not allowed");
     const origin = this.#origins.get(request.socket);
     const { url = "" } = request;
+    // Hosts disagree whether a path ends there, so a rule for paths could match another path than the host's.
+    if (url.includes("#")) return refused(400, "Bad Request", "A request has no fragment: leave out #");
     if (origin === undefined) {
       const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
       const destination = parseAuthority(authority, 80);
