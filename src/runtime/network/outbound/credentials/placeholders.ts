@@ -20,6 +20,8 @@ export class RequestRefused extends Error {}
  */
 export class Placeholders {
   readonly #credentials: readonly Credential[];
+  /** Texts of basic authentication that hold a value to mask. */
+  readonly encoded = new Set<string>();
   #growth = 0;
 
   constructor(credentials: readonly Credential[]) {
@@ -40,7 +42,10 @@ export class Placeholders {
     if (encoded === "") return this.#replace(value, "headers", plain);
     const decoded = Buffer.from(encoded, "base64").toString("latin1");
     const replaced = this.#replace(decoded, "headers", plain);
-    return replaced === decoded ? value : scheme + Buffer.from(replaced, "latin1").toString("base64");
+    if (replaced === decoded) return value;
+    const made = Buffer.from(replaced, "latin1").toString("base64");
+    if (this.#credentials.some((one) => one.mask && replaced.includes(one.value))) this.encoded.add(made);
+    return scheme + made;
   }
 
   /** Replaces placeholders in the query of a path. */

@@ -156,9 +156,10 @@ export class ProgramRequests {
   ) {
     const place = this.#deps.credentials().placeOf(destination);
     const credentials = place === undefined ? [] : credentialsFor(place, request.method ?? "", path);
+    const known = place?.credentials ?? [];
     return {
       place,
-      prepared: new PreparedRequest(request, { target: path, authority, framing, credentials }),
+      prepared: new PreparedRequest(request, { target: path, authority, framing, credentials, known }),
     };
   }
 

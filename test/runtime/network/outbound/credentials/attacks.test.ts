@@ -177,6 +177,26 @@ test("a redirect to another host carries no secret there, and no answer shows a 
   expect((await curl(`${url}/coded`)).text).toContain("agent-vm: the response is coded (gzip)");
 });
 
+test("an answer to a request without the secret is masked too, with its status text and basic authentication", async () => {
+  const basic = Buffer.from(`user:${VALUE}`).toString("base64");
+  const { curl, url, last } = await startSecretVm(
+    { headers: {}, placeholderIn: ["headers"], paths: ["/secret"], mask: true },
+    {
+      listener: ({ url: target, headers }, response) => {
+        response.statusMessage = `Is ${VALUE}`;
+        response.end(target === "/secret" ? headers.authorization : VALUE);
+      },
+    },
+  );
+  const stars = "*".repeat(VALUE.length);
+  const plain = await curl(`-i ${url}/plain`);
+  expect(plain.text).toContain(`200 Is ${stars}`);
+  expect(plain.text).not.toContain(VALUE);
+  const { text } = await curl(`-u "user:$API_KEY" ${url}/secret`);
+  expect(last().headers.authorization).toBe(`Basic ${basic}`);
+  expect(text).toContain(`Basic ${"*".repeat(basic.length)}`);
+});
+
 test("a program that never finishes a handshake holds nothing but its own connection", {
   tags: ["slow"],
 }, async () => {
