@@ -96,13 +96,17 @@ export class ProgramRequests {
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#unanswered.begin(request, response)) return;
+    const { socket } = request;
+    if (!this.#unanswered.begin(socket)) return;
+    const abort = new AbortController();
+    response.once("close", () => {
+      this.#unanswered.end(socket);
+      abort.abort();
+    });
     const target = this.#targetOf(request);
     if ("status" in target) return answer(response, target.status, target.text, target.phrase);
     const framing = framingOf(request);
     if (framing === undefined) return answer(response, 400, "agent-vm: the request's length is not clear\n");
-    const abort = new AbortController();
-    response.once("close", () => abort.abort());
     const { kept } = target;
     kept?.begin(response);
     const fail = (error: Error) => {

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { MAX_PIPELINED } from "../../limits.ts";
 
@@ -7,18 +6,19 @@ export class Unanswered {
   readonly #counts = new WeakMap<Duplex, number>();
 
   /**
-   * Counts a request until its response closes. Cuts a connection with more than MAX_PIPELINED.
+   * Counts a request. Cuts a connection with more than MAX_PIPELINED.
    *
    * @returns whether the request may be served
    */
-  begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
-    const count = (this.#counts.get(socket) ?? 0) + 1;
-    if (count > MAX_PIPELINED) {
-      socket.destroy();
-      return false;
-    }
-    this.#counts.set(socket, count);
-    response.once("close", () => this.#counts.set(socket, (this.#counts.get(socket) ?? 0) - 1));
-    return true;
+  begin(connection: Duplex): boolean {
+    const count = (this.#counts.get(connection) ?? 0) + 1;
+    if (count > MAX_PIPELINED) connection.destroy();
+    else this.#counts.set(connection, count);
+    return count <= MAX_PIPELINED;
+  }
+
+  /** The response to a request has closed. */
+  end(connection: Duplex): void {
+    this.#counts.set(connection, (this.#counts.get(connection) ?? 0) - 1);
   }
 }
