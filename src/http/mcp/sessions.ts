@@ -3,6 +3,7 @@ import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor, type VmHandle } from "../../client/index.ts";
 import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
+import type { Sender } from "../lent-grants.ts";
 import { MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
 
 /** The VM that a session is about: an actor's name, and a key unless the session is about all VMs. */
@@ -43,11 +44,11 @@ export class McpSessions {
   }
 
   /** Finds the session of a client. Its calls have the rights of this request from now on. */
-  find(id: string, grant: Grant): McpSession | undefined {
+  find(id: string, grant: Grant, sender: Sender): McpSession | undefined {
     const session = this.#sessions.get(id);
     if (session?.client !== clientOf(grant)) return undefined;
     session.grant = grant;
-    this.#access.lent.renew(session.token, grant);
+    this.#access.lent.renew(session.token, grant, sender);
     return session;
   }
 
@@ -56,10 +57,10 @@ export class McpSessions {
    *
    * @throws AgentVmError `not_supported` if the SDK is not installed
    */
-  async make(target: SessionTarget, grant: Grant): Promise<McpSession> {
+  async make(target: SessionTarget, grant: Grant, sender: Sender): Promise<McpSession> {
     const { loadStreamableHttp, mcpServer } = await import("../../adapters/mcp/index.ts");
     const { StreamableHTTPServerTransport } = await loadStreamableHttp();
-    const token = this.#access.lent.lend(grant);
+    const token = this.#access.lent.lend(grant, sender);
     const client = createClient({ endpoint: this.#endpoint, token });
     const end = () => {
       this.#access.lent.giveBack(token);
@@ -128,7 +129,7 @@ function targetIn(client: object, { name, key }: SessionTarget): VmAccessor | Vm
   return key === undefined ? vms : vms.getOrCreate(key);
 }
 
-/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator. */
-function clientOf({ unlimited, tokenId, identity }: Grant): string {
-  return JSON.stringify([unlimited ?? false, tokenId, identity]);
+/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator; with its rights. */
+function clientOf({ unlimited, tokenId, identity, may, vms }: Grant): string {
+  return JSON.stringify([unlimited ?? false, tokenId, identity, may, vms]);
 }
