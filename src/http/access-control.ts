@@ -20,7 +20,7 @@ import {
   UNLIMITED,
   type VmName,
 } from "./grant.ts";
-import { LentGrants } from "./lent-grants.ts";
+import { LentGrants, type Sender } from "./lent-grants.ts";
 import { type GrantEnd, LiveGrants } from "./live-grants.ts";
 import type { Logger } from "./logger.ts";
 import { TOKEN_PREFIX, type Tokens } from "./tokens/tokens.ts";
@@ -60,34 +60,49 @@ export class AccessControl {
     const presented = presentedTokens(request);
     if (isOwner(this.policy, presented)) return UNLIMITED;
     const lent = this.lent.find(presented);
-    if (lent !== undefined) return this.#unended(lent);
+    if (lent !== undefined) {
+      const grant = this.#unended(lent.grant);
+      const isUsers = grant.unlimited !== true && grant.tokenId === undefined;
+      return isUsers && vm !== undefined ? await this.#ask(lent.sender, vm) : grant;
+    }
     const made = presented.find((token) => token.startsWith(TOKEN_PREFIX));
     if (made !== undefined) {
       if (this.tokens === undefined) throw unauthorized("invalid", "This server has made no tokens");
       return await this.tokens.verify(made);
     }
-    if (this.#authorize !== undefined && this.#logger !== undefined) {
+    if (this.#authorize !== undefined) {
       // The user's function may know the client by a cookie, whatever else the request carries.
       const foreign = request.external ? foreignPage(this.policy, request) : undefined;
       if (foreign) throw foreign;
       const headers = { get: (name: string) => request.header(name.toLowerCase()) ?? null };
       const [token] = presented;
-      const grant = await askUser(this.#authorize, { headers, token, ...(vm && { vm }) }, this.#logger);
-      return vm === undefined ? grant : { ...grant, asked: { name: vm.name, key: [...vm.key] } };
+      return await this.#ask({ headers, token }, vm);
     }
     const error = refusal(this.policy, request);
     if (error) throw error;
     return UNLIMITED;
   }
 
+  /** Asks the user's function. @throws AgentVmError `unauthorized` */
+  async #ask(sender: Sender, vm: VmName | undefined): Promise<Grant> {
+    if (this.#authorize === undefined || this.#logger === undefined)
+      throw unauthorized("invalid", "The server does not admit the request");
+    const grant = await askUser(this.#authorize, { ...sender, ...(vm && { vm }) }, this.#logger);
+    return vm === undefined ? grant : { ...grant, asked: { name: vm.name, key: [...vm.key] } };
+  }
+
   /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended */
   #unended(grant: Grant): Grant {
-    const { tokenId, expiresAt } = grant;
-    if (expiresAt !== undefined && expiresAt <= Date.now())
-      throw unauthorized("expired", "The token has expired");
-    if (tokenId !== undefined && this.tokens?.isValid(tokenId) !== true)
-      throw unauthorized("revoked", "The token has been revoked");
-    return grant;
+    if (!this.hasEnded(grant)) return grant;
+    throw grant.expiresAt !== undefined && grant.expiresAt <= Date.now()
+      ? unauthorized("expired", "The token has expired")
+      : unauthorized("revoked", "The token has been revoked");
+  }
+
+  /** Returns whether the token or the permission behind a grant has ended. */
+  hasEnded({ tokenId, expiresAt }: Grant): boolean {
+    if (expiresAt !== undefined && expiresAt <= Date.now()) return true;
+    return tokenId !== undefined && this.tokens?.isValid(tokenId) !== true;
   }
 
   /** Like `admit`, once for all checks of one request. @param message stands for the request */

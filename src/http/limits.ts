@@ -90,6 +90,14 @@ export const MAX_MCP_SESSIONS_PER_CLIENT = 64;
 export const MCP_IDLE_MS = 1_800_000;
 
 /**
+ * Open requests of one session at `/mcp`, its streams included.
+ * @unit requests
+ * @past A further request is refused.
+ * @code limit_exceeded
+ */
+export const MAX_MCP_OPEN_REQUESTS = 32;
+
+/**
  * Body of a request to `/mcp`.
  * @unit bytes
  * @past The request is refused with 413.

@@ -168,7 +168,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         },
         onServer(server, actors) {
           const previews = new PreviewGate({ policy, isVm, ...actors });
-          const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access.lent);
+          const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
           const routes = {
             "GET /vms": vmListRoute(() => directory, vmNames),
             "GET /metrics": metricsRoute(

@@ -15,11 +15,12 @@ const FILES_NEED = [{ right: "files", reads: true }] as const;
 export function serveResources(
   server: Server,
   types: Sdk["types"],
-  { vms, workingDirectory, shows }: Serving,
+  { vms, workingDirectory, shows, running }: Serving,
 ): void {
   server.setRequestHandler(types.ListResourcesRequestSchema, async () => {
     if (!("one" in vms) || !shows(FILES_NEED)) return { resources: [] };
-    const entries = (await orNull(vms.one.readdirRecursive(workingDirectory, { maxDepth: 0 }))) ?? [];
+    const listed = running.run(() => vms.one.readdirRecursive(workingDirectory, { maxDepth: 0 }));
+    const entries = (await orNull(listed)) ?? [];
     const files = entries.filter(({ type }) => type === "file").slice(0, MAX_RESOURCES);
     return {
       resources: files.map(({ path, size }) => ({ uri: uriOf(path), name: posix.basename(path), size })),
@@ -46,7 +47,8 @@ export function serveResources(
     }
     const vm = "one" in vms ? vms.one : vms.many.get(place.key);
     try {
-      return { contents: [{ uri, ...(await readResource(vm, place.path)) }] };
+      const content = await running.run(() => readResource(vm, place.path));
+      return { contents: [{ uri, ...content }] };
     } catch (error) {
       const { ErrorCode, McpError } = types;
       throw new McpError(ErrorCode.InvalidParams, errorText(error), { uri });

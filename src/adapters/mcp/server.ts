@@ -4,6 +4,7 @@ import { packageVersion } from "../../base/package-version.ts";
 import type { VmAccessor, VmHandle } from "../../client/index.ts";
 import { HOME } from "../shared/workplace.ts";
 import { serveResources } from "./resources.ts";
+import { Running } from "./running.ts";
 import { loadSdk } from "./sdk.ts";
 import { serveTools } from "./tools.ts";
 import type { Vms } from "./vms.ts";
@@ -23,6 +24,7 @@ export interface McpServerOptions {
 /** VMs and limits that the parts of a server work with. */
 export interface Serving extends Required<McpServerOptions> {
   vms: Vms;
+  running: Running;
 }
 
 /**
@@ -49,7 +51,14 @@ export async function mcpServer(
     yieldAfterMs = 30_000,
     shows = () => true,
   } = options;
-  const serving: Serving = { vms, workingDirectory, outputLimit, yieldAfterMs, shows };
+  const serving: Serving = {
+    vms,
+    workingDirectory,
+    outputLimit,
+    yieldAfterMs,
+    shows,
+    running: new Running(),
+  };
   const server = new Server(
     { name: "agent-vm", title: "agent-vm", version: packageVersion() },
     { capabilities: { tools: {}, resources: {} }, instructions: instructionsOf(serving) },

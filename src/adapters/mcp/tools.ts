@@ -30,11 +30,13 @@ interface ServedTool {
 /** Answers `tools/list` and `tools/call`. */
 export function serveTools(server: Server, types: Sdk["types"], serving: Serving): void {
   const served = servedTools(serving);
-  server.setRequestHandler(types.ListToolsRequestSchema, () => ({
-    tools: [...served].flatMap(([name, each]) =>
+  let tools: Tool[] | undefined;
+  server.setRequestHandler(types.ListToolsRequestSchema, () => {
+    tools ??= [...served].flatMap(([name, each]) =>
       serving.shows(each.tool.needs) ? [describe(name, each)] : [],
-    ),
-  }));
+    );
+    return { tools };
+  });
   server.setRequestHandler(types.CallToolRequestSchema, async ({ params }, extra) => {
     const each = served.get(params.name);
     if (each === undefined) {
@@ -48,7 +50,9 @@ export function serveTools(server: Server, types: Sdk["types"], serving: Serving
     };
     const onOutput = token === undefined ? undefined : progressOf(onProgress);
     try {
-      return await call(each, params.arguments ?? {}, serving, { signal: extra.signal, onOutput });
+      return await serving.running.run(() =>
+        call(each, params.arguments ?? {}, serving, { signal: extra.signal, onOutput }),
+      );
     } catch (error) {
       return { isError: true, content: [{ type: "text", text: errorText(error) }] };
     }

@@ -1,9 +1,13 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AgentVmError, actorTypeNotFound } from "../../api/errors.ts";
+import { AgentVmError, actorTypeNotFound, limitExceeded } from "../../api/errors.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
+import { presentedTokens } from "../access.ts";
 import type { Grant } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
+import type { Sender } from "../lent-grants.ts";
+import { MAX_MCP_OPEN_REQUESTS } from "../limits.ts";
+import { readMessage } from "./message.ts";
 import type { McpSession, McpSessions, SessionTarget } from "./sessions.ts";
 
 /**
@@ -26,12 +30,15 @@ async function sessionOf(
   sessions: McpSessions,
   names: readonly string[],
 ): Promise<McpSession> {
+  const header = (name: string) => request.headers[name.toLowerCase()]?.toString();
+  const [token] = presentedTokens({ header, path: request.url ?? "", external: true });
+  const sender: Sender = { headers: { get: (name) => header(name) ?? null }, token };
   const id = request.headers["mcp-session-id"]?.toString();
   if (id === undefined) {
     assertNotDraining();
-    return await sessions.make(targetOf(request, names), grant);
+    return await sessions.make(targetOf(request, names), grant, sender);
   }
-  const session = sessions.find(id, grant);
+  const session = sessions.find(id, grant, sender);
   if (session !== undefined) return session;
   // A client answers 404 with a new session.
   throw new AgentVmError("mcp_session_not_found", "The MCP session is unknown or has ended");
@@ -51,13 +58,17 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (session.active >= MAX_MCP_OPEN_REQUESTS)
+    throw limitExceeded({ MAX_MCP_OPEN_REQUESTS }, "Limit of open requests reached", "Wait until one ends.");
   response.setHeader("access-control-expose-headers", "mcp-session-id");
   session.active += 1;
   session.usedAt = Date.now();
-  const closed = once(response, "close");
+  // An error of the response, which also ends the wait, is not awaited on every path.
+  const closed = once(response, "close").catch(() => undefined);
   try {
-    await session.transport.handleRequest(request, response);
-    if (!response.writableFinished) await closed;
+    const message = request.method === "POST" ? await readMessage(request) : undefined;
+    await session.transport.handleRequest(request, response, message);
+    if (!response.writableFinished && !response.destroyed) await closed;
   } finally {
     session.active -= 1;
     session.usedAt = Date.now();

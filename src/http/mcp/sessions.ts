@@ -1,14 +1,10 @@
 import type { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { permits } from "../../api/rights.ts";
-import { createClient, type VmAccessor } from "../../client/index.ts";
+import { createClient, type VmAccessor, type VmHandle } from "../../client/index.ts";
+import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
-import type { LentGrants } from "../lent-grants.ts";
-import {
-  MAX_MCP_REQUEST_BYTES,
-  MAX_MCP_SESSIONS,
-  MAX_MCP_SESSIONS_PER_CLIENT,
-  MCP_IDLE_MS,
-} from "../limits.ts";
+import type { Sender } from "../lent-grants.ts";
+import { MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
 
 /** The VM that a session is about: an actor's name, and a key unless the session is about all VMs. */
 export interface SessionTarget {
@@ -18,10 +14,13 @@ export interface SessionTarget {
 
 /** A client's session with the MCP server. */
 export interface McpSession {
-  transport: StreamableHTTPServerTransport;
+  readonly server: Closable;
+  readonly transport: StreamableHTTPServerTransport;
   /** The client that opened the session. No other client may use it. */
-  client: string;
-  token: string;
+  readonly client: string;
+  /** Rights of the latest request. */
+  grant: Grant;
+  readonly token: string;
   /** Requests that run. */
   active: number;
   usedAt: number;
@@ -34,21 +33,22 @@ interface Closable {
 /** The sessions of MCP clients. Each acts on VMs as a client of this server, with the rights of the request that opened it. */
 export class McpSessions {
   readonly #endpoint: string;
-  readonly #lent: LentGrants;
-  readonly #sessions = new Map<string, McpSession & { server: Closable }>();
+  readonly #access: Pick<AccessControl, "lent" | "hasEnded">;
+  readonly #sessions = new Map<string, McpSession>();
   #sweeper: NodeJS.Timeout | undefined;
 
   /** @param endpoint URL at which this server reaches itself */
-  constructor(endpoint: string, lent: LentGrants) {
+  constructor(endpoint: string, access: Pick<AccessControl, "lent" | "hasEnded">) {
     this.#endpoint = endpoint;
-    this.#lent = lent;
+    this.#access = access;
   }
 
   /** Finds the session of a client. Its calls have the rights of this request from now on. */
-  find(id: string, grant: Grant): McpSession | undefined {
+  find(id: string, grant: Grant, sender: Sender): McpSession | undefined {
     const session = this.#sessions.get(id);
     if (session?.client !== clientOf(grant)) return undefined;
-    this.#lent.renew(session.token, grant);
+    session.grant = grant;
+    this.#access.lent.renew(session.token, grant, sender);
     return session;
   }
 
@@ -57,28 +57,35 @@ export class McpSessions {
    *
    * @throws AgentVmError `not_supported` if the SDK is not installed
    */
-  async make({ name, key }: SessionTarget, grant: Grant): Promise<McpSession> {
+  async make(target: SessionTarget, grant: Grant, sender: Sender): Promise<McpSession> {
     const { loadStreamableHttp, mcpServer } = await import("../../adapters/mcp/index.ts");
     const { StreamableHTTPServerTransport } = await loadStreamableHttp();
-    const token = this.#lent.lend(grant);
+    const token = this.#access.lent.lend(grant, sender);
     const client = createClient({ endpoint: this.#endpoint, token });
-    const vms = (client as unknown as Record<string, VmAccessor>)[name] as VmAccessor;
-    const server = await mcpServer(key === undefined ? vms : vms.getOrCreate(key), {
-      shows: (needs) => grant.unlimited === true || needs.every((each) => permits(grant.may, each)),
-    });
-    const transport = new StreamableHTTPServerTransport({
-      sessionIdGenerator: () => crypto.randomUUID(),
-      maxRequestBodySize: MAX_MCP_REQUEST_BYTES,
-      onsessioninitialized: (id) => this.#opened(id, { ...session, server }),
-    });
-    const session: McpSession = { transport, client: clientOf(grant), token, active: 0, usedAt: Date.now() };
-    await server.connect(transport);
-    server.onclose = () => {
-      this.#lent.giveBack(token);
-      if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
+    const end = () => {
+      this.#access.lent.giveBack(token);
       void client.dispose();
     };
-    return session;
+    try {
+      const server = await mcpServer(targetIn(client, target), {
+        shows: (needs) => grant.unlimited === true || needs.every((each) => permits(grant.may, each)),
+      });
+      const transport = new StreamableHTTPServerTransport({
+        sessionIdGenerator: () => crypto.randomUUID(),
+        onsessioninitialized: (id) => this.#opened(id, session),
+      });
+      const owner = { client: clientOf(grant), grant, token };
+      const session: McpSession = { server, transport, ...owner, active: 0, usedAt: Date.now() };
+      server.onclose = () => {
+        if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
+        end();
+      };
+      await server.connect(transport);
+      return session;
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** Ends every session. */
@@ -87,7 +94,7 @@ export class McpSessions {
     await Promise.all([...this.#sessions.values()].map(({ server }) => server.close()));
   }
 
-  #opened(id: string, opened: McpSession & { server: Closable }): void {
+  #opened(id: string, opened: McpSession): void {
     this.#sessions.set(id, opened);
     const own = [...this.#sessions.values()].filter(({ client }) => client === opened.client);
     if (own.length > MAX_MCP_SESSIONS_PER_CLIENT) this.#endOldest(own, opened);
@@ -95,17 +102,21 @@ export class McpSessions {
     this.#sweeper ??= setInterval(() => this.#sweep(), MCP_IDLE_MS / 10).unref();
   }
 
-  #endOldest(sessions: (McpSession & { server: Closable })[], newest: object): void {
-    const order = (each: McpSession) => (each.active > 0 ? Number.POSITIVE_INFINITY : each.usedAt);
+  /** Ends an idle session before a session with requests, then one of the same client before another's, then the oldest. */
+  #endOldest(sessions: McpSession[], newest: McpSession): void {
+    const order = ({ active, client, usedAt }: McpSession) =>
+      [Number(active > 0), Number(client !== newest.client), usedAt] as const;
     const [oldest] = sessions
-      .filter((each) => each.token !== (newest as McpSession).token)
-      .sort((a, b) => order(a) - order(b));
-    void oldest?.server.close();
+      .filter((each) => each !== newest)
+      .map((session) => ({ session, order: order(session) }))
+      .sort((a, b) => a.order.map((value, at) => value - (b.order[at] ?? 0)).find((sign) => sign !== 0) ?? 0);
+    void oldest?.session.server.close();
   }
 
   #sweep(): void {
-    for (const { active, usedAt, server } of this.#sessions.values()) {
-      if (active === 0 && Date.now() - usedAt > MCP_IDLE_MS) void server.close();
+    for (const { active, usedAt, grant, server } of this.#sessions.values()) {
+      const isIdle = active === 0 && Date.now() - usedAt > MCP_IDLE_MS;
+      if (isIdle || this.#access.hasEnded(grant)) void server.close();
     }
     if (this.#sessions.size > 0) return;
     clearInterval(this.#sweeper);
@@ -113,7 +124,12 @@ export class McpSessions {
   }
 }
 
-/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator. */
-function clientOf({ unlimited, tokenId, identity }: Grant): string {
-  return JSON.stringify([unlimited ?? false, tokenId, identity]);
+function targetIn(client: object, { name, key }: SessionTarget): VmAccessor | VmHandle {
+  const vms = (client as Record<string, VmAccessor>)[name] as VmAccessor;
+  return key === undefined ? vms : vms.getOrCreate(key);
+}
+
+/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator; with its rights. */
+function clientOf({ unlimited, tokenId, identity, may, vms }: Grant): string {
+  return JSON.stringify([unlimited ?? false, tokenId, identity, may, vms]);
 }

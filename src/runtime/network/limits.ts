@@ -72,11 +72,25 @@ export const MAX_OUTBOUND_CONNECTIONS = 256;
 export const MAX_OUTSIDE_CONNECTIONS = 2 * MAX_OUTBOUND_CONNECTIONS;
 
 /**
+ * Requests of a VM's program on one connection whose HTTP the server reads, without a whole response yet.
+ * @unit requests
+ * @past The server cuts the connection.
+ */
+export const MAX_PIPELINED = 16;
+
+/**
  * Body of a request in which placeholders of secrets are replaced.
  * @unit bytes
  * @past A larger body passes as the program sent it.
  */
 export const MAX_SECRET_BODY_BYTES = MIB;
+
+/**
+ * Bytes by which placeholders of secrets make one request longer.
+ * @unit bytes
+ * @past The program sees 400.
+ */
+export const MAX_PLACEHOLDER_GROWTH_BYTES = 64 * 1024;
 
 /**
  * Bodies of one VM that the server reads at the same time, to replace placeholders in them.

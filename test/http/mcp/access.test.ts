@@ -113,6 +113,7 @@ test.each<[string, string, Record<string, string>, number]>([
   ["an unknown session", JSON.stringify(INITIALIZE), { "mcp-session-id": "x" }, 404],
   ["no JSON", "{", {}, 400],
   ["a call before initialize", JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }), {}, 400],
+  ["a batch of messages", JSON.stringify([INITIALIZE]), {}, 400],
   ["a body above the limit", "x".repeat(17 * 1024 * 1024), {}, 413],
 ])("%s is refused", async (_what, body, headers, status) => {
   const response = await fetch(`${server.endpoint}/mcp`, {
@@ -128,19 +129,27 @@ test.each<[string, string, Record<string, string>, number]>([
   expect(response.status).toBe(status);
 });
 
-test("a client that opens too many sessions loses its oldest, and no other client's", async () => {
-  const open = async (user: string) => {
-    const opened = await post(INITIALIZE, { "x-user": user });
-    await opened.text();
-    return opened.headers.get("mcp-session-id") ?? "";
-  };
-  const others = await open("dora");
-  const sessions: string[] = [];
-  for (let count = 0; count < 65; count++) sessions.push(await open("greedy"));
+async function openSession(user: string): Promise<string> {
+  const opened = await post(INITIALIZE, { "x-user": user });
+  await opened.text();
+  return opened.headers.get("mcp-session-id") ?? "";
+}
+
+async function statusOf(user: string, session = ""): Promise<number> {
   const list = { jsonrpc: "2.0", id: 2, method: "tools/list" };
-  const status = async (user: string, session = "") =>
-    (await post(list, { "x-user": user, "mcp-session-id": session })).status;
-  expect(await status("greedy", sessions[0])).toBe(404);
-  expect(await status("greedy", sessions[64])).toBe(200);
-  expect(await status("dora", others)).toBe(200);
+  const answer = await post(list, { "x-user": user, "mcp-session-id": session });
+  await answer.text();
+  return answer.status;
+}
+
+test("a client that opens too many sessions loses the one that it did not use longest, and no other client's", async () => {
+  const others = await openSession("dora");
+  const sessions: string[] = [];
+  for (let count = 0; count < 64; count++) sessions.push(await openSession("greedy"));
+  expect(await statusOf("greedy", sessions[0])).toBe(200);
+  const last = await openSession("greedy");
+  expect(await statusOf("greedy", sessions[1])).toBe(404);
+  expect(await statusOf("greedy", sessions[0])).toBe(200);
+  expect(await statusOf("greedy", last)).toBe(200);
+  expect(await statusOf("dora", others)).toBe(200);
 });

@@ -120,3 +120,21 @@ test("a preview URL opens a port", async () => {
   expect(await text("preview_url", { port: 8123 })).toMatch(/^http:\/\//);
   expect((await vm.listPreviews()).map(({ port }) => port)).toContain(8123);
 });
+
+test("a session runs at most 16 calls at the same time, and further ones after their end", async () => {
+  const { client, text } = await connectHttp(server.endpoint, "?vm=one", TOKEN);
+  const abort = new AbortController();
+  const heard = Array.from({ length: 16 }, () => Promise.withResolvers<void>());
+  const calls = heard.map(({ resolve }) =>
+    client.callTool({ name: "exec", arguments: { command: "echo runs; sleep 7655" } }, undefined, {
+      signal: abort.signal,
+      onprogress: () => resolve(),
+    }),
+  );
+  const ended = Promise.allSettled(calls);
+  await Promise.all(heard.map(({ promise }) => promise));
+  expect(await text("exec", { command: "true" })).toContain("error: limit_exceeded");
+  abort.abort("enough");
+  await ended;
+  await expect.poll(() => text("exec", { command: "echo free" })).toContain("free");
+});

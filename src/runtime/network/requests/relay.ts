@@ -11,6 +11,8 @@ interface RelayOptions {
   through?: Duplex | undefined;
   /** Makes the response's headers from the headers that the server sent. */
   headersOf(rawHeaders: readonly string[]): string[];
+  /** Changes the text of the response's status. */
+  phraseOf?(phrase: string): string;
   /** Answers in the server's place. If the response has begun, cuts it. */
   fail(error: Error): unknown;
 }
@@ -20,16 +22,16 @@ export function relay(
   request: IncomingMessage,
   response: ServerResponse,
   outgoing: ClientRequest,
-  { framing, body, through, headersOf, fail }: RelayOptions,
+  { framing, body, through, headersOf, phraseOf = (phrase) => phrase, fail }: RelayOptions,
 ): void {
   boundInterim(outgoing);
   outgoing.once("error", fail);
   outgoing.once("response", (answer) => {
-    const { statusCode = 502, statusMessage, rawHeaders } = answer;
+    const { statusCode = 502, statusMessage = "", rawHeaders } = answer;
     // `pipeline` throws for a response whose receiver has just left.
     if (response.destroyed) return void outgoing.destroy();
     try {
-      response.writeHead(statusCode, statusMessage, headersOf(rawHeaders));
+      response.writeHead(statusCode, phraseOf(statusMessage), headersOf(rawHeaders));
     } catch (error) {
       // Node's parser accepts headers that writeHead refuses.
       outgoing.destroy();

@@ -75,6 +75,13 @@ test("TRACE is refused, so no server shows a program the added headers", async (
   expect([answer.slice(9, 12), connections]).toEqual(["405", []]);
 });
 
+test("a request target with a fragment is refused, so no path has two readings", async () => {
+  const { port, connections } = await startRecorder();
+  const proxy = await startProxy(port);
+  const answer = await exchange(proxy, `GET http://127.0.0.1:${port}/a#/../b HTTP/1.1\r\nHost: x\r\n\r\n`);
+  expect([answer.slice(9, 12), connections]).toEqual(["400", []]);
+});
+
 test("the body of a request with a frame arrives whole, whatever its method", async () => {
   const { port, connections } = await startRecorder();
   const proxy = await startProxy(port);
@@ -87,6 +94,42 @@ test("the body of a request with a frame arrives whole, whatever its method", as
       "abc",
       "3\r\nabc\r\n0\r\n\r\n",
     ]);
+  }
+});
+
+test("a program that sends many requests without waiting for their answers loses its connection", async () => {
+  const { promise: isHeard, resolve: heard } = Promise.withResolvers<void>();
+  const server = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("data", () => heard());
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const program = net.connect(await startProxy(port), "127.0.0.1");
+  onTestFinished(() => void program.destroy());
+  program.on("error", () => undefined);
+  const cut = new Promise<void>((done) => program.once("close", () => done()));
+  const get = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+  program.write(get.repeat(16));
+  await isHeard;
+  expect(program.destroyed).toBe(false);
+  program.write(get);
+  await cut;
+});
+
+test("16 requests that a program sends at once are all answered, again and again", async () => {
+  const { port } = await startRecorder(0);
+  const program = net.connect(await startProxy(port), "127.0.0.1");
+  onTestFinished(() => void program.destroy());
+  let answers = "";
+  program.on("data", (data) => {
+    answers += data.toString("latin1");
+  });
+  const get = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+  for (const round of [1, 2, 3]) {
+    program.write(get.repeat(16));
+    await expect.poll(() => answers.split("HTTP/1.1 200").length - 1).toBe(16 * round);
   }
 });
 

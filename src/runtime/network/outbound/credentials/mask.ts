@@ -8,8 +8,9 @@ export class Mask {
   /** Bytes of each spelling of each secret, longest first. */
   readonly #needles: readonly Buffer[];
 
-  constructor(credentials: readonly Credential[]) {
-    const texts = credentials.filter(({ mask }) => mask).flatMap(spellings);
+  /** @param encoded further texts from which a secret can be read */
+  constructor(credentials: readonly Credential[], encoded: Iterable<string> = []) {
+    const texts = [...credentials.filter(({ mask }) => mask).flatMap(spellings), ...encoded];
     this.#needles = [...new Set(texts)]
       .sort((one, other) => other.length - one.length)
       .flatMap((text) => [Buffer.from(text, "latin1"), Buffer.from(text)]);

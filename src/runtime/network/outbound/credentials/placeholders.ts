@@ -1,4 +1,5 @@
 import type { SecretPart } from "../../../../api/methods/secrets.ts";
+import { MAX_PLACEHOLDER_GROWTH_BYTES } from "../../limits.ts";
 import type { Credential } from "./rules.ts";
 
 const PLACEHOLDER = /AGENT_SECRET_([A-Za-z_][A-Za-z0-9_]*)/g;
@@ -10,9 +11,18 @@ type Encode = (value: string) => string;
 const plain: Encode = (value) => value;
 const inJson: Encode = (value) => JSON.stringify(value).slice(1, -1);
 
-/** Replaces the placeholders in the parts of a request in which its credentials allow it. */
+/** The server refuses to send a program's request. The message says why. */
+export class RequestRefused extends Error {}
+
+/**
+ * Replaces the placeholders in the parts of one request in which its credentials allow it. Every method throws
+ * RequestRefused once the request has grown by more than MAX_PLACEHOLDER_GROWTH_BYTES.
+ */
 export class Placeholders {
   readonly #credentials: readonly Credential[];
+  /** Texts of basic authentication that hold a value to mask. */
+  readonly encoded = new Set<string>();
+  #growth = 0;
 
   constructor(credentials: readonly Credential[]) {
     this.#credentials = credentials.filter(({ placeholderIn }) => placeholderIn.size > 0);
@@ -32,7 +42,10 @@ export class Placeholders {
     if (encoded === "") return this.#replace(value, "headers", plain);
     const decoded = Buffer.from(encoded, "base64").toString("latin1");
     const replaced = this.#replace(decoded, "headers", plain);
-    return replaced === decoded ? value : scheme + Buffer.from(replaced, "latin1").toString("base64");
+    if (replaced === decoded) return value;
+    const made = Buffer.from(replaced, "latin1").toString("base64");
+    if (this.#credentials.some((one) => one.mask && replaced.includes(one.value))) this.encoded.add(made);
+    return scheme + made;
   }
 
   /** Replaces placeholders in the query of a path. */
@@ -54,7 +67,19 @@ export class Placeholders {
   #replace(text: string, part: SecretPart, encode: Encode): string {
     return text.replace(PLACEHOLDER, (placeholder, name: string) => {
       const found = this.#credentials.find((one) => one.name === name && one.placeholderIn.has(part));
-      return found === undefined ? placeholder : encode(found.value);
+      if (found === undefined) return placeholder;
+      const value = encode(found.value);
+      this.#grow(value.length - placeholder.length);
+      return value;
     });
+  }
+
+  /** A short placeholder may stand for a long value, so a small request could become one of gigabytes. */
+  #grow(bytes: number): void {
+    this.#growth += Math.max(0, bytes);
+    if (this.#growth <= MAX_PLACEHOLDER_GROWTH_BYTES) return;
+    throw new RequestRefused(
+      `placeholders make the request longer by more than ${MAX_PLACEHOLDER_GROWTH_BYTES} bytes (MAX_PLACEHOLDER_GROWTH_BYTES)`,
+    );
   }
 }

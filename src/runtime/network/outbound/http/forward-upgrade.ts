@@ -26,7 +26,7 @@ export function forwardUpgrade(
     setHost: false,
   });
   const headOf = (answer: IncomingMessage, more: readonly string[]) => {
-    const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`, ...more];
+    const lines = [`HTTP/1.1 ${answer.statusCode} ${mask.text(answer.statusMessage ?? "")}`, ...more];
     for (const [name, value] of endToEnd(answer.rawHeaders)) lines.push(`${name}: ${mask.text(value)}`);
     return `${lines.join("\r\n")}\r\n\r\n`;
   };

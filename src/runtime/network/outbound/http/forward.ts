@@ -17,7 +17,10 @@ export interface Outgoing {
   /** Host and port for the `Host` header. */
   authority: string;
   framing: Framing;
+  /** Credentials that the request carries. */
   credentials: readonly Credential[];
+  /** Every credential of the destination. It may repeat the secret of an earlier request. */
+  known: readonly Credential[];
 }
 
 /** The parts of a request that credentials change. */
@@ -30,15 +33,15 @@ export class PreparedRequest {
   readonly #given: Framing;
   #body: TakenBody | undefined;
 
-  constructor(request: IncomingMessage, { target, authority, framing, credentials }: Outgoing) {
+  constructor(request: IncomingMessage, { target, authority, framing, credentials, known }: Outgoing) {
     const placeholders = new Placeholders(credentials);
     this.#request = request;
     this.#placeholders = placeholders;
     this.#given = framing;
-    this.mask = new Mask(credentials);
     this.path = outgoingTarget(target, credentials, placeholders);
-    const isMasked = !this.mask.isEmpty;
+    const isMasked = known.some(({ mask }) => mask);
     this.headers = outgoingHeaders(request, { authority, credentials, placeholders, isMasked });
+    this.mask = new Mask(known, placeholders.encoded);
   }
 
   /** Whether placeholders in the body can be replaced. A coded body cannot be read. */
@@ -95,6 +98,7 @@ export function forwardRequest(
       assertReadable(pairs);
       return pairs.flatMap(([name, value]) => [name, mask.text(value)]);
     },
+    phraseOf: (phrase) => mask.text(phrase),
     through: mask.isEmpty ? undefined : mask.stream(),
     fail(error) {
       // The host has closed the connection just as the request began: the program knows whether it may repeat it.

@@ -5,6 +5,7 @@ import { canonicalHost } from "../../../../api/network-rule.ts";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { MAX_SECRET_BODIES } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
+import { RequestRefused } from "../credentials/placeholders.ts";
 import { type CredentialPlace, type CredentialRules, credentialsFor } from "../credentials/rules.ts";
 import { type Destination, OutboundDenied, type OutboundGate } from "../gate.ts";
 import { GREETING_MS, openTls } from "../sockets.ts";
@@ -13,6 +14,7 @@ import { forwardRequest, PreparedRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
 import { KeptConnection } from "./kept-connection.ts";
 import { parseAuthority } from "./parse-authority.ts";
+import { Unanswered } from "./unanswered.ts";
 
 /** Reason phrase of a denial. npm, pip and wget show it. */
 export const DENIED = "Denied by the network policy of agent-vm";
@@ -64,6 +66,7 @@ export class ProgramRequests {
   });
   readonly #origins = new WeakMap<Duplex, Origin>();
   readonly #bodies = new Semaphore(MAX_SECRET_BODIES);
+  readonly #unanswered = new Unanswered();
 
   constructor(deps: RequestsDeps) {
     this.#deps = deps;
@@ -93,16 +96,21 @@ export class ProgramRequests {
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    if (!this.#unanswered.begin(socket)) return;
+    const abort = new AbortController();
+    response.once("close", () => {
+      this.#unanswered.end(socket);
+      abort.abort();
+    });
     const target = this.#targetOf(request);
     if ("status" in target) return answer(response, target.status, target.text, target.phrase);
     const framing = framingOf(request);
     if (framing === undefined) return answer(response, 400, "agent-vm: the request's length is not clear\n");
-    const abort = new AbortController();
-    response.once("close", () => abort.abort());
     const { kept } = target;
     kept?.begin(response);
     const fail = (error: Error) => {
-      const [status, phrase] = error instanceof OutboundDenied ? [403, DENIED] : [502, undefined];
+      const [status, phrase] = failureOf(error);
       answer(response, status, `agent-vm: ${error.message}\n`, phrase);
     };
     try {
@@ -140,8 +148,7 @@ export class ProgramRequests {
       const { place, prepared } = this.#prepare(request, target, framing);
       forwardUpgrade(socket, head, prepared, await this.#open(target, place, abort.signal));
     } catch (error) {
-      const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
-      answerRaw(socket, line, `agent-vm: ${(error as Error).message}\n`);
+      answerRaw(socket, failureOf(error).join(" "), `agent-vm: ${(error as Error).message}\n`);
     }
   }
 
@@ -153,9 +160,10 @@ export class ProgramRequests {
   ) {
     const place = this.#deps.credentials().placeOf(destination);
     const credentials = place === undefined ? [] : credentialsFor(place, request.method ?? "", path);
+    const known = place?.credentials ?? [];
     return {
       place,
-      prepared: new PreparedRequest(request, { target: path, authority, framing, credentials }),
+      prepared: new PreparedRequest(request, { target: path, authority, framing, credentials, known }),
     };
   }
 
@@ -192,6 +200,8 @@ export class ProgramRequests {
     if (request.method === "TRACE") return refused(405, "Method Not Allowed", "TRACE is not allowed");
     const origin = this.#origins.get(request.socket);
     const { url = "" } = request;
+    // Hosts disagree whether a path ends there, so a rule for paths could match another path than the host's.
+    if (url.includes("#")) return refused(400, "Bad Request", "A request has no fragment: leave out #");
     if (origin === undefined) {
       const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
       const destination = parseAuthority(authority, 80);
@@ -227,6 +237,12 @@ export class ProgramRequests {
 function isSameHost(named: string, { host, port }: Destination): boolean {
   const found = parseAuthority(named, 443);
   return found !== undefined && found.port === port && canonicalHost(found.host) === canonicalHost(host);
+}
+
+/** Returns the status and the reason phrase of an answer that reports a failure. */
+function failureOf(error: unknown): [status: number, phrase: string] {
+  if (error instanceof OutboundDenied) return [403, DENIED];
+  return error instanceof RequestRefused ? [400, "Bad Request"] : [502, "Bad Gateway"];
 }
 
 function refused(status: number, phrase: string, text: string): Target {

@@ -40,6 +40,7 @@ test("only requests to the secret's own host get it: no other name, address, Hos
     { host: "api.test", name: "api.test", text: get("/port", "api.test") },
     { host: "api.test", name: "api.test", text: get(`https://other.test:${port}/absolute`, host) },
     { host: "api.test", name: "api.test", text: get("@other.test/at", host) },
+    { host: "api.test", name: "api.test", text: get("/good#/../fragment", host) },
     { host: "api.test", name: "api.test", text: `TRACE / HTTP/1.1\r\nHost: ${host}\r\n\r\n` },
     { host: "api.test", name: "api.test", text: `CONNECT other.test:443 HTTP/1.1\r\nHost: ${host}\r\n\r\n` },
     { host: "api.test", name: "api.test", text: get("/grpc", host), alpn: "h2" },
@@ -53,6 +54,7 @@ test("only requests to the secret's own host get it: no other name, address, Hos
     "ECONNRESET",
     "HTTP/1.1 421 Misdirected Request",
     "HTTP/1.1 421 Misdirected Request",
+    "HTTP/1.1 400 Bad Request",
     "HTTP/1.1 400 Bad Request",
     "HTTP/1.1 400 Bad Request",
     "HTTP/1.1 405 Method Not Allowed",
@@ -173,6 +175,26 @@ test("a redirect to another host carries no secret there, and no answer shows a 
   expect(last().headers).toMatchObject({ authorization: `Bearer ${VALUE}`, "accept-encoding": "identity" });
   expect(last().headers.range).toBeUndefined();
   expect((await curl(`${url}/coded`)).text).toContain("agent-vm: the response is coded (gzip)");
+});
+
+test("an answer to a request without the secret is masked too, with its status text and basic authentication", async () => {
+  const basic = Buffer.from(`user:${VALUE}`).toString("base64");
+  const { curl, url, last } = await startSecretVm(
+    { headers: {}, placeholderIn: ["headers"], paths: ["/secret"], mask: true },
+    {
+      listener: ({ url: target, headers }, response) => {
+        response.statusMessage = `Is ${VALUE}`;
+        response.end(target === "/secret" ? headers.authorization : VALUE);
+      },
+    },
+  );
+  const stars = "*".repeat(VALUE.length);
+  const plain = await curl(`-i ${url}/plain`);
+  expect(plain.text).toContain(`200 Is ${stars}`);
+  expect(plain.text).not.toContain(VALUE);
+  const { text } = await curl(`-u "user:$API_KEY" ${url}/secret`);
+  expect(last().headers.authorization).toBe(`Basic ${basic}`);
+  expect(text).toContain(`Basic ${"*".repeat(basic.length)}`);
 });
 
 test("a program that never finishes a handshake holds nothing but its own connection", {

@@ -1,0 +1,35 @@
+import type { IncomingMessage } from "node:http";
+import { AgentVmError, invalidArgument } from "../../api/errors.ts";
+import { parseJson } from "../../base/json.ts";
+import { MAX_MCP_REQUEST_BYTES } from "../limits.ts";
+
+/**
+ * Reads the message of a request of MCP.
+ *
+ * @returns `null` for a body that is not JSON
+ * @throws AgentVmError `E2BIG`; `invalid_argument` for a batch, which one request could fill with thousands of calls
+ */
+export async function readMessage(request: IncomingMessage): Promise<unknown> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  // The answer leaves on the same socket, so the loop must not destroy the request.
+  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += piece.byteLength;
+    if (bytes > MAX_MCP_REQUEST_BYTES) break;
+    pieces.push(piece);
+  }
+  if (bytes > MAX_MCP_REQUEST_BYTES) {
+    // The rest flows away, so that the client reads the answer and can use the connection again.
+    request.resume();
+    throw tooLarge();
+  }
+  const message = parseJson(Buffer.concat(pieces).toString()) ?? null;
+  if (Array.isArray(message))
+    throw invalidArgument("body", "one message, because batches are not served", "an array");
+  return message;
+}
+
+function tooLarge(): AgentVmError {
+  const limit = { limit: "MAX_MCP_REQUEST_BYTES", value: MAX_MCP_REQUEST_BYTES };
+  return new AgentVmError("E2BIG", `The request has more than ${MAX_MCP_REQUEST_BYTES} bytes`, limit);
+}
