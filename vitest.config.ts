@@ -16,7 +16,7 @@ const SHARED = [
 const ALONE = [
   "test/runtime/cron/session.test.ts",
   "test/runtime/network/outbound/outbound.test.ts",
-  "test/runtime/persistence/{bounded-trees,sparse-files}.test.ts",
+  "test/runtime/persistence/{bounded-trees,sparse-files,tree-limits}.test.ts",
   "test/runtime/sessions/{cancel,close,crash,limits,queue,races}.test.ts",
   "test/runtime/sessions/agent-link/*.test.ts",
   "test/runtime/sessions/transcript/event-bytes.test.ts",
