@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { MAX_SERVER_TREE_BYTES, MAX_TREE_BYTES, SMALL_TREE_BYTES } from "./limits.ts";
@@ -9,6 +10,9 @@ let sharedBytes = 0;
 
 /** Attempts of a reading that has the turn. */
 const MAX_ATTEMPTS = 5;
+
+/** Longest wait for another reading to end. A reading may wait for a client that takes its archive slowly. */
+const MAX_WAIT_MS = 10_000;
 
 /** The turn of a reading that found no room. */
 const turns = new Mutex();
@@ -85,7 +89,7 @@ async function readAlone<Result>(
     } catch (error) {
       account.release();
       if (!isServerFull(error) || others.size === 0 || attempt === MAX_ATTEMPTS) throw error;
-      await Promise.race(others);
+      await Promise.race([...others, delay(MAX_WAIT_MS, undefined, { ref: false })]);
     }
   }
 }
