@@ -33,7 +33,7 @@ test("five VMs that fill their trees are all stored, one after the other if need
     await machine.vm().execArgv("find", ["/workspace", "-type", "f", "-delete"]);
     expect(await machine.vm().checkpoint()).toMatchObject({ unreadable: [] });
   }
-}, 180_000);
+}, 400_000);
 
 test("a VM with too many files for the server's memory gets limit_exceeded, and keeps what it had", async () => {
   const machine = durableVm({ limits: { inodes: 500_000 } });
@@ -46,4 +46,4 @@ test("a VM with too many files for the server's memory gets limit_exceeded, and 
   expect((await machine.vm().exec("cat kept", { cwd: "/workspace" })).stdout).toBe("text");
   await machine.crash();
   expect(await machine.vm().readdir("/workspace")).toEqual(["kept"]);
-}, 180_000);
+}, 400_000);
