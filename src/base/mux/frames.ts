@@ -2,7 +2,7 @@
 export const FRAME = {
   /** Opens a stream. Body: JSON that says what for. */
   open: 1,
-  /** Accepts a stream. */
+  /** Accepts a stream, or with the number 0 the connection. */
   opened: 2,
   /** Bytes of a stream, at most MAX_DATA_BYTES and at most the sender's credit. */
   data: 3,

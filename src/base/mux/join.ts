@@ -27,7 +27,9 @@ export interface JoinedSocket {
   pause(): unknown;
   resume(): unknown;
   setTimeout(ms: number, late: () => void): unknown;
-  /** Closes the connection with a reset, which tells the other side that bytes are missing. */
+  /** Closes the connection. */
+  destroy(): unknown;
+  /** Closes a TCP connection with a reset, which tells the other side that bytes are missing. Throws for a Unix socket. */
   resetAndDestroy(): unknown;
 }
 
@@ -37,20 +39,20 @@ export interface JoinedSocket {
  *
  * @param broken makes the error that the other side of the stream gets
  * @param hold counts bytes that wait for the socket, until the returned function is called. An error resets the stream
- * @returns a promise that resolves when both have closed
+ * @returns a promise that resolves when both have closed, with the reason for which the stream was reset, if it has one
  */
 export async function joinSocket(
   stream: MuxStream,
   socket: JoinedSocket,
   broken: (reason: Error) => AgentVmError,
   hold: (bytes: number) => () => void = () => () => undefined,
-): Promise<void> {
-  const streamClosed = deferred<void>();
+): Promise<AgentVmError | undefined> {
+  const streamClosed = deferred<AgentVmError | undefined>();
   const socketClosed = deferred<void>();
   let failure: AgentVmError | undefined;
   let hasEnded = false;
   let flush: ReturnType<typeof setTimeout> | undefined;
-  const oneSideEnded = () => socket.setTimeout(HALF_OPEN_MS, () => socket.resetAndDestroy());
+  const oneSideEnded = () => socket.setTimeout(HALF_OPEN_MS, () => resetSocket(socket));
   socket.on("error", (error) => {
     failure ??= broken(error);
   });
@@ -63,7 +65,8 @@ export async function joinSocket(
     stream.end();
   });
   socket.once("close", () => {
-    if (failure !== undefined || !hasEnded) stream.reset(failure);
+    // A socket that closes by itself has ended in both directions.
+    if (failure !== undefined || !hasEnded || !stream.otherHasEnded) stream.reset(failure);
     // Bytes that the other side has not taken yet are still sent.
     else if (!stream.isClosed) flush = setTimeout(() => stream.reset(), FLUSH_MS);
     socketClosed.resolve();
@@ -84,15 +87,25 @@ export async function joinSocket(
     oneSideEnded();
     socket.end();
   };
-  stream.onClosed = (wasReset) => {
+  stream.onClosed = (wasReset, error) => {
     clearTimeout(flush);
-    if (wasReset && !socket.destroyed) socket.resetAndDestroy();
-    streamClosed.resolve();
+    if (wasReset && !socket.destroyed) resetSocket(socket);
+    streamClosed.resolve(error);
   };
   if (stream.isClosed) stream.onClosed(true);
   if (socket.destroyed) {
     stream.reset(failure);
     socketClosed.resolve();
   }
-  await Promise.all([streamClosed.promise, socketClosed.promise]);
+  await socketClosed.promise;
+  return await streamClosed.promise;
+}
+
+/** Cuts a connection so that the other side notices, if it is one of TCP. */
+export function resetSocket(socket: Pick<JoinedSocket, "destroy" | "resetAndDestroy">): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
 }

@@ -17,7 +17,9 @@ export interface MuxTransport {
 export interface MuxEvents {
   /** The other side opens a stream: `accept` or `reset` it. */
   onOpen(stream: MuxStream): void;
-  /** The other side ends the connection. */
+  /** The server has accepted the connection, after which streams may be opened. Only a client has it. */
+  onAccepted?(): void;
+  /** The server ends the connection. Only a client has it. */
   onError?(error: AgentVmError): void;
 }
 
@@ -62,7 +64,7 @@ export class Mux implements StreamCarrier {
   receive(message: Uint8Array): void {
     const frame = decodeMuxFrame(message);
     if (frame === undefined) throw new MuxViolation("a message is not a frame");
-    if (frame.id === 0) return this.#ended(frame);
+    if (frame.id === 0) return this.#heard(frame);
     if (frame.kind === FRAME.open) return this.#opened(frame);
     const stream = this.#streams.get(frame.id);
     if (stream !== undefined) stream.take(frame, this.#isOwn(frame.id));
@@ -104,10 +106,13 @@ export class Mux implements StreamCarrier {
     return id % 2 === this.#nextId % 2;
   }
 
-  #ended({ kind, body }: MuxFrame): void {
+  /** Takes a frame of the connection itself. */
+  #heard({ kind, body }: MuxFrame): void {
+    const { onAccepted, onError } = this.#events;
     const error = kind === FRAME.reset ? errorOf(body) : undefined;
-    if (error === undefined) throw new MuxViolation("only an error has no stream");
-    this.#events.onError?.(error);
+    if (kind === FRAME.opened && onAccepted !== undefined) onAccepted();
+    else if (error !== undefined && onError !== undefined) onError(error);
+    else throw new MuxViolation("the frame has no stream");
   }
 
   #opened({ id, body }: MuxFrame): void {

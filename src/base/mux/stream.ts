@@ -65,6 +65,11 @@ export class MuxStream {
     return this.#isClosed;
   }
 
+  /** Whether the other side sends no more bytes. */
+  get otherHasEnded(): boolean {
+    return this.#otherHasEnded;
+  }
+
   /** Accepts a stream that the other side has opened. */
   accept(): void {
     if (this.#isClosed || this.#isOpen) return;

@@ -13,7 +13,7 @@ import { type Visit, visitVm } from "../actor-visits.ts";
 import { type Grant, reaches, requireRight, type VmName } from "../grant.ts";
 import type { Stranger } from "../strangers.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
-import { paramsOf, parseTunnel, protocolsInside, type TunnelTarget } from "./tunnel-path.ts";
+import { parseTunnel, type TunnelTarget } from "./tunnel-path.ts";
 import type { Tunnels } from "./tunnels.ts";
 
 /** Close code of a WebSocket that the server refuses. */
@@ -38,7 +38,6 @@ export class TunnelGate {
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
-    handleProtocols: (protocols) => [...protocols][0] ?? false,
   });
 
   constructor(deps: TunnelGateDeps) {
@@ -76,7 +75,6 @@ export class TunnelGate {
     const grant = await this.#deps.admit(request, {
       header: (name) => headers[name]?.toString(),
       path: url,
-      params: paramsOf(headers["sec-websocket-protocol"]),
       external: true,
     });
     assertNotDraining();
@@ -115,6 +113,7 @@ export class TunnelGate {
       } catch (error) {
         return refuseTunnel(accepted, error as AgentVmError);
       }
+      accepted.send(encodeMuxFrame(FRAME.opened, 0));
       access.opened({ id: tunnel.id, state: grant }, (reason) => tunnel.end(ended(reason)));
       void tunnel.closed.then(() => {
         forget();
@@ -171,11 +170,9 @@ function ended(reason: "expired" | "revoked"): AgentVmError {
 }
 
 /** Removes the client's credentials, which no program in a VM may see: cookies are the API's own too. */
-function withoutCredentials({ rawHeaders, headers }: IncomingMessage): void {
-  const protocols = protocolsInside(headers["sec-websocket-protocol"]);
+function withoutCredentials({ rawHeaders }: IncomingMessage): void {
   for (let index = rawHeaders.length - 2; index >= 0; index -= 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? "";
-    if (["authorization", "cookie", "sec-websocket-protocol"].includes(name)) rawHeaders.splice(index, 2);
+    if (name === "authorization" || name === "cookie") rawHeaders.splice(index, 2);
   }
-  if (protocols.length > 0) rawHeaders.push("Sec-WebSocket-Protocol", protocols.join(", "));
 }
