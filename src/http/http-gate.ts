@@ -6,6 +6,7 @@ import { withDecodableBody } from "../rivet/request-bodies.ts";
 import type { AccessRequest } from "./access.ts";
 import { type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
+import { refuseHttp2 } from "./http2-refusal.ts";
 import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
 import { isPlainTarget } from "./plain-target.ts";
 import type { PreviewGate } from "./preview-gate.ts";
@@ -103,6 +104,7 @@ export class HttpGate {
 
   /** Replaces the server's listeners for requests and upgrades. Admitted requests reach the replaced listeners. */
   guard(server: Server): void {
+    refuseHttp2(server);
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     this.#strangers.watch(server);

@@ -31,7 +31,7 @@ test("a tunnel needs the right `network` for its VM, and ends with its token", a
   expect(await readSome(socket)).toBe("x");
   await admin.tokens.revoke(user.id);
   await readAll(socket).catch(() => undefined);
-  expect(errors).toEqual(["unauthorized"]);
+  await expect.poll(() => errors).toEqual(["unauthorized"]);
   const next = await connectTo(tunnel);
   await readAll(next).catch(() => undefined);
   await expect.poll(() => errors).toEqual(["unauthorized", "unauthorized"]);

@@ -1,3 +1,4 @@
+import { http2Only } from "./http2-only.ts";
 import {
   type ClientRequest,
   type IncomingMessage,
@@ -143,6 +144,8 @@ function timedOut(port: number, timeoutMs: number): AgentVmError {
 }
 
 function fetchFailed(port: number, error: Error): AgentVmError {
+  const refusal = http2Only(port, error);
+  if (refusal !== undefined) return refusal;
   const { code } = error as NodeJS.ErrnoException;
   return new AgentVmError(
     "fetch_failed",
