@@ -1,4 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
 import { startTestServer } from "../support/servers.ts";
 import { closed, connectTo, readAll, readSome, TCP_SERVER } from "../support/tcp.ts";
 import type { VmHandle } from "../../src/client/types.ts";
@@ -18,7 +20,7 @@ test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake
   const errors: string[] = [];
   await using tunnel = await vm.tunnel({ port: 4000, onError: ({ code }) => errors.push(code) });
   const state = async () => (await client.vm.list()).vms[0]?.state;
-  await expect.poll(state, { timeout: 10_000 }).toBe("asleep");
+  await expect.poll(state, { timeout: 10_000 }).toBe("sleeping");
   // Nothing listens in the new boot.
   await closed(await connectTo(tunnel));
   await expect.poll(() => errors).toEqual(["ECONNREFUSED"]);
@@ -33,7 +35,7 @@ test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake
   socket.write("b");
   expect(await readSome(socket)).toBe("b");
   socket.end();
-  await expect.poll(state, { timeout: 10_000 }).toBe("asleep");
+  await expect.poll(state, { timeout: 10_000 }).toBe("sleeping");
 });
 
 test("destroying the VM ends its tunnels and offers, and leaves nothing", async () => {
@@ -61,7 +63,10 @@ test("destroying the VM ends its tunnels and offers, and leaves nothing", async 
 
 test("new connections and offers go on after the server restarts", { tags: ["slow"] }, async () => {
   const first = await startTestServer({ kind: "kernel", process: true });
-  const vm = first.client().vm.getOrCreate("survivor");
+  // The end of a server in a test disposes its clients.
+  const client = createClient<typeof registry>({ endpoint: first.endpoint });
+  onTestFinished(() => client.dispose());
+  const vm = client.vm.getOrCreate("survivor");
   await startServer(vm);
   await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:4000"] } });
   await using tunnel = await vm.tunnel({ port: 4000 });
@@ -74,7 +79,7 @@ test("new connections and offers go on after the server restarts", { tags: ["slo
   await closed(socket);
   // While there is no server, a connection is reset.
   expect(await closed(await connectTo(tunnel))).toBe(true);
-  const second = await startTestServer({ kind: "kernel", process: true, dataDir, env: { PORT: String(port) } });
+  const second = await startTestServer({ kind: "kernel", process: true, dataDir, port });
   const other = second.client().vm.getOrCreate("survivor");
   await startServer(other);
   const next = await connectTo(tunnel);

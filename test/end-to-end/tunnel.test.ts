@@ -1,3 +1,4 @@
+// @module-tag any-user
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";

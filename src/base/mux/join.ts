@@ -7,7 +7,7 @@ import type { MuxStream } from "./stream.ts";
  * @unit ms
  * @past The connection is reset.
  */
-export const HALF_OPEN_MS = 300_000;
+const HALF_OPEN_MS = 300_000;
 
 /**
  * Time for the last bytes of a closed connection to be taken.
@@ -102,7 +102,7 @@ export async function joinSocket(
 }
 
 /** Cuts a connection so that the other side notices, if it is one of TCP. */
-export function resetSocket(socket: Pick<JoinedSocket, "destroy" | "resetAndDestroy">): void {
+function resetSocket(socket: Pick<JoinedSocket, "destroy" | "resetAndDestroy">): void {
   try {
     socket.resetAndDestroy();
   } catch {

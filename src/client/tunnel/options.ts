@@ -27,12 +27,13 @@ export function checkTunnelOptions(
   known: readonly string[],
   required: readonly string[] = [],
 ): void {
+  if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
   for (const name of required) {
     const [check, expected] = CHECKS[name] as [Check, string];
-    const value = (Object(options) as Record<string, unknown>)[name];
+    const value = (options as Record<string, unknown>)[name];
     if (!check(value)) throw invalidArgument(name, expected, value);
   }
-  for (const [name, value] of Object.entries(Object(options))) {
+  for (const [name, value] of Object.entries(options)) {
     const check = CHECKS[name];
     if (check === undefined || !known.includes(name)) throw unknownOption(action, name, known);
     if (value !== undefined && !check[0](value)) throw invalidArgument(name, check[1], value);

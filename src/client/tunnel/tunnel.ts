@@ -74,6 +74,7 @@ async function listening(server: Server, host: string, port: number): Promise<vo
 async function endServer(server: Server, sockets: ReadonlySet<Socket>, line: TunnelLine): Promise<void> {
   const { promise, resolve } = deferred<void>();
   server.close(() => resolve());
-  for (const socket of sockets) socket.destroy();
+  // Half of the bytes may be under way: the programs must not take the end for a whole answer.
+  for (const socket of sockets) socket.resetAndDestroy();
   await Promise.all([line.close(), promise]);
 }

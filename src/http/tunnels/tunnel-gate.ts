@@ -137,7 +137,11 @@ export class TunnelGate {
     withoutCredentials(request);
     const visit = { request, socket, head, path, prefix: "" };
     try {
-      await this.#visit(actorId, ({ vm }) => vm.servePort(port, visit, over.signal));
+      await this.#visit(actorId, async ({ vm, monitor }) => {
+        const call = { who: access.whoIs(grant), method: "vmWebSocket", names: ["target"], args: [String(port)] };
+        monitor.called({ ...call, error: undefined, ms: 0 });
+        await vm.servePort(port, visit, over.signal);
+      });
     } catch (error) {
       refuseUpgrade(socket, error as AgentVmError);
     } finally {
