@@ -16,8 +16,8 @@ import {
 } from "./run.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
-import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import type { Target } from "./target.ts";
+import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, writeFile } from "./transfer.ts";
 import { openTunnel } from "./tunnel/tunnel.ts";
 import { openTunnelOut } from "./tunnel/tunnel-out.ts";

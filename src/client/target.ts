@@ -69,7 +69,9 @@ export class Target {
   }
 
   /** Closes a tunnel with the client, unless it has been closed before. */
-  async keep<Kept extends AsyncDisposable & { close(): Promise<void> }>(opening: Promise<Kept>): Promise<Kept> {
+  async keep<Kept extends AsyncDisposable & { close(): Promise<void> }>(
+    opening: Promise<Kept>,
+  ): Promise<Kept> {
     const tunnel = await opening;
     const close = async () => {
       this.#tunnels.delete(kept);

@@ -20,8 +20,8 @@ import type {
 import type { RunMethods } from "./run.ts";
 import type { Subscribe, Unsubscribe } from "./subscribe.ts";
 import type { TarExport } from "./tar-export.ts";
-import type { TunnelMethods } from "./tunnel/types.ts";
 import type { TokensAccessor } from "./tokens.ts";
+import type { TunnelMethods } from "./tunnel/types.ts";
 
 /** Options of a call that may take long. */
 export interface CallOptions {

@@ -32,7 +32,10 @@ export function refuseHttp2(server: Server): void {
 function goAway(): Buffer {
   const code = Buffer.alloc(8);
   code.writeUInt32BE(HTTP_1_1_REQUIRED, 4);
-  return Buffer.concat([frame(SETTINGS, Buffer.alloc(0)), frame(GOAWAY, Buffer.concat([code, Buffer.from(TEXT)]))]);
+  return Buffer.concat([
+    frame(SETTINGS, Buffer.alloc(0)),
+    frame(GOAWAY, Buffer.concat([code, Buffer.from(TEXT)])),
+  ]);
 }
 
 function frame(kind: number, body: Buffer): Buffer {

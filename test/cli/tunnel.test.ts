@@ -41,7 +41,12 @@ test("prints the address, carries connections, and ends with Ctrl-C", async () =
   expect(plain.errors).toEqual([]);
 
   const json = await start("team/alice", "--socket", "/tmp/a.sock", "--local-port", String(port), "--json");
-  expect(JSON.parse(json.line)).toEqual({ host: "127.0.0.1", port: Number(port), key: "team/alice", to: "/tmp/a.sock" });
+  expect(JSON.parse(json.line)).toEqual({
+    host: "127.0.0.1",
+    port: Number(port),
+    key: "team/alice",
+    to: "/tmp/a.sock",
+  });
   const other = await connectTo({ host: "127.0.0.1", port: Number(port) });
   other.end("echo\nby a socket");
   expect(String(await readAll(other))).toBe("by a socket");

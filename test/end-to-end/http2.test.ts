@@ -35,7 +35,12 @@ test("a tunnel carries HTTP/2 and gRPC, many calls over one connection", async (
   const session = connect(`http://${tunnel.host}:${tunnel.port}`);
   onTestFinished(() => session.destroy());
   const call = async (method: string, text: string) => {
-    const stream = session.request({ ":method": "POST", ":path": method, "content-type": "application/grpc", te: "trailers" });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": method,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
     const head = Buffer.alloc(5);
     head.writeUInt32BE(text.length, 1);
     stream.end(Buffer.concat([head, Buffer.from(text)]));
@@ -45,7 +50,9 @@ test("a tunnel carries HTTP/2 and gRPC, many calls over one connection", async (
     const [{ "grpc-status": status, "grpc-path": path }] = (await trailers) as [Record<string, string>];
     return [Buffer.concat(pieces).subarray(5).toString(), status, path];
   };
-  const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => call(`/demo.Echo/M${n}`, `message ${n}`)));
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => call(`/demo.Echo/M${n}`, `message ${n}`)),
+  );
   expect(answers).toEqual(answers.map((_, n) => [`message ${n}`, "0", `/demo.Echo/M${n}`]));
 });
 

@@ -1,10 +1,9 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
+import type { VmHandle } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { startTestServer } from "../support/servers.ts";
 import { closed, connectTo, readAll, readSome, TCP_SERVER } from "../support/tcp.ts";
-import type { VmHandle } from "../../src/client/types.ts";
-
 
 async function startServer(vm: VmHandle): Promise<void> {
   await vm.writeFile("/workspace/tcp-server.cjs", TCP_SERVER);
@@ -12,7 +11,9 @@ async function startServer(vm: VmHandle): Promise<void> {
   await vm.waitForPort(4000);
 }
 
-test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake", { tags: ["slow"] }, async () => {
+test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake", {
+  tags: ["slow"],
+}, async () => {
   const server = await startTestServer({ kind: "kernel", vm: { sleepTimeoutMs: 400 } });
   const client = server.client();
   const vm = client.vm.getOrCreate("sleeper");

@@ -18,7 +18,10 @@ afterAll(() => server.stop());
 
 /** Starts an HTTP service on this machine. @returns its port */
 async function service(answer: string): Promise<number> {
-  const http = createServer((request, response) => response.end(`${answer} ${request.url}`)).listen(0, "127.0.0.1");
+  const http = createServer((request, response) => response.end(`${answer} ${request.url}`)).listen(
+    0,
+    "127.0.0.1",
+  );
   onTestFinished(() => void http.close());
   await once(http, "listening");
   return (http.address() as AddressInfo).port;
@@ -34,13 +37,15 @@ test("programs reach a service of the client by its name, with and without the p
   expect(await get("http://web.agent-vm:8080/b", "--noproxy", "*")).toBe("hello /b");
   await offer.close();
   expect(await get("http://web.agent-vm:8080/c")).toContain("no client offers");
-  expect((await vm.execArgv("curl", ["-sS", "--noproxy", "*", "http://web.agent-vm:8080/"])).stderr).toContain(
-    "Could not resolve",
-  );
+  expect(
+    (await vm.execArgv("curl", ["-sS", "--noproxy", "*", "http://web.agent-vm:8080/"])).stderr,
+  ).toContain("Could not resolve");
 });
 
 test("a program may end its side first, and bytes pass unchanged", async () => {
-  const echo = net.createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+  const echo = net
+    .createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
+    .listen(0, "127.0.0.1");
   onTestFinished(() => void echo.close());
   await once(echo, "listening");
   const { port } = echo.address() as AddressInfo;
@@ -67,7 +72,9 @@ print(got == data, len(got))
 test("the policy must name the service", async () => {
   for (const outbound of ["none", "all", { allow: ["*"] }, { allow: ["web.agent-vm:81"] }] as const) {
     const other = server.client().vm.getOrCreate("strict");
-    await other.setNetworkPolicy({ outbound: typeof outbound === "string" ? outbound : { allow: [...outbound.allow] } });
+    await other.setNetworkPolicy({
+      outbound: typeof outbound === "string" ? outbound : { allow: [...outbound.allow] },
+    });
     await expect(other.tunnelOut({ name: "web", port: 8080 })).rejects.toMatchObject({ code: "forbidden" });
   }
 });
@@ -85,10 +92,14 @@ test("a later policy cuts connections and refuses new connections", async () => 
 test("a service reaches only the VM that it is offered to, and no name is taken twice", async () => {
   const port = await service("mine");
   await using _offer = await vm.tunnelOut({ name: "web", port: 8080, localPort: port });
-  await expect(vm.tunnelOut({ name: "web", port: 8080, localPort: port })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  await expect(vm.tunnelOut({ name: "web", port: 8080, localPort: port })).rejects.toMatchObject({
+    code: "EADDRINUSE",
+  });
   const other = server.client().vm.getOrCreate("neighbour");
   await other.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
-  expect((await other.execArgv("curl", ["-sS", "http://web.agent-vm:8080/"])).stdout).toContain("no client offers");
+  expect((await other.execArgv("curl", ["-sS", "http://web.agent-vm:8080/"])).stdout).toContain(
+    "no client offers",
+  );
 });
 
 test("names of the server's machine and other names cannot be offered", async () => {
@@ -98,7 +109,12 @@ test("names of the server's machine and other names cannot be offered", async ()
 
 test("a service that does not answer is an error on both sides", async () => {
   const errors: AgentVmError[] = [];
-  await using _offer = await vm.tunnelOut({ name: "web", port: 8080, localPort: 9, onError: (e) => errors.push(e) });
+  await using _offer = await vm.tunnelOut({
+    name: "web",
+    port: 8080,
+    localPort: 9,
+    onError: (e) => errors.push(e),
+  });
   expect(await get("http://web.agent-vm:8080/")).toContain("ECONNREFUSED");
   expect(errors.map(({ code }) => code)).toEqual(["ECONNREFUSED"]);
 });

@@ -30,18 +30,31 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test.skipIf(!has("psql", join(postgres, "initdb")))("psql reaches Postgres by its port and by its socket", async () => {
-  await vm.exec(`${postgres}/initdb -D /tmp/data -A trust -U agent --no-sync`);
-  await vm.spawn(join(postgres, "postgres"), ["-D", "/tmp/data", "-h", "127.0.0.1", "-p", "5432", "-k", "/tmp", "-F"]);
-  await vm.waitForPort(5432);
-  await using byPort = await vm.tunnel({ port: 5432 });
-  await using bySocket = await vm.tunnel({ socketPath: "/tmp/.s.PGSQL.5432" });
-  for (const { port } of [byPort, bySocket]) {
-    const sql = "select sum(length(repeat('x', 1000))) from generate_series(1, 10000)";
-    const args = ["-h", "127.0.0.1", "-p", String(port), "-U", "agent", "-Atc", sql, "postgres"];
-    expect((await run("psql", args)).stdout).toBe("10000000\n");
-  }
-});
+test.skipIf(!has("psql", join(postgres, "initdb")))(
+  "psql reaches Postgres by its port and by its socket",
+  async () => {
+    await vm.exec(`${postgres}/initdb -D /tmp/data -A trust -U agent --no-sync`);
+    await vm.spawn(join(postgres, "postgres"), [
+      "-D",
+      "/tmp/data",
+      "-h",
+      "127.0.0.1",
+      "-p",
+      "5432",
+      "-k",
+      "/tmp",
+      "-F",
+    ]);
+    await vm.waitForPort(5432);
+    await using byPort = await vm.tunnel({ port: 5432 });
+    await using bySocket = await vm.tunnel({ socketPath: "/tmp/.s.PGSQL.5432" });
+    for (const { port } of [byPort, bySocket]) {
+      const sql = "select sum(length(repeat('x', 1000))) from generate_series(1, 10000)";
+      const args = ["-h", "127.0.0.1", "-p", String(port), "-U", "agent", "-Atc", sql, "postgres"];
+      expect((await run("psql", args)).stdout).toBe("10000000\n");
+    }
+  },
+);
 
 test.skipIf(!has("redis-server", "redis-cli"))("redis-cli reaches Redis", async () => {
   await vm.spawn("redis-server", ["--port", "6379", "--save", ""]);
@@ -64,8 +77,21 @@ test.skipIf(!has("/usr/sbin/sshd", "ssh", "ssh-keygen"))("ssh runs a command ins
   await vm.waitForPort(2222);
   const user = (await vm.exec("id -un")).stdout.trim();
   await using tunnel = await vm.tunnel({ port: 2222 });
-  const options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", join(folder, "id")];
-  const { stdout } = await run("ssh", [...options, "-p", String(tunnel.port), `${user}@127.0.0.1`, "hostname"]);
+  const options = [
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-i",
+    join(folder, "id"),
+  ];
+  const { stdout } = await run("ssh", [
+    ...options,
+    "-p",
+    String(tunnel.port),
+    `${user}@127.0.0.1`,
+    "hostname",
+  ]);
   expect(stdout).toBe((await vm.exec("hostname")).stdout);
 });
 
@@ -81,7 +107,9 @@ test.skipIf(!has("python3"))("a program in Python talks to a server in Python", 
 
 test("git clones from a daemon inside", async ({ skip }) => {
   if (!has("git")) skip("git is not installed");
-  await vm.exec("git init -q /tmp/repo && cd /tmp/repo && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first");
+  await vm.exec(
+    "git init -q /tmp/repo && cd /tmp/repo && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first",
+  );
   await vm.spawn("git", ["daemon", "--export-all", "--base-path=/tmp", "--listen=127.0.0.1", "--port=9418"]);
   await vm.waitForPort(9418);
   await using tunnel = await vm.tunnel({ port: 9418 });

@@ -153,7 +153,13 @@ test("the end of a tunnel cuts its connections and frees its port", async () => 
 });
 
 test("refuses wrong options", async () => {
-  for (const options of [{}, { port: 0 }, { port: 1, socketPath: "/x" }, { port: 1, typo: 1 }, { socketPath: "x" }])
+  for (const options of [
+    {},
+    { port: 0 },
+    { port: 1, socketPath: "/x" },
+    { port: 1, typo: 1 },
+    { socketPath: "x" },
+  ])
     await expect(vm.tunnel(options as never)).rejects.toMatchObject({ code: "invalid_argument" });
 });
 

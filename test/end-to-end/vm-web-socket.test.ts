@@ -65,7 +65,9 @@ test("no credential of the client reaches the server inside", async () => {
   await conn.spawn("node", ["-e", code]);
   await vm.waitForPort(4002);
   const headers = { cookie: "session=hidden", authorization: "Bearer secret", "x-rivet-token": "secret" };
-  const socket = wsClient(`${endpoint.replace("http", "ws")}/gateway/${id}@secret/port/4002/a`, [], { headers });
+  const socket = wsClient(`${endpoint.replace("http", "ws")}/gateway/${id}@secret/port/4002/a`, [], {
+    headers,
+  });
   await new Promise((resolve) => socket.once("error", resolve));
   await expect.poll(() => output.join("")).toContain("GET /a HTTP/1.1");
   expect(output.join("")).not.toMatch(/secret|hidden|cookie|authorization/i);

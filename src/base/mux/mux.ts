@@ -64,8 +64,8 @@ export class Mux implements StreamCarrier {
   receive(message: Uint8Array): void {
     const frame = decodeMuxFrame(message);
     if (frame === undefined) throw new MuxViolation("a message is not a frame");
-    if (frame.id === 0) return this.#heard(frame);
-    if (frame.kind === FRAME.open) return this.#opened(frame);
+    if (frame.id === 0) return void this.#heard(frame);
+    if (frame.kind === FRAME.open) return void this.#opened(frame);
     const stream = this.#streams.get(frame.id);
     if (stream !== undefined) stream.take(frame, this.#isOwn(frame.id));
     // The other side may not know yet that the stream has ended.

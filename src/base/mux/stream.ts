@@ -120,7 +120,7 @@ export class MuxStream {
   /** Takes a frame of the stream. @throws MuxViolation */
   take(frame: MuxFrame, isOwn: boolean): void {
     const { kind, body } = frame;
-    if (kind === FRAME.reset) return this.#close(true, errorOf(body));
+    if (kind === FRAME.reset) return void this.#close(true, errorOf(body));
     if (kind === FRAME.opened) {
       if (!isOwn || this.#isOpen) throw new MuxViolation("a stream was accepted twice");
       this.#isOpen = true;

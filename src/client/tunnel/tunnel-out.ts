@@ -57,7 +57,8 @@ class Offer {
       const stream = await this.#line.openStream({ offer: { host, port: this.#options.port } });
       this.#stream = stream;
       this.#failures = 0;
-      stream.onClosed = (_wasReset, error) => this.#ended(error ?? connectionLost("The server ended the offer"));
+      stream.onClosed = (_wasReset, error) =>
+        this.#ended(error ?? connectionLost("The server ended the offer"));
     } catch (error) {
       if (this.#failures === 0) await this.close();
       throw error;
@@ -91,7 +92,7 @@ class Offer {
   /** Connects a program of the VM to the service. */
   #take(incoming: MuxStream): void {
     const { offer } = Object(parseJson(new TextDecoder().decode(incoming.body))) as { offer?: unknown };
-    if (this.#isClosed || offer !== this.#stream?.id) return incoming.reset();
+    if (this.#isClosed || offer !== this.#stream?.id) return void incoming.reset();
     const { port, localPort = port, localHost = "127.0.0.1", localSocketPath } = this.#options;
     const place =
       localSocketPath === undefined ? { host: localHost, port: localPort } : { path: localSocketPath };

@@ -1,5 +1,5 @@
 import type { Server, Socket } from "node:net";
-import { AgentVmError, connectionLost, invalidArgument, receivedError } from "../../api/errors.ts";
+import { type AgentVmError, connectionLost, invalidArgument, receivedError } from "../../api/errors.ts";
 import { deferred } from "../../base/deferred.ts";
 import { joinSocket } from "../../base/mux/join.ts";
 import type { RawHandle } from "../rivet/raw.ts";

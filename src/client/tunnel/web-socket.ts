@@ -39,7 +39,9 @@ async function reasonOf(raw: RawHandle, port: number, path: string): Promise<Age
   try {
     const stream = await line.openStream({ port });
     stream.reset();
-    return new AgentVmError("fetch_failed", `The server at port ${port} takes no WebSocket at ${path}`, { port });
+    return new AgentVmError("fetch_failed", `The server at port ${port} takes no WebSocket at ${path}`, {
+      port,
+    });
   } catch (error) {
     return error as AgentVmError;
   } finally {

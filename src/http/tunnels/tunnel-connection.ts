@@ -93,10 +93,10 @@ export class TunnelConnection {
 
   /** Cuts a client that has gone, and closes a tunnel that nobody uses. */
   #look(): void {
-    if (!this.#isAlive) return this.#socket.terminate();
-    if (!this.#deps.exists()) return this.end(actorNotFound(this.#deps.actorId));
+    if (!this.#isAlive) return void this.#socket.terminate();
+    if (!this.#deps.exists()) return void this.end(actorNotFound(this.#deps.actorId));
     if (this.#mux.size > 0) this.#idleSince = performance.now();
-    else if (performance.now() - this.#idleSince >= TUNNEL_IDLE_MS) return this.#socket.close(NORMAL, "idle");
+    else if (performance.now() - this.#idleSince >= TUNNEL_IDLE_MS) return void this.#socket.close(NORMAL, "idle");
     this.#isAlive = false;
     this.#socket.ping();
   }

@@ -93,7 +93,7 @@ export class TunnelGate {
     error: AgentVmError,
   ): void {
     this.#deps.onRefused(error.code);
-    if (kind === "socket") return refuseUpgrade(socket, error);
+    if (kind === "socket") return void refuseUpgrade(socket, error);
     this.#sockets.handleUpgrade(request, socket, head, (refused) => refuseTunnel(refused, error));
   }
 
@@ -138,7 +138,12 @@ export class TunnelGate {
     const visit = { request, socket, head, path, prefix: "" };
     try {
       await this.#visit(actorId, async ({ vm, monitor }) => {
-        const call = { who: access.whoIs(grant), method: "vmWebSocket", names: ["target"], args: [String(port)] };
+        const call = {
+          who: access.whoIs(grant),
+          method: "vmWebSocket",
+          names: ["target"],
+          args: [String(port)],
+        };
         monitor.called({ ...call, error: undefined, ms: 0 });
         await vm.servePort(port, visit, over.signal);
       });

@@ -1,7 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { AgentVmError } from "../../../src/api/errors.ts";
-import { encodeCredit, encodeMuxFrame, FRAME, MAX_DATA_BYTES, WINDOW_BYTES } from "../../../src/base/mux/frames.ts";
+import {
+  encodeCredit,
+  encodeMuxFrame,
+  FRAME,
+  MAX_DATA_BYTES,
+  WINDOW_BYTES,
+} from "../../../src/base/mux/frames.ts";
 import { Mux } from "../../../src/base/mux/mux.ts";
 import { type MuxStream, MuxViolation } from "../../../src/base/mux/stream.ts";
 
@@ -10,7 +16,11 @@ function pair() {
   const toServer: Uint8Array[] = [];
   const toClient: Uint8Array[] = [];
   const opened: MuxStream[] = [];
-  const client = new Mux("client", { send: (m) => toServer.push(m), waiting: () => 0 }, { onOpen: () => undefined });
+  const client = new Mux(
+    "client",
+    { send: (m) => toServer.push(m), waiting: () => 0 },
+    { onOpen: () => undefined },
+  );
   const server = new Mux(
     "server",
     { send: (m) => toClient.push(m), waiting: () => 0 },
@@ -130,7 +140,10 @@ test.for<[title: string, frames: Uint8Array[]]>([
   ["credit of another length", [OPEN, encodeMuxFrame(FRAME.credit, 1, new Uint8Array(3))]],
   ["acceptance of its own stream", [OPEN, encodeMuxFrame(FRAME.opened, 1)]],
   ["a frame of the connection", [encodeMuxFrame(FRAME.opened, 0)]],
-  ["an error of the connection", [encodeMuxFrame(FRAME.reset, 0, Buffer.from('{"code":"EIO","message":"x"}'))]],
+  [
+    "an error of the connection",
+    [encodeMuxFrame(FRAME.reset, 0, Buffer.from('{"code":"EIO","message":"x"}'))],
+  ],
 ])("refuses %s", ([, frames]) => {
   const server = new Mux(
     "server",

@@ -25,7 +25,10 @@ test("a tunnel needs the right `network` for its VM, and ends with its token", a
   await expect(as("wrong", "mine").tunnel({ port: 4000 })).rejects.toMatchObject({ code: "unauthorized" });
 
   const errors: string[] = [];
-  await using tunnel = await as(user.token, "mine").tunnel({ port: 4000, onError: ({ code }) => errors.push(code) });
+  await using tunnel = await as(user.token, "mine").tunnel({
+    port: 4000,
+    onError: ({ code }) => errors.push(code),
+  });
   const socket = await connectTo(tunnel);
   socket.write("echo\nx");
   expect(await readSome(socket)).toBe("x");

@@ -20,7 +20,9 @@ interface RawSocket extends NodeJS.EventEmitter {
   pause(): void;
   readyState: number;
 }
-const { WebSocket: Raw } = createRequire(import.meta.url)("ws") as { WebSocket: new (url: string) => RawSocket };
+const { WebSocket: Raw } = createRequire(import.meta.url)("ws") as {
+  WebSocket: new (url: string) => RawSocket;
+};
 
 let server: TestServer;
 let vm: VmHandle;
@@ -53,12 +55,26 @@ async function raw() {
     socket.terminate();
     await closed;
     // The server counts the tunnel until it has seen the end.
-    await expect.poll(() => vm.tunnel({ port: 4000 }).then((tunnel) => tunnel.close()).then(() => true, () => false)).toBe(true);
+    await expect
+      .poll(() =>
+        vm
+          .tunnel({ port: 4000 })
+          .then((tunnel) => tunnel.close())
+          .then(
+            () => true,
+            () => false,
+          ),
+      )
+      .toBe(true);
   });
   const answers: Answer[] = [];
   socket.on("error", () => undefined);
   socket.on("message", (message: Buffer) => {
-    answers.push({ kind: message[0] as number, id: message.readUInt32BE(1), body: message.subarray(5).toString() });
+    answers.push({
+      kind: message[0] as number,
+      id: message.readUInt32BE(1),
+      body: message.subarray(5).toString(),
+    });
   });
   const closed = once(socket, "close").then(([code, reason]) => [code, String(reason)]);
   await expect.poll(() => answers[0]?.kind).toBe(FRAME.opened);
@@ -154,7 +170,8 @@ test("bounds the bytes that wait for programs that do not read", async () => {
   const credit = new Map<number, number>();
   for (let round = 0; round < 100; round++) {
     const granted = new Map<number, number>();
-    for (const { kind, id } of answers) if (kind === FRAME.credit) granted.set(id, (granted.get(id) ?? 0) + 64 * 1024);
+    for (const { kind, id } of answers)
+      if (kind === FRAME.credit) granted.set(id, (granted.get(id) ?? 0) + 64 * 1024);
     for (let id = 1; id < 16; id += 2) {
       const room = 256 * 1024 - 6 + (granted.get(id) ?? 0) - (credit.get(id) ?? 0);
       if (room < piece.length || answers.some((one) => one.kind === FRAME.reset && one.id === id)) continue;

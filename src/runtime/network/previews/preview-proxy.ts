@@ -192,5 +192,8 @@ function badRequest(method: string | undefined): AgentVmError {
 
 function badGateway(port: number, error: Error): AgentVmError {
   const { message } = error;
-  return http2Only(port, error) ?? new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port });
+  return (
+    http2Only(port, error) ??
+    new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port })
+  );
 }

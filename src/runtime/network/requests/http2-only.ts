@@ -15,7 +15,8 @@ export function http2Only(port: number, error: unknown): AgentVmError | undefine
   if (!(rawPacket instanceof Uint8Array) || rawPacket.byteLength < HEAD_BYTES) return undefined;
   // Settings have six bytes each, and belong to no stream.
   const length = ((rawPacket[0] ?? 0) << 16) | ((rawPacket[1] ?? 0) << 8) | (rawPacket[2] ?? 0);
-  const isSettings = rawPacket[3] === SETTINGS && length % 6 === 0 && rawPacket.subarray(5, 9).every((byte) => byte === 0);
+  const isSettings =
+    rawPacket[3] === SETTINGS && length % 6 === 0 && rawPacket.subarray(5, 9).every((byte) => byte === 0);
   if (!isSettings) return undefined;
   return new AgentVmError("http2_not_supported", `Port ${port} of the VM speaks only HTTP/2`, { port });
 }
