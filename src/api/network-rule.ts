@@ -4,7 +4,7 @@ export const HOST_NAME = "host.agent-vm";
 /** Names below which clients offer services of their machines inside a VM. No name server is asked for them. */
 export const OFFER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.agent-vm$/;
 
-/** Returns whether a canonical name is one that no name server may answer: `agent-vm`, and every name below it. */
+/** Returns whether a canonical name is `agent-vm` or below it. No name server is asked for such a name. */
 export function isReservedName(host: string): boolean {
   return host === "agent-vm" || host.endsWith(".agent-vm");
 }

@@ -46,7 +46,7 @@ export class Mux implements StreamCarrier {
     return this.#streams.size;
   }
 
-  /** Opens a stream. @param what says what for, as JSON */
+  /** Opens a stream. @param what use of the stream */
   open(what: unknown): MuxStream {
     const stream = new MuxStream(this, this.#nextId, new TextEncoder().encode(JSON.stringify(what)));
     this.#nextId += 2;

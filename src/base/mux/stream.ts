@@ -30,7 +30,7 @@ export interface StreamCarrier {
  */
 export class MuxStream {
   readonly id: number;
-  /** What the side that opened the stream says of it. */
+  /** Use of the stream, as JSON of the side that opened it. */
   readonly body: Uint8Array;
   readonly #carrier: StreamCarrier;
   /** The other side has accepted the stream. */

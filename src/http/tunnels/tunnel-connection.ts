@@ -44,7 +44,7 @@ export class TunnelConnection {
   readonly #socket: WebSocket;
   readonly #deps: TunnelConnectionDeps;
   readonly #mux: Mux;
-  /** Streams whose VM is being reached. Those that the client has reset count too. */
+  /** Streams whose VM is being reached. Streams that the client has reset count too. */
   #serving = 0;
   #idleSince = performance.now();
   #isAlive = true;
@@ -96,7 +96,8 @@ export class TunnelConnection {
     if (!this.#isAlive) return void this.#socket.terminate();
     if (!this.#deps.exists()) return void this.end(actorNotFound(this.#deps.actorId));
     if (this.#mux.size > 0) this.#idleSince = performance.now();
-    else if (performance.now() - this.#idleSince >= TUNNEL_IDLE_MS) return void this.#socket.close(NORMAL, "idle");
+    else if (performance.now() - this.#idleSince >= TUNNEL_IDLE_MS)
+      return void this.#socket.close(NORMAL, "idle");
     this.#isAlive = false;
     this.#socket.ping();
   }

@@ -4,7 +4,7 @@ import { HOST_NAME, OFFER_NAME } from "../../api/network-rule.ts";
 import { path, port } from "../../api/values.ts";
 import { parseJson } from "../../base/json.ts";
 
-/** What a client opens a stream of a tunnel for. */
+/** Use of a stream that a client opens. */
 const requestSchema = z.union([
   z.strictObject({ port }),
   z.strictObject({ socketPath: path }),

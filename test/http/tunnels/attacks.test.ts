@@ -137,7 +137,7 @@ test("reaches no port of the host and no other VM", async () => {
   }
 });
 
-test("bounds the connections of a tunnel, also those that are reset at once", async () => {
+test("bounds the connections of a tunnel, also if the client resets them at once", async () => {
   const { open, answers, socket } = await raw();
   for (let id = 1; id < 40; id += 2) open(id, { port: 4000 });
   await expect.poll(() => answers.filter(({ kind }) => kind === FRAME.opened).length).toBe(1 + 8);
