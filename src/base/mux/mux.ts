@@ -46,9 +46,9 @@ export class Mux implements StreamCarrier {
     return this.#streams.size;
   }
 
-  /** Opens a stream. @param what use of the stream */
-  open(what: unknown): MuxStream {
-    const stream = new MuxStream(this, this.#nextId, new TextEncoder().encode(JSON.stringify(what)));
+  /** Opens a stream. @param use says the purpose, as JSON */
+  open(use: unknown): MuxStream {
+    const stream = new MuxStream(this, this.#nextId, new TextEncoder().encode(JSON.stringify(use)));
     this.#nextId += 2;
     if (this.#error !== undefined) {
       const error = this.#error;
