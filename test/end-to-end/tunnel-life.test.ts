@@ -92,3 +92,14 @@ test("new connections and offers go on after the server restarts", { tags: ["slo
     .poll(async () => (await other.execArgv("bash", ["-c", code])).stdout, { timeout: 20_000, interval: 500 })
     .toBe("round trip\n");
 });
+
+test("the memory runtime answers `not_supported`", async () => {
+  const server = await startTestServer({ kind: "kernel", vm: { runtime: "memory" } });
+  const vm = server.client().vm.getOrCreate("memory");
+  const errors: string[] = [];
+  await using tunnel = await vm.tunnel({ port: 4000, onError: ({ code }) => errors.push(code) });
+  await closed(await connectTo(tunnel));
+  await expect.poll(() => errors).toEqual(["not_supported"]);
+  await expect(vm.tunnelOut({ name: "web", port: 80 })).rejects.toMatchObject({ code: "not_supported" });
+  await expect(vm.vmWebSocket(4000)).rejects.toMatchObject({ code: "not_supported" });
+});

@@ -20,6 +20,8 @@ export async function openVmWebSocket(
   const { promise, resolve, reject } = deferred<void>();
   const fail = () => reject(connectionLost("The WebSocket did not open"));
   const ends = { once: true };
+  // The package `ws` throws an error that nobody listens to.
+  socket.addEventListener("error", () => undefined);
   socket.addEventListener("open", () => resolve(), ends);
   socket.addEventListener("error", fail, ends);
   socket.addEventListener("close", fail, ends);
