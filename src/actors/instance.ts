@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { noteSent } from "../rivet/client-backlog.ts";
 import { type ActorKv, kvStore } from "../rivet/kv-store.ts";
@@ -46,12 +47,15 @@ interface InstanceParts {
   actorId: string;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
+  tunnels: Tunnels | undefined;
 }
 
 /** The server in which a VM lives. */
 interface VmPlace {
   /** Lists the VM; `undefined` behind a Rivet Engine. */
   directory?: VmDirectory | undefined;
+  /** The tunnels of the server's clients. */
+  tunnels?: Tunnels | undefined;
   /** Whether the VM may move to another server, as behind a Rivet Engine. @default false */
   mayMove?: boolean;
   /** Key for the VM's secrets in its store. @default they are not stored */
@@ -74,11 +78,23 @@ export class VmInstance {
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
   readonly #actorId: string;
+  readonly #tunnels: Tunnels | undefined;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor({ vm, calls, alarm, arrival, options, actorId, monitor, onFailure }: InstanceParts) {
+  private constructor({
+    vm,
+    calls,
+    alarm,
+    arrival,
+    options,
+    actorId,
+    monitor,
+    onFailure,
+    tunnels,
+  }: InstanceParts) {
+    this.#tunnels = tunnels;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -100,7 +116,7 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    { directory, mayMove = false, sealingKey }: VmPlace = {},
+    { directory, tunnels, mayMove = false, sealingKey }: VmPlace = {},
   ): Promise<VmInstance> {
     const { actorId, name, key } = actor;
     const { log } = monitor;
@@ -116,7 +132,8 @@ export class VmInstance {
     const arrival = new Arrival(actor, store);
     let listing: Listing | undefined;
     const admit = () => listing?.admitBoot();
-    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers };
+    const offers = tunnels?.offersOf(actorId);
+    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers, ...(offers && { offers }) };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
@@ -143,6 +160,7 @@ export class VmInstance {
       actorId,
       monitor,
       onFailure,
+      tunnels,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
     listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
@@ -195,6 +213,7 @@ export class VmInstance {
   /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
   async endForGood(): Promise<void> {
     this.#listing?.beginDestroy();
+    this.#tunnels?.destroyed(this.#actorId);
     await this.dispose("destroy");
   }
 

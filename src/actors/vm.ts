@@ -114,13 +114,13 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       assertNotDraining();
       server.monitor ??= new Monitor(createLogger());
       const monitor = server.monitor.vm(c.name, c.key);
-      const { access, directory, secret } = server;
+      const { access, directory, secret, tunnels } = server;
       const bound = bindHandlers(handlers, c, monitor.log);
       const mayMove = access.policy.behindEngine;
       // Behind an engine nothing says when the server is there.
       if (mayMove) warm(vms, server);
       try {
-        const place = { directory, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
+        const place = { directory, tunnels, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
         return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
       } catch (error) {
         throw error instanceof AgentVmError ? userError(error) : error;
@@ -148,7 +148,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onRequest: (c, request) => {
       c.vars.instance.used();
       const { behindEngine } = server.access.policy;
-      return answerPreview(c.vars.instance.vm, request, behindEngine ? c.actorId : undefined);
+      return answerPreview(c.vars.instance, request, behindEngine ? c.actorId : undefined);
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);

@@ -118,6 +118,8 @@ export const ERROR_DEFINITIONS = {
   port_timeout: { status: 504, hint: "listPorts() lists the ports that the VM listens on." },
   /** The preview URL is unknown or has expired. */
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes a new URL." },
+  /** The server in the VM speaks only HTTP/2, as gRPC servers do. Requests and previews speak HTTP/1.1. */
+  http2_not_supported: { status: 502, hint: "Use tunnel() to reach the port: see docs/tunnels.md." },
   /** The server failed to serve the preview. */
   preview_failed: { status: 502 },
   /** The outcome of the call is lost. The call may or may not have taken effect. */

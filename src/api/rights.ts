@@ -10,7 +10,7 @@ const RIGHTS = {
   files: true,
   /** Use coding agents: open sessions, send prompts, answer permission requests. */
   sessions: true,
-  /** Send requests to ports of the VM, and make preview URLs. */
+  /** Send requests to ports of the VM, make preview URLs, and open tunnels. */
   network: true,
   /** Schedule commands and prompts. */
   cron: true,

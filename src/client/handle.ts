@@ -6,41 +6,41 @@ import type { Invoke } from "./transfer.ts";
 
 /** A VM by its key or id. */
 export class HandleCore extends Methods {
-  readonly #target: Target;
+  protected readonly target: Target;
 
   constructor(target: Target) {
     super();
-    this.#target = target;
+    this.target = target;
   }
 
-  readonly invoke: Invoke = (action, args, signal) => this.#target.invoke(action, args, signal);
+  readonly invoke: Invoke = (action, args, signal) => this.target.invoke(action, args, signal);
 
   connect(): object {
-    return withActions(new ConnectionCore(this.#target));
+    return withActions(new ConnectionCore(this.target));
   }
 
   async resolve(): Promise<string> {
-    return await coded(this.#target.raw.resolve());
+    return await coded(this.target.raw.resolve());
   }
 
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-    return await coded(this.#target.raw.fetch(input, init));
+    return await coded(this.target.raw.fetch(input, init));
   }
 
   async webSocket(path?: string, protocols?: string | string[]): Promise<unknown> {
-    return await coded(this.#target.raw.webSocket(path, protocols));
+    return await coded(this.target.raw.webSocket(path, protocols));
   }
 
   async getGatewayUrl(): Promise<string> {
-    return await coded(this.#target.raw.getGatewayUrl());
+    return await coded(this.target.raw.getGatewayUrl());
   }
 
   protected ended() {
-    return this.#target.link.ended();
+    return this.target.link.ended();
   }
 
   protected line() {
-    const target = this.#target;
+    const target = this.target;
     return { link: target.link, invoke: target.call.bind(target), release: target.hold() };
   }
 }

@@ -39,6 +39,7 @@ export type {
 export type { Subscribe } from "./subscribe.ts";
 export { TarExport } from "./tar-export.ts";
 export type { TokensAccessor } from "./tokens.ts";
+export type { Tunnel, TunnelMethods, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 export type {
   CallOptions,
   ClientOptions,

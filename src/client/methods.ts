@@ -16,16 +16,23 @@ import {
 } from "./run.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
+import type { Target } from "./target.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, writeFile } from "./transfer.ts";
+import { openTunnel } from "./tunnel/tunnel.ts";
+import { openTunnelOut } from "./tunnel/tunnel-out.ts";
+import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
+import { openVmWebSocket } from "./tunnel/web-socket.ts";
 import type { TarTransferOptions, TransferOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
   abstract readonly invoke: Invoke;
-  /** Returns a link for a terminal, and keeps the link open until `release`. */
+  /** The VM. */
+  protected abstract readonly target: Target;
   /** Resolves when the connections to a destroyed VM have ended. */
   protected abstract ended(): Promise<void>;
+  /** Returns a link for a terminal, and keeps the link open until `release`. */
   protected abstract line(): { link: Link; invoke: Invoke; release(): void };
 
   async action({ name, args, signal }: ActionRequest): Promise<unknown> {
@@ -77,6 +84,18 @@ export abstract class Methods {
 
   async attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand> {
     return await this.#following((invoke) => attach(invoke, pid, options));
+  }
+
+  async tunnel(options: TunnelOptions): Promise<Tunnel> {
+    return await this.target.keep(openTunnel(this.target.raw, options));
+  }
+
+  async tunnelOut(options: TunnelOutOptions): Promise<TunnelOut> {
+    return await this.target.keep(openTunnelOut(this.target.raw, options));
+  }
+
+  async vmWebSocket(port: number, path?: string, protocols?: string | string[]): Promise<WebSocket> {
+    return await openVmWebSocket(this.target.raw, port, path, protocols);
   }
 
   /** Keeps a connection open for work that consists of several calls. */

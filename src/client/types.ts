@@ -21,6 +21,7 @@ import type { RunMethods } from "./run.ts";
 import type { Subscribe, Unsubscribe } from "./subscribe.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { TokensAccessor } from "./tokens.ts";
+import type { TunnelMethods } from "./tunnel/types.ts";
 
 /** Options of a call that may take long. */
 export interface CallOptions {
@@ -87,7 +88,8 @@ export type VmClientMethods = {
   [Name in keyof ClientTable]: Name extends keyof TransferCalls
     ? TransferCalls[Name]
     : ClientCall<ClientTable[Name]>;
-} & RunMethods;
+} & RunMethods &
+  TunnelMethods;
 
 /** Common part of handles and connections. */
 interface Callable {

@@ -6,10 +6,11 @@ import { withDecodableBody } from "../rivet/request-bodies.ts";
 import type { AccessRequest } from "./access.ts";
 import { type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
+import { refuseHttp2 } from "./http2-refusal.ts";
 import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
 import { isPlainTarget } from "./plain-target.ts";
 import type { PreviewGate } from "./preview-gate.ts";
-import { Strangers } from "./strangers.ts";
+import { type Stranger, Strangers } from "./strangers.ts";
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -42,14 +43,23 @@ export class OwnAnswer {
   }
 }
 
+interface Tunnelling {
+  /** @returns whether the upgrade is for a tunnel */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, stranger: Stranger): boolean;
+}
+
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
   /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
   strangers?: Strangers;
+  /** Takes upgrades to tunnels. @default there are none */
+  tunnels?: Tunnelling;
   /** Called with the error of each request that is refused. @param route its method and path: `POST /tokens/create` */
   onRefused?(error: AgentVmError, route: string): void;
 }
+
+const NO_TUNNELS: Tunnelling = { upgrade: () => false };
 
 /** Paths that every RivetKit server answers without a token. */
 const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
@@ -66,6 +76,7 @@ export class HttpGate {
   readonly #openRoutes: Readonly<Record<string, Route>>;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
+  readonly #tunnels: Tunnelling;
 
   /**
    * @param previews answers requests for previews, which carry a preview's token
@@ -75,9 +86,15 @@ export class HttpGate {
     admit: Admit,
     previews: PreviewGate,
     routes: Readonly<Record<string, Route>>,
-    { openRoutes = {}, onRefused = () => undefined, strangers = new Strangers() }: GateOptions = {},
+    {
+      openRoutes = {},
+      onRefused = () => undefined,
+      strangers = new Strangers(),
+      tunnels = NO_TUNNELS,
+    }: GateOptions = {},
   ) {
     this.#strangers = strangers;
+    this.#tunnels = tunnels;
     this.#openRoutes = openRoutes;
     this.#onRefused = onRefused;
     this.#admit = admit;
@@ -87,6 +104,7 @@ export class HttpGate {
 
   /** Replaces the server's listeners for requests and upgrades. Admitted requests reach the replaced listeners. */
   guard(server: Server): void {
+    refuseHttp2(server);
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     this.#strangers.watch(server);
@@ -119,6 +137,7 @@ export class HttpGate {
         for (const listener of upgrades) listener(request, socket, head);
       };
       if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
+      if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
       // RivetKit 2.2 throws if it cannot parse the URL. Nothing catches the error, so it would end the process.
       const target = request.url ?? "";
       if (isPlainTarget(target) && URL.canParse(target, "http://localhost")) pass();

@@ -1,6 +1,6 @@
 import { CORS } from "../runtime/network/previews/refusals.ts";
 import type { LiveVm } from "../runtime/vm.ts";
-import { takeVisit } from "./preview-gate.ts";
+import { takeVisit, type VisitedVm } from "./actor-visits.ts";
 
 /** Path of a preview, as RivetKit hands it to `onRequest`: with or without the leading `/request`. */
 const PREVIEW = /^(?:\/request)?(\/fetch\/([^/]*))(\/.*)?$/;
@@ -21,19 +21,19 @@ export function isPreviewRequest(path: string): boolean {
 }
 
 /**
- * Answers a request to an actor. A request from the PreviewGate identifies a browser's connection, which the VM answers
+ * Answers a request to an actor. A request of a gate identifies a connection of the server, which the VM serves
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
  * @param engineActor the actor's id if the server runs behind a Rivet Engine.
  */
 export async function answerPreview(
-  vm: Pick<LiveVm, "servePreview" | "fetchPreview">,
+  { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },
   request: Request,
   engineActor: string | undefined,
 ): Promise<Response> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
-    await vm.servePreview(taken.token, taken.visit, taken.admit);
+    await taken({ vm, monitor });
     return new Response(null, { status: 204 });
   }
   const { pathname, search } = new URL(request.url);

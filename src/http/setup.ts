@@ -35,6 +35,8 @@ import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
 import { Tokens } from "./tokens/tokens.ts";
+import { TunnelGate } from "./tunnels/tunnel-gate.ts";
+import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
 import { vmListRoute } from "./vm-list.ts";
 
@@ -105,7 +107,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
   const vms = bindVms(Object.values(options.use), access, monitor);
-  for (const binding of vms) binding.secret = chosenSecret;
+  const tunnels = new Tunnels();
+  for (const binding of vms) Object.assign(binding, { secret: chosenSecret, tunnels });
   const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
   const isVm = (name: string) => vmNames.includes(name);
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
@@ -189,6 +192,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
             strangers,
+            tunnels: new TunnelGate({
+              ...{ access, tunnels, actors, admit },
+              vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
+              onRefused: (code) => monitor.refused(code, "tunnel"),
+            }),
             onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
           }).guard(server);
           limitBacklog(server);

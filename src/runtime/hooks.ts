@@ -1,5 +1,6 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import type { PermissionRequest } from "../api/methods/session-types.ts";
+import type { Offers } from "./network/outbound/offers.ts";
 import type { OwnOptions } from "./own-options.ts";
 import type { Report } from "./reports.ts";
 import type { Store } from "./store/store.ts";
@@ -32,6 +33,8 @@ export interface VmIdentity {
 export interface VmHooks extends VmHandlers {
   /** Identity of the VM for its host functions. @default no actor */
   readonly identity?: VmIdentity;
+  /** Services that clients offer inside the VM. @default none */
+  readonly offers?: Offers;
   /** Sends an event to everybody who listens. Must not throw. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   /** Reports work. The VM must not be put to sleep while the promise is pending. */

@@ -35,7 +35,17 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview">,
+    Pick<
+      Network,
+      | "vmFetch"
+      | "waitForPort"
+      | "createPreview"
+      | "servePreview"
+      | "fetchPreview"
+      | "servePort"
+      | "openTunnel"
+      | "mayOffer"
+    >,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
@@ -105,7 +115,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
-  const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
+  const network = rooms.add(
+    new Network({ ...vm, sealer, offers: hooks.offers }, options.network, seams.outbound),
+  );
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
   const processes = rooms.add(new Processes({ ...vm, ...notices }));
@@ -204,6 +216,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
     createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
     servePreview: (...visit) => network.servePreview(...visit),
+    servePort: (...visit) => network.servePort(...visit),
+    openTunnel: (end, signal) => network.openTunnel(end, signal),
+    mayOffer: (host, port) => network.mayOffer(host, port),
     fetchPreview: (token, visit) => network.fetchPreview(token, visit),
     ...methods,
   };

@@ -132,6 +132,7 @@ const OUTPUTS: Record<string, string[]> = {
   "shell.ts": ["a terminal of the VM's own", "closed: true", ""],
   "web-terminal/main.ts": ["true", "true", ""],
   "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
+  "tunnel.ts": ["Hello, client", "Hello from your machine", ""],
 };
 
 /** Input that the user types. */

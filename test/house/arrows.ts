@@ -51,7 +51,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   http: {
     uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"],
-    types: ["runtime", `${SANDBOX}/pool`],
+    types: ["runtime", "runtime/network/outbound", `${SANDBOX}/pool`],
   },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
@@ -118,7 +118,13 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime"] },
   "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime"] },
   "runtime/network": {
-    uses: ["runtime/network/outbound", "runtime/network/previews", "runtime/network/requests", SANDBOX],
+    uses: [
+      "runtime/network/outbound",
+      "runtime/network/previews",
+      "runtime/network/requests",
+      FILES,
+      SANDBOX,
+    ],
     types: ["runtime"],
   },
   "runtime/network/outbound": {

@@ -51,6 +51,14 @@ export const MAX_PREVIEWS = 1024;
 export const MAX_PREVIEW_CONNECTIONS = 256;
 
 /**
+ * Open connections through tunnels to servers in one VM.
+ * @unit connections
+ * @past A further connection is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_CONNECTIONS_PER_VM = 256;
+
+/**
  * Interim responses (1xx) to one request that `vmFetch`, a preview or the outbound proxy forwards.
  * @unit responses
  * @past The request fails with `fetch_failed`, `preview_failed` or 502.

@@ -1,4 +1,5 @@
-import { AgentVmError, limitExceeded, previewDenied, vmStopped } from "../../api/errors.ts";
+import type { Socket } from "node:net";
+import { AgentVmError, limitExceeded, notSupported, previewDenied, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
   NetworkMethods,
@@ -13,9 +14,10 @@ import type {
 } from "../../api/methods/network.ts";
 import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
+import { checkPath } from "../filesystem/paths.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
+import { MAX_PREVIEW_CONNECTIONS, MAX_TUNNEL_CONNECTIONS_PER_VM } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -39,7 +41,10 @@ import { fetchPort } from "./requests/fetch.ts";
 import { VmAgent } from "./requests/http-agent.ts";
 
 type NetworkDeps = OutboundDeps &
-  Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes">;
+  Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes" | "runtime">;
+
+/** The end of a tunnel in the VM: a port, or the path of a Unix socket. */
+export type TunnelEnd = { port: number } | { socketPath: string };
 
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
 export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, SecretMethods {
@@ -53,6 +58,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
   #visits = 0;
+  #tunnels = 0;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
@@ -167,6 +173,70 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     }
   }
 
+  /**
+   * Serves a WebSocket to a port of the VM. Never rejects.
+   *
+   * @param over aborts when the client's access ends
+   */
+  async servePort(port: number, visit: PreviewUpgrade, over: AbortSignal): Promise<void> {
+    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refuseUpgrade(visit.socket, busy());
+    this.#visits += 1;
+    try {
+      const { connect, speaksTls } = this.#ports;
+      await proxyUpgrade(visit, { port, connect, speaksTls, ended: this.#signalFor(over) });
+    } catch (error) {
+      const failed = new AgentVmError(
+        "preview_failed",
+        "The WebSocket could not be served",
+        {},
+        { cause: error },
+      );
+      refuseUpgrade(visit.socket, failed);
+    } finally {
+      this.#visits -= 1;
+    }
+  }
+
+  /** Connects to a server in the VM, for a tunnel. The caller closes the connection, which allows half-open. */
+  async openTunnel(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {
+    if (this.#tunnels >= MAX_TUNNEL_CONNECTIONS_PER_VM) {
+      throw limitExceeded(
+        { MAX_TUNNEL_CONNECTIONS_PER_VM },
+        "Limit of connections through tunnels of the VM reached",
+        "Close a connection first.",
+      );
+    }
+    this.#tunnels += 1;
+    let socket: Socket;
+    try {
+      socket = await this.#openEnd(end, this.#signalFor(signal));
+      if (signal.aborted) socket.destroy();
+      signal.throwIfAborted();
+    } catch (error) {
+      this.#tunnels -= 1;
+      throw error;
+    }
+    socket.once("close", () => {
+      this.#tunnels -= 1;
+    });
+    return Object.assign(socket, { allowHalfOpen: true });
+  }
+
+  /** @throws AgentVmError `forbidden` if the policy does not allow programs to reach a client's service */
+  async mayOffer(host: string, port: number): Promise<void> {
+    const { capabilities, runtime } = this.#deps.runtime;
+    if (!capabilities.has("network")) throw notSupported("tunnelOut", "network", runtime);
+    const refusal = await this.#outbound.refuseOffer(host, port);
+    if (refusal === undefined) return;
+    throw new AgentVmError(
+      "forbidden",
+      `The VM's network policy does not allow ${host}:${port}: ${refusal}`,
+      {
+        hint: `Allow it first: setNetworkPolicy({ outbound: { allow: ["${host}:${port}"] } }).`,
+      },
+    );
+  }
+
   /** Serves a preview request that arrives as a `Request` object. It counts as open until its response begins. */
   async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
@@ -228,6 +298,12 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
 
   async #network(action: string): Promise<SandboxNetwork> {
     return capabilityOf(await this.#deps.sandbox(), "network", action);
+  }
+
+  async #openEnd(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {
+    if ("port" in end) return await this.#connect(end.port, signal);
+    const path = checkPath(end.socketPath, "connect", "socketPath");
+    return await (await this.#network("Reaching a socket")).connectAt(path);
   }
 
   async #connect(port: number, signal?: AbortSignal) {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { OutboundPolicy } from "../../../api/methods/network.ts";
-import { canonicalHost, HOST_NAME, kindOf } from "../../../api/network-rule.ts";
+import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
 import { printable } from "../../../base/printable.ts";
 import { Semaphore } from "../../../base/semaphore.ts";
 import type { Report } from "../../reports.ts";
@@ -12,6 +13,7 @@ import {
   OUTBOUND_CONNECT_TIMEOUT_MS,
 } from "../limits.ts";
 import type { NetworkLog } from "./log.ts";
+import { NO_OFFERS, type Offers } from "./offers.ts";
 import { makeResolve, type Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
 
@@ -39,8 +41,19 @@ export interface Destination {
   findPid?: (() => Promise<number | undefined>) | undefined;
 }
 
+/** A connection to the outside: a socket, or a stream to a client's machine. */
+export type OutsideSocket = Duplex &
+  Pick<Socket, "bytesRead" | "bytesWritten"> & {
+    setNoDelay(): unknown;
+    setKeepAlive(on: boolean, ms: number): unknown;
+    setTimeout(ms: number, late: () => void): unknown;
+    resetAndDestroy(): unknown;
+    destroySoon(): void;
+  };
+
 interface Live {
-  address: string;
+  /** `undefined` for a service of a client. */
+  address: string | undefined;
   name: string | undefined;
   port: number;
 }
@@ -53,7 +66,8 @@ export class OutboundGate {
   readonly #log: NetworkLog;
   readonly #report: Report;
   readonly #resolve: Resolve;
-  readonly #live = new Map<Socket, Live>();
+  readonly #offers: Offers;
+  readonly #live = new Map<OutsideSocket, Live>();
   /** Bytes of outside connections that have ended. */
   #ended = { bytesOut: 0, bytesIn: 0 };
   #rules: OutboundRules;
@@ -66,7 +80,9 @@ export class OutboundGate {
     log: NetworkLog,
     resolve: Resolve = systemResolve,
     report: Report = () => undefined,
+    offers: Offers = NO_OFFERS,
   ) {
+    this.#offers = offers;
     this.#report = report;
     this.#rules = new OutboundRules(policy);
     this.#log = log;
@@ -91,7 +107,7 @@ export class OutboundGate {
    * @throws OutboundDenied if the policy denies it (logged, and emitted as `networkDenied`); the system's error if the host
    * cannot be reached
    */
-  async open(destination: Destination, signal: AbortSignal): Promise<Socket> {
+  async open(destination: Destination, signal: AbortSignal): Promise<OutsideSocket> {
     // Connections outlive those of the programs until their last bytes are sent.
     if (this.#live.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
       throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
@@ -121,13 +137,14 @@ export class OutboundGate {
   async #open(
     { host, port, refusal: given, allowHalfOpen = false, findPid }: Destination,
     signal: AbortSignal,
-  ): Promise<Socket> {
+  ): Promise<OutsideSocket> {
     const canonical = canonicalHost(host);
     if (canonical === undefined || port < 1 || port > 65_535)
       throw await this.#denied({ host, port, findPid }, "invalid host or port");
     const name = kindOf(canonical) === "name" ? canonical : undefined;
     const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
     if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
+    if (name !== undefined && isOffer(name)) return await this.#openOffer(name, port, signal);
     const addresses = name === undefined ? [canonical] : await this.#lookup(name, signal);
     let reason: string | undefined;
     let failure: unknown;
@@ -162,12 +179,18 @@ export class OutboundGate {
       await this.#denied({ host: canonical, port: DNS_PORT }, refusal);
       return "denied";
     }
+    if (isOffer(canonical)) return this.#offers.has(canonical) ? "found" : "absent";
     try {
       return (await this.#lookup(canonical, signal)).length > 0 ? "found" : "absent";
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
       return ABSENT.has(code) ? "absent" : "failed";
     }
+  }
+
+  /** Returns why the policy denies a name, if it does. */
+  refuseName(host: string, port: number): string | undefined {
+    return this.#rules.refuseName(host, port);
   }
 
   /** Bytes of all outside connections since the last `close`. */
@@ -183,12 +206,24 @@ export class OutboundGate {
     this.#ended = { bytesOut: 0, bytesIn: 0 };
   }
 
-  #refusal(name: string | undefined, address: string, port: number): string | undefined {
+  async #openOffer(name: string, port: number, signal: AbortSignal): Promise<OutsideSocket> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(OUTBOUND_CONNECT_TIMEOUT_MS)]);
+    const socket = await this.#offers.open(name, port, limit);
+    socket.on("error", () => undefined);
+    // The policy may have changed during the connect.
+    const refusal = this.#refusal(name, undefined, port);
+    if (refusal !== undefined) socket.destroy();
+    if (refusal !== undefined) throw await this.#denied({ host: name, port }, refusal);
+    return this.#keep(socket, { address: undefined, name, port });
+  }
+
+  #refusal(name: string | undefined, address: string | undefined, port: number): string | undefined {
     const named = name === undefined ? undefined : this.#rules.refuseName(name, port);
+    if (address === undefined) return named;
     return named ?? this.#rules.refuseAddress(address, port, name);
   }
 
-  #keep(socket: Socket, live: Live): Socket {
+  #keep<Outside extends OutsideSocket>(socket: Outside, live: Live): Outside {
     this.#live.set(socket, live);
     socket.once("close", () => {
       this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
@@ -226,6 +261,11 @@ export class OutboundGate {
   }
 }
 
+/** Returns whether a name is one of a client's service. */
+function isOffer(name: string): boolean {
+  return isReservedName(name) && name !== HOST_NAME;
+}
+
 /** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
 function dial(address: string, port: number, allowHalfOpen: boolean, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
@@ -248,7 +288,7 @@ function dial(address: string, port: number, allowHalfOpen: boolean, signal: Abo
   });
 }
 
-function count(total: { bytesOut: number; bytesIn: number }, socket: Socket): void {
+function count(total: { bytesOut: number; bytesIn: number }, socket: OutsideSocket): void {
   total.bytesOut += socket.bytesWritten;
   total.bytesIn += socket.bytesRead;
 }

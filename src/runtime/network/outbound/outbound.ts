@@ -14,6 +14,7 @@ import { VmSecrets } from "./credentials/vm-secrets.ts";
 import { OutboundGate } from "./gate.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
+import type { Offers } from "./offers.ts";
 import { OutboundProxy } from "./proxy.ts";
 import type { Resolve } from "./resolve.ts";
 import { TransparentEgress } from "./transparent.ts";
@@ -48,6 +49,8 @@ const NO_RETRIES: Env = {
 export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "report" | "onFailure"> {
   /** Encrypts stored secrets. @default secrets are not stored */
   sealer?: Sealer | undefined;
+  /** Services that clients offer inside. @default none */
+  offers?: Offers | undefined;
 }
 
 /**
@@ -80,7 +83,7 @@ export class Outbound {
       () => deps.report({ kind: "denied" }),
     );
     this.secrets = new VmSecrets(deps, options);
-    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report);
+    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report, deps.offers);
   }
 
   /** Environment variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. */
@@ -137,6 +140,12 @@ export class Outbound {
       outbound: this.#gate.policy,
       headers: Object.fromEntries(headers.map(([origin, added]) => [origin, Object.keys(added)])),
     };
+  }
+
+  /** Returns why the policy does not allow a client's service, if it does not. */
+  async refuseOffer(host: string, port: number): Promise<string | undefined> {
+    await this.#load();
+    return this.#gate.refuseName(host, port);
   }
 
   get traffic(): { bytesOut: number; bytesIn: number } {

@@ -4,6 +4,7 @@ import type { OutboundPolicy } from "../../../api/methods/network.ts";
 import {
   canonicalHost,
   HOST_NAME,
+  isReservedName,
   kindOf,
   type NetworkRule,
   parseNetworkRule,
@@ -76,6 +77,13 @@ export class OutboundRules {
       return allow.some(opens)
         ? undefined
         : `the server's machine needs a rule with a port, ${HOST_NAME}:PORT`;
+    }
+    if (isReservedName(host)) {
+      const opens = (rule: NetworkRule) =>
+        rule.kind !== "any" && matchesName(rule, host) && (rule.port ?? port) === (port ?? rule.port);
+      return allow.some(opens)
+        ? undefined
+        : `a client's service needs a rule with its name, ${host}${port === undefined ? "" : `:${port}`}`;
     }
     const opens = (rule: NetworkRule) =>
       matchesName(rule, host) && (rule.port ?? port) === (port ?? rule.port);

@@ -8,6 +8,7 @@ import { type Duplex, pipeline } from "node:stream";
 import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
 import { boundInterim, type Framing, framingOf, hasBody } from "../requests/framing.ts";
 import { type Connect, connectWith } from "../requests/http-agent.ts";
+import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
 import { requestHeaders, responseHeaders } from "./preview-headers.ts";
 import { refuse, refuseUpgrade } from "./refusals.ts";
@@ -189,6 +190,10 @@ function badRequest(method: string | undefined): AgentVmError {
   return invalidArgument("request", expected, method);
 }
 
-function badGateway(port: number, { message }: Error): AgentVmError {
-  return new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port });
+function badGateway(port: number, error: Error): AgentVmError {
+  const { message } = error;
+  return (
+    http2Only(port, error) ??
+    new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port })
+  );
 }

@@ -23,6 +23,7 @@ import { SpawnerStarter } from "./commands/spawner-starter.ts";
 import { CwdError, cwdError } from "./commands/start-errors.ts";
 import type { Owner } from "./files/id-mapping.ts";
 import { makeRootReadOnly } from "./files/read-only.ts";
+import type { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { HelperLost } from "./helpers/helper-process.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
 import type { VmCgroup } from "./processes/cgroup.ts";
@@ -42,7 +43,7 @@ import { KernelWatches } from "./watch/kernel-watches.ts";
 
 interface KernelSandboxDeps {
   vm: BootedVm;
-  files: FileSystem;
+  files: FileSystem & Pick<RootedFileSystem, "connect">;
   /** Host user of the VM under a root server. */
   owner: Owner | null;
   limits: VmLimits;
@@ -101,7 +102,7 @@ export class KernelSandbox implements Sandbox {
       ending: this.#ending.signal,
     };
     this.#starter = new SpawnerStarter(this.#entry, spawnerSource);
-    this.network = new KernelNetwork(this.#entry, vm.procFd);
+    this.network = new KernelNetwork(this.#entry, vm.procFd, (path) => files.connect(path));
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
       budget: files.tree.budget,

@@ -1,12 +1,14 @@
+import { connect, type Socket } from "node:net";
 import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
-import type { Call } from "../../posix.ts";
+import { type Call, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
 import { Attributes } from "./attributes.ts";
 import * as changes from "./changes.ts";
+import { descriptorPath } from "./descriptors.ts";
 import { Draft } from "./draft.ts";
 import { Holes } from "./holes.ts";
 import { type Owner, toVirtualStat } from "./id-mapping.ts";
@@ -183,6 +185,21 @@ export class RootedFileSystem implements FileSystem {
     return this.#access.at("utime", path, true, (place, call) =>
       changes.changeTimes(this.#root, place.existing(call), call, atimeMs, mtimeMs),
     );
+  }
+
+  /** Connects to a Unix socket. The kernel finds a socket by its file, whatever network namespace its program is in. */
+  connect(path: string): Promise<Socket> {
+    return this.#access.at("connect", path, true, (place, call) => {
+      const { fd, stats } = place.existing(call);
+      // A socket that is mounted into the VM is one of the host.
+      if (!stats.isSocket() || this.#root.isForeign(stats)) throw posixError("ECONNREFUSED", call);
+      return new Promise<Socket>((resolve, reject) => {
+        // Connects within this turn, before the descriptor is closed.
+        const socket = connect({ path: descriptorPath(fd), allowHalfOpen: true });
+        socket.once("connect", () => resolve(socket));
+        socket.on("error", reject);
+      });
+    });
   }
 
   close(): Promise<void> {
