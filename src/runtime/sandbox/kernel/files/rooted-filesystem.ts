@@ -186,6 +186,7 @@ export class RootedFileSystem implements FileSystem {
   }
 
   close(): Promise<void> {
+    this.tree.budget.close();
     return this.#access.close();
   }
 
