@@ -26,6 +26,7 @@ export class Checkpoints {
     this.#isExcluded = isExcluded;
     this.#last = { contents: restored, mapped: new Set() };
     this.#account = tree.budget.open();
+    this.#account.kind = "kept";
   }
 
   /** Gives the memory for the last checkpoint back. */
@@ -57,7 +58,7 @@ export class Checkpoints {
       const { reading, mapped, skipped } = tree;
       const { contents, unreadable } = reading;
       this.#last = { contents, mapped };
-      // The reading's memory is free from here on. The contents are a part of it, so they have room.
+      // The reading's memory is free from here on.
       account.close();
       this.#account.reset();
       this.#account.charge(contents.bytes);

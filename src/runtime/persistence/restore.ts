@@ -56,7 +56,8 @@ export async function restoreTree(
   isExcluded: Excludes,
 ): Promise<Restored> {
   const isLarge = stored.files * ENTRY_BYTES > SMALL_TREE_BYTES;
-  return await files.tree.budget.inTurn(isLarge, () => restore(stored, files, isExcluded));
+  const work = () => restore(stored, files, isExcluded);
+  return await (isLarge ? files.tree.budget.inTurn(work) : work());
 }
 
 async function restore(stored: StoredTree, files: FileSystem, isExcluded: Excludes): Promise<Restored> {

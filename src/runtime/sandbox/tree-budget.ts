@@ -1,25 +1,24 @@
-import { limitExceeded, vmStopped } from "../../api/errors.ts";
+import { type AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { unlessAborted } from "../../base/within.ts";
 import { MAX_SERVER_TREE_BYTES, MAX_TREE_BYTES, SMALL_TREE_BYTES } from "./limits.ts";
 
-const REMEDY = "Delete files of the VM, or exclude folders from checkpoints.";
-
-/** Large trees that the server reads at the same time. More of them would take more memory and end no sooner. */
-const MAX_LARGE_READINGS = 1;
-
-/** A reading that takes longer lets the next one begin. Its storage may not answer. */
+/** A reading that takes longer lets the next one begin, if there is room for both. Its storage may not answer. */
 const MAX_TURN_MS = 30_000;
 
-/** Estimated memory that the trees of all VMs take, without the first SMALL_TREE_BYTES of each VM. */
+/** Longest wait of a reading for its turn. */
+const MAX_WAIT_MS = 300_000;
+
+/**
+ * Estimated memory that the trees of all VMs take, without the first SMALL_TREE_BYTES of each VM and without the reading that
+ * has the turn.
+ */
 let sharedBytes = 0;
 
-/** Turns of readings of large trees. */
-const turns = new Semaphore(MAX_LARGE_READINGS);
+/** The turn of readings of large trees. Two at the same time would take twice the memory and end no sooner. */
+const turns = new Semaphore(1);
 
-const sharedPart = (bytes: number): number => Math.max(0, bytes - SMALL_TREE_BYTES);
-
-/** A reading without a turn has found a large tree. */
+/** A reading without the turn has found a large tree. */
 class LargeTree extends Error {}
 
 /**
@@ -28,6 +27,10 @@ class LargeTree extends Error {}
  */
 export class TreeBudget {
   #bytes = 0;
+  /** Bytes that other VMs cannot have meanwhile. */
+  #shared = 0;
+  /** Bytes of the reading that has the turn. */
+  #inTurn = 0;
   /** Whether the last reading was one of a large tree. */
   #isLarge = false;
   readonly #accounts = new Set<TreeAccount>();
@@ -41,7 +44,7 @@ export class TreeBudget {
   /** Opens an account. Its owner closes it, and else the end of the VM. */
   open(): TreeAccount {
     const account: TreeAccount = new TreeAccount({
-      take: (bytes, hasTurn) => this.#take(bytes, hasTurn),
+      take: (bytes, kind) => this.#take(bytes, kind),
       close: () => this.#accounts.delete(account),
     });
     if (this.#ending.signal.aborted) account.close();
@@ -61,40 +64,60 @@ export class TreeBudget {
 
   /**
    * Runs a reading that an account pays for. A reading of a large tree waits for its turn, so that large trees that are read
-   * at the same time are all read. A reading that finds only in the middle that the tree is large runs again with a turn: it
-   * must change nothing before it has charged the account.
+   * at the same time are all read, whatever else takes memory. A reading that finds only in the middle that the tree is large
+   * runs again with a turn: it must change nothing before it has charged the account.
    *
    * @throws AgentVmError `vm_stopped` when the VM ends, even if the reading does not end
    */
   async read<Result>(account: TreeAccount, read: () => Promise<Result>): Promise<Result> {
     if (!this.#isLarge) {
       try {
-        account.hasTurn = false;
-        return await this.inTurn(false, read);
+        account.kind = "small";
+        return await unlessAborted(read(), this.#ending.signal);
       } catch (error) {
         if (!(error instanceof LargeTree)) throw error;
         account.reset();
       } finally {
-        account.hasTurn = true;
+        account.kind = "held";
       }
     }
-    return await this.inTurn(true, async () => {
+    const hold = () => account.become("held");
+    const work = async () => {
       this.#isLarge = false;
+      account.become("inTurn");
       return await read();
-    });
+    };
+    try {
+      const result = await this.inTurn(work, hold);
+      if (!hold()) throw serverIsFull();
+      return result;
+    } catch (error) {
+      account.reset();
+      account.kind = "held";
+      throw error;
+    }
   }
 
-  /** Runs work on a tree, with a turn if the tree is large. */
-  async inTurn<Result>(isLarge: boolean, work: () => Promise<Result>): Promise<Result> {
-    const { signal } = this.#ending;
-    if (!isLarge) return await unlessAborted(work(), signal);
-    await turns.acquire(signal);
-    const endTurn = once(() => turns.release());
-    const timer = setTimeout(endTurn, MAX_TURN_MS).unref();
+  /**
+   * Runs work on a large tree in its turn.
+   *
+   * @param canShare whether the next work may begin, after a long time
+   */
+  async inTurn<Result>(work: () => Promise<Result>, canShare = () => true): Promise<Result> {
+    const ending = this.#ending.signal;
+    const patience = new AbortController();
+    const wait = setTimeout(() => patience.abort(serverIsFull()), MAX_WAIT_MS).unref();
+    await turns.acquire(AbortSignal.any([ending, patience.signal])).finally(() => clearTimeout(wait));
+    let hasTurn = true;
+    const endTurn = () => {
+      if (hasTurn) turns.release();
+      hasTurn = false;
+      clearInterval(timer);
+    };
+    const timer = setInterval(() => canShare() && endTurn(), MAX_TURN_MS).unref();
     try {
-      return await unlessAborted(work(), signal);
+      return await unlessAborted(work(), ending);
     } finally {
-      clearTimeout(timer);
       endTurn();
     }
   }
@@ -105,47 +128,58 @@ export class TreeBudget {
     for (const account of this.#accounts) account.close();
   }
 
-  #take(bytes: number, hasTurn: boolean): void {
+  #take(bytes: number, kind: AccountKind): void {
     const own = this.#bytes + bytes;
+    const inTurn = this.#inTurn + (kind === "inTurn" ? bytes : 0);
     // A small tree always has room, so that large trees of other VMs cannot keep its files from being stored.
-    const shared = sharedPart(own) - sharedPart(this.#bytes);
+    const shared = Math.max(0, own - SMALL_TREE_BYTES - inTurn);
     if (bytes > 0) {
-      if (own > MAX_TREE_BYTES)
-        throw limitExceeded({ MAX_TREE_BYTES }, "The VM's files need too much memory", REMEDY);
-      if (shared > 0) {
+      if (own > MAX_TREE_BYTES && kind !== "kept")
+        throw limitExceeded(
+          { MAX_TREE_BYTES },
+          "The VM's files need too much memory",
+          "Delete files of the VM, or exclude folders from checkpoints.",
+        );
+      if (own > SMALL_TREE_BYTES) {
         this.#isLarge = true;
-        if (!hasTurn) throw new LargeTree("The tree is large");
-        if (sharedBytes + shared > MAX_SERVER_TREE_BYTES)
-          throw limitExceeded(
-            { MAX_SERVER_TREE_BYTES },
-            "The server reads too many files at the same time",
-            "Try again later.",
-          );
+        if (kind === "small") throw new LargeTree("The tree is large");
       }
+      if (
+        kind !== "kept" &&
+        shared > this.#shared &&
+        sharedBytes - this.#shared + shared > MAX_SERVER_TREE_BYTES
+      )
+        throw serverIsFull();
     }
+    sharedBytes += shared - this.#shared;
     this.#bytes = own;
-    sharedBytes += shared;
+    this.#inTurn = inTurn;
+    this.#shared = shared;
   }
 }
 
-function once(work: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    work();
-  };
+function serverIsFull(): AgentVmError {
+  return limitExceeded(
+    { MAX_SERVER_TREE_BYTES },
+    "The server reads too many files at the same time",
+    "Try again later.",
+  );
 }
 
+/**
+ * What an account pays for: a reading of a small tree, the reading that has the turn, memory that is held for longer, or memory
+ * that is kept whatever the others hold.
+ */
+type AccountKind = "small" | "inTurn" | "held" | "kept";
+
 interface AccountDeps {
-  take(bytes: number, hasTurn: boolean): void;
+  take(bytes: number, kind: AccountKind): void;
   close(): void;
 }
 
 /** Memory of one reading, or of the watches of a VM. */
 export class TreeAccount {
-  /** Whether it may pay for a large tree. */
-  hasTurn = true;
+  kind: AccountKind = "held";
   readonly #deps: AccountDeps;
   #bytes = 0;
   #isClosed = false;
@@ -163,8 +197,24 @@ export class TreeAccount {
       if (bytes > 0) throw vmStopped();
       return;
     }
-    this.#deps.take(bytes, this.hasTurn);
+    this.#deps.take(bytes, this.kind);
     this.#bytes += bytes;
+  }
+
+  /** Pays for something else from now on. @returns `false` if there is no room for it */
+  become(kind: AccountKind): boolean {
+    const bytes = this.#bytes;
+    const before = this.kind;
+    this.charge(-bytes);
+    this.kind = kind;
+    try {
+      this.charge(bytes);
+      return true;
+    } catch {
+      this.kind = before;
+      this.charge(bytes);
+      return false;
+    }
   }
 
   /** Gives back everything, for another attempt. */
