@@ -16,6 +16,7 @@ import type { Freezer } from "./checkpoint-reader.ts";
 import { CheckpointSchedule, type ScheduleDeps } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { filesReadOnly, storageDamaged } from "./codec.ts";
+import { KnownContents } from "./known-contents.ts";
 import { type Restored, type RestoreOptions, restoreTree } from "./restore.ts";
 
 interface PersistenceOptions {
@@ -105,7 +106,7 @@ export class Persistence {
     const restored: Restored =
       archive.hasCheckpoint && archive.damage === undefined
         ? await restoreTree(await archive.openTree(), files, isExcluded)
-        : { contents: new Map(), chunks: new Map(), putBack: [], damage: archive.damage };
+        : { contents: new KnownContents(), chunks: new Map(), putBack: [], damage: archive.damage };
     archive.adoptChunks(restored.chunks);
     if (isNew) await deps.initialize?.();
     const target = new Files(files);

@@ -13,7 +13,7 @@ import type { BootCycle } from "../boots.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
 import { excludes } from "../filesystem/scan.ts";
 import type { Packing } from "../tar/pack.ts";
-import { diffTrees, readTree } from "./diff.ts";
+import { diffTrees } from "./diff.ts";
 import { exportTree } from "./export.ts";
 import type { ForkSource } from "./fork.ts";
 import { undoPaths } from "./undo.ts";
@@ -77,19 +77,15 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
   }
 
   async diff(snapshotId?: string): Promise<FileChange[]> {
-    const { sandbox, persistence } = await this.#boots.durable();
+    const { persistence } = await this.#boots.durable();
     const budget = this.#budget("diff", "Compare in the VM, with exec.");
-    const account = sandbox.files.tree.budget.open();
-    try {
-      return await persistence.withArchive(async (archive, checkpoint) => {
-        // Read before the checkpoint, which may delete the old tree.
-        const before = await readTree(await archive.openTree(snapshotId), account);
+    return await persistence.withArchive((archive, checkpoint) =>
+      archive.keeping(async () => {
+        const before = await archive.openTree(snapshotId);
         await checkpoint();
-        return diffTrees(before, await archive.openTree(), budget);
-      });
-    } finally {
-      account.release();
-    }
+        return await diffTrees(before, await archive.openTree(), budget);
+      }),
+    );
   }
 
   async undo(paths: string[], snapshotId?: string): Promise<UndoResult[]> {

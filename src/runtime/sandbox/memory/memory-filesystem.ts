@@ -145,6 +145,7 @@ export class MemoryFileSystem implements FileSystem {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.tree.budget.close();
     this.#tree.clear();
   }
 

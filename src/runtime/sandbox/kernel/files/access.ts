@@ -1,4 +1,5 @@
-import { closeSync, type Stats } from "node:fs";
+import { close, closeSync, type Stats } from "node:fs";
+import { promisify } from "node:util";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
@@ -6,6 +7,8 @@ import { duplicateDirectory } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 import { walk } from "./walk.ts";
+
+const closeElsewhere = promisify(close);
 
 interface Handle {
   close(): Promise<void>;
@@ -91,8 +94,9 @@ export class TreeAccess {
   }
 
   close(): Promise<void> {
+    // The kernel frees all files with the last descriptor, which takes a second for a large tree. Another thread waits for it.
     this.#closing ??= Promise.all([...this.#handles].map((handle) => handle.close())).then(() =>
-      closeSync(this.root.fd),
+      closeElsewhere(this.root.fd),
     );
     return this.#closing;
   }

@@ -37,7 +37,7 @@ import { Place } from "./place.ts";
 import { PIECE_BYTES } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import type { Root } from "./root.ts";
-import { describe, listNodes, RootedTreeFile } from "./tree-file.ts";
+import { describe, RootedTreeFile, visitNodes } from "./tree-file.ts";
 import { TreeWalker } from "./tree-walker.ts";
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -63,8 +63,9 @@ export class RootedTreeCursor implements TreeCursor {
     this.#onClose = onClose;
   }
 
-  async list(directory: TreePlace): Promise<TreeNode[]> {
-    return await this.#walker.in(directory, callAt("scandir", directory), (fd) => listNodes(this.#root, fd));
+  async visit(directory: TreePlace, each: (node: TreeNode) => void): Promise<void> {
+    const call = callAt("scandir", directory);
+    await this.#walker.in(directory, call, (fd) => visitNodes(this.#root, fd, each));
   }
 
   async stat(place: TreePlace): Promise<TreeNode | undefined> {

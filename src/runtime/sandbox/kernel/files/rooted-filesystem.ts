@@ -203,6 +203,7 @@ export class RootedFileSystem implements FileSystem {
   }
 
   close(): Promise<void> {
+    this.tree.budget.close();
     return this.#access.close();
   }
 

@@ -67,13 +67,11 @@ export function describe(name: string, stats: Stats): TreeNode {
   return treeNode(name, typeOf(stats), stats);
 }
 
-/** Lists the VM's own nodes in a directory, without temporary files. */
-export async function listNodes(root: Root, fd: number): Promise<TreeNode[]> {
-  const nodes: TreeNode[] = [];
+/** Visits the VM's own nodes in a directory, without temporary files. */
+export async function visitNodes(root: Root, fd: number, each: (node: TreeNode) => void): Promise<void> {
   await eachEntry(fd, (name) => {
     if (isTemporaryName(name)) return;
     const stats = lstatSync(at(fd, name), { throwIfNoEntry: false });
-    if (stats !== undefined && !root.isForeign(stats)) nodes.push(describe(name, stats));
+    if (stats !== undefined && !root.isForeign(stats)) each(describe(name, stats));
   });
-  return nodes;
 }
