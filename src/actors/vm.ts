@@ -4,6 +4,7 @@ import { MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
 import { registerVm, type VmBinding } from "../http/vm-binding.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
@@ -147,8 +148,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onRequest: (c, request) => {
       c.vars.instance.used();
-      const { behindEngine } = server.access.policy;
-      return answerPreview(c.vars.instance.vm, request, behindEngine ? c.actorId : undefined);
+      const { access } = server;
+      const keys = previewKeys(access, { name: c.name, key: c.key });
+      const engineActor = access.policy.behindEngine ? c.actorId : undefined;
+      return answerPreview(c.vars.instance.vm, request, { engineActor, keys });
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);

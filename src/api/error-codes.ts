@@ -116,6 +116,11 @@ export const ERROR_DEFINITIONS = {
   port_timeout: { status: 504, hint: "listPorts() lists the ports that the VM listens on." },
   /** The preview URL is unknown or has expired. */
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes a new URL." },
+  /** The preview needs a password, or a token of the server. */
+  preview_locked: {
+    status: 401,
+    hint: "Send the password as Basic authentication with any user, or the token as `Authorization: Bearer`. A browser gets a form.",
+  },
   /** The server failed to serve the preview. */
   preview_failed: { status: 502 },
   /** The outcome of the call is lost. The call may or may not have taken effect. */

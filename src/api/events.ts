@@ -1,4 +1,5 @@
 import type { VmPort } from "./methods/network.ts";
+import type { PreviewLogEntry } from "./methods/previews.ts";
 import type { ExitReason, OutputStream } from "./methods/process-types.ts";
 import type { ServiceInfo } from "./methods/services.ts";
 import type { SessionEvent } from "./methods/session-event.ts";
@@ -91,6 +92,9 @@ export interface NetworkDeniedEvent {
   /** Process id of the program inside the VM; absent when the server could not find it. */
   pid?: number;
 }
+
+/** A request to a preview with `log` has ended. At most 20 events a second; the log has more. */
+export type PreviewRequestEvent = PreviewLogEntry;
 
 /** A VM has booted. */
 export interface VmBootedEvent {
@@ -259,6 +263,8 @@ export interface VmEvents {
   portClosed: PortClosedEvent;
   /** The outbound policy has denied a connection. */
   networkDenied: NetworkDeniedEvent;
+  /** A request to a preview with `log` has ended. */
+  previewRequest: PreviewRequestEvent;
   /** The VM has booted. */
   vmBooted: VmBootedEvent;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
@@ -294,6 +300,7 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   portOpened: { right: "network", reads: true },
   portClosed: { right: "network", reads: true },
   networkDenied: { right: "network", reads: true },
+  previewRequest: { right: "network", reads: true },
   vmBooted: { right: "any" },
   filesReadOnly: { right: "any" },
   limitWarning: { right: "any" },

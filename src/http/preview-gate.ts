@@ -6,6 +6,7 @@ import { AgentVmError, previewDenied } from "../api/errors.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
+import { canonicalName } from "../runtime/network/requests/end-to-end.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
 import type { Stranger } from "./strangers.ts";
@@ -78,11 +79,6 @@ export class PreviewGate {
       if (stray !== undefined) response.writeHead(307, { location: stray, ...CORS }).end();
       return stray !== undefined;
     }
-    if (request.method === "OPTIONS" && target.prefix !== "") {
-      response.writeHead(204, CORS).end();
-      return true;
-    }
-    this.#strip(request);
     if (target.isBare && opensPage(request)) {
       // A relative Location also works behind a proxy that adds a prefix.
       response.writeHead(307, { location: `${target.token}${target.path}`, ...CORS }).end();
@@ -91,7 +87,11 @@ export class PreviewGate {
     const { path, prefix } = target;
     const visit = { path, prefix, request, response };
     const fail = (error: AgentVmError) => refuse(response, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -112,11 +112,14 @@ export class PreviewGate {
     const target = this.#targetOf(request);
     if (target === undefined) return false;
     socket.on("error", () => socket.destroy());
-    this.#strip(request);
     const { path, prefix } = target;
     const visit = { path, prefix, request, socket, head };
     const fail = (error: AgentVmError) => refuseUpgrade(socket, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -163,14 +166,19 @@ export class PreviewGate {
     return status === 404 || status === 410 ? "unknown" : "later";
   }
 
-  /** Removes a token of this server, which no program in a VM may see. */
+  /** Removes tokens of this server, which no program in a VM may see. The preview has looked at them. */
   #strip(request: IncomingMessage): void {
-    const { policy } = this.#deps;
-    const bearer = bearerOf(request.headers.authorization);
-    if (bearer === undefined) return;
-    if (!bearer.startsWith(TOKEN_PREFIX) && !isOwner(policy, [bearer])) return;
-    for (let index = request.rawHeaders.length - 2; index >= 0; index -= 2) {
-      if (request.rawHeaders[index]?.toLowerCase() === "authorization") request.rawHeaders.splice(index, 2);
+    const { rawHeaders } = request;
+    const isToken = (value = "") => {
+      const bearer = bearerOf(value);
+      return (
+        bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(this.#deps.policy, [bearer]))
+      );
+    };
+    for (let at = rawHeaders.length - 2; at >= 0; at -= 2) {
+      // An app may read any spelling of the name.
+      if (canonicalName(rawHeaders[at] ?? "") !== "authorization" || !isToken(rawHeaders[at + 1])) continue;
+      rawHeaders.splice(at, 2);
     }
   }
 }

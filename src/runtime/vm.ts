@@ -202,9 +202,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
-    createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
+    createPreview: (...made) => network.createPreview(...made),
     servePreview: (...visit) => network.servePreview(...visit),
-    fetchPreview: (token, visit) => network.fetchPreview(token, visit),
+    fetchPreview: (...visit) => network.fetchPreview(...visit),
     ...methods,
   };
 }

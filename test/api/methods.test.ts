@@ -78,6 +78,8 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   listPorts: [],
   waitForPort: [9, { timeoutMs: 1 }],
   createSignedPreviewUrl: [80, 60],
+  createPreview: [80, { expiresInSeconds: 60 }],
+  getPreviewLog: [],
   expireSignedPreviewUrl: ["token"],
   listPreviews: [],
   setNetworkPolicy: [{ outbound: "none" }],

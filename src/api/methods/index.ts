@@ -18,13 +18,12 @@ export type {
   NetworkPolicy,
   NetworkPolicyInfo,
   OutboundPolicy,
-  PreviewInfo,
-  PreviewUrl,
   VmFetchOptions,
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
 } from "./network.ts";
+export type { Preview, PreviewInfo, PreviewLogEntry, PreviewOptions, PreviewUrl } from "./previews.ts";
 export type * from "./process-types.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type {

@@ -1,10 +1,9 @@
 import { z } from "zod";
-import { MAX_BATCH_ENTRIES, MAX_PREVIEW_SECONDS, MAX_TIMEOUT_MS } from "../limits.ts";
+import { MAX_BATCH_ENTRIES, MAX_TIMEOUT_MS } from "../limits.ts";
 import { outboundSchema } from "../network-policy.ts";
-import { type Bytes, bytes, id, integer, options, port, text, WHOLE } from "../values.ts";
+import { type Bytes, bytes, integer, options, port, text } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 
-const actorMethod = methodsOf("actor");
 const method = methodsOf("network");
 
 /** Options of `vmFetch`. */
@@ -53,25 +52,6 @@ export interface WaitForPortOptions {
   status?: number;
 }
 
-/** A URL that opens a port to a browser. */
-export interface PreviewUrl {
-  /** Path below the actor's gateway URL. */
-  path: string;
-  /** Bearer token of this URL. Returned once; the server keeps only its hash. */
-  token: string;
-  /** End of the URL's life, in milliseconds since the Unix epoch. */
-  expiresAt: number;
-  /** Port inside the VM. */
-  port: number;
-  /**
-   * URL for a browser: a host name of the preview's own, `http://TOKEN-ACTOR.localhost:6420/` or below `previewDomain`; `pathUrl`
-   * if the server has no host names for previews.
-   */
-  url: string;
-  /** URL below the server's own: `SERVER/gateway/ACTOR/request/fetch/TOKEN/`. Needs no name but the server's. */
-  pathUrl: string;
-}
-
 /**
  * Addresses outside that the processes of a VM may reach: `none`, `all` (everything but the server's machine and metadata
  * services), or a list. A rule is a name (`"api.example.com"`), all names below one (`"*.example.com"`), an address or a
@@ -115,25 +95,7 @@ export interface NetworkLogEntry {
   pid?: number;
 }
 
-/** A preview URL that has not expired. */
-export interface PreviewInfo {
-  /** Id for `expireSignedPreviewUrl`. It opens nothing. */
-  id: string;
-  /** Port inside the VM. */
-  port: number;
-  /** Time of creation, in milliseconds since the Unix epoch. */
-  createdAt: number;
-  /** End of the URL's life, in milliseconds since the Unix epoch. */
-  expiresAt: number;
-}
-
 const wait = integer(1, MAX_TIMEOUT_MS, `milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
-const previewRange = `${WHOLE}expiresInSeconds must be between 1 and ${MAX_PREVIEW_SECONDS}`;
-const previewSeconds = z
-  .number({ error: "a number of seconds" })
-  .min(1, { error: previewRange })
-  .max(MAX_PREVIEW_SECONDS, { error: previewRange });
-
 const fetchOptions = options({
   method: text.optional(),
   headers: z
@@ -151,7 +113,7 @@ const waitOptions = options({
   status: integer(100, 599, "an HTTP status").optional(),
 }).optional();
 
-/** Network methods: the VM's own loopback, preview URLs and the outbound policy. */
+/** Network methods: the VM's own loopback and the outbound policy. */
 export const NETWORK_METHODS = {
   /**
    * Sends one HTTP request to a port inside the VM and returns the whole response. Redirects are not followed.
@@ -198,28 +160,6 @@ export const NETWORK_METHODS = {
     signal: true,
     abortable: true,
   }),
-  /**
-   * Creates a URL that opens a port to a browser, without any other credential. A VM has at most 1,024 preview URLs.
-   *
-   * @param port port inside the VM
-   * @param expiresInSeconds life of the URL, from 1 to 86,400 seconds. @default 3_600
-   * @throws AgentVmError `limit_exceeded`
-   */
-  createSignedPreviewUrl: actorMethod<(port: number, expiresInSeconds?: number) => Promise<PreviewUrl>>()({
-    right: "network",
-    input: takes(["port", port], ["expiresInSeconds", previewSeconds.optional()]),
-  }),
-  /**
-   * Closes a preview URL and every connection through it. An unknown token does nothing.
-   *
-   * @param tokenOrId token of the URL, or its id from `listPreviews`
-   */
-  expireSignedPreviewUrl: method<(tokenOrId: string) => Promise<void>>()({
-    right: "network",
-    input: takes(["token", id]),
-  }),
-  /** Lists the preview URLs that have not expired, without their tokens. */
-  listPreviews: method<() => Promise<PreviewInfo[]>>()({ right: "network", input: takes(), reads: true }),
   /**
    * Sets the external addresses that the VM's processes may reach. The policy is durable. Open connections that the new
    * policy denies are closed.

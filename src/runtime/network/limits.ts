@@ -35,6 +35,52 @@ export const PORT_WAIT_MS = 30_000;
 export const PREVIEW_SECONDS = 3_600;
 
 /**
+ * Default lifetime of a preview with a name: 30 days.
+ * @unit s
+ * @past The URL answers 403.
+ * @code preview_denied
+ */
+export const NAMED_PREVIEW_SECONDS = 2_592_000;
+
+/**
+ * Time for which a browser need not repeat the password of a preview: 12 hours.
+ * @unit s
+ * @past The browser gets the form again.
+ * @code preview_locked
+ */
+export const PREVIEW_SESSION_SECONDS = 43_200;
+
+/**
+ * Wrong passwords and tokens that one preview takes in a minute.
+ * @unit attempts
+ * @past Every password and token is refused with 429 until the next minute. Browsers that are logged in pass.
+ * @code limit_exceeded
+ */
+export const MAX_PREVIEW_ATTEMPTS = 10;
+
+/**
+ * Time for a browser to send the form with a password.
+ * @unit ms
+ * @past The request is refused.
+ * @code preview_locked
+ */
+export const LOGIN_MS = 10_000;
+
+/**
+ * Entries of the log of a VM's previews.
+ * @unit entries
+ * @past The oldest is forgotten.
+ */
+export const MAX_PREVIEW_LOG = 1_000;
+
+/**
+ * `previewRequest` events of one VM in a second.
+ * @unit events
+ * @past Further requests are in the log only.
+ */
+export const MAX_PREVIEW_EVENTS_PER_SECOND = 20;
+
+/**
  * Valid preview URLs of one VM.
  * @unit URLs
  * @past The call is refused.

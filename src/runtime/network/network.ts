@@ -1,21 +1,25 @@
-import { AgentVmError, limitExceeded, previewDenied, vmStopped } from "../../api/errors.ts";
+import { AgentVmError, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
   NetworkMethods,
   NetworkPolicy,
   NetworkPolicyInfo,
-  PreviewInfo,
-  PreviewUrl,
   VmFetchOptions,
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
 } from "../../api/methods/network.ts";
+import type {
+  Preview,
+  PreviewInfo,
+  PreviewLogEntry,
+  PreviewMethods,
+  PreviewOptions,
+} from "../../api/methods/previews.ts";
 import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -23,16 +27,9 @@ import {
   type OutboundSeams,
 } from "./outbound/outbound.ts";
 import { PortWatch } from "./port-watch.ts";
-import { type PreviewFetch, proxyFetch } from "./previews/preview-fetch.ts";
-import {
-  type PreviewRequest,
-  type PreviewUpgrade,
-  type PreviewWay,
-  proxyRequest,
-  proxyUpgrade,
-} from "./previews/preview-proxy.ts";
+import { PreviewLog } from "./previews/preview-log.ts";
+import { PreviewServer } from "./previews/preview-server.ts";
 import { Previews } from "./previews/previews.ts";
-import { refusalResponse, refuse, refuseUpgrade } from "./previews/refusals.ts";
 import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
@@ -42,9 +39,13 @@ type NetworkDeps = OutboundDeps &
   Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes">;
 
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
-export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, SecretMethods {
+export class Network
+  implements NetworkMethods, Omit<PreviewMethods, "createSignedPreviewUrl" | "createPreview">, SecretMethods
+{
   readonly #watch: PortWatch;
   readonly #previews: Previews;
+  readonly #previewLog: PreviewLog;
+  readonly #server: PreviewServer;
   readonly #outbound: Outbound;
   readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
@@ -52,13 +53,14 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
-  #visits = 0;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
-    this.#previews = new Previews(deps.store);
+    this.#previews = new Previews(deps.store, deps.sealer);
+    this.#previewLog = new PreviewLog((entry) => deps.emit("previewRequest", entry));
     this.#outbound = new Outbound(deps, options, seams);
     this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
+    this.#server = new PreviewServer({ previews: this.#previews, log: this.#previewLog, ports: this.#ports });
     this.#agent = new VmAgent(this.#ports.connect);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
@@ -98,16 +100,20 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   }
 
   /** Creates a preview without its URLs, which only the HTTP server knows. */
-  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url" | "pathUrl">> {
-    return this.#previews.create(port, expiresInSeconds);
+  createPreview(port: number, options?: PreviewOptions): Promise<Omit<Preview, "url" | "pathUrl">> {
+    return this.#previews.create(port, options);
   }
 
-  expireSignedPreviewUrl(tokenOrId: string): Promise<void> {
-    return this.#previews.expire(tokenOrId);
+  expireSignedPreviewUrl(preview: string): Promise<void> {
+    return this.#previews.expire(preview);
   }
 
   listPreviews(): Promise<PreviewInfo[]> {
     return this.#previews.list();
+  }
+
+  async getPreviewLog(preview?: string): Promise<PreviewLogEntry[]> {
+    return this.#previewLog.entries(preview);
   }
 
   async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
@@ -141,42 +147,14 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     return this.#outbound.log.since(time);
   }
 
-  /**
-   * Serves a browser's request or WebSocket below a preview's path. Never rejects.
-   *
-   * @param admit called if the token is valid, before anything is served
-   */
-  async servePreview(
-    token: string,
-    visit: PreviewRequest | PreviewUpgrade,
-    admit: () => void,
-  ): Promise<void> {
-    const fail = (error: AgentVmError) =>
-      "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
-    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
-    this.#visits += 1;
-    try {
-      const way = await this.#openWay(token);
-      if (way === undefined) return fail(previewDenied());
-      admit();
-      await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
-    } catch (error) {
-      fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
-    } finally {
-      this.#visits -= 1;
-    }
+  /** Serves a browser's request or WebSocket to a preview. Never rejects. */
+  servePreview(...visit: Parameters<PreviewServer["serve"]>): Promise<void> {
+    return this.#server.serve(...visit);
   }
 
-  /** Serves a preview request that arrives as a `Request` object. It counts as open until its response begins. */
-  async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
-    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
-    this.#visits += 1;
-    try {
-      const way = await this.#openWay(token);
-      return way === undefined ? refusalResponse(previewDenied()) : await proxyFetch(visit, way);
-    } finally {
-      this.#visits -= 1;
-    }
+  /** Serves a preview request that arrives as a `Request` object. */
+  fetchPreview(...visit: Parameters<PreviewServer["fetch"]>): Promise<Response> {
+    return this.#server.fetch(...visit);
   }
 
   /** Starts the outbound proxy, if the policy needs one, before the VM runs its first program. */
@@ -213,13 +191,6 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     if (sandbox !== undefined) await this.#outbound.apply(sandbox);
   }
 
-  /** Returns where a preview leads, or `undefined` for an invalid token. */
-  async #openWay(token: string): Promise<PreviewWay | undefined> {
-    const preview = await this.#previews.open(token);
-    const { connect, speaksTls } = this.#ports;
-    return preview && { ...preview, connect, speaksTls };
-  }
-
   /** Returns a signal that aborts when the VM stops or the caller aborts. */
   #signalFor(given: AbortSignal | undefined): AbortSignal {
     const stopped = this.#stopped.signal;
@@ -245,12 +216,4 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
       });
     }
   }
-}
-
-function busy(): AgentVmError {
-  return limitExceeded(
-    { MAX_PREVIEW_CONNECTIONS },
-    "Preview connection limit of the VM reached",
-    "Try again later.",
-  );
 }
