@@ -59,7 +59,7 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy"> =
   async setNetworkPolicy(c, policy) {
     const { vm } = c.vars.instance;
     const { outbound } = await vm.getNetworkPolicy();
-    requireOutside(c.conn.state, policy.outbound, typeof outbound === "string" ? [] : outbound.allow);
+    requireOutside(c.conn.state, policy.outbound, outbound);
     await vm.setNetworkPolicy(policy);
   },
   async setLabels(c, labels) {

@@ -114,6 +114,8 @@ export const ERROR_DEFINITIONS = {
   wait_aborted: { status: 499 },
   /** Nothing listened on the port in time. */
   port_timeout: { status: 504, hint: "listPorts() lists the ports that the VM listens on." },
+  /** No connection waits for the answer: it was answered, has timed out, or the policy or the VM has changed. */
+  network_request_not_found: { status: 404, hint: "listNetworkRequests() lists the questions that wait." },
   /** The preview URL is unknown or has expired. */
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes a new URL." },
   /** The preview needs a password, or a token of the server. */

@@ -350,6 +350,21 @@ export const MAX_PREVIEW_ORIGINS = 16;
 export const MAX_NETWORK_RULES = 256;
 
 /**
+ * Default time for the answer to a question of an outbound policy, `network.askTimeoutMs`.
+ * @unit ms
+ * @past The server denies the connection.
+ */
+export const NETWORK_ASK_TIMEOUT_MS = 60_000;
+
+/**
+ * Longest `network.askTimeoutMs`.
+ * @unit ms
+ * @past The option is refused.
+ * @code invalid_argument
+ */
+export const MAX_ASK_TIMEOUT_MS = 600_000;
+
+/**
  * Secrets of one VM, of its actor's option and of `setSecrets` together.
  * @unit secrets
  * @past The call is refused.

@@ -105,7 +105,11 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
-  const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
+  const asked = {
+    onNetworkRequest: hooks.onNetworkRequest?.bind(hooks),
+    bytesBefore: (): Promise<number> => machine.bytesOutside(),
+  };
+  const network = rooms.add(new Network({ ...vm, sealer, ...asked }, options.network, seams.outbound));
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
   const processes = rooms.add(new Processes({ ...vm, ...notices }));

@@ -80,6 +80,8 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   createSignedPreviewUrl: [80, 60],
   createPreview: [80, { expiresInSeconds: 60 }],
   getPreviewLog: [],
+  listNetworkRequests: [],
+  answerNetworkRequest: ["id", "deny"],
   expireSignedPreviewUrl: ["token"],
   listPreviews: [],
   setNetworkPolicy: [{ outbound: "none" }],

@@ -63,7 +63,12 @@ export type OutboundPolicy =
   | {
       /** Rules of addresses that processes may reach, at most 256. */
       allow: string[];
-      /** Rules of addresses that processes may not reach, although `allow` has them, at most 256. @default [] */
+      /**
+       * Rules of addresses that processes may reach if `onNetworkRequest` or `answerNetworkRequest` allows it, at most 256. A rule
+       * of `allow` wins. @default []
+       */
+      ask?: string[];
+      /** Rules of addresses that processes may not reach, although `allow` or `ask` has them, at most 256. @default [] */
       deny?: string[];
     };
 
@@ -79,19 +84,36 @@ export interface NetworkPolicyInfo extends NetworkPolicy {
   headers: Record<string, string[]>;
 }
 
-/** A connection to the outside that was denied. */
+/**
+ * Reason of an entry in the network log besides the rules: `answered` by the handler or a client, `ask_timeout` without an answer
+ * in time, `nobody_listens` for a question, `too_many_questions` at the same time, `handler_failed`, `limit_exceeded` of
+ * `network.limits`.
+ */
+export type NetworkLogCode =
+  | "answered"
+  | "ask_timeout"
+  | "nobody_listens"
+  | "too_many_questions"
+  | "handler_failed"
+  | "limit_exceeded";
+
+/** A connection to the outside that was denied, or that an answer has allowed. */
 export interface NetworkLogEntry {
   /** Name or address that the program wanted to reach. */
   host: string;
   /** Port that the program wanted to reach. */
   port: number;
-  /** Why the connection was denied. */
+  /** Why the connection was denied or allowed. */
   reason: string;
-  /** Time of the last denial, in milliseconds since the Unix epoch. */
+  /** Kind of the reason; absent if a rule of the policy denied the connection. */
+  code?: NetworkLogCode;
+  /** `true` if an answer allowed the connection; absent for a denial. */
+  allowed?: true;
+  /** Time of the last such connection, in milliseconds since the Unix epoch. */
   time: number;
-  /** Number of denials in a row. */
+  /** Number of such connections in a row. */
   count: number;
-  /** Process that was denied last; absent when it could not be found. */
+  /** Process of the last one; absent when it could not be found. */
   pid?: number;
 }
 
@@ -177,7 +199,7 @@ export const NETWORK_METHODS = {
     input: takes(),
     reads: true,
   }),
-  /** Returns the newest 1,000 denied connections since the VM's actor woke, oldest first. */
+  /** Returns the newest 1,000 connections that were denied, or allowed by an answer, since the VM's actor woke, oldest first. */
   getNetworkLog: method<() => Promise<NetworkLogEntry[]>>()({
     right: "network",
     input: takes(),

@@ -209,6 +209,27 @@ export const MAX_LOOKUP_ADDRESSES = 16;
 export const OUTBOUND_CONNECT_TIMEOUT_MS = 20_000;
 
 /**
+ * Questions of one VM's outbound policy that wait for an answer.
+ * @unit questions
+ * @past The server denies the connection.
+ */
+export const MAX_NETWORK_QUESTIONS = 32;
+
+/**
+ * Answers to questions of one VM's outbound policy that the server remembers.
+ * @unit answers
+ * @past The oldest is forgotten.
+ */
+export const MAX_NETWORK_ANSWERS = 1_024;
+
+/**
+ * Time for which a refused question is not asked again.
+ * @unit ms
+ * @past The next connection asks again.
+ */
+export const DENIED_ANSWER_MS = 60_000;
+
+/**
  * Denials in the result of `getNetworkLog`.
  * @unit entries
  * @past The oldest is forgotten.

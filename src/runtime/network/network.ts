@@ -10,6 +10,11 @@ import type {
   WaitForPortOptions,
 } from "../../api/methods/network.ts";
 import type {
+  NetworkAnswer,
+  NetworkRequest,
+  NetworkRequestMethods,
+} from "../../api/methods/network-requests.ts";
+import type {
   Preview,
   PreviewInfo,
   PreviewLogEntry,
@@ -40,7 +45,11 @@ type NetworkDeps = OutboundDeps &
 
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
 export class Network
-  implements NetworkMethods, Omit<PreviewMethods, "createSignedPreviewUrl" | "createPreview">, SecretMethods
+  implements
+    NetworkMethods,
+    NetworkRequestMethods,
+    Omit<PreviewMethods, "createSignedPreviewUrl" | "createPreview">,
+    SecretMethods
 {
   readonly #watch: PortWatch;
   readonly #previews: Previews;
@@ -130,6 +139,14 @@ export class Network
     return this.#outbound.secrets.list();
   }
 
+  async listNetworkRequests(): Promise<NetworkRequest[]> {
+    return this.#outbound.questions.waiting;
+  }
+
+  async answerNetworkRequest(id: string, answer: NetworkAnswer): Promise<void> {
+    this.#outbound.questions.answer(id, answer);
+  }
+
   /** Bytes that have gone through the outbound proxy since the boot. */
   get traffic(): { bytesOut: number; bytesIn: number } {
     return this.#outbound.traffic;
@@ -174,7 +191,7 @@ export class Network
 
   /** Ends what goes out of a VM that is down. The next boot applies the policy again. */
   down(): void {
-    this.#outbound.close();
+    this.#outbound.down();
   }
 
   stop(): void {

@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { OutboundPolicy } from "../../../api/methods/network.ts";
+import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, HOST_NAME, kindOf } from "../../../api/network-rule.ts";
 import { printable } from "../../../base/printable.ts";
 import { Semaphore } from "../../../base/semaphore.ts";
@@ -12,6 +12,9 @@ import {
   OUTBOUND_CONNECT_TIMEOUT_MS,
 } from "../limits.ts";
 import type { NetworkLog } from "./log.ts";
+import { Meter, MeteredSocket, type Outside } from "./meter.ts";
+import type { OutboundOptions } from "./outbound.ts";
+import type { NetworkQuestions } from "./questions.ts";
 import { makeResolve, type Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
 
@@ -23,8 +26,20 @@ const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
 /** The system's resolver, which all VMs share. */
 const systemResolve = makeResolve();
 
+/** Seconds over which `connectionsPerMinute` counts. */
+const MINUTE_MS = 60_000;
+
 /** The policy denies a connection. */
 export class OutboundDenied extends Error {}
+
+/** An answer that allows one connection or request, under the policy of that time. */
+export class Permit {
+  readonly rules: OutboundRules;
+
+  constructor(rules: OutboundRules) {
+    this.rules = rules;
+  }
+}
 
 /** Destination of a connection. */
 export interface Destination {
@@ -35,6 +50,11 @@ export interface Destination {
   refusal?: string | undefined;
   /** `true` for a connection that stays open while only one side has ended it. */
   allowHalfOpen?: boolean | undefined;
+  /** Method and path of the request, if the server reads it. */
+  method?: string | undefined;
+  path?: string | undefined;
+  /** An answer that has allowed it already. */
+  permit?: Permit | undefined;
   /** Finds the pid of the process that connects, to report it in a denial. */
   findPid?: (() => Promise<number | undefined>) | undefined;
 }
@@ -43,7 +63,20 @@ interface Live {
   address: string;
   name: string | undefined;
   port: number;
+  /** Whether an answer allowed it, and not a rule. */
+  isPermitted: boolean;
+  /** The socket, or what the VM's program reads in its place. */
+  outside: Outside;
 }
+
+interface GateOptions {
+  /** Asks about the destinations of rules of `ask`. @default they are denied */
+  questions?: NetworkQuestions | undefined;
+  limits?: OutboundLimits;
+}
+
+/** Limits of what a VM sends and receives outside. */
+type OutboundLimits = OutboundOptions["limits"];
 
 /**
  * Opens outside connections that the policy allows. The gate resolves a name once, checks the resulting address and
@@ -58,15 +91,24 @@ export class OutboundGate {
   #ended = { bytesOut: 0, bytesIn: 0 };
   #rules: OutboundRules;
   readonly #lookups = new Semaphore(MAX_OUTBOUND_LOOKUPS);
+  readonly #questions: NetworkQuestions | undefined;
+  readonly #limits: OutboundLimits;
+  readonly #meter: Meter;
   #waiting = 0;
   #opening = 0;
+  /** Begin of a minute, and the connections in it. */
+  #minute = { since: Number.NEGATIVE_INFINITY, count: 0 };
 
   constructor(
     policy: OutboundPolicy,
     log: NetworkLog,
     resolve: Resolve = systemResolve,
     report: Report = () => undefined,
+    { questions, limits = {} }: GateOptions = {},
   ) {
+    this.#questions = questions;
+    this.#limits = limits;
+    this.#meter = new Meter(limits, () => this.#cutSpent());
     this.#report = report;
     this.#rules = new OutboundRules(policy);
     this.#log = log;
@@ -80,9 +122,44 @@ export class OutboundGate {
   /** Replaces the policy and cuts open connections that the new one denies. */
   change(policy: OutboundPolicy): void {
     this.#rules = new OutboundRules(policy);
-    for (const [socket, { address, name, port }] of this.#live) {
-      if (this.#refusal(name, address, port) !== undefined) socket.destroy();
+    for (const live of this.#live.values()) {
+      const { address, name, port, isPermitted } = live;
+      const asks = !isPermitted && this.#rules.asks(name ?? address, port);
+      if (asks || this.#refusal(name, address, port) !== undefined) live.outside.destroy();
     }
+    this.#questions?.forget();
+  }
+
+  /** Adds the bytes of earlier instances of the VM to its limit. */
+  spentBefore(bytes: number): void {
+    this.#meter.addBefore(bytes);
+  }
+
+  /**
+   * Asks for an answer to a request, if a rule wants one.
+   *
+   * @returns what lets the request pass; `undefined` if the policy decides without an answer
+   * @throws OutboundDenied if the answer denies it
+   */
+  async permit(destination: Destination, signal: AbortSignal): Promise<Permit | undefined> {
+    const host = canonicalHost(destination.host);
+    const { port, refusal, permit, method, path, findPid } = destination;
+    while (host !== undefined && refusal === undefined && this.#rules.asks(host, port)) {
+      if (permit?.rules === this.#rules) return permit;
+      const rules = this.#rules;
+      const denied = { allowed: false, reason: "the policy asks, and nobody can answer", code: undefined };
+      const outcome =
+        this.#questions === undefined
+          ? denied
+          : await this.#questions.ask({ host, port, method, path, findPid }, signal);
+      if (outcome === "changed") continue;
+      const { allowed, reason, code } = outcome;
+      if (!allowed) throw await this.#denied({ host, port, findPid }, reason, code);
+      if (rules !== this.#rules) continue;
+      if (!("isRemembered" in outcome)) this.#log.allowed({ host: shown(host), port, reason });
+      return new Permit(rules);
+    }
+    return undefined;
   }
 
   /**
@@ -91,7 +168,7 @@ export class OutboundGate {
    * @throws OutboundDenied if the policy denies it (logged, and emitted as `networkDenied`); the system's error if the host
    * cannot be reached
    */
-  async open(destination: Destination, signal: AbortSignal): Promise<Socket> {
+  async open(destination: Destination, signal: AbortSignal): Promise<Outside> {
     // Connections outlive those of the programs until their last bytes are sent.
     if (this.#live.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
       throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
@@ -118,16 +195,19 @@ export class OutboundGate {
     if (refusal !== undefined) throw await this.#denied({ host: canonical ?? host, port, findPid }, refusal);
   }
 
-  async #open(
-    { host, port, refusal: given, allowHalfOpen = false, findPid }: Destination,
-    signal: AbortSignal,
-  ): Promise<Socket> {
+  async #open(destination: Destination, signal: AbortSignal): Promise<Outside> {
+    const { host, port, refusal: given, allowHalfOpen = false, findPid } = destination;
     const canonical = canonicalHost(host);
     if (canonical === undefined || port < 1 || port > 65_535)
       throw await this.#denied({ host, port, findPid }, "invalid host or port");
     const name = kindOf(canonical) === "name" ? canonical : undefined;
     const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
     if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
+    const permit = await this.permit(destination, signal);
+    const exceeded = this.#exceeded();
+    if (exceeded !== undefined)
+      throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
+    const isPermitted = permit !== undefined;
     const addresses = name === undefined ? [canonical] : await this.#lookup(name, signal);
     let reason: string | undefined;
     let failure: unknown;
@@ -139,8 +219,10 @@ export class OutboundGate {
         if (signal.aborted) socket.destroy();
         signal.throwIfAborted();
         // The policy may have changed during the connect.
-        reason = this.#refusal(name, address, port);
-        if (reason === undefined) return this.#keep(socket, { address, name, port });
+        const asks = permit?.rules !== this.#rules && this.#rules.asks(name ?? address, port);
+        reason = asks ? "the policy has changed: connect again" : this.#refusal(name, address, port);
+        if (reason === undefined)
+          return this.#keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
         socket.destroy();
       } catch (error) {
         signal.throwIfAborted();
@@ -162,6 +244,8 @@ export class OutboundGate {
       await this.#denied({ host: canonical, port: DNS_PORT }, refusal);
       return "denied";
     }
+    // A question to a name server can carry data. Nothing is looked up before an answer, so that every such name seems to exist.
+    if (this.#rules.asks(canonical)) return "found";
     try {
       return (await this.#lookup(canonical, signal)).length > 0 ? "found" : "absent";
     } catch (error) {
@@ -170,7 +254,7 @@ export class OutboundGate {
     }
   }
 
-  /** Bytes of all outside connections since the last `close`. */
+  /** Bytes of all outside connections since the last `resetTraffic`. */
   get traffic(): { bytesOut: number; bytesIn: number } {
     const total = { ...this.#ended };
     for (const socket of this.#live.keys()) count(total, socket);
@@ -178,8 +262,17 @@ export class OutboundGate {
   }
 
   close(): void {
-    for (const socket of this.#live.keys()) socket.destroy();
+    this.#questions?.close();
+    for (const [socket, { outside }] of this.#live) {
+      count(this.#ended, socket);
+      outside.destroy();
+      socket.destroy();
+    }
     this.#live.clear();
+  }
+
+  /** Begins to count the bytes of another boot. */
+  resetTraffic(): void {
     this.#ended = { bytesOut: 0, bytesIn: 0 };
   }
 
@@ -188,13 +281,36 @@ export class OutboundGate {
     return named ?? this.#rules.refuseAddress(address, port, name);
   }
 
-  #keep(socket: Socket, live: Live): Socket {
-    this.#live.set(socket, live);
+  #keep(socket: Socket, to: Omit<Live, "outside">, allowHalfOpen: boolean): Outside {
+    const outside = this.#meter.isNeeded ? new MeteredSocket(socket, this.#meter, allowHalfOpen) : socket;
+    this.#live.set(socket, { ...to, outside });
     socket.once("close", () => {
       this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
       if (this.#live.delete(socket)) count(this.#ended, socket);
     });
-    return socket;
+    return outside;
+  }
+
+  /** Returns the limit that a further connection exceeds, and counts the connection. */
+  #exceeded(): string | undefined {
+    const { totalBytes, connectionsPerMinute } = this.#limits;
+    if (this.#meter.isSpent) return spent(totalBytes);
+    if (connectionsPerMinute === undefined) return undefined;
+    const now = performance.now();
+    if (now - this.#minute.since >= MINUTE_MS) this.#minute = { since: now, count: 0 };
+    this.#minute.count += 1;
+    if (this.#minute.count <= connectionsPerMinute) return undefined;
+    return `the VM's limit of connections in a minute is reached (connectionsPerMinute = ${connectionsPerMinute})`;
+  }
+
+  /** Cuts every connection, because the VM has used up its bytes. */
+  #cutSpent(): void {
+    const reason = spent(this.#limits.totalBytes);
+    for (const [socket, { name, address, port, outside }] of this.#live) {
+      this.#log.denied({ host: name ?? address, port, reason, code: "limit_exceeded" });
+      outside.destroy();
+      socket.destroy();
+    }
   }
 
   /** Resolves a name in the VM's own queue, so that slow names of one VM delay no other VM. */
@@ -217,13 +333,25 @@ export class OutboundGate {
     }
   }
 
-  async #denied({ host, port, findPid }: Destination, reason: string): Promise<OutboundDenied> {
-    const shown = printable(host.slice(0, 253));
+  async #denied(
+    { host, port, findPid }: Destination,
+    reason: string,
+    code?: NetworkLogCode,
+  ): Promise<OutboundDenied> {
     // Look up the pid before answering: a program may exit as soon as it has the answer.
     const pid = await findPid?.();
-    this.#log.denied({ host: shown, port, reason, ...(pid === undefined ? {} : { pid }) });
-    return new OutboundDenied(`${shown}:${port} is denied: ${reason}`);
+    const more = { ...(code && { code }), ...(pid !== undefined && { pid }) };
+    this.#log.denied({ host: shown(host), port, reason, ...more });
+    return new OutboundDenied(`${shown(host)}:${port} is denied: ${reason}`);
   }
+}
+
+function shown(host: string): string {
+  return printable(host.slice(0, 253));
+}
+
+function spent(totalBytes: number | undefined): string {
+  return `the VM's limit of bytes outside is used up (totalBytes = ${totalBytes})`;
 }
 
 /** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */

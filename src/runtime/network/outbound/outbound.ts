@@ -1,10 +1,12 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { z } from "zod";
+import { NETWORK_ASK_TIMEOUT_MS } from "../../../api/limits.ts";
 import type { NetworkPolicyInfo, OutboundPolicy } from "../../../api/methods/network.ts";
 import { type networkSchema, outboundSchema } from "../../../api/network-policy.ts";
 import type { Env } from "../../../api/values.ts";
 import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
+import type { VmHandlers } from "../../hooks.ts";
 import { type Sandbox, type SandboxNetwork, VM_HOSTNAME } from "../../sandbox/sandbox.ts";
 import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
 import type { Sealer } from "../../store/sealer.ts";
@@ -15,6 +17,7 @@ import { OutboundGate } from "./gate.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
 import { OutboundProxy } from "./proxy.ts";
+import { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { TransparentEgress } from "./transparent.ts";
 
@@ -45,7 +48,11 @@ const NO_RETRIES: Env = {
   npm_config_fetch_retries: "0",
 };
 
-export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "report" | "onFailure"> {
+export interface OutboundDeps
+  extends Pick<VmServices, "store" | "emit" | "hasListeners" | "report" | "onFailure">,
+    Pick<VmHandlers, "onNetworkRequest"> {
+  /** Returns the bytes that the VM has sent and received outside before this instance. @default 0 */
+  bytesBefore?: () => Promise<number>;
   /** Encrypts stored secrets. @default secrets are not stored */
   sealer?: Sealer | undefined;
 }
@@ -57,6 +64,7 @@ export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "repor
 export class Outbound {
   readonly log: NetworkLog;
   readonly secrets: VmSecrets;
+  readonly questions: NetworkQuestions;
   readonly #trust = new VmTrust();
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
@@ -80,7 +88,13 @@ export class Outbound {
       () => deps.report({ kind: "denied" }),
     );
     this.secrets = new VmSecrets(deps, options);
-    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report);
+    const { emit, hasListeners, onFailure, onNetworkRequest } = deps;
+    const { askTimeoutMs: timeoutMs = NETWORK_ASK_TIMEOUT_MS, limits } = options;
+    this.questions = new NetworkQuestions({ emit, hasListeners, onFailure, onNetworkRequest, timeoutMs });
+    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report, {
+      questions: this.questions,
+      limits,
+    });
   }
 
   /** Environment variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. */
@@ -143,6 +157,12 @@ export class Outbound {
     return this.#gate.traffic;
   }
 
+  /** Ends everything of a boot that is down. */
+  down(): void {
+    this.close();
+    this.#gate.resetTraffic();
+  }
+
   close(): void {
     const proxy = this.#proxy;
     const transparent = this.#transparent;
@@ -194,6 +214,8 @@ export class Outbound {
   }
 
   async #read(): Promise<void> {
+    if (this.#options.limits?.totalBytes !== undefined)
+      this.#gate.spentBefore((await this.#deps.bytesBefore?.()) ?? 0);
     const [kept] = await this.#deps.store.get([NETWORK_POLICY_KEY]);
     if (kept === undefined) return;
     // A policy that this version cannot read denies everything.

@@ -81,11 +81,11 @@ export function jsonAnswer(error: AgentVmError, headers: Record<string, string> 
   return { status: error.status, headers: { ...JSON_HEADERS, ...headers }, body: jsonOf(error) };
 }
 
-/** Sends an answer over a browser's connection, and closes the connection: a body may be unread. */
+/** Sends an answer over a browser's connection. Closes the connection, unless the page's request follows a preflight. */
 export function sendAnswer(browser: ServerResponse | Duplex, { status, headers, body }: PreviewAnswer): void {
   if (browser.destroyed) return;
   if ("writeHead" in browser) {
-    browser.writeHead(status, { ...headers, connection: "close" }).end(body);
+    browser.writeHead(status, { ...headers, ...(status === 204 ? {} : { connection: "close" }) }).end(body);
     return;
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
