@@ -55,7 +55,7 @@ export function refuse(response: ServerResponse, error: AgentVmError): void {
     return;
   }
   if (response.req.method === "OPTIONS") {
-    response.writeHead(204, { ...CORS, connection: "close" }).end();
+    response.writeHead(204, CORS).end();
     return;
   }
   const isPage = opensPage(response.req);
