@@ -134,7 +134,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       if (mayMove) warm(vms, server);
       try {
         const place = { directory, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
-        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
+        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access, secret };
       } catch (error) {
         throw error instanceof AgentVmError ? userError(error) : error;
       }

@@ -35,7 +35,10 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview">,
+    Pick<
+      Network,
+      "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "ownSecrets"
+    >,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
@@ -206,6 +209,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
+    ownSecrets: () => network.ownSecrets(),
     createPreview: (...made) => network.createPreview(...made),
     servePreview: (...visit) => network.servePreview(...visit),
     fetchPreview: (...visit) => network.fetchPreview(...visit),

@@ -135,6 +135,11 @@ export class Network
     await this.#apply();
   }
 
+  /** Returns the secrets of `setSecrets` with their values, for a fork. */
+  ownSecrets(): Promise<Readonly<Record<string, VmSecret>>> {
+    return this.#outbound.secrets.own();
+  }
+
   listSecrets(): Promise<SecretInfo[]> {
     return this.#outbound.secrets.list();
   }
