@@ -67,7 +67,7 @@ export abstract class Methods {
     newKey: string | string[],
     { signal, ...options }: ForkOptions & CallOptions = {},
   ): Promise<ForkedVm> {
-    // A server of an earlier release knows no options.
+    // A server of an earlier release does not take options.
     const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
     return (await this.invoke("fork", args, signal)) as ForkedVm;
   }

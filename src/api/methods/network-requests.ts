@@ -4,7 +4,7 @@ import { type CallsOf, methodsOf, takes } from "./method.ts";
 
 const method = methodsOf("network");
 
-/** What a program wants to reach outside, for which a rule of `ask` wants an answer. */
+/** Destination outside that a program wants to reach, and for which a rule of `ask` wants an answer. */
 export interface NetworkQuestion {
   /** Name or address, canonical. */
   host: string;

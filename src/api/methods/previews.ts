@@ -54,7 +54,7 @@ export interface PreviewOptions {
   };
   /**
    * Pages of other origins that may read answers. `"*"`: all, without credentials, unless the app answers with CORS itself.
-   * `"app"`: those that the app allows. A list of origins such as `"https://app.example"`: these, with credentials; the server
+   * `"app"`: the pages that the app allows. A list of origins such as `"https://app.example"`: these, with credentials; the server
    * answers their preflights and drops the app's CORS headers. @default "*"
    */
   cors?: "*" | "app" | string[];

@@ -138,7 +138,7 @@ export class OutboundGate {
   /**
    * Asks for an answer to a request, if a rule wants one.
    *
-   * @returns what lets the request pass; `undefined` if the policy decides without an answer
+   * @returns the permit of the request; `undefined` if the policy decides without an answer
    * @throws OutboundDenied if the answer denies it
    */
   async permit(destination: Destination, signal: AbortSignal): Promise<Permit | undefined> {

@@ -19,7 +19,7 @@ export type Outcome =
   | { allowed: boolean; reason: string; code: NetworkLogCode; isRemembered?: true }
   | "changed";
 
-/** What a program wants to reach, in canonical form. */
+/** Destination that a program wants to reach, in canonical form. */
 export interface Wanted extends Omit<NetworkQuestion, "pid"> {
   findPid?: (() => Promise<number | undefined>) | undefined;
 }

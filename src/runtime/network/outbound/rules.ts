@@ -102,7 +102,7 @@ export class OutboundRules {
     if (kind === "name") return "not an IP address";
     if (matchesAddress(this.#deny, address, port)) return "the policy denies this address";
     if (name === HOST_NAME) return undefined;
-    // A rule for the name is no rule for services on this machine. An answer about a name is none about its addresses.
+    // A rule for the name does not open services on this machine. An answer about a name is none about its addresses.
     const asked = name === undefined && opensAddress(this.#ask, address, port);
     if (opensAddress(this.#allow, address, port) || asked) return undefined;
     if (isGuarded(address))

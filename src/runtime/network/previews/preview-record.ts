@@ -12,7 +12,7 @@ const settingsSchema = z.object({
   log: z.literal(true).optional(),
 });
 
-/** What a preview asks of its visitors. */
+/** Credentials that a preview asks of its visitors. */
 const lockSchema = z.object({
   /** Hash of the password; absent if only tokens open the preview. */
   password: z.object({ salt: text, hash: text }).optional(),
@@ -34,7 +34,7 @@ const recordSchema = z.object({
 /** Options of a preview that change how it serves. */
 export type PreviewSettings = z.output<typeof settingsSchema>;
 
-/** What a preview asks of its visitors. */
+/** Credentials that a preview asks of its visitors. */
 export type PreviewLock = z.output<typeof lockSchema>;
 
 /** A preview as the store has it, below the hash of its token. */

@@ -5,7 +5,7 @@ const COOKIE = "agent-vm-preview";
 
 const VALUE = /^(\d{1,12})\.([\w-]{1,80})\.([\w-]{43})$/;
 
-/** Login of a browser: who it is, and its end in seconds since the Unix epoch. */
+/** Login of a browser: its holder, and its end in seconds since the Unix epoch. */
 interface Session {
   holder: string;
   expiresAt: number;

@@ -111,7 +111,7 @@ test("a policy that changes while a connection waits decides about it, and forge
   expect((await one)?.stdout).toBe("hello\n");
   expect((await two)?.stdout).toMatch(/reset/i);
   expect(await vm.listNetworkRequests()).toEqual([]);
-  // An open connection that a rule allowed is cut when the rule asks, and one that an answer allowed stays.
+  // An open connection that a rule allowed is cut when the rule asks, and a connection that an answer allowed stays.
   const open = vm.exec(
     `bash -c 'exec 3<>/dev/tcp/one.test/${port}; head -1 <&3; touch /tmp/a; cat <&3; echo cut'`,
   );
