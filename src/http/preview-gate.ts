@@ -4,9 +4,9 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, previewDenied } from "../api/errors.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
+import { dropAuthorization } from "../runtime/network/previews/authorization.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
-import { canonicalName } from "../runtime/network/requests/end-to-end.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
 import type { Stranger } from "./strangers.ts";
@@ -168,17 +168,10 @@ export class PreviewGate {
 
   /** Removes tokens of this server, which no program in a VM may see. The preview has looked at them. */
   #strip(request: IncomingMessage): void {
-    const { rawHeaders } = request;
-    const isToken = (value = "") => {
+    const { policy } = this.#deps;
+    dropAuthorization(request.rawHeaders, (value) => {
       const bearer = bearerOf(value);
-      return (
-        bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(this.#deps.policy, [bearer]))
-      );
-    };
-    for (let at = rawHeaders.length - 2; at >= 0; at -= 2) {
-      // An app may read any spelling of the name.
-      if (canonicalName(rawHeaders[at] ?? "") !== "authorization" || !isToken(rawHeaders[at + 1])) continue;
-      rawHeaders.splice(at, 2);
-    }
+      return bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(policy, [bearer]));
+    });
   }
 }

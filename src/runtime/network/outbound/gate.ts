@@ -1,33 +1,22 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
-import { canonicalHost, HOST_NAME, kindOf } from "../../../api/network-rule.ts";
+import { canonicalHost, kindOf } from "../../../api/network-rule.ts";
 import { printable } from "../../../base/printable.ts";
-import { Semaphore } from "../../../base/semaphore.ts";
 import type { Report } from "../../reports.ts";
-import {
-  MAX_LOOKUP_ADDRESSES,
-  MAX_OUTBOUND_LOOKUPS,
-  MAX_OUTSIDE_CONNECTIONS,
-  MAX_WAITING_LOOKUPS,
-  OUTBOUND_CONNECT_TIMEOUT_MS,
-} from "../limits.ts";
+import { MAX_OUTSIDE_CONNECTIONS } from "../limits.ts";
+import { OutboundBudget, type OutboundLimits } from "./budget.ts";
+import { dial } from "./dial.ts";
 import type { NetworkLog } from "./log.ts";
-import { Meter, MeteredSocket, type Outside } from "./meter.ts";
-import type { OutboundOptions } from "./outbound.ts";
+import { OutboundLookups } from "./lookups.ts";
+import { MeteredSocket, type Outside } from "./meter.ts";
 import type { NetworkQuestions } from "./questions.ts";
-import { makeResolve, type Resolve } from "./resolve.ts";
+import type { Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
 
 const DNS_PORT = 53;
 
 /** Codes of a name that does not exist. */
 const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
-
-/** The system's resolver, which all VMs share. */
-const systemResolve = makeResolve();
-
-/** Seconds over which `connectionsPerMinute` counts. */
-const MINUTE_MS = 60_000;
 
 /** The policy denies a connection. */
 export class OutboundDenied extends Error {}
@@ -75,9 +64,6 @@ interface GateOptions {
   limits?: OutboundLimits;
 }
 
-/** Limits of what a VM sends and receives outside. */
-type OutboundLimits = OutboundOptions["limits"];
-
 /**
  * Opens outside connections that the policy allows. The gate resolves a name once, checks the resulting address and
  * connects to that same address. Later answers of a name server cannot bypass the check.
@@ -85,34 +71,28 @@ type OutboundLimits = OutboundOptions["limits"];
 export class OutboundGate {
   readonly #log: NetworkLog;
   readonly #report: Report;
-  readonly #resolve: Resolve;
   readonly #live = new Map<Socket, Live>();
   /** Bytes of outside connections that have ended. */
   #ended = { bytesOut: 0, bytesIn: 0 };
   #rules: OutboundRules;
-  readonly #lookups = new Semaphore(MAX_OUTBOUND_LOOKUPS);
+  readonly #lookups: OutboundLookups;
   readonly #questions: NetworkQuestions | undefined;
-  readonly #limits: OutboundLimits;
-  readonly #meter: Meter;
-  #waiting = 0;
+  readonly #budget: OutboundBudget;
   #opening = 0;
-  /** Begin of a minute, and the connections in it. */
-  #minute = { since: Number.NEGATIVE_INFINITY, count: 0 };
 
   constructor(
     policy: OutboundPolicy,
     log: NetworkLog,
-    resolve: Resolve = systemResolve,
+    resolve?: Resolve,
     report: Report = () => undefined,
     { questions, limits = {} }: GateOptions = {},
   ) {
     this.#questions = questions;
-    this.#limits = limits;
-    this.#meter = new Meter(limits, () => this.#cutSpent());
+    this.#budget = new OutboundBudget(limits, (reason) => this.#cutSpent(reason));
     this.#report = report;
     this.#rules = new OutboundRules(policy);
     this.#log = log;
-    this.#resolve = resolve;
+    this.#lookups = new OutboundLookups(resolve);
   }
 
   get policy(): OutboundPolicy {
@@ -132,7 +112,7 @@ export class OutboundGate {
 
   /** Adds the bytes of earlier instances of the VM to its limit. */
   spentBefore(bytes: number): void {
-    this.#meter.addBefore(bytes);
+    this.#budget.meter.addBefore(bytes);
   }
 
   /**
@@ -204,11 +184,11 @@ export class OutboundGate {
     const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
     if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
     const permit = await this.permit(destination, signal);
-    const exceeded = this.#exceeded();
+    const exceeded = this.#budget.exceeded();
     if (exceeded !== undefined)
       throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
     const isPermitted = permit !== undefined;
-    const addresses = name === undefined ? [canonical] : await this.#lookup(name, signal);
+    const addresses = name === undefined ? [canonical] : await this.#lookups.find(name, signal);
     let reason: string | undefined;
     let failure: unknown;
     for (const address of addresses) {
@@ -247,7 +227,7 @@ export class OutboundGate {
     // A question to a name server can carry data. Nothing is looked up before an answer, so that every such name seems to exist.
     if (this.#rules.asks(canonical)) return "found";
     try {
-      return (await this.#lookup(canonical, signal)).length > 0 ? "found" : "absent";
+      return (await this.#lookups.find(canonical, signal)).length > 0 ? "found" : "absent";
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
       return ABSENT.has(code) ? "absent" : "failed";
@@ -282,7 +262,8 @@ export class OutboundGate {
   }
 
   #keep(socket: Socket, to: Omit<Live, "outside">, allowHalfOpen: boolean): Outside {
-    const outside = this.#meter.isNeeded ? new MeteredSocket(socket, this.#meter, allowHalfOpen) : socket;
+    const { meter } = this.#budget;
+    const outside = meter.isNeeded ? new MeteredSocket(socket, meter, allowHalfOpen) : socket;
     this.#live.set(socket, { ...to, outside });
     socket.once("close", () => {
       this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
@@ -291,45 +272,12 @@ export class OutboundGate {
     return outside;
   }
 
-  /** Returns the limit that a further connection exceeds, and counts the connection. */
-  #exceeded(): string | undefined {
-    const { totalBytes, connectionsPerMinute } = this.#limits;
-    if (this.#meter.isSpent) return spent(totalBytes);
-    if (connectionsPerMinute === undefined) return undefined;
-    const now = performance.now();
-    if (now - this.#minute.since >= MINUTE_MS) this.#minute = { since: now, count: 0 };
-    this.#minute.count += 1;
-    if (this.#minute.count <= connectionsPerMinute) return undefined;
-    return `the VM's limit of connections in a minute is reached (connectionsPerMinute = ${connectionsPerMinute})`;
-  }
-
   /** Cuts every connection, because the VM has used up its bytes. */
-  #cutSpent(): void {
-    const reason = spent(this.#limits.totalBytes);
+  #cutSpent(reason: string): void {
     for (const [socket, { name, address, port, outside }] of this.#live) {
       this.#log.denied({ host: name ?? address, port, reason, code: "limit_exceeded" });
       outside.destroy();
       socket.destroy();
-    }
-  }
-
-  /** Resolves a name in the VM's own queue, so that slow names of one VM delay no other VM. */
-  async #lookup(name: string, signal: AbortSignal): Promise<string[]> {
-    if (name === HOST_NAME) return ["127.0.0.1", "::1"];
-    const waits = this.#lookups.busy >= MAX_OUTBOUND_LOOKUPS;
-    if (waits && this.#waiting >= MAX_WAITING_LOOKUPS)
-      throw new Error(
-        `name lookup limit of the VM reached (MAX_WAITING_LOOKUPS = ${MAX_WAITING_LOOKUPS}). Try again later.`,
-      );
-    if (waits) this.#waiting += 1;
-    await this.#lookups.acquire();
-    if (waits) this.#waiting -= 1;
-    try {
-      signal.throwIfAborted();
-      const found = await this.#resolve(name);
-      return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
-    } finally {
-      this.#lookups.release();
     }
   }
 
@@ -348,32 +296,6 @@ export class OutboundGate {
 
 function shown(host: string): string {
   return printable(host.slice(0, 253));
-}
-
-function spent(totalBytes: number | undefined): string {
-  return `the VM's limit of bytes outside is used up (totalBytes = ${totalBytes})`;
-}
-
-/** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
-function dial(address: string, port: number, allowHalfOpen: boolean, signal: AbortSignal): Promise<Socket> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const family = kindOf(address) === "ipv6" ? 6 : 4;
-    const socket = connect({ host: address, port, family, allowHalfOpen, noDelay: true });
-    const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
-    const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
-    signal.addEventListener("abort", fail, { once: true });
-    const cleanUp = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", fail);
-    };
-    socket.once("connect", () => {
-      cleanUp();
-      resolve(socket);
-    });
-    socket.once("close", cleanUp);
-    socket.on("error", reject);
-  });
 }
 
 function count(total: { bytesOut: number; bytesIn: number }, socket: Socket): void {

@@ -7,7 +7,7 @@ import type { Env } from "../../../api/values.ts";
 import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
 import type { VmHandlers } from "../../hooks.ts";
-import { type Sandbox, type SandboxNetwork, VM_HOSTNAME } from "../../sandbox/sandbox.ts";
+import type { Sandbox, SandboxNetwork } from "../../sandbox/sandbox.ts";
 import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
 import type { Sealer } from "../../store/sealer.ts";
 import type { VmServices } from "../../vm-services.ts";
@@ -17,6 +17,7 @@ import { OutboundGate } from "./gate.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
 import { OutboundProxy } from "./proxy.ts";
+import { NO_RETRIES, proxyEnv } from "./proxy-env.ts";
 import { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { TransparentEgress } from "./transparent.ts";
@@ -30,23 +31,11 @@ export interface OutboundSeams {
   ca?: string;
 }
 
-/** Hosts that bypass the proxy: the VM itself. */
-const INSIDE = `localhost,.localhost,127.0.0.1,127.0.0.0/8,0.0.0.0,::1,${VM_HOSTNAME}`;
-
 /** Port of the proxy in the VM, above the range from which the kernel gives ports to outgoing connections. */
 const PROXY_PORT = 61_080;
 
 const RESOLV_CONF = "/etc/resolv.conf";
 const MAX_RESOLV_CONF_BYTES = 4096;
-
-/** Where nothing is allowed, a second try only takes time: pip waits 8 s between its tries. */
-const NO_RETRIES: Env = {
-  PIP_RETRIES: "0",
-  UV_HTTP_RETRIES: "0",
-  CARGO_NET_RETRY: "0",
-  BUN_CONFIG_HTTP_RETRY_COUNT: "0",
-  npm_config_fetch_retries: "0",
-};
 
 export interface OutboundDeps
   extends Pick<VmServices, "store" | "emit" | "hasListeners" | "report" | "onFailure">,
@@ -238,29 +227,4 @@ async function nameResolver(files: Sandbox["files"]): Promise<void> {
   } catch {
     // It is large, or gone, or the files are read-only.
   }
-}
-
-/**
- * Returns the environment variables that point programs to the proxy. ALL_PROXY is an HTTP URL too: Python's httpx fails
- * at startup for a SOCKS proxy without an extra package. The same port also accepts SOCKS 5.
- */
-function proxyEnv(port: number): Env {
-  const url = `http://127.0.0.1:${port}`;
-  const both = { HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: INSIDE };
-  const lower = Object.fromEntries(Object.entries(both).map(([name, value]) => [name.toLowerCase(), value]));
-  const java = ["http", "https"]
-    .map((scheme) => `-D${scheme}.proxyHost=127.0.0.1 -D${scheme}.proxyPort=${port}`)
-    .join(" ");
-  return {
-    ...both,
-    ...lower,
-    // Node's fetch and http read the other variables only if this one is set.
-    NODE_USE_ENV_PROXY: "1",
-    YARN_HTTP_PROXY: url,
-    YARN_HTTPS_PROXY: url,
-    // Start scripts of Gradle, sbt and others read it. Java itself reads JAVA_TOOL_OPTIONS, but says so on stderr.
-    JAVA_OPTS: java,
-    // Maven 3.9 and newer do not look at Java's settings without the last two.
-    MAVEN_OPTS: `${java} -Daether.connector.http.useSystemProperties=true -Daether.transport.http.useSystemProperties=true`,
-  };
 }

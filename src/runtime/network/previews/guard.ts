@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { AgentVmError, limitExceeded } from "../../../api/errors.ts";
 import { MAX_PREVIEW_ATTEMPTS, PREVIEW_SESSION_SECONDS } from "../limits.ts";
-import { canonicalName, headerValues } from "../requests/end-to-end.ts";
+import { headerValues } from "../requests/end-to-end.ts";
 import { Attempts } from "./attempts.ts";
+import { dropAuthorization } from "./authorization.ts";
 import { LOGIN_HEADERS, loginPage, passwordIn } from "./login-page.ts";
 import { isPassword } from "./password.ts";
 import type { PreviewLock } from "./preview-record.ts";
@@ -191,10 +192,9 @@ function stripped(rawHeaders: readonly string[], used?: string): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = "", value = ""] = [rawHeaders[at], rawHeaders[at + 1]];
-    // An app may read any spelling of the name.
-    if (canonicalName(name) === "authorization" && (value === used || /^\s*basic\b/i.test(value))) continue;
-    const shown = canonicalName(name) === "cookie" ? withoutSessions(value) : value;
+    const shown = name.toLowerCase() === "cookie" ? withoutSessions(value) : value;
     if (shown !== undefined) kept.push(name, shown);
   }
+  dropAuthorization(kept, (value) => value === used || /^\s*basic\b/i.test(value));
   return kept;
 }

@@ -6,15 +6,14 @@ import { Mutex } from "../../../base/mutex.ts";
 import { GUARDED_PREVIEWS, guardedPreviewKey, PREVIEWS, previewKey } from "../../store/keys.ts";
 import type { Sealer } from "../../store/sealer.ts";
 import type { Store } from "../../store/store.ts";
-import { MAX_PREVIEWS, NAMED_PREVIEW_SECONDS, PREVIEW_SECONDS } from "../limits.ts";
+import { MAX_PREVIEWS } from "../limits.ts";
 import { PreviewGuard } from "./guard.ts";
-import { hashPassword, isPassword } from "./password.ts";
+import { isSame, recordOf } from "./make-record.ts";
 import {
   decodeRecord,
   encodeRecord,
   infoOf,
   isPlain,
-  type PreviewLock,
   type PreviewRecord,
   type PreviewSettings,
 } from "./preview-record.ts";
@@ -30,8 +29,6 @@ const TOKEN = /^[\w-]{32}$/;
 
 /** Characters of the hash that form a preview's public id. */
 const ID_LENGTH = 16;
-
-const KEY_BYTES = 32;
 
 /** Longest time of a timer of Node. */
 const MAX_TIMER_MS = 2_147_483_647;
@@ -230,50 +227,6 @@ export class Previews {
     clearTimeout(preview?.timer);
     preview?.ended.abort(new AgentVmError("preview_denied", why));
   }
-}
-
-/** Makes the record of a preview. @param before the preview whose place it takes: a password that stays keeps its logins */
-async function recordOf(
-  port: number,
-  options: PreviewOptions,
-  before: PreviewRecord | undefined,
-): Promise<PreviewRecord> {
-  const { name, access, auth, cors, host, log } = options;
-  const { expiresInSeconds = name === undefined ? PREVIEW_SECONDS : NAMED_PREVIEW_SECONDS } = options;
-  const settings: PreviewSettings = {
-    ...(access === "token" && { access }),
-    ...(cors !== undefined && cors !== "*" && { cors }),
-    ...(host !== undefined && { host }),
-    ...(log === true && { log }),
-  };
-  const lock = await lockOf(auth?.password, access === "token", before?.lock);
-  const now = Date.now();
-  return {
-    port,
-    createdAt: before?.createdAt ?? now,
-    expiresAt: now + expiresInSeconds * 1000,
-    ...(name !== undefined && { name }),
-    settings,
-    ...(lock && { lock }),
-  };
-}
-
-async function lockOf(
-  password: string | undefined,
-  takesTokens: boolean,
-  before: PreviewLock | undefined,
-): Promise<PreviewLock | undefined> {
-  if (password === undefined && !takesTokens) return undefined;
-  const key = randomBytes(KEY_BYTES).toString("base64");
-  if (password === undefined) return before !== undefined && !before.password ? before : { key };
-  if (before?.password !== undefined && (await isPassword(password, before.password))) return before;
-  return { password: await hashPassword(password), key };
-}
-
-/** Returns whether a preview serves as before. */
-function isSame(one: PreviewRecord, other: PreviewRecord): boolean {
-  const shown = ({ port, settings, lock }: PreviewRecord) => JSON.stringify([port, settings, lock]);
-  return shown(one) === shown(other);
 }
 
 function keyOf(hash: string, record: PreviewRecord): string {

@@ -1,23 +1,19 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
-import { canonicalHost } from "../../../../api/network-rule.ts";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { MAX_SECRET_BODIES } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
-import { RequestRefused } from "../credentials/placeholders.ts";
 import { type CredentialPlace, type CredentialRules, credentialsFor } from "../credentials/rules.ts";
-import { type Destination, OutboundDenied, type OutboundGate, type Permit } from "../gate.ts";
+import type { Destination, OutboundGate, Permit } from "../gate.ts";
 import { GREETING_MS, openTls } from "../sockets.ts";
 import { answer, answerRaw } from "./answer.ts";
+import { failureOf } from "./failure.ts";
 import { forwardRequest, PreparedRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
 import { KeptConnection } from "./kept-connection.ts";
-import { parseAuthority } from "./parse-authority.ts";
+import { isSameHost, parseAuthority } from "./parse-authority.ts";
 import { Unanswered } from "./unanswered.ts";
-
-/** Reason phrase of a denial. npm, pip and wget show it. */
-export const DENIED = "Denied by the network policy of agent-vm";
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -250,18 +246,6 @@ export class ProgramRequests {
       );
     return { destination, authority, path: url, isOpened, kept };
   }
-}
-
-/** Returns whether a `Host` header names a destination of https. */
-function isSameHost(named: string, { host, port }: Destination): boolean {
-  const found = parseAuthority(named, 443);
-  return found !== undefined && found.port === port && canonicalHost(found.host) === canonicalHost(host);
-}
-
-/** Returns the status and the reason phrase of an answer that reports a failure. */
-function failureOf(error: unknown): [status: number, phrase: string] {
-  if (error instanceof OutboundDenied) return [403, DENIED];
-  return error instanceof RequestRefused ? [400, "Bad Request"] : [502, "Bad Gateway"];
 }
 
 function refused(status: number, phrase: string, text: string): Target {
