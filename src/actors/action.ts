@@ -1,6 +1,7 @@
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
+import type { PreviewUrl } from "../api/methods/previews.ts";
 import {
   isVmMethodName,
   type NamesIn,
@@ -31,6 +32,13 @@ function destroyActor(c: VmContext): void {
   void Promise.allSettled(closing).then(() => c.vars.instance.destroyActor(() => c.destroy()));
 }
 
+/** Returns the URLs under which the server answers for a preview. */
+function urlsOf(c: VmContext, { path, token }: Pick<PreviewUrl, "path" | "token">) {
+  const { endpoint = "", previewHosts } = c.vars.access.policy;
+  const pathUrl = `${endpoint}/gateway/${c.actorId}${path}/`;
+  return { url: previewHosts?.urlOf(c.actorId, token) ?? pathUrl, pathUrl };
+}
+
 /** Methods that carry the calls of other methods. */
 const PROTOCOL: ReadonlySet<VmMethodName> = new Set(["beginCall", "acknowledge", "abandonCall"]);
 
@@ -40,15 +48,18 @@ type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy"> = {
   fork,
   async createSignedPreviewUrl(c, port, expiresInSeconds) {
-    const preview = await c.vars.instance.vm.createPreview(port, expiresInSeconds);
-    const { endpoint = "", previewHosts } = c.vars.access.policy;
-    const pathUrl = `${endpoint}/gateway/${c.actorId}${preview.path}/`;
-    return { ...preview, url: previewHosts?.urlOf(c.actorId, preview.token) ?? pathUrl, pathUrl };
+    const options = expiresInSeconds === undefined ? {} : { expiresInSeconds };
+    const { id: _id, ...preview } = await c.vars.instance.vm.createPreview(port, options);
+    return { ...preview, ...urlsOf(c, preview) };
+  },
+  async createPreview(c, port, options) {
+    const preview = await c.vars.instance.vm.createPreview(port, options);
+    return { ...preview, ...urlsOf(c, preview) };
   },
   async setNetworkPolicy(c, policy) {
     const { vm } = c.vars.instance;
     const { outbound } = await vm.getNetworkPolicy();
-    requireOutside(c.conn.state, policy.outbound, typeof outbound === "string" ? [] : outbound.allow);
+    requireOutside(c.conn.state, policy.outbound, outbound);
     await vm.setNetworkPolicy(policy);
   },
   async setLabels(c, labels) {

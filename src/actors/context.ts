@@ -26,6 +26,8 @@ export interface VmVars {
   instance: VmInstance;
   /** Decides about the requests of the server's clients. */
   access: AccessControl;
+  /** The server's secret, of which keys are derived; `undefined` behind a Rivet Engine without one. */
+  secret: Uint8Array | undefined;
 }
 
 /** The context that every action of a `vm` actor gets as its first argument. */

@@ -1,9 +1,11 @@
 import { AgentVmError } from "../api/errors.ts";
 import { EVENT_RIGHTS, type VmEventName } from "../api/events.ts";
 import { MAX_TIMEOUT_MS } from "../api/limits.ts";
+import type { NetworkAnswer, NetworkQuestion } from "../api/methods/network-requests.ts";
 import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
 import { registerVm, type VmBinding } from "../http/vm-binding.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
@@ -71,6 +73,17 @@ export interface VmActorOptions extends VmOptionsInput {
     sessionId: string,
     request: PermissionRequest,
   ): Promise<PermissionReply | (string & {}) | undefined> | PermissionReply | (string & {}) | undefined;
+  /**
+   * Answers a program that wants to reach a destination for which the outbound policy has a rule of `ask`.
+   *
+   * @returns `allow`, `once` or `deny`; `undefined` asks the clients that listen to `networkRequest`. An error denies, and so
+   * does no answer within `network.askTimeoutMs`
+   * @default asks the clients
+   */
+  onNetworkRequest?(
+    c: VmHookContext,
+    question: NetworkQuestion,
+  ): Promise<NetworkAnswer | undefined> | NetworkAnswer | undefined;
 }
 
 /**
@@ -121,7 +134,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       if (mayMove) warm(vms, server);
       try {
         const place = { directory, tunnels, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
-        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
+        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access, secret };
       } catch (error) {
         throw error instanceof AgentVmError ? userError(error) : error;
       }
@@ -147,8 +160,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onRequest: (c, request) => {
       c.vars.instance.used();
-      const { behindEngine } = server.access.policy;
-      return answerPreview(c.vars.instance, request, behindEngine ? c.actorId : undefined);
+      const { access } = server;
+      const keys = previewKeys(access, { name: c.name, key: c.key });
+      const engineActor = access.policy.behindEngine ? c.actorId : undefined;
+      return answerPreview(c.vars.instance, request, { engineActor, keys });
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);
@@ -199,14 +214,17 @@ function checkEvent(c: VmContext, event: VmEventName): void {
 
 /** Binds an actor's handlers to its context, their first argument. */
 function bindHandlers(
-  { onPermissionRequest }: Partial<VmActorOptions>,
+  { onPermissionRequest, onNetworkRequest }: Partial<VmActorOptions>,
   c: Pick<VmHookContext, "actorId" | "key">,
   log: ActorLog,
 ): VmHandlers {
-  if (onPermissionRequest === undefined) return {};
   const { actorId, key } = c;
+  const own = { actorId, key, log };
   return {
-    onPermissionRequest: (sessionId, request, identity) =>
-      onPermissionRequest({ actorId, key, log, identity }, sessionId, request),
+    ...(onPermissionRequest && {
+      onPermissionRequest: (sessionId, request, identity) =>
+        onPermissionRequest({ ...own, identity }, sessionId, request),
+    }),
+    ...(onNetworkRequest && { onNetworkRequest: (question) => onNetworkRequest({ ...own }, question) }),
   };
 }

@@ -116,10 +116,17 @@ export const ERROR_DEFINITIONS = {
   wait_aborted: { status: 499 },
   /** Nothing listened on the port in time. */
   port_timeout: { status: 504, hint: "listPorts() lists the ports that the VM listens on." },
+  /** No connection waits for the answer: it was answered, has timed out, or the policy or the VM has changed. */
+  network_request_not_found: { status: 404, hint: "listNetworkRequests() lists the questions that wait." },
   /** The preview URL is unknown or has expired. */
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes a new URL." },
   /** The server in the VM speaks only HTTP/2, as gRPC servers do. Requests and previews speak HTTP/1.1. */
   http2_not_supported: { status: 502, hint: "Use tunnel() to reach the port: see docs/tunnels.md." },
+  /** The preview needs a password, or a token of the server. */
+  preview_locked: {
+    status: 401,
+    hint: "Send the password as Basic authentication with any user, or the token as `Authorization: Bearer`. A browser gets a form.",
+  },
   /** The server failed to serve the preview. */
   preview_failed: { status: 502 },
   /** The outcome of the call is lost. The call may or may not have taken effect. */

@@ -1,6 +1,6 @@
 import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
-import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
@@ -23,7 +23,7 @@ import { openTunnel } from "./tunnel/tunnel.ts";
 import { openTunnelOut } from "./tunnel/tunnel-out.ts";
 import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 import { openVmWebSocket } from "./tunnel/web-socket.ts";
-import type { TarTransferOptions, TransferOptions } from "./types.ts";
+import type { CallOptions, TarTransferOptions, TransferOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
@@ -68,6 +68,15 @@ export abstract class Methods {
 
   async importTar(data: PieceSource, path = "/", options?: TarTransferOptions): Promise<ArchiveImport> {
     return await importTar(this.invoke, data, path, options);
+  }
+
+  async fork(
+    newKey: string | string[],
+    { signal, ...options }: ForkOptions & CallOptions = {},
+  ): Promise<ForkedVm> {
+    // A server of an earlier release does not take options.
+    const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
+    return (await this.invoke("fork", args, signal)) as ForkedVm;
   }
 
   async run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand> {

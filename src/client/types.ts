@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { AgentVmError } from "../api/errors.ts";
-import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { ClientTable } from "../api/methods/table.ts";
 import type { Bytes } from "../api/values.ts";
 import type { VmInput } from "../api/vm-input.ts";
@@ -72,6 +72,7 @@ type TransferCalls = {
   exportTar: (path?: string, options?: TarTransferOptions) => Promise<TarExport>;
   exportSnapshot: (options?: TarTransferOptions) => Promise<TarExport>;
   importTar: (data: PieceSource, path?: string, options?: TarTransferOptions) => Promise<ArchiveImport>;
+  fork: (newKey: string | string[], options?: ForkOptions & CallOptions) => Promise<ForkedVm>;
 };
 
 /** A method of the table as this client offers it: with `CallOptions` behind the arguments if it takes a signal. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
+import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 
 /** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
@@ -17,6 +18,8 @@ const TICKET = "x-agent-vm-visit";
 export interface VisitedVm {
   vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer">;
   monitor: Pick<VmMonitor, "called" | "log">;
+  /** Tokens of the server that open the VM's previews. */
+  keys: PreviewKeys;
 }
 
 /** Serves a connection by a VM, which stays awake until the promise settles. Must not reject. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { AgentVmError, previewDenied } from "../api/errors.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
+import { dropAuthorization } from "../runtime/network/previews/authorization.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
@@ -49,11 +50,6 @@ export class PreviewGate {
       if (stray !== undefined) response.writeHead(307, { location: stray, ...CORS }).end();
       return stray !== undefined;
     }
-    if (request.method === "OPTIONS" && target.prefix !== "") {
-      response.writeHead(204, CORS).end();
-      return true;
-    }
-    this.#strip(request);
     if (target.isBare && opensPage(request)) {
       // A relative Location also works behind a proxy that adds a prefix.
       response.writeHead(307, { location: `${target.token}${target.path}`, ...CORS }).end();
@@ -62,7 +58,11 @@ export class PreviewGate {
     const { path, prefix } = target;
     const visit = { path, prefix, request, response };
     const fail = (error: AgentVmError) => refuse(response, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -83,11 +83,14 @@ export class PreviewGate {
     const target = this.#targetOf(request);
     if (target === undefined) return false;
     socket.on("error", () => socket.destroy());
-    this.#strip(request);
     const { path, prefix } = target;
     const visit = { path, prefix, request, socket, head };
     const fail = (error: AgentVmError) => refuseUpgrade(socket, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -111,19 +114,19 @@ export class PreviewGate {
     if (name !== undefined && !this.#deps.isVm(name) && prefix !== "") return pass();
     // Text that cannot be a token must not wake an actor.
     if (name === undefined || !this.#deps.isVm(name) || !TOKEN.test(token)) return fail(previewDenied());
-    const outcome = await visitVm(this.#deps, actorId, ({ vm }) => vm.servePreview(token, visit, admit));
+    const outcome = await visitVm(this.#deps, actorId, ({ vm, keys }) =>
+      vm.servePreview(token, visit, { admit, keys }),
+    );
     if (outcome === "unknown") fail(previewDenied());
     else if (outcome === "asleep") fail(new AgentVmError("preview_failed", "The VM did not wake"));
   }
 
-  /** Removes a token of this server, which no program in a VM may see. */
+  /** Removes tokens of this server, which no program in a VM may see. The preview has looked at them. */
   #strip(request: IncomingMessage): void {
     const { policy } = this.#deps;
-    const bearer = bearerOf(request.headers.authorization);
-    if (bearer === undefined) return;
-    if (!bearer.startsWith(TOKEN_PREFIX) && !isOwner(policy, [bearer])) return;
-    for (let index = request.rawHeaders.length - 2; index >= 0; index -= 2) {
-      if (request.rawHeaders[index]?.toLowerCase() === "authorization") request.rawHeaders.splice(index, 2);
-    }
+    dropAuthorization(request.rawHeaders, (value) => {
+      const bearer = bearerOf(value);
+      return bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(policy, [bearer]));
+    });
   }
 }

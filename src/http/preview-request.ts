@@ -1,4 +1,4 @@
-import { CORS } from "../runtime/network/previews/refusals.ts";
+import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import { takeVisit, type VisitedVm } from "./actor-visits.ts";
 
@@ -24,28 +24,29 @@ export function isPreviewRequest(path: string): boolean {
  * Answers a request to an actor. A request of a gate identifies a connection of the server, which the VM serves
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
- * @param engineActor the actor's id if the server runs behind a Rivet Engine.
+ * @param engineActor the actor's id if the server runs behind a Rivet Engine
+ * @param keys tokens of the server that open the VM's previews
  */
 export async function answerPreview(
   { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },
   request: Request,
-  engineActor: string | undefined,
+  { engineActor, keys }: { engineActor: string | undefined; keys: PreviewKeys },
 ): Promise<Response> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
-    await taken({ vm, monitor });
+    await taken({ vm, monitor, keys });
     return new Response(null, { status: 204 });
   }
   const { pathname, search } = new URL(request.url);
   const [, prefix, token, rest = "/"] = PREVIEW.exec(pathname) ?? [];
   if (prefix === undefined || token === undefined) return new Response("Not Found", { status: 404 });
-  if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
   // If a client names the actor in a header, its URL has no gateway path.
   const hasGateway = engineActor !== undefined && !request.headers.has(TARGET_HEADER);
-  return await vm.fetchPreview(token, {
+  const visit = {
     path: rest + search,
     prefix: `${hasGateway ? `/gateway/${engineActor}` : ""}/request${prefix}`,
     request,
     maxBodyBytes: engineActor === undefined ? undefined : MAX_ENGINE_BODY_BYTES,
-  });
+  };
+  return await vm.fetchPreview(token, visit, keys);
 }

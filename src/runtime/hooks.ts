@@ -1,4 +1,5 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
+import type { NetworkAnswer, NetworkQuestion } from "../api/methods/network-requests.ts";
 import type { PermissionRequest } from "../api/methods/session-types.ts";
 import type { Offers } from "./network/outbound/offers.ts";
 import type { OwnOptions } from "./own-options.ts";
@@ -19,6 +20,14 @@ export interface VmHandlers {
     request: PermissionRequest,
     identity?: unknown,
   ): Promise<string | undefined> | string | undefined;
+  /**
+   * Answers a program that wants to reach a destination of a rule of `ask`.
+   *
+   * @returns `allow`, `once` or `deny`; `undefined` asks the clients that listen to networkRequest. An error denies
+   */
+  onNetworkRequest?(
+    question: NetworkQuestion,
+  ): Promise<NetworkAnswer | undefined> | NetworkAnswer | undefined;
 }
 
 /** Identity of a VM on its server. */

@@ -45,6 +45,7 @@ export interface Vm
       | "servePort"
       | "openTunnel"
       | "mayOffer"
+      | "ownSecrets"
     >,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
@@ -115,8 +116,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
+  const asked = {
+    onNetworkRequest: hooks.onNetworkRequest?.bind(hooks),
+    bytesBefore: (): Promise<number> => machine.bytesOutside(),
+  };
   const network = rooms.add(
-    new Network({ ...vm, sealer, offers: hooks.offers }, options.network, seams.outbound),
+    new Network({ ...vm, sealer, offers: hooks.offers, ...asked }, options.network, seams.outbound),
   );
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
@@ -214,12 +219,13 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
-    createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
+    ownSecrets: () => network.ownSecrets(),
+    createPreview: (...made) => network.createPreview(...made),
     servePreview: (...visit) => network.servePreview(...visit),
     servePort: (...visit) => network.servePort(...visit),
     openTunnel: (end, signal) => network.openTunnel(end, signal),
     mayOffer: (host, port) => network.mayOffer(host, port),
-    fetchPreview: (token, visit) => network.fetchPreview(token, visit),
+    fetchPreview: (...visit) => network.fetchPreview(...visit),
     ...methods,
   };
 }

@@ -95,6 +95,14 @@ const OUTPUTS: Record<string, string[]> = {
     "reason: killed",
     "",
   ],
+  "locked-preview.ts": [
+    "without the password: 401",
+    "with it: the shop",
+    "the same URL: true",
+    "GET / 401",
+    "GET / 200",
+    "",
+  ],
   "processes.ts": [
     "Started process: true",
     "[stdout] listening",

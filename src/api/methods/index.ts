@@ -14,17 +14,18 @@ export type {
 } from "./files.ts";
 export type { Labels, ResourceUse, UsedResources, VmState, VmStatus, VmUsage } from "./machine.ts";
 export type {
+  NetworkLogCode,
   NetworkLogEntry,
   NetworkPolicy,
   NetworkPolicyInfo,
   OutboundPolicy,
-  PreviewInfo,
-  PreviewUrl,
   VmFetchOptions,
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
 } from "./network.ts";
+export type { NetworkAnswer, NetworkQuestion, NetworkRequest } from "./network-requests.ts";
+export type { Preview, PreviewInfo, PreviewLogEntry, PreviewOptions, PreviewUrl } from "./previews.ts";
 export type * from "./process-types.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type {

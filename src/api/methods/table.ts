@@ -3,6 +3,8 @@ import { FILE_METHODS } from "./files.ts";
 import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
 import { NETWORK_METHODS } from "./network.ts";
+import { NETWORK_REQUEST_METHODS } from "./network-requests.ts";
+import { PREVIEW_METHODS } from "./previews.ts";
 import { PROCESS_METHODS } from "./processes.ts";
 import { SECRET_METHODS } from "./secrets.ts";
 import { SERVICE_METHODS } from "./services.ts";
@@ -19,6 +21,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof SNAPSHOT_METHODS &
   typeof WATCH_METHODS &
   typeof NETWORK_METHODS &
+  typeof NETWORK_REQUEST_METHODS &
+  typeof PREVIEW_METHODS &
   typeof SECRET_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
@@ -36,6 +40,8 @@ export const METHODS: MethodTable = {
   ...SNAPSHOT_METHODS,
   ...WATCH_METHODS,
   ...NETWORK_METHODS,
+  ...NETWORK_REQUEST_METHODS,
+  ...PREVIEW_METHODS,
   ...SECRET_METHODS,
   ...CRON_METHODS,
   ...SESSION_METHODS,

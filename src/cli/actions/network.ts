@@ -48,6 +48,7 @@ export async function tunnel(
 export async function listPreviews(cli: Cli, key: string): Promise<void> {
   await cli.out.table(await (await cli.vm(key)).listPreviews(), [
     { title: "PREVIEW", of: ({ id }) => id },
+    { title: "NAME", of: ({ name = "" }) => name },
     { title: "PORT", of: ({ port }) => port, isNumber: true },
     { title: "CREATED", of: ({ createdAt }) => shownTime(createdAt) },
     { title: "EXPIRES", of: ({ expiresAt }) => shownTime(expiresAt) },
@@ -101,6 +102,7 @@ async function printPolicy(cli: Cli, info: NetworkPolicyInfo): Promise<void> {
       ? [{ rule: outbound, host: "" }]
       : [
           ...outbound.allow.map((host) => ({ rule: "allow", host })),
+          ...(outbound.ask ?? []).map((host) => ({ rule: "ask", host })),
           ...(outbound.deny ?? []).map((host) => ({ rule: "deny", host })),
         ];
   const added = Object.entries(headers).map(([origin, names]) => ({

@@ -83,6 +83,11 @@ export class Machine implements MachineMethods, Room {
     this.#activity.stop();
   }
 
+  /** Bytes that the VM has sent and received outside since its creation, up to the last measurement. */
+  bytesOutside(): Promise<number> {
+    return this.#meter.bytesOutside();
+  }
+
   usage(): Promise<VmUsage> {
     return this.#meter.usage();
   }

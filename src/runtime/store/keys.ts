@@ -98,6 +98,11 @@ export const PREVIEWS = `${PREFIXES.network}preview/`;
 
 export const previewKey = (hash: string): string => `${PREVIEWS}${hash}`;
 
+/** Previews with options. An older server does not know them: it must not open a preview without its password. */
+export const GUARDED_PREVIEWS = `${PREFIXES.network}guarded-preview/`;
+
+export const guardedPreviewKey = (hash: string): string => `${GUARDED_PREVIEWS}${hash}`;
+
 export const watchKey = (id: string): string => `${PREFIXES.watches}${id}`;
 
 /** Records of sessions: how each was made and its state now. */

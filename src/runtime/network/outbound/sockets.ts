@@ -4,7 +4,7 @@ import { connect as connectTls, type SecureContext, TLSSocket } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
-import type { OutsideSocket } from "./gate.ts";
+import type { Outside } from "./meter.ts";
 
 /**
  * Time for a program to send its request to the proxy.
@@ -66,7 +66,7 @@ export function join(inside: Duplex, outside: Duplex): void {
 }
 
 /** Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open. */
-export function joinHalves(inside: Socket, outside: OutsideSocket): void {
+export function joinHalves(inside: Socket, outside: Outside): void {
   for (const [socket, other] of [
     [inside, outside],
     [outside, inside],
