@@ -7,6 +7,7 @@ import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
 import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
+import { Mounts } from "./mounts/mounts.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
@@ -104,6 +105,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   );
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
+  const mounts = rooms.add(
+    new Mounts({ ...vm, options, dataFolder: run.dataFolder, limits: () => boots.limits }),
+  );
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
   const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
   const watches = rooms.add(new FileWatches(vm));
@@ -152,7 +156,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
-  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));
+  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude, mounts }));
 
   const end = async (reason: EndReason): Promise<void> => {
     const ended = boots.end(reason);
@@ -186,6 +190,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     sessions,
     machine,
     services,
+    mounts,
   });
 
   return {

@@ -1,5 +1,5 @@
 import type { FileChange } from "../../api/methods/snapshot-types.ts";
-import { pause, visitAll } from "../../base/pace.ts";
+import { pause } from "../../base/pace.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
 import type { TreePlace } from "../sandbox/persistent-tree.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
@@ -36,16 +36,22 @@ export async function readTree(stored: StoredTree, account: TreeAccount): Promis
  * Compares two trees. Changes come in the order of the new tree, deletions last.
  *
  * @param before its entries are emptied: entries that the new tree has are removed
+ * @param show returns a change as the result has it; `undefined` leaves it out. @default every change as it is
  */
 export async function diffTrees(
   { entries: before, steps }: TreeEntries,
   after: StoredTree,
   budget: ResultBudget,
+  show: (change: FileChange & { target?: string }) => Promise<FileChange | undefined> = async (change) =>
+    change,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const paths = new PathWriter();
-  const report = (entry: TreeEntry, change: FileChange["change"]) => {
-    const changed = { path: paths.pathOf(entry.place), change, type: entry.type, size: sizeOf(entry) };
+  const report = async (entry: TreeEntry, change: FileChange["change"]) => {
+    const target = entry.type === "symlink" ? { target: entry.target } : {};
+    const path = paths.pathOf(entry.place);
+    const changed = await show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    if (changed === undefined) return;
     budget.add(changed);
     changes.push(changed);
   };
@@ -55,10 +61,13 @@ export async function diffTrees(
       const was = before.get(entry.place);
       before.delete(entry.place);
       const change = was === undefined ? "added" : changeOf(was, entry);
-      if (change !== undefined) report(entry, change);
+      if (change !== undefined) await report(entry, change);
     }
   }
-  await visitAll(before.values(), (entry) => report(entry, "deleted"));
+  for (const entry of before.values()) {
+    await pause();
+    await report(entry, "deleted");
+  }
   return changes;
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, type Stats } from "node:fs";
-import { type AddedKind, MountTable, VM_MOUNTS, type VmMount } from "../../mount-table.ts";
+import { type AddedKind, type MountTable, VM_MOUNTS, type VmMount } from "../../mount-table.ts";
 
 /** A mount of the VM besides those of every VM. */
 export interface Mounted extends VmMount {

@@ -141,7 +141,8 @@ export class TreeRemoval {
     let fd = -1;
     if (!this.#attempt("open", path, () => (fd = fs.openSync(at(parent.fd, name), DIRECTORY)))) return;
     try {
-      if (!this.#root.isIn({ mount: this.#mount }, fs.fstatSync(fd))) throw posixError("EBUSY", { syscall: "rmdir", path });
+      if (!this.#root.isIn({ mount: this.#mount }, fs.fstatSync(fd)))
+        throw posixError("EBUSY", { syscall: "rmdir", path });
       await this.#empty({ fd, path, depth: parent.depth + 1 });
     } finally {
       fs.closeSync(fd);

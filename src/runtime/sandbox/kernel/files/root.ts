@@ -66,7 +66,10 @@ export class Root {
 
   /** `true` for a file that is mounted into the VM at its own name. */
   isMountPoint({ stats, mount }: Pick<Directory, "stats" | "mount">, above: Mounted | undefined): boolean {
-    return this.isForeign(stats) && (above === undefined || mount !== above || this.mounted.rootOf(stats) !== undefined);
+    return (
+      this.isForeign(stats) &&
+      (above === undefined || mount !== above || this.mounted.rootOf(stats) !== undefined)
+    );
   }
 
   /**
@@ -81,7 +84,8 @@ export class Root {
     if (this.owner === null) return;
     if (!this.#permits(stats, WRITE) || !this.#permits(stats, SEARCH)) throw posixError("EACCES", call);
     const { uid } = this.owner;
-    const isProtected = (stats.mode & STICKY) !== 0 && stats.uid !== uid && entry !== undefined && entry.uid !== uid;
+    const isProtected =
+      (stats.mode & STICKY) !== 0 && stats.uid !== uid && entry !== undefined && entry.uid !== uid;
     if (isProtected) throw posixError("EPERM", call);
   }
 

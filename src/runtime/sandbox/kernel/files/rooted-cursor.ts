@@ -18,6 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
+import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { decodeName, encodeName } from "../../names.ts";
 import type {
   NodeMetadata,
@@ -27,7 +28,6 @@ import type {
   TreeNode,
   TreePlace,
 } from "../../persistent-tree.ts";
-import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
 import { seconds } from "./changes.ts";

@@ -197,7 +197,8 @@ export class RootedFileSystem implements FileSystem {
       try {
         return await this.#access.at("stat", at, true, ({ mount }) => mount);
       } catch (error) {
-        if (codeOf(error) !== "ENOENT" || at === "/") throw error;
+        // The change itself reports every other error.
+        if (codeOf(error) !== "ENOENT" || at === "/") return undefined;
       }
     }
   }

@@ -9,10 +9,12 @@ const LACKS: Readonly<Record<string, string>> = {
   clone: "the kernel does not let the server clone the folder's mount (open_tree, Linux 5.2)",
   flags: "the kernel cannot set flags of mounts (mount_setattr, Linux 5.12)",
   map: "the server may not make a map of users",
-  idmap: "the file system of the folder takes no map of users (idmapped mounts), so the VM's user cannot write there",
+  idmap:
+    "the file system of the folder takes no map of users (idmapped mounts), so the VM's user cannot write there",
   attach: "the kernel does not let the server attach the mount",
   tmpfs: "the kernel makes no tmpfs here",
-  overlay: "the kernel makes no overlay of the folder (Linux 6.6 or newer; the folder must not lie on an overlay itself)",
+  overlay:
+    "the kernel makes no overlay of the folder (Linux 6.6 or newer; the folder must not lie on an overlay itself)",
 };
 
 /** Returns the error of a mount that failed. */
@@ -25,9 +27,15 @@ export function mountError({ step, errno }: MountFailure, { path, source }: Moun
     return new AgentVmError(
       "mount_forbidden",
       `${where} belongs to root and other users of the host can reach it: a program of the VM could leave a set-user-ID program of root there`,
-      { hint: "Give the folder to another user (chown), close it to others (chmod 700), or mount it read-only." },
+      {
+        hint: "Give the folder to another user (chown), close it to others (chmod 700), or mount it read-only.",
+      },
     );
   }
   const why = LACKS[step] ?? "the kernel refuses it";
-  return new AgentVmError("mount_unavailable", `Cannot mount ${path}: ${why} (${code})`, { path, step, code });
+  return new AgentVmError("mount_unavailable", `Cannot mount ${path}: ${why} (${code})`, {
+    path,
+    step,
+    code,
+  });
 }
