@@ -135,7 +135,7 @@ export const MOUNT_METHODS = {
     boots: true,
   }),
   /**
-   * Takes a mount away, and forgets it. Programs that have files of it open keep them until they close them.
+   * Takes a mount away, and forgets it. Never boots the VM. Programs that have files of it open keep them until they close them.
    *
    * @param path path of the mount in the VM
    * @throws AgentVmError `mount_not_found`; `EBUSY` if another mount lies inside; `invalid_argument` for a mount of the
@@ -144,7 +144,6 @@ export const MOUNT_METHODS = {
   unmountFs: method<(path: string) => Promise<void>>()({
     right: "admin",
     input: takes(["path", shortPath]),
-    boots: true,
   }),
   /** Returns all mounts of the VM, in the order in which they are made. Never boots the VM. */
   listMounts: method<() => Promise<MountInfo[]>>()({ right: "files", input: takes(), reads: true }),

@@ -24,7 +24,7 @@ import { checkTarget, isWithin } from "./targets.ts";
 interface MountsDeps
   extends Pick<
     VmServices,
-    "sandbox" | "liveSandbox" | "store" | "runtime" | "filesMayHaveChanged" | "onFailure"
+    "sandbox" | "liveSandbox" | "upcomingSandbox" | "store" | "runtime" | "filesMayHaveChanged" | "onFailure"
   > {
   options: Pick<VmOptions, "mounts" | "hostFolders" | "volumes">;
   /** Folder of the server's data, which has the volumes. */
@@ -67,7 +67,9 @@ export class Mounts implements MountMethods, Room {
     }
     await this.#load();
     this.down();
-    for (const entry of this.#table.values()) await this.#makeOrCover(sandbox, entry);
+    await this.#changes.run(async () => {
+      for (const entry of this.#table.values()) await this.#makeOrCover(sandbox, entry);
+    });
   }
 
   down(): void {
@@ -108,8 +110,8 @@ export class Mounts implements MountMethods, Room {
   async unmountFs(path: string): Promise<void> {
     requireCapability(this.#deps.runtime, "mounts", "unmountFs");
     await this.#load();
-    if (!this.#table.has(path)) throw notFound(path);
-    const sandbox = await this.#deps.sandbox();
+    // A boot that has begun makes the mount, and then it is taken away.
+    await this.#deps.upcomingSandbox();
     await this.#changes.run(async () => {
       const entry = this.#table.get(path);
       if (entry === undefined) throw notFound(path);
@@ -119,7 +121,7 @@ export class Mounts implements MountMethods, Room {
       await this.#deps.store.put([[MOUNTS_KEY, encodeJson({ mounts: left })]]);
       this.#table.delete(path);
       try {
-        await capabilityOf(sandbox, "mounts", "unmountFs").unmount(path);
+        await this.#deps.liveSandbox()?.mounts?.unmount(path);
       } finally {
         release(entry);
       }

@@ -80,8 +80,7 @@ export class Root {
    */
   assertChangeable(directory: Directory, entry: Stats | undefined, call: Call, path = call.path): void {
     const { stats, mount } = directory;
-    if (mount?.writable !== true) return this.#own.assertHolds(stats.dev, path);
-    if (this.owner === null) return;
+    if (this.#isOwn({ stats, mount }, path) || this.owner === null) return;
     if (!this.#permits(stats, WRITE) || !this.#permits(stats, SEARCH)) throw posixError("EACCES", call);
     const { uid } = this.owner;
     const isProtected =
@@ -91,14 +90,14 @@ export class Root {
 
   /** Refuses to write a file that the VM's user may not write. */
   assertWritable({ stats, mount }: Pick<Directory, "stats" | "mount">, call: Call): void {
-    if (mount?.writable !== true) return this.#own.assertHolds(stats.dev, call.path);
-    if (!this.#permits(stats, WRITE)) throw posixError("EACCES", call);
+    if (!this.#isOwn({ stats, mount }, call.path) && !this.#permits(stats, WRITE))
+      throw posixError("EACCES", call);
   }
 
   /** Refuses to change the mode or times of a file that the VM's user does not own. */
   assertOwned({ stats, mount }: Pick<Directory, "stats" | "mount">, call: Call): void {
-    if (mount?.writable !== true) return this.#own.assertHolds(stats.dev, call.path);
-    if (this.owner !== null && stats.uid !== this.owner.uid) throw posixError("EPERM", call);
+    if (this.#isOwn({ stats, mount }, call.path) || this.owner === null) return;
+    if (stats.uid !== this.owner.uid) throw posixError("EPERM", call);
   }
 
   /** `true` for files of procfs. */
@@ -153,6 +152,13 @@ export class Root {
   /** Makes the VM's user the owner of a file with an O_PATH descriptor, for which fchown(2) fails with EBADF. */
   ownPath(fd: number): void {
     if (this.owner !== null) chownSync(descriptorPath(fd), this.owner.uid, this.owner.gid);
+  }
+
+  /** @returns whether a file is the VM's own @throws AgentVmError `EROFS` for a file that is mounted read-only into the VM */
+  #isOwn({ stats, mount }: Pick<Directory, "stats" | "mount">, path: string): boolean {
+    if (mount?.writable === true) return false;
+    this.#own.assertHolds(stats.dev, path);
+    return true;
   }
 
   #permits(stats: Stats, wanted: number): boolean {
