@@ -56,6 +56,14 @@ const OUTPUTS: Record<string, string[]> = {
     "reason: killed",
     "",
   ],
+  "mounts.ts": [
+    "from this machine",
+    "from this machine",
+    "from the VM",
+    "[ 'added /mnt/project/file', 'deleted /mnt/project/note' ]",
+    "shared",
+    "",
+  ],
   "processes.ts": [
     "Started process: true",
     "[stdout] listening",
