@@ -22,7 +22,11 @@ const [one, two] = [client.vm.getOrCreate("one"), client.vm.getOrCreate("two")];
 
 // A folder of this machine, live on both sides
 const hostPath = project;
-await one.mountFs({ path: "/mnt/project", plugin: { id: "host_dir", config: { hostPath } }, readOnly: false });
+await one.mountFs({
+  path: "/mnt/project",
+  plugin: { id: "host_dir", config: { hostPath } },
+  readOnly: false,
+});
 console.log((await one.exec("cat note; echo from the VM >> note", { cwd: "/mnt/project" })).stdout.trim());
 console.log(readFileSync(join(project, "note"), "utf8").trim());
 

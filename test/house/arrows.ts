@@ -120,7 +120,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },
   "runtime/tar": { uses: [FILES, SANDBOX], types: ["runtime/transfers"] },
-  "runtime/persistence": { uses: [FILES, "runtime/mounts", SANDBOX, STORE], types: ["runtime", "runtime/tar"] },
+  "runtime/persistence": {
+    uses: [FILES, "runtime/mounts", SANDBOX, STORE],
+    types: ["runtime", "runtime/tar"],
+  },
   "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime"] },
   "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime"] },
   "runtime/network": {

@@ -176,7 +176,10 @@ export class Mounts implements MountMethods, Room {
       entry.error = null;
     } catch (error) {
       if (codeOf(error) === "vm_stopped") throw error;
-      entry.error = error instanceof AgentVmError ? error.message : "The mount could not be made";
+      const { code, message } =
+        error instanceof AgentVmError ? error : { code: "internal_error", message: "" };
+      // A client does not see the operator's paths.
+      entry.error = entry.isOption || message === "" ? `The mount could not be made (${code})` : message;
       this.#deps.onFailure(error);
       const cover = { path: entry.mount.path, readOnly: true, source: COVER };
       await sandbox.mounts?.mount(cover).catch(this.#deps.onFailure);

@@ -97,6 +97,20 @@ test("a read-only folder cannot be changed from the VM", async () => {
   expect(readFileSync(join(folder, "file"), "utf8")).toBe("x");
 });
 
+test("one folder may be mounted twice, for writing and for reading only", async () => {
+  const { vm, folder, mount } = await shared();
+  await mount();
+  await vm.mountFs({ path: "/mnt/read", plugin: { id: "host_dir", config: { hostPath: folder } } });
+  await vm.writeFile("/mnt/host/file", "x");
+  expect((await vm.exec("cat /mnt/read/file")).stdout).toBe("x");
+  expect(await failure(vm.writeFile("/mnt/read/file", "y"))).toMatchObject({ code: "EROFS" });
+  expect(await failure(vm.delete("/mnt/read/file"))).toMatchObject({ code: "EROFS" });
+  await vm.unmountFs("/mnt/read");
+  await vm.writeFile("/mnt/host/file", "z");
+  await vm.unmountFs("/mnt/host");
+  expect(await vm.readdir("/mnt/host")).toEqual([]);
+});
+
 test("links of the folder lead to files of the VM, never of the host", async () => {
   const { vm, folder, mount } = await shared();
   const outside = testFolder();

@@ -15,21 +15,21 @@ export interface Mounted extends VmMount {
 export class MountedTrees {
   /** The places of the VM, with these mounts. */
   readonly table: MountTable = VM_MOUNTS.copy();
-  readonly #roots = new Map<string, Mounted>();
+  readonly #mounts = new Map<string, Mounted>();
 
   get size(): number {
-    return this.#roots.size;
+    return this.#mounts.size;
   }
 
   add(mounted: Mounted): void {
-    this.#roots.set(keyOf(mounted), mounted);
+    this.#mounts.set(mounted.path, mounted);
     this.table.add(mounted);
   }
 
   remove(path: string): void {
     const mounted = this.get(path);
     if (mounted === undefined) return;
-    this.#roots.delete(keyOf(mounted));
+    this.#mounts.delete(path);
     this.table.remove(path);
     // A place of every VM is again what it was.
     const place = VM_MOUNTS.get(path);
@@ -38,8 +38,7 @@ export class MountedTrees {
   }
 
   get(path: string): Mounted | undefined {
-    for (const mounted of this.#roots.values()) if (mounted.path === path) return mounted;
-    return undefined;
+    return this.#mounts.get(path);
   }
 
   /** Returns the innermost mount at or above a path. */
@@ -48,9 +47,15 @@ export class MountedTrees {
     return place === undefined ? undefined : this.get(place.path);
   }
 
-  /** Returns the mount of which a file is the root. */
-  rootOf(stats: Stats): Mounted | undefined {
-    return this.#roots.size === 0 ? undefined : this.#roots.get(keyOf(stats));
+  /**
+   * Returns the mount of which a file is the root. Of two mounts of one folder the writable one counts: the kernel refuses
+   * writes to the other.
+   */
+  rootOf({ dev, ino }: Stats): Mounted | undefined {
+    let found: Mounted | undefined;
+    for (const mounted of this.#mounts.values())
+      if (mounted.ino === ino && mounted.dev === dev && found?.writable !== true) found = mounted;
+    return found;
   }
 
   /**
@@ -66,9 +71,7 @@ export class MountedTrees {
   }
 
   close(): void {
-    for (const { fd } of this.#roots.values()) closeSync(fd);
-    this.#roots.clear();
+    for (const { fd } of this.#mounts.values()) closeSync(fd);
+    this.#mounts.clear();
   }
 }
-
-const keyOf = ({ dev, ino }: { dev: number; ino: number }): string => `${dev}:${ino}`;

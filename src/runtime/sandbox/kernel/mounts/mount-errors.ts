@@ -1,5 +1,5 @@
 import { AgentVmError } from "../../../../api/errors.ts";
-import type { MountRequest } from "../../mounts.ts";
+import type { MountRequest, MountSource } from "../../mounts.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
 import type { MountFailure } from "./run-mounter.ts";
 
@@ -17,10 +17,17 @@ const LACKS: Readonly<Record<string, string>> = {
     "the kernel makes no overlay of the folder (Linux 6.6 or newer; the folder must not lie on an overlay itself)",
 };
 
+/** Names a folder for an error. The server's own folder is not named. */
+function placeOf(source: MountSource): string {
+  if (!("host" in source)) return "";
+  const { folder, name } = source.host;
+  return source.kind === "volume" ? `volume ${name}` : `${folder}/${name}`.replace(/\/$/, "");
+}
+
 /** Returns the error of a mount that failed. */
 export function mountError({ step, errno }: MountFailure, { path, source }: MountRequest): AgentVmError {
   const code = codeOfErrno(errno);
-  const where = "host" in source ? [source.host.folder, source.host.name].join("/").replace(/\/$/, "") : "";
+  const where = placeOf(source);
   if (step === "folder") return posixError(code, { syscall: "mount", path: where });
   if (step === "target") return posixError(code, { syscall: "mount", path });
   if (step === "owner") {
