@@ -16,9 +16,10 @@ import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbo
 import { MOUNTS_KEY } from "../store/keys.ts";
 import { encodeJson, tryDecodeJson } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
+import { settleFolders } from "./host-folders.ts";
 import { MAX_MOUNTS, MAX_MOUNTS_BYTES } from "./limits.ts";
 import type { Overlay } from "./overlay-view.ts";
-import { assertMemory, isReadOnly, planMount } from "./plan.ts";
+import { assertMemory, foldersOf, isReadOnly, planMount } from "./plan.ts";
 import { checkTarget, isWithin } from "./targets.ts";
 
 interface MountsDeps
@@ -67,6 +68,7 @@ export class Mounts implements MountMethods, Room {
     }
     await this.#load();
     this.down();
+    settleFolders(foldersOf(this.#deps.options));
     await this.#changes.run(async () => {
       for (const entry of this.#table.values()) await this.#makeOrCover(sandbox, entry);
     });

@@ -3,6 +3,7 @@ import { AgentVmError, invalidArgument, limitExceeded } from "../../api/errors.t
 import type { MountOptions } from "../../api/methods/mounts.ts";
 import type { VmLimits, VmOptions } from "../options.ts";
 import type { HostFolder, MountRequest } from "../sandbox/mounts.ts";
+import { placeIn } from "./host-folders.ts";
 import { isWithin } from "./targets.ts";
 import { openVolume } from "./volumes.ts";
 
@@ -13,7 +14,7 @@ const MEMORY_BYTES = 64 * MIB;
 const MEMORY_INODES = 16_384;
 
 /** Options of the server about mounts. */
-export type MountRules = Pick<VmOptions, "hostFolders" | "volumes"> & {
+export type MountRules = Pick<VmOptions, "mounts" | "hostFolders" | "volumes"> & {
   /** Folder of the server's data. */
   dataFolder: string | undefined;
 };
@@ -26,6 +27,14 @@ export interface PlannedMount {
 }
 
 const nothing = () => undefined;
+
+/** Lists the folders of the host that the operator has named. */
+export function foldersOf({ mounts, hostFolders }: Pick<VmOptions, "mounts" | "hostFolders">): string[] {
+  const mounted = mounts.flatMap(({ plugin }) =>
+    plugin.id === "host_dir" || plugin.id === "overlay" ? [plugin.config.hostPath] : [],
+  );
+  return [...hostFolders.map(({ path }) => path), ...mounted];
+}
 
 /** Whether a VM may only read a mount. */
 export function isReadOnly({ plugin, readOnly }: MountOptions): boolean {
@@ -68,7 +77,9 @@ export function planMount(mount: MountOptions, rules: MountRules, isOption: bool
     default: {
       const { hostPath } = plugin.config;
       const isWritten = plugin.id === "host_dir" && !readOnly;
-      const host = isOption ? { folder: hostPath, name: "" } : allowedFolder(hostPath, isWritten, rules);
+      const host = isOption
+        ? (placeIn(hostPath, foldersOf(rules)) ?? { folder: hostPath, name: "" })
+        : allowedFolder(hostPath, isWritten, rules);
       return { request: { ...base, source: { kind: plugin.id, host } }, release: nothing };
     }
   }
@@ -94,14 +105,12 @@ function allowedFolder(hostPath: string, isWritten: boolean, { hostFolders }: Mo
     (hostPath.endsWith("/") && hostPath !== "/")
   )
     throw invalidArgument("mount.plugin.config.hostPath", "an absolute, normalized path", hostPath);
-  const above = hostFolders.filter(({ path }) => isWithin(hostPath, path));
-  const fitting = above.filter(({ writable }) => writable || !isWritten);
-  const [allowed] = fitting.sort((a, b) => b.path.length - a.path.length);
-  if (allowed === undefined) {
-    const what = above.length > 0 ? "lets a VM only read" : "lets no VM mount";
-    throw forbidden(`The server ${what} the folder ${hostPath}`, { hostPath });
-  }
-  return { folder: allowed.path, name: hostPath.slice(allowed.path.length).replace(/^\//, "") };
+  const fitting = hostFolders.filter(({ writable }) => writable || !isWritten).map(({ path }) => path);
+  const allowed = placeIn(hostPath, fitting);
+  if (allowed !== undefined) return allowed;
+  const isReadable = hostFolders.some(({ path }) => isWithin(hostPath, path));
+  const what = isReadable ? "lets a VM only read" : "lets no VM mount";
+  throw forbidden(`The server ${what} the folder ${hostPath}`, { hostPath });
 }
 
 function forbidden(message: string, metadata: Record<string, unknown>): AgentVmError {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { AgentVmError } from "../../api/errors.ts";
 import { makeFolder } from "../../base/private-folder.ts";
@@ -44,7 +44,7 @@ export function openVolume(
   const use: Use = { isExclusive };
   uses.set(path, others.add(use));
   return {
-    host: { folder: volumes, name },
+    host: { folder: realpathSync(volumes), name },
     release() {
       others.delete(use);
       if (others.size === 0 && uses.get(path) === others) uses.delete(path);

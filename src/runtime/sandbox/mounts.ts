@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 
 /** A folder of the host that a VM may see: `name` lies below `folder`, whose path the operator chose. */
 export interface HostFolder {
-  /** Absolute path. Links in it are followed. */
+  /** Absolute path, without links. */
   folder: string;
   /** Path below the folder; `""` for the folder itself. A link in it is refused. */
   name: string;

@@ -99,6 +99,25 @@ test("a VM that swaps a folder for a link, in a folder that it may write to, mou
   });
 });
 
+test("a VM that replaces an allowed folder inside another one by a link mounts nothing outside", async () => {
+  const folder = testFolder();
+  const outside = testFolder();
+  writeFileSync(join(outside, "secret"), "secret");
+  mkdirSync(join(folder, "inner"));
+  const inner = join(folder, "inner");
+  const mounts = [hostDir("/mnt/inner", inner)];
+  const { vm } = startVm({ hostFolders: [{ path: folder, writable: true }, { path: inner }], mounts });
+  await vm.mountFs(hostDir("/mnt/all", folder));
+  await vm.exec(`mv inner aside && ln -s ${outside} inner`, { cwd: "/mnt/all" });
+  const mount = { path: "/mnt/again", plugin: { id: "host_dir" as const, config: { hostPath: inner } } };
+  expect(await failure(vm.mountFs(mount))).toMatchObject({
+    code: expect.stringMatching(/^(ELOOP|ENOTDIR)$/),
+  });
+  const other = startVm({ mounts }).vm;
+  expect((await other.exec("ls /mnt/inner")).stdout).toBe("");
+  expect((await other.listMounts())[0]?.error).toContain("could not be made");
+});
+
 test("file methods do not leave a folder while a program swaps its directories for links", async () => {
   const folder = testFolder();
   const outside = testFolder();

@@ -98,7 +98,8 @@ sub map_of {
 # Clones an allowed folder of the host with all mounts below it.
 sub host_tree {
   my ($read_only) = @_;
-  my $folder = must('folder', $SYS{openat}, $AT_FDCWD, $arg{folder}, $O_PATH | $O_DIRECTORY | $O_CLOEXEC, 0);
+  # 2 | 4: without links. The operator's path has none.
+  my $folder = directory('folder', $AT_FDCWD, $arg{folder}, 2 | 4);
   my $source = directory('folder', $folder, $arg{name}, $BENEATH);
   open(my $opened, '<&=', $source) or stop('folder');
   my ($mode, $uid, $gid) = (stat $opened)[2, 4, 5];
