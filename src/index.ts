@@ -42,6 +42,7 @@ export {
   type HostVm,
   hostFunction,
 } from "./runtime/host-functions/types.ts";
+export { nodeModulesMount } from "./runtime/mounts/options.ts";
 export type { VmLimits, VmOptions, VmOptionsInput } from "./runtime/options.ts";
 export { MemoryStore, type Store, type StoreEntry } from "./runtime/store/store.ts";
 export type { LiveVm, Vm } from "./runtime/vm.ts";

@@ -147,6 +147,7 @@ export class VmInstance {
       own,
       isStoreShared: mayMove,
       sealingKey,
+      dataFolder: directory?.folder,
       maxResultBytes: MAX_RESULT_BYTES,
       onFailure,
       report: (report) => monitor.report(report),

@@ -27,6 +27,17 @@ export const ERROR_DEFINITIONS = {
   process_not_found: { status: 404, hint: "listProcesses() lists the processes that the VM remembers." },
   /** The VM has no service with this name. */
   service_not_found: { status: 404, hint: "listServices() lists the VM's services." },
+  /** The VM has no mount at this path. */
+  mount_not_found: { status: 404, hint: "listMounts() lists the VM's mounts." },
+  /** The server's options do not allow this mount: a folder of the host or a volume that no option names, or writing to it. */
+  mount_forbidden: {
+    status: 403,
+    hint: "The server allows it with vmActor({ hostFolders }) or vmActor({ volumes }). See docs/mounts.md.",
+  },
+  /** The server's host cannot make this mount. The message says what it lacks. */
+  mount_unavailable: { status: 501, hint: "docs/mounts.md says what each kind of mount needs." },
+  /** Another VM has the volume for itself, or other VMs have it mounted. */
+  volume_in_use: { status: 409, hint: "Unmount it in the other VM, or put that VM to sleep." },
   /** The VM has no shell with this id, or has forgotten it. */
   shell_not_found: { status: 404, hint: "listShells() lists the VM's shells." },
   /** The VM has no cron job with this id. */

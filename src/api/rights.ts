@@ -19,7 +19,7 @@ const RIGHTS = {
   /** Make VMs: `getOrCreate` of a missing key, `create`, `fork`. */
   create: true,
   /**
-   * Everything that the other rights allow. Also destroy, restart and put to sleep, set labels and the network policy, and
+   * Everything that the other rights allow. Also destroy, restart and put to sleep, mount, set labels and the network policy, and
    * make tokens for the same VMs.
    */
   admin: true,

@@ -10,6 +10,7 @@ import { Expiry } from "./expiry.ts";
 import { isKeyText, prefixText } from "./key-text.ts";
 import { assertBoot, assertRoom, hasPlace, type Quota } from "./quota.ts";
 import { labelsOf, type VmRow, VmRows } from "./vm-rows.ts";
+import { VolumeFiles } from "./volume-files.ts";
 
 /**
  * Time between two measurements of the storage of all VMs.
@@ -77,8 +78,11 @@ export interface VmDirectoryOptions {
  * index beside the actors' files, which is completed from those files when the server starts.
  */
 export class VmDirectory implements ActorRegister {
+  /** The data folder. */
+  readonly folder: string;
   readonly #rows: VmRows;
   readonly #files: ActorFiles;
+  readonly #volumes: VolumeFiles;
   readonly #options: VmDirectoryOptions;
   readonly #expiry: Expiry;
   readonly #deletions = new Map<string, PromiseWithResolvers<void>>();
@@ -93,7 +97,9 @@ export class VmDirectory implements ActorRegister {
   constructor(folder: string, options: VmDirectoryOptions) {
     const { lifetimes, isStarting, destroy, onFailure, quota } = options;
     this.#options = options;
+    this.folder = folder;
     this.#files = new ActorFiles(folder);
+    this.#volumes = new VolumeFiles(folder);
     this.#rows = new VmRows(folder);
     this.#rows.reconcile(new Set(this.#files.ids()), (actorId) => this.#files.read(actorId));
     this.#rows.allAsleep(Date.now());
@@ -322,7 +328,7 @@ export class VmDirectory implements ActorRegister {
     try {
       let bytes = 0;
       for (const actorId of this.#files.ids()) bytes += await this.#files.storedBytes(actorId);
-      this.#storedBytes = bytes;
+      this.#storedBytes = bytes + (await this.#volumes.bytes());
     } catch (error) {
       this.#options.onFailure(error);
     }

@@ -217,7 +217,14 @@ export class BootCycle {
   async #open(sandbox: Sandbox): Promise<Boot> {
     const opening = this.#rooms
       .prepare(sandbox)
-      .then(() => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing }));
+      .then(() => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing }))
+      .then(async (booted) => {
+        await this.#rooms.complete(sandbox).catch((error: unknown) => {
+          void booted.persistence?.close(false);
+          throw error;
+        });
+        return booted;
+      });
     try {
       // Storage that does not answer must not keep the VM from ending.
       return await unlessAborted(opening, this.#cancel.signal);

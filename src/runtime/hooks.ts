@@ -68,6 +68,8 @@ export interface VmRunOptions {
   store?: Store | undefined;
   /** Key of 32 bytes for secrets that the store keeps encrypted, of this VM only. @default secrets are not stored */
   sealingKey?: Uint8Array | undefined;
+  /** Folder of the server's data, which has the volumes. @default there are no volumes */
+  dataFolder?: string | undefined;
   /** Options of this VM alone. @default the options of its definition */
   own?: OwnOptions;
   /** Whether other servers reach the store too. Each change then makes sure that the VM runs nowhere else. @default false */

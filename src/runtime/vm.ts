@@ -7,6 +7,7 @@ import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
 import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
+import { Mounts } from "./mounts/mounts.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
@@ -115,6 +116,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   );
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
+  const mounts = rooms.add(
+    new Mounts({ ...vm, options, dataFolder: run.dataFolder, limits: () => boots.limits }),
+  );
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
   const asked = {
     onNetworkRequest: hooks.onNetworkRequest?.bind(hooks),
@@ -169,7 +173,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
-  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));
+  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude, mounts }));
 
   const end = async (reason: EndReason): Promise<void> => {
     const ended = boots.end(reason);
@@ -203,6 +207,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     sessions,
     machine,
     services,
+    mounts,
   });
 
   return {

@@ -18,6 +18,9 @@ const bytes = new Uint8Array([1]);
 
 /** Arguments of each method. */
 const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
+  mountFs: [{ path: "/mnt/scratch", plugin: { id: "memory" } }],
+  unmountFs: ["/mnt/scratch"],
+  listMounts: [],
   startService: [{ name: "s", command: "true", restart: "never" }],
   stopService: ["s"],
   listServices: [],

@@ -103,6 +103,14 @@ const OUTPUTS: Record<string, string[]> = {
     "GET / 200",
     "",
   ],
+  "mounts.ts": [
+    "from this machine",
+    "from this machine",
+    "from the VM",
+    "[ 'added /mnt/project/file', 'deleted /mnt/project/note' ]",
+    "shared",
+    "",
+  ],
   "processes.ts": [
     "Started process: true",
     "[stdout] listening",

@@ -31,7 +31,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
   // The server.
   "index.ts": {
-    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", STORE],
+    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", "runtime/mounts", STORE],
     types: ["monitoring", "runtime/options.ts"],
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
@@ -55,7 +55,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
-  directory: { uses: ["rivet", STORE] },
+  directory: { uses: ["rivet", "runtime/mounts", STORE] },
   // Log, metrics, audit and health of a server.
   monitoring: { uses: ["rivet"], types: ["directory", "runtime", `${SANDBOX}/pool`] },
   rivet: { uses: [STORE] },
@@ -74,6 +74,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runtime/cron",
       "runtime/host-functions",
       "runtime/machine",
+      "runtime/mounts",
       "runtime/network",
       "runtime/option-values.ts",
       "runtime/options.ts",
@@ -92,6 +93,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/options.ts": {
     uses: [
       "runtime/host-functions",
+      "runtime/mounts",
       "runtime/option-values.ts",
       "runtime/services",
       "runtime/sessions/agents",
@@ -110,11 +112,18 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/cron": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/sessions"] },
   "runtime/host-functions": { types: ["runtime", SANDBOX] },
   "runtime/services": { uses: ["runtime/processes", SANDBOX, STORE], types: ["runtime"] },
+  "runtime/mounts": {
+    uses: [FILES, "runtime/option-values.ts", SANDBOX, STORE],
+    types: ["runtime", "runtime/options.ts"],
+  },
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },
   "runtime/tar": { uses: [FILES, SANDBOX], types: ["runtime/transfers"] },
-  "runtime/persistence": { uses: [FILES, SANDBOX, STORE], types: ["runtime", "runtime/tar"] },
+  "runtime/persistence": {
+    uses: [FILES, "runtime/mounts", SANDBOX, STORE],
+    types: ["runtime", "runtime/tar"],
+  },
   "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime"] },
   "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime"] },
   "runtime/network": {
@@ -160,6 +169,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       `${KERNEL}/files`,
       `${KERNEL}/helpers`,
       `${KERNEL}/host-checks`,
+      `${KERNEL}/mounts`,
       `${KERNEL}/network`,
       `${KERNEL}/processes`,
       `${KERNEL}/procfs`,
@@ -181,6 +191,9 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   [`${SANDBOX}/system-calls.ts`]: {},
   [`${KERNEL}/files`]: { uses: [SANDBOX, `${KERNEL}/helpers`] },
+  [`${KERNEL}/mounts`]: {
+    uses: [FILES, SANDBOX, `${KERNEL}/files`, `${KERNEL}/helpers`, `${KERNEL}/watch`],
+  },
   [`${KERNEL}/commands`]: {
     uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/procfs`],
     types: [`${KERNEL}/tools.ts`],

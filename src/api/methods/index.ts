@@ -14,6 +14,15 @@ export type {
 } from "./files.ts";
 export type { Labels, ResourceUse, UsedResources, VmState, VmStatus, VmUsage } from "./machine.ts";
 export type {
+  HostDirPlugin,
+  MemoryPlugin,
+  MountInfo,
+  MountOptions,
+  MountPlugin,
+  OverlayPlugin,
+  VolumePlugin,
+} from "./mounts.ts";
+export type {
   NetworkLogCode,
   NetworkLogEntry,
   NetworkPolicy,

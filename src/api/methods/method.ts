@@ -16,6 +16,7 @@ export type RoomName =
   | "sessions"
   | "machine"
   | "services"
+  | "mounts"
   | "actor";
 
 /** Any method's type. */

@@ -2,6 +2,7 @@ import { CRON_METHODS } from "./cron.ts";
 import { FILE_METHODS } from "./files.ts";
 import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
+import { MOUNT_METHODS } from "./mounts.ts";
 import { NETWORK_METHODS } from "./network.ts";
 import { NETWORK_REQUEST_METHODS } from "./network-requests.ts";
 import { PREVIEW_METHODS } from "./previews.ts";
@@ -27,7 +28,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
   typeof MACHINE_METHODS &
-  typeof SERVICE_METHODS;
+  typeof SERVICE_METHODS &
+  typeof MOUNT_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -47,6 +49,7 @@ export const METHODS: MethodTable = {
   ...SESSION_METHODS,
   ...MACHINE_METHODS,
   ...SERVICE_METHODS,
+  ...MOUNT_METHODS,
   ...TRANSPORT_METHODS,
 };
 

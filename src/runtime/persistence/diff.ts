@@ -8,16 +8,28 @@ import type { StoredTree } from "./root.ts";
 /**
  * Compares two trees page by page. Both are in the same order, so the memory does not grow with the trees. Changes come in the
  * order of the new tree, deletions last.
+ *
+ * @param show returns a change as the result has it; `undefined` leaves it out. @default every change as it is
  */
 export async function diffTrees(
   before: StoredTree,
   after: StoredTree,
   budget: ResultBudget,
+  show: (change: FileChange & { target?: string }) => Promise<FileChange | undefined> = async (change) =>
+    change,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const deletions: FileChange[] = [];
-  const report = (to: FileChange[], paths: PathWriter, entry: TreeEntry, change: FileChange["change"]) => {
-    const changed = { path: paths.pathOf(entry.place), change, type: entry.type, size: sizeOf(entry) };
+  const report = async (
+    to: FileChange[],
+    paths: PathWriter,
+    entry: TreeEntry,
+    change: FileChange["change"],
+  ) => {
+    const target = entry.type === "symlink" ? { target: entry.target } : {};
+    const path = paths.pathOf(entry.place);
+    const changed = await show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    if (changed === undefined) return;
     budget.add(changed);
     to.push(changed);
   };
@@ -30,11 +42,11 @@ export async function diffTrees(
       const turn = pause();
       if (turn !== null) await turn;
       const compared = compare(order, old, entry);
-      if (old !== undefined && compared < 0) report(deletions, oldPaths, old, "deleted");
-      if (entry !== undefined && compared > 0) report(changes, newPaths, entry, "added");
+      if (old !== undefined && compared < 0) await report(deletions, oldPaths, old, "deleted");
+      if (entry !== undefined && compared > 0) await report(changes, newPaths, entry, "added");
       if (old !== undefined && entry !== undefined && compared === 0) {
         const change = changeOf(old, entry);
-        if (change !== undefined) report(changes, newPaths, entry, change);
+        if (change !== undefined) await report(changes, newPaths, entry, change);
       }
       if (compared <= 0) old = await next(olds);
       if (compared >= 0) entry = await next(news);

@@ -140,13 +140,18 @@ export class Persistence {
    * Makes a change of the tree durable.
    *
    * @param work makes the change
+   * @param options `isReplayable: false`: only a checkpoint can keep the change. @default true
    * @returns when the change is made; `durable` resolves when it survives the server's death
    */
-  async change(change: TreeChange, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
+  async change(
+    change: TreeChange,
+    work: () => Promise<void>,
+    options: { isReplayable?: boolean } = {},
+  ): Promise<{ durable: Promise<void> }> {
     const make = () =>
       this.#changes.run(async () => {
         this.#assertOpen();
-        const isReplayable = await this.#recorder.isReplayable(change);
+        const isReplayable = (options.isReplayable ?? true) && (await this.#recorder.isReplayable(change));
         await work();
         return this.#recorder.record(change, isReplayable);
       });

@@ -5,6 +5,7 @@ import type { VmPort } from "../../api/methods/network.ts";
 import type { VmProcess } from "../../api/methods/process-types.ts";
 import type { VmLimits } from "../options.ts";
 import type { FileSystem } from "./files.ts";
+import type { SandboxMounts } from "./mounts.ts";
 
 /** The only user of a VM. */
 export const VM_USER = "agentos";
@@ -285,6 +286,7 @@ interface SandboxCapabilities {
   terminals: SandboxTerminals;
   network: SandboxNetwork;
   watches: SandboxWatches;
+  mounts: SandboxMounts;
 }
 
 /** Resources that a VM uses now. */

@@ -11,6 +11,7 @@
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
  * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
+ * | `mounts/`    | mounts      | 1      | mounts that mountFs has made                                     |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
@@ -26,6 +27,7 @@ export const PREFIXES = {
   watches: "watch/",
   machine: "machine/",
   services: "services/",
+  mounts: "mounts/",
 } as const;
 
 /** Newest format of everything under `fs/`. */
@@ -72,6 +74,9 @@ export const USAGE_KEY = `${PREFIXES.machine}usage`;
 
 /** Services that were defined or stopped at run time. */
 export const SERVICES_KEY = `${PREFIXES.services}table`;
+
+/** Mounts that were made at run time. */
+export const MOUNTS_KEY = `${PREFIXES.mounts}table`;
 
 export const PROCESS_TABLE_KEY = `${PREFIXES.processes}table`;
 

@@ -15,7 +15,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     startService stopService listServices serviceLogs`,
   terminal: "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
-    watchFiles unwatchFiles listWatches exportTar exportSnapshot importTar snapshotRootFilesystem
+    watchFiles unwatchFiles listWatches listMounts exportTar exportSnapshot importTar snapshotRootFilesystem
     beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
@@ -27,7 +27,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   snapshots: "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff undo",
   create: "fork",
   read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
-    readFile readFiles stat lstat exists readdir readdirRecursive listWatches exportTar exportSnapshot
+    readFile readFiles stat lstat exists readdir readdirRecursive listWatches listMounts exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
     listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
@@ -35,7 +35,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
 };
 const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
 const ONLY_ADMIN =
-  "setNetworkPolicy answerNetworkRequest setSecrets restart sleep setLabels setLimits destroy";
+  "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 
 const EVENTS: Record<Exclude<Right, "admin">, string> = {
   exec: "processOutput processExit serviceChanged",

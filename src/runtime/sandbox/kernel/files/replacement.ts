@@ -32,7 +32,7 @@ export class Replacement {
     this.#name = place.writable(call).name;
     const old = place.entry?.stats;
     if (old !== undefined) assertRegularFile(old, call);
-    if (old !== undefined) root.assertOwn(old, call.path);
+    if (place.entry !== null) root.assertWritable(place.entry, call);
     this.#mode = old === undefined ? NEW_FILE_MODE : old.mode & KEPT_MODE;
     this.#owner = root.owner === null ? null : (old ?? root.owner);
     this.#call = call;

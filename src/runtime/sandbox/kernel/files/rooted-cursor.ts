@@ -18,6 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
+import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { decodeName, encodeName } from "../../names.ts";
 import type {
   NodeMetadata,
@@ -37,7 +38,7 @@ import { Place } from "./place.ts";
 import { PIECE_BYTES } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import type { Root } from "./root.ts";
-import { describe, RootedTreeFile, visitNodes } from "./tree-file.ts";
+import { describe, isWhiteout, RootedTreeFile, visitNodes } from "./tree-file.ts";
 import { TreeWalker } from "./tree-walker.ts";
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -77,9 +78,10 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async readlink(place: TreePlace): Promise<string> {
-    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) =>
-      decodeName(readlinkSync(at(fd, place.name), "latin1")),
-    );
+    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) => {
+      const path = at(fd, place.name);
+      return isWhiteout(lstatSync(path)) ? WHITEOUT_TARGET : decodeName(readlinkSync(path, "latin1"));
+    });
   }
 
   async open(place: TreePlace, ino: number): Promise<TreeFile | undefined> {

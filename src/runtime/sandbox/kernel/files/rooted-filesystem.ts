@@ -3,16 +3,18 @@ import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
+import type { MountTable, VmMount } from "../../mount-table.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
-import { type Call, posixError } from "../../posix.ts";
+import { type Call, codeOf, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
 import { Attributes } from "./attributes.ts";
 import * as changes from "./changes.ts";
-import { descriptorPath } from "./descriptors.ts";
+import { descriptorPath, duplicateDirectory } from "./descriptors.ts";
 import { Draft } from "./draft.ts";
 import { Holes } from "./holes.ts";
 import { type Owner, toVirtualStat } from "./id-mapping.ts";
 import { listEntries, listEntriesWithSizes } from "./listing.ts";
+import type { Mounted } from "./mounted.ts";
 import { assertOpenable } from "./open.ts";
 import type { Entry, Place } from "./place.ts";
 import {
@@ -54,6 +56,7 @@ type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8A
  */
 export class RootedFileSystem implements FileSystem {
   readonly tree: PersistentTree;
+  readonly mounts: MountTable;
   readonly #root: Root;
   readonly #access: TreeAccess;
   readonly #readInside: ReadInside | undefined;
@@ -61,6 +64,7 @@ export class RootedFileSystem implements FileSystem {
   constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
     this.#root = new Root(rootFd, owner);
+    this.mounts = this.#root.mounted.table;
     this.#access = new TreeAccess(this.#root);
     const attributes = this.#access.keep(() => new Attributes(perl, rootFd));
     const holes = this.#access.keep(() => new Holes(perl));
@@ -202,9 +206,47 @@ export class RootedFileSystem implements FileSystem {
     });
   }
 
+  async mountOf(path: string): Promise<VmMount | undefined> {
+    if (this.#root.mounted.size === 0) return undefined;
+    // A path that does not exist yet lies in the mount of the directory above it.
+    for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
+      try {
+        return await this.#access.at("stat", at, true, ({ mount }) => mount);
+      } catch (error) {
+        // The change itself reports every other error.
+        if (codeOf(error) !== "ENOENT" || at === "/") return undefined;
+      }
+    }
+  }
+
+  /**
+   * Takes a new mount into the table.
+   *
+   * @param mount with the device and inode of its root, as the program that made the mount has seen them
+   * @throws AgentVmError `ESTALE` if the path leads elsewhere
+   */
+  addMount(mount: Omit<Mounted, "fd">): Promise<Mounted> {
+    return this.#access.at("mount", mount.path, false, (place, call) => {
+      const { fd, stats } = place.existing(call);
+      if (stats.dev !== mount.dev || stats.ino !== mount.ino) throw posixError("ESTALE", call);
+      const mounted = { ...mount, fd: duplicateDirectory(fd) };
+      this.#root.mounted.add(mounted);
+      return mounted;
+    });
+  }
+
+  /** Returns the mount of exactly this path, or the innermost mount at or above it. */
+  findMount(path: string, above = false): Mounted | undefined {
+    return above ? this.#root.mounted.at(path) : this.#root.mounted.get(path);
+  }
+
+  removeMount(path: string): void {
+    this.#root.mounted.remove(path);
+  }
+
   close(): Promise<void> {
     this.tree.budget.close();
-    return this.#access.close();
+    return this.#access.close().finally(() => this.#root.mounted.close());
   }
 
   #readGenerated(entry: Entry, call: Call, maxBytes: number): Promise<Uint8Array> | undefined {

@@ -8,6 +8,7 @@ type Program =
   | "holes"
   | "init"
   | "interceptor"
+  | "mounter"
   | "overlay"
   | "readonly"
   | "seal"
