@@ -38,8 +38,9 @@ export const registry: Registry<{
     ...server
   } = readEnvironment(process.env);
   const audit = auditFile === undefined ? undefined : { file: auditFile, details: auditDetails };
+  const vm = vmActor({ runtime, ...(pool !== undefined && { pool: { size: pool } }) });
   return setup({
-    use: { vm: vmActor({ runtime, ...(pool !== undefined && { pool: { size: pool } }) }) },
+    use: { vm },
     ...server,
     audit,
   });

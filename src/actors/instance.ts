@@ -16,6 +16,7 @@ import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
+import type { EventHooks } from "./event-hooks.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
@@ -39,6 +40,7 @@ interface ActorDeps extends AlarmActor, ForkActor {
 
 interface InstanceParts {
   vm: LiveVm;
+  place: VmPlace;
   calls: CallTable;
   alarm: ActorAlarm;
   arrival: Arrival;
@@ -56,6 +58,12 @@ interface VmPlace {
   mayMove?: boolean;
   /** Key for the VM's secrets in its store. @default they are not stored */
   sealingKey?: Uint8Array | undefined;
+  /** Functions of the server for the VM's events. */
+  events?: EventHooks;
+  /** Why the VM must not boot; `undefined`: it may. */
+  refusal?: AgentVmError | undefined;
+  /** Releases the definition of this VM alone, after the VM's end. */
+  close?(): Promise<void>;
 }
 
 /** Awake VMs of this process, by the id of their actor. */
@@ -74,11 +82,14 @@ export class VmInstance {
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
   readonly #actorId: string;
+  readonly #place: VmPlace;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor({ vm, calls, alarm, arrival, options, actorId, monitor, onFailure }: InstanceParts) {
+  private constructor(parts: InstanceParts) {
+    const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
+    this.#place = place;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -100,8 +111,9 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    { directory, mayMove = false, sealingKey }: VmPlace = {},
+    place: VmPlace = {},
   ): Promise<VmInstance> {
+    const { directory, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
     const { log } = monitor;
     const ended = live.get(actorId)?.dispose("sleep");
@@ -115,14 +127,17 @@ export class VmInstance {
     const store = kvStore(actor.kv);
     const arrival = new Arrival(actor, store);
     let listing: Listing | undefined;
-    const admit = () => listing?.admitBoot();
-    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers };
+    const admit = () => {
+      if (refusal !== undefined) throw refusal;
+      listing?.admitBoot();
+    };
+    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit, events), ...handlers };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
-    keepDefinition(definition);
+    if (place.close === undefined) keepDefinition(definition);
     const own = actor.state?.own ?? {};
     const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
     const vm = await definition.create(hooks, {
@@ -136,6 +151,7 @@ export class VmInstance {
     });
     const instance = new VmInstance({
       vm,
+      place,
       calls,
       alarm,
       arrival,
@@ -206,7 +222,9 @@ export class VmInstance {
 
   /** Ends the VM. Idempotent. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
-    this.#disposed ??= this.vm.dispose(reason).finally(() => {
+    this.#disposed ??= this.vm.dispose(reason).finally(async () => {
+      await this.#place.events?.settled();
+      await this.#place.close?.();
       this.calls.dispose();
       if (live.get(this.#actorId) === this) live.delete(this.#actorId);
       this.#listing?.leave();
@@ -240,6 +258,7 @@ function hooksOf(
   alarm: ActorAlarm,
   arrival: Arrival,
   admitBoot: () => void,
+  events: EventHooks | undefined,
 ): VmHooks {
   const { actorId, key } = actor;
   return {
@@ -253,6 +272,7 @@ function hooksOf(
         // The actor has stopped before its VM. No client is connected any more.
         log.debug({ msg: "could not send event", event: name, err: error });
       }
+      events?.tell(name, payload);
     },
     async beforeBoot() {
       admitBoot();

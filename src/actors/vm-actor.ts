@@ -17,25 +17,46 @@ export type WithContext<Methods, Context> = {
     : never;
 };
 
-type Context = ActionContext<
+type Tables = Record<never, never>;
+
+type Context<Events extends Tables, Queues extends Tables> = ActionContext<
   unknown,
   VmConnectionParams,
   unknown,
   unknown,
   undefined,
   undefined,
-  VmEventTokens
+  VmEventTokens & Events,
+  Queues
 >;
 
-/** A `vm` actor, as `setup({ use })` takes it. It carries the types of its actions and events to the client. */
-export type VmActor = ActorDefinition<
+/** The server's own actions, with the context that they have for clients. */
+type Projected<Actions, Context> = {
+  // biome-ignore lint/suspicious/noExplicitAny: the context of the server's own code
+  [Name in keyof Actions]: Actions[Name] extends (c: any, ...args: infer Args) => infer Result
+    ? (c: Context, ...args: Args) => Result
+    : never;
+};
+
+/**
+ * A `vm` actor, as `setup({ use })` takes it. It carries the types of its actions and events to the client.
+ *
+ * @typeParam Actions actions of the server's own, beside those of the VM
+ * @typeParam Events events of the server's own
+ * @typeParam Queues queues of the server's own
+ */
+export type VmActor<
+  Actions = Tables,
+  Events extends Tables = Tables,
+  Queues extends Tables = Tables,
+> = ActorDefinition<
   unknown,
   VmConnectionParams,
   unknown,
   unknown,
   undefined,
   undefined,
-  VmEventTokens,
-  Record<never, never>,
-  WithContext<VmMethods, Context>
+  VmEventTokens & Events,
+  Queues,
+  WithContext<VmMethods, Context<Events, Queues>> & Projected<Actions, Context<Events, Queues>>
 >;

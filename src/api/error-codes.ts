@@ -70,6 +70,11 @@ export const ERROR_DEFINITIONS = {
     status: 500,
     hint: "Run `npx agent-vm doctor` on the server's host. The next action boots the VM again.",
   },
+  /** A hook of the server's own code has failed, or has taken too long. `metadata.hook` names it. */
+  hook_failed: {
+    status: 500,
+    hint: "The server's log has the error of the hook. The next action boots the VM again.",
+  },
   /** The VM stopped before the call ended. */
   vm_stopped: { status: 503, hint: "The next action boots the VM again." },
   /** The server shuts down. It has not begun the call. */

@@ -21,16 +21,17 @@ export function isPreviewRequest(path: string): boolean {
 }
 
 /**
- * Answers a request to an actor. A request from the PreviewGate identifies a browser's connection, which the VM answers
+ * Answers a request to an actor, if it is a preview's. A request from the PreviewGate identifies a browser's connection, which the VM answers
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
  * @param engineActor the actor's id if the server runs behind a Rivet Engine.
+ * @returns `undefined` if the request is no preview's
  */
 export async function answerPreview(
   vm: Pick<LiveVm, "servePreview" | "fetchPreview">,
   request: Request,
   engineActor: string | undefined,
-): Promise<Response> {
+): Promise<Response | undefined> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
     await vm.servePreview(taken.token, taken.visit, taken.admit);
@@ -38,7 +39,7 @@ export async function answerPreview(
   }
   const { pathname, search } = new URL(request.url);
   const [, prefix, token, rest = "/"] = PREVIEW.exec(pathname) ?? [];
-  if (prefix === undefined || token === undefined) return new Response("Not Found", { status: 404 });
+  if (prefix === undefined || token === undefined) return undefined;
   if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
   // If a client names the actor in a header, its URL has no gateway path.
   const hasGateway = engineActor !== undefined && !request.headers.has(TARGET_HEADER);

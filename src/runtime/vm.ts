@@ -2,6 +2,7 @@ import type { NamesIn, VmMethods } from "../api/methods/table.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
+import { MAX_STOP_HOOK_MS, runHook } from "./hook-calls.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
@@ -75,8 +76,10 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const durable =
     run.store && ownedStore(codedStore(run.store, report), { isShared: run.isStoreShared, onReplaced });
   const store = durable ?? new MemoryStore();
+  const { hookTimeoutMs } = options;
   const { exclude } = options.persistence;
 
+  const host = hostVm(() => methods, hooks.identity);
   const rooms = new RoomList(onFailure);
   const boots = new BootCycle(
     factory,
@@ -92,6 +95,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     rooms,
     {
       beforeBoot: () => hooks.beforeBoot?.(),
+      starting: () => hooks.onVmStart && runHook("onVmStart", hookTimeoutMs, () => hooks.onVmStart?.(host)),
+      stopping: (reason) =>
+        hooks.onVmStop &&
+        runHook("onVmStop", Math.min(hookTimeoutMs, MAX_STOP_HOOK_MS), () =>
+          hooks.onVmStop?.(host, reason),
+        ).catch(onFailure),
       booted: (putBack) =>
         hooks.emit("vmBooted", putBack.length === 0 ? {} : { putBack: putBack.slice(0, MAX_PUT_BACK) }),
       readOnly(damage) {
@@ -126,7 +135,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     const room = new HostFunctionRoom({
       ...vm,
       catalog: hostFunctions,
-      vm: hostVm(() => methods, hooks.identity),
+      vm: host,
       hasSession: (sessionId) => sessions.has(sessionId),
     });
     rooms.add(room);
@@ -155,6 +164,8 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));
 
   const end = async (reason: EndReason): Promise<void> => {
+    // Calls go on meanwhile, so that the hook finds the VM as it was.
+    if (hooks.onVmStop !== undefined) await boots.tellStop(reason);
     const ended = boots.end(reason);
     rooms.stop();
     try {
