@@ -23,6 +23,7 @@ export type {
   ResolvedOptions,
   VmCreateContext,
   VmHookContext,
+  VmOwnConnection,
   VmOwnContext,
   VmRivetOptions,
 } from "./actors/own-types.ts";

@@ -38,9 +38,8 @@ export const registry: Registry<{
     ...server
   } = readEnvironment(process.env);
   const audit = auditFile === undefined ? undefined : { file: auditFile, details: auditDetails };
-  const vm = vmActor({ runtime, ...(pool !== undefined && { pool: { size: pool } }) });
   return setup({
-    use: { vm },
+    use: { vm: vmActor({ runtime, ...(pool !== undefined && { pool: { size: pool } }) }) },
     ...server,
     audit,
   });

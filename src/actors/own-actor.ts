@@ -5,6 +5,7 @@ import type { AccessControl } from "../http/access-control.ts";
 import type { Grant } from "../http/grant.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { ActorLog } from "../rivet/log.ts";
+import { UserError } from "../rivet/rivetkit.ts";
 import { toUserError } from "../rivet/user-error.ts";
 import { runHook } from "../runtime/hook-calls.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
@@ -25,11 +26,16 @@ type Check = (c: VmContext, name: string, guarded: Guarded) => void;
 export class OwnActor {
   readonly parts: AnyParts;
   readonly #timeoutMs: number;
+  readonly #log: () => ActorLog;
 
-  /** @param timeoutMs longest time of a hook that the actor waits for */
-  constructor(parts: AnyParts, timeoutMs: number) {
+  /**
+   * @param timeoutMs longest time of a hook that the actor waits for
+   * @param log log of the server
+   */
+  constructor(parts: AnyParts, timeoutMs: number, log: () => ActorLog) {
     this.parts = parts;
     this.#timeoutMs = timeoutMs;
+    this.#log = log;
   }
 
   get actions(): Record<string, ReturnType<typeof ownAction>> {
@@ -90,11 +96,11 @@ export class OwnActor {
   }
 
   /** A VM has been made. */
-  async created(c: VmCreateContext & { readonly state: VmState }, log: ActorLog): Promise<void> {
+  async created(c: VmCreateContext & { readonly state: VmState }): Promise<void> {
     const { onCreate } = this.parts;
     if (onCreate === undefined) return;
     const context = withState(createContext(c), c.state);
-    await this.#logged(log, "onCreate", () => onCreate(context, (c.state.own ?? {}) as VmInput));
+    await this.#logged(this.#log(), "onCreate", () => onCreate(context, (c.state.own ?? {}) as VmInput));
   }
 
   /** Makes what an awake actor has, but for its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
@@ -186,13 +192,21 @@ export class OwnActor {
     await this.#logged(c.vars.own.log, name, () => hook(ownContext(c, c.vars) as never));
   }
 
+  /** Runs a hook whose caller fails with it. @throws UserError, AgentVmError of the hook; AgentVmError `hook_failed` */
   async #value<Value>(name: string, make: () => Promise<Value> | Value): Promise<Value> {
-    return await asCaller({}, () => runHook(name, this.#timeoutMs, make));
+    try {
+      return await asCaller({}, () => runHook(name, this.#timeoutMs, make));
+    } catch (error) {
+      const { cause } = error as Error;
+      if (cause instanceof UserError) throw cause;
+      this.#log().error({ msg: "a hook has failed", hook: name, err: error });
+      throw error;
+    }
   }
 
   async #logged(log: ActorLog, name: string, hook: () => Promise<void> | void): Promise<void> {
     try {
-      await this.#value(name, hook);
+      await asCaller({}, () => runHook(name, this.#timeoutMs, hook));
     } catch (error) {
       log.error({ msg: "a hook has failed", hook: name, err: error });
     }

@@ -18,16 +18,20 @@ export type OwnEvents = Record<string, ReturnType<typeof event<any>>>;
 // biome-ignore lint/suspicious/noExplicitAny: any message, and any answer
 export type OwnQueues = Record<string, ReturnType<typeof queue<any, any>>>;
 
-type Rivet<State, ConnState, Vars, Events extends OwnEvents, Queues extends OwnQueues> = ActionContext<
-  State,
-  VmConnectionParams,
-  ConnState,
-  Vars,
+/** The parts of RivetKit's context that do not depend on the server's own types. */
+type Rivet<Queues extends OwnQueues = Record<never, never>> = ActionContext<
   undefined,
   undefined,
-  Events,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  Record<never, never>,
   Queues
 >;
+
+/** The value that a token of `event()` stands for. */
+type PayloadOf<Token> = Token extends { readonly _eventType?: infer Payload } ? Payload : unknown;
 
 /** Context of a hook that runs before the VM is there. */
 export interface VmCreateContext {
@@ -51,29 +55,65 @@ export interface VmHookContext {
   readonly identity?: unknown;
 }
 
-/** Context of the hooks and actions of a server's own: the one of RivetKit, with the VM. */
-export type VmOwnContext<
+/** Connection of a client, for a server's own code. */
+export interface VmOwnConnection<ConnState = unknown, Events extends OwnEvents = Record<never, never>> {
+  /** Id of the connection. */
+  readonly id: string;
+  /** Parameters that the client has sent. */
+  readonly params: VmConnectionParams;
+  /** State of the connection: what `createConnState` has returned. */
+  state: ConnState;
+  /** Sends an event to this connection. */
+  send<Name extends keyof Events & string>(name: Name, payload: PayloadOf<Events[Name]>): void;
+  /** Closes the connection. */
+  disconnect(reason?: string): Promise<void>;
+}
+
+/** Context of the hooks and actions of a server's own: that of RivetKit's actors, with the VM. */
+export interface VmOwnContext<
   State = unknown,
   ConnState = unknown,
   Vars = unknown,
   Events extends OwnEvents = Record<never, never>,
   Queues extends OwnQueues = Record<never, never>,
-> = Omit<Rivet<State, ConnState, Vars, Events, Queues>, "kv" | "db" | "log" | "key" | "actorId"> &
-  VmHookContext & {
-    /** The VM: its methods, which check their arguments. They need no right. */
-    readonly vm: HostVm;
-    /** Rights of the client whose action runs; empty without a client. */
-    readonly may: readonly Right[];
-  };
-
-/** Connection of a client, for the hooks of a server's own. */
-type OwnConnection<State, ConnState, Vars, Events extends OwnEvents, Queues extends OwnQueues> = Rivet<
-  State,
-  ConnState,
-  Vars,
-  Events,
-  Queues
->["conn"];
+> extends VmHookContext {
+  /** The VM: its methods, which check their arguments. They need no right. */
+  readonly vm: HostVm;
+  /** State of the server's code. It survives sleep and restarts of the server. */
+  state: State;
+  /** Values of the server's code that live until the VM sleeps. */
+  vars: Vars;
+  /** Connection of the client whose action runs; throws without one. */
+  readonly conn: VmOwnConnection<ConnState, Events>;
+  /** Connections of all clients, by id. */
+  readonly conns: ReadonlyMap<string, VmOwnConnection<ConnState, Events>>;
+  /** Rights of the client whose action runs; empty without a client. */
+  readonly may: readonly Right[];
+  /** Name of the actor in `use`. */
+  readonly name: string;
+  /** Region of a Rivet Engine. */
+  readonly region: string;
+  /** Aborts when the actor stops. */
+  readonly abortSignal: AbortSignal;
+  /** Messages of the queues. */
+  readonly queue: Rivet<Queues>["queue"];
+  /** Runs actions of the server's own later, also after a sleep. */
+  readonly schedule: Rivet["schedule"];
+  /** Sends an event of the server's own to everybody who listens. */
+  broadcast<Name extends keyof Events & string>(name: Name, payload: PayloadOf<Events[Name]>): void;
+  /** A client of the server's actors. */
+  readonly client: Rivet["client"];
+  /** Stores the state now. */
+  saveState(options: { immediate?: boolean }): Promise<void>;
+  /** Keeps the VM awake until the promise has settled. */
+  keepAwake<Value>(work: Promise<Value>): Promise<Value>;
+  /** Makes the end of the actor wait for the promise. */
+  waitUntil(work: Promise<void>): void;
+  /** Puts the actor to sleep. */
+  sleep(): void;
+  /** Ends the VM for good and deletes the actor, as the method `destroy` does. */
+  destroy(): void;
+}
 
 /** Actions of a server's own, by name. */
 export type OwnActions<Context> = Record<
@@ -156,12 +196,12 @@ export interface OwnParts<
   /** A client has connected. Each call without a connection connects too. */
   onConnect?(
     c: VmOwnContext<State, ConnState, Vars, Events, Queues>,
-    conn: OwnConnection<State, ConnState, Vars, Events, Queues>,
+    conn: VmOwnConnection<ConnState, Events>,
   ): Maybe<void>;
   /** A connection has ended. */
   onDisconnect?(
     c: VmOwnContext<State, ConnState, Vars, Events, Queues>,
-    conn: OwnConnection<State, ConnState, Vars, Events, Queues>,
+    conn: VmOwnConnection<ConnState, Events>,
   ): Maybe<void>;
   /** A VM has been made. There is no `c.vm` yet. */
   onCreate?(c: VmCreateContext & { state: State }, input: VmInput): Maybe<void>;

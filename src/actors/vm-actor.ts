@@ -1,6 +1,6 @@
 import type { VmMethods } from "../api/methods/table.ts";
 import type { VmEventTokens } from "../rivet/event-tokens.ts";
-import type { ActionContext, ActorDefinition } from "../rivet/rivetkit.ts";
+import type { ActorDefinition } from "../rivet/rivetkit.ts";
 
 /*
  * The type of a VM's actor, as clients see it. It names no type of the server, because a client's program, also in a browser,
@@ -19,21 +19,13 @@ export type WithContext<Methods, Context> = {
 
 type Tables = Record<never, never>;
 
-type Context<Events extends Tables, Queues extends Tables> = ActionContext<
-  unknown,
-  VmConnectionParams,
-  unknown,
-  unknown,
-  undefined,
-  undefined,
-  VmEventTokens & Events,
-  Queues
->;
+/** The context of an action, which clients do not see. */
+// biome-ignore lint/suspicious/noExplicitAny: a type of its own would make the compiler compare it for each action
+type Context = any;
 
-/** The server's own actions, with the context that they have for clients. */
-type Projected<Actions, Context> = {
-  // biome-ignore lint/suspicious/noExplicitAny: the context of the server's own code
-  [Name in keyof Actions]: Actions[Name] extends (c: any, ...args: infer Args) => infer Result
+/** The server's own actions without the type of their context. */
+type Projected<Actions> = {
+  [Name in Extract<keyof Actions, string>]: Actions[Name] extends (c: Context, ...args: infer Args) => infer Result
     ? (c: Context, ...args: Args) => Result
     : never;
 };
@@ -58,5 +50,5 @@ export type VmActor<
   undefined,
   VmEventTokens & Events,
   Queues,
-  WithContext<VmMethods, Context<Events, Queues>> & Projected<Actions, Context<Events, Queues>>
+  WithContext<VmMethods, Context> & Projected<Actions>
 >;

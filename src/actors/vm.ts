@@ -68,6 +68,21 @@ export interface VmActorOptions<
 > extends VmOptionsInput,
     OwnParts<State, ConnState, Vars, Events, Queues, Actions> {}
 
+type Nothing = Record<never, never>;
+
+/** Options without parts that have types of their own. They spare the compiler work. */
+type PlainOptions = VmActorOptions<undefined, undefined, undefined, Nothing, Nothing, Nothing> & {
+  [Name in
+    | "state"
+    | "createState"
+    | "vars"
+    | "createVars"
+    | "createConnState"
+    | "actions"
+    | "events"
+    | "queues"]?: never;
+};
+
 /**
  * Makes an actor with a Linux VM for each key. A VM boots with its first action. It sleeps when no process, shell,
  * connection or call uses it. It ends with its actor.
@@ -90,6 +105,8 @@ export interface VmActorOptions<
  * registry.start();
  * ```
  */
+export function vmActor(options?: PlainOptions): VmActor;
+/** Makes an actor with a Linux VM for each key, and with actions, events, queues or state of the server's own. */
 export function vmActor<
   State = undefined,
   ConnState = undefined,
@@ -98,9 +115,10 @@ export function vmActor<
   Queues extends OwnQueues = Record<never, never>,
   Actions extends OwnActions<VmOwnContext<State, ConnState, Vars, Events, Queues>> = Record<never, never>,
 >(
-  options: VmActorOptions<State, ConnState, Vars, Events, Queues, Actions> = {},
-): VmActor<NoInfer<Actions>, NoInfer<Events>, NoInfer<Queues>> {
-  return defineVm(options) as unknown as VmActor<Actions, Events, Queues>;
+  options: VmActorOptions<State, ConnState, Vars, Events, Queues, Actions>,
+): VmActor<NoInfer<Actions>, NoInfer<Events>, NoInfer<Queues>>;
+export function vmActor(options: VmActorOptions = {}): VmActor {
+  return defineVm(options);
 }
 
 /** Like `vmActor`, for tests that replace parts of the VMs. */
@@ -108,7 +126,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   const { parts, rest } = takeOwnParts(input);
   const check = (data: VmOptionsInput) => checkOptions(data).options;
   const options = check(rest);
-  const own = new OwnActor(parts, options.hookTimeoutMs);
+  const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
   const vms = new VmDefinition(options, seams);
   const checkInput = (input: unknown, isOwn: boolean) => {
     // A client could make up a ticket, and so wake the VM that the ticket names.
@@ -118,6 +136,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   };
   // Assigned before RivetKit calls any of the functions below.
   let server: VmBinding;
+  const monitorOf = () => {
+    server.monitor ??= new Monitor(createLogger());
+    return server.monitor;
+  };
   const definition: ServerActor = actor({
     async createState(c, input: undefined): Promise<VmState> {
       const ticket = ticketOf(input);
@@ -129,11 +151,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         throw toUserError(error, c.log, "createState");
       }
     },
-    onCreate: (c) => own.created(c, (server.monitor ??= new Monitor(createLogger())).log),
+    onCreate: (c) => own.created(c),
     async createVars(c): Promise<VmVars> {
       assertNotDraining();
-      server.monitor ??= new Monitor(createLogger());
-      const monitor = server.monitor.vm(c.name, c.key);
+      const monitor = monitorOf().vm(c.name, c.key);
       const { access, directory, secret } = server;
       const mayMove = access.policy.behindEngine;
       // Behind an engine nothing says when the server is there.

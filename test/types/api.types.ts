@@ -234,6 +234,11 @@ export async function runs(agent: VmHandle) {
   await agent.stopProcess(1, { tree: true });
 }
 
+const counter = actor({
+  state: { count: 0 },
+  actions: { add: (c, by: number) => (c.state.count += by) },
+});
+
 const extended = setup({
   use: {
     vm: vmActor({
@@ -268,7 +273,7 @@ const extended = setup({
         for await (const message of c.queue.iter()) type<string>(message.body.target);
       },
     }),
-    counter: actor({ state: { count: 0 }, actions: { add: (c, by: number) => (c.state.count += by) } }),
+    counter,
   },
 });
 
