@@ -58,6 +58,7 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   waitShell: ["shell-9"],
   listShells: [],
   readShell: ["shell-9", {}],
+  snapshotShell: ["shell-9", "screen"],
   snapshotRootFilesystem: [],
   checkpoint: [],
   restore: [{ allowMissing: true }],

@@ -45,6 +45,8 @@ export type {
   ShellChunk,
   ShellInfo,
   ShellOutput,
+  ShellSnapshot,
+  SnapshotMode,
 } from "./shells.ts";
 export type * from "./snapshot-types.ts";
 export type { VmMethodName, VmMethods } from "./table.ts";

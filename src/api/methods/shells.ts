@@ -1,3 +1,4 @@
+import { z } from "zod";
 import {
   args,
   type Bytes,
@@ -86,6 +87,27 @@ export interface ShellOutput {
   running: boolean;
   /** Exit code; `null` while the shell runs. */
   exitCode: number | null;
+}
+
+/** Part of a terminal: nothing, what it shows, or also the lines above. */
+export type SnapshotMode = "none" | "screen" | "scrollback";
+
+/** What a shell's terminal shows. */
+export interface ShellSnapshot {
+  /** Id of the shell. */
+  shellId: string;
+  /** Part of the terminal that `data` draws. */
+  mode: SnapshotMode;
+  /** Number of the last chunk of output that the snapshot contains; -1 before the first. Later `shellData` continues it. */
+  seq: number;
+  /** Columns of the terminal. */
+  cols: number;
+  /** Rows of the terminal. */
+  rows: number;
+  /** Bytes that draw the terminal on an empty one of this size: text, colours, modes, alternate screen and cursor. */
+  data: Uint8Array;
+  /** `true` if the VM no longer has all output since the shell opened, so that something old may be missing. */
+  truncated: boolean;
 }
 
 const shellOptions = {
@@ -181,6 +203,19 @@ export const SHELL_METHODS = {
   readShell: method<(shellId: string, options?: ReadOutputOptions) => Promise<ShellOutput>>()({
     right: "terminal",
     input: takes(["shellId", id], ["options", readOptions]),
+    reads: true,
+  }),
+  /**
+   * Draws what a shell's terminal shows, so that a client that joins sees a full-screen program as it is. Write `data` to a
+   * terminal of the same size, then `shellData` with a greater `seq`.
+   *
+   * @param shellId id that `openShell` returned
+   * @param mode `screen`; `scrollback`: also up to 1,000 lines above; `none`: only `seq` and the size. @default "screen"
+   * @throws AgentVmError `shell_not_found`; `limit_exceeded` for a terminal that is too large or takes too long to draw
+   */
+  snapshotShell: method<(shellId: string, mode?: SnapshotMode) => Promise<ShellSnapshot>>()({
+    right: "terminal",
+    input: takes(["shellId", id], ["mode", z.enum(["none", "screen", "scrollback"]).optional()]),
     reads: true,
   }),
 };

@@ -6,9 +6,12 @@ import type {
   ShellInfo,
   ShellMethods,
   ShellOutput,
+  ShellSnapshot,
+  SnapshotMode,
 } from "../../api/methods/shells.ts";
 import type { Bytes } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
+import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
@@ -27,6 +30,7 @@ type ShellsDeps = Pick<
 export class Shells implements ShellMethods {
   readonly #deps: ShellsDeps;
   readonly #table = new Map<string, OpenShell>();
+  readonly #drawing = new Mutex();
   #opened = 0;
   #opening = 0;
 
@@ -78,6 +82,7 @@ export class Shells implements ShellMethods {
       terminal,
       { shellId: `shell-${this.#opened}`, command, args, ...size },
       this.#deps,
+      this.#drawing,
     );
     this.#table.set(opened.shellId, opened);
     this.#deps.whileRunning(opened.exited);
@@ -116,6 +121,10 @@ export class Shells implements ShellMethods {
 
   async readShell(shellId: string, options: ReadOutputOptions = {}): Promise<ShellOutput> {
     return this.#find(shellId).output(options.after ?? -1);
+  }
+
+  async snapshotShell(shellId: string, mode: SnapshotMode = "screen"): Promise<ShellSnapshot> {
+    return await this.#find(shellId).snapshot(mode);
   }
 
   #find(shellId: string): OpenShell {
