@@ -27,6 +27,8 @@ export const ERROR_DEFINITIONS = {
   process_not_found: { status: 404, hint: "listProcesses() lists the processes that the VM remembers." },
   /** The VM has no service with this name. */
   service_not_found: { status: 404, hint: "listServices() lists the VM's services." },
+  /** The VM has no recording with this id, or has deleted it. */
+  recording_not_found: { status: 404, hint: "listRecordings() lists the VM's recordings." },
   /** The VM has no shell with this id, or has forgotten it. */
   shell_not_found: { status: 404, hint: "listShells() lists the VM's shells." },
   /** The VM has no cron job with this id. */

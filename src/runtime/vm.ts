@@ -13,6 +13,7 @@ import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
+import { Recordings } from "./recordings/recordings.ts";
 import { type EndReason, RoomList } from "./room.ts";
 import { Services } from "./services/services.ts";
 import { MAX_SESSIONS } from "./sessions/limits.ts";
@@ -117,8 +118,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
-  const processes = rooms.add(new Processes({ ...vm, ...notices }));
-  const shells = rooms.add(new Shells(vm));
+  const recordings = rooms.add(new Recordings(vm));
+  const processes = rooms.add(new Processes({ ...vm, ...notices, recordings }));
+  const shells = rooms.add(new Shells({ ...vm, recordings }));
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
@@ -197,6 +199,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     sessions,
     machine,
     services,
+    recordings,
   });
 
   return {

@@ -1,5 +1,6 @@
 // @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { VmActorOptions } from "../../src/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
@@ -9,11 +10,7 @@ const never = () => new Promise<never>(() => undefined);
 let startFails = true;
 let optionsFail = true;
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startTestServer({
-    kind: "kernel",
-    vm: {
+const options: VmActorOptions = {
       hookTimeoutMs: 1_500,
       env: { BASE: "1" },
       async onVmStart(c, vm) {
@@ -44,8 +41,11 @@ beforeAll(async () => {
         if (c.key[0] === "forbidden") return { pool: { size: 64 } } as never;
         return {};
       },
-    },
-  });
+};
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ kind: "kernel", vm: options });
 });
 afterAll(() => server.stop());
 

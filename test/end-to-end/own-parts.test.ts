@@ -1,5 +1,6 @@
 import { createClient as createRivetClient } from "rivetkit/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { defineVm } from "../../src/actors/vm.ts";
 import { createClient, type VmClient } from "../../src/client/index.ts";
 import { listen, type RunningServer, setup, vmActor } from "../../src/index.ts";
 import { actor, event, queue, UserError } from "../../src/rivetkit.ts";
@@ -204,7 +205,7 @@ test("an own action's error, result and arguments are checked like those of the 
 test.each(["exec", "beginCall", "ringCron", "readFork", "connect", "then", "constructor", "run"])(
   "the action name %s is reserved",
   (name) => {
-    expect(() => vmActor({ actions: { [name]: () => 1 } })).toThrow(
+    expect(() => defineVm({ actions: { [name]: () => 1 } })).toThrow(
       `agentOS() action name is reserved: ${name}`,
     );
   },

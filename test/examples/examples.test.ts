@@ -71,6 +71,7 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "screen.ts": ["80 x 24: 3 lines", "goes on: true", ""],
   "secrets.ts": [
     "/v1/models welcome, your key is Bearer ************",
     "/admin who are you?, your key is undefined",

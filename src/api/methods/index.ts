@@ -37,6 +37,11 @@ export type {
   StopServiceOptions,
 } from "./services.ts";
 export type { SessionEvent } from "./session-event.ts";
+export type {
+  ReadRecordingOptions,
+  RecordingInfo,
+  RecordingPart,
+} from "./recordings.ts";
 export type * from "./session-types.ts";
 export type {
   ConnectTerminalOptions,

@@ -16,6 +16,7 @@ export type RoomName =
   | "sessions"
   | "machine"
   | "services"
+  | "recordings"
   | "actor";
 
 /** Any method's type. */

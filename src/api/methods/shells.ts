@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   args,
+  bool,
   type Bytes,
   bytes,
   cells,
@@ -32,6 +33,8 @@ export interface OpenShellOptions {
   cols?: number;
   /** Rows of the terminal, from 1 to 4,096. @default 24 */
   rows?: number;
+  /** `true` records the output, for `readRecording`. Input is not recorded. @default false */
+  record?: boolean;
 }
 
 /** Options of `connectTerminal` and of the client's `terminal()`. */
@@ -117,6 +120,7 @@ const shellOptions = {
   cwd: cwd.optional(),
   cols: cells.optional(),
   rows: cells.optional(),
+  record: bool.optional(),
 };
 
 /** Interactive shells on a pseudo-terminal. Ids are `shell-1`, `shell-2`, ... in each VM. */

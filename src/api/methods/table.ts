@@ -4,6 +4,7 @@ import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
 import { NETWORK_METHODS } from "./network.ts";
 import { PROCESS_METHODS } from "./processes.ts";
+import { RECORDING_METHODS } from "./recordings.ts";
 import { SECRET_METHODS } from "./secrets.ts";
 import { SERVICE_METHODS } from "./services.ts";
 import { SESSION_METHODS } from "./sessions.ts";
@@ -23,7 +24,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
   typeof MACHINE_METHODS &
-  typeof SERVICE_METHODS;
+  typeof SERVICE_METHODS &
+  typeof RECORDING_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -41,6 +43,7 @@ export const METHODS: MethodTable = {
   ...SESSION_METHODS,
   ...MACHINE_METHODS,
   ...SERVICE_METHODS,
+  ...RECORDING_METHODS,
   ...TRANSPORT_METHODS,
 };
 

@@ -1,6 +1,7 @@
 import type { ShellInfo, ShellOutput, ShellSnapshot, SnapshotMode } from "../../api/methods/shells.ts";
 import type { Mutex } from "../../base/mutex.ts";
 import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
+import type { Recorder } from "../recordings/recorder.ts";
 import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { SHELL_SCROLLBACK_BYTES } from "./limits.ts";
@@ -21,6 +22,7 @@ export class OpenShell {
   readonly #scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES);
   readonly #info: ShellInfo;
   readonly #screen: ShellScreen;
+  readonly #recorder: Recorder | undefined;
 
   /** @param drawing lets one shell of the VM draw its screen at a time */
   constructor(
@@ -28,7 +30,9 @@ export class OpenShell {
     info: Pick<ShellInfo, "shellId" | "command" | "args" | "cols" | "rows">,
     vm: OpenShellDeps,
     drawing: Mutex,
+    recorder?: Recorder,
   ) {
+    this.#recorder = recorder;
     this.shellId = info.shellId;
     this.#terminal = terminal;
     this.#vm = vm;
@@ -54,6 +58,7 @@ export class OpenShell {
     if (!this.#info.running) return;
     this.#terminal.resize(cols, rows);
     Object.assign(this.#info, { cols, rows });
+    this.#recorder?.resized(cols, rows);
     this.#screen.resized({ cols, rows }, this.#scrollback.nextSeq);
   }
 
@@ -79,6 +84,7 @@ export class OpenShell {
       const chunk = this.#scrollback.push(NO_KIND, piece);
       this.#vm.emit("shellData", { shellId: this.shellId, ...chunk });
     }
+    this.#recorder?.output("terminal", data);
     this.#screen.grown(data.byteLength);
     this.#vm.filesMayHaveChanged();
   }
@@ -86,6 +92,7 @@ export class OpenShell {
   async #end(): Promise<ExitStatus> {
     const { exitCode, signal } = await this.#terminal.exited;
     Object.assign(this.#info, { running: false, exitCode });
+    this.#recorder?.ended();
     this.#vm.emit("shellExit", { shellId: this.shellId, exitCode, ...(signal === null ? {} : { signal }) });
     this.#vm.filesMayHaveChanged();
     return { exitCode, signal };

@@ -13,6 +13,8 @@ import type { Bytes } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
+import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
+import type { Recordings } from "../recordings/recordings.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_ENDED_SHELLS, MAX_OPEN_SHELLS, MAX_PENDING_SHELL_BYTES } from "./limits.ts";
@@ -24,7 +26,7 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
->;
+> & { recordings: Pick<Recordings, "admit" | "begin"> };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
@@ -70,6 +72,7 @@ export class Shells implements ShellMethods {
     const command = options.command ?? terminals.shell;
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
+    if (options.record === true) await this.#deps.recordings.admit();
     const terminal = await terminals.open({
       command,
       args,
@@ -78,11 +81,22 @@ export class Shells implements ShellMethods {
       ...size,
     });
     this.#opened++;
+    const shellId = `shell-${this.#opened}`;
+    const recorder =
+      options.record === true
+        ? this.#deps.recordings.begin({
+            ...size,
+            shellId,
+            pid: terminal.pid,
+            command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
+          })
+        : undefined;
     const opened = new OpenShell(
       terminal,
-      { shellId: `shell-${this.#opened}`, command, args, ...size },
+      { shellId, command, args, ...size },
       this.#deps,
       this.#drawing,
+      recorder,
     );
     this.#table.set(opened.shellId, opened);
     this.#deps.whileRunning(opened.exited);

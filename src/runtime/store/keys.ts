@@ -11,6 +11,7 @@
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
  * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
+ * | `recording/` | recordings  | 1      | recordings of shells and processes                               |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
@@ -26,6 +27,7 @@ export const PREFIXES = {
   watches: "watch/",
   machine: "machine/",
   services: "services/",
+  recordings: "recording/",
 } as const;
 
 /** Newest format of everything under `fs/`. */
@@ -69,6 +71,14 @@ export const MACHINE_KEY = `${PREFIXES.machine}record`;
 
 /** Resources that the VM has used. */
 export const USAGE_KEY = `${PREFIXES.machine}usage`;
+
+/** Everything of one recording lies below this key. */
+export const recordingKey = (recordingId: string): string => `${PREFIXES.recordings}${recordingId}/`;
+
+export const recordingInfoKey = (recordingId: string): string => `${recordingKey(recordingId)}info`;
+
+export const recordingPieceKey = (recordingId: string, piece: number): string =>
+  `${recordingKey(recordingId)}piece/${padded(piece, 6)}`;
 
 /** Services that were defined or stopped at run time. */
 export const SERVICES_KEY = `${PREFIXES.services}table`;
