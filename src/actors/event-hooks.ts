@@ -3,8 +3,11 @@ import { wireSize } from "../api/size.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { ActorLog } from "../rivet/log.ts";
-import { MAX_STOP_HOOK_MS, runHook } from "../runtime/hook-calls.ts";
+import { runHook } from "../runtime/hook-calls.ts";
 import { MAX_WAITING_EVENT_BYTES, MAX_WAITING_EVENTS } from "./limits.ts";
+
+/** Time that the end of a VM waits for hooks of its last events, in milliseconds. */
+const SETTLE_MS = 5_000;
 
 /** A function of the server for one event. */
 type EventHook = (payload: never) => Promise<void> | void;
@@ -61,9 +64,9 @@ export class EventHooks {
     this.#deps.keepAwake(waiting.done);
   }
 
-  /** Resolves when every event so far has been handled, or after 10 s. */
+  /** Resolves when every event so far has been handled, or after 5 s. */
   async settled(): Promise<void> {
-    await within(Promise.all([...this.#waiting.values()].map(({ done }) => done)), MAX_STOP_HOOK_MS);
+    await within(Promise.all([...this.#waiting.values()].map(({ done }) => done)), SETTLE_MS);
   }
 
   async #work(event: VmEventName, name: string, run: EventHook, waiting: Waiting): Promise<void> {

@@ -17,12 +17,15 @@ export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
 
-/** Parameters of a connection between the two actors of a fork. Behind a Rivet Engine they may be in two processes. */
-const PEER = { fork: true } as const;
+/**
+ * Parameters of a connection between the two actors of a fork, which no client knows. Behind a Rivet Engine the actors may be
+ * in two processes, which do not recognize each other's.
+ */
+const PEER = { fork: randomBytes(TICKET_BYTES).toString("hex") };
 
-/** Whether a connection is one between the two actors of a fork, if it has come from within the server. */
+/** Whether a connection is one between the two actors of a fork in this process. */
 export function isFork(params: unknown): boolean {
-  return typeof params === "object" && params !== null && "fork" in params;
+  return Object(params).fork === PEER.fork;
 }
 
 /** The part of another actor that a fork uses. */

@@ -62,6 +62,8 @@ interface VmPlace {
   events?: EventHooks;
   /** Why the VM must not boot; `undefined`: it may. */
   refusal?: AgentVmError | undefined;
+  /** Runs before the VM falls asleep. Never rejects. */
+  beforeSleep?: (() => Promise<void>) | undefined;
   /** Releases the definition of this VM alone, after the VM's end. */
   close?(): Promise<void>;
 }
@@ -222,9 +224,13 @@ export class VmInstance {
 
   /** Ends the VM. Idempotent. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
-    this.#disposed ??= this.vm.dispose(reason).finally(async () => {
-      await this.#place.events?.settled();
-      await this.#place.close?.();
+    if (this.#disposed !== undefined) return this.#disposed;
+    const { beforeSleep, events, close } = this.#place;
+    const before = reason === "sleep" ? beforeSleep?.() : undefined;
+    const ended = () => this.vm.dispose(reason);
+    this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
+      await events?.settled();
+      await close?.();
       this.calls.dispose();
       if (live.get(this.#actorId) === this) live.delete(this.#actorId);
       this.#listing?.leave();

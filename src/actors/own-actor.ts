@@ -7,7 +7,7 @@ import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { ActorLog } from "../rivet/log.ts";
 import { UserError } from "../rivet/rivetkit.ts";
 import { toUserError } from "../rivet/user-error.ts";
-import { runHook } from "../runtime/hook-calls.ts";
+import { MAX_STOP_HOOK_MS, runHook } from "../runtime/hook-calls.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
 import { hostVm } from "../runtime/host-vm.ts";
 import { ownAction } from "./action.ts";
@@ -185,11 +185,34 @@ export class OwnActor {
     }
   }
 
+  /** Prepares an actor for its sleep. Never rejects. @param save stores the actor's state */
+  async beforeSleep(c: ActorContext, vars: VmVars, save: () => Promise<void>): Promise<void> {
+    await this.#life("onSleep", c, vars);
+    try {
+      await save();
+    } catch (error) {
+      // RivetKit may have stored it already, and has then stopped.
+      vars.own.log.debug({ msg: "could not store the state", err: error });
+    }
+  }
+
   /** Runs a hook for a change in the actor's life. Never rejects. */
-  async life(name: "onWake" | "onSleep" | "onDestroy", c: LiveContext): Promise<void> {
+  async life(name: "onWake" | "onDestroy", c: LiveContext): Promise<void> {
+    await this.#life(name, c, c.vars);
+  }
+
+  async #life(name: "onWake" | "onSleep" | "onDestroy", c: ActorContext, vars: VmVars): Promise<void> {
     const hook = this.parts[name];
     if (hook === undefined) return;
-    await this.#logged(c.vars.own.log, name, () => hook(ownContext(c, c.vars) as never));
+    // The end of an actor waits for its hooks, but not as long as they like.
+    const timeoutMs = name === "onWake" ? this.#timeoutMs : Math.min(this.#timeoutMs, MAX_STOP_HOOK_MS);
+    await this.#logged(vars.own.log, name, () => hook(ownContext(c, vars) as never), timeoutMs);
+  }
+
+  /** Whether the server's code has something to do or to keep when a VM falls asleep. */
+  get hasSleep(): boolean {
+    const { onSleep, state, createState } = this.parts;
+    return onSleep !== undefined || state !== undefined || createState !== undefined;
   }
 
   /** Runs a hook whose caller fails with it. @throws UserError, AgentVmError of the hook; AgentVmError `hook_failed` */
@@ -204,9 +227,14 @@ export class OwnActor {
     }
   }
 
-  async #logged(log: ActorLog, name: string, hook: () => Promise<void> | void): Promise<void> {
+  async #logged(
+    log: ActorLog,
+    name: string,
+    hook: () => Promise<void> | void,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<void> {
     try {
-      await asCaller({}, () => runHook(name, this.#timeoutMs, hook));
+      await asCaller({}, () => runHook(name, timeoutMs, hook));
     } catch (error) {
       log.error({ msg: "a hook has failed", hook: name, err: error });
     }

@@ -6,7 +6,7 @@ import type { VmHandlers } from "../runtime/hooks.ts";
 import { ALARM_ACTION } from "./actor-alarm.ts";
 import type { EventHookTable } from "./event-hooks.ts";
 import { FORK_ACTIONS } from "./fork.ts";
-import type { OwnParts } from "./own-types.ts";
+import type { OwnParts, VmRivetOptions } from "./own-types.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: the types of a server's own parts are the server's
 type AnyParts = OwnParts<any, any, any, any, any, any>;
@@ -108,7 +108,30 @@ export function takeOwnParts<Input extends object>(input: Input): { parts: AnyPa
       throw invalidArgument(name, "an object", table);
   }
   checkNames(parts as AnyParts);
+  checkRivetOptions(parts.options ?? {});
   return { parts: parts as AnyParts, rest: rest as Partial<Input> };
+}
+
+const RIVET_OPTIONS = [
+  "name",
+  "icon",
+  "stateSaveInterval",
+  "actionTimeout",
+  "waitUntilTimeout",
+  "runStopTimeout",
+  "maxQueueSize",
+  "maxQueueMessageSize",
+] as const satisfies (keyof VmRivetOptions)[];
+
+function checkRivetOptions(options: object): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!RIVET_OPTIONS.some((known) => known === name))
+      throw unknownOption("vmActor", `options.${name}`, RIVET_OPTIONS);
+    const isText = name === "name" || name === "icon";
+    const fits = isText ? typeof value === "string" : Number.isSafeInteger(value) && value > 0;
+    if (value !== undefined && !fits)
+      throw invalidArgument(`options.${name}`, isText ? "a string" : "a positive integer", value);
+  }
 }
 
 function checkNames({ actions = {}, events = {}, queues = {}, rights = {}, state, createState, vars, createVars }: AnyParts): void {

@@ -169,6 +169,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
           mayMove,
           sealingKey: secret && sealingKeyOf(secret, c.actorId),
           events: own.eventHooks(c, vars),
+          // A server that shuts down ends its VMs without RivetKit, which would store the state.
+          beforeSleep: own.hasSleep
+            ? () => own.beforeSleep(c, vars, () => c.saveState({ immediate: true }))
+            : undefined,
           ...resolved,
         };
         vars.instance = await VmInstance.create(definition, c, own.handlers(c, vars), monitor, place);
@@ -212,10 +216,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       own.disconnected(c, connection);
     },
     onWake: (c) => own.life("onWake", c),
-    async onSleep(c) {
-      await own.life("onSleep", c);
-      await c.vars.instance.dispose("sleep");
-    },
+    onSleep: (c) => c.vars.instance.dispose("sleep"),
     async onDestroy(c) {
       await own.life("onDestroy", c);
       await c.vars.instance.dispose("destroy");

@@ -71,6 +71,7 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "recording.ts": ['asciicast v2, 80 x 24: "1\\r\\n2\\r\\n3\\r\\n"', ""],
   "screen.ts": ["80 x 24: 3 lines", "goes on: true", ""],
   "secrets.ts": [
     "/v1/models welcome, your key is Bearer ************",
