@@ -15,7 +15,19 @@ import "./base/check-supported.ts";
 
 export type { VmActions } from "./actors/context.ts";
 export { disposeAll } from "./actors/instance.ts";
-export { type VmActorOptions, type VmHookContext, vmActor, vmActor as agentOS } from "./actors/vm.ts";
+export type {
+  OwnActions,
+  OwnEvents,
+  OwnParts,
+  OwnQueues,
+  ResolvedOptions,
+  VmCreateContext,
+  VmHookContext,
+  VmOwnConnection,
+  VmOwnContext,
+  VmRivetOptions,
+} from "./actors/own-types.ts";
+export { type VmActorOptions, vmActor, vmActor as agentOS } from "./actors/vm.ts";
 export type { VmActor } from "./actors/vm-actor.ts";
 export { AgentVmError, type ErrorCode, type ErrorMetadata, type PosixCode } from "./api/errors.ts";
 export type * from "./api/events.ts";

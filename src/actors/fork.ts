@@ -19,6 +19,17 @@ export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
 
+/**
+ * Parameters of a connection between the two actors of a fork, which no client knows. Behind a Rivet Engine the actors may be
+ * in two processes, which do not recognize each other's.
+ */
+const PEER = { fork: randomBytes(TICKET_BYTES).toString("hex") };
+
+/** Whether a connection is one between the two actors of a fork in this process. */
+export function isFork(params: unknown): boolean {
+  return Object(params).fork === PEER.fork;
+}
+
 /** The part of another actor that a fork uses. */
 interface Peer {
   resolve(): Promise<string>;
@@ -26,8 +37,8 @@ interface Peer {
 }
 
 interface Peers {
-  create(key: string[], options: { input: unknown }): Promise<Peer>;
-  getForId(actorId: string): Peer;
+  create(key: string[], options: { input: unknown; params: typeof PEER }): Promise<Peer>;
+  getForId(actorId: string, options: { params: typeof PEER }): Peer;
 }
 
 /** The part of an actor that a fork uses. */
@@ -98,7 +109,7 @@ export class Arrival {
   }
 
   async #take({ actorId, ticket }: ForkTicket): Promise<void> {
-    const source = peersOf(this.#actor).getForId(actorId);
+    const source = peersOf(this.#actor).getForId(actorId, { params: PEER });
     await receiveFork(this.#store, async (from) => {
       const records = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
       return records as ForkRecords;
@@ -138,7 +149,7 @@ export async function fork(
 
 async function create(peers: Peers, key: string[], input: unknown): Promise<Peer> {
   try {
-    return await peers.create(key, { input });
+    return await peers.create(key, { input, params: PEER });
   } catch (error) {
     if ((error as { code?: unknown }).code !== "duplicate_key") throw error;
     throw new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {

@@ -19,6 +19,7 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
+import type { EventHooks } from "./event-hooks.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 
@@ -40,6 +41,7 @@ interface ActorDeps extends AlarmActor, ForkActor {
 
 interface InstanceParts {
   vm: LiveVm;
+  place: VmPlace;
   calls: CallTable;
   alarm: ActorAlarm;
   arrival: Arrival;
@@ -47,7 +49,6 @@ interface InstanceParts {
   actorId: string;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
-  tunnels: Tunnels | undefined;
 }
 
 /** The server in which a VM lives. */
@@ -60,6 +61,14 @@ interface VmPlace {
   mayMove?: boolean;
   /** Key for the VM's secrets in its store. @default they are not stored */
   sealingKey?: Uint8Array | undefined;
+  /** Functions of the server for the VM's events. */
+  events?: EventHooks;
+  /** Why the VM must not boot; `undefined`: it may. */
+  refusal?: AgentVmError | undefined;
+  /** Runs before the VM falls asleep. Never rejects. */
+  beforeSleep?: (() => Promise<void>) | undefined;
+  /** Releases the definition of this VM alone, after the VM's end. */
+  close?(): Promise<void>;
 }
 
 /** Awake VMs of this process, by the id of their actor. */
@@ -78,23 +87,14 @@ export class VmInstance {
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
   readonly #actorId: string;
-  readonly #tunnels: Tunnels | undefined;
+  readonly #place: VmPlace;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor({
-    vm,
-    calls,
-    alarm,
-    arrival,
-    options,
-    actorId,
-    monitor,
-    onFailure,
-    tunnels,
-  }: InstanceParts) {
-    this.#tunnels = tunnels;
+  private constructor(parts: InstanceParts) {
+    const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
+    this.#place = place;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -116,8 +116,9 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    { directory, tunnels, mayMove = false, sealingKey }: VmPlace = {},
+    place: VmPlace = {},
   ): Promise<VmInstance> {
+    const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
     const { log } = monitor;
     const ended = live.get(actorId)?.dispose("sleep");
@@ -131,15 +132,22 @@ export class VmInstance {
     const store = kvStore(actor.kv);
     const arrival = new Arrival(actor, store);
     let listing: Listing | undefined;
-    const admit = () => listing?.admitBoot();
+    const admit = () => {
+      if (refusal !== undefined) throw refusal;
+      listing?.admitBoot();
+    };
     const offers = tunnels?.offersOf(actorId);
-    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers, ...(offers && { offers }) };
+    const hooks = {
+      ...hooksOf(actor, log, alarm, arrival, admit, events),
+      ...handlers,
+      ...(offers && { offers }),
+    };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
-    keepDefinition(definition);
+    if (place.close === undefined) keepDefinition(definition);
     const own = actor.state?.own ?? {};
     const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
     const vm = await definition.create(hooks, {
@@ -154,6 +162,7 @@ export class VmInstance {
     });
     const instance = new VmInstance({
       vm,
+      place,
       calls,
       alarm,
       arrival,
@@ -161,7 +170,6 @@ export class VmInstance {
       actorId,
       monitor,
       onFailure,
-      tunnels,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
     listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
@@ -214,7 +222,7 @@ export class VmInstance {
   /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
   async endForGood(): Promise<void> {
     this.#listing?.beginDestroy();
-    this.#tunnels?.destroyed(this.#actorId);
+    this.#place.tunnels?.destroyed(this.#actorId);
     await this.dispose("destroy");
   }
 
@@ -226,7 +234,13 @@ export class VmInstance {
 
   /** Ends the VM. Idempotent. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
-    this.#disposed ??= this.vm.dispose(reason).finally(() => {
+    if (this.#disposed !== undefined) return this.#disposed;
+    const { beforeSleep, events, close } = this.#place;
+    const before = reason === "sleep" ? beforeSleep?.() : undefined;
+    const ended = () => this.vm.dispose(reason);
+    this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
+      await events?.settled();
+      await close?.();
       this.calls.dispose();
       if (live.get(this.#actorId) === this) live.delete(this.#actorId);
       this.#listing?.leave();
@@ -260,6 +274,7 @@ function hooksOf(
   alarm: ActorAlarm,
   arrival: Arrival,
   admitBoot: () => void,
+  events: EventHooks | undefined,
 ): VmHooks {
   const { actorId, key } = actor;
   return {
@@ -273,6 +288,7 @@ function hooksOf(
         // The actor has stopped before its VM. No client is connected any more.
         log.debug({ msg: "could not send event", event: name, err: error });
       }
+      events?.tell(name, payload);
     },
     async beforeBoot() {
       admitBoot();

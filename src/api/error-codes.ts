@@ -38,6 +38,8 @@ export const ERROR_DEFINITIONS = {
   mount_unavailable: { status: 501, hint: "docs/mounts.md says what each kind of mount needs." },
   /** Another VM has the volume for itself, or other VMs have it mounted. */
   volume_in_use: { status: 409, hint: "Unmount it in the other VM, or put that VM to sleep." },
+  /** The VM has no recording with this id, or has deleted it. */
+  recording_not_found: { status: 404, hint: "listRecordings() lists the VM's recordings." },
   /** The VM has no shell with this id, or has forgotten it. */
   shell_not_found: { status: 404, hint: "listShells() lists the VM's shells." },
   /** The VM has no cron job with this id. */
@@ -80,6 +82,11 @@ export const ERROR_DEFINITIONS = {
   boot_failed: {
     status: 500,
     hint: "Run `npx agent-vm doctor` on the server's host. The next action boots the VM again.",
+  },
+  /** A hook of the server's own code has failed, or has taken too long. `metadata.hook` names it. */
+  hook_failed: {
+    status: 500,
+    hint: "The server's log has the error of the hook. The next action boots the VM again.",
   },
   /** The VM stopped before the call ended. */
   vm_stopped: { status: 503, hint: "The next action boots the VM again." },

@@ -1,6 +1,7 @@
 import { ConnectionCore } from "./connection.ts";
 import { Methods, withActions } from "./methods.ts";
 import { coded } from "./rivet/errors.ts";
+import type { QueueOptions } from "./rivet/raw.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
@@ -17,6 +18,10 @@ export class HandleCore extends Methods {
 
   connect(): object {
     return withActions(new ConnectionCore(this.target));
+  }
+
+  async send(name: string, body: unknown, options?: QueueOptions): Promise<unknown> {
+    return await coded(this.target.raw.send(name, body, options));
   }
 
   async resolve(): Promise<string> {

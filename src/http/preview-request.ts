@@ -21,17 +21,18 @@ export function isPreviewRequest(path: string): boolean {
 }
 
 /**
- * Answers a request to an actor. A request of a gate identifies a connection of the server, which the VM serves
+ * Answers a request to an actor, if it is a preview's. A request of a gate identifies a connection of the server, which the VM serves
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
  * @param engineActor the actor's id if the server runs behind a Rivet Engine
  * @param keys tokens of the server that open the VM's previews
+ * @returns `undefined` if the request is no preview's
  */
 export async function answerPreview(
   { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },
   request: Request,
   { engineActor, keys }: { engineActor: string | undefined; keys: PreviewKeys },
-): Promise<Response> {
+): Promise<Response | undefined> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
     await taken({ vm, monitor, keys });
@@ -39,7 +40,7 @@ export async function answerPreview(
   }
   const { pathname, search } = new URL(request.url);
   const [, prefix, token, rest = "/"] = PREVIEW.exec(pathname) ?? [];
-  if (prefix === undefined || token === undefined) return new Response("Not Found", { status: 404 });
+  if (prefix === undefined || token === undefined) return undefined;
   // If a client names the actor in a header, its URL has no gateway path.
   const hasGateway = engineActor !== undefined && !request.headers.has(TARGET_HEADER);
   const visit = {

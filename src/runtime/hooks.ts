@@ -1,13 +1,27 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import type { NetworkAnswer, NetworkQuestion } from "../api/methods/network-requests.ts";
 import type { PermissionRequest } from "../api/methods/session-types.ts";
+import type { HostVm } from "./host-functions/types.ts";
 import type { Offers } from "./network/outbound/offers.ts";
 import type { OwnOptions } from "./own-options.ts";
 import type { Report } from "./reports.ts";
+import type { EndReason } from "./room.ts";
 import type { Store } from "./store/store.ts";
 
 /** Options that are functions. */
 export interface VmHandlers {
+  /**
+   * Prepares a VM after each boot, before any call uses it. The boot waits for it. An error or the timeout fails the boot.
+   *
+   * @param vm the VM
+   */
+  onVmStart?(vm: HostVm): Promise<void> | void;
+  /**
+   * Runs before a VM that has started goes down, and after a sandbox has failed (`error`). An error is only logged.
+   *
+   * @param vm the VM. With the reason `error` its methods reject with `vm_stopped`
+   */
+  onVmStop?(vm: HostVm, reason: EndReason): Promise<void> | void;
   /**
    * Answers an agent that asks for permission.
    *

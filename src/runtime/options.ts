@@ -211,6 +211,8 @@ export const vmOptionsSchema = z.strictObject({
     .prefault({}),
   /** Outbound policy: hosts that programs of the VM may reach. See docs/networking.md. */
   network: networkSchema.prefault({}),
+  /** Milliseconds that a hook of the server may take, such as `onVmStart`. `onVmStop` has at most 10,000. */
+  hookTimeoutMs: z.int().min(1).max(2_147_483_647).default(30_000),
   /** Milliseconds that a VM stays awake without a process, shell, connection or call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });

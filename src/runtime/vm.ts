@@ -2,6 +2,7 @@ import type { NamesIn, VmMethods } from "../api/methods/table.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
+import { MAX_STOP_HOOK_MS, runHook } from "./hook-calls.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
@@ -13,6 +14,7 @@ import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
+import { Recordings } from "./recordings/recordings.ts";
 import { type EndReason, RoomList } from "./room.ts";
 import { Services } from "./services/services.ts";
 import { MAX_SESSIONS } from "./sessions/limits.ts";
@@ -87,8 +89,10 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const durable =
     run.store && ownedStore(codedStore(run.store, report), { isShared: run.isStoreShared, onReplaced });
   const store = durable ?? new MemoryStore();
+  const { hookTimeoutMs } = options;
   const { exclude } = options.persistence;
 
+  const host = hostVm(() => methods, hooks.identity);
   const rooms = new RoomList(onFailure);
   const boots = new BootCycle(
     factory,
@@ -104,6 +108,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     rooms,
     {
       beforeBoot: () => hooks.beforeBoot?.(),
+      starting: () => hooks.onVmStart && runHook("onVmStart", hookTimeoutMs, () => hooks.onVmStart?.(host)),
+      stopping: (reason) =>
+        hooks.onVmStop &&
+        runHook("onVmStop", Math.min(hookTimeoutMs, MAX_STOP_HOOK_MS), () =>
+          hooks.onVmStop?.(host, reason),
+        ).catch(onFailure),
       booted: (putBack) =>
         hooks.emit("vmBooted", putBack.length === 0 ? {} : { putBack: putBack.slice(0, MAX_PUT_BACK) }),
       readOnly(damage) {
@@ -129,8 +139,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   );
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
-  const processes = rooms.add(new Processes({ ...vm, ...notices }));
-  const shells = rooms.add(new Shells(vm));
+  const recordings = rooms.add(new Recordings(vm));
+  const processes = rooms.add(new Processes({ ...vm, ...notices, recordings }));
+  const shells = rooms.add(new Shells({ ...vm, recordings }));
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
@@ -147,7 +158,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     const room = new HostFunctionRoom({
       ...vm,
       catalog: hostFunctions,
-      vm: hostVm(() => methods, hooks.identity),
+      vm: host,
       hasSession: (sessionId) => sessions.has(sessionId),
     });
     rooms.add(room);
@@ -176,6 +187,8 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude, mounts }));
 
   const end = async (reason: EndReason): Promise<void> => {
+    // Calls go on meanwhile, so that the hook finds the VM as it was.
+    if (hooks.onVmStop !== undefined) await boots.tellStop(reason);
     const ended = boots.end(reason);
     rooms.stop();
     try {
@@ -208,6 +221,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     machine,
     services,
     mounts,
+    recordings,
   });
 
   return {

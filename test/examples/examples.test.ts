@@ -74,6 +74,7 @@ const OUTPUTS: Record<string, string[]> = {
     'document.title = "A list of birds";',
     "",
   ],
+  "extend.ts": ["exit code 0", "built all, 1 so far", "built for acme", "a process of acme exits with 3", ""],
   "host-functions.ts": [
     "$ agentos-shop order --item apples --count 2",
     '{"ok":true,"result":{"orderedBy":"customer","item":"apples","count":2,"left":1}}',
@@ -119,6 +120,8 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "recording.ts": ['asciicast v2, 80 x 24: "1\\r\\n2\\r\\n3\\r\\n"', ""],
+  "screen.ts": ["80 x 24: 3 lines", "goes on: true", ""],
   "secrets.ts": [
     "/v1/models welcome, your key is Bearer ************",
     "/admin who are you?, your key is undefined",

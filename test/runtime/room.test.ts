@@ -53,6 +53,8 @@ function cycle(change: (first: Required<Room>) => void = () => undefined) {
     rooms,
     {
       beforeBoot: async () => void life.push("beforeBoot"),
+      starting: () => undefined,
+      stopping: () => undefined,
       readOnly: () => undefined,
       booted: () => void life.push("booted"),
       shutDown: (reason) => void life.push(`shutDown ${reason}`),

@@ -36,6 +36,11 @@ export type {
 export type { NetworkAnswer, NetworkQuestion, NetworkRequest } from "./network-requests.ts";
 export type { Preview, PreviewInfo, PreviewLogEntry, PreviewOptions, PreviewUrl } from "./previews.ts";
 export type * from "./process-types.ts";
+export type {
+  ReadRecordingOptions,
+  RecordingInfo,
+  RecordingPart,
+} from "./recordings.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type {
   ServiceInfo,
@@ -55,6 +60,8 @@ export type {
   ShellChunk,
   ShellInfo,
   ShellOutput,
+  ShellSnapshot,
+  SnapshotMode,
 } from "./shells.ts";
 export type * from "./snapshot-types.ts";
 export type { VmMethodName, VmMethods } from "./table.ts";

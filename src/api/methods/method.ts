@@ -17,6 +17,7 @@ export type RoomName =
   | "machine"
   | "services"
   | "mounts"
+  | "recordings"
   | "actor";
 
 /** Any method's type. */

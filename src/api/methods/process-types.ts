@@ -78,6 +78,8 @@ export interface SpawnOptions {
   cwd?: string;
   /** Written to stdin at once; stdin stays open. @default empty */
   stdin?: Bytes;
+  /** `true` records the output of both streams, for `readRecording`. @default false */
+  record?: boolean;
 }
 
 /** Result of `spawn`. */

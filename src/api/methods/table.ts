@@ -7,6 +7,7 @@ import { NETWORK_METHODS } from "./network.ts";
 import { NETWORK_REQUEST_METHODS } from "./network-requests.ts";
 import { PREVIEW_METHODS } from "./previews.ts";
 import { PROCESS_METHODS } from "./processes.ts";
+import { RECORDING_METHODS } from "./recordings.ts";
 import { SECRET_METHODS } from "./secrets.ts";
 import { SERVICE_METHODS } from "./services.ts";
 import { SESSION_METHODS } from "./sessions.ts";
@@ -29,7 +30,8 @@ export type ClientTable = typeof FILE_METHODS &
   typeof SESSION_METHODS &
   typeof MACHINE_METHODS &
   typeof SERVICE_METHODS &
-  typeof MOUNT_METHODS;
+  typeof MOUNT_METHODS &
+  typeof RECORDING_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -50,6 +52,7 @@ export const METHODS: MethodTable = {
   ...MACHINE_METHODS,
   ...SERVICE_METHODS,
   ...MOUNT_METHODS,
+  ...RECORDING_METHODS,
   ...TRANSPORT_METHODS,
 };
 

@@ -12,6 +12,7 @@
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
  * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
  * | `mounts/`    | mounts      | 1      | mounts that mountFs has made                                     |
+ * | `recording/` | recordings  | 1      | recordings of shells and processes                               |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
@@ -28,6 +29,7 @@ export const PREFIXES = {
   machine: "machine/",
   services: "services/",
   mounts: "mounts/",
+  recordings: "recording/",
 } as const;
 
 /** Newest format of everything under `fs/`. */
@@ -71,6 +73,14 @@ export const MACHINE_KEY = `${PREFIXES.machine}record`;
 
 /** Resources that the VM has used. */
 export const USAGE_KEY = `${PREFIXES.machine}usage`;
+
+/** Everything of one recording lies below this key. */
+export const recordingKey = (recordingId: string): string => `${PREFIXES.recordings}${recordingId}/`;
+
+export const recordingInfoKey = (recordingId: string): string => `${recordingKey(recordingId)}info`;
+
+export const recordingPieceKey = (recordingId: string, piece: number): string =>
+  `${recordingKey(recordingId)}piece/${padded(piece, 6)}`;
 
 /** Services that were defined or stopped at run time. */
 export const SERVICES_KEY = `${PREFIXES.services}table`;
