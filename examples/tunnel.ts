@@ -18,7 +18,7 @@ await agent.waitForPort(7000);
 const tunnel = await agent.tunnel({ port: 7000 });
 const socket = net.connect(tunnel.port, tunnel.host);
 socket.write("client");
-console.log(String((await once(socket, "data"))[0]));
+for await (const answer of socket) console.log(String(answer));
 await tunnel.close();
 await agent.killProcess(pid);
 
