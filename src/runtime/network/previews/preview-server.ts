@@ -18,6 +18,7 @@ import {
 import type { OpenPreview, Previews } from "./previews.ts";
 import {
   answerResponse,
+  CORS,
   type PreviewAnswer,
   refusalResponse,
   refuse,
@@ -84,9 +85,11 @@ export class PreviewServer {
     let note: ((status?: number) => void) | undefined;
     let response: Response | undefined;
     try {
-      const preview = await this.#deps.previews.open(token);
-      if (preview === undefined) return refusalResponse(previewDenied());
       const { request, path } = visit;
+      const preview = await this.#deps.previews.open(token);
+      if (preview === undefined && request.method === "OPTIONS")
+        return answerResponse({ status: 204, headers: CORS, body: "" });
+      if (preview === undefined) return refusalResponse(previewDenied());
       note = this.#noteOf(preview, request.method, path);
       const verdict = await admit(preview, knockOfFetch(visit, keys));
       response =
