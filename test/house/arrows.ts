@@ -192,7 +192,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   [`${SANDBOX}/system-calls.ts`]: {},
   [`${KERNEL}/files`]: { uses: [SANDBOX, `${KERNEL}/helpers`] },
   [`${KERNEL}/mounts`]: {
-    uses: [FILES, SANDBOX, `${KERNEL}/files`, `${KERNEL}/helpers`, `${KERNEL}/watch`],
+    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/watch`],
+    types: [`${KERNEL}/files`],
   },
   [`${KERNEL}/commands`]: {
     uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/procfs`],

@@ -8,7 +8,9 @@ const method = methodsOf("mounts");
 
 /** A folder of the host, live in both directions. The server's options say which folders a VM may mount. */
 export interface HostDirPlugin {
+  /** Names the plugin. */
   id: "host_dir";
+  /** Settings of the mount. */
   config: {
     /** Absolute path on the server's host. A link below the allowed folder is refused. */
     hostPath: string;
@@ -17,7 +19,9 @@ export interface HostDirPlugin {
 
 /** A file system in memory, whose files end with the boot of the VM. */
 export interface MemoryPlugin {
+  /** Names the plugin. */
   id: "memory";
+  /** Settings of the mount. */
   config?: {
     /** Size in bytes, at least 64 KiB. @default 64 MiB */
     sizeBytes?: number;
@@ -28,7 +32,9 @@ export interface MemoryPlugin {
 
 /** A named folder of the server that outlives the VM, and that several VMs may mount at once. */
 export interface VolumePlugin {
+  /** Names the plugin. */
   id: "volume";
+  /** Settings of the mount. */
   config: {
     /** Name of the volume: letters, digits, dots, dashes and underscores, at most 64. */
     name: string;
@@ -39,21 +45,23 @@ export interface VolumePlugin {
 
 /** A folder of the host as a base that stays as it is. The VM keeps its changes, which `diff` and `undo` know. */
 export interface OverlayPlugin {
+  /** Names the plugin. */
   id: "overlay";
+  /** Settings of the mount. */
   config: {
     /** Absolute path on the server's host. */
     hostPath: string;
   };
 }
 
-/** What to mount. */
+/** A plugin and its settings. */
 export type MountPlugin = HostDirPlugin | MemoryPlugin | VolumePlugin | OverlayPlugin;
 
 /** A mount of a VM. */
 export interface MountOptions {
   /** Absolute path in the VM. The directory is made if it is missing; the mount hides what is in it. */
   path: string;
-  /** What to mount. */
+  /** The plugin that makes the mount, and its settings. */
   plugin: MountPlugin;
   /** Whether the VM may only read. @default true for `host_dir`, false for the others */
   readOnly?: boolean;

@@ -176,7 +176,8 @@ export class Files implements FileMethods {
    */
   async #make(change: TreeChange, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
     const paths = change.action === "move" ? [change.from, change.to] : [change.path];
-    const mounts = await Promise.all(paths.map((path) => this.#fs.mountOf(path)));
+    const follow = change.action === "write";
+    const mounts = await Promise.all(paths.map((path) => this.#fs.mountOf(path, follow)));
     if (mounts.every((mount) => mount === undefined)) return await this.#changes(change, work);
     if (mounts.every((mount) => mount?.kept === false)) return await unstoredChanges(change, work);
     return await this.#changes(change, work, { isReplayable: false });

@@ -76,8 +76,13 @@ export interface FileSystem {
   readonly tree: PersistentTree;
   /** The places of the VM, with its mounts. */
   readonly mounts: MountTable;
-  /** Finds the mount of the VM in which a path lies, with all links resolved. @returns `undefined` for the VM's own files */
-  mountOf(path: string): Promise<VmMount | undefined>;
+  /**
+   * Finds the mount of the VM in which a path lies.
+   *
+   * @param follow whether a link at the end of the path counts as the file to which it leads
+   * @returns `undefined` for the VM's own files
+   */
+  mountOf(path: string, follow: boolean): Promise<VmMount | undefined>;
   /** Releases all descriptors. Every later call throws `vm_stopped`. */
   close(): Promise<void>;
 }

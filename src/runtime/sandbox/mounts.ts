@@ -8,7 +8,7 @@ export interface HostFolder {
   name: string;
 }
 
-/** What to mount. */
+/** Files that a mount shows. */
 export type MountSource =
   | { kind: "host_dir" | "volume"; host: HostFolder }
   | { kind: "memory"; bytes: number; inodes: number }

@@ -64,6 +64,19 @@ test("a wake never repeats a change of a file in a mount", async () => {
   expect(await vm().readdir("/mnt/host")).toEqual([]);
 });
 
+test("a link into a mount that a method deletes or moves stays so over a crash", async () => {
+  const { vm, folder, mount, crash } = sharedVm();
+  writeFileSync(join(folder, "file"), "x");
+  await mount("/mnt/host");
+  await vm().exec("ln -s /mnt/host/file deleted; ln -s /mnt/host/file moved", { cwd: "/workspace" });
+  await vm().checkpoint();
+  await vm().delete("/workspace/deleted");
+  await vm().move("/workspace/moved", "/workspace/new");
+  await crash();
+  expect(await vm().readdir("/workspace")).toEqual(["new"]);
+  expect(readFileSync(join(folder, "file"), "utf8")).toBe("x");
+});
+
 test("a move out of a mount survives a crash", async () => {
   const { vm, folder, mount, crash } = sharedVm();
   await mount("/mnt/host");

@@ -208,12 +208,12 @@ export class RootedFileSystem implements FileSystem {
     });
   }
 
-  async mountOf(path: string): Promise<VmMount | undefined> {
+  async mountOf(path: string, follow: boolean): Promise<VmMount | undefined> {
     if (this.#root.mounted.size === 0) return undefined;
     // A path that does not exist yet lies in the mount of the directory above it.
     for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
       try {
-        return await this.#access.at("stat", at, true, ({ mount }) => mount);
+        return await this.#access.at("stat", at, follow || at !== path, ({ mount }) => mount);
       } catch (error) {
         // The change itself reports every other error.
         if (codeOf(error) !== "ENOENT" || at === "/") return undefined;

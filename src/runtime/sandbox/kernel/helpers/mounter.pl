@@ -10,7 +10,7 @@
 #   private   1 if a file of the folder's owner with a set-user-ID bit would harm nobody
 #   readonly  1 or 0
 #   options   options of a tmpfs, NAME=VALUE, separated by commas
-#   upper, work   layers of an overlay, relative to the VM's root; `whiteout`: text of links in the upper one that stand for whiteouts
+#   upper, work   layers of an overlay, relative to the VM's root; `whiteout`: text of links in the upper layer, each for a whiteout
 #
 # Writes "m" 0 DEV INODE, in 64 bits each, or "e" ERRNO STEP.
 
@@ -98,7 +98,7 @@ sub map_of {
 # Clones an allowed folder of the host with all mounts below it.
 sub host_tree {
   my ($read_only) = @_;
-  # 2 | 4: without links. The operator's path has none.
+  # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS: the path of the operator has no links.
   my $folder = directory('folder', $AT_FDCWD, $arg{folder}, 2 | 4);
   my $source = directory('folder', $folder, $arg{name}, $BENEATH);
   open(my $opened, '<&=', $source) or stop('folder');

@@ -1,6 +1,6 @@
-import { makeDirectories } from "../../../filesystem/parents.ts";
 import type { FileSystem } from "../../files.ts";
 import { overlayUpper } from "../../mounts.ts";
+import { codeOf, namesIn } from "../../posix.ts";
 import { RUN_FOLDER } from "../../sandbox.ts";
 
 /** Places in a VM that an overlay writes to. */
@@ -18,4 +18,14 @@ export async function makeLayers(files: FileSystem, path: string): Promise<Overl
   const layers = { upper: overlayUpper(path), work: `${RUN_FOLDER}/overlays/${count++}` };
   for (const folder of Object.values(layers)) await makeDirectories(files, folder);
   return layers;
+}
+
+async function makeDirectories(files: FileSystem, folder: string): Promise<void> {
+  let path = "";
+  for (const name of namesIn(folder)) {
+    path += `/${name}`;
+    await files.mkdir(path).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+  }
 }
