@@ -1,5 +1,4 @@
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
-import type { Guarded } from "../api/rights.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
 import {
@@ -10,6 +9,7 @@ import {
   type VmMethodName,
 } from "../api/methods/table.ts";
 import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
+import type { Guarded } from "../api/rights.ts";
 import { wireSize } from "../api/size.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { requireOutside } from "../http/grant.ts";
@@ -179,7 +179,9 @@ async function runOwn(c: VmContext, name: string, args: readonly unknown[]): Pro
   if (action === undefined) throw actionNotFound(name);
   const grant = isClientCall(c) ? c.conn.state : undefined;
   const caller = { ...currentCaller(), identity: grant?.identity };
-  const result: unknown = await asCaller(caller, () => action(ownContext(c, c.vars, grant) as never, ...args));
+  const result: unknown = await asCaller(caller, () =>
+    action(ownContext(c, c.vars, grant) as never, ...args),
+  );
   // RivetKit's JSON encoding has no undefined.
   return result === undefined ? null : result;
 }

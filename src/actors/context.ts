@@ -2,8 +2,8 @@ import type { VmMethods } from "../api/methods/table.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import type { Grant } from "../http/grant.ts";
 import type { VmEventTokens } from "../rivet/event-tokens.ts";
-import type { ActionContext } from "../rivet/rivetkit.ts";
 import type { ActorLog } from "../rivet/log.ts";
+import type { ActionContext } from "../rivet/rivetkit.ts";
 import type { HostVm } from "../runtime/host-functions/types.ts";
 import type { OwnOptions } from "../runtime/own-options.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
@@ -42,8 +42,8 @@ export interface VmVars {
   own: OwnVars;
 }
 
-/** What the server's own code has of an awake actor. */
-export interface OwnVars {
+/** Parts of an awake actor for the server's own code. */
+interface OwnVars {
   readonly parts: AnyParts;
   /** `c.log` of that code. */
   readonly log: ActorLog;

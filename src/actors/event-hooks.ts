@@ -91,6 +91,7 @@ export class EventHooks {
     const dropped = waiting.payloads.length;
     waiting.payloads.length = 0;
     waiting.bytes = 0;
-    if (dropped > 0) this.#deps.log.error({ msg: "events for a slow hook were dropped", hook: name, dropped });
+    if (dropped > 0)
+      this.#deps.log.error({ msg: "events for a slow hook were dropped", hook: name, dropped });
   }
 }

@@ -16,9 +16,9 @@ import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
-import type { EventHooks } from "./event-hooks.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
+import type { EventHooks } from "./event-hooks.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 

@@ -1,5 +1,5 @@
-import type { VmInput } from "../api/vm-input.ts";
 import type { Guarded } from "../api/rights.ts";
+import type { VmInput } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import type { Grant } from "../http/grant.ts";
@@ -22,7 +22,7 @@ type ActorContext = Pick<VmContext, "actorId" | "name" | "key" | "keepAwake"> & 
 type LiveContext = ActorContext & { readonly vars: VmVars };
 type Check = (c: VmContext, name: string, guarded: Guarded) => void;
 
-/** What a server adds to the actor of its VMs, as the functions that RivetKit calls. */
+/** Parts that a server adds to the actor of its VMs, as the functions that RivetKit calls. */
 export class OwnActor {
   readonly parts: AnyParts;
   readonly #timeoutMs: number;
@@ -103,8 +103,13 @@ export class OwnActor {
     await this.#logged(this.#log(), "onCreate", () => onCreate(context, (c.state.own ?? {}) as VmInput));
   }
 
-  /** Makes what an awake actor has, but for its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
-  async vars(c: ActorContext, access: AccessControl, monitor: VmMonitor, destroy: () => void): Promise<VmVars> {
+  /** Makes the variables of an awake actor, without its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
+  async vars(
+    c: ActorContext,
+    access: AccessControl,
+    monitor: VmMonitor,
+    destroy: () => void,
+  ): Promise<VmVars> {
     const { vars, createVars } = this.parts;
     const made = createVars && (() => createVars(withState(createContext(c), c.state)));
     const { actorId, key } = c;
@@ -172,8 +177,11 @@ export class OwnActor {
     );
   }
 
-  /** Answers a request that is no preview's. */
-  async answer(c: LiveContext & { conn?: { state: VmConnectionState } }, request: Request): Promise<Response> {
+  /** Answers a request that is not for a preview. */
+  async answer(
+    c: LiveContext & { conn?: { state: VmConnectionState } },
+    request: Request,
+  ): Promise<Response> {
     const { onRequest } = this.parts;
     if (onRequest === undefined) return new Response("Not Found", { status: 404 });
     try {

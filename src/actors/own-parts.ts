@@ -134,7 +134,16 @@ function checkRivetOptions(options: object): void {
   }
 }
 
-function checkNames({ actions = {}, events = {}, queues = {}, rights = {}, state, createState, vars, createVars }: AnyParts): void {
+function checkNames({
+  actions = {},
+  events = {},
+  queues = {},
+  rights = {},
+  state,
+  createState,
+  vars,
+  createVars,
+}: AnyParts): void {
   for (const [name, action] of Object.entries(actions)) {
     if (RESERVED_ACTIONS.has(name)) throw reserved("action", name);
     if (typeof action !== "function") throw invalidArgument(`actions.${name}`, "a function", action);

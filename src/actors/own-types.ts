@@ -1,7 +1,7 @@
-import type { Right } from "../api/rights.ts";
 import type { VmEvents } from "../api/events.ts";
-import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
 import type { SessionEvent } from "../api/methods/session-event.ts";
+import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
+import type { Right } from "../api/rights.ts";
 import type { VmInput } from "../api/vm-input.ts";
 import type { ActorLog } from "../rivet/log.ts";
 import type { ActionContext, event, queue } from "../rivet/rivetkit.ts";
@@ -61,7 +61,7 @@ export interface VmOwnConnection<ConnState = unknown, Events extends OwnEvents =
   readonly id: string;
   /** Parameters that the client has sent. */
   readonly params: VmConnectionParams;
-  /** State of the connection: what `createConnState` has returned. */
+  /** State of the connection: the result of `createConnState`. */
   state: ConnState;
   /** Sends an event to this connection. */
   send<Name extends keyof Events & string>(name: Name, payload: PayloadOf<Events[Name]>): void;
@@ -166,7 +166,7 @@ export const RESOLVABLE = [
   "network",
 ] as const satisfies (keyof VmOptionsInput)[];
 
-/** What a server adds to the actor of its VMs: state, actions, events, queues and hooks. */
+/** Parts that a server adds to the actor of its VMs: state, actions, events, queues and hooks. */
 export interface OwnParts<
   State,
   ConnState,

@@ -35,7 +35,8 @@ export async function resolveDefinition(
   const timeoutMs = Math.min(definition.options.hookTimeoutMs, MAX_RESOLVE_MS);
   try {
     const ask = () => resolveOptions(ownContext(c, vars) as never);
-    const changes: ResolvedOptions = (await asCaller({}, () => runHook("resolveOptions", timeoutMs, ask))) ?? {};
+    const changes: ResolvedOptions =
+      (await asCaller({}, () => runHook("resolveOptions", timeoutMs, ask))) ?? {};
     const unknown = Object.keys(changes).find((name) => !RESOLVABLE.some((known) => known === name));
     if (unknown !== undefined) throw unknownOption("resolveOptions", unknown, RESOLVABLE);
     if (Object.keys(changes).length === 0) return { definition };

@@ -25,7 +25,10 @@ type Context = any;
 
 /** The server's own actions without the type of their context. */
 type Projected<Actions> = {
-  [Name in Extract<keyof Actions, string>]: Actions[Name] extends (c: Context, ...args: infer Args) => infer Result
+  [Name in Extract<keyof Actions, string>]: Actions[Name] extends (
+    c: Context,
+    ...args: infer Args
+  ) => infer Result
     ? (c: Context, ...args: Args) => Result
     : never;
 };

@@ -25,7 +25,7 @@ export function isPreviewRequest(path: string): boolean {
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
  * @param engineActor the actor's id if the server runs behind a Rivet Engine.
- * @returns `undefined` if the request is no preview's
+ * @returns `undefined` if the request is not for a preview
  */
 export async function answerPreview(
   vm: Pick<LiveVm, "servePreview" | "fetchPreview">,

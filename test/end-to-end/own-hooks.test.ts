@@ -5,42 +5,44 @@ import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
 const seen: string[] = [];
-const told = (key: string) => seen.filter((line) => line.startsWith(`${key} `)).map((line) => line.slice(key.length + 1));
+const told = (key: string) =>
+  seen.filter((line) => line.startsWith(`${key} `)).map((line) => line.slice(key.length + 1));
 const never = () => new Promise<never>(() => undefined);
 let startFails = true;
 let optionsFail = true;
 
 const options: VmActorOptions = {
-      hookTimeoutMs: 1_500,
-      env: { BASE: "1" },
-      async onVmStart(c, vm) {
-        const [key] = c.key;
-        seen.push(`${key} start`);
-        if (key === "start") seen.push(`start ${(await vm.exec("echo $BASE; echo made > ~/made")).stdout.trim()}`);
-        if (key === "refused" && startFails) throw new Error("a secret of the server");
-        if (key === "hangs" && startFails) await never();
-      },
-      async onVmStop(c, vm, reason) {
-        const [key] = c.key;
-        seen.push(`${key} stop ${reason}`);
-        if (key === "slow") await never();
-        if (key === "throws") throw new Error("a secret of the server");
-        const left = await vm.exec("cat ~/made").catch((error: { code: string }) => ({ stdout: error.code }));
-        seen.push(`${key} left ${left.stdout.trim()}`);
-      },
-      async onProcessExit(c, { exitCode }) {
-        seen.push(`${c.key[0]} exit ${exitCode}`);
-        if (exitCode === 7) throw new Error("a secret of the server");
-        if (exitCode === 8) await never();
-      },
-      onFileChanged: (c, { type, path }) => void seen.push(`${c.key[0]} ${type} ${path}`),
-      resolveOptions(c) {
-        if (c.key[0] === "own") return { env: { OWN: c.key[0] }, limits: { processes: 40 } };
-        if (c.key[0] === "software") return { software: [{ hostPath: import.meta.dirname, path: "/opt/tests" }] };
-        if (c.key[0] === "wrong" && optionsFail) return { env: { A: 5 as unknown as string } };
-        if (c.key[0] === "forbidden") return { pool: { size: 64 } } as never;
-        return {};
-      },
+  hookTimeoutMs: 1_500,
+  env: { BASE: "1" },
+  async onVmStart(c, vm) {
+    const [key] = c.key;
+    seen.push(`${key} start`);
+    if (key === "start")
+      seen.push(`start ${(await vm.exec("echo $BASE; echo made > ~/made")).stdout.trim()}`);
+    if (key === "refused" && startFails) throw new Error("a secret of the server");
+    if (key === "hangs" && startFails) await never();
+  },
+  async onVmStop(c, vm, reason) {
+    const [key] = c.key;
+    seen.push(`${key} stop ${reason}`);
+    if (key === "slow") await never();
+    if (key === "throws") throw new Error("a secret of the server");
+    const left = await vm.exec("cat ~/made").catch((error: { code: string }) => ({ stdout: error.code }));
+    seen.push(`${key} left ${left.stdout.trim()}`);
+  },
+  async onProcessExit(c, { exitCode }) {
+    seen.push(`${c.key[0]} exit ${exitCode}`);
+    if (exitCode === 7) throw new Error("a secret of the server");
+    if (exitCode === 8) await never();
+  },
+  onFileChanged: (c, { type, path }) => void seen.push(`${c.key[0]} ${type} ${path}`),
+  resolveOptions(c) {
+    if (c.key[0] === "own") return { env: { OWN: c.key[0] }, limits: { processes: 40 } };
+    if (c.key[0] === "software") return { software: [{ hostPath: import.meta.dirname, path: "/opt/tests" }] };
+    if (c.key[0] === "wrong" && optionsFail) return { env: { A: 5 as unknown as string } };
+    if (c.key[0] === "forbidden") return { pool: { size: 64 } } as never;
+    return {};
+  },
 };
 
 let server: TestServer;
@@ -61,16 +63,19 @@ test("onVmStart prepares a VM before any call, and onVmStop finds it as it was",
   expect(told("start").slice(4)).toEqual(["start", "1", "stop destroy", "left made"]);
 });
 
-test.each(["refused", "hangs"])("a VM whose onVmStart %s does not boot, and boots with a later call", async (key) => {
-  startFails = true;
-  const vm = vmOf(key);
-  const error = await failure(vm.exec("true"));
-  expect(error).toMatchObject({ code: "hook_failed", metadata: { hook: "onVmStart" } });
-  expect(error.message).not.toContain("secret");
-  expect(told(key)).toEqual(["start"]);
-  startFails = false;
-  expect((await vm.exec("echo up")).stdout).toBe("up\n");
-});
+test.each(["refused", "hangs"])(
+  "a VM whose onVmStart %s does not boot, and boots with a later call",
+  async (key) => {
+    startFails = true;
+    const vm = vmOf(key);
+    const error = await failure(vm.exec("true"));
+    expect(error).toMatchObject({ code: "hook_failed", metadata: { hook: "onVmStart" } });
+    expect(error.message).not.toContain("secret");
+    expect(told(key)).toEqual(["start"]);
+    startFails = false;
+    expect((await vm.exec("echo up")).stdout).toBe("up\n");
+  },
+);
 
 test.each(["slow", "throws"])("a VM whose onVmStop %s sleeps all the same", async (key) => {
   const vm = vmOf(key);

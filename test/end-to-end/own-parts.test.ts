@@ -56,7 +56,11 @@ function makeRegistry(port: number) {
       for await (const { body } of c.queue.iter()) c.state.count += body.by;
     },
     onRequest: async (c, request) =>
-      Response.json({ path: new URL(request.url).pathname, body: await request.text(), count: c.state.count }),
+      Response.json({
+        path: new URL(request.url).pathname,
+        body: await request.text(),
+        count: c.state.count,
+      }),
     options: { name: "Counting VM" },
   });
   const plain = vmActor({ pool: { size: 0 } });
@@ -185,7 +189,11 @@ test("an own action runs on RivetKit's schedule", async () => {
 
 test("onRequest answers requests that are no previews", async () => {
   const response = await client.vm.getOrCreate("web").fetch("/hook?x=1", { method: "POST", body: "hi" });
-  expect(await response.json()).toMatchObject({ path: expect.stringContaining("/hook"), body: "hi", count: 0 });
+  expect(await response.json()).toMatchObject({
+    path: expect.stringContaining("/hook"),
+    body: "hi",
+    count: 0,
+  });
   expect((await client.plain.getOrCreate("web").fetch("/hook")).status).toBe(404);
   expect((await client.vm.getOrCreate("web").fetch("/fetch/unknown")).status).not.toBe(200);
 });
@@ -205,7 +213,7 @@ test("an own action's error, result and arguments are checked like those of the 
 test.each(["exec", "beginCall", "ringCron", "readFork", "connect", "then", "constructor", "run"])(
   "the action name %s is reserved",
   (name) => {
-    expect(() => defineVm({ actions: { [name]: () => 1 } })).toThrow(
+    expect(() => defineVm({ actions: Object.fromEntries([[name, () => 1]]) })).toThrow(
       `agentOS() action name is reserved: ${name}`,
     );
   },
@@ -223,7 +231,7 @@ test.each([
 });
 
 test("the name of an event of the VM is reserved", () => {
-  expect(() => vmActor({ events: { processExit: event<string>() } })).toThrow(
+  expect(() => defineVm({ events: { processExit: event<string>() } })).toThrow(
     "agentOS() event name is reserved: processExit",
   );
 });

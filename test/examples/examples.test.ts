@@ -35,13 +35,7 @@ const OUTPUTS: Record<string, string[]> = {
     "after expiry: 403",
     "",
   ],
-  "extend.ts": [
-    "exit code 0",
-    "built all, 1 so far",
-    "built for acme",
-    "a process of acme exits with 3",
-    "",
-  ],
+  "extend.ts": ["exit code 0", "built all, 1 so far", "built for acme", "a process of acme exits with 3", ""],
   "host-functions.ts": [
     "$ agentos-shop order --item apples --count 2",
     '{"ok":true,"result":{"orderedBy":"customer","item":"apples","count":2,"left":1}}',

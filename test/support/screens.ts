@@ -8,7 +8,10 @@ export async function shown({ cols, rows }: Pick<ShellSnapshot, "cols" | "rows">
   const terminal = new headless.Terminal({ cols, rows, scrollback: 2_000, allowProposedApi: true });
   for (const piece of pieces) await new Promise<void>((resolve) => terminal.write(piece, resolve));
   const { active } = terminal.buffer;
-  const lines = Array.from({ length: active.length }, (_, y) => active.getLine(y)?.translateToString(true) ?? "");
+  const lines = Array.from(
+    { length: active.length },
+    (_, y) => active.getLine(y)?.translateToString(true) ?? "",
+  );
   return { lines, kind: active.type, x: active.cursorX, y: active.cursorY, modes: terminal.modes };
 }
 

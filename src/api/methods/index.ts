@@ -26,6 +26,11 @@ export type {
   WaitForPortOptions,
 } from "./network.ts";
 export type * from "./process-types.ts";
+export type {
+  ReadRecordingOptions,
+  RecordingInfo,
+  RecordingPart,
+} from "./recordings.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type {
   ServiceInfo,
@@ -37,11 +42,6 @@ export type {
   StopServiceOptions,
 } from "./services.ts";
 export type { SessionEvent } from "./session-event.ts";
-export type {
-  ReadRecordingOptions,
-  RecordingInfo,
-  RecordingPart,
-} from "./recordings.ts";
 export type * from "./session-types.ts";
 export type {
   ConnectTerminalOptions,

@@ -65,7 +65,11 @@ const execOptions = options({
   outputLimit,
 }).optional();
 const spawnInput = fitting(
-  takes(["command", program], ["args", args.optional()], ["options", options({ ...processOptions, record: bool.optional() }).optional()]),
+  takes(
+    ["command", program],
+    ["args", args.optional()],
+    ["options", options({ ...processOptions, record: bool.optional() }).optional()],
+  ),
   ([command, rest = [], given]) => [[command, ...rest], given?.env],
 );
 

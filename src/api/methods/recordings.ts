@@ -44,7 +44,11 @@ export interface RecordingPart {
 /** Recordings of shells and processes that began with `record: true`. The VM keeps them over sleeps. */
 export const RECORDING_METHODS = {
   /** Lists the VM's recordings, oldest first. */
-  listRecordings: method<() => Promise<RecordingInfo[]>>()({ right: "terminal", input: takes(), reads: true }),
+  listRecordings: method<() => Promise<RecordingInfo[]>>()({
+    right: "terminal",
+    input: takes(),
+    reads: true,
+  }),
   /**
    * Returns a recording in the format asciicast v2, piece by piece, also while it grows. The pieces together are a file that
    * any player of asciinema plays.
@@ -65,7 +69,7 @@ export const RECORDING_METHODS = {
     reads: true,
   }),
   /**
-   * Deletes a recording. What it records goes on.
+   * Deletes a recording. Its program goes on.
    *
    * @param recordingId id from `listRecordings`
    * @throws AgentVmError `recording_not_found`

@@ -56,7 +56,7 @@ export class Recorder {
     this.#add(castEvent(this.#ms, "r", `${cols}x${rows}`));
   }
 
-  /** What is recorded has ended. */
+  /** The recorded program has ended. */
   ended(): void {
     if (!this.info.running) return;
     Object.assign(this.info, { running: false, durationMs: Math.round(this.#ms) });
@@ -102,7 +102,10 @@ export class Recorder {
     this.#pending = "";
     const piece: [string, Uint8Array][] =
       data.length === 0 ? [] : [[recordingPieceKey(recordingId, this.#pieces++), data]];
-    const entries: [string, Uint8Array][] = [...piece, [recordingInfoKey(recordingId), encodeJson(this.info)]];
+    const entries: [string, Uint8Array][] = [
+      ...piece,
+      [recordingInfoKey(recordingId), encodeJson(this.info)],
+    ];
     this.#writing
       .run(async () => {
         if (!this.#isOver) await this.#deps.store.put(entries);

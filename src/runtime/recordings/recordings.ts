@@ -32,7 +32,7 @@ const PIECES_AT_ONCE = 16;
 
 type RecordingsDeps = Pick<VmServices, "store" | "onFailure">;
 
-/** The recordings of one VM: those that grow, and those that its store has. */
+/** The recordings of one VM, growing and ended. */
 export class Recordings implements RecordingMethods, Room {
   readonly #deps: RecordingsDeps;
   /** Oldest first. */
@@ -59,7 +59,11 @@ export class Recordings implements RecordingMethods, Room {
     while (this.#known.size >= MAX_RECORDINGS) {
       const oldest = [...this.#known.values()].find(({ running }) => !running);
       if (oldest === undefined)
-        throw limitExceeded({ MAX_RECORDINGS }, "Recording limit of the VM reached", "End a recorded program first.");
+        throw limitExceeded(
+          { MAX_RECORDINGS },
+          "Recording limit of the VM reached",
+          "End a recorded program first.",
+        );
       await this.#delete(oldest.recordingId);
     }
   }
@@ -78,7 +82,10 @@ export class Recordings implements RecordingMethods, Room {
     return [...this.#known.values()].map((info) => ({ ...info }));
   }
 
-  async readRecording(recordingId: string, { after = -1 }: ReadRecordingOptions = {}): Promise<RecordingPart> {
+  async readRecording(
+    recordingId: string,
+    { after = -1 }: ReadRecordingOptions = {},
+  ): Promise<RecordingPart> {
     const { running } = await this.#find(recordingId);
     await this.#growing.get(recordingId)?.settled();
     const texts: string[] = [];
@@ -90,7 +97,8 @@ export class Recordings implements RecordingMethods, Room {
       );
       for (const piece of await this.#deps.store.get(keys)) {
         if (piece === undefined) return { data: texts.join(""), last, end: !running };
-        if (bytes > 0 && bytes + piece.length > MAX_PART_BYTES) return { data: texts.join(""), last, end: false };
+        if (bytes > 0 && bytes + piece.length > MAX_PART_BYTES)
+          return { data: texts.join(""), last, end: false };
         texts.push(Buffer.from(piece).toString());
         bytes += piece.length;
         last += 1;

@@ -2,13 +2,19 @@ import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 import { limitExceeded } from "../../api/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { MAX_REPEATED_CELLS, MAX_SCREEN_BYTES, MAX_SCREEN_CELLS, SCREEN_LINES, SCREEN_TIMEOUT_MS } from "./limits.ts";
+import {
+  MAX_REPEATED_CELLS,
+  MAX_SCREEN_BYTES,
+  MAX_SCREEN_CELLS,
+  SCREEN_LINES,
+  SCREEN_TIMEOUT_MS,
+} from "./limits.ts";
 import { SCREEN_PROGRAM } from "./screen-program.ts";
 
 /** Output of a terminal, or a change of its size. */
 export type ScreenStep = { data: Uint8Array } | { cols: number; rows: number };
 
-/** What a terminal shows, as the bytes that draw it. */
+/** The screen of a terminal, without and with the lines above, as text that draws it. */
 export interface DrawnScreen {
   screen: string;
   scrollback: string;
@@ -31,7 +37,11 @@ export async function drawScreen(
   const widest = Math.max(...sizes.map(({ cols }) => cols));
   const cells = Math.max(...sizes.map(({ cols, rows }) => cols * rows));
   if (cells > MAX_SCREEN_CELLS)
-    throw limitExceeded({ MAX_SCREEN_CELLS }, `The terminal has ${cells} cells`, "Make the terminal smaller.");
+    throw limitExceeded(
+      { MAX_SCREEN_CELLS },
+      `The terminal has ${cells} cells`,
+      "Make the terminal smaller.",
+    );
   const maxLines = Math.min(SCREEN_LINES, Math.floor((MAX_SCREEN_CELLS - cells) / widest));
   return await inTurn({ ...size, steps, maxLines, maxRepeats: MAX_REPEATED_CELLS });
 }
@@ -46,8 +56,11 @@ async function inTurn(task: object): Promise<DrawnScreen> {
 }
 
 async function draw(task: object): Promise<DrawnScreen> {
-  const { resolve: find } = createRequire(import.meta.url);
-  const programs = { headless: find("@xterm/headless"), serialize: find("@xterm/addon-serialize") };
+  const require = createRequire(import.meta.url);
+  const programs = {
+    headless: require.resolve("@xterm/headless"),
+    serialize: require.resolve("@xterm/addon-serialize"),
+  };
   const worker = new Worker(SCREEN_PROGRAM, {
     eval: true,
     workerData: { ...task, ...programs },
@@ -58,7 +71,11 @@ async function draw(task: object): Promise<DrawnScreen> {
     resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 },
   });
   const tooMuch = () =>
-    limitExceeded({ SCREEN_TIMEOUT_MS }, "The output of the terminal takes too much work to draw", "Clear the terminal.");
+    limitExceeded(
+      { SCREEN_TIMEOUT_MS },
+      "The output of the terminal takes too much work to draw",
+      "Clear the terminal.",
+    );
   const { promise, resolve, reject } = Promise.withResolvers<DrawnScreen>();
   worker.once("message", (drawn: DrawnScreen) => resolve(drawn));
   // A thread that has used up its memory, or whose output the terminal cannot draw.
@@ -69,7 +86,11 @@ async function draw(task: object): Promise<DrawnScreen> {
     const drawn = await promise;
     const bytes = Math.max(drawn.screen.length, drawn.scrollback.length);
     if (bytes > MAX_SCREEN_BYTES)
-      throw limitExceeded({ MAX_SCREEN_BYTES }, "The screen of the terminal is too large", "Make the terminal smaller.");
+      throw limitExceeded(
+        { MAX_SCREEN_BYTES },
+        "The screen of the terminal is too large",
+        "Make the terminal smaller.",
+      );
     return drawn;
   } finally {
     clearTimeout(timer);

@@ -1,8 +1,14 @@
 import { limitExceeded } from "../../api/errors.ts";
 import type { SnapshotMode } from "../../api/methods/shells.ts";
-import { Mutex } from "../../base/mutex.ts";
+import type { Mutex } from "../../base/mutex.ts";
 import { type DrawnScreen, drawScreen, type ScreenStep } from "./draw-screen.ts";
-import { FOLD_BYTES, MAX_KEPT_SCREEN_BYTES, MAX_RESIZES, MAX_WAITING_SNAPSHOTS, SCREEN_KEEP_MS } from "./limits.ts";
+import {
+  FOLD_BYTES,
+  MAX_KEPT_SCREEN_BYTES,
+  MAX_RESIZES,
+  MAX_WAITING_SNAPSHOTS,
+  SCREEN_KEEP_MS,
+} from "./limits.ts";
 import { unfinishedBytes } from "./unfinished.ts";
 
 interface Size {
@@ -15,7 +21,7 @@ interface Resize extends Size {
   seq: number;
 }
 
-/** What a terminal has shown after the chunk `seq`. */
+/** The drawn screen of a terminal after the chunk `seq`. */
 interface Base extends Size {
   seq: number;
   data: Uint8Array;
@@ -128,7 +134,13 @@ export class ShellScreen {
     const drawn = await drawScreen(size, steps);
     const { cols, rows } = last;
     this.#keep(drawn, { seq, cols, rows }, tail);
-    return { seq, cols, rows, data: bytesOf(drawn[mode], tail), truncated: kept.truncated && base === undefined };
+    return {
+      seq,
+      cols,
+      rows,
+      data: bytesOf(drawn[mode], tail),
+      truncated: kept.truncated && base === undefined,
+    };
   }
 
   #keep(drawn: DrawnScreen, at: Omit<Base, "data">, tail: Uint8Array): void {
@@ -143,6 +155,8 @@ function bytesOf(text: string, tail: Uint8Array): Uint8Array {
 }
 
 function tailOf(base: Base | undefined, chunks: readonly { data: Uint8Array }[]): Uint8Array {
-  const end = Buffer.concat([base?.data ?? new Uint8Array(), ...chunks.map(({ data }) => data)]).subarray(-8192);
+  const end = Buffer.concat([base?.data ?? new Uint8Array(), ...chunks.map(({ data }) => data)]).subarray(
+    -8192,
+  );
   return Uint8Array.from(end.subarray(end.length - unfinishedBytes(end)));
 }

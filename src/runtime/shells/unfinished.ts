@@ -26,7 +26,8 @@ function isComplete(rest: Uint8Array): boolean {
   const [kind] = rest;
   if (kind === undefined) return false;
   const body = rest.subarray(1);
-  if (kind === 0x5b) return body.some((byte) => (byte >= 0x40 && byte <= 0x7e) || byte === CAN || byte === SUB);
+  if (kind === 0x5b)
+    return body.some((byte) => (byte >= 0x40 && byte <= 0x7e) || byte === CAN || byte === SUB);
   if (kind >= 0x20 && kind <= 0x2f) return body.some((byte) => byte >= 0x30);
   return true;
 }

@@ -13,7 +13,8 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   exec: `exec execArgv spawn spawnProcess listProcesses getProcess writeProcessStdin closeProcessStdin waitProcess
     stopProcess killProcess signalProcess allProcesses processTree readProcessOutput startRun followProcess
     startService stopService listServices serviceLogs`,
-  terminal: "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell snapshotShell listRecordings readRecording deleteRecording",
+  terminal:
+    "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell snapshotShell listRecordings readRecording deleteRecording",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
     watchFiles unwatchFiles listWatches exportTar exportSnapshot importTar snapshotRootFilesystem
     beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite

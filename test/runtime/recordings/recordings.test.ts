@@ -29,7 +29,13 @@ async function read(vm: Vm, recordingId: string): Promise<string> {
 test("a recorded shell becomes a file in the format asciicast v2, with its sizes", async () => {
   const { vm } = startVm();
   const script = "printf 'h\\303'; sleep 0.1; printf '\\244llo\\033[1m\\n'; read x; stty size";
-  const { shellId } = await vm.openShell({ command: "sh", args: ["-c", script], cols: 100, rows: 30, record: true });
+  const { shellId } = await vm.openShell({
+    command: "sh",
+    args: ["-c", script],
+    cols: 100,
+    rows: 30,
+    record: true,
+  });
   await until(async () => (await vm.readShell(shellId)).chunks.length > 1);
   await vm.resizeShell(shellId, 50, 20);
   await vm.writeShell(shellId, "\n");
@@ -57,7 +63,12 @@ test("asciinema plays a recording", async ({ skip }) => {
   } catch {
     return skip("the host has no asciinema");
   }
-  expect(execFileSync("asciinema", ["cat", path], { env: { ...process.env, LANG: "C.UTF-8" } }).toString()).toContain("one\r\n");
+  // It wants a terminal of its own.
+  const played = execFileSync("script", ["-qec", `asciinema cat ${path}`, "/dev/null"], {
+    env: { ...process.env, LANG: "C.UTF-8" },
+    input: "",
+  });
+  expect(played.toString()).toContain("one\r\n");
 });
 
 test("a process that is recorded keeps both streams, also while it runs", async () => {
@@ -119,7 +130,9 @@ test("recordings survive a sleep, the oldest ended one makes room, and a deleted
   expect(outputOf(parseCast(await read(next, oldest.recordingId)))).toBe("1\r\n");
   expect(outputOf(parseCast(await read(next, newest.recordingId)))).toBe(`${MAX_RECORDINGS}\r\n`);
   await next.deleteRecording(oldest.recordingId);
-  expect(await failure(next.readRecording(oldest.recordingId))).toMatchObject({ code: "recording_not_found" });
+  expect(await failure(next.readRecording(oldest.recordingId))).toMatchObject({
+    code: "recording_not_found",
+  });
   const left = await store.list("recording/");
   expect(left.some(([key]) => key.includes(oldest.recordingId))).toBe(false);
 });

@@ -7,7 +7,9 @@ import { startVm } from "../../support/vm.ts";
 
 test("escape sequences that ask for too much neither stop the server nor spoil the screen", async () => {
   const machine = startVm();
-  const hostile = ["b", "S", "T", "L", "M", "@", "P", "X", "I", "Z", "A", "B"].map((final) => `\\033[2147483647${final}`);
+  const hostile = ["b", "S", "T", "L", "M", "@", "P", "X", "I", "Z", "A", "B"].map(
+    (final) => `\\033[2147483647${final}`,
+  );
   const shellId = await printing(machine, `printf 'x${hostile.join("")}\\033[H\\033[2Jfine'`);
   const startedAt = performance.now();
   let longest = 0;
@@ -25,10 +27,14 @@ test("escape sequences that ask for too much neither stop the server nor spoil t
 test("output that takes too long to draw is refused, and the shell goes on", async () => {
   const machine = startVm();
   const { vm } = machine;
-  const shellId = await printing(machine, "i=0; while [ $i -lt 12000 ]; do printf '\\033[4096L\\033[4096S'; i=$((i+1)); done", {
-    cols: 500,
-    rows: 500,
-  });
+  const shellId = await printing(
+    machine,
+    "i=0; while [ $i -lt 12000 ]; do printf '\\033[4096L\\033[4096S'; i=$((i+1)); done",
+    {
+      cols: 500,
+      rows: 500,
+    },
+  );
   expect(await failure(vm.snapshotShell(shellId))).toMatchObject({
     code: "limit_exceeded",
     metadata: { limit: "SCREEN_TIMEOUT_MS" },

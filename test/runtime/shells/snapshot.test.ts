@@ -31,7 +31,10 @@ test("the mode scrollback adds the lines above, and none draws nothing", async (
   const whole = await machine.vm.snapshotShell(shellId, "scrollback");
   const { lines } = await shown(whole, whole.data);
   expect([lines[0], lines.includes("1500")]).toEqual(["978", true]);
-  expect(await machine.vm.snapshotShell(shellId, "none")).toMatchObject({ seq: screen.seq, data: new Uint8Array() });
+  expect(await machine.vm.snapshotShell(shellId, "none")).toMatchObject({
+    seq: screen.seq,
+    data: new Uint8Array(),
+  });
 });
 
 test("later output continues a snapshot, also in the middle of a sequence", async () => {
@@ -44,7 +47,10 @@ test("later output continues a snapshot, also in the middle of a sequence", asyn
     [4, "abäc"],
     [8, "abäc"],
   ] as const) {
-    await until(async () => (await vm.readShell(shellId)).chunks.reduce((sum, { data }) => sum + data.length, 0) >= size);
+    await until(
+      async () =>
+        (await vm.readShell(shellId)).chunks.reduce((sum, { data }) => sum + data.length, 0) >= size,
+    );
     const snapshot = await vm.snapshotShell(shellId);
     sizes.push(snapshot.seq);
     await vm.writeShell(shellId, "\n");
@@ -70,7 +76,8 @@ test("a snapshot takes changes of the size into account", async () => {
 test("a screen that was asked for outlives the output that drew it", async () => {
   const machine = startVm();
   const { vm } = machine;
-  const flood = "i=0; while [ $i -lt 6 ]; do head -c 65536 /dev/zero | tr '\\0' 'x'; printf '\\033[1;1H'; sleep 0.4; i=$((i+1)); done";
+  const flood =
+    "i=0; while [ $i -lt 6 ]; do head -c 65536 /dev/zero | tr '\\0' 'x'; printf '\\033[1;1H'; sleep 0.4; i=$((i+1)); done";
   const script = `printf '\\033[?1049h\\033[2J\\033[24;1Hkept\\033[1;1H\\033[1;3r'; read x; ${flood}; printf '\\033]0;over\\007'; exec sleep 1000`;
   const { shellId } = await vm.openShell({ command: "sh", args: ["-c", script] });
   await until(async () => (await vm.readShell(shellId)).chunks.length > 0);
