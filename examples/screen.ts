@@ -8,7 +8,8 @@ const first = agent.connect();
 
 await agent.writeFile("/workspace/poem.txt", "roses are red\n".repeat(3));
 const { shellId } = await first.openShell({ command: "less", args: ["/workspace/poem.txt"] });
-while ((await first.readShell(shellId)).chunks.length === 0) await new Promise((done) => setTimeout(done, 50));
+while ((await first.readShell(shellId)).chunks.length === 0)
+  await new Promise((done) => setTimeout(done, 50));
 
 // Another client joins, and sees what the first one sees.
 const second = client.vm.getOrCreate("my-screen").connect();

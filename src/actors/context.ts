@@ -44,8 +44,8 @@ export interface VmVars {
   own: OwnVars;
 }
 
-/** What the server's own code has of an awake actor. */
-export interface OwnVars {
+/** Parts of an awake actor for the server's own code. */
+interface OwnVars {
   readonly parts: AnyParts;
   /** `c.log` of that code. */
   readonly log: ActorLog;

@@ -22,7 +22,7 @@ type ActorContext = Pick<VmContext, "actorId" | "name" | "key" | "keepAwake"> & 
 type LiveContext = ActorContext & { readonly vars: VmVars };
 type Check = (c: VmContext, name: string, guarded: Guarded) => void;
 
-/** What a server adds to the actor of its VMs, as the functions that RivetKit calls. */
+/** Parts that a server adds to the actor of its VMs, as the functions that RivetKit calls. */
 export class OwnActor {
   readonly parts: AnyParts;
   readonly #timeoutMs: number;
@@ -103,7 +103,7 @@ export class OwnActor {
     await this.#logged(this.#log(), "onCreate", () => onCreate(context, (c.state.own ?? {}) as VmInput));
   }
 
-  /** Makes what an awake actor has, but for its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
+  /** Makes the variables of an awake actor, without its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
   async vars(
     c: ActorContext,
     server: Pick<VmVars, "access" | "secret">,
@@ -177,7 +177,7 @@ export class OwnActor {
     );
   }
 
-  /** Answers a request that is no preview's. */
+  /** Answers a request that is not for a preview. */
   async answer(
     c: LiveContext & { conn?: { state: VmConnectionState } },
     request: Request,

@@ -19,9 +19,9 @@ const connections = new WeakMap<object, object>();
 
 /**
  * Makes the context of a server's own code out of a context of RivetKit's. `state`, `vars` and the state of connections are
- * the server's own; those of the VM are out of reach, as is its storage.
+ * the server's own. The state and the storage of the VM are out of reach.
  *
- * @param vars what the awake actor has; a context of an actor that starts has none yet
+ * @param vars variables of the awake actor, also while it starts
  * @param caller rights and identity of the client that calls. @default none
  */
 export function ownContext(c: object, vars: VmVars, caller: Partial<Grant> = {}): object {

@@ -62,7 +62,7 @@ export interface VmOwnConnection<ConnState = unknown, Events extends OwnEvents =
   readonly id: string;
   /** Parameters that the client has sent. */
   readonly params: VmConnectionParams;
-  /** State of the connection: what `createConnState` has returned. */
+  /** State of the connection: the result of `createConnState`. */
   state: ConnState;
   /** Sends an event to this connection. */
   send<Name extends keyof Events & string>(name: Name, payload: PayloadOf<Events[Name]>): void;
@@ -167,7 +167,7 @@ export const RESOLVABLE = [
   "network",
 ] as const satisfies (keyof VmOptionsInput)[];
 
-/** What a server adds to the actor of its VMs: state, actions, events, queues and hooks. */
+/** Parts that a server adds to the actor of its VMs: state, actions, events, queues and hooks. */
 export interface OwnParts<
   State,
   ConnState,

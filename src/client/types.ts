@@ -103,7 +103,7 @@ interface Callable {
 /** Members of a handle that reach the actor itself. */
 type ActorMembers = Pick<RawHandle, "fetch" | "webSocket" | "resolve" | "getGatewayUrl">;
 
-/** What a server adds to the handles of its VMs. */
+/** Parts that a server adds to the handles of its VMs. */
 interface Added {
   /** Its own actions. */
   calls: object;
@@ -127,15 +127,14 @@ type ValueOf<Token> = Token extends { readonly _queueMessage?: infer Message }
     ? Payload
     : unknown;
 
-/** What the definition of an actor adds to a VM. */
+/** Parts that the definition of an actor adds to a VM. */
 type AddedBy<Definition extends AnyActorDefinition> =
   // biome-ignore lint/suspicious/noExplicitAny: only three parts of the definition matter
   Definition extends ActorDefinition<any, any, any, any, any, any, infer Events, infer Queues, infer Actions>
     ? {
         calls: {
-          // biome-ignore lint/suspicious/noExplicitAny: the context of the server's own code
           [Name in Exclude<keyof Actions, keyof VmMethods>]: Actions[Name] extends (
-            c: any,
+            c: never,
             ...args: infer Args
           ) => infer Result
             ? (...args: Args) => Promise<Awaited<Result>>
@@ -170,7 +169,7 @@ type OwnSubscribe<Events> = [keyof Events] extends [never]
       callback: (payload: Events[Name]) => void,
     ) => Unsubscribe;
 
-/** What the actor of a name adds to its VMs. */
+/** Parts that the actor of a name adds to its VMs. */
 type AddedIn<R extends AnyRegistry, Name> = [Name] extends [never]
   ? NothingAdded
   : Name extends keyof ExtractActorsFromRegistry<R>

@@ -26,7 +26,7 @@ export function isPreviewRequest(path: string): boolean {
  *
  * @param engineActor the actor's id if the server runs behind a Rivet Engine
  * @param keys tokens of the server that open the VM's previews
- * @returns `undefined` if the request is no preview's
+ * @returns `undefined` if the request is not for a preview
  */
 export async function answerPreview(
   { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },

@@ -172,7 +172,7 @@ export class BootCycle {
     await done;
   }
 
-  /** Tells about the end of the boot that is up, once, and waits for whoever is told. Never rejects. */
+  /** Tells once that the boot goes down, and waits for the hook. Never rejects. */
   async tellStop(reason: EndReason): Promise<void> {
     const told = this.#untold;
     this.#untold = undefined;

@@ -213,7 +213,7 @@ test("an own action's error, result and arguments are checked like those of the 
 test.each(["exec", "beginCall", "ringCron", "readFork", "connect", "then", "constructor", "run"])(
   "the action name %s is reserved",
   (name) => {
-    expect(() => defineVm({ actions: { [name]: () => 1 } })).toThrow(
+    expect(() => defineVm({ actions: Object.fromEntries([[name, () => 1]]) })).toThrow(
       `agentOS() action name is reserved: ${name}`,
     );
   },
@@ -231,7 +231,7 @@ test.each([
 });
 
 test("the name of an event of the VM is reserved", () => {
-  expect(() => vmActor({ events: { processExit: event<string>() } })).toThrow(
+  expect(() => defineVm({ events: { processExit: event<string>() } })).toThrow(
     "agentOS() event name is reserved: processExit",
   );
 });

@@ -69,7 +69,7 @@ export const RECORDING_METHODS = {
     reads: true,
   }),
   /**
-   * Deletes a recording. What it records goes on.
+   * Deletes a recording. Its program goes on.
    *
    * @param recordingId id from `listRecordings`
    * @throws AgentVmError `recording_not_found`

@@ -92,10 +92,10 @@ export interface ShellOutput {
   exitCode: number | null;
 }
 
-/** Part of a terminal: nothing, what it shows, or also the lines above. */
+/** Part of a terminal: nothing, the screen, or also the lines above it. */
 export type SnapshotMode = "none" | "screen" | "scrollback";
 
-/** What a shell's terminal shows. */
+/** The screen of a shell's terminal. */
 export interface ShellSnapshot {
   /** Id of the shell. */
   shellId: string;
@@ -210,7 +210,7 @@ export const SHELL_METHODS = {
     reads: true,
   }),
   /**
-   * Draws what a shell's terminal shows, so that a client that joins sees a full-screen program as it is. Write `data` to a
+   * Draws the screen of a shell's terminal, so that a client that joins sees a full-screen program as it is. Write `data` to a
    * terminal of the same size, then `shellData` with a greater `seq`.
    *
    * @param shellId id that `openShell` returned

@@ -29,7 +29,7 @@ export class CastText {
   readonly #decoders = new Map<string, StringDecoder>();
   readonly #isTerminal: boolean;
 
-  /** @param isTerminal lines of a terminal end with CR LF; those of a pipe do not, and would form a staircase */
+  /** @param isTerminal lines of a terminal end with CR LF. Lines of a pipe do not, and would form a staircase */
   constructor(isTerminal: boolean) {
     this.#isTerminal = isTerminal;
   }

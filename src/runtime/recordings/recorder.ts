@@ -56,7 +56,7 @@ export class Recorder {
     this.#add(castEvent(this.#ms, "r", `${cols}x${rows}`));
   }
 
-  /** What is recorded has ended. */
+  /** The recorded program has ended. */
   ended(): void {
     if (!this.info.running) return;
     Object.assign(this.info, { running: false, durationMs: Math.round(this.#ms) });

@@ -32,7 +32,7 @@ const PIECES_AT_ONCE = 16;
 
 type RecordingsDeps = Pick<VmServices, "store" | "onFailure">;
 
-/** The recordings of one VM: those that grow, and those that its store has. */
+/** The recordings of one VM, growing and ended. */
 export class Recordings implements RecordingMethods, Room {
   readonly #deps: RecordingsDeps;
   /** Oldest first. */

@@ -14,7 +14,7 @@ import { SCREEN_PROGRAM } from "./screen-program.ts";
 /** Output of a terminal, or a change of its size. */
 export type ScreenStep = { data: Uint8Array } | { cols: number; rows: number };
 
-/** What a terminal shows, as the bytes that draw it. */
+/** The screen of a terminal, without and with the lines above, as text that draws it. */
 export interface DrawnScreen {
   screen: string;
   scrollback: string;
@@ -56,8 +56,11 @@ async function inTurn(task: object): Promise<DrawnScreen> {
 }
 
 async function draw(task: object): Promise<DrawnScreen> {
-  const { resolve: find } = createRequire(import.meta.url);
-  const programs = { headless: find("@xterm/headless"), serialize: find("@xterm/addon-serialize") };
+  const require = createRequire(import.meta.url);
+  const programs = {
+    headless: require.resolve("@xterm/headless"),
+    serialize: require.resolve("@xterm/addon-serialize"),
+  };
   const worker = new Worker(SCREEN_PROGRAM, {
     eval: true,
     workerData: { ...task, ...programs },

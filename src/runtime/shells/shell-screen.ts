@@ -21,7 +21,7 @@ interface Resize extends Size {
   seq: number;
 }
 
-/** What a terminal has shown after the chunk `seq`. */
+/** The drawn screen of a terminal after the chunk `seq`. */
 interface Base extends Size {
   seq: number;
   data: Uint8Array;
