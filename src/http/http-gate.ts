@@ -45,6 +45,8 @@ export class OwnAnswer {
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
+  /** Finds a further answer that needs no token, by method and path. @default none */
+  openRoute?(name: string): Route | undefined;
   /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
   strangers?: Strangers;
   /** Called with the error of each request that is refused. @param route its method and path: `POST /tokens/create` */
@@ -64,6 +66,7 @@ export class HttpGate {
   readonly #previews: PreviewGate;
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
+  readonly #openRoute: (name: string) => Route | undefined;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
 
@@ -75,10 +78,16 @@ export class HttpGate {
     admit: Admit,
     previews: PreviewGate,
     routes: Readonly<Record<string, Route>>,
-    { openRoutes = {}, onRefused = () => undefined, strangers = new Strangers() }: GateOptions = {},
+    {
+      openRoutes = {},
+      openRoute = () => undefined,
+      onRefused = () => undefined,
+      strangers = new Strangers(),
+    }: GateOptions = {},
   ) {
     this.#strangers = strangers;
     this.#openRoutes = openRoutes;
+    this.#openRoute = openRoute;
     this.#onRefused = onRefused;
     this.#admit = admit;
     this.#previews = previews;
@@ -100,7 +109,8 @@ export class HttpGate {
       };
       const pass = () => {
         if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
-        const open = this.#openRoutes[`${request.method} ${pathOf(request)}`];
+        const name = `${request.method} ${pathOf(request)}`;
+        const open = this.#openRoutes[name] ?? this.#openRoute(name);
         if (open !== undefined) void answer(request, response, NOTHING, open);
         else if (isOpen(request)) handOn();
         else void this.#serve(request, response, handOn);

@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
@@ -70,6 +71,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     publicUrl,
     previewDomain,
     logger = createLogger(),
+    console: hasConsole = true,
     quota = {},
     audit,
     ...rivetOptions
@@ -169,7 +171,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         onServer(server, actors) {
           const previews = new PreviewGate({ policy, isVm, ...actors });
           const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
+          const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
           const routes = {
+            ...browser?.guarded,
             "GET /vms": vmListRoute(() => directory, vmNames),
             "GET /metrics": metricsRoute(
               metrics,
@@ -188,6 +192,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
+            ...(browser && { openRoute: browser.open }),
             strangers,
             onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
           }).guard(server);
