@@ -77,11 +77,11 @@ interface ListenerProps {
 
 /** Listens to one machine. It is mounted while an agent of the machine works. */
 function Listener({ session, machine: { id, name, key }, onWaiting }: ListenerProps) {
-  const vm = session.vm(name, key);
+  const accessor = session.vms(name);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the machine is known by its id
   useEffect(() => {
     let isOver = false;
-    const connection = vm.connect();
+    const connection = accessor.get(key).connect();
     // What waits is asked anew with each event, so that an answer of another client counts too.
     const look = async () => {
       const sessions = await connection.listSessions();
@@ -108,6 +108,6 @@ function Listener({ session, machine: { id, name, key }, onWaiting }: ListenerPr
       onWaiting([]);
       void connection.dispose();
     };
-  }, [id, vm]);
+  }, [id, accessor]);
   return null;
 }
