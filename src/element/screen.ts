@@ -1,9 +1,7 @@
-import "@xterm/xterm/css/xterm.css";
-import { FitAddon } from "@xterm/addon-fit";
-import { SearchAddon } from "@xterm/addon-search";
-import { Terminal as Xterm } from "@xterm/xterm";
 import { type Terminal, type TerminalOptions, terminal, type VmHandle } from "../client/index.ts";
 import { DARK, LIGHT } from "./themes.ts";
+import { FitAddon, SearchAddon, Xterm } from "./xterm.ts";
+import { XTERM_CSS } from "./xterm-css.ts";
 
 /** Lines that stay above the screen. */
 const SCROLLBACK = 20_000;
@@ -32,6 +30,7 @@ export class Screen {
   #shell: Terminal | undefined;
   #resizing: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
+  #isOwn = false;
 
   constructor(element: HTMLElement, events: ScreenEvents = {}) {
     this.#events = events;
@@ -43,6 +42,7 @@ export class Screen {
       theme: this.#scheme.matches ? DARK : LIGHT,
       linkHandler: { activate: (_event, address) => openLink(address) },
     });
+    addStyle(element);
     this.#xterm.loadAddon(this.#fit);
     this.#xterm.loadAddon(this.#search);
     this.#xterm.open(element);
@@ -57,8 +57,9 @@ export class Screen {
   }
 
   /** Opens a shell, or takes up the shell `shellId`. */
-  attach(vm: VmHandle, options: Omit<TerminalOptions, "onData"> = {}): void {
+  attach(vm: VmHandle, options: TerminalOptions = {}): void {
     const { cols, rows } = this.#xterm;
+    this.#isOwn = options.shellId === undefined;
     const all = { ...options, cols, rows, onData: (data: Uint8Array) => this.#xterm.write(data) };
     terminal(vm, all as TerminalOptions).then(
       (shell) => this.#attached(shell),
@@ -88,18 +89,18 @@ export class Screen {
     else this.#search.findPrevious(text);
   }
 
-  /** Leaves the shell open, for the next viewer. */
+  /** Ends a shell that the screen has opened. Leaves another open, for the next viewer. */
   dispose(): void {
     this.#isOver = true;
     clearTimeout(this.#resizing);
     this.#sizes.disconnect();
     this.#scheme.removeEventListener("change", this.#paint);
-    this.#shell?.detach();
+    if (this.#shell !== undefined) this.#leave(this.#shell);
     this.#xterm.dispose();
   }
 
   #attached(shell: Terminal): void {
-    if (this.#isOver) return shell.detach();
+    if (this.#isOver) return this.#leave(shell);
     this.#shell = shell;
     this.#resizeShell();
     shell.exited.then(
@@ -110,6 +111,12 @@ export class Screen {
       },
       (error: Error) => this.#fail(error),
     );
+  }
+
+  #leave(shell: Terminal): void {
+    shell.exited.catch(() => undefined);
+    if (this.#isOwn) shell.close().catch(() => undefined);
+    else shell.detach();
   }
 
   #fail(error: Error): void {
@@ -140,6 +147,18 @@ export class Screen {
     if (key === "c" || key === "f") event.preventDefault();
     return !["c", "v", "f"].includes(key);
   }
+}
+
+let sheet: CSSStyleSheet | undefined;
+
+/** Adds the style of terminals to the document, or the shadow tree, of an element. */
+function addStyle(element: HTMLElement): void {
+  const root = element.getRootNode() as Document | ShadowRoot;
+  if (sheet === undefined) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(XTERM_CSS);
+  }
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
 
 /** Opens a link that a program has written. It comes from the machine, so the user sees where it leads. */

@@ -1,4 +1,4 @@
-import type { ITheme } from "@xterm/xterm";
+import type { ITheme } from "./xterm.ts";
 
 export const DARK: ITheme = {
   background: "#11141a",

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { AgentVmError } from "../../api/errors.ts";
-import { type ConsoleFile, consoleFiles } from "./bundle.ts";
+import { bundleConsole, type ConsoleFile } from "./bundle.ts";
 
 /** A file of the console, ready to be sent. */
 export interface Asset {
@@ -40,7 +40,7 @@ export async function consoleAssets(): Promise<ReadonlyMap<string, Asset>> {
 }
 
 async function load(): Promise<ReadonlyMap<string, Asset>> {
-  const files = await consoleFiles();
+  const { files } = await bundleConsole();
   return new Map(await Promise.all(files.map(async (file) => [file.name, await assetOf(file)] as const)));
 }
 

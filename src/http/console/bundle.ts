@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /*
@@ -11,11 +12,21 @@ export interface ConsoleFile {
   content: Uint8Array;
 }
 
-/** Bundles the console: `main.js`, `main.css`, and a chunk for each part that a page loads when it is needed. */
-export async function consoleFiles(): Promise<ConsoleFile[]> {
+/** The console, bundled. */
+export interface ConsoleBundle {
+  /** `main.js`, `main.css`, and a chunk for each part that a page loads when it is needed. */
+  files: ConsoleFile[];
+  /** Paths of the modules inside, for their licences. */
+  modules: string[];
+}
+
+/** Bundles the console. */
+export async function bundleConsole(): Promise<ConsoleBundle> {
   const { build } = await import("esbuild");
   const source = fileURLToPath(new URL("../../console/", import.meta.url));
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: source,
+    metafile: true,
     entryPoints: [`${source}main.tsx`],
     outdir: "/console",
     entryNames: "[name]",
@@ -34,8 +45,9 @@ export async function consoleFiles(): Promise<ConsoleFile[]> {
     define: { "process.env.NODE_ENV": '"production"' },
     tsconfigRaw: { compilerOptions: { jsx: "react-jsx", jsxImportSource: "preact" } },
   });
-  return outputFiles.map(({ path, contents }) => ({
+  const files = outputFiles.map(({ path, contents }) => ({
     name: path.slice(path.lastIndexOf("/") + 1),
     content: contents,
   }));
+  return { files, modules: Object.keys(metafile.inputs).map((path) => resolve(source, path)) };
 }
