@@ -23,7 +23,7 @@ export interface VmListOptions {
   cursor?: string;
 }
 
-/** What an awake VM uses now. */
+/** Resources that an awake VM uses now. */
 export interface VmListUse {
   /** Bytes of memory; `null` if nobody counts them. */
   memoryBytes: number | null;
@@ -53,7 +53,7 @@ export interface VmListEntry {
   processes: number;
   /** Labels that `setLabels` has set. */
   labels: Labels;
-  /** What the VM uses, with the option `use`. Absent while it does not run. */
+  /** Resources that the VM uses, with the option `use`. Absent while the VM does not run. */
   use?: VmListUse;
 }
 

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { MachinePage } from "./pages/machine.tsx";
 import { LoginPage } from "./pages/login.tsx";
+import { MachinePage } from "./pages/machine.tsx";
 import { MachinesPage } from "./pages/machines.tsx";
 import { PermissionBanner } from "./pages/permission-banner.tsx";
 import { SessionContext } from "./state/context.ts";
@@ -67,7 +67,13 @@ function Shell({ session, logOut }: { session: Session; logOut: () => Promise<vo
         {place.page === "machines" ? (
           <MachinesPage machines={machines} trends={trends} refresh={refresh} error={error} />
         ) : (
-          <MachinePage key={`${place.name}/${place.key.join("/")}`} place={place} machines={machines} trends={trends} refresh={refresh} />
+          <MachinePage
+            key={`${place.name}/${place.key.join("/")}`}
+            place={place}
+            machines={machines}
+            trends={trends}
+            refresh={refresh}
+          />
         )}
       </main>
     </>

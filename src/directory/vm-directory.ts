@@ -35,7 +35,7 @@ export interface LiveEntry {
   processes(): number;
   /** Number of open sessions. */
   sessions(): Promise<number>;
-  /** What the VM uses; `undefined` while it does not run. */
+  /** Resources that the VM uses; `undefined` while it does not run. */
   use(): Promise<VmListUse | undefined>;
   /** Time of the last call, in Unix milliseconds. */
   lastUsedAt(): number;

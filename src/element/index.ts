@@ -16,7 +16,8 @@
 import type { VmHandle } from "../client/index.ts";
 import { Screen } from "./screen.ts";
 
-const STYLE = ":host{display:block;height:24em}:host([hidden]){display:none}#screen{height:100%;overflow:hidden}";
+const STYLE =
+  ":host{display:block;height:24em}:host([hidden]){display:none}#screen{height:100%;overflow:hidden}";
 
 /**
  * A terminal of a VM. It opens a shell when it is in a document and has a `vm`, follows its own size, and opens again for
@@ -98,7 +99,10 @@ export class AgentVmTerminal extends HTMLElement {
     this.#screen = screen;
     const shellId = this.getAttribute("shell-id");
     const [command, cwd] = [this.getAttribute("command"), this.getAttribute("cwd")];
-    screen.attach(this.#vm, shellId === null ? { ...(command && { command }), ...(cwd && { cwd }) } : { shellId });
+    screen.attach(
+      this.#vm,
+      shellId === null ? { ...(command && { command }), ...(cwd && { cwd }) } : { shellId },
+    );
   }
 }
 

@@ -16,7 +16,7 @@ interface ScreenEvents {
   onFind?(): void;
 }
 
-/** A terminal of a machine on an element of the page. What programs write can only draw: it never becomes markup. */
+/** A terminal of a machine on an element of the page. The output of programs can only draw: it never becomes markup. */
 export class Screen {
   readonly #events: ScreenEvents;
   readonly #xterm: Xterm;
@@ -100,7 +100,10 @@ export class Screen {
   }
 
   #attached(shell: Terminal): void {
-    if (this.#isOver) return this.#leave(shell);
+    if (this.#isOver) {
+      this.#leave(shell);
+      return;
+    }
     this.#shell = shell;
     this.#resizeShell();
     shell.exited.then(

@@ -1,4 +1,12 @@
-import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useState } from "react";
+import {
+  createContext,
+  createElement,
+  type ReactElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useState,
+} from "react";
 import { type ClientOptions, createClient, type VmAccessor, type VmHandle } from "../client/index.ts";
 
 /** A client of which the hooks use the VMs by the name of their actor. */

@@ -4,7 +4,7 @@ import { borrow } from "./connections.ts";
 
 /**
  * Calls back with each event of a VM while the component is mounted. The newest callback gets the event. An open connection
- * keeps the VM awake; it does not boot one that sleeps.
+ * keeps the VM awake; it does not boot a VM that sleeps.
  *
  * @param vm handle of `useVm`; `undefined` waits
  * @param name name of the event

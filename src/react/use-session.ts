@@ -40,7 +40,7 @@ interface State {
 const NOTHING: State = { events: [], info: undefined, error: undefined };
 
 /**
- * Follows a session with a coding agent: what is stored, and then each event as it comes.
+ * Follows a session with a coding agent: the stored events, and then each event as it comes.
  *
  * @param vm handle of `useVm`; `undefined` waits
  * @param sessionId id of the session; `undefined` waits
@@ -53,7 +53,10 @@ export function useSession(vm: VmHandle | undefined, sessionId: string | undefin
     return follow(vm, sessionId, setState);
   }, [vm, sessionId]);
   const prompt = useCallback((text: string) => needed(vm).prompt(sessionId ?? "", text), [vm, sessionId]);
-  const cancel = useCallback(async () => void (await needed(vm).cancelPrompt(sessionId ?? "")), [vm, sessionId]);
+  const cancel = useCallback(
+    async () => void (await needed(vm).cancelPrompt(sessionId ?? "")),
+    [vm, sessionId],
+  );
   const respond = useCallback(
     async (permissionId: string, reply: PermissionReply) =>
       void (await needed(vm).respondPermission(sessionId ?? "", permissionId, reply)),
@@ -92,11 +95,7 @@ class Reader {
   #hasMore = false;
   isOver = false;
 
-  constructor(
-    connection: VmConnection,
-    sessionId: string,
-    change: (next: (known: State) => State) => void,
-  ) {
+  constructor(connection: VmConnection, sessionId: string, change: (next: (known: State) => State) => void) {
     this.#connection = connection;
     this.#sessionId = sessionId;
     this.#change = change;
@@ -112,7 +111,10 @@ class Reader {
     try {
       while (this.#hasMore && !this.isOver) {
         this.#hasMore = false;
-        const found = await this.#connection.getSequencedEvents(this.#sessionId, { since: this.#last, limit: PAGE });
+        const found = await this.#connection.getSequencedEvents(this.#sessionId, {
+          since: this.#last,
+          limit: PAGE,
+        });
         this.#last = found.at(-1)?.sequenceNumber ?? this.#last;
         if (found.length === PAGE) this.#hasMore = true;
         const info = await this.#connection.getSession(this.#sessionId);

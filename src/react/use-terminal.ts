@@ -1,5 +1,11 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { AgentVmError, type Terminal, type TerminalOptions, terminal, type VmHandle } from "../client/index.ts";
+import {
+  AgentVmError,
+  type Terminal,
+  type TerminalOptions,
+  terminal,
+  type VmHandle,
+} from "../client/index.ts";
 
 /** A terminal of a component. */
 export interface UsedTerminal {
@@ -45,7 +51,8 @@ export function useTerminal(vm: VmHandle | undefined, options: TerminalOptions =
     let isOver = false;
     setState(OPENING);
     const fail = (error: unknown) => {
-      if (!isOver && error instanceof AgentVmError) setState((known) => ({ ...known, state: "failed", error }));
+      if (!isOver && error instanceof AgentVmError)
+        setState((known) => ({ ...known, state: "failed", error }));
     };
     const all = { ...rest, onData: (data: Uint8Array) => newest.current?.(data) } as TerminalOptions;
     const leave = (shell: Terminal) => {

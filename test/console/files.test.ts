@@ -12,7 +12,11 @@ const text = async (path: string) => new TextDecoder().decode(await vm("files").
 
 test("the files page shows, edits, uploads, downloads, renames and deletes files", async (context) => {
   await vm("files").writeFiles([
-    { path: "/workspace/src/app.ts", content: "export const answer: number = 41;\n\nfunction greet(name: string) {\n  return `hello ${name}`;\n}\n" },
+    {
+      path: "/workspace/src/app.ts",
+      content:
+        "export const answer: number = 41;\n\nfunction greet(name: string) {\n  return 'hello ' + name;\n}\n",
+    },
     { path: "/workspace/src/deep/config.json", content: '{ "port": 3000 }\n' },
     { path: "/workspace/pixel.png", content: PIXEL },
     { path: "/workspace/data.bin", content: Uint8Array.of(0, 1, 2, 255) },
@@ -33,7 +37,9 @@ test("the files page shows, edits, uploads, downloads, renames and deletes files
   await page.getByText("saved", { exact: true }).waitFor();
 
   await item("pixel.png").click();
-  await expect.poll(() => page.locator("img").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(1);
+  await expect
+    .poll(() => page.locator("img").evaluate((image: HTMLImageElement) => image.naturalWidth))
+    .toBe(1);
   await item("data.bin").click();
   await page.getByText("00 01 02 ff").waitFor();
 

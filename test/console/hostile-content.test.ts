@@ -29,13 +29,15 @@ const ESCAPES = [
   "\\033]8;;javascript:window.pwned=1\\033\\\\link\\033]8;;\\033\\\\",
   `\\033]0;${MARKUP.replaceAll("'", "")}\\007`,
   "\\033]52;c;cHduZWQ=\\007",
-  "\\033[21t\\033[6n\\033P$q\\\"p\\033\\\\",
+  '\\033[21t\\033[6n\\033P$q\\"p\\033\\\\',
   MARKUP.replaceAll("'", "").replaceAll('"', ""),
 ].join("");
 
 async function isUnharmed(page: Page): Promise<void> {
   expect(await page.evaluate(() => (window as unknown as { pwned?: number }).pwned)).toBeUndefined();
-  expect(await page.evaluate(() => document.querySelectorAll("iframe, form[action^='http'], img[src='x']").length)).toBe(0);
+  expect(
+    await page.evaluate(() => document.querySelectorAll("iframe, form[action^='http'], img[src='x']").length),
+  ).toBe(0);
   expect(await page.locator("header.top").isVisible()).toBe(true);
 }
 
@@ -47,12 +49,24 @@ test("names, labels, titles, output, agents and terminals of a machine run no sc
   await evil.writeFiles([
     { path: `/workspace/${name}`, content: MARKDOWN },
     { path: "/workspace/page.html", content: `<!doctype html>${MARKUP}` },
-    { path: "/workspace/picture.svg", content: `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="parent.pwned=1"><script>parent.pwned=1</script></svg>` },
+    {
+      path: "/workspace/picture.svg",
+      content: `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload="parent.pwned=1"><script>parent.pwned=1</script></svg>`,
+    },
     { path: "/workspace/false.pdf", content: `<!doctype html>${MARKUP}` },
   ]);
   await evil.createSnapshot(MARKUP.slice(0, 200));
-  await evil.spawn("sh", ["-c", `printf '%s\\n' "$1"; printf '${ESCAPES}\\n'; exec sleep 1000`, MARKUP, MARKUP]);
-  await evil.scheduleCron({ id: "job", schedule: "0 0 1 1 *", action: { type: "exec", command: `printf '%s' "${MARKUP.replaceAll('"', "")}"; false` } });
+  await evil.spawn("sh", [
+    "-c",
+    `printf '%s\\n' "$1"; printf '${ESCAPES}\\n'; exec sleep 1000`,
+    MARKUP,
+    MARKUP,
+  ]);
+  await evil.scheduleCron({
+    id: "job",
+    schedule: "0 0 1 1 *",
+    action: { type: "exec", command: `printf '%s' "${MARKUP.replaceAll('"', "")}"; false` },
+  });
   await evil.runCronJob("job");
   const sessionId = await openSession(evil);
   const tool = {
@@ -97,7 +111,10 @@ test("names, labels, titles, output, agents and terminals of a machine run no sc
   await page.getByRole("tab", { name: "Sessions" }).click();
   await page.getByText("the end").first().waitFor();
   await page.getByText("Thought").click();
-  const links = await page.getByRole("log").locator("a").evaluateAll((all) => all.map((link) => link.getAttribute("href")));
+  const links = await page
+    .getByRole("log")
+    .locator("a")
+    .evaluateAll((all) => all.map((link) => link.getAttribute("href")));
   expect(links.filter((href) => href !== null)).toEqual([]);
   await isUnharmed(page);
   for (const tab of ["Cron", "Snapshots", "Network", "Use", "Log"]) {
@@ -159,7 +176,13 @@ test("a preview on the server's own origin cannot read the console's login", asy
   await page.getByRole("button").click();
   await expect.poll(() => page.title(), { timeout: 30_000 }).toContain("{");
   const report = JSON.parse(await page.title());
-  expect(report).toMatchObject({ cookie: "none", document: "none", navigate: "none", login: "none", list: "403" });
+  expect(report).toMatchObject({
+    cookie: "none",
+    document: "none",
+    navigate: "none",
+    login: "none",
+    list: "403",
+  });
   expect(Object.values(report)).not.toContain("STOLEN");
   expect(server().endpoint).toContain("127.0.0.1");
 });

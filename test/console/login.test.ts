@@ -30,7 +30,13 @@ test("a login with the server's token keeps a token that ends soon, over a reloa
   // No script of the origin finds the token: not in the document, not in the storage, not by asking for the document.
   const found = await page.evaluate(async () => {
     const text = await (await fetch("/console")).text();
-    return [document.documentElement.outerHTML, document.cookie, text, ...Object.values(localStorage), ...Object.values(sessionStorage)].join("\n");
+    return [
+      document.documentElement.outerHTML,
+      document.cookie,
+      text,
+      ...Object.values(localStorage),
+      ...Object.values(sessionStorage),
+    ].join("\n");
   });
   expect(found).not.toContain("avm_");
   expect(found).not.toContain(TOKEN);

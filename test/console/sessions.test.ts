@@ -11,7 +11,14 @@ const DIFF = {
   title: "Edit app.ts",
   kind: "edit",
   status: "completed",
-  content: [{ type: "diff", path: "/workspace/app.ts", oldText: "const a = 1\nconst b = 2\n", newText: "const a = 1\nconst b = 3\n" }],
+  content: [
+    {
+      type: "diff",
+      path: "/workspace/app.ts",
+      oldText: "const a = 1\nconst b = 2\n",
+      newText: "const a = 1\nconst b = 3\n",
+    },
+  ],
 };
 
 test("a session is started and prompted, and its transcript reads as text, thoughts, tools, diffs and plans", async (context) => {
@@ -25,7 +32,9 @@ test("a session is started and prompted, and its transcript reads as text, thoug
     await page.getByRole("textbox", { name: "Prompt" }).fill(script);
     await page.keyboard.press("Control+Enter");
   };
-  await ask(`think I look first; say **Bold** and a list; plan read,write; tool build; update ${JSON.stringify(DIFF)}`);
+  await ask(
+    `think I look first; say **Bold** and a list; plan read,write; tool build; update ${JSON.stringify(DIFF)}`,
+  );
   const log = page.getByRole("log", { name: "Transcript" });
   await log.locator("strong", { hasText: "Bold" }).waitFor();
   await log.getByText("Thought").waitFor();
@@ -33,12 +42,17 @@ test("a session is started and prompted, and its transcript reads as text, thoug
   await log.getByText("Run build").click();
   await log.getByText("done").waitFor();
   await log.locator(".cm-insertedLine", { hasText: "const b = 3" }).waitFor();
-  await log.locator(".cm-deletedChunk, .cm-deletedLine, .cm-changedLine", { hasText: "const b = 2" }).first().waitFor();
+  await log
+    .locator(".cm-deletedChunk, .cm-deletedLine, .cm-changedLine", { hasText: "const b = 2" })
+    .first()
+    .waitFor();
   await shoot(page, "sessions");
   await page.getByLabel("Mode", { exact: true }).selectOption({ index: 1 });
   const [record] = await vm("talk").listSessions();
   const modes = await vm("talk").getModes(record?.sessionId ?? "");
-  await expect.poll(async () => (await vm("talk").getModes(record?.sessionId ?? ""))?.currentModeId).toBe(modes?.availableModes[1]?.id);
+  await expect
+    .poll(async () => (await vm("talk").getModes(record?.sessionId ?? ""))?.currentModeId)
+    .toBe(modes?.availableModes[1]?.id);
 
   await ask("until-cancel");
   await page.getByRole("button", { name: "Stop" }).click();
@@ -57,7 +71,10 @@ test("a permission request appears on every page, and an answer reaches the agen
   const sessionId = await openSession(vm("asks"));
   const page = await open(context, { size: PHONE });
   await page.getByRole("link", { name: "asks" }).waitFor();
-  const turn = vm("asks").prompt(sessionId, "await /tmp/go; permission delete-all allow_once,allow_always,reject_once");
+  const turn = vm("asks").prompt(
+    sessionId,
+    "await /tmp/go; permission delete-all allow_once,allow_always,reject_once",
+  );
   // An agent waits for an answer only if somebody listens.
   await expect.poll(async () => (await vm("asks").getSession(sessionId)).status).toBe("running");
   await page.waitForTimeout(4_000);

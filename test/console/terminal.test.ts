@@ -6,7 +6,8 @@ import { consoleTest } from "../support/console.ts";
 const { vm, open, shoot } = consoleTest();
 
 const screenOf = (page: Page) => page.locator(".xterm-rows").innerText();
-const sees = (page: Page, text: string | RegExp) => expect.poll(() => screenOf(page), { timeout: 20_000 }).toMatch(text);
+const sees = (page: Page, text: string | RegExp) =>
+  expect.poll(() => screenOf(page), { timeout: 20_000 }).toMatch(text);
 
 test("a terminal takes keys, outlives a reload with what it showed, and several people see it", async (context) => {
   await vm("term").exists("/");
@@ -39,7 +40,9 @@ test("a terminal takes keys, outlives a reload with what it showed, and several 
 
   await page.getByRole("button", { name: "Close shell-1" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
-  await expect.poll(async () => (await vm("term").listShells()).filter(({ running }) => running).length).toBe(1);
+  await expect
+    .poll(async () => (await vm("term").listShells()).filter(({ running }) => running).length)
+    .toBe(1);
 });
 
 test("a terminal follows the size of the page, searches, copies and pastes", async (context) => {

@@ -1,6 +1,7 @@
 // @module-tag slow
-import { createServer } from "node:http";
+
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { build } from "vite";
@@ -49,7 +50,10 @@ test("the example with React builds, and shows ports, a terminal and a session o
   const vm = server.client().vm.getOrCreate("react");
   const session = await openSession(vm);
   const site = await serve(outDir);
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  const browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+  });
   onTestFinished(() => browser.close());
   const page = await browser.newPage();
   const errors: string[] = [];

@@ -8,7 +8,10 @@ import type { registry } from "../../src/server.ts";
 const client = createClient<typeof registry>({ endpoint: "http://localhost:6420" });
 
 export const withClient = createElement(AgentVmProvider, { client });
-export const withOptions = createElement(AgentVmProvider, { options: { endpoint: "http://localhost:6420" }, actor: "vm" });
+export const withOptions = createElement(AgentVmProvider, {
+  options: { endpoint: "http://localhost:6420" },
+  actor: "vm",
+});
 // @ts-expect-error a provider has a client or options
 export const withNeither = createElement(AgentVmProvider, {});
 
@@ -19,7 +22,11 @@ export function Component(): null {
   useEvent(vm, "portOpened", ({ name }) => name);
   // @ts-expect-error there is no such event
   useEvent(vm, "other", () => undefined);
-  const { state, exitCode, write } = useTerminal(vm, { cols: 80, rows: 24, onData: (data) => data.byteLength });
+  const { state, exitCode, write } = useTerminal(vm, {
+    cols: 80,
+    rows: 24,
+    onData: (data) => data.byteLength,
+  });
   const known: "opening" | "open" | "exited" | "failed" = state;
   const { events, prompt } = useSession(vm, undefined);
   const all: readonly SequencedSessionEvent[] = events;

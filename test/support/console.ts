@@ -48,11 +48,19 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
   const running = () => server as ProgramServer;
   return {
     server: running,
-    vm: (key) => running().client(env.AGENT_VM_TOKEN ? { token: env.AGENT_VM_TOKEN } : {}).vm.getOrCreate(key),
+    vm: (key) =>
+      running()
+        .client(env.AGENT_VM_TOKEN ? { token: env.AGENT_VM_TOKEN } : {})
+        .vm.getOrCreate(key),
     async open(context, { at = "#/", size = WIDE, scheme = "light", profile, expected }: OpenOptions = {}) {
       const executablePath = requireChromium(context);
-      browser ??= await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
-      const own = profile ?? (await browser.newContext({ viewport: size, colorScheme: scheme, reducedMotion: "reduce" }));
+      browser ??= await chromium.launch({
+        executablePath,
+        args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+      });
+      const own =
+        profile ??
+        (await browser.newContext({ viewport: size, colorScheme: scheme, reducedMotion: "reduce" }));
       const page = await own.newPage();
       const origin = running().endpoint.replace("127.0.0.1", "localhost");
       const faults = faultsOf(page, origin, expected);

@@ -23,7 +23,11 @@ export default function CronPage() {
     const [jobs, runs] = await Promise.all([vm.listCronJobs(), vm.listCronRuns(undefined, { limit: RUNS })]);
     return { jobs, runs };
   };
-  const { value, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, `${key.join("/")} ${isAwake}`);
+  const { value, error, refresh } = usePoll(
+    look,
+    isAwake ? LOOK_MS : ASLEEP_MS,
+    `${key.join("/")} ${isAwake}`,
+  );
   const act = async (work: () => Promise<unknown>, done?: string) => {
     await attempt(work, done);
     refresh();
@@ -54,18 +58,25 @@ export default function CronPage() {
                 <strong>{job.id}</strong> <code>{job.schedule}</code> {workOf(job)}
                 <br />
                 <span class="hint">
-                  {job.paused ? "paused" : `next ${job.nextRun === null ? "never" : `${ago(job.nextRun)} (${dateTime(job.nextRun)} here)`}`} ·{" "}
-                  {job.runCount} runs · {job.timezone} {job.running ? "· running" : ""}
+                  {job.paused
+                    ? "paused"
+                    : `next ${job.nextRun === null ? "never" : `${ago(job.nextRun)} (${dateTime(job.nextRun)} here)`}`}{" "}
+                  · {job.runCount} runs · {job.timezone} {job.running ? "· running" : ""}
                 </span>
               </span>
               {mayChange && (
                 <span class="actions">
-                  <button type="button" onClick={() => void act(() => vm.runCronJob(job.id), `Runs ${job.id}`)}>
+                  <button
+                    type="button"
+                    onClick={() => void act(() => vm.runCronJob(job.id), `Runs ${job.id}`)}
+                  >
                     Run now
                   </button>
                   <button
                     type="button"
-                    onClick={() => void act(() => (job.paused ? vm.resumeCronJob(job.id) : vm.pauseCronJob(job.id)))}
+                    onClick={() =>
+                      void act(() => (job.paused ? vm.resumeCronJob(job.id) : vm.pauseCronJob(job.id)))
+                    }
                   >
                     {job.paused ? "Resume" : "Pause"}
                   </button>

@@ -43,7 +43,9 @@ export default function LogPage() {
     return () => void connection.dispose();
   }, [vm, isAwake]);
   if (lines.length === 0)
-    return <Empty>{isAwake ? "Events appear here as they come." : "A machine that sleeps has no events."}</Empty>;
+    return (
+      <Empty>{isAwake ? "Events appear here as they come." : "A machine that sleeps has no events."}</Empty>
+    );
   return (
     <VirtualList
       items={lines}

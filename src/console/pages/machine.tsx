@@ -20,14 +20,62 @@ interface Page {
 }
 
 const PAGES: readonly Page[] = [
-  { tab: "overview", title: "Use", View: lazy(() => import("./overview.tsx")), boots: false, isShown: () => true },
-  { tab: "terminal", title: "Terminal", View: lazy(() => import("./terminal.tsx")), boots: true, isShown: (session) => session.may("terminal") },
-  { tab: "files", title: "Files", View: lazy(() => import("./files/files.tsx")), boots: true, isShown: (session) => session.sees("files") },
-  { tab: "processes", title: "Processes", View: lazy(() => import("./processes.tsx")), boots: true, isShown: (session) => session.sees("exec") },
-  { tab: "sessions", title: "Sessions", View: lazy(() => import("./sessions/sessions.tsx")), boots: false, isShown: (session) => session.sees("sessions") },
-  { tab: "network", title: "Network", View: lazy(() => import("./network.tsx")), boots: false, isShown: (session) => session.sees("network") },
-  { tab: "cron", title: "Cron", View: lazy(() => import("./cron.tsx")), boots: false, isShown: (session) => session.sees("cron") },
-  { tab: "snapshots", title: "Snapshots", View: lazy(() => import("./snapshots.tsx")), boots: true, isShown: (session) => session.sees("snapshots") },
+  {
+    tab: "overview",
+    title: "Use",
+    View: lazy(() => import("./overview.tsx")),
+    boots: false,
+    isShown: () => true,
+  },
+  {
+    tab: "terminal",
+    title: "Terminal",
+    View: lazy(() => import("./terminal.tsx")),
+    boots: true,
+    isShown: (session) => session.may("terminal"),
+  },
+  {
+    tab: "files",
+    title: "Files",
+    View: lazy(() => import("./files/files.tsx")),
+    boots: true,
+    isShown: (session) => session.sees("files"),
+  },
+  {
+    tab: "processes",
+    title: "Processes",
+    View: lazy(() => import("./processes.tsx")),
+    boots: true,
+    isShown: (session) => session.sees("exec"),
+  },
+  {
+    tab: "sessions",
+    title: "Sessions",
+    View: lazy(() => import("./sessions/sessions.tsx")),
+    boots: false,
+    isShown: (session) => session.sees("sessions"),
+  },
+  {
+    tab: "network",
+    title: "Network",
+    View: lazy(() => import("./network.tsx")),
+    boots: false,
+    isShown: (session) => session.sees("network"),
+  },
+  {
+    tab: "cron",
+    title: "Cron",
+    View: lazy(() => import("./cron.tsx")),
+    boots: false,
+    isShown: (session) => session.sees("cron"),
+  },
+  {
+    tab: "snapshots",
+    title: "Snapshots",
+    View: lazy(() => import("./snapshots.tsx")),
+    boots: true,
+    isShown: (session) => session.sees("snapshots"),
+  },
   { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")), boots: false, isShown: () => true },
 ];
 
@@ -49,8 +97,12 @@ export function MachinePage({ place, machines, trends, refresh }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the id stands for the key
   const vm = useMemo(() => accessor.get(key), [accessor, id]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the id stands for the key
-  const view = useMemo<MachineView>(() => ({ name, key, vm, entry, isAwake }), [name, id, vm, entry, isAwake]);
-  if (machines !== undefined && entry === undefined) return <Empty>There is no machine {keyText(key)}.</Empty>;
+  const view = useMemo<MachineView>(
+    () => ({ name, key, vm, entry, isAwake }),
+    [name, id, vm, entry, isAwake],
+  );
+  if (machines !== undefined && entry === undefined)
+    return <Empty>There is no machine {keyText(key)}.</Empty>;
   const pages = PAGES.filter(({ isShown }) => isShown(session));
   const page = pages.find(({ tab }) => tab === place.tab) ?? pages[0];
   const cpu = trends.of(entry?.id ?? "").cpus.at(-1) ?? 0;
@@ -70,7 +122,8 @@ export function MachinePage({ place, machines, trends, refresh }: Props) {
         <Tabs pages={pages} place={place} current={page?.tab} />
         <div class="tab-panel" role="tabpanel" aria-label={page?.title}>
           <Suspense fallback={<Empty>Loading…</Empty>}>
-            {page !== undefined && (page.boots && !isAwake ? <Asleep entry={entry} vm={view} refresh={refresh} /> : <page.View />)}
+            {page !== undefined &&
+              (page.boots && !isAwake ? <Asleep entry={entry} vm={view} refresh={refresh} /> : <page.View />)}
           </Suspense>
         </div>
       </section>
@@ -78,7 +131,15 @@ export function MachinePage({ place, machines, trends, refresh }: Props) {
   );
 }
 
-function Tabs({ pages, place, current }: { pages: Page[]; place: Place & { page: "machine" }; current: Tab | undefined }) {
+function Tabs({
+  pages,
+  place,
+  current,
+}: {
+  pages: Page[];
+  place: Place & { page: "machine" };
+  current: Tab | undefined;
+}) {
   const move = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
@@ -104,7 +165,15 @@ function Tabs({ pages, place, current }: { pages: Page[]; place: Place & { page:
 }
 
 /** Stands in for a page whose methods would boot the machine. Only the button wakes it. */
-function Asleep({ entry, vm: { vm }, refresh }: { entry: ListedMachine | undefined; vm: MachineView; refresh: () => void }) {
+function Asleep({
+  entry,
+  vm: { vm },
+  refresh,
+}: {
+  entry: ListedMachine | undefined;
+  vm: MachineView;
+  refresh: () => void;
+}) {
   const session = useSession();
   if (entry === undefined) return <Empty>…</Empty>;
   const run = async () => {

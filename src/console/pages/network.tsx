@@ -37,7 +37,12 @@ export default function NetworkPage() {
     <div class="scroll">
       <Failure error={error} />
       {outbound !== undefined && (
-        <PolicyForm key={JSON.stringify(outbound)} outbound={outbound} mayChange={session.may("admin")} set={set} />
+        <PolicyForm
+          key={JSON.stringify(outbound)}
+          outbound={outbound}
+          mayChange={session.may("admin")}
+          set={set}
+        />
       )}
       <Denials
         log={value?.log}
@@ -91,7 +96,12 @@ function PolicyForm({ outbound, mayChange, set }: FormProps) {
           <div class="two">
             <label class="field">
               <span>Allow, a rule a line</span>
-              <textarea rows={5} value={allow} onInput={(event) => setAllow(event.currentTarget.value)} placeholder={"registry.npmjs.org:443\n*.example.com"} />
+              <textarea
+                rows={5}
+                value={allow}
+                onInput={(event) => setAllow(event.currentTarget.value)}
+                placeholder={"registry.npmjs.org:443\n*.example.com"}
+              />
             </label>
             <label class="field">
               <span>Deny, a rule a line</span>

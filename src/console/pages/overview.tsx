@@ -34,7 +34,8 @@ export default function OverviewPage() {
   const [points, setPoints] = useState<Point[]>([]);
   const status = value?.status;
   useEffect(() => {
-    if (status !== undefined) setPoints((known) => [...known.slice(1 - POINTS), pointOf(status, known.at(-1))]);
+    if (status !== undefined)
+      setPoints((known) => [...known.slice(1 - POINTS), pointOf(status, known.at(-1))]);
   }, [status]);
   return (
     <div class="scroll">
@@ -42,8 +43,18 @@ export default function OverviewPage() {
       {status !== undefined && isAwake ? <Limits status={status} /> : <Stored />}
       {points.length > 1 && (
         <div class="charts">
-          <Chart title="CPUs in use" times={points.map(({ at }) => at)} values={points.map(({ cpus }) => cpus)} format={(value) => value.toFixed(2)} />
-          <Chart title="Memory" times={points.map(({ at }) => at)} values={points.map(({ memory }) => memory)} format={bytes} />
+          <Chart
+            title="CPUs in use"
+            times={points.map(({ at }) => at)}
+            values={points.map(({ cpus }) => cpus)}
+            format={(value) => value.toFixed(2)}
+          />
+          <Chart
+            title="Memory"
+            times={points.map(({ at }) => at)}
+            values={points.map(({ memory }) => memory)}
+            format={bytes}
+          />
         </div>
       )}
       {value?.usage && <Usage usage={value.usage} />}
@@ -56,7 +67,11 @@ export default function OverviewPage() {
           <dt>Stored</dt>
           <dd>{bytes(entry.storedBytes)} in the server's data folder</dd>
           <dt>Labels</dt>
-          <dd>{Object.entries(entry.labels).map(([name, text]) => `${name}=${text}`).join(", ") || "none"}</dd>
+          <dd>
+            {Object.entries(entry.labels)
+              .map(([name, text]) => `${name}=${text}`)
+              .join(", ") || "none"}
+          </dd>
           <dt>Actor</dt>
           <dd>
             <code>{entry.actorId}</code>
@@ -69,7 +84,9 @@ export default function OverviewPage() {
 
 function Stored() {
   const { entry } = useMachine();
-  return entry?.state === "sleeping" ? <p class="hint">The machine sleeps: it uses no CPU and no memory.</p> : null;
+  return entry?.state === "sleeping" ? (
+    <p class="hint">The machine sleeps: it uses no CPU and no memory.</p>
+  ) : null;
 }
 
 function Limits({ status }: { status: VmStatus }) {
@@ -85,7 +102,8 @@ function Limits({ status }: { status: VmStatus }) {
       <Meter label="Processes" {...processes} text={of(processes.used, processes.limit, plain)} />
       <p class="hint">
         Awake for {span(status.uptimeMs / 1000)} · generation {status.generation} ·{" "}
-        {cpu.cpus === null ? "no limit of CPUs" : `${cpu.cpus} CPUs`} · {status.sessions} sessions · {status.shells} shells
+        {cpu.cpus === null ? "no limit of CPUs" : `${cpu.cpus} CPUs`} · {status.sessions} sessions ·{" "}
+        {status.shells} shells
       </p>
     </div>
   );
@@ -98,13 +116,25 @@ function Usage({ usage }: { usage: VmUsage }) {
     <>
       <h2>Use by the hour</h2>
       <p class="hint">
-        In all {span(usage.cpuMs / 1000)} of CPU, {span(usage.awakeMs / 1000)} awake, {bytes(usage.bytesOut)} sent and{" "}
-        {bytes(usage.bytesIn)} received.
+        In all {span(usage.cpuMs / 1000)} of CPU, {span(usage.awakeMs / 1000)} awake, {bytes(usage.bytesOut)}{" "}
+        sent and {bytes(usage.bytesIn)} received.
       </p>
       {hours.length > 1 && (
         <div class="charts">
-          <Chart title="CPU time an hour" bars times={times} values={hours.map(({ cpuMs }) => cpuMs / 1000)} format={span} />
-          <Chart title="Bytes of files" bars times={times} values={hours.map(({ diskBytes }) => diskBytes)} format={bytes} />
+          <Chart
+            title="CPU time an hour"
+            bars
+            times={times}
+            values={hours.map(({ cpuMs }) => cpuMs / 1000)}
+            format={span}
+          />
+          <Chart
+            title="Bytes of files"
+            bars
+            times={times}
+            values={hours.map(({ diskBytes }) => diskBytes)}
+            format={bytes}
+          />
         </div>
       )}
     </>

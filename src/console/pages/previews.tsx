@@ -34,7 +34,11 @@ export function Previews() {
     refresh();
   };
   const openOther = async () => {
-    const port = await ask({ title: "Open a preview", yes: "Open", field: { label: "Port", placeholder: "3000" } });
+    const port = await ask({
+      title: "Open a preview",
+      yes: "Open",
+      field: { label: "Port", placeholder: "3000" },
+    });
     if (port !== undefined) await open(Number(port));
   };
   const revoke = async (id: string) => {

@@ -15,7 +15,7 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
     const connection = vm.connect();
     let last = -1;
     let frame = 0;
-    let isReading: Promise<void> | undefined;
+    let isReading = false;
     const draw = () => {
       // Many pieces arrive in one frame. They are drawn once.
       frame ||= requestAnimationFrame(() => {
@@ -30,23 +30,26 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
       found.add(stream, data);
       draw();
     };
-    const catchUp = () => {
-      isReading ??= connection
-        .readProcessOutput(pid, { after: last })
-        .then(({ chunks }) => chunks.forEach(take), setError)
-        .finally(() => {
-          isReading = undefined;
-        });
+    const catchUp = async () => {
+      if (isReading) return;
+      isReading = true;
+      try {
+        const { chunks } = await connection.readProcessOutput(pid, { after: last });
+        chunks.forEach(take);
+      } catch (failure) {
+        setError(failure as Error);
+      }
+      isReading = false;
     };
     const ends = [
       connection.on("processOutput", (event) => {
         if (event.pid !== pid) return;
         // A piece is missing if the number does not follow: the kept output has it.
         if (event.seq === last + 1) take(event);
-        else catchUp();
+        else void catchUp();
       }),
-      connection.on("processExit", (event) => event.pid === pid && catchUp()),
-      connection.onOpen(catchUp),
+      connection.on("processExit", (event) => void (event.pid === pid && catchUp())),
+      connection.onOpen(() => void catchUp()),
     ];
     return () => {
       cancelAnimationFrame(frame);

@@ -47,7 +47,11 @@ export default function ProcessesPage() {
     if (name === undefined) return;
     await attempt(async () => {
       if (row.spawned !== undefined) return await vm.signalProcess(row.pid, name as "SIGTERM");
-      const { exitCode, stderr } = await vm.execArgv("kill", ["-s", name.replace(/^SIG/, ""), String(row.pid)]);
+      const { exitCode, stderr } = await vm.execArgv("kill", [
+        "-s",
+        name.replace(/^SIG/, ""),
+        String(row.pid),
+      ]);
       if (exitCode !== 0) throw new Error(stderr);
     }, `Sent ${name} to ${row.pid}`);
     refresh();

@@ -22,16 +22,25 @@ export default function SnapshotsPage() {
     refresh();
   };
   const create = async () => {
-    const name = await ask({ title: "New snapshot", yes: "Create", field: { label: "Name", placeholder: "before the upgrade" } });
+    const name = await ask({
+      title: "New snapshot",
+      yes: "Create",
+      field: { label: "Name", placeholder: "before the upgrade" },
+    });
     if (name !== undefined) await act(() => vm.createSnapshot(name), `Created ${name}`);
   };
   const restore = async ({ id, name }: SnapshotInfo) => {
-    const text = "Files become as they were. All processes end, and later changes are lost unless a snapshot has them.";
+    const text =
+      "Files become as they were. All processes end, and later changes are lost unless a snapshot has them.";
     const answer = await ask({ title: `Restore ${name ?? id}`, text, yes: "Restore", isDangerous: true });
     if (answer !== undefined) await act(() => vm.restoreSnapshot(id), "Restored");
   };
   const remove = async ({ id, name }: SnapshotInfo) => {
-    const answer = await ask({ title: `Delete the snapshot ${name ?? id}`, yes: "Delete", isDangerous: true });
+    const answer = await ask({
+      title: `Delete the snapshot ${name ?? id}`,
+      yes: "Delete",
+      isDangerous: true,
+    });
     if (answer !== undefined) await act(() => vm.deleteSnapshot(id), "Deleted");
   };
   const mayChange = session.may("snapshots");

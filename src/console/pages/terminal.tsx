@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ShellInfo } from "../../client/index.ts";
+import { Screen } from "../../element/screen.ts";
 import { useMachine } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { Empty, Failure } from "../ui/parts.tsx";
-import { Screen } from "../../element/screen.ts";
 import { attempt, tell } from "../ui/toast.tsx";
 
 /** Pause between two looks at the open shells, which other clients may open too. @unit ms */
@@ -97,7 +97,15 @@ function nameOf({ shellId, command }: ShellInfo): string {
   return `${command.slice(command.lastIndexOf("/") + 1)} ${shellId.replace("shell-", "")}`;
 }
 
-function Shell({ shellId, onTitle, onExit }: { shellId: string; onTitle: (title: string) => void; onExit: () => void }) {
+function Shell({
+  shellId,
+  onTitle,
+  onExit,
+}: {
+  shellId: string;
+  onTitle: (title: string) => void;
+  onExit: () => void;
+}) {
   const { vm } = useMachine();
   const box = useRef<HTMLDivElement>(null);
   const screen = useRef<Screen>(undefined);

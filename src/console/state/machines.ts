@@ -7,7 +7,7 @@ export interface ListedMachine extends VmListEntry {
   id: string;
 }
 
-/** What a machine has used of late. */
+/** CPUs and memory of a machine of late. */
 export interface Trend {
   /** CPUs in use, oldest first; a machine that sleeps uses none. */
   cpus: number[];
@@ -27,9 +27,7 @@ export async function listMachines(session: Session): Promise<ListedMachine[]> {
   for (const name of session.names) {
     let cursor: string | null = "";
     while (cursor !== null && found.length < MOST) {
-      const page = await session
-        .vms(name)
-        .list({ use: true, limit: PAGE, ...(cursor !== "" && { cursor }) });
+      const page = await session.vms(name).list({ use: true, limit: PAGE, ...(cursor !== "" && { cursor }) });
       for (const entry of page.vms) found.push({ ...entry, name, id: entry.actorId });
       cursor = page.cursor;
     }
@@ -73,5 +71,7 @@ export function fits(machine: ListedMachine, search: string): boolean {
   const labels = Object.entries(machine.labels).map(([name, value]) => `${name}=${value}`);
   const text = [machine.key.join("/"), ...labels].join(" ").toLowerCase();
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  return words.every((word) => (word.startsWith("is:") ? word === `is:${machine.state}` : text.includes(word)));
+  return words.every((word) =>
+    word.startsWith("is:") ? word === `is:${machine.state}` : text.includes(word),
+  );
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 /** Tabs of a machine's page. */
-export const TABS = [
+const TABS = [
   "overview",
   "terminal",
   "files",
@@ -27,7 +27,7 @@ export function goTo(place: Place): void {
   location.hash = hrefOf(place);
 }
 
-export function placeOf(hash: string): Place {
+function placeOf(hash: string): Place {
   const [first, name, tab, ...key] = hash.replace(/^#\/?/, "").split("/").map(decoded);
   if (first !== "vm" || name === undefined || key.length === 0) return { page: "machines" };
   return { page: "machine", name, key, tab: TABS.find((known) => known === tab) ?? "overview" };

@@ -1,4 +1,10 @@
-import { createClient, type Right, type TokensAccessor, type VmAccessor, type VmHandle } from "../../client/index.ts";
+import {
+  createClient,
+  type Right,
+  type TokensAccessor,
+  type VmAccessor,
+  type VmHandle,
+} from "../../client/index.ts";
 
 /** The part of a token that the console shows or obeys. The server alone checks it. */
 interface Claims {
@@ -110,7 +116,7 @@ export async function login(token: string): Promise<string> {
   return answer.token;
 }
 
-/** Takes the token that the document carries. Afterwards the document has none. */
+/** Takes the token that the document carries. Afterwards the document has no token. */
 export function takeToken(): string | undefined {
   const element = meta("token");
   const token = element?.content;

@@ -39,7 +39,8 @@ export function usePoll<Value>(
           const value = await asking.current?.();
           if (!isOver && value !== undefined) setState({ id, value });
         } catch (error) {
-          if (!isOver) setState((known) => ({ ...(known.id === id ? known : { id }), error: error as Error }));
+          if (!isOver)
+            setState((known) => ({ ...(known.id === id ? known : { id }), error: error as Error }));
         }
         isBusy = false;
       }

@@ -38,7 +38,10 @@ export function Chart({ title, times, values, format, bars = false }: Props) {
         height: HEIGHT,
         cursor: { y: false },
         legend: { show: false },
-        axes: [{ ...axis, space: 80 }, { ...axis, size: 64, values: (_plot, ticks) => ticks.map(format) }],
+        axes: [
+          { ...axis, space: 80 },
+          { ...axis, size: 64, values: (_plot, ticks) => ticks.map(format) },
+        ],
         scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, 1e-6) * 1.1] } },
         series: [
           {},

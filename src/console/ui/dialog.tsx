@@ -46,7 +46,6 @@ function Asked({ question, end }: { question: Question; end: (answer: string | u
           <label class="field">
             <span>{label}</span>
             <input
-              // biome-ignore lint/a11y/noAutofocus: the dialog opens for this field
               autoFocus
               value={value}
               placeholder={field?.placeholder}

@@ -28,7 +28,12 @@ export default function Diff({ before, after, label }: Props) {
     ];
     const collapseUnchanged = { margin: 3, minSize: 6 };
     if (parent.clientWidth > 700) {
-      const made = new MergeView({ parent, a: { doc: a, extensions }, b: { doc: b, extensions }, collapseUnchanged });
+      const made = new MergeView({
+        parent,
+        a: { doc: a, extensions },
+        b: { doc: b, extensions },
+        collapseUnchanged,
+      });
       return () => made.destroy();
     }
     const unified = unifiedMergeView({ original: a, mergeControls: false, collapseUnchanged });

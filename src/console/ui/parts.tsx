@@ -32,7 +32,17 @@ export function Failure({ error }: { error: Error | undefined }) {
 }
 
 /** A bar that says how much of a limit is used. */
-export function Meter({ label, used, limit, text }: { label: string; used: number | null; limit: number | null; text: string }) {
+export function Meter({
+  label,
+  used,
+  limit,
+  text,
+}: {
+  label: string;
+  used: number | null;
+  limit: number | null;
+  text: string;
+}) {
   const part = used === null || limit === null || limit === 0 ? undefined : Math.min(1, used / limit);
   return (
     <div class="meter">
@@ -40,6 +50,7 @@ export function Meter({ label, used, limit, text }: { label: string; used: numbe
         <span>{label}</span>
         <span>{text}</span>
       </div>
+      {/* biome-ignore lint/a11y/useSemanticElements: browsers draw a <meter> each in their own way */}
       <div
         class="meter-bar"
         role="meter"
@@ -48,9 +59,11 @@ export function Meter({ label, used, limit, text }: { label: string; used: numbe
         aria-valuemax={100}
         aria-valuenow={Math.round(100 * (part ?? 0))}
         aria-valuetext={text}
-        // biome-ignore lint/a11y/useFocusableInteractive: a meter is not a control
       >
-        <div class={part !== undefined && part > 0.8 ? "high" : ""} style={{ width: `${100 * (part ?? 0)}%` }} />
+        <div
+          class={part !== undefined && part > 0.8 ? "high" : ""}
+          style={{ width: `${100 * (part ?? 0)}%` }}
+        />
       </div>
     </div>
   );

@@ -59,12 +59,12 @@ export function VirtualList<Item>({
   const last = Math.min(count, Math.ceil((view.top + view.height) / rowHeight) + MARGIN);
   return (
     // biome-ignore lint/a11y/useAriaPropsSupportedByRole: every role of a list takes a label
+    // biome-ignore lint/a11y/noStaticElementInteractions: the role of a tree is interactive
     <div
       ref={box}
       class={`virtual ${className}`}
       role={role}
       aria-label={label}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with the keyboard
       tabIndex={0}
       onKeyDown={onKeyDown}
     >

@@ -24,7 +24,7 @@ let loading: Promise<ReadonlyMap<string, Asset>> | undefined;
 /**
  * Returns the files of the console by name. The first call loads them.
  *
- * @throws AgentVmError `not_supported` if this server has none: it was bundled, or a clone lacks its development dependencies
+ * @throws AgentVmError `not_supported` if this server has no such files: it was bundled, or a clone lacks its development dependencies
  */
 export async function consoleAssets(): Promise<ReadonlyMap<string, Asset>> {
   loading ??= load();

@@ -61,7 +61,7 @@ export class ConsoleLogins {
     return (await this.#access.tokens?.create(UNLIMITED, request))?.token;
   }
 
-  /** Returns a Set-Cookie header that keeps a token; without a token, one that forgets it. */
+  /** Returns a Set-Cookie header that keeps a token; without a token, a header that forgets it. */
   cookie(request: IncomingMessage, token: string | undefined): string {
     const secure = this.#access.policy.endpoint?.startsWith("https:") ? "; Secure" : "";
     const life = token === undefined ? 0 : COOKIE_SECONDS;

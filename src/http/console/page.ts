@@ -22,7 +22,7 @@ export const HEADERS: Readonly<Record<string, string>> = {
   "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 };
 
-/** What the page of the console knows when it starts. */
+/** Facts that the page of the console knows when it starts. */
 interface Start {
   /** Token of the login; `undefined` before it. */
   token: string | undefined;
@@ -36,7 +36,8 @@ interface Start {
 
 /** Returns the one document of the console. It has no script of its own. */
 export function page({ token = "", vms, keeps, version }: Start): string {
-  const icon = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%234467e8'/%3E%3Cpath d='M4 5l3 3-3 3M8.5 11H12' stroke='white' stroke-width='1.6' fill='none'/%3E%3C/svg%3E";
+  const icon =
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%234467e8'/%3E%3Cpath d='M4 5l3 3-3 3M8.5 11H12' stroke='white' stroke-width='1.6' fill='none'/%3E%3C/svg%3E";
   return `<!doctype html>
 <html lang="en">
 <head>

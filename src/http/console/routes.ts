@@ -84,9 +84,9 @@ function sendAsset(request: IncomingMessage, response: ServerResponse, asset: As
     etag: asset.tag,
     vary: "Accept-Encoding",
   };
-  if (request.headers["if-none-match"] === asset.tag) return send(response, 304, headers, undefined);
   const zips = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
-  if (zips) send(response, 200, { ...headers, "content-encoding": "gzip" }, asset.gzipped);
+  if (request.headers["if-none-match"] === asset.tag) send(response, 304, headers, undefined);
+  else if (zips) send(response, 200, { ...headers, "content-encoding": "gzip" }, asset.gzipped);
   else send(response, 200, headers, asset.plain);
 }
 

@@ -115,7 +115,7 @@ export class Machine implements MachineMethods, Room {
     return this.#deps.sessions();
   }
 
-  /** What the VM uses, for a list; `undefined` while it is down. */
+  /** Resources that the VM uses, for a list; `undefined` while it is down. */
   async listUse(): Promise<VmListUse | undefined> {
     const usage = await this.#deps.liveSandbox()?.usage();
     if (usage === undefined) return undefined;

@@ -33,7 +33,12 @@ export function FileActions({ row, folder, onChanged }: Props) {
   };
   const remove = async () => {
     const text = type === "directory" ? "Everything below it is deleted too." : undefined;
-    const yes = await ask({ title: `Delete ${path}`, ...(text && { text }), yes: "Delete", isDangerous: true });
+    const yes = await ask({
+      title: `Delete ${path}`,
+      ...(text && { text }),
+      yes: "Delete",
+      isDangerous: true,
+    });
     if (yes === undefined) return;
     const recursive = type === "directory";
     if (await attempt(() => vm.delete(path, { recursive }), `Deleted ${path}`)) await onChanged(path);

@@ -22,8 +22,14 @@ export function Changes({ since }: { since?: string }) {
     let isOver = false;
     setChanges(undefined);
     vm.diff(...(chosen === "" ? [] : [chosen])).then(
-      (found) => isOver || setChanges(found),
-      (error: Error) => isOver || (setChanges([]), tell(error.message, true)),
+      (found) => {
+        if (!isOver) setChanges(found);
+      },
+      (error: Error) => {
+        if (isOver) return;
+        setChanges([]);
+        tell(error.message, true);
+      },
     );
     return () => {
       isOver = true;

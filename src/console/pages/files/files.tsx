@@ -5,8 +5,8 @@ import { Empty } from "../../ui/parts.tsx";
 import { attempt } from "../../ui/toast.tsx";
 import { FileActions } from "./actions.tsx";
 import { Changes } from "./changes.tsx";
-import { Preview } from "./preview.tsx";
 import { FileTree } from "./file-tree.tsx";
+import { Preview } from "./preview.tsx";
 import { folderOf, listFolder, rowsOf, type TreeRow } from "./tree.ts";
 import { Upload } from "./upload.tsx";
 
@@ -37,7 +37,10 @@ export default function FilesPage() {
   const rows = useMemo(() => rowsOf(folders, root), [folders, root]);
   const toggle = (row: TreeRow) => {
     if (!row.isOpen) return void attempt(() => load(row.path));
-    setFolders((known) => new Map([...known].filter(([path]) => path !== row.path && !path.startsWith(`${row.path}/`))));
+    setFolders(
+      (known) =>
+        new Map([...known].filter(([path]) => path !== row.path && !path.startsWith(`${row.path}/`))),
+    );
   };
   const refresh = async () => {
     for (const path of folders.keys())
@@ -45,7 +48,8 @@ export default function FilesPage() {
         setFolders((known) => new Map([...known].filter(([folder]) => folder !== path))),
       );
   };
-  const folder = chosen === undefined ? root : chosen.type === "directory" ? chosen.path : folderOf(chosen.path);
+  const folder =
+    chosen === undefined ? root : chosen.type === "directory" ? chosen.path : folderOf(chosen.path);
   const changed = async (gone?: string) => {
     if (gone !== undefined && chosen?.path === gone) setChosen(undefined);
     await refresh();
@@ -54,7 +58,11 @@ export default function FilesPage() {
     <div class="files-page">
       <div class="side">
         <div class="bar small">
-          <select aria-label="Directory" value={root} onChange={(event) => setRoot(event.currentTarget.value)}>
+          <select
+            aria-label="Directory"
+            value={root}
+            onChange={(event) => setRoot(event.currentTarget.value)}
+          >
             {PLACES.map((place) => (
               <option key={place}>{place}</option>
             ))}
@@ -80,11 +88,15 @@ export default function FilesPage() {
         {showsChanges ? (
           <Changes />
         ) : chosen === undefined ? (
-          <Empty>{session.may("files") ? "Choose a file, or drop files onto the tree." : "Choose a file."}</Empty>
+          <Empty>
+            {session.may("files") ? "Choose a file, or drop files onto the tree." : "Choose a file."}
+          </Empty>
         ) : (
           <>
             <FileActions row={chosen} folder={folder} onChanged={changed} />
-            {chosen.type !== "directory" && <Preview key={chosen.path} path={chosen.path} size={chosen.size} />}
+            {chosen.type !== "directory" && (
+              <Preview key={chosen.path} path={chosen.path} size={chosen.size} />
+            )}
           </>
         )}
       </div>

@@ -60,7 +60,12 @@ export function Preview({ path, size }: { path: string; size: number }) {
   if (text === undefined) return <Bytes content={content} />;
   return (
     <Suspense fallback={<Empty>…</Empty>}>
-      <Editor path={path} text={text} isReadOnly={!session.may("files")} save={(next) => vm.writeFile(path, next)} />
+      <Editor
+        path={path}
+        text={text}
+        isReadOnly={!session.may("files")}
+        save={(next) => vm.writeFile(path, next)}
+      />
     </Suspense>
   );
 }

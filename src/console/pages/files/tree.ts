@@ -8,7 +8,7 @@ export interface TreeRow extends DirEntry {
 }
 
 /** Entries that one directory shows. */
-export const MOST_ENTRIES = 20_000;
+const MOST_ENTRIES = 20_000;
 
 /** Lists one directory: directories first, then by name. */
 export async function listFolder(vm: VmHandle, path: string): Promise<DirEntry[]> {

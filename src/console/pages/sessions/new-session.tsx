@@ -54,10 +54,7 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
       </label>
       <label class="field">
         <span>Permissions</span>
-        <select
-          value={policy}
-          onChange={(event) => setPolicy(event.currentTarget.value as PermissionPolicy)}
-        >
+        <select value={policy} onChange={(event) => setPolicy(event.currentTarget.value as PermissionPolicy)}>
           <option value="ask">Ask</option>
           <option value="allow_all">Allow everything</option>
           <option value="reject_all">Reject everything</option>
@@ -67,7 +64,11 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
         <button type="button" onClick={() => onDone()}>
           Cancel
         </button>
-        <button type="submit" class="primary" disabled={isBusy || agent === "" || chosen?.installed === false}>
+        <button
+          type="submit"
+          class="primary"
+          disabled={isBusy || agent === "" || chosen?.installed === false}
+        >
           {isBusy ? "Starts…" : "Start"}
         </button>
       </div>

@@ -65,7 +65,15 @@ export function SessionView({ record: { sessionId, closed } }: { record: Persist
   );
 }
 
-function Composer({ sessionId, isRunning, queued }: { sessionId: string; isRunning: boolean; queued: number }) {
+function Composer({
+  sessionId,
+  isRunning,
+  queued,
+}: {
+  sessionId: string;
+  isRunning: boolean;
+  queued: number;
+}) {
   const { vm, isAwake } = useMachine();
   const [text, setText] = useState("");
   const send = () => {

@@ -17,24 +17,31 @@ const ASLEEP_MS = 3_600_000;
 export default function SessionsPage() {
   const { vm, key, isAwake } = useMachine();
   const session = useSession();
-  const { value: sessions, error, refresh } = usePoll(
-    () => vm.listPersistedSessions(),
-    isAwake ? LOOK_MS : ASLEEP_MS,
-    key.join("/"),
-  );
+  const {
+    value: sessions,
+    error,
+    refresh,
+  } = usePoll(() => vm.listPersistedSessions(), isAwake ? LOOK_MS : ASLEEP_MS, key.join("/"));
   const [chosen, setChosen] = useState<string>();
   const [isNew, setIsNew] = useState(false);
   const current = sessions?.find(({ sessionId }) => sessionId === chosen) ?? sessions?.at(-1);
   const mayPrompt = session.may("sessions");
   const close = async (sessionId: string) => {
-    if ((await ask({ title: "Close the session", text: "Its agent ends. The transcript stays.", yes: "Close" })) === undefined)
+    if (
+      (await ask({
+        title: "Close the session",
+        text: "Its agent ends. The transcript stays.",
+        yes: "Close",
+      })) === undefined
+    )
       return;
     await attempt(() => vm.closeSession(sessionId));
     refresh();
   };
   const destroy = async (sessionId: string) => {
     const text = "Its agent ends, and its transcript is deleted.";
-    if ((await ask({ title: "Delete the session", text, yes: "Delete", isDangerous: true })) === undefined) return;
+    if ((await ask({ title: "Delete the session", text, yes: "Delete", isDangerous: true })) === undefined)
+      return;
     await attempt(() => vm.destroySession(sessionId));
     setChosen(undefined);
     refresh();

@@ -16,7 +16,9 @@ export function Settings({ sessionId }: { sessionId: string }) {
   const { value, refresh } = usePoll(look, LOOK_MS, sessionId);
   if (value === undefined) return null;
   const { modes } = value;
-  const options = value.options.filter(({ category, allowedValues }) => category !== "mode" && allowedValues?.length);
+  const options = value.options.filter(
+    ({ category, allowedValues }) => category !== "mode" && allowedValues?.length,
+  );
   const set = async (work: () => Promise<unknown>) => {
     await attempt(work);
     refresh();

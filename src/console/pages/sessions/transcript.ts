@@ -1,7 +1,7 @@
 import type { SessionEvent } from "../../../client/index.ts";
 
 /** A change of a file that an agent proposes or has made. */
-export interface ToolDiff {
+interface ToolDiff {
   path: string;
   before: string;
   after: string;
@@ -63,7 +63,12 @@ export class Transcript {
         const answer = outcome.outcome === "selected" ? String(outcome.optionId) : `cancelled (${reason})`;
         if (at !== undefined && item?.kind === "permission") this.items[at] = { ...item, answer };
       } else if (event.method === "_agentvm/agent_crashed")
-        this.items.push({ id, kind: "note", text: `The agent crashed: ${event.params.message}`, isBad: true });
+        this.items.push({
+          id,
+          kind: "note",
+          text: `The agent crashed: ${event.params.message}`,
+          isBad: true,
+        });
       else if (event.method === "_agentvm/events_dropped")
         this.items.push({ id, kind: "note", text: "Earlier events are no longer kept.", isBad: false });
     } catch {
@@ -76,12 +81,17 @@ export class Transcript {
       case "user_message_chunk":
       case "agent_message_chunk":
       case "agent_thought_chunk":
-        return this.#say(id, KINDS[update.sessionUpdate], contentText(update.content));
+        this.#say(id, KINDS[update.sessionUpdate], contentText(update.content));
+        return;
       case "tool_call":
       case "tool_call_update":
-        return this.#tool(id, update as Parts);
+        this.#tool(id, update as Parts);
+        return;
       case "plan": {
-        const steps = (update.entries ?? []).map(({ content, status }) => ({ text: textOf(content), status: textOf(status) }));
+        const steps = (update.entries ?? []).map(({ content, status }) => ({
+          text: textOf(content),
+          status: textOf(status),
+        }));
         const known = this.#plan === undefined ? undefined : this.items[this.#plan];
         if (this.#plan !== undefined && known?.kind === "plan") this.items[this.#plan] = { ...known, steps };
         else {
@@ -127,12 +137,17 @@ export class Transcript {
       status: textOf(parts.status) || item.status,
       toolKind: textOf(parts.kind) || item.toolKind,
       places: parts.locations?.map(({ path }) => textOf(path)) ?? item.places,
-      texts: content?.filter(({ type }) => type === "content").map((part) => contentText(part.content)) ?? item.texts,
+      texts:
+        content?.filter(({ type }) => type === "content").map((part) => contentText(part.content)) ??
+        item.texts,
       diffs:
         content
           ?.filter(({ type }) => type === "diff")
-          .map((part) => ({ path: textOf(part.path), before: textOf(part.oldText), after: textOf(part.newText) })) ??
-        item.diffs,
+          .map((part) => ({
+            path: textOf(part.path),
+            before: textOf(part.oldText),
+            after: textOf(part.newText),
+          })) ?? item.diffs,
     };
     if (at === undefined) {
       this.#tools.set(toolId, this.items.length);
@@ -148,7 +163,9 @@ interface Parts {
   status?: unknown;
   kind?: unknown;
   locations?: { path?: unknown }[] | null;
-  content?: { type?: string; content?: unknown; path?: unknown; oldText?: unknown; newText?: unknown }[] | null;
+  content?:
+    | { type?: string; content?: unknown; path?: unknown; oldText?: unknown; newText?: unknown }[]
+    | null;
 }
 
 function contentText(content: unknown): string {

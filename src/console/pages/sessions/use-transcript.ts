@@ -5,7 +5,7 @@ import { type Item, Transcript } from "./transcript.ts";
 /** Events of one request. */
 const PAGE = 500;
 
-/** The transcript of a session: what is stored, and then each event as it comes. A machine that sleeps sends none. */
+/** The transcript of a session: the stored events, and then each event as it comes. A machine that sleeps sends none. */
 export function useTranscript(sessionId: string): { items: readonly Item[]; error: Error | undefined } {
   const { vm, isAwake } = useMachine();
   const [items, setItems] = useState<readonly Item[]>([]);
@@ -14,7 +14,7 @@ export function useTranscript(sessionId: string): { items: readonly Item[]; erro
     const transcript = new Transcript();
     let isOver = false;
     let frame = 0;
-    let reading: Promise<void> | undefined;
+    let isReading = false;
     const draw = () => {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
@@ -30,25 +30,28 @@ export function useTranscript(sessionId: string): { items: readonly Item[]; erro
       }
       setError(undefined);
     };
-    const catchUp = (source: Pick<typeof vm, "getSequencedEvents">) => {
-      reading ??= read(source)
-        .catch((failure: Error) => isOver || setError(failure))
-        .then(() => {
-          reading = undefined;
-        });
+    const catchUp = async (source: Pick<typeof vm, "getSequencedEvents">) => {
+      if (isReading) return;
+      isReading = true;
+      try {
+        await read(source);
+      } catch (failure) {
+        if (!isOver) setError(failure as Error);
+      }
+      isReading = false;
     };
     // A connection holds the machine awake, so a machine that sleeps is only read.
     const connection = isAwake ? vm.connect() : undefined;
     const ends = [
       connection?.on("sessionEvent", (event) => {
         if (event.sessionId !== sessionId) return;
-        if (event.sequenceNumber !== transcript.last + 1) return catchUp(connection);
+        if (event.sequenceNumber !== transcript.last + 1) return void catchUp(connection);
         transcript.add(event.sequenceNumber, event.event);
         draw();
       }),
-      connection?.onOpen(() => catchUp(connection)),
+      connection?.onOpen(() => void catchUp(connection)),
     ];
-    if (connection === undefined) catchUp(vm);
+    if (connection === undefined) void catchUp(vm);
     return () => {
       isOver = true;
       cancelAnimationFrame(frame);
