@@ -10,7 +10,7 @@ import { Session } from "./state/session.ts";
 import { usePoll } from "./state/use-poll.ts";
 import { Toasts } from "./ui/toast.tsx";
 
-/** Pause between two lists of all machines. @unit ms */
+/** Pause between two lists of all machines. In milliseconds. */
 const LIST_MS = 3_000;
 
 export function App({ token }: { token: string | undefined }) {

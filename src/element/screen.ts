@@ -5,7 +5,7 @@ import { XTERM_CSS } from "./xterm-css.ts";
 
 /** Lines that stay above the screen. */
 const SCROLLBACK = 20_000;
-/** Pause after the last change of the size before the machine hears of it. @unit ms */
+/** Pause after the last change of the size before the machine hears of it. In milliseconds. */
 const RESIZE_MS = 120;
 
 interface ScreenEvents {

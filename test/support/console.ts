@@ -30,6 +30,8 @@ export interface ConsoleTest {
   vm(key: string): VmHandle;
   /** Opens the console. The test fails if the page reports an error or sends a request elsewhere. */
   open(context: TestContext, options?: OpenOptions): Promise<Page>;
+  /** Ends the server, calls back, and starts it again on the same port with the same data. */
+  restart(meanwhile: () => Promise<unknown>): Promise<void>;
   /** Takes a screenshot, for the documentation if it is wanted. */
   shoot(page: Page, name: string): Promise<void>;
 }
@@ -71,6 +73,12 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
       });
       await page.goto(`${origin}/console${at}`);
       return page;
+    },
+    async restart(meanwhile) {
+      const { port, dataDir, stop } = running();
+      await stop("SIGTERM");
+      await meanwhile();
+      server = await startTestServer({ kind: "scripted", process: true, env, port, dataDir });
     },
     async shoot(page, name) {
       const isWanted = process.env.AGENT_VM_SCREENSHOTS === "1";

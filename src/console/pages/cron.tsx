@@ -8,7 +8,7 @@ import { Empty, Failure } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 import { NewJob } from "./cron-form.tsx";
 
-/** Pause between two looks at the jobs. @unit ms */
+/** Pause between two looks at the jobs. In milliseconds. */
 const LOOK_MS = 3_000;
 const ASLEEP_MS = 3_600_000;
 /** Runs on the page. */

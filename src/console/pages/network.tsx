@@ -7,7 +7,7 @@ import { Empty, Failure } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 import { Previews } from "./previews.tsx";
 
-/** Pause between two looks at the policy. @unit ms */
+/** Pause between two looks at the policy. In milliseconds. */
 const LOOK_MS = 5_000;
 const ASLEEP_MS = 3_600_000;
 /** Denials on the page. */

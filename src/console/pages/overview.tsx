@@ -6,7 +6,7 @@ import { Chart } from "../ui/chart.tsx";
 import { ago, bytes, dateTime, span } from "../ui/format.ts";
 import { Failure, Meter } from "../ui/parts.tsx";
 
-/** Pause between two looks at a machine that is awake. @unit ms */
+/** Pause between two looks at a machine that is awake. In milliseconds. */
 const LOOK_MS = 2_000;
 /** Points of the live charts. */
 const POINTS = 150;

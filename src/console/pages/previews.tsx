@@ -5,7 +5,7 @@ import { ago } from "../ui/format.ts";
 import { Empty } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 
-/** Pause between two looks at ports and previews. @unit ms */
+/** Pause between two looks at ports and previews. In milliseconds. */
 const LOOK_MS = 4_000;
 const ASLEEP_MS = 3_600_000;
 /** Life of a preview that the console opens. @unit seconds */

@@ -9,7 +9,7 @@ import { attempt } from "../ui/toast.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 import { ProcessOutputView } from "./process-output.tsx";
 
-/** Pause between two looks at the processes. @unit ms */
+/** Pause between two looks at the processes. In milliseconds. */
 const LOOK_MS = 2_000;
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGSTOP", "SIGCONT", "SIGKILL"] as const;
 

@@ -8,7 +8,7 @@ import { Empty, Failure } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 import { Changes } from "./files/changes.tsx";
 
-/** Pause between two looks at the snapshots. @unit ms */
+/** Pause between two looks at the snapshots. In milliseconds. */
 const LOOK_MS = 6_000;
 
 /** Snapshots as a timeline, what has changed since, and the way back. */

@@ -7,7 +7,7 @@ import { ask } from "../ui/dialog.tsx";
 import { Empty, Failure } from "../ui/parts.tsx";
 import { attempt, tell } from "../ui/toast.tsx";
 
-/** Pause between two looks at the open shells, which other clients may open too. @unit ms */
+/** Pause between two looks at the open shells, which other clients may open too. In milliseconds. */
 const LOOK_MS = 4_000;
 /** Longest title that a program may give a tab. */
 const MAX_TITLE = 40;

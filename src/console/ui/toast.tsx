@@ -6,7 +6,7 @@ interface Note {
   isError: boolean;
 }
 
-/** Time that a note stays. @unit ms */
+/** Time that a note stays. In milliseconds. */
 const SHOWN_MS = 6_000;
 
 const listeners = new Set<(note: Note) => void>();

@@ -1,4 +1,4 @@
-/** Time after which a download no longer needs its address. @unit ms */
+/** Time after which a download no longer needs its address. In milliseconds. */
 const KEPT_MS = 60_000;
 
 /** Gives a file to the browser's downloads. Its type makes no browser open it. */

@@ -10,7 +10,7 @@ import { useTranscript } from "./use-transcript.ts";
 
 /** Parts that the page shows at first, and more with each click. */
 const SHOWN = 200;
-/** Pause between two looks at the state of a session. @unit ms */
+/** Pause between two looks at the state of a session. In milliseconds. */
 const LOOK_MS = 2_000;
 
 /** A transcript as people read it, with a field for the next prompt. */

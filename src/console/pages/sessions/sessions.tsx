@@ -8,9 +8,9 @@ import { attempt } from "../../ui/toast.tsx";
 import { NewSession } from "./new-session.tsx";
 import { SessionView } from "./session-view.tsx";
 
-/** Pause between two looks at the sessions of a machine that is awake. @unit ms */
+/** Pause between two looks at the sessions of a machine that is awake. In milliseconds. */
 const LOOK_MS = 4_000;
-/** Pause for a machine that sleeps, whose sessions do not change. @unit ms */
+/** Pause for a machine that sleeps, whose sessions do not change. In milliseconds. */
 const ASLEEP_MS = 3_600_000;
 
 /** The sessions with coding agents, and the transcript of one. Reading them boots nothing. */

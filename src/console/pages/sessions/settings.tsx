@@ -3,7 +3,7 @@ import { useMachine } from "../../state/context.ts";
 import { usePoll } from "../../state/use-poll.ts";
 import { attempt } from "../../ui/toast.tsx";
 
-/** Pause between two looks at the settings, which an agent may change by itself. @unit ms */
+/** Pause between two looks at the settings, which an agent may change by itself. In milliseconds. */
 const LOOK_MS = 8_000;
 
 /** Mode, model and other settings of an agent. */
