@@ -176,6 +176,7 @@ export class VmInstance {
       state: () => vm.state(),
       processes: () => vm.processCount(),
       sessions: () => vm.sessionCount(),
+      use: () => vm.listUse(),
       lastUsedAt: () => instance.#lastUsedAt,
     });
     instance.#listing = listing;

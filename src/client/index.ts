@@ -17,7 +17,7 @@ export type {
   VmPrefix,
 } from "../api/tokens.ts";
 export type { OwnLimits, VmInput } from "../api/vm-input.ts";
-export type { VmListEntry, VmListOptions, VmPage } from "../api/vm-list.ts";
+export type { VmListEntry, VmListOptions, VmListUse, VmPage } from "../api/vm-list.ts";
 export { createClient } from "./client.ts";
 export {
   type AttachTerminalOptions,

@@ -1,6 +1,6 @@
 import { invalidArgument, vmDestroyed } from "../api/errors.ts";
 import type { Labels, VmState } from "../api/methods/machine.ts";
-import type { VmListEntry, VmPage, VmQuery } from "../api/vm-list.ts";
+import type { VmListEntry, VmListUse, VmPage, VmQuery } from "../api/vm-list.ts";
 import { pause } from "../base/pace.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
@@ -37,6 +37,8 @@ export interface LiveEntry {
   processes(): number;
   /** Number of open sessions. */
   sessions(): Promise<number>;
+  /** Resources that the VM uses; `undefined` while it does not run. */
+  use(): Promise<VmListUse | undefined>;
   /** Time of the last call, in Unix milliseconds. */
   lastUsedAt(): number;
 }
@@ -235,7 +237,7 @@ export class VmDirectory implements ActorRegister {
    */
   async list(
     name: string,
-    { prefix = [], labels = {}, state, limit, cursor }: VmQuery,
+    { prefix = [], labels = {}, state, use, limit, cursor }: VmQuery,
     isShown: (keyText: string) => boolean = () => true,
   ): Promise<VmPage> {
     const wanted = Object.entries(labels);
@@ -263,7 +265,7 @@ export class VmDirectory implements ActorRegister {
     const vms: VmListEntry[] = [];
     for (let at = 0; at < page.length; at += STEP) {
       await pause();
-      vms.push(...(await Promise.all(page.slice(at, at + STEP).map((row) => this.#entryOf(row)))));
+      vms.push(...(await Promise.all(page.slice(at, at + STEP).map((row) => this.#entryOf(row, use)))));
     }
     return { vms, cursor: behind === undefined ? null : Buffer.from(behind.key_text).toString("base64url") };
   }
@@ -294,8 +296,10 @@ export class VmDirectory implements ActorRegister {
     clearTimeout(this.#measuring);
   }
 
-  async #entryOf(row: VmRow): Promise<VmListEntry> {
+  async #entryOf(row: VmRow, withUse: boolean): Promise<VmListEntry> {
     const live = this.#live.get(row.actor_id);
+    // A VM that ends meanwhile is listed without it.
+    const use = withUse ? await live?.use().catch(() => undefined) : undefined;
     return {
       key: JSON.parse(row.key) as string[],
       actorId: row.actor_id,
@@ -305,6 +309,7 @@ export class VmDirectory implements ActorRegister {
       storedBytes: await this.#files.storedBytes(row.actor_id),
       processes: live?.processes() ?? 0,
       labels: labelsOf(row),
+      ...(use && { use }),
     };
   }
 

@@ -51,6 +51,8 @@ interface Tunnelling {
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
+  /** Finds a further answer that needs no token, by method and path. @default none */
+  openRoute?(name: string): Route | undefined;
   /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
   strangers?: Strangers;
   /** Takes upgrades to tunnels. @default there are none */
@@ -74,6 +76,7 @@ export class HttpGate {
   readonly #previews: PreviewGate;
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
+  readonly #openRoute: (name: string) => Route | undefined;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
   readonly #tunnels: Tunnelling;
@@ -88,6 +91,7 @@ export class HttpGate {
     routes: Readonly<Record<string, Route>>,
     {
       openRoutes = {},
+      openRoute = () => undefined,
       onRefused = () => undefined,
       strangers = new Strangers(),
       tunnels = NO_TUNNELS,
@@ -96,6 +100,7 @@ export class HttpGate {
     this.#strangers = strangers;
     this.#tunnels = tunnels;
     this.#openRoutes = openRoutes;
+    this.#openRoute = openRoute;
     this.#onRefused = onRefused;
     this.#admit = admit;
     this.#previews = previews;
@@ -118,7 +123,8 @@ export class HttpGate {
       };
       const pass = () => {
         if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
-        const open = this.#openRoutes[`${request.method} ${pathOf(request)}`];
+        const name = `${request.method} ${pathOf(request)}`;
+        const open = this.#openRoutes[name] ?? this.#openRoute(name);
         if (open !== undefined) void answer(request, response, NOTHING, open);
         else if (isOpen(request)) handOn();
         else void this.#serve(request, response, handOn);

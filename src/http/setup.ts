@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
@@ -72,6 +73,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     publicUrl,
     previewDomain,
     logger = createLogger(),
+    console: hasConsole = true,
     quota = {},
     audit,
     ...rivetOptions
@@ -172,7 +174,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         onServer(server, actors) {
           const previews = new PreviewGate({ policy, isVm, ...actors });
           const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
+          const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
           const routes = {
+            ...browser?.guarded,
             "GET /vms": vmListRoute(() => directory, vmNames),
             "GET /metrics": metricsRoute(
               metrics,
@@ -191,6 +195,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
+            ...(browser && { openRoute: browser.open }),
             strangers,
             tunnels: new TunnelGate({
               ...{ access, tunnels, actors, admit },

@@ -51,7 +51,7 @@ export interface Vm
       | "ownSecrets"
     >,
     Pick<SnapshotActions, "withForkSource">,
-    Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
+    Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
   boot(): Promise<void>;
   /** Changes the options of this VM alone. Memory and CPUs follow at once, the other limits with the next boot. */
@@ -180,6 +180,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       boots,
       traffic: () => network.traffic,
       sessions: () => sessions.count(),
+      promptsRunning: () => sessions.promptsRunning,
       shells: () => shells.runningCount,
       maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
@@ -235,6 +236,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     state: () => machine.state(),
     processCount: () => machine.processCount(),
     sessionCount: () => machine.sessionCount(),
+    listUse: () => machine.listUse(),
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),

@@ -29,6 +29,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // Frameworks, for their users. Their only way to a VM is the client.
   adapters: { types: ["client"] },
 
+  // Pages of a browser. Their only way to a VM is the client.
+  react: { uses: ["client"] },
+  element: { uses: ["client"] },
+  console: { uses: ["client"], types: [] },
+
   // The server.
   "index.ts": {
     uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", "runtime/mounts", STORE],

@@ -172,6 +172,8 @@ export interface VmProcess {
   state: string;
   /** Resident set in bytes. */
   rss: number;
+  /** CPU milliseconds of the process, and of children that have ended and for which it has waited. */
+  cpuMs: number;
 }
 
 /** A process with the processes that it started. */
