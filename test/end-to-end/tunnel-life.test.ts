@@ -52,7 +52,7 @@ test("destroying the VM ends its tunnels and offers, and leaves nothing", async 
   const socket = await connectTo(tunnel);
   socket.write("echo\na");
   expect(await readSome(socket)).toBe("a");
-  await client.vm.get("doomed").destroy();
+  await vm.destroy();
   await closed(socket);
   await expect.poll(() => errors.sort()).toEqual(["vm_destroyed", "vm_destroyed"]);
   // A handle that makes missing VMs makes another one, which knows nothing of the old one.
