@@ -4,6 +4,7 @@ import type { VmHandle } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { startTestServer } from "../support/servers.ts";
 import { closed, connectTo, readAll, readSome, TCP_SERVER } from "../support/tcp.ts";
+import { dataFolder } from "../support/temporary-folder.ts";
 
 async function startServer(vm: VmHandle): Promise<void> {
   await vm.writeFile("/workspace/tcp-server.cjs", TCP_SERVER);
@@ -52,7 +53,7 @@ test("destroying the VM ends its tunnels and offers, and leaves nothing", async 
   const socket = await connectTo(tunnel);
   socket.write("echo\na");
   expect(await readSome(socket)).toBe("a");
-  await client.vm.get("doomed").destroy();
+  await vm.destroy();
   await closed(socket);
   await expect.poll(() => errors.sort()).toEqual(["vm_destroyed", "vm_destroyed"]);
   // A handle that makes missing VMs makes another one, which knows nothing of the old one.
@@ -63,7 +64,8 @@ test("destroying the VM ends its tunnels and offers, and leaves nothing", async 
 });
 
 test("new connections and offers go on after the server restarts", { tags: ["slow"] }, async () => {
-  const first = await startTestServer({ kind: "kernel", process: true });
+  const dataDir = dataFolder();
+  const first = await startTestServer({ kind: "kernel", process: true, dataDir });
   // The end of a server in a test disposes its clients.
   const client = createClient<typeof registry>({ endpoint: first.endpoint });
   onTestFinished(() => client.dispose());
@@ -75,7 +77,7 @@ test("new connections and offers go on after the server restarts", { tags: ["slo
   const socket = await connectTo(tunnel);
   socket.write("echo\na");
   expect(await readSome(socket)).toBe("a");
-  const { port, dataDir } = first;
+  const { port } = first;
   await first.stop("SIGKILL");
   await closed(socket);
   // While there is no server, a connection is reset.

@@ -25,6 +25,9 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 const NORMAL = 1000;
 
+/** Errors after which the client opens the WebSocket once more. */
+const REPEATED: ReadonlySet<string> = new Set(["connection_lost", "actor_not_found", "vm_destroyed"]);
+
 /** A WebSocket to a VM's server that carries the connections of a tunnel. It opens when a connection needs it. */
 export class TunnelLine {
   readonly #raw: RawHandle;
@@ -99,10 +102,11 @@ export class TunnelLine {
       await this.#raw.action({ name: "acknowledge", args: [[]] }).catch((second: unknown) => {
         throw toAgentVmError(second);
       });
-      if (reason.code === "actor_not_found" || reason.code === "vm_destroyed") return await this.#accepted();
-      if (reason.code !== "connection_lost") throw reason;
-      throw new AgentVmError("not_supported", "The server takes no tunnels", {
-        hint: "Update the server. Behind a Rivet Engine there are no tunnels.",
+      if (!REPEATED.has(reason.code)) throw reason;
+      // The server may have started between the two requests.
+      return await this.#accepted().catch((second: unknown) => {
+        const error = toAgentVmError(second);
+        throw error.code === "connection_lost" ? noTunnels() : error;
       });
     }
   }
@@ -158,4 +162,10 @@ export class TunnelLine {
       this.#socket?.close(NORMAL, "idle");
     }, LINGER_MS);
   }
+}
+
+function noTunnels(): AgentVmError {
+  return new AgentVmError("not_supported", "The server takes no tunnels", {
+    hint: "Update the server. Behind a Rivet Engine there are no tunnels.",
+  });
 }

@@ -12,13 +12,17 @@ import type { TunnelOut, TunnelOutOptions } from "./types.ts";
 
 const OPTIONS = ["name", "port", "localPort", "localHost", "localSocketPath", "onError"];
 
-/** Errors after which the client offers the service again. The server may not have noticed the end of the last connection. */
-const TRANSIENT: ReadonlySet<string> = new Set([
-  "connection_lost",
-  "server_stopping",
-  "vm_stopped",
-  "EADDRINUSE",
-  "limit_exceeded",
+/**
+ * Errors after which an accepted service is not offered again. All others may pass: the server starts, or has not noticed the end
+ * of the last connection.
+ */
+const FINAL: ReadonlySet<string> = new Set([
+  "unauthorized",
+  "forbidden",
+  "forbidden_origin",
+  "vm_destroyed",
+  "actor_not_found",
+  "invalid_argument",
 ]);
 
 /** Offers a service of this machine inside the VM, also after a lost connection. */
@@ -77,7 +81,7 @@ class Offer {
   #ended(error: AgentVmError): void {
     this.#stream = undefined;
     if (this.#isClosed) return;
-    if (!TRANSIENT.has(error.code)) {
+    if (FINAL.has(error.code)) {
       void this.close();
       this.#onError(error);
       return;
