@@ -122,7 +122,6 @@ async function phase(name: string, work: () => Promise<unknown>[]): Promise<void
   const [worst] = pauses.sort((a, b) => b.ms - a.ms);
   const gc = worst === undefined ? "none" : `${worst.ms.toFixed(0)} (kind ${worst.kind})`;
   const grown = (peak.rss - base) / MIB;
-  if (process.env.DETAIL) console.log(peak, pauses.slice(0, 5));
   console.log(
     `| ${name} | ${(ms / 1000).toFixed(1)} | ${grown.toFixed(0)} | ${cpu.toFixed(0)} | ${gc} | ${refusals(outcomes)} |`,
   );
