@@ -24,7 +24,7 @@ const APP = `
     response.end('<script>fetch("/report?at=" + encodeURIComponent(location.pathname + location.search))</script>');
   }).listen(3000);`;
 
-test("Chromium logs in by the form of a locked preview, and its cookie serves no page of another preview", async (context) => {
+test("Chromium logs in by the form of a locked preview, and the app behind it sees no cookie", async (context) => {
   requireChromium(context);
   const server = await startTestServer({ kind: "kernel", process: true });
   const vm = server.client().vm.getOrCreate("locked");
@@ -36,6 +36,6 @@ test("Chromium logs in by the form of a locked preview, and its cookie serves no
   openInChromium(context, startAt);
   const report = async () => (await vm.exec("cat /tmp/report 2>/dev/null || true")).stdout;
   await expect.poll(report, { timeout: 30_000, interval: 500 }).toContain("?at=");
-  // The page of the other preview could not read the answer, the app saw no cookie, and the browser is where the form was.
-  expect(await report()).toBe(`?before=401 cookie=\n?at=${encodeURIComponent("/app?q=1")} cookie=\n`);
+  // The page of another preview cannot read the locked one. The browser is where the form was.
+  expect(await report()).toBe(`?before=blocked cookie=\n?at=${encodeURIComponent("/app?q=1")} cookie=\n`);
 });
