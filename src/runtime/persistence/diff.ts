@@ -42,15 +42,14 @@ export async function diffTrees(
   { entries: before, steps }: TreeEntries,
   after: StoredTree,
   budget: ResultBudget,
-  show: (change: FileChange & { target?: string }) => Promise<FileChange | undefined> = async (change) =>
-    change,
+  show: (change: FileChange & { target?: string }) => FileChange | undefined = (change) => change,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const paths = new PathWriter();
-  const report = async (entry: TreeEntry, change: FileChange["change"]) => {
+  const report = (entry: TreeEntry, change: FileChange["change"]) => {
     const target = entry.type === "symlink" ? { target: entry.target } : {};
     const path = paths.pathOf(entry.place);
-    const changed = await show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    const changed = show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
     if (changed === undefined) return;
     budget.add(changed);
     changes.push(changed);
@@ -61,12 +60,12 @@ export async function diffTrees(
       const was = before.get(entry.place);
       before.delete(entry.place);
       const change = was === undefined ? "added" : changeOf(was, entry);
-      if (change !== undefined) await report(entry, change);
+      if (change !== undefined) report(entry, change);
     }
   }
   for (const entry of before.values()) {
     await pause();
-    await report(entry, "deleted");
+    report(entry, "deleted");
   }
   return changes;
 }
