@@ -19,7 +19,7 @@ import type { VmServices } from "../vm-services.ts";
 import { settleFolders } from "./host-folders.ts";
 import { MAX_MOUNTS, MAX_MOUNTS_BYTES } from "./limits.ts";
 import type { Overlay } from "./overlay-view.ts";
-import { assertMemory, foldersOf, isReadOnly, planMount } from "./plan.ts";
+import { assertMemory, baseOf, foldersOf, isReadOnly, planMount } from "./plan.ts";
 import { checkTarget, isWithin } from "./targets.ts";
 
 interface MountsDeps
@@ -146,7 +146,7 @@ export class Mounts implements MountMethods, Room {
   async overlays(): Promise<Overlay[]> {
     await this.#load();
     return [...this.#table.values()].flatMap(({ mount: { path, plugin } }) =>
-      plugin.id === "overlay" ? [{ path, base: plugin.config.hostPath }] : [],
+      plugin.id === "overlay" ? [{ path, base: baseOf(plugin.config.hostPath, this.#deps.options) }] : [],
     );
   }
 

@@ -1,16 +1,15 @@
 import type { Stats } from "node:fs";
-import { lstat } from "node:fs/promises";
-import { join } from "node:path";
 import type { FileChange } from "../../api/methods/snapshot-types.ts";
-import { OVERLAY_FOLDER, overlayUpper, WHITEOUT_TARGET } from "../sandbox/mounts.ts";
+import { type HostFolder, OVERLAY_FOLDER, overlayUpper, WHITEOUT_TARGET } from "../sandbox/mounts.ts";
+import { statBelow } from "./base-stat.ts";
 import { isWithin } from "./targets.ts";
 
 /** An overlay of a VM. */
 export interface Overlay {
   /** Path in the VM. */
   path: string;
-  /** Path of its base on the host. */
-  base: string;
+  /** Its base on the host. */
+  base: HostFolder;
 }
 
 /** A change of the VM's stored files, with the target of a link. */
@@ -36,7 +35,7 @@ export class OverlayView {
   }
 
   /** Returns a change as the VM sees it. @returns `undefined` for a change that it does not see */
-  async show({ target, ...changed }: StoredChange): Promise<FileChange | undefined> {
+  show({ target, ...changed }: StoredChange): FileChange | undefined {
     const { path } = changed;
     // The folders above the changes are the server's.
     if (path === ABOVE) return undefined;
@@ -44,7 +43,7 @@ export class OverlayView {
     const overlay = this.#overlays.find(({ upper }) => isWithin(path, upper));
     if (overlay === undefined || path === overlay.upper) return undefined;
     const below = path.slice(overlay.upper.length);
-    const base = await lstat(join(overlay.base, below)).catch(() => undefined);
+    const base = statBelow(overlay.base, below);
     const shown = { ...changed, path: overlay.path + below };
     if (changed.type === "symlink" && target === WHITEOUT_TARGET) {
       if (base === undefined) return undefined;

@@ -36,13 +36,18 @@ export function foldersOf({ mounts, hostFolders }: Pick<VmOptions, "mounts" | "h
   return [...hostFolders.map(({ path }) => path), ...mounted];
 }
 
+/** Returns the place of an overlay's base. */
+export function baseOf(hostPath: string, rules: Pick<VmOptions, "mounts" | "hostFolders">): HostFolder {
+  return placeIn(hostPath, foldersOf(rules)) ?? { folder: hostPath, name: "" };
+}
+
 /** Whether a VM may only read a mount. */
 export function isReadOnly({ plugin, readOnly }: MountOptions): boolean {
   return readOnly ?? plugin.id === "host_dir";
 }
 
 /** Returns the size and inodes of a memory mount. */
-export function memoryOf({ plugin }: MountOptions): { bytes: number; inodes: number } {
+function memoryOf({ plugin }: MountOptions): { bytes: number; inodes: number } {
   if (plugin.id !== "memory") return { bytes: 0, inodes: 0 };
   const { sizeBytes = MEMORY_BYTES, inodes = MEMORY_INODES } = plugin.config ?? {};
   return { bytes: sizeBytes, inodes };
@@ -77,9 +82,7 @@ export function planMount(mount: MountOptions, rules: MountRules, isOption: bool
     default: {
       const { hostPath } = plugin.config;
       const isWritten = plugin.id === "host_dir" && !readOnly;
-      const host = isOption
-        ? (placeIn(hostPath, foldersOf(rules)) ?? { folder: hostPath, name: "" })
-        : allowedFolder(hostPath, isWritten, rules);
+      const host = isOption ? baseOf(hostPath, rules) : allowedFolder(hostPath, isWritten, rules);
       return { request: { ...base, source: { kind: plugin.id, host } }, release: nothing };
     }
   }

@@ -15,12 +15,11 @@ export async function diffTrees(
   before: StoredTree,
   after: StoredTree,
   budget: ResultBudget,
-  show: (change: FileChange & { target?: string }) => Promise<FileChange | undefined> = async (change) =>
-    change,
+  show: (change: FileChange & { target?: string }) => FileChange | undefined = (change) => change,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const deletions: FileChange[] = [];
-  const report = async (
+  const report = (
     to: FileChange[],
     paths: PathWriter,
     entry: TreeEntry,
@@ -28,7 +27,7 @@ export async function diffTrees(
   ) => {
     const target = entry.type === "symlink" ? { target: entry.target } : {};
     const path = paths.pathOf(entry.place);
-    const changed = await show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    const changed = show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
     if (changed === undefined) return;
     budget.add(changed);
     to.push(changed);
@@ -42,11 +41,11 @@ export async function diffTrees(
       const turn = pause();
       if (turn !== null) await turn;
       const compared = compare(order, old, entry);
-      if (old !== undefined && compared < 0) await report(deletions, oldPaths, old, "deleted");
-      if (entry !== undefined && compared > 0) await report(changes, newPaths, entry, "added");
+      if (old !== undefined && compared < 0) report(deletions, oldPaths, old, "deleted");
+      if (entry !== undefined && compared > 0) report(changes, newPaths, entry, "added");
       if (old !== undefined && entry !== undefined && compared === 0) {
         const change = changeOf(old, entry);
-        if (change !== undefined) await report(changes, newPaths, entry, change);
+        if (change !== undefined) report(changes, newPaths, entry, change);
       }
       if (compared <= 0) old = await next(olds);
       if (compared >= 0) entry = await next(news);

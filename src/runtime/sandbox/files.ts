@@ -1,5 +1,5 @@
 import type { EntryType, VirtualStat } from "../../api/methods/files.ts";
-import type { MountTable, VmMount } from "./mount-table.ts";
+import type { VmMount } from "./mount-table.ts";
 import type { PersistentTree } from "./persistent-tree.ts";
 
 /** A name in a directory and the type of its file. */
@@ -74,8 +74,6 @@ export interface FileSystem {
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
   /** View of this tree for checkpoints. */
   readonly tree: PersistentTree;
-  /** The places of the VM, with its mounts. */
-  readonly mounts: MountTable;
   /**
    * Finds the mount of the VM in which a path lies.
    *

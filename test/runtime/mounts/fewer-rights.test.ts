@@ -6,12 +6,12 @@ import { freePort } from "../../support/free-port.ts";
 import { isRoot } from "../../support/host.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../../examples/mounts.ts", import.meta.url));
-const FEW_CAPABILITIES = ["--bounding-set=-sys_admin", "--inh-caps=-all", "--"];
+const FEW_CAPABILITIES = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all", "--"];
 
 test.runIf(isRoot)("a root server without CAP_SYS_ADMIN mounts folders, volumes and overlays", async () => {
-  const program = [process.execPath, "--conditions=agent-vm-source", EXAMPLE];
+  const command = [...FEW_CAPABILITIES, process.execPath, "--conditions=agent-vm-source", EXAMPLE];
   const env = { ...process.env, PORT: String(await freePort()) };
-  const output = execFileSync("setpriv", [...FEW_CAPABILITIES, ...program], { env, encoding: "utf8" });
+  const output = execFileSync("/usr/bin/env", command, { env, encoding: "utf8" });
   expect(output).toBe(
     "from this machine\nfrom this machine\nfrom the VM\n[ 'added /mnt/project/file', 'deleted /mnt/project/note' ]\nshared\n",
   );

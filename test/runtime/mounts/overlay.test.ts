@@ -1,5 +1,5 @@
 // @module-tag any-user
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
@@ -67,6 +67,25 @@ test("diff names the changes at the path of the overlay", async () => {
     "/mnt/data/dir/file added file",
     "/mnt/data/new added file",
     "/mnt/data/sub/changed modified file",
+  ]);
+});
+
+test("diff tells nothing about files of the host outside of the base", async () => {
+  const { vm, folder } = await overlaid();
+  const outside = testFolder();
+  writeFileSync(join(outside, "there"), "secret");
+  symlinkSync(outside, join(folder, "link"));
+  const { id } = await vm().createSnapshot();
+  const upper = "/var/lib/agentos/overlays/*/upper";
+  await vm().exec(
+    `cd ${upper} && mkdir link && echo x > link/there && ln -s '(agent-vm: deleted)' link/none`,
+  );
+  await vm().exec(`cd ${upper}/link && mkdir d && ln -s '(agent-vm: deleted)' d/there`);
+  const changes = (await vm().diff(id)).map(({ path, change }) => `${path} ${change}`).sort();
+  expect(changes).toEqual([
+    "/mnt/data/link modified",
+    "/mnt/data/link/d added",
+    "/mnt/data/link/there added",
   ]);
 });
 

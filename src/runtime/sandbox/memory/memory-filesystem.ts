@@ -3,7 +3,6 @@ import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
 import type { VirtualStat } from "../../../api/methods/files.ts";
 import { pause } from "../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
-import { type MountTable, VM_MOUNTS } from "../mount-table.ts";
 import { isTemporaryName } from "../names.ts";
 import type { PersistentTree } from "../persistent-tree.ts";
 import { type Call, fileTooLarge, posixError } from "../posix.ts";
@@ -26,7 +25,6 @@ import { walk } from "./walk.ts";
  */
 export class MemoryFileSystem implements FileSystem {
   readonly tree: PersistentTree = new MemoryPersistentTree(this);
-  readonly mounts: MountTable = VM_MOUNTS;
   readonly #quota: Quota;
   readonly #tree: Tree;
   #closed = false;

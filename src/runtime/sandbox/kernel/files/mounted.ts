@@ -14,7 +14,7 @@ export interface Mounted extends VmMount {
 /** The mounts of one VM that were made since its boot. A walk finds them by the device and inode of their roots. */
 export class MountedTrees {
   /** The places of the VM, with these mounts. */
-  readonly table: MountTable = VM_MOUNTS.copy();
+  readonly #table: MountTable = VM_MOUNTS.copy();
   readonly #mounts = new Map<string, Mounted>();
 
   get size(): number {
@@ -23,17 +23,17 @@ export class MountedTrees {
 
   add(mounted: Mounted): void {
     this.#mounts.set(mounted.path, mounted);
-    this.table.add(mounted);
+    this.#table.add(mounted);
   }
 
   remove(path: string): void {
     const mounted = this.get(path);
     if (mounted === undefined) return;
     this.#mounts.delete(path);
-    this.table.remove(path);
+    this.#table.remove(path);
     // A place of every VM is again what it was.
     const place = VM_MOUNTS.get(path);
-    if (place !== undefined) this.table.add(place);
+    if (place !== undefined) this.#table.add(place);
     closeSync(mounted.fd);
   }
 
@@ -43,7 +43,7 @@ export class MountedTrees {
 
   /** Returns the innermost mount at or above a path. */
   at(path: string): Mounted | undefined {
-    const place = this.table.at(path);
+    const place = this.#table.at(path);
     return place === undefined ? undefined : this.get(place.path);
   }
 

@@ -3,7 +3,7 @@ import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
-import type { MountTable, VmMount } from "../../mount-table.ts";
+import type { VmMount } from "../../mount-table.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
 import { type Call, codeOf, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
@@ -56,7 +56,6 @@ type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8A
  */
 export class RootedFileSystem implements FileSystem {
   readonly tree: PersistentTree;
-  readonly mounts: MountTable;
   readonly #root: Root;
   readonly #access: TreeAccess;
   readonly #readInside: ReadInside | undefined;
@@ -64,7 +63,6 @@ export class RootedFileSystem implements FileSystem {
   constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
     this.#root = new Root(rootFd, owner);
-    this.mounts = this.#root.mounted.table;
     this.#access = new TreeAccess(this.#root);
     const attributes = this.#access.keep(() => new Attributes(perl, rootFd));
     const holes = this.#access.keep(() => new Holes(perl));
