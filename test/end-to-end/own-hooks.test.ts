@@ -1,6 +1,6 @@
 // @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { VmActorOptions } from "../../src/index.ts";
+import type { ResolvedOptions, VmActorOptions } from "../../src/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
@@ -36,7 +36,7 @@ const options: VmActorOptions = {
     if (exitCode === 8) await never();
   },
   onFileChanged: (c, { type, path }) => void seen.push(`${c.key[0]} ${type} ${path}`),
-  resolveOptions(c) {
+  resolveOptions(c): ResolvedOptions {
     if (c.key[0] === "own") return { env: { OWN: c.key[0] }, limits: { processes: 40 } };
     if (c.key[0] === "software") return { software: [{ hostPath: import.meta.dirname, path: "/opt/tests" }] };
     if (c.key[0] === "wrong" && optionsFail) return { env: { A: 5 as unknown as string } };
