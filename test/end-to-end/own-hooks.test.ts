@@ -1,7 +1,6 @@
 // @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ResolvedOptions } from "../../src/actors/own-types.ts";
-import type { VmActorOptions } from "../../src/index.ts";
+import type { ResolvedOptions, VmActorOptions } from "../../src/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 

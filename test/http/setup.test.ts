@@ -56,9 +56,7 @@ describe("vmActor", () => {
     [{ defaultCwd: "x" }, "Invalid option `defaultCwd` of vmActor"],
   ])("refuses %j and names the option", (options, message) => {
     expect(() => vmActor(options as never)).toThrow(message);
-    expect(() => vmActor(options as never)).toThrow(
-      expect.objectContaining({ code: "invalid_argument" }),
-    );
+    expect(() => vmActor(options as never)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
   });
 
   test("is also called agentOS", () => {
