@@ -160,6 +160,9 @@ const INPUTS: Record<string, string> = { "session.ts": "buy milk\nonce\n" };
 /** Programs that examples run inside their VMs. */
 const PARTS = ["own-agent.js"];
 
+/** Pages for browsers, which test/react builds and opens. */
+const PAGES = ["react"];
+
 let server: ServerProcess;
 beforeAll(async () => {
   server = await startTestServer({ kind: "kernel", process: true });
@@ -168,7 +171,7 @@ afterAll(() => server.stop("SIGTERM"));
 
 test("the tests run every example", () => {
   const run = Object.keys(OUTPUTS).map((path) => path.split("/")[0]);
-  expect(readdirSync(EXAMPLES).sort()).toEqual([...run, ...PARTS].sort());
+  expect(readdirSync(EXAMPLES).sort()).toEqual([...run, ...PARTS, ...PAGES].sort());
 });
 
 test.each(Object.entries(OUTPUTS))(
