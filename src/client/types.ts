@@ -94,11 +94,11 @@ export type VmClientMethods = {
 } & RunMethods &
   TunnelMethods;
 
-/** Common part of handles and connections. */
-interface Callable {
+/** Common part of handles and connections. No interface: a program that exports a handle must be able to name its type. */
+type Callable = {
   /** Calls an action by its name. @returns the action's result */
   action(request: ActionRequest): Promise<unknown>;
-}
+};
 
 /** Members of a handle that reach the actor itself. */
 type ActorMembers = Pick<RawHandle, "fetch" | "webSocket" | "resolve" | "getGatewayUrl">;
