@@ -47,7 +47,7 @@ interface Answer {
 }
 
 /** Opens a tunnel as a hostile client. The server may still count a tunnel that has just closed. */
-async function raw(): ReturnType<typeof attempt> {
+async function raw() {
   for (;;) {
     const opened = await attempt();
     if (opened.answers[0]?.kind === FRAME.opened) return opened;
