@@ -30,7 +30,7 @@ export interface Tunnel extends AsyncDisposable {
   readonly host: string;
   /** Port that the tunnel listens on. */
   readonly port: number;
-  /** Stops listening and cuts the open connections. A second close does nothing. */
+  /** Stops listening and resets the open connections. A second close does nothing. */
   close(): Promise<void>;
 }
 

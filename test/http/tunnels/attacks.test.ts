@@ -46,8 +46,16 @@ interface Answer {
   body: string;
 }
 
-/** Opens a tunnel as a hostile client. */
+/** Opens a tunnel as a hostile client. The server may still count a tunnel that has just closed. */
 async function raw() {
+  for (;;) {
+    const opened = await attempt();
+    if (opened.answers[0]?.kind === FRAME.opened) return opened;
+    await opened.closed;
+  }
+}
+
+async function attempt() {
   const socket = new Raw(url);
   onTestFinished(async () => {
     const closed = once(socket, "close");
@@ -77,7 +85,7 @@ async function raw() {
     });
   });
   const closed = once(socket, "close").then(([code, reason]) => [code, String(reason)]);
-  await expect.poll(() => answers[0]?.kind).toBe(FRAME.opened);
+  await expect.poll(() => answers.length).toBeGreaterThan(0);
   const open = (id: number, what: unknown) =>
     socket.send(encodeMuxFrame(FRAME.open, id, Buffer.from(JSON.stringify(what))));
   const answer = async (kind: number, id: number) => {
@@ -182,7 +190,9 @@ test("bounds the bytes that wait for programs that do not read", async () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   expect(refused()[0]?.body).toContain("MAX_TUNNEL_BYTES_PER_VM");
-  expect(await works()).toBe("fine");
+  // The VM's other tunnels have room again when the hostile one has gone.
+  socket.terminate();
+  await expect.poll(() => works().catch(() => "full")).toBe("fine");
 });
 
 test("a client that reads nothing slows the program down and fills no memory", async () => {
