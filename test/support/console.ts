@@ -40,8 +40,9 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
   let server: ProgramServer | undefined;
   let browser: Browser | undefined;
   const shots = temporaryFolder();
+  const dataDir = temporaryFolder();
   beforeAll(async () => {
-    server = await startTestServer({ kind: "scripted", process: true, env });
+    server = await startTestServer({ kind: "scripted", process: true, env, dataDir });
   });
   afterAll(async () => {
     await browser?.close();
@@ -75,7 +76,7 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
       return page;
     },
     async restart(meanwhile) {
-      const { port, dataDir, stop } = running();
+      const { port, stop } = running();
       await stop("SIGTERM");
       await meanwhile();
       server = await startTestServer({ kind: "scripted", process: true, env, port, dataDir });

@@ -59,7 +59,7 @@ export function Changes({ since }: { since?: string }) {
           </select>
         </label>
         <span class="hint" role="status">
-          {changes === undefined ? "…" : `${changes.length} changes`}
+          {changes === undefined ? "…" : changes.length === 1 ? "1 change" : `${changes.length} changes`}
         </span>
         <button type="button" onClick={() => setRound(round + 1)}>
           Refresh
@@ -70,7 +70,7 @@ export function Changes({ since }: { since?: string }) {
       ) : (
         <VirtualList
           items={changes ?? []}
-          rowHeight={32}
+          rowHeight={40}
           keyOf={({ path }) => path}
           label="Changes"
           class="fill"
