@@ -26,6 +26,8 @@ export interface VmVars {
   instance: VmInstance;
   /** Decides about the requests of the server's clients. */
   access: AccessControl;
+  /** Whether the server takes and gives bytes of the VM as HTTP bodies. */
+  takesBodies: boolean;
 }
 
 /** The context that every action of a `vm` actor gets as its first argument. */

@@ -2,6 +2,7 @@ import { AgentVmError } from "../api/errors.ts";
 import { EVENT_RIGHTS, type VmEventName } from "../api/events.ts";
 import { MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
+import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
@@ -25,6 +26,7 @@ import { VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { warm } from "./definitions.ts";
+import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { ringAll, VmInstance } from "./instance.ts";
@@ -121,7 +123,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       if (mayMove) warm(vms, server);
       try {
         const place = { directory, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
-        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
+        const instance = await VmInstance.create(vms, c, bound, monitor, place);
+        return { instance, access, takesBodies: server.takesBodies === true };
       } catch (error) {
         throw error instanceof AgentVmError ? userError(error) : error;
       }
@@ -130,8 +133,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
-      // onRequest checks the preview's own token. Such a connection may do nothing else.
-      if (isPreviewRequest(path)) return NOTHING;
+      // onRequest checks the preview's own token, and the server has checked the sender of a body. Such a connection may do nothing else.
+      if (isPreviewRequest(path) || isBodyRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
       try {
         return await server.access.connect(request, facts, { name: c.name, key: c.key });
@@ -145,10 +148,16 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
       });
     },
-    onRequest: (c, request) => {
-      c.vars.instance.used();
+    onRequest: async (c, request) => {
+      const { instance } = c.vars;
+      instance.used();
+      const body = takeBody(request);
+      if (body !== undefined) {
+        await asRunning(() => body(instance));
+        return new Response(null, { status: 204 });
+      }
       const { behindEngine } = server.access.policy;
-      return answerPreview(c.vars.instance.vm, request, behindEngine ? c.actorId : undefined);
+      return await answerPreview(instance.vm, request, behindEngine ? c.actorId : undefined);
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);

@@ -1,4 +1,5 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import type { Ask } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import { type EventCallback, Link } from "./link.ts";
 import { Methods } from "./methods.ts";
@@ -33,6 +34,12 @@ export class ConnectionCore extends Methods {
     if (this.#disposed) throw connectionLost("The connection was disposed");
     if (this.#destroyed !== undefined) throw this.#destroyed;
     return await this.#calls.call(action, args, signal);
+  };
+
+  readonly ask: Ask = async (path, init) => {
+    if (this.#disposed) throw connectionLost("The connection was disposed");
+    if (this.#destroyed !== undefined) throw this.#destroyed;
+    return await this.#target.ask(path, init);
   };
 
   on(event: string, callback: EventCallback): () => void {

@@ -19,6 +19,8 @@ export class Target {
   /** Connections that were opened through handles. */
   readonly connections = new Set<ConnectionCore>();
   readonly #calls: CallChannel;
+  /** Aborts requests whose bodies are under way when the client is disposed. */
+  readonly #disposed = new AbortController();
   #holds = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
 
@@ -50,6 +52,12 @@ export class Target {
     }
   }
 
+  /** Sends a request to the actor, as `fetch` does. */
+  async ask(path: string, { signal, ...init }: RequestInit): Promise<Response> {
+    const { signal: disposed } = this.#disposed;
+    return await this.raw.fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, disposed]) : disposed });
+  }
+
   /** Keeps the shared connection open. @returns a function that lets it close */
   hold(): () => void {
     this.#holds += 1;
@@ -64,6 +72,7 @@ export class Target {
   }
 
   async dispose(): Promise<void> {
+    this.#disposed.abort(connectionLost("The client was disposed"));
     await Promise.all([...this.connections].map((connection) => connection.dispose()));
     clearTimeout(this.#linger);
     this.#calls.fail(connectionLost("The client was disposed"));

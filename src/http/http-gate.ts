@@ -43,6 +43,8 @@ export class OwnAnswer {
 }
 
 interface GateOptions {
+  /** Finds the answer of a path that is not the same for all requests. @default none */
+  routeOf?(method: string, path: string): Route | undefined;
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
   /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
@@ -64,6 +66,7 @@ export class HttpGate {
   readonly #previews: PreviewGate;
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
+  readonly #routeOf: NonNullable<GateOptions["routeOf"]>;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
 
@@ -75,8 +78,14 @@ export class HttpGate {
     admit: Admit,
     previews: PreviewGate,
     routes: Readonly<Record<string, Route>>,
-    { openRoutes = {}, onRefused = () => undefined, strangers = new Strangers() }: GateOptions = {},
+    {
+      openRoutes = {},
+      routeOf = () => undefined,
+      onRefused = () => undefined,
+      strangers = new Strangers(),
+    }: GateOptions = {},
   ) {
+    this.#routeOf = routeOf;
     this.#strangers = strangers;
     this.#openRoutes = openRoutes;
     this.#onRefused = onRefused;
@@ -132,7 +141,7 @@ export class HttpGate {
     const header = (name: string) => request.headers[name]?.toString();
     const release = holdBody(request);
     const routeName = `${request.method} ${path}`;
-    const route = this.#routes[routeName];
+    const route = this.#routes[routeName] ?? this.#routeOf(request.method ?? "", path);
     let grant: Grant;
     try {
       grant = await this.#admit(request, { header, path, external: true });

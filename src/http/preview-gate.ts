@@ -1,24 +1,14 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, previewDenied } from "../api/errors.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
+import { ActorVisits } from "./actor-visits.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
 import type { Stranger } from "./strangers.ts";
 import { TOKEN_PREFIX } from "./tokens/tokens.ts";
-
-/** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
-const MAX_TRIES = 20;
-
-/** Milliseconds between two tries. */
-const RETRY_MS = 250;
-
-/** Header of the request that wakes an actor. Its value identifies the browser's connection. */
-const TICKET = "x-agent-vm-visit";
 
 const TOKEN = /^[\w-]{32}$/;
 
@@ -33,15 +23,11 @@ interface Visit {
   admit(): void;
 }
 
-/** Pending visits by ticket. An actor takes its visit out. */
-const visits = new Map<string, Visit>();
+const visits = new ActorVisits<Visit>("/fetch/");
 
 /** Removes and returns the visit that a request to an actor identifies. */
 export function takeVisit(request: Request): Visit | undefined {
-  const ticket = request.headers.get(TICKET) ?? "";
-  const found = visits.get(ticket);
-  visits.delete(ticket);
-  return found;
+  return visits.take(request);
 }
 
 /** Dependencies of a PreviewGate. */
@@ -136,31 +122,13 @@ export class PreviewGate {
     pass: () => void,
     fail: (error: AgentVmError) => void,
   ): Promise<void> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const outcome = await this.#try(actorId, { token, visit, admit });
-      if (outcome === "served") return;
-      if (outcome === "not a VM" && prefix !== "") return pass();
-      if (outcome !== "later") return fail(previewDenied());
-      await delay(RETRY_MS);
-    }
-    fail(new AgentVmError("preview_failed", "The VM did not wake"));
-  }
-
-  async #try(actorId: string, visit: Visit): Promise<"served" | "not a VM" | "unknown" | "later"> {
     const name = this.#deps.nameOf(actorId);
-    if (name === undefined) return "unknown";
-    if (!this.#deps.isVm(name)) return "not a VM";
+    if (name !== undefined && !this.#deps.isVm(name) && prefix !== "") return pass();
     // Text that cannot be a token must not wake an actor.
-    if (!TOKEN.test(visit.token)) return "unknown";
-    const ticket = randomUUID();
-    visits.set(ticket, visit);
-    const request = new Request("http://actor/request/fetch/", { headers: { [TICKET]: ticket } });
-    const status = await this.#deps.send(actorId, request).then(
-      (response) => response.status,
-      () => 503,
-    );
-    if (!visits.delete(ticket)) return "served";
-    return status === 404 || status === 410 ? "unknown" : "later";
+    if (name === undefined || !this.#deps.isVm(name) || !TOKEN.test(token)) return fail(previewDenied());
+    const outcome = await visits.bring(this.#deps, actorId, { token, visit, admit });
+    if (outcome === "unknown") fail(previewDenied());
+    if (outcome === "asleep") fail(new AgentVmError("preview_failed", "The VM did not wake"));
   }
 
   /** Removes a token of this server, which no program in a VM may see. */

@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { bodyRoutes } from "./bodies/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
@@ -188,13 +189,17 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
+            routeOf: bodyRoutes({ access, isVm, visitor, ...actors }),
             strangers,
             onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
           }).guard(server);
           limitBacklog(server);
           onDraining(() => log.info({ msg: "server shuts down" }));
           log.info({ host, port, msg: "server listens" });
-          for (const { warm } of vms) warm();
+          for (const binding of vms) {
+            binding.takesBodies = true;
+            binding.warm();
+          }
           server.once("close", () => {
             void mcp.close();
             for (const { drain } of vms) void drain();

@@ -22,6 +22,7 @@ import { codedStore } from "./store/coded-store.ts";
 import { ownedStore } from "./store/owned-store.ts";
 import { Sealer } from "./store/sealer.ts";
 import { MemoryStore } from "./store/store.ts";
+import { noBodies, type TransferBodies } from "./transfers/bodies.ts";
 import { vmServices } from "./vm-services.ts";
 import type { VmShared } from "./vm-shared.ts";
 import { FileWatches } from "./watches/file-watches.ts";
@@ -35,7 +36,7 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview">,
+    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "fetchStream">,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
@@ -44,6 +45,8 @@ export interface Vm
   setOwn(own: OwnOptions): void;
   /** Fires cron jobs that are due. Call it when their alarm rings and when the VM wakes; other calls do no harm. */
   ringCron(): Promise<void>;
+  /** The bytes of the open transfers, as HTTP bodies. Boots nothing: a VM that is down has no transfer. */
+  readonly bodies: Pick<TransferBodies, "send" | "receive">;
   /** Ends every process inside and releases everything outside. Idempotent; calls in flight end with `vm_stopped`. */
   dispose(reason: EndReason): Promise<void>;
   /** Ends the VM; its store keeps the files. */
@@ -192,6 +195,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     async boot() {
       await boots.booted();
     },
+    get bodies() {
+      return boots.live?.transfers.bodies ?? noBodies;
+    },
     ringCron: () => cron.ring(),
     dispose,
     [Symbol.asyncDispose]: () => dispose("sleep"),
@@ -205,6 +211,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
     servePreview: (...visit) => network.servePreview(...visit),
     fetchPreview: (token, visit) => network.fetchPreview(token, visit),
+    fetchStream: (...request) => network.fetchStream(...request),
     ...methods,
   };
 }

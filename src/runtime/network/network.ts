@@ -15,7 +15,7 @@ import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secr
 import type { Env } from "../../api/values.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
+import { MAX_FETCH_STREAMS, MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -36,6 +36,7 @@ import { refusalResponse, refuse, refuseUpgrade } from "./previews/refusals.ts";
 import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
+import { fetchStream, type StreamedBody, type StreamedResponse } from "./requests/fetch-stream.ts";
 import { VmAgent } from "./requests/http-agent.ts";
 
 type NetworkDeps = OutboundDeps &
@@ -48,11 +49,14 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   readonly #outbound: Outbound;
   readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
+  /** Of its own, because a stream may keep its connection for hours. */
+  readonly #streamAgent: VmAgent;
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
   #visits = 0;
+  #streams = 0;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
@@ -60,6 +64,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     this.#outbound = new Outbound(deps, options, seams);
     this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
     this.#agent = new VmAgent(this.#ports.connect);
+    this.#streamAgent = new VmAgent(this.#ports.connect, MAX_FETCH_STREAMS);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
       isBusy: () => deps.liveSandbox()?.processes?.isBusy(),
@@ -80,6 +85,38 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
       maxResultBytes: this.#deps.maxResultBytes,
       signal: this.#signalFor(signal),
     });
+  }
+
+  /**
+   * Sends a request whose bodies are streams.
+   *
+   * @param respond sends the response on. Its end is the end of the request
+   * @throws AgentVmError as `vmFetch`; `limit_exceeded`
+   */
+  async fetchStream(
+    port: number,
+    path: string,
+    { options, body, signal }: { options: VmFetchOptions; body: StreamedBody | undefined; signal: AbortSignal },
+    respond: (response: StreamedResponse) => Promise<void>,
+  ): Promise<void> {
+    if (this.#streams >= MAX_FETCH_STREAMS)
+      throw limitExceeded({ MAX_FETCH_STREAMS }, "Limit of open requests reached", "Wait until one ends.");
+    this.#streams += 1;
+    try {
+      const response = await fetchStream(port, path, options, body, {
+        agent: this.#streamAgent,
+        connect: this.#ports.connect,
+        speaksTls: this.#ports.speaksTls,
+        signal: this.#signalFor(signal),
+      });
+      try {
+        await respond(response);
+      } finally {
+        if (!response.body.readableEnded) response.body.destroy();
+      }
+    } finally {
+      this.#streams -= 1;
+    }
   }
 
   async listPorts(): Promise<VmPort[]> {
@@ -205,6 +242,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     this.#outbound.close();
     this.#watch.stop();
     this.#agent.destroy();
+    this.#streamAgent.destroy();
   }
 
   /** Applies a change to the sandbox, if there is one. */

@@ -20,8 +20,9 @@ export type Connect = (port: number, signal?: AbortSignal) => Promise<Socket>;
 export class VmAgent extends Agent {
   readonly #connect: Connect;
 
-  constructor(connect: Connect) {
-    super({ keepAlive: true, timeout: KEEP_MS, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_KEPT_SOCKETS });
+  /** @param maxSockets connections to one port */
+  constructor(connect: Connect, maxSockets = MAX_SOCKETS) {
+    super({ keepAlive: true, timeout: KEEP_MS, maxSockets, maxFreeSockets: MAX_KEPT_SOCKETS });
     this.#connect = connect;
   }
 

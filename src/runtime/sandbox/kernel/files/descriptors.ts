@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, read, readSync, write } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
 import { promisify } from "node:util";
 import { encodeName } from "../../names.ts";
 import { type Call, O_PATH, posixError } from "../../posix.ts";
@@ -61,6 +61,11 @@ export class Descriptor {
   readNow(target: Uint8Array, position: number, call: Call): number {
     this.assertOpen(call);
     return readSync(this.#fd, target, 0, target.length, position);
+  }
+
+  stat(call: Call): Stats {
+    this.assertOpen(call);
+    return fstatSync(this.#fd);
   }
 
   async read(target: Uint8Array, position: number, call: Call): Promise<number> {

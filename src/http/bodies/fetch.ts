@@ -1,0 +1,49 @@
+import type { ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { invalidArgument } from "../../api/errors.ts";
+import { encodeHead, FETCH_HEADER } from "../../api/fetch-head.ts";
+import { parseArgs } from "../../api/methods/parse.ts";
+import { parseJson } from "../../base/json.ts";
+import type { StreamedResponse } from "../../runtime/network/requests/fetch-stream.ts";
+import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
+import type { BodyKind, BodyRequest } from "./routes.ts";
+
+/** Sends a request to a port of the VM, with this request's body, and answers with the response while it arrives. */
+export const requestIntoVm: BodyKind = {
+  method: "vmFetch",
+  prepare({ request }) {
+    const args = parseArgs("vmFetch", headOf(request));
+    const [port, path, options = {}] = args;
+    const framing = framingOf(request);
+    if (framing === undefined) throw invalidArgument("body", "a body whose end is clear", undefined);
+    const length = framing["content-length"]?.[0];
+    const body = hasBody(framing)
+      ? { stream: request, length: length === undefined ? undefined : Number(length) }
+      : undefined;
+    return {
+      args: [...args],
+      async run(vm, response, signal) {
+        try {
+          const respond = (answer: StreamedResponse) => sendOn(answer, response);
+          await vm.fetchStream(port, path, { options, body, signal }, respond);
+        } finally {
+          request.resume();
+        }
+      },
+    };
+  },
+};
+
+async function sendOn({ body, ...head }: StreamedResponse, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { "content-type": "application/octet-stream" });
+  response.write(encodeHead(head));
+  await pipeline(body, response);
+}
+
+/** @throws AgentVmError `invalid_argument` */
+function headOf({ headers }: BodyRequest["request"]): unknown[] {
+  const text = headers[FETCH_HEADER]?.toString() ?? "";
+  const head = parseJson(Buffer.from(text, "base64url").toString());
+  if (Array.isArray(head)) return head;
+  throw invalidArgument(FETCH_HEADER, "the arguments of vmFetch", head);
+}
