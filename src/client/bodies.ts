@@ -107,9 +107,13 @@ export async function writeBody(
   onSent: (sent: number) => void = () => undefined,
 ): Promise<void> {
   const retries = new Retries(signal);
-  let done = 0;
-  for (;;) {
+  for (let done = 0, isSure = true; ; ) {
     try {
+      if (!isSure) {
+        const arrived = Number(await invoke("transferOffset", [transferId], signal)) - offset;
+        if (arrived > done) retries.moved();
+        done = Math.min(Math.max(arrived, 0), data.byteLength);
+      }
       const body = bodyOf(data.subarray(done), (sent) => onSent(done + sent));
       const init = { ...body, method: "PUT", signal: signal ?? null };
       const response = await asked(ask, `bytes/transfer/${transferId}?offset=${offset + done}`, init);
@@ -117,10 +121,8 @@ export async function writeBody(
       return onSent(data.byteLength);
     } catch (error) {
       await retries.after(error);
+      isSure = false;
     }
-    const arrived = Number(await invoke("transferOffset", [transferId], signal)) - offset;
-    if (arrived > done) retries.moved();
-    done = Math.min(Math.max(arrived, 0), data.byteLength);
   }
 }
 

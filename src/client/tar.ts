@@ -3,6 +3,7 @@ import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
 import type { TarReadTransfer, TransferTicket } from "../api/methods/transport.ts";
 import { readBodies, type Ways, writeBody } from "./bodies.ts";
 import { type PieceSource, piecesOf } from "./pieces.ts";
+import { Steps } from "./steps.ts";
 import { TarExport } from "./tar-export.ts";
 import { end, KEEP_MS } from "./transfer.ts";
 import type { TarTransferOptions } from "./types.ts";
@@ -19,6 +20,7 @@ export async function exportTar(
   const pieces = direct
     ? readBodies(ways, { transferId, signal }, 0)
     : piecesByCall(ways, transferId, signal);
+  const steps = new Steps((moved) => onProgress?.({ transferred: moved, total: Math.max(estimate, moved) }));
   let transferred = 0;
   return new TarExport(
     {
@@ -26,11 +28,12 @@ export async function exportTar(
         try {
           const next = await pieces.next();
           transferred += next.value?.byteLength ?? 0;
-          onProgress?.({ transferred, total: next.done ? transferred : Math.max(estimate, transferred) });
           if (!next.done) {
+            steps.reach(transferred);
             controller.enqueue(next.value);
             return;
           }
+          onProgress?.({ transferred, total: transferred });
           await end(invoke, transferId);
           controller.close();
         } catch (error) {

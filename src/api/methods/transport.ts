@@ -190,6 +190,7 @@ export const TRANSPORT_METHODS = {
     right: "files",
     input: takes(["transferId", id], ["size", fileSize.optional()]),
     boots: true,
+    long: true,
   }),
   /** Cuts the body that brings the bytes of a file or an archive, and returns how many bytes have arrived without a gap. */
   transferOffset: transfersMethod<(transferId: string) => Promise<number>>()({
