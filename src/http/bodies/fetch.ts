@@ -5,7 +5,9 @@ import { encodeHead, FETCH_HEADER } from "../../api/fetch-head.ts";
 import { parseArgs } from "../../api/methods/parse.ts";
 import { parseJson } from "../../base/json.ts";
 import type { StreamedResponse } from "../../runtime/network/requests/fetch-stream.ts";
+import { fetchFailed } from "../../runtime/network/requests/answers.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
+import { clientLeft } from "./pump.ts";
 import type { BodyKind, BodyRequest } from "./routes.ts";
 
 /** Sends a request to a port of the VM, with this request's body, and answers with the response while it arrives. */
@@ -24,7 +26,7 @@ export const requestIntoVm: BodyKind = {
       args: [...args],
       async run(vm, response, signal) {
         try {
-          const respond = (answer: StreamedResponse) => sendOn(answer, response);
+          const respond = (answer: StreamedResponse) => sendOn(port, answer, response);
           await vm.fetchStream(port, path, { options, body, signal }, respond);
         } finally {
           request.resume();
@@ -34,10 +36,21 @@ export const requestIntoVm: BodyKind = {
   },
 };
 
-async function sendOn({ body, ...head }: StreamedResponse, response: ServerResponse): Promise<void> {
-  response.writeHead(200, { "content-type": "application/octet-stream" });
-  response.write(encodeHead(head));
-  await pipeline(body, response);
+async function sendOn(
+  port: number,
+  { body, ...head }: StreamedResponse,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    response.writeHead(200, { "content-type": "application/octet-stream" });
+    response.write(encodeHead(head));
+    await pipeline(body, response);
+  } catch (error) {
+    // The status is sent already. The connection is cut, and the error is only counted.
+    const { code, name } = error as NodeJS.ErrnoException;
+    const hasLeft = code === "ERR_STREAM_PREMATURE_CLOSE" || name === "AbortError";
+    throw hasLeft ? clientLeft(error) : fetchFailed(port, error as Error);
+  }
 }
 
 /** @throws AgentVmError `invalid_argument` */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { type AgentVmError, connectionLost } from "../../api/errors.ts";
 import { TRANSFER_IDLE_MS } from "../../api/limits.ts";
 import type { BodySource } from "../../runtime/transfers/bodies.ts";
 
@@ -51,6 +52,11 @@ export async function receiveBody(
   });
 }
 
+/** Returns the error of work whose client has left. Nobody receives it, and no log needs it. */
+export function clientLeft(cause: unknown): AgentVmError {
+  return connectionLost("The connection to the client broke", cause);
+}
+
 function written(response: ServerResponse, data: Uint8Array, isAlive: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(data, (error) => {
@@ -81,6 +87,8 @@ async function whileAlive(
   if (signal.aborted) cut();
   try {
     await work(() => idle.refresh(), gone);
+  } catch (error) {
+    throw connection.destroyed ? clientLeft(error) : error;
   } finally {
     connection.removeListener("close", closed);
     clearTimeout(idle);

@@ -124,7 +124,7 @@ async function serve(
       done.resolve();
     } catch (thrown) {
       error = errorOf(thrown);
-      if (!(thrown instanceof AgentVmError) && !gone.signal.aborted)
+      if (!(thrown instanceof AgentVmError))
         monitor.log.error({ msg: "internal error", action: method, err: thrown });
       done.reject(thrown);
     } finally {

@@ -37,7 +37,7 @@ import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
 import { fetchStream, type StreamedBody, type StreamedResponse } from "./requests/fetch-stream.ts";
-import { VmAgent } from "./requests/http-agent.ts";
+import { FreshAgent, VmAgent } from "./requests/http-agent.ts";
 
 type NetworkDeps = OutboundDeps &
   Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes">;
@@ -51,6 +51,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   readonly #agent: VmAgent;
   /** Of its own, because a stream may keep its connection for hours. */
   readonly #streamAgent: VmAgent;
+  readonly #freshAgent: FreshAgent;
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
@@ -65,6 +66,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
     this.#agent = new VmAgent(this.#ports.connect);
     this.#streamAgent = new VmAgent(this.#ports.connect, MAX_FETCH_STREAMS);
+    this.#freshAgent = new FreshAgent(this.#ports.connect, MAX_FETCH_STREAMS);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
       isBusy: () => deps.liveSandbox()?.processes?.isBusy(),
@@ -104,8 +106,8 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     this.#streams += 1;
     try {
       const response = await fetchStream(port, path, options, body, {
-        agent: this.#streamAgent,
-        connect: this.#ports.connect,
+        kept: this.#streamAgent,
+        fresh: this.#freshAgent,
         speaksTls: this.#ports.speaksTls,
         signal: this.#signalFor(signal),
       });
@@ -243,6 +245,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     this.#watch.stop();
     this.#agent.destroy();
     this.#streamAgent.destroy();
+    this.#freshAgent.destroy();
   }
 
   /** Applies a change to the sandbox, if there is one. */

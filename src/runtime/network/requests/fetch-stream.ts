@@ -1,7 +1,6 @@
 import {
   type ClientRequest,
   type IncomingMessage,
-  type RequestOptions,
   request as startRequest,
 } from "node:http";
 import type { Readable } from "node:stream";
@@ -10,7 +9,7 @@ import type { VmFetchOptions } from "../../../api/methods/network.ts";
 import { FETCH_TIMEOUT_MS } from "../limits.ts";
 import { aborted, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { boundInterim } from "./framing.ts";
-import { type Connect, connectWith, type VmAgent } from "./http-agent.ts";
+import type { VmAgent } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
 
 /** Body of a request that arrives while it is sent on. */
@@ -30,9 +29,10 @@ export interface StreamedResponse {
 }
 
 interface StreamDeps {
-  /** Keeps connections of requests without a body. */
-  agent: VmAgent;
-  connect: Connect;
+  /** Keeps connections, for requests that may be repeated. */
+  kept: VmAgent;
+  /** Opens connections for all other requests. */
+  fresh: VmAgent;
   /** Whether a port has just turned out to speak TLS. Requests to it then use TLS. */
   speaksTls(port: number, signal: AbortSignal): Promise<boolean>;
   /** Ends the request, also after the response has begun. */
@@ -48,7 +48,7 @@ export async function fetchStream(
   pathOrUrl: string,
   options: VmFetchOptions,
   body: StreamedBody | undefined,
-  { agent, connect, speaksTls, signal }: StreamDeps,
+  { kept, fresh, speaksTls, signal }: StreamDeps,
 ): Promise<StreamedResponse> {
   const { timeoutMs = FETCH_TIMEOUT_MS } = options;
   const { request } = requestOptions(port, pathOrUrl, options);
@@ -56,13 +56,13 @@ export async function fetchStream(
   if (sent?.length !== undefined)
     request.headers = { ...(request.headers as Record<string, string>), "content-length": sent.length };
   const isRepeatable = sent === undefined && REPEATABLE.has(request.method ?? "");
-  const way: RequestOptions = isRepeatable ? { agent } : { createConnection: connectWith(connect) };
+  const agent = isRepeatable ? kept : fresh;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(timedOut(port, timeoutMs)), timeoutMs);
   const ends = AbortSignal.any([signal, late.signal]);
   try {
     for (let isTlsKnown = false; ; ) {
-      const outgoing = startRequest({ ...request, ...way, signal: ends });
+      const outgoing = startRequest({ ...request, agent, signal: ends });
       try {
         const response = await answer(outgoing, sent, ends);
         const { statusCode = 0, statusMessage = "", rawHeaders } = response;

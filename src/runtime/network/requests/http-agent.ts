@@ -35,6 +35,16 @@ export class VmAgent extends Agent {
   }
 }
 
+/**
+ * Opens a connection for each request, and closes it after its response. The server hears nothing of that: one that knew would close
+ * the connection with its response, and an early response would get lost behind the body that is still under way.
+ */
+export class FreshAgent extends VmAgent {
+  override keepSocketAlive(): void {
+    // Node closes a socket for which this returns nothing, and its type knows no other result.
+  }
+}
+
 /** Returns a `createConnection` option that opens a new connection to a port of the VM. */
 export function connectWith(connect: Connect) {
   return (
