@@ -4,6 +4,7 @@ import { codeOf } from "../sandbox/posix.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
 import { CHUNK_MEMORY, type Chunk, holeChunk } from "./entries.ts";
 import { CHUNK_BYTES, type PackWriter } from "./packs.ts";
+import { readWindows, WINDOW_BYTES } from "./windows.ts";
 
 /** Longest tick of the kernel's clock for file times: two changes within a tick may have equal times. */
 const CLOCK_TICK_MS = 20;
@@ -99,6 +100,13 @@ async function readChunks(
     for (const { start, end } of parts) {
       if (start > offset) add(holeChunk(Math.min(start, size) - offset));
       offset = start;
+      if (Math.min(end, size) - offset > WINDOW_BYTES) {
+        const last = Math.min(end, size);
+        offset += await readWindows(file, { start, end: last }, async (content, sum) =>
+          add(await packs.put(content, sum)),
+        );
+        if (offset < last) return chunks;
+      }
       while (offset < Math.min(end, size)) {
         const room = await packs.room(Math.min(CHUNK_BYTES, Math.min(end, size) - offset));
         const count = await file.read(room, offset);
