@@ -117,6 +117,6 @@ async function collect(response: IncomingMessage, maxResultBytes: number): Promi
 function tooLarge(response: IncomingMessage, size: number, maximum: number): AgentVmError {
   const announced = Number(response.headers["content-length"]);
   const bytes = announced > size ? announced : size;
-  const hint = "Fetch it through a preview URL (createSignedPreviewUrl), which streams.";
+  const hint = "Fetch it with { stream: true }, or through a preview URL (createSignedPreviewUrl).";
   return responseTooLarge("vmFetch", bytes, maximum, hint);
 }
