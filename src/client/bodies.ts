@@ -10,6 +10,13 @@ export type Ask = (path: string, init: RequestInit) => Promise<Response>;
 export interface Ways {
   invoke: Invoke;
   ask: Ask;
+  /** Whether the client, or this connection, was disposed: no attempt can succeed any more. */
+  readonly isDisposed: boolean;
+}
+
+/** Adds a signal to a request. */
+export function withSignal({ signal, ...init }: RequestInit, added: AbortSignal): RequestInit {
+  return { ...init, signal: signal ? AbortSignal.any([signal, added]) : added };
 }
 
 /** Bytes that one step of a request's body has. */
@@ -64,12 +71,13 @@ interface Transfer {
  * @param end offset of the end. Without it an empty body is the end
  */
 export async function* readBodies(
-  { ask }: Ways,
+  ways: Ways,
   { transferId, signal }: Transfer,
   from: number,
   end?: number,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const retries = new Retries(signal);
+  const { ask } = ways;
+  const retries = new Retries(ways, signal);
   let offset = from;
   let isResumed = false;
   while (end === undefined || offset < end) {
@@ -100,13 +108,14 @@ export async function* readBodies(
  * @param onSent called with the bytes of the piece that have left so far
  */
 export async function writeBody(
-  { ask, invoke }: Ways,
+  ways: Ways,
   { transferId, signal }: Transfer,
   offset: number,
   data: Uint8Array,
   onSent: (sent: number) => void = () => undefined,
 ): Promise<void> {
-  const retries = new Retries(signal);
+  const { ask, invoke } = ways;
+  const retries = new Retries(ways, signal);
   for (let done = 0, isSure = true; ; ) {
     try {
       if (!isSure) {

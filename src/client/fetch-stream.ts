@@ -6,7 +6,7 @@ import { parseJson } from "../base/json.ts";
 import { type Ask, asked, bodyOf, bodyOfStream } from "./bodies.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import { toBase64 } from "./rivet/values.ts";
-import type { VmFetchStreamOptions } from "./types.ts";
+import type { VmFetchStreamOptions } from "./transfer-types.ts";
 
 /** Statuses whose response has no body. */
 const BODILESS = new Set([204, 205, 304]);

@@ -18,6 +18,10 @@ export class HandleCore extends Methods {
 
   readonly ask: Ask = (path, init) => this.#target.ask(path, init);
 
+  get isDisposed(): boolean {
+    return this.#target.isDisposed;
+  }
+
   connect(): object {
     return withActions(new ConnectionCore(this.#target));
   }

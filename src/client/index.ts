@@ -40,17 +40,20 @@ export type { Subscribe } from "./subscribe.ts";
 export { TarExport } from "./tar-export.ts";
 export type { TokensAccessor } from "./tokens.ts";
 export type {
-  CallOptions,
-  ClientOptions,
-  CreateVmOptions,
-  GetOrCreateVmOptions,
-  TarProgress,
+  ReadStreamOptions,
   StreamProgress,
+  TarProgress,
   TarTransferOptions,
   TransferOptions,
   TransferProgress,
   VmFetchStreamOptions,
   WriteStreamOptions,
+} from "./transfer-types.ts";
+export type {
+  CallOptions,
+  ClientOptions,
+  CreateVmOptions,
+  GetOrCreateVmOptions,
   VmAccessor,
   VmClient,
   VmClientMethods,

@@ -20,13 +20,16 @@ import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, readFileStream, writeFile, writeFileStream } from "./transfer.ts";
-import type { CallOptions, ReadFileOptions, TarTransferOptions, TransferOptions, VmFetchStreamOptions, WriteStreamOptions } from "./types.ts";
+import type { ReadFileOptions, TarTransferOptions, TransferOptions, VmFetchStreamOptions, WriteStreamOptions } from "./transfer-types.ts";
+import type { CallOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
   abstract readonly invoke: Invoke;
   /** Sends a request to the VM's actor. */
   abstract readonly ask: Ask;
+  /** Whether the client, or this connection, was disposed. */
+  abstract readonly isDisposed: boolean;
   /** Returns a link for a terminal, and keeps the link open until `release`. */
   /** Resolves when the connections to a destroyed VM have ended. */
   protected abstract ended(): Promise<void>;

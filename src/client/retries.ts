@@ -5,11 +5,13 @@ import { toAgentVmError } from "./rivet/errors.ts";
 
 /** The attempts of a request that a broken connection may end. */
 export class Retries {
+  readonly #client: { readonly isDisposed: boolean };
   readonly #signal: AbortSignal | undefined;
   #failures = 0;
   #since = 0;
 
-  constructor(signal: AbortSignal | undefined) {
+  constructor(client: { readonly isDisposed: boolean }, signal: AbortSignal | undefined) {
+    this.#client = client;
     this.#signal = signal;
   }
 
@@ -27,7 +29,8 @@ export class Retries {
     this.#signal?.throwIfAborted();
     const failure = toAgentVmError(error);
     if (this.#failures === 0) this.#since = Date.now();
-    if (!isTransient(failure) || Date.now() - this.#since > RECONNECT_TIMEOUT_MS) throw failure;
+    if (!isTransient(failure) || this.#client.isDisposed) throw failure;
+    if (Date.now() - this.#since > RECONNECT_TIMEOUT_MS) throw failure;
     const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
     this.#failures += 1;
     const { promise, resolve } = deferred<void>();

@@ -6,7 +6,7 @@ import { type PieceSource, piecesOf } from "./pieces.ts";
 import { Steps } from "./steps.ts";
 import { TarExport } from "./tar-export.ts";
 import { end, KEEP_MS } from "./transfer.ts";
-import type { TarTransferOptions } from "./types.ts";
+import type { TarTransferOptions } from "./transfer-types.ts";
 
 /** Opens an export. @param args arguments of `beginTarRead` */
 export async function exportTar(

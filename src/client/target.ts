@@ -1,5 +1,6 @@
 import { connectionLost } from "../api/errors.ts";
 import { LONG_METHODS } from "../api/methods/facts.ts";
+import { withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
 import { CONNECTION_LINGER_MS } from "./limits.ts";
@@ -19,7 +20,7 @@ export class Target {
   /** Connections that were opened through handles. */
   readonly connections = new Set<ConnectionCore>();
   readonly #calls: CallChannel;
-  /** Aborts requests whose bodies are under way when the client is disposed. */
+  /** Ends requests whose bodies are under way when the client is disposed. */
   readonly #disposed = new AbortController();
   #holds = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -53,9 +54,12 @@ export class Target {
   }
 
   /** Sends a request to the actor, as `fetch` does. */
-  async ask(path: string, { signal, ...init }: RequestInit): Promise<Response> {
-    const { signal: disposed } = this.#disposed;
-    return await this.raw.fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, disposed]) : disposed });
+  async ask(path: string, init: RequestInit): Promise<Response> {
+    return await this.raw.fetch(path, withSignal(init, this.#disposed.signal));
+  }
+
+  get isDisposed(): boolean {
+    return this.#disposed.signal.aborted;
   }
 
   /** Keeps the shared connection open. @returns a function that lets it close */

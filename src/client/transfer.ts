@@ -4,7 +4,7 @@ import type { Bytes } from "../api/values.ts";
 import { readBodies, type Ways, writeBody } from "./bodies.ts";
 import { piecesOf } from "./pieces.ts";
 import { Steps } from "./steps.ts";
-import type { TransferOptions, WriteStreamOptions } from "./types.ts";
+import type { TransferOptions, WriteStreamOptions } from "./transfer-types.ts";
 
 /** Runs an action. */
 export type Invoke = (action: string, args: unknown[], signal?: AbortSignal) => Promise<unknown>;

@@ -107,6 +107,30 @@ test("a file that changes between two connections is not put together from both"
   expect(whole.byteLength).toBe(40_000_000);
 });
 
+test("a file that becomes shorter fails its stream, and is read again from its beginning", async () => {
+  const { direct } = vmOf("shorter");
+  await direct.exec("head -c 40000000 /dev/zero > /workspace/data");
+  const reader = (await direct.readFile("/workspace/data", { stream: true })).getReader();
+  await reader.read();
+  await reader.read();
+  await direct.exec("truncate -s 1000000 /workspace/data");
+  const error = await failure(
+    (async () => {
+      while (!(await reader.read()).done);
+    })(),
+  );
+  expect(error).toMatchObject({ code: "file_changed" });
+  await direct.exec("head -c 40000000 /dev/zero > /workspace/data");
+  let truncating: Promise<unknown> | undefined;
+  const whole = await direct.readFile("/workspace/data", {
+    onProgress: () => {
+      truncating ??= direct.exec("truncate -s 1000000 /workspace/data");
+    },
+  });
+  await truncating;
+  expect([1_000_000, 40_000_000]).toContain(whole.byteLength);
+});
+
 test("a file that is replaced between two connections is read as it was", async () => {
   const { vm, direct } = vmOf("replaced");
   const data = randomBytes(30 * MIB);
@@ -137,6 +161,24 @@ test("archives come and go through a connection that breaks", async () => {
   expect(cutOut.cuts).toBeGreaterThan(3);
   const { stdout } = await vm.exec("sha256sum < /workspace/in/large");
   expect(inHostTar(Buffer.concat(pieces), "sha256sum < large")).toBe(stdout);
+});
+
+test.each(["client", "connection"] as const)("a disposed %s ends its transfers at once", async (kind) => {
+  const { direct } = vmOf("disposed");
+  await direct.writeFile("/workspace/data", new Uint8Array(20 * MIB));
+  const client = server().client();
+  const connection = client.vm.getOrCreate("disposed").connect();
+  const reader = (await connection.readFile("/workspace/data", { stream: true })).getReader();
+  await reader.read();
+  await reader.read();
+  await (kind === "client" ? client : connection).dispose();
+  const error = await failure(
+    (async () => {
+      while (!(await reader.read()).done);
+    })(),
+  );
+  expect(error).toMatchObject({ code: "connection_lost" });
+  expect(await failure(connection.readFile("/workspace/data"))).toMatchObject({ code: "connection_lost" });
 });
 
 test("an aborted transfer through a dead connection ends at once", async () => {

@@ -8,7 +8,7 @@ import type { StreamedResponse } from "../../runtime/network/requests/fetch-stre
 import { fetchFailed } from "../../runtime/network/requests/answers.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
 import { clientLeft } from "./pump.ts";
-import type { BodyKind, BodyRequest } from "./routes.ts";
+import type { BodyKind, BodyRequest } from "./body.ts";
 
 /** Sends a request to a port of the VM, with this request's body, and answers with the response while it arrives. */
 export const requestIntoVm: BodyKind = {

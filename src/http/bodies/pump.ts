@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type AgentVmError, connectionLost } from "../../api/errors.ts";
+import { AgentVmError, connectionLost } from "../../api/errors.ts";
 import { TRANSFER_IDLE_MS } from "../../api/limits.ts";
 import type { BodySource } from "../../runtime/transfers/bodies.ts";
 
 /** Bytes that are read at a time, and buffers of one body. */
-const PIECE_BYTES = 512 * 1024;
+const PIECE_BYTES = 256 * 1024;
 const BUFFERS = 3;
 
 /** Sends bytes as a response. Waits for the client, whose connection is cut if it takes nothing for TRANSFER_IDLE_MS. */
@@ -20,7 +20,8 @@ export async function sendBody(
       bytes: undefined as Uint8Array | undefined,
       sent: Promise.resolve(),
     }));
-    for (let sent = 0, turn = 0; ; turn++) {
+    let sent = 0;
+    for (let turn = 0; ; turn++) {
       const buffer = buffers[turn % BUFFERS] as (typeof buffers)[number];
       await Promise.race([buffer.sent, gone]);
       buffer.bytes ??= new Uint8Array(Math.min(PIECE_BYTES, source.length ?? PIECE_BYTES));
@@ -32,8 +33,9 @@ export async function sendBody(
       buffer.sent.catch(() => undefined);
     }
     await Promise.race([Promise.all(buffers.map(({ sent }) => sent)), gone]);
-    // A file that has become shorter leaves the response incomplete, which Node cuts.
-    response.end();
+    // A file that has become shorter leaves the response incomplete. The client would wait for the rest.
+    if (sent < (source.length ?? sent)) response.destroy();
+    else response.end();
   });
 }
 
@@ -88,7 +90,7 @@ async function whileAlive(
   try {
     await work(() => idle.refresh(), gone);
   } catch (error) {
-    throw connection.destroyed ? clientLeft(error) : error;
+    throw connection.destroyed && !(error instanceof AgentVmError) ? clientLeft(error) : error;
   } finally {
     connection.removeListener("close", closed);
     clearTimeout(idle);

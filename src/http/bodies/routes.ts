@@ -1,47 +1,17 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { AgentVmError, actorNotFound, vmStopped } from "../../api/errors.ts";
-import { rowOf, type VmMethodName } from "../../api/methods/table.ts";
+import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
-import type { EndedCall, VmMonitor } from "../../monitoring/monitor.ts";
+import type { EndedCall } from "../../monitoring/monitor.ts";
 import type { Actors } from "../../rivet/guarded-driver.ts";
 import { errorOf } from "../../rivet/user-error.ts";
-import type { LiveVm } from "../../runtime/vm.ts";
 import type { AccessControl, Visitor } from "../access-control.ts";
 import { ActorVisits } from "../actor-visits.ts";
 import { type Grant, requireRight } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
+import type { BodyKind, BodyPlace, BodyWork } from "./body.ts";
 import { requestIntoVm } from "./fetch.ts";
 import { bytesIn, bytesOut } from "./transfers.ts";
-
-/** The VM that serves a body. */
-export interface BodyPlace {
-  vm: Pick<LiveVm, "bodies" | "fetchStream">;
-  monitor: Pick<VmMonitor, "log" | "called" | "traced">;
-}
-
-/** A request whose body, or whose answer's body, is bytes of a VM. */
-export interface BodyRequest {
-  request: IncomingMessage;
-  query: URLSearchParams;
-  /** Id of the transfer; empty for a request into the VM. */
-  transferId: string;
-}
-
-/** Work that is about to begin. */
-export interface BodyWork {
-  /** Arguments, as the audit shows them. */
-  args: readonly unknown[];
-  /** @param signal aborts when the client is gone, or when its token ends */
-  run(vm: BodyPlace["vm"], response: ServerResponse, signal: AbortSignal): Promise<void>;
-}
-
-/** A kind of body. */
-export interface BodyKind {
-  /** Method whose right the client needs, and under whose name the work is counted. */
-  method: VmMethodName;
-  /** Checks the request. @throws AgentVmError */
-  prepare(body: BodyRequest): BodyWork;
-}
 
 interface BodyRoutesDeps extends Actors {
   access: AccessControl;

@@ -1,3 +1,5 @@
+import { connectionLost } from "../../api/errors.ts";
+
 /**
  * Lets one HTTP body at a time carry the bytes of a transfer. A newer body cuts the older one, which a broken connection may have left
  * behind.
@@ -21,7 +23,7 @@ export class BodyTurn {
 
   /** Cuts the body under way. */
   cut(): void {
-    this.#cut.abort();
+    this.#cut.abort(connectionLost("The body was cut"));
   }
 
   /** Cuts the body under way. Resolves when it has ended. */
