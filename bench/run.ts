@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +106,22 @@ for (const [name, size, rounds] of [
     }),
   );
 }
+
+// New content in each round: the store has the chunks of content that comes again. The host's write is durable, too.
+const fresh: Record<string, Uint8Array> = {};
+const another = (way: string) => {
+  const data = fresh[way] ?? randomBytes(100 * 1024 * 1024);
+  // A chunk of the store has 128 KiB.
+  for (let at = 0; at < data.length; at += 64 * 1024) data[at] = Math.random() * 256;
+  fresh[way] = data;
+  return data;
+};
+results.push(
+  await compare("writeFile 100 MB of new content, synced", 5, {
+    host: () => writeFile(scratch, another("host"), { flush: true }),
+    client: () => client.writeFile("/workspace/bench", another("client")),
+  }),
+);
 
 results.push(await terminalEcho());
 

@@ -55,8 +55,23 @@ const PROTOCOL: ReadonlySet<string> = new Set<VmMethodName>(["beginCall", "ackno
 
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 
+type TransferStart = "beginFileRead" | "beginFileWrite" | "beginTarRead" | "beginTarWrite";
+
+/** Tells a client that the bytes of a transfer may travel as HTTP bodies. */
+function direct<Ticket extends { transferId: string | null }>(
+  c: VmContext,
+  ticket: Ticket,
+): Ticket & { direct?: true } {
+  if (!c.vars.takesBodies || ticket.transferId === null) return ticket;
+  return { ...ticket, direct: true };
+}
+
 /** The methods that the actor answers itself, or checks for the client's sake. The VM answers all others. */
-const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy"> = {
+const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | TransferStart> = {
+  beginFileRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileRead(...args)),
+  beginFileWrite: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileWrite(...args)),
+  beginTarRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginTarRead(...args)),
+  beginTarWrite: async (c, ...args) => direct(c, await c.vars.instance.vm.beginTarWrite(...args)),
   fork,
   async createSignedPreviewUrl(c, port, expiresInSeconds) {
     const options = expiresInSeconds === undefined ? {} : { expiresInSeconds };

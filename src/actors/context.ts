@@ -41,11 +41,13 @@ export interface VmVars {
   access: AccessControl;
   /** The server's secret, of which keys are derived; `undefined` behind a Rivet Engine without one. */
   secret: Uint8Array | undefined;
+  /** Whether the server takes and gives bytes of the VM as HTTP bodies. */
+  takesBodies: boolean;
   own: OwnVars;
 }
 
-/** Parts of an awake actor for the server's own code. */
-interface OwnVars {
+/** What the server's own code has of an awake actor. */
+export interface OwnVars {
   readonly parts: AnyParts;
   /** `c.log` of that code. */
   readonly log: ActorLog;

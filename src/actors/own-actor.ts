@@ -106,7 +106,7 @@ export class OwnActor {
   /** Makes the variables of an awake actor, without its VM. @throws Error of the server's code; AgentVmError `hook_failed` */
   async vars(
     c: ActorContext,
-    server: Pick<VmVars, "access" | "secret">,
+    server: Pick<VmVars, "access" | "secret" | "takesBodies">,
     monitor: VmMonitor,
     destroy: () => void,
   ): Promise<VmVars> {

@@ -1,6 +1,7 @@
 import { EVENT_RIGHTS } from "../api/events.ts";
 import { MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { Guarded } from "../api/rights.ts";
+import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
 import { previewKeys } from "../http/preview-keys.ts";
@@ -23,6 +24,7 @@ import { destroyForGood, VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { warm } from "./definitions.ts";
+import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, isFork, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { ringAll, VmInstance } from "./instance.ts";
@@ -163,7 +165,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       try {
         // A VM that is older than the server's own state gets it now.
         c.state.user ??= await own.createState(c, c.state.own);
-        const facts = { access, secret };
+        const facts = { access, secret, takesBodies: server.takesBodies === true };
         const vars = await own.vars(c, facts, monitor, () =>
           destroyForGood(vars, c as unknown as VmContext),
         );
@@ -190,8 +192,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
-      // onRequest checks the preview's own token. Such a connection may do nothing else.
-      if (isPreviewRequest(path)) return NOTHING;
+      // onRequest checks the preview's own token, and the server has checked the sender of a body. Such a connection may do nothing else.
+      if (isPreviewRequest(path) || isBodyRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
       try {
         const grant = await server.access.connect(request, facts, { name: c.name, key: c.key });
@@ -210,11 +212,17 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       own.connected(c, connection);
     },
     onRequest: async (c, request) => {
-      c.vars.instance.used();
+      const { instance } = c.vars;
+      instance.used();
+      const body = takeBody(request);
+      if (body !== undefined) {
+        await asRunning(() => body(instance));
+        return new Response(null, { status: 204 });
+      }
       const { access } = server;
       const keys = previewKeys(access, { name: c.name, key: c.key });
       const engineActor = access.policy.behindEngine ? c.actorId : undefined;
-      const preview = await answerPreview(c.vars.instance, request, { engineActor, keys });
+      const preview = await answerPreview(instance, request, { engineActor, keys });
       return preview ?? (await own.answer(c, request));
     },
     onDisconnect: (c, connection) => {

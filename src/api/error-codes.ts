@@ -72,6 +72,11 @@ export const ERROR_DEFINITIONS = {
     status: 404,
     hint: "A transfer ends 60 s after its last use. Start the transfer again.",
   },
+  /** The file has changed between the two connections that carried it, so the rest does not fit the beginning. */
+  file_changed: {
+    status: 409,
+    hint: "Read the file again from its beginning.",
+  },
   /** The call would pass a limit. `metadata.limit` names it, `metadata.value` is its value. */
   limit_exceeded: { status: 429 },
   /** The result is larger than one message can carry. */

@@ -134,6 +134,10 @@ export function transferNotFound(transferId: string): AgentVmError {
   return new AgentVmError("transfer_not_found", `File transfer not found: ${transferId}`, { transferId });
 }
 
+export function fileChanged(): AgentVmError {
+  return new AgentVmError("file_changed", "The file has changed since its transfer began");
+}
+
 export function actionNotFound(action: string): AgentVmError {
   return new AgentVmError("action_not_found", `Action not found: ${action.slice(0, 80)}`, {});
 }

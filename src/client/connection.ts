@@ -1,4 +1,5 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { type Ask, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import { type EventCallback, Link } from "./link.ts";
 import { Methods } from "./methods.ts";
@@ -14,6 +15,8 @@ export class ConnectionCore extends Methods {
   /** `true` if the server has not confirmed every subscription. */
   #unsynced = false;
   #disposed = false;
+  /** Ends requests whose bodies are under way. */
+  readonly #gone = new AbortController();
   #destroyed: AgentVmError | undefined;
 
   constructor(target: Target) {
@@ -34,6 +37,15 @@ export class ConnectionCore extends Methods {
     if (this.#destroyed !== undefined) throw this.#destroyed;
     return await this.#calls.call(action, args, signal);
   };
+
+  readonly ask: Ask = async (path, init) => {
+    if (this.#destroyed !== undefined) throw this.#destroyed;
+    return await this.target.ask(path, withSignal(init, this.#gone.signal));
+  };
+
+  get isDisposed(): boolean {
+    return this.#disposed;
+  }
 
   on(event: string, callback: EventCallback): () => void {
     this.#unsynced = true;
@@ -93,6 +105,7 @@ export class ConnectionCore extends Methods {
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#gone.abort(connectionLost("The connection was disposed"));
     this.target.connections.delete(this);
     this.#calls.fail(connectionLost("The connection was disposed"));
     await this.#calls.acknowledge();

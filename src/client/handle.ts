@@ -1,3 +1,4 @@
+import type { Ask } from "./bodies.ts";
 import { ConnectionCore } from "./connection.ts";
 import { Methods, withActions } from "./methods.ts";
 import { coded } from "./rivet/errors.ts";
@@ -15,6 +16,12 @@ export class HandleCore extends Methods {
   }
 
   readonly invoke: Invoke = (action, args, signal) => this.target.invoke(action, args, signal);
+
+  readonly ask: Ask = (path, init) => this.target.ask(path, init);
+
+  get isDisposed(): boolean {
+    return this.target.isDisposed;
+  }
 
   connect(): object {
     return withActions(new ConnectionCore(this.target));

@@ -41,14 +41,20 @@ export { TarExport } from "./tar-export.ts";
 export type { TokensAccessor } from "./tokens.ts";
 export type { Tunnel, TunnelMethods, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 export type {
-  CallOptions,
-  ClientOptions,
-  CreateVmOptions,
-  GetOrCreateVmOptions,
+  ReadStreamOptions,
+  StreamProgress,
   TarProgress,
   TarTransferOptions,
   TransferOptions,
   TransferProgress,
+  VmFetchStreamOptions,
+  WriteStreamOptions,
+} from "./transfer-types.ts";
+export type {
+  CallOptions,
+  ClientOptions,
+  CreateVmOptions,
+  GetOrCreateVmOptions,
   VmAccessor,
   VmClient,
   VmClientMethods,

@@ -2,6 +2,7 @@ import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
+import type { Ask } from "./bodies.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
@@ -14,22 +15,34 @@ import {
   type RunResult,
   run,
 } from "./run.ts";
+import { fetchStream } from "./fetch-stream.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { Target } from "./target.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
-import { type Invoke, readFile, writeFile } from "./transfer.ts";
+import { type Invoke, readFile, readFileStream, writeFile, writeFileStream } from "./transfer.ts";
+import type {
+  ReadFileOptions,
+  TarTransferOptions,
+  TransferOptions,
+  VmFetchStreamOptions,
+  WriteStreamOptions,
+} from "./transfer-types.ts";
 import { openTunnel } from "./tunnel/tunnel.ts";
 import { openTunnelOut } from "./tunnel/tunnel-out.ts";
 import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 import { openVmWebSocket } from "./tunnel/web-socket.ts";
-import type { CallOptions, TarTransferOptions, TransferOptions } from "./types.ts";
+import type { CallOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
   abstract readonly invoke: Invoke;
   /** The VM. */
   protected abstract readonly target: Target;
+  /** Sends a request to the VM's actor. */
+  abstract readonly ask: Ask;
+  /** Whether the client, or this connection, was disposed. */
+  abstract readonly isDisposed: boolean;
   /** Resolves when the connections to a destroyed VM have ended. */
   protected abstract ended(): Promise<void>;
   /** Returns a link for a terminal, and keeps the link open until `release`. */
@@ -50,24 +63,40 @@ export abstract class Methods {
     await this.ended();
   }
 
-  async readFile(path: string, options?: TransferOptions): Promise<Uint8Array> {
-    return await readFile(this.invoke, path, options);
+  async readFile(
+    path: string,
+    { stream = false, ...options }: ReadFileOptions = {},
+  ): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+    return stream ? await readFileStream(this, path, options) : await readFile(this, path, options);
   }
 
-  async writeFile(path: string, content: Bytes, options?: TransferOptions): Promise<void> {
-    await writeFile(this.invoke, path, content, options);
+  async writeFile(
+    path: string,
+    content: Bytes | ReadableStream<Uint8Array>,
+    options?: TransferOptions | WriteStreamOptions,
+  ): Promise<void> {
+    if (content instanceof ReadableStream)
+      await writeFileStream(this, path, content, options as WriteStreamOptions);
+    else await writeFile(this, path, content, options as TransferOptions);
+  }
+
+  async vmFetch(...received: unknown[]): Promise<unknown> {
+    const [port, path, options, call] = received as [number, string, VmFetchStreamOptions?, CallOptions?];
+    if (options?.stream === true) return await fetchStream(this.ask, port, path, options, call?.signal);
+    const { args, signal } = splitOptions("vmFetch", received);
+    return await this.invoke("vmFetch", args, signal);
   }
 
   async exportTar(path = "/", options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this.invoke, [path], options);
+    return await exportTar(this, [path], options);
   }
 
   async exportSnapshot(options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this.invoke, [], options);
+    return await exportTar(this, [], options);
   }
 
   async importTar(data: PieceSource, path = "/", options?: TarTransferOptions): Promise<ArchiveImport> {
-    return await importTar(this.invoke, data, path, options);
+    return await importTar(this, data, path, options);
   }
 
   async fork(

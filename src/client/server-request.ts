@@ -40,6 +40,11 @@ export async function askServer(
   }
 }
 
+/** Returns the error that an answer carries. */
+export async function answerError(response: Response): Promise<AgentVmError> {
+  return errorIn(parseJson(await response.text()), response.status);
+}
+
 function errorIn(body: unknown, status: number): AgentVmError {
   const { code, message, metadata } = Object(body) as Partial<Record<"code" | "message", string>> & {
     metadata?: Record<string, unknown>;

@@ -1,5 +1,6 @@
 import { connectionLost } from "../api/errors.ts";
 import { LONG_METHODS } from "../api/methods/facts.ts";
+import { withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
 import { CONNECTION_LINGER_MS } from "./limits.ts";
@@ -24,6 +25,8 @@ export class Target {
   /** Tunnels that the client's end closes. */
   readonly #tunnels = new Set<AsyncDisposable>();
   readonly #calls: CallChannel;
+  /** Ends requests whose bodies are under way when the client is disposed. */
+  readonly #disposed = new AbortController();
   #holds = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
 
@@ -53,6 +56,15 @@ export class Target {
     } finally {
       release();
     }
+  }
+
+  /** Sends a request to the actor, as `fetch` does. */
+  async ask(path: string, init: RequestInit): Promise<Response> {
+    return await this.raw.fetch(path, withSignal(init, this.#disposed.signal));
+  }
+
+  get isDisposed(): boolean {
+    return this.#disposed.signal.aborted;
   }
 
   /** Keeps the shared connection open. @returns a function that lets it close */
@@ -85,6 +97,7 @@ export class Target {
   }
 
   async dispose(): Promise<void> {
+    this.#disposed.abort(connectionLost("The client was disposed"));
     await Promise.all([...this.#tunnels].map((tunnel) => tunnel[Symbol.asyncDispose]()));
     await Promise.all([...this.connections].map((connection) => connection.dispose()));
     clearTimeout(this.#linger);

@@ -3,7 +3,6 @@ import type { AgentVmError } from "../api/errors.ts";
 import type { VmEventName } from "../api/events.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { ClientTable, VmMethods } from "../api/methods/table.ts";
-import type { Bytes } from "../api/values.ts";
 import type { VmInput } from "../api/vm-input.ts";
 import type { VmListOptions, VmPage } from "../api/vm-list.ts";
 import type { PieceSource } from "./pieces.ts";
@@ -23,6 +22,7 @@ import type { RunMethods } from "./run.ts";
 import type { Subscribe, Unsubscribe } from "./subscribe.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { TokensAccessor } from "./tokens.ts";
+import type { ReadFile, TarTransferOptions, VmFetch, WriteFile } from "./transfer-types.ts";
 import type { TunnelMethods } from "./tunnel/types.ts";
 
 /** Options of a call that may take long. */
@@ -35,42 +35,11 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** Progress of `readFile` or `writeFile`. */
-export interface TransferProgress {
-  /** Bytes moved so far. */
-  transferred: number;
-  /** Bytes of the whole file. */
-  total: number;
-}
-
-/** Options of `readFile` and `writeFile`. */
-export interface TransferOptions {
-  /** Called after each piece of at most 8 MiB. @default not called */
-  onProgress?: (progress: TransferProgress) => void;
-  /** Cancels the transfer when it aborts. A file that was being written keeps its old content. @default none */
-  signal?: AbortSignal;
-}
-
-/** Progress of an archive. */
-export interface TarProgress {
-  /** Bytes of the archive moved so far. */
-  transferred: number;
-  /** Bytes of the whole archive: an estimate for an export, `null` for the import of a stream. */
-  total: number | null;
-}
-
-/** Options of `exportTar`, `exportSnapshot` and `importTar`. */
-export interface TarTransferOptions {
-  /** Called after each piece of at most 8 MiB. @default not called */
-  onProgress?: (progress: TarProgress) => void;
-  /** Cancels the transfer when it aborts. A cancelled import leaves the VM's files unchanged. @default none */
-  signal?: AbortSignal;
-}
-
 /** Methods whose arguments or result differ in this client. The method table documents them. */
 type TransferCalls = {
-  readFile: (path: string, options?: TransferOptions) => Promise<Uint8Array>;
-  writeFile: (path: string, content: Bytes, options?: TransferOptions) => Promise<void>;
+  readFile: ReadFile;
+  writeFile: WriteFile;
+  vmFetch: VmFetch;
   exportTar: (path?: string, options?: TarTransferOptions) => Promise<TarExport>;
   exportSnapshot: (options?: TarTransferOptions) => Promise<TarExport>;
   importTar: (data: PieceSource, path?: string, options?: TarTransferOptions) => Promise<ArchiveImport>;

@@ -14,6 +14,51 @@ const RETRY_MS = 250;
 /** Header of the request that wakes an actor. Its value identifies the visit. */
 const TICKET = "x-agent-vm-visit";
 
+/**
+ * Connections on their way to actors. A request through RivetKit wakes the actor, which takes the visit out and answers the
+ * connection itself: RivetKit would normalize the path, limit the body, and drop pings, subprotocols and back-pressure.
+ */
+export class ActorVisits<Visit> {
+  readonly #path: string;
+  /** Pending visits by ticket. */
+  readonly #pending = new Map<string, Visit>();
+
+  /** @param path path below the actor, by which `onRequest` knows these visits */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Removes and returns the visit that a request to an actor identifies. */
+  take(request: Request): Visit | undefined {
+    const ticket = request.headers.get(TICKET) ?? "";
+    const found = this.#pending.get(ticket);
+    this.#pending.delete(ticket);
+    return found;
+  }
+
+  /**
+   * Brings a visit to an actor, which wakes. Resolves when the actor has served it.
+   *
+   * @returns `unknown` if there is no such actor, `asleep` if it did not wake; the visit has not begun then
+   */
+  async bring(actors: Actors, actorId: string, visit: Visit): Promise<"served" | "unknown" | "asleep"> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      if (actors.nameOf(actorId) === undefined) return "unknown";
+      const ticket = randomUUID();
+      this.#pending.set(ticket, visit);
+      const request = new Request(`http://actor/request${this.#path}`, { headers: { [TICKET]: ticket } });
+      const status = await actors.send(actorId, request).then(
+        (response) => response.status,
+        () => 503,
+      );
+      if (!this.#pending.delete(ticket)) return "served";
+      if (status === 404 || status === 410) return "unknown";
+      await delay(RETRY_MS);
+    }
+    return "asleep";
+  }
+}
+
 /** An awake VM that a connection visits. */
 export interface VisitedVm {
   vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer">;
@@ -25,40 +70,11 @@ export interface VisitedVm {
 /** Serves a connection by a VM, which stays awake until the promise settles. Must not reject. */
 export type Visit = (visited: VisitedVm) => Promise<void>;
 
-/** Pending visits by ticket. An actor takes its visit out. */
-const visits = new Map<string, Visit>();
+const connections = new ActorVisits<Visit>("/fetch/");
 
-/** Removes and returns the visit that a request to an actor identifies. */
-export function takeVisit(request: Request): Visit | undefined {
-  const ticket = request.headers.get(TICKET) ?? "";
-  const found = visits.get(ticket);
-  visits.delete(ticket);
-  return found;
-}
+/** Removes and returns the visit of a preview's or a tunnel's connection that a request to an actor identifies. */
+export const takeVisit = (request: Request): Visit | undefined => connections.take(request);
 
-/**
- * Wakes a VM with a request through RivetKit, and lets it serve a connection of the server itself. RivetKit would normalize
- * the path, limit the body, and drop pings, subprotocols and back-pressure.
- *
- * @returns `unknown` if the VM does not exist, `asleep` if it does not wake; the visit has not begun then
- */
-export async function visitVm(
-  actors: Actors,
-  actorId: string,
-  visit: Visit,
-): Promise<"served" | "unknown" | "asleep"> {
-  for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    if (actors.nameOf(actorId) === undefined) return "unknown";
-    const ticket = randomUUID();
-    visits.set(ticket, visit);
-    const request = new Request("http://actor/request/fetch/", { headers: { [TICKET]: ticket } });
-    const status = await actors.send(actorId, request).then(
-      (response) => response.status,
-      () => 503,
-    );
-    if (!visits.delete(ticket)) return "served";
-    if (status === 404 || status === 410) return "unknown";
-    await delay(RETRY_MS);
-  }
-  return "asleep";
-}
+/** Lets a VM serve a connection of a preview or a tunnel. @returns as `ActorVisits.bring` */
+export const visitVm = (actors: Actors, actorId: string, visit: Visit) =>
+  connections.bring(actors, actorId, visit);

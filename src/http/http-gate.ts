@@ -49,6 +49,8 @@ interface Tunnelling {
 }
 
 interface GateOptions {
+  /** Finds the answer of a path that is not the same for all requests. @default none */
+  routeOf?(method: string, path: string): Route | undefined;
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
   /** Finds a further answer that needs no token, by method and path. @default none */
@@ -77,6 +79,7 @@ export class HttpGate {
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
   readonly #openRoute: (name: string) => Route | undefined;
+  readonly #routeOf: NonNullable<GateOptions["routeOf"]>;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
   readonly #tunnels: Tunnelling;
@@ -92,11 +95,13 @@ export class HttpGate {
     {
       openRoutes = {},
       openRoute = () => undefined,
+      routeOf = () => undefined,
       onRefused = () => undefined,
       strangers = new Strangers(),
       tunnels = NO_TUNNELS,
     }: GateOptions = {},
   ) {
+    this.#routeOf = routeOf;
     this.#strangers = strangers;
     this.#tunnels = tunnels;
     this.#openRoutes = openRoutes;
@@ -157,7 +162,7 @@ export class HttpGate {
     const header = (name: string) => request.headers[name]?.toString();
     const release = holdBody(request);
     const routeName = `${request.method} ${path}`;
-    const route = this.#routes[routeName];
+    const route = this.#routes[routeName] ?? this.#routeOf(request.method ?? "", path);
     let grant: Grant;
     try {
       grant = await this.#admit(request, { header, path, external: true });

@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
@@ -196,6 +197,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
             ...(browser && { openRoute: browser.open }),
+            routeOf: bodyRoutes({ access, isVm, visitor, ...actors }),
             strangers,
             tunnels: new TunnelGate({
               ...{ access, tunnels, actors, admit },
@@ -207,7 +209,10 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           limitBacklog(server);
           onDraining(() => log.info({ msg: "server shuts down" }));
           log.info({ host, port, msg: "server listens" });
-          for (const { warm } of vms) warm();
+          for (const binding of vms) {
+            binding.takesBodies = true;
+            binding.warm();
+          }
           server.once("close", () => {
             void mcp.close();
             for (const { drain } of vms) void drain();

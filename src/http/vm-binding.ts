@@ -17,6 +17,8 @@ export interface VmBinding {
   monitor?: Monitor;
   /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
   secret?: Uint8Array | undefined;
+  /** Whether the server takes and gives bytes of a VM as HTTP bodies. @default false, as behind a Rivet Engine */
+  takesBodies?: true;
   /** Makes every awake VM run the cron jobs that are due, and set its alarm again. */
   ringAll(): void;
   /** Milliseconds of sleep after which a VM is destroyed; `undefined`: never. A VM may have a time of its own. */

@@ -25,6 +25,7 @@ import { codedStore } from "./store/coded-store.ts";
 import { ownedStore } from "./store/owned-store.ts";
 import { Sealer } from "./store/sealer.ts";
 import { MemoryStore } from "./store/store.ts";
+import { noBodies, type TransferBodies } from "./transfers/bodies.ts";
 import { vmServices } from "./vm-services.ts";
 import type { VmShared } from "./vm-shared.ts";
 import { FileWatches } from "./watches/file-watches.ts";
@@ -49,6 +50,7 @@ export interface Vm
       | "openTunnel"
       | "mayOffer"
       | "ownSecrets"
+      | "fetchStream"
     >,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse"> {
@@ -58,6 +60,8 @@ export interface Vm
   setOwn(own: OwnOptions): void;
   /** Fires cron jobs that are due. Call it when their alarm rings and when the VM wakes; other calls do no harm. */
   ringCron(): Promise<void>;
+  /** The bytes of the open transfers, as HTTP bodies. Boots nothing: a VM that is down has no transfer. */
+  readonly bodies: Pick<TransferBodies, "send" | "receive">;
   /** Ends every process inside and releases everything outside. Idempotent; calls in flight end with `vm_stopped`. */
   dispose(reason: EndReason): Promise<void>;
   /** Ends the VM; its store keeps the files. */
@@ -229,6 +233,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     async boot() {
       await boots.booted();
     },
+    get bodies() {
+      return boots.live?.transfers.bodies ?? noBodies;
+    },
     ringCron: () => cron.ring(),
     dispose,
     [Symbol.asyncDispose]: () => dispose("sleep"),
@@ -247,6 +254,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     openTunnel: (end, signal) => network.openTunnel(end, signal),
     mayOffer: (host, port) => network.mayOffer(host, port),
     fetchPreview: (...visit) => network.fetchPreview(...visit),
+    fetchStream: (...request) => network.fetchStream(...request),
     ...methods,
   };
 }

@@ -137,6 +137,7 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   beginFileWrite: ["/tmp/x", 1],
   writeFileChunk: ["id", 0, bytes],
   commitFileWrite: ["id"],
+  transferOffset: ["id"],
   endFileTransfer: ["id"],
   beginTarRead: ["/tmp"],
   readTarChunk: ["id", 0],

@@ -7,6 +7,7 @@ import type { FileReadTransfer } from "../../src/api/methods/transport.ts";
 import type { Bytes } from "../../src/api/values.ts";
 import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { CreateVm } from "../../src/runtime/test-seams.ts";
+import { BodyTurn } from "../../src/runtime/transfers/body-turn.ts";
 import type { LiveVm } from "../../src/runtime/vm.ts";
 
 /** Result of a command without output. */
@@ -81,7 +82,7 @@ export class FakeVm {
   readonly #stopped = Promise.withResolvers<never>();
   #transfers = 0;
   readonly #reads = new Map<string, Uint8Array>();
-  readonly #writes = new Map<string, { path: string; data: Uint8Array }>();
+  readonly #writes = new Map<string, { path: string; data: Uint8Array; offset: number; turn: BodyTurn }>();
 
   constructor(hooks: FakeVm["hooks"], onRun: (command: string) => void) {
     this.hooks = hooks;
@@ -152,13 +153,13 @@ export class FakeVm {
     this.files.set(path, typeof content === "string" ? new TextEncoder().encode(content) : content.slice());
   }
 
-  async beginFileRead(path: string): Promise<FileReadTransfer> {
+  async beginFileRead(path: string, firstBytes = TRANSFER_CHUNK_BYTES): Promise<FileReadTransfer> {
     const data = await this.readFile(path);
-    if (data.length <= TRANSFER_CHUNK_BYTES) return { size: data.length, data, transferId: null };
+    if (data.length <= firstBytes) return { size: data.length, data, transferId: null };
     this.#transfers += 1;
     const transferId = `read-${this.#transfers}`;
     this.#reads.set(transferId, data);
-    return { size: data.length, data: data.subarray(0, TRANSFER_CHUNK_BYTES), transferId };
+    return { size: data.length, data: data.subarray(0, firstBytes), transferId };
   }
 
   async readFileChunk(transferId: string, offset: number): Promise<Uint8Array> {
@@ -168,7 +169,7 @@ export class FakeVm {
   async beginFileWrite(path: string, size: number): Promise<{ transferId: string }> {
     this.#transfers += 1;
     const transferId = `write-${this.#transfers}`;
-    this.#writes.set(transferId, { path, data: new Uint8Array(size) });
+    this.#writes.set(transferId, { path, data: new Uint8Array(size), offset: 0, turn: new BodyTurn() });
     return { transferId };
   }
 
@@ -176,9 +177,40 @@ export class FakeVm {
     this.#writes.get(transferId)!.data.set(data, offset);
   }
 
+  readonly bodies: LiveVm["bodies"] = {
+    send: async (transferId, { offset }, send) => {
+      let rest = this.#reads.get(transferId)!.subarray(offset);
+      const fill = async (target: Uint8Array) => {
+        const piece = rest.subarray(0, target.length);
+        target.set(piece);
+        rest = rest.subarray(piece.length);
+        return piece.length;
+      };
+      await send({ length: rest.length, fill }, new AbortController().signal);
+    },
+    receive: async (transferId, offset, receive) => {
+      const upload = this.#writes.get(transferId)!;
+      return await upload.turn.run(async (signal) => {
+        upload.offset = offset;
+        await receive(async (data) => {
+          upload.data.set(data, upload.offset);
+          upload.offset += data.length;
+        }, signal);
+        return upload.offset;
+      });
+    },
+  };
+
+  async transferOffset(transferId: string): Promise<number> {
+    const upload = this.#writes.get(transferId)!;
+    await upload.turn.end();
+    return upload.offset;
+  }
+
   async commitFileWrite(transferId: string): Promise<void> {
     const { path, data } = this.#writes.get(transferId)!;
     this.files.set(path, data);
+    this.#writes.delete(transferId);
   }
 
   async endFileTransfer(transferId: string): Promise<void> {

@@ -22,6 +22,7 @@ export const LONG_METHODS: ReadonlySet<string> = new Set([
   "sleep",
   "startRun",
   "followProcess",
+  "commitFileWrite",
   "commitTarWrite",
 ] satisfies VmMethodName[]);
 

@@ -111,7 +111,7 @@ const listOptions = options({
  */
 export const FILE_METHODS = {
   /**
-   * Reads a whole file. This package's client reads files of any size, in pieces of 8 MiB, and takes `onProgress` and
+   * Reads a whole file. This package's client reads files of any size, also as a stream, and takes `onProgress` and
    * `signal`; another client reads up to 31 MiB.
    *
    * @param path absolute path of a regular file
@@ -125,7 +125,7 @@ export const FILE_METHODS = {
   }),
   /**
    * Replaces a file in one step and creates missing parents. The mode and owner of an existing file stay. This package's
-   * client writes files of any size, in pieces of 8 MiB, and takes `onProgress` and `signal`; another client up to 31 MiB.
+   * client writes files of any size, also streams, and takes `onProgress` and `signal`; another client up to 31 MiB.
    *
    * @param path absolute path
    * @param content new content; a string is written as UTF-8

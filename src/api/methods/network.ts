@@ -144,7 +144,7 @@ export const NETWORK_METHODS = {
    * @param path path with query, sent unchanged
    * @param options method, headers, body and timeout
    * @throws AgentVmError `ECONNREFUSED` when nothing listens; `fetch_timeout`; `fetch_failed` when the connection breaks;
-   * `response_too_large` above 31 MiB, use a preview URL instead
+   * `response_too_large` above 31 MiB, use `stream: true` of this package's client instead
    * @example
    * ```ts
    * const { status, body } = await agent.vmFetch(3000, "/api/items", { headers: { accept: "application/json" } });

@@ -63,6 +63,8 @@ export interface FileReadTransfer {
   data: Uint8Array;
   /** Id for `readFileChunk`; `null` when nothing is left to read. */
   transferId: string | null;
+  /** `true` if the server also answers the bytes as the body of a GET. */
+  direct?: true;
 }
 
 /** How a process ended, and what it used. */
@@ -102,6 +104,8 @@ export interface StartRunOptions extends Omit<ExecOptions, "captureStdio"> {
 export interface TransferTicket {
   /** Id for the pieces of the transfer. */
   transferId: string;
+  /** `true` if the server also takes the bytes as the body of a PUT. */
+  direct?: true;
 }
 
 /** A tar archive that is being read in pieces. */
@@ -110,6 +114,8 @@ export interface TarReadTransfer {
   transferId: string;
   /** Estimated size of the archive in bytes. */
   estimate: number;
+  /** `true` if the server also answers the bytes as the body of a GET. */
+  direct?: true;
 }
 
 const piece = binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
@@ -117,6 +123,8 @@ const piece = binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
 });
 const transfer = takes(["transferId", id]);
 const pieceOut = takes(["transferId", id], ["offset", offset]);
+const fileSize = integer(0, MAX_TRANSFER_BYTES, `a size of at most ${MAX_TRANSFER_BYTES} bytes`);
+const firstBytes = integer(0, TRANSFER_CHUNK_BYTES, `a number of at most ${TRANSFER_CHUNK_BYTES} bytes`);
 const pieceIn = takes(["transferId", id], ["offset", offset], ["data", piece]);
 
 const callRequest = options({
@@ -153,10 +161,10 @@ export const TRANSPORT_METHODS = {
     signal: true,
     abortable: true,
   }),
-  /** Reads a file's first bytes and, when there are more, keeps the file open for 60 s. */
-  beginFileRead: transfersMethod<(path: string) => Promise<FileReadTransfer>>()({
+  /** Reads a file's first bytes, 8 MiB unless said otherwise, and, when there are more, keeps the file open for 60 s. */
+  beginFileRead: transfersMethod<(path: string, firstBytes?: number) => Promise<FileReadTransfer>>()({
     right: "files",
-    input: takes(["path", path]),
+    input: takes(["path", path], ["firstBytes", firstBytes.optional()]),
     boots: true,
     reads: true,
   }),
@@ -167,13 +175,10 @@ export const TRANSPORT_METHODS = {
     boots: true,
     reads: true,
   }),
-  /** Opens a replacement for a file. Nothing is visible before commitFileWrite. */
-  beginFileWrite: transfersMethod<(path: string, size: number) => Promise<TransferTicket>>()({
+  /** Opens a replacement for a file. Nothing is visible before commitFileWrite, which then says a size that is left out. */
+  beginFileWrite: transfersMethod<(path: string, size?: number) => Promise<TransferTicket>>()({
     right: "files",
-    input: takes(
-      ["path", path],
-      ["size", integer(0, MAX_TRANSFER_BYTES, `a size of at most ${MAX_TRANSFER_BYTES} bytes`)],
-    ),
+    input: takes(["path", path], ["size", fileSize.optional()]),
     boots: true,
   }),
   /** Writes up to 8 MiB of a replacement at an offset. */
@@ -183,7 +188,14 @@ export const TRANSPORT_METHODS = {
     boots: true,
   }),
   /** Puts a complete replacement in the place of its file, in one step. */
-  commitFileWrite: transfersMethod<(transferId: string) => Promise<void>>()({
+  commitFileWrite: transfersMethod<(transferId: string, size?: number) => Promise<void>>()({
+    right: "files",
+    input: takes(["transferId", id], ["size", fileSize.optional()]),
+    boots: true,
+    long: true,
+  }),
+  /** Cuts the body that brings the bytes of a file or an archive, and returns how many bytes have arrived without a gap. */
+  transferOffset: transfersMethod<(transferId: string) => Promise<number>>()({
     right: "files",
     input: transfer,
     boots: true,

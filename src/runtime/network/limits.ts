@@ -3,7 +3,7 @@
 const MIB = 1024 * 1024;
 
 /**
- * Default `timeoutMs` of `vmFetch`, for the whole response.
+ * Default `timeoutMs` of `vmFetch`, for the whole response, or for its head with `stream: true`.
  * @unit ms
  * @past The server cancels the request.
  * @code fetch_timeout
@@ -17,6 +17,14 @@ export const FETCH_TIMEOUT_MS = 30_000;
  * @code response_too_large
  */
 export const MAX_FETCH_BODY_BYTES = 256 * MIB;
+
+/**
+ * Open requests of `vmFetch` with `stream: true` of one VM.
+ * @unit requests
+ * @past The request is refused.
+ * @code limit_exceeded
+ */
+export const MAX_FETCH_STREAMS = 256;
 
 /**
  * Default `timeoutMs` of `waitForPort`.

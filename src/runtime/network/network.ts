@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { AgentVmError, notSupported, vmStopped } from "../../api/errors.ts";
+import { AgentVmError, limitExceeded, notSupported, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
   NetworkMethods,
@@ -27,6 +27,7 @@ import type { Env } from "../../api/values.ts";
 import { checkPath } from "../filesystem/paths.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
+import { MAX_FETCH_STREAMS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -41,7 +42,8 @@ import { Previews } from "./previews/previews.ts";
 import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
-import { VmAgent } from "./requests/http-agent.ts";
+import { fetchStream, type StreamedBody, type StreamedResponse } from "./requests/fetch-stream.ts";
+import { FreshAgent, VmAgent } from "./requests/http-agent.ts";
 import { type TunnelEnd, Tunnels } from "./tunnels.ts";
 
 type NetworkDeps = OutboundDeps &
@@ -62,11 +64,15 @@ export class Network
   readonly #outbound: Outbound;
   readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
+  /** Of its own, because a stream may keep its connection for hours. */
+  readonly #streamAgent: VmAgent;
+  readonly #freshAgent: FreshAgent;
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
   readonly #tunnels: Tunnels;
+  #streams = 0;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
@@ -77,6 +83,8 @@ export class Network
     this.#server = new PreviewServer({ previews: this.#previews, log: this.#previewLog, ports: this.#ports });
     this.#tunnels = new Tunnels({ ports: this.#ports, connect: (end, signal) => this.#openEnd(end, signal) });
     this.#agent = new VmAgent(this.#ports.connect);
+    this.#streamAgent = new VmAgent(this.#ports.connect, MAX_FETCH_STREAMS);
+    this.#freshAgent = new FreshAgent(this.#ports.connect, MAX_FETCH_STREAMS);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
       isBusy: () => deps.liveSandbox()?.processes?.isBusy(),
@@ -97,6 +105,38 @@ export class Network
       maxResultBytes: this.#deps.maxResultBytes,
       signal: this.#signalFor(signal),
     });
+  }
+
+  /**
+   * Sends a request whose bodies are streams.
+   *
+   * @param respond sends the response on. Its end is the end of the request
+   * @throws AgentVmError as `vmFetch`; `limit_exceeded`
+   */
+  async fetchStream(
+    port: number,
+    path: string,
+    { options, body, signal }: { options: VmFetchOptions; body: StreamedBody | undefined; signal: AbortSignal },
+    respond: (response: StreamedResponse) => Promise<void>,
+  ): Promise<void> {
+    if (this.#streams >= MAX_FETCH_STREAMS)
+      throw limitExceeded({ MAX_FETCH_STREAMS }, "Limit of open requests reached", "Wait until one ends.");
+    this.#streams += 1;
+    try {
+      const response = await fetchStream(port, path, options, body, {
+        kept: this.#streamAgent,
+        fresh: this.#freshAgent,
+        speaksTls: this.#ports.speaksTls,
+        signal: this.#signalFor(signal),
+      });
+      try {
+        await respond(response);
+      } finally {
+        if (!response.body.readableEnded) response.body.destroy();
+      }
+    } finally {
+      this.#streams -= 1;
+    }
   }
 
   async listPorts(): Promise<VmPort[]> {
@@ -236,6 +276,8 @@ export class Network
     this.#outbound.close();
     this.#watch.stop();
     this.#agent.destroy();
+    this.#streamAgent.destroy();
+    this.#freshAgent.destroy();
   }
 
   /** Applies a change to the sandbox, if there is one. */

@@ -17,16 +17,37 @@ const HEAD_BYTES = 1 + CHECKSUM_BYTES;
 /** Largest content of a block. A corrupt block must not make the server allocate more. */
 const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
 
+/** Content above this size is hashed and tried in another thread. */
+const LARGE_BYTES = 64 * 1024;
+
+/** Bytes that tell whether content can be compressed at all: from the middle, because many formats begin with a legible head. */
+const SAMPLE_BYTES = 8 * 1024;
+
 /** Encodes a block, compressed if that makes it smaller. */
 export async function encodeBlock(content: Uint8Array): Promise<Uint8Array> {
-  const squeezed = await compress(content);
-  const isSmaller = squeezed.length < content.length;
+  const [sum, squeezed] = await Promise.all([checksumOf(content), compressed(content)]);
+  const isSmaller = squeezed !== undefined && squeezed.length < content.length;
   const body = isSmaller ? squeezed : content;
   const block = new Uint8Array(HEAD_BYTES + body.length);
   block[0] = isSmaller ? ZSTD : PLAIN;
-  block.set(checksum(content), 1);
+  block.set(sum, 1);
   block.set(body, HEAD_BYTES);
   return block;
+}
+
+/** @returns `undefined` for large content whose samples cannot be compressed, such as media and archives */
+async function compressed(content: Uint8Array): Promise<Uint8Array | undefined> {
+  if (content.length > LARGE_BYTES) {
+    const isPacked = await Promise.all(
+      [1, 2, 3].map(async (quarter) => {
+        const start = Math.floor((content.length / 4) * quarter);
+        const sample = content.subarray(start, start + SAMPLE_BYTES);
+        return (await compress(sample)).length >= sample.length;
+      }),
+    );
+    if (isPacked.every(Boolean)) return undefined;
+  }
+  return await compress(content);
 }
 
 /** @throws Damage if the block is corrupt */
@@ -53,6 +74,14 @@ async function unpack(block: Uint8Array): Promise<Uint8Array | undefined> {
 /** Identifies content: the first 128 bits of its SHA-256. */
 export function checksum(content: Uint8Array): Buffer {
   return hash("sha256", content, "buffer").subarray(0, CHECKSUM_BYTES);
+}
+
+/** Like `checksum`. Large content is hashed in another thread. */
+export async function checksumOf(content: Uint8Array): Promise<Uint8Array> {
+  if (content.length <= LARGE_BYTES) return checksum(content);
+  // The type excludes shared memory, which the runtime never passes.
+  const digest = await crypto.subtle.digest("SHA-256", content as Uint8Array<ArrayBuffer>);
+  return new Uint8Array(digest, 0, CHECKSUM_BYTES);
 }
 
 /** A record of the store is missing or corrupt. */

@@ -5,6 +5,7 @@ import type { TreeAccount } from "../sandbox/tree-budget.ts";
 import { CHUNK_MEMORY, type Chunk, holeChunk } from "./entries.ts";
 import { isSettled, type KnownContent } from "./known-contents.ts";
 import { CHUNK_BYTES, type PackWriter } from "./packs.ts";
+import { readWindows, WINDOW_BYTES } from "./windows.ts";
 
 /** Attempts at reading a file that is written meanwhile. The last attempt counts. */
 const MAX_READINGS = 3;
@@ -70,6 +71,13 @@ async function readChunks(
     for (const { start, end } of parts) {
       if (start > offset) add(holeChunk(Math.min(start, size) - offset));
       offset = start;
+      if (Math.min(end, size) - offset > WINDOW_BYTES) {
+        const last = Math.min(end, size);
+        offset += await readWindows(file, { start, end: last }, async (content, sum) =>
+          add(await packs.put(content, sum)),
+        );
+        if (offset < last) return chunks;
+      }
       while (offset < Math.min(end, size)) {
         const room = await packs.room(Math.min(CHUNK_BYTES, Math.min(end, size) - offset));
         const count = await file.read(room, offset);

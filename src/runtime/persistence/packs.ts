@@ -55,8 +55,25 @@ export class PackWriter {
   /** @param content the used part of the last room. It is stored unless the store has the chunk. */
   add(content: Uint8Array): Chunk {
     const hash = checksum(content).toString("base64url");
-    const known = this.#known.get(hash) ?? this.#added.get(hash);
+    return this.#find(hash) ?? this.#push(content, hash);
+  }
+
+  /** Stores content of at most CHUNK_BYTES unless the store has it. @param sum its checksum */
+  async put(content: Uint8Array, sum: Uint8Array): Promise<Chunk> {
+    const hash = Buffer.from(sum).toString("base64url");
+    const known = this.#find(hash);
     if (known !== undefined) return known;
+    const room = await this.room(content.length);
+    room.set(content);
+    return this.#push(room, hash);
+  }
+
+  #find(hash: string): Chunk | undefined {
+    return this.#known.get(hash) ?? this.#added.get(hash);
+  }
+
+  /** @param content the used part of the last room */
+  #push(content: Uint8Array, hash: string): Chunk {
     const chunk = { pack: this.next, offset: this.#openBytes, length: content.length, hash };
     this.#added.set(hash, chunk);
     this.#openBytes += content.length;

@@ -19,6 +19,10 @@ export interface FileReader {
   readonly size: number;
   /** Reads up to `length` bytes from `offset`: fewer only at the end of the file. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills a target from `offset`. @returns the bytes read: 0 only at the end of the file */
+  fill(target: Uint8Array, offset: number): Promise<number>;
+  /** Changes whenever the content of the open file may have changed. */
+  version(): string;
   close(): Promise<void>;
 }
 

@@ -1,16 +1,20 @@
 import { invalidArgument } from "../../api/errors.ts";
 import { Mutex } from "../../base/mutex.ts";
+import { type BodySource, type BodyStart, Outgoing } from "../transfers/bodies.ts";
 import type { Packing } from "./pack.ts";
 
 /** Sends a tar archive out of the VM in order, piece by piece. */
-export class TarDownload {
+export class TarDownload extends Outgoing {
   readonly #packing: Packing;
   readonly #chunkBytes: number;
   #sent = 0;
   #rest: Uint8Array = new Uint8Array();
+  /** Piece of the last HTTP body, which a client whose connection breaks asks for again. */
+  #last = { offset: 0, piece: new Uint8Array() as Uint8Array };
   readonly #turns = new Mutex();
 
   constructor(packing: Packing, chunkBytes: number) {
+    super();
     this.#packing = packing;
     this.#chunkBytes = chunkBytes;
   }
@@ -25,7 +29,25 @@ export class TarDownload {
     });
   }
 
+  /** A body has at most one piece: an archive is packed once, so what is under way must be kept. An empty body is the end. */
+  async from({ offset }: BodyStart): Promise<BodySource> {
+    const kept = offset - this.#last.offset;
+    if (kept < 0 || kept >= this.#last.piece.length)
+      this.#last = { offset, piece: await this.read(offset) };
+    let rest = this.#last.piece.subarray(offset - this.#last.offset);
+    return {
+      length: rest.length,
+      async fill(target) {
+        const part = rest.subarray(0, target.length);
+        target.set(part);
+        rest = rest.subarray(part.length);
+        return part.length;
+      },
+    };
+  }
+
   async close(): Promise<void> {
+    this.turn.cut();
     await this.#packing.close();
   }
 

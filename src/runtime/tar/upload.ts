@@ -1,6 +1,7 @@
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import type { ArchiveImport } from "../../api/methods/snapshot-types.ts";
 import { Mutex } from "../../base/mutex.ts";
+import { Incoming } from "../transfers/bodies.ts";
 import { gunzipped } from "./gzip.ts";
 import type { ChangeTree, Import } from "./import.ts";
 import { readTar } from "./read.ts";
@@ -12,7 +13,7 @@ interface Piece {
 }
 
 /** Receives a tar archive for the VM. Pieces must arrive in order. Each write resolves after its piece is unpacked. */
-export class TarUpload {
+export class TarUpload extends Incoming {
   readonly #import: Import;
   readonly #unpacking: Promise<void>;
   #received = 0;
@@ -21,10 +22,15 @@ export class TarUpload {
   #committed = false;
 
   constructor(into: Import) {
+    super();
     this.#import = into;
     this.#unpacking = into.stage(readTar(gunzipped(this.#pieces())));
     // `write` and `commit` report the error.
     this.#unpacking.catch(() => undefined);
+  }
+
+  get offset(): number {
+    return this.#received;
   }
 
   /** @throws AgentVmError `invalid_archive` and other errors of unpacking, EBADF after `close` */
@@ -51,6 +57,7 @@ export class TarUpload {
   }
 
   async close(): Promise<void> {
+    this.turn.cut();
     this.#piece.reject(closed());
     this.#piece.promise.catch(() => undefined);
     await this.#import.close();

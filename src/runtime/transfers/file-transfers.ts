@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../api/errors.ts";
+import { fileChanged, invalidArgument } from "../../api/errors.ts";
 import {
   MAX_TRANSFER_BYTES,
   MAX_TRANSFERS,
@@ -10,6 +10,7 @@ import type { FileReadTransfer } from "../../api/methods/transport.ts";
 import { withParents } from "../filesystem/parents.ts";
 import { checkPath, checkWritablePath } from "../filesystem/paths.ts";
 import type { FileReader, FileSystem } from "../sandbox/files.ts";
+import { type BodySource, type BodyStart, Outgoing, TransferBodies } from "./bodies.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { Upload } from "./upload.ts";
 
@@ -40,6 +41,8 @@ export class FileTransfers implements RoomMethods<"transfers"> {
   readonly #chunkBytes: number;
   readonly #placed: () => Promise<void>;
   readonly #table: TransferTable;
+  /** The bytes of these transfers as HTTP bodies. */
+  readonly bodies: TransferBodies;
 
   constructor(fs: FileSystem, options: FileTransfersOptions = {}) {
     this.#fs = fs;
@@ -48,16 +51,17 @@ export class FileTransfers implements RoomMethods<"transfers"> {
     this.#table =
       options.table ??
       new TransferTable(options.maxTransfers ?? MAX_TRANSFERS, options.idleMs ?? TRANSFER_IDLE_MS);
+    this.bodies = new TransferBodies(this.#table);
   }
 
-  async beginFileRead(path: string): Promise<FileReadTransfer> {
+  async beginFileRead(path: string, firstBytes = this.#chunkBytes): Promise<FileReadTransfer> {
     checkPath(path, "open");
     return this.#table.begin(
       () => this.#fs.openReader(path),
       async (reader) => {
         const { size } = reader;
-        const data = await reader.read(0, this.#chunkBytes);
-        if (size > this.#chunkBytes)
+        const data = await reader.read(0, firstBytes);
+        if (size > firstBytes)
           return { size, data, transferId: this.#table.keep(new Download(reader, this.#chunkBytes)) };
         await reader.close();
         return { size: data.length, data, transferId: null };
@@ -70,9 +74,9 @@ export class FileTransfers implements RoomMethods<"transfers"> {
     return this.#table.use(transferId, Download, (download) => download.read(offset));
   }
 
-  async beginFileWrite(path: string, size: number): Promise<{ transferId: string }> {
+  async beginFileWrite(path: string, size?: number): Promise<{ transferId: string }> {
     checkWritablePath(path, "open");
-    if (!Number.isSafeInteger(size) || size < 0 || size > MAX_TRANSFER_BYTES)
+    if (size !== undefined && (!Number.isSafeInteger(size) || size < 0 || size > MAX_TRANSFER_BYTES))
       throw invalidArgument("size", `an integer from 0 to ${MAX_TRANSFER_BYTES}`, size);
     return this.#table.begin(
       () => withParents(this.#fs, path, () => this.#fs.openWriter(path)),
@@ -85,12 +89,16 @@ export class FileTransfers implements RoomMethods<"transfers"> {
   }
 
   /** Puts the file in place. While pieces are missing, the call is refused and the transfer stays open. */
-  commitFileWrite(transferId: string): Promise<void> {
+  commitFileWrite(transferId: string, size?: number): Promise<void> {
     return this.#table.use(transferId, Upload, async (upload) => {
-      upload.assertComplete();
+      upload.assertComplete(size);
       await upload.commit().finally(() => this.endFileTransfer(transferId));
       await this.#placed();
     });
+  }
+
+  transferOffset(transferId: string): Promise<number> {
+    return this.bodies.offset(transferId);
   }
 
   endFileTransfer(transferId: string): Promise<void> {
@@ -104,23 +112,45 @@ export class FileTransfers implements RoomMethods<"transfers"> {
 }
 
 /** Sends a file out of the VM piece by piece. */
-class Download {
+class Download extends Outgoing {
   readonly #reader: FileReader;
   readonly #chunkBytes: number;
+  readonly #version: string;
 
   constructor(reader: FileReader, chunkBytes: number) {
+    super();
     this.#reader = reader;
     this.#chunkBytes = chunkBytes;
+    this.#version = reader.version();
   }
 
   async read(offset: number): Promise<Uint8Array> {
-    const { size } = this.#reader;
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset > size)
-      throw invalidArgument("offset", `an integer from 0 to the file's size, ${size}`, offset);
+    this.#check(offset);
     return this.#reader.read(offset, this.#chunkBytes);
   }
 
+  async from({ offset, isResumed }: BodyStart): Promise<BodySource> {
+    this.#check(offset);
+    if (isResumed && this.#reader.version() !== this.#version) throw fileChanged();
+    let at = offset;
+    return {
+      length: this.#reader.size - offset,
+      fill: async (target) => {
+        const count = await this.#reader.fill(target, at);
+        at += count;
+        return count;
+      },
+    };
+  }
+
   close(): Promise<void> {
+    this.turn.cut();
     return this.#reader.close();
+  }
+
+  #check(offset: number): void {
+    const { size } = this.#reader;
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset > size)
+      throw invalidArgument("offset", `an integer from 0 to the file's size, ${size}`, offset);
   }
 }

@@ -60,7 +60,7 @@ export class TransferTable {
   /** Runs `work` with a transfer's resource. Throws `transfer_not_found` if the resource is of another kind. */
   async use<Resource extends Closable, Result>(
     id: string,
-    kind: new (...args: never[]) => Resource,
+    kind: abstract new (...args: never[]) => Resource,
     work: (resource: Resource) => Promise<Result>,
   ): Promise<Result> {
     const transfer = this.#open.get(id);

@@ -17,7 +17,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell snapshotShell listRecordings readRecording deleteRecording",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
     watchFiles unwatchFiles listWatches listMounts exportTar exportSnapshot importTar snapshotRootFilesystem
-    beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite
+    beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite transferOffset
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
     cancelPrompt cancelSession closeSession destroySession respondPermission setMode setModel setThoughtLevel getModes

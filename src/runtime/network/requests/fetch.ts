@@ -7,10 +7,10 @@ import {
 import { AgentVmError, responseTooLarge } from "../../../api/errors.ts";
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
 import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES } from "../limits.ts";
+import { aborted, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { boundInterim } from "./framing.ts";
 import { type Connect, connectWith, type VmAgent } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
-import { http2Only } from "./http2-only.ts";
 
 /** Methods that may be repeated. They use kept connections, which the other side may close just as a request starts. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
@@ -114,43 +114,9 @@ async function collect(response: IncomingMessage, maxResultBytes: number): Promi
   };
 }
 
-/** Returns header pairs with lower-case names like fetch, and keeps repeated headers. */
-function headerPairs(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let index = 0; index < raw.length; index += 2) {
-    pairs.push([(raw[index] ?? "").toLowerCase(), raw[index + 1] ?? ""]);
-  }
-  return pairs;
-}
-
 function tooLarge(response: IncomingMessage, size: number, maximum: number): AgentVmError {
   const announced = Number(response.headers["content-length"]);
   const bytes = announced > size ? announced : size;
-  const hint = "Fetch it through a preview URL (createSignedPreviewUrl), which streams.";
+  const hint = "Fetch it with { stream: true }, or through a preview URL (createSignedPreviewUrl).";
   return responseTooLarge("vmFetch", bytes, maximum, hint);
-}
-
-/** Returns the error of an aborted request: the VM stopped, or the caller aborted. */
-function aborted({ reason }: AbortSignal, port: number): Error {
-  if (reason instanceof AgentVmError) return reason;
-  return new AgentVmError("fetch_aborted", `The request to port ${port} was cancelled`, { port });
-}
-
-function timedOut(port: number, timeoutMs: number): AgentVmError {
-  return new AgentVmError("fetch_timeout", `Port ${port} did not answer within ${timeoutMs} ms`, {
-    port,
-    timeoutMs,
-  });
-}
-
-function fetchFailed(port: number, error: Error): AgentVmError {
-  const refusal = http2Only(port, error);
-  if (refusal !== undefined) return refusal;
-  const { code } = error as NodeJS.ErrnoException;
-  return new AgentVmError(
-    "fetch_failed",
-    `Port ${port} did not send a complete HTTP response: ${error.message}`,
-    { port, ...(code === undefined ? {} : { reason: code }) },
-    { cause: error },
-  );
 }

@@ -20,8 +20,9 @@ export type Connect = (port: number, signal?: AbortSignal) => Promise<Socket>;
 export class VmAgent extends Agent {
   readonly #connect: Connect;
 
-  constructor(connect: Connect) {
-    super({ keepAlive: true, timeout: KEEP_MS, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_KEPT_SOCKETS });
+  /** @param maxSockets connections to one port */
+  constructor(connect: Connect, maxSockets = MAX_SOCKETS) {
+    super({ keepAlive: true, timeout: KEEP_MS, maxSockets, maxFreeSockets: MAX_KEPT_SOCKETS });
     this.#connect = connect;
   }
 
@@ -31,6 +32,16 @@ export class VmAgent extends Agent {
   ): Duplex | null | undefined {
     connectWith(this.#connect)(options, callback);
     return undefined;
+  }
+}
+
+/**
+ * Opens a connection for each request, and closes it after its response. The server hears nothing of that: one that knew would close
+ * the connection with its response, and an early response would get lost behind the body that is still under way.
+ */
+export class FreshAgent extends VmAgent {
+  override keepSocketAlive(): void {
+    // Node closes a socket for which this returns nothing, and its type knows no other result.
   }
 }
 

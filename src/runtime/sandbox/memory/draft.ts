@@ -91,6 +91,16 @@ export class MemoryReader implements FileReader {
     return target;
   }
 
+  async fill(target: Uint8Array, offset: number): Promise<number> {
+    const piece = await this.read(offset, target.length);
+    target.set(piece);
+    return piece.length;
+  }
+
+  version(): string {
+    return "";
+  }
+
   async close(): Promise<void> {
     this.#open = false;
   }

@@ -99,6 +99,11 @@ export class Descriptor {
     return readSync(this.#fd, target, 0, target.length, position);
   }
 
+  stat(call: Call): Stats {
+    this.assertOpen(call);
+    return fstatSync(this.#fd);
+  }
+
   async read(target: Uint8Array, position: number, call: Call): Promise<number> {
     this.assertOpen(call);
     return (await this.#run(readAsync(this.#fd, target, 0, target.length, position))).bytesRead;

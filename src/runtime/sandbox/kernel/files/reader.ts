@@ -117,6 +117,16 @@ export class BytesReader implements FileReader {
     return this.#bytes.slice(offset, offset + length);
   }
 
+  async fill(target: Uint8Array, offset: number): Promise<number> {
+    const piece = this.#bytes.subarray(offset, offset + target.length);
+    target.set(piece);
+    return piece.length;
+  }
+
+  version(): string {
+    return "";
+  }
+
   async close(): Promise<void> {
     // The content is in memory.
   }
@@ -140,6 +150,26 @@ export class RootedReader implements FileReader {
       return await readRange(this.#source, offset, Math.max(0, Math.min(length, this.size - offset)));
     } catch (error) {
       throw asPosixError(error, this.#source.call);
+    }
+  }
+
+  async fill(target: Uint8Array, offset: number): Promise<number> {
+    const { file, call } = this.#source;
+    try {
+      return await file.read(target.subarray(0, Math.max(0, this.size - offset)), offset, call);
+    } catch (error) {
+      throw asPosixError(error, call);
+    }
+  }
+
+  version(): string {
+    const { file, call } = this.#source;
+    try {
+      // A file that is only replaced or renamed gets another ctime, too.
+      const { size, mtimeMs } = file.stat(call);
+      return `${size} ${mtimeMs}`;
+    } catch (error) {
+      throw asPosixError(error, call);
     }
   }
 

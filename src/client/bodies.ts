@@ -1,0 +1,154 @@
+import { connectionLost } from "../api/errors.ts";
+import { Retries } from "./retries.ts";
+import { answerError } from "./server-request.ts";
+import type { Invoke } from "./transfer.ts";
+
+/** Sends an HTTP request to the actor of a VM. @param path path and query below the actor */
+export type Ask = (path: string, init: RequestInit) => Promise<Response>;
+
+/** The two ways to a VM: calls, and HTTP bodies. */
+export interface Ways {
+  invoke: Invoke;
+  ask: Ask;
+  /** Whether the client, or this connection, was disposed: no attempt can succeed any more. */
+  readonly isDisposed: boolean;
+}
+
+/** Adds a signal to a request. */
+export function withSignal({ signal, ...init }: RequestInit, added: AbortSignal): RequestInit {
+  return { ...init, signal: signal ? AbortSignal.any([signal, added]) : added };
+}
+
+/** Bytes that one step of a request's body has. */
+const STEP_BYTES = 1024 * 1024;
+
+/** Whether `fetch` sends a stream while it is made. Browsers do so over HTTP/2 only. */
+const SENDS_STREAMS =
+  (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined;
+
+/**
+ * Makes the body of a request. `fetch` copies bytes several times, and a stream of their parts not at all.
+ *
+ * @param onSent called with the bytes that the body has handed over so far, if the body is sent in steps
+ */
+export function bodyOf(data: Uint8Array, onSent: (sent: number) => void = () => undefined): RequestInit {
+  if (!SENDS_STREAMS || data.byteLength <= STEP_BYTES) return { body: data as Uint8Array<ArrayBuffer> };
+  let sent = 0;
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        onSent(sent);
+        const step = data.subarray(sent, sent + STEP_BYTES);
+        sent += step.byteLength;
+        controller.enqueue(step);
+        if (sent >= data.byteLength) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return streamBody(stream);
+}
+
+/** Makes the body of a request out of a stream. A browser sends it when it is complete. */
+export async function bodyOfStream(stream: ReadableStream<Uint8Array>): Promise<RequestInit> {
+  return SENDS_STREAMS ? streamBody(stream) : { body: await new Response(stream).blob() };
+}
+
+function streamBody(stream: ReadableStream<Uint8Array>): RequestInit {
+  return { body: stream, duplex: "half" } as RequestInit;
+}
+
+/** A transfer whose bytes travel as HTTP bodies. */
+interface Transfer {
+  transferId: string;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Reads the bytes of a transfer. After a broken connection it goes on where it was.
+ *
+ * @param from offset of the first byte
+ * @param end offset of the end. Without it an empty body is the end
+ */
+export async function* readBodies(
+  ways: Ways,
+  { transferId, signal }: Transfer,
+  from: number,
+  end?: number,
+): AsyncGenerator<Uint8Array, void, void> {
+  const { ask } = ways;
+  const retries = new Retries(ways, signal);
+  let offset = from;
+  let isResumed = false;
+  while (end === undefined || offset < end) {
+    const began = offset;
+    try {
+      const query = `offset=${offset}${isResumed ? "&resumed=1" : ""}`;
+      const response = await asked(ask, `bytes/transfer/${transferId}?${query}`, { signal: signal ?? null });
+      const length = Number(response.headers.get("content-length"));
+      for await (const piece of bytesOf(response)) {
+        offset += piece.byteLength;
+        retries.moved();
+        yield piece;
+      }
+      if (offset - began !== length) throw connectionLost("The connection to the server broke");
+      if (length === 0) return;
+      isResumed = false;
+    } catch (error) {
+      await retries.after(error);
+      isResumed = true;
+    }
+  }
+}
+
+/**
+ * Sends a piece of a transfer. After a broken connection it goes on behind the last byte that has arrived.
+ *
+ * @param offset offset of the piece
+ * @param onSent called with the bytes of the piece that have left so far
+ */
+export async function writeBody(
+  ways: Ways,
+  { transferId, signal }: Transfer,
+  offset: number,
+  data: Uint8Array,
+  onSent: (sent: number) => void = () => undefined,
+): Promise<void> {
+  const { ask, invoke } = ways;
+  const retries = new Retries(ways, signal);
+  for (let done = 0, isSure = true; ; ) {
+    try {
+      if (!isSure) {
+        const arrived = Number(await invoke("transferOffset", [transferId], signal)) - offset;
+        if (arrived > done) retries.moved();
+        done = Math.min(Math.max(arrived, 0), data.byteLength);
+      }
+      const body = bodyOf(data.subarray(done), (sent) => onSent(done + sent));
+      const init = { ...body, method: "PUT", signal: signal ?? null };
+      const response = await asked(ask, `bytes/transfer/${transferId}?offset=${offset + done}`, init);
+      await response.arrayBuffer();
+      return onSent(data.byteLength);
+    } catch (error) {
+      await retries.after(error);
+      isSure = false;
+    }
+  }
+}
+
+/** Sends a request. @throws AgentVmError the error that the answer carries */
+export async function asked(ask: Ask, path: string, init: RequestInit): Promise<Response> {
+  const response = await ask(path, init);
+  if (response.ok) return response;
+  throw await answerError(response);
+}
+
+/** Iterates a response's body, and cancels it if the reader stops. Some browsers have no async iterator on streams. */
+async function* bytesOf(response: Response): AsyncGenerator<Uint8Array, void, void> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+  } finally {
+    void reader.cancel().catch(() => undefined);
+  }
+}

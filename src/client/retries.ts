@@ -1,0 +1,45 @@
+import { deferred } from "../base/deferred.ts";
+import { MAX_RECONNECT_DELAY_MS, RECONNECT_DELAY_MS, RECONNECT_TIMEOUT_MS } from "./limits.ts";
+import { isTransient } from "./link.ts";
+import { toAgentVmError } from "./rivet/errors.ts";
+
+/** The attempts of a request that a broken connection may end. */
+export class Retries {
+  readonly #client: { readonly isDisposed: boolean };
+  readonly #signal: AbortSignal | undefined;
+  #failures = 0;
+  #since = 0;
+
+  constructor(client: { readonly isDisposed: boolean }, signal: AbortSignal | undefined) {
+    this.#client = client;
+    this.#signal = signal;
+  }
+
+  /** Notes that the work has moved on: later failures begin to count again. */
+  moved(): void {
+    this.#failures = 0;
+  }
+
+  /**
+   * Waits before the next attempt.
+   *
+   * @throws the signal's reason; the error, if another attempt cannot succeed or the server has been out of reach for too long
+   */
+  async after(error: unknown): Promise<void> {
+    this.#signal?.throwIfAborted();
+    const failure = toAgentVmError(error);
+    if (this.#failures === 0) this.#since = Date.now();
+    if (!isTransient(failure) || this.#client.isDisposed) throw failure;
+    if (Date.now() - this.#since > RECONNECT_TIMEOUT_MS) throw failure;
+    const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
+    this.#failures += 1;
+    const { promise, resolve } = deferred<void>();
+    const timer = setTimeout(resolve, delay * (0.5 + Math.random() / 2));
+    const stop = () => resolve();
+    this.#signal?.addEventListener("abort", stop, { once: true });
+    await promise;
+    clearTimeout(timer);
+    this.#signal?.removeEventListener("abort", stop);
+    this.#signal?.throwIfAborted();
+  }
+}

@@ -1,0 +1,36 @@
+import { AgentVmError } from "../../../api/errors.ts";
+import { http2Only } from "./http2-only.ts";
+
+/** Returns header pairs with lower-case names like fetch, and keeps repeated headers. */
+export function headerPairs(raw: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index < raw.length; index += 2) {
+    pairs.push([(raw[index] ?? "").toLowerCase(), raw[index + 1] ?? ""]);
+  }
+  return pairs;
+}
+
+/** Returns the error of an aborted request: the VM stopped, or the caller aborted. */
+export function aborted({ reason }: AbortSignal, port: number): Error {
+  if (reason instanceof AgentVmError) return reason;
+  return new AgentVmError("fetch_aborted", `The request to port ${port} was cancelled`, { port });
+}
+
+export function timedOut(port: number, timeoutMs: number): AgentVmError {
+  return new AgentVmError("fetch_timeout", `Port ${port} did not answer within ${timeoutMs} ms`, {
+    port,
+    timeoutMs,
+  });
+}
+
+export function fetchFailed(port: number, error: Error): AgentVmError {
+  const refusal = http2Only(port, error);
+  if (refusal !== undefined) return refusal;
+  const { code } = error as NodeJS.ErrnoException;
+  return new AgentVmError(
+    "fetch_failed",
+    `Port ${port} did not send a complete HTTP response: ${error.message}`,
+    { port, ...(code === undefined ? {} : { reason: code }) },
+    { cause: error },
+  );
+}
