@@ -3,6 +3,7 @@ import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
 import type { Ask } from "./bodies.ts";
+import { fetchStream } from "./fetch-stream.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
@@ -15,12 +16,17 @@ import {
   type RunResult,
   run,
 } from "./run.ts";
-import { fetchStream } from "./fetch-stream.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, readFileStream, writeFile, writeFileStream } from "./transfer.ts";
-import type { ReadFileOptions, TarTransferOptions, TransferOptions, VmFetchStreamOptions, WriteStreamOptions } from "./transfer-types.ts";
+import type {
+  ReadFileOptions,
+  TarTransferOptions,
+  TransferOptions,
+  VmFetchStreamOptions,
+  WriteStreamOptions,
+} from "./transfer-types.ts";
 import type { CallOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */

@@ -38,7 +38,11 @@ export class ActorVisits<Visit> {
    *
    * @returns `unknown` if there is no such actor, `asleep` if it did not wake
    */
-  async bring(actors: Pick<Actors, "send">, actorId: string, visit: Visit): Promise<"served" | "unknown" | "asleep"> {
+  async bring(
+    actors: Pick<Actors, "send">,
+    actorId: string,
+    visit: Visit,
+  ): Promise<"served" | "unknown" | "asleep"> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const ticket = randomUUID();
       this.#pending.set(ticket, visit);

@@ -36,7 +36,10 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "fetchStream">,
+    Pick<
+      Network,
+      "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview" | "fetchStream"
+    >,
     Pick<SnapshotActions, "withForkSource">,
     Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
