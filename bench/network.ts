@@ -53,7 +53,9 @@ const many = Object.entries(ways("/")).map(([way, work]) => [way, parallel(100, 
 results.push(await compare("100 GETs at once", 20, Object.fromEntries(many)));
 results.push(await compare("GET of 10 MB", 20, ways("/large")));
 const streamed = async () => (await client.vmFetch(3000, "/large", { stream: true })).arrayBuffer();
-results.push(await compare("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client: streamed }));
+results.push(
+  await compare("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client: streamed }),
+);
 
 console.log(table(results, ["host", "runtime", "client", "preview"]));
 console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median of ${first.length})`);

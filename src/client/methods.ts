@@ -3,6 +3,7 @@ import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
 import type { Ask } from "./bodies.ts";
+import { fetchStream } from "./fetch-stream.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
@@ -15,7 +16,6 @@ import {
   type RunResult,
   run,
 } from "./run.ts";
-import { fetchStream } from "./fetch-stream.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { Target } from "./target.ts";

@@ -12,26 +12,31 @@ const bytesOf = async (stream: ReadableStream<Uint8Array>) =>
   Buffer.from(await new Response(stream).arrayBuffer());
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
-test.each(["handle", "connection"] as const)("a %s writes a stream, and reads a file as a stream", async (kind) => {
-  const handle = vmOf(`streams-${kind}`);
-  const vm = kind === "handle" ? handle : handle.connect();
-  const data = randomBytes(20 * MIB + 7);
-  const written: StreamProgress[] = [];
-  const source = ReadableStream.from(
-    (function* () {
-      for (let at = 0; at < data.length; at += 777_777) yield data.subarray(at, at + 777_777);
-    })(),
-  );
-  await vm.writeFile("/workspace/new/data", source, { onProgress: (progress) => void written.push(progress) });
-  expect(written.map(({ transferred }) => transferred)).toEqual([8 * MIB, 16 * MIB, data.length]);
-  expect(written.every(({ total }) => total === null)).toBe(true);
-  expect((await vm.stat("/workspace/new/data")).size).toBe(data.length);
-  const read: TransferProgress[] = [];
-  const onProgress = (progress: TransferProgress) => void read.push(progress);
-  const stream = await vm.readFile("/workspace/new/data", { stream: true, onProgress });
-  expect(Buffer.compare(await bytesOf(stream), data)).toBe(0);
-  expect(read.at(-1)).toEqual({ transferred: data.length, total: data.length });
-});
+test.each(["handle", "connection"] as const)(
+  "a %s writes a stream, and reads a file as a stream",
+  async (kind) => {
+    const handle = vmOf(`streams-${kind}`);
+    const vm = kind === "handle" ? handle : handle.connect();
+    const data = randomBytes(20 * MIB + 7);
+    const written: StreamProgress[] = [];
+    const source = ReadableStream.from(
+      (function* () {
+        for (let at = 0; at < data.length; at += 777_777) yield data.subarray(at, at + 777_777);
+      })(),
+    );
+    await vm.writeFile("/workspace/new/data", source, {
+      onProgress: (progress) => void written.push(progress),
+    });
+    expect(written.map(({ transferred }) => transferred)).toEqual([8 * MIB, 16 * MIB, data.length]);
+    expect(written.every(({ total }) => total === null)).toBe(true);
+    expect((await vm.stat("/workspace/new/data")).size).toBe(data.length);
+    const read: TransferProgress[] = [];
+    const onProgress = (progress: TransferProgress) => void read.push(progress);
+    const stream = await vm.readFile("/workspace/new/data", { stream: true, onProgress });
+    expect(Buffer.compare(await bytesOf(stream), data)).toBe(0);
+    expect(read.at(-1)).toEqual({ transferred: data.length, total: data.length });
+  },
+);
 
 test.each([0, 1, 256 * 1024, 256 * 1024 + 1, 768 * 1024, 768 * 1024 + 1])(
   "%i bytes come back as they were, as bytes and as a stream",
@@ -92,7 +97,8 @@ test("a stream is refused before it is read, and cancelled", async () => {
 test("a cancelled stream ends its transfer, and so does an aborted one", async () => {
   const vm = vmOf("cancelled");
   await vm.writeFile("/workspace/data", new Uint8Array(20 * MIB));
-  const open = async () => (await vm.exec("ls -l /proc/*/fd 2>/dev/null | grep -c /workspace/data || true")).stdout;
+  const open = async () =>
+    (await vm.exec("ls -l /proc/*/fd 2>/dev/null | grep -c /workspace/data || true")).stdout;
   const unread = await vm.readFile("/workspace/data", { stream: true });
   await unread.cancel();
   const begun = (await vm.readFile("/workspace/data", { stream: true })).getReader();
@@ -106,7 +112,8 @@ test("a cancelled stream ends its transfer, and so does an aborted one", async (
   stop.abort(new Error("enough"));
   expect((await failure(drained(stopped))).message).toBe("enough");
   // 64 transfers may be open: the VM would refuse another one if these were.
-  for (let round = 0; round < 70; round++) await (await vm.readFile("/workspace/data", { stream: true })).cancel();
+  for (let round = 0; round < 70; round++)
+    await (await vm.readFile("/workspace/data", { stream: true })).cancel();
   expect(await open()).toBe("0\n");
 });
 
@@ -123,7 +130,9 @@ test("a reader that takes nothing holds little memory of the server", async () =
   await vm.writeFile("/workspace/data", new Uint8Array(100 * MIB));
   const before = server().residentMib();
   const readers = await Promise.all(
-    Array.from({ length: 16 }, async () => (await vm.readFile("/workspace/data", { stream: true })).getReader()),
+    Array.from({ length: 16 }, async () =>
+      (await vm.readFile("/workspace/data", { stream: true })).getReader(),
+    ),
   );
   for (const reader of readers) await reader.read();
   for (const reader of readers) await reader.read();

@@ -55,18 +55,25 @@ const closed = async () => Number(textOf(await vm.vmFetch(3000, "/closed")));
 const readerOf = (response: Response) => (response.body as ReadableStream<Uint8Array>).getReader();
 const text = (data: Uint8Array | undefined) => new TextDecoder().decode(data);
 
-test.each(["handle", "connection"] as const)("a %s gets status, headers and body as the server sends them", async (kind) => {
-  const caller = kind === "handle" ? vm : vm.connect();
-  const plain = await caller.vmFetch(3000, "/bytes/5", STREAM);
-  expect([plain.status, plain.headers.get("content-length"), await plain.text()]).toEqual([200, "5", "xxxxx"]);
-  const cookies = await caller.vmFetch(3001, "/cookies", STREAM);
-  expect([cookies.statusText, cookies.headers.getSetCookie()]).toEqual(["Fine", ["a=1", "b=2"]]);
-  expect(cookies.headers.get("x-large")).toHaveLength(12_000);
-  for (const status of [204, 304, 404, 500])
-    expect((await caller.vmFetch(3000, `/status/${status}`, STREAM)).status).toBe(status);
-  const redirect = await caller.vmFetch(3000, "/redirect", STREAM);
-  expect([redirect.status, redirect.headers.get("location")]).toEqual([302, "/elsewhere"]);
-});
+test.each(["handle", "connection"] as const)(
+  "a %s gets status, headers and body as the server sends them",
+  async (kind) => {
+    const caller = kind === "handle" ? vm : vm.connect();
+    const plain = await caller.vmFetch(3000, "/bytes/5", STREAM);
+    expect([plain.status, plain.headers.get("content-length"), await plain.text()]).toEqual([
+      200,
+      "5",
+      "xxxxx",
+    ]);
+    const cookies = await caller.vmFetch(3001, "/cookies", STREAM);
+    expect([cookies.statusText, cookies.headers.getSetCookie()]).toEqual(["Fine", ["a=1", "b=2"]]);
+    expect(cookies.headers.get("x-large")).toHaveLength(12_000);
+    for (const status of [204, 304, 404, 500])
+      expect((await caller.vmFetch(3000, `/status/${status}`, STREAM)).status).toBe(status);
+    const redirect = await caller.vmFetch(3000, "/redirect", STREAM);
+    expect([redirect.status, redirect.headers.get("location")]).toEqual([302, "/elsewhere"]);
+  },
+);
 
 test("events arrive when they are sent", async () => {
   const response = await vm.vmFetch(3001, "/events", STREAM);
@@ -123,11 +130,14 @@ test("a server inside waits for a slow reader", async () => {
   const sent = async () => Number(textOf(await vm.vmFetch(3001, "/sent")));
   let last = -1;
   await expect
-    .poll(async () => {
-      const isSame = last === (await sent());
-      last = await sent();
-      return isSame;
-    }, { interval: 300, timeout: 10_000 })
+    .poll(
+      async () => {
+        const isSame = last === (await sent());
+        last = await sent();
+        return isSame;
+      },
+      { interval: 300, timeout: 10_000 },
+    )
     .toBe(true);
   expect(last).toBeLessThan(64_000_000);
   expect(server().residentMib() - before).toBeLessThan(64);
@@ -193,7 +203,9 @@ test("errors have the codes of vmFetch", async () => {
   expect(await fetched(3000, "/hang", { timeoutMs: 50 })).toMatchObject({ code: "fetch_timeout" });
   expect(await fetched(0, "/")).toMatchObject({ code: "invalid_argument" });
   expect(await fetched(3000, "/", { method: "CONNECT" })).toMatchObject({ code: "invalid_argument" });
-  expect(await fetched(3000, "/", { headers: { "bad name": "x" } })).toMatchObject({ code: "invalid_argument" });
+  expect(await fetched(3000, "/", { headers: { "bad name": "x" } })).toMatchObject({
+    code: "invalid_argument",
+  });
   expect(await fetched(3000, "/", { body: 5 })).toMatchObject({ code: "invalid_argument" });
   expect(await fetched(3000, "/", { unknown: 5 })).toMatchObject({ code: "invalid_argument" });
 });

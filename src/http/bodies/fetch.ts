@@ -4,11 +4,11 @@ import { invalidArgument } from "../../api/errors.ts";
 import { encodeHead, FETCH_HEADER } from "../../api/fetch-head.ts";
 import { parseArgs } from "../../api/methods/parse.ts";
 import { parseJson } from "../../base/json.ts";
-import type { StreamedResponse } from "../../runtime/network/requests/fetch-stream.ts";
 import { fetchFailed } from "../../runtime/network/requests/answers.ts";
+import type { StreamedResponse } from "../../runtime/network/requests/fetch-stream.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
-import { clientLeft } from "./pump.ts";
 import type { BodyKind, BodyRequest } from "./body.ts";
+import { clientLeft } from "./pump.ts";
 
 /** Sends a request to a port of the VM, with this request's body, and answers with the response while it arrives. */
 export const requestIntoVm: BodyKind = {

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../api/errors.ts";
-import { receiveBody, sendBody } from "./pump.ts";
 import type { BodyKind, BodyRequest } from "./body.ts";
+import { receiveBody, sendBody } from "./pump.ts";
 
 /** Sends the bytes of a file or an archive from an offset on. */
 export const bytesOut: BodyKind = {

@@ -116,7 +116,11 @@ export class Network
   async fetchStream(
     port: number,
     path: string,
-    { options, body, signal }: { options: VmFetchOptions; body: StreamedBody | undefined; signal: AbortSignal },
+    {
+      options,
+      body,
+      signal,
+    }: { options: VmFetchOptions; body: StreamedBody | undefined; signal: AbortSignal },
     respond: (response: StreamedResponse) => Promise<void>,
   ): Promise<void> {
     if (this.#streams >= MAX_FETCH_STREAMS)

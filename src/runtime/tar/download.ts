@@ -32,8 +32,7 @@ export class TarDownload extends Outgoing {
   /** A body has at most one piece: an archive is packed once, so what is under way must be kept. An empty body is the end. */
   async from({ offset }: BodyStart): Promise<BodySource> {
     const kept = offset - this.#last.offset;
-    if (kept < 0 || kept >= this.#last.piece.length)
-      this.#last = { offset, piece: await this.read(offset) };
+    if (kept < 0 || kept >= this.#last.piece.length) this.#last = { offset, piece: await this.read(offset) };
     let rest = this.#last.piece.subarray(offset - this.#last.offset);
     return {
       length: rest.length,

@@ -32,7 +32,11 @@ interface Answer {
 async function ask(
   method: string,
   target: string,
-  { token = TOKEN, headers = {}, body }: { token?: string; headers?: Record<string, string>; body?: Uint8Array } = {},
+  {
+    token = TOKEN,
+    headers = {},
+    body,
+  }: { token?: string; headers?: Record<string, string>; body?: Uint8Array } = {},
 ): Promise<Answer> {
   const sent = body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> };
   const presented = token === "" ? {} : { "x-rivet-token": token };
@@ -53,11 +57,14 @@ async function ask(
 }
 
 const tokenOf = async (key: string, may: string[]) => {
-  const { token } = await server.client({ token: TOKEN }).tokens.create({ vms: key, may: may as never, expiresIn: 60 });
+  const { token } = await server
+    .client({ token: TOKEN })
+    .tokens.create({ vms: key, may: may as never, expiresIn: 60 });
   return token;
 };
 const beginRead = async (): Promise<string> =>
-  ((await vm.action({ name: "beginFileRead", args: ["/secret", 1024] })) as { transferId: string }).transferId;
+  ((await vm.action({ name: "beginFileRead", args: ["/secret", 1024] })) as { transferId: string })
+    .transferId;
 const beginWrite = async (file: string, size?: number): Promise<string> =>
   ((await vm.action({ name: "beginFileWrite", args: [file, size] })) as { transferId: string }).transferId;
 const end = (transferId: string) => vm.action({ name: "endFileTransfer", args: [transferId] });
@@ -68,7 +75,9 @@ const fetchHead = (...args: unknown[]) => ({
 test("no token, a wrong token and the token of another VM are refused", async () => {
   const id = await beginRead();
   expect(await ask("GET", `${path}/transfer/${id}?offset=0`, { token: "" })).toMatchObject({ status: 401 });
-  expect(await ask("GET", `${path}/transfer/${id}?offset=0`, { token: "wrong" })).toMatchObject({ status: 401 });
+  expect(await ask("GET", `${path}/transfer/${id}?offset=0`, { token: "wrong" })).toMatchObject({
+    status: 401,
+  });
   const bobs = await tokenOf("bob", ["files", "network"]);
   for (const [method, target] of [
     ["GET", `/transfer/${id}?offset=0`],
@@ -139,7 +148,15 @@ test("forged ids, other paths and other methods reach nothing", async () => {
     }
   }
   const id = await beginRead();
-  for (const target of ["", "/", "/transfer", "/transfer/", `/transfer/${id}/x`, "/fetch/x", "/file?path=/secret"])
+  for (const target of [
+    "",
+    "/",
+    "/transfer",
+    "/transfer/",
+    `/transfer/${id}/x`,
+    "/fetch/x",
+    "/file?path=/secret",
+  ])
     expect((await ask("GET", path + target)).status, target).not.toBe(200);
   for (const method of ["POST", "DELETE", "PATCH"])
     expect((await ask(method, `${path}/transfer/${id}?offset=0`)).status, method).not.toBe(200);
@@ -147,7 +164,9 @@ test("forged ids, other paths and other methods reach nothing", async () => {
     code: "transfer_not_found",
   });
   const write = await beginWrite("/written", 3);
-  expect(await ask("GET", `${path}/transfer/${write}?offset=0`)).toMatchObject({ code: "transfer_not_found" });
+  expect(await ask("GET", `${path}/transfer/${write}?offset=0`)).toMatchObject({
+    code: "transfer_not_found",
+  });
   const unknown = path.replace(/gateway\/[^/]+/, "gateway/0123456789abcdef");
   expect(await ask("GET", `${unknown}/transfer/${id}?offset=0`)).toMatchObject({ code: "actor_not_found" });
   await Promise.all([end(id), end(write)]);
@@ -155,21 +174,41 @@ test("forged ids, other paths and other methods reach nothing", async () => {
 
 test("hostile offsets and sizes are refused, and nothing is half done", async () => {
   const [readId, writeId] = [await beginRead(), await beginWrite("/sized", 8)];
-  const offsets = ["", "-1", "1.5", "1e3", "NaN", "Infinity", "0x10", " 1", "9007199254740993", `${2 * MIB + 1}`];
+  const offsets = [
+    "",
+    "-1",
+    "1.5",
+    "1e3",
+    "NaN",
+    "Infinity",
+    "0x10",
+    " 1",
+    "9007199254740993",
+    `${2 * MIB + 1}`,
+  ];
   for (const offset of offsets) {
     const query = `offset=${encodeURIComponent(offset)}`;
-    for (const [method, id] of [["GET", readId], ["PUT", writeId]] as const)
+    for (const [method, id] of [
+      ["GET", readId],
+      ["PUT", writeId],
+    ] as const)
       expect(
-        await ask(method, `${path}/transfer/${id}?${query}`, method === "PUT" ? { body: new Uint8Array(1) } : {}),
+        await ask(
+          method,
+          `${path}/transfer/${id}?${query}`,
+          method === "PUT" ? { body: new Uint8Array(1) } : {},
+        ),
         `${method} ${offset}`,
       ).toMatchObject({ status: 400, code: "invalid_argument" });
   }
-  expect(
-    await ask("PUT", `${path}/transfer/${writeId}?offset=0`, { body: new Uint8Array(9) }),
-  ).toMatchObject({ code: "invalid_argument" });
-  expect(await ask("PUT", `${path}/transfer/${writeId}?offset=4`, { body: new Uint8Array(4) })).toMatchObject({
-    status: 200,
-  });
+  expect(await ask("PUT", `${path}/transfer/${writeId}?offset=0`, { body: new Uint8Array(9) })).toMatchObject(
+    { code: "invalid_argument" },
+  );
+  expect(await ask("PUT", `${path}/transfer/${writeId}?offset=4`, { body: new Uint8Array(4) })).toMatchObject(
+    {
+      status: 200,
+    },
+  );
   const commit = vm.action({ name: "commitFileWrite", args: [writeId] });
   const error = await failure(commit);
   if (error.code !== "invalid_argument") throw error;
@@ -237,7 +276,9 @@ test("a body that lies about its length does not reach the next request", async 
       socket.end(text);
     });
   const head = `PUT ${path}/transfer/${id}?offset=0 HTTP/1.1\r\nhost: x\r\nx-rivet-token: ${TOKEN}\r\n`;
-  expect(await raw(`${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1.1 400/);
+  expect(await raw(`${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(
+    /^HTTP\/1.1 400/,
+  );
   expect(await raw(`${head}content-length: 5\r\ncontent-length: 6\r\n\r\nabcdef`)).toMatch(/^HTTP\/1.1 400/);
   await raw(`${head}content-length: 50\r\n\r\nabc`);
   expect(await failure(vm.action({ name: "commitFileWrite", args: [id] }))).toMatchObject({

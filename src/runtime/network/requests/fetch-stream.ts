@@ -1,8 +1,4 @@
-import {
-  type ClientRequest,
-  type IncomingMessage,
-  request as startRequest,
-} from "node:http";
+import { type ClientRequest, type IncomingMessage, request as startRequest } from "node:http";
 import type { Readable } from "node:stream";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { VmFetchOptions } from "../../../api/methods/network.ts";
