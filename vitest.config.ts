@@ -23,7 +23,7 @@ const ALONE = [
   "test/runtime/sandbox/kernel/{descriptors,evasion}.test.ts",
   "test/runtime/sandbox/kernel/boot/{boot,host-uids}.test.ts",
   "test/runtime/sandbox/kernel/commands/hostile-spawner.test.ts",
-  "test/runtime/sandbox/kernel/files/{deep-trees,freeing}.test.ts",
+  "test/runtime/sandbox/kernel/files/deep-trees.test.ts",
   "test/runtime/sandbox/kernel/host-checks/*.test.ts",
   "test/runtime/sandbox/kernel/network/connector.test.ts",
   "test/runtime/sandbox/kernel/processes/cgroup.test.ts",

@@ -42,7 +42,6 @@ test("a VM with too many files for the server's memory gets limit_exceeded, and 
   await fill(machine.vm(), 450_000);
   const refused = { code: "limit_exceeded", metadata: { limit: "MAX_TREE_BYTES" } };
   expect(await failure(machine.vm().checkpoint())).toMatchObject(refused);
-  expect(await failure(machine.vm().exportSnapshot())).toMatchObject(refused);
   expect((await machine.vm().exec("cat kept", { cwd: "/workspace" })).stdout).toBe("text");
   await machine.crash();
   expect(await machine.vm().readdir("/workspace")).toEqual(["kept"]);

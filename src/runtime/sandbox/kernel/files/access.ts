@@ -1,11 +1,14 @@
-import { closeSync, type Stats } from "node:fs";
+import { close, closeSync, type Stats } from "node:fs";
+import { promisify } from "node:util";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
-import { closeElsewhere, duplicateDirectory } from "./descriptors.ts";
+import { duplicateDirectory } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 import { walk } from "./walk.ts";
+
+const closeElsewhere = promisify(close);
 
 interface Handle {
   close(): Promise<void>;
@@ -57,13 +60,11 @@ export class TreeAccess {
     try {
       const place = walk(this.root, call, path, follow);
       let result: T;
-      let closing: Promise<void> | undefined;
       try {
         result = work(place, call);
       } finally {
-        closing = place.close();
+        place.close();
       }
-      if (closing !== undefined) await closing;
       return await result;
     } catch (error) {
       throw asPosixError(error, call);

@@ -36,7 +36,7 @@ export class Draft implements FileWriter {
     try {
       await this.#file.idle();
       this.#file.assertOpen(this.#call);
-      await this.#replacement.putInPlace();
+      this.#replacement.putInPlace();
     } catch (error) {
       throw asPosixError(error, this.#call);
     } finally {

@@ -1,7 +1,7 @@
 import { closeSync, readlinkSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import { type Call, posixError } from "../../posix.ts";
-import { at, closeFile, duplicateDirectory, isLarge } from "./descriptors.ts";
+import { at, duplicateDirectory } from "./descriptors.ts";
 import type { Directory, Root } from "./root.ts";
 
 /** A file: an O_PATH descriptor, the result of fstat(2), and the mount of the VM that it is in. */
@@ -82,14 +82,12 @@ export class Place {
     return duplicateDirectory(this.writable(call).directory.fd);
   }
 
-  /** @returns a promise if another thread frees the memory of a large file, which was deleted or replaced */
-  close(): Promise<void> | undefined {
-    const directory = this.#slot?.directory.fd;
-    if (directory !== undefined && directory !== this.#root.fd) closeSync(directory);
-    if (this.entry === null || this.entry.fd === this.#root.fd) return undefined;
-    const { fd, stats } = this.entry;
-    if (isLarge(stats)) return closeFile(fd);
-    closeSync(fd);
-    return undefined;
+  close(): void {
+    this.#release(this.entry?.fd);
+    this.#release(this.#slot?.directory.fd);
+  }
+
+  #release(fd: number | undefined): void {
+    if (fd !== undefined && fd !== this.#root.fd) closeSync(fd);
   }
 }

@@ -3,7 +3,7 @@ import { pause } from "../../../../base/pace.ts";
 import { temporaryName } from "../../names.ts";
 import { asPosixError, codeOf, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
-import { at, DIRECTORY, duplicateDirectory, letGo } from "./descriptors.ts";
+import { at, DIRECTORY, duplicateDirectory } from "./descriptors.ts";
 import { eachEntry } from "./listing.ts";
 import type { Mounted } from "./mounted.ts";
 import type { Place } from "./place.ts";
@@ -113,17 +113,9 @@ export class TreeRemoval {
     if (!this.#root.isIn({ mount: this.#mount }, stats))
       throw posixError("EBUSY", { syscall: isDirectory ? "rmdir" : "unlink", path });
     this.#assertChangeable(level, stats, path);
-    if (!isDirectory) await this.#unlink(at(level.fd, name), stats, path);
+    if (!isDirectory) this.#attempt("unlink", path, () => fs.unlinkSync(at(level.fd, name)));
     else if (level.depth >= MAX_DEPTH) this.#moveUp(level, name, path);
     else await this.#emptyAndRemove(level, name, path);
-  }
-
-  async #unlink(file: string | Buffer, stats: fs.Stats, path: string): Promise<void> {
-    let freeing: Promise<void> | undefined;
-    this.#attempt("unlink", path, () => {
-      freeing = letGo(file, stats, () => fs.unlinkSync(file));
-    });
-    await freeing;
   }
 
   async #namesIn({ fd, path }: Level): Promise<string[]> {

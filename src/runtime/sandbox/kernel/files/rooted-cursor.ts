@@ -31,7 +31,7 @@ import type {
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
 import { seconds } from "./changes.ts";
-import { at, DIRECTORY, descriptorPath, duplicateDirectory, letGo, NODE, withOpen } from "./descriptors.ts";
+import { at, DIRECTORY, descriptorPath, duplicateDirectory, NODE, withOpen } from "./descriptors.ts";
 import type { Holes } from "./holes.ts";
 import { openForReading } from "./open.ts";
 import { Place } from "./place.ts";
@@ -179,13 +179,9 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async rename(place: TreePlace, name: string): Promise<void> {
-    await this.#walker.in(place.parent, callAt("rename", place), (fd) => {
-      const [from, to] = [at(fd, place.name), at(fd, name)];
-      const old = lstatSync(to, { throwIfNoEntry: false });
-      if (old !== undefined) return letGo(to, old, () => renameSync(from, to));
-      renameSync(from, to);
-      return undefined;
-    });
+    await this.#walker.in(place.parent, callAt("rename", place), (fd) =>
+      renameSync(at(fd, place.name), at(fd, name)),
+    );
   }
 
   async remove(place: TreePlace): Promise<void> {
@@ -195,8 +191,7 @@ export class RootedTreeCursor implements TreeCursor {
     await this.#walker.in(parent, call, (fd) => {
       const stats = lstatSync(at(fd, name));
       if (this.#root.isForeign(stats)) throw posixError("EBUSY", call);
-      if (stats.isDirectory()) return this.#removeDirectory(fd, name);
-      return letGo(at(fd, name), stats, () => unlinkSync(at(fd, name)));
+      return stats.isDirectory() ? this.#removeDirectory(fd, name) : unlinkSync(at(fd, name));
     });
   }
 

@@ -159,13 +159,11 @@ export class RootedFileSystem implements FileSystem {
   rename(from: string, to: string): Promise<void> {
     const rename = (source: Place, call: Call) => {
       const target = walk(this.#root, call, to, false);
-      let closing: Promise<void> | undefined;
       try {
         changes.rename(source, target, call);
       } finally {
-        closing = target.close();
+        target.close();
       }
-      return closing;
     };
     return this.#access.at("rename", from, false, rename, { path: from, destination: to });
   }
