@@ -1,4 +1,4 @@
-import { createClient } from "../src/client/index.ts";
+import { createClient, type VmConnection } from "../src/client/index.ts";
 import type { registry as Registry } from "../src/server.ts";
 import { type ServerProcess, startServerProcess } from "../test/support/server-process.ts";
 
@@ -13,7 +13,7 @@ const servers = new Map<string, Promise<ServerProcess>>();
 let vms = 0;
 
 /** A new VM of a server in another process, reached by this package's client over loopback. */
-export async function clientVm(kind: keyof typeof KINDS = "pool") {
+export async function clientVm(kind: keyof typeof KINDS = "pool"): Promise<VmConnection> {
   const starting = servers.get(kind) ?? startServerProcess({ env: KINDS[kind] });
   servers.set(kind, starting);
   const { endpoint } = await starting;
