@@ -1,4 +1,4 @@
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { AgentVmError, vmStopped } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/methods/process-types.ts";
 import type { Env } from "../../../api/values.ts";
@@ -33,6 +33,7 @@ import { mappedFiles } from "./processes/mappings.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
 import { measureVm, pidsIn } from "./processes/usage.ts";
+import { ENDED_STATES } from "./procfs/held-process.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
 import { processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
@@ -53,14 +54,13 @@ interface KernelSandboxDeps {
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
-  /** Text of a program that replaces the spawner, for tests. */
-  spawnerSource: string | undefined;
+  /** Open descriptors that a command may have. */
+  openFiles: number;
+  /** Text of the spawner's program. */
+  spawnerSource: string;
   /** Frees the VM's host uid. */
   release(): void;
 }
-
-/** States of processes that have ended, see proc_pid_stat(5). */
-const ENDED = ["Z", "X"];
 
 /** While a VM ends, host processes that wait for one of its processes get SIGCONT this often. */
 const WAKE_MS = 20;
@@ -85,7 +85,7 @@ export class KernelSandbox implements Sandbox {
   #disposal: Promise<void> | undefined;
 
   constructor(deps: KernelSandboxDeps) {
-    const { vm, files, owner, tools, filter, cgroup, limits, spawnerSource } = deps;
+    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawnerSource } = deps;
     this.#deps = deps;
     this.files = files;
     this.#entry = {
@@ -94,13 +94,13 @@ export class KernelSandbox implements Sandbox {
       owner,
       tools,
       processes: limits.processes,
-      openFiles: openFilesLimit(limits.openFiles),
+      openFiles,
       filter,
       cgroupProcs: cgroup?.procs ?? [],
       output: new OutputShare(),
       ending: this.#ending.signal,
     };
-    this.#starter = new SpawnerStarter(this.#entry, spawnerSource);
+    this.#starter = new SpawnerStarter(this.#entry, spawnerSource, vm.spawner);
     this.network = new KernelNetwork(this.#entry, vm.procFd);
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
@@ -130,6 +130,11 @@ export class KernelSandbox implements Sandbox {
     });
   }
 
+  /** Resolves once commands start without delay. */
+  get prepared(): Promise<void> {
+    return this.#starter.booted;
+  }
+
   setLimits(limits: VmLimits): void {
     this.#deps.cgroup?.update(limits);
     this.#deps.memory?.setLimits(limits);
@@ -145,7 +150,7 @@ export class KernelSandbox implements Sandbox {
         return false;
       const init = readStat(initPid);
       // After init's end its pid may be another process's.
-      return init !== undefined && init.startTime === startTime && !ENDED.includes(init.state);
+      return init !== undefined && init.startTime === startTime && !ENDED_STATES.includes(init.state);
     };
     return { isAlive, end: () => ends.forEach((end) => void end()) };
   }
@@ -248,13 +253,4 @@ export class KernelSandbox implements Sandbox {
   #assertRunning(): void {
     if (this.#disposal !== undefined) throw vmStopped();
   }
-}
-
-let hardLimit: number | undefined;
-
-/** Lowers a limit to the server's hard limit: a shell cannot raise its limit above it, and fails. */
-function openFilesLimit(wanted: number): number {
-  const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);
-  return Math.min(wanted, hardLimit);
 }

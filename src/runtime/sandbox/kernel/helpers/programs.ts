@@ -2,11 +2,11 @@ import { perlText } from "./program-text.ts";
 
 type Program =
   | "attributes"
+  | "boot"
   | "caller"
   | "connector"
   | "enter"
   | "holes"
-  | "init"
   | "interceptor"
   | "overlay"
   | "readonly"
@@ -21,19 +21,21 @@ const PREAMBLE = perlText("preamble");
 
 /** Common to the programs that bring another program into a VM. */
 const CONFINE = perlText("confine");
-const CONFINING: readonly Program[] = ["enter", "init"];
-
 /** Common to the programs that pass sockets to the server. */
 const HANDLES = perlText("handles");
-const PASSING: readonly Program[] = ["connector", "interceptor"];
+const SEAL = perlText("seal");
+
+const SHARED: { [Name in Program]?: readonly string[] } = {
+  boot: [CONFINE, SEAL],
+  connector: [HANDLES],
+  enter: [CONFINE],
+  interceptor: [HANDLES],
+  seal: [CONFINE],
+};
 
 /** A helper's whole text: the architecture, the parts that it shares with others, and the program. */
 export function helperSource(name: Program): string {
-  const shared = [
-    PREAMBLE,
-    CONFINING.includes(name) ? CONFINE : "",
-    PASSING.includes(name) ? HANDLES : "",
-  ].join("");
+  const shared = [PREAMBLE, ...(SHARED[name] ?? [])].join("");
   return `our $ARCH = '${process.arch}';\n${shared}${perlText(name)}`;
 }
 
