@@ -13,7 +13,6 @@ import { findHostNode } from "./boot/host-node.ts";
 import { acquireUid, releaseUid, uidsAreShort } from "./boot/host-uids.ts";
 import { MEMORY_FILE, planLayout } from "./boot/layout.ts";
 import { workspaceSubfolder } from "./boot/scratch-folder.ts";
-import { SPAWNER_SOURCE } from "./commands/spawner.ts";
 import { findInherited } from "./descriptors.ts";
 import type { Owner } from "./files/id-mapping.ts";
 import { RootedFileSystem } from "./files/rooted-filesystem.ts";
@@ -52,12 +51,13 @@ export class KernelSandboxFactory {
   readonly runtime = "kernel";
   readonly capabilities: ReadonlySet<Capability> = new Set(["processes", "terminals", "network", "watches"]);
   readonly #options: VmOptions;
-  readonly #spawnerSource: string;
+  readonly #spawnerSource: string | undefined;
   readonly #added: () => readonly Provision[];
   readonly #name = `kind-${factories++}`;
+  #filter: string | undefined;
   #prepared: Promise<Prepared> | undefined;
 
-  constructor(options: VmOptions, { provisions = () => [], spawnerSource = SPAWNER_SOURCE }: KernelFactoryOptions = {}) {
+  constructor(options: VmOptions, { provisions = () => [], spawnerSource }: KernelFactoryOptions = {}) {
     this.#options = options;
     this.#spawnerSource = spawnerSource;
     this.#added = provisions;
@@ -120,13 +120,13 @@ export class KernelSandboxFactory {
 
   async #boot(signal: AbortSignal, limits: VmLimits): Promise<KernelSandbox> {
     const { planPath, mountPoint, tools, env } = await this.#prepare();
-    const { seccomp } = this.#options;
     findInherited();
     const owner = takeOwner();
     const name = `vm-${booted++}`;
     const cgroup = cgroupSupport().create?.(name, limits);
     const memory = cgroup && new MemoryView(`${mountPoint}.${name}.meminfo`, cgroup, limits);
-    const { filter } = seccompSupport(seccomp);
+    this.#filter ??= seccompSupport(this.#options.seccomp).filter;
+    const filter = this.#filter;
     const openFiles = openFilesLimit(limits.openFiles);
     const spawnerSource = this.#spawnerSource;
     const release = () => {

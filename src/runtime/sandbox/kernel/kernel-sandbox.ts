@@ -56,8 +56,8 @@ interface KernelSandboxDeps {
   filter: string;
   /** Open descriptors that a command may have. */
   openFiles: number;
-  /** Text of the spawner's program. */
-  spawnerSource: string;
+  /** Text of a program that replaces the spawner, for tests. */
+  spawnerSource: string | undefined;
   /** Frees the VM's host uid. */
   release(): void;
 }

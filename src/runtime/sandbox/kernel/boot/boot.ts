@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
 import type { Readable } from "node:stream";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
@@ -9,6 +9,7 @@ import { VM_HOSTNAME } from "../../sandbox.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
+import { perlText } from "../helpers/program-text.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
@@ -17,7 +18,9 @@ import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
 import { inotifyLimits, ipcLimits, userLimits } from "./per-user.ts";
 import { hiddenInProc } from "./proc-masks.ts";
 
+/** The boot becomes the spawner, or starts it as a program of its own. */
 const PROGRAM = helperSource("boot");
+const WITH_SPAWNER = helperSource("boot", perlText("spawner"));
 
 /**
  * Boot of a VM.
@@ -63,8 +66,8 @@ interface BootRequest {
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
-  /** Text of the spawner's program. */
-  spawnerSource: string;
+  /** Text of a program that replaces the spawner. */
+  spawnerSource: string | undefined;
   signal: AbortSignal;
 }
 
@@ -199,6 +202,8 @@ function bootCommand(request: BootRequest): string[] {
   const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
   const processes = limits.processes + RESERVED_PROCESSES;
+  const spawner =
+    request.spawnerSource ?? (isReplaceable(tools.perl, owner) ? helperSource("spawner") : "");
   const showsMemory = shown.some(({ target }) => target === MEMORY_FILE);
   const settings = {
     root: mountPoint,
@@ -218,15 +223,27 @@ function bootCommand(request: BootRequest): string[] {
     files: request.openFiles,
     processes: limits.processes,
     perl: tools.perl,
-    spawner: request.spawnerSource,
+    spawner,
   };
   const hidden = hiddenInProc();
-  return helperCommand(tools.perl, PROGRAM, [
+  return helperCommand(tools.perl, spawner === "" ? WITH_SPAWNER : PROGRAM, [
     ...[Object.keys(settings).length, ...Object.entries(settings).flat()],
     ...[cgroupProcs.length, ...cgroupProcs],
     ...[hidden.length, ...hidden],
     ...shown.flatMap(({ source, target }) => [source, target]),
   ]);
+}
+
+/** `true` if a program of the VM that can look at a process of perl could write into the host's perl. */
+function isReplaceable(perl: string, owner: BootRequest["owner"]): boolean {
+  // Nothing in the VM of a root server may look at the spawner.
+  if (owner !== null) return false;
+  try {
+    accessSync(perl, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const pairs = (values: readonly (readonly [string | number, string | number])[]): string =>

@@ -14,10 +14,10 @@ export class SpawnerStarter {
   readonly booted: Promise<void>;
 
   /**
-   * @param source text of the spawner's program
+   * @param source text of the spawner's program, for tests
    * @param booted process of the spawner that a boot has started
    */
-  constructor(entry: Entry, source: string, booted: HelperBody | undefined) {
+  constructor(entry: Entry, source: string | undefined, booted: HelperBody | undefined) {
     const start = () => Spawner.start(entry, source);
     const first = booted && Spawner.start(entry, source, booted);
     this.#spawners = new OnDemand(start, MAX_TRIES, first);

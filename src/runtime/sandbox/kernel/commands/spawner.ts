@@ -13,7 +13,7 @@ import { SpawnedCommand } from "./spawned-command.ts";
 import { encodeFields, encodeNumber, MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
 import { refusalIn } from "./start-errors.ts";
 
-export const SPAWNER_SOURCE = helperSource("spawner");
+const PROGRAM = helperSource("spawner");
 
 /**
  * Time for the spawner to start, and to start a command.
@@ -97,10 +97,10 @@ export class Spawner implements Replaceable {
   }
 
   /**
-   * @param source text of its program
+   * @param source text of its program, for tests. @default spawner.pl
    * @param booted process of a boot that has started it
    */
-  static async start(entry: Entry, source: string, booted?: HelperBody): Promise<Spawner> {
+  static async start(entry: Entry, source: string = PROGRAM, booted?: HelperBody): Promise<Spawner> {
     const spawner = new Spawner(entry, source, booted);
     try {
       await spawner.#answer(spawner.#ready.promise, ANSWER_TIMEOUT_MS);

@@ -41,7 +41,6 @@ umask 022;
 my @procs = map { open_cgroup($_) } @cgroups;
 my ($oom_adj, $first_oom_adj);
 open($oom_adj, '+<', '/proc/self/oom_score_adj') && sysread($oom_adj, $first_oom_adj, 16);
-my @host_mounts = mounts();
 my @plan = unpack('(N/a*)*', content($set{plan}));
 my $cat = content($set{cat});
 # A script needs its own name and text.
@@ -70,9 +69,11 @@ if ($is_root) { syscall($SYS{setfsuid}, 0); syscall($SYS{setfsgid}, 0); }
 
 step('mounts');
 # An overlay leaves out what the host has mounted below its layer. A file system of which the kernel makes no overlay stays out.
+my @host_mounts;
 sub show_below {
   my ($at, $layer, $empty) = @_;
-  for my $from (map { $_->[0] } @host_mounts) {
+  @host_mounts = grep { index($_, "$set{root}/") != 0 } map { $_->[0] } mounts() unless @host_mounts;
+  for my $from (@host_mounts) {
     next unless index($from, "$layer/") == 0;
     my $to = $at . substr($from, length $layer);
     if (-f $from) { bind_flagged($from, $to, $READ_ONLY); next; }
@@ -135,7 +136,7 @@ drop_bounding_set();
 
 # Gives up the last privileges, and becomes a program that copies its input. It ignores SIGCHLD, so that the kernel reaps
 # its children.
-sub become {
+sub become_cat {
   my ($program) = @_;
   drop_capabilities();
   install_filter($set{filter});
@@ -176,7 +177,7 @@ if ($init_pid == 0) {
   # No program of the VM changes a switch of the kernel there, or its own oom_score_adj.
   attach($nothing, $at, $nothing, $MS_REMOUNT | $MS_BIND | $MS_RDONLY | $NO_PROGRAMS, $nothing) or fail('cannot make /proc read-only');
   open(STDOUT, '>&', $to_outer) or fail('cannot open the pipe of init');
-  become($init);
+  become_cat($init);
 }
 close($to_outer);
 # It has said why.
@@ -190,23 +191,27 @@ my @ends = (fileno $in_end, fileno $out_end);
 # See enter.pl. Commands and shells enter in the same way; this process has entered already.
 syswrite($oom_adj, $SPAWNER_OOM_ADJ) if defined $first_oom_adj;
 my $spawner_pid = fork;
-if (defined $spawner_pid && $spawner_pid == 0) {
-  syscall($SYS{setsid});
-  join_cgroup($_) for @procs;
-  hide_cgroups();
-  limit('files', $RLIMIT_NOFILE, int $set{files});
-  open(STDIN, '<&', $in) && open(STDOUT, '>&', $out) or fail('cannot open the pipes of the spawner');
-  close($_) for $in, $out;
-  my $writable = writable_proc();
-  install_filter($set{filter});
-  my $adjustable = own_oom_adj($writable);
-  exec { $set{perl} } $set{perl}, '-f', '-e', $set{spawner}, '--', $is_root ? 1 : 0, $set{processes}, $adjustable, @ends;
-  exit 127;
+unless (defined $spawner_pid && $spawner_pid == 0) {
+  # Without a spawner, the first command starts one.
+  syswrite($oom_adj, $first_oom_adj) if defined $first_oom_adj;
+  close($_) for $in, $in_end, $out_end, $out;
+  syswrite(STDOUT, "spawner @ends\n");
+  open(STDIN, '<&', $from_init) or fail('cannot open the pipe of init');
+  close($from_init);
+  become_cat($set{cat});
 }
-# Without a spawner, the first command starts one.
-syswrite($oom_adj, $first_oom_adj) if defined $first_oom_adj;
-close($_) for $in, $in_end, $out_end, $out;
-syswrite(STDOUT, "spawner @ends\n");
-open(STDIN, '<&', $from_init) or fail('cannot open the pipe of init');
-close($from_init);
-become($set{cat});
+syscall($SYS{setsid});
+join_cgroup($_) for @procs;
+hide_cgroups();
+limit('files', $RLIMIT_NOFILE, int $set{files});
+open(STDIN, '<&', $in) && open(STDOUT, '>&', $out) or fail('cannot open the pipes of the spawner');
+# A program of the VM may look at the descriptors of this process.
+close($_) for $in, $out, $from_init, @procs, defined $first_oom_adj ? $oom_adj : ();
+my $adjustable = own_oom_adj(writable_proc());
+drop_capabilities();
+install_filter($set{filter});
+@ARGV = ($is_root ? 1 : 0, $set{processes}, $adjustable, @ends);
+# Without exec, the text of the spawner follows. But this process came from the host's perl, to which /proc/PID/exe leads.
+exec { $set{perl} } $set{perl}, '-f', '-e', $set{spawner}, '--', @ARGV if length $set{spawner};
+undef $cat;
+undef %set;
