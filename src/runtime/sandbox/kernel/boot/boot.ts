@@ -202,8 +202,7 @@ function bootCommand(request: BootRequest): string[] {
   const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
   const processes = limits.processes + RESERVED_PROCESSES;
-  const spawner =
-    request.spawnerSource ?? (isReplaceable(tools.perl, owner) ? helperSource("spawner") : "");
+  const spawner = request.spawnerSource ?? (isReplaceable(tools.perl, owner) ? helperSource("spawner") : "");
   const showsMemory = shown.some(({ target }) => target === MEMORY_FILE);
   const settings = {
     root: mountPoint,

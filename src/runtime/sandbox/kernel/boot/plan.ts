@@ -14,7 +14,7 @@ export interface PlannedMount {
   more?: string;
 }
 
-/** The files of a VM's root before its boot mounts anything. A boot makes them in the order of the paths. */
+/** The files of a VM's root before its boot mounts anything. A boot makes them in the order in which they were added. */
 export class PlannedTree {
   readonly #entries = new Map<string, Entry>();
 

@@ -84,10 +84,7 @@ export class Spawner implements Replaceable {
       onFrame: (frame: Frame) => this.#onFrame(frame),
     };
     if (booted === undefined) {
-      const inside = helperCommand(entry.tools.perl, source, [
-        entry.owner === null ? 0 : 1,
-        entry.processes,
-      ]);
+      const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
       this.#helper = HelperProcess.start({ ...speech, command: enterCommand(entry, inside, true) });
     } else {
       this.#helper = new HelperProcess(speech, booted);

@@ -19,8 +19,7 @@ test("a boot that fails says what it could not do, and leaves nothing", async ()
   const boot = () => factory.boot(AbortSignal.timeout(30_000));
   await expect(boot()).rejects.toMatchObject({
     code: "boot_failed",
-    message:
-      "The VM did not boot: cannot mount the folder /opt/shared: ENOENT, no such file or directory",
+    message: "The VM did not boot: cannot mount the folder /opt/shared: ENOENT, no such file or directory",
   });
   expect(ownDescendants()).toEqual(before);
   mkdirSync(file);

@@ -51,6 +51,5 @@ test("a VM that kills the boot's spawner and holds its pipes still runs commands
   const { vm, event } = startVm();
   const pid = await vm.spawnProcess("bash", ["-c", HOLD]);
   expect(await event("processExit")).toMatchObject({ pid, exitCode: 137, signal: "SIGKILL" });
-  for (let round = 0; round < 3; round++)
-    expect((await vm.exec(`echo ${round}`)).stdout).toBe(`${round}\n`);
+  for (let round = 0; round < 3; round++) expect((await vm.exec(`echo ${round}`)).stdout).toBe(`${round}\n`);
 });

@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { helperCommand, helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
-import { quote } from "../../../../../src/runtime/sandbox/posix.ts";
 import { findTool } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
+import { quote } from "../../../../../src/runtime/sandbox/posix.ts";
 import { isRoot } from "../../../../support/host.ts";
 
 const ROOT = join(import.meta.dirname, "../../../../..");
@@ -67,7 +67,9 @@ cd /mnt; mount --make-rprivate /; exec unshare --root=/mnt --wd=/ sh -ec "$1"`;
 /** Seals a shared folder, and lists the options of all mounts in it. */
 function sealed(hide: string, targets: readonly string[], source = helperSource("seal")): string[] {
   const program = `${source}\nseal(@ARGV);`;
-  const seal = helperCommand(findTool("perl") as string, program, targets).map(quote).join(" ");
+  const seal = helperCommand(findTool("perl") as string, program, targets)
+    .map(quote)
+    .join(" ");
   const script = [hide, seal, "cat /proc/self/mountinfo"].join("\n");
   const { stdout, stderr } = apart("sh", "-c", MOUNTS, "sh", script);
   expect(stderr.replace(/^mount: .*\n( .*\n)*/gm, "")).toBe("");
