@@ -106,7 +106,9 @@ export class HelperProcess {
       children: () => childrenOf(pid),
       inside: () => HeldProcess.childOf(pid),
       kill: () => child.kill("SIGKILL"),
-      release: () => [stdin, stdout, stderr].forEach((stream) => stream.destroy()),
+      release: () => {
+        for (const stream of [stdin, stdout, stderr]) stream.destroy();
+      },
     };
     return new HelperProcess(options, body, child);
   }
