@@ -1,19 +1,17 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { slowFiles } from "./test/support/run/suites.ts";
 
 /**
- * Files that share one process, which saves half a second of CPU per file. They mock no module and measure nothing of
- * the process that runs them.
+ * Files with a process of their own: slow files, and files that measure memory, descriptors, processes or the event loop of
+ * their process. All other files share processes, which saves half a second of CPU per file, and must mock no module.
  */
-const SHARED = [
-  "test/{api,base,house}/*.test.ts",
-  "test/cli/{key,table,values}.test.ts",
-  "test/cli/{commands,local,terminal}/*.test.ts",
-  "test/docs/{blocks,links,prose}.test.ts",
-  "test/runtime/{cron,filesystem,machine,network,persistence,processes,sandbox,sessions,shells,store,tar,transfers,watches}/**/*.test.ts",
-];
-/** Files of these folders that measure memory or descriptors. */
 const ALONE = [
+  ...slowFiles(),
+  "test/actors/cron.test.ts",
+  "test/http/{preview-,}strangers.test.ts",
+  "test/runtime/{room,vm-dispose}.test.ts",
+  "test/runtime/sandbox/pool/sandbox-pool.test.ts",
   "test/runtime/cron/session.test.ts",
   "test/runtime/network/outbound/outbound.test.ts",
   "test/runtime/persistence/{bounded-trees,sparse-files,tree-limits}.test.ts",
@@ -64,10 +62,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "alone", include: ["test/**/*.test.ts"], exclude: [...SHARED, INSTALLED] },
+        test: {
+          name: "shared",
+          include: ["test/**/*.test.ts"],
+          exclude: [...ALONE, INSTALLED],
+          isolate: false,
+        },
       },
-      { extends: true, test: { name: "alone too", include: ALONE } },
-      { extends: true, test: { name: "shared", include: SHARED, exclude: ALONE, isolate: false } },
+      { extends: true, test: { name: "alone", include: ALONE } },
     ],
   },
 });

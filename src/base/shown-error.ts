@@ -18,6 +18,7 @@ const OWN_TEXTS: ReadonlySet<string> = new Set([
   "listen_failed",
   "no_storage",
   "port_in_use",
+  "server_full",
   "storage_failed",
   "vm_destroyed",
   "vm_stopped",

@@ -4,6 +4,7 @@ import type { VmListEntry, VmPage, VmQuery } from "../api/vm-list.ts";
 import { pause } from "../base/pace.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
+import { assertHostHasRoom } from "../runtime/sandbox/host-room.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { Expiry } from "./expiry.ts";
 import { isKeyText, prefixText } from "./key-text.ts";
@@ -172,10 +173,15 @@ export class VmDirectory implements ActorRegister {
     return Math.max(0, maxAwake - this.#awakeBeside(undefined));
   }
 
-  /** Admits an actor that may be made. @throws AgentVmError `limit_exceeded` if it is new and the quota has no room */
+  /**
+   * Admits an actor that may be made.
+   *
+   * @throws AgentVmError `limit_exceeded` if it is new and the quota has no room, `server_full` if the host has too little left
+   */
   admit(actor: Omit<StoredActor, "createdAt">): void {
     if (this.#rows.get(actor.actorId) !== undefined) return;
     assertRoom(this.#options.quota, () => this.#rows.count(), this.#storedBytes);
+    assertHostHasRoom();
     this.#rows.insert({ ...actor, createdAt: Date.now() });
   }
 

@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import { join } from "node:path";
 import { makeFolder } from "../base/private-folder.ts";
+import { storageFailed } from "../runtime/store/coded-store.ts";
 import { ActorLife, type ActorRegister } from "./actor-life.ts";
 import { openDataFolder } from "./data-format.ts";
 import { DriverAlarms } from "./driver-alarms.ts";
@@ -118,7 +119,12 @@ function takeOver(driver: Driver, { ringAll, onFolder, onFailure }: GuardedDrive
       destroy: (actorId) => life.destroy(actorId),
       async prepare(actor) {
         register.admit(actor);
-        return storage.prepare(actor.actorId);
+        try {
+          return await storage.prepare(actor.actorId);
+        } catch (error) {
+          await life.destroy(actor.actorId).catch(() => undefined);
+          throw storageFailed("The database of a new VM could not be made", error);
+        }
       },
     };
     return { alarms: new DriverAlarms(join(storagePath, "alarms"), ringAll), storage, life };

@@ -6,6 +6,9 @@ import type { Persistence } from "./persistence/persistence.ts";
 import type { EndReason, RoomList } from "./room.ts";
 import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
 
+/** Codes of boots that the server refused and did not try. */
+const REFUSALS: ReadonlySet<string> = new Set(["limit_exceeded", "server_full"]);
+
 interface BootEvents {
   /** Runs before each boot, which waits for it. */
   beforeBoot(): Promise<void> | undefined;
@@ -180,7 +183,7 @@ export class BootCycle {
       return booted;
     } catch (error) {
       // A quota refuses a boot, and the end of the VM cancels one. Neither is a failure.
-      const isRefused = error instanceof AgentVmError && error.code === "limit_exceeded";
+      const isRefused = error instanceof AgentVmError && REFUSALS.has(error.code);
       if (this.#ending === undefined && !isRefused)
         this.#options.report({ kind: "bootFailed", ms: ms(), error });
       throw error;

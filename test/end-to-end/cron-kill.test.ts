@@ -1,3 +1,4 @@
+// @module-tag slow
 import { expect, onTestFinished, test } from "vitest";
 import type { CronEvent } from "../../src/api/events.ts";
 import type { CronRun } from "../../src/api/methods/cron-types.ts";

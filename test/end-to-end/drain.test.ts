@@ -1,3 +1,4 @@
+// @module-tag slow
 import { expect, test } from "vitest";
 import { type ProgramServer, startTestServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";

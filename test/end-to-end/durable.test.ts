@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 import { afterAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";

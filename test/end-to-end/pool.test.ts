@@ -1,3 +1,4 @@
+// @module-tag slow
 import { existsSync } from "node:fs";
 import { expect } from "vitest";
 import { testRows } from "../support/rows.ts";

@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 import { expect, test } from "vitest";
 import type { SessionEventPayload } from "../../src/api/events.ts";
 import { marked } from "../support/marked.ts";

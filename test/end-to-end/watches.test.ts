@@ -1,3 +1,4 @@
+// @module-tag slow
 import { expect, onTestFinished, test } from "vitest";
 import type { FileChangedEvent } from "../../src/api/events.ts";
 import { createClient } from "../../src/client/index.ts";

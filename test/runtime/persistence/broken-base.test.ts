@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 import { expect } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { testRows } from "../../support/rows.ts";

@@ -1,3 +1,4 @@
+// @module-tag slow
 import { expect, test } from "vitest";
 import type { StoreEntry } from "../../../src/runtime/store/store.ts";
 import { durableVm } from "../../support/durable-vm.ts";

@@ -54,8 +54,13 @@ export const SUITES: Record<string, Suite> = {
 };
 
 /** Paths of the suite's test files, relative to the repository. */
-export function filesOf(suite: Suite): string[] {
-  return globSync("test/**/*.test.ts", { cwd: REPOSITORY })
-    .filter((path) => suite.matches(readFileSync(join(REPOSITORY, path), "utf8"), path))
+export const filesOf = (suite: Suite): string[] => testFiles(suite.matches);
+
+/** Paths of the files whose tests are all slow, relative to the repository. */
+export const slowFiles = (): string[] => testFiles((source) => SLOW_FILE.test(source));
+
+function testFiles(matches: Suite["matches"]): string[] {
+  return globSync("test/**/*.test.ts", { cwd: REPOSITORY, exclude: ["**/node_modules/**"] })
+    .filter((path) => matches(readFileSync(join(REPOSITORY, path), "utf8"), path))
     .sort();
 }

@@ -5,6 +5,7 @@ import type { Env } from "../../../api/values.ts";
 import { unlessAborted } from "../../../base/within.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
 import { bootInTurn } from "../boot-queue.ts";
+import { assertHostHasRoom, descriptorCapacity, hostIsShort } from "../host-room.ts";
 import type { Provision } from "../provision.ts";
 import type { RuntimeDescription } from "../sandbox.ts";
 import { bootVm, endKeeper } from "./boot/boot.ts";
@@ -19,7 +20,7 @@ import { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { countsProcesses } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
-import { hostIsShort, openFilesLimit, vmCapacity } from "./processes/capacity.ts";
+import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
 import { cgroupSupport } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
@@ -73,6 +74,7 @@ export class KernelSandboxFactory {
       countsProcesses()
         ? `processes for ${vmCapacity(this.#options.limits)} VMs at their limit`
         : "no limit of processes (the kernel counts none of root)",
+      `open files for ${descriptorCapacity()} VMs`,
     ].join(", ");
     const shared = this.#provisions().flatMap(
       ({ label, mounts = [] }) => label ?? mounts.map(({ hostPath }) => hostPath),
@@ -103,6 +105,7 @@ export class KernelSandboxFactory {
 
   boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<KernelSandbox> {
     return bootInTurn(signal, async () => {
+      assertHostHasRoom();
       const sandbox = await this.#boot(signal, limits);
       try {
         await unlessAborted(sandbox.prepared, signal);

@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 // @module-tag attack
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,3 +1,4 @@
+// @module-tag slow
 import { afterEach, expect, test, vi } from "vitest";
 import { testRows } from "../../../support/rows.ts";
 import { ask, count, open, SCRIPTED, scriptedVm } from "../../../support/scripted.ts";

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
+import { serverFull } from "../../host-room.ts";
 import { uidRange } from "../processes/own-uids.ts";
 import { processStartTime } from "../procfs/procfs.ts";
 
@@ -31,7 +32,7 @@ interface UidBlock {
 let block: UidBlock | undefined;
 const taken = new Set<number>();
 
-/** A host uid that no other VM has; give it back with `releaseUid`. */
+/** A host uid that no other VM has; give it back with `releaseUid`. @throws AgentVmError `server_full` */
 export function acquireUid(): number {
   block ??= claimBlock();
   for (let offset = 0; offset < block.count; offset++) {
@@ -40,7 +41,7 @@ export function acquireUid(): number {
     taken.add(uid);
     return uid;
   }
-  throw new Error(`all ${block.count} uids of this server are in use`);
+  throw serverFull("uids");
 }
 
 export function releaseUid(uid: number): void {

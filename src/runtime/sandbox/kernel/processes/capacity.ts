@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { totalmem } from "node:os";
 import type { VmLimits } from "../../../options.ts";
+import { runningProcesses } from "../../host-room.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { hasOwnUids } from "./own-uids.ts";
 
@@ -16,44 +16,6 @@ const KEPT_FOR_HOST = 0.1;
  */
 export function cgroupPids({ processes }: Pick<VmLimits, "processes">): number {
   return 2 * (processes + RESERVED_PROCESSES) + 16;
-}
-
-/** A host with less of its memory left is short of it, whatever its size. */
-const LOW_MEMORY_PART = 0.1;
-
-/**
- * Memory that is left on the host, or in the server's container.
- * @unit bytes
- * @past No VM is booted ahead, and VMs that wait are given up. Hosts with little memory have a tenth of it as the limit.
- */
-const LOW_MEMORY_BYTES = 512 * 1024 * 1024;
-
-/** A host with more of its processes and threads in use is short of them. */
-const HIGH_PROCESSES_PART = 0.8;
-
-/** `true` if the host has little memory or few processes left for further VMs. */
-export function hostIsShort(): boolean {
-  const constrained = process.constrainedMemory();
-  const total = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-  if (process.availableMemory() < Math.min(LOW_MEMORY_BYTES, total * LOW_MEMORY_PART)) return true;
-  return runningProcesses() > hostProcesses() * HIGH_PROCESSES_PART;
-}
-
-let allProcesses: number | undefined;
-
-/** Most processes and threads of the host. */
-function hostProcesses(): number {
-  allProcesses ??= Math.min(
-    ...["pid_max", "threads-max"]
-      .map((name) => Number(readProc(`/proc/sys/kernel/${name}`)))
-      .filter((limit) => limit > 0),
-  );
-  return allProcesses;
-}
-
-/** Processes and threads of the host now. */
-function runningProcesses(): number {
-  return Number(/\/(\d+) /.exec(readProc("/proc/loadavg") ?? "")?.[1] ?? 0);
 }
 
 let capacity: number | undefined;

@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 // @module-tag attack
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,5 @@
 // @module-tag any-user
+// @module-tag slow
 // @module-tag attack
 import { expect, test } from "vitest";
 import { cgroupSupport } from "../../../../../src/runtime/sandbox/kernel/processes/cgroup.ts";

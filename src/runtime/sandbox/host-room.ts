@@ -1,0 +1,140 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import { AgentVmError } from "../../api/errors.ts";
+
+/** Descriptors that an awake VM takes in the server: its storage, its first process and its helpers. */
+const DESCRIPTORS_PER_VM = 20;
+
+/**
+ * Descriptors of the server that boots leave to connections and to the VMs that are awake: this part of all, at least and
+ * at most so many.
+ */
+const KEPT_DESCRIPTORS = { part: 0.15, least: 96, most: 8_192 };
+
+/**
+ * Time for which a count of descriptors is good. A count looks at each of them.
+ * @unit ms
+ */
+const COUNT_MS = 100;
+
+/** A host with less of its memory left is short of it, whatever its size. */
+const LOW_MEMORY_PART = 0.1;
+
+/**
+ * Memory that is left on the host, or in the server's container.
+ * @unit bytes
+ * @past No VM is booted ahead, and VMs that wait are given up. Hosts with little memory have a tenth of it as the limit.
+ */
+const LOW_MEMORY_BYTES = 512 * 1024 * 1024;
+
+/** Part of either limit of memory at which no VM boots at all. */
+const NO_MEMORY_PART = 0.25;
+
+/** A host with more of its processes and threads in use is short of them. */
+const HIGH_PROCESSES_PART = 0.8;
+
+/** A host with more of its processes and threads in use boots no VM. */
+const FULL_PROCESSES_PART = 0.95;
+
+/** A resource of which a server can run out. */
+export type HostResource = "descriptors" | "memory" | "processes" | "uids";
+
+const REMEDIES: Record<HostResource, string> = {
+  descriptors: "Put VMs to sleep, or start the server with a higher limit of open files (ulimit -n).",
+  memory: "Put VMs to sleep, or give the host more memory.",
+  processes: "Put VMs to sleep, or raise the host's kernel.pid_max and kernel.threads-max.",
+  uids: "Put VMs to sleep, or give the server more uids.",
+};
+
+/** Error of a server that has too little of a resource for another VM. */
+export function serverFull(resource: HostResource): AgentVmError {
+  const message = `The server has too few ${resource === "memory" ? "bytes of memory" : resource} left for another VM`;
+  return new AgentVmError("server_full", message, { resource, hint: REMEDIES[resource] });
+}
+
+/** @throws AgentVmError `server_full` if the server has no room for another VM that is awake */
+export function assertHostHasRoom(): void {
+  if (openDescriptors() + DESCRIPTORS_PER_VM > usableDescriptors()) throw serverFull("descriptors");
+  if (isBelow(memoryLeft(), NO_MEMORY_PART)) throw serverFull("memory");
+  if (runningProcesses() > hostProcesses() * FULL_PROCESSES_PART) throw serverFull("processes");
+}
+
+/** `true` if the host has little memory or few processes or descriptors left for further VMs. */
+export function hostIsShort(): boolean {
+  if (isBelow(memoryLeft(), 1)) return true;
+  if (openDescriptors() + 2 * DESCRIPTORS_PER_VM > usableDescriptors()) return true;
+  return runningProcesses() > hostProcesses() * HIGH_PROCESSES_PART;
+}
+
+/** Awake VMs for which this process has descriptors; `Infinity` on a host without `/proc`. */
+export function descriptorCapacity(): number {
+  return Math.floor(usableDescriptors() / DESCRIPTORS_PER_VM);
+}
+
+interface Memory {
+  left: number;
+  total: number;
+}
+
+function memoryLeft(): Memory {
+  const constrained = process.constrainedMemory();
+  const total = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return { left: process.availableMemory(), total };
+}
+
+function isBelow({ left, total }: Memory, part: number): boolean {
+  return left < part * Math.min(LOW_MEMORY_BYTES, total * LOW_MEMORY_PART);
+}
+
+let usable: number | undefined;
+
+/** Descriptors that VMs may take. Node raises the soft limit of open files to the hard limit when it starts. */
+function usableDescriptors(): number {
+  if (usable !== undefined) return usable;
+  const text = /^Max open files\s+(\S+)/m.exec(read("/proc/self/limits") ?? "")?.[1];
+  const limit = Number(text);
+  const { part, least, most } = KEPT_DESCRIPTORS;
+  usable = limit > 0 ? limit - Math.min(most, Math.max(least, limit * part)) : Number.POSITIVE_INFINITY;
+  return usable;
+}
+
+let counted = { at: Number.NEGATIVE_INFINITY, descriptors: 0 };
+
+function openDescriptors(): number {
+  const now = performance.now();
+  if (now - counted.at < COUNT_MS) return counted.descriptors;
+  try {
+    counted = { at: now, descriptors: readdirSync("/proc/self/fd").length };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // A process without a free descriptor cannot count them.
+    const descriptors = code === "EMFILE" || code === "ENFILE" ? Number.MAX_SAFE_INTEGER : 0;
+    counted = { at: now, descriptors };
+  }
+  return counted.descriptors;
+}
+
+let allProcesses: number | undefined;
+
+/** Most processes and threads of the host. */
+function hostProcesses(): number {
+  allProcesses ??= Math.min(
+    ...["pid_max", "threads-max"]
+      .map((name) => Number(read(`/proc/sys/kernel/${name}`)))
+      .filter((limit) => limit > 0),
+  );
+  return allProcesses;
+}
+
+/** Processes and threads of the host now; 0 if they cannot be counted. */
+export function runningProcesses(): number {
+  return Number(/\/(\d+) /.exec(read("/proc/loadavg") ?? "")?.[1] ?? 0);
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
