@@ -102,7 +102,10 @@ async function checkVm(trialMs: number): Promise<Check> {
 async function runTrial({ processes }: Awaited<ReturnType<KernelSandboxFactory["boot"]>>): Promise<void> {
   const settings = { env: {}, cwd: "/", stdin: false };
   // The boot's spawner is inside already. Without it, the next program enters the VM as later ones do.
-  await (await processes.spawn({ ...settings, line: "kill -KILL $PPID" })).exited;
+  const end = await processes.spawn({ ...settings, line: "read -r _; kill -KILL $PPID", stdin: true });
+  // It is reported as started by now.
+  end.closeStdin();
+  await end.exited;
   const trial = { ...settings, command: findTools().cat, args: ["/proc/self/status"] };
   const program = await processes.spawn(trial);
   let errors = "";

@@ -150,7 +150,7 @@ function killQuietly(pid: number): void {
   }
 }
 
-/** @returns what the boot has written */
+/** @returns the output of the boot */
 function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = "";

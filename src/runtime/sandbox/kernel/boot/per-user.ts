@@ -25,7 +25,7 @@ const RESOURCES = [
   [8, "Max locked memory"],
 ] as const;
 
-/** Most inotify instances and watches of a VM, as far as they are not the host's. */
+/** Most inotify instances and watches of a VM. None are given if the host's limits hold. */
 export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
   if (owner !== null) return [];
   return ["instances", "watches"]

@@ -24,7 +24,7 @@ my ($VM_ID, $ENOENT) = (1000, 2);
 my ($READ_ONLY, $NO_PROGRAMS) = ($MS_RDONLY | $MS_NOSUID | $MS_NODEV, $MS_NOSUID | $MS_NODEV | $MS_NOEXEC);
 my ($nothing, $root, $name, $proc, $tmpfs, $overlay) = ('', '/', 'agent-vm', 'proc', 'tmpfs', 'overlay');
 
-# Names what a boot does, for the error of one that takes too long.
+# Names the step, for the error of a slow boot.
 sub step { my $name = "boot: $_[0]"; syscall($SYS{prctl}, $PR_SET_NAME, $name, 0, 0, 0); }
 sub attach { my ($source, $target, $type, $flags, $data) = @_; return syscall($SYS{mount}, $source, $target, $type, $flags, $data) == 0; }
 sub bind_mount { my ($source, $target, $flags) = @_; return attach($source, $target, $nothing, $MS_BIND | $flags, $nothing); }

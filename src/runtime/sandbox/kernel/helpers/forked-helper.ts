@@ -14,7 +14,7 @@ const ENDED_CODES = ["ENOENT", "ESRCH"];
 const LOOK_MS = 2;
 
 /**
- * A helper that a boot has forked in the VM. It is no child of the server, which learns of its end by its pipe. A process of the
+ * A helper that a boot has forked in the VM. Its parent is another process, so the server learns of its end by its pipe. A process of the
  * VM may hold that pipe: so each question for its processes is also a look at whether it lives.
  */
 export class ForkedHelper implements HelperBody {

@@ -62,7 +62,7 @@ export interface HelperBody {
 export class HelperProcess {
   /** Resolves once it has ended and its last frames have been handed out. */
   readonly ended: Promise<void>;
-  /** `undefined` if it is no child of the server. */
+  /** `undefined` for the child of another process. */
   readonly process: ChildProcess | undefined;
   readonly #options: Speech;
   readonly #body: HelperBody;

@@ -45,11 +45,13 @@ const HOLD = `
 for fd in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
   ( exec 9<> /proc/$PPID/fd/$fd && exec setsid sleep 1001 ) > /dev/null 2>&1 < /dev/null &
 done
-sleep 0.2; kill -KILL $PPID; sleep 1002`;
+echo held; read -r; kill -KILL $PPID; sleep 1002`;
 
 test("a VM that kills the boot's spawner and holds its pipes still runs commands", async () => {
-  const { vm, event } = startVm();
-  const pid = await vm.spawnProcess("bash", ["-c", HOLD]);
+  const { vm, event, outputHas } = startVm();
+  const { pid } = await vm.spawn("bash", ["-c", HOLD]);
+  await outputHas(pid, "held");
+  await vm.writeProcessStdin(pid, "\n");
   expect(await event("processExit")).toMatchObject({ pid, exitCode: 137, signal: "SIGKILL" });
   for (let round = 0; round < 3; round++) expect((await vm.exec(`echo ${round}`)).stdout).toBe(`${round}\n`);
 });
