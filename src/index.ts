@@ -15,7 +15,19 @@ import "./base/check-supported.ts";
 
 export type { VmActions } from "./actors/context.ts";
 export { disposeAll } from "./actors/instance.ts";
-export { type VmActorOptions, type VmHookContext, vmActor, vmActor as agentOS } from "./actors/vm.ts";
+export type {
+  OwnActions,
+  OwnEvents,
+  OwnParts,
+  OwnQueues,
+  ResolvedOptions,
+  VmCreateContext,
+  VmHookContext,
+  VmOwnConnection,
+  VmOwnContext,
+  VmRivetOptions,
+} from "./actors/own-types.ts";
+export { type VmActorOptions, vmActor, vmActor as agentOS } from "./actors/vm.ts";
 export type { VmActor } from "./actors/vm-actor.ts";
 export { AgentVmError, type ErrorCode, type ErrorMetadata, type PosixCode } from "./api/errors.ts";
 export type * from "./api/events.ts";
@@ -23,7 +35,7 @@ export type * from "./api/methods/index.ts";
 export type { Right } from "./api/rights.ts";
 export type { VmPrefix } from "./api/tokens.ts";
 export type { OwnLimits, VmInput } from "./api/vm-input.ts";
-export type { VmListEntry, VmListOptions, VmPage } from "./api/vm-list.ts";
+export type { VmListEntry, VmListOptions, VmListUse, VmPage } from "./api/vm-list.ts";
 export { exitOnSignals } from "./cli/exit-signals.ts";
 export type { Authorization, Authorize, AuthorizeRequest } from "./http/authorize.ts";
 export { listen, type RunningServer } from "./http/listen.ts";
@@ -42,6 +54,7 @@ export {
   type HostVm,
   hostFunction,
 } from "./runtime/host-functions/types.ts";
+export { nodeModulesMount } from "./runtime/mounts/options.ts";
 export type { VmLimits, VmOptions, VmOptionsInput } from "./runtime/options.ts";
 export { MemoryStore, type Store, type StoreEntry } from "./runtime/store/store.ts";
 export type { LiveVm, Vm } from "./runtime/vm.ts";

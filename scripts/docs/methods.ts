@@ -14,6 +14,7 @@ const DOMAINS = {
   network: "Network",
   cron: "Cron jobs",
   sessions: "Agent sessions",
+  mounts: "Mounts",
   machine: "Life of a VM",
   transport: "Transport",
 } as const;

@@ -9,12 +9,13 @@ import { thirdPartyNotice } from "./licences.ts";
 interface Bundle {
   /** Path below `dist`, without its extension. */
   module: string;
-  platform: "node" | "neutral";
+  platform: "node" | "neutral" | "browser";
 }
 
 const BUNDLES: readonly Bundle[] = [
   { module: "rivet/rivetkit", platform: "node" },
   { module: "client/rivet/cbor", platform: "neutral" },
+  { module: "element/xterm", platform: "browser" },
 ];
 /** Modules whose types get the types of their dependencies inside. Together, because both name the same classes. */
 const TYPES: readonly string[] = ["rivet/rivetkit", "client/rivet/rivetkit"];
@@ -32,11 +33,16 @@ const UNREACHABLE: ReadonlySet<string> = new Set(["tar", "hono/bun", "hono/deno"
  * Bundles RivetKit and the codec into `dist`, with their types and licences, so that an installed package needs neither.
  *
  * @param dependencies packages that stay packages
+ * @param others further modules that `dist` contains
  */
-export async function bundle(root: string, dependencies: readonly string[]): Promise<void> {
+export async function bundle(
+  root: string,
+  dependencies: readonly string[],
+  others: readonly string[],
+): Promise<void> {
   const dist = join(root, "dist");
   const external = (names: readonly string[]) => new RegExp(`^(node:|(${names.join("|")})(/|$))`);
-  const inside = new Set<string>();
+  const inside = new Set<string>(others);
   for (const { module, platform } of BUNDLES) {
     const build = await rolldown({
       input: join(dist, `${module}.js`),

@@ -1,6 +1,7 @@
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
+import type { PreviewUrl } from "../api/methods/previews.ts";
 import {
   isVmMethodName,
   type NamesIn,
@@ -9,30 +10,48 @@ import {
   type VmMethodName,
 } from "../api/methods/table.ts";
 import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
+import type { Guarded } from "../api/rights.ts";
 import { wireSize } from "../api/size.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { requireOutside } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
+import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { callLost } from "./calls.ts";
-import type { VmActorActions, VmContext } from "./context.ts";
+import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
 import { fork } from "./fork.ts";
 import { turnAfter } from "./large-calls.ts";
+import { ownContext } from "./own-context.ts";
+import { ownRight } from "./own-parts.ts";
 
 /** Reason for which a connection to a destroyed VM closes. The client reads it as an error code. */
 const DESTROYED = "user.vm_destroyed";
 
 /** Closes the connections, so that no client opens them again and makes a new VM, and deletes the actor. */
-function destroyActor(c: VmContext): void {
+function destroyActor(c: Pick<VmContext, "conns" | "vars" | "destroy">): void {
   const closing = [...c.conns.values()].map((connection) => connection.disconnect(DESTROYED));
   void Promise.allSettled(closing).then(() => c.vars.instance.destroyActor(() => c.destroy()));
 }
 
+/** Returns the URLs under which the server answers for a preview. */
+function urlsOf(c: VmContext, { path, token }: Pick<PreviewUrl, "path" | "token">) {
+  const { endpoint = "", previewHosts } = c.vars.access.policy;
+  const pathUrl = `${endpoint}/gateway/${c.actorId}${path}/`;
+  return { url: previewHosts?.urlOf(c.actorId, token) ?? pathUrl, pathUrl };
+}
+
+/** Ends a VM for good, for code of the server that does not wait for it. */
+export function destroyForGood(vars: VmVars, c: Pick<VmContext, "conns" | "destroy">): void {
+  const end = () => destroyActor({ vars, conns: c.conns, destroy: () => c.destroy() });
+  // A VM that could not store its files is destroyed all the same.
+  vars.instance.endForGood().then(end, end);
+}
+
 /** Methods that carry the calls of other methods. */
-const PROTOCOL: ReadonlySet<VmMethodName> = new Set(["beginCall", "acknowledge", "abandonCall"]);
+const PROTOCOL: ReadonlySet<string> = new Set<VmMethodName>(["beginCall", "acknowledge", "abandonCall"]);
 
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 
@@ -40,15 +59,18 @@ type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy"> = {
   fork,
   async createSignedPreviewUrl(c, port, expiresInSeconds) {
-    const preview = await c.vars.instance.vm.createPreview(port, expiresInSeconds);
-    const { endpoint = "", previewHosts } = c.vars.access.policy;
-    const pathUrl = `${endpoint}/gateway/${c.actorId}${preview.path}/`;
-    return { ...preview, url: previewHosts?.urlOf(c.actorId, preview.token) ?? pathUrl, pathUrl };
+    const options = expiresInSeconds === undefined ? {} : { expiresInSeconds };
+    const { id: _id, ...preview } = await c.vars.instance.vm.createPreview(port, options);
+    return { ...preview, ...urlsOf(c, preview) };
+  },
+  async createPreview(c, port, options) {
+    const preview = await c.vars.instance.vm.createPreview(port, options);
+    return { ...preview, ...urlsOf(c, preview) };
   },
   async setNetworkPolicy(c, policy) {
     const { vm } = c.vars.instance;
     const { outbound } = await vm.getNetworkPolicy();
-    requireOutside(c.conn.state, policy.outbound, typeof outbound === "string" ? [] : outbound.allow);
+    requireOutside(c.conn.state, policy.outbound, outbound);
     await vm.setNetworkPolicy(policy);
   },
   async setLabels(c, labels) {
@@ -92,17 +114,22 @@ export const VM_ACTIONS = Object.fromEntries(
   VM_METHOD_NAMES.map((name) => [name, actionOf(name)]),
 ) as unknown as VmActorActions;
 
+/** Makes an action of the server's own as RivetKit runs it. RivetKit's schedule may call it, without a client. */
+export function ownAction(name: string): AnyHandler {
+  return actionOf(name);
+}
+
 /**
  * Makes an action as RivetKit runs it. Errors become errors that a client may see. The action measures its result, because
  * RivetKit never answers the caller of a result that it cannot send.
  */
-function actionOf(name: VmMethodName): AnyHandler {
+function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
       if (!PROTOCOL.has(name)) assertNotDraining();
       const result = await answer(c, name, received);
       // The token may have ended during a long action.
-      c.vars.access.checkEnd(c.conn);
+      if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
       const bytes = wireSize(result);
       if (bytes <= MAX_RESULT_BYTES) return withQuickJson(result);
       throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
@@ -111,7 +138,8 @@ function actionOf(name: VmMethodName): AnyHandler {
 
 /** Runs a call of the call protocol. The call table measures the outcome. */
 async function runCall(c: VmContext, { action: name, args }: CallRequest): Promise<CallOutcome> {
-  if (!isVmMethodName(name) || name === "beginCall") return failedOutcome(actionNotFound(name));
+  const isOwn = Object.hasOwn(c.vars.own.parts.actions ?? {}, name);
+  if (!isOwn && (!isVmMethodName(name) || name === "beginCall")) return failedOutcome(actionNotFound(name));
   try {
     return { ok: true, output: await answer(c, name, args) };
   } catch (error) {
@@ -123,16 +151,18 @@ async function runCall(c: VmContext, { action: name, args }: CallRequest): Promi
 }
 
 /** Checks the client's rights and the arguments of a method, runs it, and notes its end. */
-async function answer(c: VmContext, name: VmMethodName, received: readonly unknown[]): Promise<unknown> {
+async function answer(c: VmContext, name: string, received: readonly unknown[]): Promise<unknown> {
   const { access, instance } = c.vars;
+  const isClients = isClientCall(c);
+  const isMethod = isVmMethodName(name);
   const startedAt = performance.now();
   let args: readonly unknown[] = [];
   let error: ReturnType<typeof errorOf> | undefined;
   const call = async () => {
-    access.check(c.conn, rowOf(name), { method: name });
+    if (isClients) access.check(c.conn, rightOf(c, name), { method: name });
     await turnAfter(received);
-    args = parseArgs(name, received);
-    return await run(c, name, [...args]);
+    args = isMethod ? parseArgs(name, received) : received;
+    return await (isMethod ? run(c, name, [...args]) : runOwn(c, name, args));
   };
   if (PROTOCOL.has(name)) return await call();
   try {
@@ -141,10 +171,30 @@ async function answer(c: VmContext, name: VmMethodName, received: readonly unkno
     error = errorOf(thrown);
     throw thrown;
   } finally {
-    const { names } = rowOf(name).input;
+    const names = isMethod ? rowOf(name).input.names : [];
     const ms = performance.now() - startedAt;
-    instance.monitor.called({ who: access.whoIs(c.conn.state), method: name, names, args, error, ms });
+    if (isClients)
+      instance.monitor.called({ who: access.whoIs(c.conn.state), method: name, names, args, error, ms });
   }
+}
+
+function rightOf(c: VmContext, name: string): Guarded {
+  return isVmMethodName(name) ? rowOf(name) : ownRight(c.vars.own.parts, name, "exec");
+}
+
+/** Runs an action of the server's own. */
+async function runOwn(c: VmContext, name: string, args: readonly unknown[]): Promise<unknown> {
+  const { instance, own } = c.vars;
+  instance.used();
+  const action = own.parts.actions?.[name];
+  if (action === undefined) throw actionNotFound(name);
+  const grant = isClientCall(c) ? c.conn.state : undefined;
+  const caller = { ...currentCaller(), identity: grant?.identity };
+  const result: unknown = await asCaller(caller, () =>
+    action(ownContext(c, c.vars, grant) as never, ...args),
+  );
+  // RivetKit's JSON encoding has no undefined.
+  return result === undefined ? null : result;
 }
 
 /** Runs a method. Its arguments are checked. */

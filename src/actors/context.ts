@@ -2,14 +2,25 @@ import type { VmMethods } from "../api/methods/table.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import type { Grant } from "../http/grant.ts";
 import type { VmEventTokens } from "../rivet/event-tokens.ts";
+import type { ActorLog } from "../rivet/log.ts";
 import type { ActionContext } from "../rivet/rivetkit.ts";
+import type { HostVm } from "../runtime/host-functions/types.ts";
 import type { OwnOptions } from "../runtime/own-options.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
 import type { VmInstance } from "./instance.ts";
+import type { AnyParts } from "./own-parts.ts";
 import type { VmConnectionParams, WithContext } from "./vm-actor.ts";
 
+/** A value of the server's own code, which may be `undefined`. */
+interface OwnValue {
+  value: unknown;
+}
+
 /** State of a connection: the rights of its client. */
-export type VmConnectionState = Grant;
+export interface VmConnectionState extends Grant {
+  /** State that the server's own code keeps with the connection; absent for the connection of a preview. */
+  user?: OwnValue;
+}
 
 /** State that RivetKit stores for an actor. The actor's key-value storage has everything else of the VM. */
 export interface VmState {
@@ -19,6 +30,8 @@ export interface VmState {
   fork?: ForkTicket;
   /** Options that the creator of the VM has chosen. */
   own?: OwnOptions;
+  /** State that the server's own code keeps with the VM. */
+  user?: OwnValue;
 }
 
 /** Memory of an awake actor. */
@@ -26,6 +39,22 @@ export interface VmVars {
   instance: VmInstance;
   /** Decides about the requests of the server's clients. */
   access: AccessControl;
+  /** The server's secret, of which keys are derived; `undefined` behind a Rivet Engine without one. */
+  secret: Uint8Array | undefined;
+  own: OwnVars;
+}
+
+/** Parts of an awake actor for the server's own code. */
+interface OwnVars {
+  readonly parts: AnyParts;
+  /** `c.log` of that code. */
+  readonly log: ActorLog;
+  /** `c.vars` of that code. */
+  vars: unknown;
+  /** `c.vm` of that code. */
+  readonly host: HostVm;
+  /** Ends the VM for good and deletes the actor. */
+  destroy(): void;
 }
 
 /** The context that every action of a `vm` actor gets as its first argument. */

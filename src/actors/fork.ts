@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
-import type { ForkedVm } from "../api/methods/snapshot-types.ts";
-import { requireReach } from "../http/grant.ts";
+import type { ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
+import { requireReach, requireRight } from "../http/grant.ts";
 import { toUserError, userError, withUserErrors } from "../rivet/user-error.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
+import { Sealer } from "../runtime/store/sealer.ts";
 import type { Store } from "../runtime/store/store.ts";
 import type { VmContext, VmState } from "./context.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
+import { sealingKeyOf } from "./sealing-key.ts";
 
 /**
  * Actions between the two actors of a fork. The old VM creates the new VM with a ticket. The new VM reads the old VM's
@@ -17,6 +19,17 @@ export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
 
+/**
+ * Parameters of a connection between the two actors of a fork, which no client knows. Behind a Rivet Engine the actors may be
+ * in two processes, which do not recognize each other's.
+ */
+const PEER = { fork: randomBytes(TICKET_BYTES).toString("hex") };
+
+/** Whether a connection is one between the two actors of a fork in this process. */
+export function isFork(params: unknown): boolean {
+  return Object(params).fork === PEER.fork;
+}
+
 /** The part of another actor that a fork uses. */
 interface Peer {
   resolve(): Promise<string>;
@@ -24,8 +37,8 @@ interface Peer {
 }
 
 interface Peers {
-  create(key: string[], options: { input: unknown }): Promise<Peer>;
-  getForId(actorId: string): Peer;
+  create(key: string[], options: { input: unknown; params: typeof PEER }): Promise<Peer>;
+  getForId(actorId: string, options: { params: typeof PEER }): Peer;
 }
 
 /** The part of an actor that a fork uses. */
@@ -96,7 +109,7 @@ export class Arrival {
   }
 
   async #take({ actorId, ticket }: ForkTicket): Promise<void> {
-    const source = peersOf(this.#actor).getForId(actorId);
+    const source = peersOf(this.#actor).getForId(actorId, { params: PEER });
     await receiveFork(this.#store, async (from) => {
       const records = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
       return records as ForkRecords;
@@ -109,20 +122,26 @@ export class Arrival {
   }
 }
 
-/** Creates a new VM with the files that this VM has now. */
-export async function fork(c: VmContext, newKey: string | string[]): Promise<ForkedVm> {
+/** Creates a new VM with the files that this VM has now, and with its secrets if they are asked for. */
+export async function fork(
+  c: VmContext,
+  newKey: string | string[],
+  { secrets = false }: ForkOptions = {},
+): Promise<ForkedVm> {
   const { instance } = c.vars;
   const key = [newKey].flat();
   requireReach(c.conn.state, { name: c.name, key });
+  if (secrets) requireRight(c.conn.state, { right: "admin" }, { option: "secrets of fork" });
   return await instance.vm.withForkSource((source) =>
     instance.forks.during(source, async (ticket) => {
       const input = {
         fork: { actorId: c.actorId, ticket },
         own: { ...c.state.own, labels: await instance.vm.labels() },
       };
+      const sealed = secrets ? await sealedSecrets(c, ticket) : undefined;
       const made = await create(peersOf(c), key, input);
       // A new VM that fails here destroys itself, so that its key is free again.
-      await made.action({ name: FORK_ACTIONS.take, args: [] });
+      await made.action({ name: FORK_ACTIONS.take, args: sealed === undefined ? [] : [sealed] });
       return { key, actorId: await made.resolve() };
     }),
   );
@@ -130,7 +149,7 @@ export async function fork(c: VmContext, newKey: string | string[]): Promise<For
 
 async function create(peers: Peers, key: string[], input: unknown): Promise<Peer> {
   try {
-    return await peers.create(key, { input });
+    return await peers.create(key, { input, params: PEER });
   } catch (error) {
     if ((error as { code?: unknown }).code !== "duplicate_key") throw error;
     throw new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {
@@ -149,12 +168,35 @@ export async function readFork(c: VmContext, ticket: unknown, from: unknown): Pr
   );
 }
 
-/** Copies the files into this new VM. Answers the old VM when they have arrived. */
-export async function takeFork(c: VmContext): Promise<null> {
+/** Encrypts the secrets of a VM for its fork, which the ticket names. @throws AgentVmError `not_supported` */
+async function sealedSecrets(c: VmContext, ticket: string): Promise<string> {
+  const own = await c.vars.instance.vm.ownSecrets();
+  return sealerOf(c, ticket)
+    .seal(FORK_ACTIONS.take, Buffer.from(JSON.stringify(own)))
+    .toString("base64");
+}
+
+/** Takes over the secrets of the old VM. */
+async function takeSecrets(c: VmContext, ticket: string, sealed: string): Promise<void> {
+  const opened = sealerOf(c, ticket).open(FORK_ACTIONS.take, Buffer.from(sealed, "base64"));
+  await c.vars.instance.vm.setSecrets(JSON.parse(opened.toString()));
+}
+
+function sealerOf({ vars }: VmContext, ticket: string): Sealer {
+  if (vars.secret !== undefined) return new Sealer(sealingKeyOf(vars.secret, `fork ${ticket}`));
+  throw new AgentVmError("not_supported", "This server has no key to pass secrets on to a fork", {
+    hint: "Set AGENT_VM_SECRET on the server, or fork without secrets and call setSecrets().",
+  });
+}
+
+/** Copies the files into this new VM, then its secrets. Answers the old VM when they have arrived. */
+export async function takeFork(c: VmContext, sealed?: unknown): Promise<null> {
   const { arrival } = c.vars.instance;
   if (!c.conn.state.unlimited || !arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.take));
+  const { ticket = "" } = c.state.fork ?? {};
   try {
     await arrival.take();
+    if (typeof sealed === "string") await takeSecrets(c, ticket, sealed);
     return null;
   } catch (error) {
     c.destroy();

@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { noteSent } from "../rivet/client-backlog.ts";
 import { type ActorKv, kvStore } from "../rivet/kv-store.ts";
@@ -18,6 +19,7 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
+import type { EventHooks } from "./event-hooks.ts";
 import { Arrival, type ForkActor, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 
@@ -39,6 +41,7 @@ interface ActorDeps extends AlarmActor, ForkActor {
 
 interface InstanceParts {
   vm: LiveVm;
+  place: VmPlace;
   calls: CallTable;
   alarm: ActorAlarm;
   arrival: Arrival;
@@ -52,10 +55,20 @@ interface InstanceParts {
 interface VmPlace {
   /** Lists the VM; `undefined` behind a Rivet Engine. */
   directory?: VmDirectory | undefined;
+  /** The tunnels of the server's clients. */
+  tunnels?: Tunnels | undefined;
   /** Whether the VM may move to another server, as behind a Rivet Engine. @default false */
   mayMove?: boolean;
   /** Key for the VM's secrets in its store. @default they are not stored */
   sealingKey?: Uint8Array | undefined;
+  /** Functions of the server for the VM's events. */
+  events?: EventHooks;
+  /** Why the VM must not boot; `undefined`: it may. */
+  refusal?: AgentVmError | undefined;
+  /** Runs before the VM falls asleep. Never rejects. */
+  beforeSleep?: (() => Promise<void>) | undefined;
+  /** Releases the definition of this VM alone, after the VM's end. */
+  close?(): Promise<void>;
 }
 
 /** Awake VMs of this process, by the id of their actor. */
@@ -74,11 +87,14 @@ export class VmInstance {
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
   readonly #actorId: string;
+  readonly #place: VmPlace;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor({ vm, calls, alarm, arrival, options, actorId, monitor, onFailure }: InstanceParts) {
+  private constructor(parts: InstanceParts) {
+    const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
+    this.#place = place;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -100,8 +116,9 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    { directory, mayMove = false, sealingKey }: VmPlace = {},
+    place: VmPlace = {},
   ): Promise<VmInstance> {
+    const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
     const { log } = monitor;
     const ended = live.get(actorId)?.dispose("sleep");
@@ -115,14 +132,22 @@ export class VmInstance {
     const store = kvStore(actor.kv);
     const arrival = new Arrival(actor, store);
     let listing: Listing | undefined;
-    const admit = () => listing?.admitBoot();
-    const hooks = { ...hooksOf(actor, log, alarm, arrival, admit), ...handlers };
+    const admit = () => {
+      if (refusal !== undefined) throw refusal;
+      listing?.admitBoot();
+    };
+    const offers = tunnels?.offersOf(actorId);
+    const hooks = {
+      ...hooksOf(actor, log, alarm, arrival, admit, events),
+      ...handlers,
+      ...(offers && { offers }),
+    };
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
-    keepDefinition(definition);
+    if (place.close === undefined) keepDefinition(definition);
     const own = actor.state?.own ?? {};
     const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
     const vm = await definition.create(hooks, {
@@ -130,12 +155,14 @@ export class VmInstance {
       own,
       isStoreShared: mayMove,
       sealingKey,
+      dataFolder: directory?.folder,
       maxResultBytes: MAX_RESULT_BYTES,
       onFailure,
       report: (report) => monitor.report(report),
     });
     const instance = new VmInstance({
       vm,
+      place,
       calls,
       alarm,
       arrival,
@@ -149,6 +176,7 @@ export class VmInstance {
       state: () => vm.state(),
       processes: () => vm.processCount(),
       sessions: () => vm.sessionCount(),
+      use: () => vm.listUse(),
       lastUsedAt: () => instance.#lastUsedAt,
     });
     instance.#listing = listing;
@@ -195,6 +223,7 @@ export class VmInstance {
   /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
   async endForGood(): Promise<void> {
     this.#listing?.beginDestroy();
+    this.#place.tunnels?.destroyed(this.#actorId);
     await this.dispose("destroy");
   }
 
@@ -206,7 +235,13 @@ export class VmInstance {
 
   /** Ends the VM. Idempotent. */
   dispose(reason: VmEvents["vmShutdown"]["reason"]): Promise<void> {
-    this.#disposed ??= this.vm.dispose(reason).finally(() => {
+    if (this.#disposed !== undefined) return this.#disposed;
+    const { beforeSleep, events, close } = this.#place;
+    const before = reason === "sleep" ? beforeSleep?.() : undefined;
+    const ended = () => this.vm.dispose(reason);
+    this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
+      await events?.settled();
+      await close?.();
       this.calls.dispose();
       if (live.get(this.#actorId) === this) live.delete(this.#actorId);
       this.#listing?.leave();
@@ -240,6 +275,7 @@ function hooksOf(
   alarm: ActorAlarm,
   arrival: Arrival,
   admitBoot: () => void,
+  events: EventHooks | undefined,
 ): VmHooks {
   const { actorId, key } = actor;
   return {
@@ -253,6 +289,7 @@ function hooksOf(
         // The actor has stopped before its VM. No client is connected any more.
         log.debug({ msg: "could not send event", event: name, err: error });
       }
+      events?.tell(name, payload);
     },
     async beforeBoot() {
       admitBoot();

@@ -61,3 +61,25 @@ export const REPLACE_TIMEOUT_MS = 10_000;
  * @code fetch_aborted
  */
 export const CALL_ABANDON_MS = 10_000;
+
+/**
+ * Events of one VM that wait for one hook of the server, such as `onSessionEvent`.
+ * @unit events
+ * @past All that wait are dropped, and the server logs how many.
+ */
+export const MAX_WAITING_EVENTS = 10_000;
+
+/**
+ * Size of the events of one VM that wait for one hook of the server.
+ * @unit bytes
+ * @past All that wait are dropped, and the server logs how many.
+ */
+export const MAX_WAITING_EVENT_BYTES = 8 * MIB;
+
+/**
+ * Time that the start of an actor waits for `resolveOptions`, whatever `hookTimeoutMs` is.
+ * @unit ms
+ * @past Every boot fails until the VM has slept.
+ * @code hook_failed
+ */
+export const MAX_RESOLVE_MS = 20_000;

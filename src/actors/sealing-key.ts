@@ -2,7 +2,11 @@ import { hkdfSync } from "node:crypto";
 
 const KEY_BYTES = 32;
 
-/** Derives the key for the secrets in the store of one VM from the server's secret. */
-export function sealingKeyOf(secret: Uint8Array, actorId: string): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", secret, "", `agent-vm secrets of ${actorId}`, KEY_BYTES));
+/**
+ * Derives the key for the secrets of one place from the server's secret.
+ *
+ * @param place id of an actor, for its store; `fork TICKET` for the way to a fork
+ */
+export function sealingKeyOf(secret: Uint8Array, place: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, "", `agent-vm secrets of ${place}`, KEY_BYTES));
 }

@@ -1,9 +1,9 @@
-import { AgentVmError } from "../api/errors.ts";
-import { EVENT_RIGHTS, type VmEventName } from "../api/events.ts";
+import { EVENT_RIGHTS } from "../api/events.ts";
 import { MAX_TIMEOUT_MS } from "../api/limits.ts";
-import type { PermissionReply, PermissionRequest } from "../api/methods/session-types.ts";
+import type { Guarded } from "../api/rights.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
 import { registerVm, type VmBinding } from "../http/vm-binding.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
@@ -11,24 +11,26 @@ import { Monitor } from "../monitoring/monitor.ts";
 import { ownActionsOnly } from "../rivet/actions.ts";
 import { endDoubledActors } from "../rivet/doubled-actors.ts";
 import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
-import type { ActorLog } from "../rivet/log.ts";
 import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
 import { limitSubscriptions } from "../rivet/subscribers.ts";
-import { toUserError, userError } from "../rivet/user-error.ts";
+import { toUserError } from "../rivet/user-error.ts";
 import { checkOptions } from "../runtime/check-options.ts";
-import type { VmHandlers } from "../runtime/hooks.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
 import { clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
 import type { TestSeams } from "../runtime/test-seams.ts";
 import { VmDefinition } from "../runtime/vm-definition.ts";
-import { VM_ACTIONS } from "./action.ts";
+import { destroyForGood, VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { warm } from "./definitions.ts";
-import { FORK_ACTIONS, readFork, takeFork } from "./fork.ts";
+import { FORK_ACTIONS, isFork, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { ringAll, VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
+import { OwnActor } from "./own-actor.ts";
+import { takeOwnParts } from "./own-parts.ts";
+import type { OwnActions, OwnEvents, OwnParts, OwnQueues, VmOwnContext } from "./own-types.ts";
+import { resolveDefinition } from "./resolved-options.ts";
 import { sealingKeyOf } from "./sealing-key.ts";
 import type { VmActor, VmConnectionParams } from "./vm-actor.ts";
 
@@ -45,53 +47,87 @@ type ServerActor = ActorDefinition<
   VmActorActions
 >;
 
-/** Context of a hook: the actor that calls it. */
-export interface VmHookContext {
-  /** Id of the actor. */
-  readonly actorId: string;
-  /** Key of the VM. */
-  readonly key: readonly string[];
-  /** Logger of the actor: `debug(entry)` and `error(entry)`. */
-  readonly log: ActorLog;
-  /** Identity of the client whose prompt runs, as `authorize` has returned it; `undefined` without one. */
-  readonly identity?: unknown;
-}
+/**
+ * Options of `vmActor()`: the options of VMs, and what the server adds to their actor. Every option has a default.
+ *
+ * @typeParam State type of `c.state`
+ * @typeParam ConnState type of `c.conn.state`
+ * @typeParam Vars type of `c.vars`
+ * @typeParam Events events of the server's own
+ * @typeParam Queues queues of the server's own
+ * @typeParam Actions actions of the server's own
+ */
+export interface VmActorOptions<
+  // biome-ignore-start lint/suspicious/noExplicitAny: by default the server's own parts have any type
+  State = any,
+  ConnState = any,
+  Vars = any,
+  Events extends OwnEvents = any,
+  Queues extends OwnQueues = any,
+  Actions = any,
+  // biome-ignore-end lint/suspicious/noExplicitAny: as above
+> extends VmOptionsInput,
+    OwnParts<State, ConnState, Vars, Events, Queues, Actions> {}
 
-/** Options of `vmActor()`. Every option has a default. */
-export interface VmActorOptions extends VmOptionsInput {
-  /**
-   * Answers an agent that asks for permission.
-   *
-   * @returns `once`, `always`, `reject` or an optionId that the agent offers; `undefined` asks the clients that listen to
-   * `permissionRequest`. An error rejects the request.
-   * @default asks the clients
-   */
-  onPermissionRequest?(
-    c: VmHookContext,
-    sessionId: string,
-    request: PermissionRequest,
-  ): Promise<PermissionReply | (string & {}) | undefined> | PermissionReply | (string & {}) | undefined;
-}
+type Nothing = Record<never, never>;
+
+/** Options without parts that have types of their own. They spare the compiler work. */
+type PlainOptions = VmActorOptions<undefined, undefined, undefined, Nothing, Nothing, Nothing> & {
+  [Name in
+    | "state"
+    | "createState"
+    | "vars"
+    | "createVars"
+    | "createConnState"
+    | "actions"
+    | "events"
+    | "queues"]?: never;
+};
 
 /**
  * Makes an actor with a Linux VM for each key. A VM boots with its first action. It sleeps when no process, shell,
  * connection or call uses it. It ends with its actor.
  *
- * @param options options of every VM of this actor. @default {}
- * @throws AgentVmError `invalid_argument`, which names an unknown or malformed option
+ * @param options options of every VM of this actor, and actions, events, state and hooks of the server's own. @default {}
+ * @throws AgentVmError `invalid_argument`, which names an unknown or malformed option, or a name that is reserved
  * @example
  * ```ts
- * export const registry = setup({ use: { vm: vmActor({ env: { CI: "1" } }) } });
+ * const vm = vmActor({
+ *   env: { CI: "1" },
+ *   state: { builds: 0 },
+ *   actions: {
+ *     async build(c, target: string) {
+ *       c.state.builds += 1;
+ *       return (await c.vm.exec(`make ${target}`)).exitCode;
+ *     },
+ *   },
+ * });
+ * export const registry = setup({ use: { vm } });
  * registry.start();
  * ```
  */
+export function vmActor(options?: PlainOptions): VmActor;
+/** Makes an actor with a Linux VM for each key, and with actions, events, queues or state of the server's own. */
+export function vmActor<
+  State = undefined,
+  ConnState = undefined,
+  Vars = undefined,
+  Events extends OwnEvents = Record<never, never>,
+  Queues extends OwnQueues = Record<never, never>,
+  Actions extends OwnActions<VmOwnContext<State, ConnState, Vars, Events, Queues>> = Record<never, never>,
+>(
+  options: VmActorOptions<State, ConnState, Vars, Events, Queues, Actions>,
+): VmActor<NoInfer<Actions>, NoInfer<Events>, NoInfer<Queues>>;
 export function vmActor(options: VmActorOptions = {}): VmActor {
   return defineVm(options);
 }
 
 /** Like `vmActor`, for tests that replace parts of the VMs. */
 export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor {
-  const { options, handlers } = checkOptions(input);
+  const { parts, rest } = takeOwnParts(input);
+  const check = (data: VmOptionsInput) => checkOptions(data).options;
+  const options = check(rest);
+  const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
   const vms = new VmDefinition(options, seams);
   const checkInput = (input: unknown, isOwn: boolean) => {
     // A client could make up a ticket, and so wake the VM that the ticket names.
@@ -101,29 +137,53 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   };
   // Assigned before RivetKit calls any of the functions below.
   let server: VmBinding;
+  const monitorOf = () => {
+    server.monitor ??= new Monitor(createLogger());
+    return server.monitor;
+  };
   const definition: ServerActor = actor({
-    createState: (_c, input: undefined): VmState => {
+    async createState(c, input: undefined): Promise<VmState> {
       const ticket = ticketOf(input);
       try {
-        return { alarms: [], own: checkInput(input, true), ...(ticket && { fork: ticket }) };
+        const chosen = checkInput(input, true);
+        const user = await own.createState(c, chosen);
+        return { alarms: [], own: chosen, user, ...(ticket && { fork: ticket }) };
       } catch (error) {
-        throw error instanceof AgentVmError ? userError(error) : error;
+        throw toUserError(error, c.log, "createState");
       }
     },
+    onCreate: (c) => own.created(c),
     async createVars(c): Promise<VmVars> {
       assertNotDraining();
-      server.monitor ??= new Monitor(createLogger());
-      const monitor = server.monitor.vm(c.name, c.key);
-      const { access, directory, secret } = server;
-      const bound = bindHandlers(handlers, c, monitor.log);
+      const monitor = monitorOf().vm(c.name, c.key);
+      const { access, directory, secret, tunnels } = server;
       const mayMove = access.policy.behindEngine;
       // Behind an engine nothing says when the server is there.
       if (mayMove) warm(vms, server);
       try {
-        const place = { directory, mayMove, sealingKey: secret && sealingKeyOf(secret, c.actorId) };
-        return { instance: await VmInstance.create(vms, c, bound, monitor, place), access };
+        // A VM that is older than the server's own state gets it now.
+        c.state.user ??= await own.createState(c, c.state.own);
+        const facts = { access, secret };
+        const vars = await own.vars(c, facts, monitor, () =>
+          destroyForGood(vars, c as unknown as VmContext),
+        );
+        const { definition, ...resolved } = await resolveDefinition(c, vars, vms, rest, check);
+        const place = {
+          directory,
+          tunnels,
+          mayMove,
+          sealingKey: secret && sealingKeyOf(secret, c.actorId),
+          events: own.eventHooks(c, vars),
+          // A server that shuts down ends its VMs without RivetKit, which would store the state.
+          beforeSleep: own.hasSleep
+            ? () => own.beforeSleep(c, vars, () => c.saveState({ immediate: true }))
+            : undefined,
+          ...resolved,
+        };
+        vars.instance = await VmInstance.create(definition, c, own.handlers(c, vars), monitor, place);
+        return vars;
       } catch (error) {
-        throw error instanceof AgentVmError ? userError(error) : error;
+        throw toUserError(error, monitor.log, "createVars");
       }
     },
     async createConnState(c, params: VmConnectionParams): Promise<VmConnectionState> {
@@ -134,31 +194,49 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       if (isPreviewRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
       try {
-        return await server.access.connect(request, facts, { name: c.name, key: c.key });
+        const grant = await server.access.connect(request, facts, { name: c.name, key: c.key });
+        // The hooks are for clients, and the other VM of a fork is none.
+        if (grant.unlimited && isFork(params)) return grant;
+        return { ...grant, user: await own.connecting(c, grant, params) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
       }
     },
-    onConnect: (_c, connection) => {
+    onConnect: (c, connection) => {
       limitSubscriptions(connection);
       server.access.opened(connection, (reason) => {
         void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
       });
+      own.connected(c, connection);
     },
-    onRequest: (c, request) => {
+    onRequest: async (c, request) => {
       c.vars.instance.used();
-      const { behindEngine } = server.access.policy;
-      return answerPreview(c.vars.instance.vm, request, behindEngine ? c.actorId : undefined);
+      const { access } = server;
+      const keys = previewKeys(access, { name: c.name, key: c.key });
+      const engineActor = access.policy.behindEngine ? c.actorId : undefined;
+      const preview = await answerPreview(c.vars.instance, request, { engineActor, keys });
+      return preview ?? (await own.answer(c, request));
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);
       c.vars.instance.calls.disconnected(connection.id);
+      own.disconnected(c, connection);
     },
+    onWake: (c) => own.life("onWake", c),
     onSleep: (c) => c.vars.instance.dispose("sleep"),
-    onDestroy: (c) => c.vars.instance.dispose("destroy"),
-    events: vmEvents((c: VmContext, event) => checkEvent(c, event)),
+    async onDestroy(c) {
+      await own.life("onDestroy", c);
+      await c.vars.instance.dispose("destroy");
+    },
+    ...own.run,
+    events: {
+      ...vmEvents((c: VmContext, event) => checkEvent(c, event, EVENT_RIGHTS[event])),
+      ...own.events(checkEvent),
+    },
+    ...own.queues(checkEvent),
     actions: {
       ...VM_ACTIONS,
+      ...own.actions,
       [ALARM_ACTION]: ringCron,
       [FORK_ACTIONS.read]: readFork,
       [FORK_ACTIONS.take]: takeFork,
@@ -172,6 +250,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       sleepTimeout: options.sleepTimeoutMs,
       sleepGracePeriod: DISPOSE_TIMEOUT_MS,
       onDestroyTimeout: DISPOSE_TIMEOUT_MS,
+      ...parts.options,
     },
   });
   ownActionsOnly(definition);
@@ -188,25 +267,11 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   return definition as unknown as VmActor;
 }
 
-/** @throws UserError `forbidden` if a connection may not see an event */
-function checkEvent(c: VmContext, event: VmEventName): void {
+/** @throws UserError `forbidden` if a connection may not see an event, or send to a queue */
+function checkEvent(c: VmContext, name: string, guarded: Guarded): void {
   try {
-    c.vars.access.check(c.conn, EVENT_RIGHTS[event], { event });
+    c.vars.access.check(c.conn, guarded, { event: name });
   } catch (error) {
-    throw toUserError(error, c.log, event);
+    throw toUserError(error, c.log, name);
   }
-}
-
-/** Binds an actor's handlers to its context, their first argument. */
-function bindHandlers(
-  { onPermissionRequest }: Partial<VmActorOptions>,
-  c: Pick<VmHookContext, "actorId" | "key">,
-  log: ActorLog,
-): VmHandlers {
-  if (onPermissionRequest === undefined) return {};
-  const { actorId, key } = c;
-  return {
-    onPermissionRequest: (sessionId, request, identity) =>
-      onPermissionRequest({ actorId, key, log, identity }, sessionId, request),
-  };
 }

@@ -27,6 +27,19 @@ export const ERROR_DEFINITIONS = {
   process_not_found: { status: 404, hint: "listProcesses() lists the processes that the VM remembers." },
   /** The VM has no service with this name. */
   service_not_found: { status: 404, hint: "listServices() lists the VM's services." },
+  /** The VM has no mount at this path. */
+  mount_not_found: { status: 404, hint: "listMounts() lists the VM's mounts." },
+  /** The server's options do not allow this mount: a folder of the host or a volume that no option names, or writing to it. */
+  mount_forbidden: {
+    status: 403,
+    hint: "The server allows it with vmActor({ hostFolders }) or vmActor({ volumes }). See docs/mounts.md.",
+  },
+  /** The server's host cannot make this mount. The message says what it lacks. */
+  mount_unavailable: { status: 501, hint: "docs/mounts.md says what each kind of mount needs." },
+  /** Another VM has the volume for itself, or other VMs have it mounted. */
+  volume_in_use: { status: 409, hint: "Unmount it in the other VM, or put that VM to sleep." },
+  /** The VM has no recording with this id, or has deleted it. */
+  recording_not_found: { status: 404, hint: "listRecordings() lists the VM's recordings." },
   /** The VM has no shell with this id, or has forgotten it. */
   shell_not_found: { status: 404, hint: "listShells() lists the VM's shells." },
   /** The VM has no cron job with this id. */
@@ -69,6 +82,11 @@ export const ERROR_DEFINITIONS = {
   boot_failed: {
     status: 500,
     hint: "Run `npx agent-vm doctor` on the server's host. The next action boots the VM again.",
+  },
+  /** A hook of the server's own code has failed, or has taken too long. `metadata.hook` names it. */
+  hook_failed: {
+    status: 500,
+    hint: "The server's log has the error of the hook. The next action boots the VM again.",
   },
   /** The VM stopped before the call ended. */
   vm_stopped: { status: 503, hint: "The next action boots the VM again." },
@@ -116,8 +134,17 @@ export const ERROR_DEFINITIONS = {
   wait_aborted: { status: 499 },
   /** Nothing listened on the port in time. */
   port_timeout: { status: 504, hint: "listPorts() lists the ports that the VM listens on." },
+  /** No connection waits for the answer: it was answered, has timed out, or the policy or the VM has changed. */
+  network_request_not_found: { status: 404, hint: "listNetworkRequests() lists the questions that wait." },
   /** The preview URL is unknown or has expired. */
   preview_denied: { status: 403, hint: "createSignedPreviewUrl() makes a new URL." },
+  /** The server in the VM speaks only HTTP/2, as gRPC servers do. Requests and previews speak HTTP/1.1. */
+  http2_not_supported: { status: 502, hint: "Use tunnel() to reach the port: see docs/tunnels.md." },
+  /** The preview needs a password, or a token of the server. */
+  preview_locked: {
+    status: 401,
+    hint: "Send the password as Basic authentication with any user, or the token as `Authorization: Bearer`. A browser gets a form.",
+  },
   /** The server failed to serve the preview. */
   preview_failed: { status: 502 },
   /** The outcome of the call is lost. The call may or may not have taken effect. */

@@ -139,7 +139,7 @@ export function actionNotFound(action: string): AgentVmError {
 }
 
 /** Part of a VM that a runtime may lack. */
-export type Capability = "processes" | "terminals" | "network" | "watches";
+export type Capability = "processes" | "terminals" | "network" | "watches" | "mounts";
 
 /**
  * Returns the error for an action that the VM's runtime cannot carry out.

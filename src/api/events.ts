@@ -1,4 +1,6 @@
-import type { VmPort } from "./methods/network.ts";
+import type { NetworkLogCode, VmPort } from "./methods/network.ts";
+import type { NetworkRequest } from "./methods/network-requests.ts";
+import type { PreviewLogEntry } from "./methods/previews.ts";
 import type { ExitReason, OutputStream } from "./methods/process-types.ts";
 import type { ServiceInfo } from "./methods/services.ts";
 import type { SessionEvent } from "./methods/session-event.ts";
@@ -88,9 +90,17 @@ export interface NetworkDeniedEvent {
   port: number;
   /** Why the server denied the connection. */
   reason: string;
+  /** Kind of the reason; absent if a rule of the policy denied the connection. */
+  code?: NetworkLogCode;
   /** Process id of the program inside the VM; absent when the server could not find it. */
   pid?: number;
 }
+
+/** A connection waits for an answer, because a rule of `ask` names its destination. `answerNetworkRequest` answers. */
+export type NetworkRequestEvent = NetworkRequest;
+
+/** A request to a preview with `log` has ended. At most 20 events a second; the log has more. */
+export type PreviewRequestEvent = PreviewLogEntry;
 
 /** A VM has booted. */
 export interface VmBootedEvent {
@@ -259,6 +269,10 @@ export interface VmEvents {
   portClosed: PortClosedEvent;
   /** The outbound policy has denied a connection. */
   networkDenied: NetworkDeniedEvent;
+  /** A connection waits for an answer, because a rule of `ask` names its destination. */
+  networkRequest: NetworkRequestEvent;
+  /** A request to a preview with `log` has ended. */
+  previewRequest: PreviewRequestEvent;
   /** The VM has booted. */
   vmBooted: VmBootedEvent;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */
@@ -294,6 +308,9 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   portOpened: { right: "network", reads: true },
   portClosed: { right: "network", reads: true },
   networkDenied: { right: "network", reads: true },
+  // A connection waits for an answer as long as somebody listens who may answer.
+  networkRequest: { right: "admin" },
+  previewRequest: { right: "network", reads: true },
   vmBooted: { right: "any" },
   filesReadOnly: { right: "any" },
   limitWarning: { right: "any" },

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MAX_NETWORK_RULES } from "./limits.ts";
+import { MAX_ASK_TIMEOUT_MS, MAX_NETWORK_RULES, NETWORK_ASK_TIMEOUT_MS } from "./limits.ts";
 import { secretsSchema } from "./methods/secrets.ts";
 import { canonicalHost, parseNetworkRule } from "./network-rule.ts";
 import { options } from "./values.ts";
@@ -19,7 +19,12 @@ export const outboundSchema = z.union(
     options({
       /** Rules that open hosts, at most 256, such as `"*.example.com:443"`. */
       allow: rules,
-      /** Rules that close hosts again, at most 256. They win over `allow`. @default [] */
+      /**
+       * Rules of hosts whose connections wait for an answer of `onNetworkRequest` or `answerNetworkRequest`, at most 256. `allow`
+       * wins over them. @default []
+       */
+      ask: rules.optional(),
+      /** Rules that close hosts again, at most 256. They win over `allow` and `ask`. @default [] */
       deny: rules.optional(),
     }),
   ],
@@ -28,7 +33,7 @@ export const outboundSchema = z.union(
       const inner = issue.code === "invalid_union" ? issue.errors.at(-1)?.[0] : undefined;
       return inner !== undefined && typeof issue.input === "object"
         ? `${inner.path.join(".")}: ${inner.message}`
-        : '"none", "all" or { allow, deny? }';
+        : '"none", "all" or { allow, ask?, deny? }';
     },
   },
 );
@@ -52,6 +57,19 @@ const header = z.record(
 export const networkSchema = z.strictObject({
   /** Hosts outside that programs of a VM may reach, through the server's proxy. @default "none" */
   outbound: outboundSchema.default("none"),
+  /** Milliseconds in which a question of a rule of `ask` must be answered. Without an answer the connection is denied. */
+  askTimeoutMs: z.int().min(1).max(MAX_ASK_TIMEOUT_MS).default(NETWORK_ASK_TIMEOUT_MS),
+  /** Limits of what programs of one VM send and receive outside. Without them there are none. */
+  limits: z
+    .strictObject({
+      /** Bytes in a second, out and in together. Connections wait. */
+      bytesPerSecond: z.int().min(1_024).optional(),
+      /** Bytes since the VM's creation, out and in together, as `usage()` counts them. Connections are then cut and denied. */
+      totalBytes: z.int().positive().optional(),
+      /** Connections in a minute. Further ones are denied. */
+      connectionsPerMinute: z.int().positive().max(1_000_000).optional(),
+    })
+    .prefault({}),
   /** Headers that the server adds to requests for an origin. Credentials in them never enter the VM. @default {} */
   headers: z.record(origin, header).default({}),
   /** Secrets by name that the server adds to requests of every VM, see docs/networking.md. At most 32. @default {} */

@@ -1,6 +1,14 @@
 /** Name of the machine that the server runs on, whose loopback a rule with this name and a port opens. */
 export const HOST_NAME = "host.agent-vm";
 
+/** Names below which clients offer services of their machines inside a VM. No name server is asked for them. */
+export const OFFER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.agent-vm$/;
+
+/** Returns whether a canonical name is `agent-vm` or below it. No name server is asked for such a name. */
+export function isReservedName(host: string): boolean {
+  return host === "agent-vm" || host.endsWith(".agent-vm");
+}
+
 /** Rule of an outbound policy's `allow` or `deny`. */
 export interface NetworkRule {
   /** Canonical name or address; `*` for the kind `any`. */

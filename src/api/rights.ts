@@ -10,7 +10,7 @@ const RIGHTS = {
   files: true,
   /** Use coding agents: open sessions, send prompts, answer permission requests. */
   sessions: true,
-  /** Send requests to ports of the VM, and make preview URLs. */
+  /** Send requests to ports of the VM, make preview URLs, and open tunnels. */
   network: true,
   /** Schedule commands and prompts. */
   cron: true,
@@ -19,7 +19,7 @@ const RIGHTS = {
   /** Make VMs: `getOrCreate` of a missing key, `create`, `fork`. */
   create: true,
   /**
-   * Everything that the other rights allow. Also destroy, restart and put to sleep, set labels and the network policy, and
+   * Everything that the other rights allow. Also destroy, restart and put to sleep, mount, set labels and the network policy, and
    * make tokens for the same VMs.
    */
   admin: true,

@@ -15,10 +15,24 @@ export interface VmListOptions {
   labels?: Labels;
   /** Only VMs in this state. @default every state */
   state?: VmState;
+  /** Whether each entry of an awake VM has `use`. @default false */
+  use?: boolean;
   /** Largest number of VMs in the answer, 1 to 1,000. @default 100 */
   limit?: number;
   /** `cursor` of the previous page. @default the first page */
   cursor?: string;
+}
+
+/** Resources that an awake VM uses now. */
+export interface VmListUse {
+  /** Bytes of memory; `null` if nobody counts them. */
+  memoryBytes: number | null;
+  /** CPU milliseconds since the boot; `null` if nobody counts them. */
+  cpuMs: number | null;
+  /** Bytes of its files; `null` if they are not known. */
+  diskBytes: number | null;
+  /** Number of sessions whose agent answers a prompt. */
+  promptsRunning: number;
 }
 
 /** A VM in a list. */
@@ -39,6 +53,8 @@ export interface VmListEntry {
   processes: number;
   /** Labels that `setLabels` has set. */
   labels: Labels;
+  /** Resources that the VM uses, with the option `use`. Absent while the VM does not run. */
+  use?: VmListUse;
 }
 
 /** A page of VMs, in the order of their keys. */
@@ -66,6 +82,7 @@ const vmListOptions = z.strictObject({
     })
     .optional(),
   state: z.enum(["awake", "booting", "sleeping"], { error: '"awake", "booting" or "sleeping"' }).optional(),
+  use: z.boolean({ error: "true or false" }).default(false),
   limit: z
     .int({ error: `an integer from 1 to ${MAX_LISTED_VMS}` })
     .min(1, { error: `an integer from 1 to ${MAX_LISTED_VMS}` })

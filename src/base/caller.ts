@@ -6,6 +6,16 @@ interface Caller {
   gone?: AbortSignal | undefined;
   /** Identity of the client, if the server's `authorize` has named one. */
   identity?: unknown;
+  /** The pass of a hook that runs within the start or the end of a VM. */
+  pass?: HookPass | undefined;
+}
+
+/** Lets a hook use the VM whose start or end waits for the hook. */
+export interface HookPass {
+  /** The owner of the VM's boots. */
+  readonly of: object;
+  /** `false` once the hook has ended. */
+  isOpen: boolean;
 }
 
 const callers = new AsyncLocalStorage<Caller>();

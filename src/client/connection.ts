@@ -8,7 +8,7 @@ import type { Invoke } from "./transfer.ts";
 
 /** A connection that `handle.connect()` opened. It sends every action over the call protocol. */
 export class ConnectionCore extends Methods {
-  readonly #target: Target;
+  protected readonly target: Target;
   readonly #link: Link;
   readonly #calls: CallChannel;
   /** `true` if the server has not confirmed every subscription. */
@@ -18,7 +18,7 @@ export class ConnectionCore extends Methods {
 
   constructor(target: Target) {
     super();
-    this.#target = target;
+    this.target = target;
     this.#link = new Link(target.raw);
     this.#calls = new CallChannel(this.#link, true);
     target.connections.add(this);
@@ -93,7 +93,7 @@ export class ConnectionCore extends Methods {
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#target.connections.delete(this);
+    this.target.connections.delete(this);
     this.#calls.fail(connectionLost("The connection was disposed"));
     await this.#calls.acknowledge();
     await this.#link.close();
@@ -104,7 +104,7 @@ export class ConnectionCore extends Methods {
   }
 
   protected async ended() {
-    await Promise.all([this.#link.ended(), this.#target.link.ended()]);
+    await Promise.all([this.#link.ended(), this.target.link.ended()]);
   }
 
   protected line() {

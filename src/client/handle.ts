@@ -1,46 +1,51 @@
 import { ConnectionCore } from "./connection.ts";
 import { Methods, withActions } from "./methods.ts";
 import { coded } from "./rivet/errors.ts";
+import type { QueueOptions } from "./rivet/raw.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
 /** A VM by its key or id. */
 export class HandleCore extends Methods {
-  readonly #target: Target;
+  protected readonly target: Target;
 
   constructor(target: Target) {
     super();
-    this.#target = target;
+    this.target = target;
   }
 
-  readonly invoke: Invoke = (action, args, signal) => this.#target.invoke(action, args, signal);
+  readonly invoke: Invoke = (action, args, signal) => this.target.invoke(action, args, signal);
 
   connect(): object {
-    return withActions(new ConnectionCore(this.#target));
+    return withActions(new ConnectionCore(this.target));
+  }
+
+  async send(name: string, body: unknown, options?: QueueOptions): Promise<unknown> {
+    return await coded(this.target.raw.send(name, body, options));
   }
 
   async resolve(): Promise<string> {
-    return await coded(this.#target.raw.resolve());
+    return await coded(this.target.raw.resolve());
   }
 
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-    return await coded(this.#target.raw.fetch(input, init));
+    return await coded(this.target.raw.fetch(input, init));
   }
 
   async webSocket(path?: string, protocols?: string | string[]): Promise<unknown> {
-    return await coded(this.#target.raw.webSocket(path, protocols));
+    return await coded(this.target.raw.webSocket(path, protocols));
   }
 
   async getGatewayUrl(): Promise<string> {
-    return await coded(this.#target.raw.getGatewayUrl());
+    return await coded(this.target.raw.getGatewayUrl());
   }
 
   protected ended() {
-    return this.#target.link.ended();
+    return this.target.link.ended();
   }
 
   protected line() {
-    const target = this.#target;
+    const target = this.target;
     return { link: target.link, invoke: target.call.bind(target), release: target.hold() };
   }
 }

@@ -17,7 +17,7 @@ export type {
   VmPrefix,
 } from "../api/tokens.ts";
 export type { OwnLimits, VmInput } from "../api/vm-input.ts";
-export type { VmListEntry, VmListOptions, VmPage } from "../api/vm-list.ts";
+export type { VmListEntry, VmListOptions, VmListUse, VmPage } from "../api/vm-list.ts";
 export { createClient } from "./client.ts";
 export {
   type AttachTerminalOptions,
@@ -39,6 +39,7 @@ export type {
 export type { Subscribe } from "./subscribe.ts";
 export { TarExport } from "./tar-export.ts";
 export type { TokensAccessor } from "./tokens.ts";
+export type { Tunnel, TunnelMethods, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 export type {
   CallOptions,
   ClientOptions,

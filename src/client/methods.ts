@@ -1,6 +1,6 @@
 import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
-import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
+import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
@@ -16,16 +16,23 @@ import {
 } from "./run.ts";
 import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
+import type { Target } from "./target.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { type Invoke, readFile, writeFile } from "./transfer.ts";
-import type { TarTransferOptions, TransferOptions } from "./types.ts";
+import { openTunnel } from "./tunnel/tunnel.ts";
+import { openTunnelOut } from "./tunnel/tunnel-out.ts";
+import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
+import { openVmWebSocket } from "./tunnel/web-socket.ts";
+import type { CallOptions, TarTransferOptions, TransferOptions } from "./types.ts";
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
 export abstract class Methods {
   abstract readonly invoke: Invoke;
-  /** Returns a link for a terminal, and keeps the link open until `release`. */
+  /** The VM. */
+  protected abstract readonly target: Target;
   /** Resolves when the connections to a destroyed VM have ended. */
   protected abstract ended(): Promise<void>;
+  /** Returns a link for a terminal, and keeps the link open until `release`. */
   protected abstract line(): { link: Link; invoke: Invoke; release(): void };
 
   async action({ name, args, signal }: ActionRequest): Promise<unknown> {
@@ -63,6 +70,15 @@ export abstract class Methods {
     return await importTar(this.invoke, data, path, options);
   }
 
+  async fork(
+    newKey: string | string[],
+    { signal, ...options }: ForkOptions & CallOptions = {},
+  ): Promise<ForkedVm> {
+    // A server of an earlier release does not take options.
+    const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
+    return (await this.invoke("fork", args, signal)) as ForkedVm;
+  }
+
   async run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand> {
     return await this.#following((invoke) => run(invoke, command, null, options));
   }
@@ -77,6 +93,18 @@ export abstract class Methods {
 
   async attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand> {
     return await this.#following((invoke) => attach(invoke, pid, options));
+  }
+
+  async tunnel(options: TunnelOptions): Promise<Tunnel> {
+    return await this.target.keep(openTunnel(this.target.raw, options));
+  }
+
+  async tunnelOut(options: TunnelOutOptions): Promise<TunnelOut> {
+    return await this.target.keep(openTunnelOut(this.target.raw, options));
+  }
+
+  async vmWebSocket(port: number, path?: string, protocols?: string | string[]): Promise<WebSocket> {
+    return await openVmWebSocket(this.target.raw, port, path, protocols);
   }
 
   /** Keeps a connection open for work that consists of several calls. */

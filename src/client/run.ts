@@ -40,6 +40,8 @@ export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "
   signal?: AbortSignal;
   /** `true` leaves stdin open for `writeProcessStdin` and `closeProcessStdin`. @default false */
   openStdin?: boolean;
+  /** `true` records the output of both streams, for `readRecording`. @default false */
+  record?: boolean;
   /** Called with the process id when the command has started. @default not called */
   onStart?: (pid: number) => void;
 }

@@ -28,7 +28,7 @@ export async function askServer(
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    const type = body === undefined ? {} : { "content-type": "application/json" };
+    const type: Record<string, string> = body === undefined ? {} : { "content-type": "application/json" };
     const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
     const response = await fetch(url, { method, headers: { ...presented, ...type }, signal, ...sent });
     const answer = parseJson(await response.text());

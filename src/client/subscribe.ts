@@ -36,6 +36,10 @@ export interface Subscribe {
   (event: "portClosed", callback: Listener<"portClosed">): Unsubscribe;
   /** The outbound policy has denied a connection. */
   (event: "networkDenied", callback: Listener<"networkDenied">): Unsubscribe;
+  /** A connection waits for an answer, because a rule of `ask` names its destination. */
+  (event: "networkRequest", callback: Listener<"networkRequest">): Unsubscribe;
+  /** A request to a preview with `log` has ended. */
+  (event: "previewRequest", callback: Listener<"previewRequest">): Unsubscribe;
   /** The VM has booted. */
   (event: "vmBooted", callback: Listener<"vmBooted">): Unsubscribe;
   /** The VM has booted with files that could not be restored whole, and are read-only. Follows `vmBooted`. */

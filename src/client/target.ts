@@ -8,6 +8,9 @@ import { hasNotBegun, toAgentVmError } from "./rivet/errors.ts";
 import type { RawHandle } from "./rivet/raw.ts";
 import { checkArguments } from "./wire.ts";
 
+/** Targets with open tunnels, which need no handle to live on. */
+const withTunnels = new Set<Target>();
+
 /**
  * One actor, shared by all handles of its key. It has a connection of its own, for calls that outlast an HTTP request. The
  * connection opens with the first such call and closes soon after the last, because an open connection keeps the VM awake
@@ -18,6 +21,8 @@ export class Target {
   readonly link: Link;
   /** Connections that were opened through handles. */
   readonly connections = new Set<ConnectionCore>();
+  /** Tunnels that the client's end closes. */
+  readonly #tunnels = new Set<AsyncDisposable>();
   readonly #calls: CallChannel;
   #holds = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -63,7 +68,24 @@ export class Target {
     };
   }
 
+  /** Closes a tunnel with the client, unless it has been closed before. */
+  async keep<Kept extends AsyncDisposable & { close(): Promise<void> }>(
+    opening: Promise<Kept>,
+  ): Promise<Kept> {
+    const tunnel = await opening;
+    const close = async () => {
+      this.#tunnels.delete(kept);
+      if (this.#tunnels.size === 0) withTunnels.delete(this);
+      await tunnel.close();
+    };
+    const kept = { ...tunnel, close, [Symbol.asyncDispose]: close };
+    this.#tunnels.add(kept);
+    withTunnels.add(this);
+    return kept;
+  }
+
   async dispose(): Promise<void> {
+    await Promise.all([...this.#tunnels].map((tunnel) => tunnel[Symbol.asyncDispose]()));
     await Promise.all([...this.connections].map((connection) => connection.dispose()));
     clearTimeout(this.#linger);
     this.#calls.fail(connectionLost("The client was disposed"));

@@ -1,16 +1,18 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { AgentVmError } from "../api/errors.ts";
-import type { ArchiveImport } from "../api/methods/snapshot-types.ts";
-import type { ClientTable } from "../api/methods/table.ts";
+import type { VmEventName } from "../api/events.ts";
+import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
+import type { ClientTable, VmMethods } from "../api/methods/table.ts";
 import type { Bytes } from "../api/values.ts";
 import type { VmInput } from "../api/vm-input.ts";
 import type { VmListOptions, VmPage } from "../api/vm-list.ts";
 import type { PieceSource } from "./pieces.ts";
 import type { ServerAddress } from "./rivet/config.ts";
 import type { HandleOptions } from "./rivet/handle.ts";
-import type { ActionRequest, ActorConnStatus, RawHandle } from "./rivet/raw.ts";
+import type { ActionRequest, ActorConnStatus, QueueOptions, RawHandle } from "./rivet/raw.ts";
 import type {
   ActorAccessor,
+  ActorDefinition,
   ActorHandle,
   AnyActorDefinition,
   ExtractActorsFromRegistry,
@@ -21,6 +23,7 @@ import type { RunMethods } from "./run.ts";
 import type { Subscribe, Unsubscribe } from "./subscribe.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { TokensAccessor } from "./tokens.ts";
+import type { TunnelMethods } from "./tunnel/types.ts";
 
 /** Options of a call that may take long. */
 export interface CallOptions {
@@ -71,6 +74,7 @@ type TransferCalls = {
   exportTar: (path?: string, options?: TarTransferOptions) => Promise<TarExport>;
   exportSnapshot: (options?: TarTransferOptions) => Promise<TarExport>;
   importTar: (data: PieceSource, path?: string, options?: TarTransferOptions) => Promise<ArchiveImport>;
+  fork: (newKey: string | string[], options?: ForkOptions & CallOptions) => Promise<ForkedVm>;
 };
 
 /** A method of the table as this client offers it: with `CallOptions` behind the arguments if it takes a signal. */
@@ -87,7 +91,8 @@ export type VmClientMethods = {
   [Name in keyof ClientTable]: Name extends keyof TransferCalls
     ? TransferCalls[Name]
     : ClientCall<ClientTable[Name]>;
-} & RunMethods;
+} & RunMethods &
+  TunnelMethods;
 
 /** Common part of handles and connections. */
 interface Callable {
@@ -98,10 +103,84 @@ interface Callable {
 /** Members of a handle that reach the actor itself. */
 type ActorMembers = Pick<RawHandle, "fetch" | "webSocket" | "resolve" | "getGatewayUrl">;
 
+/** Parts that a server adds to the handles of its VMs. */
+interface Added {
+  /** Its own actions. */
+  calls: object;
+  /** Payloads of its own events. */
+  events: object;
+  /** Messages of its own queues. */
+  queues: object;
+}
+
+/** A server that adds nothing. */
+interface NothingAdded extends Added {
+  calls: Record<never, never>;
+  events: Record<never, never>;
+  queues: Record<never, never>;
+}
+
+/** The value that a token of `event()` or `queue()` stands for. */
+type ValueOf<Token> = Token extends { readonly _queueMessage?: infer Message }
+  ? Message
+  : Token extends { readonly _eventType?: infer Payload }
+    ? Payload
+    : unknown;
+
+/** Parts that the definition of an actor adds to a VM. */
+type AddedBy<Definition extends AnyActorDefinition> =
+  // biome-ignore lint/suspicious/noExplicitAny: only three parts of the definition matter
+  Definition extends ActorDefinition<any, any, any, any, any, any, infer Events, infer Queues, infer Actions>
+    ? {
+        calls: {
+          [Name in Exclude<keyof Actions, keyof VmMethods>]: Actions[Name] extends (
+            c: never,
+            ...args: infer Args
+          ) => infer Result
+            ? (...args: Args) => Promise<Awaited<Result>>
+            : never;
+        };
+        events: { [Name in Exclude<keyof Events, VmEventName>]: ValueOf<Events[Name]> };
+        queues: { [Name in keyof Queues]: ValueOf<Queues[Name]> };
+      }
+    : NothingAdded;
+
+/** Sends messages to the queues that a server adds to its VMs. */
+type Send<Queues> = [keyof Queues] extends [never]
+  ? unknown
+  : {
+      /**
+       * Sends a message to a queue of the server's code.
+       *
+       * @param options `wait: true` waits until that code has completed the message
+       */
+      send<Name extends keyof Queues & string>(
+        name: Name,
+        body: Queues[Name],
+        options?: QueueOptions,
+      ): Promise<unknown>;
+    };
+
+/** Subscribes to the events that a server adds to its VMs. */
+type OwnSubscribe<Events> = [keyof Events] extends [never]
+  ? unknown
+  : <Name extends keyof Events & string>(
+      event: Name,
+      callback: (payload: Events[Name]) => void,
+    ) => Unsubscribe;
+
+/** Parts that the actor of a name adds to its VMs. */
+type AddedIn<R extends AnyRegistry, Name> = [Name] extends [never]
+  ? NothingAdded
+  : Name extends keyof ExtractActorsFromRegistry<R>
+    ? AddedBy<ExtractActorsFromRegistry<R>[Name]>
+    : NothingAdded;
+
 /**
  * A VM by its key or id. A new handle sends nothing.
  *
- * @typeParam R registry of the server. All VMs have the same methods
+ * @typeParam R registry of the server
+ * @typeParam Name name of the actor, for the actions, events and queues that the server adds to its VMs. @default none
  * @example
  * ```ts
  * async function build(vm: VmHandle<typeof registry>) {
@@ -109,20 +188,34 @@ type ActorMembers = Pick<RawHandle, "fetch" | "webSocket" | "resolve" | "getGate
  * }
  * ```
  */
-export type VmHandle<R extends AnyRegistry = AnyRegistry> = VmClientMethods &
+export type VmHandle<
+  R extends AnyRegistry = AnyRegistry,
+  Name extends keyof ExtractActorsFromRegistry<R> = never,
+> = HandleWith<AddedIn<R, Name>>;
+
+type HandleWith<Parts extends Added> = VmClientMethods &
   Callable &
-  ActorMembers & {
+  ActorMembers &
+  Parts["calls"] &
+  Send<Parts["queues"]> & {
     /** Opens a connection for events. Actions on the connection share its socket and do not wait for each other. */
-    connect(): VmConnection<R>;
+    connect(): ConnectionWith<Parts>;
   };
 
 /**
  * An open connection to a VM. It reconnects by itself after a failure. `await using` closes it.
  *
- * @typeParam _R registry of the server. All VMs have the same methods
+ * @typeParam R registry of the server
+ * @typeParam Name name of the actor, for the actions and events that the server adds to its VMs. @default none
  */
-export type VmConnection<_R extends AnyRegistry = AnyRegistry> = VmClientMethods &
+export type VmConnection<
+  R extends AnyRegistry = AnyRegistry,
+  Name extends keyof ExtractActorsFromRegistry<R> = never,
+> = ConnectionWith<AddedIn<R, Name>>;
+
+type ConnectionWith<Parts extends Added> = VmClientMethods &
   Callable &
+  Parts["calls"] &
   AsyncDisposable & {
     /**
      * Subscribes to an event. The subscription outlives a broken connection.
@@ -136,7 +229,7 @@ export type VmConnection<_R extends AnyRegistry = AnyRegistry> = VmClientMethods
      * stop();
      * ```
      */
-    readonly on: Subscribe;
+    readonly on: Subscribe & OwnSubscribe<Parts["events"]>;
     /**
      * Subscribes to the next event of a name, and to no later one.
      *
@@ -146,7 +239,7 @@ export type VmConnection<_R extends AnyRegistry = AnyRegistry> = VmClientMethods
      * vm.connect().once("vmShutdown", ({ reason }) => console.log("the VM has ended:", reason));
      * ```
      */
-    readonly once: Subscribe;
+    readonly once: Subscribe & OwnSubscribe<Parts["events"]>;
     /**
      * Calls back when the connection ended or could not be opened, and with `forbidden` when the token may not see an event
      * that the connection has subscribed to.
@@ -184,20 +277,20 @@ export interface CreateVmOptions extends HandleOptions {
   region?: string;
 }
 
-/** The VMs of one actor name. */
-export interface VmAccessor {
+/** The VMs of one actor name, with what the server adds to them. */
+export interface VmAccessor<Parts extends Added = NothingAdded> {
   /** Returns a handle of the VM with this key. The first action creates a missing VM. @default the key [] */
-  getOrCreate(key?: string | string[], options?: GetOrCreateVmOptions): VmHandle;
+  getOrCreate(key?: string | string[], options?: GetOrCreateVmOptions): HandleWith<Parts>;
   /** Returns a handle of the VM with this key. Its actions reject with `actor_not_found` if there is no such VM. */
-  get(key?: string | string[], options?: HandleOptions): VmHandle;
+  get(key?: string | string[], options?: HandleOptions): HandleWith<Parts>;
   /** Returns a handle of the VM with this actor id. Its actions reject with `actor_not_found` if there is no such VM. */
-  getForId(actorId: string, options?: HandleOptions): VmHandle;
+  getForId(actorId: string, options?: HandleOptions): HandleWith<Parts>;
   /**
    * Creates a VM now.
    *
    * @throws AgentVmError `duplicate_key` if a VM has this key
    */
-  create(key?: string | string[], options?: CreateVmOptions): Promise<VmHandle>;
+  create(key?: string | string[], options?: CreateVmOptions): Promise<HandleWith<Parts>>;
   /**
    * Lists VMs in the order of their keys, page by page. Wakes and boots none.
    *
@@ -218,7 +311,7 @@ export type AnyRegistry = Registry<RegistryActors>;
 type AccessorOf<Definition extends AnyActorDefinition> = string extends keyof ActorHandle<Definition>
   ? ActorAccessor<Definition>
   : "beginCall" extends keyof ActorHandle<Definition>
-    ? VmAccessor
+    ? VmAccessor<AddedBy<Definition>>
     : ActorAccessor<Definition>;
 
 /** A client of a server: one accessor for each actor of its registry. */

@@ -1,6 +1,6 @@
 import { invalidArgument, vmDestroyed } from "../api/errors.ts";
 import type { Labels, VmState } from "../api/methods/machine.ts";
-import type { VmListEntry, VmPage, VmQuery } from "../api/vm-list.ts";
+import type { VmListEntry, VmListUse, VmPage, VmQuery } from "../api/vm-list.ts";
 import { pause } from "../base/pace.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
@@ -10,6 +10,7 @@ import { Expiry } from "./expiry.ts";
 import { isKeyText, prefixText } from "./key-text.ts";
 import { assertBoot, assertRoom, hasPlace, type Quota } from "./quota.ts";
 import { labelsOf, type VmRow, VmRows } from "./vm-rows.ts";
+import { VolumeFiles } from "./volume-files.ts";
 
 /**
  * Time between two measurements of the storage of all VMs.
@@ -36,6 +37,8 @@ export interface LiveEntry {
   processes(): number;
   /** Number of open sessions. */
   sessions(): Promise<number>;
+  /** Resources that the VM uses; `undefined` while it does not run. */
+  use(): Promise<VmListUse | undefined>;
   /** Time of the last call, in Unix milliseconds. */
   lastUsedAt(): number;
 }
@@ -77,8 +80,11 @@ export interface VmDirectoryOptions {
  * index beside the actors' files, which is completed from those files when the server starts.
  */
 export class VmDirectory implements ActorRegister {
+  /** The data folder. */
+  readonly folder: string;
   readonly #rows: VmRows;
   readonly #files: ActorFiles;
+  readonly #volumes: VolumeFiles;
   readonly #options: VmDirectoryOptions;
   readonly #expiry: Expiry;
   readonly #deletions = new Map<string, PromiseWithResolvers<void>>();
@@ -93,7 +99,9 @@ export class VmDirectory implements ActorRegister {
   constructor(folder: string, options: VmDirectoryOptions) {
     const { lifetimes, isStarting, destroy, onFailure, quota } = options;
     this.#options = options;
+    this.folder = folder;
     this.#files = new ActorFiles(folder);
+    this.#volumes = new VolumeFiles(folder);
     this.#rows = new VmRows(folder);
     this.#rows.reconcile(new Set(this.#files.ids()), (actorId) => this.#files.read(actorId));
     this.#rows.allAsleep(Date.now());
@@ -229,7 +237,7 @@ export class VmDirectory implements ActorRegister {
    */
   async list(
     name: string,
-    { prefix = [], labels = {}, state, limit, cursor }: VmQuery,
+    { prefix = [], labels = {}, state, use, limit, cursor }: VmQuery,
     isShown: (keyText: string) => boolean = () => true,
   ): Promise<VmPage> {
     const wanted = Object.entries(labels);
@@ -257,7 +265,7 @@ export class VmDirectory implements ActorRegister {
     const vms: VmListEntry[] = [];
     for (let at = 0; at < page.length; at += STEP) {
       await pause();
-      vms.push(...(await Promise.all(page.slice(at, at + STEP).map((row) => this.#entryOf(row)))));
+      vms.push(...(await Promise.all(page.slice(at, at + STEP).map((row) => this.#entryOf(row, use)))));
     }
     return { vms, cursor: behind === undefined ? null : Buffer.from(behind.key_text).toString("base64url") };
   }
@@ -288,8 +296,10 @@ export class VmDirectory implements ActorRegister {
     clearTimeout(this.#measuring);
   }
 
-  async #entryOf(row: VmRow): Promise<VmListEntry> {
+  async #entryOf(row: VmRow, withUse: boolean): Promise<VmListEntry> {
     const live = this.#live.get(row.actor_id);
+    // A VM that ends meanwhile is listed without it.
+    const use = withUse ? await live?.use().catch(() => undefined) : undefined;
     return {
       key: JSON.parse(row.key) as string[],
       actorId: row.actor_id,
@@ -299,6 +309,7 @@ export class VmDirectory implements ActorRegister {
       storedBytes: await this.#files.storedBytes(row.actor_id),
       processes: live?.processes() ?? 0,
       labels: labelsOf(row),
+      ...(use && { use }),
     };
   }
 
@@ -322,7 +333,7 @@ export class VmDirectory implements ActorRegister {
     try {
       let bytes = 0;
       for (const actorId of this.#files.ids()) bytes += await this.#files.storedBytes(actorId);
-      this.#storedBytes = bytes;
+      this.#storedBytes = bytes + (await this.#volumes.bytes());
     } catch (error) {
       this.#options.onFailure(error);
     }

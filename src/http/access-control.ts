@@ -83,6 +83,12 @@ export class AccessControl {
     return UNLIMITED;
   }
 
+  /** Finds what a request without any credential may do; `undefined` if the server asks for one. */
+  admitOpen(request: AccessRequest): Grant | undefined {
+    const isOpen = this.#authorize === undefined && this.policy.token === undefined;
+    return isOpen && refusal(this.policy, request) === undefined ? UNLIMITED : undefined;
+  }
+
   /** Asks the user's function. @throws AgentVmError `unauthorized` */
   async #ask(sender: Sender, vm: VmName | undefined): Promise<Grant> {
     if (this.#authorize === undefined || this.#logger === undefined)

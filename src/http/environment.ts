@@ -17,6 +17,8 @@ export interface Environment {
   publicUrl: string | undefined;
   previewDomain: string | undefined;
   runtime: "kernel" | "memory";
+  /** Whether the server has a console. */
+  console: boolean;
   /** VMs that are booted ahead. @default the default of the option `pool` */
   pool: number | undefined;
   quota: Quota;
@@ -51,6 +53,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     publicUrl: env.AGENT_VM_PUBLIC_URL || undefined,
     previewDomain: env.AGENT_VM_PREVIEW_DOMAIN || undefined,
     runtime,
+    console: flagIn(env, "AGENT_VM_CONSOLE", "1"),
     pool: numberIn(env, "AGENT_VM_POOL", MAX_POOL_SIZE),
     quota: {
       maxVms: numberIn(env, "AGENT_VM_MAX_VMS"),
@@ -72,8 +75,8 @@ function numberIn(env: NodeJS.ProcessEnv, name: string, maximum?: number): numbe
   return Number(text);
 }
 
-function flagIn(env: NodeJS.ProcessEnv, name: string): boolean {
-  const text = env[name] || "0";
+function flagIn(env: NodeJS.ProcessEnv, name: string, byDefault: "0" | "1" = "0"): boolean {
+  const text = env[name] || byDefault;
   if (text !== "0" && text !== "1") throw invalidArgument(name, "0 or 1", text);
   return text === "1";
 }

@@ -94,16 +94,24 @@ export function requireReach(grant: Grant, { name, key }: VmName): void {
 
 /**
  * @param policy outbound policy that a client chooses, not checked yet
- * @param known rules that the VM has already
+ * @param present the policy that the VM has: its rules may stay, and those of `allow` may become questions
  * @throws AgentVmError `forbidden` for a rule that can open the server's own machine to a VM. Only the administrator may.
  */
-export function requireOutside(grant: Grant, policy: unknown, known: readonly string[] = []): void {
-  const { allow } = Object(policy) as { allow?: unknown };
-  if (grant.unlimited || !Array.isArray(allow)) return;
-  const isRefused = (rule: unknown) => typeof rule === "string" && opensHost(rule) && !known.includes(rule);
-  const rule: unknown = allow.find(isRefused);
+export function requireOutside(grant: Grant, policy: unknown, present?: unknown): void {
+  if (grant.unlimited) return;
+  const [wanted, known] = [listsOf(policy), listsOf(present)];
+  const isRefused = (rule: unknown, among: readonly unknown[]) =>
+    typeof rule === "string" && opensHost(rule) && !among.includes(rule);
+  const rule =
+    wanted.allow.find((each) => isRefused(each, known.allow)) ??
+    wanted.ask.find((each) => isRefused(each, [...known.allow, ...known.ask]));
   if (rule === undefined) return;
   throw new AgentVmError("forbidden", `The rule ${JSON.stringify(rule)} can open the server's own machine`, {
     hint: "Leave out the port of the address, or let the administrator set the policy.",
   });
+}
+
+function listsOf(policy: unknown): { allow: unknown[]; ask: unknown[] } {
+  const { allow, ask } = Object(policy) as { allow?: unknown; ask?: unknown };
+  return { allow: Array.isArray(allow) ? allow : [], ask: Array.isArray(ask) ? ask : [] };
 }

@@ -6,10 +6,11 @@ import { withDecodableBody } from "../rivet/request-bodies.ts";
 import type { AccessRequest } from "./access.ts";
 import { type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
+import { refuseHttp2 } from "./http2-refusal.ts";
 import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
 import { isPlainTarget } from "./plain-target.ts";
 import type { PreviewGate } from "./preview-gate.ts";
-import { Strangers } from "./strangers.ts";
+import { type Stranger, Strangers } from "./strangers.ts";
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -42,14 +43,25 @@ export class OwnAnswer {
   }
 }
 
+interface Tunnelling {
+  /** @returns whether the upgrade is for a tunnel */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, stranger: Stranger): boolean;
+}
+
 interface GateOptions {
   /** Answers of paths that need no token, also while the server shuts down. */
   openRoutes?: Readonly<Record<string, Route>>;
+  /** Finds a further answer that needs no token, by method and path. @default none */
+  openRoute?(name: string): Route | undefined;
   /** Bounds the connections. The owner admits upgrades that the gate hands on. @default an own one */
   strangers?: Strangers;
+  /** Takes upgrades to tunnels. @default there are none */
+  tunnels?: Tunnelling;
   /** Called with the error of each request that is refused. @param route its method and path: `POST /tokens/create` */
   onRefused?(error: AgentVmError, route: string): void;
 }
+
+const NO_TUNNELS: Tunnelling = { upgrade: () => false };
 
 /** Paths that every RivetKit server answers without a token. */
 const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
@@ -64,8 +76,10 @@ export class HttpGate {
   readonly #previews: PreviewGate;
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
+  readonly #openRoute: (name: string) => Route | undefined;
   readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
+  readonly #tunnels: Tunnelling;
 
   /**
    * @param previews answers requests for previews, which carry a preview's token
@@ -75,10 +89,18 @@ export class HttpGate {
     admit: Admit,
     previews: PreviewGate,
     routes: Readonly<Record<string, Route>>,
-    { openRoutes = {}, onRefused = () => undefined, strangers = new Strangers() }: GateOptions = {},
+    {
+      openRoutes = {},
+      openRoute = () => undefined,
+      onRefused = () => undefined,
+      strangers = new Strangers(),
+      tunnels = NO_TUNNELS,
+    }: GateOptions = {},
   ) {
     this.#strangers = strangers;
+    this.#tunnels = tunnels;
     this.#openRoutes = openRoutes;
+    this.#openRoute = openRoute;
     this.#onRefused = onRefused;
     this.#admit = admit;
     this.#previews = previews;
@@ -87,6 +109,7 @@ export class HttpGate {
 
   /** Replaces the server's listeners for requests and upgrades. Admitted requests reach the replaced listeners. */
   guard(server: Server): void {
+    refuseHttp2(server);
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     this.#strangers.watch(server);
@@ -100,7 +123,8 @@ export class HttpGate {
       };
       const pass = () => {
         if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
-        const open = this.#openRoutes[`${request.method} ${pathOf(request)}`];
+        const name = `${request.method} ${pathOf(request)}`;
+        const open = this.#openRoutes[name] ?? this.#openRoute(name);
         if (open !== undefined) void answer(request, response, NOTHING, open);
         else if (isOpen(request)) handOn();
         else void this.#serve(request, response, handOn);
@@ -119,6 +143,7 @@ export class HttpGate {
         for (const listener of upgrades) listener(request, socket, head);
       };
       if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
+      if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
       // RivetKit 2.2 throws if it cannot parse the URL. Nothing catches the error, so it would end the process.
       const target = request.url ?? "";
       if (isPlainTarget(target) && URL.canParse(target, "http://localhost")) pass();

@@ -103,3 +103,66 @@ export const MAX_MCP_OPEN_REQUESTS = 32;
  * @past The request is refused with 413.
  */
 export const MAX_MCP_REQUEST_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Open WebSockets of tunnels to one VM. Each `tunnel` and each `tunnelOut` has one.
+ * @unit connections
+ * @past A further WebSocket is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNELS_PER_VM = 64;
+
+/**
+ * Open WebSockets of tunnels to all VMs of a server.
+ * @unit connections
+ * @past A further WebSocket is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNELS = 1024;
+
+/**
+ * Open connections through one tunnel, and services that it offers.
+ * @unit connections
+ * @past A further connection is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_CONNECTIONS = 128;
+
+/**
+ * Services of clients that are offered inside one VM.
+ * @unit services
+ * @past A further service is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_OFFERS = 32;
+
+/**
+ * Bytes of tunnels that wait in the server for the programs of one VM.
+ * @unit bytes
+ * @past The connection whose bytes arrive is reset.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_BYTES_PER_VM = 16 * 1024 * 1024;
+
+/**
+ * Bytes of tunnels that wait in the server for the programs of all VMs.
+ * @unit bytes
+ * @past The connection whose bytes arrive is reset.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Time without an open connection and without an offered service after which the server closes a tunnel's WebSocket. The
+ * client opens another one when it needs it.
+ * @unit ms
+ * @past The server closes the WebSocket.
+ */
+export const TUNNEL_IDLE_MS = 60_000;
+
+/**
+ * Time for a client to answer the server's ping on the WebSocket of a tunnel.
+ * @unit ms
+ * @past The server cuts the WebSocket.
+ */
+export const TUNNEL_PING_MS = 30_000;

@@ -1,48 +1,20 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, previewDenied } from "../api/errors.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
+import { dropAuthorization } from "../runtime/network/previews/authorization.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
+import { visitVm } from "./actor-visits.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
 import type { Stranger } from "./strangers.ts";
 import { TOKEN_PREFIX } from "./tokens/tokens.ts";
-
-/** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
-const MAX_TRIES = 20;
-
-/** Milliseconds between two tries. */
-const RETRY_MS = 250;
-
-/** Header of the request that wakes an actor. Its value identifies the browser's connection. */
-const TICKET = "x-agent-vm-visit";
 
 const TOKEN = /^[\w-]{32}$/;
 
 /** Target of a request to a host name that names no preview. */
 const NOWHERE = { actorId: "", token: "" };
-
-/** A browser's connection on its way to an actor. */
-interface Visit {
-  token: string;
-  visit: PreviewRequest | PreviewUpgrade;
-  /** Called if the token is valid. */
-  admit(): void;
-}
-
-/** Pending visits by ticket. An actor takes its visit out. */
-const visits = new Map<string, Visit>();
-
-/** Removes and returns the visit that a request to an actor identifies. */
-export function takeVisit(request: Request): Visit | undefined {
-  const ticket = request.headers.get(TICKET) ?? "";
-  const found = visits.get(ticket);
-  visits.delete(ticket);
-  return found;
-}
 
 /** Dependencies of a PreviewGate. */
 interface PreviewGateDeps extends Actors {
@@ -78,11 +50,6 @@ export class PreviewGate {
       if (stray !== undefined) response.writeHead(307, { location: stray, ...CORS }).end();
       return stray !== undefined;
     }
-    if (request.method === "OPTIONS" && target.prefix !== "") {
-      response.writeHead(204, CORS).end();
-      return true;
-    }
-    this.#strip(request);
     if (target.isBare && opensPage(request)) {
       // A relative Location also works behind a proxy that adds a prefix.
       response.writeHead(307, { location: `${target.token}${target.path}`, ...CORS }).end();
@@ -91,7 +58,11 @@ export class PreviewGate {
     const { path, prefix } = target;
     const visit = { path, prefix, request, response };
     const fail = (error: AgentVmError) => refuse(response, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -112,11 +83,14 @@ export class PreviewGate {
     const target = this.#targetOf(request);
     if (target === undefined) return false;
     socket.on("error", () => socket.destroy());
-    this.#strip(request);
     const { path, prefix } = target;
     const visit = { path, prefix, request, socket, head };
     const fail = (error: AgentVmError) => refuseUpgrade(socket, error);
-    void stranger.during(this.#serve(target, visit, stranger.admit, pass, fail));
+    const admit = () => {
+      stranger.admit();
+      this.#strip(request);
+    };
+    void stranger.during(this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -136,41 +110,23 @@ export class PreviewGate {
     pass: () => void,
     fail: (error: AgentVmError) => void,
   ): Promise<void> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const outcome = await this.#try(actorId, { token, visit, admit });
-      if (outcome === "served") return;
-      if (outcome === "not a VM" && prefix !== "") return pass();
-      if (outcome !== "later") return fail(previewDenied());
-      await delay(RETRY_MS);
-    }
-    fail(new AgentVmError("preview_failed", "The VM did not wake"));
-  }
-
-  async #try(actorId: string, visit: Visit): Promise<"served" | "not a VM" | "unknown" | "later"> {
     const name = this.#deps.nameOf(actorId);
-    if (name === undefined) return "unknown";
-    if (!this.#deps.isVm(name)) return "not a VM";
+    if (name !== undefined && !this.#deps.isVm(name) && prefix !== "") return pass();
     // Text that cannot be a token must not wake an actor.
-    if (!TOKEN.test(visit.token)) return "unknown";
-    const ticket = randomUUID();
-    visits.set(ticket, visit);
-    const request = new Request("http://actor/request/fetch/", { headers: { [TICKET]: ticket } });
-    const status = await this.#deps.send(actorId, request).then(
-      (response) => response.status,
-      () => 503,
+    if (name === undefined || !this.#deps.isVm(name) || !TOKEN.test(token)) return fail(previewDenied());
+    const outcome = await visitVm(this.#deps, actorId, ({ vm, keys }) =>
+      vm.servePreview(token, visit, { admit, keys }),
     );
-    if (!visits.delete(ticket)) return "served";
-    return status === 404 || status === 410 ? "unknown" : "later";
+    if (outcome === "unknown") fail(previewDenied());
+    else if (outcome === "asleep") fail(new AgentVmError("preview_failed", "The VM did not wake"));
   }
 
-  /** Removes a token of this server, which no program in a VM may see. */
+  /** Removes tokens of this server, which no program in a VM may see. The preview has looked at them. */
   #strip(request: IncomingMessage): void {
     const { policy } = this.#deps;
-    const bearer = bearerOf(request.headers.authorization);
-    if (bearer === undefined) return;
-    if (!bearer.startsWith(TOKEN_PREFIX) && !isOwner(policy, [bearer])) return;
-    for (let index = request.rawHeaders.length - 2; index >= 0; index -= 2) {
-      if (request.rawHeaders[index]?.toLowerCase() === "authorization") request.rawHeaders.splice(index, 2);
-    }
+    dropAuthorization(request.rawHeaders, (value) => {
+      const bearer = bearerOf(value);
+      return bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(policy, [bearer]));
+    });
   }
 }

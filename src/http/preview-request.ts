@@ -1,6 +1,6 @@
-import { CORS } from "../runtime/network/previews/refusals.ts";
+import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
-import { takeVisit } from "./preview-gate.ts";
+import { takeVisit, type VisitedVm } from "./actor-visits.ts";
 
 /** Path of a preview, as RivetKit hands it to `onRequest`: with or without the leading `/request`. */
 const PREVIEW = /^(?:\/request)?(\/fetch\/([^/]*))(\/.*)?$/;
@@ -21,31 +21,33 @@ export function isPreviewRequest(path: string): boolean {
 }
 
 /**
- * Answers a request to an actor. A request from the PreviewGate identifies a browser's connection, which the VM answers
+ * Answers a request to an actor, if it is a preview's. A request of a gate identifies a connection of the server, which the VM serves
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
- * @param engineActor the actor's id if the server runs behind a Rivet Engine.
+ * @param engineActor the actor's id if the server runs behind a Rivet Engine
+ * @param keys tokens of the server that open the VM's previews
+ * @returns `undefined` if the request is not for a preview
  */
 export async function answerPreview(
-  vm: Pick<LiveVm, "servePreview" | "fetchPreview">,
+  { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },
   request: Request,
-  engineActor: string | undefined,
-): Promise<Response> {
+  { engineActor, keys }: { engineActor: string | undefined; keys: PreviewKeys },
+): Promise<Response | undefined> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
-    await vm.servePreview(taken.token, taken.visit, taken.admit);
+    await taken({ vm, monitor, keys });
     return new Response(null, { status: 204 });
   }
   const { pathname, search } = new URL(request.url);
   const [, prefix, token, rest = "/"] = PREVIEW.exec(pathname) ?? [];
-  if (prefix === undefined || token === undefined) return new Response("Not Found", { status: 404 });
-  if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: CORS });
+  if (prefix === undefined || token === undefined) return undefined;
   // If a client names the actor in a header, its URL has no gateway path.
   const hasGateway = engineActor !== undefined && !request.headers.has(TARGET_HEADER);
-  return await vm.fetchPreview(token, {
+  const visit = {
     path: rest + search,
     prefix: `${hasGateway ? `/gateway/${engineActor}` : ""}/request${prefix}`,
     request,
     maxBodyBytes: engineActor === undefined ? undefined : MAX_ENGINE_BODY_BYTES,
-  });
+  };
+  return await vm.fetchPreview(token, visit, keys);
 }

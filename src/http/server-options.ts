@@ -60,6 +60,11 @@ export interface ServerOptions {
    * @default "*.localhost" if clients reach the server on loopback, else "none"
    */
   previewDomain?: string | undefined;
+  /**
+   * Whether the server answers `/console` with its console, in which a browser looks into every VM.
+   * @default true
+   */
+  console?: boolean | undefined;
   /** Limits of the whole server: `maxVms`, `maxAwake` and `maxStoredBytes`. @default no limits */
   quota?: Quota;
   /** A pino logger. @default writes to stderr at the level of AGENT_VM_LOG_LEVEL ("warn") */
@@ -79,6 +84,7 @@ const SERVER_OPTIONS = [
   "publicUrl",
   "previewDomain",
   "logger",
+  "console",
   "quota",
   "audit",
 ] as const satisfies (keyof ServerOptions)[];

@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
@@ -35,6 +36,8 @@ import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
 import { Tokens } from "./tokens/tokens.ts";
+import { TunnelGate } from "./tunnels/tunnel-gate.ts";
+import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
 import { vmListRoute } from "./vm-list.ts";
 
@@ -70,6 +73,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     publicUrl,
     previewDomain,
     logger = createLogger(),
+    console: hasConsole = true,
     quota = {},
     audit,
     ...rivetOptions
@@ -105,7 +109,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
   const vms = bindVms(Object.values(options.use), access, monitor);
-  for (const binding of vms) binding.secret = chosenSecret;
+  const tunnels = new Tunnels();
+  for (const binding of vms) Object.assign(binding, { secret: chosenSecret, tunnels });
   const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
   const isVm = (name: string) => vmNames.includes(name);
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
@@ -169,7 +174,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         onServer(server, actors) {
           const previews = new PreviewGate({ policy, isVm, ...actors });
           const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
+          const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
           const routes = {
+            ...browser?.guarded,
             "GET /vms": vmListRoute(() => directory, vmNames),
             "GET /metrics": metricsRoute(
               metrics,
@@ -188,7 +195,13 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
+            ...(browser && { openRoute: browser.open }),
             strangers,
+            tunnels: new TunnelGate({
+              ...{ access, tunnels, actors, admit },
+              vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
+              onRefused: (code) => monitor.refused(code, "tunnel"),
+            }),
             onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
           }).guard(server);
           limitBacklog(server);

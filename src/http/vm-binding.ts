@@ -3,6 +3,7 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
+import type { Tunnels } from "./tunnels/tunnels.ts";
 
 /** The link between a `vmActor()` and the server that serves it. */
 export interface VmBinding {
@@ -10,6 +11,8 @@ export interface VmBinding {
   access: AccessControl;
   /** The VMs of the server's data folder; `undefined` behind a Rivet Engine, which stores the actors. */
   directory?: VmDirectory;
+  /** The tunnels of the server's clients. Set by `setup()`. */
+  tunnels?: Tunnels;
   /** Watches the server. Set by `setup()`. */
   monitor?: Monitor;
   /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
@@ -43,7 +46,7 @@ const bindings = new WeakMap<object, VmBinding>();
 /** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
 export function registerVm(
   definition: object,
-  vms: Omit<VmBinding, "access" | "directory" | "monitor">,
+  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "tunnels">,
 ): VmBinding {
   const binding: VmBinding = { access: UNBOUND, ...vms };
   bindings.set(definition, binding);

@@ -52,7 +52,7 @@ export function boundWebSockets(): void {
   const { handleUpgrade } = prototype;
   prototype.handleUpgrade = function (request, socket, head, done) {
     this.options.allowSynchronousEvents = false;
-    this.options.maxPayload = MAX_MESSAGE_BYTES + SLACK_BYTES;
+    this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
       guard(webSocket, request);
       done(webSocket, request);

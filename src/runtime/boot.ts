@@ -52,7 +52,7 @@ export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boo
   const isExcluded = excludes(options.persistence.exclude);
   const files = new Files(tree, {
     maxResultBytes,
-    changes: persistence && ((made, work) => persistence.change(made, work)),
+    changes: persistence && ((...change) => persistence.change(...change)),
   });
   const transfers = new FileTransfers(tree, { table, placed: async () => persistence?.keepNow() });
   const mutex = new Mutex();

@@ -1,4 +1,5 @@
 import { AgentVmError, vmStopped } from "../api/errors.ts";
+import { asCaller, currentCaller, type HookPass } from "../base/caller.ts";
 import { unlessAborted } from "../base/within.ts";
 import { type Boot, type BootOptions, closeBoot, openBoot } from "./boot.ts";
 import type { VmLimits } from "./options.ts";
@@ -12,6 +13,10 @@ const REFUSALS: ReadonlySet<string> = new Set(["limit_exceeded", "server_full"])
 interface BootEvents {
   /** Runs before each boot, which waits for it. */
   beforeBoot(): Promise<void> | undefined;
+  /** The sandbox is up, and nobody else has heard about it. The boot waits for it, and fails with its error. */
+  starting(): Promise<void> | undefined;
+  /** The sandbox is about to end, or has ended by itself. The end waits for it. Never rejects. */
+  stopping(reason: EndReason): Promise<void> | undefined;
   /** The sandbox is up, before the rooms hear about it. @param putBack paths that the VM's files lacked */
   booted(putBack: readonly string[]): void;
   /** The files could not be restored whole, and are read-only. */
@@ -33,6 +38,9 @@ export class BootCycle {
   #limits: VmLimits;
   #boot: Promise<Boot> | undefined;
   #live: Boot | undefined;
+  #isGreeting = false;
+  /** The boot that has started, and whose end nobody has been told. */
+  #untold: Boot | undefined;
   /** When the last boot was up. */
   #upAt = 0;
   #allowMissing = false;
@@ -76,6 +84,9 @@ export class BootCycle {
 
   /** Boots if the VM is down. A hundred callers boot it once; after a failure the next caller tries again. */
   booted(): Promise<Boot> {
+    if (this.#isInHook) {
+      return this.#live === undefined ? Promise.reject(vmStopped()) : Promise.resolve(this.#live);
+    }
     if (this.#ending !== undefined) return Promise.reject(vmStopped());
     if (this.#boot === undefined) {
       const boot = this.#start();
@@ -90,6 +101,7 @@ export class BootCycle {
 
   /** The boot that is up or on its way up. */
   async upcoming(): Promise<Boot | undefined> {
+    if (this.#isInHook) return this.#live;
     return await this.#boot?.catch(() => undefined);
   }
 
@@ -124,6 +136,7 @@ export class BootCycle {
    * fails, the files stay as the processes left them.
    */
   async replace(booted: Boot, adopt: () => Promise<void>): Promise<void> {
+    await this.tellStop("sleep");
     if (this.#live !== booted) throw vmStopped();
     this.#boot = undefined;
     this.#live = undefined;
@@ -134,7 +147,7 @@ export class BootCycle {
   }
 
   get isBooting(): boolean {
-    return this.#boot !== undefined && this.#live === undefined;
+    return this.#boot !== undefined && (this.#live === undefined || this.#isGreeting);
   }
 
   /**
@@ -149,6 +162,7 @@ export class BootCycle {
     if (booted === undefined) return await this.#replacement;
     // The files must be stored before the processes end: a failure then loses nothing.
     await booted.persistence?.checkpoint();
+    await this.tellStop("sleep");
     await this.#rooms.beforeDown();
     if (this.#live !== booted) return await this.#replacement;
     this.#boot = undefined;
@@ -156,6 +170,29 @@ export class BootCycle {
     const done = this.#rest(booted);
     this.#holdBoots(done);
     await done;
+  }
+
+  /** Tells once that the boot goes down, and waits for the hook. Never rejects. */
+  async tellStop(reason: EndReason): Promise<void> {
+    const told = this.#untold;
+    this.#untold = undefined;
+    if (told !== undefined) await this.#asHook(() => this.#events.stopping(reason));
+  }
+
+  /** Whether the current work belongs to a hook for which a boot or its end waits. */
+  get #isInHook(): boolean {
+    const { pass } = currentCaller();
+    return pass?.isOpen === true && pass.of === this;
+  }
+
+  /** Runs a hook that may use the boot that is up. */
+  async #asHook(hook: () => Promise<void> | undefined): Promise<void> {
+    const pass: HookPass = { of: this, isOpen: true };
+    try {
+      await asCaller({ pass }, hook);
+    } finally {
+      pass.isOpen = false;
+    }
   }
 
   /** Ends everything inside and lets go of everything outside. Idempotent. */
@@ -203,6 +240,7 @@ export class BootCycle {
       this.#live = booted;
       this.#upAt = performance.now();
       void sandbox.crashed.then(() => this.#crash(booted));
+      await this.#greet(booted);
       this.#events.booted(booted.persistence?.putBack ?? []);
       const damage = booted.persistence?.damage;
       if (damage !== undefined) this.#events.readOnly(damage);
@@ -214,10 +252,38 @@ export class BootCycle {
     }
   }
 
+  /** Lets the server's code prepare a boot. @throws Error of that code, with the boot ended */
+  async #greet(booted: Boot): Promise<void> {
+    this.#isGreeting = true;
+    try {
+      await unlessAborted(
+        this.#asHook(() => this.#events.starting()),
+        this.#cancel.signal,
+      );
+      if (this.#live !== booted) throw vmStopped();
+      this.#untold = booted;
+    } catch (error) {
+      if (this.#live !== booted) throw error;
+      this.#live = undefined;
+      this.#rooms.down();
+      await closeBoot(booted, true).catch(this.#options.onFailure);
+      throw error;
+    } finally {
+      this.#isGreeting = false;
+    }
+  }
+
   async #open(sandbox: Sandbox): Promise<Boot> {
     const opening = this.#rooms
       .prepare(sandbox)
-      .then(() => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing }));
+      .then(() => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing }))
+      .then(async (booted) => {
+        await this.#rooms.complete(sandbox).catch((error: unknown) => {
+          void booted.persistence?.close(false);
+          throw error;
+        });
+        return booted;
+      });
     try {
       // Storage that does not answer must not keep the VM from ending.
       return await unlessAborted(opening, this.#cancel.signal);
@@ -236,7 +302,8 @@ export class BootCycle {
     this.#down("error", performance.now());
     this.#rooms.down();
     // The next boot restores what this one keeps.
-    this.#holdBoots(closeBoot(booted, true).catch(this.#options.onFailure));
+    const closed = closeBoot(booted, true).catch(this.#options.onFailure);
+    this.#holdBoots(Promise.all([closed, this.tellStop("error")]).then(() => undefined));
   }
 
   async #replace(booted: Boot, adopt: () => Promise<void>): Promise<void> {

@@ -5,7 +5,12 @@ import type { VmHandlers } from "./hooks.ts";
 import { Catalog } from "./host-functions/catalog.ts";
 import { type VmOptions, type VmOptionsInput, vmOptionsSchema } from "./options.ts";
 
-const HANDLERS = ["onPermissionRequest"] as const satisfies (keyof VmHandlers)[];
+const HANDLERS = [
+  "onPermissionRequest",
+  "onNetworkRequest",
+  "onVmStart",
+  "onVmStop",
+] as const satisfies (keyof VmHandlers)[];
 
 type HandlerName = (typeof HANDLERS)[number];
 

@@ -1,11 +1,27 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
+import type { NetworkAnswer, NetworkQuestion } from "../api/methods/network-requests.ts";
 import type { PermissionRequest } from "../api/methods/session-types.ts";
+import type { HostVm } from "./host-functions/types.ts";
+import type { Offers } from "./network/outbound/offers.ts";
 import type { OwnOptions } from "./own-options.ts";
 import type { Report } from "./reports.ts";
+import type { EndReason } from "./room.ts";
 import type { Store } from "./store/store.ts";
 
 /** Options that are functions. */
 export interface VmHandlers {
+  /**
+   * Prepares a VM after each boot, before any call uses it. The boot waits for it. An error or the timeout fails the boot.
+   *
+   * @param vm the VM
+   */
+  onVmStart?(vm: HostVm): Promise<void> | void;
+  /**
+   * Runs before a VM that has started goes down, and after a sandbox has failed (`error`). An error is only logged.
+   *
+   * @param vm the VM. With the reason `error` its methods reject with `vm_stopped`
+   */
+  onVmStop?(vm: HostVm, reason: EndReason): Promise<void> | void;
   /**
    * Answers an agent that asks for permission.
    *
@@ -18,6 +34,14 @@ export interface VmHandlers {
     request: PermissionRequest,
     identity?: unknown,
   ): Promise<string | undefined> | string | undefined;
+  /**
+   * Answers a program that wants to reach a destination of a rule of `ask`.
+   *
+   * @returns `allow`, `once` or `deny`; `undefined` asks the clients that listen to networkRequest. An error denies
+   */
+  onNetworkRequest?(
+    question: NetworkQuestion,
+  ): Promise<NetworkAnswer | undefined> | NetworkAnswer | undefined;
 }
 
 /** Identity of a VM on its server. */
@@ -32,6 +56,8 @@ export interface VmIdentity {
 export interface VmHooks extends VmHandlers {
   /** Identity of the VM for its host functions. @default no actor */
   readonly identity?: VmIdentity;
+  /** Services that clients offer inside the VM. @default none */
+  readonly offers?: Offers;
   /** Sends an event to everybody who listens. Must not throw. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   /** Reports work. The VM must not be put to sleep while the promise is pending. */
@@ -56,6 +82,8 @@ export interface VmRunOptions {
   store?: Store | undefined;
   /** Key of 32 bytes for secrets that the store keeps encrypted, of this VM only. @default secrets are not stored */
   sealingKey?: Uint8Array | undefined;
+  /** Folder of the server's data, which has the volumes. @default there are no volumes */
+  dataFolder?: string | undefined;
   /** Options of this VM alone. @default the options of its definition */
   own?: OwnOptions;
   /** Whether other servers reach the store too. Each change then makes sure that the VM runs nowhere else. @default false */

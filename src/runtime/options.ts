@@ -4,6 +4,7 @@ import { service } from "../api/methods/services.ts";
 import { networkSchema } from "../api/network-policy.ts";
 import { timezone } from "../api/values.ts";
 import { bindingsSchema, hostFunctionsSchema } from "./host-functions/options.ts";
+import { hostFoldersSchema, mountsSchema, volumesSchema } from "./mounts/options.ts";
 import { absolutePath, envSchema, mountTarget } from "./option-values.ts";
 import { FILTERED_CALLS } from "./sandbox/system-calls.ts";
 import { MAX_SERVICES } from "./services/limits.ts";
@@ -120,6 +121,12 @@ export const vmOptionsSchema = z.strictObject({
     .default("default"),
   /** Host files and directories that every VM sees read-only, besides /usr. */
   software: z.array(softwareSchema).max(64).default([]),
+  /** Mounts of every VM: folders of the host, memory, volumes and overlays. See docs/mounts.md. */
+  mounts: mountsSchema.default([]),
+  /** Folders of the host that a client may mount into its VM with `mountFs`. See docs/mounts.md. */
+  hostFolders: hostFoldersSchema.default([]),
+  /** Volumes that a client may mount into its VM with `mountFs`. See docs/mounts.md. */
+  volumes: volumesSchema.default([]),
   /** VMs that are booted ahead, so that a new VM or a VM that wakes need not boot. See docs/machines.md. */
   pool: z
     .strictObject({
@@ -204,6 +211,8 @@ export const vmOptionsSchema = z.strictObject({
     .prefault({}),
   /** Outbound policy: hosts that programs of the VM may reach. See docs/networking.md. */
   network: networkSchema.prefault({}),
+  /** Milliseconds that a hook of the server may take, such as `onVmStart`. `onVmStop` has at most 10,000. */
+  hookTimeoutMs: z.int().min(1).max(2_147_483_647).default(30_000),
   /** Milliseconds that a VM stays awake without a process, shell, connection or call. */
   sleepTimeoutMs: z.int().positive().max(2_147_483_647).default(60_000),
 });

@@ -16,6 +16,8 @@ export type EndReason = VmEvents["vmShutdown"]["reason"];
 export interface Room {
   /** Prepares a sandbox that has no files yet. The boot waits for it, and fails with its error. */
   prepare?(sandbox: Sandbox): Promise<void>;
+  /** Completes a sandbox that has its files, before any action. The boot waits for it, and fails with its error. */
+  complete?(sandbox: Sandbox): Promise<void>;
   /** Adds variables to the environment of every command. */
   env?(): Env;
   /** The sandbox is up, with its files. */
@@ -50,6 +52,11 @@ export class RoomList {
   /** @throws the first error of a room */
   async prepare(sandbox: Sandbox): Promise<void> {
     for (const room of this.#rooms) await room.prepare?.(sandbox);
+  }
+
+  /** @throws the first error of a room */
+  async complete(sandbox: Sandbox): Promise<void> {
+    for (const room of this.#rooms) await room.complete?.(sandbox);
   }
 
   env(): Env {

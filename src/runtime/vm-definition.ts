@@ -5,6 +5,19 @@ import type { TestSeams } from "./test-seams.ts";
 import type { LiveVm } from "./vm.ts";
 import type { VmShared } from "./vm-shared.ts";
 
+/** Options that a sandbox does not depend on. */
+const SHARED: ReadonlySet<string> = new Set([
+  "env",
+  "defaultCwd",
+  "limits",
+  "services",
+  "checkpoint",
+  "persistence",
+  "cron",
+  "sessions",
+  "network",
+]);
+
 /**
  * One definition of VMs: options, and everything that its VMs share. The runtime is loaded with the first VM, so a
  * registry can be imported for its type alone.
@@ -18,16 +31,37 @@ import type { VmShared } from "./vm-shared.ts";
 export class VmDefinition {
   readonly options: VmOptions;
   readonly #seams: TestSeams;
+  /** The definition whose sandboxes this one uses. */
+  readonly #base: VmDefinition | undefined;
   #shared: Promise<VmShared> | undefined;
   #pool: SandboxPool | undefined;
 
-  constructor(options: VmOptions, seams: TestSeams = {}) {
+  /** @param base definition whose sandboxes this one uses. @default sandboxes of its own */
+  constructor(options: VmOptions, seams: TestSeams = {}, base?: VmDefinition) {
     this.options = options;
     this.#seams = seams;
+    this.#base = base;
+  }
+
+  /**
+   * Makes the definition of one VM, whose options differ from these. Close it after the VM's end.
+   *
+   * @param changed names of the options that differ
+   */
+  withOptions(options: VmOptions, changed: readonly string[]): VmDefinition {
+    const isShared = changed.every((name) => SHARED.has(name));
+    // A pool for one VM would never be used.
+    return new VmDefinition(
+      { ...options, pool: { ...options.pool, size: 0 } },
+      this.#seams,
+      isShared ? this : undefined,
+    );
   }
 
   /** Loads the runtime and makes what the VMs share. Idempotent; `create` calls it. */
   open(): Promise<VmShared> {
+    if (this.#base !== undefined)
+      return this.#base.open().then((shared) => ({ ...shared, options: this.options }));
     this.#shared ??= import("./vm-shared.ts")
       .then(({ openShared }) => openShared(this.options, this.#seams))
       .catch((error: unknown) => {

@@ -2,16 +2,19 @@ import type { NamesIn, VmMethods } from "../api/methods/table.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
+import { MAX_STOP_HOOK_MS, runHook } from "./hook-calls.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
 import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
+import { Mounts } from "./mounts/mounts.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { Processes } from "./processes/processes.ts";
+import { Recordings } from "./recordings/recordings.ts";
 import { type EndReason, RoomList } from "./room.ts";
 import { Services } from "./services/services.ts";
 import { MAX_SESSIONS } from "./sessions/limits.ts";
@@ -35,9 +38,20 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<Network, "vmFetch" | "waitForPort" | "createPreview" | "servePreview" | "fetchPreview">,
+    Pick<
+      Network,
+      | "vmFetch"
+      | "waitForPort"
+      | "createPreview"
+      | "servePreview"
+      | "fetchPreview"
+      | "servePort"
+      | "openTunnel"
+      | "mayOffer"
+      | "ownSecrets"
+    >,
     Pick<SnapshotActions, "withForkSource">,
-    Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount"> {
+    Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse"> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
   boot(): Promise<void>;
   /** Changes the options of this VM alone. Memory and CPUs follow at once, the other limits with the next boot. */
@@ -75,8 +89,10 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const durable =
     run.store && ownedStore(codedStore(run.store, report), { isShared: run.isStoreShared, onReplaced });
   const store = durable ?? new MemoryStore();
+  const { hookTimeoutMs } = options;
   const { exclude } = options.persistence;
 
+  const host = hostVm(() => methods, hooks.identity);
   const rooms = new RoomList(onFailure);
   const boots = new BootCycle(
     factory,
@@ -92,6 +108,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     rooms,
     {
       beforeBoot: () => hooks.beforeBoot?.(),
+      starting: () => hooks.onVmStart && runHook("onVmStart", hookTimeoutMs, () => hooks.onVmStart?.(host)),
+      stopping: (reason) =>
+        hooks.onVmStop &&
+        runHook("onVmStop", Math.min(hookTimeoutMs, MAX_STOP_HOOK_MS), () =>
+          hooks.onVmStop?.(host, reason),
+        ).catch(onFailure),
       booted: (putBack) =>
         hooks.emit("vmBooted", putBack.length === 0 ? {} : { putBack: putBack.slice(0, MAX_PUT_BACK) }),
       readOnly(damage) {
@@ -104,12 +126,22 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   );
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
+  const mounts = rooms.add(
+    new Mounts({ ...vm, options, dataFolder: run.dataFolder, limits: () => boots.limits }),
+  );
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
-  const network = rooms.add(new Network({ ...vm, sealer }, options.network, seams.outbound));
+  const asked = {
+    onNetworkRequest: hooks.onNetworkRequest?.bind(hooks),
+    bytesBefore: (): Promise<number> => machine.bytesOutside(),
+  };
+  const network = rooms.add(
+    new Network({ ...vm, sealer, offers: hooks.offers, ...asked }, options.network, seams.outbound),
+  );
   const watches = rooms.add(new FileWatches(vm));
   const notices = { denialsSince: network.denialsSince.bind(network) };
-  const processes = rooms.add(new Processes({ ...vm, ...notices }));
-  const shells = rooms.add(new Shells(vm));
+  const recordings = rooms.add(new Recordings(vm));
+  const processes = rooms.add(new Processes({ ...vm, ...notices, recordings }));
+  const shells = rooms.add(new Shells({ ...vm, recordings }));
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
@@ -126,7 +158,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     const room = new HostFunctionRoom({
       ...vm,
       catalog: hostFunctions,
-      vm: hostVm(() => methods, hooks.identity),
+      vm: host,
       hasSession: (sessionId) => sessions.has(sessionId),
     });
     rooms.add(room);
@@ -148,13 +180,16 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       boots,
       traffic: () => network.traffic,
       sessions: () => sessions.count(),
+      promptsRunning: () => sessions.promptsRunning,
       shells: () => shells.runningCount,
       maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
-  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude }));
+  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude, mounts }));
 
   const end = async (reason: EndReason): Promise<void> => {
+    // Calls go on meanwhile, so that the hook finds the VM as it was.
+    if (hooks.onVmStop !== undefined) await boots.tellStop(reason);
     const ended = boots.end(reason);
     rooms.stop();
     try {
@@ -186,6 +221,8 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     sessions,
     machine,
     services,
+    mounts,
+    recordings,
   });
 
   return {
@@ -199,12 +236,17 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     state: () => machine.state(),
     processCount: () => machine.processCount(),
     sessionCount: () => machine.sessionCount(),
+    listUse: () => machine.listUse(),
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
-    createPreview: (port, expiresInSeconds) => network.createPreview(port, expiresInSeconds),
+    ownSecrets: () => network.ownSecrets(),
+    createPreview: (...made) => network.createPreview(...made),
     servePreview: (...visit) => network.servePreview(...visit),
-    fetchPreview: (token, visit) => network.fetchPreview(token, visit),
+    servePort: (...visit) => network.servePort(...visit),
+    openTunnel: (end, signal) => network.openTunnel(end, signal),
+    mayOffer: (host, port) => network.mayOffer(host, port),
+    fetchPreview: (...visit) => network.fetchPreview(...visit),
     ...methods,
   };
 }

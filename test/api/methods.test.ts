@@ -18,6 +18,9 @@ const bytes = new Uint8Array([1]);
 
 /** Arguments of each method. */
 const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
+  mountFs: [{ path: "/mnt/scratch", plugin: { id: "memory" } }],
+  unmountFs: ["/mnt/scratch"],
+  listMounts: [],
   startService: [{ name: "s", command: "true", restart: "never" }],
   stopService: ["s"],
   listServices: [],
@@ -58,6 +61,10 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   waitShell: ["shell-9"],
   listShells: [],
   readShell: ["shell-9", {}],
+  snapshotShell: ["shell-9", "screen"],
+  listRecordings: [],
+  readRecording: ["rec-0", {}],
+  deleteRecording: ["rec-0"],
   snapshotRootFilesystem: [],
   checkpoint: [],
   restore: [{ allowMissing: true }],
@@ -78,6 +85,10 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   listPorts: [],
   waitForPort: [9, { timeoutMs: 1 }],
   createSignedPreviewUrl: [80, 60],
+  createPreview: [80, { expiresInSeconds: 60 }],
+  getPreviewLog: [],
+  listNetworkRequests: [],
+  answerNetworkRequest: ["id", "deny"],
   expireSignedPreviewUrl: ["token"],
   listPreviews: [],
   setNetworkPolicy: [{ outbound: "none" }],

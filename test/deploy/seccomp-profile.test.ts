@@ -8,6 +8,9 @@ const ROOT = join(import.meta.dirname, "../..");
 
 /** Calls that build and enter a VM. The filter of a VM refuses them to its programs. */
 const OF_THE_SANDBOX = [
+  "fsconfig",
+  "fsmount",
+  "fsopen",
   "keyctl",
   "mount",
   "mount_setattr",

@@ -21,6 +21,7 @@ function directory() {
       state: () => vm.state,
       processes: () => 0,
       sessions: async () => 0,
+      use: async () => undefined,
       lastUsedAt: () => 0,
     };
     const { admitBoot } = opened.enter(

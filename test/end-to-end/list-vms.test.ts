@@ -93,3 +93,17 @@ test("an actor name that the server does not have is actor_type_not_found", asyn
   expect(await failure(client.nothing!.create("a"))).toMatchObject(known);
   expect(await failure(client.nothing!.list())).toMatchObject(known);
 });
+
+test("list adds memory, CPU time and files of VMs that run if they are wanted", async () => {
+  const { vm: vms } = (await startTestServer({ kind: "kernel", process: true })).client();
+  await vms.getOrCreate("awake").exec("head -c 200000 /dev/zero > /tmp/file");
+  await vms.create("asleep");
+  const { vms: listed } = await vms.list({ use: true });
+  const [asleep, awake] = listed;
+  expect(asleep).not.toHaveProperty("use");
+  expect(awake?.use?.memoryBytes).toBeGreaterThan(0);
+  expect(awake?.use?.cpuMs).toBeGreaterThanOrEqual(0);
+  expect(awake?.use?.diskBytes).toBeGreaterThan(200_000);
+  expect(awake?.use?.promptsRunning).toBe(0);
+  expect((await vms.list()).vms[1]).not.toHaveProperty("use");
+});

@@ -74,6 +74,7 @@ const OUTPUTS: Record<string, string[]> = {
     'document.title = "A list of birds";',
     "",
   ],
+  "extend.ts": ["exit code 0", "built all, 1 so far", "built for acme", "a process of acme exits with 3", ""],
   "host-functions.ts": [
     "$ agentos-shop order --item apples --count 2",
     '{"ok":true,"result":{"orderedBy":"customer","item":"apples","count":2,"left":1}}',
@@ -95,6 +96,22 @@ const OUTPUTS: Record<string, string[]> = {
     "reason: killed",
     "",
   ],
+  "locked-preview.ts": [
+    "without the password: 401",
+    "with it: the shop",
+    "the same URL: true",
+    "GET / 401",
+    "GET / 200",
+    "",
+  ],
+  "mounts.ts": [
+    "from this machine",
+    "from this machine",
+    "from the VM",
+    "[ 'added /mnt/project/file', 'deleted /mnt/project/note' ]",
+    "shared",
+    "",
+  ],
   "processes.ts": [
     "Started process: true",
     "[stdout] listening",
@@ -103,6 +120,8 @@ const OUTPUTS: Record<string, string[]> = {
     "",
   ],
   "quickstart.ts": ["stdout: hello", "/home/agentos", "", "stderr: ", "exit code: 0", ""],
+  "recording.ts": ['asciicast v2, 80 x 24: "1\\r\\n2\\r\\n3\\r\\n"', ""],
+  "screen.ts": ["80 x 24: 3 lines", "goes on: true", ""],
   "secrets.ts": [
     "/v1/models welcome, your key is Bearer ************",
     "/admin who are you?, your key is undefined",
@@ -132,6 +151,7 @@ const OUTPUTS: Record<string, string[]> = {
   "shell.ts": ["a terminal of the VM's own", "closed: true", ""],
   "web-terminal/main.ts": ["true", "true", ""],
   "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
+  "tunnel.ts": ["Hello, client", "Hello from your machine", ""],
 };
 
 /** Input that the user types. */

@@ -29,9 +29,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // Frameworks, for their users. Their only way to a VM is the client.
   adapters: { types: ["client"] },
 
+  // Pages of a browser. Their only way to a VM is the client.
+  react: { uses: ["client"] },
+  element: { uses: ["client"] },
+  console: { uses: ["client"], types: [] },
+
   // The server.
   "index.ts": {
-    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", STORE],
+    uses: ["actors", "cli", "http", "runtime", "runtime/host-functions", "runtime/mounts", STORE],
     types: ["monitoring", "runtime/options.ts"],
   },
   "server.ts": { uses: ["actors", "http", "rivet"] },
@@ -51,11 +56,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   http: {
     uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"],
-    types: ["runtime", `${SANDBOX}/pool`],
+    types: ["runtime", "runtime/network/outbound", `${SANDBOX}/pool`],
   },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
-  directory: { uses: ["rivet", STORE] },
+  directory: { uses: ["rivet", "runtime/mounts", STORE] },
   // Log, metrics, audit and health of a server.
   monitoring: { uses: ["rivet"], types: ["directory", "runtime", `${SANDBOX}/pool`] },
   rivet: { uses: [STORE] },
@@ -74,6 +79,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runtime/cron",
       "runtime/host-functions",
       "runtime/machine",
+      "runtime/mounts",
       "runtime/network",
       "runtime/option-values.ts",
       "runtime/options.ts",
@@ -92,6 +98,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/options.ts": {
     uses: [
       "runtime/host-functions",
+      "runtime/mounts",
       "runtime/option-values.ts",
       "runtime/services",
       "runtime/sessions/agents",
@@ -110,15 +117,28 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "runtime/cron": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/sessions"] },
   "runtime/host-functions": { types: ["runtime", SANDBOX] },
   "runtime/services": { uses: ["runtime/processes", SANDBOX, STORE], types: ["runtime"] },
+  "runtime/mounts": {
+    uses: [FILES, "runtime/option-values.ts", SANDBOX, STORE],
+    types: ["runtime", "runtime/options.ts"],
+  },
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },
   "runtime/tar": { uses: [FILES, SANDBOX], types: ["runtime/transfers"] },
-  "runtime/persistence": { uses: [FILES, SANDBOX, STORE], types: ["runtime", "runtime/tar"] },
+  "runtime/persistence": {
+    uses: [FILES, "runtime/mounts", SANDBOX, STORE],
+    types: ["runtime", "runtime/tar"],
+  },
   "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime"] },
   "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime"] },
   "runtime/network": {
-    uses: ["runtime/network/outbound", "runtime/network/previews", "runtime/network/requests", SANDBOX],
+    uses: [
+      "runtime/network/outbound",
+      "runtime/network/previews",
+      "runtime/network/requests",
+      FILES,
+      SANDBOX,
+    ],
     types: ["runtime"],
   },
   "runtime/network/outbound": {
@@ -154,6 +174,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       `${KERNEL}/files`,
       `${KERNEL}/helpers`,
       `${KERNEL}/host-checks`,
+      `${KERNEL}/mounts`,
       `${KERNEL}/network`,
       `${KERNEL}/processes`,
       `${KERNEL}/procfs`,
@@ -175,6 +196,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   [`${SANDBOX}/system-calls.ts`]: {},
   [`${KERNEL}/files`]: { uses: [SANDBOX, `${KERNEL}/helpers`] },
+  [`${KERNEL}/mounts`]: {
+    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/watch`],
+    types: [`${KERNEL}/files`],
+  },
   [`${KERNEL}/commands`]: {
     uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/procfs`],
     types: [`${KERNEL}/tools.ts`],

@@ -11,7 +11,7 @@ import { failure, until } from "../support/until.ts";
 
 describe("vmActor", () => {
   test.each<[object, string]>([
-    [{ onSessionEvent: () => undefined }, "Unknown option `onSessionEvent` of vmActor"],
+    [{ onSessionEvents: () => undefined }, "Unknown option `onSessionEvents` of vmActor"],
     [{ onPermissionRequest: "always" }, 'Expected `onPermissionRequest` to be a function, got "always"'],
     [
       { limits: { gpus: 2 } },

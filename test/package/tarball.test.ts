@@ -69,10 +69,25 @@ test("an install needs no overrides, runs no install script, and is small", () =
 
 test("the licences of every bundled package are in the archive", () => {
   const notice = readFileSync(join(folder, "node_modules/agent-vm/dist/THIRD-PARTY-LICENSES.txt"), "utf8");
-  for (const name of ["rivetkit 2.2.1", "hono ", "cbor-x ", "@hono/node-server "]) {
+  for (const name of [
+    "rivetkit 2.2.1",
+    "hono ",
+    "cbor-x ",
+    "@hono/node-server ",
+    "preact ",
+    "@xterm/xterm ",
+  ]) {
     expect(notice).toContain(`\n${name}`);
   }
   expect(notice).toContain("Apache License");
+});
+
+test("an installed server has the console", async () => {
+  const document = await fetch(`${server.endpoint}/console`);
+  expect(await document.text()).toContain("/console/assets/main.js");
+  const script = await fetch(`${server.endpoint}/console/assets/main.js`);
+  expect([script.status, script.headers.get("content-encoding")]).toEqual([200, "gzip"]);
+  expect((await script.text()).length).toBeGreaterThan(1000);
 });
 
 test("the program, the library and the client work", async () => {
@@ -198,6 +213,20 @@ await client.counter.getOrCreate("a").add("1");
 const wrong: number = (await client.vm.getOrCreate("a").exec("echo")).stdout;
 `;
 
+const PAGE_WITH_PARTS = `
+import { createClient } from "agent-vm/client";
+import { useEvent, useVm } from "agent-vm/react";
+import "agent-vm/terminal-element";
+import type { registry } from "agent-vm/server";
+const element = document.createElement("agent-vm-terminal");
+element.vm = createClient<typeof registry>("").vm.get("alice");
+// @ts-expect-error a VM, and no name of one
+element.vm = "alice";
+export function Component() {
+  useEvent(useVm("alice"), "portOpened", ({ port }) => port.toFixed());
+}
+`;
+
 /** Compiler options of a user's program. `skipLibCheck: false` checks every type of the package too. */
 const STRICT: ts.CompilerOptions = {
   strict: true,
@@ -225,6 +254,17 @@ test.each<[string, string, ts.CompilerOptions]>([
       moduleResolution: ts.ModuleResolutionKind.Bundler,
       lib: ["lib.es2022.d.ts", "lib.dom.d.ts"],
       types: [],
+    },
+  ],
+  [
+    "page's with React and the terminal element,",
+    PAGE_WITH_PARTS,
+    {
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
+      types: [],
+      paths: { react: [join(ROOT, "node_modules/@types/react/index.d.ts")] },
     },
   ],
 ])(

@@ -15,6 +15,7 @@ function recorded(name: string, life: string[]): Required<Room> {
   const note = (step: string) => void life.push(`${name} ${step}`);
   return {
     prepare: async () => note("prepare"),
+    complete: async () => note("complete"),
     env: () => ({ [name]: "1", SHARED: name }),
     up: () => note("up"),
     running: () => note("running"),
@@ -52,6 +53,8 @@ function cycle(change: (first: Required<Room>) => void = () => undefined) {
     rooms,
     {
       beforeBoot: async () => void life.push("beforeBoot"),
+      starting: () => undefined,
+      stopping: () => undefined,
       readOnly: () => undefined,
       booted: () => void life.push("booted"),
       shutDown: (reason) => void life.push(`shutDown ${reason}`),
@@ -72,6 +75,8 @@ test("a room is prepared before it is up, goes down before it settles, and settl
     "beforeBoot",
     "first prepare",
     "second prepare",
+    "first complete",
+    "second complete",
     "booted",
     "first up",
     "second up",
@@ -93,6 +98,7 @@ test("a room goes down and comes up again when other files take the place of the
   expect(life.filter((step) => !step.startsWith("second"))).toEqual([
     "beforeBoot",
     "first prepare",
+    "first complete",
     "booted",
     "first up",
     "first down",
@@ -100,6 +106,7 @@ test("a room goes down and comes up again when other files take the place of the
     "shutDown sleep",
     "beforeBoot",
     "first prepare",
+    "first complete",
     "booted",
     "first up",
   ]);
@@ -140,6 +147,7 @@ test("a room that fails does not keep the others from their part", async () => {
   expect(failures.length).toBe(4);
   expect(life.filter((step) => step.startsWith("second"))).toEqual([
     "second prepare",
+    "second complete",
     "second up",
     "second running",
     "second stop",

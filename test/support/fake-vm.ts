@@ -70,6 +70,7 @@ export class FakeVm {
   readonly state = () => "awake";
   readonly processCount = () => 1;
   readonly sessionCount = async () => 0;
+  readonly listUse = async () => ({ memoryBytes: 1, cpuMs: 2, diskBytes: 3, promptsRunning: 0 });
   readonly labels = async () => ({});
 
   readonly hooks: VmHooks & Pick<VmRunOptions, "onFailure">;

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
-import type { VmRunOptions } from "../../src/runtime/hooks.ts";
+import type { NetworkRequest } from "../../src/api/methods/network-requests.ts";
+import type { VmHandlers, VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { OutboundOptions, OutboundSeams } from "../../src/runtime/network/outbound/outbound.ts";
 import { vmOptionsSchema } from "../../src/runtime/options.ts";
 import { MemoryStore } from "../../src/runtime/store/store.ts";
@@ -65,14 +66,18 @@ const echo: RequestListener = (request, response) => {
 export function startOutboundVm(
   network: Partial<OutboundOptions>,
   names: Record<string, string[] | (() => string[] | Promise<string[]>)> = {},
-  more: Pick<VmRunOptions, "store" | "sealingKey" | "onFailure"> & { ca?: string } = {},
+  more: Pick<VmRunOptions, "store" | "sealingKey" | "onFailure"> &
+    Pick<VmHandlers, "onNetworkRequest"> & { ca?: string } = {},
 ) {
   const options = vmOptionsSchema.parse({ network });
-  const denied: { host: string; port: number; reason: string; pid?: number }[] = [];
+  const denied: { host: string; port: number; reason: string; code?: string; pid?: number }[] = [];
   const resolved: string[] = [];
+  const asked: NetworkRequest[] = [];
   const hooks = {
+    ...(more.onNetworkRequest && { onNetworkRequest: more.onNetworkRequest }),
     emit: (name: string, payload: object) => {
       if (name === "networkDenied") denied.push(payload as (typeof denied)[number]);
+      if (name === "networkRequest") asked.push(payload as NetworkRequest);
     },
     keepAwake: () => undefined,
   };
@@ -86,7 +91,7 @@ export function startOutboundVm(
       return typeof found === "function" ? await found() : found;
     },
   };
-  const { ca: _ca, ...run } = more;
+  const { ca: _ca, onNetworkRequest: _asked, ...run } = more;
   const vm = assembleVm(openShared(options, { outbound }), hooks, { store: new MemoryStore(), ...run });
   onTestFinished(() => vm.dispose("destroy"));
   /** Runs curl in the VM. @returns the body or error, and the exit code */
@@ -94,5 +99,5 @@ export function startOutboundVm(
     const { stdout, stderr, exitCode } = await vm.exec(`curl -sS -m 20 ${line}`);
     return { text: stdout + stderr, exitCode };
   };
-  return { vm, denied, resolved, curl };
+  return { vm, denied, asked, resolved, curl };
 }

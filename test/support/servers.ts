@@ -1,6 +1,6 @@
 import type { DestinationStream } from "pino";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
-import { defineVm, type VmActorOptions, vmActor } from "../../src/actors/vm.ts";
+import { defineVm, type VmActorOptions } from "../../src/actors/vm.ts";
 import type { VmActor } from "../../src/actors/vm-actor.ts";
 import { createClient } from "../../src/client/index.ts";
 import type { ClientOptions, VmClient, VmHandle } from "../../src/client/types.ts";
@@ -125,7 +125,7 @@ async function inProcess({
   const stream: DestinationStream = { write: (line) => void log.push(line) };
   const registry = setup({
     use: {
-      vm: kind === "fake" ? defineVm(vm, { createVm: vms.create }) : vmActor({ pool: { size: 0 }, ...vm }),
+      vm: kind === "fake" ? defineVm(vm, { createVm: vms.create }) : defineVm({ pool: { size: 0 }, ...vm }),
     },
     port: await freePort(),
     dataDir: dataFolder(),

@@ -2,6 +2,7 @@ import { createClient as createRivetClient } from "rivetkit/client";
 import type { VmActions, VmActorActions } from "../../src/actors/context.ts";
 import { createClient, terminal, type VmConnection, type VmHandle } from "../../src/client/index.ts";
 import { setup, vmActor } from "../../src/index.ts";
+import { actor, event, queue } from "../../src/rivetkit.ts";
 import type { registry as serverRegistry } from "../../src/server.ts";
 import type { Rc3VmActions } from "./rc3.ts";
 
@@ -233,6 +234,83 @@ export async function runs(agent: VmHandle) {
   await agent.stopProcess(1, { tree: true });
 }
 
+const counter = actor({
+  state: { count: 0 },
+  actions: { add: (c, by: number) => (c.state.count += by) },
+});
+
+const extended = setup({
+  use: {
+    vm: vmActor({
+      state: { builds: 0 },
+      createVars: (c) => ({ last: c.key.length }),
+      createConnState: (_c, params) => ({ name: String(params?.token) }),
+      events: { built: event<{ target: string }>() },
+      queues: { work: queue<{ target: string }>() },
+      actions: {
+        async build(c, target: string, jobs?: number) {
+          type<[number, number, string]>([c.state.builds, c.vars.last, c.conn.state.name]);
+          c.broadcast("built", { target });
+          // @ts-expect-error there is no such event of the server's own
+          c.broadcast("broken", { target });
+          // @ts-expect-error the storage belongs to the VM
+          c.kv;
+          c.state.builds += jobs ?? 1;
+          return (await c.vm.exec(`make ${target}`)).exitCode;
+        },
+        builds: (c) => c.state.builds,
+      },
+      rights: { builds: "read" },
+      resolveOptions: async (c) => ({ env: { BUILDS: String(c.state.builds) } }),
+      onVmStart: async (c, vm) => type<[number, string]>([c.state.builds, (await vm.exec("x")).stdout]),
+      onVmStop: (c, _vm, reason) => type<[number, "sleep" | "destroy" | "error"]>([c.vars.last, reason]),
+      onSessionEvent: (_c, sessionId, { method }) => type<[string, string]>([sessionId, method]),
+      onProcessExit: (_c, { pid, exitCode }) => type<[number, number]>([pid, exitCode]),
+      onAgentExit: (_c, { restart }) => type<boolean>(restart),
+      onLimitWarning: (_c, { capacity }) => type<number>(capacity),
+      onFileChanged: (_c, { path }) => type<string>(path),
+      async run(c) {
+        for await (const message of c.queue.iter()) type<string>(message.body.target);
+      },
+    }),
+    counter,
+  },
+});
+
+export async function aServersOwnParts() {
+  const client = createClient<typeof extended>({ vms: ["vm"] });
+  const vm = client.vm.getOrCreate("x");
+  type<number>(await vm.build("all", 2));
+  type<number>(await vm.builds());
+  type<string>((await vm.exec("x")).stdout);
+  await vm.send("work", { target: "all" });
+  // @ts-expect-error there is no such queue
+  await vm.send("play", { target: "all" });
+  // @ts-expect-error a target is text
+  await vm.build(5);
+  // @ts-expect-error there is no such action
+  await vm.unbuild();
+  const conn = vm.connect();
+  conn.on("built", ({ target }) => type<string>(target));
+  conn.once("built", ({ target }) => type<string>(target));
+  conn.on("processExit", ({ pid }) => type<number>(pid));
+  // @ts-expect-error there is no such event
+  conn.on("broken", () => undefined);
+  type<number>(await conn.build("all"));
+  type<number>(await client.counter.getOrCreate("x").add(1));
+  const named: VmHandle<typeof extended, "vm"> = vm;
+  type<number>(await named.builds());
+  type<VmHandle>(vm);
+  type<VmConnection>(conn);
+  const plain = createRivetClient<typeof extended>("http://localhost:6420").vm.getOrCreate("x");
+  type<number>(await plain.build("all"));
+  plain.connect().on("built", ({ target }) => type<string>(target));
+  // @ts-expect-error a queue takes its messages only
+  await plain.send("work", { target: 5 });
+  // @ts-expect-error the state is a number
+  vmActor({ state: { count: 0 }, actions: { add: (c) => c.state.count.length } });
+}
+
 export async function throughTheReadyMadeServer() {
   const client = createClient<typeof serverRegistry>("http://localhost:6420");
   type<string>((await client.vm.getOrCreate("my-agent").exec("x")).stdout);
@@ -252,7 +330,7 @@ export function options() {
   // @ts-expect-error a handler answers with a text or nothing
   vmActor({ onPermissionRequest: () => 5 });
   // @ts-expect-error there is no such option
-  vmActor({ onSessionEvent: () => undefined });
+  vmActor({ onSessionEvents: () => undefined });
   // @ts-expect-error a limit is a number
   vmActor({ limits: { processes: "64" } });
   // @ts-expect-error the host is a string

@@ -17,6 +17,8 @@ const EVENTS = [
   "portOpened",
   "portClosed",
   "networkDenied",
+  "networkRequest",
+  "previewRequest",
   "vmBooted",
   "filesReadOnly",
   "limitWarning",

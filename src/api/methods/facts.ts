@@ -34,7 +34,7 @@ export const SIGNAL_METHODS: ReadonlyMap<string, number> = new Map([
   ["execArgv", 3],
   ["waitProcess", 1],
   ["waitShell", 1],
-  ["fork", 1],
+  ["fork", 2],
   ["vmFetch", 3],
   ["waitForPort", 2],
   ["sendPrompt", 2],

@@ -14,18 +14,33 @@ export type {
 } from "./files.ts";
 export type { Labels, ResourceUse, UsedResources, VmState, VmStatus, VmUsage } from "./machine.ts";
 export type {
+  HostDirPlugin,
+  MemoryPlugin,
+  MountInfo,
+  MountOptions,
+  MountPlugin,
+  OverlayPlugin,
+  VolumePlugin,
+} from "./mounts.ts";
+export type {
+  NetworkLogCode,
   NetworkLogEntry,
   NetworkPolicy,
   NetworkPolicyInfo,
   OutboundPolicy,
-  PreviewInfo,
-  PreviewUrl,
   VmFetchOptions,
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
 } from "./network.ts";
+export type { NetworkAnswer, NetworkQuestion, NetworkRequest } from "./network-requests.ts";
+export type { Preview, PreviewInfo, PreviewLogEntry, PreviewOptions, PreviewUrl } from "./previews.ts";
 export type * from "./process-types.ts";
+export type {
+  ReadRecordingOptions,
+  RecordingInfo,
+  RecordingPart,
+} from "./recordings.ts";
 export type { SecretInfo, SecretPart, VmSecret } from "./secrets.ts";
 export type {
   ServiceInfo,
@@ -45,6 +60,8 @@ export type {
   ShellChunk,
   ShellInfo,
   ShellOutput,
+  ShellSnapshot,
+  SnapshotMode,
 } from "./shells.ts";
 export type * from "./snapshot-types.ts";
 export type { VmMethodName, VmMethods } from "./table.ts";

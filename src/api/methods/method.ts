@@ -16,6 +16,8 @@ export type RoomName =
   | "sessions"
   | "machine"
   | "services"
+  | "mounts"
+  | "recordings"
   | "actor";
 
 /** Any method's type. */

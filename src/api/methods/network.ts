@@ -1,10 +1,9 @@
 import { z } from "zod";
-import { MAX_BATCH_ENTRIES, MAX_PREVIEW_SECONDS, MAX_TIMEOUT_MS } from "../limits.ts";
+import { MAX_BATCH_ENTRIES, MAX_TIMEOUT_MS } from "../limits.ts";
 import { outboundSchema } from "../network-policy.ts";
-import { type Bytes, bytes, id, integer, options, port, text, WHOLE } from "../values.ts";
+import { type Bytes, bytes, integer, options, port, text } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 
-const actorMethod = methodsOf("actor");
 const method = methodsOf("network");
 
 /** Options of `vmFetch`. */
@@ -53,25 +52,6 @@ export interface WaitForPortOptions {
   status?: number;
 }
 
-/** A URL that opens a port to a browser. */
-export interface PreviewUrl {
-  /** Path below the actor's gateway URL. */
-  path: string;
-  /** Bearer token of this URL. Returned once; the server keeps only its hash. */
-  token: string;
-  /** End of the URL's life, in milliseconds since the Unix epoch. */
-  expiresAt: number;
-  /** Port inside the VM. */
-  port: number;
-  /**
-   * URL for a browser: a host name of the preview's own, `http://TOKEN-ACTOR.localhost:6420/` or below `previewDomain`; `pathUrl`
-   * if the server has no host names for previews.
-   */
-  url: string;
-  /** URL below the server's own: `SERVER/gateway/ACTOR/request/fetch/TOKEN/`. Needs no name but the server's. */
-  pathUrl: string;
-}
-
 /**
  * Addresses outside that the processes of a VM may reach: `none`, `all` (everything but the server's machine and metadata
  * services), or a list. A rule is a name (`"api.example.com"`), all names below one (`"*.example.com"`), an address or a
@@ -83,7 +63,12 @@ export type OutboundPolicy =
   | {
       /** Rules of addresses that processes may reach, at most 256. */
       allow: string[];
-      /** Rules of addresses that processes may not reach, although `allow` has them, at most 256. @default [] */
+      /**
+       * Rules of addresses that processes may reach if `onNetworkRequest` or `answerNetworkRequest` allows it, at most 256. A rule
+       * of `allow` wins. @default []
+       */
+      ask?: string[];
+      /** Rules of addresses that processes may not reach, although `allow` or `ask` has them, at most 256. @default [] */
       deny?: string[];
     };
 
@@ -99,41 +84,40 @@ export interface NetworkPolicyInfo extends NetworkPolicy {
   headers: Record<string, string[]>;
 }
 
-/** A connection to the outside that was denied. */
+/**
+ * Reason of an entry in the network log besides the rules: `answered` by the handler or a client, `ask_timeout` without an answer
+ * in time, `nobody_listens` for a question, `too_many_questions` at the same time, `handler_failed`, `limit_exceeded` of
+ * `network.limits`.
+ */
+export type NetworkLogCode =
+  | "answered"
+  | "ask_timeout"
+  | "nobody_listens"
+  | "too_many_questions"
+  | "handler_failed"
+  | "limit_exceeded";
+
+/** A connection to the outside that was denied, or that an answer has allowed. */
 export interface NetworkLogEntry {
   /** Name or address that the program wanted to reach. */
   host: string;
   /** Port that the program wanted to reach. */
   port: number;
-  /** Why the connection was denied. */
+  /** Why the connection was denied or allowed. */
   reason: string;
-  /** Time of the last denial, in milliseconds since the Unix epoch. */
+  /** Kind of the reason; absent if a rule of the policy denied the connection. */
+  code?: NetworkLogCode;
+  /** `true` if an answer allowed the connection; absent for a denial. */
+  allowed?: true;
+  /** Time of the last such connection, in milliseconds since the Unix epoch. */
   time: number;
-  /** Number of denials in a row. */
+  /** Number of such connections in a row. */
   count: number;
-  /** Process that was denied last; absent when it could not be found. */
+  /** Process of the last one; absent when it could not be found. */
   pid?: number;
 }
 
-/** A preview URL that has not expired. */
-export interface PreviewInfo {
-  /** Id for `expireSignedPreviewUrl`. It opens nothing. */
-  id: string;
-  /** Port inside the VM. */
-  port: number;
-  /** Time of creation, in milliseconds since the Unix epoch. */
-  createdAt: number;
-  /** End of the URL's life, in milliseconds since the Unix epoch. */
-  expiresAt: number;
-}
-
 const wait = integer(1, MAX_TIMEOUT_MS, `milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
-const previewRange = `${WHOLE}expiresInSeconds must be between 1 and ${MAX_PREVIEW_SECONDS}`;
-const previewSeconds = z
-  .number({ error: "a number of seconds" })
-  .min(1, { error: previewRange })
-  .max(MAX_PREVIEW_SECONDS, { error: previewRange });
-
 const fetchOptions = options({
   method: text.optional(),
   headers: z
@@ -151,7 +135,7 @@ const waitOptions = options({
   status: integer(100, 599, "an HTTP status").optional(),
 }).optional();
 
-/** Network methods: the VM's own loopback, preview URLs and the outbound policy. */
+/** Network methods: the VM's own loopback and the outbound policy. */
 export const NETWORK_METHODS = {
   /**
    * Sends one HTTP request to a port inside the VM and returns the whole response. Redirects are not followed.
@@ -199,28 +183,6 @@ export const NETWORK_METHODS = {
     abortable: true,
   }),
   /**
-   * Creates a URL that opens a port to a browser, without any other credential. A VM has at most 1,024 preview URLs.
-   *
-   * @param port port inside the VM
-   * @param expiresInSeconds life of the URL, from 1 to 86,400 seconds. @default 3_600
-   * @throws AgentVmError `limit_exceeded`
-   */
-  createSignedPreviewUrl: actorMethod<(port: number, expiresInSeconds?: number) => Promise<PreviewUrl>>()({
-    right: "network",
-    input: takes(["port", port], ["expiresInSeconds", previewSeconds.optional()]),
-  }),
-  /**
-   * Closes a preview URL and every connection through it. An unknown token does nothing.
-   *
-   * @param tokenOrId token of the URL, or its id from `listPreviews`
-   */
-  expireSignedPreviewUrl: method<(tokenOrId: string) => Promise<void>>()({
-    right: "network",
-    input: takes(["token", id]),
-  }),
-  /** Lists the preview URLs that have not expired, without their tokens. */
-  listPreviews: method<() => Promise<PreviewInfo[]>>()({ right: "network", input: takes(), reads: true }),
-  /**
    * Sets the external addresses that the VM's processes may reach. The policy is durable. Open connections that the new
    * policy denies are closed.
    *
@@ -237,7 +199,7 @@ export const NETWORK_METHODS = {
     input: takes(),
     reads: true,
   }),
-  /** Returns the newest 1,000 denied connections since the VM's actor woke, oldest first. */
+  /** Returns the newest 1,000 connections that were denied, or allowed by an answer, since the VM's actor woke, oldest first. */
   getNetworkLog: method<() => Promise<NetworkLogEntry[]>>()({
     right: "network",
     input: takes(),

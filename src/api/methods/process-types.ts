@@ -78,6 +78,8 @@ export interface SpawnOptions {
   cwd?: string;
   /** Written to stdin at once; stdin stays open. @default empty */
   stdin?: Bytes;
+  /** `true` records the output of both streams, for `readRecording`. @default false */
+  record?: boolean;
 }
 
 /** Result of `spawn`. */
@@ -170,6 +172,8 @@ export interface VmProcess {
   state: string;
   /** Resident set in bytes. */
   rss: number;
+  /** CPU milliseconds of the process, and of children that have ended and for which it has waited. */
+  cpuMs: number;
 }
 
 /** A process with the processes that it started. */

@@ -56,6 +56,7 @@ const runOptions = {
   timeout: timeout.optional(),
   outputLimit,
   openStdin: bool.optional(),
+  record: bool.optional(),
 };
 const execOptions = options({
   ...processOptions,
@@ -64,7 +65,11 @@ const execOptions = options({
   outputLimit,
 }).optional();
 const spawnInput = fitting(
-  takes(["command", program], ["args", args.optional()], ["options", options(processOptions).optional()]),
+  takes(
+    ["command", program],
+    ["args", args.optional()],
+    ["options", options({ ...processOptions, record: bool.optional() }).optional()],
+  ),
   ([command, rest = [], given]) => [[command, ...rest], given?.env],
 );
 

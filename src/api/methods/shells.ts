@@ -1,6 +1,8 @@
+import { z } from "zod";
 import {
   args,
   type Bytes,
+  bool,
   bytes,
   cells,
   clientOnly,
@@ -31,6 +33,8 @@ export interface OpenShellOptions {
   cols?: number;
   /** Rows of the terminal, from 1 to 4,096. @default 24 */
   rows?: number;
+  /** `true` records the output, for `readRecording`. Input is not recorded. @default false */
+  record?: boolean;
 }
 
 /** Options of `connectTerminal` and of the client's `terminal()`. */
@@ -88,6 +92,27 @@ export interface ShellOutput {
   exitCode: number | null;
 }
 
+/** Part of a terminal: nothing, the screen, or also the lines above it. */
+export type SnapshotMode = "none" | "screen" | "scrollback";
+
+/** The screen of a shell's terminal. */
+export interface ShellSnapshot {
+  /** Id of the shell. */
+  shellId: string;
+  /** Part of the terminal that `data` draws. */
+  mode: SnapshotMode;
+  /** Number of the last chunk of output that the snapshot contains; -1 before the first. Later `shellData` continues it. */
+  seq: number;
+  /** Columns of the terminal. */
+  cols: number;
+  /** Rows of the terminal. */
+  rows: number;
+  /** Bytes that draw the terminal on an empty one of this size: text, colours, modes, alternate screen and cursor. */
+  data: Uint8Array;
+  /** `true` if the VM no longer has all output since the shell opened, so that something old may be missing. */
+  truncated: boolean;
+}
+
 const shellOptions = {
   command: program.optional(),
   args: args.optional(),
@@ -95,6 +120,7 @@ const shellOptions = {
   cwd: cwd.optional(),
   cols: cells.optional(),
   rows: cells.optional(),
+  record: bool.optional(),
 };
 
 /** Interactive shells on a pseudo-terminal. Ids are `shell-1`, `shell-2`, ... in each VM. */
@@ -181,6 +207,19 @@ export const SHELL_METHODS = {
   readShell: method<(shellId: string, options?: ReadOutputOptions) => Promise<ShellOutput>>()({
     right: "terminal",
     input: takes(["shellId", id], ["options", readOptions]),
+    reads: true,
+  }),
+  /**
+   * Draws the screen of a shell's terminal, so that a client that joins sees a full-screen program as it is. Write `data` to a
+   * terminal of the same size, then `shellData` with a greater `seq`.
+   *
+   * @param shellId id that `openShell` returned
+   * @param mode `screen`; `scrollback`: also up to 1,000 lines above; `none`: only `seq` and the size. @default "screen"
+   * @throws AgentVmError `shell_not_found`; `limit_exceeded` for a terminal that is too large or takes too long to draw
+   */
+  snapshotShell: method<(shellId: string, mode?: SnapshotMode) => Promise<ShellSnapshot>>()({
+    right: "terminal",
+    input: takes(["shellId", id], ["mode", z.enum(["none", "screen", "scrollback"]).optional()]),
     reads: true,
   }),
 };

@@ -100,6 +100,12 @@ export interface ArchiveImport {
   skipped: number;
 }
 
+/** Options of `fork`. */
+export interface ForkOptions {
+  /** Gives the new VM the secrets that `setSecrets` has set in this VM. @default false */
+  secrets?: boolean;
+}
+
 /** Address of a new VM in its server. */
 export interface ForkedVm {
   /** Key for `getOrCreate` and `get`. */

@@ -8,6 +8,7 @@ import type {
   CheckpointResult,
   FileChange,
   ForkedVm,
+  ForkOptions,
   RestoreOptions,
   RootSnapshotExport,
   SnapshotInfo,
@@ -165,17 +166,19 @@ export const SNAPSHOT_METHODS = {
    * Creates a new VM with the files that this VM has now.
    *
    * @param newKey key of the new VM
+   * @param options whether the new VM has the secrets of `setSecrets` too, which needs the right `admin`. @default without secrets
    * @returns key and actor id of the new VM
-   * @throws AgentVmError `duplicate_key` when a VM has that key; `no_storage`; `storage_failed`
+   * @throws AgentVmError `duplicate_key` when a VM has that key; `no_storage`; `storage_failed`; `not_supported` for secrets behind
+   * a Rivet Engine without `AGENT_VM_SECRET`
    * @example
    * ```ts
    * const { key } = await agent.fork("my-agent-2");
    * await client.vm.get(key).exec("ls /workspace");
    * ```
    */
-  fork: actorMethod<(newKey: string | string[]) => Promise<ForkedVm>>()({
+  fork: actorMethod<(newKey: string | string[], options?: ForkOptions) => Promise<ForkedVm>>()({
     right: "create",
-    input: takes(["newKey", actorKey]),
+    input: takes(["newKey", actorKey], ["options", options({ secrets: bool.optional() }).optional()]),
     boots: true,
     long: true,
     signal: true,

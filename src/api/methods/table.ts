@@ -2,8 +2,12 @@ import { CRON_METHODS } from "./cron.ts";
 import { FILE_METHODS } from "./files.ts";
 import { MACHINE_METHODS } from "./machine.ts";
 import type { AnyMethod, CallsOf, RoomName } from "./method.ts";
+import { MOUNT_METHODS } from "./mounts.ts";
 import { NETWORK_METHODS } from "./network.ts";
+import { NETWORK_REQUEST_METHODS } from "./network-requests.ts";
+import { PREVIEW_METHODS } from "./previews.ts";
 import { PROCESS_METHODS } from "./processes.ts";
+import { RECORDING_METHODS } from "./recordings.ts";
 import { SECRET_METHODS } from "./secrets.ts";
 import { SERVICE_METHODS } from "./services.ts";
 import { SESSION_METHODS } from "./sessions.ts";
@@ -19,11 +23,15 @@ export type ClientTable = typeof FILE_METHODS &
   typeof SNAPSHOT_METHODS &
   typeof WATCH_METHODS &
   typeof NETWORK_METHODS &
+  typeof NETWORK_REQUEST_METHODS &
+  typeof PREVIEW_METHODS &
   typeof SECRET_METHODS &
   typeof CRON_METHODS &
   typeof SESSION_METHODS &
   typeof MACHINE_METHODS &
-  typeof SERVICE_METHODS;
+  typeof SERVICE_METHODS &
+  typeof MOUNT_METHODS &
+  typeof RECORDING_METHODS;
 
 /** The rows of all methods. */
 export type MethodTable = ClientTable & typeof TRANSPORT_METHODS;
@@ -36,11 +44,15 @@ export const METHODS: MethodTable = {
   ...SNAPSHOT_METHODS,
   ...WATCH_METHODS,
   ...NETWORK_METHODS,
+  ...NETWORK_REQUEST_METHODS,
+  ...PREVIEW_METHODS,
   ...SECRET_METHODS,
   ...CRON_METHODS,
   ...SESSION_METHODS,
   ...MACHINE_METHODS,
   ...SERVICE_METHODS,
+  ...MOUNT_METHODS,
+  ...RECORDING_METHODS,
   ...TRANSPORT_METHODS,
 };
 

@@ -92,6 +92,8 @@ export interface FollowOptions {
 
 /** Options of `startRun`. */
 export interface StartRunOptions extends Omit<ExecOptions, "captureStdio"> {
+  /** `true` records the output of both streams. @default false */
+  record?: boolean;
   /** `true` leaves stdin open for `writeProcessStdin` and `closeProcessStdin`. @default false */
   openStdin?: boolean;
 }

@@ -22,9 +22,33 @@ export async function preview(
   }
 }
 
+/** Carries connections into a VM until Ctrl-C. */
+export async function tunnel(
+  cli: Cli,
+  key: string,
+  port: number | undefined,
+  { localPort, host, socket: socketPath }: { localPort?: number; host?: string; socket?: string },
+): Promise<void> {
+  if ((port === undefined) === (socketPath === undefined))
+    throw new UsageError("Pass a port, or --socket with the path of a Unix socket");
+  const vm = await cli.vm(key);
+  const open = await vm.tunnel({
+    ...(socketPath === undefined ? { port: port as number } : { socketPath }),
+    ...(localPort !== undefined && { localPort }),
+    ...(host !== undefined && { host }),
+    onError: ({ message }) => cli.out.warn(message),
+  });
+  const address = open.host.includes(":") ? `[${open.host}]:${open.port}` : `${open.host}:${open.port}`;
+  await cli.out.item({ host: open.host, port: open.port, key, to: socketPath ?? port }, address);
+  cli.out.note(`Leads to ${socketPath ?? `port ${port}`} of ${key}. Ctrl-C ends.`);
+  await interrupted(Promise.withResolvers<void>().promise);
+  await open.close();
+}
+
 export async function listPreviews(cli: Cli, key: string): Promise<void> {
   await cli.out.table(await (await cli.vm(key)).listPreviews(), [
     { title: "PREVIEW", of: ({ id }) => id },
+    { title: "NAME", of: ({ name = "" }) => name },
     { title: "PORT", of: ({ port }) => port, isNumber: true },
     { title: "CREATED", of: ({ createdAt }) => shownTime(createdAt) },
     { title: "EXPIRES", of: ({ expiresAt }) => shownTime(expiresAt) },
@@ -78,6 +102,7 @@ async function printPolicy(cli: Cli, info: NetworkPolicyInfo): Promise<void> {
       ? [{ rule: outbound, host: "" }]
       : [
           ...outbound.allow.map((host) => ({ rule: "allow", host })),
+          ...(outbound.ask ?? []).map((host) => ({ rule: "ask", host })),
           ...(outbound.deny ?? []).map((host) => ({ rule: "deny", host })),
         ];
   const added = Object.entries(headers).map(([origin, names]) => ({

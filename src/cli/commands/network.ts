@@ -28,6 +28,20 @@ export function addNetworkCommands(program: Command): void {
     examples: [["preview rm alice 8b1f", "cuts the connections through the URL too"]],
   }).action(does(async () => (await actions()).closePreviews));
 
+  serverCommand(program, "tunnel <key>", "carry connections to this machine's port into a VM", {
+    notes:
+      "It prints the address and runs until Ctrl-C. Connections that fail are reported on stderr. A connection wakes the VM.",
+    examples: [
+      ["tunnel alice 5432 --local-port 15432", "then: psql -h 127.0.0.1 -p 15432"],
+      ["tunnel alice --socket /run/postgresql/.s.PGSQL.5432", "leads to a Unix socket in the VM"],
+    ],
+  })
+    .argument("[port]", "port in the VM", integer)
+    .option("--local-port <port>", "port to listen on (default: a free port)", integer)
+    .option("--host <address>", "address to listen on (default: 127.0.0.1)")
+    .option("--socket <path>", "Unix socket in the VM, in place of a port")
+    .action(does(async () => (await actions()).tunnel));
+
   const net = group(program, "net", "say what the programs of a VM may reach");
   serverCommand(net, "policy <key> [rules...]", "print the outbound policy of a VM, or replace it", {
     examples: [

@@ -95,6 +95,13 @@ export class RivetHandle implements RawHandle {
     return await this.#openSocket(`/websocket/${path.replace(/^\//, "")}`, params, "bare");
   }
 
+  async openAt(path: string, protocols: string[]): Promise<WebSocket> {
+    const { token = this.#server.token } = Object(await this.#params()) as { token?: string };
+    return await this.#current((actorId) =>
+      openSocket(gatewayUrl({ ...this.#server, token }, actorId, path).replace(/^http/, "ws"), protocols),
+    );
+  }
+
   async getGatewayUrl(): Promise<string> {
     return await this.#current(async (actorId) => gatewayUrl(this.#server, actorId));
   }

@@ -50,8 +50,10 @@ export interface RawHandle {
   resolve(): Promise<string>;
   /** Sends an HTTP request to the actor. A VM's actor answers only previews: `/fetch/TOKEN` and paths below. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
-  /** Opens a WebSocket to the actor. A VM's actor answers nothing on it. */
+  /** Opens a WebSocket to the actor. A VM's actor answers nothing on it: see `vmWebSocket`. */
   webSocket(path?: string, protocols?: string | string[]): Promise<WebSocket>;
+  /** Opens a WebSocket to a path of this server behind the actor's gateway URL. A token among the parameters replaces the client's. */
+  openAt(path: string, protocols: string[]): Promise<WebSocket>;
   /** Returns the URL of the actor on the server. It contains the token, if the client has one. */
   getGatewayUrl(): Promise<string>;
   /** Sends a message to a queue of the actor. */

@@ -1,6 +1,6 @@
 /** The types of RivetKit that the client's types are made of. In the package this module contains them. */
 
-export type { Registry, RegistryActors } from "rivetkit";
+export type { ActorDefinition, Registry, RegistryActors } from "rivetkit";
 export type {
   ActorAccessor,
   ActorHandle,

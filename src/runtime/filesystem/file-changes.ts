@@ -5,15 +5,21 @@ export type TreeChange =
   | { action: "move"; from: string; to: string }
   | { action: "delete"; path: string; recursive: boolean };
 
+interface FileChangeOptions {
+  isReplayable?: boolean;
+}
+
 /**
  * Runs a change of the file tree and stores it.
  *
  * @param work makes the change
+ * @param options `isReplayable`: whether a restart may repeat the change before it makes the mounts. @default true
  * @returns a promise that resolves after the change; `durable` resolves when the change survives a crash of the server
  */
 export type FileChanges = (
   change: TreeChange,
   work: () => Promise<void>,
+  options?: FileChangeOptions,
 ) => Promise<{ durable: Promise<void> }>;
 
 /** Makes changes without storing them. */

@@ -166,14 +166,27 @@ export class Files implements FileMethods {
   }
 
   async #change(change: TreeChange, work: () => Promise<void>): Promise<void> {
-    const { durable } = await this.#changes(change, work);
+    const { durable } = await this.#make(change, work);
     await durable;
+  }
+
+  /**
+   * Makes a change. The VM does not keep files of its mounts: a restart that repeated the change would write to them again, or
+   * below them.
+   */
+  async #make(change: TreeChange, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
+    const paths = change.action === "move" ? [change.from, change.to] : [change.path];
+    const follow = change.action === "write";
+    const mounts = await Promise.all(paths.map((path) => this.#fs.mountOf(path, follow)));
+    if (mounts.every((mount) => mount === undefined)) return await this.#changes(change, work);
+    if (mounts.every((mount) => mount?.kept === false)) return await unstoredChanges(change, work);
+    return await this.#changes(change, work, { isReplayable: false });
   }
 
   async #write(path: string, content: Bytes): Promise<{ durable: Promise<void> }> {
     checkWritablePath(path, "open");
     const bytes = toBytes(content);
-    return await this.#changes({ action: "write", path, content: bytes }, () =>
+    return await this.#make({ action: "write", path, content: bytes }, () =>
       withParents(this.#fs, path, () => this.#fs.writeFile(path, bytes)),
     );
   }

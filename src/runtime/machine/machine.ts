@@ -6,6 +6,7 @@ import type {
   VmStatus,
   VmUsage,
 } from "../../api/methods/machine.ts";
+import type { VmListUse } from "../../api/vm-list.ts";
 import type { BootCycle } from "../boots.ts";
 import type { VmLimits } from "../options.ts";
 import type { OwnOptions } from "../own-options.ts";
@@ -26,6 +27,8 @@ export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | 
   traffic(): { bytesOut: number; bytesIn: number };
   /** Number of open sessions. */
   sessions(): Promise<number>;
+  /** Number of sessions whose agent answers a prompt. */
+  promptsRunning(): number;
   /** Number of running shells. */
   shells(): number;
   /** Fixed limits. */
@@ -83,6 +86,11 @@ export class Machine implements MachineMethods, Room {
     this.#activity.stop();
   }
 
+  /** Bytes that the VM has sent and received outside since its creation, up to the last measurement. */
+  bytesOutside(): Promise<number> {
+    return this.#meter.bytesOutside();
+  }
+
   usage(): Promise<VmUsage> {
     return this.#meter.usage();
   }
@@ -110,6 +118,14 @@ export class Machine implements MachineMethods, Room {
   /** Number of open sessions. */
   sessionCount(): Promise<number> {
     return this.#deps.sessions();
+  }
+
+  /** Resources that the VM uses, for a list; `undefined` while it is down. */
+  async listUse(): Promise<VmListUse | undefined> {
+    const usage = await this.#deps.liveSandbox()?.usage();
+    if (usage === undefined) return undefined;
+    const { memoryBytes, cpuMs, filesystemBytes } = usage;
+    return { memoryBytes, cpuMs, diskBytes: filesystemBytes, promptsRunning: this.#deps.promptsRunning() };
   }
 
   /** Returns the VM's labels. */

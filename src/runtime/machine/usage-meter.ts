@@ -69,6 +69,12 @@ export class UsageMeter {
     return structuredClone(await this.#load());
   }
 
+  /** Bytes outside since the VM's creation, up to the last reading. */
+  async bytesOutside(): Promise<number> {
+    const { bytesOut, bytesIn } = await this.#load();
+    return bytesOut + bytesIn;
+  }
+
   /** Adds what the VM has used since the last reading. Durable when it resolves. */
   sample(): Promise<void> {
     return this.#samples.run(async () => {

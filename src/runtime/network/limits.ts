@@ -35,6 +35,52 @@ export const PORT_WAIT_MS = 30_000;
 export const PREVIEW_SECONDS = 3_600;
 
 /**
+ * Default lifetime of a preview with a name: 30 days.
+ * @unit s
+ * @past The URL answers 403.
+ * @code preview_denied
+ */
+export const NAMED_PREVIEW_SECONDS = 2_592_000;
+
+/**
+ * Time for which a browser need not repeat the password of a preview: 12 hours.
+ * @unit s
+ * @past The browser gets the form again.
+ * @code preview_locked
+ */
+export const PREVIEW_SESSION_SECONDS = 43_200;
+
+/**
+ * Wrong passwords and tokens that one preview takes in a minute.
+ * @unit attempts
+ * @past Every password and token is refused with 429 until the next minute. Browsers that are logged in pass.
+ * @code limit_exceeded
+ */
+export const MAX_PREVIEW_ATTEMPTS = 10;
+
+/**
+ * Time for a browser to send the form with a password.
+ * @unit ms
+ * @past The request is refused.
+ * @code preview_locked
+ */
+export const LOGIN_MS = 10_000;
+
+/**
+ * Entries of the log of a VM's previews.
+ * @unit entries
+ * @past The oldest is forgotten.
+ */
+export const MAX_PREVIEW_LOG = 1_000;
+
+/**
+ * `previewRequest` events of one VM in a second.
+ * @unit events
+ * @past Further requests are in the log only.
+ */
+export const MAX_PREVIEW_EVENTS_PER_SECOND = 20;
+
+/**
  * Valid preview URLs of one VM.
  * @unit URLs
  * @past The call is refused.
@@ -49,6 +95,14 @@ export const MAX_PREVIEWS = 1024;
  * @code limit_exceeded
  */
 export const MAX_PREVIEW_CONNECTIONS = 256;
+
+/**
+ * Open connections through tunnels to servers in one VM.
+ * @unit connections
+ * @past A further connection is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TUNNEL_CONNECTIONS_PER_VM = 256;
 
 /**
  * Interim responses (1xx) to one request that `vmFetch`, a preview or the outbound proxy forwards.
@@ -161,6 +215,27 @@ export const MAX_LOOKUP_ADDRESSES = 16;
  * @past The program sees 502.
  */
 export const OUTBOUND_CONNECT_TIMEOUT_MS = 20_000;
+
+/**
+ * Questions of one VM's outbound policy that wait for an answer.
+ * @unit questions
+ * @past The server denies the connection.
+ */
+export const MAX_NETWORK_QUESTIONS = 32;
+
+/**
+ * Answers to questions of one VM's outbound policy that the server remembers.
+ * @unit answers
+ * @past The oldest is forgotten.
+ */
+export const MAX_NETWORK_ANSWERS = 1_024;
+
+/**
+ * Time for which a refused question is not asked again.
+ * @unit ms
+ * @past The next connection asks again.
+ */
+export const DENIED_ANSWER_MS = 60_000;
 
 /**
  * Denials in the result of `getNetworkLog`.

@@ -1,21 +1,32 @@
-import { AgentVmError, limitExceeded, previewDenied, vmStopped } from "../../api/errors.ts";
+import type { Socket } from "node:net";
+import { AgentVmError, notSupported, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
   NetworkMethods,
   NetworkPolicy,
   NetworkPolicyInfo,
-  PreviewInfo,
-  PreviewUrl,
   VmFetchOptions,
   VmFetchResponse,
   VmPort,
   WaitForPortOptions,
 } from "../../api/methods/network.ts";
+import type {
+  NetworkAnswer,
+  NetworkRequest,
+  NetworkRequestMethods,
+} from "../../api/methods/network-requests.ts";
+import type {
+  Preview,
+  PreviewInfo,
+  PreviewLogEntry,
+  PreviewMethods,
+  PreviewOptions,
+} from "../../api/methods/previews.ts";
 import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
+import { checkPath } from "../filesystem/paths.ts";
 import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -23,28 +34,31 @@ import {
   type OutboundSeams,
 } from "./outbound/outbound.ts";
 import { PortWatch } from "./port-watch.ts";
-import { type PreviewFetch, proxyFetch } from "./previews/preview-fetch.ts";
-import {
-  type PreviewRequest,
-  type PreviewUpgrade,
-  type PreviewWay,
-  proxyRequest,
-  proxyUpgrade,
-} from "./previews/preview-proxy.ts";
+import { PreviewLog } from "./previews/preview-log.ts";
+import type { PreviewUpgrade } from "./previews/preview-proxy.ts";
+import { PreviewServer } from "./previews/preview-server.ts";
 import { Previews } from "./previews/previews.ts";
-import { refusalResponse, refuse, refuseUpgrade } from "./previews/refusals.ts";
 import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
 import { fetchPort } from "./requests/fetch.ts";
 import { VmAgent } from "./requests/http-agent.ts";
+import { type TunnelEnd, Tunnels } from "./tunnels.ts";
 
 type NetworkDeps = OutboundDeps &
-  Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes">;
+  Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes" | "runtime">;
 
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
-export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, SecretMethods {
+export class Network
+  implements
+    NetworkMethods,
+    NetworkRequestMethods,
+    Omit<PreviewMethods, "createSignedPreviewUrl" | "createPreview">,
+    SecretMethods
+{
   readonly #watch: PortWatch;
   readonly #previews: Previews;
+  readonly #previewLog: PreviewLog;
+  readonly #server: PreviewServer;
   readonly #outbound: Outbound;
   readonly #deps: NetworkDeps;
   readonly #agent: VmAgent;
@@ -52,13 +66,16 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
-  #visits = 0;
+  readonly #tunnels: Tunnels;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
-    this.#previews = new Previews(deps.store);
+    this.#previews = new Previews(deps.store, deps.sealer);
+    this.#previewLog = new PreviewLog((entry) => deps.emit("previewRequest", entry));
     this.#outbound = new Outbound(deps, options, seams);
     this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
+    this.#server = new PreviewServer({ previews: this.#previews, log: this.#previewLog, ports: this.#ports });
+    this.#tunnels = new Tunnels({ ports: this.#ports, connect: (end, signal) => this.#openEnd(end, signal) });
     this.#agent = new VmAgent(this.#ports.connect);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
@@ -98,16 +115,20 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
   }
 
   /** Creates a preview without its URLs, which only the HTTP server knows. */
-  createPreview(port: number, expiresInSeconds?: number): Promise<Omit<PreviewUrl, "url" | "pathUrl">> {
-    return this.#previews.create(port, expiresInSeconds);
+  createPreview(port: number, options?: PreviewOptions): Promise<Omit<Preview, "url" | "pathUrl">> {
+    return this.#previews.create(port, options);
   }
 
-  expireSignedPreviewUrl(tokenOrId: string): Promise<void> {
-    return this.#previews.expire(tokenOrId);
+  expireSignedPreviewUrl(preview: string): Promise<void> {
+    return this.#previews.expire(preview);
   }
 
   listPreviews(): Promise<PreviewInfo[]> {
     return this.#previews.list();
+  }
+
+  async getPreviewLog(preview?: string): Promise<PreviewLogEntry[]> {
+    return this.#previewLog.entries(preview);
   }
 
   async setNetworkPolicy({ outbound }: NetworkPolicy): Promise<void> {
@@ -120,8 +141,21 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     await this.#apply();
   }
 
+  /** Returns the secrets of `setSecrets` with their values, for a fork. */
+  ownSecrets(): Promise<Readonly<Record<string, VmSecret>>> {
+    return this.#outbound.secrets.own();
+  }
+
   listSecrets(): Promise<SecretInfo[]> {
     return this.#outbound.secrets.list();
+  }
+
+  async listNetworkRequests(): Promise<NetworkRequest[]> {
+    return this.#outbound.questions.waiting;
+  }
+
+  async answerNetworkRequest(id: string, answer: NetworkAnswer): Promise<void> {
+    this.#outbound.questions.answer(id, answer);
   }
 
   /** Bytes that have gone through the outbound proxy since the boot. */
@@ -141,42 +175,39 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     return this.#outbound.log.since(time);
   }
 
-  /**
-   * Serves a browser's request or WebSocket below a preview's path. Never rejects.
-   *
-   * @param admit called if the token is valid, before anything is served
-   */
-  async servePreview(
-    token: string,
-    visit: PreviewRequest | PreviewUpgrade,
-    admit: () => void,
-  ): Promise<void> {
-    const fail = (error: AgentVmError) =>
-      "socket" in visit ? refuseUpgrade(visit.socket, error) : refuse(visit.response, error);
-    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
-    this.#visits += 1;
-    try {
-      const way = await this.#openWay(token);
-      if (way === undefined) return fail(previewDenied());
-      admit();
-      await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
-    } catch (error) {
-      fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
-    } finally {
-      this.#visits -= 1;
-    }
+  /** Serves a browser's request or WebSocket to a preview. Never rejects. */
+  servePreview(...visit: Parameters<PreviewServer["serve"]>): Promise<void> {
+    return this.#server.serve(...visit);
   }
 
-  /** Serves a preview request that arrives as a `Request` object. It counts as open until its response begins. */
-  async fetchPreview(token: string, visit: PreviewFetch): Promise<Response> {
-    if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return refusalResponse(busy());
-    this.#visits += 1;
-    try {
-      const way = await this.#openWay(token);
-      return way === undefined ? refusalResponse(previewDenied()) : await proxyFetch(visit, way);
-    } finally {
-      this.#visits -= 1;
-    }
+  /** Serves a WebSocket to a port of the VM. Never rejects. @param over aborts when the client's access ends */
+  servePort(port: number, visit: PreviewUpgrade, over: AbortSignal): Promise<void> {
+    return this.#tunnels.serveWebSocket(port, visit, this.#signalFor(over));
+  }
+
+  /** Connects to a server in the VM, for a tunnel. The caller closes the connection, which allows half-open. */
+  openTunnel(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {
+    return this.#tunnels.open(end, this.#signalFor(signal));
+  }
+
+  /** @throws AgentVmError `forbidden` if the policy does not allow programs to reach a client's service */
+  async mayOffer(host: string, port: number): Promise<void> {
+    const { capabilities, runtime } = this.#deps.runtime;
+    if (!capabilities.has("network")) throw notSupported("tunnelOut", "network", runtime);
+    const refusal = await this.#outbound.refuseOffer(host, port);
+    if (refusal === undefined) return;
+    throw new AgentVmError(
+      "forbidden",
+      `The VM's network policy does not allow ${host}:${port}: ${refusal}`,
+      {
+        hint: `Allow it first: setNetworkPolicy({ outbound: { allow: ["${host}:${port}"] } }).`,
+      },
+    );
+  }
+
+  /** Serves a preview request that arrives as a `Request` object. */
+  fetchPreview(...visit: Parameters<PreviewServer["fetch"]>): Promise<Response> {
+    return this.#server.fetch(...visit);
   }
 
   /** Starts the outbound proxy, if the policy needs one, before the VM runs its first program. */
@@ -196,7 +227,7 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
 
   /** Ends what goes out of a VM that is down. The next boot applies the policy again. */
   down(): void {
-    this.#outbound.close();
+    this.#outbound.down();
   }
 
   stop(): void {
@@ -213,13 +244,6 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
     if (sandbox !== undefined) await this.#outbound.apply(sandbox);
   }
 
-  /** Returns where a preview leads, or `undefined` for an invalid token. */
-  async #openWay(token: string): Promise<PreviewWay | undefined> {
-    const preview = await this.#previews.open(token);
-    const { connect, speaksTls } = this.#ports;
-    return preview && { ...preview, connect, speaksTls };
-  }
-
   /** Returns a signal that aborts when the VM stops or the caller aborts. */
   #signalFor(given: AbortSignal | undefined): AbortSignal {
     const stopped = this.#stopped.signal;
@@ -228,6 +252,12 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
 
   async #network(action: string): Promise<SandboxNetwork> {
     return capabilityOf(await this.#deps.sandbox(), "network", action);
+  }
+
+  async #openEnd(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {
+    if ("port" in end) return await this.#connect(end.port, signal);
+    const path = checkPath(end.socketPath, "connect", "socketPath");
+    return await (await this.#network("Reaching a socket")).connectAt(path);
   }
 
   async #connect(port: number, signal?: AbortSignal) {
@@ -245,12 +275,4 @@ export class Network implements Omit<NetworkMethods, "createSignedPreviewUrl">, 
       });
     }
   }
-}
-
-function busy(): AgentVmError {
-  return limitExceeded(
-    { MAX_PREVIEW_CONNECTIONS },
-    "Preview connection limit of the VM reached",
-    "Try again later.",
-  );
 }

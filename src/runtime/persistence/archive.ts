@@ -6,7 +6,7 @@ import { findsRival } from "../store/owned-store.ts";
 import { putAll, type Store } from "../store/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { isStorageDamaged } from "./codec.ts";
-import { type Chunk, hasHoles, type TreeEntry } from "./entries.ts";
+import type { Chunk, TreeEntry } from "./entries.ts";
 import { ForkSource } from "./fork.ts";
 import {
   collectGarbage,
@@ -29,7 +29,8 @@ const SNAPSHOT_ID_BYTES = 8;
 
 /** A tree to be stored. */
 interface NewTree {
-  entries: readonly TreeEntry[];
+  /** The entries, which are iterated twice. */
+  reading: Iterable<TreeEntry>;
   /** Number of the first journal record that a restart must repeat on top of the tree. */
   journal: number;
 }
@@ -49,6 +50,8 @@ export class Archive {
   /** Numbers that failed or superseded checkpoints used. No tree refers to them. */
   #orphans: Garbage = NO_GARBAGE;
   readonly #next: Numbering;
+  /** Records that no tree refers to stay until this is over. */
+  #keepsGarbage = false;
   /** Numbers that are left to an earlier instance of the VM, which may still store something under them. */
   readonly #gap: number;
 
@@ -192,7 +195,7 @@ export class Archive {
     return root;
   }
 
-  async #commit({ entries, journal }: NewTree, packs: PackWriter): Promise<void> {
+  async #commit({ reading: entries, journal }: NewTree, packs: PackWriter): Promise<void> {
     const last = this.#root;
     const known = new Map(last.pages.map(([number, sum]) => [sum, number]));
     const firstPack = this.#next.nextPack;
@@ -210,7 +213,8 @@ export class Archive {
       pages.length === last.pages.length &&
       pages.every(([number], index) => number === last.pages[index]?.[0]);
     const sizes = new Map([...last.packs.map(([pack, size]) => [pack, size] as const), ...packs.sizes]);
-    const root = isSame ? last : { ...(await usageOf(entries, sizes)), pages };
+    const { hasHoles, ...usage } = isSame ? { ...last, hasHoles: false } : await usageOf(entries, sizes);
+    const root = isSame ? last : { ...usage, pages };
     const used = new Set(root.packs.map(([pack]) => pack));
     // A file that changes while it is read is read again: nothing refers to packs of the first reading.
     const unused = numbers(firstPack, packs.next).filter((pack) => !used.has(pack));
@@ -223,7 +227,7 @@ export class Archive {
     const number = this.#next.nextRoot++;
     await putAll(this.#store, await encodeRoot(number, root));
     this.#roots.set(number, root);
-    const version = hasSteps || (await hasHoles(entries)) ? FILES_FORMAT : this.#head.version;
+    const version = hasSteps || hasHoles ? FILES_FORMAT : this.#head.version;
     await this.#replaceTrees({ version, root: number, journal, takenAt: Date.now() }, [this.#head.root]);
     this.#root = root;
   }
@@ -248,8 +252,24 @@ export class Archive {
     this.#orphans = NO_GARBAGE;
     for (const number of dying.keys()) this.#roots.delete(number);
     await this.#chunks.forget(garbage.packs);
+    await this.#clean();
+  }
+
+  /** Keeps the records of all trees while work reads an earlier one. */
+  async keeping<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#keepsGarbage = true;
     try {
-      await collectGarbage(this.#store, this.#head.generation);
+      return await work();
+    } finally {
+      this.#keepsGarbage = false;
+      await this.#clean();
+    }
+  }
+
+  /** Deletes the records that no tree refers to. */
+  async #clean(): Promise<void> {
+    try {
+      if (!this.#keepsGarbage) await collectGarbage(this.#store, this.#head.generation);
       await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal));
     } catch {
       // The commit counts. The next commit or the next boot deletes the noted garbage.

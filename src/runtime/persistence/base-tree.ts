@@ -1,8 +1,9 @@
 import { makeDirectory } from "../filesystem/parents.ts";
 import { parentPath } from "../filesystem/paths.ts";
-import { type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
+import { type Excludes, scanTree } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { VM_MOUNTS } from "../sandbox/mount-table.ts";
+import type { TreeNode } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import { isHostLink } from "../sandbox/sandbox.ts";
 import { PathWriter, pathOf } from "../sandbox/tree-path.ts";
@@ -77,14 +78,16 @@ export async function clearTree(
 async function freshEntries(
   { tree }: FileSystem,
   isExcluded: Excludes,
-): Promise<Map<string, ScannedNode["type"]>> {
+): Promise<Map<string, TreeNode["type"]>> {
   const account = tree.budget.open();
   const reader = tree.cursor();
   try {
     const { nodes } = await scanTree(reader, { isExcluded, account });
-    return new Map(nodes.map((node) => [pathOf(node), node.type]));
+    const types = new Map<string, TreeNode["type"]>();
+    for (const row of nodes.rows()) types.set(pathOf(nodes.at(row)), nodes.typeOf(row));
+    return types;
   } finally {
-    account.release();
+    account.close();
     await reader.close();
   }
 }

@@ -1,22 +1,19 @@
-import { pause, visitAll } from "../../base/pace.ts";
-import { type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
-import type { PersistentTree, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
+import { pause } from "../../base/pace.ts";
+import type { ScannedNode } from "../filesystem/node-table.ts";
+import { type Excludes, scanTree } from "../filesystem/scan.ts";
+import type { PersistentTree, TreeCursor } from "../sandbox/persistent-tree.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
-import { pathOf } from "../sandbox/tree-path.ts";
-import { TreeAttributes } from "./attributes.ts";
-import { isSettled, isUnchanged, type KnownContent, storeContent } from "./contents.ts";
-import type { Chunk, DirectoryEntry, FileEntry, TreeEntry } from "./entries.ts";
+import { storeContent } from "./contents.ts";
+import type { Chunk } from "./entries.ts";
+import { isSettled, isUnchanged, KnownContents } from "./known-contents.ts";
 import type { PackWriter } from "./packs.ts";
+import { TreeReading } from "./tree-reading.ts";
 
 /** Attempts at reading the tree. A file that moves away while it is read starts the next attempt. */
 const MAX_ATTEMPTS = 3;
 
-/** Memory of an entry, and of new content without its chunks. */
-const ENTRY_BYTES = 150;
-const CONTENT_BYTES = 200;
-
-/** Unreadable paths that a checkpoint reports. */
-const MAX_REPORTED_PATHS = 100;
+/** Memory of an entry besides its node and its content. */
+const ENTRY_BYTES = 8;
 
 /** Stops the processes of a VM. */
 export interface Freezer {
@@ -33,30 +30,24 @@ export interface Freezer {
 /** State of the last checkpoint, for the next one. */
 export interface LastCheckpoint {
   /** Content of the running VM's inodes when they were stored. */
-  contents: ReadonlyMap<number, KnownContent>;
+  contents: KnownContents;
   /** Inodes that processes had mapped for writing. They may have changed since without new times. */
   mapped: ReadonlySet<number>;
 }
 
 /** A tree as of one moment. */
-interface ConsistentTree extends ReadTree {
+interface ConsistentTree {
+  reading: TreeReading;
+  /** Sockets, FIFOs and devices, which are not kept. */
+  skipped: number;
   /** Number of the first journal record after that moment. */
   journal: number;
   mapped: ReadonlySet<number>;
 }
 
-interface ReadTree {
-  entries: TreeEntry[];
-  /** Content that was known before. */
-  before: ReadonlyMap<number, KnownContent>;
-  contents: Map<number, KnownContent>;
-  attributes: TreeAttributes;
-  skipped: number;
-  unreadable: string[];
-  reader: TreeCursor;
-  /** No file moved away between the scan and the reading. */
-  isWhole: boolean;
-}
+type ReadTree = Pick<ConsistentTree, "reading" | "skipped">;
+
+const NO_INODES: ReadonlySet<number> = new Set();
 
 interface ReaderDeps {
   tree: PersistentTree;
@@ -64,7 +55,7 @@ interface ReaderDeps {
   isExcluded: Excludes;
   /** Whether unchanged content must be stored again, in another pack. */
   isWasteful(chunks: readonly Chunk[]): boolean;
-  /** Pays for the tree. Its owner releases it when the tree is stored. */
+  /** Pays for the tree. Its owner closes it when the tree is stored. */
   account: TreeAccount;
 }
 
@@ -84,7 +75,7 @@ export class CheckpointReader {
     let before = last.contents;
     if (await freezer.isBusy()) {
       // Most files are read while processes run, so that the freeze is short.
-      before = (await this.#readOnce(before)).contents;
+      before = (await this.#readOnce(before, NO_INODES)).reading.contents;
     } else {
       const began = freezer.changes();
       const journal = await mark();
@@ -92,7 +83,7 @@ export class CheckpointReader {
       if (freezer.changes() === began && !(await freezer.isBusy()))
         return { ...taken, journal, mapped: new Set() };
       // A process has begun or ended meanwhile.
-      before = taken.contents;
+      before = taken.reading.contents;
     }
     const thaw = await freezer.freeze();
     try {
@@ -105,142 +96,84 @@ export class CheckpointReader {
     }
   }
 
-  /** Call it when only file methods change the tree. The journal has their changes. */
-  async #readConsistent(
-    known: ReadonlyMap<number, KnownContent>,
-    suspects: ReadonlySet<number>,
-  ): Promise<ReadTree> {
-    let before = await distrusted(known, suspects);
-    for (let attempt = 1; ; attempt++) {
-      const taken = await this.#readOnce(before);
-      if (taken.isWhole || attempt === MAX_ATTEMPTS) return taken;
+  /**
+   * Call it when only file methods change the tree. The journal has their changes.
+   *
+   * @param suspects inodes that are read again even if their times are unchanged
+   */
+  async #readConsistent(known: KnownContents, suspects: ReadonlySet<number>): Promise<ReadTree> {
+    let taken = await this.#readOnce(known, suspects);
+    for (let attempt = 2; !taken.reading.isWhole && attempt <= MAX_ATTEMPTS; attempt++)
       // The next attempt does not read unchanged files again.
-      before = taken.contents;
-    }
-  }
-
-  async #readOnce(before: ReadonlyMap<number, KnownContent>): Promise<ReadTree> {
-    // The entries of an earlier attempt are free.
-    this.#deps.account.release();
-    const reader = this.#deps.tree.cursor();
-    try {
-      return await this.#readBy(reader, before);
-    } finally {
-      await reader.close();
-    }
-  }
-
-  async #readBy(reader: TreeCursor, before: ReadonlyMap<number, KnownContent>): Promise<ReadTree> {
-    const scan = await scanTree(reader, { isExcluded: this.#deps.isExcluded, account: this.#deps.account });
-    const taken: ReadTree = {
-      entries: [],
-      before,
-      contents: new Map(),
-      attributes: new TreeAttributes(),
-      skipped: scan.skipped,
-      unreadable: scan.unreadable.slice(0, MAX_REPORTED_PATHS),
-      isWhole: true,
-      reader,
-    };
-    for (const node of scan.nodes) {
-      const turn = pause();
-      if (turn !== null) await turn;
-      await this.#readNode(node, taken);
-    }
-    if (!(await taken.attributes.finish(this.#deps.tree))) taken.isWhole = false;
-    for (const place of taken.attributes.unreadable) addUnreadable(place, taken);
+      taken = await this.#readOnce(taken.reading.contents, NO_INODES);
     return taken;
   }
 
-  async #readNode(node: ScannedNode, taken: ReadTree): Promise<void> {
-    const { mode, type } = node;
-    this.#deps.account.charge(ENTRY_BYTES);
-    if (type === "directory") readDirectory(node, taken);
-    if (type === "symlink") await this.#readLink(node, taken);
-    if (type !== "file") return;
-    const known = taken.contents.get(node.ino) ?? taken.before.get(node.ino);
-    const usable = isUnchanged(known, node) && !this.#deps.isWasteful(known.chunks);
-    if (!usable) this.#deps.account.charge(CONTENT_BYTES);
-    const content = usable
-      ? known
-      : await storeContent(taken.reader, node, this.#deps.packs, this.#deps.account);
-    if (content === "gone") taken.isWhole = false;
-    else if (content === "unreadable") this.#addKnown(node, known, taken);
-    else {
-      taken.contents.set(node.ino, content);
-      const links = node.nlink > 1 ? { links: node.ino } : {};
-      const { size, chunks } = content;
-      const entry: FileEntry = {
-        type,
-        place: node,
-        mode,
-        mtimeMs: content.mtimeMs,
-        size,
-        chunks,
-        ...links,
-      };
-      taken.entries.push(entry);
-      taken.attributes.add(node, content, entry, known?.attributes);
+  async #readOnce(before: KnownContents, suspects: ReadonlySet<number>): Promise<ReadTree> {
+    const { tree, isExcluded, account } = this.#deps;
+    // The entries of an earlier attempt are free.
+    account.reset();
+    const cursor = tree.cursor();
+    try {
+      const { nodes, skipped, unreadable } = await scanTree(cursor, { isExcluded, account });
+      const reading = new TreeReading(nodes, before, unreadable);
+      for (const row of nodes.rows()) {
+        const turn = pause();
+        if (turn !== null) await turn;
+        await this.#readNode(row, reading, cursor, suspects);
+      }
+      await reading.readAttributes(tree);
+      return { reading, skipped };
+    } finally {
+      await cursor.close();
     }
   }
 
-  async #readLink(node: ScannedNode, taken: ReadTree): Promise<void> {
-    const { mode, mtimeMs } = node;
+  async #readNode(
+    row: number,
+    reading: TreeReading,
+    cursor: TreeCursor,
+    suspects: ReadonlySet<number>,
+  ): Promise<void> {
+    const node = reading.nodes.at(row);
+    const { type, ino } = node;
+    const { account, packs, isWasteful } = this.#deps;
+    account.charge(ENTRY_BYTES + KnownContents.ROW_BYTES);
+    if (type === "directory") readDirectory(row, node, reading);
+    if (type === "symlink") await this.#readLink(row, node, reading, cursor);
+    if (type !== "file") return;
+    const isSuspect = suspects.has(ino) && !reading.contents.has(ino);
+    const known = reading.contentOf(ino);
+    const isUsable = !isSuspect && isUnchanged(known, node) && !isWasteful(known.chunks);
+    const content = isUsable ? known : await storeContent(cursor, node, packs, account);
+    if (content === "gone") reading.isWhole = false;
+    else if (content === "unreadable") {
+      // A file that cannot be read keeps its last stored content.
+      reading.addUnreadable(node);
+      if (known !== undefined)
+        reading.setContent(row, ino, { ...known, settled: !isSuspect && known.settled });
+    } else reading.setContent(row, ino, content);
+  }
+
+  async #readLink(row: number, node: ScannedNode, reading: TreeReading, cursor: TreeCursor): Promise<void> {
     let target: string;
     try {
-      target = await taken.reader.readlink(node);
+      target = await cursor.readlink(node);
     } catch {
       // Something else has replaced the link.
-      taken.isWhole = false;
+      reading.isWhole = false;
       return;
     }
     this.#deps.account.charge(2 * target.length);
-    taken.entries.push({ type: "symlink", place: node, mode, mtimeMs, target });
+    reading.setTarget(row, target);
   }
-
-  /** A file that cannot be read keeps its last stored content. */
-  #addKnown(node: ScannedNode, known: KnownContent | undefined, taken: ReadTree): void {
-    addUnreadable(node, taken);
-    if (known === undefined) return;
-    const { mode } = node;
-    const { size, mtimeMs, chunks } = known;
-    taken.contents.set(node.ino, known);
-    const entry: FileEntry = { type: "file", place: node, mode, mtimeMs, size, chunks };
-    taken.entries.push(entry);
-    taken.attributes.add(node, known, entry);
-  }
-}
-
-/** Marks the suspects as unsettled, so that they are read again even if their times are unchanged. */
-async function distrusted(
-  known: ReadonlyMap<number, KnownContent>,
-  suspects: ReadonlySet<number>,
-): Promise<ReadonlyMap<number, KnownContent>> {
-  if (suspects.size === 0) return known;
-  const contents = new Map<number, KnownContent>();
-  await visitAll(known, ([ino, content]) => contents.set(ino, content));
-  for (const ino of suspects) {
-    const content = known.get(ino);
-    if (content !== undefined) contents.set(ino, { ...content, settled: false });
-  }
-  return contents;
 }
 
 /** A directory has no content. Its inode is known for the sake of its attributes. */
-function readDirectory(node: ScannedNode, taken: ReadTree): void {
-  const { mode, mtimeMs, ctimeMs, size, ino } = node;
-  const known = taken.before.get(ino);
-  const content: KnownContent = isUnchanged(known, node)
-    ? known
-    : { size, mtimeMs, ctimeMs, chunks: [], settled: isSettled(ctimeMs, Date.now()) };
-  taken.contents.set(ino, content);
-  const entry: DirectoryEntry = { type: "directory", place: node, mode, mtimeMs };
-  taken.entries.push(entry);
-  taken.attributes.add(node, content, entry, known?.attributes);
-}
-
-function addUnreadable(place: TreePlace, taken: ReadTree): void {
-  if (taken.unreadable.length >= MAX_REPORTED_PATHS) return;
-  const path = pathOf(place);
-  if (!taken.unreadable.includes(path)) taken.unreadable.push(path);
+function readDirectory(row: number, node: ScannedNode, reading: TreeReading): void {
+  const { mtimeMs, ctimeMs, size, ino } = node;
+  const known = reading.before.get(ino);
+  const isKnown = isUnchanged(known, node);
+  const settled = isSettled(ctimeMs, Date.now());
+  reading.setContent(row, ino, isKnown ? known : { size, mtimeMs, ctimeMs, chunks: [], settled });
 }

@@ -1,14 +1,9 @@
 import type { CheckpointResult } from "../../api/methods/snapshot-types.ts";
-import { visitAll } from "../../base/pace.ts";
 import type { Excludes } from "../filesystem/scan.ts";
 import type { PersistentTree } from "../sandbox/persistent-tree.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
 import type { Archive } from "./archive.ts";
 import { CheckpointReader, type Freezer, type LastCheckpoint } from "./checkpoint-reader.ts";
-
-/** Memory of the known content of a file, and of one chunk. */
-const CONTENT_BYTES = 160;
-const CHUNK_BYTES = 200;
 
 /** Takes checkpoints of one booted VM's tree. */
 export class Checkpoints {
@@ -18,7 +13,6 @@ export class Checkpoints {
   #last: LastCheckpoint;
   /** Pays for the contents of the last checkpoint. */
   readonly #account: TreeAccount;
-  #isClosed = false;
 
   /** @param restored the files as they were restored, so that the first checkpoint need not read them */
   constructor(
@@ -32,12 +26,12 @@ export class Checkpoints {
     this.#isExcluded = isExcluded;
     this.#last = { contents: restored, mapped: new Set() };
     this.#account = tree.budget.open();
+    this.#account.kind = "kept";
   }
 
   /** Gives the memory for the last checkpoint back. */
   close(): void {
-    this.#isClosed = true;
-    this.#account.release();
+    this.#account.close();
   }
 
   /** Whether the last checkpoint has a file. */
@@ -61,21 +55,14 @@ export class Checkpoints {
         const reader = new CheckpointReader({ tree: this.#tree, packs, isExcluded, isWasteful, account });
         return reader.read(this.#last, mark, freezer);
       });
-      const { contents, mapped, skipped, unreadable } = tree;
+      const { reading, mapped, skipped } = tree;
+      const { contents, unreadable } = reading;
       this.#last = { contents, mapped };
-      const kept = await bytesOf(contents);
-      account.release();
-      this.#account.release();
-      if (!this.#isClosed) this.#account.charge(kept);
+      // The reading's memory is free from here on.
+      account.close();
+      this.#account.reset();
+      this.#account.charge(contents.bytes);
       return { files, bytes, skipped, unreadable };
     });
   }
-}
-
-async function bytesOf(contents: LastCheckpoint["contents"]): Promise<number> {
-  let bytes = 0;
-  await visitAll(contents.values(), ({ chunks }) => {
-    bytes += CONTENT_BYTES + chunks.length * CHUNK_BYTES;
-  });
-  return bytes;
 }

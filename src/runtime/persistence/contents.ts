@@ -1,40 +1,16 @@
-import type { ScannedNode } from "../filesystem/scan.ts";
-import type { Attribute, TreeCursor, TreeFile, TreeNode } from "../sandbox/persistent-tree.ts";
+import type { ScannedNode } from "../filesystem/node-table.ts";
+import type { TreeCursor, TreeFile } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
 import { CHUNK_MEMORY, type Chunk, holeChunk } from "./entries.ts";
+import { isSettled, type KnownContent } from "./known-contents.ts";
 import { CHUNK_BYTES, type PackWriter } from "./packs.ts";
-
-/** Longest tick of the kernel's clock for file times: two changes within a tick may have equal times. */
-const CLOCK_TICK_MS = 20;
 
 /** Attempts at reading a file that is written meanwhile. The last attempt counts. */
 const MAX_READINGS = 3;
 
-/** Stored content of an inode, and its size and times when it was read. A directory has no chunks. */
-export interface KnownContent {
-  size: number;
-  mtimeMs: number;
-  ctimeMs: number;
-  chunks: Chunk[];
-  /** The inode was unchanged for so long that its times identify the content. */
-  settled: boolean;
-  /** `undefined` until they have been read. */
-  attributes?: readonly Attribute[];
-}
-
 /** Content of a file, or the reason why it was not read. */
 export type Reading = KnownContent | "gone" | "unreadable";
-
-/** Whether a file still has the known content. */
-export function isUnchanged(known: KnownContent | undefined, node: TreeNode): known is KnownContent {
-  return (
-    known?.settled === true &&
-    known.size === node.size &&
-    known.mtimeMs === node.mtimeMs &&
-    known.ctimeMs === node.ctimeMs
-  );
-}
 
 /** Stores a file's content. A file that is not written meanwhile is read as of one moment. */
 export async function storeContent(
@@ -74,11 +50,6 @@ export async function storeContent(
   } finally {
     await file.close();
   }
-}
-
-/** Whether any later change gets another time than this one. */
-export function isSettled(ctimeMs: number, nowMs: number): boolean {
-  return ctimeMs < nowMs - CLOCK_TICK_MS;
 }
 
 async function readChunks(

@@ -1,65 +1,77 @@
 import type { FileChange } from "../../api/methods/snapshot-types.ts";
-import { pause, visitAll } from "../../base/pace.ts";
+import { pause } from "../../base/pace.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
-import type { TreePlace } from "../sandbox/persistent-tree.ts";
-import type { TreeAccount } from "../sandbox/tree-budget.ts";
-import { PathWriter, StepReader } from "../sandbox/tree-path.ts";
-import { entryMemory, type TreeEntry } from "./entries.ts";
+import { PathWriter, TreeOrder } from "../sandbox/tree-path.ts";
+import type { TreeEntry } from "./entries.ts";
 import type { StoredTree } from "./root.ts";
 
-/** Entries of a tree by place. */
-export interface TreeEntries {
-  entries: Map<TreePlace, TreeEntry>;
-  /** Finds the same places for the paths of another tree. */
-  steps: StepReader;
-}
-
 /**
- * Reads the entries of a stored tree.
+ * Compares two trees page by page. Both are in the same order, so the memory does not grow with the trees. Changes come in the
+ * order of the new tree, deletions last.
  *
- * @param account pays for the entries
- * @throws AgentVmError `limit_exceeded`
- */
-export async function readTree(stored: StoredTree, account: TreeAccount): Promise<TreeEntries> {
-  const entries = new Map<TreePlace, TreeEntry>();
-  const steps = new StepReader();
-  for await (const page of stored.pages(steps)) {
-    for (const entry of page) {
-      account.charge(entryMemory(entry));
-      entries.set(entry.place, entry);
-    }
-  }
-  return { entries, steps };
-}
-
-/**
- * Compares two trees. Changes come in the order of the new tree, deletions last.
- *
- * @param before its entries are emptied: entries that the new tree has are removed
+ * @param show returns a change as the result has it; `undefined` leaves it out. @default every change as it is
  */
 export async function diffTrees(
-  { entries: before, steps }: TreeEntries,
+  before: StoredTree,
   after: StoredTree,
   budget: ResultBudget,
+  show: (change: FileChange & { target?: string }) => Promise<FileChange | undefined> = async (change) =>
+    change,
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
-  const paths = new PathWriter();
-  const report = (entry: TreeEntry, change: FileChange["change"]) => {
-    const changed = { path: paths.pathOf(entry.place), change, type: entry.type, size: sizeOf(entry) };
+  const deletions: FileChange[] = [];
+  const report = async (
+    to: FileChange[],
+    paths: PathWriter,
+    entry: TreeEntry,
+    change: FileChange["change"],
+  ) => {
+    const target = entry.type === "symlink" ? { target: entry.target } : {};
+    const path = paths.pathOf(entry.place);
+    const changed = await show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    if (changed === undefined) return;
     budget.add(changed);
-    changes.push(changed);
+    to.push(changed);
   };
-  for await (const page of after.pages(steps)) {
-    await pause();
-    for (const entry of page) {
-      const was = before.get(entry.place);
-      before.delete(entry.place);
-      const change = was === undefined ? "added" : changeOf(was, entry);
-      if (change !== undefined) report(entry, change);
+  const [oldPaths, newPaths] = [new PathWriter(), new PathWriter()];
+  const order = new TreeOrder();
+  const [olds, news] = [entriesOf(before), entriesOf(after)];
+  try {
+    let [old, entry] = [await next(olds), await next(news)];
+    while (old !== undefined || entry !== undefined) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      const compared = compare(order, old, entry);
+      if (old !== undefined && compared < 0) await report(deletions, oldPaths, old, "deleted");
+      if (entry !== undefined && compared > 0) await report(changes, newPaths, entry, "added");
+      if (old !== undefined && entry !== undefined && compared === 0) {
+        const change = changeOf(old, entry);
+        if (change !== undefined) await report(changes, newPaths, entry, change);
+      }
+      if (compared <= 0) old = await next(olds);
+      if (compared >= 0) entry = await next(news);
     }
+  } finally {
+    await Promise.all([olds.return(undefined), news.return(undefined)]);
   }
-  await visitAll(before.values(), (entry) => report(entry, "deleted"));
+  for (const deletion of deletions) changes.push(deletion);
   return changes;
+}
+
+async function* entriesOf(tree: StoredTree): AsyncGenerator<TreeEntry, undefined, undefined> {
+  for await (const page of tree.pages()) yield* page;
+}
+
+async function next(
+  entries: AsyncGenerator<TreeEntry, undefined, undefined>,
+): Promise<TreeEntry | undefined> {
+  return (await entries.next()).value;
+}
+
+/** @returns a number below 0 if only the old tree has the old entry, above 0 if only the new tree has the new one */
+function compare(order: TreeOrder, old: TreeEntry | undefined, entry: TreeEntry | undefined): number {
+  if (old === undefined) return 1;
+  return entry === undefined ? -1 : order.compare(old.place, entry.place);
 }
 
 function changeOf(before: TreeEntry, after: TreeEntry): FileChange["change"] | undefined {

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { visitAll } from "../../base/pace.ts";
 import type { Attribute, TreePlace } from "../sandbox/persistent-tree.ts";
-import type { StepReader, StepWriter } from "../sandbox/tree-path.ts";
+import type { Steps, StepWriter } from "../sandbox/tree-path.ts";
 import { encodeJson, tryDecodeJson } from "../store/store.ts";
 import { Damage } from "./codec.ts";
 
@@ -48,15 +47,6 @@ interface SymlinkEntry extends EntryBase {
 /** A file, directory or link of a VM's tree, as a checkpoint stores it. */
 export type TreeEntry = FileEntry | DirectoryEntry | SymlinkEntry;
 
-/** Whether a file of a tree has a hole. */
-export async function hasHoles(entries: Iterable<TreeEntry>): Promise<boolean> {
-  let found = false;
-  await visitAll(entries, (entry) => {
-    found ||= entry.type === "file" && entry.chunks.some(isHole);
-  });
-  return found;
-}
-
 /** Memory of an entry without its name, and of one chunk. */
 const ENTRY_MEMORY = 360;
 export const CHUNK_MEMORY = 200;
@@ -101,7 +91,7 @@ export function encodeRows(rows: readonly Row[]): Uint8Array {
  * @param steps has read the page before it
  * @throws Damage for bytes that `encodeRows` did not write
  */
-export function decodeEntries(bytes: Uint8Array, steps: StepReader): TreeEntry[] {
+export function decodeEntries(bytes: Uint8Array, steps: Steps): TreeEntry[] {
   const rows = tryDecodeJson(bytes);
   if (!Array.isArray(rows)) throw unknownForm();
   return rows.map((row: unknown) => fromRow(checkedRow(row), steps));
@@ -144,7 +134,7 @@ export function rowOf(entry: TreeEntry, steps: StepWriter): Row {
     : ["f", path, mode, mtimeMs, size, chunks, links];
 }
 
-function fromRow(row: Row, steps: StepReader): TreeEntry {
+function fromRow(row: Row, steps: Steps): TreeEntry {
   const [kind, step, mode, mtimeMs] = row;
   const place = steps.placeOf(step);
   if (place === undefined) throw new Damage("a page lacks the page before it");

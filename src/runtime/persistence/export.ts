@@ -1,7 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import type { RootSnapshotExport, SnapshotEntry } from "../../api/methods/snapshot-types.ts";
+import { pause } from "../../base/pace.ts";
+import type { ScannedNode } from "../filesystem/node-table.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
-import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
+import { type Excludes, scanTree } from "../filesystem/scan.ts";
 import type { PersistentTree, TreeCursor } from "../sandbox/persistent-tree.ts";
 import { VM_UID } from "../sandbox/sandbox.ts";
 import { PathWriter } from "../sandbox/tree-path.ts";
@@ -21,15 +23,18 @@ export async function exportTree(
   const reader = tree.cursor();
   const paths = new PathWriter();
   try {
-    const { nodes } = await scanTree(reader, { isExcluded, account });
-    for (const node of await depthFirst(nodes)) {
+    const { nodes } = await tree.budget.read(account, () => scanTree(reader, { isExcluded, account }));
+    for (const row of nodes.depthFirst()) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      const node = nodes.at(row);
       const entry = await describe(reader, node, paths.pathOf(node), budget);
       if (entry === undefined) continue;
       budget.add(entry);
       entries.push(entry);
     }
   } finally {
-    account.release();
+    account.close();
     await reader.close();
   }
   return {

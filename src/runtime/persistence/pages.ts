@@ -2,10 +2,10 @@ import { pause } from "../../base/pace.ts";
 import type { TreePlace } from "../sandbox/persistent-tree.ts";
 import { pathOf, StepWriter, Way } from "../sandbox/tree-path.ts";
 import { putAll, type Store, type StoreEntry } from "../store/store.ts";
-import { attributesBytes } from "./attributes.ts";
 import { checksum, encodeBlock, partsOf } from "./codec.ts";
 import { encodeRows, type Row, rowOf, type TreeEntry } from "./entries.ts";
 import type { RootRecord } from "./root.ts";
+import { attributesBytes } from "./tree-reading.ts";
 
 /** The hash of a path decides whether its page ends there, so a change moves the borders of its own page only. */
 const MEAN_PAGE_ENTRIES = 64;
@@ -34,7 +34,7 @@ const PUT_BYTES = 1024 * 1024;
  */
 export async function storePages(
   store: Store,
-  tree: readonly TreeEntry[],
+  tree: Iterable<TreeEntry>,
   known: ReadonlyMap<string, number>,
   take: () => number,
 ): Promise<{ list: RootRecord["pages"]; hasSteps: boolean }> {
@@ -77,7 +77,7 @@ interface Group {
   rows: Row[];
 }
 
-function* groupsOf(tree: readonly TreeEntry[], steps: StepWriter): Generator<Group> {
+function* groupsOf(tree: Iterable<TreeEntry>, steps: StepWriter): Generator<Group> {
   const hashes = new PathHashes();
   let group: Group | undefined;
   let characters = 0;

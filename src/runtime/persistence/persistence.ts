@@ -16,6 +16,7 @@ import type { Freezer } from "./checkpoint-reader.ts";
 import { CheckpointSchedule, type ScheduleDeps } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { filesReadOnly, storageDamaged } from "./codec.ts";
+import { KnownContents } from "./known-contents.ts";
 import { type Restored, type RestoreOptions, restoreTree } from "./restore.ts";
 
 interface PersistenceOptions {
@@ -105,7 +106,7 @@ export class Persistence {
     const restored: Restored =
       archive.hasCheckpoint && archive.damage === undefined
         ? await restoreTree(await archive.openTree(), files, isExcluded)
-        : { contents: new Map(), chunks: new Map(), putBack: [], damage: archive.damage };
+        : { contents: new KnownContents(), chunks: new Map(), putBack: [], damage: archive.damage };
     archive.adoptChunks(restored.chunks);
     if (isNew) await deps.initialize?.();
     const target = new Files(files);
@@ -139,13 +140,18 @@ export class Persistence {
    * Makes a change of the tree durable.
    *
    * @param work makes the change
+   * @param options `isReplayable: false`: only a checkpoint can keep the change. @default true
    * @returns when the change is made; `durable` resolves when it survives the server's death
    */
-  async change(change: TreeChange, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
+  async change(
+    change: TreeChange,
+    work: () => Promise<void>,
+    options: { isReplayable?: boolean } = {},
+  ): Promise<{ durable: Promise<void> }> {
     const make = () =>
       this.#changes.run(async () => {
         this.#assertOpen();
-        const isReplayable = await this.#recorder.isReplayable(change);
+        const isReplayable = (options.isReplayable ?? true) && (await this.#recorder.isReplayable(change));
         await work();
         return this.#recorder.record(change, isReplayable);
       });

@@ -2,13 +2,14 @@ import { isPosixCode } from "../../api/error-codes.ts";
 import { AgentVmError } from "../../api/errors.ts";
 import type { Excludes } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
+import { SMALL_TREE_BYTES } from "../sandbox/limits.ts";
 import type { Attribute, Hole, PersistentTree, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
 import { isHostLink } from "../sandbox/sandbox.ts";
 import { PathWriter, pathOf, ROOT } from "../sandbox/tree-path.ts";
 import { clearTree } from "./base-tree.ts";
 import { checksum, Damage, storageDamaged } from "./codec.ts";
-import { isSettled, type KnownContent } from "./contents.ts";
 import { type Chunk, type DirectoryEntry, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
+import { KnownContents } from "./known-contents.ts";
 import { CHUNK_BYTES, type PackReader } from "./packs.ts";
 import type { StoredTree } from "./root.ts";
 
@@ -18,6 +19,9 @@ const MAX_REASONS = 5;
 
 /** Packs that are unpacked while the files of another are made. */
 const PREFETCHED_PACKS = 2;
+
+/** Memory of an entry while a tree is restored. */
+const ENTRY_BYTES = 500;
 
 /** Pack number of files without content. */
 const NO_PACK = -1;
@@ -38,7 +42,7 @@ export interface RestoreOptions {
 
 /** Restored content by inode, its chunks by hash, and what the base tree got back. */
 export interface Restored {
-  contents: ReadonlyMap<number, KnownContent>;
+  contents: KnownContents;
   chunks: Map<string, Chunk>;
   putBack: string[];
   /** The error if a part of the tree could not be restored. Its metadata lists the files. */
@@ -51,6 +55,12 @@ export async function restoreTree(
   files: FileSystem,
   isExcluded: Excludes,
 ): Promise<Restored> {
+  const isLarge = stored.files * ENTRY_BYTES > SMALL_TREE_BYTES;
+  const work = () => restore(stored, files, isExcluded);
+  return await (isLarge ? files.tree.budget.inTurn(work) : work());
+}
+
+async function restore(stored: StoredTree, files: FileSystem, isExcluded: Excludes): Promise<Restored> {
   const putBack = await clearTree(files, stored, isExcluded);
   const cursor = files.tree.cursor();
   const restoration = new Restoration(files.tree, cursor, stored.packs);
@@ -100,7 +110,7 @@ class Losses {
 }
 
 class Restoration {
-  readonly contents = new Map<number, KnownContent>();
+  readonly contents = new KnownContents();
   readonly chunks = new Map<string, Chunk>();
   readonly losses = new Losses();
   readonly #tree: PersistentTree;
@@ -109,7 +119,8 @@ class Restoration {
   readonly #directories: DirectoryEntry[] = [];
   /** Files by the pack in which their content begins. */
   readonly #files = new Map<number, FileEntry[]>();
-  readonly #made = new Set<TreePlace>();
+  /** The last directory that was made although its entry is lost. */
+  #madeLast: TreePlace | undefined;
   readonly #paths = new PathWriter();
   readonly #firstNames = new Map<number, TreePlace>();
   readonly #attributes: { place: TreePlace; attributes: readonly Attribute[] }[] = [];
@@ -132,10 +143,10 @@ class Restoration {
 
   /** Makes directories whose entries are lost. */
   async #makeParents(directory: TreePlace | null): Promise<void> {
-    if (directory === null || directory.depth === 0 || this.#made.has(directory)) return;
+    if (directory === null || directory.depth === 0 || this.#madeLast === directory) return;
     await this.#makeParents(directory.parent);
     await this.#cursor.makeDirectory(directory, LOST_MODE);
-    this.#made.add(directory);
+    this.#madeLast = directory;
   }
 
   async #make(entry: TreeEntry): Promise<void> {
@@ -153,7 +164,9 @@ class Restoration {
     } else {
       const pack = entry.chunks.find((chunk) => !isHole(chunk))?.pack ?? NO_PACK;
       const files = this.#files.get(pack);
-      if (files === undefined) this.#files.set(pack, [entry]);
+      // A file without content needs no pack.
+      if (pack === NO_PACK) await this.#makeFile(entry);
+      else if (files === undefined) this.#files.set(pack, [entry]);
       else files.push(entry);
     }
   }
@@ -174,8 +187,7 @@ class Restoration {
     for (const { place, mode, mtimeMs } of this.#directories.reverse()) {
       await this.#cursor.setMetadata(place, { mode, mtimeMs });
     }
-    const now = Date.now();
-    for (const content of this.contents.values()) content.settled = isSettled(content.ctimeMs, now);
+    this.contents.settle(Date.now());
   }
 
   #noteAttributes({ place, attributes }: FileEntry | DirectoryEntry): void {
@@ -191,8 +203,10 @@ class Restoration {
     }
     for (const { place, attributes } of this.#attributes) {
       const node = await this.#cursor.stat(place);
-      const content = node && this.contents.get(node.ino);
-      if (content !== undefined) Object.assign(content, { ctimeMs: node?.ctimeMs, attributes });
+      if (node === undefined) continue;
+      const content = this.contents.get(node.ino);
+      if (content !== undefined)
+        this.contents.set(node.ino, { ...content, ctimeMs: node.ctimeMs, attributes });
     }
   }
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { AgentVmError } from "../../api/errors.ts";
 import { visitAll } from "../../base/pace.ts";
-import { StepReader } from "../sandbox/tree-path.ts";
+import { StepReader, type Steps } from "../sandbox/tree-path.ts";
 import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/store.ts";
 import { Damage, decodeBlock, encodeBlock, getParts, partsOf, storageDamaged } from "./codec.ts";
 import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
@@ -40,15 +40,20 @@ export class StoredTree {
     this.#root = root;
   }
 
+  /** Number of entries. */
+  get files(): number {
+    return this.#root.files;
+  }
+
   /**
    * All entries, page by page, parents before children.
    *
-   * @param steps finds the places. Two trees that share it have the same places for equal paths.
+   * @param steps finds the places. @default equal paths of different directories may have different places
    * @param onLost receives the error of a page that is lost. @default the error is thrown
    * @throws AgentVmError `storage_damaged`
    */
   async *pages(
-    steps = new StepReader(),
+    steps: Steps = new StepReader(),
     onLost: (error: AgentVmError) => void = fail,
   ): AsyncGenerator<TreeEntry[]> {
     for (const [number, , firstPath] of this.#root.pages) {
@@ -65,22 +70,26 @@ export class StoredTree {
 }
 
 /**
- * Counts the files and bytes of a tree, and how much of each pack it uses.
+ * Counts the files and bytes of a tree, looks for holes in files, and counts how much of each pack it uses.
  *
  * @param sizes unpacked bytes of the packs
  */
 export async function usageOf(
-  entries: readonly TreeEntry[],
+  entries: Iterable<TreeEntry>,
   sizes: ReadonlyMap<number, number>,
-): Promise<Omit<RootRecord, "pages">> {
+): Promise<Omit<RootRecord, "pages"> & { hasHoles: boolean }> {
   const used = new Map<number, number>();
   const counted = new Set<string>();
   let bytes = 0;
+  let files = 0;
+  let hasHoles = false;
   await visitAll(entries, (entry) => {
+    files += 1;
     if (entry.type !== "file") return;
     bytes += entry.size;
     for (const chunk of entry.chunks) {
       const { pack, length, hash } = chunk;
+      hasHoles ||= isHole(chunk);
       if (isHole(chunk) || counted.has(hash)) continue;
       counted.add(hash);
       used.set(pack, (used.get(pack) ?? 0) + length);
@@ -89,7 +98,7 @@ export async function usageOf(
   const packs = [...used]
     .map(([pack, live]): [number, number, number] => [pack, sizes.get(pack) ?? live, live])
     .sort(([a], [b]) => a - b);
-  return { packs, files: entries.length, bytes };
+  return { packs, files, bytes, hasHoles };
 }
 
 export async function encodeRoot(number: number, root: RootRecord): Promise<StoreEntry[]> {
@@ -115,7 +124,7 @@ export async function loadTree(store: Store, number: number): Promise<RootRecord
 }
 
 /** @throws Damage if the page is missing or corrupt */
-export async function loadPage(store: Store, number: number, steps: StepReader): Promise<TreeEntry[]> {
+export async function loadPage(store: Store, number: number, steps: Steps): Promise<TreeEntry[]> {
   const block = await getParts(store, "page", number);
   if (block === undefined) throw new Damage(`page ${number} is missing`);
   return decodeEntries(await decodeBlock(block), steps);

@@ -12,8 +12,10 @@ import { joined } from "../../base/bytes.ts";
 import type { BootCycle } from "../boots.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
 import { excludes } from "../filesystem/scan.ts";
+import type { Mounts } from "../mounts/mounts.ts";
+import { OverlayView } from "../mounts/overlay-view.ts";
 import type { Packing } from "../tar/pack.ts";
-import { diffTrees, readTree } from "./diff.ts";
+import { diffTrees } from "./diff.ts";
 import { exportTree } from "./export.ts";
 import type { ForkSource } from "./fork.ts";
 import { undoPaths } from "./undo.ts";
@@ -25,6 +27,8 @@ interface SnapshotActionsOptions {
   maxResultBytes: number;
   /** Globs of absolute paths that are not stored. */
   exclude: readonly string[];
+  /** The overlays among the VM's mounts. */
+  mounts: Pick<Mounts, "overlays" | "without">;
 }
 
 /** The methods for all files of a VM: checkpoints, snapshots, diffs, archives and forks. */
@@ -77,26 +81,30 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
   }
 
   async diff(snapshotId?: string): Promise<FileChange[]> {
-    const { sandbox, persistence } = await this.#boots.durable();
+    const { persistence } = await this.#boots.durable();
     const budget = this.#budget("diff", "Compare in the VM, with exec.");
-    const account = sandbox.files.tree.budget.open();
-    try {
-      return await persistence.withArchive(async (archive, checkpoint) => {
-        // Read before the checkpoint, which may delete the old tree.
-        const before = await readTree(await archive.openTree(snapshotId), account);
+    return await persistence.withArchive((archive, checkpoint) =>
+      archive.keeping(async () => {
+        const before = await archive.openTree(snapshotId);
         await checkpoint();
-        return diffTrees(before, await archive.openTree(), budget);
-      });
-    } finally {
-      account.release();
-    }
+        const view = new OverlayView(await this.#options.mounts.overlays());
+        return await diffTrees(before, await archive.openTree(), budget, (change) => view.show(change));
+      }),
+    );
   }
 
   async undo(paths: string[], snapshotId?: string): Promise<UndoResult[]> {
     const { sandbox, persistence } = await this.#boots.durable();
-    return persistence.changeTree(async (archive) =>
-      undoPaths(paths, await archive.openTree(snapshotId), sandbox.files),
-    );
+    const { mounts } = this.#options;
+    const view = new OverlayView(await mounts.overlays());
+    const changes = paths.map((path) => view.changeOf(path));
+    const overlays = changes.flatMap((change) => change?.overlay ?? []);
+    const wanted = paths.map((path, index) => changes[index]?.path ?? path);
+    const undone = await persistence.changeTree(async (archive) => {
+      const tree = await archive.openTree(snapshotId);
+      return await mounts.without(overlays, () => undoPaths(wanted, tree, sandbox.files));
+    });
+    return undone.map((result, index) => ({ ...result, path: paths[index] ?? result.path }));
   }
 
   async exportTar(path = "/"): Promise<Uint8Array> {

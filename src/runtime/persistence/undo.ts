@@ -6,11 +6,14 @@ import { temporaryName } from "../sandbox/names.ts";
 import type { Hole, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
-import { pathOf, placeIn, StepReader } from "../sandbox/tree-path.ts";
+import { PlaceIndex, pathOf, placeIn } from "../sandbox/tree-path.ts";
 import { Damage, storageDamaged } from "./codec.ts";
 import { entryMemory, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
 import type { PackReader } from "./packs.ts";
 import type { StoredTree } from "./root.ts";
+
+/** Memory of a place without its name. */
+const PLACE_BYTES = 160;
 
 /** A path to restore: its place, and the entries at it and below it. */
 interface Wanted {
@@ -34,7 +37,8 @@ export async function undoPaths(
   try {
     const undoing = new Undoing(files, cursor, tree.packs);
     const results: UndoResult[] = [];
-    for (const { path, ...wanted } of await entriesWithin(paths, tree, account)) {
+    const found = await files.tree.budget.read(account, () => entriesWithin(paths, tree, account));
+    for (const { path, ...wanted } of found) {
       try {
         checkWritablePath(path, "open");
         results.push({ path, restored: await undoing.undo({ path, ...wanted }) });
@@ -44,7 +48,7 @@ export async function undoPaths(
     }
     return results;
   } finally {
-    account.release();
+    account.close();
     await cursor.close();
   }
 }
@@ -54,7 +58,7 @@ async function entriesWithin(
   tree: StoredTree,
   account: TreeAccount,
 ): Promise<Wanted[]> {
-  const steps = new StepReader();
+  const steps = new PlaceIndex();
   const found = paths.map((path) => {
     const place = steps.find(path);
     return { path, place, entries: [] as TreeEntry[], within: new Set<TreePlace | null>([place]) };
@@ -62,6 +66,7 @@ async function entriesWithin(
   for await (const page of tree.pages(steps)) {
     for (const entry of page) {
       const { place } = entry;
+      account.charge(PLACE_BYTES + 2 * place.name.length);
       for (const { within, entries } of found) {
         // A directory comes before its entries.
         if (!within.has(place) && !within.has(place.parent)) continue;
@@ -113,18 +118,22 @@ class Undoing {
     }
     if (entries.length === 0) await this.#remove(top);
     for (const [directory, names] of kept) {
-      for (const { name } of await this.#list(directory))
-        if (!names.has(name)) await this.#cursor.remove(placeIn(directory, name));
+      for (const name of await this.#othersIn(directory, names))
+        await this.#cursor.remove(placeIn(directory, name));
     }
   }
 
-  async #list(directory: TreePlace) {
+  async #othersIn(directory: TreePlace, names: ReadonlySet<string>): Promise<string[]> {
+    const others: string[] = [];
     try {
-      return (await this.#type(directory)) === "directory" ? await this.#cursor.list(directory) : [];
+      if ((await this.#type(directory)) !== "directory") return [];
+      await this.#cursor.visit(directory, ({ name }) => {
+        if (!names.has(name)) others.push(name);
+      });
     } catch (error) {
-      if (isMissing(error)) return [];
-      throw error;
+      if (!isMissing(error)) throw error;
     }
+    return others;
   }
 
   async #type(place: TreePlace) {

@@ -14,6 +14,8 @@ import type { FollowedOutput, FollowOptions, StartRunOptions } from "../../api/m
 import { MAX_SIGNAL, SIGNAL_NUMBERS, signalName } from "../../api/signals.ts";
 import type { Bytes, Signal } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
+import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
+import type { Recordings } from "../recordings/recordings.ts";
 import type { EndReason } from "../room.ts";
 import { capabilityOf, type ProgramCall, type ShellLine } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
@@ -38,7 +40,10 @@ type ProcessesDeps = Pick<
   | "onFailure"
   | "report"
 > &
-  Notices;
+  Notices & { recordings: Pick<Recordings, "admit" | "begin"> };
+
+/** Size of the terminal on which a player shows a process without one. */
+const RECORDED_SIZE = { cols: 80, rows: 24 };
 
 /** The processes that `spawn` or `run` started in one VM: their table, signals, stdin and output. */
 export class Processes implements RoomMethods<"processes"> {
@@ -99,9 +104,19 @@ export class Processes implements RoomMethods<"processes"> {
     const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
     const request = resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
+    if (options.record === true) await this.#deps.recordings.admit();
     const process = await spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });
     const { command, args } = "line" in program ? { command: program.line, args: [] } : program;
-    const spawned = new SpawnedProcess(process, command, args, this.#deps, this.#kept, run);
+    const recorder =
+      options.record === true
+        ? this.#deps.recordings.begin({
+            ...RECORDED_SIZE,
+            shellId: null,
+            pid: process.pid,
+            command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
+          })
+        : undefined;
+    const spawned = new SpawnedProcess(process, command, args, this.#deps, this.#kept, run, recorder);
     // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);

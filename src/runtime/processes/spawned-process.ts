@@ -6,6 +6,7 @@ import type {
   SpawnedProcessInfo,
 } from "../../api/methods/process-types.ts";
 import type { FollowedOutput, FollowOptions, ProcessEnd } from "../../api/methods/transport.ts";
+import type { Recorder } from "../recordings/recorder.ts";
 import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { PROCESS_REPLAY_BYTES } from "./limits.ts";
@@ -55,6 +56,7 @@ export class SpawnedProcess {
   readonly #reader: OutputReader;
   readonly #startedAt = performance.now();
   readonly #run: RunLimits | undefined;
+  readonly #recorder: Recorder | undefined;
   #outputBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #cut: "timeout" | "outputLimit" | undefined;
@@ -68,7 +70,9 @@ export class SpawnedProcess {
     vm: SpawnedProcessDeps,
     budget: ReplayBudget,
     run?: RunLimits,
+    recorder?: Recorder,
   ) {
+    this.#recorder = recorder;
     this.#reader = new OutputReader(process);
     this.#run = run;
     this.#output = new ReplayBuffer(PROCESS_REPLAY_BYTES, budget);
@@ -142,6 +146,7 @@ export class SpawnedProcess {
       const chunk = this.#output.push(KINDS[stream], piece);
       this.#vm.emit("processOutput", { pid: this.pid, ...chunk });
     }
+    this.#recorder?.output(stream, data);
     this.#outputBytes += data.length;
     if (this.#run !== undefined && this.#outputBytes > this.#run.outputBytes) this.#cutShort("outputLimit");
     this.#reader.published(data.length);
@@ -159,6 +164,7 @@ export class SpawnedProcess {
     this.#publish("stderr", noticesOf(oomKills, denials));
     const reason = this.#reason(signal, oom);
     this.#output.end();
+    this.#recorder?.ended();
     const durationMs = Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
     if (oomKills > 0) this.#vm.report({ kind: "outOfMemory", kills: oomKills });
     this.#vm.report({ kind: "commandEnded", ms: durationMs, reason });

@@ -13,7 +13,7 @@ type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "isShort" | "clo
 
 const RUNTIMES: Record<VmOptions["runtime"], RuntimeModule> = {
   kernel: {
-    capabilities: ["processes", "terminals", "network", "watches"],
+    capabilities: ["processes", "terminals", "network", "watches", "mounts"],
     async load(options, provisions) {
       const { KernelSandboxFactory } = await import("./kernel/factory.ts");
       return new KernelSandboxFactory(options, { provisions });

@@ -1,4 +1,5 @@
 import type { EntryType, VirtualStat } from "../../api/methods/files.ts";
+import type { MountTable, VmMount } from "./mount-table.ts";
 import type { PersistentTree } from "./persistent-tree.ts";
 
 /** A name in a directory and the type of its file. */
@@ -73,6 +74,15 @@ export interface FileSystem {
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
   /** View of this tree for checkpoints. */
   readonly tree: PersistentTree;
+  /** The places of the VM, with its mounts. */
+  readonly mounts: MountTable;
+  /**
+   * Finds the mount of the VM in which a path lies.
+   *
+   * @param follow whether a link at the end of the path counts as the file to which it leads
+   * @returns `undefined` for the VM's own files
+   */
+  mountOf(path: string, follow: boolean): Promise<VmMount | undefined>;
   /** Releases all descriptors. Every later call throws `vm_stopped`. */
   close(): Promise<void>;
 }

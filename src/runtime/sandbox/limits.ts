@@ -11,10 +11,10 @@ const MIB = 1024 * 1024;
 export const MAX_TREE_BYTES = 160 * MIB;
 
 /**
- * Estimated memory of the server for the checkpoints, archives and file watches of all VMs together, without the first
- * SMALL_TREE_BYTES of each VM.
+ * Estimated memory of the server for the archives and file watches of all VMs together, and for their last checkpoints, without
+ * the first SMALL_TREE_BYTES of each VM. One tree with more than that is read at a time, in memory besides this.
  * @unit bytes
- * @past Checkpoints, archives and watches of VMs with more than SMALL_TREE_BYTES fail.
+ * @past Archives and watches of VMs with more than SMALL_TREE_BYTES fail.
  * @code limit_exceeded
  */
 export const MAX_SERVER_TREE_BYTES = 144 * MIB;

@@ -8,11 +8,15 @@ import { NODE_FOLDER, VM_HOME } from "./sandbox.ts";
  * - `link`: a link to another place
  * - `host`: the host, mounted read-only
  * - `kernel`: the kernel, which generates a file's content when it is read
+ * - `host_dir`, `memory`, `volume`, `overlay`: a mount of the VM, see docs/mounts.md
  */
-type MountKind = "own" | "server" | "link" | "host" | "kernel";
+type MountKind = "own" | "server" | "link" | "host" | "kernel" | AddedKind;
 
-/** A place in every VM. */
-interface VmMount {
+/** Kinds of mounts that a VM may have besides those of every VM. */
+export type AddedKind = "host_dir" | "memory" | "volume" | "overlay";
+
+/** A place in a VM. */
+export interface VmMount {
   path: string;
   kind: MountKind;
   /** `false`: no file action writes at or below the path. */
@@ -22,11 +26,11 @@ interface VmMount {
 }
 
 /** The places of a VM that differ from the rest of its tree. */
-class MountTable {
-  readonly #mounts: ReadonlyMap<string, VmMount>;
+export class MountTable {
+  readonly #mounts: Map<string, VmMount>;
 
-  constructor(mounts: readonly VmMount[]) {
-    this.#mounts = new Map(mounts.map((mount) => [mount.path, mount]));
+  constructor(mounts: Iterable<VmMount>) {
+    this.#mounts = new Map([...mounts].map((mount) => [mount.path, mount]));
   }
 
   /** Returns the entry of exactly this path. */
@@ -45,6 +49,19 @@ class MountTable {
   /** Lists the paths of some kinds, in the order of the table. */
   paths(...kinds: readonly MountKind[]): string[] {
     return [...this.#mounts.values()].filter(({ kind }) => kinds.includes(kind)).map(({ path }) => path);
+  }
+
+  /** Returns a table with the same entries, for the mounts of one VM. */
+  copy(): MountTable {
+    return new MountTable(this.#mounts.values());
+  }
+
+  add(mount: VmMount): void {
+    this.#mounts.set(mount.path, mount);
+  }
+
+  remove(path: string): void {
+    this.#mounts.delete(path);
   }
 }
 
@@ -70,8 +87,8 @@ export const VM_MOUNTS = new MountTable([
 ]);
 
 /**
- * The device of a VM's root. A file of another device is mounted into the VM and read-only, even if the table says that
- * its path is writable.
+ * The device of a VM's root. A file of another device is mounted into the VM. It is read-only unless it belongs to a writable
+ * mount of the VM, even if the table says that its path is writable.
  */
 export class OwnDevice {
   readonly #dev: number;

@@ -53,6 +53,9 @@ export interface Attribute {
 /** Attributes of a file. `"gone"`: its path no longer names this file. `"unreadable"`: reading them failed. */
 export type AttributesFound = Attribute[] | "gone" | "unreadable";
 
+/** Places of inodes, in the order of the tree. They are iterated once. */
+export type Inodes = Iterable<TreePlace & { ino: number }> & { readonly length: number };
+
 /** A part of a file that has data: a hole reads as zeros and takes no space. */
 export interface DataPart {
   start: number;
@@ -87,8 +90,8 @@ export interface TreeFile {
  * linear in its order, at any depth. Callers run one method at a time, and close the cursor.
  */
 export interface TreeCursor {
-  /** Lists a directory without temporary files and mount points. */
-  list(directory: TreePlace): Promise<TreeNode[]>;
+  /** Visits the entries of a directory without temporary files and mount points, in any order. */
+  visit(directory: TreePlace, each: (node: TreeNode) => void): Promise<void>;
   /** @returns `undefined` if nothing has this name */
   stat(place: TreePlace): Promise<TreeNode | undefined>;
   readlink(place: TreePlace): Promise<string>;
@@ -135,7 +138,7 @@ export interface PersistentTree {
   setMetadata(path: string, metadata: NodeMetadata): Promise<void>;
 
   /** Reads extended attributes, in the order of `places`. Every list is empty if the host cannot read them. */
-  attributes(places: readonly (TreePlace & { ino: number })[]): Promise<AttributesFound[]>;
+  attributes(places: Inodes): AsyncIterable<AttributesFound>;
   /**
    * Replaces all extended attributes of files and directories, which changes their ctime. Does nothing if the host
    * cannot set them.

@@ -5,6 +5,7 @@ import type { VmPort } from "../../api/methods/network.ts";
 import type { VmProcess } from "../../api/methods/process-types.ts";
 import type { VmLimits } from "../options.ts";
 import type { FileSystem } from "./files.ts";
+import type { SandboxMounts } from "./mounts.ts";
 
 /** The only user of a VM. */
 export const VM_USER = "agentos";
@@ -164,6 +165,12 @@ export interface SandboxNetwork {
    * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`
    */
   connect(port: number, options?: ConnectOptions): Promise<Socket>;
+  /**
+   * Connects to a Unix socket in the VM's own files. The caller closes the connection.
+   *
+   * @throws AgentVmError with the kernel's code, such as `ENOENT`; `ECONNREFUSED` for a file that is not a socket of the VM
+   */
+  connectAt(path: string): Promise<Socket>;
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
   listen(port: number): Promise<Server>;
   /**
@@ -279,6 +286,7 @@ interface SandboxCapabilities {
   terminals: SandboxTerminals;
   network: SandboxNetwork;
   watches: SandboxWatches;
+  mounts: SandboxMounts;
 }
 
 /** Resources that a VM uses now. */

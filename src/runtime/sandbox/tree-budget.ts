@@ -1,121 +1,231 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { AgentVmError, limitExceeded } from "../../api/errors.ts";
-import { Mutex } from "../../base/mutex.ts";
+import { type AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import { unlessAborted } from "../../base/within.ts";
 import { MAX_SERVER_TREE_BYTES, MAX_TREE_BYTES, SMALL_TREE_BYTES } from "./limits.ts";
 
-const REMEDY = "Delete files of the VM, or exclude folders from checkpoints.";
+/** A reading that takes longer lets the next one begin, if there is room for both. Its storage may not answer. */
+const MAX_TURN_MS = 30_000;
 
-/** Estimated memory that the trees of all VMs take, without the first SMALL_TREE_BYTES of each VM. */
+/** Longest wait of a reading for its turn. */
+const MAX_WAIT_MS = 300_000;
+
+/**
+ * Estimated memory that the trees of all VMs take, without the first SMALL_TREE_BYTES of each VM and without the reading that
+ * has the turn.
+ */
 let sharedBytes = 0;
 
-/** Attempts of a reading that has the turn. */
-const MAX_ATTEMPTS = 5;
+/** The turn of readings of large trees. Two at the same time would take twice the memory and end no sooner. */
+const turns = new Semaphore(1);
 
-/** Longest wait for another reading to end. A reading may wait for a client that takes its archive slowly. */
-const MAX_WAIT_MS = 10_000;
+/** A reading without the turn has found a large tree. */
+class LargeTree extends Error {}
 
-/** The turn of a reading that found no room. */
-const turns = new Mutex();
-
-/** Readings that run without the turn. */
-const others = new Set<Promise<void>>();
-
-const sharedPart = (bytes: number): number => Math.max(0, bytes - SMALL_TREE_BYTES);
-
-/** Limits the memory for one VM's tree, and together with all others that of the server. */
+/**
+ * Limits the memory for one VM's tree, and together with all others that of the server. `close` ends every reading and gives
+ * all memory back, so nothing of a VM outlives it.
+ */
 export class TreeBudget {
   #bytes = 0;
+  /** Bytes that other VMs cannot have meanwhile. */
+  #shared = 0;
+  /** Bytes of the reading that has the turn. */
+  #inTurn = 0;
+  /** Whether the last reading was one of a large tree. */
+  #isLarge = false;
+  readonly #accounts = new Set<TreeAccount>();
+  readonly #ending = new AbortController();
 
   /** Estimated bytes that are in use. */
   get bytes(): number {
     return this.#bytes;
   }
 
+  /** Opens an account. Its owner closes it, and else the end of the VM. */
   open(): TreeAccount {
-    return new TreeAccount((bytes) => this.#take(bytes));
+    const account: TreeAccount = new TreeAccount({
+      take: (bytes, kind) => this.#take(bytes, kind),
+      close: () => this.#accounts.delete(account),
+    });
+    if (this.#ending.signal.aborted) account.close();
+    else this.#accounts.add(account);
+    return account;
+  }
+
+  /** Runs a reading, and gives its memory back. See `read`. */
+  async reading<Result>(read: (account: TreeAccount) => Promise<Result>): Promise<Result> {
+    const account = this.open();
+    try {
+      return await this.read(account, () => read(account));
+    } finally {
+      account.close();
+    }
   }
 
   /**
-   * Runs a reading, and gives its memory back. Readings that find no room on the server run again one after the other, so that
-   * large trees that are read at the same time are all read.
+   * Runs a reading that an account pays for. A reading of a large tree waits for its turn, so that large trees that are read
+   * at the same time are all read, whatever else takes memory. A reading that finds only in the middle that the tree is large
+   * runs again with a turn: it must change nothing before it has charged the account.
+   *
+   * @throws AgentVmError `vm_stopped` when the VM ends, even if the reading does not end
    */
-  async reading<Result>(read: (account: TreeAccount) => Promise<Result>): Promise<Result> {
-    const account = this.open();
-    const ended = Promise.withResolvers<void>();
-    others.add(ended.promise);
-    const leave = () => {
-      account.release();
-      others.delete(ended.promise);
-      ended.resolve();
+  async read<Result>(account: TreeAccount, read: () => Promise<Result>): Promise<Result> {
+    if (!this.#isLarge) {
+      try {
+        account.kind = "small";
+        return await unlessAborted(read(), this.#ending.signal);
+      } catch (error) {
+        if (!(error instanceof LargeTree)) throw error;
+        account.reset();
+      } finally {
+        account.kind = "held";
+      }
+    }
+    const hold = () => account.become("held");
+    const work = async () => {
+      this.#isLarge = false;
+      account.become("inTurn");
+      return await read();
     };
     try {
-      return await read(account);
+      const result = await this.inTurn(work, hold);
+      if (!hold()) throw serverIsFull();
+      return result;
     } catch (error) {
-      if (!isServerFull(error)) throw error;
-      leave();
-      return await turns.run(() => readAlone(account, read));
-    } finally {
-      leave();
+      account.reset();
+      account.kind = "held";
+      throw error;
     }
   }
 
-  #take(bytes: number): void {
-    const own = this.#bytes + bytes;
-    // A small tree always has room, so that large trees of other VMs cannot keep its files from being stored.
-    const shared = sharedPart(own) - sharedPart(this.#bytes);
-    if (bytes > 0) {
-      if (own > MAX_TREE_BYTES)
-        throw limitExceeded({ MAX_TREE_BYTES }, "The VM's files need too much memory", REMEDY);
-      if (shared > 0 && sharedBytes + shared > MAX_SERVER_TREE_BYTES)
-        throw limitExceeded(
-          { MAX_SERVER_TREE_BYTES },
-          "The server reads too many files at the same time",
-          "Try again later.",
-        );
-    }
-    this.#bytes = own;
-    sharedBytes += shared;
-  }
-}
-
-/** Runs a reading again whenever another one has made room. */
-async function readAlone<Result>(
-  account: TreeAccount,
-  read: (account: TreeAccount) => Promise<Result>,
-): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
+  /**
+   * Runs work on a large tree in its turn.
+   *
+   * @param canShare whether the next work may begin, after a long time
+   */
+  async inTurn<Result>(work: () => Promise<Result>, canShare = () => true): Promise<Result> {
+    const ending = this.#ending.signal;
+    const patience = new AbortController();
+    const wait = setTimeout(() => patience.abort(serverIsFull()), MAX_WAIT_MS).unref();
+    await turns.acquire(AbortSignal.any([ending, patience.signal])).finally(() => clearTimeout(wait));
+    let hasTurn = true;
+    const endTurn = () => {
+      if (hasTurn) turns.release();
+      hasTurn = false;
+      clearInterval(timer);
+    };
+    const timer = setInterval(() => canShare() && endTurn(), MAX_TURN_MS).unref();
     try {
-      return await read(account);
-    } catch (error) {
-      account.release();
-      if (!isServerFull(error) || others.size === 0 || attempt === MAX_ATTEMPTS) throw error;
-      await Promise.race([...others, delay(MAX_WAIT_MS, undefined, { ref: false })]);
+      return await unlessAborted(work(), ending);
+    } finally {
+      endTurn();
     }
   }
-}
 
-function isServerFull(error: unknown): boolean {
-  return error instanceof AgentVmError && error.metadata?.limit === "MAX_SERVER_TREE_BYTES";
-}
-
-/** Memory of one reading, or of the watches of a VM. Its owner releases it. */
-export class TreeAccount {
-  readonly #take: (bytes: number) => void;
-  #bytes = 0;
-
-  constructor(take: (bytes: number) => void) {
-    this.#take = take;
+  /** Ends all readings and waits for a turn, and gives everything back. Idempotent. */
+  close(): void {
+    this.#ending.abort(vmStopped());
+    for (const account of this.#accounts) account.close();
   }
 
-  /** @param bytes below 0 to give a part back. @throws AgentVmError `limit_exceeded` */
+  #take(bytes: number, kind: AccountKind): void {
+    const own = this.#bytes + bytes;
+    const inTurn = this.#inTurn + (kind === "inTurn" ? bytes : 0);
+    // A small tree always has room, so that large trees of other VMs cannot keep its files from being stored.
+    const shared = Math.max(0, own - SMALL_TREE_BYTES - inTurn);
+    if (bytes > 0) {
+      if (own > MAX_TREE_BYTES && kind !== "kept")
+        throw limitExceeded(
+          { MAX_TREE_BYTES },
+          "The VM's files need too much memory",
+          "Delete files of the VM, or exclude folders from checkpoints.",
+        );
+      if (own > SMALL_TREE_BYTES) {
+        this.#isLarge = true;
+        if (kind === "small") throw new LargeTree("The tree is large");
+      }
+      if (
+        kind !== "kept" &&
+        shared > this.#shared &&
+        sharedBytes - this.#shared + shared > MAX_SERVER_TREE_BYTES
+      )
+        throw serverIsFull();
+    }
+    sharedBytes += shared - this.#shared;
+    this.#bytes = own;
+    this.#inTurn = inTurn;
+    this.#shared = shared;
+  }
+}
+
+function serverIsFull(): AgentVmError {
+  return limitExceeded(
+    { MAX_SERVER_TREE_BYTES },
+    "The server reads too many files at the same time",
+    "Try again later.",
+  );
+}
+
+/**
+ * What an account pays for: a reading of a small tree, the reading that has the turn, memory that is held for longer, or memory
+ * that is kept whatever the others hold.
+ */
+type AccountKind = "small" | "inTurn" | "held" | "kept";
+
+interface AccountDeps {
+  take(bytes: number, kind: AccountKind): void;
+  close(): void;
+}
+
+/** Memory of one reading, or of the watches of a VM. */
+export class TreeAccount {
+  kind: AccountKind = "held";
+  readonly #deps: AccountDeps;
+  #bytes = 0;
+  #isClosed = false;
+
+  constructor(deps: AccountDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * @param bytes below 0 to give a part back
+   * @throws AgentVmError `limit_exceeded`; `vm_stopped` after `close`
+   */
   charge(bytes: number): void {
-    this.#take(bytes);
+    if (this.#isClosed) {
+      if (bytes > 0) throw vmStopped();
+      return;
+    }
+    this.#deps.take(bytes, this.kind);
     this.#bytes += bytes;
   }
 
+  /** Pays for something else from now on. @returns `false` if there is no room for it */
+  become(kind: AccountKind): boolean {
+    const bytes = this.#bytes;
+    const before = this.kind;
+    this.charge(-bytes);
+    this.kind = kind;
+    try {
+      this.charge(bytes);
+      return true;
+    } catch {
+      this.kind = before;
+      this.charge(bytes);
+      return false;
+    }
+  }
+
+  /** Gives back everything, for another attempt. */
+  reset(): void {
+    if (!this.#isClosed) this.charge(-this.#bytes);
+  }
+
   /** Gives back everything. Idempotent. */
-  release(): void {
-    this.#take(-this.#bytes);
-    this.#bytes = 0;
+  close(): void {
+    this.reset();
+    this.#isClosed = true;
+    this.#deps.close();
   }
 }

@@ -87,25 +87,54 @@ export class StepWriter {
   }
 }
 
-/** Finds the places of steps. Equal paths have the same place, so no place keeps a whole path. */
-export class StepReader {
+/** Finds the places of steps. Call it for all steps of a tree, in order. */
+export interface Steps {
+  /** A part of the tree could not be read: steps from there lead nowhere. */
+  lose(): void;
+  /** @returns `undefined` for a step that does not lead on from the place before it */
+  placeOf(step: string): TreePlace | undefined;
+}
+
+/** Reads steps in the memory of one way. Steps that follow each other share the places of their directories. */
+export class StepReader implements Steps {
+  readonly #way: TreePlace[] = [];
+
+  lose(): void {
+    this.#way.length = 0;
+  }
+
+  placeOf(step: string): TreePlace | undefined {
+    const way = this.#way;
+    const found = parsed(step, way.length);
+    if (found === undefined) return undefined;
+    let depth = found.shared;
+    const { names } = found;
+    let known = 0;
+    while (known < names.length && way[depth]?.name === names[known]) {
+      known += 1;
+      depth += 1;
+    }
+    way.length = depth;
+    for (const name of names.slice(known)) way.push(placeIn(way.at(-1) ?? ROOT, detached(name)));
+    return way.at(-1) ?? ROOT;
+  }
+}
+
+/** Reads steps so that equal paths have the same place. It keeps all places in memory. */
+export class PlaceIndex implements Steps {
   readonly #entries = new Map<TreePlace, Map<string, TreePlace>>();
   #last: TreePlace = ROOT;
 
-  /** A part of the tree could not be read: steps from there lead nowhere. */
   lose(): void {
     this.#last = ROOT;
   }
 
-  /** @returns `undefined` for a step that does not lead on from the place before it */
   placeOf(step: string): TreePlace | undefined {
-    const end = step.indexOf("/");
-    const shared = Number(step.slice(0, end));
-    const names = namesIn(step.slice(end));
-    if (end < 0 || shared > this.#last.depth || names.includes("..")) return undefined;
+    const found = parsed(step, this.#last.depth);
+    if (found === undefined) return undefined;
     let from = this.#last;
-    while (from.depth > shared) from = from.parent ?? ROOT;
-    this.#last = names.reduce((at, name) => this.#entry(at, name), from);
+    while (from.depth > found.shared) from = from.parent ?? ROOT;
+    this.#last = found.names.reduce((at, name) => this.#entry(at, name), from);
     return this.#last;
   }
 
@@ -129,5 +158,46 @@ export class StepReader {
   }
 }
 
+/** @param depth depth of the place before the step */
+function parsed(step: string, depth: number): { shared: number; names: string[] } | undefined {
+  const end = step.indexOf("/");
+  const shared = Number(step.slice(0, end));
+  const names = namesIn(step.slice(end));
+  return end < 0 || shared > depth || names.includes("..") ? undefined : { shared, names };
+}
+
 /** Copies a part of a string, which would keep the whole string in memory. */
 const detached = (part: string): string => ` ${part}`.slice(1);
+
+/**
+ * Compares places of two trees by the order of their entries: the names of a directory in order, and later the contents of its
+ * directories. Each tree's places must come in order.
+ */
+export class TreeOrder {
+  readonly #left = new Way();
+  readonly #right = new Way();
+  /** Number of names at the start that both ways share. */
+  #shared = 0;
+
+  /** @returns a number below 0 if the left place comes first, 0 if both are equal */
+  compare(left: TreePlace, right: TreePlace): number {
+    this.#shared = Math.min(
+      this.#shared,
+      this.#left.to(left.parent ?? ROOT),
+      this.#right.to(right.parent ?? ROOT),
+    );
+    const [lefts, rights] = [this.#left.places, this.#right.places];
+    while (this.#shared < lefts.length && lefts[this.#shared]?.name === rights[this.#shared]?.name)
+      this.#shared += 1;
+    const [first, second] = [lefts[this.#shared], rights[this.#shared]];
+    if (first === undefined && second === undefined) return byName(left, right);
+    // A directory's entries come before the contents of its directories.
+    if (first === undefined) return -1;
+    return second === undefined ? 1 : byName(first, second);
+  }
+}
+
+function byName({ name: left }: TreePlace, { name: right }: TreePlace): number {
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}

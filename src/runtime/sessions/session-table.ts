@@ -55,6 +55,11 @@ export class SessionTable {
     return [...this.#table.values()].filter((session) => !session.isClosed).length;
   }
 
+  /** Number of sessions whose agent answers a prompt. None does before the records are loaded. */
+  countPrompting(): number {
+    return [...this.#table.values()].filter((session) => session.prompts.count > 0).length;
+  }
+
   has(sessionId: string): boolean {
     return this.#all.some(({ id }) => id === sessionId);
   }

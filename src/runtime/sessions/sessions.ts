@@ -94,6 +94,11 @@ export class Sessions implements SessionMethods {
     return this.#table.countOpen();
   }
 
+  /** Number of sessions whose agent answers a prompt. */
+  get promptsRunning(): number {
+    return this.#table.countPrompting();
+  }
+
   async listPersistedSessions(): Promise<PersistedSessionRecord[]> {
     const sessions = await this.#table.list("listPersistedSessions");
     return sessions.map(({ persistedRecord }) => persistedRecord);

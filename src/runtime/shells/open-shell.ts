@@ -1,8 +1,11 @@
-import type { ShellInfo, ShellOutput } from "../../api/methods/shells.ts";
+import type { ShellInfo, ShellOutput, ShellSnapshot, SnapshotMode } from "../../api/methods/shells.ts";
+import type { Mutex } from "../../base/mutex.ts";
 import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
+import type { Recorder } from "../recordings/recorder.ts";
 import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { SHELL_SCROLLBACK_BYTES } from "./limits.ts";
+import { ShellScreen } from "./shell-screen.ts";
 
 /** A shell has one stream. */
 const NO_KIND = {};
@@ -18,16 +21,23 @@ export class OpenShell {
   readonly #vm: OpenShellDeps;
   readonly #scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES);
   readonly #info: ShellInfo;
+  readonly #screen: ShellScreen;
+  readonly #recorder: Recorder | undefined;
 
+  /** @param drawing lets one shell of the VM draw its screen at a time */
   constructor(
     terminal: SandboxTerminal,
     info: Pick<ShellInfo, "shellId" | "command" | "args" | "cols" | "rows">,
     vm: OpenShellDeps,
+    drawing: Mutex,
+    recorder?: Recorder,
   ) {
+    this.#recorder = recorder;
     this.shellId = info.shellId;
     this.#terminal = terminal;
     this.#vm = vm;
     this.#info = { ...info, args: [...info.args], pid: terminal.pid, running: true, exitCode: null };
+    this.#screen = new ShellScreen(info, (seq) => this.#scrollback.after(seq), drawing);
     terminal.onOutput((data) => this.#publish(data));
     this.exited = this.#end();
   }
@@ -48,6 +58,17 @@ export class OpenShell {
     if (!this.#info.running) return;
     this.#terminal.resize(cols, rows);
     Object.assign(this.#info, { cols, rows });
+    this.#recorder?.resized(cols, rows);
+    this.#screen.resized({ cols, rows }, this.#scrollback.nextSeq);
+  }
+
+  /** Draws what the terminal shows. */
+  async snapshot(mode: SnapshotMode): Promise<ShellSnapshot> {
+    const { shellId } = this;
+    if (mode !== "none") return { shellId, mode, ...(await this.#screen.snapshot(mode)) };
+    const { cols, rows } = this.#info;
+    const seq = this.#scrollback.nextSeq - 1;
+    return { shellId, mode, seq, cols, rows, data: new Uint8Array(), truncated: false };
   }
 
   hangup(): Promise<void> {
@@ -63,12 +84,15 @@ export class OpenShell {
       const chunk = this.#scrollback.push(NO_KIND, piece);
       this.#vm.emit("shellData", { shellId: this.shellId, ...chunk });
     }
+    this.#recorder?.output("terminal", data);
+    this.#screen.grown(data.byteLength);
     this.#vm.filesMayHaveChanged();
   }
 
   async #end(): Promise<ExitStatus> {
     const { exitCode, signal } = await this.#terminal.exited;
     Object.assign(this.#info, { running: false, exitCode });
+    this.#recorder?.ended();
     this.#vm.emit("shellExit", { shellId: this.shellId, exitCode, ...(signal === null ? {} : { signal }) });
     this.#vm.filesMayHaveChanged();
     return { exitCode, signal };

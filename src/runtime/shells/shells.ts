@@ -6,10 +6,15 @@ import type {
   ShellInfo,
   ShellMethods,
   ShellOutput,
+  ShellSnapshot,
+  SnapshotMode,
 } from "../../api/methods/shells.ts";
 import type { Bytes } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
+import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
+import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
+import type { Recordings } from "../recordings/recordings.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_ENDED_SHELLS, MAX_OPEN_SHELLS, MAX_PENDING_SHELL_BYTES } from "./limits.ts";
@@ -21,12 +26,13 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
->;
+> & { recordings: Pick<Recordings, "admit" | "begin"> };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
   readonly #deps: ShellsDeps;
   readonly #table = new Map<string, OpenShell>();
+  readonly #drawing = new Mutex();
   #opened = 0;
   #opening = 0;
 
@@ -66,6 +72,7 @@ export class Shells implements ShellMethods {
     const command = options.command ?? terminals.shell;
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
+    if (options.record === true) await this.#deps.recordings.admit();
     const terminal = await terminals.open({
       command,
       args,
@@ -74,10 +81,22 @@ export class Shells implements ShellMethods {
       ...size,
     });
     this.#opened++;
+    const shellId = `shell-${this.#opened}`;
+    const recorder =
+      options.record === true
+        ? this.#deps.recordings.begin({
+            ...size,
+            shellId,
+            pid: terminal.pid,
+            command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
+          })
+        : undefined;
     const opened = new OpenShell(
       terminal,
-      { shellId: `shell-${this.#opened}`, command, args, ...size },
+      { shellId, command, args, ...size },
       this.#deps,
+      this.#drawing,
+      recorder,
     );
     this.#table.set(opened.shellId, opened);
     this.#deps.whileRunning(opened.exited);
@@ -116,6 +135,10 @@ export class Shells implements ShellMethods {
 
   async readShell(shellId: string, options: ReadOutputOptions = {}): Promise<ShellOutput> {
     return this.#find(shellId).output(options.after ?? -1);
+  }
+
+  async snapshotShell(shellId: string, mode: SnapshotMode = "screen"): Promise<ShellSnapshot> {
+    return await this.#find(shellId).snapshot(mode);
   }
 
   #find(shellId: string): OpenShell {

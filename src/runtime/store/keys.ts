@@ -11,6 +11,8 @@
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
  * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
  * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
+ * | `mounts/`    | mounts      | 1      | mounts that mountFs has made                                     |
+ * | `recording/` | recordings  | 1      | recordings of shells and processes                               |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
@@ -26,6 +28,8 @@ export const PREFIXES = {
   watches: "watch/",
   machine: "machine/",
   services: "services/",
+  mounts: "mounts/",
+  recordings: "recording/",
 } as const;
 
 /** Newest format of everything under `fs/`. */
@@ -70,8 +74,19 @@ export const MACHINE_KEY = `${PREFIXES.machine}record`;
 /** Resources that the VM has used. */
 export const USAGE_KEY = `${PREFIXES.machine}usage`;
 
+/** Everything of one recording lies below this key. */
+export const recordingKey = (recordingId: string): string => `${PREFIXES.recordings}${recordingId}/`;
+
+export const recordingInfoKey = (recordingId: string): string => `${recordingKey(recordingId)}info`;
+
+export const recordingPieceKey = (recordingId: string, piece: number): string =>
+  `${recordingKey(recordingId)}piece/${padded(piece, 6)}`;
+
 /** Services that were defined or stopped at run time. */
 export const SERVICES_KEY = `${PREFIXES.services}table`;
+
+/** Mounts that were made at run time. */
+export const MOUNTS_KEY = `${PREFIXES.mounts}table`;
 
 export const PROCESS_TABLE_KEY = `${PREFIXES.processes}table`;
 
@@ -97,6 +112,11 @@ export const SECRETS_KEY = `${PREFIXES.network}secrets`;
 export const PREVIEWS = `${PREFIXES.network}preview/`;
 
 export const previewKey = (hash: string): string => `${PREVIEWS}${hash}`;
+
+/** Previews with options. An older server does not know them: it must not open a preview without its password. */
+export const GUARDED_PREVIEWS = `${PREFIXES.network}guarded-preview/`;
+
+export const guardedPreviewKey = (hash: string): string => `${GUARDED_PREVIEWS}${hash}`;
 
 export const watchKey = (id: string): string => `${PREFIXES.watches}${id}`;
 

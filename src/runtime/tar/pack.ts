@@ -1,6 +1,7 @@
-import { pause, visitAll } from "../../base/pace.ts";
+import { pause } from "../../base/pace.ts";
+import { NodeTable, type ScannedNode } from "../filesystem/node-table.ts";
 import { stripSlash } from "../filesystem/paths.ts";
-import { depthFirst, type Excludes, type ScannedNode, scanTree } from "../filesystem/scan.ts";
+import { type Excludes, scanTree } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import type { DataPart, TreeCursor, TreeFile } from "../sandbox/persistent-tree.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
@@ -14,6 +15,9 @@ const PIECE_BYTES = 1024 * 1024;
 
 /** Name that a tar gives a sparse file if it does not know the form. */
 const SPARSE_ENTRY = "./GNUSparseFile.0/file";
+
+/** Memory of a file with several names, without the first name. */
+const FIRST_NAME_BYTES = 300;
 
 /** Bytes of a header with a fractional time, which most files have. */
 const USUAL_HEADER_BYTES = 3 * 512;
@@ -39,25 +43,29 @@ export async function packTree(fs: FileSystem, path: string, isExcluded: Exclude
   const account = fs.tree.budget.open();
   const reader = fs.tree.cursor();
   const close = async () => {
-    account.release();
+    account.close();
     await reader.close();
   };
   try {
-    const nodes: [ScannedNode, ...ScannedNode[]] = [top];
-    if (top.type === "directory") {
-      const scan = await scanTree(reader, { isExcluded, account, top });
-      // Only in this order do other tars set a directory's time after they have filled it.
-      await visitAll(await depthFirst(scan.nodes, top), (node) => nodes.push(node));
+    const scan = () => scanTree(reader, { isExcluded, account, top });
+    const isDirectory = top.type === "directory";
+    const nodes = isDirectory ? (await fs.tree.budget.read(account, scan)).nodes : new NodeTable(top);
+    let estimate = END_OF_TAR.length + estimateOf(top);
+    for (const row of nodes.rows()) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      estimate += estimateOf(nodes.at(row));
     }
-    let estimate = END_OF_TAR.length + USUAL_HEADER_BYTES;
-    await visitAll(nodes, ({ type, size }) => {
-      estimate += USUAL_HEADER_BYTES + (type === "file" ? size + paddingOf(size) : 0);
-    });
-    return { estimate, pieces: pack(reader, account, nodes), close };
+    return { estimate, pieces: pack(reader, account, top, nodes), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Bytes of a node in an archive. */
+function estimateOf({ type, size }: ScannedNode): number {
+  return USUAL_HEADER_BYTES + (type === "file" ? size + paddingOf(size) : 0);
 }
 
 async function topOf(fs: FileSystem, path: string): Promise<ScannedNode> {
@@ -71,12 +79,15 @@ async function topOf(fs: FileSystem, path: string): Promise<ScannedNode> {
 async function* pack(
   reader: TreeCursor,
   account: TreeAccount,
-  nodes: readonly [top: ScannedNode, ...below: ScannedNode[]],
+  top: ScannedNode,
+  nodes: NodeTable,
 ): AsyncGenerator<Uint8Array> {
-  const packer = new Packer(reader, account, nodes[0]);
-  for (const node of nodes) {
+  const packer = new Packer(reader, account, top);
+  yield* packer.pack(top);
+  // Only in this order do other tars set a directory's time after they have filled it.
+  for (const row of nodes.depthFirst()) {
     await pause();
-    yield* packer.pack(node);
+    yield* packer.pack(nodes.at(row));
   }
   yield END_OF_TAR;
 }
@@ -118,7 +129,10 @@ class Packer {
     try {
       const { size, mode, mtimeMs } = file.stat();
       const parts = await partsOf(file, size, this.#account);
-      if (node.nlink > 1) this.#firstNames.set(node.ino, node);
+      if (node.nlink > 1) {
+        this.#account.charge(FIRST_NAME_BYTES + 2 * node.name.length);
+        this.#firstNames.set(node.ino, node);
+      }
       if (parts === undefined) {
         yield encodeHeader({ ...header, size, mode, mtimeMs });
         yield* readPart(file, { start: 0, end: size });

@@ -33,6 +33,9 @@ export interface TarHeader {
 /** End marker of an archive: two empty blocks. */
 export const END_OF_TAR: Uint8Array = new Uint8Array(2 * BLOCK_BYTES);
 
+/** End of a long name. */
+const TERMINATOR = new Uint8Array(1);
+
 /** Returns the number of bytes up to the next block. */
 export function paddingOf(size: number): number {
   return (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES;
@@ -48,9 +51,9 @@ export function encodeHeader(header: TarHeader): Uint8Array {
   const parts: Uint8Array[] = [];
   const records = Object.entries(header.pax ?? {}).map(([key, value]) => paxRecord(key, value));
   if (header.mtimeMs % 1000 !== 0) records.push(paxRecord("mtime", paxTime(header.mtimeMs)));
-  if (records.length > 0) parts.push(extra(PAX, "pax", Buffer.concat(records)));
-  if (name.length > NAME_BYTES) parts.push(extra(LONG_NAME, "././@LongLink", terminated(name)));
-  if (target.length > NAME_BYTES) parts.push(extra(LONG_TARGET, "././@LongLink", terminated(target)));
+  if (records.length > 0) parts.push(...extra(PAX, "pax", ...records));
+  if (name.length > NAME_BYTES) parts.push(...extra(LONG_NAME, "././@LongLink", name, TERMINATOR));
+  if (target.length > NAME_BYTES) parts.push(...extra(LONG_TARGET, "././@LongLink", target, TERMINATOR));
   const seconds = Math.min(Math.max(Math.floor(header.mtimeMs / 1000), 0), MAX_OCTAL_TIME_S);
   parts.push(block({ ...header, name, target, type: TYPES[header.type], size: header.size ?? 0, seconds }));
   return Buffer.concat(parts);
@@ -90,17 +93,18 @@ function block({ name, target, type, mode, size, seconds }: Block): Uint8Array {
   return bytes;
 }
 
-/** Encodes an extra entry that describes the next one. */
-function extra(type: string, name: string, content: Uint8Array): Uint8Array {
+/** Encodes an extra entry that describes the next one, without copies of its content: a path may have a megabyte. */
+function extra(type: string, name: string, ...content: readonly Uint8Array[]): Uint8Array[] {
+  const size = content.reduce((sum, { length }) => sum + length, 0);
   const header = block({
     name: Buffer.from(name),
     target: new Uint8Array(),
     type,
     mode: 0o644,
-    size: content.length,
+    size,
     seconds: 0,
   });
-  return Buffer.concat([header, content, new Uint8Array(paddingOf(content.length))]);
+  return [header, ...content, new Uint8Array(paddingOf(size))];
 }
 
 /** Encodes `LENGTH key=value\n`. The length includes its own digits. */
@@ -119,10 +123,6 @@ function paxTime(milliseconds: number): string {
   const micros = Math.floor((milliseconds % 1000) * 1000 + 0.2);
   const seconds = Math.floor(milliseconds / 1000) + Math.floor(micros / 1_000_000);
   return `${seconds}.${String(micros % 1_000_000).padStart(6, "0")}`;
-}
-
-function terminated(bytes: Uint8Array): Uint8Array {
-  return Buffer.concat([bytes, new Uint8Array(1)]);
 }
 
 function octal(value: number, digits: number): string {

@@ -13,39 +13,43 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   exec: `exec execArgv spawn spawnProcess listProcesses getProcess writeProcessStdin closeProcessStdin waitProcess
     stopProcess killProcess signalProcess allProcesses processTree readProcessOutput startRun followProcess
     startService stopService listServices serviceLogs`,
-  terminal: "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell",
+  terminal:
+    "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell snapshotShell listRecordings readRecording deleteRecording",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
-    watchFiles unwatchFiles listWatches exportTar exportSnapshot importTar snapshotRootFilesystem
+    watchFiles unwatchFiles listWatches listMounts exportTar exportSnapshot importTar snapshotRootFilesystem
     beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
     cancelPrompt cancelSession closeSession destroySession respondPermission setMode setModel setThoughtLevel getModes
     getConfigOptions getSequencedEvents getSessionEvents`,
-  network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews getNetworkPolicy
-    getNetworkLog listSecrets`,
+  network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews createPreview getPreviewLog
+    getNetworkPolicy getNetworkLog listSecrets listNetworkRequests`,
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
   snapshots: "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff undo",
   create: "fork",
   read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
-    readFile readFiles stat lstat exists readdir readdirRecursive listWatches exportTar exportSnapshot
+    readFile readFiles stat lstat exists readdir readdirRecursive listWatches listMounts exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
     listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
-    listPorts waitForPort listPreviews getNetworkPolicy getNetworkLog listSecrets listCronJobs listCronRuns listSnapshots`,
+    listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
+    listSnapshots`,
 };
 const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
-const ONLY_ADMIN = "setNetworkPolicy setSecrets restart sleep setLabels setLimits destroy";
+const ONLY_ADMIN =
+  "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 
 const EVENTS: Record<Exclude<Right, "admin">, string> = {
   exec: "processOutput processExit serviceChanged",
   terminal: "shellData shellExit",
   files: "fileChanged",
   sessions: "sessionEvent permissionRequest agentCrashed",
-  network: "portOpened portClosed networkDenied",
+  network: "portOpened portClosed networkDenied previewRequest",
   cron: "cronEvent",
   snapshots: "",
   create: "",
-  read: "serviceChanged processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied cronEvent",
+  read: "serviceChanged processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied previewRequest cronEvent",
 };
+const ONLY_ADMIN_EVENT = "networkRequest";
 const ANY_EVENT = "vmBooted filesReadOnly limitWarning vmShutdown callSettled";
 
 const words = (text: string) => text.split(/\s+/).filter(Boolean);
@@ -72,7 +76,7 @@ const refusalOf = async (target: Pick<VmHandle, "action">, name: string) =>
 test("the tables name every method and every event", () => {
   const methods = [...Object.values(METHODS), ANY, ONLY_ADMIN].flatMap(words);
   expect(new Set(methods)).toEqual(new Set(VM_METHOD_NAMES));
-  expect(new Set([...Object.values(EVENTS), ANY_EVENT].flatMap(words))).toEqual(
+  expect(new Set([...Object.values(EVENTS), ANY_EVENT, ONLY_ADMIN_EVENT].flatMap(words))).toEqual(
     new Set(Object.keys(EVENT_RIGHTS)),
   );
 });

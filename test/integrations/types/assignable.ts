@@ -2,6 +2,8 @@ import type { HarnessV1SandboxProvider } from "@ai-sdk/harness";
 import type { Experimental_SandboxSession, ToolSet } from "@ai-sdk/provider-utils";
 import { defineProvider } from "@computesdk/provider";
 import { tool } from "@langchain/core/tools";
+import { applyDiff } from "@openai/agents-core";
+import * as sandbox from "@openai/agents-core/sandbox";
 import type { Sandbox } from "bash-tool";
 import type { SandboxBackendProtocolV2 } from "deepagents";
 import { createAgent } from "langchain";
@@ -14,6 +16,7 @@ import {
 import { computeProvider } from "../../../src/adapters/computesdk/index.ts";
 import { deepAgentsBackend } from "../../../src/adapters/deepagents/index.ts";
 import { langchainTools } from "../../../src/adapters/langchain/index.ts";
+import { openAiSandbox } from "../../../src/adapters/openai-agents/index.ts";
 import type { VmAccessor, VmHandle } from "../../../src/client/index.ts";
 
 declare const vm: VmHandle;
@@ -27,3 +30,4 @@ export const bash: Sandbox = bashToolSandbox(vm);
 export const backend: SandboxBackendProtocolV2 = deepAgentsBackend(vm);
 export const compute = defineProvider(computeProvider(vms));
 export const agent = createAgent({ model: "none", tools: langchainTools(tool, vm) });
+export const openai: sandbox.SandboxClient = openAiSandbox(vms, { ...sandbox, applyDiff });

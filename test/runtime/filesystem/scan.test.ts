@@ -1,6 +1,6 @@
 // @module-tag slow
 import { expect, test } from "vitest";
-import { depthFirst, excludes, scanTree } from "../../../src/runtime/filesystem/scan.ts";
+import { excludes, scanTree } from "../../../src/runtime/filesystem/scan.ts";
 import type { TreeCursor, TreeNode, TreePlace } from "../../../src/runtime/sandbox/persistent-tree.ts";
 import { TreeBudget } from "../../../src/runtime/sandbox/tree-budget.ts";
 import { pathOf } from "../../../src/runtime/sandbox/tree-path.ts";
@@ -15,13 +15,16 @@ function directory(name: string): TreeNode {
 test("scans and orders a directory with 200,000 directories", async () => {
   const names = Array.from({ length: MANY }, (_, index) => String(index).padStart(6, "0"));
   const reader = {
-    list: async ({ depth }: TreePlace) => (depth === 0 ? names.map(directory).reverse() : []),
+    visit: async ({ depth }: TreePlace, each: (node: TreeNode) => void) => {
+      if (depth === 0) for (const name of [...names].reverse()) each(directory(name));
+    },
     stat: async () => directory(""),
   } as unknown as TreeCursor;
   const account = new TreeBudget().open();
   const { nodes } = await scanTree(reader, { isExcluded: excludes(), account });
   const paths = names.map((name) => `/${name}`);
-  expect(nodes.map(pathOf)).toEqual(paths);
-  expect((await depthFirst(nodes)).map(pathOf)).toEqual(paths);
-  account.release();
+  const pathsOf = (rows: Iterable<number>) => Array.from(rows, (row) => pathOf(nodes.at(row)));
+  expect(pathsOf(nodes.rows())).toEqual(paths);
+  expect(pathsOf(nodes.depthFirst())).toEqual(paths);
+  account.close();
 });

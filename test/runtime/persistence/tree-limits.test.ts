@@ -39,7 +39,7 @@ test("a VM with too many files for the server's memory gets limit_exceeded, and 
   const machine = durableVm({ limits: { inodes: 500_000 } });
   await machine.vm().writeFile("/workspace/kept", "text");
   await machine.vm().checkpoint();
-  await fill(machine.vm(), 260_000);
+  await fill(machine.vm(), 450_000);
   const refused = { code: "limit_exceeded", metadata: { limit: "MAX_TREE_BYTES" } };
   expect(await failure(machine.vm().checkpoint())).toMatchObject(refused);
   expect(await failure(machine.vm().exportSnapshot())).toMatchObject(refused);

@@ -1,18 +1,17 @@
-import { connect, type Socket } from "node:net";
-import type { OutboundPolicy } from "../../../api/methods/network.ts";
-import { canonicalHost, HOST_NAME, kindOf } from "../../../api/network-rule.ts";
+import type { Socket } from "node:net";
+import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
+import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
 import { printable } from "../../../base/printable.ts";
-import { Semaphore } from "../../../base/semaphore.ts";
 import type { Report } from "../../reports.ts";
-import {
-  MAX_LOOKUP_ADDRESSES,
-  MAX_OUTBOUND_LOOKUPS,
-  MAX_OUTSIDE_CONNECTIONS,
-  MAX_WAITING_LOOKUPS,
-  OUTBOUND_CONNECT_TIMEOUT_MS,
-} from "../limits.ts";
+import { MAX_OUTSIDE_CONNECTIONS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
+import { OutboundBudget, type OutboundLimits } from "./budget.ts";
+import { dial } from "./dial.ts";
 import type { NetworkLog } from "./log.ts";
-import { makeResolve, type Resolve } from "./resolve.ts";
+import { OutboundLookups } from "./lookups.ts";
+import { MeteredSocket, type Outside } from "./meter.ts";
+import { NO_OFFERS, type Offers } from "./offers.ts";
+import type { NetworkQuestions } from "./questions.ts";
+import type { Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
 
 const DNS_PORT = 53;
@@ -20,11 +19,17 @@ const DNS_PORT = 53;
 /** Codes of a name that does not exist. */
 const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
 
-/** The system's resolver, which all VMs share. */
-const systemResolve = makeResolve();
-
 /** The policy denies a connection. */
 export class OutboundDenied extends Error {}
+
+/** An answer that allows one connection or request, under the policy of that time. */
+export class Permit {
+  readonly rules: OutboundRules;
+
+  constructor(rules: OutboundRules) {
+    this.rules = rules;
+  }
+}
 
 /** Destination of a connection. */
 export interface Destination {
@@ -35,14 +40,35 @@ export interface Destination {
   refusal?: string | undefined;
   /** `true` for a connection that stays open while only one side has ended it. */
   allowHalfOpen?: boolean | undefined;
+  /** Method and path of the request, if the server reads it. */
+  method?: string | undefined;
+  path?: string | undefined;
+  /** An answer that has allowed it already. */
+  permit?: Permit | undefined;
   /** Finds the pid of the process that connects, to report it in a denial. */
   findPid?: (() => Promise<number | undefined>) | undefined;
 }
 
+/** A connection to the outside: a socket, or a stream to a client's machine. */
+export type OutsideSocket = Outside & Pick<Socket, "bytesRead" | "bytesWritten">;
+
 interface Live {
-  address: string;
+  /** `undefined` for a service of a client. */
+  address: string | undefined;
   name: string | undefined;
   port: number;
+  /** Whether an answer allowed it, and not a rule. */
+  isPermitted: boolean;
+  /** The socket, or what the VM's program reads in its place. */
+  outside: Outside;
+}
+
+interface GateOptions {
+  /** Asks about the destinations of rules of `ask`. @default they are denied */
+  questions?: NetworkQuestions | undefined;
+  limits?: OutboundLimits;
+  /** Services that clients offer inside. @default none */
+  offers?: Offers | undefined;
 }
 
 /**
@@ -52,25 +78,30 @@ interface Live {
 export class OutboundGate {
   readonly #log: NetworkLog;
   readonly #report: Report;
-  readonly #resolve: Resolve;
-  readonly #live = new Map<Socket, Live>();
+  readonly #offers: Offers;
+  readonly #live = new Map<OutsideSocket, Live>();
   /** Bytes of outside connections that have ended. */
   #ended = { bytesOut: 0, bytesIn: 0 };
   #rules: OutboundRules;
-  readonly #lookups = new Semaphore(MAX_OUTBOUND_LOOKUPS);
-  #waiting = 0;
+  readonly #lookups: OutboundLookups;
+  readonly #questions: NetworkQuestions | undefined;
+  readonly #budget: OutboundBudget;
   #opening = 0;
 
   constructor(
     policy: OutboundPolicy,
     log: NetworkLog,
-    resolve: Resolve = systemResolve,
+    resolve?: Resolve,
     report: Report = () => undefined,
+    { questions, limits = {}, offers = NO_OFFERS }: GateOptions = {},
   ) {
+    this.#offers = offers;
+    this.#questions = questions;
+    this.#budget = new OutboundBudget(limits, (reason) => this.#cutSpent(reason));
     this.#report = report;
     this.#rules = new OutboundRules(policy);
     this.#log = log;
-    this.#resolve = resolve;
+    this.#lookups = new OutboundLookups(resolve);
   }
 
   get policy(): OutboundPolicy {
@@ -80,9 +111,44 @@ export class OutboundGate {
   /** Replaces the policy and cuts open connections that the new one denies. */
   change(policy: OutboundPolicy): void {
     this.#rules = new OutboundRules(policy);
-    for (const [socket, { address, name, port }] of this.#live) {
-      if (this.#refusal(name, address, port) !== undefined) socket.destroy();
+    for (const live of this.#live.values()) {
+      const { address, name, port, isPermitted } = live;
+      const asks = !isPermitted && this.#rules.asks(name ?? address ?? "", port);
+      if (asks || this.#refusal(name, address, port) !== undefined) live.outside.destroy();
     }
+    this.#questions?.forget();
+  }
+
+  /** Adds the bytes of earlier instances of the VM to its limit. */
+  spentBefore(bytes: number): void {
+    this.#budget.meter.addBefore(bytes);
+  }
+
+  /**
+   * Asks for an answer to a request, if a rule wants one.
+   *
+   * @returns the permit of the request; `undefined` if the policy decides without an answer
+   * @throws OutboundDenied if the answer denies it
+   */
+  async permit(destination: Destination, signal: AbortSignal): Promise<Permit | undefined> {
+    const host = canonicalHost(destination.host);
+    const { port, refusal, permit, method, path, findPid } = destination;
+    while (host !== undefined && refusal === undefined && this.#rules.asks(host, port)) {
+      if (permit?.rules === this.#rules) return permit;
+      const rules = this.#rules;
+      const denied = { allowed: false, reason: "the policy asks, and nobody can answer", code: undefined };
+      const outcome =
+        this.#questions === undefined
+          ? denied
+          : await this.#questions.ask({ host, port, method, path, findPid }, signal);
+      if (outcome === "changed") continue;
+      const { allowed, reason, code } = outcome;
+      if (!allowed) throw await this.#denied({ host, port, findPid }, reason, code);
+      if (rules !== this.#rules) continue;
+      if (!("isRemembered" in outcome)) this.#log.allowed({ host: shown(host), port, reason });
+      return new Permit(rules);
+    }
+    return undefined;
   }
 
   /**
@@ -91,7 +157,7 @@ export class OutboundGate {
    * @throws OutboundDenied if the policy denies it (logged, and emitted as `networkDenied`); the system's error if the host
    * cannot be reached
    */
-  async open(destination: Destination, signal: AbortSignal): Promise<Socket> {
+  async open(destination: Destination, signal: AbortSignal): Promise<Outside> {
     // Connections outlive those of the programs until their last bytes are sent.
     if (this.#live.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
       throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
@@ -118,17 +184,24 @@ export class OutboundGate {
     if (refusal !== undefined) throw await this.#denied({ host: canonical ?? host, port, findPid }, refusal);
   }
 
-  async #open(
-    { host, port, refusal: given, allowHalfOpen = false, findPid }: Destination,
-    signal: AbortSignal,
-  ): Promise<Socket> {
+  async #open(destination: Destination, signal: AbortSignal): Promise<Outside> {
+    const { host, port, refusal: given, allowHalfOpen = false, findPid } = destination;
     const canonical = canonicalHost(host);
     if (canonical === undefined || port < 1 || port > 65_535)
       throw await this.#denied({ host, port, findPid }, "invalid host or port");
     const name = kindOf(canonical) === "name" ? canonical : undefined;
     const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
     if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
-    const addresses = name === undefined ? [canonical] : await this.#lookup(name, signal);
+    const permit = await this.permit(destination, signal);
+    const exceeded = this.#budget.exceeded();
+    if (exceeded !== undefined)
+      throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
+    const isPermitted = permit !== undefined;
+    if (name !== undefined && isOffer(name)) {
+      const to = { address: undefined, name, port, isPermitted };
+      return await this.#openOffer(to, allowHalfOpen, signal);
+    }
+    const addresses = name === undefined ? [canonical] : await this.#lookups.find(name, signal);
     let reason: string | undefined;
     let failure: unknown;
     for (const address of addresses) {
@@ -139,8 +212,10 @@ export class OutboundGate {
         if (signal.aborted) socket.destroy();
         signal.throwIfAborted();
         // The policy may have changed during the connect.
-        reason = this.#refusal(name, address, port);
-        if (reason === undefined) return this.#keep(socket, { address, name, port });
+        const asks = permit?.rules !== this.#rules && this.#rules.asks(name ?? address ?? "", port);
+        reason = asks ? "the policy has changed: connect again" : this.#refusal(name, address, port);
+        if (reason === undefined)
+          return this.#keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
         socket.destroy();
       } catch (error) {
         signal.throwIfAborted();
@@ -162,15 +237,23 @@ export class OutboundGate {
       await this.#denied({ host: canonical, port: DNS_PORT }, refusal);
       return "denied";
     }
+    // A question to a name server can carry data. Nothing is looked up before an answer, so that every such name seems to exist.
+    if (this.#rules.asks(canonical)) return "found";
+    if (isOffer(canonical)) return this.#offers.has(canonical) ? "found" : "absent";
     try {
-      return (await this.#lookup(canonical, signal)).length > 0 ? "found" : "absent";
+      return (await this.#lookups.find(canonical, signal)).length > 0 ? "found" : "absent";
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
       return ABSENT.has(code) ? "absent" : "failed";
     }
   }
 
-  /** Bytes of all outside connections since the last `close`. */
+  /** Returns why the policy denies a name, if it does. */
+  refuseName(host: string, port: number): string | undefined {
+    return this.#rules.refuseName(host, port);
+  }
+
+  /** Bytes of all outside connections since the last `resetTraffic`. */
   get traffic(): { bytesOut: number; bytesIn: number } {
     const total = { ...this.#ended };
     for (const socket of this.#live.keys()) count(total, socket);
@@ -178,77 +261,86 @@ export class OutboundGate {
   }
 
   close(): void {
-    for (const socket of this.#live.keys()) socket.destroy();
+    this.#questions?.close();
+    for (const [socket, { outside }] of this.#live) {
+      count(this.#ended, socket);
+      outside.destroy();
+      socket.destroy();
+    }
     this.#live.clear();
+  }
+
+  /** Begins to count the bytes of another boot. */
+  resetTraffic(): void {
     this.#ended = { bytesOut: 0, bytesIn: 0 };
   }
 
-  #refusal(name: string | undefined, address: string, port: number): string | undefined {
+  async #openOffer(
+    to: Omit<Live, "outside"> & { name: string },
+    allowHalfOpen: boolean,
+    signal: AbortSignal,
+  ): Promise<Outside> {
+    const { name, port } = to;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(OUTBOUND_CONNECT_TIMEOUT_MS)]);
+    const socket = await this.#offers.open(name, port, limit);
+    socket.on("error", () => undefined);
+    // The policy may have changed during the connect.
+    const asks = !to.isPermitted && this.#rules.asks(name, port);
+    const refusal = asks ? "the policy has changed: connect again" : this.#refusal(name, undefined, port);
+    if (refusal !== undefined) socket.destroy();
+    if (refusal !== undefined) throw await this.#denied({ host: name, port }, refusal);
+    return this.#keep(socket, to, allowHalfOpen);
+  }
+
+  #refusal(name: string | undefined, address: string | undefined, port: number): string | undefined {
     const named = name === undefined ? undefined : this.#rules.refuseName(name, port);
+    if (address === undefined) return named;
     return named ?? this.#rules.refuseAddress(address, port, name);
   }
 
-  #keep(socket: Socket, live: Live): Socket {
-    this.#live.set(socket, live);
+  #keep(socket: OutsideSocket, to: Omit<Live, "outside">, allowHalfOpen: boolean): Outside {
+    const { meter } = this.#budget;
+    const outside = meter.isNeeded ? new MeteredSocket(socket, meter, allowHalfOpen) : socket;
+    this.#live.set(socket, { ...to, outside });
     socket.once("close", () => {
       this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
       if (this.#live.delete(socket)) count(this.#ended, socket);
     });
-    return socket;
+    return outside;
   }
 
-  /** Resolves a name in the VM's own queue, so that slow names of one VM delay no other VM. */
-  async #lookup(name: string, signal: AbortSignal): Promise<string[]> {
-    if (name === HOST_NAME) return ["127.0.0.1", "::1"];
-    const waits = this.#lookups.busy >= MAX_OUTBOUND_LOOKUPS;
-    if (waits && this.#waiting >= MAX_WAITING_LOOKUPS)
-      throw new Error(
-        `name lookup limit of the VM reached (MAX_WAITING_LOOKUPS = ${MAX_WAITING_LOOKUPS}). Try again later.`,
-      );
-    if (waits) this.#waiting += 1;
-    await this.#lookups.acquire();
-    if (waits) this.#waiting -= 1;
-    try {
-      signal.throwIfAborted();
-      const found = await this.#resolve(name);
-      return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
-    } finally {
-      this.#lookups.release();
+  /** Cuts every connection, because the VM has used up its bytes. */
+  #cutSpent(reason: string): void {
+    for (const [socket, { name, address, port, outside }] of this.#live) {
+      this.#log.denied({ host: name ?? address ?? "", port, reason, code: "limit_exceeded" });
+      outside.destroy();
+      socket.destroy();
     }
   }
 
-  async #denied({ host, port, findPid }: Destination, reason: string): Promise<OutboundDenied> {
-    const shown = printable(host.slice(0, 253));
+  async #denied(
+    { host, port, findPid }: Destination,
+    reason: string,
+    code?: NetworkLogCode,
+  ): Promise<OutboundDenied> {
     // Look up the pid before answering: a program may exit as soon as it has the answer.
     const pid = await findPid?.();
-    this.#log.denied({ host: shown, port, reason, ...(pid === undefined ? {} : { pid }) });
-    return new OutboundDenied(`${shown}:${port} is denied: ${reason}`);
+    const more = { ...(code && { code }), ...(pid !== undefined && { pid }) };
+    this.#log.denied({ host: shown(host), port, reason, ...more });
+    return new OutboundDenied(`${shown(host)}:${port} is denied: ${reason}`);
   }
 }
 
-/** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
-function dial(address: string, port: number, allowHalfOpen: boolean, signal: AbortSignal): Promise<Socket> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const family = kindOf(address) === "ipv6" ? 6 : 4;
-    const socket = connect({ host: address, port, family, allowHalfOpen, noDelay: true });
-    const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
-    const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
-    signal.addEventListener("abort", fail, { once: true });
-    const cleanUp = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", fail);
-    };
-    socket.once("connect", () => {
-      cleanUp();
-      resolve(socket);
-    });
-    socket.once("close", cleanUp);
-    socket.on("error", reject);
-  });
+/** Returns whether a name is one of a client's service. */
+function isOffer(name: string): boolean {
+  return isReservedName(name) && name !== HOST_NAME;
 }
 
-function count(total: { bytesOut: number; bytesIn: number }, socket: Socket): void {
+function shown(host: string): string {
+  return printable(host.slice(0, 253));
+}
+
+function count(total: { bytesOut: number; bytesIn: number }, socket: OutsideSocket): void {
   total.bytesOut += socket.bytesWritten;
   total.bytesIn += socket.bytesRead;
 }

@@ -22,26 +22,40 @@ export class NetworkLog {
 
   /** Entries with a denial at or after a time in Unix milliseconds. */
   since(time: number): NetworkLogEntry[] {
-    return this.#entries.filter((entry) => entry.time >= time);
+    return this.#entries.filter((entry) => entry.time >= time && entry.allowed !== true);
+  }
+
+  /** Notes a connection that an answer has allowed. */
+  allowed(connection: Pick<NetworkLogEntry, "host" | "port" | "reason">): void {
+    this.#note({ ...connection, code: "answered", allowed: true });
   }
 
   denied(denial: NetworkDeniedEvent): void {
     this.#count();
-    const time = Date.now();
-    const last = this.#entries.at(-1);
-    if (last?.host === denial.host && last.port === denial.port && last.reason === denial.reason) {
-      last.count += 1;
-      last.time = time;
-      if (denial.pid !== undefined) last.pid = denial.pid;
-    } else {
-      this.#entries.push({ ...denial, time, count: 1 });
-      if (this.#entries.length > MAX_NETWORK_LOG) this.#entries = this.#entries.slice(-MAX_NETWORK_LOG);
-    }
+    const time = this.#note(denial);
     // A VM may cause ten thousand denials a second, which must not flood the clients' connections.
     const second = Math.floor(time / 1000);
     if (second !== this.#second) this.#sent = 0;
     this.#second = second;
     this.#sent += 1;
     if (this.#sent <= MAX_DENIED_EVENTS_PER_SECOND) this.#emit(denial);
+  }
+
+  /** Adds an entry, or counts it in the last one. @returns its time */
+  #note(entry: Omit<NetworkLogEntry, "time" | "count">): number {
+    const time = Date.now();
+    const last = this.#entries.at(-1);
+    const isSame = (["host", "port", "reason", "allowed"] as const).every(
+      (name) => last?.[name] === entry[name],
+    );
+    if (last !== undefined && isSame) {
+      last.count += 1;
+      last.time = time;
+      if (entry.pid !== undefined) last.pid = entry.pid;
+    } else {
+      this.#entries.push({ ...entry, time, count: 1 });
+      if (this.#entries.length > MAX_NETWORK_LOG) this.#entries = this.#entries.slice(-MAX_NETWORK_LOG);
+    }
+    return time;
   }
 }

@@ -1,11 +1,13 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { z } from "zod";
+import { NETWORK_ASK_TIMEOUT_MS } from "../../../api/limits.ts";
 import type { NetworkPolicyInfo, OutboundPolicy } from "../../../api/methods/network.ts";
 import { type networkSchema, outboundSchema } from "../../../api/network-policy.ts";
 import type { Env } from "../../../api/values.ts";
 import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
-import { type Sandbox, type SandboxNetwork, VM_HOSTNAME } from "../../sandbox/sandbox.ts";
+import type { VmHandlers } from "../../hooks.ts";
+import type { Sandbox, SandboxNetwork } from "../../sandbox/sandbox.ts";
 import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
 import type { Sealer } from "../../store/sealer.ts";
 import type { VmServices } from "../../vm-services.ts";
@@ -14,7 +16,10 @@ import { VmSecrets } from "./credentials/vm-secrets.ts";
 import { OutboundGate } from "./gate.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
+import type { Offers } from "./offers.ts";
 import { OutboundProxy } from "./proxy.ts";
+import { NO_RETRIES, proxyEnv } from "./proxy-env.ts";
+import { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { TransparentEgress } from "./transparent.ts";
 
@@ -27,27 +32,21 @@ export interface OutboundSeams {
   ca?: string;
 }
 
-/** Hosts that bypass the proxy: the VM itself. */
-const INSIDE = `localhost,.localhost,127.0.0.1,127.0.0.0/8,0.0.0.0,::1,${VM_HOSTNAME}`;
-
 /** Port of the proxy in the VM, above the range from which the kernel gives ports to outgoing connections. */
 const PROXY_PORT = 61_080;
 
 const RESOLV_CONF = "/etc/resolv.conf";
 const MAX_RESOLV_CONF_BYTES = 4096;
 
-/** Where nothing is allowed, a second try only takes time: pip waits 8 s between its tries. */
-const NO_RETRIES: Env = {
-  PIP_RETRIES: "0",
-  UV_HTTP_RETRIES: "0",
-  CARGO_NET_RETRY: "0",
-  BUN_CONFIG_HTTP_RETRY_COUNT: "0",
-  npm_config_fetch_retries: "0",
-};
-
-export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "report" | "onFailure"> {
+export interface OutboundDeps
+  extends Pick<VmServices, "store" | "emit" | "hasListeners" | "report" | "onFailure">,
+    Pick<VmHandlers, "onNetworkRequest"> {
+  /** Returns the bytes that the VM has sent and received outside before this instance. @default 0 */
+  bytesBefore?: () => Promise<number>;
   /** Encrypts stored secrets. @default secrets are not stored */
   sealer?: Sealer | undefined;
+  /** Services that clients offer inside. @default none */
+  offers?: Offers | undefined;
 }
 
 /**
@@ -57,6 +56,7 @@ export interface OutboundDeps extends Pick<VmServices, "store" | "emit" | "repor
 export class Outbound {
   readonly log: NetworkLog;
   readonly secrets: VmSecrets;
+  readonly questions: NetworkQuestions;
   readonly #trust = new VmTrust();
   readonly #deps: OutboundDeps;
   readonly #options: OutboundOptions;
@@ -80,7 +80,14 @@ export class Outbound {
       () => deps.report({ kind: "denied" }),
     );
     this.secrets = new VmSecrets(deps, options);
-    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report);
+    const { emit, hasListeners, onFailure, onNetworkRequest, offers } = deps;
+    const { askTimeoutMs: timeoutMs = NETWORK_ASK_TIMEOUT_MS, limits } = options;
+    this.questions = new NetworkQuestions({ emit, hasListeners, onFailure, onNetworkRequest, timeoutMs });
+    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report, {
+      questions: this.questions,
+      limits,
+      offers,
+    });
   }
 
   /** Environment variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. */
@@ -139,8 +146,20 @@ export class Outbound {
     };
   }
 
+  /** Returns why the policy does not allow a client's service, if it does not. */
+  async refuseOffer(host: string, port: number): Promise<string | undefined> {
+    await this.#load();
+    return this.#gate.refuseName(host, port);
+  }
+
   get traffic(): { bytesOut: number; bytesIn: number } {
     return this.#gate.traffic;
+  }
+
+  /** Ends everything of a boot that is down. */
+  down(): void {
+    this.close();
+    this.#gate.resetTraffic();
   }
 
   close(): void {
@@ -194,6 +213,8 @@ export class Outbound {
   }
 
   async #read(): Promise<void> {
+    if (this.#options.limits?.totalBytes !== undefined)
+      this.#gate.spentBefore((await this.#deps.bytesBefore?.()) ?? 0);
     const [kept] = await this.#deps.store.get([NETWORK_POLICY_KEY]);
     if (kept === undefined) return;
     // A policy that this version cannot read denies everything.
@@ -216,29 +237,4 @@ async function nameResolver(files: Sandbox["files"]): Promise<void> {
   } catch {
     // It is large, or gone, or the files are read-only.
   }
-}
-
-/**
- * Returns the environment variables that point programs to the proxy. ALL_PROXY is an HTTP URL too: Python's httpx fails
- * at startup for a SOCKS proxy without an extra package. The same port also accepts SOCKS 5.
- */
-function proxyEnv(port: number): Env {
-  const url = `http://127.0.0.1:${port}`;
-  const both = { HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: INSIDE };
-  const lower = Object.fromEntries(Object.entries(both).map(([name, value]) => [name.toLowerCase(), value]));
-  const java = ["http", "https"]
-    .map((scheme) => `-D${scheme}.proxyHost=127.0.0.1 -D${scheme}.proxyPort=${port}`)
-    .join(" ");
-  return {
-    ...both,
-    ...lower,
-    // Node's fetch and http read the other variables only if this one is set.
-    NODE_USE_ENV_PROXY: "1",
-    YARN_HTTP_PROXY: url,
-    YARN_HTTPS_PROXY: url,
-    // Start scripts of Gradle, sbt and others read it. Java itself reads JAVA_TOOL_OPTIONS, but says so on stderr.
-    JAVA_OPTS: java,
-    // Maven 3.9 and newer do not look at Java's settings without the last two.
-    MAVEN_OPTS: `${java} -Daether.connector.http.useSystemProperties=true -Daether.transport.http.useSystemProperties=true`,
-  };
 }

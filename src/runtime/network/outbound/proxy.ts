@@ -8,8 +8,9 @@ import type { VmAuthority } from "./authority/authority.ts";
 import type { CredentialRules } from "./credentials/rules.ts";
 import { type Destination, OutboundDenied, type OutboundGate } from "./gate.ts";
 import { answerRaw } from "./http/answer.ts";
+import { DENIED } from "./http/failure.ts";
 import { parseAuthority } from "./http/parse-authority.ts";
-import { DENIED, ProgramRequests } from "./http/program-requests.ts";
+import { ProgramRequests } from "./http/program-requests.ts";
 import { acceptTls, GREETING_MS, join, joinHalves, onFirstByte, signalOf } from "./sockets.ts";
 import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./socks.ts";
 

@@ -4,6 +4,7 @@ import type { OutboundPolicy } from "../../../api/methods/network.ts";
 import {
   canonicalHost,
   HOST_NAME,
+  isReservedName,
   kindOf,
   type NetworkRule,
   parseNetworkRule,
@@ -47,13 +48,15 @@ interface Rules {
 export class OutboundRules {
   readonly policy: OutboundPolicy;
   readonly #allow: Rules;
+  readonly #ask: Rules;
   readonly #deny: Rules;
 
   constructor(policy: OutboundPolicy) {
     this.policy = policy;
-    const lists = typeof policy === "string" ? { allow: [] } : policy;
-    this.#allow = parseRules(lists.allow);
-    this.#deny = parseRules(("deny" in lists && lists.deny) || []);
+    const { allow, ask = [], deny = [] } = typeof policy === "string" ? { allow: [] } : policy;
+    this.#allow = parseRules(allow);
+    this.#ask = parseRules(ask);
+    this.#deny = parseRules(deny);
   }
 
   /**
@@ -64,23 +67,29 @@ export class OutboundRules {
    */
   refuseName(host: string, port?: number): string | undefined {
     if (this.policy === "none") return NOTHING_ALLOWED;
-    const { allow, deny } = { allow: this.#allow.names, deny: this.#deny.names };
-    if (deny.some((rule) => matchesName(rule, host) && (rule.port ?? port) === port))
+    if (this.#deny.names.some((rule) => matchesName(rule, host) && (rule.port ?? port) === port))
       return "the policy denies this name";
-    if (host === HOST_NAME) {
-      const opens = (rule: NetworkRule) =>
-        rule.kind === "name" &&
-        rule.host === host &&
-        rule.port !== undefined &&
-        rule.port === (port ?? rule.port);
-      return allow.some(opens)
-        ? undefined
-        : `the server's machine needs a rule with a port, ${HOST_NAME}:PORT`;
-    }
-    const opens = (rule: NetworkRule) =>
-      matchesName(rule, host) && (rule.port ?? port) === (port ?? rule.port);
-    if (this.policy === "all" || allow.some(opens)) return undefined;
+    if (this.policy === "all" && host !== HOST_NAME && !isReservedName(host)) return undefined;
+    if (opensName(this.#allow, host, port) || opensName(this.#ask, host, port)) return undefined;
+    if (host === HOST_NAME) return `the server's machine needs a rule with a port, ${HOST_NAME}:PORT`;
+    if (isReservedName(host))
+      return `a client's service needs a rule with its name, ${host}${port === undefined ? "" : `:${port}`}`;
     return "the policy does not allow this name";
+  }
+
+  /**
+   * Returns whether a destination needs an answer before each connection: a rule of `ask` opens it, and no rule of `allow`.
+   *
+   * @param host canonical name or address
+   * @param port of a connection; without it, whether no port of a name is open without an answer
+   */
+  asks(host: string, port?: number): boolean {
+    if (kindOf(host) === "name") {
+      const isAsked = opensName(this.#ask, host, port) && !opensName(this.#allow, host, port);
+      return isAsked && this.refuseName(host, port) === undefined;
+    }
+    if (port === undefined || opensAddress(this.#allow, host, port)) return false;
+    return opensAddress(this.#ask, host, port) && this.refuseAddress(host, port, undefined) === undefined;
   }
 
   /**
@@ -95,19 +104,33 @@ export class OutboundRules {
     if (kind === "name") return "not an IP address";
     if (matchesAddress(this.#deny, address, port)) return "the policy denies this address";
     if (name === HOST_NAME) return undefined;
-    if (guarded.check(address, kind) || ownAddresses().has(address)) {
-      // Require a rule with the port: a rule for a range is not meant for services on this machine.
-      const isNamedByPort = this.#allow.addresses.some(
-        ({ list, port: only }) => only === port && list.check(address, kind),
-      );
-      return isNamedByPort
-        ? undefined
-        : "this machine, its link and metadata services need a rule with address and port";
-    }
-    if (name !== undefined || this.policy === "all" || matchesAddress(this.#allow, address, port))
-      return undefined;
-    return "the policy does not allow this address";
+    // A rule for the name does not open services on this machine. An answer about a name is none about its addresses.
+    const asked = name === undefined && opensAddress(this.#ask, address, port);
+    if (opensAddress(this.#allow, address, port) || asked) return undefined;
+    if (isGuarded(address))
+      return "this machine, its link and metadata services need a rule with address and port";
+    return name !== undefined || this.policy === "all" ? undefined : "the policy does not allow this address";
   }
+}
+
+function opensName({ names }: Rules, host: string, port: number | undefined): boolean {
+  return names.some((rule) => {
+    const isHost = rule.kind === "name" && rule.port !== undefined;
+    if (host === HOST_NAME && !isHost) return false;
+    if (isReservedName(host) && rule.kind === "any") return false;
+    return matchesName(rule, host) && (rule.port ?? port) === (port ?? rule.port);
+  });
+}
+
+/** A rule for services on this machine needs a port: a rule for a range is not meant for them. */
+function opensAddress(rules: Rules, address: string, port: number): boolean {
+  if (!isGuarded(address)) return matchesAddress(rules, address, port);
+  const kind = familyOf(address);
+  return rules.addresses.some(({ list, port: only }) => only === port && list.check(address, kind));
+}
+
+function isGuarded(address: string): boolean {
+  return guarded.check(address, familyOf(address)) || ownAddresses().has(address);
 }
 
 function parseRules(texts: readonly string[]): Rules {

@@ -4,6 +4,7 @@ import { connect as connectTls, type SecureContext, TLSSocket } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
+import type { Outside } from "./meter.ts";
 
 /**
  * Time for a program to send its request to the proxy.
@@ -56,7 +57,7 @@ export function signalOf(socket: Duplex): AbortSignal {
 }
 
 /** Relays bytes both ways until both sides have ended. */
-export function join(inside: Duplex, outside: Socket): void {
+export function join(inside: Duplex, outside: Duplex): void {
   outside.on("error", () => inside.destroy());
   // Deliver what has arrived, then close. A program that does not close within CLOSE_GRACE_MS is cut off.
   outside.once("close", () => inside.end(() => setTimeout(() => inside.destroy(), CLOSE_GRACE_MS).unref()));
@@ -65,7 +66,7 @@ export function join(inside: Duplex, outside: Socket): void {
 }
 
 /** Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open. */
-export function joinHalves(inside: Socket, outside: Socket): void {
+export function joinHalves(inside: Socket, outside: Outside): void {
   for (const [socket, other] of [
     [inside, outside],
     [outside, inside],
@@ -93,7 +94,7 @@ export function joinHalves(inside: Socket, outside: Socket): void {
  * @throws Error if the handshake fails, or takes longer than OUTBOUND_CONNECT_TIMEOUT_MS
  */
 export async function openTls(
-  socket: Socket,
+  socket: Duplex,
   host: string,
   trust: SecureContext | undefined,
 ): Promise<Duplex> {

@@ -89,7 +89,7 @@ export class TransparentEgress {
 /** Returns the places in 127.0.0.0/8 that a policy's rules open. */
 function placesOf(policy: OutboundPolicy): LoopbackPlace[] {
   if (typeof policy === "string") return [];
-  return policy.allow.flatMap((text) => {
+  return [...policy.allow, ...(policy.ask ?? [])].flatMap((text) => {
     const { kind, host = "", bits = 0, port } = parseNetworkRule(text) ?? {};
     const isPlace = kind === "ipv4" && host.startsWith("127.") && bits >= 8 && port !== undefined;
     return isPlace ? [{ address: host, bits, port }] : [];

@@ -15,6 +15,8 @@ export interface PreviewFetch {
   request: Request;
   /** Maximum bytes of the response body, if the transport cannot stream it. @default the body streams, without a limit */
   maxBodyBytes?: number | undefined;
+  /** Headers for the app, in place of the request's. */
+  rawHeaders?: readonly string[];
 }
 
 /** Statuses whose responses have no body. */
@@ -36,8 +38,9 @@ export async function proxyFetch(visit: PreviewFetch, way: PreviewWay): Promise<
     signal: AbortSignal.any([way.ended, request.signal]),
     headers: {
       ...requestHeaders({
-        rawHeaders: [...request.headers].flat(),
+        rawHeaders: visit.rawHeaders ?? [...request.headers].flat(),
         port: way.port,
+        host: way.host,
         prefix,
         remoteAddress: undefined,
         isEncrypted: false,
@@ -53,7 +56,7 @@ export async function proxyFetch(visit: PreviewFetch, way: PreviewWay): Promise<
       else Readable.from(exactly(request.body, length)).on("error", reject).pipe(outgoing);
     });
     const headers = new Headers();
-    const raw = responseHeaders(answer.rawHeaders, way.port, prefix);
+    const raw = responseHeaders(answer.rawHeaders, way, prefix, request.headers.get("origin") ?? undefined);
     for (let index = 0; index < raw.length; index += 2)
       headers.append(raw[index] ?? "", raw[index + 1] ?? "");
     const status = answer.statusCode ?? 502;

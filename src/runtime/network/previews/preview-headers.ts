@@ -1,11 +1,19 @@
 import { canonicalName, endToEnd, type HeaderPair } from "../requests/end-to-end.ts";
+import { type PreviewCors, withCors } from "./cors.ts";
 
 /** Response headers that affect more than a preview: all that the browser knows of a domain or a port. */
 const SITE_WIDE_HEADERS = new Set(["clear-site-data", "alt-svc", "strict-transport-security"]);
 
-interface PreviewRequestHead {
-  rawHeaders: readonly string[];
+/** The app behind a preview, and the pages that may read it. */
+export interface PreviewApp {
   port: number;
+  /** `Host` header for the app. @default `localhost:PORT` */
+  host?: string | undefined;
+  cors?: PreviewCors;
+}
+
+interface PreviewRequestHead extends Pick<PreviewApp, "port" | "host"> {
+  rawHeaders: readonly string[];
   /** Path of the preview as the browser sees it, without a final slash. Empty for a preview with a host name. */
   prefix: string;
   remoteAddress: string | undefined;
@@ -20,7 +28,7 @@ export function requestHeaders(head: PreviewRequestHead): Record<string, string[
   const pairs = endToEnd(head.rawHeaders);
   const headerOf = (wanted: string) => pairs.find(([name]) => name === wanted)?.[1];
   const host = headerOf("host") ?? "localhost";
-  const local = `localhost:${head.port}`;
+  const local = head.host ?? `localhost:${head.port}`;
   const scheme = headerOf("x-forwarded-proto") ?? (head.isEncrypted ? "https" : "http");
   const headers: Record<string, string[]> = Object.create(null);
   const client = [headerOf("x-forwarded-for"), head.remoteAddress].filter(Boolean).join(", ");
@@ -61,31 +69,40 @@ function localized(
   return `http://${local}${path}${url.search}`;
 }
 
-/** Rewrites an app's headers for the browser: moves paths below the preview's, and allows pages of any origin to read. */
-export function responseHeaders(raw: readonly string[], port: number, prefix: string): string[] {
+/**
+ * Rewrites an app's headers for the browser: moves paths below the preview's, and allows pages to read.
+ *
+ * @param origin origin of the page that asks; `undefined` for none
+ */
+export function responseHeaders(
+  raw: readonly string[],
+  app: PreviewApp,
+  prefix: string,
+  origin?: string,
+): string[] {
   const isOwnOrigin = prefix === "";
   const pairs = endToEnd(raw).filter(
     ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || name !== "service-worker-allowed"),
   );
   const has = (wanted: string) => pairs.some(([name]) => name === wanted);
-  const rewritten = pairs.map(([name, value]): HeaderPair => {
-    if (name === "location" || name === "content-location") return [name, below(value, port, prefix)];
+  const moved = pairs.map(([name, value]): HeaderPair => {
+    if (name === "location" || name === "content-location") return [name, below(value, app, prefix)];
     if (name === "set-cookie") return [name, cookieBelow(value, prefix)];
     return [name, value];
   });
-  if (!has("access-control-allow-origin")) rewritten.push(["access-control-allow-origin", "*"]);
+  const rewritten = withCors(moved, app.cors, origin);
   // Other sites must not see the token in the URL.
   if (!has("referrer-policy")) rewritten.push(["referrer-policy", "same-origin"]);
   return rewritten.flat();
 }
 
 /** Moves an absolute path, or a URL of the app's own server, below the preview's path. */
-function below(location: string, port: number, prefix: string): string {
+function below(location: string, { port, host: own }: PreviewApp, prefix: string): string {
   if (/^\/(?![/\\])/.test(location)) return prefix + location;
   if (!URL.canParse(location)) return location;
   const { host, pathname, search, hash } = new URL(location);
-  const isOwn = [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, `0.0.0.0:${port}`].includes(host);
-  if (!isOwn) return location;
+  const known = [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, `0.0.0.0:${port}`, own];
+  if (!known.includes(host)) return location;
   // Two slashes at the start would name another host.
   const start = prefix === "" && pathname.startsWith("//") ? "/." : prefix;
   return start + pathname + search + hash;

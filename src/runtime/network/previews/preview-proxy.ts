@@ -8,8 +8,9 @@ import { type Duplex, pipeline } from "node:stream";
 import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
 import { boundInterim, type Framing, framingOf, hasBody } from "../requests/framing.ts";
 import { type Connect, connectWith } from "../requests/http-agent.ts";
+import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
-import { requestHeaders, responseHeaders } from "./preview-headers.ts";
+import { type PreviewApp, requestHeaders, responseHeaders } from "./preview-headers.ts";
 import { refuse, refuseUpgrade } from "./refusals.ts";
 
 /**
@@ -38,13 +39,14 @@ export interface PreviewUpgrade extends PreviewVisit {
   head: Buffer;
 }
 
-export interface PreviewWay {
-  port: number;
+export interface PreviewWay extends PreviewApp {
   connect: Connect;
   /** Whether a port has just turned out to speak TLS, so that a request can be repeated. */
   speaksTls(port: number): Promise<boolean>;
   /** Aborted when the preview expires or is revoked, or the VM stops. */
   ended: AbortSignal;
+  /** Called with the status of the answer to an upgrade. */
+  answered?(status: number): void;
 }
 
 /** Forwards a request to a port of the VM and streams the response back. Resolves when the connection is done. */
@@ -58,9 +60,10 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
     relay(request, response, outgoing, {
       framing,
       headersOf(raw) {
-        if (isPreflight(request) && !raw.some((name) => /^access-control-allow-origin$/i.test(name)))
+        const answersCors = raw.some((name) => /^access-control-allow-origin$/i.test(name));
+        if (way.cors !== "app" && isPreflight(request) && !answersCors)
           throw new AgentVmError("preview_failed", "The app does not answer preflights");
-        return responseHeaders(raw, way.port, prefix);
+        return responseHeaders(raw, way, prefix, request.headers.origin);
       },
       fail: async (error) => {
         const isRepeatable = !hasBody(framing) && !response.headersSent && !response.destroyed;
@@ -88,19 +91,23 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
     outgoing.once("response", (answer) => {
       // `pipeline` throws for a connection whose other end has just left.
       if (socket.destroyed) return void outgoing.destroy();
+      way.answered?.(answer.statusCode ?? 502);
       socket.write(
-        headOf(answer, responseHeaders(answer.rawHeaders, way.port, prefix), ["Connection: close"]),
+        headOf(answer, responseHeaders(answer.rawHeaders, way, prefix, request.headers.origin), [
+          "Connection: close",
+        ]),
       );
       pipeline(answer, socket, () => socket.destroy());
     });
     outgoing.once("upgrade", (answer, inside, first) => {
+      way.answered?.(101);
       inside.on("error", end);
       inside.once("close", () => {
         // The browser's close frame may still be on its way.
         socket.end(() => setTimeout(() => socket.destroy(), CLOSE_GRACE_MS).unref());
       });
       socket.once("close", () => inside.destroy());
-      const headers = responseHeaders(answer.rawHeaders, way.port, prefix);
+      const headers = responseHeaders(answer.rawHeaders, way, prefix, request.headers.origin);
       socket.write(headOf(answer, headers, ["Connection: Upgrade", "Upgrade: websocket"]));
       socket.write(first);
       inside.write(head);
@@ -135,7 +142,7 @@ function exchange(
 
 function outgoingOf(
   { request, path, prefix }: PreviewVisit,
-  { port, connect, ended }: PreviewWay,
+  { port, host, connect, ended }: PreviewWay,
   added: Framing,
   browser: ServerResponse | Duplex,
 ): ClientRequest {
@@ -147,6 +154,7 @@ function outgoingOf(
   const headers = requestHeaders({
     rawHeaders: request.rawHeaders,
     port,
+    host,
     prefix,
     remoteAddress: request.socket.remoteAddress,
     isEncrypted: "encrypted" in request.socket,
@@ -189,6 +197,10 @@ function badRequest(method: string | undefined): AgentVmError {
   return invalidArgument("request", expected, method);
 }
 
-function badGateway(port: number, { message }: Error): AgentVmError {
-  return new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port });
+function badGateway(port: number, error: Error): AgentVmError {
+  const { message } = error;
+  return (
+    http2Only(port, error) ??
+    new AgentVmError("preview_failed", `Port ${port} of the VM did not answer: ${message}`, { port })
+  );
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AgentVmError } from "../../../api/errors.ts";
 
@@ -15,15 +15,21 @@ export const CORS = {
 
 const JSON_HEADERS = { "content-type": "application/json", "access-control-allow-origin": "*" };
 
-const PAGE_HEADERS = {
-  "content-type": "text/html; charset=utf-8",
-  "cache-control": "no-store",
-  "referrer-policy": "no-referrer",
-  "content-security-policy":
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
-};
+/** Returns the headers of a page of the server's own. */
+export function pageHeaders(policy: string): Record<string, string> {
+  return {
+    "content-type": "text/html; charset=utf-8",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": policy,
+  };
+}
 
-const STYLE = `body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36em;padding:0 1em;color-scheme:light dark}
+const PAGE_HEADERS = pageHeaders(
+  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+);
+
+export const STYLE = `body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36em;padding:0 1em;color-scheme:light dark}
 code{font-size:14px;overflow-wrap:anywhere}`;
 
 /** Looks with HEAD, which changes nothing in the app, and loads the page again once the port answers. */
@@ -49,7 +55,7 @@ export function refuse(response: ServerResponse, error: AgentVmError): void {
     return;
   }
   if (response.req.method === "OPTIONS") {
-    response.writeHead(204, { ...CORS, connection: "close" }).end();
+    response.writeHead(204, CORS).end();
     return;
   }
   const isPage = opensPage(response.req);
@@ -60,22 +66,51 @@ export function refuse(response: ServerResponse, error: AgentVmError): void {
 }
 
 export function refuseUpgrade(socket: Duplex, error: AgentVmError): void {
-  if (socket.destroyed) return;
-  const body = jsonOf(error);
-  const headers = Object.entries(JSON_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
+  sendAnswer(socket, jsonAnswer(error));
+}
+
+/** A whole answer of the server in the app's place. */
+export interface PreviewAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** Returns an error as JSON, readable by pages of any origin. */
+export function jsonAnswer(error: AgentVmError, headers: Record<string, string> = {}): PreviewAnswer {
+  return { status: error.status, headers: { ...JSON_HEADERS, ...headers }, body: jsonOf(error) };
+}
+
+/** Sends an answer over a browser's connection. Closes the connection, unless the page's request follows a preflight. */
+export function sendAnswer(browser: ServerResponse | Duplex, { status, headers, body }: PreviewAnswer): void {
+  if (browser.destroyed) return;
+  if ("writeHead" in browser) {
+    browser.writeHead(status, { ...headers, ...(status === 204 ? {} : { connection: "close" }) }).end(body);
+    return;
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const length = `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n`;
-  socket.end(`HTTP/1.1 ${error.status} Refused\r\n${headers.join("")}${length}\r\n${body}`, () =>
-    socket.destroy(),
-  );
+  browser.end(`HTTP/1.1 ${status} Refused\r\n${lines.join("")}${length}\r\n${body}`, () => browser.destroy());
+}
+
+/** Like `sendAnswer`, as a `Response` object. */
+export function answerResponse({ status, headers, body }: PreviewAnswer): Response {
+  return new Response(status === 204 ? null : body, { status, headers });
 }
 
 /** Like `refuse`, for an answer that is a `Response` object. */
 export function refusalResponse(error: AgentVmError): Response {
-  return new Response(jsonOf(error), { status: error.status, headers: JSON_HEADERS });
+  return answerResponse(jsonAnswer(error));
 }
 
 /** Returns whether a browser opens a page with a request. A program gets JSON. */
-export function opensPage({ method, headers }: Pick<IncomingMessage, "method" | "headers">): boolean {
+export function opensPage({
+  method,
+  headers,
+}: {
+  method?: string | undefined;
+  headers: { accept?: string | undefined };
+}): boolean {
   return method === "GET" && headers.accept?.includes("text/html") === true;
 }
 

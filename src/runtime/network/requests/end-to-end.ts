@@ -53,3 +53,8 @@ export function endToEnd(raw: readonly string[]): HeaderPair[] {
 export function canonicalName(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "-");
 }
+
+/** Returns the values of a header in raw headers, in order. @param wanted its name in lower case */
+export function headerValues(raw: readonly string[], wanted: string): string[] {
+  return raw.filter((_, at) => at % 2 === 1 && raw[at - 1]?.toLowerCase() === wanted);
+}

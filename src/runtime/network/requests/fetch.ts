@@ -10,6 +10,7 @@ import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES } from "../limits.ts";
 import { boundInterim } from "./framing.ts";
 import { type Connect, connectWith, type VmAgent } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
+import { http2Only } from "./http2-only.ts";
 
 /** Methods that may be repeated. They use kept connections, which the other side may close just as a request starts. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
@@ -143,6 +144,8 @@ function timedOut(port: number, timeoutMs: number): AgentVmError {
 }
 
 function fetchFailed(port: number, error: Error): AgentVmError {
+  const refusal = http2Only(port, error);
+  if (refusal !== undefined) return refusal;
   const { code } = error as NodeJS.ErrnoException;
   return new AgentVmError(
     "fetch_failed",

@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { MAX_INTERIM_RESPONSES } from "../limits.ts";
+import { headerValues } from "./end-to-end.ts";
 
 /** Headers that tell the receiver where a request's body ends. At most one of them is set. */
 export type Framing = Record<string, [string]>;
@@ -11,10 +12,8 @@ export type Framing = Record<string, [string]>;
  * @returns `undefined` for a request with a transfer coding other than chunked, or with an invalid length
  */
 export function framingOf({ rawHeaders, httpVersion }: IncomingMessage): Framing | undefined {
-  const valuesOf = (wanted: string) =>
-    rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === wanted);
-  const codings = valuesOf("transfer-encoding");
-  const lengths = valuesOf("content-length");
+  const codings = headerValues(rawHeaders, "transfer-encoding");
+  const lengths = headerValues(rawHeaders, "content-length");
   if (codings.length + lengths.length > 1) return undefined;
   if (codings[0] !== undefined) {
     const isChunked = codings[0].toLowerCase() === "chunked" && httpVersion === "1.1";

@@ -50,7 +50,13 @@ interface Prepared {
 /** Boots VMs in namespaces of the host's kernel. */
 export class KernelSandboxFactory {
   readonly runtime = "kernel";
-  readonly capabilities: ReadonlySet<Capability> = new Set(["processes", "terminals", "network", "watches"]);
+  readonly capabilities: ReadonlySet<Capability> = new Set([
+    "processes",
+    "terminals",
+    "network",
+    "watches",
+    "mounts",
+  ]);
   readonly #options: VmOptions;
   readonly #spawnerSource: string | undefined;
   readonly #added: () => readonly Provision[];

@@ -23,7 +23,9 @@ import { SpawnerStarter } from "./commands/spawner-starter.ts";
 import { CwdError, cwdError } from "./commands/start-errors.ts";
 import type { Owner } from "./files/id-mapping.ts";
 import { makeRootReadOnly } from "./files/read-only.ts";
+import type { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { HelperLost } from "./helpers/helper-process.ts";
+import { KernelMounts } from "./mounts/kernel-mounts.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
 import type { VmCgroup } from "./processes/cgroup.ts";
 import { freezeAll } from "./processes/freeze.ts";
@@ -43,7 +45,7 @@ import { KernelWatches } from "./watch/kernel-watches.ts";
 
 interface KernelSandboxDeps {
   vm: BootedVm;
-  files: FileSystem;
+  files: RootedFileSystem;
   /** Host user of the VM under a root server. */
   owner: Owner | null;
   limits: VmLimits;
@@ -73,6 +75,7 @@ export class KernelSandbox implements Sandbox {
   readonly terminals: SandboxTerminals;
   readonly watches: SandboxWatches;
   readonly network: KernelNetwork;
+  readonly mounts: KernelMounts;
   readonly crashed: Promise<Error>;
   readonly #deps: KernelSandboxDeps;
   readonly #entry: Entry;
@@ -101,11 +104,13 @@ export class KernelSandbox implements Sandbox {
       ending: this.#ending.signal,
     };
     this.#starter = new SpawnerStarter(this.#entry, spawnerSource, vm.spawner);
-    this.network = new KernelNetwork(this.#entry, vm.procFd);
+    this.network = new KernelNetwork(this.#entry, vm.procFd, (path) => files.connect(path));
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
       budget: files.tree.budget,
     });
+    const { initPid, rootFd } = vm;
+    this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl });
     const shell = tools.bash ?? "sh";
     this.processes = {
       spawn: (request) => this.#spawn(request, shell),
@@ -120,7 +125,7 @@ export class KernelSandbox implements Sandbox {
     this.watches = {
       watch: async (request, sink) => {
         this.#assertRunning();
-        return await this.#watches.watch(request, sink);
+        return await (this.mounts.watch(request, sink) ?? this.#watches.watch(request, sink));
       },
     };
     this.crashed = new Promise((resolve) => {
@@ -230,7 +235,7 @@ export class KernelSandbox implements Sandbox {
     const { vm, cgroup, memory, files, release } = this.#deps;
     const running = [...this.#running, ...this.#openTerminals].map((process) => process.exited);
     // The kernel kills every process of the VM with init. The server still has to close its ends of their pipes.
-    await Promise.all([this.network.close(), this.#watches.close()]);
+    await Promise.all([this.network.close(), this.#watches.close(), this.mounts.close()]);
     const ended = endKeeper(vm.keeper);
     const wakeAll = () => {
       for (const terminal of this.#openTerminals) terminal.release();

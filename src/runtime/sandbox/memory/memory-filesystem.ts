@@ -3,6 +3,7 @@ import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
 import type { VirtualStat } from "../../../api/methods/files.ts";
 import { pause } from "../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
+import { type MountTable, VM_MOUNTS } from "../mount-table.ts";
 import { isTemporaryName } from "../names.ts";
 import type { PersistentTree } from "../persistent-tree.ts";
 import { type Call, fileTooLarge, posixError } from "../posix.ts";
@@ -25,6 +26,7 @@ import { walk } from "./walk.ts";
  */
 export class MemoryFileSystem implements FileSystem {
   readonly tree: PersistentTree = new MemoryPersistentTree(this);
+  readonly mounts: MountTable = VM_MOUNTS;
   readonly #quota: Quota;
   readonly #tree: Tree;
   #closed = false;
@@ -33,6 +35,10 @@ export class MemoryFileSystem implements FileSystem {
     this.#quota = new Quota(limits);
     this.#tree = new Tree(this.#quota);
     makeInitialTree(this.#tree);
+  }
+
+  async mountOf(): Promise<undefined> {
+    return undefined;
   }
 
   /** Counts what the tree uses. */
@@ -145,6 +151,7 @@ export class MemoryFileSystem implements FileSystem {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.tree.budget.close();
     this.#tree.clear();
   }
 

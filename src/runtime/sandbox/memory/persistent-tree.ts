@@ -2,6 +2,7 @@ import { basename } from "node:path/posix";
 import type { FileSystem } from "../files.ts";
 import {
   type AttributesFound,
+  type Inodes,
   type NodeMetadata,
   type PersistentTree,
   type TreeContent,
@@ -29,7 +30,7 @@ export class MemoryPersistentTree implements PersistentTree {
   cursor(): TreeCursor {
     const paths = new PathWriter();
     return {
-      list: (directory) => this.list(paths.pathOf(directory)),
+      visit: (directory, each) => this.#visit(paths.pathOf(directory), each),
       stat: (place) => this.stat(paths.pathOf(place)),
       readlink: (place) => this.readlink(paths.pathOf(place)),
       open: (place, ino) => this.#open(paths.pathOf(place), ino),
@@ -45,13 +46,17 @@ export class MemoryPersistentTree implements PersistentTree {
   }
 
   async list(path: string): Promise<TreeNode[]> {
-    const { dev } = await this.#fs.lstat(path);
     const nodes: TreeNode[] = [];
+    await this.#visit(path, (node) => nodes.push(node));
+    return nodes;
+  }
+
+  async #visit(path: string, each: (node: TreeNode) => void): Promise<void> {
+    const { dev } = await this.#fs.lstat(path);
     for (const { name, type } of await this.#fs.readdir(path)) {
       const stats = await this.#fs.lstat(path === "/" ? `/${name}` : `${path}/${name}`);
-      if (stats.dev === dev) nodes.push(treeNode(name, type, stats));
+      if (stats.dev === dev) each(treeNode(name, type, stats));
     }
-    return nodes;
   }
 
   async stat(path: string): Promise<TreeNode | undefined> {
@@ -147,8 +152,8 @@ export class MemoryPersistentTree implements PersistentTree {
   }
 
   /** A memory VM has no extended attributes. */
-  async attributes(places: readonly unknown[]): Promise<AttributesFound[]> {
-    return places.map(() => []);
+  async *attributes({ length }: Inodes): AsyncGenerator<AttributesFound> {
+    for (let count = 0; count < length; count++) yield [];
   }
 
   async setAttributes(): Promise<void> {

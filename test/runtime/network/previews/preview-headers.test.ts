@@ -4,7 +4,7 @@ import { requestHeaders, responseHeaders } from "../../../../src/runtime/network
 const prefix = "/gateway/actor/request/fetch/token";
 const head = { port: 3000, prefix, remoteAddress: "192.0.2.1", isEncrypted: false };
 const requested = (...rawHeaders: string[]) => requestHeaders({ ...head, rawHeaders });
-const answered = (...raw: string[]) => linesOf(responseHeaders(raw, 3000, prefix));
+const answered = (...raw: string[]) => linesOf(responseHeaders(raw, { port: 3000 }, prefix));
 const linesOf = (pairs: string[]) => {
   return pairs.flatMap((name, index) => (index % 2 ? [] : [`${name}: ${pairs[index + 1]}`]));
 };
@@ -139,6 +139,6 @@ describe("with a host name, a preview", () => {
     ["Clear-Site-Data: *", ADDED[0]],
   ])("answers %s with %s", (given, expected) => {
     const [, name = "", value = ""] = /^([^:]+): (.*)$/.exec(given) ?? [];
-    expect(linesOf(responseHeaders([name, value], 3000, ""))[0]).toBe(expected);
+    expect(linesOf(responseHeaders([name, value], { port: 3000 }, ""))[0]).toBe(expected);
   });
 });

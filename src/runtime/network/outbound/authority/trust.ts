@@ -12,6 +12,12 @@ const FOLDER = `${RUN_FOLDER}/authorities`;
 const BUNDLE = `${FOLDER}/bundle.pem`;
 const JAVA_STORE = `${FOLDER}/cacerts`;
 
+/**
+ * Configuration of wget in place of /etc/wgetrc. wget has no variable for authorities, and with GnuTLS it reads only the host's
+ * folder.
+ */
+const WGETRC = `${FOLDER}/wgetrc`;
+
 const MAX_BUNDLE_BYTES = 4 * 1024 * 1024;
 
 const PEM = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
@@ -44,6 +50,7 @@ export class VmTrust {
     if (this.#made === undefined) return {};
     return {
       ...Object.fromEntries(VARIABLES.map((name) => [name, BUNDLE])),
+      SYSTEM_WGETRC: WGETRC,
       JAVA_TOOL_OPTIONS: `-Djavax.net.ssl.trustStore=${JAVA_STORE}`,
     };
   }
@@ -75,6 +82,7 @@ export class VmTrust {
     });
     const pem = `${bundle.trimEnd()}\n${toPem(authority.certificate)}`.trimStart();
     await files.writeFile(BUNDLE, Buffer.from(pem));
+    await files.writeFile(WGETRC, Buffer.from(`ca_certificate = ${BUNDLE}\n`));
     await files.writeFile(JAVA_STORE, javaTruststore([...host, authority.certificate]));
     return authority;
   }

@@ -57,6 +57,12 @@ export class VmSecrets {
     });
   }
 
+  /** Returns the secrets that were set at run time, with their values, for a fork. */
+  async own(): Promise<Secrets> {
+    await this.load();
+    return this.#own;
+  }
+
   async list(): Promise<SecretInfo[]> {
     await this.load();
     const isKept = this.#deps.sealer !== undefined;

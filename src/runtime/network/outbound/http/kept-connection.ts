@@ -1,5 +1,6 @@
 import { Agent, type ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Permit } from "../gate.ts";
 
 /**
  * The connection to the outside behind an opened connection of a program, kept for its next requests. When the host closes
@@ -11,6 +12,8 @@ export class KeptConnection extends Agent {
   readonly #open: (signal: AbortSignal) => Promise<Duplex>;
   readonly #closed = new AbortController();
   #active = 0;
+  /** Answer that has allowed the latest request, and so the connection that it may have to open. */
+  permit: Permit | undefined;
 
   /** @param open opens the connection to the outside */
   constructor(inside: Duplex, open: (signal: AbortSignal) => Promise<Duplex>) {

@@ -1,23 +1,19 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
-import { canonicalHost } from "../../../../api/network-rule.ts";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { MAX_SECRET_BODIES } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
-import { RequestRefused } from "../credentials/placeholders.ts";
 import { type CredentialPlace, type CredentialRules, credentialsFor } from "../credentials/rules.ts";
-import { type Destination, OutboundDenied, type OutboundGate } from "../gate.ts";
+import type { Destination, OutboundGate, Permit } from "../gate.ts";
 import { GREETING_MS, openTls } from "../sockets.ts";
 import { answer, answerRaw } from "./answer.ts";
+import { failureOf } from "./failure.ts";
 import { forwardRequest, PreparedRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
 import { KeptConnection } from "./kept-connection.ts";
-import { parseAuthority } from "./parse-authority.ts";
+import { isSameHost, parseAuthority } from "./parse-authority.ts";
 import { Unanswered } from "./unanswered.ts";
-
-/** Reason phrase of a denial. npm, pip and wget show it. */
-export const DENIED = "Denied by the network policy of agent-vm";
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -115,13 +111,15 @@ export class ProgramRequests {
     };
     try {
       const { place, prepared } = this.#prepare(request, target, framing);
+      const permit = await this.#permit(request, target, place, abort.signal);
       if (prepared.needsBody) await this.#replaceBody(prepared);
       abort.signal.throwIfAborted();
+      if (kept !== undefined) kept.permit = permit;
       forwardRequest(
         request,
         response,
         prepared,
-        kept ?? (await this.#open(target, place, abort.signal)),
+        kept ?? (await this.#open(target, place, permit, abort.signal)),
         fail,
       );
     } catch (error) {
@@ -131,7 +129,10 @@ export class ProgramRequests {
 
   /** Keeps the connection to the outside of an opened connection. The gate cuts it when the policy denies it. */
   #withKept(socket: Duplex, origin: Origin): Origin {
-    return { ...origin, kept: new KeptConnection(socket, (signal) => this.#open(origin, undefined, signal)) };
+    const kept: KeptConnection = new KeptConnection(socket, (signal) =>
+      this.#open(origin, undefined, kept.permit, signal),
+    );
+    return { ...origin, kept };
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -146,7 +147,8 @@ export class ProgramRequests {
     socket.once("close", () => abort.abort());
     try {
       const { place, prepared } = this.#prepare(request, target, framing);
-      forwardUpgrade(socket, head, prepared, await this.#open(target, place, abort.signal));
+      const permit = await this.#permit(request, target, place, abort.signal);
+      forwardUpgrade(socket, head, prepared, await this.#open(target, place, permit, abort.signal));
     } catch (error) {
       answerRaw(socket, failureOf(error).join(" "), `agent-vm: ${(error as Error).message}\n`);
     }
@@ -167,6 +169,18 @@ export class ProgramRequests {
     };
   }
 
+  /** Waits for the answer to a request that a rule of the policy asks about. @throws OutboundDenied */
+  #permit(
+    { method }: IncomingMessage,
+    { destination, path }: Exclude<Target, { status: number }>,
+    place: CredentialPlace | undefined,
+    signal: AbortSignal,
+  ): Promise<Permit | undefined> {
+    const { port = destination.port } = place ?? {};
+    const asked = { ...destination, port, method, path: path.replace(/[?#].*$/s, "") };
+    return this.#deps.gate.permit(asked, signal);
+  }
+
   async #replaceBody(prepared: PreparedRequest): Promise<void> {
     await this.#bodies.acquire();
     try {
@@ -179,12 +193,13 @@ export class ProgramRequests {
   async #open(
     { destination, isOpened }: Pick<Origin, "destination" | "isOpened">,
     place: CredentialPlace | undefined,
+    permit: Permit | undefined,
     signal: AbortSignal,
   ): Promise<Duplex> {
     const { gate, trust } = this.#deps;
     // A secret that has been removed meanwhile must not turn an encrypted connection into a plain one.
     const isTls = isOpened || place?.isTls === true;
-    const raw = await gate.open({ ...destination, port: place?.port ?? destination.port }, signal);
+    const raw = await gate.open({ ...destination, port: place?.port ?? destination.port, permit }, signal);
     if (!isTls) return raw;
     const leave = () => raw.destroy();
     signal.addEventListener("abort", leave, { once: true });
@@ -231,18 +246,6 @@ export class ProgramRequests {
       );
     return { destination, authority, path: url, isOpened, kept };
   }
-}
-
-/** Returns whether a `Host` header names a destination of https. */
-function isSameHost(named: string, { host, port }: Destination): boolean {
-  const found = parseAuthority(named, 443);
-  return found !== undefined && found.port === port && canonicalHost(found.host) === canonicalHost(host);
-}
-
-/** Returns the status and the reason phrase of an answer that reports a failure. */
-function failureOf(error: unknown): [status: number, phrase: string] {
-  if (error instanceof OutboundDenied) return [403, DENIED];
-  return error instanceof RequestRefused ? [400, "Bad Request"] : [502, "Bad Gateway"];
 }
 
 function refused(status: number, phrase: string, text: string): Target {

@@ -2,7 +2,7 @@ import { closeSync, type Stats } from "node:fs";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
-import { duplicateDirectory } from "./descriptors.ts";
+import { closeElsewhere, duplicateDirectory } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 import { walk } from "./walk.ts";
@@ -57,11 +57,13 @@ export class TreeAccess {
     try {
       const place = walk(this.root, call, path, follow);
       let result: T;
+      let closing: Promise<void> | undefined;
       try {
         result = work(place, call);
       } finally {
-        place.close();
+        closing = place.close();
       }
+      if (closing !== undefined) await closing;
       return await result;
     } catch (error) {
       throw asPosixError(error, call);
@@ -91,8 +93,9 @@ export class TreeAccess {
   }
 
   close(): Promise<void> {
+    // The kernel frees all files with the last descriptor, which takes a second for a large tree. Another thread waits for it.
     this.#closing ??= Promise.all([...this.#handles].map((handle) => handle.close())).then(() =>
-      closeSync(this.root.fd),
+      closeElsewhere(this.root.fd),
     );
     return this.#closing;
   }

@@ -2,7 +2,7 @@ import { constants as os } from "node:os";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
 import { decodeName, nameBytes } from "../../names.ts";
-import type { Attribute, AttributesFound, TreePlace } from "../../persistent-tree.ts";
+import type { Attribute, AttributesFound, Inodes, TreePlace } from "../../persistent-tree.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
 import { ROOT, Way } from "../../tree-path.ts";
 import { encodeFrame } from "../helpers/frames.ts";
@@ -11,6 +11,10 @@ import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { MAX_ATTRIBUTES_BYTES } from "../limits.ts";
 
 const PROGRAM = helperSource("attributes");
+
+type Sized<Node> = Iterable<Node> & { readonly length: number };
+
+const NO_ATTRIBUTES: Attribute[] = [];
 
 /** Descriptor of the root in the helper. */
 const ROOT_FD = 3;
@@ -47,12 +51,10 @@ export class Attributes {
     this.#rootFd = rootFd;
   }
 
-  async read(places: readonly (TreePlace & { ino: number })[]): Promise<AttributesFound[]> {
-    const found: AttributesFound[] = [];
+  async *read(places: Inodes): AsyncGenerator<AttributesFound> {
     const way = new Way();
     const encode = (place: TreePlace & { ino: number }) => encodeRequest(way, place, place.ino, []);
-    for await (const answer of this.#ask("r", places, encode)) found.push(attributesIn(answer));
-    return found;
+    for await (const answer of this.#ask("r", places, encode)) yield attributesIn(answer);
   }
 
   async replace(nodes: readonly { place: TreePlace; attributes: readonly Attribute[] }[]): Promise<void> {
@@ -75,7 +77,7 @@ export class Attributes {
   }
 
   /** Sends a request for each node. @returns the answers, in order */
-  async *#ask<Node>(kind: "r" | "s", nodes: readonly Node[], encode: (node: Node) => Buffer) {
+  async *#ask<Node>(kind: "r" | "s", nodes: Sized<Node>, encode: (node: Node) => Buffer) {
     if (nodes.length === 0) return;
     // Starting a program holds the event loop for some milliseconds.
     await pause();
@@ -124,16 +126,17 @@ export class Attributes {
 async function feed<Node>(
   program: HelperProcess,
   kind: "r" | "s",
-  nodes: readonly Node[],
+  nodes: Sized<Node>,
   encode: (node: Node) => Buffer,
 ): Promise<void> {
   let piece: Buffer[] = [];
   let bytes = 0;
-  for (const [index, node] of nodes.entries()) {
+  let index = 0;
+  for (const node of nodes) {
     const turn = pause();
     if (turn !== null) await turn;
     if (program.isLost) return;
-    const encoded = encodeFrame(kind, index, encode(node));
+    const encoded = encodeFrame(kind, index++, encode(node));
     piece.push(encoded);
     bytes += encoded.length;
     if (bytes < PIECE_BYTES) continue;
@@ -160,7 +163,8 @@ function encodeRequest(way: Way, place: TreePlace, ino: number, attributes: read
 function attributesIn(answer: Buffer): AttributesFound {
   const errno = answer.readUInt32BE(0);
   if (GONE.includes(errno)) return "gone";
-  if (errno === os.errno.EOPNOTSUPP) return [];
+  // Most files have no attributes. One array for all of them takes less memory.
+  if (errno === os.errno.EOPNOTSUPP || (errno === 0 && answer.length === 4)) return NO_ATTRIBUTES;
   if (errno !== 0) return "unreadable";
   const found: Attribute[] = [];
   for (let offset = 4; offset < answer.length; ) {

@@ -61,12 +61,12 @@ export function rename(from: Place, to: Place, call: Call): void {
 }
 
 export function changeMode(root: Root, entry: Entry, call: Call, mode: number): void {
-  root.assertOwn(entry.stats, call.path);
+  root.assertOwned(entry, call);
   fs.chmodSync(descriptorPath(entry.fd), mode & SETTABLE_BITS);
 }
 
 export function changeTimes(root: Root, entry: Entry, call: Call, atimeMs: number, mtimeMs: number): void {
-  root.assertOwn(entry.stats, call.path);
+  root.assertOwned(entry, call);
   fs.utimesSync(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
 }
 
@@ -77,7 +77,7 @@ export function seconds(milliseconds: number): number {
 
 /**
  * Sets owner and mode of a new file or directory. A process of the VM may have replaced it. So this changes only a file
- * that the server owns on the VM's own device, by descriptor and not by name.
+ * that the server owns on the device of its directory, by descriptor and not by name.
  */
 function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): void {
   let fd: number;
@@ -89,7 +89,7 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
   }
   try {
     const stats = fs.fstatSync(fd);
-    if (!isMade(stats) || root.isForeign(stats) || stats.uid !== process.geteuid?.()) return;
+    if (!isMade(stats) || !root.isIn(slot.directory, stats) || stats.uid !== process.geteuid?.()) return;
     root.ownPath(fd);
     // The server's umask may have cleared bits.
     if (stats.isDirectory() && (stats.mode & PERMISSION_BITS) !== DIRECTORY_MODE)

@@ -36,7 +36,7 @@ export class Draft implements FileWriter {
     try {
       await this.#file.idle();
       this.#file.assertOpen(this.#call);
-      this.#replacement.putInPlace();
+      await this.#replacement.putInPlace();
     } catch (error) {
       throw asPosixError(error, this.#call);
     } finally {

@@ -1,14 +1,11 @@
-import { closeSync, readlinkSync, type Stats } from "node:fs";
+import { closeSync, readlinkSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import { type Call, posixError } from "../../posix.ts";
-import { at, duplicateDirectory } from "./descriptors.ts";
+import { at, closeFile, duplicateDirectory, isLarge } from "./descriptors.ts";
 import type { Directory, Root } from "./root.ts";
 
-/** A file: an O_PATH descriptor and the result of fstat(2). */
-export interface Entry {
-  fd: number;
-  stats: Stats;
-}
+/** A file: an O_PATH descriptor, the result of fstat(2), and the mount of the VM that it is in. */
+export type Entry = Omit<Directory, "name">;
 
 /** A name in a directory: the target of a write. */
 export interface Slot {
@@ -47,14 +44,19 @@ export class Place {
     return this.entry;
   }
 
-  /** Returns the directory and name to change. EROFS outside the VM's own device. */
+  /** Returns the mount that the path, or the directory of its name, is in. */
+  get mount(): Directory["mount"] {
+    return this.#slot === null ? this.entry?.mount : this.#slot.directory.mount;
+  }
+
+  /** Returns the directory and name to change. EROFS outside the VM's own files and its writable mounts. */
   writable(call: Call, path = call.path): Slot {
     if (this.#slot === null) throw posixError("EBUSY", call);
-    this.#root.assertOwn(this.#slot.directory.stats, path);
+    this.#root.assertChangeable(this.#slot.directory, this.entry?.stats, call, path);
     return this.#slot;
   }
 
-  /** Returns the path of the name for a change, as `at` writes it. EROFS outside the VM's own device. */
+  /** Returns the path of the name for a change, as `at` writes it. EROFS as for `writable`. */
   writablePath(call: Call): string | Buffer {
     const { directory, name } = this.writable(call);
     return at(directory.fd, name);
@@ -71,7 +73,8 @@ export class Place {
    * and the mount in the VM with it.
    */
   assertNoMountPoint(call: Call): void {
-    if (this.entry !== null && this.#root.isForeign(this.entry.stats)) throw posixError("EBUSY", call);
+    const above = this.#slot?.directory.mount;
+    if (this.entry !== null && this.#root.isMountPoint(this.entry, above)) throw posixError("EBUSY", call);
   }
 
   /** Returns a new descriptor of the directory that contains the name. The caller closes it. */
@@ -79,12 +82,14 @@ export class Place {
     return duplicateDirectory(this.writable(call).directory.fd);
   }
 
-  close(): void {
-    this.#release(this.entry?.fd);
-    this.#release(this.#slot?.directory.fd);
-  }
-
-  #release(fd: number | undefined): void {
-    if (fd !== undefined && fd !== this.#root.fd) closeSync(fd);
+  /** @returns a promise if another thread frees the memory of a large file, which was deleted or replaced */
+  close(): Promise<void> | undefined {
+    const directory = this.#slot?.directory.fd;
+    if (directory !== undefined && directory !== this.#root.fd) closeSync(directory);
+    if (this.entry === null || this.entry.fd === this.#root.fd) return undefined;
+    const { fd, stats } = this.entry;
+    if (isLarge(stats)) return closeFile(fd);
+    closeSync(fd);
+    return undefined;
   }
 }

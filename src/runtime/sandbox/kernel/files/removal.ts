@@ -3,8 +3,9 @@ import { pause } from "../../../../base/pace.ts";
 import { temporaryName } from "../../names.ts";
 import { asPosixError, codeOf, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
-import { at, DIRECTORY, duplicateDirectory } from "./descriptors.ts";
+import { at, DIRECTORY, duplicateDirectory, letGo } from "./descriptors.ts";
 import { eachEntry } from "./listing.ts";
+import type { Mounted } from "./mounted.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 
@@ -43,6 +44,7 @@ export class TreeRemoval {
   readonly #parent: number;
   readonly #name: string;
   readonly #top: number;
+  readonly #mount: Mounted | undefined;
   #moves = 0;
   /** Error of a directory that could not be listed. It does not matter if the directory is empty. */
   #denied: unknown = null;
@@ -51,13 +53,14 @@ export class TreeRemoval {
   constructor(access: TreeAccess, place: Place, path: string) {
     const call = { syscall: "rmdir", path };
     const { name } = place.writable(call);
-    const { fd, stats } = place.existing(call);
+    const { fd, stats, mount } = place.existing(call);
     if (!stats.isDirectory()) throw posixError("ENOTDIR", call);
     place.assertNoMountPoint(call);
     this.#root = access.root;
     this.#access = access;
     this.#path = path.replace(/\/$/, "");
     this.#name = name;
+    this.#mount = mount;
     this.#parent = place.keepDirectory(call);
     try {
       this.#top = duplicateDirectory(fd);
@@ -107,11 +110,20 @@ export class TreeRemoval {
     const stats = this.#look(level, name, path);
     if (stats === undefined) return;
     const isDirectory = stats.isDirectory();
-    if (this.#root.isForeign(stats))
+    if (!this.#root.isIn({ mount: this.#mount }, stats))
       throw posixError("EBUSY", { syscall: isDirectory ? "rmdir" : "unlink", path });
-    if (!isDirectory) this.#attempt("unlink", path, () => fs.unlinkSync(at(level.fd, name)));
+    this.#assertChangeable(level, stats, path);
+    if (!isDirectory) await this.#unlink(at(level.fd, name), stats, path);
     else if (level.depth >= MAX_DEPTH) this.#moveUp(level, name, path);
     else await this.#emptyAndRemove(level, name, path);
+  }
+
+  async #unlink(file: string | Buffer, stats: fs.Stats, path: string): Promise<void> {
+    let freeing: Promise<void> | undefined;
+    this.#attempt("unlink", path, () => {
+      freeing = letGo(file, stats, () => fs.unlinkSync(file));
+    });
+    await freeing;
   }
 
   async #namesIn({ fd, path }: Level): Promise<string[]> {
@@ -137,12 +149,20 @@ export class TreeRemoval {
     let fd = -1;
     if (!this.#attempt("open", path, () => (fd = fs.openSync(at(parent.fd, name), DIRECTORY)))) return;
     try {
-      if (this.#root.isForeign(fs.fstatSync(fd))) throw posixError("EBUSY", { syscall: "rmdir", path });
+      if (!this.#root.isIn({ mount: this.#mount }, fs.fstatSync(fd)))
+        throw posixError("EBUSY", { syscall: "rmdir", path });
       await this.#empty({ fd, path, depth: parent.depth + 1 });
     } finally {
       fs.closeSync(fd);
     }
     this.#attempt("rmdir", path, () => fs.rmdirSync(at(parent.fd, name)));
+  }
+
+  /** In the VM's own files, the server may remove everything. */
+  #assertChangeable({ fd }: Level, entry: fs.Stats, path: string): void {
+    const mount = this.#mount;
+    if (mount === undefined) return;
+    this.#root.assertChangeable({ fd, stats: fs.fstatSync(fd), mount }, entry, { syscall: "unlink", path });
   }
 
   #moveUp(parent: Level, name: string, path: string): void {

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { temporaryName } from "../../names.ts";
 import { asPosixError, type Call, codeOf, posixError } from "../../posix.ts";
-import { at } from "./descriptors.ts";
+import { at, letGo } from "./descriptors.ts";
 import type { Owner } from "./id-mapping.ts";
 import { assertRegularFile } from "./open.ts";
 import type { Place } from "./place.ts";
@@ -24,6 +24,8 @@ export class Replacement {
   readonly #owner: Owner | null;
   readonly #mode: number;
   readonly #call: Call;
+  /** The place had a file. */
+  readonly #isReplacing: boolean;
   #isPlaced = false;
 
   /** Creates the temporary file. Throws if the file at the place cannot be written. */
@@ -32,7 +34,8 @@ export class Replacement {
     this.#name = place.writable(call).name;
     const old = place.entry?.stats;
     if (old !== undefined) assertRegularFile(old, call);
-    if (old !== undefined) root.assertOwn(old, call.path);
+    if (place.entry !== null) root.assertWritable(place.entry, call);
+    this.#isReplacing = old !== undefined;
     this.#mode = old === undefined ? NEW_FILE_MODE : old.mode & KEPT_MODE;
     this.#owner = root.owner === null ? null : (old ?? root.owner);
     this.#call = call;
@@ -55,12 +58,20 @@ export class Replacement {
     }
   }
 
-  /** Sets owner and mode of the file, then gives it its name. */
-  putInPlace(): void {
+  /** Sets owner and mode of the file, then gives it its name. @returns a promise if another thread frees the old file */
+  putInPlace(): Promise<void> | undefined {
     if (this.#owner !== null) fs.fchownSync(this.fd, this.#owner.uid, this.#owner.gid);
     fs.fchmodSync(this.fd, this.#mode);
-    fs.renameSync(at(this.#directory, this.#temporary), at(this.#directory, this.#name));
-    this.#isPlaced = true;
+    const place = at(this.#directory, this.#name);
+    const rename = () => {
+      fs.renameSync(at(this.#directory, this.#temporary), place);
+      this.#isPlaced = true;
+    };
+    // A process of the VM may have removed the old file meanwhile.
+    const old = this.#isReplacing ? fs.lstatSync(place, { throwIfNoEntry: false }) : undefined;
+    if (old !== undefined) return letGo(place, old, rename);
+    rename();
+    return undefined;
   }
 
   /**
@@ -87,7 +98,8 @@ export function replaceNow(root: Root, place: Place, call: Call, data: Uint8Arra
   const replacement = new Replacement(root, place, call);
   try {
     replacement.write(0, data);
-    replacement.putInPlace();
+    // The caller's place keeps the old file open.
+    void replacement.putInPlace();
   } finally {
     replacement.discard();
     fs.closeSync(replacement.fd);

@@ -3,9 +3,12 @@ import { OwnDevice } from "../../mount-table.ts";
 import { type Call, posixError } from "../../posix.ts";
 import { descriptorPath } from "./descriptors.ts";
 import type { Owner } from "./id-mapping.ts";
+import { type Mounted, MountedTrees } from "./mounted.ts";
 
 const READ = 4;
+const WRITE = 2;
 const SEARCH = 1;
+const STICKY = 0o1000;
 
 /** Type of procfs in statfs(2) (PROC_SUPER_MAGIC). */
 const PROCFS = 0x9fa0;
@@ -19,17 +22,20 @@ const CLOSED_NAMES = ["map_files", "fdinfo"];
 export interface Directory {
   fd: number;
   stats: Stats;
+  /** The mount that it is in, if it is a mount of this VM. */
+  mount?: Mounted | undefined;
   /** Name of the directory in its parent. `undefined` for the root. */
   name?: string;
 }
 
 /**
  * The root of a VM's tree. Its device distinguishes the VM's own files from mounts such as the host's /usr, /proc and
- * devices, which the server never writes.
+ * devices, which the server never writes. It writes to mounts of `mounted`, as the VM's user may.
  */
 export class Root {
   readonly fd: number;
   readonly owner: Owner | null;
+  readonly mounted = new MountedTrees();
   readonly #own: OwnDevice;
   /** Types of the other devices of the VM. */
   readonly #foreign = new Map<number, number>();
@@ -48,9 +54,50 @@ export class Root {
     return !this.#own.holds(stats.dev);
   }
 
-  /** @throws AgentVmError `EROFS` for a file that is mounted into the VM */
-  assertOwn(stats: Stats, path: string): void {
-    this.#own.assertHolds(stats.dev, path);
+  /** Returns the mount of this VM that a file is in. @param above mount of the directory that holds the file */
+  mountOf(stats: Stats, above?: Mounted): Mounted | undefined {
+    return this.mounted.size === 0 || !this.isForeign(stats) ? undefined : this.mounted.of(stats, above);
+  }
+
+  /** `true` for a file that lies in a directory itself, and is not mounted there. */
+  isIn({ mount }: Pick<Directory, "mount">, stats: Stats): boolean {
+    return !this.isMountPoint({ stats, mount: this.mountOf(stats, mount) }, mount);
+  }
+
+  /** `true` for a file that is mounted into the VM at its own name. */
+  isMountPoint({ stats, mount }: Pick<Directory, "stats" | "mount">, above: Mounted | undefined): boolean {
+    return (
+      this.isForeign(stats) &&
+      (above === undefined || mount !== above || this.mounted.rootOf(stats) !== undefined)
+    );
+  }
+
+  /**
+   * Refuses a change in a directory that the VM's user could not make.
+   *
+   * @param entry the file that is replaced or removed
+   * @throws AgentVmError `EROFS` for a place that is mounted read-only into the VM; `EACCES` or `EPERM`
+   */
+  assertChangeable(directory: Directory, entry: Stats | undefined, call: Call, path = call.path): void {
+    const { stats, mount } = directory;
+    if (this.#isOwn({ stats, mount }, path) || this.owner === null) return;
+    if (!this.#permits(stats, WRITE) || !this.#permits(stats, SEARCH)) throw posixError("EACCES", call);
+    const { uid } = this.owner;
+    const isProtected =
+      (stats.mode & STICKY) !== 0 && stats.uid !== uid && entry !== undefined && entry.uid !== uid;
+    if (isProtected) throw posixError("EPERM", call);
+  }
+
+  /** Refuses to write a file that the VM's user may not write. */
+  assertWritable({ stats, mount }: Pick<Directory, "stats" | "mount">, call: Call): void {
+    if (!this.#isOwn({ stats, mount }, call.path) && !this.#permits(stats, WRITE))
+      throw posixError("EACCES", call);
+  }
+
+  /** Refuses to change the mode or times of a file that the VM's user does not own. */
+  assertOwned({ stats, mount }: Pick<Directory, "stats" | "mount">, call: Call): void {
+    if (this.#isOwn({ stats, mount }, call.path) || this.owner === null) return;
+    if (stats.uid !== this.owner.uid) throw posixError("EPERM", call);
   }
 
   /** `true` for files of procfs. */
@@ -105,6 +152,13 @@ export class Root {
   /** Makes the VM's user the owner of a file with an O_PATH descriptor, for which fchown(2) fails with EBADF. */
   ownPath(fd: number): void {
     if (this.owner !== null) chownSync(descriptorPath(fd), this.owner.uid, this.owner.gid);
+  }
+
+  /** @returns whether a file is the VM's own @throws AgentVmError `EROFS` for a file that is mounted read-only into the VM */
+  #isOwn({ stats, mount }: Pick<Directory, "stats" | "mount">, path: string): boolean {
+    if (mount?.writable === true) return false;
+    this.#own.assertHolds(stats.dev, path);
+    return true;
   }
 
   #permits(stats: Stats, wanted: number): boolean {

@@ -18,6 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
+import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { decodeName, encodeName } from "../../names.ts";
 import type {
   NodeMetadata,
@@ -30,14 +31,14 @@ import type {
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
 import { seconds } from "./changes.ts";
-import { at, DIRECTORY, descriptorPath, duplicateDirectory, NODE, withOpen } from "./descriptors.ts";
+import { at, DIRECTORY, descriptorPath, duplicateDirectory, letGo, NODE, withOpen } from "./descriptors.ts";
 import type { Holes } from "./holes.ts";
 import { openForReading } from "./open.ts";
 import { Place } from "./place.ts";
 import { PIECE_BYTES } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import type { Root } from "./root.ts";
-import { describe, listNodes, RootedTreeFile } from "./tree-file.ts";
+import { describe, isWhiteout, RootedTreeFile, visitNodes } from "./tree-file.ts";
 import { TreeWalker } from "./tree-walker.ts";
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -63,8 +64,9 @@ export class RootedTreeCursor implements TreeCursor {
     this.#onClose = onClose;
   }
 
-  async list(directory: TreePlace): Promise<TreeNode[]> {
-    return await this.#walker.in(directory, callAt("scandir", directory), (fd) => listNodes(this.#root, fd));
+  async visit(directory: TreePlace, each: (node: TreeNode) => void): Promise<void> {
+    const call = callAt("scandir", directory);
+    await this.#walker.in(directory, call, (fd) => visitNodes(this.#root, fd, each));
   }
 
   async stat(place: TreePlace): Promise<TreeNode | undefined> {
@@ -76,9 +78,10 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async readlink(place: TreePlace): Promise<string> {
-    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) =>
-      decodeName(readlinkSync(at(fd, place.name), "latin1")),
-    );
+    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) => {
+      const path = at(fd, place.name);
+      return isWhiteout(lstatSync(path)) ? WHITEOUT_TARGET : decodeName(readlinkSync(path, "latin1"));
+    });
   }
 
   async open(place: TreePlace, ino: number): Promise<TreeFile | undefined> {
@@ -176,9 +179,13 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async rename(place: TreePlace, name: string): Promise<void> {
-    await this.#walker.in(place.parent, callAt("rename", place), (fd) =>
-      renameSync(at(fd, place.name), at(fd, name)),
-    );
+    await this.#walker.in(place.parent, callAt("rename", place), (fd) => {
+      const [from, to] = [at(fd, place.name), at(fd, name)];
+      const old = lstatSync(to, { throwIfNoEntry: false });
+      if (old !== undefined) return letGo(to, old, () => renameSync(from, to));
+      renameSync(from, to);
+      return undefined;
+    });
   }
 
   async remove(place: TreePlace): Promise<void> {
@@ -188,7 +195,8 @@ export class RootedTreeCursor implements TreeCursor {
     await this.#walker.in(parent, call, (fd) => {
       const stats = lstatSync(at(fd, name));
       if (this.#root.isForeign(stats)) throw posixError("EBUSY", call);
-      return stats.isDirectory() ? this.#removeDirectory(fd, name) : unlinkSync(at(fd, name));
+      if (stats.isDirectory()) return this.#removeDirectory(fd, name);
+      return letGo(at(fd, name), stats, () => unlinkSync(at(fd, name)));
     });
   }
 

@@ -1,16 +1,20 @@
+import { connect, type Socket } from "node:net";
 import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
+import type { MountTable, VmMount } from "../../mount-table.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
-import type { Call } from "../../posix.ts";
+import { type Call, codeOf, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
 import { Attributes } from "./attributes.ts";
 import * as changes from "./changes.ts";
+import { descriptorPath, duplicateDirectory } from "./descriptors.ts";
 import { Draft } from "./draft.ts";
 import { Holes } from "./holes.ts";
 import { type Owner, toVirtualStat } from "./id-mapping.ts";
 import { listEntries, listEntriesWithSizes } from "./listing.ts";
+import type { Mounted } from "./mounted.ts";
 import { assertOpenable } from "./open.ts";
 import type { Entry, Place } from "./place.ts";
 import {
@@ -52,6 +56,7 @@ type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8A
  */
 export class RootedFileSystem implements FileSystem {
   readonly tree: PersistentTree;
+  readonly mounts: MountTable;
   readonly #root: Root;
   readonly #access: TreeAccess;
   readonly #readInside: ReadInside | undefined;
@@ -59,6 +64,7 @@ export class RootedFileSystem implements FileSystem {
   constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
     this.#root = new Root(rootFd, owner);
+    this.mounts = this.#root.mounted.table;
     this.#access = new TreeAccess(this.#root);
     const attributes = this.#access.keep(() => new Attributes(perl, rootFd));
     const holes = this.#access.keep(() => new Holes(perl));
@@ -155,11 +161,13 @@ export class RootedFileSystem implements FileSystem {
   rename(from: string, to: string): Promise<void> {
     const rename = (source: Place, call: Call) => {
       const target = walk(this.#root, call, to, false);
+      let closing: Promise<void> | undefined;
       try {
         changes.rename(source, target, call);
       } finally {
-        target.close();
+        closing = target.close();
       }
+      return closing;
     };
     return this.#access.at("rename", from, false, rename, { path: from, destination: to });
   }
@@ -185,8 +193,62 @@ export class RootedFileSystem implements FileSystem {
     );
   }
 
+  /** Connects to a Unix socket. The kernel finds a socket by its file, whatever network namespace its program is in. */
+  connect(path: string): Promise<Socket> {
+    return this.#access.at("connect", path, true, (place, call) => {
+      const { fd, stats } = place.existing(call);
+      // A socket that is mounted into the VM is one of the host.
+      if (!stats.isSocket() || this.#root.isForeign(stats)) throw posixError("ECONNREFUSED", call);
+      return new Promise<Socket>((resolve, reject) => {
+        // Connects within this turn, before the descriptor is closed.
+        const socket = connect({ path: descriptorPath(fd), allowHalfOpen: true });
+        socket.once("connect", () => resolve(socket));
+        socket.on("error", reject);
+      });
+    });
+  }
+
+  async mountOf(path: string, follow: boolean): Promise<VmMount | undefined> {
+    if (this.#root.mounted.size === 0) return undefined;
+    // A path that does not exist yet lies in the mount of the directory above it.
+    for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
+      try {
+        return await this.#access.at("stat", at, follow || at !== path, ({ mount }) => mount);
+      } catch (error) {
+        // The change itself reports every other error.
+        if (codeOf(error) !== "ENOENT" || at === "/") return undefined;
+      }
+    }
+  }
+
+  /**
+   * Takes a new mount into the table.
+   *
+   * @param mount with the device and inode of its root, as the program that made the mount has seen them
+   * @throws AgentVmError `ESTALE` if the path leads elsewhere
+   */
+  addMount(mount: Omit<Mounted, "fd">): Promise<Mounted> {
+    return this.#access.at("mount", mount.path, false, (place, call) => {
+      const { fd, stats } = place.existing(call);
+      if (stats.dev !== mount.dev || stats.ino !== mount.ino) throw posixError("ESTALE", call);
+      const mounted = { ...mount, fd: duplicateDirectory(fd) };
+      this.#root.mounted.add(mounted);
+      return mounted;
+    });
+  }
+
+  /** Returns the mount of exactly this path, or the innermost mount at or above it. */
+  findMount(path: string, above = false): Mounted | undefined {
+    return above ? this.#root.mounted.at(path) : this.#root.mounted.get(path);
+  }
+
+  removeMount(path: string): void {
+    this.#root.mounted.remove(path);
+  }
+
   close(): Promise<void> {
-    return this.#access.close();
+    this.tree.budget.close();
+    return this.#access.close().finally(() => this.#root.mounted.close());
   }
 
   #readGenerated(entry: Entry, call: Call, maxBytes: number): Promise<Uint8Array> | undefined {

@@ -2,6 +2,7 @@ import { basename } from "node:path/posix";
 import type {
   Attribute,
   AttributesFound,
+  Inodes,
   NodeMetadata,
   PersistentTree,
   TreeContent,
@@ -18,7 +19,7 @@ import type { Holes } from "./holes.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 import { RootedTreeCursor } from "./rooted-cursor.ts";
-import { describe, listNodes } from "./tree-file.ts";
+import { describe, visitNodes } from "./tree-file.ts";
 
 /** The VM's own files for checkpoints, reached by descriptors. */
 export class RootedTree implements PersistentTree {
@@ -47,7 +48,11 @@ export class RootedTree implements PersistentTree {
       (stats, call) => {
         if (this.#root.isForeign(stats)) throw posixError("EXDEV", call);
       },
-      (fd) => listNodes(this.#root, fd),
+      async (fd) => {
+        const nodes: TreeNode[] = [];
+        await visitNodes(this.#root, fd, (node) => nodes.push(node));
+        return nodes;
+      },
     );
   }
 
@@ -81,8 +86,8 @@ export class RootedTree implements PersistentTree {
     return this.#once((cursor) => cursor.setMetadata(placeOf(path), metadata));
   }
 
-  async attributes(places: readonly (TreePlace & { ino: number })[]): Promise<AttributesFound[]> {
-    return places.length === 0 ? [] : await this.#attributes.read(places);
+  attributes(places: Inodes): AsyncIterable<AttributesFound> {
+    return this.#attributes.read(places);
   }
 
   async setAttributes(

@@ -62,18 +62,21 @@ export class RootedTreeFile implements TreeFile {
   }
 }
 
-/** Describes a file by its stats. */
+/** Describes a file by its stats. A whiteout of an overlay is kept as a link. */
 export function describe(name: string, stats: Stats): TreeNode {
-  return treeNode(name, typeOf(stats), stats);
+  return treeNode(name, isWhiteout(stats) ? "symlink" : typeOf(stats), stats);
 }
 
-/** Lists the VM's own nodes in a directory, without temporary files. */
-export async function listNodes(root: Root, fd: number): Promise<TreeNode[]> {
-  const nodes: TreeNode[] = [];
+/** `true` for the mark of a deleted file in the upper layer of an overlay: a device that any user may make. */
+export function isWhiteout(stats: Stats): boolean {
+  return stats.isCharacterDevice() && stats.rdev === 0;
+}
+
+/** Visits the VM's own nodes in a directory, without temporary files. */
+export async function visitNodes(root: Root, fd: number, each: (node: TreeNode) => void): Promise<void> {
   await eachEntry(fd, (name) => {
     if (isTemporaryName(name)) return;
     const stats = lstatSync(at(fd, name), { throwIfNoEntry: false });
-    if (stats !== undefined && !root.isForeign(stats)) nodes.push(describe(name, stats));
+    if (stats !== undefined && !root.isForeign(stats)) each(describe(name, stats));
   });
-  return nodes;
 }

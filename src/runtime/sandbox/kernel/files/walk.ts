@@ -32,7 +32,7 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
       root.assertSearchable(directory.stats, call);
       root.assertShared(directory, name, call);
       const last = pending.length === 0;
-      const entry = look(directory.fd, name);
+      const entry = look(root, directory, name);
       if (entry?.stats.isSymbolicLink() && (!last || follow)) {
         closeSync(entry.fd);
         root.assertFollowable(directory, entry.stats, call);
@@ -57,16 +57,17 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
 }
 
 /** Opens a name with O_PATH. @returns `null` if nothing has this name */
-function look(directory: number, name: string): Entry | null {
+function look(root: Root, directory: Directory, name: string): Entry | null {
   let fd: number;
   try {
-    fd = openSync(at(directory, name), LOOK);
+    fd = openSync(at(directory.fd, name), LOOK);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw error;
   }
   try {
-    return { fd, stats: fstatSync(fd) };
+    const stats = fstatSync(fd);
+    return { fd, stats, mount: root.mountOf(stats, directory.mount) };
   } catch (error) {
     closeSync(fd);
     throw error;

@@ -8,6 +8,7 @@ type Program =
   | "enter"
   | "holes"
   | "interceptor"
+  | "mounter"
   | "overlay"
   | "readonly"
   | "seal"
@@ -34,6 +35,7 @@ const SHARED: Record<Program, readonly string[]> = {
   enter: [CONFINE],
   holes: [SPEECH],
   interceptor: [SPEECH, HANDLES],
+  mounter: [BENEATH, SPEECH],
   overlay: [SPEECH],
   readonly: [],
   seal: [CONFINE],

@@ -27,9 +27,12 @@ export class KernelNetwork implements SandboxNetwork {
   readonly #servers = new Set<Server>();
   readonly #owners: Owners = new Map();
   readonly #connectionOwners: ConnectionOwners;
+  readonly #dialPath: (path: string) => Promise<Socket>;
   #connecting = 0;
 
-  constructor(entry: Entry, procFd: number) {
+  /** @param dialPath connects to a Unix socket in the VM's files */
+  constructor(entry: Entry, procFd: number, dialPath: (path: string) => Promise<Socket>) {
+    this.#dialPath = dialPath;
     this.#entry = entry;
     this.#procFd = procFd;
     this.#connectors = new OnDemand(() => new Connector(entry), MAX_TRIES);
@@ -44,6 +47,23 @@ export class KernelNetwork implements SandboxNetwork {
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
     const timeout = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
     const given = signal === undefined ? [timeout] : [timeout, signal];
+    try {
+      const ends = AbortSignal.any([...given, this.#closed.signal]);
+      return (await this.#keep(() => this.#connect(port, family, ends))).setNoDelay(true);
+    } catch (error) {
+      if (error === timeout.reason) throw refused("ETIMEDOUT", family, port);
+      if (error instanceof SocketRefused) throw refused(codeOfErrno(error.errno), family, port);
+      throw error;
+    }
+  }
+
+  async connectAt(path: string): Promise<Socket> {
+    this.#closed.signal.throwIfAborted();
+    return await this.#keep(() => this.#dialPath(path));
+  }
+
+  /** Opens a connection, counts it, and cuts it with the VM. */
+  async #keep(open: () => Promise<Socket>): Promise<Socket> {
     if (this.#sockets.size + this.#connecting >= MAX_VM_CONNECTIONS) {
       throw limitExceeded(
         { MAX_VM_CONNECTIONS },
@@ -53,14 +73,12 @@ export class KernelNetwork implements SandboxNetwork {
     }
     this.#connecting += 1;
     try {
-      const socket = await this.#connect(port, family, AbortSignal.any([...given, this.#closed.signal]));
+      const socket = await open();
+      if (this.#closed.signal.aborted) socket.destroy();
+      this.#closed.signal.throwIfAborted();
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      return socket.setNoDelay(true);
-    } catch (error) {
-      if (error === timeout.reason) throw refused("ETIMEDOUT", family, port);
-      if (error instanceof SocketRefused) throw refused(codeOfErrno(error.errno), family, port);
-      throw error;
+      return socket;
     } finally {
       this.#connecting -= 1;
     }

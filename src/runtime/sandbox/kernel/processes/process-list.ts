@@ -55,6 +55,7 @@ function readProcess(procFd: number, pid: number, hostUid: number, room: Room): 
       user: uid === hostUid ? VM_USER : String(uid),
       state: stat.state,
       rss: Number.parseInt(statusField(status, "VmRSS") ?? "0", 10) * 1024,
+      cpuMs: stat.cpuMs,
     };
   } catch {
     // The process ended during the read.

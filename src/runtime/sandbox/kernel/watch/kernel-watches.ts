@@ -1,7 +1,8 @@
 import { AgentVmError, vmStopped } from "../../../../api/errors.ts";
+import { pause } from "../../../../base/pace.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
 import type { FileWatch, FileWatchRequest, FileWatchSink } from "../../sandbox.ts";
-import type { TreeBudget } from "../../tree-budget.ts";
+import type { TreeAccount, TreeBudget } from "../../tree-budget.ts";
 import type { Owner } from "../files/id-mapping.ts";
 import { MAX_WATCHED_DIRECTORIES, MAX_WATCHED_ENTRIES } from "../limits.ts";
 import { eventsIn, IN } from "./inotify.ts";
@@ -51,6 +52,8 @@ export interface KernelWatchesDeps {
 export class KernelWatches {
   readonly #deps: KernelWatchesDeps;
   readonly #trees = new Set<WatchedTree>();
+  /** Pays for the known entries and directories. */
+  readonly #account: TreeAccount | undefined;
   readonly #entries: WatchBudget;
   readonly #directories: WatchBudget;
   /** Directories by the kernel's watch descriptor. */
@@ -70,12 +73,15 @@ export class KernelWatches {
     this.#deps = deps;
     const { maxDirectories = MAX_WATCHED_DIRECTORIES, maxEntries = MAX_WATCHED_ENTRIES } = deps;
     const account = deps.budget?.open();
+    this.#account = account;
     const memory = (each: number) => account && { account, each };
     this.#directories = new WatchBudget("MAX_WATCHED_DIRECTORIES", maxDirectories, memory(DIRECTORY_BYTES));
     this.#entries = new WatchBudget("MAX_WATCHED_ENTRIES", maxEntries, memory(ENTRY_BYTES));
   }
 
   async watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> {
+    // Starting a program holds the event loop for some milliseconds.
+    await pause();
     if (this.#closed) throw vmStopped();
     const errno = await this.#startedErrno();
     if (errno !== 0) {
@@ -119,6 +125,7 @@ export class KernelWatches {
     for (const tree of this.#trees) tree.close();
     this.#trees.clear();
     this.#stop();
+    this.#account?.close();
     await Promise.all(this.#ending);
   }
 

@@ -79,6 +79,20 @@ test("Node, python, git and Java trust the VM's authority without setup", { tags
   expect([run.stdout, run.stderr]).toEqual(["hello", expect.stringContaining("JAVA_TOOL_OPTIONS")]);
 });
 
+test("wget trusts the VM's authority, also with GnuTLS and with a configuration of the user", async ({
+  skip,
+}) => {
+  if (!has("wget")) {
+    console.log("No test of wget: it is not installed");
+    skip();
+  }
+  const { vm, url, last } = await startSecretVm();
+  await vm.exec("echo user_agent = own > ~/.wgetrc");
+  const { stdout, stderr, exitCode } = await vm.exec(`wget -q -O - '${url}/v1'`);
+  expect([exitCode, stderr, JSON.parse(stdout).url]).toEqual([0, "", "/v1"]);
+  expect(last().headers).toMatchObject({ authorization: BEARER, "user-agent": "own" });
+});
+
 test("a WebSocket and a stream of events pass, with the secret", { tags: ["slow"] }, async () => {
   const { vm, url, server, last } = await startSecretVm(
     { mask: true },

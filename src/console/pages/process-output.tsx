@@ -1,0 +1,85 @@
+import { useEffect, useState } from "preact/hooks";
+import { useMachine } from "../state/context.ts";
+import { Lines } from "../state/lines.ts";
+import { Failure } from "../ui/parts.tsx";
+import { VirtualList } from "../ui/virtual-list.tsx";
+
+/** Output of a process that a method has started: what is kept, and then what comes. */
+export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () => void }) {
+  const { vm } = useMachine();
+  const [lines, setLines] = useState<string[]>([]);
+  const [first, setFirst] = useState(0);
+  const [error, setError] = useState<Error>();
+  useEffect(() => {
+    const found = new Lines();
+    const connection = vm.connect();
+    let last = -1;
+    let frame = 0;
+    let isReading = false;
+    const draw = () => {
+      // Many pieces arrive in one frame. They are drawn once.
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        setLines(found.all);
+        setFirst(found.first);
+      });
+    };
+    const take = ({ seq, stream, data }: { seq: number; stream: string; data: Uint8Array }) => {
+      if (seq <= last) return;
+      last = seq;
+      found.add(stream, data);
+      draw();
+    };
+    const catchUp = async () => {
+      if (isReading) return;
+      isReading = true;
+      try {
+        const { chunks } = await connection.readProcessOutput(pid, { after: last });
+        chunks.forEach(take);
+      } catch (failure) {
+        setError(failure as Error);
+      }
+      isReading = false;
+    };
+    const ends = [
+      connection.on("processOutput", (event) => {
+        if (event.pid !== pid) return;
+        // A piece is missing if the number does not follow: the kept output has it.
+        if (event.seq === last + 1) take(event);
+        else void catchUp();
+      }),
+      connection.on("processExit", (event) => void (event.pid === pid && catchUp())),
+      connection.onOpen(() => void catchUp()),
+    ];
+    return () => {
+      cancelAnimationFrame(frame);
+      for (const end of ends) end();
+      void connection.dispose();
+    };
+  }, [vm, pid]);
+  return (
+    <section class="output" aria-label={`Output of process ${pid}`}>
+      <div class="bar small">
+        <h2>Output of {pid}</h2>
+        <span class="hint" role="status">
+          {first + lines.length} lines
+        </span>
+        <span class="grow" />
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+      <Failure error={error} />
+      <VirtualList
+        items={lines}
+        rowHeight={18}
+        keyOf={(_line, index) => first + index}
+        label="Output"
+        role="log"
+        class="fill mono"
+        follows
+        render={(line) => <span class="line">{line}</span>}
+      />
+    </section>
+  );
+}

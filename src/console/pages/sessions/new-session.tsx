@@ -1,0 +1,77 @@
+import { useEffect, useState } from "preact/hooks";
+import type { AgentType, PermissionPolicy } from "../../../client/index.ts";
+import { useMachine } from "../../state/context.ts";
+import { attempt, tell } from "../../ui/toast.tsx";
+
+/** A form that starts an agent. */
+export function NewSession({ onDone }: { onDone: (sessionId?: string) => void }) {
+  const { vm } = useMachine();
+  const [agents, setAgents] = useState<AgentType[]>();
+  const [agent, setAgent] = useState("");
+  const [policy, setPolicy] = useState<PermissionPolicy>("ask");
+  const [cwd, setCwd] = useState("/workspace");
+  const [isBusy, setIsBusy] = useState(false);
+  useEffect(() => {
+    vm.listAgents().then(
+      (found) => {
+        setAgents(found);
+        setAgent((found.find(({ installed }) => installed) ?? found[0])?.id ?? "");
+      },
+      (error: Error) => tell(error.message, true),
+    );
+  }, [vm]);
+  const chosen = agents?.find(({ id }) => id === agent);
+  const start = async () => {
+    setIsBusy(true);
+    let sessionId: string | undefined;
+    const done = await attempt(async () => {
+      sessionId = (await vm.createSession(agent, { permissionPolicy: policy, cwd })).sessionId;
+    });
+    setIsBusy(false);
+    if (done) onDone(sessionId);
+  };
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void start();
+      }}
+    >
+      <label class="field">
+        <span>Agent</span>
+        <select value={agent} onChange={(event) => setAgent(event.currentTarget.value)}>
+          {agents?.map(({ id, title, installed }) => (
+            <option key={id} value={id}>
+              {title} {installed ? "" : "(not installed)"}
+            </option>
+          ))}
+        </select>
+      </label>
+      {chosen?.reason && <p class="hint">{chosen.reason}</p>}
+      <label class="field">
+        <span>Directory</span>
+        <input value={cwd} onInput={(event) => setCwd(event.currentTarget.value)} />
+      </label>
+      <label class="field">
+        <span>Permissions</span>
+        <select value={policy} onChange={(event) => setPolicy(event.currentTarget.value as PermissionPolicy)}>
+          <option value="ask">Ask</option>
+          <option value="allow_all">Allow everything</option>
+          <option value="reject_all">Reject everything</option>
+        </select>
+      </label>
+      <div class="buttons">
+        <button type="button" onClick={() => onDone()}>
+          Cancel
+        </button>
+        <button
+          type="submit"
+          class="primary"
+          disabled={isBusy || agent === "" || chosen?.installed === false}
+        >
+          {isBusy ? "Starts…" : "Start"}
+        </button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,115 @@
+/// <reference lib="dom" preserve="true" />
+/**
+ * The element `<agent-vm-terminal>`: a terminal of a VM on any page, without a framework.
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "agent-vm/client";
+ * import "agent-vm/terminal-element";
+ *
+ * const element = document.querySelector("agent-vm-terminal");
+ * element.vm = createClient({ endpoint, token }).vm.get("alice");
+ * ```
+ * @module
+ */
+
+import type { VmHandle } from "../client/index.ts";
+import { Screen } from "./screen.ts";
+
+const STYLE =
+  ":host{display:block;height:24em}:host([hidden]){display:none}#screen{height:100%;overflow:hidden}";
+
+/**
+ * A terminal of a VM. It opens a shell when it is in a document and has a `vm`, follows its own size, and opens again for
+ * another `vm` or `shell-id`.
+ *
+ * - attribute `shell-id`: takes up this shell, and leaves it open at the end. Without it, the shell ends with the element.
+ * - attribute `command`: a program in place of the shell. Attribute `cwd`: its directory.
+ * - event `terminal-title` with `detail.title`, `terminal-exit` with `detail.exitCode`, `terminal-error` with `detail.error`.
+ */
+export class AgentVmTerminal extends HTMLElement {
+  /** Attributes whose change opens another terminal. */
+  static readonly observedAttributes: string[] = ["shell-id", "command", "cwd"];
+
+  #vm: VmHandle | undefined;
+  #screen: Screen | undefined;
+  readonly #root = this.attachShadow({ mode: "open" });
+  #isPlanned = false;
+
+  /** VM of the terminal. */
+  get vm(): VmHandle | undefined {
+    return this.#vm;
+  }
+
+  set vm(vm: VmHandle | undefined) {
+    if (vm === this.#vm) return;
+    this.#vm = vm;
+    this.#plan();
+  }
+
+  connectedCallback(): void {
+    this.#plan();
+  }
+
+  disconnectedCallback(): void {
+    this.#plan();
+  }
+
+  attributeChangedCallback(): void {
+    this.#plan();
+  }
+
+  /** Gives the terminal the keyboard. */
+  override focus(): void {
+    this.#screen?.focus();
+  }
+
+  /** Types a text, as the user would paste it. */
+  paste(text: string): void {
+    this.#screen?.paste(text);
+  }
+
+  /** Opens the terminal after all changes of this turn. */
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      this.#open();
+    });
+  }
+
+  #open(): void {
+    this.#screen?.dispose();
+    this.#screen = undefined;
+    this.#root.replaceChildren();
+    if (this.#vm === undefined || !this.isConnected) return;
+    const style = document.createElement("style");
+    style.textContent = STYLE;
+    const place = document.createElement("div");
+    place.id = "screen";
+    this.#root.append(style, place);
+    const tell = (name: string, detail: object) =>
+      this.dispatchEvent(new CustomEvent(`terminal-${name}`, { detail, bubbles: true, composed: true }));
+    const screen = new Screen(place, {
+      onTitle: (title) => tell("title", { title }),
+      onExit: (exitCode) => tell("exit", { exitCode }),
+      onError: (error) => tell("error", { error }),
+    });
+    this.#screen = screen;
+    const shellId = this.getAttribute("shell-id");
+    const [command, cwd] = [this.getAttribute("command"), this.getAttribute("cwd")];
+    screen.attach(
+      this.#vm,
+      shellId === null ? { ...(command && { command }), ...(cwd && { cwd }) } : { shellId },
+    );
+  }
+}
+
+if (!customElements.get("agent-vm-terminal")) customElements.define("agent-vm-terminal", AgentVmTerminal);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "agent-vm-terminal": AgentVmTerminal;
+  }
+}

@@ -1,0 +1,88 @@
+import { Duplex } from "node:stream";
+import type { MuxStream } from "../../base/mux/stream.ts";
+import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
+
+/** A stream of a tunnel with the members of a socket that the outbound gate and proxy use. */
+export class StreamSocket extends Duplex implements OutsideSocket {
+  bytesRead = 0;
+  bytesWritten = 0;
+  readonly #stream: MuxStream;
+  /** Bytes that arrived and were not read. */
+  #unread = 0;
+  #written: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: MuxStream) {
+    super({ allowHalfOpen: true });
+    this.#stream = stream;
+    stream.onData = (bytes) => {
+      this.#timer?.refresh();
+      this.bytesRead += bytes.byteLength;
+      this.#unread += bytes.byteLength;
+      if (this.push(bytes)) this.#grant();
+    };
+    stream.onEnd = () => void this.push(null);
+    stream.onWritable = () => this.#wrote();
+    stream.onClosed = (wasReset) => {
+      if (wasReset)
+        this.destroy(Object.assign(new Error("the client has reset the connection"), { code: "ECONNRESET" }));
+    };
+    if (stream.isClosed) this.destroy();
+  }
+
+  override _read(): void {
+    this.#grant();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#timer?.refresh();
+    this.bytesWritten += chunk.byteLength;
+    this.#written = done;
+    if (this.#stream.write(chunk)) this.#wrote();
+  }
+
+  override _final(done: () => void): void {
+    this.#stream.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#timer);
+    this.#stream.reset();
+    done(error);
+  }
+
+  setTimeout(ms: number, late: () => void): this {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(late, ms).unref();
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  resetAndDestroy(): this {
+    return this.destroy();
+  }
+
+  destroySoon(): void {
+    this.end(() => this.destroy());
+  }
+
+  #grant(): void {
+    const bytes = this.#unread;
+    this.#unread = 0;
+    if (bytes > 0) this.#stream.grant(bytes);
+  }
+
+  #wrote(): void {
+    const done = this.#written;
+    this.#written = undefined;
+    done?.();
+  }
+}

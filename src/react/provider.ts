@@ -1,0 +1,94 @@
+import {
+  createContext,
+  createElement,
+  type ReactElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useState,
+} from "react";
+import { type ClientOptions, createClient, type VmAccessor, type VmHandle } from "../client/index.ts";
+
+/** A client of which the hooks use the VMs by the name of their actor. */
+export interface ReactClient {
+  /** Closes every connection of the client. */
+  dispose(): Promise<void>;
+}
+
+/** Properties of `AgentVmProvider`: a client of yours, or the options of a client that lives as long as the provider. */
+export type AgentVmProviderProps = (
+  | {
+      /** A client of `createClient()`. Its owner disposes it. */
+      client: ReactClient;
+      options?: undefined;
+    }
+  | {
+      client?: undefined;
+      /** Options of `createClient()`: `endpoint`, and a `token` for the page. Other values make another client. */
+      options: ClientOptions;
+    }
+) & {
+  /** Name of the actor whose VMs `useVm` returns. @default "vm" */
+  actor?: string;
+  children?: ReactNode;
+};
+
+interface Provided {
+  client: ReactClient;
+  actor: string;
+  handles: Map<string, VmHandle>;
+}
+
+const Context = createContext<Provided | undefined>(undefined);
+
+const make = createClient as unknown as (options: ClientOptions) => ReactClient;
+
+/**
+ * Gives the components below it a client.
+ *
+ * @example
+ * ```tsx
+ * <AgentVmProvider options={{ endpoint: "https://vms.example", token }}>
+ *   <Terminal />
+ * </AgentVmProvider>
+ * ```
+ */
+export function AgentVmProvider({
+  client,
+  options,
+  actor = "vm",
+  children,
+}: AgentVmProviderProps): ReactElement | null {
+  const [provided, setProvided] = useState<Provided>();
+  const wanted = JSON.stringify(options);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the options
+  useEffect(() => {
+    const used = client ?? make(options ?? {});
+    setProvided({ client: used, actor, handles: new Map() });
+    return () => {
+      setProvided(undefined);
+      if (client === undefined) void used.dispose();
+    };
+  }, [client, wanted, actor]);
+  return provided === undefined ? null : createElement(Context.Provider, { value: provided }, children);
+}
+
+/**
+ * Returns a VM by its key: one handle for all components, which sends nothing by itself.
+ *
+ * @param key key of the VM
+ * @param options `create: true` makes a missing VM with its first action. @default a missing VM is an error
+ */
+export function useVm(key: string | string[], { create = false }: { create?: boolean } = {}): VmHandle {
+  const provided = useContext(Context);
+  if (provided === undefined) throw new Error("useVm needs an <AgentVmProvider> above it");
+  const { client, actor, handles } = provided;
+  const id = JSON.stringify([create, key]);
+  let handle = handles.get(id);
+  if (handle === undefined) {
+    const vms = (client as unknown as Record<string, VmAccessor>)[actor] as VmAccessor;
+    handle = create ? vms.getOrCreate(key) : vms.get(key);
+    handles.set(id, handle);
+  }
+  return handle;
+}

@@ -1,0 +1,151 @@
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { AgentVmError, limitExceeded } from "../../api/errors.ts";
+import type {
+  ReadRecordingOptions,
+  RecordingInfo,
+  RecordingMethods,
+  RecordingPart,
+} from "../../api/methods/recordings.ts";
+import { loadOnce } from "../../base/load-once.ts";
+import type { EndReason, Room } from "../room.ts";
+import { PREFIXES, recordingInfoKey, recordingKey, recordingPieceKey } from "../store/keys.ts";
+import { rangeOf, tryDecodeJson } from "../store/store.ts";
+import type { VmServices } from "../vm-services.ts";
+import { MAX_PART_BYTES, MAX_RECORDINGS, PIECE_BYTES } from "./limits.ts";
+import { Recorder, type RecordingStart } from "./recorder.ts";
+
+const infoSchema: z.ZodType<RecordingInfo> = z.object({
+  recordingId: z.string(),
+  shellId: z.string().nullable(),
+  pid: z.number(),
+  command: z.string(),
+  startedAt: z.number(),
+  durationMs: z.number(),
+  bytes: z.number(),
+  running: z.boolean(),
+  truncated: z.boolean(),
+});
+
+/** Pieces that one answer may need. A piece can be as large as one line. */
+const PIECES_AT_ONCE = 16;
+
+type RecordingsDeps = Pick<VmServices, "store" | "onFailure">;
+
+/** The recordings of one VM, growing and ended. */
+export class Recordings implements RecordingMethods, Room {
+  readonly #deps: RecordingsDeps;
+  /** Oldest first. */
+  readonly #known = new Map<string, RecordingInfo>();
+  readonly #growing = new Map<string, Recorder>();
+  readonly #load = loadOnce(() => this.#read());
+
+  constructor(deps: RecordingsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Stores what is still to be stored. A VM that is destroyed keeps nothing. */
+  async settled(reason: EndReason): Promise<void> {
+    for (const recorder of this.#growing.values()) {
+      if (reason === "destroy") recorder.drop();
+      else recorder.ended();
+    }
+    await Promise.all([...this.#growing.values()].map((recorder) => recorder.settled()));
+  }
+
+  /** Makes room for one more recording. @throws AgentVmError `limit_exceeded` */
+  async admit(): Promise<void> {
+    await this.#load();
+    while (this.#known.size >= MAX_RECORDINGS) {
+      const oldest = [...this.#known.values()].find(({ running }) => !running);
+      if (oldest === undefined)
+        throw limitExceeded(
+          { MAX_RECORDINGS },
+          "Recording limit of the VM reached",
+          "End a recorded program first.",
+        );
+      await this.#delete(oldest.recordingId);
+    }
+  }
+
+  /** Begins a recording. */
+  begin(start: RecordingStart): Recorder {
+    const recordingId = `rec-${randomBytes(8).toString("hex")}`;
+    const recorder = new Recorder(recordingId, start, this.#deps);
+    this.#known.set(recordingId, recorder.info);
+    this.#growing.set(recordingId, recorder);
+    return recorder;
+  }
+
+  async listRecordings(): Promise<RecordingInfo[]> {
+    await this.#load();
+    return [...this.#known.values()].map((info) => ({ ...info }));
+  }
+
+  async readRecording(
+    recordingId: string,
+    { after = -1 }: ReadRecordingOptions = {},
+  ): Promise<RecordingPart> {
+    const { running } = await this.#find(recordingId);
+    await this.#growing.get(recordingId)?.settled();
+    const texts: string[] = [];
+    let bytes = 0;
+    let last = after;
+    while (bytes + PIECE_BYTES <= MAX_PART_BYTES) {
+      const keys = Array.from({ length: PIECES_AT_ONCE }, (_, index) =>
+        recordingPieceKey(recordingId, last + 1 + index),
+      );
+      for (const piece of await this.#deps.store.get(keys)) {
+        if (piece === undefined) return { data: texts.join(""), last, end: !running };
+        if (bytes > 0 && bytes + piece.length > MAX_PART_BYTES)
+          return { data: texts.join(""), last, end: false };
+        texts.push(Buffer.from(piece).toString());
+        bytes += piece.length;
+        last += 1;
+      }
+    }
+    return { data: texts.join(""), last, end: false };
+  }
+
+  async deleteRecording(recordingId: string): Promise<void> {
+    await this.#find(recordingId);
+    await this.#delete(recordingId);
+  }
+
+  async #delete(recordingId: string): Promise<void> {
+    const recorder = this.#growing.get(recordingId);
+    recorder?.drop();
+    await recorder?.settled();
+    this.#growing.delete(recordingId);
+    this.#known.delete(recordingId);
+    const { from, to } = rangeOf(recordingKey(recordingId));
+    await this.#deps.store.deleteRange(from, to);
+  }
+
+  async #find(recordingId: string): Promise<RecordingInfo> {
+    await this.#load();
+    const info = this.#known.get(recordingId);
+    if (info !== undefined) return info;
+    throw new AgentVmError("recording_not_found", `Recording not found: ${recordingId}`, { recordingId });
+  }
+
+  /** Reads the recordings of earlier instances of the VM. Their programs have ended. */
+  async #read(): Promise<void> {
+    const found: RecordingInfo[] = [];
+    let after: string | undefined;
+    for (;;) {
+      const [next] = await this.#deps.store.list(PREFIXES.recordings, { ...(after && { after }), limit: 1 });
+      if (next === undefined) break;
+      const recordingId = next[0].slice(PREFIXES.recordings.length).split("/")[0] ?? "";
+      after = rangeOf(recordingKey(recordingId)).to;
+      const [value] = await this.#deps.store.get([recordingInfoKey(recordingId)]);
+      const info = infoSchema.safeParse(value && tryDecodeJson(value)).data;
+      if (info !== undefined) found.push({ ...info, running: false });
+    }
+    const growing = [...this.#known];
+    this.#known.clear();
+    found.sort((a, b) => a.startedAt - b.startedAt);
+    for (const info of found) this.#known.set(info.recordingId, info);
+    for (const [recordingId, info] of growing) this.#known.set(recordingId, info);
+  }
+}
