@@ -4,8 +4,17 @@ import { bareVm } from "./vm.ts";
 const VMS = 20;
 const MIB = 1024 * 1024;
 
-/** Memory of one idle VM: growth of the server plus the proportional memory of the VM's own processes. */
-export async function idleMemory(): Promise<{ serverMib: number; processesMib: number }> {
+interface IdleMemory {
+  /** Growth of the server. */
+  serverMib: number;
+  /** Proportional memory of the VM's own processes. */
+  processesMib: number;
+  /** Proportional memory of its spawner, which ends without commands. */
+  spawnerMib: number;
+}
+
+/** Memory of one VM that runs nothing. */
+export async function idleMemory(): Promise<IdleMemory> {
   const first = bareVm();
   await first.exec("true");
   collectGarbage();
@@ -14,20 +23,26 @@ export async function idleMemory(): Promise<{ serverMib: number; processesMib: n
   for (const vm of vms) await vm.boot();
   collectGarbage();
   const serverMib = Math.max(0, process.memoryUsage().rss - before) / VMS / MIB;
-  const idle = descendants(process.pid).filter(isIdleVm);
-  const processesMib = idle.reduce((sum, pid) => sum + pss(pid), 0) / (VMS + 1) / MIB;
+  const all = descendants(process.pid);
+  const mibOf = (isCounted: (program: string) => boolean) =>
+    all.filter((pid) => isCounted(programOf(pid))).reduce((sum, pid) => sum + pss(pid), 0) / (VMS + 1) / MIB;
+  const processesMib = mibOf(isIdleVm);
+  const spawnerMib = mibOf((program) => program === "agentos-spawner");
   await Promise.all([first, ...vms].map((vm) => vm.dispose("destroy")));
-  return { serverMib, processesMib };
+  return { serverMib, processesMib, spawnerMib };
 }
 
 function collectGarbage(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
-/** A VM that runs nothing is its init and the unshare(1) outside that waits for it. */
-function isIdleVm(pid: number): boolean {
-  const [program = ""] = read(`/proc/${pid}/cmdline`).split("\0");
-  return program.endsWith("/unshare") || program === "/run/agentos/cat";
+/** A VM that runs nothing is its init, the cat(1) outside that reads init's output, and the keeper that waits for it. */
+function isIdleVm(program: string): boolean {
+  return program.endsWith("/unshare") || program.endsWith("/cat");
+}
+
+function programOf(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).split("\0")[0] ?? "";
 }
 
 function descendants(root: number): number[] {

@@ -4,12 +4,12 @@ import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
-import { hostExec, hostTerminal } from "./host.ts";
+import { hostExec, hostRun, hostTerminal } from "./host.ts";
 import { compare, type Measurement, table, type Work } from "./measure.ts";
 import { idleMemory } from "./memory.ts";
 import { installPeer, type Peer } from "./peer.ts";
 import { writeRatios } from "./ratios.ts";
-import { bareVm } from "./vm.ts";
+import { bareBoot, bareVm } from "./vm.ts";
 
 /**
  * `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. `--ratios FILE`
@@ -45,6 +45,17 @@ await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 3);
 // agentOS does not have python.
 results.push(
   await compare("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'")),
+);
+
+// The least that the kernel takes for the namespaces of a VM.
+results.push(
+  await compare("bare boot, beside unshare -Urmpniuf true", 60, {
+    host: () => hostRun("unshare", ["-Urmpniuf", "true"]),
+    runtime: async () => {
+      const sandbox = await bareBoot();
+      return () => sandbox.dispose();
+    },
+  }),
 );
 
 /** Makes a VM through the client and uses it. The clock does not count its destruction. */
@@ -133,9 +144,10 @@ const shown = creations.worst.client?.toFixed(1);
 console.log(`Create and first exec through the client: at most ${shown} ms in 99 of 100 rounds`);
 const { ratios } = parseArgs({ strict: false, options: { ratios: { type: "string" } } }).values;
 if (typeof ratios === "string") writeRatios(ratios, results);
-const { serverMib, processesMib } = await idleMemory();
+const { serverMib, processesMib, spawnerMib } = await idleMemory();
 console.log(
-  `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS)`,
+  `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS), ` +
+    `and a spawner of ${spawnerMib.toFixed(2)} MiB for 30 s`,
 );
 
 await rm(scratch, { force: true });

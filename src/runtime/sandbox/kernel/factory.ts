@@ -2,6 +2,7 @@ import { closeSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { AgentVmError, type Capability } from "../../../api/errors.ts";
 import type { Env } from "../../../api/values.ts";
+import { unlessAborted } from "../../../base/within.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
 import { bootInTurn } from "../boot-queue.ts";
 import { assertHostHasRoom, descriptorCapacity, hostIsShort } from "../host-room.ts";
@@ -11,7 +12,7 @@ import { bootVm, endKeeper } from "./boot/boot.ts";
 import { hostCertificates } from "./boot/host-certificates.ts";
 import { findHostNode } from "./boot/host-node.ts";
 import { acquireUid, releaseUid, uidsAreShort } from "./boot/host-uids.ts";
-import { type Layout, limitsFstab, MEMORY_FILE, prepareLayout } from "./boot/layout.ts";
+import { MEMORY_FILE, planLayout } from "./boot/layout.ts";
 import { workspaceSubfolder } from "./boot/scratch-folder.ts";
 import { findInherited } from "./descriptors.ts";
 import type { Owner } from "./files/id-mapping.ts";
@@ -19,7 +20,7 @@ import { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { countsProcesses } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
-import { vmCapacity } from "./processes/capacity.ts";
+import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
 import { cgroupSupport } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
@@ -35,14 +36,13 @@ export interface KernelFactoryOptions {
   /** Additions to its VMs besides Node and the option `software`, read at the first boot. @default nothing */
   provisions?: () => readonly Provision[];
   /** Text of a program that replaces the spawner, for tests. */
-  spawnerSource?: string | undefined;
+  spawnerSource?: string;
 }
 
 /** Things that all VMs of a factory share. */
 interface Prepared {
-  layout: Layout;
+  planPath: string;
   mountPoint: string;
-  fstabPath: string;
   tools: Tools;
   env: Env;
 }
@@ -61,6 +61,7 @@ export class KernelSandboxFactory {
   readonly #spawnerSource: string | undefined;
   readonly #added: () => readonly Provision[];
   readonly #name = `kind-${factories++}`;
+  #filter: string | undefined;
   #prepared: Promise<Prepared> | undefined;
 
   constructor(options: VmOptions, { provisions = () => [], spawnerSource }: KernelFactoryOptions = {}) {
@@ -111,7 +112,14 @@ export class KernelSandboxFactory {
   boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<KernelSandbox> {
     return bootInTurn(signal, async () => {
       assertHostHasRoom();
-      return await this.#boot(signal, limits);
+      const sandbox = await this.#boot(signal, limits);
+      try {
+        await unlessAborted(sandbox.prepared, signal);
+        return sandbox;
+      } catch (error) {
+        await sandbox.dispose();
+        throw error;
+      }
     });
   }
 
@@ -120,28 +128,25 @@ export class KernelSandboxFactory {
   }
 
   async #boot(signal: AbortSignal, limits: VmLimits): Promise<KernelSandbox> {
-    const { layout, mountPoint, fstabPath, tools, env } = await this.#prepare();
-    const { seccomp } = this.#options;
+    const { planPath, mountPoint, tools, env } = await this.#prepare();
     findInherited();
     const owner = takeOwner();
     const name = `vm-${booted++}`;
     const cgroup = cgroupSupport().create?.(name, limits);
     const memory = cgroup && new MemoryView(`${mountPoint}.${name}.meminfo`, cgroup, limits);
-    const limitsFstabPath = `${mountPoint}.${name}.fstab`;
-    const { filter } = seccompSupport(seccomp);
+    this.#filter ??= seccompSupport(this.#options.seccomp).filter;
+    const filter = this.#filter;
+    const openFiles = openFilesLimit(limits.openFiles);
+    const spawnerSource = this.#spawnerSource;
     const release = () => {
       if (owner !== null) releaseUid(owner.uid);
     };
     try {
-      const fstabPaths = [fstabPath];
-      if (cgroup !== undefined && memory !== undefined) {
-        const mounts = [...cgroup.mounts, { source: memory.path, target: MEMORY_FILE }];
-        writeFileSync(limitsFstabPath, limitsFstab(mountPoint, mounts));
-        fstabPaths.push(limitsFstabPath);
-      }
-      const showsMemory = memory !== undefined;
-      const request = { layout, mountPoint, fstabPaths, showsMemory, limits, owner, tools, filter, signal };
-      const vm = await bootVm(request).finally(() => rmSync(limitsFstabPath, { force: true }));
+      const shown = cgroup && memory ? [...cgroup.mounts, { source: memory.path, target: MEMORY_FILE }] : [];
+      const vm = await bootVm({
+        ...{ planPath, mountPoint, shown, cgroupProcs: cgroup?.procs ?? [] },
+        ...{ limits, openFiles, owner, tools, filter, spawnerSource, signal },
+      });
       try {
         const files: RootedFileSystem = new RootedFileSystem({
           rootFd: vm.rootFd,
@@ -159,12 +164,14 @@ export class KernelSandboxFactory {
           memory,
           tools,
           filter,
-          spawnerSource: this.#spawnerSource,
+          openFiles,
+          spawnerSource,
           release,
         });
         const inside = new InsideReader((request) => sandbox.processes.spawn(request), tools.cat);
         return sandbox;
       } catch (error) {
+        vm.spawner?.release();
         closeSync(vm.rootFd);
         closeSync(vm.procFd);
         await endKeeper(vm.keeper);
@@ -200,16 +207,16 @@ export class KernelSandboxFactory {
     try {
       const tools = findTools();
       const provisions = this.#provisions();
-      const layout = await prepareLayout(folder, provisions, tools, {
+      const plan = await planLayout(folder, provisions, tools, {
         timezone: this.#options.timezone,
         ...cgroupSupport(),
         showsMemory: cgroupSupport().create !== undefined,
       });
       const mountPoint = workspaceSubfolder(`${this.#name}/root`);
-      const fstabPath = `${mountPoint}.fstab`;
-      writeFileSync(fstabPath, layout.fstab(mountPoint));
+      const planPath = `${mountPoint}.plan`;
+      writeFileSync(planPath, plan);
       const env: Env = Object.assign({}, ...provisions.map((provision) => provision.env));
-      return { layout, mountPoint, fstabPath, tools, env };
+      return { planPath, mountPoint, tools, env };
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       const detail = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { AgentVmError, vmStopped } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/methods/process-types.ts";
 import type { Env } from "../../../api/values.ts";
@@ -35,6 +35,7 @@ import { mappedFiles } from "./processes/mappings.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
 import { measureVm, pidsIn } from "./processes/usage.ts";
+import { ENDED_STATES } from "./procfs/held-process.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
 import { processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
@@ -55,14 +56,13 @@ interface KernelSandboxDeps {
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
+  /** Open descriptors that a command may have. */
+  openFiles: number;
   /** Text of a program that replaces the spawner, for tests. */
   spawnerSource: string | undefined;
   /** Frees the VM's host uid. */
   release(): void;
 }
-
-/** States of processes that have ended, see proc_pid_stat(5). */
-const ENDED = ["Z", "X"];
 
 /** While a VM ends, host processes that wait for one of its processes get SIGCONT this often. */
 const WAKE_MS = 20;
@@ -88,7 +88,7 @@ export class KernelSandbox implements Sandbox {
   #disposal: Promise<void> | undefined;
 
   constructor(deps: KernelSandboxDeps) {
-    const { vm, files, owner, tools, filter, cgroup, limits, spawnerSource } = deps;
+    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawnerSource } = deps;
     this.#deps = deps;
     this.files = files;
     this.#entry = {
@@ -97,13 +97,13 @@ export class KernelSandbox implements Sandbox {
       owner,
       tools,
       processes: limits.processes,
-      openFiles: openFilesLimit(limits.openFiles),
+      openFiles,
       filter,
       cgroupProcs: cgroup?.procs ?? [],
       output: new OutputShare(),
       ending: this.#ending.signal,
     };
-    this.#starter = new SpawnerStarter(this.#entry, spawnerSource);
+    this.#starter = new SpawnerStarter(this.#entry, spawnerSource, vm.spawner);
     this.network = new KernelNetwork(this.#entry, vm.procFd, (path) => files.connect(path));
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
@@ -135,6 +135,11 @@ export class KernelSandbox implements Sandbox {
     });
   }
 
+  /** Resolves once commands start without delay. */
+  get prepared(): Promise<void> {
+    return this.#starter.booted;
+  }
+
   setLimits(limits: VmLimits): void {
     this.#deps.cgroup?.update(limits);
     this.#deps.memory?.setLimits(limits);
@@ -150,7 +155,7 @@ export class KernelSandbox implements Sandbox {
         return false;
       const init = readStat(initPid);
       // After init's end its pid may be another process's.
-      return init !== undefined && init.startTime === startTime && !ENDED.includes(init.state);
+      return init !== undefined && init.startTime === startTime && !ENDED_STATES.includes(init.state);
     };
     return { isAlive, end: () => ends.forEach((end) => void end()) };
   }
@@ -253,13 +258,4 @@ export class KernelSandbox implements Sandbox {
   #assertRunning(): void {
     if (this.#disposal !== undefined) throw vmStopped();
   }
-}
-
-let hardLimit: number | undefined;
-
-/** Lowers a limit to the server's hard limit: a shell cannot raise its limit above it, and fails. */
-function openFilesLimit(wanted: number): number {
-  const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);
-  return Math.min(wanted, hardLimit);
 }

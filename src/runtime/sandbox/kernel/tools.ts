@@ -8,14 +8,10 @@ const REQUIRED = [
   "setpriv",
   "prlimit",
   "mount",
-  "umount",
-  "pivot_root",
   "script",
   "sh",
   "env",
   "cat",
-  "cp",
-  "install",
   "perl",
 ] as const;
 

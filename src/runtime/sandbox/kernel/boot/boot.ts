@@ -1,18 +1,26 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import type { Readable } from "node:stream";
+import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
-import { O_PATH, quote } from "../../posix.ts";
-import { VM_HOSTNAME, VM_UID } from "../../sandbox.ts";
+import { O_PATH } from "../../posix.ts";
+import { VM_HOSTNAME } from "../../sandbox.ts";
+import { sealedStdio } from "../descriptors.ts";
+import { Excerpt } from "../helpers/excerpt.ts";
+import { ForkedHelper } from "../helpers/forked-helper.ts";
+import { perlText } from "../helpers/program-text.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
 import { SYSTEM_PATH, type Tools } from "../tools.ts";
-import type { Layout } from "./layout.ts";
-import { EMPTY_FILE, INIT_PATH, initSource, MEMORY_FILE } from "./layout.ts";
+import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
 import { inotifyLimits, ipcLimits, userLimits } from "./per-user.ts";
 import { hiddenInProc } from "./proc-masks.ts";
-import { sealLines } from "./seal.ts";
+
+/** The boot becomes the spawner, or starts it as a program of its own. */
+const PROGRAM = helperSource("boot");
+const WITH_SPAWNER = helperSource("boot", perlText("spawner"));
 
 /**
  * Boot of a VM.
@@ -22,10 +30,11 @@ import { sealLines } from "./seal.ts";
  */
 const BOOT_TIMEOUT_MS = 30_000;
 
-/** Line that the server writes to init. Init, a cat(1), writes it back. */
+/** Line that the server writes to init. Init and the process outside, each a cat(1), write it back. */
 const READY = "ready";
 
-const MAX_BOOT_ERROR_BYTES = 8192;
+/** Numbers of resource limits; see getrlimit(2). */
+const [RLIMIT_CORE, RLIMIT_NPROC] = [4, 6];
 
 /** The namespaces of one VM, held by its init. */
 export interface BootedVm {
@@ -33,32 +42,39 @@ export interface BootedVm {
   keeper: ChildProcess;
   /** Init's pid as the host sees it. */
   initPid: number;
+  /** The spawner that the boot has started; `undefined` if it has ended. */
+  spawner: ForkedHelper | undefined;
   /** O_PATH descriptors of the VM's root and of its own procfs, taken before anything ran inside. */
   rootFd: number;
   procFd: number;
 }
 
 interface BootRequest {
-  layout: Layout;
+  /** File of the plan of all VMs; see `planLayout`. */
+  planPath: string;
   /** An empty folder of the host that serves as mount point in the VM's own mount namespace. */
   mountPoint: string;
-  /** Files of fstab(5) for `mountPoint`. */
-  fstabPaths: readonly string[];
-  /** `MEMORY_FILE` is mounted, and covers /proc/meminfo. */
-  showsMemory: boolean;
+  /** Places of the host that this VM may read, and their paths in the VM. */
+  shown: readonly { source: string; target: string }[];
+  /** Files of the VM's cgroup, to which the spawner writes "0". */
+  cgroupProcs: readonly string[];
   limits: VmLimits;
+  /** Open descriptors that a command may have. */
+  openFiles: number;
   /** Host uid and gid of the VM under a root server; `null`: the server's own. */
   owner: { uid: number; gid: number } | null;
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
+  /** Text of a program that replaces the spawner. */
+  spawnerSource: string | undefined;
   signal: AbortSignal;
 }
 
 /**
- * Builds a VM's root in a mount namespace of its own and starts its init in the VM's namespaces. Two user namespaces
- * for an ordinary user: devpts needs uid 0 mapped, the VM's user is 1000, and an unprivileged process may only enter
- * namespaces that the innermost one owns. A root server makes the mounts as real root, since a tmpfs mounted inside a
+ * Builds a VM's root in a mount namespace of its own and starts its init in the VM's namespaces; see `boot.pl`. Two user
+ * namespaces for an ordinary user: devpts needs uid 0 mapped, the VM's user is 1000, and an unprivileged process may only
+ * enter namespaces that the innermost one owns. A root server makes the mounts as real root, since a tmpfs mounted inside a
  * user namespace answers the server's own writes with EOVERFLOW.
  *
  * The kernel lets only root set the limits of an IPC namespace: the host's, or since Linux 6.9 the root of the user
@@ -67,49 +83,46 @@ interface BootRequest {
  * Two pid namespaces as well. The VM's procfs can only be mounted where another one can be seen, and stays on top of
  * it: the one below is that of the outer namespace, in which there is nothing but this boot, and not the host's.
  *
- * Boot programs hold capabilities over the VM's namespaces and load libraries from the VM's root. So nobody may write
- * there before the last of them has gone: a VM is ready when init itself, without any, answers.
+ * The boot holds capabilities over the VM's namespaces and loads libraries from the VM's root. So nobody may write there
+ * before it has given them up: a VM is ready when init and the process outside, without any, answer.
  */
 export async function bootVm(request: BootRequest): Promise<BootedVm> {
   const { tools, owner, signal } = request;
   signal.throwIfAborted();
-  const namespaces = [
-    ...(owner === null ? ["--user", "--map-root-user", "--ipc"] : []),
-    "--pid",
-    "--fork",
-    "--kill-child",
-  ];
-  const build = [
-    ...[tools.unshare, "--mount", ...(owner === null ? [] : ["--ipc"])],
-    ...["--", tools.sh, "-c", stageOne(request)],
-  ];
+  const outer = owner === null ? ["--user", "--map-root-user", "--ipc"] : [];
   // The mount namespace comes after the fork: the keeper, under a root server root itself, stays outside.
-  const keeper = spawn(tools.unshare, [...namespaces, "--", ...build], {
-    // Init reads its stdin for ever; its end, with the server's, is the end of the VM.
-    stdio: ["pipe", "pipe", "pipe"],
-    cwd: "/",
-    env: { PATH: SYSTEM_PATH },
-    detached: true,
-  });
+  const keeper = spawn(
+    tools.unshare,
+    [...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
+    {
+      // Init reads its stdin for ever; its end, with the server's, is the end of the VM.
+      stdio: sealedStdio(["pipe", "pipe", "pipe"]),
+      cwd: "/",
+      env: { PATH: SYSTEM_PATH },
+      detached: true,
+    },
+  );
   // A write to an init that is gone must not end the server.
   keeper.stdin?.on("error", () => keeper.stdin?.destroy());
+  const open: number[] = [];
   try {
     keeper.stdin?.write(`${READY}\n`);
-    await untilReady(keeper, signal);
-    const initPid = childrenOf(keeper.pid as number).flatMap(childrenOf)[0];
-    if (initPid === undefined) throw bootFailed("init has ended");
-    const rootFd = openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH);
-    try {
-      const procFd = openSync(
-        `/proc/self/fd/${rootFd}/proc`,
-        constants.O_DIRECTORY | constants.O_NOFOLLOW | O_PATH,
-      );
-      return { keeper, initPid, rootFd, procFd };
-    } catch (error) {
-      closeSync(rootFd);
-      throw error;
-    }
+    const errors = keeper.stderr === null ? undefined : new Excerpt(keeper.stderr);
+    const output = await untilReady(keeper, errors, signal);
+    const [outside] = childrenOf(keeper.pid as number);
+    const [initPid] = outside === undefined ? [] : childrenOf(outside);
+    if (outside === undefined || initPid === undefined) throw bootFailed("init has ended");
+    open.push(openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH));
+    open.push(
+      openSync(`/proc/self/fd/${open[0]}/proc`, constants.O_DIRECTORY | constants.O_NOFOLLOW | O_PATH),
+    );
+    const [rootFd, procFd] = open as [number, number];
+    const ends = /^spawner (\d+) (\d+)$/m.exec(output)?.slice(1).map(Number) as [number, number] | undefined;
+    const spawner =
+      ends === undefined || errors === undefined ? undefined : ForkedHelper.open(outside, ends, errors);
+    return { keeper, initPid, spawner, rootFd, procFd };
   } catch (error) {
+    for (const fd of open) closeSync(fd);
     await endKeeper(keeper);
     throw error;
   }
@@ -137,90 +150,100 @@ function killQuietly(pid: number): void {
   }
 }
 
-function untilReady(keeper: ChildProcess, signal: AbortSignal): Promise<void> {
+/** @returns the output of the boot */
+function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    let errors = "";
     let output = "";
-    const late = (limit: string) => bootFailed(`no answer ${limit}, waiting for ${programOf(keeper)}`);
+    const late = (limit: string) => bootFailed(`no answer ${limit}, waiting for ${stepOf(keeper)}`);
     const timer = setTimeout(() => settle(late(`within ${BOOT_TIMEOUT_MS} ms`)), BOOT_TIMEOUT_MS);
     const onAbort = () => {
       const { reason } = signal;
       settle(reason instanceof DOMException && reason.name === "TimeoutError" ? late("in time") : reason);
     };
-    const onExit = (code: number | null) =>
-      settle(bootFailed(errors.trim() || `the boot script ended with ${code}`));
+    const onClose = (code: number | null) =>
+      settle(bootFailed(withNames(errors?.text.trim() || `the boot ended with ${code}`)));
     const settle = (error?: Error) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      keeper.off("close", onExit);
-      if (error === undefined) resolve();
+      keeper.off("close", onClose);
+      if (error === undefined) resolve(output);
       else reject(error);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     keeper.once("error", (error) => settle(bootFailed(error.message)));
-    keeper.once("close", onExit);
-    keeper.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      if (errors.length < MAX_BOOT_ERROR_BYTES) errors += text;
-    });
-    keeper.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    keeper.once("close", onClose);
+    (keeper.stdout as Readable | null)?.setEncoding("utf8").on("data", (text: string) => {
       output += text;
-      if (output.includes(`${READY}\n`)) settle();
+      if (output.endsWith(`${READY}\n`)) settle();
     });
   });
 }
 
-/** Returns the name of the program that a boot runs at the moment. */
-function programOf({ pid = 0 }: ChildProcess): string {
+/** Returns what a boot does at the moment: its processes have the names of steps. */
+function stepOf({ pid = 0 }: ChildProcess): string {
   let [at, next]: (number | undefined)[] = [pid, childrenOf(pid)[0]];
   while (next !== undefined) [at, next] = [next, childrenOf(next)[0]];
   return readStat(at as number)?.command ?? "a program";
+}
+
+/** The boot writes numbers of errors: their texts may be files of the VM. */
+function withNames(errors: string): string {
+  return errors.replace(/, error (\d+)$/gm, (_, number: string) => {
+    const errno = -Number(number);
+    return `: ${util.getSystemErrorName(errno)}, ${util.getSystemErrorMessage(errno)}`;
+  });
 }
 
 function bootFailed(detail: string): AgentVmError {
   return new AgentVmError("boot_failed", `The VM did not boot: ${detail}`, { detail });
 }
 
-/** In the new mount namespace, as root or mapped root: put the tree together, make it the root, go on inside. */
-function stageOne(request: BootRequest): string {
-  const { layout, mountPoint, fstabPaths, limits, owner, tools } = request;
-  const size = `size=${limits.filesystemBytes},nr_inodes=${limits.inodes},mode=755,nosuid,nodev`;
+function bootCommand(request: BootRequest): string[] {
+  const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
-  const init = initSource();
-  const installOwner = owner === null ? "" : `-o ${owner.uid} -g ${owner.gid} `;
-  const asOwner =
-    owner === null ? "" : `${tools.setpriv} --reuid ${owner.uid} --regid ${owner.gid} --clear-groups `;
-  return [
-    "set -e",
-    "umask 022",
-    `${tools.mount} -n -t tmpfs -o ${quote(size + ownership)} agent-vm ${quote(mountPoint)}`,
-    `${asOwner}${tools.cp} -a --no-preserve=ownership ${quote(`${layout.template}/.`)} ${quote(`${mountPoint}/`)}`,
-    // Owned by the VM's user, else the server itself could not look at init; unreadable, so that the VM cannot.
-    init === undefined
-      ? ":"
-      : `${tools.install} -m 0111 ${installOwner}${quote(init)} ${quote(mountPoint + INIT_PATH)}`,
-    `${tools.mount} -n -a ${fstabPaths.map((path) => `-T ${quote(path)}`).join(" ")}`,
-    ...layout.mountsBelow(mountPoint),
-    `cd ${quote(mountPoint)}`,
-    `${tools.pivot_root} . .`,
-    `${tools.umount} -n -l .`,
-    "cd /",
-    ...sealLines(
-      layout.hostMounts.map(({ target }) => target),
-      tools,
-    ),
-    ...ipcLimits(limits),
-    `exec ${asOwner}${owner === null ? "" : "--inh-caps=-all "}${tools.prlimit} --nproc=${limits.processes + RESERVED_PROCESSES} --core=1 ` +
-      `${userLimits(owner)} ${tools.unshare} --user --map-user=${VM_UID} --map-group=${VM_UID} --keep-caps --mount --pid --net --uts ` +
-      `--fork --kill-child --mount-proc -- ${becomeInit(request, init === undefined ? tools.cat : INIT_PATH)}`,
-  ].join("\n");
+  const processes = limits.processes + RESERVED_PROCESSES;
+  const spawner = request.spawnerSource ?? (isReplaceable(tools.perl, owner) ? helperSource("spawner") : "");
+  const showsMemory = shown.some(({ target }) => target === MEMORY_FILE);
+  const settings = {
+    root: mountPoint,
+    plan: request.planPath,
+    options: `size=${limits.filesystemBytes},nr_inodes=${limits.inodes},mode=755${ownership}`,
+    uid: owner?.uid ?? -1,
+    gid: owner?.gid ?? -1,
+    cat: tools.cat,
+    init: INIT_PATH,
+    hostname: VM_HOSTNAME,
+    filter: request.filter,
+    empty: EMPTY_FILE,
+    memory: showsMemory ? MEMORY_FILE : "",
+    ipc: pairs(ipcLimits(limits)),
+    inotify: pairs(inotifyLimits(owner)),
+    limits: pairs([[RLIMIT_NPROC, processes], [RLIMIT_CORE, 1], ...userLimits(owner)]),
+    files: request.openFiles,
+    processes: limits.processes,
+    perl: tools.perl,
+    spawner,
+  };
+  const hidden = hiddenInProc();
+  return helperCommand(tools.perl, spawner === "" ? WITH_SPAWNER : PROGRAM, [
+    ...[Object.keys(settings).length, ...Object.entries(settings).flat()],
+    ...[cgroupProcs.length, ...cgroupProcs],
+    ...[hidden.length, ...hidden],
+    ...shown.flatMap(({ source, target }) => [source, target]),
+  ]);
 }
 
-/** In the VM's namespaces, with all capabilities over them: becomes init, without any. */
-function becomeInit({ owner, tools, filter, showsMemory }: BootRequest, program: string): string {
-  const command = helperCommand(tools.perl, helperSource("init"), [
-    ...[VM_HOSTNAME, filter, program, EMPTY_FILE, showsMemory ? MEMORY_FILE : ""],
-    ...inotifyLimits(owner),
-    ...hiddenInProc(),
-  ]);
-  return command.map(quote).join(" ");
+/** `true` if a program of the VM that can look at a process of perl could write into the host's perl. */
+function isReplaceable(perl: string, owner: BootRequest["owner"]): boolean {
+  // Nothing in the VM of a root server may look at the spawner.
+  if (owner !== null) return false;
+  try {
+    accessSync(perl, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
+
+const pairs = (values: readonly (readonly [string | number, string | number])[]): string =>
+  values.map(([name, value]) => `${name}=${value}`).join(",");

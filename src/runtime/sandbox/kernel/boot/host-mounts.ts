@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
 import type { Provision } from "../../provision.ts";
 import { isBelow } from "./mountinfo.ts";
+import type { PlannedTree } from "./plan.ts";
 
 /** A host path that a VM sees read-only. */
 export interface HostMount {
@@ -63,13 +64,9 @@ export function mountsOf({ mounts = [] }: Provision): HostMount[] {
     }));
 }
 
-export function makeMountPoint(template: string, { source, target }: HostMount): void {
+export function makeMountPoint(tree: PlannedTree, { source, target }: HostMount): void {
   // Below /usr the host's own tree has the mount point.
   if (isBelow(target, "/usr")) return;
-  const path = join(template, target);
-  if (statSync(source).isDirectory()) mkdirSync(path, { recursive: true });
-  else {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, "");
-  }
+  if (statSync(source).isDirectory()) tree.directory(target);
+  else tree.file(target);
 }

@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { INSTRUCTIONS, INSTRUCTIONS_PATH } from "../../instructions.ts";
 import type { Provision } from "../../provision.ts";
@@ -21,13 +11,14 @@ import {
   VM_UID,
   VM_USER,
 } from "../../sandbox.ts";
-import { findTool, type Tools } from "../tools.ts";
+import type { Tools } from "../tools.ts";
 import { hostCopy } from "./host-copy.ts";
 import { CPU_FOLDER } from "./host-cpus.ts";
 import { type HostMount, makeMountPoint, mountsOf, systemMounts, usrLinks } from "./host-mounts.ts";
-import { type Mount, readMounts, readOnlyBindOptions } from "./mountinfo.ts";
+import { forbidsPrograms, type Mount, readMounts } from "./mountinfo.ts";
+import { type PlannedMount, PlannedTree } from "./plan.ts";
 import { programFolders } from "./program-folders.ts";
-import { escapeFstab, Shield } from "./shield.ts";
+import { Shield } from "./shield.ts";
 
 /** Init is a copy of cat(1) that nobody may read: the kernel lets no process of the VM trace it. */
 export const INIT_PATH = `${RUN_FOLDER}/cat`;
@@ -101,17 +92,6 @@ const ETC_FILES: Record<string, string> = {
  */
 const MAX_TERMINALS = 128;
 
-/** How a VM's root is put together: a tree to copy and mounts to lay over it. */
-export interface Layout {
-  /** Folder whose content is copied into each VM's root. */
-  template: string;
-  hostMounts: HostMount[];
-  /** fstab(5) lines of all mounts, with paths of a root at `rootPath`. */
-  fstab(rootPath: string): string;
-  /** Shell lines for what the host has mounted below folders since. They run after the mounts of `fstab`. */
-  mountsBelow(rootPath: string): string[];
-}
-
 interface LayoutOptions {
   /** IANA name. @default UTC */
   timezone?: string | undefined;
@@ -122,18 +102,15 @@ interface LayoutOptions {
   showsMemory: boolean;
 }
 
-/** Writes the template tree and plans the mounts, once for all VMs of a factory. @param folder of the factory */
-export async function prepareLayout(
+/** Plans the root of all VMs of a factory. @param folder of the factory @returns the plan for `boot.pl` */
+export async function planLayout(
   folder: string,
   provisions: readonly Provision[],
   tools: Tools,
   { timezone, folders = [], links = [], showsMemory }: LayoutOptions,
-): Promise<Layout> {
-  const template = join(folder, "template");
+): Promise<Buffer> {
+  const tree = new PlannedTree();
   const data = HOST_DATA.filter((path) => existsSync(path));
-  mkdirSync(template, { recursive: true });
-  chmodSync(template, 0o755);
-  const mounts = readMounts();
   const callers = provisions.flatMap(({ callers = [] }) => callers);
   const host = await hostCopy({ timezone, data, callers }, tools);
   const shield = new Shield(join(folder, "shared"), tools);
@@ -148,91 +125,54 @@ export async function prepareLayout(
     ...(await Promise.all(shared)).flat(),
   ];
   for (const folder of [...FOLDERS, ...programFolders(), ...folders, RUN_FOLDER, `${NODE_FOLDER}/bin`])
-    mkdirSync(join(template, folder), { recursive: true });
-  for (const folder of SHARED_FOLDERS) {
-    mkdirSync(join(template, folder), { recursive: true });
-    chmodSync(join(template, folder), 0o1777);
+    tree.directory(folder);
+  for (const folder of SHARED_FOLDERS) tree.directory(folder, "1777");
+  for (const [name, target] of LINKS) tree.link(name, target);
+  for (const name of DEVICES) tree.file(`dev/${name}`);
+  for (const [name, text] of Object.entries(ETC_FILES)) tree.file(`etc/${name}`, `${text}\n`);
+  tree.file(EMPTY_FILE, "", "444");
+  if (showsMemory) tree.file(MEMORY_FILE);
+  for (const [name, target] of usrLinks()) tree.link(name, target);
+  for (const { files = [], links: own = [] } of [{ links }, ...provisions]) {
+    for (const { path, content, executable } of files) tree.file(path, content, executable ? "755" : "");
+    for (const { path, target } of own) tree.link(path, target);
   }
-  for (const [name, target] of LINKS) symlinkSync(target, join(template, name));
-  for (const name of DEVICES) writeFileSync(join(template, "dev", name), "");
-  for (const [name, text] of Object.entries(ETC_FILES))
-    writeFileSync(join(template, "etc", name), `${text}\n`);
-  writeFileSync(join(template, EMPTY_FILE), "", { mode: 0o444 });
-  if (showsMemory) writeFileSync(join(template, MEMORY_FILE), "");
-  for (const [name, target] of usrLinks()) symlinkSync(target, join(template, name));
-  for (const provision of [{ links }, ...provisions]) place(provision, template);
-  for (const mount of hostMounts) makeMountPoint(template, mount);
-  for (const path of data) symlinkSync(HOST_FOLDER + path, join(template, path));
-  linkMissing(join(host, "etc"), "/etc", template);
-  return {
-    template,
-    hostMounts,
-    fstab: (rootPath) => fstab(rootPath, hostMounts, mounts, shield),
-    mountsBelow: (rootPath) => shield.mountsBelow(rootPath, hostMounts),
-  };
+  for (const mount of hostMounts) makeMountPoint(tree, mount);
+  for (const path of data) tree.link(path, HOST_FOLDER + path);
+  linkMissing(join(host, "etc"), "/etc", tree);
+  const mounts = readMounts();
+  return tree.encode([
+    ...hostMounts.map((mount) => planned(mount, mounts, shield)),
+    ...hostMounts.flatMap(({ source, target, layer }): PlannedMount[] =>
+      layer === undefined ? [] : [{ kind: "below", path: target, what: source, more: shield.empty }],
+    ),
+    ...DEVICES.map((name): PlannedMount => ({ kind: "device", path: `/dev/${name}`, what: `/dev/${name}` })),
+    {
+      kind: "terminals",
+      path: "/dev/pts",
+      what: `newinstance,max=${MAX_TERMINALS},ptmxmode=0666,mode=0620`,
+    },
+    { kind: "processes", path: "/proc" },
+  ]);
 }
 
-/** Puts a provision's files and links into the template. */
-function place({ files = [], links = [] }: Provision, template: string): void {
-  for (const { path } of [...files, ...links]) mkdirSync(join(template, dirname(path)), { recursive: true });
-  for (const { path, content, executable } of files) {
-    writeFileSync(join(template, path), content);
-    chmodSync(join(template, path), executable ? 0o755 : 0o644);
-  }
-  for (const { path, target } of links) symlinkSync(target, join(template, path));
-}
-
-/** Links the entries of the host's configuration that the template does not have itself. */
-function linkMissing(source: string, path: string, template: string): void {
-  for (const name of readdirSync(source)) {
-    const at = join(path, name);
-    const there = lstatSync(join(template, at), { throwIfNoEntry: false });
-    if (there === undefined) symlinkSync(HOST_FOLDER + at, join(template, at));
-    else if (there.isDirectory()) linkMissing(join(source, name), at, template);
-  }
-}
-
-/**
- * The program to copy as a VM's init. Where cat is a script or a multi-call program that needs its own name and text,
- * there is none, and init runs the host's cat as it is.
- */
-export function initSource(): string | undefined {
-  const cat = findTool("cat");
-  if (cat === undefined) return undefined;
-  const path = realpathSync(cat);
-  return readFileSync(path).subarray(0, 4).toString("latin1") === "\x7fELF" ? path : undefined;
-}
-
-function fstab(
-  rootPath: string,
-  hostMounts: readonly HostMount[],
+function planned(
+  { source, target, optional, layer }: HostMount,
   mounts: readonly Mount[],
   shield: Shield,
-): string {
-  const at = (path: string) => escapeFstab(`${rootPath}${path}`);
-  const lines: string[] = [];
-  for (const { source, target, optional, layer } of hostMounts) {
-    const options = `${optional ? "nofail," : ""}${readOnlyBindOptions(source, mounts)}`;
-    if (layer !== undefined)
-      lines.push(`overlay ${at(target)} overlay ${options},${escapeFstab(shield.layers(layer))} 0 0`);
-    // `ro` reaches the topmost mount only; the boot seals the mounts below it.
-    else lines.push(`${escapeFstab(source)} ${at(target)} none rbind,${options} 0 0`);
-  }
-  for (const name of DEVICES) lines.push(`/dev/${name} ${at(`/dev/${name}`)} none bind 0 0`);
-  lines.push(
-    `devpts ${at("/dev/pts")} devpts newinstance,max=${MAX_TERMINALS},ptmxmode=0666,mode=0620,nosuid,noexec 0 0`,
-  );
-  // That of the boot's own pid namespace: the VM's may only be mounted where a whole one is visible, and lies over it.
-  lines.push(`proc ${at("/proc")} proc nosuid,nodev,noexec 0 0`);
-  return `${lines.join("\n")}\n`;
+): PlannedMount {
+  if (layer === undefined)
+    return { kind: "folder", path: target, what: source, more: optional ? "optional" : "" };
+  const more = forbidsPrograms(source, mounts) ? "noexec" : "";
+  return { kind: "layers", path: target, what: shield.layers(layer), more };
 }
 
-/** fstab(5) lines that show a VM its cgroup and memory, with paths of a root at `rootPath`. */
-export function limitsFstab(rootPath: string, mounts: readonly { source: string; target: string }[]): string {
-  return mounts
-    .map(
-      ({ source, target }) =>
-        `${escapeFstab(source)} ${escapeFstab(rootPath + target)} none bind,ro,nosuid,nodev,noexec 0 0\n`,
-    )
-    .join("");
+/** Links the entries of the host's configuration that the tree does not have itself. */
+function linkMissing(source: string, path: string, tree: PlannedTree): void {
+  for (const name of readdirSync(source)) {
+    const at = join(path, name);
+    const kind = tree.kindOf(at);
+    if (kind === undefined) tree.link(at, HOST_FOLDER + at);
+    else if (kind === "directory") linkMissing(join(source, name), at, tree);
+  }
 }

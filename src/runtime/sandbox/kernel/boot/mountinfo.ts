@@ -37,11 +37,7 @@ function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   return found;
 }
 
-/** Flags that a user namespace may not take off a mount it inherited; a remount without them is EPERM. */
-const LOCKED_FLAGS = ["nodev", "noexec"];
-
-/** Options of a read-only bind mount of a path: the strictest that leave programs usable. */
-export function readOnlyBindOptions(path: string, mounts: readonly Mount[]): string {
-  const kept = (mountOf(path, mounts)?.options ?? []).filter((option) => LOCKED_FLAGS.includes(option));
-  return ["ro", "nosuid", ...new Set(["nodev", ...kept])].join(",");
+/** `true` if the host runs no programs of the path's file system. Then VMs run none either. */
+export function forbidsPrograms(path: string, mounts: readonly Mount[]): boolean {
+  return mountOf(path, mounts)?.options.includes("noexec") ?? false;
 }

@@ -18,43 +18,43 @@ const [MESSAGE_QUEUES, SEMAPHORES] = [512, "1000 32000 500 1000"];
 
 type Owner = { uid: number } | null;
 
-/** Most inotify instances and watches of a VM, for init.pl; 0 for the host's limits. */
-export function inotifyLimits(owner: Owner): [instances: number, watches: number] {
-  const part = (name: string) => partOf(readProc(`/proc/sys/fs/inotify/max_user_${name}`));
-  return owner === null ? [part("instances"), part("watches")] : [0, 0];
+/** Numbers of resource limits; see getrlimit(2). */
+const RESOURCES = [
+  [11, "Max pending signals"],
+  [12, "Max msgqueue size"],
+  [8, "Max locked memory"],
+] as const;
+
+/** Most inotify instances and watches of a VM. None are given if the host's limits hold. */
+export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
+  if (owner !== null) return [];
+  return ["instances", "watches"]
+    .map((name): [string, number] => [name, partOf(readProc(`/proc/sys/fs/inotify/max_user_${name}`))])
+    .filter(([, limit]) => limit !== 0);
 }
 
 /**
- * Options of prlimit(1) that bound what all processes of a VM have together: signals that wait, POSIX message queues, locked
- * memory. Since Linux 5.14 a user namespace keeps the limits of the process that makes it.
+ * Resource limits that bound what all processes of a VM have together: signals that wait, POSIX message queues, locked
+ * memory.
  */
-export function userLimits(owner: Owner): string {
-  if (owner !== null) return "";
+export function userLimits(owner: Owner): [resource: number, limit: number][] {
+  if (owner !== null) return [];
   const limits = readFileSync("/proc/self/limits", "utf8");
-  return (
-    [
-      ["sigpending", "Max pending signals"],
-      ["msgqueue", "Max msgqueue size"],
-      ["memlock", "Max locked memory"],
-    ] as const
-  )
-    .map(([option, title]) => [
-      option,
-      partOf(new RegExp(`^${title}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1]),
-    ])
-    .filter(([, limit]) => limit !== 0)
-    .map(([option, limit]) => `--${option}=${limit}`)
-    .join(" ");
+  return RESOURCES.map(([resource, title]): [number, number] => [
+    resource,
+    partOf(new RegExp(`^${title}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1]),
+  ]).filter(([, limit]) => limit !== 0);
 }
 
-/** Shell lines that limit the IPC namespace in which they run. A kernel that lets nobody do so goes on without. */
-export function ipcLimits({ filesystemBytes }: Pick<VmLimits, "filesystemBytes">): string[] {
-  const settings: [name: string, value: string | number][] = [
+/** Limits of a VM's IPC namespace, by their names in /proc/sys/kernel. */
+export function ipcLimits({
+  filesystemBytes,
+}: Pick<VmLimits, "filesystemBytes">): [name: string, value: string | number][] {
+  return [
     ["shmall", Math.ceil((filesystemBytes * SHARED_MEMORY_PART) / PAGE_BYTES)],
     ["msgmni", MESSAGE_QUEUES],
     ["sem", SEMAPHORES],
   ];
-  return settings.map(([name, value]) => `{ echo ${value} > /proc/sys/kernel/${name}; } 2>/dev/null || :`);
 }
 
 /** @returns 0 for no limit */

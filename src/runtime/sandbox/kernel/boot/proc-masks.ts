@@ -21,7 +21,10 @@ const HIDDEN = [
   "timer_stats",
 ];
 
+let hidden: readonly string[] | undefined;
+
 /** Files and folders of this kernel's /proc that a VM sees empty. */
-export function hiddenInProc(): string[] {
-  return HIDDEN.map((name) => `/proc/${name}`).filter((path) => existsSync(path));
+export function hiddenInProc(): readonly string[] {
+  hidden ??= HIDDEN.map((name) => `/proc/${name}`).filter((path) => existsSync(path));
+  return hidden;
 }

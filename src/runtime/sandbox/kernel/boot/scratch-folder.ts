@@ -6,9 +6,8 @@ import { processStartTime } from "../procfs/procfs.ts";
 const PREFIX = "agent-vm-";
 
 /**
- * The server's own scratch folder: template trees and mount points. Others may pass
- * through (a root server's VMs copy the template under their own uid) but not list it. Made with the first sandbox
- * and removed when the process exits.
+ * The server's own scratch folder: plans and mount points of boots, and files that VMs see. Others may pass through but not
+ * list it. Made with the first sandbox and removed when the process exits.
  */
 let folder: string | undefined;
 

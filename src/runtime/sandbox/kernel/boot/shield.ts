@@ -1,6 +1,5 @@
 import { mkdirSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { quote } from "../../posix.ts";
 import type { Tools } from "../tools.ts";
 import type { HostMount } from "./host-mounts.ts";
 import { takesOverlay } from "./overlay-trial.ts";
@@ -13,17 +12,18 @@ import { takesOverlay } from "./overlay-trial.ts";
  * The folder is the upper of two layers. The other is empty, because the kernel demands two.
  */
 export class Shield {
+  /** An empty folder, the lower of the two layers. */
+  readonly empty: string;
   readonly #folder: string;
-  readonly #empty: string;
   readonly #tools: Tools;
   #count = 0;
 
   /** @param folder a folder to make, for links to the layers */
   constructor(folder: string, tools: Tools) {
     this.#folder = folder;
-    this.#empty = join(folder, "empty");
+    this.empty = join(folder, "empty");
     this.#tools = tools;
-    mkdirSync(this.#empty, { recursive: true });
+    mkdirSync(this.empty, { recursive: true });
   }
 
   /**
@@ -37,53 +37,12 @@ export class Shield {
     // A link, since the options of a mount have no room for commas and colons.
     const layer = join(this.#folder, String(this.#count++));
     symlinkSync(mount.source, layer);
-    const works = await takesOverlay(this.layers(layer), this.#empty, this.#tools);
+    const works = await takesOverlay(this.layers(layer), this.empty, this.#tools);
     return works ? { ...mount, layer } : mount;
   }
 
   /** The option of mount(8) that names the layers. */
   layers(layer: string): string {
-    return `lowerdir=${layer}:${this.#empty}`;
+    return `lowerdir=${layer}:${this.empty}`;
   }
-
-  /**
-   * Shell lines that mount what the host has mounted below covered folders, which an overlay leaves out. A file system of
-   * which the kernel makes no overlay is left out.
-   */
-  mountsBelow(rootPath: string, mounts: readonly HostMount[]): string[] {
-    const covered = mounts.filter(({ layer }) => layer !== undefined);
-    if (covered.length === 0) return [];
-    const { mount } = this.#tools;
-    const options = "-o ro,nosuid,nodev";
-    return [
-      // The dot keeps a newline at the end of a path.
-      `decoded() { plain=$(printf '%b.' "$1") plain=\${plain%.}; }`,
-      "while read -r _ _ _ _ path _; do",
-      ...covered.flatMap(({ source, target }) => [
-        `case $path in ${quote(escapeMountinfo(source))}/*)`,
-        `decoded "\${path#${quote(escapeMountinfo(source))}}"`,
-        `from=${quote(source)}$plain to=${quote(rootPath + target)}$plain`,
-        'if [ -d "$from" ]; then',
-        `${mount} -n -t overlay ${options},lowerdir=/proc/self/fd/9:${quote(this.#empty)} overlay "$to" 9<"$from" || :`,
-        'elif [ -f "$from" ]; then',
-        `${mount} -n --bind ${options} "$from" "$to" || :`,
-        "fi 2>/dev/null",
-        ";; esac",
-      ]),
-      "done < /proc/self/mountinfo",
-    ];
-  }
-}
-
-/** Escapes a path as the kernel does in /proc/self/mountinfo. */
-function escapeMountinfo(path: string): string {
-  return path.replace(/[ \t\n\\]/g, toOctal);
-}
-
-export function escapeFstab(path: string): string {
-  return path.replace(/[ \t\n\\#]/g, toOctal);
-}
-
-function toOctal(char: string): string {
-  return `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
 }

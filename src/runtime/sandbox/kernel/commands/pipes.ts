@@ -26,7 +26,7 @@ export function openPipes(holder: string, stdinFd: number, stdoutFd: number, std
  * Opens an end of a pipe. Its holder is the server's, but it runs inside, where a process of the VM might have put something
  * else in its place: it is looked at before it is opened.
  */
-function openPipe(holder: string, fd: number, end: "read" | "write"): number {
+export function openPipe(holder: string, fd: number, end: "read" | "write"): number {
   const found = openSync(`${holder}/fd/${fd}`, O_PATH);
   try {
     if (!fstatSync(found).isFIFO()) throw new Error("the spawner has no pipe there");

@@ -1,3 +1,4 @@
+import type { HelperBody } from "../helpers/helper-process.ts";
 import { OnDemand } from "../helpers/on-demand.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import { Spawner } from "./spawner.ts";
@@ -5,13 +6,23 @@ import { Spawner } from "./spawner.ts";
 /** A process of the VM may kill the spawner; a command that has not begun is started again. */
 const MAX_TRIES = 4;
 
-/** Starts commands through a spawner, which comes with the first of them and goes when the VM is idle. */
+/** Starts commands through a spawner, which comes with the boot and goes when the VM is idle. */
 export class SpawnerStarter {
   readonly #spawners: OnDemand<Spawner>;
 
-  /** @param source text of the spawner's program, for tests */
-  constructor(entry: Entry, source?: string) {
-    this.#spawners = new OnDemand(() => Spawner.start(entry, source), MAX_TRIES);
+  /** Resolves once the boot's spawner takes commands, or has ended. */
+  readonly booted: Promise<void>;
+
+  /**
+   * @param source text of the spawner's program, for tests
+   * @param booted process of the spawner that a boot has started
+   */
+  constructor(entry: Entry, source: string | undefined, booted: HelperBody | undefined) {
+    const start = () => Spawner.start(entry, source);
+    const first = booted && Spawner.start(entry, source, booted);
+    this.#spawners = new OnDemand(start, MAX_TRIES, first);
+    const settled = () => undefined;
+    this.booted = first === undefined ? Promise.resolve() : first.then(settled, settled);
   }
 
   /** Host pids of processes whose children commands are. */

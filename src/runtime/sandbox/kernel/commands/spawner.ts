@@ -2,10 +2,10 @@ import { constants } from "node:os";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { enterCommand } from "../helpers/enter.ts";
 import type { Frame } from "../helpers/frames.ts";
-import { HelperProcess } from "../helpers/helper-process.ts";
+import { type HelperBody, HelperProcess } from "../helpers/helper-process.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
-import { HeldProcess } from "../procfs/held-process.ts";
+import type { HeldProcess } from "../procfs/held-process.ts";
 import { type Child, childrenByInnerPid, killAll, taggedTree } from "../procfs/process-trees.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import type { CommandPipes } from "./pipes.ts";
@@ -37,6 +37,9 @@ const WAKE_MS = 100;
 /** While commands run, the spawner gets SIGCONT this often, in case a program of the VM has stopped it. */
 const IDLE_WAKE_MS = 1000;
 
+/** Stands for the boot's spawner itself, which holds the server's ends of its pipes. */
+const BOOT_ID = 0;
+
 /**
  * Requests that the spawner has not read.
  * @unit bytes
@@ -62,7 +65,7 @@ const MAX_STARTING = 16;
 export class Spawner implements Replaceable {
   readonly ended: Promise<void>;
   readonly #entry: Entry;
-  /** The process outside, whose only child is the spawner. */
+  /** The process outside, whose only child is the spawner, or the spawner of the boot. */
   readonly #helper: HelperProcess;
   readonly #commands = new Map<number, SpawnedCommand>();
   readonly #starting = new Semaphore(MAX_STARTING);
@@ -71,23 +74,31 @@ export class Spawner implements Replaceable {
   #waker: NodeJS.Timeout | undefined;
   #lastId = 0;
 
-  private constructor(entry: Entry, source: string) {
+  private constructor(entry: Entry, source: string, booted?: HelperBody) {
     this.#entry = entry;
     this.#ready.promise.catch(() => undefined);
-    const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
-    this.#helper = HelperProcess.start({
+    const speech = {
       name: "spawner",
-      command: enterCommand(entry, inside, true),
       maxFrameBytes: MAX_MESSAGE_BYTES,
       maxUnreadBytes: MAX_UNREAD_BYTES,
-      onFrame: (frame) => this.#onFrame(frame),
-    });
+      onFrame: (frame: Frame) => this.#onFrame(frame),
+    };
+    if (booted === undefined) {
+      const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
+      this.#helper = HelperProcess.start({ ...speech, command: enterCommand(entry, inside, true) });
+    } else {
+      this.#helper = new HelperProcess(speech, booted);
+      this.#helper.send("c", BOOT_ID);
+    }
     this.ended = this.#helper.ended.then(() => this.#lose());
   }
 
-  /** @param source text of its program, for tests. @default spawner.pl */
-  static async start(entry: Entry, source: string = PROGRAM): Promise<Spawner> {
-    const spawner = new Spawner(entry, source);
+  /**
+   * @param source text of its program, for tests. @default spawner.pl
+   * @param booted process of a boot that has started it
+   */
+  static async start(entry: Entry, source: string = PROGRAM, booted?: HelperBody): Promise<Spawner> {
+    const spawner = new Spawner(entry, source, booted);
     try {
       await spawner.#answer(spawner.#ready.promise, ANSWER_TIMEOUT_MS);
       return spawner;
@@ -194,8 +205,7 @@ export class Spawner implements Replaceable {
     const message = messageIn(frame);
     if (message.what === "ready") {
       if (this.#inside !== undefined) throw new Error("the spawner was ready before");
-      const { pid } = this.#helper.process;
-      this.#inside = this.#helper.isLost || pid === undefined ? undefined : HeldProcess.childOf(pid);
+      this.#inside = this.#helper.inside();
       if (this.#inside === undefined) throw this.#loss();
       this.#ready.resolve();
       return;

@@ -25,7 +25,7 @@ export async function makeRootReadOnly(initPid: number, rootFd: number, perl: st
       onFrame: () => undefined,
     });
     await program.ended;
-    if (program.process.exitCode !== 0) throw program.loss;
+    if (program.process?.exitCode !== 0) throw program.loss;
   } finally {
     for (const fd of namespaces) closeSync(fd);
   }

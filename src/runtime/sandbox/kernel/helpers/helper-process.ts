@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { within } from "../../../../base/within.ts";
 import { sealedStdio } from "../descriptors.ts";
+import { HeldProcess } from "../procfs/held-process.ts";
 import { sendSignal } from "../procfs/process-trees.ts";
 import { childrenOf } from "../procfs/procfs.ts";
 import { SYSTEM_PATH } from "../tools.ts";
@@ -15,20 +16,43 @@ const DRAIN_MS = 100;
 /** Helper programs end before they have done their work, e.g. because a process of the VM kills them. Worth another try. */
 export class HelperLost extends Error {}
 
-interface HelperOptions {
+/** How a helper speaks. */
+interface Speech {
   /** Names it in errors, e.g. `"spawner"`. */
   name: string;
-  command: readonly [file: string, ...args: string[]];
-  /** Its descriptors from 3 on. */
-  descriptors?: readonly (number | "ipc")[];
-  /** Host user that it runs as. @default the server's */
-  owner?: { uid: number; gid: number } | null;
   /** Longest frame that it may send, in bytes. @default MAX_FRAME_BYTES */
   maxFrameBytes?: number;
   /** Requests that it has not read, in bytes; a helper that leaves more is killed. @default unlimited */
   maxUnreadBytes?: number;
   /** Takes each frame; the helper is killed if this throws. @default the frames wait for `frames()` */
   onFrame?(frame: Frame): void;
+}
+
+interface HelperOptions extends Speech {
+  command: readonly [file: string, ...args: string[]];
+  /** Its descriptors from 3 on. */
+  descriptors?: readonly (number | "ipc")[];
+  /** Host user that it runs as. @default the server's */
+  owner?: { uid: number; gid: number } | null;
+}
+
+/** The process of a helper, and the server's ends of its pipes. */
+export interface HelperBody {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** The text that it writes to stderr. */
+  readonly errors: Excerpt;
+  /** Resolves once the process has ended. */
+  readonly gone: Promise<unknown>;
+  /** Resolves once nobody has the other ends of its pipes. */
+  readonly closed: Promise<unknown>;
+  /** Lists the host pids of its processes in the VM. */
+  children(): number[];
+  /** Holds its process in the VM. */
+  inside(): HeldProcess | undefined;
+  kill(): void;
+  /** Closes the pipes. */
+  release(): void;
 }
 
 /**
@@ -38,29 +62,18 @@ interface HelperOptions {
 export class HelperProcess {
   /** Resolves once it has ended and its last frames have been handed out. */
   readonly ended: Promise<void>;
-  readonly process: ChildProcess;
-  readonly #options: HelperOptions;
-  readonly #stdin: Writable;
-  readonly #stdout: Readable;
-  readonly #errors: Excerpt;
+  /** `undefined` for the child of another process. */
+  readonly process: ChildProcess | undefined;
+  readonly #options: Speech;
+  readonly #body: HelperBody;
   #unsent: Buffer[] = [];
   #lost = false;
 
-  private constructor(
-    options: HelperOptions,
-    child: ChildProcess,
-    stdin: Writable,
-    stdout: Readable,
-    stderr: Readable,
-  ) {
+  constructor(options: Speech, body: HelperBody, child?: ChildProcess) {
     this.#options = options;
+    this.#body = body;
     this.process = child;
-    this.#stdin = stdin;
-    this.#stdout = stdout;
-    this.#errors = new Excerpt(stderr);
-    stdin.on("error", () => this.kill());
-    // A signal that could not be sent: its end follows by itself.
-    child.on("error", () => undefined);
+    body.stdin.on("error", () => this.kill());
     this.ended = this.#untilEnd();
     if (options.onFrame !== undefined) this.#read(options.onFrame);
   }
@@ -76,17 +89,28 @@ export class HelperProcess {
       ...(options.owner ?? {}),
     });
     child.on("error", () => undefined);
-    const { stdin, stdout, stderr } = child;
+    const { pid, stdin, stdout, stderr } = child;
     // Node gives a child no pipes if the server is out of descriptors, and no pid if it is out of processes.
-    if (child.pid === undefined || stdin === null || stdout === null || stderr === null) {
+    if (pid === undefined || stdin === null || stdout === null || stderr === null) {
       for (const stream of [stdin, stdout, stderr]) stream?.destroy();
       // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
-      if (child.pid !== undefined) child.kill("SIGKILL");
+      if (pid !== undefined) child.kill("SIGKILL");
       throw new HelperLost(
         `the ${options.name} did not start: the server has no descriptors or processes left`,
       );
     }
-    return new HelperProcess(options, child, stdin, stdout, stderr);
+    const body: HelperBody = {
+      ...{ stdin, stdout, errors: new Excerpt(stderr) },
+      gone: new Promise((resolve) => child.once("exit", resolve)),
+      closed: new Promise((resolve) => child.once("close", resolve)),
+      children: () => childrenOf(pid),
+      inside: () => HeldProcess.childOf(pid),
+      kill: () => child.kill("SIGKILL"),
+      release: () => {
+        for (const stream of [stdin, stdout, stderr]) stream.destroy();
+      },
+    };
+    return new HelperProcess(options, body, child);
   }
 
   get isLost(): boolean {
@@ -95,7 +119,7 @@ export class HelperProcess {
 
   /** The text that it wrote to stderr, up to a limit. */
   get errors(): string {
-    return this.#errors.text.trim();
+    return this.#body.errors.text.trim();
   }
 
   get loss(): HelperLost {
@@ -112,14 +136,19 @@ export class HelperProcess {
 
   /** Writes one piece. @returns once the helper has taken it, or has ended */
   async write(piece: Buffer): Promise<void> {
-    if (this.#stdin.destroyed) return;
-    if (!this.#stdin.write(piece))
-      await Promise.race([once(this.#stdin, "drain").catch(() => undefined), this.ended]);
+    const { stdin } = this.#body;
+    if (stdin.destroyed) return;
+    if (!stdin.write(piece)) await Promise.race([once(stdin, "drain").catch(() => undefined), this.ended]);
   }
 
   /** Host pids of the processes that it started; one, if it entered the VM. None once it has ended. */
   get children(): number[] {
-    return this.#lost ? [] : childrenOf(this.process.pid as number);
+    return this.#lost ? [] : this.#body.children();
+  }
+
+  /** Holds its process in the VM. @returns `undefined` if it has ended */
+  inside(): HeldProcess | undefined {
+    return this.#lost ? undefined : this.#body.inside();
   }
 
   /** A process of the VM may have stopped a helper inside. */
@@ -132,7 +161,7 @@ export class HelperProcess {
     const { children } = this;
     // A process that waits for its child ends by itself, and nobody else would take the child's end.
     for (const pid of children) sendSignal(pid, "SIGKILL");
-    if (children.length === 0) this.process.kill("SIGKILL");
+    if (children.length === 0) this.#body.kill();
   }
 
   async close(): Promise<void> {
@@ -145,16 +174,16 @@ export class HelperProcess {
     const data = this.#unsent.length === 1 && first !== undefined ? first : Buffer.concat(this.#unsent);
     this.#unsent = [];
     if (this.#lost) return;
-    this.#stdin.write(data);
+    this.#body.stdin.write(data);
     const { maxUnreadBytes = Number.POSITIVE_INFINITY } = this.#options;
-    if (this.#stdin.writableLength > maxUnreadBytes) this.kill();
+    if (this.#body.stdin.writableLength > maxUnreadBytes) this.kill();
   }
 
   /** Its frames, if there is no `onFrame`. No more is read while the reader is busy. */
   async *frames(): AsyncGenerator<Frame> {
     const reader = this.#reader();
     try {
-      for await (const data of this.#stdout) yield* reader.push(data as Buffer);
+      for await (const data of this.#body.stdout) yield* reader.push(data as Buffer);
     } finally {
       this.kill();
     }
@@ -166,12 +195,13 @@ export class HelperProcess {
 
   #read(onFrame: (frame: Frame) => void): void {
     const reader = this.#reader();
+    const { stdout } = this.#body;
     const breakOff = () => {
-      this.#stdout.destroy();
+      stdout.destroy();
       this.kill();
     };
-    this.#stdout.on("error", breakOff);
-    this.#stdout.on("data", (data: Buffer) => {
+    stdout.on("error", breakOff);
+    stdout.on("data", (data: Buffer) => {
       try {
         for (const frame of reader.push(data)) onFrame(frame);
       } catch {
@@ -182,16 +212,12 @@ export class HelperProcess {
   }
 
   async #untilEnd(): Promise<void> {
-    const closed = new Promise((resolve) => this.process.once("close", resolve));
-    await new Promise<void>((resolve) => {
-      this.process.once("exit", () => {
-        // From now on its pid may be another process's.
-        this.#lost = true;
-        resolve();
-      });
-    });
+    const { gone, closed } = this.#body;
+    await gone;
+    // From now on its pid may be another process's.
+    this.#lost = true;
     // A process that it started may hold its stdout.
     await within(closed, DRAIN_MS);
-    for (const stream of [this.#stdin, this.#stdout, this.process.stderr]) stream?.destroy();
+    this.#body.release();
   }
 }

@@ -25,10 +25,16 @@ export class OnDemand<Helper extends Replaceable> {
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param maxTries limit of tries for one piece of work, because helpers may die or not start */
-  constructor(start: () => Promise<Helper> | Helper, maxTries: number) {
+  /**
+   * @param maxTries limit of tries for one piece of work, because helpers may die or not start
+   * @param first a helper that starts already
+   */
+  constructor(start: () => Promise<Helper> | Helper, maxTries: number, first?: Promise<Helper>) {
     this.#start = start;
     this.#maxTries = maxTries;
+    if (first === undefined) return;
+    this.#await(first);
+    this.rest();
   }
 
   /** The helper that runs. */
@@ -60,7 +66,8 @@ export class OnDemand<Helper extends Replaceable> {
   /** Starts the helper before its first use. It stays until it has been used, or until `rest`. */
   async warm(): Promise<void> {
     if (this.#closed) throw vmStopped();
-    await this.#started();
+    clearTimeout(this.#idle);
+    if (this.running === undefined) await this.#started();
   }
 
   /** Looks at it again when it has been idle for a while. To be called whenever it may have become idle. */
@@ -84,17 +91,21 @@ export class OnDemand<Helper extends Replaceable> {
     if (this.#current === undefined || this.#usable !== undefined) {
       this.#usable = undefined;
       // `start` may throw at once. Then no later call may get the dead helper.
-      const starting = (async () => await this.#start())();
-      this.#current = starting;
-      starting.then(
-        (helper) => {
-          this.#usable = helper;
-        },
-        () => {
-          if (this.#current === starting) this.#current = undefined;
-        },
-      );
+      return this.#await((async () => await this.#start())());
     }
     return this.#current;
+  }
+
+  #await(starting: Promise<Helper>): Promise<Helper> {
+    this.#current = starting;
+    starting.then(
+      (helper) => {
+        this.#usable = helper;
+      },
+      () => {
+        if (this.#current === starting) this.#current = undefined;
+      },
+    );
+    return starting;
   }
 }

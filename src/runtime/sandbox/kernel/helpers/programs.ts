@@ -2,11 +2,11 @@ import { perlText } from "./program-text.ts";
 
 type Program =
   | "attributes"
+  | "boot"
   | "caller"
   | "connector"
   | "enter"
   | "holes"
-  | "init"
   | "interceptor"
   | "mounter"
   | "overlay"
@@ -20,22 +20,37 @@ export const ARCHITECTURES: readonly NodeJS.Architecture[] = ["x64", "arm64"];
 
 const PREAMBLE = perlText("preamble");
 
-/** Common to the programs that bring another program into a VM. */
+const BENEATH = perlText("beneath");
 const CONFINE = perlText("confine");
-const CONFINING: readonly Program[] = ["enter", "init"];
-
-/** Common to the programs that pass sockets to the server. */
 const HANDLES = perlText("handles");
-const PASSING: readonly Program[] = ["connector", "interceptor"];
+const SEAL = perlText("seal");
+const SPEECH = perlText("speech");
 
-/** A helper's whole text: the architecture, the parts that it shares with others, and the program. */
-export function helperSource(name: Program): string {
-  const shared = [
-    PREAMBLE,
-    CONFINING.includes(name) ? CONFINE : "",
-    PASSING.includes(name) ? HANDLES : "",
-  ].join("");
-  return `our $ARCH = '${process.arch}';\n${shared}${perlText(name)}`;
+/** Parts that a program shares with others. A program without use for a part starts faster without it. */
+const SHARED: Record<Program, readonly string[]> = {
+  attributes: [BENEATH, SPEECH],
+  boot: [CONFINE, SEAL, SPEECH],
+  caller: [SPEECH],
+  connector: [SPEECH, HANDLES],
+  enter: [CONFINE],
+  holes: [SPEECH],
+  interceptor: [SPEECH, HANDLES],
+  mounter: [BENEATH, SPEECH],
+  overlay: [SPEECH],
+  readonly: [],
+  seal: [CONFINE],
+  spawner: [SPEECH],
+  watcher: [BENEATH, SPEECH],
+};
+
+/**
+ * A helper's whole text, without comments: the architecture, the parts that it shares with others, and the program.
+ *
+ * @param more texts of programs that it becomes without exec
+ */
+export function helperSource(name: Program, ...more: readonly string[]): string {
+  const text = [PREAMBLE, ...SHARED[name], perlText(name), ...more].join("");
+  return `our $ARCH = '${process.arch}';\n${text.replace(/^ *#.*\n/gm, "")}`;
 }
 
 /** The command that runs a helper's text. `-f` loads no file of the site before it. */

@@ -4,6 +4,7 @@
 #   "s" ID FIELDS       starts a command. FIELDS, separated by NUL: TAG STDIN CWD ARGC ARG... NAME=VALUE...
 #   "c" ID              the server has opened its ends of the pipes
 #   "k" ID NUMBER       sends a signal
+# The boot's spawner speaks over pipes, and holds the server's ends of them until it reads "c" 0.
 # Writes frames, all but the last with numbers of 32 bits:
 #   "R" PID                    ready
 #   "S" ID PID IN OUT ERR      started: its pid, and this process's descriptors of the server's ends
@@ -12,7 +13,7 @@
 #   "F" ID ERRNO               could not change to CWD
 #   "E" ID STATUS USER SYSTEM MAXRSS   ended: wait status in 32 bits; microseconds of CPU and kilobytes in 64
 
-my ($hide, $processes, $own_oom_adj) = map { int } @ARGV;
+my ($hide, $processes, $own_oom_adj, @ends) = map { int } @ARGV;
 my $WNOHANG = 1;
 my ($PR_SET_DUMPABLE, $PR_SET_TIMERSLACK) = (4, 29);
 my ($SIG_BLOCK, $SIG_SETMASK, $SFD_CLOEXEC) = (0, 2, 02000000);
@@ -51,7 +52,8 @@ syscall($SYS{rt_sigprocmask}, $SIG_BLOCK, $SIGCHLD_ONLY, 0, $SIGSET_BYTES) == 0 
 my $signals_fd = syscall($SYS{signalfd4}, -1, $SIGCHLD_ONLY, $SIGSET_BYTES, $SFD_CLOEXEC);
 open(my $signals, '<&=', $signals_fd) or die;
 
-my (%id_of, %pid_of, %held);
+my (%id_of, %pid_of);
+my %held = (0 => [map { open(my $end, '<&=', $_); $end } @ends]);
 
 sub start {
   my ($id, $tag, $with_stdin, $cwd, $argc, @rest) = @_;

@@ -2,7 +2,7 @@ import { moreNamespaces, refusals, TOO_SLOW } from "./remedies.ts";
 
 /** Causes of a failed trial VM by the text of its error, the first that matches. */
 const CAUSES: readonly (readonly [pattern: RegExp, remedies: (message: string) => string[]])[] = [
-  [/unshare.*No space left on device/, () => [moreNamespaces()]],
+  [/(unshare|namespaces).*no space left on device/i, () => [moreNamespaces()]],
   [/no space left on device/i, () => ["Free space in the folder TMPDIR (default /tmp)."]],
   [
     /read-only file system|mkdtemp|permission denied, mkdir/i,

@@ -50,7 +50,7 @@ export class Connector implements Replaceable {
       maxFrameBytes: MAX_ANSWER_BYTES,
       onFrame: (frame) => this.#onFrame(frame),
     });
-    this.#helper.process.on("message", ({ id }: { id: number }, handle) =>
+    this.#helper.process?.on("message", ({ id }: { id: number }, handle) =>
       this.#onHandle(id, handle as Handle | undefined),
     );
     this.ended = this.#helper.ended.then(() => this.#lose());
@@ -88,7 +88,7 @@ export class Connector implements Replaceable {
 
   async close(): Promise<void> {
     const { process } = this.#helper;
-    if (process.connected) process.disconnect();
+    if (process?.connected) process.disconnect();
     await this.#helper.close();
   }
 

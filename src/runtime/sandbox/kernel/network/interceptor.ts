@@ -98,7 +98,7 @@ export async function passSockets(
       limit.addEventListener("abort", () => reject(limit.reason), { once: true });
       void helper.ended.then(() => reject(helper.loss));
       let [expected, count] = [Number.POSITIVE_INFINITY, 0];
-      helper.process.on("message", ({ done }: { done?: number }, handle: unknown) => {
+      helper.process?.on("message", ({ done }: { done?: number }, handle: unknown) => {
         if (done !== undefined) expected = done;
         else count += 1;
         // A socket that arrives after the time is nobody's.
@@ -110,7 +110,7 @@ export async function passSockets(
     });
   } finally {
     isOver = true;
-    if (helper.process.connected) helper.process.disconnect();
+    if (helper.process?.connected) helper.process.disconnect();
     await helper.close();
   }
 }

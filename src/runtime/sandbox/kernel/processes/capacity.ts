@@ -43,3 +43,12 @@ function findCapacity(): number {
 export function vmCapacity(limits: Pick<VmLimits, "processes">): number {
   return Math.floor(processCapacity() / cgroupPids(limits));
 }
+
+let hardLimit: number | undefined;
+
+/** Lowers a limit to the server's hard limit: a shell cannot raise its limit above it, and fails. */
+export function openFilesLimit(wanted: number): number {
+  const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);
+  return Math.min(wanted, hardLimit);
+}

@@ -104,7 +104,10 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, limits: V
       source: made[index] as string,
       target: join(IN_VM, place),
     })),
-    procs: made.map((path) => join(path, "cgroup.procs")),
+    // A process of one thread moves itself by either. Since Linux 5.18 version 1 waits for no grace period of RCU with `tasks`.
+    procs: made.map((path, index) =>
+      join(path, hierarchies[index]?.version === "v1" ? "tasks" : "cgroup.procs"),
+    ),
     oomKills: () => {
       const text = readProc(join(made[counted] as string, counter)) ?? "";
       return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);

@@ -1,6 +1,9 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { O_PATH } from "../../posix.ts";
-import { childrenOf } from "./procfs.ts";
+import { childrenOf, parseStat, readProc } from "./procfs.ts";
+
+/** States of processes that have ended, see proc_pid_stat(5). */
+export const ENDED_STATES: readonly string[] = ["Z", "X"];
 
 /** A process by its open folder in /proc, which never names another process, even if the kernel reuses the pid. */
 export class HeldProcess {
@@ -13,9 +16,9 @@ export class HeldProcess {
     this.#fd = fd;
   }
 
-  /** Opens the first child of a process. @returns `undefined` if it has no child any more */
-  static childOf(parent: number): HeldProcess | undefined {
-    const [pid] = childrenOf(parent);
+  /** Opens a child of a process, by default the first. @returns `undefined` if it has no such child any more */
+  static childOf(parent: number, index = 0): HeldProcess | undefined {
+    const pid = childrenOf(parent)[index];
     if (pid === undefined) return undefined;
     let fd: number;
     try {
@@ -25,7 +28,7 @@ export class HeldProcess {
       throw error;
     }
     const held = new HeldProcess(pid, fd);
-    if (childrenOf(parent)[0] === pid) return held;
+    if (childrenOf(parent)[index] === pid) return held;
     held.close();
     return undefined;
   }
@@ -33,6 +36,11 @@ export class HeldProcess {
   /** Path of the folder. Opening a file in it fails after the process's end. */
   get folder(): string {
     return `/proc/self/fd/${this.#fd}`;
+  }
+
+  get isAlive(): boolean {
+    const stat = this.#closed ? undefined : readProc(`${this.folder}/stat`);
+    return stat !== undefined && !ENDED_STATES.includes(parseStat(stat).state);
   }
 
   close(): void {

@@ -2,8 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { sealLines } from "../../../../../src/runtime/sandbox/kernel/boot/seal.ts";
+import { helperCommand, helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
 import { findTool } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
+import { quote } from "../../../../../src/runtime/sandbox/posix.ts";
 import { isRoot } from "../../../../support/host.ts";
 
 const ROOT = join(import.meta.dirname, "../../../../..");
@@ -64,8 +65,12 @@ mkdir proc dev old; mount --rbind /proc proc; mount --rbind /dev dev; for name i
 cd /mnt; mount --make-rprivate /; exec unshare --root=/mnt --wd=/ sh -ec "$1"`;
 
 /** Seals a shared folder, and lists the options of all mounts in it. */
-function sealed(lines: string[], more = ""): string[] {
-  const script = [more, ...lines, "cat /proc/self/mountinfo"].join("\n");
+function sealed(hide: string, targets: readonly string[], source = helperSource("seal")): string[] {
+  const program = `${source}\nseal(@ARGV);`;
+  const seal = helperCommand(findTool("perl") as string, program, targets)
+    .map(quote)
+    .join(" ");
+  const script = [hide, seal, "cat /proc/self/mountinfo"].join("\n");
   const { stdout, stderr } = apart("sh", "-c", MOUNTS, "sh", script);
   expect(stderr.replace(/^mount: .*\n( .*\n)*/gm, "")).toBe("");
   return stdout
@@ -82,12 +87,14 @@ const ALL_SEALED = [
   "/shared/plain/deep ro,nosuid,nodev,relatime",
   "/shared/sealed ro,nosuid,nodev,relatime",
 ];
-const tools = { mount: findTool("mount") as string, perl: findTool("perl") as string };
 
 test("seals a folder with all mounts below it, also hidden mounts", () => {
   const hide = "mount -n -t tmpfs over /shared/plain";
   const over = "/shared/plain ro,nosuid,nodev,relatime";
-  expect(sealed(sealLines(["/shared", "/missing"], tools), hide).sort()).toEqual(
-    [...ALL_SEALED, over].sort(),
-  );
+  expect(sealed(hide, ["/shared", "/missing"]).sort()).toEqual([...ALL_SEALED, over].sort());
+});
+
+test("seals mount by mount on a kernel without mount_setattr(2)", () => {
+  const source = helperSource("seal").replaceAll(/mount_setattr => \d+/g, "mount_setattr => 9999");
+  expect(sealed("", ["/shared"], source).sort()).toEqual([...ALL_SEALED].sort());
 });

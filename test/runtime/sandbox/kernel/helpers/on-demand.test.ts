@@ -12,15 +12,18 @@ class FakeHelper {
   }
 }
 
-/** @param failing numbers of the starts that fail, counted from 1 */
-function helpersFailing(failing: readonly number[], maxTries: number) {
+/**
+ * @param failing numbers of the starts that fail, counted from 1
+ * @param given a helper that has been started before
+ */
+function helpersFailing(failing: readonly number[], maxTries: number, given?: Promise<FakeHelper>) {
   let starts = 0;
   const start = () => {
     starts++;
     if (failing.includes(starts)) throw new HelperLost(`start ${starts} failed`);
     return new FakeHelper();
   };
-  const helpers = new OnDemand<FakeHelper>(start, maxTries);
+  const helpers = new OnDemand<FakeHelper>(start, maxTries, given);
   onTestFinished(() => helpers.close());
   const use = () =>
     helpers.use(async (helper) => {
@@ -61,4 +64,16 @@ test("a helper that was started ahead does the first work", async () => {
   expect(await use()).toBe(running);
   await helpers.close();
   expect((await failure(helpers.warm())).message).toMatch(/stopped|ended|VM/);
+});
+
+test("a helper that is given does the first work, and is not started again", async () => {
+  const given = new FakeHelper();
+  const { helpers, use } = helpersFailing([1], 1, Promise.resolve(given));
+  await helpers.warm();
+  expect(await use()).toBe(given);
+});
+
+test("a given helper that fails is replaced", async () => {
+  const { use } = helpersFailing([], 2, Promise.reject(new HelperLost("it has ended")));
+  expect((await use()).isUsable).toBe(true);
 });

@@ -7,9 +7,9 @@ test("the doctor waits for a host that takes 11 s for a boot", () => {
   const { status, output } = doctorAfter({
     lines: [
       "mount -t tmpfs none /mnt",
-      "cp /usr/bin/install /mnt/install && cp /mnt/install /mnt/real",
-      `printf '#!/bin/sh\\nsleep 11\\nexec /mnt/real "$@"\\n' > /mnt/install`,
-      "mount --bind /mnt/install /usr/bin/install",
+      "cp /usr/bin/unshare /mnt/unshare && cp /mnt/unshare /mnt/real",
+      `printf '#!/bin/sh\\ncase "$*" in *--kill-child*) sleep 11;; esac\\nexec /mnt/real "$@"\\n' > /mnt/unshare`,
+      "mount --bind /mnt/unshare /usr/bin/unshare",
     ],
   });
   expect(output).toMatch(/ok {4}a VM +booted and ended in 1\d{4} ms/);

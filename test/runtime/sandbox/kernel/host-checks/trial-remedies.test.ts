@@ -3,9 +3,13 @@ import { trialRemedies } from "../../../../../src/runtime/sandbox/kernel/host-ch
 
 test.for([
   ["unshare: unshare failed: No space left on device", "user.max_user_namespaces"],
+  [
+    "The VM did not boot: cannot make the VM's namespaces: ENOSPC, no space left on device",
+    "user.max_user_namespaces",
+  ],
   ["ENOSPC: no space left on device, write", "Free space"],
   ["EROFS: read-only file system, mkdir '/run/agent-vm/uids'", "mount a tmpfs"],
-  ["sh: 1: Cannot fork", "--pids-limit"],
+  ["The VM did not boot: cannot fork init: EAGAIN, resource temporarily unavailable", "--pids-limit"],
   ["unshare: fork failed: Resource temporarily unavailable", "--pids-limit"],
   ["spawn ENOMEM", "memory"],
   ["spawn EMFILE", "ulimit -n"],

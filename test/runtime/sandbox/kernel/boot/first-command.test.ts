@@ -1,0 +1,57 @@
+// @module-tag any-user
+// @module-tag attack
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { expect, test } from "vitest";
+import { ownDescendants } from "../../../../support/host.ts";
+import { startVm } from "../../../../support/vm.ts";
+
+/** Host pids of the spawners of VMs. */
+function spawners(before: readonly number[]): number[] {
+  return ownDescendants().filter(
+    (pid) =>
+      !before.includes(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("agentos-spawner"),
+  );
+}
+
+test("the first command starts from the boot's spawner", async () => {
+  const before = ownDescendants();
+  const { vm } = startVm();
+  await vm.boot();
+  const booted = spawners(before);
+  expect(booted.length).toBe(1);
+  expect((await vm.exec("echo $PPID")).stdout).toBe("2\n");
+  expect(spawners(before)).toEqual(booted);
+});
+
+test("the boot's spawner holds nothing of the host, and has given up all that the boot had", async () => {
+  const before = ownDescendants();
+  const { vm } = startVm();
+  await vm.exec("true");
+  const [pid = 0] = spawners(before);
+  const held = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  const expected =
+    /^(pipe:\[\d+\]|socket:\[\d+\]|\/dev\/null|anon_inode:\[signalfd\]|(\/proc)?\/2\/oom_score_adj)$/;
+  expect(held.filter((target) => !expected.test(target))).toEqual([]);
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  for (const name of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+    expect(status).toMatch(new RegExp(`^${name}:\\t0+$`, "m"));
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+  expect(status).toMatch(/^Seccomp:\t2$/m);
+  expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain(process.cwd());
+});
+
+/** Tries to keep a spawner's pipe open beyond its end. */
+const HOLD = `
+for fd in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+  ( exec 9<> /proc/$PPID/fd/$fd && exec setsid sleep 1001 ) > /dev/null 2>&1 < /dev/null &
+done
+echo held; read -r; kill -KILL $PPID; sleep 1002`;
+
+test("a VM that kills the boot's spawner and holds its pipes still runs commands", async () => {
+  const { vm, event, outputHas } = startVm();
+  const { pid } = await vm.spawn("bash", ["-c", HOLD]);
+  await outputHas(pid, "held");
+  await vm.writeProcessStdin(pid, "\n");
+  expect(await event("processExit")).toMatchObject({ pid, exitCode: 137, signal: "SIGKILL" });
+  for (let round = 0; round < 3; round++) expect((await vm.exec(`echo ${round}`)).stdout).toBe(`${round}\n`);
+});
