@@ -45,7 +45,7 @@ async function newVm(key: string): Promise<Vm> {
   return assembleVm(shared, hooks, { store: kvStore(stores.get(id) as ActorKv) });
 }
 
-/** Runs a program in a VM. The bench has no use for one that fails. */
+/** Runs a program in a VM. @throws Error if it fails */
 async function python(vm: Vm, program: string): Promise<void> {
   const { exitCode, stderr } = await vm.execArgv("python3", ["-c", program], { timeout: 300_000 });
   if (exitCode !== 0) throw new Error(stderr);

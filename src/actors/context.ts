@@ -46,8 +46,8 @@ export interface VmVars {
   own: OwnVars;
 }
 
-/** What the server's own code has of an awake actor. */
-export interface OwnVars {
+/** Memory that the server's own code has of an awake actor. */
+interface OwnVars {
   readonly parts: AnyParts;
   /** `c.log` of that code. */
   readonly log: ActorLog;

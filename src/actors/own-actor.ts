@@ -1,7 +1,6 @@
 import type { Guarded } from "../api/rights.ts";
 import type { VmInput } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
-import type { AccessControl } from "../http/access-control.ts";
 import type { Grant } from "../http/grant.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { ActorLog } from "../rivet/log.ts";

@@ -166,9 +166,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         // A VM that is older than the server's own state gets it now.
         c.state.user ??= await own.createState(c, c.state.own);
         const facts = { access, secret, takesBodies: server.takesBodies === true };
-        const vars = await own.vars(c, facts, monitor, () =>
-          destroyForGood(vars, c as unknown as VmContext),
-        );
+        const vars = await own.vars(c, facts, monitor, () => destroyForGood(vars, c as unknown as VmContext));
         const { definition, ...resolved } = await resolveDefinition(c, vars, vms, rest, check);
         const place = {
           directory,

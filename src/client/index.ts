@@ -39,7 +39,6 @@ export type {
 export type { Subscribe } from "./subscribe.ts";
 export { TarExport } from "./tar-export.ts";
 export type { TokensAccessor } from "./tokens.ts";
-export type { Tunnel, TunnelMethods, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 export type {
   ReadStreamOptions,
   StreamProgress,
@@ -50,6 +49,7 @@ export type {
   VmFetchStreamOptions,
   WriteStreamOptions,
 } from "./transfer-types.ts";
+export type { Tunnel, TunnelMethods, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 export type {
   CallOptions,
   ClientOptions,

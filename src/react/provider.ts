@@ -20,9 +20,11 @@ export type AgentVmProviderProps = (
   | {
       /** A client of `createClient()`. Its owner disposes it. */
       client: ReactClient;
+      /** Absent beside `client`. */
       options?: undefined;
     }
   | {
+      /** Absent beside `options`. */
       client?: undefined;
       /** Options of `createClient()`: `endpoint`, and a `token` for the page. Other values make another client. */
       options: ClientOptions;
@@ -30,6 +32,7 @@ export type AgentVmProviderProps = (
 ) & {
   /** Name of the actor whose VMs `useVm` returns. @default "vm" */
   actor?: string;
+  /** Components that use the client. @default none */
   children?: ReactNode;
 };
 

@@ -9,19 +9,27 @@ import { type SessionParts, VmSandboxSession } from "./session.ts";
 export interface SandboxParts<Manifest extends ManifestLike, Input>
   extends Pick<SessionParts<Manifest>, "applyDiff"> {
   /** Class of the SDK. */
-  Manifest: new (init: {
+  Manifest: ManifestClass<Manifest>;
+  /** Reads the arguments of `create`. */
+  normalizeSandboxClientCreateArgs(args?: Input, options?: Record<string, unknown>): CreateArgs<Manifest>;
+}
+
+/** Arguments of `create` in the form in which the SDK reads them. */
+export interface CreateArgs<Manifest> {
+  /** First content of the workspace. */
+  manifest: Manifest;
+  /** Options of the sandbox. @default {} */
+  options?: Record<string, unknown> | undefined;
+}
+
+/** The class `Manifest` of the SDK. */
+export interface ManifestClass<Manifest> {
+  /** Makes a manifest. */
+  new (init: {
     root?: string;
     entries?: Record<string, never>;
     environment?: Record<string, never>;
-  }) => Manifest;
-  /** Reads the arguments of `create`. */
-  normalizeSandboxClientCreateArgs(
-    args?: Input,
-    options?: Record<string, unknown>,
-  ): {
-    manifest: Manifest;
-    options?: Record<string, unknown> | undefined;
-  };
+  }): Manifest;
 }
 
 /** Options of `openAiSandbox`. */

@@ -3,6 +3,13 @@
  *
  * @module
  */
-export { type OpenAiSandboxOptions, openAiSandbox, type SandboxParts, VmSandboxClient } from "./client.ts";
+export {
+  type CreateArgs,
+  type ManifestClass,
+  type OpenAiSandboxOptions,
+  openAiSandbox,
+  type SandboxParts,
+  VmSandboxClient,
+} from "./client.ts";
 export type * from "./sandbox-types.ts";
 export { VmSandboxSession } from "./session.ts";

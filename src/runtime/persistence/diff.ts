@@ -19,12 +19,7 @@ export async function diffTrees(
 ): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const deletions: FileChange[] = [];
-  const report = (
-    to: FileChange[],
-    paths: PathWriter,
-    entry: TreeEntry,
-    change: FileChange["change"],
-  ) => {
+  const report = (to: FileChange[], paths: PathWriter, entry: TreeEntry, change: FileChange["change"]) => {
     const target = entry.type === "symlink" ? { target: entry.target } : {};
     const path = paths.pathOf(entry.place);
     const changed = show({ path, change, type: entry.type, size: sizeOf(entry), ...target });

@@ -167,7 +167,7 @@ function serverIsFull(): AgentVmError {
 }
 
 /**
- * What an account pays for: a reading of a small tree, the reading that has the turn, memory that is held for longer, or memory
+ * Purpose of an account: a reading of a small tree, the reading that has the turn, memory that is held for longer, or memory
  * that is kept whatever the others hold.
  */
 type AccountKind = "small" | "inTurn" | "held" | "kept";

@@ -86,7 +86,7 @@ export class TransferBodies {
   }
 }
 
-/** Stands for the transfers of a VM that is down: it has none. */
+/** Answers for the transfers of a VM that is down: every id is unknown. */
 export const noBodies: Pick<TransferBodies, "send" | "receive"> = {
   send: (transferId) => Promise.reject(transferNotFound(transferId)),
   receive: (transferId) => Promise.reject(transferNotFound(transferId)),

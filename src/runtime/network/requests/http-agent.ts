@@ -36,12 +36,12 @@ export class VmAgent extends Agent {
 }
 
 /**
- * Opens a connection for each request, and closes it after its response. The server hears nothing of that: one that knew would close
- * the connection with its response, and an early response would get lost behind the body that is still under way.
+ * Opens a connection for each request, and closes it after its response. The request does not say so: a server that knows it
+ * closes the connection with its response, and an early response would get lost behind the body that is still under way.
  */
 export class FreshAgent extends VmAgent {
   override keepSocketAlive(): void {
-    // Node closes a socket for which this returns nothing, and its type knows no other result.
+    // Node closes a socket for which this returns nothing. Its type allows no other result.
   }
 }
 

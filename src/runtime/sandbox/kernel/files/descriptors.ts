@@ -1,4 +1,4 @@
-import { close, closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
 import { promisify } from "node:util";
 import { encodeName } from "../../names.ts";
 import { type Call, O_PATH, posixError } from "../../posix.ts";
