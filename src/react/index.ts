@@ -15,7 +15,14 @@
  * @module
  */
 
-export { AgentVmProvider, type AgentVmProviderProps, type ReactClient, useVm } from "./provider.ts";
+export {
+  AgentVmProvider,
+  type AgentVmProviderProps,
+  type ClientProps,
+  type OptionsProps,
+  type ReactClient,
+  useVm,
+} from "./provider.ts";
 export { useEvent } from "./use-event.ts";
 export { type UsedSession, useSession } from "./use-session.ts";
 export { type UsedTerminal, useTerminal } from "./use-terminal.ts";

@@ -15,26 +15,32 @@ export interface ReactClient {
   dispose(): Promise<void>;
 }
 
-/** Properties of `AgentVmProvider`: a client of yours, or the options of a client that lives as long as the provider. */
-export type AgentVmProviderProps = (
-  | {
-      /** A client of `createClient()`. Its owner disposes it. */
-      client: ReactClient;
-      /** Absent beside `client`. */
-      options?: undefined;
-    }
-  | {
-      /** Absent beside `options`. */
-      client?: undefined;
-      /** Options of `createClient()`: `endpoint`, and a `token` for the page. Other values make another client. */
-      options: ClientOptions;
-    }
-) & {
+/** Properties that every `AgentVmProvider` takes. */
+interface CommonProps {
   /** Name of the actor whose VMs `useVm` returns. @default "vm" */
   actor?: string;
-  /** Components that use the client. @default none */
+  /** Components that use the hooks. */
   children?: ReactNode;
-};
+}
+
+/** Properties of a provider with a client of yours. */
+export interface ClientProps extends CommonProps {
+  /** A client of `createClient()`. Its owner disposes it. */
+  client: ReactClient;
+  /** Not together with `client`. */
+  options?: undefined;
+}
+
+/** Properties of a provider whose client lives as long as the provider. */
+export interface OptionsProps extends CommonProps {
+  /** Not together with `options`. */
+  client?: undefined;
+  /** Options of `createClient()`: `endpoint`, and a `token` for the page. Other values make another client. */
+  options: ClientOptions;
+}
+
+/** Properties of `AgentVmProvider`. */
+export type AgentVmProviderProps = ClientProps | OptionsProps;
 
 interface Provided {
   client: ReactClient;

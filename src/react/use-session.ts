@@ -13,6 +13,9 @@ import { borrow } from "./connections.ts";
 /** Events of one request. */
 const PAGE = 500;
 
+/** Pause between two looks at the state of a session whose agent works, in milliseconds. */
+const LOOK_MS = 1_000;
+
 /** A session of a component. */
 export interface UsedSession {
   /** The transcript, in the order of its numbers, without gaps. */
@@ -79,7 +82,7 @@ function follow(
     connection.onOpen(() => reader.more()),
   ];
   return () => {
-    reader.isOver = true;
+    reader.end();
     for (const stop of stops) stop();
     giveBack();
   };
@@ -93,12 +96,18 @@ class Reader {
   #last = -1;
   #isReading = false;
   #hasMore = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   isOver = false;
 
   constructor(connection: VmConnection, sessionId: string, change: (next: (known: State) => State) => void) {
     this.#connection = connection;
     this.#sessionId = sessionId;
     this.#change = change;
+  }
+
+  end(): void {
+    this.isOver = true;
+    clearTimeout(this.#timer);
   }
 
   more(): void {
@@ -118,6 +127,9 @@ class Reader {
         this.#last = found.at(-1)?.sequenceNumber ?? this.#last;
         if (found.length === PAGE) this.#hasMore = true;
         const info = await this.#connection.getSession(this.#sessionId);
+        // The end of a turn has no event.
+        clearTimeout(this.#timer);
+        if (info.status === "running" && !this.isOver) this.#timer = setTimeout(() => this.more(), LOOK_MS);
         if (!this.isOver)
           this.#change(({ events }) => ({ events: [...events, ...found], info, error: undefined }));
       }
