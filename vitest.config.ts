@@ -10,6 +10,7 @@ const ALONE = [
   ...slowFiles(),
   "test/actors/cron.test.ts",
   "test/http/{preview-,}strangers.test.ts",
+  "test/http/{tunnels,bodies}/attacks.test.ts",
   "test/runtime/{room,vm-dispose}.test.ts",
   "test/runtime/sandbox/pool/sandbox-pool.test.ts",
   "test/runtime/cron/session.test.ts",
