@@ -55,18 +55,26 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   http: {
-    uses: ["adapters", "client", "directory", "monitoring", "rivet", "runtime/network/previews"],
-    types: ["runtime", "runtime/network/outbound", `${SANDBOX}/pool`],
+    uses: [
+      "adapters",
+      "client",
+      "directory",
+      "monitoring",
+      "rivet",
+      "runtime/network/previews",
+      "runtime/network/requests",
+    ],
+    types: ["runtime", "runtime/network/outbound", "runtime/transfers", `${SANDBOX}/pool`],
   },
   // Copies of a data folder.
   backup: { uses: ["directory", "rivet"] },
-  directory: { uses: ["rivet", "runtime/mounts", STORE] },
+  directory: { uses: ["rivet", "runtime/mounts", SANDBOX, STORE] },
   // Log, metrics, audit and health of a server.
   monitoring: { uses: ["rivet"], types: ["directory", "runtime", `${SANDBOX}/pool`] },
   rivet: { uses: [STORE] },
   actors: {
     uses: ["http", "monitoring", "rivet", "runtime", "runtime/persistence", STORE],
-    types: ["directory", "runtime/options.ts"],
+    types: ["directory", "runtime/host-functions", "runtime/options.ts"],
   },
 
   // The VM, which assembles its rooms.
@@ -85,6 +93,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runtime/options.ts",
       "runtime/persistence",
       "runtime/processes",
+      "runtime/recordings",
       "runtime/services",
       "runtime/sessions",
       "runtime/sessions/agents",
@@ -124,13 +133,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   [FILES]: { uses: [SANDBOX] },
   "runtime/transfers": { uses: [FILES, SANDBOX] },
   "runtime/watches": { uses: [FILES, SANDBOX, STORE], types: ["runtime"] },
-  "runtime/tar": { uses: [FILES, SANDBOX], types: ["runtime/transfers"] },
+  "runtime/tar": { uses: [FILES, SANDBOX, "runtime/transfers"] },
   "runtime/persistence": {
     uses: [FILES, "runtime/mounts", SANDBOX, STORE],
     types: ["runtime", "runtime/tar"],
   },
-  "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime"] },
-  "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime"] },
+  "runtime/recordings": { uses: [STORE], types: ["runtime"] },
+  "runtime/processes": { uses: ["runtime/recordings", SANDBOX, STORE], types: ["runtime"] },
+  "runtime/shells": { uses: ["runtime/processes", "runtime/recordings", SANDBOX], types: ["runtime"] },
   "runtime/network": {
     uses: [
       "runtime/network/outbound",
@@ -188,7 +198,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   [`${KERNEL}/procfs`]: { uses: [SANDBOX] },
   [`${KERNEL}/descriptors.ts`]: { uses: [`${KERNEL}/procfs`] },
   [`${KERNEL}/helpers`]: {
-    uses: [`${KERNEL}/procfs`, ...KERNEL_PARTS],
+    uses: [SANDBOX, `${KERNEL}/procfs`, ...KERNEL_PARTS],
     types: [`${KERNEL}/commands`],
   },
   [`${KERNEL}/seccomp`]: {
@@ -209,7 +219,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ["runtime/options.ts", `${KERNEL}/commands`],
   },
   [`${KERNEL}/boot`]: {
-    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/processes`, `${KERNEL}/procfs`, `${KERNEL}/tools.ts`],
+    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/processes`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
     types: ["runtime/options.ts"],
   },
   [`${KERNEL}/host-checks`]: {

@@ -163,7 +163,7 @@ function planned(
 ): PlannedMount {
   if (layer === undefined)
     return { kind: "folder", path: target, what: source, more: optional ? "optional" : "" };
-  const more = forbidsPrograms(source, mounts) ? "noexec" : "";
+  const more = `${forbidsPrograms(source, mounts) ? "noexec " : ""}${optional ? "optional" : ""}`;
   return { kind: "layers", path: target, what: shield.layers(layer), more };
 }
 

@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { O_PATH } from "../../posix.ts";
+import { closeSync } from "node:fs";
+import { openPipe } from "../helpers/open-pipe.ts";
 import type { StartedCommand } from "./command.ts";
 import { PipeReader } from "./pipe-reader.ts";
 import { StdinWriter } from "./stdin-writer.ts";
@@ -20,19 +20,4 @@ export function openPipes(holder: string, stdinFd: number, stdoutFd: number, std
   }
   const [stdin, stdout, stderr] = open as [number, number, number];
   return { stdin: new StdinWriter(stdin), stdout: new PipeReader(stdout), stderr: new PipeReader(stderr) };
-}
-
-/**
- * Opens an end of a pipe. Its holder is the server's, but it runs inside, where a process of the VM might have put something
- * else in its place: it is looked at before it is opened.
- */
-export function openPipe(holder: string, fd: number, end: "read" | "write"): number {
-  const found = openSync(`${holder}/fd/${fd}`, O_PATH);
-  try {
-    if (!fstatSync(found).isFIFO()) throw new Error("the spawner has no pipe there");
-    const mode = end === "read" ? constants.O_RDONLY : constants.O_WRONLY;
-    return openSync(`/proc/self/fd/${found}`, mode | constants.O_NONBLOCK);
-  } finally {
-    closeSync(found);
-  }
 }

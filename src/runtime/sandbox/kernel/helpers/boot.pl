@@ -89,7 +89,11 @@ my %mount = (
   device => sub { bind_mount($_[1], $_[0], 0) },
   # An optional folder may have gone.
   folder => sub { bind_mount($_[1], $_[0], $MS_REC) || ($_[2] eq 'optional' && $! == $ENOENT) },
-  layers => sub { attach($overlay, $_[0], $overlay, $READ_ONLY | ($_[2] eq 'noexec' ? $MS_NOEXEC : 0), $_[1]) },
+  layers => sub {
+    my ($at, $layers, $more) = @_;
+    my $flags = $READ_ONLY | ($more =~ /noexec/ ? $MS_NOEXEC : 0);
+    return attach($overlay, $at, $overlay, $flags, $layers) || ($more =~ /optional/ && $! == $ENOENT);
+  },
   below => \&show_below,
   terminals => sub { my $devpts = 'devpts'; attach($devpts, $_[0], $devpts, $MS_NOSUID | $MS_NOEXEC, $_[1]) },
   # That of the outer pid namespace: the VM's may only be mounted where a whole one is visible, and lies over it.

@@ -1,11 +1,11 @@
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { openPipe } from "../commands/pipes.ts";
 import { HeldProcess } from "../procfs/held-process.ts";
 import { sendSignal } from "../procfs/process-trees.ts";
 import type { Excerpt } from "./excerpt.ts";
 import type { HelperBody } from "./helper-process.ts";
+import { openPipe } from "./open-pipe.ts";
 
 /** Errors of procfs for a process that ends. */
 const ENDED_CODES = ["ENOENT", "ESRCH"];
