@@ -10,7 +10,8 @@ const ALONE = [
   ...slowFiles(),
   "test/actors/cron.test.ts",
   "test/http/{preview-,}strangers.test.ts",
-  "test/http/{tunnels,bodies}/attacks.test.ts",
+  "test/http/tunnels/*.test.ts",
+  "test/http/bodies/attacks.test.ts",
   "test/runtime/{room,vm-dispose}.test.ts",
   "test/runtime/sandbox/pool/sandbox-pool.test.ts",
   "test/runtime/cron/session.test.ts",
@@ -28,6 +29,7 @@ const ALONE = [
   "test/runtime/sandbox/kernel/host-checks/*.test.ts",
   "test/runtime/sandbox/kernel/network/connector.test.ts",
   "test/runtime/sandbox/kernel/processes/cgroup.test.ts",
+  "test/runtime/sandbox/kernel/procfs/slack-tag.test.ts",
   "test/runtime/tar/import.test.ts",
   "test/runtime/transfers/transfer-limits.test.ts",
 ];

@@ -24,7 +24,7 @@ interface EventHooksDeps {
 }
 
 interface Waiting {
-  payloads: unknown[];
+  payloads: { payload: unknown; bytes: number }[];
   /** Size of the payloads. */
   bytes: number;
   /** Settles when nothing waits any more. */
@@ -51,13 +51,15 @@ export class EventHooks {
     if (hook === undefined) return;
     const known = this.#waiting.get(event);
     if (known !== undefined) {
-      known.bytes += wireSize(payload);
-      const hasRoom = known.payloads.length < MAX_WAITING_EVENTS && known.bytes <= MAX_WAITING_EVENT_BYTES;
+      const bytes = wireSize(payload);
+      const fits = known.bytes + bytes <= MAX_WAITING_EVENT_BYTES;
+      const hasRoom = known.payloads.length < MAX_WAITING_EVENTS && fits;
       if (!hasRoom) this.#drop(hook.name, known);
-      known.payloads.push(payload);
+      known.payloads.push({ payload, bytes });
+      known.bytes += bytes;
       return;
     }
-    const waiting: Waiting = { payloads: [payload], bytes: 0, done: Promise.resolve() };
+    const waiting: Waiting = { payloads: [{ payload, bytes: 0 }], bytes: 0, done: Promise.resolve() };
     this.#waiting.set(event, waiting);
     // No client's call is the reason of the hook.
     waiting.done = asCaller({}, () => this.#work(event, hook.name, hook.run as EventHook, waiting));
@@ -72,9 +74,9 @@ export class EventHooks {
   async #work(event: VmEventName, name: string, run: EventHook, waiting: Waiting): Promise<void> {
     // The function must not run within the code that has sent the event.
     await Promise.resolve();
-    while (waiting.payloads.length > 0) {
-      const payload = waiting.payloads.shift();
-      if (waiting.payloads.length === 0) waiting.bytes = 0;
+    for (let next = waiting.payloads.shift(); next !== undefined; next = waiting.payloads.shift()) {
+      const { payload, bytes } = next;
+      waiting.bytes -= bytes;
       const startedAt = performance.now();
       try {
         await runHook(name, this.#deps.timeoutMs, () => run(payload as never));

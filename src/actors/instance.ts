@@ -241,7 +241,7 @@ export class VmInstance {
     const ended = () => this.vm.dispose(reason);
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
-      await close?.();
+      await close?.().catch(this.#onFailure);
       this.calls.dispose();
       if (live.get(this.#actorId) === this) live.delete(this.#actorId);
       this.#listing?.leave();

@@ -63,7 +63,7 @@ export class OwnActor {
       const guarded = ownRight(this.parts, name, "any");
       const allows = async (c: VmContext) => {
         check(c, name, guarded);
-        return (await canSubscribe?.(ownContext(c, c.vars))) ?? true;
+        return (await canSubscribe?.(ownContext(c, c.vars, c.conn.state))) ?? true;
       };
       return [name, { ...(token as object), canSubscribe: allows }];
     });
@@ -79,7 +79,7 @@ export class OwnActor {
       const guarded = ownRight(this.parts, name, "exec");
       const allows = async (c: VmContext) => {
         check(c, name, guarded);
-        return (await canPublish?.(ownContext(c, c.vars))) ?? true;
+        return (await canPublish?.(ownContext(c, c.vars, c.conn.state))) ?? true;
       };
       return [name, { ...(token as object), canPublish: allows }];
     });

@@ -4,6 +4,7 @@ import type { Guarded } from "../api/rights.ts";
 import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { isServerToken } from "../http/preview-gate.ts";
 import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
 import { registerVm, type VmBinding } from "../http/vm-binding.ts";
@@ -23,7 +24,7 @@ import { VmDefinition } from "../runtime/vm-definition.ts";
 import { destroyForGood, VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
-import { warm } from "./definitions.ts";
+import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, isFork, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
@@ -167,6 +168,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         c.state.user ??= await own.createState(c, c.state.own);
         const facts = { access, secret, takesBodies: server.takesBodies === true };
         const vars = await own.vars(c, facts, monitor, () => destroyForGood(vars, c as unknown as VmContext));
+        // The definition of one VM may boot from this one.
+        keepDefinition(vms);
         const { definition, ...resolved } = await resolveDefinition(c, vars, vms, rest, check);
         const place = {
           directory,
@@ -220,8 +223,12 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { access } = server;
       const keys = previewKeys(access, { name: c.name, key: c.key });
       const engineActor = access.policy.behindEngine ? c.actorId : undefined;
-      const preview = await answerPreview(instance, request, { engineActor, keys });
-      return preview ?? (await own.answer(c, request));
+      const isOurs = (value: string) => isServerToken(access.policy, value);
+      const preview = await answerPreview(instance, request, { engineActor, keys, isOurs });
+      if (preview !== undefined) return preview;
+      // Nobody has checked the sender of such a request: the server itself takes each body.
+      if (isBodyRequest(new URL(request.url).pathname)) return new Response("Not Found", { status: 404 });
+      return await own.answer(c, request);
     },
     onDisconnect: (c, connection) => {
       server.access.live.closed(connection.id);

@@ -85,6 +85,10 @@ export class Target {
     opening: Promise<Kept>,
   ): Promise<Kept> {
     const tunnel = await opening;
+    if (this.isDisposed) {
+      await tunnel.close();
+      throw connectionLost("The client was disposed");
+    }
     const close = async () => {
       this.#tunnels.delete(kept);
       if (this.#tunnels.size === 0) withTunnels.delete(this);

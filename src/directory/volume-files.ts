@@ -35,14 +35,18 @@ export class VolumeFiles {
 /** Bytes of a folder and everything in it. Programs of VMs may change it meanwhile. */
 async function measure(top: string): Promise<number> {
   let bytes = 0;
-  const folders = [top];
+  const folders = [Buffer.from(top)];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     try {
-      for await (const entry of (await opendir(folder)) as AsyncIterable<Dirent>) {
+      // Names of a VM need not be UTF-8. Latin 1 keeps their bytes.
+      const entries = (await opendir(folder, { encoding: "latin1" })) as AsyncIterable<Dirent>;
+      for await (const entry of entries) {
         await pause();
-        const path = join(folder, entry.name);
-        bytes += ((await lstat(path)).blocks ?? 0) * BLOCK_BYTES;
-        if (entry.isDirectory()) folders.push(path);
+        const path = Buffer.concat([folder, Buffer.from("/"), Buffer.from(entry.name, "latin1")]);
+        // A file that is gone meanwhile must not hide the others.
+        const found = await lstat(path).catch(() => undefined);
+        bytes += (found?.blocks ?? 0) * BLOCK_BYTES;
+        if (found?.isDirectory()) folders.push(path);
       }
     } catch {
       // The folder is gone, or was never there.

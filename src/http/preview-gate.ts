@@ -16,6 +16,12 @@ const TOKEN = /^[\w-]{32}$/;
 /** Target of a request to a host name that names no preview. */
 const NOWHERE = { actorId: "", token: "" };
 
+/** Returns whether an `Authorization` header has a token of this server. */
+export function isServerToken(policy: AccessPolicy, authorization: string): boolean {
+  const bearer = bearerOf(authorization);
+  return bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(policy, [bearer]));
+}
+
 /** Dependencies of a PreviewGate. */
 interface PreviewGateDeps extends Actors {
   policy: AccessPolicy;
@@ -124,9 +130,6 @@ export class PreviewGate {
   /** Removes tokens of this server, which no program in a VM may see. The preview has looked at them. */
   #strip(request: IncomingMessage): void {
     const { policy } = this.#deps;
-    dropAuthorization(request.rawHeaders, (value) => {
-      const bearer = bearerOf(value);
-      return bearer !== undefined && (bearer.startsWith(TOKEN_PREFIX) || isOwner(policy, [bearer]));
-    });
+    dropAuthorization(request.rawHeaders, (value) => isServerToken(policy, value));
   }
 }

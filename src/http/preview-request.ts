@@ -20,18 +20,26 @@ export function isPreviewRequest(path: string): boolean {
   return PREVIEW.test(path);
 }
 
+/** The server, for a request to a preview. */
+interface PreviewFacts {
+  /** The actor's id if the server runs behind a Rivet Engine. */
+  engineActor: string | undefined;
+  /** Tokens of the server that open the VM's previews. */
+  keys: PreviewKeys;
+  /** Returns whether an `Authorization` header is for the server. Such a header does not reach the app. */
+  isOurs(authorization: string): boolean;
+}
+
 /**
  * Answers a request to an actor, if it is a preview's. A request of a gate identifies a connection of the server, which the VM serves
  * itself. A request through a Rivet Engine has a normalized path and cannot be a WebSocket.
  *
- * @param engineActor the actor's id if the server runs behind a Rivet Engine
- * @param keys tokens of the server that open the VM's previews
  * @returns `undefined` if the request is not for a preview
  */
 export async function answerPreview(
   { vm, monitor }: { vm: VisitedVm["vm"] & Pick<LiveVm, "fetchPreview">; monitor: VisitedVm["monitor"] },
   request: Request,
-  { engineActor, keys }: { engineActor: string | undefined; keys: PreviewKeys },
+  { engineActor, keys, isOurs }: PreviewFacts,
 ): Promise<Response | undefined> {
   const taken = takeVisit(request);
   if (taken !== undefined) {
@@ -47,6 +55,7 @@ export async function answerPreview(
     path: rest + search,
     prefix: `${hasGateway ? `/gateway/${engineActor}` : ""}/request${prefix}`,
     request,
+    isOurs,
     maxBodyBytes: engineActor === undefined ? undefined : MAX_ENGINE_BODY_BYTES,
   };
   return await vm.fetchPreview(token, visit, keys);

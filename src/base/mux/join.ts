@@ -16,6 +16,9 @@ const HALF_OPEN_MS = 300_000;
  */
 const FLUSH_MS = 30_000;
 
+/** Memory that a piece takes beside its bytes while it waits. */
+export const PIECE_COST_BYTES = 512;
+
 /** The part of a socket that carries the bytes of a stream. It must allow half-open connections. */
 export interface JoinedSocket {
   readonly destroyed: boolean;
@@ -74,7 +77,7 @@ export async function joinSocket(
   stream.onWritable = () => void socket.resume();
   stream.onData = (bytes) => {
     try {
-      const release = hold(bytes.byteLength);
+      const release = hold(bytes.byteLength + PIECE_COST_BYTES);
       socket.write(bytes, () => {
         release();
         stream.grant(bytes.byteLength);

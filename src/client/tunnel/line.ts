@@ -59,12 +59,20 @@ export class TunnelLine {
     }
   }
 
-  /** Opens a stream. @throws AgentVmError if the server or the VM does not accept it */
-  async openStream(what: unknown): Promise<MuxStream> {
+  /**
+   * Opens a stream.
+   *
+   * @param opened takes the stream before its first bytes, which may come in the turn in which it is accepted
+   * @throws AgentVmError if the server or the VM does not accept it
+   */
+  async openStream(what: unknown, opened: (stream: MuxStream) => void): Promise<void> {
     const mux = await this.open();
     const stream = mux.open(what);
     const accepted = deferred<void>();
-    stream.onOpened = () => accepted.resolve();
+    stream.onOpened = () => {
+      accepted.resolve();
+      opened(stream);
+    };
     stream.onClosed = (_wasReset, error) => {
       accepted.reject(error ?? connectionLost("The server ended the connection"));
     };
@@ -75,7 +83,6 @@ export class TunnelLine {
     }, OPEN_TIMEOUT_MS);
     try {
       await accepted.promise;
-      return stream;
     } finally {
       clearTimeout(timer);
     }
@@ -98,11 +105,13 @@ export class TunnelLine {
       return await this.#accepted();
     } catch (error) {
       const reason = toAgentVmError(error);
+      if (this.#isClosed) throw connectionLost("The tunnel was closed");
       // A browser does not say why a WebSocket failed. This request also looks a key up again whose VM is gone.
       await this.#raw.action({ name: "acknowledge", args: [[]] }).catch((second: unknown) => {
         throw toAgentVmError(second);
       });
       if (!REPEATED.has(reason.code)) throw reason;
+      if (this.#isClosed) throw connectionLost("The tunnel was closed");
       // The server may have started between the two requests.
       return await this.#accepted().catch((second: unknown) => {
         const error = toAgentVmError(second);

@@ -58,11 +58,12 @@ class Offer {
   async begin(): Promise<void> {
     const { host } = this;
     try {
-      const stream = await this.#line.openStream({ offer: { host, port: this.#options.port } });
-      this.#stream = stream;
-      this.#failures = 0;
-      stream.onClosed = (_wasReset, error) =>
-        this.#ended(error ?? connectionLost("The server ended the offer"));
+      await this.#line.openStream({ offer: { host, port: this.#options.port } }, (stream) => {
+        this.#stream = stream;
+        this.#failures = 0;
+        stream.onClosed = (_wasReset, error) =>
+          this.#ended(error ?? connectionLost("The server ended the offer"));
+      });
     } catch (error) {
       if (this.#failures === 0) await this.close();
       throw error;

@@ -49,9 +49,11 @@ export async function openTunnel(raw: RawHandle, options: TunnelOptions): Promis
 /** Carries a connection. @returns why it could not be opened, or broke */
 async function carry(socket: Socket, line: TunnelLine, end: object): Promise<AgentVmError | undefined> {
   try {
-    const stream = await line.openStream(end);
-    const joined = joinSocket(stream, socket, ({ message }) => connectionLost(message));
-    socket.resume();
+    let joined: Promise<AgentVmError | undefined> | undefined;
+    await line.openStream(end, (stream) => {
+      joined = joinSocket(stream, socket, ({ message }) => connectionLost(message));
+      socket.resume();
+    });
     return await joined;
   } catch (error) {
     socket.resetAndDestroy();

@@ -39,8 +39,7 @@ export async function openVmWebSocket(
 async function reasonOf(raw: RawHandle, port: number, path: string): Promise<AgentVmError> {
   const line = new TunnelLine(raw);
   try {
-    const stream = await line.openStream({ port });
-    stream.reset();
+    await line.openStream({ port }, (stream) => stream.reset());
     return new AgentVmError("fetch_failed", `The server at port ${port} takes no WebSocket at ${path}`, {
       port,
     });

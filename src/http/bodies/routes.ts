@@ -32,7 +32,7 @@ const visits = new ActorVisits<(place: BodyPlace) => Promise<void>>(PATH);
 
 /** Returns whether a path that RivetKit hands to an actor is that of a body. */
 export function isBodyRequest(path: string): boolean {
-  return path.startsWith(PATH) || path.startsWith(`/request${PATH}`);
+  return path === PATH || path === `/request${PATH}`;
 }
 
 /** Removes and returns the work that a request to an actor stands for. It never rejects. */

@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { PIECE_COST_BYTES } from "../../base/mux/join.ts";
 import type { MuxStream } from "../../base/mux/stream.ts";
 import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
 
@@ -12,10 +13,20 @@ export class StreamSocket extends Duplex implements OutsideSocket {
   #written: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(stream: MuxStream) {
+  /** Gives back the room of bytes that were not read. */
+  readonly #held: (() => void)[] = [];
+
+  /** @param hold counts bytes that wait for the VM's program. An error resets the connection */
+  constructor(stream: MuxStream, hold: (bytes: number) => () => void) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     stream.onData = (bytes) => {
+      try {
+        this.#held.push(hold(bytes.byteLength + PIECE_COST_BYTES));
+      } catch {
+        this.destroy();
+        return;
+      }
       this.#timer?.refresh();
       this.bytesRead += bytes.byteLength;
       this.#unread += bytes.byteLength;
@@ -48,13 +59,16 @@ export class StreamSocket extends Duplex implements OutsideSocket {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
+    this.#release();
     this.#stream.reset();
     done(error);
   }
 
-  setTimeout(ms: number, late: () => void): this {
+  /** Like that of a socket: emits `timeout`. A metered socket passes no listener. */
+  setTimeout(ms: number, late?: () => void): this {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(late, ms).unref();
+    this.#timer = ms > 0 ? setTimeout(() => this.emit("timeout"), ms).unref() : undefined;
+    if (late !== undefined) this.once("timeout", late);
     return this;
   }
 
@@ -74,7 +88,12 @@ export class StreamSocket extends Duplex implements OutsideSocket {
     this.end(() => this.destroy());
   }
 
+  #release(): void {
+    for (const release of this.#held.splice(0)) release();
+  }
+
   #grant(): void {
+    this.#release();
     const bytes = this.#unread;
     this.#unread = 0;
     if (bytes > 0) this.#stream.grant(bytes);

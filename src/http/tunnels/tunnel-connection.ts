@@ -192,7 +192,7 @@ export class TunnelConnection {
       stream.reset();
       throw error;
     }
-    return new StreamSocket(stream);
+    return new StreamSocket(stream, (bytes) => this.#deps.tunnels.hold(this.#deps.actorId, bytes));
   }
 }
 

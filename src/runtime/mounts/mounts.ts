@@ -121,12 +121,17 @@ export class Mounts implements MountMethods, Room {
       if (this.#inside(path) !== undefined) throw posixError("EBUSY", { syscall: "umount", path });
       const left = this.#stored().filter((mount) => mount !== entry.mount);
       await this.#deps.store.put([[MOUNTS_KEY, encodeJson({ mounts: left })]]);
-      this.#table.delete(path);
       try {
         await this.#deps.liveSandbox()?.mounts?.unmount(path);
-      } finally {
-        release(entry);
+      } catch (error) {
+        // The VM still has the mount, unless it has ended meanwhile.
+        if (codeOf(error) !== "vm_stopped") {
+          await this.#deps.store.put([[MOUNTS_KEY, encodeJson({ mounts: this.#stored() })]]);
+          throw error;
+        }
       }
+      this.#table.delete(path);
+      release(entry);
     });
   }
 

@@ -40,7 +40,7 @@ type ProcessesDeps = Pick<
   | "onFailure"
   | "report"
 > &
-  Notices & { recordings: Pick<Recordings, "admit" | "begin"> };
+  Notices & { recordings: Pick<Recordings, "admit" | "begin" | "release"> };
 
 /** Size of the terminal on which a player shows a process without one. */
 const RECORDED_SIZE = { cols: 80, rows: 24 };
@@ -105,7 +105,11 @@ export class Processes implements RoomMethods<"processes"> {
     const request = resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
     if (options.record === true) await this.#deps.recordings.admit();
-    const process = await spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });
+    const starting = spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });
+    const process = await starting.catch((error: unknown) => {
+      if (options.record === true) this.#deps.recordings.release();
+      throw error;
+    });
     const { command, args } = "line" in program ? { command: program.line, args: [] } : program;
     const recorder =
       options.record === true

@@ -37,6 +37,8 @@ export class Recordings implements RecordingMethods, Room {
   readonly #deps: RecordingsDeps;
   /** Oldest first. */
   readonly #known = new Map<string, RecordingInfo>();
+  /** Recordings that are admitted and have not begun. */
+  #admitted = 0;
   readonly #growing = new Map<string, Recorder>();
   readonly #load = loadOnce(() => this.#read());
 
@@ -53,23 +55,35 @@ export class Recordings implements RecordingMethods, Room {
     await Promise.all([...this.#growing.values()].map((recorder) => recorder.settled()));
   }
 
-  /** Makes room for one more recording. @throws AgentVmError `limit_exceeded` */
+  /** Makes room for one more recording, until `begin` or `release`. @throws AgentVmError `limit_exceeded` */
   async admit(): Promise<void> {
     await this.#load();
-    while (this.#known.size >= MAX_RECORDINGS) {
-      const oldest = [...this.#known.values()].find(({ running }) => !running);
-      if (oldest === undefined)
-        throw limitExceeded(
-          { MAX_RECORDINGS },
-          "Recording limit of the VM reached",
-          "End a recorded program first.",
-        );
-      await this.#delete(oldest.recordingId);
+    this.#admitted += 1;
+    try {
+      while (this.#known.size + this.#admitted > MAX_RECORDINGS) {
+        const oldest = [...this.#known.values()].find(({ running }) => !running);
+        if (oldest === undefined)
+          throw limitExceeded(
+            { MAX_RECORDINGS },
+            "Recording limit of the VM reached",
+            "End a recorded program first.",
+          );
+        await this.#delete(oldest.recordingId);
+      }
+    } catch (error) {
+      this.release();
+      throw error;
     }
+  }
+
+  /** Gives back the room of a program that did not start. */
+  release(): void {
+    this.#admitted -= 1;
   }
 
   /** Begins a recording. */
   begin(start: RecordingStart): Recorder {
+    this.#admitted -= 1;
     const recordingId = `rec-${randomBytes(8).toString("hex")}`;
     const recorder = new Recorder(recordingId, start, this.#deps);
     this.#known.set(recordingId, recorder.info);

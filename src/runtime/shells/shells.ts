@@ -26,7 +26,7 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
-> & { recordings: Pick<Recordings, "admit" | "begin"> };
+> & { recordings: Pick<Recordings, "admit" | "begin" | "release"> };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
@@ -73,12 +73,16 @@ export class Shells implements ShellMethods {
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
     if (options.record === true) await this.#deps.recordings.admit();
-    const terminal = await terminals.open({
+    const opening = terminals.open({
       command,
       args,
       env: terminalEnv(this.#deps.env(), options.env),
       cwd: options.cwd ?? cwd,
       ...size,
+    });
+    const terminal = await opening.catch((error: unknown) => {
+      if (options.record === true) this.#deps.recordings.release();
+      throw error;
     });
     this.#opened++;
     const shellId = `shell-${this.#opened}`;

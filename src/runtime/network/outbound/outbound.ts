@@ -213,9 +213,11 @@ export class Outbound {
   }
 
   async #read(): Promise<void> {
-    if (this.#options.limits?.totalBytes !== undefined)
-      this.#gate.spentBefore((await this.#deps.bytesBefore?.()) ?? 0);
+    const isBounded = this.#options.limits?.totalBytes !== undefined;
+    const before = isBounded ? ((await this.#deps.bytesBefore?.()) ?? 0) : 0;
     const [kept] = await this.#deps.store.get([NETWORK_POLICY_KEY]);
+    // A failed load is repeated, so this addition comes after everything that can fail.
+    this.#gate.spentBefore(before);
     if (kept === undefined) return;
     // A policy that this version cannot read denies everything.
     const policy = outboundSchema.safeParse(parseJson(Buffer.from(kept).toString()));

@@ -17,6 +17,8 @@ export interface PreviewFetch {
   maxBodyBytes?: number | undefined;
   /** Headers for the app, in place of the request's. */
   rawHeaders?: readonly string[];
+  /** Returns whether an `Authorization` header is for the server, and not for the app. @default none is */
+  isOurs?: ((authorization: string) => boolean) | undefined;
 }
 
 /** Statuses whose responses have no body. */

@@ -130,13 +130,16 @@ function exchange(
       browser.destroy();
     };
     ended.addEventListener("abort", end, { once: true });
-    browser.once("close", () => {
+    const left = () => {
       ended.removeEventListener("abort", end);
       outgoing.destroy();
       resolve();
-    });
+    };
+    browser.once("close", left);
     begin(end);
     if (ended.aborted) end();
+    // A browser that left while the VM woke has emitted its `close` already.
+    if (browser.closed) left();
   });
 }
 

@@ -3,6 +3,7 @@ import { AgentVmError, limitExceeded, previewDenied } from "../../../api/errors.
 import { LOGIN_MS, MAX_PREVIEW_CONNECTIONS } from "../limits.ts";
 import type { AppPorts } from "../requests/app-ports.ts";
 import { headerValues } from "../requests/end-to-end.ts";
+import { dropAuthorization } from "./authorization.ts";
 import { preflightAnswer } from "./cors.ts";
 import type { Knock, PreviewKeys, Verdict } from "./guard.ts";
 import { MAX_FORM_BYTES } from "./login-page.ts";
@@ -92,10 +93,12 @@ export class PreviewServer {
       if (preview === undefined) return refusalResponse(previewDenied());
       note = this.#noteOf(preview, request.method, path);
       const verdict = await admit(preview, knockOfFetch(visit, keys));
-      response =
-        "answer" in verdict
-          ? answerResponse(verdict.answer)
-          : await proxyFetch({ ...visit, rawHeaders: verdict.rawHeaders }, this.#wayOf(preview));
+      if ("answer" in verdict) response = answerResponse(verdict.answer);
+      else {
+        const rawHeaders = [...verdict.rawHeaders];
+        if (visit.isOurs !== undefined) dropAuthorization(rawHeaders, visit.isOurs);
+        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview));
+      }
       return response;
     } finally {
       this.#visits -= 1;

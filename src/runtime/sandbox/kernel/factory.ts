@@ -21,7 +21,7 @@ import { countsProcesses } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
 import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
-import { cgroupSupport } from "./processes/cgroup.ts";
+import { cgroupSupport, type VmCgroup } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
 import { MemoryView } from "./processes/memory-view.ts";
@@ -132,16 +132,18 @@ export class KernelSandboxFactory {
     findInherited();
     const owner = takeOwner();
     const name = `vm-${booted++}`;
-    const cgroup = cgroupSupport().create?.(name, limits);
-    const memory = cgroup && new MemoryView(`${mountPoint}.${name}.meminfo`, cgroup, limits);
-    this.#filter ??= seccompSupport(this.#options.seccomp).filter;
-    const filter = this.#filter;
-    const openFiles = openFilesLimit(limits.openFiles);
     const spawnerSource = this.#spawnerSource;
     const release = () => {
       if (owner !== null) releaseUid(owner.uid);
     };
+    let cgroup: VmCgroup | undefined;
+    let memory: MemoryView | undefined;
     try {
+      cgroup = cgroupSupport().create?.(name, limits);
+      memory = cgroup && new MemoryView(`${mountPoint}.${name}.meminfo`, cgroup, limits);
+      this.#filter ??= seccompSupport(this.#options.seccomp).filter;
+      const filter = this.#filter;
+      const openFiles = openFilesLimit(limits.openFiles);
       const shown = cgroup && memory ? [...cgroup.mounts, { source: memory.path, target: MEMORY_FILE }] : [];
       const vm = await bootVm({
         ...{ planPath, mountPoint, shown, cgroupProcs: cgroup?.procs ?? [] },

@@ -114,7 +114,8 @@ export class Spawner implements Replaceable {
 
   /** As the host sees it. */
   get hostPid(): number {
-    return this.#inside?.pid ?? 0;
+    // After its end the host may give its pid to another process.
+    return this.#inside?.isAlive ? this.#inside.pid : 0;
   }
 
   /** Commands that have not ended. */

@@ -7,8 +7,8 @@ import type { Excerpt } from "./excerpt.ts";
 import type { HelperBody } from "./helper-process.ts";
 import { openPipe } from "./open-pipe.ts";
 
-/** Errors of procfs for a process that ends. */
-const ENDED_CODES = ["ENOENT", "ESRCH"];
+/** Errors of procfs for a process that ends, and of its pipe that nobody reads any more. */
+const ENDED_CODES = ["ENOENT", "ESRCH", "ENXIO"];
 
 /** Pause between two looks at a process that has been killed. */
 const LOOK_MS = 2;

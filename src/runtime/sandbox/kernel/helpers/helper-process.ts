@@ -161,7 +161,8 @@ export class HelperProcess {
     const { children } = this;
     // A process that waits for its child ends by itself, and nobody else would take the child's end.
     for (const pid of children) sendSignal(pid, "SIGKILL");
-    if (children.length === 0) this.#body.kill();
+    // Nobody reports the end of a helper that another process has forked: its body looks for it.
+    if (children.length === 0 || this.process === undefined) this.#body.kill();
   }
 
   async close(): Promise<void> {

@@ -32,7 +32,14 @@ my $flags = $NOSUID | $NODEV | ($arg{readonly} ? $RDONLY : 0);
 $0 = 'agentos-mounter';
 binmode STDOUT;
 
-sub stop { send_frame(\*STDOUT, 'e', $_[1] // $! + 0, $_[0]); exit 1; }
+# A layer that is in the place of an overlay for a moment.
+my $passing;
+sub stop {
+  my $errno = $_[1] // $! + 0;
+  syscall($SYS{umount2}, $here, $MNT_DETACH) if defined $passing && syscall($SYS{fchdir}, $passing) == 0;
+  send_frame(\*STDOUT, 'e', $errno, $_[0]);
+  exit 1;
+}
 sub must { my $step = shift; my $result = syscall(shift, @_); stop($step) if $result < 0; return $result; }
 
 # Opens a directory beneath another one.
@@ -169,6 +176,7 @@ sub overlay {
   make_whiteouts($upper, 0);
   # Before Linux 6.15 a layer must be in the mount namespace. It is in the place of the overlay for a moment.
   attach($lower);
+  $passing = $lower;
   my $type = 'overlay';
   my $fs = must('overlay', $SYS{fsopen}, $type, 1);
   for (['lowerdir', $lower], ['upperdir', $upper], ['workdir', $work]) {
@@ -181,6 +189,7 @@ sub overlay {
   set($fs, 'overlay', $SET_FLAG, $attributes, 0);
   my $made = syscall($SYS{fsconfig}, $fs, $CREATE, 0, 0, 0);
   my $errno = $! + 0;
+  undef $passing;
   detach($lower);
   stop('overlay', $errno) if $made < 0;
   return must('overlay', $SYS{fsmount}, $fs, 1, $flags);

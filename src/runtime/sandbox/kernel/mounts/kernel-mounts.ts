@@ -121,14 +121,21 @@ export class KernelMounts implements SandboxMounts {
     const { files } = this.#deps;
     const mounted = files.findMount(path);
     if (mounted === undefined) return;
-    await this.#watches.get(path)?.close();
-    this.#watches.delete(path);
+    await this.#endWatches(path);
     const taken = await this.#run({ do: "unmount" }, mounted.fd);
     // A mount that is not there any more is as good as taken away.
     if ("step" in taken && taken.errno !== os.errno.EINVAL) throw failure(path, taken);
+    // A watch may have begun meanwhile. Nothing else runs between the last look and the end of the descriptor.
+    while (this.#watches.has(path)) await this.#endWatches(path);
     files.removeMount(path);
     await this.#dropWork(this.#work.get(path));
     this.#work.delete(path);
+  }
+
+  async #endWatches(path: string): Promise<void> {
+    const watches = this.#watches.get(path);
+    this.#watches.delete(path);
+    await watches?.close();
   }
 
   async #run(values: Readonly<Record<string, string | number>>, held?: number): Promise<MountOutcome> {
