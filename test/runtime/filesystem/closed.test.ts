@@ -28,7 +28,8 @@ describeFiles("after close", (tree) => {
       fs.chmod("/workspace", 0o755),
       fs.utimes("/workspace", 0, 0),
     ];
-    for (const call of calls) expect(await failure(call)).toEqual(STOPPED);
+    // All are awaited at once: a call that fails in an earlier turn than another must have its handler then.
+    for (const error of await Promise.all(calls.map(failure))) expect(error).toEqual(STOPPED);
   });
 
   test("a running read and write either finish or reject with vm_stopped", async () => {
