@@ -36,14 +36,12 @@ const server = await listen(registry);
 const client = createClient<typeof registry>({ endpoint: server.endpoint });
 
 const conn = client.vm.getOrCreate("acme").connect();
-const built = new Promise<void>((resolve) => {
-  conn.on("built", ({ target, builds }) => {
-    console.log(`built ${target}, ${builds} so far`);
-    resolve();
-  });
+const built = new Promise<{ target: string; builds: number }>((resolve) => {
+  conn.on("built", resolve);
 });
 console.log(`exit code ${await conn.build("all")}`);
-await built;
+const { target, builds } = await built;
+console.log(`built ${target}, ${builds} so far`);
 console.log((await conn.exec("cat /workspace/out")).stdout.trim());
 const { pid } = await conn.spawn("sh", ["-c", "exit 3"]);
 await conn.waitProcess(pid);

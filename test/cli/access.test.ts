@@ -94,7 +94,7 @@ test(
     writeFileSync(browser, `#!/bin/sh\necho "$1" > ${home}/opened\n`, { mode: 0o755 });
     const url = await out(["preview", "one", "3000", "--open"], "", { BROWSER: browser });
     await until(() => existsSync(join(home, "opened")) && readFileSync(join(home, "opened"), "utf8") === url);
-    expect(await out(["preview", "ls", "one"])).toMatch(/^\S+\t3000\t/);
+    expect(await out(["preview", "ls", "one"])).toMatch(/^\S+\t\t3000\t/);
 
     const watching = out(["watch", "one:/workspace", "--count", "1", "--json"]);
     const vm = server.client({ token: TOKEN }).vm.get("one");

@@ -180,7 +180,7 @@ export const SECRET_METHODS = {
   /**
    * Sets secrets that the server adds to requests of the VM's programs, also to encrypted ones. Secrets of other names stay;
    * `null` removes one. They apply to the next request. The server stores them encrypted, with a key of its own; behind a
-   * Rivet Engine without `secret` it does not store them, and they end when the VM sleeps. Forks and snapshots have no secrets.
+   * Rivet Engine without `secret` it does not store them, and they end when the VM sleeps. Snapshots have no secrets, and forks only with `fork(key, { secrets: true })`.
    *
    * @param secrets secrets by name, at most 32 in all. A name is that of a variable: letters, digits and `_`
    * @throws AgentVmError `invalid_argument`, which never repeats a value; `limit_exceeded`

@@ -246,7 +246,7 @@ export const MAX_NETWORK_ANSWERS = 1_024;
 export const DENIED_ANSWER_MS = 60_000;
 
 /**
- * Denials in the result of `getNetworkLog`.
+ * Entries in the result of `getNetworkLog`: denials, and connections that an answer allowed.
  * @unit entries
  * @past The oldest is forgotten.
  */

@@ -16,8 +16,8 @@ const NEEDED = {
 /**
  * Awake VMs of one server that runs as root. In a container with few uids it is 512.
  * @unit VMs
- * @past A boot fails.
- * @code internal_error
+ * @past A boot is refused.
+ * @code server_full
  */
 const UIDS_PER_SERVER = 4096;
 const FIRST_UID = 0x60000000;

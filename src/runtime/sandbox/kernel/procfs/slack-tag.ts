@@ -10,7 +10,7 @@ import { descendants, readProc } from "./procfs.ts";
 const DEFAULT_SLACK_NS = 50_000;
 
 /**
- * Running commands and shells of one server.
+ * Running commands and shells of one VM.
  * @unit commands
  * @past The next command fails.
  * @code internal_error
