@@ -2,13 +2,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundleConsole } from "../../src/http/console/bundle.ts";
 
-/** Module of `dist` that reads the files of the console. */
-const READER = `import { readdirSync, readFileSync } from "node:fs";
+/** Module of `dist` that reads the files of the console, and no others: beside a bundled server the folder is another. */
+const readerOf = (names: readonly string[]) => `import { readFileSync } from "node:fs";
 
 const folder = new URL("../../console/", import.meta.url);
+const names = ${JSON.stringify(names)};
 
 export const bundleConsole = async () => ({
-  files: readdirSync(folder).map((name) => ({ name, content: readFileSync(new URL(name, folder)) })),
+  files: names.map((name) => ({ name, content: readFileSync(new URL(name, folder)) })),
   modules: [],
 });
 `;
@@ -19,6 +20,6 @@ export async function embedConsole(root: string): Promise<string[]> {
   const folder = join(root, "dist", "console");
   mkdirSync(folder, { recursive: true });
   for (const { name, content } of files) writeFileSync(join(folder, name), content);
-  writeFileSync(join(root, "dist", "http", "console", "bundle.js"), READER);
+  writeFileSync(join(root, "dist", "http", "console", "bundle.js"), readerOf(files.map(({ name }) => name)));
   return modules;
 }

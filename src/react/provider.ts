@@ -42,6 +42,9 @@ export interface OptionsProps extends CommonProps {
 /** Properties of `AgentVmProvider`. */
 export type AgentVmProviderProps = ClientProps | OptionsProps;
 
+/** Time in which the components below close what they have opened, in milliseconds. */
+const CLOSE_MS = 5_000;
+
 interface Provided {
   client: ReactClient;
   actor: string;
@@ -76,7 +79,8 @@ export function AgentVmProvider({
     setProvided({ client: used, actor, handles: new Map() });
     return () => {
       setProvided(undefined);
-      if (client === undefined) void used.dispose();
+      // The components below end later than the provider, and close their shells with this client.
+      if (client === undefined) setTimeout(() => void used.dispose(), CLOSE_MS);
     };
   }, [client, wanted, actor]);
   return provided === undefined ? null : createElement(Context.Provider, { value: provided }, children);

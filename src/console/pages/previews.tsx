@@ -18,7 +18,9 @@ export function Previews() {
   const look = async () => {
     const previews = await vm.listPreviews();
     // Only a machine that is awake has ports, and asking for them would boot one that sleeps.
-    return { previews, ports: isAwake ? await vm.listPorts() : [] };
+    // The list of machines is older: a machine that has just fallen asleep must not boot.
+    const hasPorts = isAwake && (await vm.status()).state !== "sleeping";
+    return { previews, ports: hasPorts ? await vm.listPorts() : [] };
   };
   const { value, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, `${key.join("/")} ${isAwake}`);
   const open = async (port: number) => {

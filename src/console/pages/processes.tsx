@@ -28,6 +28,8 @@ export default function ProcessesPage() {
   const before = useRef(new Map<number, { cpuMs: number; at: number }>());
   const [chosen, setChosen] = useState<number>();
   const look = async () => {
+    // The list of machines is older: a machine that has just fallen asleep must not boot.
+    if ((await vm.status()).state === "sleeping") return undefined;
     const [all, spawned] = await Promise.all([vm.allProcesses(), vm.listProcesses()]);
     const { rows, times } = treeOf(all, spawned, before.current);
     before.current = times;

@@ -15,7 +15,9 @@ const LOOK_MS = 6_000;
 export default function SnapshotsPage() {
   const { vm, key } = useMachine();
   const session = useSession();
-  const { value: snapshots, error, refresh } = usePoll(() => vm.listSnapshots(), LOOK_MS, key.join("/"));
+  // The list of machines is older: a machine that has just fallen asleep must not boot.
+  const look = async () => ((await vm.status()).state === "sleeping" ? undefined : await vm.listSnapshots());
+  const { value: snapshots, error, refresh } = usePoll(look, LOOK_MS, key.join("/"));
   const [compared, setCompared] = useState<string>();
   const act = async (work: () => Promise<unknown>, done?: string) => {
     await attempt(work, done);

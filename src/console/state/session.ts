@@ -32,6 +32,7 @@ export class Session {
   readonly #claims: Claims;
   #client: Client;
   #token: string;
+  #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Called when handles of the session have been replaced, because connections end with the token that they began with. */
   onRenewed: () => void = () => undefined;
@@ -69,6 +70,7 @@ export class Session {
   }
 
   async end(): Promise<void> {
+    this.#isOver = true;
     clearTimeout(this.#timer);
     await this.#client.dispose();
     await fetch("/console/logout", { method: "POST" }).catch(() => undefined);
@@ -80,11 +82,12 @@ export class Session {
 
   /** Renews a token that may do so, and keeps it for a reload. */
   #planRenewal(expiresAt: number): void {
-    if (!this.may("admin") || !Number.isFinite(expiresAt)) return;
+    if (this.#isOver || !this.may("admin") || !Number.isFinite(expiresAt)) return;
     const wait = Math.max(30_000, (expiresAt - Date.now()) * RENEW_AT);
     this.#timer = setTimeout(async () => {
       try {
         const renewed = await this.#client.tokens.renew();
+        if (this.#isOver) return;
         this.#token = renewed.token;
         await login(renewed.token);
         const earlier = this.#client;

@@ -1,3 +1,4 @@
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { AccessControl } from "../access-control.ts";
 import { type Grant, UNLIMITED } from "../grant.ts";
@@ -9,6 +10,10 @@ import { TOKEN_PREFIX } from "../tokens/tokens.ts";
  * @past The console asks for a login.
  */
 const LOGIN_SECONDS = 3600;
+
+const CIPHER = "aes-256-gcm";
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
 
 /** Longest life of the cookie. Its token ends earlier. @unit seconds */
 const COOKIE_SECONDS = 86_400;
@@ -23,6 +28,8 @@ const OWN_SITES: ReadonlySet<string> = new Set(["none", "same-origin"]);
  */
 export class ConsoleLogins {
   readonly #access: AccessControl;
+  /** Seals the cookies: servers on other ports of the host get them too. A restart of the server forgets it. */
+  readonly #key = randomBytes(32);
 
   constructor(access: AccessControl) {
     this.#access = access;
@@ -37,7 +44,7 @@ export class ConsoleLogins {
   async tokenFor(request: IncomingMessage): Promise<string | undefined> {
     const site = request.headers["sec-fetch-site"]?.toString() ?? "cross-site";
     if (!this.isTab(request) || !OWN_SITES.has(site)) return undefined;
-    const kept = cookieOf(request);
+    const kept = this.#kept(request);
     if (kept !== undefined && (await this.#isValid(kept))) return kept;
     const header = (name: string) => (name === "host" ? request.headers.host : undefined);
     const grant = this.#access.admitOpen({ header, path: "/console", external: true });
@@ -65,7 +72,31 @@ export class ConsoleLogins {
   cookie(request: IncomingMessage, token: string | undefined): string {
     const secure = this.#access.policy.endpoint?.startsWith("https:") ? "; Secure" : "";
     const life = token === undefined ? 0 : COOKIE_SECONDS;
-    return `${nameOf(request)}=${token ?? ""}; Path=/console; HttpOnly; SameSite=Strict; Max-Age=${life}${secure}`;
+    const value = token === undefined ? "" : this.#sealed(token);
+    return `${nameOf(request)}=${value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age=${life}${secure}`;
+  }
+
+  #sealed(token: string): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#key, nonce);
+    const body = Buffer.concat([cipher.update(token), cipher.final()]);
+    return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString("base64url");
+  }
+
+  /** Returns the token that the cookie of a request keeps. */
+  #kept(request: IncomingMessage): string | undefined {
+    const sealed = Buffer.from(cookieOf(request), "base64url");
+    if (sealed.length <= NONCE_BYTES + TAG_BYTES) return undefined;
+    try {
+      const nonce = sealed.subarray(0, NONCE_BYTES);
+      const open = createDecipheriv(CIPHER, this.#key, nonce, { authTagLength: TAG_BYTES });
+      open.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+      const body = open.update(sealed.subarray(NONCE_BYTES + TAG_BYTES));
+      const token = Buffer.concat([body, open.final()]).toString();
+      return isKept(token) ? token : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   async #isValid(token: string): Promise<boolean> {
@@ -83,11 +114,10 @@ export function isKept(token: string | undefined): token is string {
   return token !== undefined && /^[\w.-]+$/.test(token) && token.startsWith(TOKEN_PREFIX);
 }
 
-function cookieOf(request: IncomingMessage): string | undefined {
+function cookieOf(request: IncomingMessage): string {
   const name = `${nameOf(request)}=`;
   const pairs = (request.headers.cookie ?? "").split(/; */);
-  const value = pairs.find((pair) => pair.startsWith(name))?.slice(name.length);
-  return isKept(value) ? value : undefined;
+  return pairs.find((pair) => pair.startsWith(name))?.slice(name.length) ?? "";
 }
 
 /** Servers on other ports of the same host share its cookies. */

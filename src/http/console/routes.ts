@@ -28,7 +28,8 @@ export function consoleRoutes(access: AccessControl, vms: readonly string[]): Co
   const document: Route = async (request) => {
     const token = await logins.tokenFor(request);
     const assets = await consoleAssets();
-    const version = (assets.get("main.js")?.tag ?? "").replace(/[^\w-]/g, "");
+    const tags = ["main.js", "main.css"].map((name) => assets.get(name)?.tag ?? "");
+    const version = tags.join("").replace(/[^\w-]/g, "");
     const html = page({ token, vms, keeps: logins.isTab(request), version });
     return new OwnAnswer(async (response) => {
       if (isKept(token)) response.setHeader("set-cookie", logins.cookie(request, token));

@@ -19,9 +19,9 @@ export default function Editor({ path, text, isReadOnly, save }: Props) {
   const [isChanged, setIsChanged] = useState(false);
   const storing = useRef<() => void>(() => undefined);
   storing.current = () => {
-    const current = view.current?.state.doc.toString() ?? "";
+    const current = view.current?.state.sliceDoc() ?? "";
     void attempt(() => save(current), `Saved ${path}`).then((isSaved) => {
-      if (isSaved) setIsChanged(view.current?.state.doc.toString() !== current);
+      if (isSaved) setIsChanged(view.current?.state.sliceDoc() !== current);
     });
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new file is a new component
@@ -38,6 +38,8 @@ export default function Editor({ path, text, isReadOnly, save }: Props) {
         keymap.of([{ key: "Mod-s", run: store, preventDefault: true }]),
         basicSetup,
         languageOf(path),
+        // The file keeps its ends of lines.
+        EditorState.lineSeparator.of(/(^|[^\r])\n/.test(text) || !text.includes("\r\n") ? "\n" : "\r\n"),
         EditorState.readOnly.of(isReadOnly),
         EditorView.contentAttributes.of({ "aria-label": path }),
         EditorView.updateListener.of((update) => {

@@ -32,20 +32,28 @@ export function Preview({ path, size }: { path: string; size: number }) {
   const [content, setContent] = useState<Uint8Array>();
   const [error, setError] = useState<Error>();
   const [wantsAll, setWantsAll] = useState(false);
-  const isLarge = size > MAX_BYTES && !wantsAll;
+  const [found, setFound] = useState(size);
+  const isLarge = found > MAX_BYTES && !wantsAll;
   useEffect(() => {
     if (isLarge) return;
     const stop = new AbortController();
-    vm.readFile(path, { signal: stop.signal }).then(setContent, (failure: Error) => {
+    const read = async () => {
+      // The size in the tree is that of a link itself.
+      const real = (await vm.stat(path)).size;
+      if (stop.signal.aborted) return;
+      setFound(real);
+      if (real <= MAX_BYTES || wantsAll) setContent(await vm.readFile(path, { signal: stop.signal }));
+    };
+    read().catch((failure: Error) => {
       if (!stop.signal.aborted) setError(failure);
     });
     return () => stop.abort();
-  }, [vm, path, isLarge]);
+  }, [vm, path, isLarge, wantsAll]);
   if (error !== undefined) return <Failure error={error} />;
   if (isLarge)
     return (
       <Empty>
-        <p>The file has {bytes(size)}.</p>
+        <p>The file has {bytes(found)}.</p>
         <button type="button" onClick={() => setWantsAll(true)}>
           Load it
         </button>
@@ -111,7 +119,7 @@ function startsWith(content: Uint8Array, text: string): boolean {
 function textOf(content: Uint8Array): string | undefined {
   if (content.includes(0)) return undefined;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
   } catch {
     return undefined;
   }

@@ -27,7 +27,12 @@ const RULES = {
 export function Markdown({ text }: { text: string }) {
   const html = useMemo(() => {
     if (text.length > MAX_CHARACTERS) return undefined;
-    return purifier.sanitize(marked.parse(text, { async: false, gfm: true }), RULES);
+    try {
+      return purifier.sanitize(marked.parse(text, { async: false, gfm: true }), RULES);
+    } catch {
+      // Quotes in quotes without end exceed the stack: the text stays text.
+      return undefined;
+    }
   }, [text]);
   if (html === undefined) return <pre class="wrap">{text}</pre>;
   // biome-ignore lint/security/noDangerouslySetInnerHtml: DOMPurify has cleaned it

@@ -69,6 +69,9 @@ function localized(
   return `http://${local}${path}${url.search}`;
 }
 
+/** Headers with which a page below the server's own origin would reach the server's own pages. */
+const OWN_ORIGIN_HEADERS = new Set(["service-worker-allowed", "cross-origin-opener-policy"]);
+
 /**
  * Rewrites an app's headers for the browser: moves paths below the preview's, and allows pages to read.
  *
@@ -82,7 +85,7 @@ export function responseHeaders(
 ): string[] {
   const isOwnOrigin = prefix === "";
   const pairs = endToEnd(raw).filter(
-    ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || name !== "service-worker-allowed"),
+    ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || !OWN_ORIGIN_HEADERS.has(name)),
   );
   const has = (wanted: string) => pairs.some(([name]) => name === wanted);
   const moved = pairs.map(([name, value]): HeaderPair => {

@@ -53,7 +53,9 @@ export interface PreviewWay extends PreviewApp {
 export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Promise<void> {
   const { request, response, prefix } = visit;
   const framing = framingOf(request);
-  if (request.method === "TRACE" || framing === undefined)
+  // A service worker could give its pages the headers that `responseHeaders` removes.
+  const isWorker = prefix !== "" && request.headers["service-worker"] !== undefined;
+  if (request.method === "TRACE" || framing === undefined || isWorker)
     return refuse(response, badRequest(request.method));
   const outgoing = outgoingOf(visit, way, framing, response);
   await exchange(outgoing, response, way.ended, () =>
