@@ -8,7 +8,7 @@ test("the page of use shows limits as meters and draws charts, and the log page 
   await vm("use").spawn("sh", ["-c", "while :; do :; done"]);
   const page = await open(context, { at: "#/vm/vm/overview/use", scheme: "dark" });
   const memory = page.getByRole("meter", { name: "Memory" });
-  await expect.poll(() => memory.getAttribute("aria-valuetext")).toMatch(/MB of 2.1 GB/);
+  await expect.poll(() => memory.getAttribute("aria-valuetext")).toMatch(/[kM]B of 2.1 GB/);
   const chart = page.getByRole("figure").filter({ hasText: "CPUs in use" });
   // The value that a screen reader reads is the newest of the chart.
   await expect.poll(() => chart.innerText(), { timeout: 30_000 }).toMatch(/(0\.[1-9]|1\.)/);

@@ -11,6 +11,8 @@ import { TOKEN_PREFIX } from "../tokens/tokens.ts";
  */
 const LOGIN_SECONDS = 3600;
 
+/** Purpose of the key that seals cookies. */
+const COOKIE_KEY = "cookies of the console";
 const CIPHER = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -28,8 +30,6 @@ const OWN_SITES: ReadonlySet<string> = new Set(["none", "same-origin"]);
  */
 export class ConsoleLogins {
   readonly #access: AccessControl;
-  /** Seals the cookies: servers on other ports of the host get them too. A restart of the server forgets it. */
-  readonly #key = randomBytes(32);
 
   constructor(access: AccessControl) {
     this.#access = access;
@@ -72,31 +72,16 @@ export class ConsoleLogins {
   cookie(request: IncomingMessage, token: string | undefined): string {
     const secure = this.#access.policy.endpoint?.startsWith("https:") ? "; Secure" : "";
     const life = token === undefined ? 0 : COOKIE_SECONDS;
-    const value = token === undefined ? "" : this.#sealed(token);
+    const key = this.#access.tokens?.keyFor(COOKIE_KEY);
+    const value = token === undefined || key === undefined ? "" : sealed(token, key);
     return `${nameOf(request)}=${value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age=${life}${secure}`;
-  }
-
-  #sealed(token: string): string {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#key, nonce);
-    const body = Buffer.concat([cipher.update(token), cipher.final()]);
-    return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString("base64url");
   }
 
   /** Returns the token that the cookie of a request keeps. */
   #kept(request: IncomingMessage): string | undefined {
-    const sealed = Buffer.from(cookieOf(request), "base64url");
-    if (sealed.length <= NONCE_BYTES + TAG_BYTES) return undefined;
-    try {
-      const nonce = sealed.subarray(0, NONCE_BYTES);
-      const open = createDecipheriv(CIPHER, this.#key, nonce, { authTagLength: TAG_BYTES });
-      open.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-      const body = open.update(sealed.subarray(NONCE_BYTES + TAG_BYTES));
-      const token = Buffer.concat([body, open.final()]).toString();
-      return isKept(token) ? token : undefined;
-    } catch {
-      return undefined;
-    }
+    const key = this.#access.tokens?.keyFor(COOKIE_KEY);
+    const token = key && opened(cookieOf(request), key);
+    return isKept(token) ? token : undefined;
   }
 
   async #isValid(token: string): Promise<boolean> {
@@ -106,6 +91,28 @@ export class ConsoleLogins {
       () => true,
       () => false,
     );
+  }
+}
+
+/** Encrypts the token of a cookie: servers on other ports of the host get the cookie too. */
+function sealed(token: string, key: Uint8Array): string {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, key, nonce);
+  const body = Buffer.concat([cipher.update(token), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString("base64url");
+}
+
+/** Returns the token of a cookie; `undefined` if another key has sealed it. */
+function opened(value: string, key: Uint8Array): string | undefined {
+  const bytes = Buffer.from(value, "base64url");
+  const [nonce, rest] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES)];
+  if (rest.length <= TAG_BYTES) return undefined;
+  const cipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+  cipher.setAuthTag(rest.subarray(0, TAG_BYTES));
+  try {
+    return Buffer.concat([cipher.update(rest.subarray(TAG_BYTES)), cipher.final()]).toString();
+  } catch {
+    return undefined;
   }
 }
 

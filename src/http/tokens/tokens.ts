@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, hkdfSync, randomUUID } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { AgentVmError, invalidArgument, limitExceeded, unauthorized } from "../../api/errors.ts";
@@ -39,6 +39,11 @@ export class Tokens {
     this.#store = new TokenStore(folder);
     this.#secret = secret;
     this.#onRevoked = onRevoked;
+  }
+
+  /** Derives a key of 32 bytes from the secret, for one purpose. */
+  keyFor(purpose: string): Uint8Array {
+    return new Uint8Array(hkdfSync("sha256", this.#secret, "", `agent-vm ${purpose}`, 32));
   }
 
   /** @throws AgentVmError `forbidden` if the creator may not give this away; `limit_exceeded`; `invalid_argument` */
