@@ -31,6 +31,7 @@ const ALONE = [
   "test/runtime/sandbox/kernel/processes/cgroup.test.ts",
   "test/runtime/sandbox/kernel/procfs/slack-tag.test.ts",
   "test/runtime/tar/import.test.ts",
+  "test/runtime/watches/refusals.test.ts",
   "test/runtime/transfers/transfer-limits.test.ts",
 ];
 

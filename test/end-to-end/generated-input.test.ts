@@ -63,7 +63,7 @@ const isCoded = (code: Code) =>
 const isLeftOut = (name: VmMethodName) => rowOf(name).abortable === true || name === "beginCall";
 
 // One seed alone: `AGENT_VM_SEED=7 npm test -- test/end-to-end/generated-input.test.ts`
-const SEEDS = process.env.AGENT_VM_SEED ? [Number(process.env.AGENT_VM_SEED)] : [1, 2, 3, 4];
+const SEEDS = process.env.AGENT_VM_SEED ? [Number(process.env.AGENT_VM_SEED)] : [1, 2, 3];
 
 testRows(
   SEEDS.map((seed) => [seed] as const),

@@ -7,7 +7,7 @@ import { resourcesOf, type ServerResources } from "../support/server-resources.t
 import { startTestServer } from "../support/servers.ts";
 
 /** `npm run hostile` sets 200. `AGENT_VM_SEED=7` runs one alone. A seed takes two to three seconds. */
-const { AGENT_VM_SEEDS = "25", AGENT_VM_SEED } = process.env;
+const { AGENT_VM_SEEDS = "16", AGENT_VM_SEED } = process.env;
 const COUNT = Number(AGENT_VM_SEEDS);
 /** Each hour has seeds of its own, so that runs cover different ones. */
 const FIRST = Math.floor(Date.now() / 3_600_000) * COUNT;

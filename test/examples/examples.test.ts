@@ -1,5 +1,6 @@
 // @module-tag slow
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -167,7 +168,10 @@ let server: ServerProcess;
 beforeAll(async () => {
   server = await startTestServer({ kind: "kernel", process: true });
 });
-afterAll(() => server.stop("SIGTERM"));
+afterAll(async () => {
+  await server.stop("SIGTERM");
+  rmSync(join(tmpdir(), "agent-vm-example.cast"), { force: true });
+});
 
 test("the tests run every example", () => {
   const run = Object.keys(OUTPUTS).map((path) => path.split("/")[0]);
