@@ -28,13 +28,13 @@ const OF_WALLS = /^test\/runtime\/(sandbox\/|network\/outbound\/|[^/]+$)/;
 export const SUITES: Record<string, Suite> = {
   quick: {
     about:
-      "The quick suite takes about 6 minutes on two cores. `npm run test:all` runs the slow tests, about 12 more.",
+      "The quick suite takes about 5 minutes on two cores. `npm run test:all` runs the slow tests, about 15 more.",
     matches: (source) => !SLOW_FILE.test(source),
     tagsFilter: "!slow",
   },
   slow: {
     about:
-      "The slow tests take about 12 minutes on two cores: crash rounds, floods, faults at every call, package installs, a browser, coding agents, workloads. `npm test` runs all others.",
+      "The slow tests take about 15 minutes on two cores: crash rounds, floods, faults at every call, package installs, a browser, coding agents, workloads. `npm test` runs all others.",
     matches: (source) => SLOW_FILE.test(source) || SLOW_TEST.test(source),
     tagsFilter: "slow",
     hasPrograms: true,
