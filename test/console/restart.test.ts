@@ -18,6 +18,7 @@ test("an open console survives a restart of the server: its login, its list and 
   // The shell ended with the server, and the machine sleeps until somebody wakes it.
   await page.getByRole("button", { name: "Wake the machine" }).click();
   await page.getByRole("button", { name: "Open a terminal" }).click();
+  await expect.poll(() => screen.innerText()).toContain("$");
   await page.locator(".xterm").click();
   await page.keyboard.type("cat /workspace/kept\n");
   await expect.poll(() => screen.innerText()).toContain("kept");
