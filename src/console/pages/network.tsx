@@ -100,7 +100,7 @@ function PolicyForm({ outbound, mayChange, set }: FormProps) {
                 rows={5}
                 value={allow}
                 onInput={(event) => setAllow(event.currentTarget.value)}
-                placeholder={"registry.npmjs.org:443\n*.example.com"}
+                placeholder={"packages.example:443\n*.example.com"}
               />
             </label>
             <label class="field">
