@@ -1,4 +1,6 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { AgentVmError } from "../../../api/errors.ts";
+import { boundInterim } from "./framing.ts";
 import { http2Only } from "./http2-only.ts";
 
 /** Returns header pairs with lower-case names like fetch, and keeps repeated headers. */
@@ -8,6 +10,26 @@ export function headerPairs(raw: readonly string[]): [string, string][] {
     pairs.push([(raw[index] ?? "").toLowerCase(), raw[index + 1] ?? ""]);
   }
   return pairs;
+}
+
+/** Sends a request. Resolves with the head of its response. @param send sends the body, and ends the request */
+export function answer(
+  request: ClientRequest,
+  signal: AbortSignal,
+  send: (request: ClientRequest) => void,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    boundInterim(request);
+    request.on("error", reject);
+    // Node emits no error for a request that is aborted before it has a connection.
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    request.once("response", resolve);
+    request.once("upgrade", (_response, socket) => {
+      socket.destroy();
+      reject(new Error("the server switched to another protocol"));
+    });
+    send(request);
+  });
 }
 
 /** Returns the error of an aborted request: the VM stopped, or the caller aborted. */

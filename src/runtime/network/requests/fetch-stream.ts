@@ -3,8 +3,7 @@ import type { Readable } from "node:stream";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { VmFetchOptions } from "../../../api/methods/network.ts";
 import { FETCH_TIMEOUT_MS } from "../limits.ts";
-import { aborted, fetchFailed, headerPairs, timedOut } from "./answers.ts";
-import { boundInterim } from "./framing.ts";
+import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import type { VmAgent } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
 
@@ -60,7 +59,7 @@ export async function fetchStream(
     for (let isTlsKnown = false; ; ) {
       const outgoing = startRequest({ ...request, agent, signal: ends });
       try {
-        const response = await answer(outgoing, sent, ends);
+        const response = await answer(outgoing, ends, () => sendBody(outgoing, sent));
         const { statusCode = 0, statusMessage = "", rawHeaders } = response;
         return {
           status: statusCode,
@@ -87,29 +86,16 @@ export async function fetchStream(
   }
 }
 
-function answer(
-  request: ClientRequest,
-  body: StreamedBody | undefined,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    boundInterim(request);
-    request.on("error", reject);
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    request.once("response", resolve);
-    request.once("upgrade", (_response, socket) => {
-      socket.destroy();
-      reject(new Error("the server switched to another protocol"));
-    });
-    if (body === undefined) {
-      request.end();
-      return;
-    }
-    // A body that breaks off must not look complete.
-    body.stream.once("error", () => request.destroy());
-    body.stream.once("close", () => {
-      if (!body.stream.readableEnded) request.destroy();
-    });
-    body.stream.pipe(request);
+/** Sends the body of a request, if it has one, and ends it. */
+function sendBody(request: ClientRequest, body: StreamedBody | undefined): void {
+  if (body === undefined) {
+    request.end();
+    return;
+  }
+  // A body that breaks off must not look complete.
+  body.stream.once("error", () => request.destroy());
+  body.stream.once("close", () => {
+    if (!body.stream.readableEnded) request.destroy();
   });
+  body.stream.pipe(request);
 }

@@ -1,14 +1,8 @@
-import {
-  type ClientRequest,
-  type IncomingMessage,
-  type RequestOptions,
-  request as startRequest,
-} from "node:http";
+import { type IncomingMessage, type RequestOptions, request as startRequest } from "node:http";
 import { AgentVmError, responseTooLarge } from "../../../api/errors.ts";
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
 import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES } from "../limits.ts";
-import { aborted, fetchFailed, headerPairs, timedOut } from "./answers.ts";
-import { boundInterim } from "./framing.ts";
+import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { type Connect, connectWith, type VmAgent } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
 
@@ -55,7 +49,10 @@ export async function fetchPort(
   for (;;) {
     const outgoing = startRequest({ ...request, ...way, signal });
     try {
-      const response = await collect(await answer(outgoing, body, signal), deps.maxResultBytes);
+      const response = await collect(
+        await answer(outgoing, signal, () => outgoing.end(body)),
+        deps.maxResultBytes,
+      );
       if (!asksForTls(response) || !(await isNews())) return response;
     } catch (error) {
       outgoing.destroy();
@@ -75,25 +72,6 @@ function asksForTls({ status, body }: VmFetchResponse): boolean {
   return (
     status === 400 && body.byteLength <= MAX_HINT_BYTES && /https|ssl/i.test(Buffer.from(body).toString())
   );
-}
-
-function answer(
-  request: ClientRequest,
-  body: Uint8Array | undefined,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    boundInterim(request);
-    request.on("error", reject);
-    // Node emits no error for a request that is aborted before it has a connection.
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    request.once("response", resolve);
-    request.once("upgrade", (_response, socket) => {
-      socket.destroy();
-      reject(new Error("the server switched to another protocol"));
-    });
-    request.end(body);
-  });
 }
 
 async function collect(response: IncomingMessage, maxResultBytes: number): Promise<VmFetchResponse> {
