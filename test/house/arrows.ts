@@ -63,6 +63,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "rivet",
       "runtime/network/previews",
       "runtime/network/requests",
+      STORE,
     ],
     types: ["runtime", "runtime/network/outbound", "runtime/transfers", `${SANDBOX}/pool`],
   },

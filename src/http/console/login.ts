@@ -1,5 +1,5 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { Sealer } from "../../runtime/store/sealer.ts";
 import type { AccessControl } from "../access-control.ts";
 import { type Grant, UNLIMITED } from "../grant.ts";
 import { TOKEN_PREFIX } from "../tokens/tokens.ts";
@@ -12,10 +12,7 @@ import { TOKEN_PREFIX } from "../tokens/tokens.ts";
 const LOGIN_SECONDS = 3600;
 
 /** Purpose of the key that seals cookies. */
-const COOKIE_KEY = "cookies of the console";
-const CIPHER = "aes-256-gcm";
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const COOKIE = "cookies of the console";
 
 /** Longest life of the cookie. Its token ends earlier. @unit seconds */
 const COOKIE_SECONDS = 86_400;
@@ -72,16 +69,26 @@ export class ConsoleLogins {
   cookie(request: IncomingMessage, token: string | undefined): string {
     const secure = this.#access.policy.endpoint?.startsWith("https:") ? "; Secure" : "";
     const life = token === undefined ? 0 : COOKIE_SECONDS;
-    const key = this.#access.tokens?.keyFor(COOKIE_KEY);
-    const value = token === undefined || key === undefined ? "" : sealed(token, key);
-    return `${nameOf(request)}=${value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age=${life}${secure}`;
+    const value =
+      token === undefined ? undefined : this.#sealer?.seal(COOKIE, Buffer.from(token)).toString("base64url");
+    return `${nameOf(request)}=${value ?? ""}; Path=/console; HttpOnly; SameSite=Strict; Max-Age=${life}${secure}`;
+  }
+
+  /** Seals the tokens of cookies: servers on other ports of the host get the cookies too. */
+  get #sealer(): Sealer | undefined {
+    const { tokens } = this.#access;
+    return tokens && new Sealer(tokens.keyFor(COOKIE));
   }
 
   /** Returns the token that the cookie of a request keeps. */
   #kept(request: IncomingMessage): string | undefined {
-    const key = this.#access.tokens?.keyFor(COOKIE_KEY);
-    const token = key && opened(cookieOf(request), key);
-    return isKept(token) ? token : undefined;
+    try {
+      const token = this.#sealer?.open(COOKIE, Buffer.from(cookieOf(request), "base64url")).toString();
+      return isKept(token) ? token : undefined;
+    } catch {
+      // Another key has sealed the cookie, or nobody has.
+      return undefined;
+    }
   }
 
   async #isValid(token: string): Promise<boolean> {
@@ -91,28 +98,6 @@ export class ConsoleLogins {
       () => true,
       () => false,
     );
-  }
-}
-
-/** Encrypts the token of a cookie: servers on other ports of the host get the cookie too. */
-function sealed(token: string, key: Uint8Array): string {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, key, nonce);
-  const body = Buffer.concat([cipher.update(token), cipher.final()]);
-  return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString("base64url");
-}
-
-/** Returns the token of a cookie; `undefined` if another key has sealed it. */
-function opened(value: string, key: Uint8Array): string | undefined {
-  const bytes = Buffer.from(value, "base64url");
-  const [nonce, rest] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES)];
-  if (rest.length <= TAG_BYTES) return undefined;
-  const cipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
-  cipher.setAuthTag(rest.subarray(0, TAG_BYTES));
-  try {
-    return Buffer.concat([cipher.update(rest.subarray(TAG_BYTES)), cipher.final()]).toString();
-  } catch {
-    return undefined;
   }
 }
 

@@ -5,11 +5,11 @@ const VERSION = 1;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Encrypts records of a VM's store with a key that is not in the store. */
+/** Encrypts records with a key that is not beside them: secrets in a VM's store, cookies in a browser. */
 export class Sealer {
   readonly #key: Uint8Array;
 
-  /** @param key 32 bytes, of this VM only */
+  /** @param key 32 bytes, for one purpose only: of one VM, or of the cookies of a server */
   constructor(key: Uint8Array) {
     this.#key = key;
   }
