@@ -5,6 +5,7 @@ import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { type ServerProcess, startTestServer } from "../support/servers.ts";
+import { closed, next } from "../support/socket-events.ts";
 import { startWebSocketServer } from "../support/vm-servers.ts";
 import { wsClient } from "../support/ws-client.ts";
 
@@ -33,18 +34,6 @@ async function open(url = base, protocols: string[] = []): Promise<WebSocket> {
     socket.addEventListener("error", reject, { once: true });
   });
   return socket;
-}
-
-function next(socket: WebSocket): Promise<unknown> {
-  return new Promise((resolve) =>
-    socket.addEventListener("message", ({ data }) => resolve(data), { once: true }),
-  );
-}
-
-function closed(socket: WebSocket): Promise<[number, string]> {
-  return new Promise((resolve) =>
-    socket.addEventListener("close", ({ code, reason }) => resolve([code, reason]), { once: true }),
-  );
 }
 
 test("passes text, binary, path, subprotocol, ping and pong", async () => {

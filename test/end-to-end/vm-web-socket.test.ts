@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
+import { closed, next } from "../support/socket-events.ts";
 import { startHttpServer, startWebSocketServer } from "../support/vm-servers.ts";
 
 let server: TestServer;
@@ -13,18 +14,6 @@ beforeAll(async () => {
   await startHttpServer(vm as never, 4001);
 });
 afterAll(() => server.stop());
-
-function next(socket: WebSocket): Promise<unknown> {
-  return new Promise((resolve) =>
-    socket.addEventListener("message", ({ data }) => resolve(data), { once: true }),
-  );
-}
-
-function closed(socket: WebSocket): Promise<[number, string]> {
-  return new Promise((resolve) =>
-    socket.addEventListener("close", ({ code, reason }) => resolve([code, reason]), { once: true }),
-  );
-}
 
 test("passes text, binary, path and subprotocol, and close codes of both sides", async () => {
   const socket = await vm.vmWebSocket(4000, "/chat?room=1", ["first", "second"]);
