@@ -16,7 +16,9 @@ test("the list shows machines with their use, makes, forks, puts to sleep and de
   const row = (name: string) => page.getByRole("listitem").filter({ hasText: name });
   await row("alice").getByText("awake").waitFor();
   await row("alice").getByText("tier=free").waitFor();
-  await row("alice").getByText(/\d MB/).first().waitFor();
+  await row("alice")
+    .getByRole("img", { name: /Memory of late, now [1-9]/ })
+    .waitFor();
   // A program that never pauses uses a whole CPU, which the second list shows.
   await expect.poll(() => row("alice").innerText(), { timeout: 30_000 }).toMatch(/[1-9]\d+ %/);
   await row("bob").getByText("sleeping").waitFor();
