@@ -28,6 +28,8 @@ export interface AccessRequest {
   params?: unknown;
   /** Whether the request came over the network. Calls within the process have no Host. */
   external: boolean;
+  /** Whether it came to this server itself, and not through a Rivet Engine. @default false */
+  isDirect?: boolean;
 }
 
 /**
@@ -54,7 +56,7 @@ export function refusal(policy: AccessPolicy, request: AccessRequest): AgentVmEr
       "The request does not carry the server's token",
     );
   }
-  if (policy.behindEngine || !request.external) return undefined;
+  if ((policy.behindEngine && !request.isDirect) || !request.external) return undefined;
   const host = request.header("host");
   if (!host || !/^[\w.:[\]-]+$/.test(host) || !isLoopback(`http://${host}`)) {
     return forbidden(`Host ${JSON.stringify(host ?? "")} is not a loopback name`, { host });
