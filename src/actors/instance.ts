@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { noteSent } from "../rivet/client-backlog.ts";
@@ -208,6 +209,16 @@ export class VmInstance {
   /** Notes that a client uses the VM now. */
   used(): void {
     this.#lastUsedAt = Date.now();
+  }
+
+  /** What a list shows of the VM. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
   }
 
   async setLabels(labels: Labels): Promise<void> {

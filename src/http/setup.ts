@@ -153,7 +153,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
     const routes = {
       ...browser?.guarded,
-      "GET /vms": vmListRoute(() => directory, vmNames),
+      "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
       "GET /metrics": metricsRoute(
         metrics,
         () => directory?.tally(),

@@ -141,8 +141,9 @@ export class PeerRouter {
     });
     await stranger.during(decided.then(() => undefined));
     const outcome = await decided;
-    if (outcome instanceof Error) return way.refuse(outcome, isPreview);
-    if (outcome === undefined || outcome.place === undefined || outcome.place === "here") return way.pass();
+    if (outcome instanceof Error) return void way.refuse(outcome, isPreview);
+    if (outcome === undefined || outcome.place === undefined || outcome.place === "here")
+      return void way.pass();
     if (outcome.grant !== undefined) stranger.admit();
     this.#forward(
       { request, actorId, grant: outcome.grant, stranger, client },
@@ -171,9 +172,9 @@ export class PeerRouter {
     const { access, forwarder, watch, actors } = this.#deps;
     const { request, actorId, grant, stranger, client } = onward;
     const vm = actors.nameOf(actorId);
-    if (vm === undefined) return way.pass();
+    if (vm === undefined) return void way.pass();
     if (this.#forwarded >= MAX_FORWARDED)
-      return way.refuse(
+      return void way.refuse(
         limitExceeded({ MAX_FORWARDED }, "Limit of requests to other servers reached", "Try again later."),
         isPreview,
       );
@@ -215,7 +216,7 @@ export class PeerRouter {
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
         this.#deps.places.forget(actorId);
-        if (tries >= MAX_TRIES || left.signal.aborted) return way.refuse(error, isPreview);
+        if (tries >= MAX_TRIES || left.signal.aborted) return void way.refuse(error, isPreview);
         const located = this.#decide(() => this.#deps.places.locate(actorId));
         void stranger.during(located.then(() => undefined));
         void located.then((place) => {
