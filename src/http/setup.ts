@@ -191,7 +191,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     log.info({ host, port, msg: "server listens" });
     for (const binding of vms) {
       binding.takesBodies = true;
-      binding.warm();
+      if (hasVms) binding.warm();
     }
     server.once("close", () => {
       void mcp.close();

@@ -200,4 +200,15 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
     expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
   }, 60_000);
+
+  test("ends the requests under way to a server that gives no sign of life", async () => {
+    const front = servers["a front without VMs"] as ProgramServer;
+    const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(KEY) as never;
+    await startHttpServer(vm as never, 3000);
+    const response = await vm.vmFetch(3000, "/slow", { stream: true });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    servers["another server"]?.process.kill("SIGSTOP");
+    await expect(reader.read()).rejects.toMatchObject({ code: expect.stringMatching(/_lost$|fetch_failed/) });
+  }, 60_000);
 });
