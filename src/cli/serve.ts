@@ -1,5 +1,6 @@
 import process from "node:process";
 import { makeFolder } from "../base/private-folder.ts";
+import { listenForOperations } from "../http/engine-listener.ts";
 import { readEnvironment } from "../http/environment.ts";
 import { listen } from "../http/listen.ts";
 import { createLogger } from "../http/logger.ts";
@@ -20,16 +21,20 @@ export async function serve(): Promise<void> {
   process.env.NODE_ENV ||= "production";
   const { dataDir, drainMs, runtime, token } = readEnvironment(process.env);
   const logger = createLogger();
-  const { engine } = settingsOf(registry);
+  const { engine, checkEngine } = settingsOf(registry);
   // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
   process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
   makeFolder(dataDir);
   const sandbox = await preflight(runtime);
   exitOnSignals({ drainMs });
   let endpoint: string | undefined;
-  // Behind an engine this process does not listen: the registry connects to the engine.
+  // Behind an engine clients do not come to this process: the registry connects to the engine.
   if (engine === undefined) endpoint = (await listen(registry)).endpoint;
-  else registry.start();
+  else {
+    await listenForOperations(registry);
+    registry.start();
+  }
+  checkEngine?.().catch((error: unknown) => logger.error({ msg: "the engine was not checked", err: error }));
   process.stdout.write(banner({ endpoint, engine, dataDir, ...sandbox, hasToken: token !== undefined }));
 }
 

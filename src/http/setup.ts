@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { hkdfSync, randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -10,6 +10,7 @@ import { Monitor } from "../monitoring/monitor.ts";
 import { limitBacklog } from "../rivet/client-backlog.ts";
 import { guardedDriver } from "../rivet/guarded-driver.ts";
 import { rivetLogger } from "../rivet/log.ts";
+import { isEngineOpen } from "../rivet/open-engine.ts";
 import {
   engineOf,
   makeRegistry,
@@ -25,10 +26,10 @@ import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { HttpGate } from "./http-gate.ts";
-import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
+import { createLogger, type Logger, rivetLevel, withSafeErrors } from "./logger.ts";
 import { mcpRoutes } from "./mcp/routes.ts";
 import { McpSessions } from "./mcp/sessions.ts";
-import { healthRoutes, metricsRoute } from "./operations.ts";
+import { drainRoute, healthRoutes, metricsRoute } from "./operations.ts";
 import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
@@ -36,7 +37,7 @@ import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
-import { Tokens } from "./tokens/tokens.ts";
+import { sharedTokens, Tokens } from "./tokens/tokens.ts";
 import { TunnelGate } from "./tunnels/tunnel-gate.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
@@ -89,16 +90,21 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
 
   const endpoint = (publicUrl ?? engine ?? `http://${reachable(host)}:${port}`).replace(/\/+$/, "");
   const previewHosts = behindEngine ? undefined : PreviewHosts.of(previewDomain, endpoint);
-  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: randomUUID() };
+  // Behind an engine the VMs of a fork may be on two servers.
+  const shared = behindEngine ? (secret ?? token) : undefined;
+  const ownToken = shared === undefined ? randomUUID() : sharedKey(shared);
+  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
-  let folder: string | undefined;
+  if (behindEngine && chosenSecret !== undefined) access.tokens = sharedTokens(chosenSecret);
+  let folder = behindEngine ? dataDir : undefined;
   const health = new Health({
     folder: () => folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
         for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
       };
+      if (behindEngine) return await tryBoot(boot, signal);
       return (await directory?.tryBoot(boot)) ?? false;
     },
     isDraining,
@@ -127,6 +133,19 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   };
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
+  const ownRoutes = {
+    "GET /metrics": metricsRoute(
+      metrics,
+      () => directory?.tally(),
+      () => vms.map(({ poolTally }) => poolTally()),
+    ),
+    "POST /drain": drainRoute(),
+    ...tokenRoutes(
+      () => access.tokens,
+      (grant, token, call) =>
+        monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
+    ),
+  };
   const driver = behindEngine
     ? undefined
     : guardedDriver({
@@ -179,20 +198,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           const routes = {
             ...browser?.guarded,
             "GET /vms": vmListRoute(() => directory, vmNames),
-            "GET /metrics": metricsRoute(
-              metrics,
-              () => directory?.tally(),
-              () => vms.map(({ poolTally }) => poolTally()),
-            ),
+            ...ownRoutes,
             ...mcpRoutes(mcp, vmNames),
-            ...tokenRoutes(
-              () => access.tokens,
-              (grant, token, call) =>
-                monitor.called(
-                  { ...(token !== undefined && { token }) },
-                  { who: access.whoIs(grant), ...call },
-                ),
-            ),
           };
           new HttpGate(admit, previews, routes, {
             openRoutes: healthRoutes(health),
@@ -231,8 +238,48 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     inspectorToken: policy.secret,
     driver,
   });
-  keepSettings(registry, { host, port, dataDir, engine, listening: driver && listening });
+  const checkEngine = engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log);
+  const operations = behindEngine
+    ? { access, openRoutes: healthRoutes(health), routes: ownRoutes }
+    : undefined;
+  keepSettings(registry, {
+    host,
+    port,
+    dataDir,
+    engine,
+    listening: driver && listening,
+    operations,
+    checkEngine,
+  });
   return registry;
+}
+
+/** Warns if the engine's API asks for no token. */
+async function warnOfOpenEngine(
+  engine: string,
+  { namespace }: { namespace?: string | undefined },
+  log: Logger,
+): Promise<void> {
+  if (!(await isEngineOpen(engine, namespace ?? process.env.RIVET_NAMESPACE))) return;
+  const msg =
+    "The API of the Rivet Engine is open: anyone who reaches it reads and deletes every VM. Set its admin token";
+  log.warn({ msg });
+}
+
+/** Returns a text that all servers with the same secret derive from it. */
+function sharedKey(secret: string): string {
+  return Buffer.from(hkdfSync("sha256", secret, "", "agent-vm own calls", 32)).toString("hex");
+}
+
+/** Boots a VM as a trial. @returns `false` if the server is full */
+async function tryBoot(boot: (place: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<boolean> {
+  try {
+    await boot(signal);
+    return true;
+  } catch (error) {
+    if (errorOf(error).code === "server_full") return false;
+    throw error;
+  }
 }
 
 /** @returns the id of the actor that a request names; `undefined` if it names none */

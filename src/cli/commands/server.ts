@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { localCommand } from "./command.ts";
+import { does, localCommand, serverCommand } from "./command.ts";
 
 const DATA_HELP = "data folder (default: AGENT_VM_DATA, else the folder that serve uses)";
 
@@ -14,6 +14,16 @@ export function addServerCommands(program: Command): void {
       examples: [["serve", "listens on http://localhost:6420"]],
     },
   ).action(async () => (await import("../serve.ts")).serve());
+  serverCommand(program, "drain", "shut a server down in order: it hands its VMs over and exits", {
+    notes:
+      "The endpoint is that of the server itself, not of an engine. Without a Rivet Engine the VMs sleep until the server starts again.",
+    examples: [
+      [
+        "drain --endpoint http://10.0.0.7:6420",
+        "waits until other servers have the VMs and this one is gone",
+      ],
+    ],
+  }).action(does(async () => (await import("../actions/drain.ts")).drain));
   localCommand(
     program,
     "doctor",

@@ -111,9 +111,18 @@ export class RivetHandle implements RawHandle {
     return getParams ? await getParams() : params;
   }
 
+  /** Adds the token to parameters. A Rivet Engine does not pass on the token of a URL to the actor's server. */
+  #withToken(params: unknown): unknown {
+    const { token } = this.#server;
+    const isRecord = typeof params === "object" && params !== null && !Array.isArray(params);
+    if (token === undefined || (params !== undefined && params !== null && !isRecord)) return params;
+    return { token, ...(params as object | null | undefined) };
+  }
+
   async #openSocket(path: string, params: unknown, encoding = this.#server.encoding): Promise<WebSocket> {
     const protocols = ["rivet", `rivet_encoding.${encoding}`];
-    if (params) protocols.push(`rivet_conn_params.${protocolText(JSON.stringify(params))}`);
+    const sent = this.#withToken(params);
+    if (sent) protocols.push(`rivet_conn_params.${protocolText(JSON.stringify(sent))}`);
     return await this.#current((actorId) =>
       openSocket(gatewayUrl(this.#server, actorId, path).replace(/^http/, "ws"), protocols),
     );
