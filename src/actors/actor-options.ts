@@ -25,7 +25,7 @@ export interface VmActorOptions<
 
 type Nothing = Record<never, never>;
 
-/** Options without parts that have types of their own, or with parts of any type. They spare the compiler work. */
+/** Options without parts that have types of their own. They spare the compiler work. */
 export type PlainOptions = VmActorOptions<undefined, undefined, undefined, Nothing, Nothing, Nothing> & {
   [Name in
     | "state"
@@ -35,5 +35,5 @@ export type PlainOptions = VmActorOptions<undefined, undefined, undefined, Nothi
     | "createConnState"
     | "actions"
     | "events"
-    | "queues"]?: undefined;
+    | "queues"]?: never;
 };

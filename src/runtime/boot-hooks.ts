@@ -2,7 +2,7 @@ import type { AgentVmError } from "../api/errors.ts";
 import { asCaller, currentCaller, type HookPass } from "../base/caller.ts";
 import type { EndReason } from "./room.ts";
 
-/** What the owner of a VM hears about its boots. */
+/** Tells the owner of a VM about its boots. */
 export interface BootEvents {
   /** Runs before each boot, which waits for it. */
   beforeBoot(): Promise<void> | undefined;
