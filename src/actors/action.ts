@@ -62,7 +62,9 @@ function direct<Ticket extends { transferId: string | null }>(
   c: VmContext,
   ticket: Ticket,
 ): Ticket & { direct?: true } {
-  if (!c.vars.takesBodies || ticket.transferId === null) return ticket;
+  const { takesBodies, access } = c.vars;
+  const isReached = takesBodies && (!access.policy.behindEngine || c.conn.state.isDirect === true);
+  if (!isReached || ticket.transferId === null) return ticket;
   return { ...ticket, direct: true };
 }
 

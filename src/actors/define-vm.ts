@@ -5,6 +5,7 @@ import type { GrantedConnection } from "../http/access-control.ts";
 import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { isPlaceRequest } from "../http/peers/places.ts";
 import { isServerToken } from "../http/preview-gate.ts";
 import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
@@ -131,8 +132,9 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
-      // onRequest checks the preview's own token, and the server has checked the sender of a body. Such a connection may do nothing else.
-      if (isPreviewRequest(path) || isBodyRequest(path)) return NOTHING;
+      // onRequest checks the preview's own token and the signature of another server, and the server has checked the sender
+      // of a body. Such a connection may do nothing else.
+      if (isPreviewRequest(path) || isBodyRequest(path) || isPlaceRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
       try {
         const grant = await server.access.connect(request, facts, { name: c.name, key: c.key });
@@ -150,6 +152,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onRequest: async (c, request) => {
       const { instance } = c.vars;
+      const place = server.places?.answer(c.actorId, { name: c.name, key: c.key }, request);
+      if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);
       if (body !== undefined) {

@@ -3,6 +3,7 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
+import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
 /** The link between a `vmActor()` and the server that serves it. */
@@ -15,6 +16,8 @@ export interface VmBinding {
   tunnels?: Tunnels;
   /** Watches the server. Set by `setup()`. */
   monitor?: Monitor;
+  /** The servers behind a Rivet Engine; `undefined` if this one does not know the others. Set by `setup()`. */
+  places?: Places | undefined;
   /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
   secret?: Uint8Array | undefined;
   /** Whether the server takes and gives bytes of a VM as HTTP bodies. @default false, as behind a Rivet Engine */
@@ -48,7 +51,7 @@ const bindings = new WeakMap<object, VmBinding>();
 /** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
 export function registerVm(
   definition: object,
-  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "tunnels">,
+  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "places" | "tunnels">,
 ): VmBinding {
   const binding: VmBinding = { access: UNBOUND, ...vms };
   bindings.set(definition, binding);

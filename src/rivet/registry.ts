@@ -38,6 +38,8 @@ interface DecidedOptions {
   /** Token of the inspector. The server never gives it out, so nobody can use the inspector. */
   inspectorToken: string;
   driver: Driver | undefined;
+  /** Whether the server answers clients behind an engine too. */
+  isServing: boolean;
 }
 
 /** @returns the names of the RivetKit options that a caller of `setup()` may set. */
@@ -60,7 +62,7 @@ export function makeRegistry<Actors extends RegistryActors>(
   options: RivetOptions<Actors>,
   decided: DecidedOptions,
 ): Registry<Actors> {
-  const { host, port, logger, inspectorToken, driver } = decided;
+  const { host, port, logger, inspectorToken, driver, isServing } = decided;
   const config: Omit<RegistryConfigInput<Actors>, "use"> = {
     noWelcome: true,
     publicDir: "",
@@ -75,8 +77,13 @@ export function makeRegistry<Actors extends RegistryActors>(
     // With an engine RivetKit enables the inspector again.
     inspector: { enabled: false, token: () => inspectorToken },
     ...(driver && { driver }),
+    // RivetKit serves nothing itself if it knows of an engine. The driver knows it.
+    ...(isServing && { endpoint: "" }),
   };
-  return setup<Actors>({ ...config, use: options.use });
+  const registry = setup<Actors>({ ...config, use: options.use });
+  // Passed to `setup`, it would start the server at once.
+  if (isServing) registry.config.serveManager = true;
+  return registry;
 }
 
 /**

@@ -11,9 +11,14 @@ export function addServerCommands(program: Command): void {
     "start the server; environment variables configure it (HOST, PORT, AGENT_VM_TOKEN, ...)",
     {
       notes: "docs/configuration.md lists the variables.",
-      examples: [["serve", "listens on http://localhost:6420"]],
+      examples: [
+        ["serve", "listens on http://localhost:6420"],
+        ["serve --no-vms", "answers clients for the other servers behind a Rivet Engine"],
+      ],
     },
-  ).action(async () => (await import("../serve.ts")).serve());
+  )
+    .option("--no-vms", "run no VMs: a front for the other servers behind a Rivet Engine")
+    .action(async (options) => (await import("../serve.ts")).serve(options));
   serverCommand(program, "drain", "shut a server down in order: it hands its VMs over and exits", {
     notes:
       "The endpoint is that of the server itself, not of an engine. Without a Rivet Engine the VMs sleep until the server starts again.",
