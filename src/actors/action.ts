@@ -191,6 +191,8 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
     return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
     error = errorOf(thrown);
+    // Another server may have room. The engine chooses one when the VM wakes.
+    if (error.code === "server_full" && access.policy.behindEngine) c.sleep();
     throw thrown;
   } finally {
     const names = isMethod ? rowOf(name).input.names : [];

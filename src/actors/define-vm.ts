@@ -222,6 +222,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     ringAll,
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
+    capacity: () => vms.capacity,
     tryBoot: (signal) => vms.tryBoot(signal),
     warm: () => warm(vms, server),
     drain: () => vms.drain(),

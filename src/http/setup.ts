@@ -269,6 +269,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     inspectorToken: policy.secret,
     driver,
     isServing: peering !== undefined,
+    slots: behindEngine && hasVms ? Math.min(...vms.map(({ capacity }) => capacity())) : undefined,
   });
   const operations = { access, openRoutes: healthRoutes(health), routes: ownRoutes };
   keepSettings(registry, {

@@ -172,15 +172,18 @@ export class RivetHandle implements RawHandle {
   async #explain(error: RivetError): Promise<RivetError> {
     const { group, code } = error;
     const isStart = group === "guard" && (code === "actor_ready_timeout" || code === "actor_runner_failed");
-    if (!isStart) return error;
+    return (isStart ? await this.startFailure(code) : undefined) ?? error;
+  }
+
+  async startFailure(code = "actor_ready_timeout"): Promise<RivetError | undefined> {
     try {
       const actorId = await this.resolve();
       const [actor] = await findActors(this.#server, { actor_ids: actorId });
-      if (actor?.error === undefined || actor.error === null) return error;
+      if (actor?.error === undefined || actor.error === null) return undefined;
       const text = `Actor failed to start (${actorId}): ${JSON.stringify(actor.error)}`;
-      return new RivetError(group, code, text, { actorId, details: actor.error });
+      return new RivetError("guard", code, text, { actorId, details: actor.error });
     } catch {
-      return error;
+      return undefined;
     }
   }
 }
