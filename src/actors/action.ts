@@ -116,6 +116,11 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
   },
   async beginCall(c, request) {
     const { calls } = c.vars.instance;
+    if (calls.isLeftOver(request)) {
+      // After a crash of this instance nobody could say whether it has begun the call.
+      delete c.state.ended;
+      await c.saveState({ immediate: true });
+    }
     return calls.begin(c.conn, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
   },
   async acknowledge(c, received) {
@@ -183,9 +188,11 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
   };
   if (PROTOCOL.has(name)) return await call();
   try {
-    return await asRunning(() => instance.monitor.traced(name, call));
+    return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
     error = errorOf(thrown);
+    // Another server may have room. The engine chooses one when the VM wakes.
+    if (error.code === "server_full" && access.policy.behindEngine) c.sleep();
     throw thrown;
   } finally {
     const names = isMethod ? rowOf(name).input.names : [];

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { makeFolder } from "../base/private-folder.ts";
+import { listenForOperations } from "../http/engine-listener.ts";
 import { readEnvironment } from "../http/environment.ts";
 import { listen } from "../http/listen.ts";
 import { createLogger } from "../http/logger.ts";
@@ -21,16 +22,20 @@ export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<voi
   if (!vms) process.env.AGENT_VM_VMS = "0";
   const { dataDir, drainMs, runtime, token, vms: hasVms } = readEnvironment(process.env);
   const logger = createLogger();
-  const { engine, listening } = settingsOf(registry);
+  const { engine, listening, checkEngine } = settingsOf(registry);
   // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
   process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
   makeFolder(dataDir);
   const sandbox = hasVms ? await preflight(runtime) : undefined;
   exitOnSignals({ drainMs });
   let endpoint: string | undefined;
-  // Behind an engine a server that does not know the others does not listen: the registry connects to the engine.
+  // Behind an engine clients do not come to a server that does not know the others: the registry connects to the engine.
   if (listening !== undefined) endpoint = (await listen(registry)).endpoint;
-  else registry.start();
+  else {
+    await listenForOperations(registry);
+    registry.start();
+  }
+  checkEngine?.().catch((error: unknown) => logger.error({ msg: "the engine was not checked", err: error }));
   process.stdout.write(banner({ endpoint, engine, dataDir, ...sandbox, hasToken: token !== undefined }));
 }
 

@@ -15,7 +15,7 @@ export interface AccessPolicy {
   readonly endpoint?: string | undefined;
   /** Host names of previews. A request to one of them never reaches the API. */
   readonly previewHosts?: PreviewHosts | undefined;
-  /** Token of this process's own calls. Random for each start and never stored. */
+  /** Token of the server's own calls, which it never gives out: random, or derived from a secret that servers share. */
   readonly secret: string;
 }
 
@@ -91,7 +91,10 @@ export function foreignPage(
 }
 
 /** Returns whether one of these tokens is the server's or the process's own. */
-export function isOwner({ token, secret }: AccessPolicy, presented: readonly string[]): boolean {
+export function isOwner(
+  { token, secret }: Pick<AccessPolicy, "token" | "secret">,
+  presented: readonly string[],
+): boolean {
   return presented.some(
     (value) => sameToken(value, secret) || (token !== undefined && sameToken(value, token)),
   );

@@ -122,7 +122,7 @@ export function checkServerOptions(
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalidArgument("port", "a port from 1 to 65535", port);
   }
-  if (!isGuarded && !behindEngine && !isLoopback(`http://${bracketed(host)}`)) {
+  if (!isGuarded && !isLoopback(`http://${bracketed(host)}`)) {
     throw new AgentVmError(
       "invalid_argument",
       `Listening on ${host} needs a token: anyone who reaches the server can run commands on this machine. Set AGENT_VM_TOKEN, or pass \`token\` or \`authorize\`.`,

@@ -24,6 +24,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
 import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
@@ -31,7 +32,7 @@ import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
 import { mcpRoutes } from "./mcp/routes.ts";
 import { McpSessions } from "./mcp/sessions.ts";
-import { healthRoutes, metricsRoute } from "./operations.ts";
+import { drainRoute, healthRoutes, metricsRoute } from "./operations.ts";
 import { checkPeers, type PeerOptions, type Peers } from "./peers/options.ts";
 import { Peering } from "./peers/peering.ts";
 import { PreviewGate } from "./preview-gate.ts";
@@ -41,7 +42,7 @@ import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
-import { Tokens } from "./tokens/tokens.ts";
+import { sharedTokens, Tokens } from "./tokens/tokens.ts";
 import { TunnelGate } from "./tunnels/tunnel-gate.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
@@ -100,20 +101,25 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     "",
   );
   const previewHosts = behindEngine && !peers ? undefined : PreviewHosts.of(previewDomain, endpoint);
-  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: randomUUID() };
+  // Behind an engine the VMs of a fork may be on two servers.
+  const shared = behindEngine ? (secret ?? token) : undefined;
+  const ownToken = shared === undefined ? randomUUID() : sharedToken(shared);
+  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
+  if (behindEngine && chosenSecret !== undefined) access.tokens = sharedTokens(chosenSecret);
   const peering =
     peers && engine
       ? new Peering(peers, serverOf({ ...engineOptions(options), endpoint: engine }))
       : undefined;
-  let folder = peering && dataDir;
+  let folder = behindEngine ? dataDir : undefined;
   const health = new Health({
     folder: () => folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
         for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
       };
+      if (behindEngine) return hasVms ? await tryBoot(boot, signal) : true;
       return (await directory?.tryBoot(boot)) ?? false;
     },
     isDraining,
@@ -147,6 +153,19 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   };
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
+  const ownRoutes = {
+    "GET /metrics": metricsRoute(
+      metrics,
+      () => directory?.tally(),
+      () => vms.map(({ poolTally }) => poolTally()),
+    ),
+    "POST /drain": drainRoute(),
+    ...tokenRoutes(
+      () => access.tokens,
+      (grant, token, call) =>
+        monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
+    ),
+  };
   const onServer = (server: Server, actors: ServedActors) => {
     const previews = new PreviewGate({ policy, isVm, ...actors });
     const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
@@ -154,17 +173,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     const routes = {
       ...browser?.guarded,
       "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
-      "GET /metrics": metricsRoute(
-        metrics,
-        () => directory?.tally(),
-        () => vms.map(({ poolTally }) => poolTally()),
-      ),
+      ...ownRoutes,
       ...mcpRoutes(mcp, vmNames),
-      ...tokenRoutes(
-        () => access.tokens,
-        (grant, token, call) =>
-          monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
-      ),
     };
     const guard = (guarded: Server, waiting: Strangers) => {
       new HttpGate(admit, previews, routes, {
@@ -259,8 +269,15 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     inspectorToken: policy.secret,
     driver,
     isServing: peering !== undefined,
+    slots: behindEngine && hasVms ? Math.min(...vms.map(({ capacity }) => capacity())) : undefined,
   });
-  keepSettings(registry, { host, port, dataDir, engine, listening: driver && listening });
+  const operations = { access, openRoutes: healthRoutes(health), routes: ownRoutes };
+  keepSettings(registry, {
+    ...{ host, port, dataDir, engine },
+    listening: driver && listening,
+    operations: driver === undefined ? operations : undefined,
+    checkEngine: engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log),
+  });
   return registry;
 }
 

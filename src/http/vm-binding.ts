@@ -33,6 +33,8 @@ export interface VmBinding {
    * @throws AgentVmError `invalid_argument`
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
+  /** Awake VMs that this process can have at most. */
+  capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
   /** Boots VMs ahead in the background, until `drain`. Idempotent. */

@@ -27,6 +27,7 @@ const QUICK = {
 
 /** Makes the engine take work on a busy machine, too. It would refuse work by the load of its cgroup. */
 const CONFIG = {
+  guard: { tcp_nodelay: true },
   runtime: {
     worker_load_shedding_curve: [
       [100_000, 1_000],
@@ -39,15 +40,17 @@ const CONFIG = {
 export const ENGINE_PROGRAM: string | undefined = process.env.RIVET_ENGINE_BINARY;
 
 /** Starts a Rivet Engine, or skips the test if there is none. */
-export async function startEngine(context: TestContext): Promise<Engine> {
+export async function startEngine(context: TestContext, env: Record<string, string> = {}): Promise<Engine> {
   if (ENGINE_PROGRAM === undefined) context.skip("RIVET_ENGINE_BINARY names no Rivet Engine");
-  const engine = await runEngine();
+  const engine = await runEngine(env);
   onTestFinished(engine.end);
   return engine;
 }
 
 /** Starts a Rivet Engine for all tests of a file, which must end it. */
-export async function runEngine(): Promise<Engine & { end(): Promise<void> }> {
+export async function runEngine(
+  env: Record<string, string> = {},
+): Promise<Engine & { end(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "agent-vm-engine-"));
   const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
   const endpoint = `http://127.0.0.1:${guard}`;
@@ -66,6 +69,7 @@ export async function runEngine(): Promise<Engine & { end(): Promise<void> }> {
         RIVET__METRICS__PORT: String(metrics),
         RIVET__FILE_SYSTEM__PATH: join(folder, "db"),
         ...QUICK,
+        ...env,
       },
     });
     exited = once(child, "close");
@@ -93,11 +97,16 @@ export async function runEngine(): Promise<Engine & { end(): Promise<void> }> {
 }
 
 /** Starts a server of kernel VMs that runs behind an engine. */
-export async function startEngineServer({ endpoint }: Engine): Promise<ProgramServer> {
+export async function startEngineServer(
+  { endpoint }: Engine,
+  env: Record<string, string> = {},
+  command?: readonly string[],
+): Promise<ProgramServer> {
   return await startTestServer({
     kind: "kernel",
     process: true,
-    env: { RIVET_ENGINE: endpoint, RIVET_RUNNER_VERSION: "1" },
+    ...(command && { command }),
+    env: { RIVET_ENGINE: endpoint, RIVET_RUNNER_VERSION: "1", ...env },
   });
 }
 

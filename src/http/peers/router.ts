@@ -169,7 +169,7 @@ export class PeerRouter {
   }
 
   #forward(onward: Onward, peer: Peer, way: Way, isPreview: boolean): void {
-    const { access, forwarder, watch, actors } = this.#deps;
+    const { access, forwarder, watch, actors, places } = this.#deps;
     const { request, actorId, grant, stranger, client } = onward;
     const vm = actors.nameOf(actorId);
     if (vm === undefined) return void way.pass();
@@ -230,7 +230,7 @@ export class PeerRouter {
         taken(opened) {
           outgoing = opened;
           forget = watch.begun(to, () => {
-            this.#deps.places.forget(actorId);
+            places.forget(actorId);
             end(new Error("gives no sign of life"));
           });
           opened.once("response", ({ statusCode = 502 }) => answered(statusCode));

@@ -2,7 +2,8 @@ import type { ShellInfo, ShellOutput, ShellSnapshot, SnapshotMode } from "../../
 import type { Mutex } from "../../base/mutex.ts";
 import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
 import type { Recorder } from "../recordings/recorder.ts";
-import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
+import type { ExitStatus } from "../sandbox/processes.ts";
+import type { SandboxTerminal } from "../sandbox/terminals.ts";
 import type { VmServices } from "../vm-services.ts";
 import { SHELL_SCROLLBACK_BYTES } from "./limits.ts";
 import { ShellScreen } from "./shell-screen.ts";
