@@ -205,7 +205,7 @@ export class VmInstance {
     this.#lastUsedAt = Date.now();
   }
 
-  /** What a list shows of the VM. */
+  /** Returns the state of the VM, as a list shows it. */
   async facts(): Promise<LiveFacts> {
     const { vm } = this;
     const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);

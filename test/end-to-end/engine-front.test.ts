@@ -61,6 +61,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect(await connection.waitProcess(pid)).toBe(0);
       await expect.poll(() => output.join("")).toBe("streamed");
       expect((await vm.exec("head -c 16000000 /dev/zero")).stdout).toHaveLength(16_000_000);
+      const { key } = await vm.fork([...KEY, name]);
+      expect((await at().client({ token: TOKEN }).vm.get(key).exec("echo forked")).stdout).toBe("forked\n");
       const shown: string[] = [];
       const onData = (data: Uint8Array) => void shown.push(Buffer.from(data).toString());
       await using shell = await terminal(vm, { onData });
@@ -139,6 +141,16 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     }, 30_000);
 
     test("asks the access policy, which a token made at any server passes", async () => {
+      const { token } = await at()
+        .client({ token: TOKEN })
+        .tokens.create({ vms: [KEY], may: ["exec"] });
+      expect((await vmOf(token).exec("echo allowed")).stdout).toBe("allowed\n");
+      const asked = owner.client({ token }).vm.getOrCreate(KEY);
+      expect((await asked.exec("echo allowed")).stdout).toBe("allowed\n");
+      await expect(vmOf(token).readFile("/etc/hostname")).rejects.toMatchObject({ code: "forbidden" });
+      await expect(vmOf(token).tunnel({ port: 4000 }).then(connectTo)).rejects.toMatchObject({ code: "forbidden" });
+      const out = at().client({ token }).vm.getOrCreate(["team", "foreign"]);
+      await expect(out.exists("/")).rejects.toMatchObject({ code: "forbidden" });
       await expect(vmOf("wrong").exists("/")).rejects.toMatchObject({ code: "unauthorized" });
       await expect(vmOf("wrong").exec("true")).rejects.toMatchObject({ code: "unauthorized" });
       const path = `/gateway/${await vmOf().resolve()}/request/bytes/fetch`;

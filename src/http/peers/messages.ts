@@ -58,10 +58,10 @@ const factsSchema = z.strictObject({
     .optional(),
 });
 
-/** What a list shows of a VM that runs. */
+/** State of a VM that runs, as a list shows it. */
 export type LiveFacts = z.output<typeof factsSchema>;
 
-/** Answer of a VM. */
+/** Answer of a VM to that question. */
 export const placeSchema = z.strictObject({
   nonce: z.string(),
   server: z.string(),

@@ -17,7 +17,7 @@ export interface PeerOptions {
   port?: number | undefined;
   /** Certificate and key of this server, in PEM. `advertise` is an `https` URL then. @default plain HTTP */
   tls?: { cert: string; key: string } | undefined;
-  /** Authorities that sign the certificates of the other servers, in PEM. @default those of Node */
+  /** Authorities that sign the certificates of the other servers, in PEM. @default the authorities of Node */
   ca?: string | undefined;
 }
 
