@@ -221,6 +221,6 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     await reader.read();
     servers["another server"]?.process.kill("SIGSTOP");
-    await expect(reader.read()).rejects.toMatchObject({ code: expect.stringMatching(/_lost$|fetch_failed/) });
+    await expect(reader.read()).rejects.toThrow("terminated");
   }, 60_000);
 });
