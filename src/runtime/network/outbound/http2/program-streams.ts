@@ -20,13 +20,16 @@ import { Http1Required, KeptSession } from "./kept-session.ts";
 
 const { NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_REFUSED_STREAM } = constants;
 
+/** As in HTTP/1.1. nghttp2 takes 64 KiB from a program that does not acknowledge settings. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
 /** Limits of one connection of a program. Node and nghttp2 end a session that floods them with frames. */
 const SESSION = {
   maxSessionMemory: 8,
   maxSessionRejectedStreams: 200,
   streamResetBurst: 200,
   streamResetRate: 50,
-  settings: { maxConcurrentStreams: MAX_HTTP2_STREAMS, maxHeaderListSize: 16 * 1024 },
+  settings: { maxConcurrentStreams: MAX_HTTP2_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
 };
 
 type Origin = Pick<Target, "destination" | "authority" | "isOpened">;
@@ -76,6 +79,8 @@ export class ProgramStreams {
     const type = headers["content-type"] ?? "";
     const target = targetOf(headers, origin);
     if ("status" in target) return answerStream(stream, type, target.status, target.text);
+    if (raw.reduce((sum, { length }) => sum + length, 0) > MAX_HEADER_BYTES)
+      return answerStream(stream, type, 431, "agent-vm: the headers are too large");
     const fail = (error: Error) =>
       answerStream(stream, type, failureOf(error)[0], `agent-vm: ${error.message}`);
     try {
