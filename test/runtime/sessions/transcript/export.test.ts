@@ -52,7 +52,8 @@ test("the transcript of a session that has ended is a document for people", asyn
     "## User",
     "## Thought",
     "## Agent",
-    "## Tool: ` make ` ` pending `",
+    "## Tool: ` Run make ` ` pending `",
+    "## Tool result: ` make ` ` completed `",
     "## User",
     "## Agent",
   ]);
