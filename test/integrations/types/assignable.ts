@@ -7,10 +7,13 @@ import { applyDiff } from "@openai/agents-core";
 import * as sandbox from "@openai/agents-core/sandbox";
 import type { Sandbox } from "bash-tool";
 import type { SandboxBackendProtocolV2 } from "deepagents";
-import { defineSandboxProvider } from "eve/sandbox/provider";
+import { defineSandboxProvider, type SandboxProvider } from "eve/sandbox/provider";
 import { createAgent } from "langchain";
 import {
   bashToolSandbox,
+  type EveEnvironmentOptions,
+  type EveOpenOptions,
+  type EveSandbox,
   eveProvider,
   harnessSandbox,
   sandboxSession,
@@ -35,7 +38,9 @@ export const backend: SandboxBackendProtocolV2 = deepAgentsBackend(vm);
 export const compute = defineProvider(computeProvider(vms));
 export const agent = createAgent({ model: "none", tools: langchainTools(tool, vm) });
 export const openai: sandbox.SandboxClient = openAiSandbox(vms, { ...sandbox, applyDiff });
-export const eve = defineSandboxProvider(eveProvider(vms)).environment({ revision: "1" });
+export const eve: SandboxProvider<EveEnvironmentOptions, EveOpenOptions, EveSandbox> = defineSandboxProvider(
+  eveProvider(vms),
+);
 export const mastraBox: mastra.WorkspaceSandbox = mastraSandbox(vm, mastra);
 export const mastraFiles: mastra.WorkspaceFilesystem = mastraFilesystem(vm, mastra);
 export const workspace = new mastra.Workspace({ sandbox: mastraBox, filesystem: mastraFiles });
