@@ -49,7 +49,7 @@ export type EveVmKey = {
 export interface RemovePathOptions {
   /** Refuses the removal once it has aborted. @default none */
   abortSignal?: AbortSignal;
-  /** A missing path is no error. @default false */
+  /** A missing path does not count as an error. @default false */
   force?: boolean;
   /** Absolute path, or a path below `/workspace`. */
   path: string;

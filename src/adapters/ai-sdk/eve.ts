@@ -46,7 +46,7 @@ const AGENT_ENV = { AI_AGENT: "eve" };
 
 /**
  * Makes the VMs of a server the sandboxes of eve: the argument of its `defineSandboxProvider`. Each session has a VM of its own, a
- * fork of one that has the agent's files.
+ * fork of a VM with the agent's files.
  *
  * @param vms accessor of a client: `client.vm`
  * @param options keys of the VMs

@@ -147,6 +147,6 @@ export interface MastraListOptions {
 export interface MastraRemoveOptions {
   /** Also a directory that has entries. @default false */
   recursive?: boolean;
-  /** A missing path is no error. @default false */
+  /** A missing path does not count as an error. @default false */
   force?: boolean;
 }

@@ -1,5 +1,5 @@
 import type { WaitingForInputEvent } from "../../api/events.ts";
-import type { InputWait } from "../sandbox/sandbox.ts";
+import type { InputWait } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
 
 /** The kernel does not announce a wait, so the server looks: soon after output or input, then ever less often. */
@@ -80,7 +80,7 @@ export class InputWatch {
     if (this.#programs.size > 0) this.#schedule();
   }
 
-  /** Tells of a wait once two looks have found it, and the program has not run in between. */
+  /** Reports a wait once two looks have found it, and the program has not run in between. */
   #compare(
     pid: number,
     program: { shellId: string | null; found?: InputWait; isTold?: boolean },

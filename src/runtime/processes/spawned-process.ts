@@ -7,7 +7,7 @@ import type {
 } from "../../api/methods/process-types.ts";
 import type { FollowedOutput, FollowOptions, ProcessEnd } from "../../api/methods/transport.ts";
 import type { Recorder } from "../recordings/recorder.ts";
-import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
+import type { ExitStatus, SandboxProcess } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
 import type { InputWatch } from "./input-watch.ts";
 import { PROCESS_REPLAY_BYTES } from "./limits.ts";

@@ -7,7 +7,7 @@ import { fileVm } from "../../support/vm.ts";
 
 const machine = fileVm();
 
-/** Times that a program must not be taken for one that waits. */
+/** Looks at a program, none of which may find it waiting. */
 const LOOKS = 15;
 
 const python = (code: string) => ["python3", "-c", code];

@@ -4,19 +4,10 @@ import type { VmProcess } from "../../../api/methods/process-types.ts";
 import type { Env } from "../../../api/values.ts";
 import type { VmLimits } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
-import type {
-  InputWait,
-  Sandbox,
-  SandboxProcess,
-  SandboxProcesses,
-  SandboxTerminal,
-  SandboxTerminals,
-  SandboxUsage,
-  SandboxWatches,
-  SpawnRequest,
-  Standby,
-  TerminalRequest,
-} from "../sandbox.ts";
+import type { InputWait, SandboxProcess, SandboxProcesses, SpawnRequest } from "../processes.ts";
+import type { Sandbox, SandboxUsage, Standby } from "../sandbox.ts";
+import type { SandboxTerminal, SandboxTerminals, TerminalRequest } from "../terminals.ts";
+import type { SandboxWatches } from "../watches.ts";
 import { type BootedVm, endKeeper } from "./boot/boot.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.ts";
 import { OutputShare } from "./commands/output-share.ts";

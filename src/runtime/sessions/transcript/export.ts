@@ -63,7 +63,7 @@ class JsonWriter implements Writer {
 /** Writes a heading for each speaker, tool call and answer. All of the agent's text is in code. */
 class MarkdownWriter implements Writer {
   #text = "";
-  /** What a speaker has said, over several events. */
+  /** Text of a speaker, from several events. */
   #speech: { title: string; heading: string; text: string } | undefined;
 
   constructor({ sessionId, agentType, createdAt, closed }: PersistedSessionRecord, after: number) {

@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net";
 import { deferred } from "../../../../base/deferred.ts";
-import type { HostCall } from "../../sandbox.ts";
+import type { HostCall } from "../../host-call.ts";
 import { encodeFrame, type Frame, FrameReader } from "../helpers/frames.ts";
 import {
   CALL_GREETING_MS,

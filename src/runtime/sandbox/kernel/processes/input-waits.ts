@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { visitAll } from "../../../../base/pace.ts";
-import type { InputWait } from "../../sandbox.ts";
+import type { InputWait } from "../../processes.ts";
 import { MAX_EXAMINED_THREADS } from "../limits.ts";
 import { awaitedDescriptors } from "../procfs/blocked-call.ts";
 import { type ProcessStat, parseStat, readProc, statusField } from "../procfs/procfs.ts";

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import type { VmProcess } from "../../../../api/methods/process-types.ts";
 import { visitAll } from "../../../../base/pace.ts";
-import { VM_USER } from "../../sandbox.ts";
+import { VM_USER } from "../../vm-layout.ts";
 import {
   MAX_LISTED_ARGUMENTS,
   MAX_LISTED_BYTES,

@@ -39,7 +39,7 @@ const WAITS: Readonly<Record<string, ReadonlyMap<number, string>>> = {
   ]),
 };
 
-/** What a thread does that does not wait for descriptors. */
+/** State of a thread that does not wait for descriptors. */
 export type ThreadState =
   /** It runs, or the kernel does not say. */
   | "running"
