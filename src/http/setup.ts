@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
-import { AgentVmError } from "../api/errors.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -24,6 +23,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import type { VisitedActors } from "./actor-visits.ts";
 import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
 import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
@@ -166,7 +166,12 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
     ),
   };
-  const onServer = (server: Server, actors: ServedActors) => {
+  const onServer = (server: Server, managed: ServedActors) => {
+    const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+      const vm = nameOf(actorId);
+      return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+    };
+    const actors = { ...managed, serveAwake };
     const previews = new PreviewGate({ policy, isVm, ...actors });
     const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
     const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;

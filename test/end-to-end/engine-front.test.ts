@@ -148,7 +148,9 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const asked = owner.client({ token }).vm.getOrCreate(KEY);
       expect((await asked.exec("echo allowed")).stdout).toBe("allowed\n");
       await expect(vmOf(token).readFile("/etc/hostname")).rejects.toMatchObject({ code: "forbidden" });
-      await expect(vmOf(token).tunnel({ port: 4000 }).then(connectTo)).rejects.toMatchObject({ code: "forbidden" });
+      await expect(vmOf(token).tunnel({ port: 4000 }).then(connectTo)).rejects.toMatchObject({
+        code: "forbidden",
+      });
       const out = at().client({ token }).vm.getOrCreate(["team", "foreign"]);
       await expect(out.exists("/")).rejects.toMatchObject({ code: "forbidden" });
       await expect(vmOf("wrong").exists("/")).rejects.toMatchObject({ code: "unauthorized" });

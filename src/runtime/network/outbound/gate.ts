@@ -99,6 +99,12 @@ export class OutboundGate {
     this.#questions?.forget();
   }
 
+  /** Returns whether a destination needs an answer before each connection. */
+  asks({ host, port }: Destination): boolean {
+    const canonical = canonicalHost(host);
+    return canonical !== undefined && this.#rules.asks(canonical, port);
+  }
+
   /** Adds the bytes of earlier instances of the VM to its limit. */
   spentBefore(bytes: number): void {
     this.#connections.spentBefore(bytes);
