@@ -81,7 +81,10 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
 
 /** An awake VM that a connection visits. */
 export interface VisitedVm {
-  vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer" | "bodies" | "fetchStream">;
+  vm: Pick<
+    LiveVm,
+    "servePreview" | "servePort" | "openTunnel" | "mayOffer" | "bodies" | "fetchStream" | "readTranscript"
+  >;
   monitor: Pick<VmMonitor, "called" | "log" | "traced">;
   /** Tokens of the server that open the VM's previews. */
   keys: PreviewKeys;

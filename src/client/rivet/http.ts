@@ -13,6 +13,10 @@ const LOOKUP_TIMEOUT_MS = 30_000;
 interface ListedActor {
   actor_id: string;
   name: string;
+  /** Key as text, as `keyText` writes it. */
+  key: string;
+  /** Time at which it was destroyed, if it was. */
+  destroy_ts?: number | null;
   /** Reason why the actor did not start. */
   error?: unknown;
 }
@@ -78,6 +82,17 @@ async function askActors(server: Server, { method, query, body }: ActorsRequest)
 export function keyText(key: readonly string[]): string {
   if (key.length === 0) return "/";
   return key.map((part) => (part === "" ? "\\0" : part.replace(/[\\/]/g, "\\$&"))).join("/");
+}
+
+/** @returns the key of which `keyText` has made a text */
+export function keyParts(text: string): string[] {
+  if (text === "/") return [];
+  const parts = [""];
+  for (const token of text.match(/\\.|[^\\]/gs) ?? []) {
+    if (token === "/") parts.push("");
+    else if (token !== "\\0") parts[parts.length - 1] += token.length === 2 ? token.charAt(1) : token;
+  }
+  return parts;
 }
 
 /** @returns the URL of an actor behind the server's gateway */
