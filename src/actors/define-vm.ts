@@ -152,7 +152,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onRequest: async (c, request) => {
       const { instance } = c.vars;
-      const place = server.places?.answer(c.actorId, { name: c.name, key: c.key }, request);
+      const vm = { name: c.name, key: c.key };
+      const place = await server.places?.answer(c.actorId, vm, request, () => instance.facts());
       if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);

@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
@@ -226,6 +227,16 @@ export class VmInstance {
     const served = asRunning(this, () => visit(this));
     this.#keepAwake(served);
     return served;
+  }
+
+  /** Returns the state of the VM, as a list shows it. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
   }
 
   async setLabels(labels: Labels): Promise<void> {

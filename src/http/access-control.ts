@@ -50,6 +50,11 @@ export class AccessControl {
     this.#logger = logger;
   }
 
+  /** Whether the user's function decides about requests. It is told which VM a request reaches. */
+  get asksUser(): boolean {
+    return this.#authorize !== undefined;
+  }
+
   /**
    * Finds what a request may do: by the server's token, by a token that the server has made, by the user's function, or by
    * the address it comes from.

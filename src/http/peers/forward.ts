@@ -80,9 +80,9 @@ export class Forwarder {
     const unproved = () => failed(new Error("the answer is not from a server with the same secret"));
     const proved = ({ headers: given }: http.InformationEvent) => {
       const proof = this.#seal.open("answer", given[PROOF_HEADER], proofSchema);
-      if (proof?.nonce !== message.nonce) return unproved();
+      if (proof?.nonce !== message.nonce) return void unproved();
       settle();
-      if (proof.isHere) return attempt.taken(outgoing);
+      if (proof.isHere) return void attempt.taken(outgoing);
       outgoing.on("error", () => undefined).destroy();
       attempt.moved();
     };

@@ -51,7 +51,7 @@ export function refuseSocket(
   const tunnel = parseTunnel(request.url ?? "");
   if (isPreview || tunnel?.kind === "socket") return void refuseUpgrade(socket, previewError(error));
   sockets.handleUpgrade(request, socket, head, (refused) => {
-    if (tunnel !== undefined) return refuseTunnel(refused, previewError(error));
+    if (tunnel !== undefined) return void refuseTunnel(refused, previewError(error));
     const { group, code } = sent(error);
     refused.on("error", () => refused.terminate());
     refused.close(REFUSED, `${group}.${code}`);
