@@ -29,7 +29,7 @@ import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, isFork, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
-import { ringAll, VmInstance } from "./instance.ts";
+import { ringAll, serveAwake, VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
 import { OwnActor } from "./own-actor.ts";
 import { ownActions, ownEvents, ownQueues } from "./own-declarations.ts";
@@ -165,7 +165,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       c.vars.instance.calls.disconnected(connection.id);
       own.disconnected(c, connection);
     },
-    onWake: (c) => own.life("onWake", c),
+    async onWake(c) {
+      await own.life("onWake", c);
+      c.vars.instance.started();
+    },
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     async onDestroy(c) {
       await own.life("onDestroy", c);
@@ -200,6 +203,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   endDoubledActors(definition, REPLACE_TIMEOUT_MS);
   server = registerVm(definition, {
     ringAll,
+    serveAwake: (vm, actorId, serve) =>
+      serveAwake(actorId, (instance) =>
+        serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+      ),
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
     tryBoot: (signal) => vms.tryBoot(signal),

@@ -17,6 +17,7 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
+import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
 import { Arrival, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
@@ -38,6 +39,9 @@ interface InstanceParts {
   actorId: string;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
+  /** Aborts when the actor begins to sleep or to end. */
+  stops: AbortSignal;
+  keepAwake(work: Promise<unknown>): void;
 }
 
 /** The server in which a VM lives. */
@@ -77,6 +81,9 @@ export class VmInstance {
   readonly #alarm: ActorAlarm;
   readonly #actorId: string;
   readonly #place: VmPlace;
+  readonly #stops: AbortSignal;
+  readonly #keepAwake: (work: Promise<unknown>) => void;
+  #isStarted = false;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
@@ -84,6 +91,8 @@ export class VmInstance {
   private constructor(parts: InstanceParts) {
     const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
     this.#place = place;
+    this.#stops = parts.stops;
+    this.#keepAwake = parts.keepAwake;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -159,6 +168,8 @@ export class VmInstance {
       actorId,
       monitor,
       onFailure,
+      stops: actor.abortSignal,
+      keepAwake: hooks.keepAwake,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
     listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
@@ -197,6 +208,20 @@ export class VmInstance {
   /** Notes that a client uses the VM now. */
   used(): void {
     this.#lastUsedAt = Date.now();
+  }
+
+  /** The actor has started. RivetKit holds requests back until then. */
+  started(): void {
+    this.#isStarted = true;
+  }
+
+  /** Serves a connection, which keeps the VM awake. @returns `undefined` if the actor starts or stops */
+  serve(visit: (instance: VmInstance) => Promise<void>): Promise<void> | undefined {
+    if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
+    this.used();
+    const served = asRunning(() => visit(this));
+    this.#keepAwake(served);
+    return served;
   }
 
   async setLabels(labels: Labels): Promise<void> {
@@ -238,6 +263,14 @@ export class VmInstance {
     });
     return this.#disposed;
   }
+}
+
+/** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
+export function serveAwake(
+  actorId: string,
+  visit: (instance: VmInstance) => Promise<void>,
+): Promise<void> | undefined {
+  return live.get(actorId)?.serve(visit);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

@@ -21,6 +21,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import type { VisitedActors } from "./actor-visits.ts";
 import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
@@ -172,7 +173,12 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         ringAll: () => {
           for (const { ringAll } of vms) ringAll();
         },
-        onServer(server, actors) {
+        onServer(server, managed) {
+          const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+            const vm = nameOf(actorId);
+            return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+          };
+          const actors = { ...managed, serveAwake };
           const previews = new PreviewGate({ policy, isVm, ...actors });
           const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
           const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;

@@ -3,6 +3,8 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
+import type { VisitedVm } from "./actor-visits.ts";
+import type { VmName } from "./grant.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
 /** The link between a `vmActor()` and the server that serves it. */
@@ -30,6 +32,8 @@ export interface VmBinding {
    * @throws AgentVmError `invalid_argument`
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
+  /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
+  serveAwake(vm: VmName, actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
   /** Boots VMs ahead in the background, until `drain`. Idempotent. */

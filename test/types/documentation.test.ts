@@ -14,6 +14,7 @@ const EVENTS = [
   "processExit",
   "shellData",
   "shellExit",
+  "waitingForInput",
   "fileChanged",
   "portOpened",
   "portClosed",

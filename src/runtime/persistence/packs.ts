@@ -1,4 +1,4 @@
-import { putAll, type Store } from "../store/store.ts";
+import { LAZY, putAll, type Store } from "../store/store.ts";
 import { checksum, Damage, decodeBlock, encodeBlock, getParts, partsOf } from "./codec.ts";
 import type { Chunk } from "./entries.ts";
 
@@ -110,7 +110,7 @@ export class PackWriter {
   }
 
   async #write(number: number, pack: Uint8Array): Promise<void> {
-    await putAll(this.#store, partsOf("pack", number, await encodeBlock(pack)));
+    await putAll(this.#store, partsOf("pack", number, await encodeBlock(pack)), LAZY);
   }
 }
 
