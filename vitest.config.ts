@@ -54,9 +54,9 @@ export default defineConfig({
       },
       { name: "any-user", description: "The outcome depends on the user that runs the server." },
     ],
-    // These timeouts end a test that hangs. On a busy machine a server may take half a minute to start.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    // These timeouts end a test that hangs. On a busy machine a server may take half a minute to start, and a test may start three.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 60_000 } },
     pool: "forks",
