@@ -21,7 +21,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
     cancelPrompt cancelSession closeSession destroySession respondPermission setMode setModel setThoughtLevel getModes
-    getConfigOptions getSequencedEvents getSessionEvents`,
+    getConfigOptions getSequencedEvents getSessionEvents readTranscript`,
   network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews createPreview getPreviewLog
     getNetworkPolicy getNetworkLog listSecrets listNetworkRequests`,
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
@@ -30,7 +30,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
     readFile readFiles stat lstat exists readdir readdirRecursive listWatches listMounts exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
-    listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
+    listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents readTranscript
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
     listSnapshots`,
 };
