@@ -1,5 +1,5 @@
 import { AgentVmError } from "../api/errors.ts";
-import type { VmEventName, VmEvents } from "../api/events.ts";
+import type { VmEvents } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { Labels } from "../api/methods/machine.ts";
 import type { OwnLimits } from "../api/vm-input.ts";
@@ -8,39 +8,26 @@ import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
-import { noteSent } from "../rivet/client-backlog.ts";
-import { type ActorKv, kvStore } from "../rivet/kv-store.ts";
-import { hasListeners } from "../rivet/subscribers.ts";
-import type { VmHandlers, VmHooks } from "../runtime/hooks.ts";
+import { kvStore } from "../rivet/kv-store.ts";
+import type { VmHandlers } from "../runtime/hooks.ts";
 import type { VmOptions } from "../runtime/options.ts";
 import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
-import { ActorAlarm, type AlarmActor } from "./actor-alarm.ts";
+import { ActorAlarm } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
-import { Arrival, type ForkActor, Forks } from "./fork.ts";
+import { Arrival, Forks } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
+import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
 
 /**
  * Pause before the VM checks its cron jobs again after storage failed.
  * @unit ms
  */
 const RING_RETRY_MS = 60_000;
-
-/** The part of an actor's context that its VM uses. */
-interface ActorDeps extends AlarmActor, ForkActor {
-  broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
-  keepAwake(work: Promise<unknown>): Promise<unknown>;
-  readonly kv: ActorKv;
-  readonly actorId: string;
-  readonly key: readonly string[];
-  readonly conns: ReadonlyMap<string, unknown>;
-  /** Aborts when the actor begins to sleep or to end. */
-  readonly abortSignal: AbortSignal;
-}
 
 interface InstanceParts {
   vm: LiveVm;
@@ -302,41 +289,4 @@ export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Prom
   await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
   await closeDefinitions();
   return instances.length;
-}
-
-function hooksOf(
-  actor: ActorDeps,
-  log: VmMonitor["log"],
-  alarm: ActorAlarm,
-  arrival: Arrival,
-  admitBoot: () => void,
-  events: EventHooks | undefined,
-): VmHooks {
-  const { actorId, key } = actor;
-  return {
-    identity: { actorId, key },
-    emit(name, payload) {
-      if ("putBack" in payload) log.warn({ msg: "put back deleted files of the VM", paths: payload.putBack });
-      try {
-        actor.broadcast(name, payload);
-        if ("data" in payload) noteSent(payload.data.byteLength);
-      } catch (error) {
-        // The actor has stopped before its VM. No client is connected any more.
-        log.debug({ msg: "could not send event", event: name, err: error });
-      }
-      events?.tell(name, payload);
-    },
-    async beforeBoot() {
-      admitBoot();
-      await arrival.ready();
-    },
-    wakeAt: (timestampMs) => alarm.wakeAt(timestampMs),
-    hasListeners: (name) => hasListeners(actor.conns.values(), name),
-    keepAwake(work) {
-      actor.keepAwake(work).catch((error: unknown) => {
-        // The work has failed, which its caller handles, or the actor has already stopped.
-        log.debug({ msg: "keepAwake work failed", err: error });
-      });
-    },
-  };
 }

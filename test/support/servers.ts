@@ -1,6 +1,7 @@
 import type { DestinationStream } from "pino";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
-import { defineVm, type VmActorOptions } from "../../src/actors/vm.ts";
+import type { VmActorOptions } from "../../src/actors/actor-options.ts";
+import { defineVm } from "../../src/actors/define-vm.ts";
 import type { VmActor } from "../../src/actors/vm-actor.ts";
 import { createClient } from "../../src/client/index.ts";
 import type { ClientOptions, VmClient, VmHandle } from "../../src/client/types.ts";

@@ -13,6 +13,7 @@ const EVENTS = [
   "processExit",
   "shellData",
   "shellExit",
+  "waitingForInput",
   "fileChanged",
   "portOpened",
   "portClosed",

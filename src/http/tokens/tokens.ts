@@ -1,10 +1,11 @@
-import { createHash, hkdfSync, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { AgentVmError, invalidArgument, limitExceeded, unauthorized } from "../../api/errors.ts";
 import { MAX_TOKEN_BYTES, MAX_TOKENS, MAX_TOKENS_PER_CLIENT } from "../../api/limits.ts";
 import type { Right } from "../../api/rights.ts";
 import type { IssuedToken, TokenInfo, TokenPage, TokenQuery, TokenRequest } from "../../api/tokens.ts";
+import { derivedKey } from "../../base/derived-key.ts";
 import { type Grant, isWithin, requireRight } from "../grant.ts";
 import { type StoredToken, TokenStore } from "./token-store.ts";
 
@@ -43,7 +44,7 @@ export class Tokens {
 
   /** Derives a key of 32 bytes from the secret, for one purpose. */
   keyFor(purpose: string): Uint8Array {
-    return new Uint8Array(hkdfSync("sha256", this.#secret, "", `agent-vm ${purpose}`, 32));
+    return derivedKey(this.#secret, purpose);
   }
 
   /** @throws AgentVmError `forbidden` if the creator may not give this away; `limit_exceeded`; `invalid_argument` */

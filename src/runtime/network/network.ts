@@ -25,7 +25,8 @@ import type {
 import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
 import { checkPath } from "../filesystem/paths.ts";
-import { capabilityOf, type Sandbox, type SandboxNetwork } from "../sandbox/sandbox.ts";
+import type { SandboxNetwork } from "../sandbox/network.ts";
+import { capabilityOf, type Sandbox } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_FETCH_STREAMS, MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {

@@ -11,8 +11,8 @@ import type {
   TreeCursor,
   TreePlace,
 } from "../sandbox/persistent-tree.ts";
-import { isHostLink } from "../sandbox/sandbox.ts";
 import { PathWriter, pathOf, ROOT } from "../sandbox/tree-path.ts";
+import { isHostLink } from "../sandbox/vm-layout.ts";
 import { clearTree } from "./base-tree.ts";
 import { checksum, Damage, storageDamaged } from "./codec.ts";
 import { type Chunk, type DirectoryEntry, type FileEntry, isHole, type TreeEntry } from "./entries.ts";

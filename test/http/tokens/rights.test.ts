@@ -39,7 +39,7 @@ const ONLY_ADMIN =
   "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 
 const EVENTS: Record<Exclude<Right, "admin">, string> = {
-  exec: "processOutput processExit serviceChanged",
+  exec: "processOutput processExit waitingForInput serviceChanged",
   terminal: "shellData shellExit",
   files: "fileChanged",
   sessions: "sessionEvent permissionRequest agentCrashed",
@@ -47,7 +47,7 @@ const EVENTS: Record<Exclude<Right, "admin">, string> = {
   cron: "cronEvent",
   snapshots: "",
   create: "",
-  read: "serviceChanged processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied previewRequest cronEvent",
+  read: "serviceChanged waitingForInput processOutput processExit fileChanged sessionEvent agentCrashed portOpened portClosed networkDenied previewRequest cronEvent",
 };
 const ONLY_ADMIN_EVENT = "networkRequest";
 const ANY_EVENT = "vmBooted filesReadOnly limitWarning vmShutdown callSettled";

@@ -18,7 +18,7 @@ import {
   KernelWatches,
   type KernelWatchesDeps,
 } from "../../../../../src/runtime/sandbox/kernel/watch/kernel-watches.ts";
-import type { FileWatchChange } from "../../../../../src/runtime/sandbox/sandbox.ts";
+import type { FileWatchChange } from "../../../../../src/runtime/sandbox/watches.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { failure } from "../../../../support/until.ts";
 
