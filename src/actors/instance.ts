@@ -215,16 +215,6 @@ export class VmInstance {
     this.#lastUsedAt = Date.now();
   }
 
-  /** Returns the state of the VM, as a list shows it. */
-  async facts(): Promise<LiveFacts> {
-    const { vm } = this;
-    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
-    return {
-      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
-      ...(use && { use }),
-    };
-  }
-
   /** The actor has started. RivetKit holds requests back until then. */
   started(): void {
     this.#isStarted = true;
@@ -237,6 +227,16 @@ export class VmInstance {
     const served = asRunning(this, () => visit(this));
     this.#keepAwake(served);
     return served;
+  }
+
+  /** Returns the state of the VM, as a list shows it. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
   }
 
   async setLabels(labels: Labels): Promise<void> {

@@ -166,11 +166,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
     ),
   };
+  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+    const vm = nameOf(actorId);
+    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+  };
   const onServer = (server: Server, managed: ServedActors) => {
-    const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
-      const vm = nameOf(actorId);
-      return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
-    };
     const actors = { ...managed, serveAwake };
     const previews = new PreviewGate({ policy, isVm, ...actors });
     const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);

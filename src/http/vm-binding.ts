@@ -35,10 +35,10 @@ export interface VmBinding {
    * @throws AgentVmError `invalid_argument`
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
-  /** Awake VMs that this process can have at most. */
-  capacity(): number;
   /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
   serveAwake(vm: VmName, actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
+  /** Awake VMs that this process can have at most. */
+  capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
   /** Boots VMs ahead in the background, until `drain`. Idempotent. */

@@ -15,7 +15,7 @@ const decompress = promisify(zlib.zstdDecompress);
 const PLAIN = 2;
 const ZSTD = 3;
 const CRC_BYTES = 4;
-const HEAD_BYTES = 1 + CRC_BYTES;
+export const BLOCK_HEAD_BYTES = 1 + CRC_BYTES;
 const HASHED_PLAIN = 0;
 const HASHED_ZSTD = 1;
 export const CHECKSUM_BYTES = 16;
@@ -32,13 +32,20 @@ const SAMPLE_BYTES = 4 * 1024;
 
 /** Encodes a block, compressed if that makes it smaller. */
 export async function encodeBlock(content: Uint8Array): Promise<Uint8Array> {
+  const room = new Uint8Array(BLOCK_HEAD_BYTES + content.length);
+  room.set(content, BLOCK_HEAD_BYTES);
+  return await encodeBlockIn(room);
+}
+
+/** Like `encodeBlock`, without a copy. @param room BLOCK_HEAD_BYTES for the head, and the content. A block that is not compressed is the room */
+export async function encodeBlockIn(room: Uint8Array): Promise<Uint8Array> {
+  const content = room.subarray(BLOCK_HEAD_BYTES);
   const squeezed = await compressed(content);
   const isSmaller = squeezed !== undefined && squeezed.length < content.length;
-  const body = isSmaller ? squeezed : content;
-  const block = new Uint8Array(HEAD_BYTES + body.length);
+  const block = isSmaller ? new Uint8Array(BLOCK_HEAD_BYTES + squeezed.length) : room;
   block[0] = isSmaller ? ZSTD : PLAIN;
-  new DataView(block.buffer).setUint32(1, zlib.crc32(content));
-  block.set(body, HEAD_BYTES);
+  new DataView(block.buffer, block.byteOffset).setUint32(1, zlib.crc32(content));
+  if (isSmaller) block.set(squeezed, BLOCK_HEAD_BYTES);
   return block;
 }
 
@@ -60,7 +67,7 @@ async function compressed(content: Uint8Array): Promise<Uint8Array | undefined> 
 export async function decodeBlock(block: Uint8Array): Promise<Uint8Array> {
   const kind = block[0];
   const isHashed = kind === HASHED_PLAIN || kind === HASHED_ZSTD;
-  const start = isHashed ? HASHED_HEAD_BYTES : HEAD_BYTES;
+  const start = isHashed ? HASHED_HEAD_BYTES : BLOCK_HEAD_BYTES;
   const sum = Buffer.from(block.buffer, block.byteOffset, block.byteLength).subarray(1, start);
   const content = sum.length < start - 1 ? undefined : await unpack(kind, block.subarray(start));
   const isWhole =
