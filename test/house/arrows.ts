@@ -48,6 +48,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "adapters",
       "backup",
       "client",
+      "client/rivet",
       "http",
       "runtime",
       "runtime/options.ts",
@@ -58,6 +59,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: [
       "adapters",
       "client",
+      "client/rivet",
       "directory",
       "monitoring",
       "rivet",
