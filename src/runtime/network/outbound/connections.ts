@@ -41,11 +41,6 @@ export class OutsideConnections {
     return this.#live.size;
   }
 
-  /** Whether the server counts or slows the bytes, and so reads them itself. */
-  get isMetered(): boolean {
-    return this.#budget.meter.isNeeded;
-  }
-
   /** Adds the bytes of earlier instances of the VM to its limit. */
   spentBefore(bytes: number): void {
     this.#budget.meter.addBefore(bytes);
