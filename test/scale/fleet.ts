@@ -45,7 +45,13 @@ export class Fleet {
     await Promise.all([...this.servers, this.front].map((server) => this.#ready(server)));
     // The engine learns of the servers a moment later.
     await using client = this.client();
-    while (!(await client.vm.getOrCreate("first").exists("/").catch(() => false))) await delay(200);
+    while (
+      !(await client.vm
+        .getOrCreate("first")
+        .exists("/")
+        .catch(() => false))
+    )
+      await delay(200);
   }
 
   /** Starts the engine with its data. */
