@@ -19,6 +19,7 @@ import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
+import { CallAnswer } from "./call-answer.ts";
 import { callLost } from "./calls.ts";
 import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
@@ -121,7 +122,10 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
       delete c.state.ended;
       await c.saveState({ immediate: true });
     }
-    return calls.begin(c.conn, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+    const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
+    if (!request.answer) return calls.begin(c.conn, request, run);
+    const answer = new CallAnswer(c.conn);
+    return await answer.over(calls.begin(answer, request, run));
   },
   async acknowledge(c, received) {
     return c.vars.instance.calls.acknowledge(received);
@@ -198,7 +202,14 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
     const names = isMethod ? rowOf(name).input.names : [];
     const ms = performance.now() - startedAt;
     if (isClients)
-      instance.monitor.called({ who: access.whoIs(c.conn.state), method: name, names, args, error, ms });
+      instance.monitor.called({
+        who: access.whoIs(access.grantOf(c.conn)),
+        method: name,
+        names,
+        args,
+        error,
+        ms,
+      });
   }
 }
 
@@ -233,7 +244,7 @@ async function run(c: VmContext, name: VmMethodName, args: unknown[]): Promise<u
     own
       ? await own(c, ...args)
       : await (vm as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(...args);
-  const { identity } = c.conn.state;
+  const { identity } = c.vars.access.grantOf(c.conn);
   const result = await asCaller({ ...currentCaller(), identity }, run);
   // RivetKit's JSON encoding has no undefined, and its client rejects an answer without an output.
   return result === undefined ? null : result;

@@ -15,7 +15,7 @@ import {
 } from "./limits.ts";
 
 /** A connection that receives outcomes of calls. */
-interface CallConnection {
+export interface CallConnection {
   readonly id: string;
   send(event: "callSettled", payload: CallSettledEvent): void;
 }
@@ -181,7 +181,7 @@ export class CallTable {
   }
 
   get #ticket(): CallTicket {
-    return { instanceId: this.instanceId, ...(this.#options.mayMove && { mayMove: true }) };
+    return { instanceId: this.instanceId, answers: true, ...(this.#options.mayMove && { mayMove: true }) };
   }
 
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {

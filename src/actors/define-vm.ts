@@ -32,7 +32,7 @@ import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, isFork, peerParams, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
-import { handOverVm, ringAll, VmInstance } from "./instance.ts";
+import { handOverVm, ringAll, serveAwake, VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
 import { OwnActor } from "./own-actor.ts";
 import { ownActions, ownEvents, ownQueues } from "./own-declarations.ts";
@@ -152,7 +152,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onRequest: async (c, request) => {
       const { instance } = c.vars;
-      const place = server.places?.answer(c.actorId, { name: c.name, key: c.key }, request);
+      const vm = { name: c.name, key: c.key };
+      const place = await server.places?.answer(c.actorId, vm, request, () => instance.facts());
       if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);
@@ -175,10 +176,11 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       c.vars.instance.calls.disconnected(connection.id);
       own.disconnected(c, connection);
     },
-    onWake: (c) => {
+    async onWake(c) {
       // Behind an engine connections outlive an instance, and their tokens may end.
       for (const connection of c.conns.values()) openConnection(connection);
-      return own.life("onWake", c);
+      await own.life("onWake", c);
+      c.vars.instance.started();
     },
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     async onDestroy(c) {
@@ -220,6 +222,10 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   });
   server = registerVm(definition, {
     ringAll,
+    serveAwake: (vm, actorId, serve) =>
+      serveAwake(actorId, (instance) =>
+        serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+      ),
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
     capacity: () => vms.capacity,

@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
@@ -18,7 +19,7 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
-import { drained } from "./drain.ts";
+import { asRunning, drained } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
 import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
@@ -40,6 +41,9 @@ interface InstanceParts {
   actor: ActorDeps;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
+  /** Aborts when the actor begins to sleep or to end. */
+  stops: AbortSignal;
+  keepAwake(work: Promise<unknown>): void;
 }
 
 /** The server in which a VM lives. */
@@ -81,6 +85,9 @@ export class VmInstance {
   readonly #alarm: ActorAlarm;
   readonly #actor: ActorDeps;
   readonly #place: VmPlace;
+  readonly #stops: AbortSignal;
+  readonly #keepAwake: (work: Promise<unknown>) => void;
+  #isStarted = false;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
@@ -88,6 +95,8 @@ export class VmInstance {
   private constructor(parts: InstanceParts) {
     const { vm, place, calls, alarm, arrival, options, actor, monitor, onFailure } = parts;
     this.#place = place;
+    this.#stops = parts.stops;
+    this.#keepAwake = parts.keepAwake;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -164,6 +173,8 @@ export class VmInstance {
       actor,
       monitor,
       onFailure,
+      stops: actor.abortSignal,
+      keepAwake: hooks.keepAwake,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
     listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
@@ -202,6 +213,30 @@ export class VmInstance {
   /** Notes that a client uses the VM now. */
   used(): void {
     this.#lastUsedAt = Date.now();
+  }
+
+  /** The actor has started. RivetKit holds requests back until then. */
+  started(): void {
+    this.#isStarted = true;
+  }
+
+  /** Serves a connection, which keeps the VM awake. @returns `undefined` if the actor starts or stops */
+  serve(visit: (instance: VmInstance) => Promise<void>): Promise<void> | undefined {
+    if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
+    this.used();
+    const served = asRunning(this, () => visit(this));
+    this.#keepAwake(served);
+    return served;
+  }
+
+  /** Returns the state of the VM, as a list shows it. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
   }
 
   async setLabels(labels: Labels): Promise<void> {
@@ -262,6 +297,14 @@ export async function handOverVm(actorId: string): Promise<void> {
   if (instance === undefined || !isDraining()) return;
   await drained(instance);
   await instance.dispose("sleep").catch(() => undefined);
+}
+
+/** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
+export function serveAwake(
+  actorId: string,
+  visit: (instance: VmInstance) => Promise<void>,
+): Promise<void> | undefined {
+  return live.get(actorId)?.serve(visit);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

@@ -56,6 +56,8 @@ export class CallChannel {
   #lastInstanceId: string | undefined;
   /** Whether the connection may outlive the VM instance. */
   #mayMove = false;
+  /** Whether the server may answer with the outcome of a call. */
+  #answers = false;
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
   readonly #patient: boolean;
@@ -190,7 +192,7 @@ export class CallChannel {
    * @returns whether the connection stays
    */
   #meet(ticket: unknown): boolean {
-    const { instanceId, mayMove = false } = Object(ticket) as Partial<CallTicket>;
+    const { instanceId, mayMove = false, answers = false } = Object(ticket) as Partial<CallTicket>;
     if (instanceId === undefined) {
       this.#link.restart(connectionLost("The server does not say which instance of the VM answers"));
       return false;
@@ -201,6 +203,7 @@ export class CallChannel {
     }
     this.#instanceId = instanceId;
     this.#mayMove = mayMove;
+    this.#answers = answers;
     const isNew = this.#lastInstanceId !== undefined && this.#lastInstanceId !== instanceId;
     this.#lastInstanceId = instanceId;
     if (isNew) this.#link.tell("vmRestarted", {});
@@ -215,9 +218,11 @@ export class CallChannel {
     call.instanceId ??= this.#instanceId;
     const request: CallRequest = { callId, action, args, received };
     if (call.instanceId !== undefined) request.instanceId = call.instanceId;
+    if (this.#answers) request.answer = true;
     this.#link.action("beginCall", [request]).then(
       (ticket) => {
         if (epoch === this.#link.epoch) this.#meet(ticket);
+        this.#onSettled({ callId, outcome: Object(ticket).outcome });
       },
       (error: unknown) => {
         const refusal = toAgentVmError(error);

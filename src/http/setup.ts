@@ -24,6 +24,7 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import type { VisitedActors } from "./actor-visits.ts";
 import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
 import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
@@ -33,7 +34,7 @@ import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
 import { mcpRoutes } from "./mcp/routes.ts";
 import { McpSessions } from "./mcp/sessions.ts";
 import { drainRoute, healthRoutes, metricsRoute } from "./operations.ts";
-import { checkPeers, type PeerOptions, type Peers } from "./peers/options.ts";
+import { checkPeers } from "./peers/options.ts";
 import { Peering } from "./peers/peering.ts";
 import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
@@ -91,7 +92,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const behindEngine = engine !== undefined;
   checkQuota(quota);
   checkAudit(audit);
-  const peers = peersOf(peerOptions, hasVms, behindEngine);
+  const peers = checkPeers(peerOptions, { hasVms, behindEngine });
   const isGuarded = token !== undefined || authorize !== undefined;
   checkServerOptions({ token, isGuarded, host, port, publicUrl, previewDomain }, behindEngine && !peers);
   const chosenSecret = secret === undefined ? undefined : checkedSecret(secret, "`secret` (AGENT_VM_SECRET)");
@@ -166,13 +167,18 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
     ),
   };
-  const onServer = (server: Server, actors: ServedActors) => {
+  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+    const vm = nameOf(actorId);
+    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+  };
+  const onServer = (server: Server, managed: ServedActors) => {
+    const actors = { ...managed, serveAwake };
     const previews = new PreviewGate({ policy, isVm, ...actors });
     const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
     const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
     const routes = {
       ...browser?.guarded,
-      "GET /vms": vmListRoute(() => directory, vmNames),
+      "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
       ...ownRoutes,
       ...mcpRoutes(mcp, vmNames),
     };
@@ -201,7 +207,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     log.info({ host, port, msg: "server listens" });
     for (const binding of vms) {
       binding.takesBodies = true;
-      binding.warm();
+      if (hasVms) binding.warm();
     }
     server.once("close", () => {
       void mcp.close();
@@ -279,24 +285,6 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     checkEngine: engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log),
   });
   return registry;
-}
-
-/** @throws AgentVmError `invalid_argument` for options that do not fit together */
-function peersOf(
-  options: PeerOptions | undefined,
-  hasVms: boolean,
-  behindEngine: boolean,
-): Peers | undefined {
-  if (options === undefined && hasVms) return undefined;
-  if (options === undefined || !behindEngine) {
-    const what =
-      options === undefined ? "A server without VMs needs `peers`" : "`peers` needs a Rivet Engine";
-    throw new AgentVmError(
-      "invalid_argument",
-      `${what}. Set RIVET_ENGINE, and AGENT_VM_PEER_SECRET to one secret for all servers.`,
-    );
-  }
-  return checkPeers(options, hasVms);
 }
 
 /** Options that lead to the engine, and that RivetKit takes from its own options too. */

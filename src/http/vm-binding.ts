@@ -3,6 +3,8 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
+import type { VisitedVm } from "./actor-visits.ts";
+import type { VmName } from "./grant.ts";
 import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
@@ -33,6 +35,8 @@ export interface VmBinding {
    * @throws AgentVmError `invalid_argument`
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
+  /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
+  serveAwake(vm: VmName, actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
   /** Awake VMs that this process can have at most. */
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */

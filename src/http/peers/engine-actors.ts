@@ -37,7 +37,7 @@ export class EngineActors {
   async look(actorId: string): Promise<VmName | undefined> {
     const known = this.#names.get(actorId);
     if (known !== undefined) return known;
-    const [found] = await this.#ask(() => findActors(this.engine, { actor_ids: actorId }));
+    const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }));
     if (found === undefined || found.destroy_ts) return undefined;
     const name = { name: found.name, key: keyParts(found.key) };
     this.#names.set(actorId, name);
@@ -46,13 +46,13 @@ export class EngineActors {
 
   /** Reason why an actor did not start. */
   async failureOf(actorId: string): Promise<unknown> {
-    const [found] = await this.#ask(() => findActors(this.engine, { actor_ids: actorId }));
+    const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }));
     return found?.error ?? undefined;
   }
 
   /** Finds the id of a key's actor. */
   async find({ name, key }: VmName): Promise<string | undefined> {
-    const [found] = await this.#ask(() => findActors(this.engine, { name, key: keyText(key) }));
+    const [found] = await this.ask((engine) => findActors(engine, { name, key: keyText(key) }));
     if (found === undefined || found.destroy_ts) return undefined;
     this.note(found.actor_id, { name, key });
     return found.actor_id;
@@ -60,21 +60,34 @@ export class EngineActors {
 
   /** Makes an actor. @param method `PUT` also returns the actor that has the key already */
   async make(method: "POST" | "PUT", actor: NewActor): Promise<string> {
-    const actorId = await this.#ask(() => makeActor(this.engine, method, actor));
-    this.note(actorId, actor);
-    return actorId;
+    try {
+      const actorId = await this.ask((engine) => makeActor(engine, method, actor));
+      this.note(actorId, actor);
+      return actorId;
+    } catch (error) {
+      // The engine may say of the second actor of a key only that it was destroyed while it was made.
+      if (method === "POST" && (await this.find(actor)) !== undefined) throw duplicateKey(actor.key);
+      throw error;
+    }
   }
 
-  async #ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  /** Asks the engine. @throws AgentVmError, UserError */
+  async ask<Answer>(question: (engine: Server) => Promise<Answer>): Promise<Answer> {
     await this.#questions.acquire();
     try {
-      return await question();
+      return await question(this.engine);
     } catch (error) {
       throw engineError(error);
     } finally {
       this.#questions.release();
     }
   }
+}
+
+function duplicateKey(key: readonly string[]): AgentVmError {
+  return new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {
+    key: [...key],
+  });
 }
 
 /** Returns the error for a client whose request has led to an error of the engine. */

@@ -49,7 +49,7 @@ export class Forwarder {
     };
     const signed = this.#seal.seal("request", message);
     if (signed.length > MAX_PEER_HEADER_BYTES)
-      return attempt.failed(new Error("the rights of the sender are too long for another server"));
+      return void attempt.failed(new Error("the rights of the sender are too long for another server"));
     let outgoing: ClientRequest;
     try {
       outgoing = this.#start(peer.url, {
@@ -59,7 +59,7 @@ export class Forwarder {
       });
     } catch (error) {
       // Node's parser accepts headers that a request refuses.
-      return attempt.failed(error as Error);
+      return void attempt.failed(error as Error);
     }
     const late = setTimeout(
       () => outgoing.destroy(new Error(`no answer within ${PEER_ANSWER_MS} ms`)),
@@ -80,9 +80,9 @@ export class Forwarder {
     const unproved = () => failed(new Error("the answer is not from a server with the same secret"));
     const proved = ({ headers: given }: http.InformationEvent) => {
       const proof = this.#seal.open("answer", given[PROOF_HEADER], proofSchema);
-      if (proof?.nonce !== message.nonce) return unproved();
+      if (proof?.nonce !== message.nonce) return void unproved();
       settle();
-      if (proof.isHere) return attempt.taken(outgoing);
+      if (proof.isHere) return void attempt.taken(outgoing);
       outgoing.on("error", () => undefined).destroy();
       attempt.moved();
     };

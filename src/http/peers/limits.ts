@@ -11,7 +11,7 @@ export const PEER_CLOCK_MS = 30_000;
 /**
  * Forwarded requests that a server remembers, so that nobody can repeat one within PEER_CLOCK_MS.
  * @unit requests
- * @past A further request is refused with 503.
+ * @past A further request is refused with 401, as if it had not begun.
  * @code connection_lost
  */
 export const MAX_PEER_NONCES = 500_000;
@@ -73,6 +73,6 @@ export const MAX_SCANNED_VMS = 10_000;
  * Signature of a forwarded request, with the rights of its sender.
  * @unit bytes
  * @past The request is refused.
- * @code invalid_argument
+ * @code connection_lost
  */
 export const MAX_PEER_HEADER_BYTES = 32 * 1024;

@@ -36,15 +36,38 @@ export type Forwarded = z.output<typeof forwardedSchema>;
 /** Answer to a forwarded request, before its body is sent. */
 export const proofSchema = z.strictObject({ nonce: z.string(), isHere: z.boolean() });
 
-/** Question to a VM which server has it. */
-export const questionSchema = z.strictObject({ ...fresh, actorId: z.string() });
+/** Question to a VM which server has it. `wantsFacts`: and how it is. */
+export const questionSchema = z.strictObject({
+  ...fresh,
+  actorId: z.string(),
+  wantsFacts: z.literal(true).optional(),
+});
 
-/** Answer of a VM. `url` is absent for a server without a listener. */
+const factsSchema = z.strictObject({
+  state: z.enum(["awake", "booting", "sleeping"]),
+  processes: z.number(),
+  lastUsedAt: z.number(),
+  labels: z.record(z.string(), z.string()),
+  use: z
+    .strictObject({
+      memoryBytes: z.number().nullable(),
+      cpuMs: z.number().nullable(),
+      diskBytes: z.number().nullable(),
+      promptsRunning: z.number(),
+    })
+    .optional(),
+});
+
+/** State of a VM that runs, as a list shows it. */
+export type LiveFacts = z.output<typeof factsSchema>;
+
+/** Answer of a VM to that question. */
 export const placeSchema = z.strictObject({
   nonce: z.string(),
   server: z.string(),
   url: z.string(),
   vm: vmName,
+  facts: factsSchema.optional(),
 });
 
 /** Returns the part of a grant that reaches one VM. The other server needs no more. */

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../api/errors.ts";
+import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import { isLoopback } from "../access.ts";
 import { checkedSecret } from "../tokens/secret.ts";
 
@@ -17,7 +17,7 @@ export interface PeerOptions {
   port?: number | undefined;
   /** Certificate and key of this server, in PEM. `advertise` is an `https` URL then. @default plain HTTP */
   tls?: { cert: string; key: string } | undefined;
-  /** Authorities that sign the certificates of the other servers, in PEM. @default those of Node */
+  /** Authorities that sign the certificates of the other servers, in PEM. @default the authorities of Node */
   ca?: string | undefined;
 }
 
@@ -37,10 +37,23 @@ export interface PeerAddress {
 }
 
 /**
- * @param hasVms whether this server runs VMs
+ * @param server whether this server runs VMs, and whether there is a Rivet Engine
+ * @returns `undefined` for a server that does not know the others
  * @throws AgentVmError `invalid_argument`
  */
-export function checkPeers(options: PeerOptions, hasVms: boolean): Peers {
+export function checkPeers(
+  options: PeerOptions | undefined,
+  { hasVms, behindEngine }: { hasVms: boolean; behindEngine: boolean },
+): Peers | undefined {
+  if (options === undefined && hasVms) return undefined;
+  if (options === undefined || !behindEngine) {
+    const what =
+      options === undefined ? "A server without VMs needs `peers`" : "`peers` needs a Rivet Engine";
+    throw new AgentVmError(
+      "invalid_argument",
+      `${what}. Set RIVET_ENGINE, and AGENT_VM_PEER_SECRET to one secret for all servers.`,
+    );
+  }
   const { secret, ca } = options;
   return {
     secret: checkedSecret(secret, "`peers.secret` (AGENT_VM_PEER_SECRET)"),

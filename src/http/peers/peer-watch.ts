@@ -50,7 +50,7 @@ export class PeerWatch {
       const alive = () => {
         watched.missing = 0;
       };
-      const sign = { method: "GET", url: SIGN_PATH, actorId: "", headers: {} };
+      const sign = { method: "GET", url: SIGN_PATH, actorId: "", headers: { host: "peer" } };
       this.#forwarder.begin(watched.peer, sign, AbortSignal.timeout(PEER_SIGN_MS), {
         taken(outgoing) {
           alive();

@@ -10,6 +10,7 @@ import type { Admit } from "../http-gate.ts";
 import type { Logger } from "../logger.ts";
 import { Strangers } from "../strangers.ts";
 import { EngineActors } from "./engine-actors.ts";
+import { EngineList } from "./engine-list.ts";
 import { Forwarder } from "./forward.ts";
 import { guardPeers, listenForPeers, makePeerServer } from "./listener.ts";
 import type { Peers } from "./options.ts";
@@ -34,6 +35,7 @@ interface PeeringDeps {
 export class Peering {
   readonly actors: EngineActors;
   readonly places: Places;
+  readonly list: EngineList;
   readonly #peers: Peers;
   readonly #server: string = randomUUID();
   readonly #seal: PeerSeal;
@@ -46,6 +48,7 @@ export class Peering {
     this.actors = new EngineActors(engine);
     const self = { server: this.#server, url: peers.listener?.url };
     this.places = new Places({ seal: this.#seal, actors: this.actors, self });
+    this.list = new EngineList(this.actors, this.places);
   }
 
   /** Returns RivetKit's driver for this server. */

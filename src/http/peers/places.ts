@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { askActor } from "../../client/rivet/http.ts";
@@ -7,7 +8,7 @@ import type { VmName } from "../grant.ts";
 import { type EngineActors, engineError } from "./engine-actors.ts";
 import { Known } from "./known.ts";
 import { MAX_PEER_QUESTIONS, PEER_WAKE_MS } from "./limits.ts";
-import { placeSchema, questionSchema } from "./messages.ts";
+import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
 import { freshly, Nonces, PEER_HEADER, type PeerSeal } from "./seal.ts";
 
 /** Path of an actor at which a VM says which server has it. */
@@ -69,21 +70,49 @@ export class Places {
   }
 
   /** Answers the question which server has a VM; `undefined` for a request that is no such question. */
-  answer(actorId: string, { name, key }: VmName, request: Request): Response | undefined {
+  async answer(
+    actorId: string,
+    { name, key }: VmName,
+    request: Request,
+    facts: () => Promise<LiveFacts>,
+  ): Promise<Response | undefined> {
     if (!isPlaceRequest(new URL(request.url).pathname)) return undefined;
     const { seal, self } = this.#deps;
     const question = seal.open("question", request.headers.get(PEER_HEADER), questionSchema);
     const isValid = question?.actorId === actorId && this.#nonces.take(question) === undefined;
     if (!isValid || self.url === undefined) return new Response("Not Found", { status: 404 });
-    const place = { nonce: question.nonce, server: self.server, url: self.url, vm: { name, key: [...key] } };
+    const place = {
+      ...{ nonce: question.nonce, server: self.server, url: self.url, vm: { name, key: [...key] } },
+      ...(question.wantsFacts && { facts: await facts() }),
+    };
     return new Response(seal.seal("place", place));
   }
 
+  /** Asks a VM that runs how it is. @returns `undefined` if it does not answer */
+  async factsOf(actorId: string): Promise<LiveFacts | undefined> {
+    const place = await this.#question(actorId, { wantsFacts: true }).catch(() => undefined);
+    return place?.facts;
+  }
+
   async #ask(actorId: string): Promise<Peer | "here" | undefined> {
-    const { seal, actors, self } = this.#deps;
+    const { actors, self } = this.#deps;
+    const place = await this.#question(actorId, {});
+    if (place === undefined) return undefined;
+    actors.note(actorId, place.vm);
+    if (place.server === self.server) return "here";
+    const peer = { server: place.server, url: place.url };
+    this.#peers.set(actorId, peer);
+    return peer;
+  }
+
+  async #question(
+    actorId: string,
+    more: { wantsFacts?: true },
+  ): Promise<z.output<typeof placeSchema> | undefined> {
+    const { seal, actors } = this.#deps;
     await this.#questions.acquire();
     try {
-      const question = { ...freshly(), actorId };
+      const question = { ...freshly(), actorId, ...more };
       const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
         headers: { [PEER_HEADER]: seal.seal("question", question) },
         signal: AbortSignal.timeout(PEER_WAKE_MS),
@@ -92,11 +121,7 @@ export class Places {
       if (!response.ok) throw refusalOf(response.status, body);
       const place = seal.open("place", new TextDecoder().decode(body), placeSchema);
       if (place?.nonce !== question.nonce) throw noPeer();
-      actors.note(actorId, place.vm);
-      if (place.server === self.server) return "here";
-      const peer = { server: place.server, url: place.url };
-      this.#peers.set(actorId, peer);
-      return peer;
+      return place;
     } catch (error) {
       const { group, code = "" } = Object(error) as { group?: string; code?: string };
       if (group === "actor" && (code === "not_found" || code.startsWith("destroyed"))) {

@@ -26,7 +26,7 @@ interface Sent {
 
 /** Answers a request that cannot be handed on. */
 export function refuseRequest(response: ServerResponse, error: Error, isPreview: boolean): void {
-  if (isPreview) return refuse(response, previewError(error));
+  if (isPreview) return void refuse(response, previewError(error));
   if (response.headersSent || response.destroyed) return void response.destroy();
   const { status, ...body } = sent(error);
   response.writeHead(status, {
@@ -49,9 +49,9 @@ export function refuseSocket(
 ): void {
   if (socket.destroyed) return;
   const tunnel = parseTunnel(request.url ?? "");
-  if (isPreview || tunnel?.kind === "socket") return refuseUpgrade(socket, previewError(error));
+  if (isPreview || tunnel?.kind === "socket") return void refuseUpgrade(socket, previewError(error));
   sockets.handleUpgrade(request, socket, head, (refused) => {
-    if (tunnel !== undefined) return refuseTunnel(refused, previewError(error));
+    if (tunnel !== undefined) return void refuseTunnel(refused, previewError(error));
     const { group, code } = sent(error);
     refused.on("error", () => refused.terminate());
     refused.close(REFUSED, `${group}.${code}`);

@@ -71,7 +71,8 @@ export class PeerRouter {
         for (const listener of requests) listener(request, response);
       };
       const actorId = this.#actorOf(request);
-      if (actorId === undefined || request.method === "OPTIONS") return pass();
+      // RivetKit answers the preflights of pages that use the API.
+      if (actorId === undefined || (request.method === "OPTIONS" && !this.#isPreview(request))) return pass();
       const release = holdBody(request);
       void this.#route(request, response, actorId, {
         pass: () => release(pass),
@@ -124,25 +125,25 @@ export class PeerRouter {
     const stranger = strangers.of(request.socket);
     stranger.refresh();
     const isPreview = this.#isPreview(request);
+    const header = (name: string) => request.headers[name]?.toString();
+    // The gate of this server refuses a request in its own way.
+    const admitted = () =>
+      admit(request, { header, path: request.url ?? "", external: true }).catch(() => undefined);
     const decided = this.#decide(async () => {
       if ((await here(actorId)) !== undefined) return undefined;
+      // A stranger must not make the server ask the engine. `authorize` has to know the VM.
+      if (!isPreview && !this.#deps.access.asksUser && (await admitted()) === undefined) return undefined;
       const vm = await actors.look(actorId);
       if (vm === undefined || !isVm(vm.name)) return undefined;
-      let grant: Grant | undefined;
-      if (!isPreview) {
-        const header = (name: string) => request.headers[name]?.toString();
-        // The gate of this server refuses the request in its own way.
-        grant = await admit(request, { header, path: request.url ?? "", external: true }).catch(
-          () => undefined,
-        );
-        if (grant === undefined || !reaches(grant, actorId)) return undefined;
-      }
+      const grant = isPreview ? undefined : await admitted();
+      if (!isPreview && (grant === undefined || !reaches(grant, actorId))) return undefined;
       return await this.#deps.places.locate(actorId).then((place) => ({ place, grant }));
     });
     await stranger.during(decided.then(() => undefined));
     const outcome = await decided;
-    if (outcome instanceof Error) return way.refuse(outcome, isPreview);
-    if (outcome === undefined || outcome.place === undefined || outcome.place === "here") return way.pass();
+    if (outcome instanceof Error) return void way.refuse(outcome, isPreview);
+    if (outcome === undefined || outcome.place === undefined || outcome.place === "here")
+      return void way.pass();
     if (outcome.grant !== undefined) stranger.admit();
     this.#forward(
       { request, actorId, grant: outcome.grant, stranger, client },
@@ -168,12 +169,12 @@ export class PeerRouter {
   }
 
   #forward(onward: Onward, peer: Peer, way: Way, isPreview: boolean): void {
-    const { access, forwarder, watch, actors } = this.#deps;
+    const { access, forwarder, watch, actors, places } = this.#deps;
     const { request, actorId, grant, stranger, client } = onward;
     const vm = actors.nameOf(actorId);
-    if (vm === undefined) return way.pass();
+    if (vm === undefined) return void way.pass();
     if (this.#forwarded >= MAX_FORWARDED)
-      return way.refuse(
+      return void way.refuse(
         limitExceeded({ MAX_FORWARDED }, "Limit of requests to other servers reached", "Try again later."),
         isPreview,
       );
@@ -181,14 +182,14 @@ export class PeerRouter {
     const id = crypto.randomUUID();
     this.#forwarded += 1;
     let outgoing: ClientRequest | undefined;
+    let forget = (): void => undefined;
+    let isSocket = false;
     const end = (error: Error) => {
       outgoing?.destroy(error);
+      // After an upgrade the request does nothing any more.
+      if (isSocket) client.destroy();
       left.abort();
     };
-    const forget = watch.begun(peer, () => {
-      this.#deps.places.forget(actorId);
-      end(new Error("gives no sign of life"));
-    });
     client.once("close", () => {
       this.#forwarded -= 1;
       access.live.closed(id);
@@ -210,12 +211,13 @@ export class PeerRouter {
       headers: { ...onwardHeaders(request, isOurs), ...way.added },
     };
     const answered = (status: number) => {
+      isSocket = status === 101;
       if (!REFUSED.has(status)) stranger.admit();
     };
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
         this.#deps.places.forget(actorId);
-        if (tries >= MAX_TRIES || left.signal.aborted) return way.refuse(error, isPreview);
+        if (tries >= MAX_TRIES || left.signal.aborted) return void way.refuse(error, isPreview);
         const located = this.#decide(() => this.#deps.places.locate(actorId));
         void stranger.during(located.then(() => undefined));
         void located.then((place) => {
@@ -227,6 +229,10 @@ export class PeerRouter {
       forwarder.begin(to, head, left.signal, {
         taken(opened) {
           outgoing = opened;
+          forget = watch.begun(to, () => {
+            places.forget(actorId);
+            end(new Error("gives no sign of life"));
+          });
           opened.once("response", ({ statusCode = 502 }) => answered(statusCode));
           way.send(opened, (error) => way.refuse(lostAt(error), isPreview), answered);
         },

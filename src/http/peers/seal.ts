@@ -9,7 +9,7 @@ export const PEER_HEADER = "x-agent-vm-peer";
 /** Header with which the asked server shows that it has the secret, and says whether it takes the request. */
 export const PROOF_HEADER = "x-agent-vm-peer-proof";
 
-/** What a sealed text is for. A text for one purpose is none for another. */
+/** Purpose of a sealed text. A text for one purpose is not valid for another. */
 type Purpose = "request" | "answer" | "question" | "place";
 
 /** Signs texts with the secret of all servers, and reads signed texts. */

@@ -16,17 +16,13 @@ export class StreamSocket extends Duplex implements OutsideSocket {
   /** Gives back the room of bytes that were not read. */
   readonly #held: (() => void)[] = [];
 
-  /** @param hold counts bytes that wait for the VM's program. An error resets the connection */
+  /** @param hold counts bytes that wait for the VM's program, and may reset the connection */
   constructor(stream: MuxStream, hold: (bytes: number) => () => void) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     stream.onData = (bytes) => {
-      try {
-        this.#held.push(hold(bytes.byteLength + PIECE_COST_BYTES));
-      } catch {
-        this.destroy();
-        return;
-      }
+      this.#held.push(hold(bytes.byteLength + PIECE_COST_BYTES));
+      if (this.destroyed) return;
       this.#timer?.refresh();
       this.bytesRead += bytes.byteLength;
       this.#unread += bytes.byteLength;

@@ -4,11 +4,10 @@ import { WebSocketServer } from "ws";
 import { AgentVmError, actorNotFound } from "../../api/errors.ts";
 import { encodeMuxFrame, FRAME, MAX_FRAME_BYTES } from "../../base/mux/frames.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
-import type { Actors } from "../../rivet/guarded-driver.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import type { AccessRequest } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
-import { type Visit, visitVm } from "../actor-visits.ts";
+import { type Visit, type VisitedActors, visitVm } from "../actor-visits.ts";
 import { type Grant, reaches, requireRight, type VmName } from "../grant.ts";
 import type { Stranger } from "../strangers.ts";
 import { refuseTunnel } from "./refusal.ts";
@@ -19,7 +18,7 @@ import type { Tunnels } from "./tunnels.ts";
 interface TunnelGateDeps {
   access: AccessControl;
   tunnels: Tunnels;
-  actors: Actors;
+  actors: VisitedActors;
   admit(message: object, request: AccessRequest): Promise<Grant>;
   /** Finds a VM of the server. */
   vmOf(actorId: string): VmName | undefined;

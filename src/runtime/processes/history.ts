@@ -28,6 +28,7 @@ const tableSchema = z.array(
     startedAt: z.number(),
     exitedAt: z.number().nullable(),
     oomKills: z.int().default(0),
+    waitingForInput: z.literal(false).default(false),
   }),
 );
 

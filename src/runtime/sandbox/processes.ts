@@ -82,11 +82,24 @@ export interface SandboxProcess extends ProcessTree {
   readonly exited: Promise<ProcessEnd>;
 }
 
+/** A process that waits for input and does nothing without it. All of it is the VM's word. */
+export interface InputWait {
+  pid: number;
+  /** Short name that the kernel keeps of its program. */
+  command: string;
+  /** Pid of the process or terminal that the server has started, for whose input it waits. `undefined`: a terminal of the VM's own. */
+  of: number | undefined;
+  /** Grows each time that the waiting thread gets the CPU. */
+  runs: number;
+}
+
 /** Starts programs in a VM, and stops them for a checkpoint. */
 export interface SandboxProcesses {
   spawn(request: SpawnRequest): Promise<SandboxProcess>;
   /** Every process inside, as the kernel reports it. */
   list(): Promise<VmProcess[]>;
+  /** Processes that wait for their terminal, or for a stdin that the server holds open. */
+  inputWaits(): Promise<InputWait[]>;
   /** Number of processes inside. */
   count(): number;
   /** `true` while a process runs in the VM that a command or shell has started. */

@@ -64,6 +64,11 @@ export class KernelProcess implements SandboxProcess {
     return this.#command.stdin.pending;
   }
 
+  /** Name of the pipe to stdin in /proc/PID/fd; `undefined` once stdin is closed. */
+  get stdinName(): string | undefined {
+    return this.#command.stdin.name;
+  }
+
   writeStdin(data: Uint8Array): void {
     this.#command.stdin.write(data);
   }
