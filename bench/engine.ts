@@ -17,7 +17,6 @@ if (program === undefined) throw new Error("RIVET_ENGINE_BINARY names no Rivet E
 const VMS = Number(process.env.VMS ?? 300);
 const AT_ONCE = 16;
 const MIB = 1024 * 1024;
-const SLEEP_TIMEOUT_MS = 40_000;
 
 const folder = mkdtempSync(join(tmpdir(), "agent-vm-engine-"));
 const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
@@ -55,6 +54,15 @@ while (
     .catch(() => false))
 )
   await delay(100);
+
+/** Whether the newest VMs sleep. */
+async function areAsleep(): Promise<boolean> {
+  const response = await fetch(`${endpoint}/actors?namespace=default&name=vm&limit=30`);
+  const { actors } = (await response.json()) as {
+    actors: { sleep_ts: number | null; connectable_ts: number | null }[];
+  };
+  return actors.every(({ sleep_ts, connectable_ts }) => sleep_ts !== null && connectable_ts === null);
+}
 
 interface Usage {
   cpuMs: number;
@@ -113,8 +121,7 @@ try {
   await measure("durable writes of 1 MiB", 64, (index) => vm(index % VMS).writeFile("/large", mib));
   await measure("reads of 1 MiB", 64, (index) => vm(index % VMS).readFile("/large"));
   await client.dispose();
-  console.log("VMs fall asleep ...");
-  await delay(SLEEP_TIMEOUT_MS);
+  while (!(await areAsleep())) await delay(1_000);
   client = createClient<typeof Registry>({ endpoint });
   await measure("wakes, first answer", VMS, (index) => vm(index).exists("/file"));
 } finally {
