@@ -17,8 +17,8 @@ const { values } = parseArgs({
 
 /** Measured costs: see docs/scale.md. */
 const COST = {
-  /** Milliseconds of an engine's CPU. */
-  engine: { create: 12, wake: 10, sleep: 4, callsPerAwakeSecond: 0.3, idlePerAwakeSecond: 0.2 },
+  /** Milliseconds of an engine's CPU. A sleep is part of the wake. An awake VM stores 1 KiB every 5 s. */
+  engine: { create: 38, wake: 80, awakeSecond: 0.2 + 4.2 / 5 },
   /** Milliseconds of a server's CPU. */
   server: { boot: 110, checkpoint: 40, awakeSecond: 8 },
   /** Seconds until the VMs of a killed server answer elsewhere. */
@@ -99,7 +99,8 @@ function place(count: number, now: number): number {
 
 for (let now = 0; now < seconds; now += STEP_S) {
   let engine = 0;
-  const arrivals = Math.min(unborn, Math.ceil(vms / 3600));
+  // All VMs are made in the first two hours.
+  const arrivals = Math.min(unborn, Math.ceil(vms / 7200));
   const made = place(arrivals, now);
   unborn -= made;
   const waking = drawn(asleep, STEP_S / SLEEPS_S);
@@ -113,7 +114,6 @@ for (let now = 0; now < seconds; now += STEP_S) {
     const tired = drawn(host.awake, STEP_S / WORKS_S);
     host.awake -= tired;
     asleep += tired;
-    engine += tired * COST.engine.sleep;
     const ms =
       boots * COST.server.boot + tired * COST.server.checkpoint + host.awake * COST.server.awakeSecond;
     busiest = Math.max(busiest, ms);
@@ -134,7 +134,7 @@ for (let now = 0; now < seconds; now += STEP_S) {
     asleep += away - place(away, now);
   }
   const awake = hosts.reduce((sum, host) => sum + host.awake, 0);
-  engine += awake * (COST.engine.callsPerAwakeSecond + COST.engine.idlePerAwakeSecond) * STEP_S;
+  engine += awake * COST.engine.awakeSecond * STEP_S;
   engineMs += engine;
   const counts = hosts.filter(({ backAt }) => backAt <= now - 600).map((host) => host.awake);
   if (awake > peak.awake) {

@@ -11,7 +11,7 @@ const DRIVER = 0;
 const ACTOR_ID = 2;
 const READ_AHEAD = 6;
 
-/** What RivetKit does after the end of an actor would remove a newer actor of the same id from its tables. */
+/** Keeps RivetKit from its work after the end of an actor, which would remove a newer actor of the same id. */
 const NEVER = new Promise<never>(() => undefined);
 
 /** Ends the running actor of an id. */

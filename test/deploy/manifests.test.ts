@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -165,4 +166,27 @@ test("the kustomization of the fleet lists its manifests, and its servers advert
   expect(at(frontPod, "terminationGracePeriodSeconds")).toBe(70);
   const names = (at(frontPod, "containers", 0, "env") as { name: string }[]).map(({ name }) => name);
   expect(names).toEqual(expect.arrayContaining(["AGENT_VM_VMS", "AGENT_VM_PEER_SECRET", "AGENT_VM_SECRET"]));
+});
+
+const hasKubectl = spawnSync("kubectl", ["kustomize", "--help"]).status === 0;
+
+test.skipIf(!hasKubectl)("kubectl puts the manifests of the fleet together", () => {
+  const { status, stdout, stderr } = spawnSync("kubectl", ["kustomize", "deploy/fleet"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const made = parseAllDocuments(stdout).map((document) => document.toJS() as unknown);
+  const find = (kind: string, name: string) =>
+    made.find((each) => at(each, "kind") === kind && at(each, "metadata", "name") === name);
+  const server = find("StatefulSet", "agent-vm");
+  expect(at(server, "spec", "replicas")).toBe(2);
+  const env = at(server, "spec", "template", "spec", "containers", 0, "env") as { name: string }[];
+  const names = env.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(["AGENT_VM_TOKEN", "AGENT_VM_ADVERTISE", "RIVET_ENGINE"]));
+  // Kubernetes expands `$(POD_IP)` only behind its definition.
+  expect(names.indexOf("POD_IP")).toBeLessThan(names.indexOf("AGENT_VM_ADVERTISE"));
+  expect(at(find("Service", "agent-vm"), "spec", "selector")).toEqual({
+    "app.kubernetes.io/name": "agent-vm-front",
+  });
 });
