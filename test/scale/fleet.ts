@@ -58,7 +58,7 @@ export class Fleet {
   async startEngine(): Promise<void> {
     const folder = join(this.#folder, "engine");
     mkdirSync(folder, { recursive: true });
-    const deployed = readFileSync(join(import.meta.dirname, "../../deploy/engine/config.json"), "utf8");
+    const deployed = readFileSync(join(import.meta.dirname, "../../deploy/fleet/config.json"), "utf8");
     const { address } = this.#engineMachine;
     const config = join(folder, "config.json");
     // Here all machines share a processor, by whose load the engine would refuse work.
