@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { watchTurns } from "../test/support/turns.ts";
 
 /** Times in milliseconds. */
 export interface Measured {
@@ -25,28 +26,4 @@ export async function measure(work: () => Promise<unknown>): Promise<Measured> {
   delay.disable();
   const cpu = await turns.stop();
   return { ms, held: delay.max / 1e6, delay: delay.percentile(99) / 1e6, cpu };
-}
-
-function watchTurns(): { stop(): Promise<number> } {
-  let longest = 0;
-  let running = true;
-  const used = () => {
-    const { user, system } = process.threadCpuUsage();
-    return user + system;
-  };
-  let last = used();
-  const turned = () => {
-    const now = used();
-    longest = Math.max(longest, now - last);
-    last = now;
-    if (running) setTimeout(turned, 0);
-  };
-  turned();
-  return {
-    async stop() {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      running = false;
-      return longest / 1000;
-    },
-  };
 }

@@ -28,3 +28,36 @@ export async function countPerTurn(start: (done: () => void) => Promise<unknown>
   clearImmediate(next);
   return [...counts, count];
 }
+
+/** Returns the most CPU time that this thread took between two turns of the event loop, in milliseconds. */
+export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+  const turns = watchTurns();
+  await new Promise((resolve) => setImmediate(resolve));
+  await work();
+  return await turns.stop();
+}
+
+/** Watches the CPU time of each turn of the event loop. Time of other processes does not count. */
+export function watchTurns(): { stop(): Promise<number> } {
+  let longest = 0;
+  let running = true;
+  const used = () => {
+    const { user, system } = process.threadCpuUsage();
+    return user + system;
+  };
+  let last = used();
+  const turned = () => {
+    const now = used();
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (running) setTimeout(turned, 0);
+  };
+  turned();
+  return {
+    async stop() {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      running = false;
+      return longest / 1000;
+    },
+  };
+}

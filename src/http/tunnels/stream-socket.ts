@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import { PIECE_COST_BYTES } from "../../base/mux/join.ts";
 import type { MuxStream } from "../../base/mux/stream.ts";
-import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
+import type { OutsideSocket } from "../../runtime/network/outbound/connections.ts";
 
 /** A stream of a tunnel with the members of a socket that the outbound gate and proxy use. */
 export class StreamSocket extends Duplex implements OutsideSocket {

@@ -1,5 +1,5 @@
 import { AgentVmError, limitExceeded, vmDestroyed } from "../../api/errors.ts";
-import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
+import type { OutsideSocket } from "../../runtime/network/outbound/connections.ts";
 import type { Offers } from "../../runtime/network/outbound/offers.ts";
 import { MAX_TUNNEL_OFFERS, MAX_TUNNELS, MAX_TUNNELS_PER_VM } from "../limits.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";

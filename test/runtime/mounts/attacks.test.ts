@@ -12,8 +12,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { MountOptions } from "../../../src/api/methods/mounts.ts";
+import { RootedFileSystem } from "../../../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
 import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { isRoot, openDescriptors, ownDescendants } from "../../support/host.ts";
 import { testFolder } from "../../support/temporary-folder.ts";
@@ -71,6 +72,44 @@ test("a program that moves the folder above a mount does not keep the mount from
   await vm.unmountFs("/mnt/a/b");
   expect((await vm.exec(`grep -c -e /mnt/moved -e ${folder} /proc/self/mountinfo`)).stdout).toBe("0\n");
 });
+
+const KINDS: Readonly<Record<string, (folder: string) => MountOptions>> = {
+  "a folder": (folder) => hostDir("/mnt/a/b", folder),
+  "a volume": () => ({ path: "/mnt/a/b", plugin: { id: "volume", config: { name: "one" } } }),
+  memory: () => ({ path: "/mnt/a/b", plugin: { id: "memory" } }),
+  "an overlay": (folder) => ({ path: "/mnt/a/b", plugin: { id: "overlay", config: { hostPath: folder } } }),
+};
+
+for (const [kind, mountOf] of Object.entries(KINDS)) {
+  test(`a program that moves the folder above a mount just after it is made keeps no mount: ${kind}`, async () => {
+    const folder = testFolder();
+    const options = {
+      hostFolders: [{ path: folder, writable: true }],
+      volumes: [{ name: "one", exclusive: true }],
+    };
+    const run = { dataFolder: testFolder() };
+    const make = () => startVm(options, undefined, { ...run, store: new MemoryStore() }).vm;
+    const [first, second] = [make(), make()];
+    const mounts = "grep -c ' /mnt/' /proc/self/mountinfo";
+    const addMount = RootedFileSystem.prototype.addMount;
+    const moved = vi.spyOn(RootedFileSystem.prototype, "addMount").mockImplementation(async function (
+      this: RootedFileSystem,
+      mount,
+    ) {
+      moved.mockRestore();
+      // The mount is there, and the server looks for it only now.
+      expect((await first.exec(`${mounts}; mv /mnt/a /mnt/moved && mkdir -p /mnt/a/b`)).stdout).toBe("1\n");
+      return await addMount.call(this, mount);
+    });
+    onTestFinished(() => moved.mockRestore());
+    expect(await failure(first.mountFs(mountOf(folder)))).toMatchObject({ code: "ESTALE" });
+    expect((await first.exec(mounts)).stdout).toBe("0\n");
+    expect(await first.listMounts()).toEqual([]);
+    await second.mountFs(mountOf(folder));
+    expect((await second.exec(mounts)).stdout).toBe("1\n");
+    await first.exec("rm -r /mnt/moved");
+  });
+}
 
 test("a VM that swaps a folder for a link, in a folder that it may write to, mounts nothing outside", async () => {
   const folder = testFolder();

@@ -1,14 +1,11 @@
-import { close, closeSync, type Stats } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, type Stats } from "node:fs";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
-import { duplicateDirectory } from "./descriptors.ts";
+import { closeElsewhere, duplicateDirectory } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
 import { walk } from "./walk.ts";
-
-const closeElsewhere = promisify(close);
 
 interface Handle {
   close(): Promise<void>;
@@ -60,12 +57,14 @@ export class TreeAccess {
     try {
       const place = walk(this.root, call, path, follow);
       let result: T;
+      let freed: Promise<void> | undefined;
       try {
         result = work(place, call);
       } finally {
-        place.close();
+        freed = place.close();
       }
-      return await result;
+      if (freed === undefined) return await result;
+      return (await Promise.all([result, freed]))[0];
     } catch (error) {
       throw asPosixError(error, call);
     }

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { encodeName, isTemporaryName } from "../../names.ts";
 import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
-import { at, descriptorPath } from "./descriptors.ts";
+import { at, closeElsewhere, descriptorPath, NODE } from "./descriptors.ts";
 import type { Entry, Place, Slot } from "./place.ts";
 import type { Root } from "./root.ts";
 
@@ -37,7 +37,8 @@ export function removeFile(place: Place, call: Call): void {
   fs.unlinkSync(path);
 }
 
-export function removeDirectory(place: Place, call: Call): void {
+/** @returns a promise if another thread frees files meanwhile */
+export function removeDirectory(place: Place, call: Call): Promise<void> | undefined {
   const path = place.writablePath(call);
   const entry = place.existing(call);
   if (!entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
@@ -45,9 +46,13 @@ export function removeDirectory(place: Place, call: Call): void {
   try {
     fs.rmdirSync(path);
   } catch (error) {
-    if (codeOf(error) !== "ENOTEMPTY" || !removeTemporaries(entry)) throw error;
+    if (codeOf(error) !== "ENOTEMPTY") throw error;
+    const freed = removeTemporaries(entry);
+    if (freed === undefined) throw error;
     fs.rmdirSync(path);
+    return Promise.all(freed).then(() => undefined);
   }
+  return undefined;
 }
 
 export function rename(from: Place, to: Place, call: Call): void {
@@ -103,18 +108,25 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
  * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, so that no
  * process can make the call slow.
  *
- * @returns `true` if the directory is empty now
+ * @returns promises of threads that free the files, or `undefined` if the directory is not empty
  */
-function removeTemporaries({ fd }: Entry): boolean {
+function removeTemporaries({ fd }: Entry): Promise<void>[] | undefined {
   const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
+  const freed: Promise<void>[] = [];
   try {
     for (let count = 0; count < MAX_TEMPORARIES; count++) {
       const dirent = directory.readSync();
-      if (dirent === null) return count > 0;
-      if (!isTemporaryName(dirent.name)) return false;
-      fs.unlinkSync(at(fd, dirent.name));
+      if (dirent === null) return count > 0 ? freed : undefined;
+      if (!isTemporaryName(dirent.name)) return undefined;
+      const path = at(fd, dirent.name);
+      const held = fs.openSync(path, NODE);
+      try {
+        fs.unlinkSync(path);
+      } finally {
+        freed.push(closeElsewhere(held));
+      }
     }
-    return false;
+    return undefined;
   } finally {
     directory.closeSync();
   }

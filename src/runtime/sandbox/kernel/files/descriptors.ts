@@ -1,7 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
 import { promisify } from "node:util";
 import { encodeName } from "../../names.ts";
-import { type Call, O_PATH, posixError } from "../../posix.ts";
+import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
 
 /** Flags that open a directory for look-ups, and fail for anything else. */
 export const DIRECTORY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -11,6 +11,47 @@ export const NODE = O_PATH | constants.O_NOFOLLOW;
 
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
+
+/** Closes a descriptor in a thread of the pool. */
+export const closeElsewhere = promisify(close);
+
+/**
+ * Blocks of a file that the kernel frees for milliseconds: 240 ms for 1 GiB. It does that for the last descriptor of a file
+ * without a name.
+ */
+const LARGE_BLOCKS = (8 * 1024 * 1024) / 512;
+
+/** `true` for a file that the event loop's thread must not free. */
+export function isLarge({ blocks }: Stats): boolean {
+  return blocks >= LARGE_BLOCKS;
+}
+
+/** Closes a file. @returns a promise if another thread frees the file meanwhile */
+export function closeFile(fd: number): Promise<void> | undefined {
+  const stats = fstatSync(fd);
+  if (stats.nlink === 0 && isLarge(stats)) return closeElsewhere(fd);
+  closeSync(fd);
+  return undefined;
+}
+
+/** Makes a change that may take a file's last name. @returns a promise if another thread frees the file meanwhile */
+export function unname(path: string | Buffer, change: () => void): Promise<void> | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, NODE);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    change();
+    return undefined;
+  }
+  let freed: Promise<void> | undefined;
+  try {
+    change();
+  } finally {
+    freed = closeFile(fd);
+  }
+  return freed;
+}
 
 /** Returns a path of an open file that stays valid if the file is renamed. */
 export function descriptorPath(fd: number): string {
@@ -84,7 +125,7 @@ export class Descriptor {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.idle().then(() => closeSync(this.#fd));
+    this.#closing ??= this.idle().then(() => closeFile(this.#fd));
     return this.#closing;
   }
 

@@ -1,6 +1,6 @@
 import type { FileWriter } from "../../files.ts";
 import { asPosixError, type Call } from "../../posix.ts";
-import { Descriptor } from "./descriptors.ts";
+import { Descriptor, unname } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import { PIECE_BYTES, SYNC_BYTES } from "./reader.ts";
 import { Replacement } from "./replacement.ts";
@@ -36,7 +36,7 @@ export class Draft implements FileWriter {
     try {
       await this.#file.idle();
       this.#file.assertOpen(this.#call);
-      this.#replacement.putInPlace();
+      await unname(this.#replacement.path, () => this.#replacement.putInPlace());
     } catch (error) {
       throw asPosixError(error, this.#call);
     } finally {

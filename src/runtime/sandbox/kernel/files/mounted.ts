@@ -1,5 +1,6 @@
-import { closeSync, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { type AddedKind, type MountTable, VM_MOUNTS, type VmMount } from "../../mount-table.ts";
+import { closeElsewhere } from "./descriptors.ts";
 
 /** A mount of the VM besides those of every VM. */
 export interface Mounted extends VmMount {
@@ -26,7 +27,8 @@ export class MountedTrees {
     this.#table.add(mounted);
   }
 
-  remove(path: string): void {
+  /** The descriptor may be the last that holds a whole file system. Another thread closes it. */
+  async remove(path: string): Promise<void> {
     const mounted = this.get(path);
     if (mounted === undefined) return;
     this.#mounts.delete(path);
@@ -34,7 +36,7 @@ export class MountedTrees {
     // A place of every VM is again what it was.
     const place = VM_MOUNTS.get(path);
     if (place !== undefined) this.#table.add(place);
-    closeSync(mounted.fd);
+    await closeElsewhere(mounted.fd);
   }
 
   get(path: string): Mounted | undefined {
@@ -70,8 +72,9 @@ export class MountedTrees {
     return stats.dev === above.dev || (above.kind === "overlay" && !stats.isDirectory()) ? above : undefined;
   }
 
-  close(): void {
-    for (const { fd } of this.#mounts.values()) closeSync(fd);
+  async close(): Promise<void> {
+    const mounts = [...this.#mounts.values()];
     this.#mounts.clear();
+    await Promise.all(mounts.map(({ fd }) => closeElsewhere(fd)));
   }
 }

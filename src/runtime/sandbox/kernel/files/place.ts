@@ -1,7 +1,7 @@
 import { closeSync, readlinkSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import { type Call, posixError } from "../../posix.ts";
-import { at, duplicateDirectory } from "./descriptors.ts";
+import { at, closeFile, duplicateDirectory, isLarge } from "./descriptors.ts";
 import type { Directory, Root } from "./root.ts";
 
 /** A file: an O_PATH descriptor, the result of fstat(2), and the mount of the VM that it is in. */
@@ -82,9 +82,12 @@ export class Place {
     return duplicateDirectory(this.writable(call).directory.fd);
   }
 
-  close(): void {
-    this.#release(this.entry?.fd);
+  /** @returns a promise if another thread frees the file meanwhile */
+  close(): Promise<void> | undefined {
     this.#release(this.#slot?.directory.fd);
+    if (this.entry !== null && isLarge(this.entry.stats)) return closeFile(this.entry.fd);
+    this.#release(this.entry?.fd);
+    return undefined;
   }
 
   #release(fd: number | undefined): void {

@@ -3,7 +3,7 @@ import { pause } from "../../../../base/pace.ts";
 import { temporaryName } from "../../names.ts";
 import { asPosixError, codeOf, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
-import { at, DIRECTORY, duplicateDirectory } from "./descriptors.ts";
+import { at, closeElsewhere, DIRECTORY, duplicateDirectory, isLarge, NODE } from "./descriptors.ts";
 import { eachEntry } from "./listing.ts";
 import type { Mounted } from "./mounted.ts";
 import type { Place } from "./place.ts";
@@ -113,7 +113,7 @@ export class TreeRemoval {
     if (!this.#root.isIn({ mount: this.#mount }, stats))
       throw posixError("EBUSY", { syscall: isDirectory ? "rmdir" : "unlink", path });
     this.#assertChangeable(level, stats, path);
-    if (!isDirectory) this.#attempt("unlink", path, () => fs.unlinkSync(at(level.fd, name)));
+    if (!isDirectory) await this.#removeFile(at(level.fd, name), stats, path);
     else if (level.depth >= MAX_DEPTH) this.#moveUp(level, name, path);
     else await this.#emptyAndRemove(level, name, path);
   }
@@ -134,6 +134,16 @@ export class TreeRemoval {
       return fs.lstatSync(at(fd, name), { throwIfNoEntry: false });
     } catch (error) {
       throw asPosixError(error, { syscall: "lstat", path });
+    }
+  }
+
+  async #removeFile(name: string | Buffer, stats: fs.Stats, path: string): Promise<void> {
+    let held = -1;
+    if (isLarge(stats) && !this.#attempt("open", path, () => (held = fs.openSync(name, NODE)))) return;
+    try {
+      this.#attempt("unlink", path, () => fs.unlinkSync(name));
+    } finally {
+      if (held >= 0) await closeElsewhere(held);
     }
   }
 

@@ -55,11 +55,16 @@ export class Replacement {
     }
   }
 
+  /** The path that `putInPlace` gives to the file. */
+  get path(): string | Buffer {
+    return at(this.#directory, this.#name);
+  }
+
   /** Sets owner and mode of the file, then gives it its name. */
   putInPlace(): void {
     if (this.#owner !== null) fs.fchownSync(this.fd, this.#owner.uid, this.#owner.gid);
     fs.fchmodSync(this.fd, this.#mode);
-    fs.renameSync(at(this.#directory, this.#temporary), at(this.#directory, this.#name));
+    fs.renameSync(at(this.#directory, this.#temporary), this.path);
     this.#isPlaced = true;
   }
 

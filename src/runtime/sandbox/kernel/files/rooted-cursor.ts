@@ -31,7 +31,17 @@ import type {
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
 import { seconds } from "./changes.ts";
-import { at, DIRECTORY, descriptorPath, duplicateDirectory, NODE, withOpen } from "./descriptors.ts";
+import {
+  at,
+  closeFile,
+  DIRECTORY,
+  descriptorPath,
+  duplicateDirectory,
+  isLarge,
+  NODE,
+  unname,
+  withOpen,
+} from "./descriptors.ts";
 import type { Holes } from "./holes.ts";
 import { openForReading } from "./open.ts";
 import { Place } from "./place.ts";
@@ -139,7 +149,7 @@ export class RootedTreeCursor implements TreeCursor {
     } catch (error) {
       throw asPosixError(error, callAt("write", place));
     } finally {
-      closeSync(fd);
+      await closeFile(fd);
     }
   }
 
@@ -180,7 +190,7 @@ export class RootedTreeCursor implements TreeCursor {
 
   async rename(place: TreePlace, name: string): Promise<void> {
     await this.#walker.in(place.parent, callAt("rename", place), (fd) =>
-      renameSync(at(fd, place.name), at(fd, name)),
+      unname(at(fd, name), () => renameSync(at(fd, place.name), at(fd, name))),
     );
   }
 
@@ -191,7 +201,9 @@ export class RootedTreeCursor implements TreeCursor {
     await this.#walker.in(parent, call, (fd) => {
       const stats = lstatSync(at(fd, name));
       if (this.#root.isForeign(stats)) throw posixError("EBUSY", call);
-      return stats.isDirectory() ? this.#removeDirectory(fd, name) : unlinkSync(at(fd, name));
+      if (stats.isDirectory()) return this.#removeDirectory(fd, name);
+      const remove = () => unlinkSync(at(fd, name));
+      return isLarge(stats) ? unname(at(fd, name), remove) : remove();
     });
   }
 

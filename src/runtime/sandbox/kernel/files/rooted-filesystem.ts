@@ -159,11 +159,13 @@ export class RootedFileSystem implements FileSystem {
   rename(from: string, to: string): Promise<void> {
     const rename = (source: Place, call: Call) => {
       const target = walk(this.#root, call, to, false);
+      let freed: Promise<void> | undefined;
       try {
         changes.rename(source, target, call);
       } finally {
-        target.close();
+        freed = target.close();
       }
+      return freed;
     };
     return this.#access.at("rename", from, false, rename, { path: from, destination: to });
   }
@@ -238,8 +240,8 @@ export class RootedFileSystem implements FileSystem {
     return above ? this.#root.mounted.at(path) : this.#root.mounted.get(path);
   }
 
-  removeMount(path: string): void {
-    this.#root.mounted.remove(path);
+  removeMount(path: string): Promise<void> {
+    return this.#root.mounted.remove(path);
   }
 
   close(): Promise<void> {

@@ -12,7 +12,7 @@
 #   options   options of a tmpfs, NAME=VALUE, separated by commas
 #   upper, work   layers of an overlay, relative to the VM's root; `whiteout`: text of links in the upper layer, each for a whiteout
 #
-# Writes "m" 0 DEV INODE, in 64 bits each, or "e" ERRNO STEP.
+# Writes "m" 0 DEV INODE, in 64 bits each, or "e" ERRNO STEP. After "m" of a new mount it reads "k", or takes the mount away again.
 
 my ($root, $mount_ns, $user_ns, $held) = map { int } splice(@ARGV, 0, 4);
 my %arg = @ARGV;
@@ -32,7 +32,7 @@ my $flags = $NOSUID | $NODEV | ($arg{readonly} ? $RDONLY : 0);
 $0 = 'agentos-mounter';
 binmode STDOUT;
 
-# A layer that is in the place of an overlay for a moment.
+# A mount that does not stay if the program stops.
 my $passing;
 sub stop {
   my $errno = $_[1] // $! + 0;
@@ -197,9 +197,22 @@ sub overlay {
 
 sub report {
   my ($fd) = @_;
-  open(my $made, '<&=', $fd) or stop('stat');
+  open(my $made, '<&', $fd) or stop('stat');
   my ($dev, $inode) = stat $made or stop('stat');
   send_frame(\*STDOUT, 'm', 0, pack('Q>Q>', $dev, $inode));
+}
+
+# Attaches a mount. It stays if its path leads the server to it: a program of the VM may have moved a folder above it meanwhile, and
+# the mount would be in no list.
+sub offer {
+  my ($tree) = @_;
+  attach($tree);
+  $passing = $tree;
+  report($tree);
+  my $kept;
+  1 while !defined $kept && take_frames(\*STDIN, sub { $kept = $_[0] eq 'k' });
+  undef $passing;
+  detach($tree) unless $kept;
 }
 
 my $do = $arg{do};
@@ -207,20 +220,15 @@ if ($do eq 'host') {
   enter_outer();
   my $tree = host_tree($arg{readonly});
   enter_vm();
-  attach($tree);
-  report($tree);
+  offer($tree);
 } elsif ($do eq 'overlay') {
   enter_outer();
   my $lower = host_tree(1);
   enter_vm();
-  my $tree = overlay($lower);
-  attach($tree);
-  report($tree);
+  offer(overlay($lower));
 } elsif ($do eq 'memory') {
   enter_vm();
-  my $tree = memory();
-  attach($tree);
-  report($tree);
+  offer(memory());
 } elsif ($do eq 'unmount') {
   enter_vm();
   detach($held);

@@ -4,15 +4,15 @@ import { dirname } from "node:path";
 import { AgentVmError, vmStopped } from "../../../../api/errors.ts";
 import { Mutex } from "../../../../base/mutex.ts";
 import { type MountRequest, type SandboxMounts, WHITEOUT_TARGET } from "../../mounts.ts";
-import type { FileWatch, FileWatchRequest, FileWatchSink } from "../../sandbox.ts";
-import { VM_UID } from "../../sandbox.ts";
+import { VM_UID } from "../../vm-layout.ts";
+import type { FileWatch, FileWatchRequest, FileWatchSink } from "../../watches.ts";
 import type { Owner } from "../files/id-mapping.ts";
 import type { RootedFileSystem } from "../files/rooted-filesystem.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { KernelWatches } from "../watch/kernel-watches.ts";
 import { mountError } from "./mount-errors.ts";
 import { makeLayers } from "./overlay-layers.ts";
-import { type MountFailure, type MountOutcome, runMounter } from "./run-mounter.ts";
+import { type MadeMount, type MountFailure, type MountOutcome, runMounter } from "./run-mounter.ts";
 
 interface KernelMountsDeps {
   initPid: number;
@@ -74,13 +74,9 @@ export class KernelMounts implements SandboxMounts {
 
   async #mount(request: MountRequest): Promise<void> {
     if (this.#ending.signal.aborted) throw vmStopped();
-    const { files } = this.#deps;
-    const { path, readOnly, source } = request;
-    const common = { target: path.slice(1), readonly: readOnly ? 1 : 0 };
+    const common = { target: request.path.slice(1), readonly: request.readOnly ? 1 : 0 };
     const made = await this.#make(request, common);
     if ("step" in made) throw mountError(made, request);
-    const kept = source.kind === "overlay";
-    await files.addMount({ path, kind: source.kind, writable: !readOnly, kept, ...made });
   }
 
   async #make(
@@ -88,10 +84,13 @@ export class KernelMounts implements SandboxMounts {
     common: { target: string; readonly: number },
   ): Promise<MountOutcome> {
     const { files, owner } = this.#deps;
+    const kept = source.kind === "overlay";
+    const take = (made: MadeMount) =>
+      files.addMount({ path, kind: source.kind, writable: !readOnly, kept, ...made });
     if (source.kind === "memory") {
       const [uid, gid] = owner === null ? [VM_UID, VM_UID] : [owner.uid, owner.gid];
       const options = `size=${source.bytes},nr_inodes=${source.inodes},mode=755,uid=${uid},gid=${gid}`;
-      return await this.#run({ do: "memory", ...common, options });
+      return await this.#run({ do: "memory", ...common, options }, { take });
     }
     const { folder, name } = source.host;
     const ids = owner === null ? "" : `${owner.uid} ${owner.gid}`;
@@ -99,16 +98,20 @@ export class KernelMounts implements SandboxMounts {
     const layers = source.kind === "overlay" ? await makeLayers(files, path) : undefined;
     const paths = layers && { upper: layers.upper.slice(1), work: layers.work.slice(1) };
     const what = paths ? { do: "overlay", ...paths, whiteout: WHITEOUT_TARGET } : { do: "host" };
-    const made = await this.#run({ ...host, ...what, ids });
-    // Without a map the VM sees what all users of the host may read.
-    const isRead = readOnly || source.kind === "overlay";
-    const lacksMap = "step" in made && made.step === "idmap" && NO_MAP.includes(made.errno);
-    const outcome = lacksMap && isRead ? await this.#run({ ...host, ...what, ids: "" }) : made;
-    if (layers !== undefined) {
-      if ("step" in outcome) await this.#dropWork(layers.work);
-      else this.#work.set(path, layers.work);
+    let outcome: MountOutcome | undefined;
+    try {
+      const made = await this.#run({ ...host, ...what, ids }, { take });
+      // Without a map the VM sees what all users of the host may read.
+      const lacksMap = "step" in made && made.step === "idmap" && NO_MAP.includes(made.errno);
+      const isRead = readOnly || kept;
+      outcome = lacksMap && isRead ? await this.#run({ ...host, ...what, ids: "" }, { take }) : made;
+      return outcome;
+    } finally {
+      if (layers !== undefined) {
+        if (outcome === undefined || "step" in outcome) await this.#dropWork(layers.work);
+        else this.#work.set(path, layers.work);
+      }
     }
-    return outcome;
   }
 
   /** Removes the folder that the kernel used for an overlay. A program of the VM may hold it. */
@@ -122,12 +125,12 @@ export class KernelMounts implements SandboxMounts {
     const mounted = files.findMount(path);
     if (mounted === undefined) return;
     await this.#endWatches(path);
-    const taken = await this.#run({ do: "unmount" }, mounted.fd);
+    const taken = await this.#run({ do: "unmount" }, { held: mounted.fd });
     // A mount that is not there any more is as good as taken away.
     if ("step" in taken && taken.errno !== os.errno.EINVAL) throw failure(path, taken);
     // A watch may have begun meanwhile. Nothing else runs between the last look and the end of the descriptor.
     while (this.#watches.has(path)) await this.#endWatches(path);
-    files.removeMount(path);
+    await files.removeMount(path);
     await this.#dropWork(this.#work.get(path));
     this.#work.delete(path);
   }
@@ -138,11 +141,14 @@ export class KernelMounts implements SandboxMounts {
     await watches?.close();
   }
 
-  async #run(values: Readonly<Record<string, string | number>>, held?: number): Promise<MountOutcome> {
+  async #run(
+    values: Readonly<Record<string, string | number>>,
+    use: Parameters<typeof runMounter>[2],
+  ): Promise<MountOutcome> {
     const { initPid, rootFd, owner, perl } = this.#deps;
     try {
       const { signal: ending } = this.#ending;
-      return await runMounter({ initPid, rootFd, isRoot: owner !== null, perl, ending }, values, held);
+      return await runMounter({ initPid, rootFd, isRoot: owner !== null, perl, ending }, values, use);
     } catch (error) {
       if (this.#ending.signal.aborted) throw vmStopped();
       if (!(error instanceof HelperLost)) throw error;

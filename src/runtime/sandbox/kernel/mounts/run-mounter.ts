@@ -26,21 +26,34 @@ export interface MountFailure {
   errno: number;
 }
 
-export type MountOutcome = { dev: number; ino: number } | MountFailure;
+/** Device and inode of a mount's root. */
+export interface MadeMount {
+  dev: number;
+  ino: number;
+}
+
+export type MountOutcome = MadeMount | MountFailure;
+
+interface MounterUse {
+  /** Takes a new mount into the table. If that fails, the program takes the mount away again. */
+  take?(made: MadeMount): Promise<unknown>;
+  /** Descriptor of the root of the mount to take away. */
+  held?: number;
+}
 
 /**
  * Runs the program that makes or takes away a mount.
  *
  * @param values its arguments by name
- * @param held descriptor of the root of the mount to take away
  */
 export async function runMounter(
   { initPid, rootFd, isRoot, perl, ending }: MounterDeps,
   values: Readonly<Record<string, string | number>>,
-  held?: number,
+  { take, held }: MounterUse,
 ): Promise<MountOutcome> {
   const opened: number[] = [];
   let outcome: MountOutcome | undefined;
+  let taken: Promise<unknown> | undefined;
   try {
     for (const name of isRoot ? ["mnt"] : ["mnt", "user"])
       opened.push(openSync(`/proc/${initPid}/ns/${name}`, "r"));
@@ -55,9 +68,14 @@ export async function runMounter(
       descriptors,
       onFrame({ kind, number, body }) {
         if (kind === "e") outcome = { step: body.toString("latin1").slice(0, 32), errno: number };
-        else if (kind === "m" && body.length === MADE_BYTES)
+        else if (kind === "m" && body.length === MADE_BYTES && outcome === undefined) {
           outcome = { dev: Number(body.readBigUInt64BE(0)), ino: Number(body.readBigUInt64BE(8)) };
-        else throw new Error(`a frame ${JSON.stringify(kind)} of ${body.length} bytes`);
+          taken = take?.(outcome);
+          taken?.then(
+            () => program.send("k", 0),
+            () => program.send("d", 0),
+          );
+        } else throw new Error(`a frame ${JSON.stringify(kind)} of ${body.length} bytes`);
       },
     });
     const kill = () => program.kill();
@@ -67,6 +85,7 @@ export async function runMounter(
     clearTimeout(timer);
     ending.removeEventListener("abort", kill);
     if (outcome === undefined) throw program.loss;
+    await taken;
     return outcome;
   } finally {
     for (const fd of opened) closeSync(fd);
