@@ -9,7 +9,7 @@ const HARD_ZERO = ["prlimit", "--core=0:0", "--"];
 const SOFT_ZERO = ["prlimit", "--core=0:", "--"];
 const CORES = "grep -h '^Max core' /proc/self/limits /proc/1/limits | tr -s ' '";
 
-/** What a program sees that the boot's spawner starts, and one on a terminal, which enters later. */
+/** Returns the limits of a program that the boot's spawner starts, and of init. A terminal must open too: it enters the VM later. */
 async function coresBehind(command: readonly string[]): Promise<string> {
   const server = await startServerProcess({
     command: [...command, process.execPath, AGENT_VM_PROGRAM, "serve"],
