@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -9,7 +9,7 @@ import { compare, type Measurement, table, type Work } from "./measure.ts";
 import { idleMemory } from "./memory.ts";
 import { installPeer, type Peer } from "./peer.ts";
 import { writeRatios } from "./ratios.ts";
-import { bareBoot, bareVm } from "./vm.ts";
+import { bareBoot, bareVm, callingVm } from "./vm.ts";
 
 /**
  * `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. `--ratios FILE`
@@ -46,6 +46,20 @@ await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 3);
 results.push(
   await compare("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'")),
 );
+
+const calling = callingVm();
+await calling.exec("true");
+results.push(
+  await compare("call a host function, from its start to its result", 100, {
+    host: () => hostExec("true"),
+    runtime: () => calling.exec("exec agentos-bench now"),
+  }),
+  await compare("exec of nothing in the same VM", 100, {
+    host: () => hostExec("true"),
+    runtime: () => calling.exec("exec true"),
+  }),
+);
+await calling.dispose("destroy");
 
 // The least that the kernel takes for the namespaces of a VM.
 results.push(
@@ -117,6 +131,14 @@ for (const [name, size, rounds] of [
     }),
   );
 }
+
+results.push(
+  await compare("exists", 200, {
+    host: () => access(scratch),
+    runtime: () => bare.exists("/workspace/bench"),
+    client: () => client.exists("/workspace/bench"),
+  }),
+);
 
 // New content in each round: the store has the chunks of content that comes again. The host's write is durable, too.
 const fresh: Record<string, Uint8Array> = {};

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { VmHooks } from "../src/runtime/hooks.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
 import type { Sandbox } from "../src/runtime/sandbox/sandbox.ts";
@@ -10,6 +11,13 @@ const shared = openShared(options);
 /** A VM without an actor or a server. */
 export function bareVm(emit: VmHooks["emit"] = () => undefined): Vm {
   return assembleVm(shared, { emit, keepAwake: () => undefined });
+}
+
+/** A VM whose programs can call a function of the server, `agentos-bench now`. */
+export function callingVm(): Vm {
+  const now = { description: "Answers at once", inputSchema: z.object({}), execute: () => "now" };
+  const calling = openShared(vmOptionsSchema.parse({ hostFunctions: { bench: { now } } }));
+  return assembleVm(calling, { emit: () => undefined, keepAwake: () => undefined });
 }
 
 const BOOT_TIMEOUT_MS = 30_000;

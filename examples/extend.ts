@@ -12,6 +12,7 @@ process.once("exit", () => rmSync(dataDir, { recursive: true, force: true }));
 const registry = setup({
   use: {
     vm: vmActor({
+      limits: { filesystemBytes: 64 * 1024 * 1024 },
       state: { builds: 0 },
       events: { built: event<{ target: string; builds: number }>() },
       actions: {
@@ -26,6 +27,7 @@ const registry = setup({
       async onVmStart(_c, vm) {
         await vm.writeFile("/workspace/Makefile", "all:\n\techo built for $$TENANT > out\n");
       },
+      onLimitWarning: (c, { limit }) => console.log(`${c.key[0]} has used 80 % of ${limit}`),
       onProcessExit: (c, { exitCode }) => console.log(`a process of ${c.key[0]} exits with ${exitCode}`),
     }),
   },
@@ -45,6 +47,9 @@ console.log(`built ${target}, ${builds} so far`);
 console.log((await conn.exec("cat /workspace/out")).stdout.trim());
 const { pid } = await conn.spawn("sh", ["-c", "exit 3"]);
 await conn.waitProcess(pid);
+await conn.exec("head -c 56M /dev/zero > /workspace/large");
+// Measures now what the server measures from time to time
+await conn.usage();
 
 await client.dispose();
 await server.close();

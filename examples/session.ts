@@ -56,6 +56,10 @@ for (let prompt = await readLine(); prompt; prompt = await readLine()) {
   console.log(response.error ? `\n${response.error.message}` : "\nWhat next?");
 }
 
+// The conversation as a document
+const { data } = await conn.readTranscript(sessionId, { format: "markdown" });
+console.log(data.match(/^## \w+/gm)?.join(", "));
+
 await conn.destroySession(sessionId);
 await conn.dispose();
 await client.dispose();

@@ -13,6 +13,7 @@
 
 import "./base/check-supported.ts";
 
+export type { VmActorOptions } from "./actors/actor-options.ts";
 export type { VmActions } from "./actors/context.ts";
 export { disposeAll } from "./actors/instance.ts";
 export type {
@@ -27,7 +28,7 @@ export type {
   VmOwnContext,
   VmRivetOptions,
 } from "./actors/own-types.ts";
-export { type VmActorOptions, vmActor, vmActor as agentOS } from "./actors/vm.ts";
+export { vmActor, vmActor as agentOS } from "./actors/vm.ts";
 export type { VmActor } from "./actors/vm-actor.ts";
 export { AgentVmError, type ErrorCode, type ErrorMetadata, type PosixCode } from "./api/errors.ts";
 export type * from "./api/events.ts";

@@ -24,6 +24,7 @@ export function cliPage(): string {
 <!-- Written by \`npm run docs\` from src/cli/. Do not edit. -->
 
 \`agent-vm\` starts a server, and works with the VMs of any server. \`agent-vm COMMAND --help\` prints the same options and examples.
+In a clone of the repository, \`npm run -s agent-vm -- COMMAND\` takes the place of \`npx agent-vm COMMAND\`.
 
 - **KEY** is the key of a VM. Its parts have slashes between: \`team/alice\`. A backslash takes the next character as it is: \`a\\/b\` is one
   part. A command never makes a VM by mistake: \`create\` does.

@@ -1,4 +1,3 @@
-import type { Guarded } from "../api/rights.ts";
 import type { VmInput } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import type { Grant } from "../http/grant.ts";
@@ -9,17 +8,15 @@ import { toUserError } from "../rivet/user-error.ts";
 import { MAX_STOP_HOOK_MS, runHook } from "../runtime/hook-calls.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
 import { hostVm } from "../runtime/host-vm.ts";
-import { ownAction } from "./action.ts";
 import type { VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { EventHooks } from "./event-hooks.ts";
 import { isClients, ownConnection, ownContext, type RawConnection } from "./own-context.ts";
-import { type AnyParts, eventHooks, ownRight, vmHandlers } from "./own-parts.ts";
+import { type AnyParts, eventHooks, vmHandlers } from "./own-parts.ts";
 import type { VmCreateContext } from "./own-types.ts";
 import type { VmConnectionParams } from "./vm-actor.ts";
 
 type ActorContext = Pick<VmContext, "actorId" | "name" | "key" | "keepAwake"> & { readonly state: VmState };
 type LiveContext = ActorContext & { readonly vars: VmVars };
-type Check = (c: VmContext, name: string, guarded: Guarded) => void;
 
 /** Parts that a server adds to the actor of its VMs, as the functions that RivetKit calls. */
 export class OwnActor {
@@ -37,10 +34,6 @@ export class OwnActor {
     this.#log = log;
   }
 
-  get actions(): Record<string, ReturnType<typeof ownAction>> {
-    return Object.fromEntries(Object.keys(this.parts.actions ?? {}).map((name) => [name, ownAction(name)]));
-  }
-
   /** RivetKit's `run`, if the server has one. */
   get run(): { run?: (c: LiveContext) => Promise<void> } {
     const { run } = this.parts;
@@ -54,36 +47,6 @@ export class OwnActor {
         }
       },
     };
-  }
-
-  /** Declares the server's own events. @param check throws if a connection may not see an event */
-  events(check: Check): Record<string, object> {
-    const declared = Object.entries(this.parts.events ?? {}).map(([name, token]) => {
-      const { canSubscribe } = token as { canSubscribe?: (c: object) => unknown };
-      const guarded = ownRight(this.parts, name, "any");
-      const allows = async (c: VmContext) => {
-        check(c, name, guarded);
-        return (await canSubscribe?.(ownContext(c, c.vars, c.conn.state))) ?? true;
-      };
-      return [name, { ...(token as object), canSubscribe: allows }];
-    });
-    return Object.fromEntries(declared);
-  }
-
-  /** Declares the server's own queues. @param check throws if a connection may not send to a queue */
-  queues(check: Check): { queues?: Record<string, object> } {
-    const { queues } = this.parts;
-    if (queues === undefined) return {};
-    const declared = Object.entries(queues).map(([name, token]) => {
-      const { canPublish } = token as { canPublish?: (c: object) => unknown };
-      const guarded = ownRight(this.parts, name, "exec");
-      const allows = async (c: VmContext) => {
-        check(c, name, guarded);
-        return (await canPublish?.(ownContext(c, c.vars, c.conn.state))) ?? true;
-      };
-      return [name, { ...(token as object), canPublish: allows }];
-    });
-    return { queues: Object.fromEntries(declared) };
   }
 
   /** Makes the first state of a VM. @throws Error of the server's code; AgentVmError `hook_failed` */

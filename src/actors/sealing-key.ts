@@ -1,6 +1,4 @@
-import { hkdfSync } from "node:crypto";
-
-const KEY_BYTES = 32;
+import { derivedKey } from "../base/derived-key.ts";
 
 /**
  * Derives the key for the secrets of one place from the server's secret.
@@ -8,5 +6,5 @@ const KEY_BYTES = 32;
  * @param place id of an actor, for its store; `fork TICKET` for the way to a fork
  */
 export function sealingKeyOf(secret: Uint8Array, place: string): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", secret, "", `agent-vm secrets of ${place}`, KEY_BYTES));
+  return derivedKey(secret, `secrets of ${place}`);
 }

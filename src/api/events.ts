@@ -54,6 +54,20 @@ export interface ShellExitEvent {
   signal?: string;
 }
 
+/** A shell, or a process of `spawn` or `run`, has begun or ceased to wait for input. */
+export interface WaitingForInputEvent {
+  /** Id of the shell; `null` for a process. */
+  shellId: string | null;
+  /** Process id of the shell or of the process, as its list has it. */
+  pid: number;
+  /** `true` when the wait begins. The end of a program, and the VM's, end a wait without an event of this name. */
+  waiting: boolean;
+  /** Process id of the program that waits, such as a child. Absent if `waiting` is `false`. */
+  waitingPid?: number;
+  /** Short name of the program that waits, at most 15 bytes. Absent if `waiting` is `false`. */
+  command?: string;
+}
+
 /** Change of a file or directory that `watchFiles` watches. */
 export interface FileChangedEvent {
   /** Id that `watchFiles` returned. */
@@ -261,6 +275,8 @@ export interface VmEvents {
   shellData: ShellDataEvent;
   /** End of a shell. */
   shellExit: ShellExitEvent;
+  /** A shell or process waits for input, or no longer does. A wait of less than 200 ms may go unnoticed. */
+  waitingForInput: WaitingForInputEvent;
   /** Change of a file or directory that `watchFiles` watches. */
   fileChanged: FileChangedEvent;
   /** A TCP port inside the VM has begun to listen. */
@@ -304,6 +320,7 @@ export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   processExit: { right: "exec", reads: true },
   shellData: { right: "terminal" },
   shellExit: { right: "terminal" },
+  waitingForInput: { right: "exec", reads: true },
   fileChanged: { right: "files", reads: true },
   portOpened: { right: "network", reads: true },
   portClosed: { right: "network", reads: true },

@@ -28,6 +28,8 @@ export interface Subscribe {
   (event: "shellData", callback: Listener<"shellData">): Unsubscribe;
   /** End of a shell. */
   (event: "shellExit", callback: Listener<"shellExit">): Unsubscribe;
+  /** A shell or process waits for input, or no longer does. A wait of less than 200 ms may go unnoticed. */
+  (event: "waitingForInput", callback: Listener<"waitingForInput">): Unsubscribe;
   /** Change of a file or directory that `watchFiles` watches. */
   (event: "fileChanged", callback: Listener<"fileChanged">): Unsubscribe;
   /** A TCP port inside the VM has begun to listen. */

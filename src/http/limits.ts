@@ -139,7 +139,7 @@ export const MAX_TUNNEL_OFFERS = 32;
 /**
  * Bytes of tunnels that wait in the server for the programs of one VM.
  * @unit bytes
- * @past The connection whose bytes arrive is reset.
+ * @past The connection with the most bytes is reset, of the tunnel with the most.
  * @code limit_exceeded
  */
 export const MAX_TUNNEL_BYTES_PER_VM = 16 * 1024 * 1024;
@@ -147,7 +147,7 @@ export const MAX_TUNNEL_BYTES_PER_VM = 16 * 1024 * 1024;
 /**
  * Bytes of tunnels that wait in the server for the programs of all VMs.
  * @unit bytes
- * @past The connection whose bytes arrive is reset.
+ * @past The connection with the most bytes is reset, of the VM with the most.
  * @code limit_exceeded
  */
 export const MAX_TUNNEL_BYTES = 256 * 1024 * 1024;

@@ -1,5 +1,6 @@
 import { MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import { Mutex } from "../base/mutex.ts";
+import { unlessAborted } from "../base/within.ts";
 import { Files } from "./filesystem/files.ts";
 import { giveMachineId } from "./filesystem/machine-id.ts";
 import { readOnlyFiles } from "./filesystem/read-only.ts";
@@ -8,6 +9,7 @@ import type { VmOptions } from "./options.ts";
 import { filesReadOnly } from "./persistence/codec.ts";
 import { Persistence } from "./persistence/persistence.ts";
 import type { Report } from "./reports.ts";
+import type { RoomList } from "./room.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import type { Store } from "./store/store.ts";
 import type { ChangeTree } from "./tar/import.ts";
@@ -59,6 +61,36 @@ export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boo
   const change: ChangeTree = (work) => (persistence ? persistence.changeTree(work) : mutex.run(work));
   const tars = new TarTransfers(tree, { table, isExcluded, change });
   return { sandbox, files, transfers, tars, persistence };
+}
+
+/**
+ * Opens a boot together with the VM's rooms.
+ *
+ * @param signal aborts when the VM ends, which must not wait for storage that does not answer
+ */
+export async function openWithRooms(
+  sandbox: Sandbox,
+  rooms: RoomList,
+  open: () => Promise<Boot>,
+  signal: AbortSignal,
+): Promise<Boot> {
+  const opening = rooms
+    .prepare(sandbox)
+    .then(open)
+    .then(async (booted) => {
+      await rooms.complete(sandbox).catch((error: unknown) => {
+        void booted.persistence?.close(false);
+        throw error;
+      });
+      return booted;
+    });
+  try {
+    return await unlessAborted(opening, signal);
+  } catch (error) {
+    // The storage may still answer later.
+    opening.then(({ persistence }) => persistence?.close(false)).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence | undefined> {

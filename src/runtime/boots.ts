@@ -1,29 +1,14 @@
 import { AgentVmError, vmStopped } from "../api/errors.ts";
-import { asCaller, currentCaller, type HookPass } from "../base/caller.ts";
 import { unlessAborted } from "../base/within.ts";
-import { type Boot, type BootOptions, closeBoot, openBoot } from "./boot.ts";
+import { type Boot, type BootOptions, closeBoot, openBoot, openWithRooms } from "./boot.ts";
+import { type BootEvents, BootHooks } from "./boot-hooks.ts";
 import type { VmLimits } from "./options.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { EndReason, RoomList } from "./room.ts";
-import type { Sandbox, SandboxFactory } from "./sandbox/sandbox.ts";
+import type { SandboxFactory } from "./sandbox/sandbox.ts";
 
 /** Codes of boots that the server refused and did not try. */
 const REFUSALS: ReadonlySet<string> = new Set(["limit_exceeded", "server_full"]);
-
-interface BootEvents {
-  /** Runs before each boot, which waits for it. */
-  beforeBoot(): Promise<void> | undefined;
-  /** The sandbox is up, and nobody else has heard about it. The boot waits for it, and fails with its error. */
-  starting(): Promise<void> | undefined;
-  /** The sandbox is about to end, or has ended by itself. The end waits for it. Never rejects. */
-  stopping(reason: EndReason): Promise<void> | undefined;
-  /** The sandbox is up, before the rooms hear about it. @param putBack paths that the VM's files lacked */
-  booted(putBack: readonly string[]): void;
-  /** The files could not be restored whole, and are read-only. */
-  readOnly(damage: AgentVmError): void;
-  /** The sandbox is down. */
-  shutDown(reason: EndReason): void;
-}
 
 /**
  * The boots of one VM. The first call boots it. It goes down when the sandbox crashes, when other files take the place of
@@ -34,13 +19,12 @@ export class BootCycle {
   readonly #options: BootOptions;
   readonly #rooms: RoomList;
   readonly #events: BootEvents;
+  readonly #hooks: BootHooks;
   /** Limits of the next boot. */
   #limits: VmLimits;
   #boot: Promise<Boot> | undefined;
   #live: Boot | undefined;
   #isGreeting = false;
-  /** The boot that has started, and whose end nobody has been told. */
-  #untold: Boot | undefined;
   /** When the last boot was up. */
   #upAt = 0;
   #allowMissing = false;
@@ -55,6 +39,7 @@ export class BootCycle {
     this.#limits = options.options.limits;
     this.#rooms = rooms;
     this.#events = events;
+    this.#hooks = new BootHooks(events);
   }
 
   /** The boot that is up. */
@@ -84,7 +69,7 @@ export class BootCycle {
 
   /** Boots if the VM is down. A hundred callers boot it once; after a failure the next caller tries again. */
   booted(): Promise<Boot> {
-    if (this.#isInHook) {
+    if (this.#hooks.isInside) {
       return this.#live === undefined ? Promise.reject(vmStopped()) : Promise.resolve(this.#live);
     }
     if (this.#ending !== undefined) return Promise.reject(vmStopped());
@@ -101,7 +86,7 @@ export class BootCycle {
 
   /** The boot that is up or on its way up. */
   async upcoming(): Promise<Boot | undefined> {
-    if (this.#isInHook) return this.#live;
+    if (this.#hooks.isInside) return this.#live;
     return await this.#boot?.catch(() => undefined);
   }
 
@@ -136,7 +121,7 @@ export class BootCycle {
    * fails, the files stay as the processes left them.
    */
   async replace(booted: Boot, adopt: () => Promise<void>): Promise<void> {
-    await this.tellStop("sleep");
+    await this.#hooks.stopping("sleep");
     if (this.#live !== booted) throw vmStopped();
     this.#boot = undefined;
     this.#live = undefined;
@@ -162,7 +147,7 @@ export class BootCycle {
     if (booted === undefined) return await this.#replacement;
     // The files must be stored before the processes end: a failure then loses nothing.
     await booted.persistence?.checkpoint();
-    await this.tellStop("sleep");
+    await this.#hooks.stopping("sleep");
     await this.#rooms.beforeDown();
     if (this.#live !== booted) return await this.#replacement;
     this.#boot = undefined;
@@ -172,27 +157,9 @@ export class BootCycle {
     await done;
   }
 
-  /** Tells once that the boot goes down, and waits for the hook. Never rejects. */
-  async tellStop(reason: EndReason): Promise<void> {
-    const told = this.#untold;
-    this.#untold = undefined;
-    if (told !== undefined) await this.#asHook(() => this.#events.stopping(reason));
-  }
-
-  /** Whether the current work belongs to a hook for which a boot or its end waits. */
-  get #isInHook(): boolean {
-    const { pass } = currentCaller();
-    return pass?.isOpen === true && pass.of === this;
-  }
-
-  /** Runs a hook that may use the boot that is up. */
-  async #asHook(hook: () => Promise<void> | undefined): Promise<void> {
-    const pass: HookPass = { of: this, isOpen: true };
-    try {
-      await asCaller({ pass }, hook);
-    } finally {
-      pass.isOpen = false;
-    }
+  /** Tells the server's code once that the boot goes down, and waits for it. Never rejects. */
+  tellStop(reason: EndReason): Promise<void> {
+    return this.#hooks.stopping(reason);
   }
 
   /** Ends everything inside and lets go of everything outside. Idempotent. */
@@ -236,7 +203,8 @@ export class BootCycle {
       throw vmStopped();
     }
     try {
-      const booted = await this.#open(sandbox);
+      const open = () => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing });
+      const booted = await openWithRooms(sandbox, this.#rooms, open, this.#cancel.signal);
       this.#live = booted;
       this.#upAt = performance.now();
       void sandbox.crashed.then(() => this.#crash(booted));
@@ -256,12 +224,9 @@ export class BootCycle {
   async #greet(booted: Boot): Promise<void> {
     this.#isGreeting = true;
     try {
-      await unlessAborted(
-        this.#asHook(() => this.#events.starting()),
-        this.#cancel.signal,
-      );
+      await unlessAborted(this.#hooks.starting(), this.#cancel.signal);
       if (this.#live !== booted) throw vmStopped();
-      this.#untold = booted;
+      this.#hooks.started();
     } catch (error) {
       if (this.#live !== booted) throw error;
       this.#live = undefined;
@@ -270,27 +235,6 @@ export class BootCycle {
       throw error;
     } finally {
       this.#isGreeting = false;
-    }
-  }
-
-  async #open(sandbox: Sandbox): Promise<Boot> {
-    const opening = this.#rooms
-      .prepare(sandbox)
-      .then(() => openBoot(sandbox, { ...this.#options, allowMissing: this.#allowMissing }))
-      .then(async (booted) => {
-        await this.#rooms.complete(sandbox).catch((error: unknown) => {
-          void booted.persistence?.close(false);
-          throw error;
-        });
-        return booted;
-      });
-    try {
-      // Storage that does not answer must not keep the VM from ending.
-      return await unlessAborted(opening, this.#cancel.signal);
-    } catch (error) {
-      // The storage may still answer later.
-      opening.then(({ persistence }) => persistence?.close(false)).catch(() => undefined);
-      throw error;
     }
   }
 
@@ -303,7 +247,7 @@ export class BootCycle {
     this.#rooms.down();
     // The next boot restores what this one keeps.
     const closed = closeBoot(booted, true).catch(this.#options.onFailure);
-    this.#holdBoots(Promise.all([closed, this.tellStop("error")]).then(() => undefined));
+    this.#holdBoots(Promise.all([closed, this.#hooks.stopping("error")]).then(() => undefined));
   }
 
   async #replace(booted: Boot, adopt: () => Promise<void>): Promise<void> {

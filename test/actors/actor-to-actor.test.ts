@@ -1,6 +1,6 @@
 import { actor, event, queue, type Registry } from "rivetkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { defineVm } from "../../src/actors/vm.ts";
+import { defineVm } from "../../src/actors/define-vm.ts";
 import type { VmActor } from "../../src/actors/vm-actor.ts";
 import { createClient } from "../../src/client/index.ts";
 import { listen, type RunningServer } from "../../src/http/listen.ts";

@@ -113,6 +113,19 @@ export const STEPS: Step[] = [
     },
   },
   {
+    name: "MCP server of a VM",
+    async run(trial) {
+      if (!trial.settings.profile.mcp) return NOT_OFFERED;
+      const command = "echo made by an agent > made.txt; pwd";
+      const { text } = await trial.prompt(`[[call exec ${JSON.stringify({ command })}]]`, "once");
+      assert.match(text, /result: [\s\S]*\/home\/agentos/);
+      const made = await trial.client.vm.get("box").readFile("/home/agentos/made.txt");
+      assert.equal(new TextDecoder().decode(made), "made by an agent\n");
+      assert.equal(await trial.read("/home/agentos/made.txt"), undefined);
+      return undefined;
+    },
+  },
+  {
     name: "cancel",
     async run(trial) {
       const { models } = trial.settings;

@@ -7,7 +7,7 @@ import type { VmConnection } from "../../src/client/types.ts";
 import { freePort } from "../support/free-port.ts";
 import type { ModelServer } from "../support/model-server.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
-import { MODEL_HOST } from "./model-host.ts";
+import { MODEL_HOST, OWN_HOST, SERVER_TOKEN } from "./model-host.ts";
 import type { Profile } from "./profiles.ts";
 import type { SecureFront } from "./secure-front.ts";
 import type { registry } from "./server.ts";
@@ -45,6 +45,11 @@ export class Trial {
     this.settings = settings;
   }
 
+  get client(): ReturnType<typeof createClient<typeof registry>> {
+    if (this.#client === undefined) throw new Error("The trial's server is not running. Call start() first.");
+    return this.#client;
+  }
+
   get vm(): VmConnection {
     if (this.#connection === undefined)
       throw new Error("The trial's server is not running. Call start() first.");
@@ -69,7 +74,10 @@ export class Trial {
     });
     if (this.#server.process.exitCode !== null) throw new Error(`The server ended: ${this.#server.stderr()}`);
     this.#dataDir = this.#server.dataDir;
-    this.#client = createClient<typeof registry>({ endpoint: this.#server.endpoint });
+    this.#client = createClient<typeof registry>({
+      endpoint: this.#server.endpoint,
+      token: SERVER_TOKEN,
+    });
     this.#connection = this.#client.vm.getOrCreate(`trial-${agent}`).connect();
     this.#connection.on("sessionEvent", (event) => this.events.push(event));
     this.#connection.on("agentCrashed", (event) => this.crashes.push(event));
@@ -100,11 +108,20 @@ export class Trial {
     const model = `http://${MODEL_HOST}:${models.port}`;
     await this.#configure(model);
     await this.vm.writeFile("/workspace/mcp-server.ts", MCP_SERVER);
+    await this.client.vm.getOrCreate("box").mkdir("/workspace", { recursive: true });
+    const { token } = await this.client.tokens.create({ vms: "box", may: ["exec"] });
     const record = await this.vm.createSession(agent, {
       env: profile.env(model),
       additionalInstructions: "The word is INSTRUCTION-blue.",
       ...(profile.mcp && {
-        mcpServers: [{ name: "voice", command: "node", args: ["/workspace/mcp-server.ts"] }],
+        mcpServers: [
+          { name: "voice", command: "node", args: ["/workspace/mcp-server.ts"] },
+          {
+            name: "box",
+            url: `http://${OWN_HOST}:${this.#port}/mcp?vm=box`,
+            headers: { authorization: `Bearer ${token}` },
+          },
+        ],
       }),
     });
     this.sessionId = record.sessionId;

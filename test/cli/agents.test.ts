@@ -43,6 +43,11 @@ test("a script starts a session, streams answers, and is never asked", async () 
   const history = await out(["session", "history", "script", id]);
   expect(history).toMatch(/^> think hm.*\n~ hm\none\n\* Run t\ntwo\n/);
   expect(history).toContain("\\u001b[31mred");
+  expect(await out(["session", "export", "script", id])).toMatch(
+    /^# Session [\s\S]*\n## Agent\n[\s\S]*\none\n/,
+  );
+  const exported = JSON.parse(await out(["session", "export", "script", "--format", "json", id]));
+  expect(exported).toMatchObject({ session: { sessionId: id }, events: expect.any(Array) });
   expect(await out(["session", "ls", "script"])).toMatch(new RegExp(`^${id}\tscripted\topen\t`));
   expect(await out(["session", "agents", "script"])).toMatch(/^scripted\tscripted\t-\tyes$/m);
   await out(["session", "rm", "script", id]);

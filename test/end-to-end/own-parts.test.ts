@@ -1,6 +1,6 @@
 import { createClient as createRivetClient } from "rivetkit/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { defineVm } from "../../src/actors/vm.ts";
+import { defineVm } from "../../src/actors/define-vm.ts";
 import { createClient, type VmClient } from "../../src/client/index.ts";
 import { listen, type RunningServer, setup, vmActor } from "../../src/index.ts";
 import { actor, event, queue, UserError } from "../../src/rivetkit.ts";

@@ -75,7 +75,14 @@ const OUTPUTS: Record<string, string[]> = {
     'document.title = "A list of birds";',
     "",
   ],
-  "extend.ts": ["exit code 0", "built all, 1 so far", "built for acme", "a process of acme exits with 3", ""],
+  "extend.ts": [
+    "exit code 0",
+    "built all, 1 so far",
+    "built for acme",
+    "a process of acme exits with 3",
+    "acme has used 80 % of filesystemBytes",
+    "",
+  ],
   "host-functions.ts": [
     "$ agentos-shop order --item apples --count 2",
     '{"ok":true,"result":{"orderedBy":"customer","item":"apples","count":2,"left":1}}',
@@ -147,11 +154,13 @@ const OUTPUTS: Record<string, string[]> = {
     "[write note.txt: buy milk] once, always or reject?",
     "Done.",
     "What next?",
+    "## User, ## Agent, ## Permission, ## Answer, ## Agent",
     "",
   ],
   "shell.ts": ["a terminal of the VM's own", "closed: true", ""],
   "web-terminal/main.ts": ["true", "true", ""],
   "stdin.ts": ["exit code: 0", "output: hello from stdin", "", ""],
+  "waiting.ts": ["bash waits for input: blue", "bash waits for input: yes", "exit code 0", ""],
   "tunnel.ts": ["Hello, client", "Hello from your machine", ""],
 };
 

@@ -1,4 +1,5 @@
-import { defineVm, vmActor } from "../../src/actors/vm.ts";
+import { defineVm } from "../../src/actors/define-vm.ts";
+import { vmActor } from "../../src/actors/vm.ts";
 import { exitOnSignals } from "../../src/cli/exit-signals.ts";
 import { listen } from "../../src/http/listen.ts";
 import { setup } from "../../src/http/setup.ts";

@@ -1,7 +1,7 @@
 import { createClient as createRivetClient } from "rivetkit/client";
 import type { VmActions, VmActorActions } from "../../src/actors/context.ts";
 import { createClient, terminal, type VmConnection, type VmHandle } from "../../src/client/index.ts";
-import { setup, vmActor } from "../../src/index.ts";
+import { setup, type VmActorOptions, vmActor } from "../../src/index.ts";
 import { actor, event, queue } from "../../src/rivetkit.ts";
 import type { registry as serverRegistry } from "../../src/server.ts";
 import type { Rc3VmActions } from "./rc3.ts";
@@ -318,6 +318,8 @@ export async function throughTheReadyMadeServer() {
 
 export function options() {
   vmActor({ env: { CI: "1" }, limits: { processes: 64 }, software: ["/opt/tools"] });
+  const chosen: VmActorOptions = { env: { CI: "1" }, state: { builds: 0 }, onWake: () => undefined };
+  setup({ use: { vm: vmActor(chosen) } });
   vmActor({
     agents: {
       mine: { command: "node", args: ["agent.js"], env: { A: "b" }, mounts: [{ from: "/a", to: "/b" }] },

@@ -1,4 +1,4 @@
-import { defineVm } from "../../src/actors/vm.ts";
+import { defineVm } from "../../src/actors/define-vm.ts";
 import { exitOnSignals } from "../../src/cli/exit-signals.ts";
 import { listen } from "../../src/http/listen.ts";
 import { setup } from "../../src/http/setup.ts";

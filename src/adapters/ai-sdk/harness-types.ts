@@ -27,6 +27,39 @@ export interface HarnessCustomNetwork {
 /** Hosts outside that a sandbox may reach. */
 export type HarnessNetworkPolicy = HarnessNetworkPreset | HarnessCustomNetwork;
 
+/** A text that a part of a request must be, or begin with. The server takes no regular expression. */
+export type RequestTextMatcher = { exact: string } | { startsWith: string } | { regex: string };
+
+/** A query parameter or header that a request must have. The server takes none. */
+export interface RequestPairMatcher {
+  /** Its name. @default any */
+  readonly key?: RequestTextMatcher;
+  /** Its value. @default any */
+  readonly value?: RequestTextMatcher;
+}
+
+/** Headers that the server sets in requests of the VM's programs on their way out. Their values never enter the VM. */
+export interface RequestTransformation {
+  /** Requests that it is for: by host, method and path. */
+  readonly match: {
+    /** Name of the host, whose port 443 it is. */
+    readonly host: string;
+    /** Path of the request. @default any */
+    readonly path?: RequestTextMatcher;
+    /** Methods. @default any */
+    readonly method?: readonly string[];
+    /** Not supported. @default none */
+    readonly queryString?: readonly RequestPairMatcher[];
+    /** Not supported. @default none */
+    readonly headers?: readonly RequestPairMatcher[];
+  };
+  /** Change of the request. */
+  readonly transform: {
+    /** Headers, in place of the program's. */
+    readonly headers: Readonly<Record<string, string>>;
+  };
+}
+
 /** URL of a port. */
 export interface PortEndpoint {
   /** URL without any other credential. */
@@ -59,6 +92,14 @@ export interface HarnessSandboxSession extends SandboxSession {
   readonly destroy: () => Promise<void>;
   /** Sets the hosts outside that the VM may reach. */
   readonly setNetworkPolicy: (policy: HarnessNetworkPolicy) => Promise<void>;
+  /**
+   * Replaces the headers that the server sets in requests on their way out.
+   *
+   * @throws AgentVmError `not_supported` for a match by header, query or regular expression; `limit_exceeded` above 32 headers
+   */
+  readonly setRequestTransformations: (rules: readonly RequestTransformation[]) => Promise<void>;
+  /** Adds headers that the server sets in requests on their way out, like `setRequestTransformations`. */
+  readonly addRequestTransformations: (rules: readonly RequestTransformation[]) => Promise<void>;
   /** Replaces the ports that `getPortEndpoint` opens. */
   readonly setPorts: (ports: readonly number[], options?: AbortOption) => Promise<void>;
   /** Returns the VM without ports, network policy and life. */

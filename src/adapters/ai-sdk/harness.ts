@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import type { NetworkPolicy, VmAccessor, VmHandle } from "../../client/index.ts";
+import { unlessGone } from "../shared/gone.ts";
 import { portUrl } from "../shared/port-url.ts";
 import { HOME } from "../shared/workplace.ts";
 import type {
@@ -11,6 +12,7 @@ import type {
   PortRequest,
 } from "./harness-types.ts";
 import { sandboxSession } from "./session.ts";
+import { transformationsOf } from "./transformations.ts";
 
 /** Options of `harnessSandbox`. */
 export interface HarnessSandboxOptions {
@@ -125,6 +127,7 @@ function sessionOf(
       ports = [...next];
     },
     setNetworkPolicy: (policy) => vm.setNetworkPolicy(policyOf(policy)),
+    ...transformationsOf(vm),
     async stop() {
       if (isOwn) await unlessGone(vm.sleep());
     },
@@ -133,16 +136,6 @@ function sessionOf(
     },
     restricted: () => session,
   };
-}
-
-/** Waits for a call on a VM that may have been deleted. */
-async function unlessGone(call: Promise<void>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    const isGone = error instanceof AgentVmError && ["actor_not_found", "vm_destroyed"].includes(error.code);
-    if (!isGone) throw error;
-  }
 }
 
 function policyOf(policy: HarnessNetworkPolicy): NetworkPolicy {

@@ -113,6 +113,11 @@ export interface SpawnedProcessInfo {
    * cgroup the number counts those of the host.
    */
   oomKills: number;
+  /**
+   * `true` while the process, or a process that has its stdin, waits for input that `writeProcessStdin` can send. docs/processes.md
+   * gives the accuracy.
+   */
+  waitingForInput: boolean;
 }
 
 /** Options of `stopProcess`, `killProcess` and `signalProcess`. */
@@ -174,6 +179,11 @@ export interface VmProcess {
   rss: number;
   /** CPU milliseconds of the process, and of children that have ended and for which it has waited. */
   cpuMs: number;
+  /**
+   * `true` while the process does nothing but wait for input: of its terminal, or of a stdin that a client holds open.
+   * docs/processes.md gives the accuracy.
+   */
+  waitingForInput: boolean;
 }
 
 /** A process with the processes that it started. */

@@ -230,3 +230,24 @@ export interface AgentType {
   /** Why the agent cannot be started, and the remedy; `null` when it can. */
   reason: string | null;
 }
+
+/** Form of a transcript: Markdown for people, or JSON with every event. */
+export type TranscriptFormat = "markdown" | "json";
+
+/** Options of `readTranscript`. */
+export interface ReadTranscriptOptions {
+  /** `markdown`: for people; `json`: `{ session, events: [{ seq, createdAt, event }] }` with every event. @default "markdown" */
+  format?: TranscriptFormat;
+  /** `last` of the part before. @default -1, from the beginning */
+  after?: number;
+}
+
+/** A part of a transcript. */
+export interface TranscriptPart {
+  /** Text. The parts, one after the other, are one document. About 4 MiB, or more if one event alone is larger. */
+  data: string;
+  /** Number of the last event in `data`, for `after`; the given `after` if there is nothing more. */
+  last: number;
+  /** `true` if the document is whole: it has every event until now. */
+  end: boolean;
+}

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { MAX_SESSION_EVENTS } from "../limits.ts";
 import { id, integer, options, text } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
@@ -11,11 +12,13 @@ import type {
   PersistedSessionEvent,
   PersistedSessionRecord,
   PromptResult,
+  ReadTranscriptOptions,
   SequencedSessionEvent,
   SessionConfigOption,
   SessionInfo,
   SessionModeState,
   SessionRecord,
+  TranscriptPart,
 } from "./session-types.ts";
 
 const method = methodsOf("sessions");
@@ -25,6 +28,11 @@ const session = takes(["sessionId", id]);
 const eventsOptions = options({
   since: integer(-1, Number.MAX_SAFE_INTEGER, "an integer from -1").optional(),
   limit: integer(1, MAX_SESSION_EVENTS, `an integer from 1 to ${MAX_SESSION_EVENTS}`).optional(),
+}).optional();
+
+const transcriptOptions = options({
+  format: z.enum(["markdown", "json"], { error: '"markdown" or "json"' }).optional(),
+  after: integer(-1, Number.MAX_SAFE_INTEGER, "an integer from -1").optional(),
 }).optional();
 
 /** Agent sessions: start a coding agent in the VM, prompt it, answer its permission requests, replay its transcript. */
@@ -242,6 +250,27 @@ export const SESSION_METHODS = {
   getSessionEvents: method<(sessionId: string) => Promise<PersistedSessionEvent[]>>()({
     right: "sessions",
     input: session,
+    reads: true,
+  }),
+  /**
+   * Returns the transcript of a session as a document, part by part: Markdown for people, or JSON. Also of a closed session. In
+   * Markdown all text of the agent is in code, so that it cannot pass for a part of the document.
+   *
+   * @param sessionId id that `createSession` returned
+   * @param options `format`, and `after`: `last` of the part before
+   * @throws AgentVmError `session_not_found`
+   * @example
+   * ```ts
+   * for (let after = -1, end = false; !end; ) {
+   *   const part = await agent.readTranscript(sessionId, { format: "markdown", after });
+   *   process.stdout.write(part.data);
+   *   [after, end] = [part.last, part.end];
+   * }
+   * ```
+   */
+  readTranscript: method<(sessionId: string, options?: ReadTranscriptOptions) => Promise<TranscriptPart>>()({
+    right: "sessions",
+    input: takes(["sessionId", id], ["options", transcriptOptions]),
     reads: true,
   }),
 };

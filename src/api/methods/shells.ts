@@ -70,6 +70,8 @@ export interface ShellInfo {
   running: boolean;
   /** Exit code; 128 + n when signal n ended the program; `null` while it runs. */
   exitCode: number | null;
+  /** `true` while the foreground of the terminal waits for input: a prompt, a question, an editor. */
+  waitingForInput: boolean;
 }
 
 /** A piece of a shell's output. */

@@ -41,7 +41,7 @@ export interface JoinedSocket {
  * stream, and a reset stream the socket.
  *
  * @param broken makes the error that the other side of the stream gets
- * @param hold counts bytes that wait for the socket, until the returned function is called. An error resets the stream
+ * @param hold counts bytes that wait for the socket, until the returned function is called. It may reset the stream
  * @returns a promise that resolves when both have closed, with the reason for which the stream was reset, if it has one
  */
 export async function joinSocket(
@@ -76,15 +76,11 @@ export async function joinSocket(
   });
   stream.onWritable = () => void socket.resume();
   stream.onData = (bytes) => {
-    try {
-      const release = hold(bytes.byteLength + PIECE_COST_BYTES);
-      socket.write(bytes, () => {
-        release();
-        stream.grant(bytes.byteLength);
-      });
-    } catch (error) {
-      stream.reset(error as AgentVmError);
-    }
+    const release = hold(bytes.byteLength + PIECE_COST_BYTES);
+    socket.write(bytes, () => {
+      release();
+      stream.grant(bytes.byteLength);
+    });
   };
   stream.onEnd = () => {
     oneSideEnded();

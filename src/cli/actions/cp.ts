@@ -1,7 +1,8 @@
-import { constants } from "node:fs";
-import { lstat, open, readFile, stat } from "node:fs/promises";
+import { constants, createReadStream } from "node:fs";
+import { lstat, open, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, resolve } from "node:path";
 import process from "node:process";
+import { pipeline, Readable, Transform } from "node:stream";
 import { AgentVmError } from "../../api/errors.ts";
 import type { VirtualStat } from "../../api/methods/files.ts";
 import type { VmHandle } from "../../client/types.ts";
@@ -13,7 +14,7 @@ import { packLocal } from "../local/pack.ts";
 import { unpack } from "../local/unpack.ts";
 import { shownBytes } from "../shown.ts";
 import { type Progress, showProgress } from "../terminal/progress.ts";
-import { readStdin } from "../terminal/streams.ts";
+import { printFile } from "./files.ts";
 
 const STDIO = "-";
 
@@ -63,9 +64,9 @@ async function copyIn(cli: Cli, from: string, target: Place, bar: Progress): Pro
     });
     return { files, bytes, skipped: packed.skipped };
   }
-  const data = isStdin ? await readStdin() : await readFile(from);
-  await vm.writeFile(path, data, { onProgress: onProgress(data.byteLength) });
-  return { files: 1, bytes: data.byteLength };
+  const source = counted(isStdin ? process.stdin : createReadStream(from));
+  await vm.writeFile(path, source.stream, { onProgress: onProgress(null) });
+  return { files: 1, bytes: source.bytes() };
 }
 
 /** Returns the path that a copy gets in a VM: below a folder that exists, under the source's name. */
@@ -82,9 +83,7 @@ async function copyOut(cli: Cli, source: Place, to: string, bar: Progress): Prom
   if (to === STDIO) {
     if (info.isDirectory)
       throw new UsageError(`${source.path} is a folder. Use \`agent-vm tar export\` for a stream`);
-    const data = await vm.readFile(source.path);
-    await cli.out.raw(data);
-    return { files: 1, bytes: data.byteLength };
+    return { files: 1, bytes: await printFile(cli, vm, source.path) };
   }
   const { path, isNamedByVm } = await targetOut(source, to);
   // A person may name a link to a folder. A link of an earlier copy may lead anywhere.
@@ -139,9 +138,23 @@ async function copyAcross(cli: Cli, source: Place, target: Place): Promise<Copie
     const { files, bytes } = await to.importTar(await from.exportTar(source.path), path);
     return { files, bytes };
   }
-  const data = await from.readFile(source.path);
-  await to.writeFile(path, data);
-  return { files: 1, bytes: data.byteLength };
+  const content = counted(Readable.fromWeb(await from.readFile(source.path, { stream: true })));
+  await to.writeFile(path, content.stream);
+  return { files: 1, bytes: content.bytes() };
+}
+
+/** Turns a source into the stream that `writeFile` takes, and counts its bytes. */
+function counted(source: Readable): { stream: ReadableStream<Uint8Array>; bytes: () => number } {
+  let bytes = 0;
+  const counter = new Transform({
+    transform(piece: Uint8Array, _, done) {
+      bytes += piece.byteLength;
+      done(null, piece);
+    },
+  });
+  // The reader of the stream gets the error of the source.
+  pipeline(source, counter, () => undefined);
+  return { stream: Readable.toWeb(counter) as ReadableStream<Uint8Array>, bytes: () => bytes };
 }
 
 async function statOf(vm: VmHandle, path: string): Promise<VirtualStat | undefined> {

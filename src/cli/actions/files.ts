@@ -16,10 +16,24 @@ import { textOrBytes } from "./run.ts";
 export async function cat(cli: Cli, names: string[]): Promise<void> {
   for (const name of names) {
     const { key, path } = needPlace(name);
-    const data = await (await cli.vm(key)).readFile(path);
-    if (cli.out.json) await cli.out.item({ path, size: data.byteLength, content: textOrBytes(data) }, "");
-    else await cli.out.raw(data);
+    const vm = await cli.vm(key);
+    if (!cli.out.json) {
+      await printFile(cli, vm, path);
+      continue;
+    }
+    const data = await vm.readFile(path);
+    await cli.out.item({ path, size: data.byteLength, content: textOrBytes(data) }, "");
   }
+}
+
+/** Prints a file while it arrives. Returns its number of bytes. */
+export async function printFile(cli: Cli, vm: VmHandle, path: string): Promise<number> {
+  let bytes = 0;
+  for await (const piece of await vm.readFile(path, { stream: true })) {
+    await cli.out.raw(piece);
+    bytes += piece.byteLength;
+  }
+  return bytes;
 }
 
 /** Opens a file of a VM in this machine's editor, and writes it back if it has changed. */

@@ -1,7 +1,7 @@
 import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SessionEvent } from "../../api/methods/session-event.ts";
-import type { PermissionPolicy, SessionRecord } from "../../api/methods/session-types.ts";
+import type { PermissionPolicy, SessionRecord, TranscriptFormat } from "../../api/methods/session-types.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { shownTime } from "../shown.ts";
@@ -70,6 +70,23 @@ export async function history(
     after = last.sequenceNumber;
   }
   await writer.end();
+}
+
+/** Prints the transcript of a session as a document, part by part. */
+export async function exportSession(
+  cli: Cli,
+  key: string,
+  session: string | undefined,
+  { format }: { format: TranscriptFormat },
+): Promise<void> {
+  const vm = await cli.vm(key);
+  const sessionId = session ?? (await newestSession(vm));
+  const form = cli.out.json ? "json" : format;
+  for (let after = -1, end = false; !end; ) {
+    const part = await vm.readTranscript(sessionId, { format: form, after });
+    await cli.out.raw(part.data);
+    [after, end] = [part.last, part.end];
+  }
 }
 
 /** Prints a transcript as a conversation. Pieces of one speaker become one text. */

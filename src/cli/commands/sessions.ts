@@ -41,6 +41,15 @@ export function addSessionCommands(program: Command): void {
   })
     .option("--since <number>", "only events after this number", integer)
     .action(does(async () => (await actions()).history));
+  serverCommand(session, "export <key> [session]", "print the transcript of a session as a document", {
+    examples: [["session export alice > transcript.md", "keeps the newest session as Markdown"]],
+  })
+    .addOption(
+      new Option("--format <format>", "form of the document")
+        .choices(["markdown", "json"])
+        .default("markdown"),
+    )
+    .action(does(async () => (await actions()).exportSession));
   serverCommand(session, "ls <key>", "list the sessions of a VM, closed ones too", {
     examples: [["session ls alice", "lists the oldest first"]],
   }).action(does(async () => (await actions()).listSessions));

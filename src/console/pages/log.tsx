@@ -18,6 +18,7 @@ const EVENTS = [
   "filesReadOnly",
   "limitWarning",
   "processExit",
+  "waitingForInput",
   "portOpened",
   "portClosed",
   "networkDenied",

@@ -5,7 +5,7 @@ import type { LiveVm } from "../../runtime/vm.ts";
 
 /** The VM that serves a body. */
 export interface BodyPlace {
-  vm: Pick<LiveVm, "bodies" | "fetchStream">;
+  vm: Pick<LiveVm, "bodies" | "fetchStream" | "readTranscript">;
   monitor: Pick<VmMonitor, "log" | "called" | "traced">;
 }
 
@@ -13,8 +13,8 @@ export interface BodyPlace {
 export interface BodyRequest {
   request: IncomingMessage;
   query: URLSearchParams;
-  /** Id of the transfer; empty for a request into the VM. */
-  transferId: string;
+  /** Id of the transfer or of the session; empty for a request into the VM. */
+  id: string;
 }
 
 /** Work that is about to begin. */

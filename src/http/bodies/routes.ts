@@ -3,28 +3,30 @@ import { AgentVmError, actorNotFound, vmStopped } from "../../api/errors.ts";
 import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
-import type { Actors } from "../../rivet/guarded-driver.ts";
 import { errorOf } from "../../rivet/user-error.ts";
 import type { AccessControl, Visitor } from "../access-control.ts";
-import { ActorVisits } from "../actor-visits.ts";
+import { ActorVisits, type VisitedActors } from "../actor-visits.ts";
 import { type Grant, requireRight } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
 import type { BodyKind, BodyPlace, BodyWork } from "./body.ts";
 import { requestIntoVm } from "./fetch.ts";
+import { transcriptOut } from "./transcript.ts";
 import { bytesIn, bytesOut } from "./transfers.ts";
 
-interface BodyRoutesDeps extends Actors {
+interface BodyRoutesDeps extends VisitedActors {
   access: AccessControl;
   isVm(name: string): boolean;
   visitor(grant: Grant): Visitor;
 }
 
 const PATH = "/bytes/";
-const ROUTE = /^\/gateway\/([\w-]{1,64})(?:@[^/]*)?\/request\/bytes\/(?:transfer\/([\w-]{1,64})|fetch)$/;
+const ROUTE =
+  /^\/gateway\/([\w-]{1,64})(?:@[^/]*)?\/request\/bytes\/(?:(transfer|transcript)\/([\w-]{1,64})|fetch)$/;
 
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
   ["GET transfer", bytesOut],
   ["PUT transfer", bytesIn],
+  ["GET transcript", transcriptOut],
   ["POST fetch", requestIntoVm],
 ]);
 
@@ -41,15 +43,15 @@ export function takeBody(request: Request): ((place: BodyPlace) => Promise<void>
 }
 
 /**
- * Finds the routes of bodies: bytes of transfers (`GET` and `PUT .../request/bytes/transfer/ID?offset=N`) and requests into the VM
- * (`POST .../request/bytes/fetch`). They are below the path of an actor, so a client reaches them as it reaches the actor.
+ * Finds the routes of bodies: bytes of transfers (`GET` and `PUT .../request/bytes/transfer/ID?offset=N`), transcripts
+ * (`GET .../request/bytes/transcript/SESSION?format=json`) and requests into the VM (`POST .../request/bytes/fetch`). They are below the path of an actor, so a client reaches them as it reaches the actor.
  *
  * @returns `undefined` for any other request, and for an actor that is not a VM
  */
 export function bodyRoutes(deps: BodyRoutesDeps): (method: string, path: string) => Route | undefined {
   return (method, path) => {
-    const [, actorId, transferId = ""] = ROUTE.exec(path) ?? [];
-    const kind = KINDS.get(`${method} ${transferId === "" ? "fetch" : "transfer"}`);
+    const [, actorId, place = "fetch", id = ""] = ROUTE.exec(path) ?? [];
+    const kind = KINDS.get(`${method} ${place}`);
     if (actorId === undefined || kind === undefined) return undefined;
     const name = deps.nameOf(actorId);
     if (name !== undefined && !deps.isVm(name)) return undefined;
@@ -58,7 +60,7 @@ export function bodyRoutes(deps: BodyRoutesDeps): (method: string, path: string)
       assertNotDraining();
       requireRight(grant, rowOf(kind.method), { method: kind.method });
       const { searchParams: query } = new URL(request.url ?? "", "http://server");
-      const work = kind.prepare({ request, query, transferId });
+      const work = kind.prepare({ request, query, id });
       return new OwnAnswer((response) => serve(deps, { actorId, grant, kind, work }, response));
     };
   };

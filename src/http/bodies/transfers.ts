@@ -5,7 +5,7 @@ import { receiveBody, sendBody } from "./pump.ts";
 /** Sends the bytes of a file or an archive from an offset on. */
 export const bytesOut: BodyKind = {
   method: "readFileChunk",
-  prepare({ query, transferId }) {
+  prepare({ query, id: transferId }) {
     const offset = offsetOf(query);
     const isResumed = query.get("resumed") === "1";
     return {
@@ -21,7 +21,7 @@ export const bytesOut: BodyKind = {
 /** Takes the bytes of a file or an archive from an offset on. Answers how many have arrived without a gap. */
 export const bytesIn: BodyKind = {
   method: "writeFileChunk",
-  prepare({ request, query, transferId }) {
+  prepare({ request, query, id: transferId }) {
     const offset = offsetOf(query);
     return {
       args: [transferId, offset],

@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import { PIECE_COST_BYTES } from "../../base/mux/join.ts";
 import type { MuxStream } from "../../base/mux/stream.ts";
-import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
+import type { OutsideSocket } from "../../runtime/network/outbound/connections.ts";
 
 /** A stream of a tunnel with the members of a socket that the outbound gate and proxy use. */
 export class StreamSocket extends Duplex implements OutsideSocket {
@@ -16,17 +16,13 @@ export class StreamSocket extends Duplex implements OutsideSocket {
   /** Gives back the room of bytes that were not read. */
   readonly #held: (() => void)[] = [];
 
-  /** @param hold counts bytes that wait for the VM's program. An error resets the connection */
+  /** @param hold counts bytes that wait for the VM's program, and may reset the connection */
   constructor(stream: MuxStream, hold: (bytes: number) => () => void) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     stream.onData = (bytes) => {
-      try {
-        this.#held.push(hold(bytes.byteLength + PIECE_COST_BYTES));
-      } catch {
-        this.destroy();
-        return;
-      }
+      this.#held.push(hold(bytes.byteLength + PIECE_COST_BYTES));
+      if (this.destroyed) return;
       this.#timer?.refresh();
       this.bytesRead += bytes.byteLength;
       this.#unread += bytes.byteLength;

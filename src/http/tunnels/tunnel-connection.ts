@@ -20,6 +20,7 @@ import { MAX_TUNNEL_CONNECTIONS, TUNNEL_IDLE_MS, TUNNEL_PING_MS } from "../limit
 import { StreamSocket } from "./stream-socket.ts";
 import { parseTunnelRequest, type TunnelRequest } from "./tunnel-request.ts";
 import type { Tunnels } from "./tunnels.ts";
+import type { Hold } from "./waiting-bytes.ts";
 
 /** Close code of a tunnel whose client breaks the protocol (RFC 6455). */
 const VIOLATION = 1008;
@@ -152,8 +153,7 @@ export class TunnelConnection {
       note();
       stream.accept();
       const broken = ({ message }: Error) => connectionLost(`The connection to ${target} broke: ${message}`);
-      const hold = (bytes: number) => this.#deps.tunnels.hold(this.#deps.actorId, bytes);
-      await joinSocket(stream, socket, broken, hold);
+      await joinSocket(stream, socket, broken, this.#holdOf(stream));
     } catch (error) {
       note(errorOf(error));
       throw error;
@@ -192,7 +192,12 @@ export class TunnelConnection {
       stream.reset();
       throw error;
     }
-    return new StreamSocket(stream, (bytes) => this.#deps.tunnels.hold(this.#deps.actorId, bytes));
+    return new StreamSocket(stream, this.#holdOf(stream));
+  }
+
+  #holdOf(stream: MuxStream): Hold {
+    const { actorId, tunnels } = this.#deps;
+    return tunnels.waiting.of(actorId, this, (error) => stream.reset(error));
   }
 }
 

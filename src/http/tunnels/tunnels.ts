@@ -1,13 +1,8 @@
 import { AgentVmError, limitExceeded, vmDestroyed } from "../../api/errors.ts";
-import type { OutsideSocket } from "../../runtime/network/outbound/gate.ts";
+import type { OutsideSocket } from "../../runtime/network/outbound/connections.ts";
 import type { Offers } from "../../runtime/network/outbound/offers.ts";
-import {
-  MAX_TUNNEL_BYTES,
-  MAX_TUNNEL_BYTES_PER_VM,
-  MAX_TUNNEL_OFFERS,
-  MAX_TUNNELS,
-  MAX_TUNNELS_PER_VM,
-} from "../limits.ts";
+import { MAX_TUNNEL_OFFERS, MAX_TUNNELS, MAX_TUNNELS_PER_VM } from "../limits.ts";
+import { WaitingBytes } from "./waiting-bytes.ts";
 
 /** A client's WebSocket of a tunnel. */
 interface OpenTunnel {
@@ -21,19 +16,18 @@ interface TunnelsOfVm {
   tunnels: Set<OpenTunnel>;
   /** Services of clients by name and port. */
   offers: Map<string, OpenOffer>;
-  /** Bytes that wait for the VM's programs. */
-  bytes: number;
 }
 
 /** The tunnels of one server, by VM. */
 export class Tunnels {
   readonly #vms = new Map<string, TunnelsOfVm>();
   #tunnels = 0;
-  #bytes = 0;
+  /** Bytes that wait for the programs of VMs. */
+  readonly waiting = new WaitingBytes();
 
   /** Counts a tunnel. @returns a function that forgets it. @throws AgentVmError `limit_exceeded` */
   add(actorId: string, tunnel: OpenTunnel): () => void {
-    const vm = this.#vms.get(actorId) ?? { tunnels: new Set(), offers: new Map(), bytes: 0 };
+    const vm = this.#vms.get(actorId) ?? { tunnels: new Set(), offers: new Map() };
     if (this.#tunnels >= MAX_TUNNELS) throw tooMany({ MAX_TUNNELS }, "Tunnel limit of the server reached");
     if (vm.tunnels.size >= MAX_TUNNELS_PER_VM)
       throw tooMany({ MAX_TUNNELS_PER_VM }, "Tunnel limit of the VM reached");
@@ -50,30 +44,6 @@ export class Tunnels {
   /** Ends the tunnels of a VM that is destroyed. */
   destroyed(actorId: string): void {
     for (const tunnel of [...(this.#vms.get(actorId)?.tunnels ?? [])]) tunnel.end(vmDestroyed());
-  }
-
-  /**
-   * Counts bytes that wait for a program of a VM.
-   *
-   * @returns a function that counts them no longer. @throws AgentVmError `limit_exceeded`
-   */
-  hold(actorId: string, bytes: number): () => void {
-    const vm = this.#vms.get(actorId);
-    if (vm === undefined) return () => undefined;
-    if (vm.bytes + bytes > MAX_TUNNEL_BYTES_PER_VM)
-      throw tooMany(
-        { MAX_TUNNEL_BYTES_PER_VM },
-        "The VM's programs do not read what arrives through tunnels",
-      );
-    if (this.#bytes + bytes > MAX_TUNNEL_BYTES)
-      throw tooMany({ MAX_TUNNEL_BYTES }, "Too many bytes of tunnels wait in the server");
-    vm.bytes += bytes;
-    this.#bytes += bytes;
-    return () => {
-      vm.bytes -= bytes;
-      this.#bytes -= bytes;
-      this.#forget(actorId, vm);
-    };
   }
 
   /**
@@ -111,11 +81,11 @@ export class Tunnels {
 
   /** Numbers of what is open now, for tests. */
   get tally(): { vms: number; tunnels: number; bytes: number } {
-    return { vms: this.#vms.size, tunnels: this.#tunnels, bytes: this.#bytes };
+    return { vms: this.#vms.size, tunnels: this.#tunnels, bytes: this.waiting.total };
   }
 
   #forget(actorId: string, vm: TunnelsOfVm): void {
-    const isEmpty = vm.tunnels.size === 0 && vm.offers.size === 0 && vm.bytes === 0;
+    const isEmpty = vm.tunnels.size === 0 && vm.offers.size === 0;
     if (isEmpty && this.#vms.get(actorId) === vm) this.#vms.delete(actorId);
   }
 }

@@ -1,5 +1,5 @@
 import { within } from "../../base/within.ts";
-import type { HostCall } from "../sandbox/sandbox.ts";
+import type { HostCall } from "../sandbox/host-call.ts";
 import { type HostCalls, messageOf, parseInput } from "./calls.ts";
 import { type Catalog, type CatalogFunction, type CatalogGroup, MAIN_PROGRAM } from "./catalog.ts";
 import { parseArguments, UsageError } from "./flags.ts";

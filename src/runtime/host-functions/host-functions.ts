@@ -1,7 +1,8 @@
 import type { Env } from "../../api/values.ts";
 import { asCaller } from "../../base/caller.ts";
 import type { Room } from "../room.ts";
-import type { HostCall, Sandbox } from "../sandbox/sandbox.ts";
+import type { HostCall } from "../sandbox/host-call.ts";
+import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { HostCalls } from "./calls.ts";
 import type { Catalog } from "./catalog.ts";

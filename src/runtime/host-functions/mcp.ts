@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parseJson } from "../../base/json.ts";
 import { LineSplitter } from "../../base/line-splitter.ts";
 import { packageVersion } from "../../base/package-version.ts";
-import type { HostCall } from "../sandbox/sandbox.ts";
+import type { HostCall } from "../sandbox/host-call.ts";
 import { messageOf } from "./calls.ts";
 import type { CatalogFunction } from "./catalog.ts";
 import type { HostServices } from "./command-line.ts";

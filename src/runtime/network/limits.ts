@@ -141,6 +141,20 @@ export const MAX_OUTSIDE_CONNECTIONS = 2 * MAX_OUTBOUND_CONNECTIONS;
 export const MAX_PIPELINED = 16;
 
 /**
+ * Open HTTP/2 requests on one connection of a VM's program whose requests the server reads.
+ * @unit requests
+ * @past The program waits, or sees REFUSED_STREAM.
+ */
+export const MAX_HTTP2_STREAMS = 100;
+
+/**
+ * Open HTTP/2 requests of one VM's programs whose requests the server reads.
+ * @unit requests
+ * @past The program sees REFUSED_STREAM.
+ */
+export const MAX_HTTP2_REQUESTS = 1_024;
+
+/**
  * Body of a request in which placeholders of secrets are replaced.
  * @unit bytes
  * @past A larger body passes as the program sent it.

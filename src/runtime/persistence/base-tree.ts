@@ -5,8 +5,8 @@ import type { FileSystem } from "../sandbox/files.ts";
 import { VM_MOUNTS } from "../sandbox/mount-table.ts";
 import type { TreeNode } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
-import { isHostLink } from "../sandbox/sandbox.ts";
 import { PathWriter, pathOf } from "../sandbox/tree-path.ts";
+import { isHostLink } from "../sandbox/vm-layout.ts";
 import type { TreeEntry } from "./entries.ts";
 import type { StoredTree } from "./root.ts";
 

@@ -5,8 +5,8 @@ import type { ScannedNode } from "../filesystem/node-table.ts";
 import type { ResultBudget } from "../filesystem/result-budget.ts";
 import { type Excludes, scanTree } from "../filesystem/scan.ts";
 import type { PersistentTree, TreeCursor } from "../sandbox/persistent-tree.ts";
-import { VM_UID } from "../sandbox/sandbox.ts";
 import { PathWriter } from "../sandbox/tree-path.ts";
+import { VM_UID } from "../sandbox/vm-layout.ts";
 
 const ROOT_MODE = "0755";
 

@@ -1,5 +1,5 @@
 import type { Env } from "../../api/values.ts";
-import { VM_HOME, VM_HOSTNAME, VM_PATH, VM_USER } from "../sandbox/sandbox.ts";
+import { VM_HOME, VM_HOSTNAME, VM_PATH, VM_USER } from "../sandbox/vm-layout.ts";
 
 const PNPM_HOME = `${VM_HOME}/.local/share/pnpm`;
 const GEM_HOME = `${VM_HOME}/.local/share/gem`;

@@ -1,7 +1,7 @@
 import { invalidArgument } from "../../api/errors.ts";
 import { MAX_ARGUMENTS } from "../../api/limits.ts";
 import type { Env } from "../../api/values.ts";
-import type { CommandRequest, ProgramCall, ShellLine } from "../sandbox/sandbox.ts";
+import type { CommandRequest, ProgramCall, ShellLine } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
 import { BASE_ENV } from "./base-env.ts";
 

@@ -1,7 +1,8 @@
 import type { ExecOptions, ExecResult, ExitReason, OutputStream } from "../../api/methods/process-types.ts";
 import type { ProcessMethods } from "../../api/methods/processes.ts";
 import { toBytes } from "../../base/bytes.ts";
-import { capabilityOf, type SandboxProcess } from "../sandbox/sandbox.ts";
+import type { SandboxProcess } from "../sandbox/processes.ts";
+import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { Capture, CaptureBudget } from "./capture.ts";
 import { resolveCommand } from "./command.ts";

@@ -3,7 +3,7 @@ import type { ProcessOutput, SpawnedProcessInfo } from "../../api/methods/proces
 import type { ProcessEnd } from "../../api/methods/transport.ts";
 import { GroupWriter } from "../../base/group-writer.ts";
 import { loadOnce } from "../../base/load-once.ts";
-import type { ExitStatus } from "../sandbox/sandbox.ts";
+import type { ExitStatus } from "../sandbox/processes.ts";
 import { PROCESS_TABLE_KEY } from "../store/keys.ts";
 import { decodeJson, MAX_STORE_VALUE_BYTES, type Store } from "../store/store.ts";
 
@@ -28,6 +28,7 @@ const tableSchema = z.array(
     startedAt: z.number(),
     exitedAt: z.number().nullable(),
     oomKills: z.int().default(0),
+    waitingForInput: z.literal(false).default(false),
   }),
 );
 

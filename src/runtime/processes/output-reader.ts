@@ -1,4 +1,4 @@
-import type { SandboxProcess } from "../sandbox/sandbox.ts";
+import type { SandboxProcess } from "../sandbox/processes.ts";
 import { MAX_UNREAD_OUTPUT_BYTES, READER_GONE_MS, REPLAY_CHUNK_BYTES } from "./limits.ts";
 
 /**

@@ -17,10 +17,12 @@ import { toBytes } from "../../base/bytes.ts";
 import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import type { EndReason } from "../room.ts";
-import { capabilityOf, type ProgramCall, type ShellLine } from "../sandbox/sandbox.ts";
+import type { ProgramCall, ShellLine } from "../sandbox/processes.ts";
+import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { resolveCommand } from "./command.ts";
 import { type PastProcess, ProcessHistory } from "./history.ts";
+import type { InputWatch } from "./input-watch.ts";
 import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "./limits.ts";
 import type { Notices } from "./notices.ts";
 import { ReplayBudget } from "./replay-buffer.ts";
@@ -40,7 +42,7 @@ type ProcessesDeps = Pick<
   | "onFailure"
   | "report"
 > &
-  Notices & { recordings: Pick<Recordings, "admit" | "begin" | "release"> };
+  Notices & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch };
 
 /** Size of the terminal on which a player shows a process without one. */
 const RECORDED_SIZE = { cols: 80, rows: 24 };
@@ -125,7 +127,8 @@ export class Processes implements RoomMethods<"processes"> {
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);
     if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
-    if (!staysOpen) spawned.closeStdin();
+    if (staysOpen) this.#deps.inputs.add(spawned.pid, null, spawned.exited);
+    else spawned.closeStdin();
     this.#deps.whileRunning(spawned.exited);
     void spawned.exited.then(() => {
       this.#forgetOldest();
@@ -136,11 +139,15 @@ export class Processes implements RoomMethods<"processes"> {
   }
 
   async listProcesses(): Promise<SpawnedProcessInfo[]> {
-    return this.#infos(await this.#history.load());
+    const infos = this.#infos(await this.#history.load());
+    const waiting = await this.#deps.inputs.waiting();
+    return infos.map((info) => ({ ...info, waitingForInput: info.running && waiting.has(info.pid) }));
   }
 
   async getProcess(pid: number): Promise<SpawnedProcessInfo> {
-    return (await this.#find(pid)).info;
+    const { info } = await this.#find(pid);
+    if (!info.running) return info;
+    return { ...info, waitingForInput: (await this.#deps.inputs.waiting()).has(pid) };
   }
 
   async writeProcessStdin(pid: number, data: Bytes): Promise<void> {

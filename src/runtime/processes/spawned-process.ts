@@ -7,8 +7,9 @@ import type {
 } from "../../api/methods/process-types.ts";
 import type { FollowedOutput, FollowOptions, ProcessEnd } from "../../api/methods/transport.ts";
 import type { Recorder } from "../recordings/recorder.ts";
-import type { ExitStatus, SandboxProcess } from "../sandbox/sandbox.ts";
+import type { ExitStatus, SandboxProcess } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
+import type { InputWatch } from "./input-watch.ts";
 import { PROCESS_REPLAY_BYTES } from "./limits.ts";
 import { type Notices, noticesOf } from "./notices.ts";
 import { OutputReader } from "./output-reader.ts";
@@ -31,7 +32,7 @@ type SpawnedProcessDeps = Pick<
   VmServices,
   "limits" | "emit" | "isStopping" | "filesMayHaveChanged" | "report"
 > &
-  Notices;
+  Notices & { inputs: Pick<InputWatch, "touched"> };
 
 /** Limits of a process that `run` starts. Its client reads all its output. */
 export interface RunLimits {
@@ -90,6 +91,7 @@ export class SpawnedProcess {
       startedAt: Date.now(),
       exitedAt: null,
       oomKills: 0,
+      waitingForInput: false,
     };
     if (run !== undefined) this.#reader.hold();
     if (run?.timeout) this.#timer = setTimeout(() => this.#cutShort("timeout"), run.timeout);
@@ -106,6 +108,7 @@ export class SpawnedProcess {
   }
 
   writeStdin(data: Uint8Array): void {
+    this.#vm.inputs.touched();
     this.#process.writeStdin(data);
   }
 
@@ -142,6 +145,7 @@ export class SpawnedProcess {
   }
 
   #publish(stream: OutputStream, data: Buffer): void {
+    this.#vm.inputs.touched();
     for (const piece of splitEvent(data)) {
       const chunk = this.#output.push(KINDS[stream], piece);
       this.#vm.emit("processOutput", { pid: this.pid, ...chunk });

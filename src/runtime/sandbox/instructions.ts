@@ -1,4 +1,4 @@
-import { VM_HOME, VM_USER } from "./sandbox.ts";
+import { VM_HOME, VM_USER } from "./vm-layout.ts";
 
 /** Path of the file that describes the VM to agents in it. */
 export const INSTRUCTIONS_PATH = "/etc/agentos/instructions.md";

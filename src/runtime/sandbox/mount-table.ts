@@ -1,5 +1,5 @@
 import { readOnlyPath } from "./posix.ts";
-import { NODE_FOLDER, VM_HOME } from "./sandbox.ts";
+import { NODE_FOLDER, VM_HOME } from "./vm-layout.ts";
 
 /**
  * Maker of the files of a place in a VM:

@@ -3,7 +3,7 @@ import type { OutputStream } from "../../api/methods/process-types.ts";
 import type { ServiceInfo, ServiceLogs, ServiceOptions, ServiceState } from "../../api/methods/services.ts";
 import { within } from "../../base/within.ts";
 import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
-import type { SandboxProcess } from "../sandbox/sandbox.ts";
+import type { SandboxProcess } from "../sandbox/processes.ts";
 import { SERVICE_LOG_BYTES, SERVICE_READY_MS, SERVICE_STOP_MS } from "./limits.ts";
 
 /** A service that has run for this long has not failed at its start. In milliseconds. */

@@ -175,3 +175,10 @@ export const MAX_AGENT_TERMINALS = 32;
  * @past The oldest output is dropped, and `truncated` is `true`.
  */
 export const MAX_AGENT_TERMINAL_BYTES = 1 * MIB;
+
+/**
+ * Part of a transcript that `readTranscript` answers.
+ * @unit characters
+ * @past The next event is in the next part.
+ */
+export const MAX_TRANSCRIPT_PART = 4 * MIB;

@@ -7,17 +7,20 @@ import type {
   PersistedSessionEvent,
   PersistedSessionRecord,
   PromptResult,
+  ReadTranscriptOptions,
   SequencedSessionEvent,
   SessionConfigOption,
   SessionInfo,
   SessionModeState,
   SessionRecord,
+  TranscriptPart,
 } from "../../api/methods/session-types.ts";
 import type { SessionMethods } from "../../api/methods/sessions.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
 import type { SessionsDeps } from "./deps.ts";
 import type { Session } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
+import { exportPart } from "./transcript/export.ts";
 import type { TranscriptEvent } from "./transcript/transcript-store.ts";
 
 /** Result of a prompt that ran in its own session. */
@@ -206,6 +209,18 @@ export class Sessions implements SessionMethods {
       event: event.notification,
       createdAt: event.createdAt,
     }));
+  }
+
+  async readTranscript(
+    sessionId: string,
+    { format = "markdown", after = -1 }: ReadTranscriptOptions = {},
+  ): Promise<TranscriptPart> {
+    const session = await this.#table.find("readTranscript", sessionId);
+    return await exportPart(format, {
+      record: session.persistedRecord,
+      after,
+      events: session.events(after),
+    });
   }
 
   async #events<Event>(

@@ -1,8 +1,10 @@
 import type { ShellInfo, ShellOutput, ShellSnapshot, SnapshotMode } from "../../api/methods/shells.ts";
 import type { Mutex } from "../../base/mutex.ts";
+import type { InputWatch } from "../processes/input-watch.ts";
 import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
 import type { Recorder } from "../recordings/recorder.ts";
-import type { ExitStatus, SandboxTerminal } from "../sandbox/sandbox.ts";
+import type { ExitStatus } from "../sandbox/processes.ts";
+import type { SandboxTerminal } from "../sandbox/terminals.ts";
 import type { VmServices } from "../vm-services.ts";
 import { SHELL_SCROLLBACK_BYTES } from "./limits.ts";
 import { ShellScreen } from "./shell-screen.ts";
@@ -10,7 +12,9 @@ import { ShellScreen } from "./shell-screen.ts";
 /** A shell has one stream. */
 const NO_KIND = {};
 
-type OpenShellDeps = Pick<VmServices, "emit" | "filesMayHaveChanged">;
+type OpenShellDeps = Pick<VmServices, "emit" | "filesMayHaveChanged"> & {
+  inputs: Pick<InputWatch, "touched">;
+};
 
 /** A shell on a terminal: its record, its scrollback and its end. */
 export class OpenShell {
@@ -36,7 +40,8 @@ export class OpenShell {
     this.shellId = info.shellId;
     this.#terminal = terminal;
     this.#vm = vm;
-    this.#info = { ...info, args: [...info.args], pid: terminal.pid, running: true, exitCode: null };
+    const state = { pid: terminal.pid, running: true, exitCode: null, waitingForInput: false };
+    this.#info = { ...info, args: [...info.args], ...state };
     this.#screen = new ShellScreen(info, (seq) => this.#scrollback.after(seq), drawing);
     terminal.onOutput((data) => this.#publish(data));
     this.exited = this.#end();
@@ -51,6 +56,7 @@ export class OpenShell {
   }
 
   write(data: Uint8Array): void {
+    this.#vm.inputs.touched();
     this.#terminal.write(data);
   }
 
@@ -80,6 +86,7 @@ export class OpenShell {
   }
 
   #publish(data: Buffer): void {
+    this.#vm.inputs.touched();
     for (const piece of splitEvent(data)) {
       const chunk = this.#scrollback.push(NO_KIND, piece);
       this.#vm.emit("shellData", { shellId: this.shellId, ...chunk });

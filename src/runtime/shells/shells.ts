@@ -13,6 +13,7 @@ import type { Bytes } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
+import type { InputWatch } from "../processes/input-watch.ts";
 import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
@@ -26,7 +27,7 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
-> & { recordings: Pick<Recordings, "admit" | "begin" | "release"> };
+> & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
@@ -104,6 +105,7 @@ export class Shells implements ShellMethods {
     );
     this.#table.set(opened.shellId, opened);
     this.#deps.whileRunning(opened.exited);
+    this.#deps.inputs.add(opened.info.pid, shellId, opened.exited);
     void opened.exited.then(() => this.#forgetOldest());
     return opened;
   }
@@ -134,7 +136,9 @@ export class Shells implements ShellMethods {
   }
 
   async listShells(): Promise<ShellInfo[]> {
-    return [...this.#table.values()].map((shell) => shell.info);
+    const waiting = await this.#deps.inputs.waiting();
+    const infos = [...this.#table.values()].map((shell) => shell.info);
+    return infos.map((info) => ({ ...info, waitingForInput: info.running && waiting.has(info.pid) }));
   }
 
   async readShell(shellId: string, options: ReadOutputOptions = {}): Promise<ShellOutput> {

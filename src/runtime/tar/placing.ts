@@ -5,7 +5,7 @@ import { joinPath, parentPath } from "../filesystem/paths.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { OwnDevice } from "../sandbox/mount-table.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
-import { isHostLink } from "../sandbox/sandbox.ts";
+import { isHostLink } from "../sandbox/vm-layout.ts";
 import type { Staging } from "./staging.ts";
 
 /** Staged node that is renamed into place with everything below it. */

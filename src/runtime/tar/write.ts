@@ -1,5 +1,5 @@
 import { nameBytes } from "../sandbox/names.ts";
-import { VM_UID, VM_USER } from "../sandbox/sandbox.ts";
+import { VM_UID, VM_USER } from "../sandbox/vm-layout.ts";
 
 /**
  * Size of a tar block. This file writes tar headers itself, because tar-stream writes only UTF-8 names and times up to the

@@ -1,9 +1,7 @@
 import type { Command } from "commander";
 import { expect, test } from "vitest";
-import { completion } from "../../../src/cli/actions/completion.ts";
 import { factsOf, pathOf } from "../../../src/cli/commands/command.ts";
 import { buildProgram } from "../../../src/cli/program.ts";
-import { runProgram } from "../../support/program.ts";
 
 const program = buildProgram();
 
@@ -55,31 +53,4 @@ test("the program has the commands of the manual", () => {
       ),
     ),
   );
-});
-
-/** Completes lines with bash. The program lists three keys. */
-const COMPLETE = `
-agent-vm() { printf '%s\\n' alice '$(touch /tmp/agent-vm-completed)' 'a b'; }
-for line; do
-  COMP_WORDS=($line ""); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _agent_vm; echo "\${COMPREPLY[@]}"
-done`;
-
-test("bash completes commands, subcommands, options and keys, and expands no key", async () => {
-  const lines = ["agent-vm", "agent-vm session", "agent-vm --json stats"];
-  const script = completion(program, "bash") + COMPLETE;
-  const { code, stdout, stderr } = await runProgram(["-c", script, "bash", ...lines], { program: "bash" });
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  const [first, session, stats] = stdout.trim().split("\n");
-  expect(first).toMatch(/^serve .*\bsession\b.* --json /);
-  expect(session).toMatch(/\bprompt history\b/);
-  expect(session).not.toContain("alice");
-  expect(stats).toContain("alice \\$\\(touch\\ /tmp/agent-vm-completed\\) a\\ b");
-});
-
-test("zsh and fish get scripts with every command, and another shell is refused", () => {
-  for (const shell of ["zsh", "fish"]) {
-    const script = completion(program, shell);
-    for (const command of all) expect(script).toContain(`'${pathOf(command)}'`);
-  }
-  expect(() => completion(program, "tcsh")).toThrow("Expected bash, zsh or fish");
 });

@@ -166,8 +166,11 @@ test("bounds the tunnels to a VM", async () => {
   await expect.poll(() => works().catch(() => "full")).toBe("fine");
 });
 
-test("bounds the bytes that wait for programs that do not read", async () => {
+test("bounds the bytes that wait for programs that do not read, and cuts no connection of another tunnel", async () => {
   const { open, answer, answers, socket } = await raw();
+  const other = await raw();
+  other.open(1, { port: 4000 });
+  await other.answer(FRAME.opened, 1);
   const piece = new Uint8Array(MAX_DATA_BYTES);
   for (let id = 1; id < 16; id += 2) {
     open(id, { port: 4000 });
@@ -190,6 +193,12 @@ test("bounds the bytes that wait for programs that do not read", async () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   expect(refused()[0]?.body).toContain("MAX_TUNNEL_BYTES_PER_VM");
+  for (let count = 0; count < 20; count++) {
+    other.socket.send(encodeMuxFrame(FRAME.data, 1, piece.subarray(0, 8 * 1024)));
+    expect(await works()).toBe("fine");
+  }
+  expect(other.answers.filter(({ kind }) => kind === FRAME.reset)).toEqual([]);
+  other.socket.terminate();
   // The VM's other tunnels have room again when the hostile one has gone.
   socket.terminate();
   await expect.poll(() => works().catch(() => "full")).toBe("fine");

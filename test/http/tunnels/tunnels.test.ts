@@ -1,10 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  MAX_TUNNEL_BYTES_PER_VM,
-  MAX_TUNNEL_OFFERS,
-  MAX_TUNNELS,
-  MAX_TUNNELS_PER_VM,
-} from "../../../src/http/limits.ts";
+import { MAX_TUNNEL_OFFERS, MAX_TUNNELS, MAX_TUNNELS_PER_VM } from "../../../src/http/limits.ts";
 import { Tunnels } from "../../../src/http/tunnels/tunnels.ts";
 
 const tunnel = () => ({ end: () => undefined });
@@ -31,19 +26,6 @@ test("counts tunnels of each VM and of the server, and remembers nothing of VMs 
     end();
   }
   expect(tunnels.tally).toEqual({ vms: 0, tunnels: 0, bytes: 0 });
-});
-
-test("counts bytes that wait, until they are taken, also after the last tunnel", () => {
-  const tunnels = new Tunnels();
-  const end = tunnels.add("a", tunnel());
-  tunnels.add("b", tunnel());
-  const release = tunnels.hold("a", MAX_TUNNEL_BYTES_PER_VM);
-  expect(code(() => tunnels.hold("a", 1))).toBe("MAX_TUNNEL_BYTES_PER_VM");
-  expect(code(() => tunnels.hold("b", 1))).toBeUndefined();
-  end();
-  expect(tunnels.tally).toMatchObject({ vms: 2 });
-  release();
-  expect(tunnels.tally).toEqual({ vms: 1, tunnels: 1, bytes: 1 });
 });
 
 test("a service has one client, and a VM a limit of services", () => {

@@ -3,7 +3,6 @@ import { after, test } from "node:test";
 import type { HarnessV1SandboxProvider } from "@ai-sdk/harness";
 import type { Experimental_SandboxSession } from "@ai-sdk/provider-utils";
 import { generateText, stepCountIs, streamText, type ToolSet } from "ai";
-import { MockLanguageModelV4, simulateReadableStream } from "ai/test";
 import { createBashTool } from "bash-tool";
 import {
   bashToolSandbox,
@@ -11,62 +10,12 @@ import {
   sandboxSession,
   tools,
 } from "../../../src/adapters/ai-sdk/index.ts";
-import { type Turn, turnsOf } from "../scripted-model.ts";
+import { turnsOf } from "../scripted-model.ts";
 import { client } from "../server.ts";
+import { scripted } from "./lib/ai-model.ts";
 
 const vm = client.vm.getOrCreate("ai-sdk");
 after(() => client.dispose());
-
-type Content = Awaited<ReturnType<MockLanguageModelV4["doGenerate"]>>;
-
-const usage = {
-  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
-  outputTokens: { total: 1, text: 1, reasoning: 0 },
-};
-
-/** A model that takes these turns, whatever it is told. */
-function scripted(turns: Turn[]): MockLanguageModelV4 {
-  let at = 0;
-  const next = (): Content => {
-    const turn = turns[at++];
-    assert.ok(turn, "The model was asked after its last turn");
-    const content: Content["content"] =
-      "text" in turn
-        ? [{ type: "text", text: turn.text }]
-        : [
-            {
-              type: "tool-call",
-              toolCallId: `call-${at}`,
-              toolName: turn.call,
-              input: JSON.stringify(turn.input),
-            },
-          ];
-    const unified = "text" in turn ? "stop" : "tool-calls";
-    return { content, finishReason: { unified, raw: undefined }, usage, warnings: [] };
-  };
-  return new MockLanguageModelV4({
-    doGenerate: async () => next(),
-    doStream: async () => {
-      const { content, finishReason } = next();
-      const [part] = content;
-      const parts =
-        part?.type === "text"
-          ? ([
-              { type: "text-start", id: "1" },
-              { type: "text-delta", id: "1", delta: part.text },
-              { type: "text-end", id: "1" },
-            ] as const)
-          : part?.type === "tool-call"
-            ? [part]
-            : [];
-      return {
-        stream: simulateReadableStream({
-          chunks: [{ type: "stream-start", warnings: [] }, ...parts, { type: "finish", finishReason, usage }],
-        }),
-      };
-    },
-  });
-}
 
 test("generateText works through files and commands with the tools", async () => {
   const set = tools(vm, { workingDirectory: "/work/generate" });
@@ -208,6 +157,31 @@ test("a harness prepares an identity once, forks it for each session, and resume
   });
   const policy = await client.vm.get(["harness", "session", "one"]).getNetworkPolicy();
   assert.deepEqual(policy.outbound, { allow: ["*.example.com"], deny: ["10.0.0.0/8"] });
+
+  const rule = (host: string, path: string) => ({
+    match: { host, method: ["post"], path: { startsWith: path } },
+    transform: { headers: { authorization: "Bearer one", "x-team": "two" } },
+  });
+  await one.setRequestTransformations?.([rule("api.example.com", "/v1/")]);
+  await one.addRequestTransformations?.([rule("other.example.com", "/")]);
+  const secrets = await client.vm.get(["harness", "session", "one"]).listSecrets();
+  assert.deepEqual(
+    secrets.map(({ hosts, paths, methods, carriedBy }) =>
+      [hosts, paths, methods, carriedBy].flat(2).join(" "),
+    ),
+    [
+      "api.example.com /v1/* POST header authorization",
+      "api.example.com /v1/* POST header x-team",
+      "other.example.com /* POST header authorization",
+      "other.example.com /* POST header x-team",
+    ],
+  );
+  await assert.rejects(async () => {
+    const match = { host: "a.example.com", headers: [{ key: { exact: "x" } }] };
+    await one.setRequestTransformations?.([{ match, transform: { headers: { a: "b" } } }]);
+  });
+  await one.setRequestTransformations?.([]);
+  assert.deepEqual(await client.vm.get(["harness", "session", "one"]).listSecrets(), []);
 
   const page = await one.spawn({ command: "exec python3 -m http.server 4123" });
   await client.vm.get(["harness", "session", "one"]).waitForPort(4123);

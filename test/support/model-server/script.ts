@@ -45,8 +45,8 @@ const COMMAND = /\[\[(say|run|ask|write|call|stream|recall|instructions)(?: ([^\
  * - `[[run COMMAND]]`: a call of the agent's shell tool
  * - `[[ask COMMAND]]`: a call of the shell tool with arguments that make the agent ask its user, if the tool has any
  * - `[[write PATH TEXT]]`: a call of the tool that writes files, or else of the shell tool
- * - `[[call TOOL TEXT]]`: a call, with `{ text }`, of the tool whose name ends with TOOL, as names of MCP tools do. If the
- *   agent does not list MCP tools, the model searches for the tool first
+ * - `[[call TOOL TEXT]]`: a call, with `{ text }` or with TEXT if it is JSON, of the tool whose name ends with TOOL, as names of
+ *   MCP tools do. If the agent does not list MCP tools, the model searches for the tool first
  * - `[[stream]]`: pieces of text for a minute
  * - `[[recall]]`: the word of an earlier `[[say remember WORD]]` in the request
  * - `[[instructions]]`: the word after `INSTRUCTION-` in the request
@@ -123,11 +123,13 @@ function call({ tools, toolResult }: Turn, rest: string): Answer {
   const [suffix = "", ...words] = rest.split(" ");
   const search = tools.find(({ name }) => SEARCH_TOOLS.test(name));
   const tool = tools.find(({ name }) => name.endsWith(suffix));
-  if (tool !== undefined) return { tool: tool.name, arguments: { text: words.join(" ") } };
+  const given = words.join(" ");
+  const args = given.startsWith("{") ? (JSON.parse(given) as Record<string, unknown>) : { text: given };
+  if (tool !== undefined) return { tool: tool.name, arguments: args };
   const hidden = new RegExp(`"name":"(\\w*${suffix})"`).exec(toolResult ?? "")?.[1];
   if (hidden !== undefined) {
     // Qwen calls a tool that a search has found through another tool.
-    return { tool: "tool_call", arguments: { name: hidden, arguments: { text: words.join(" ") } } };
+    return { tool: "tool_call", arguments: { name: hidden, arguments: args } };
   }
   if (search === undefined || toolResult !== undefined) return say(`no ${suffix} among ${names(tools)}`);
   return { tool: search.name, arguments: { query: suffix } };

@@ -1,18 +1,19 @@
-import type { Socket } from "node:net";
 import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
 import { printable } from "../../../base/printable.ts";
 import type { Report } from "../../reports.ts";
 import { MAX_OUTSIDE_CONNECTIONS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
-import { OutboundBudget, type OutboundLimits } from "./budget.ts";
+import type { OutboundLimits } from "./budget.ts";
+import { OutsideConnections, type OutsidePlace } from "./connections.ts";
 import { dial } from "./dial.ts";
 import type { NetworkLog } from "./log.ts";
 import { OutboundLookups } from "./lookups.ts";
-import { MeteredSocket, type Outside } from "./meter.ts";
+import type { Outside } from "./meter.ts";
 import { NO_OFFERS, type Offers } from "./offers.ts";
 import type { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
+import type { Sink } from "./sink.ts";
 
 const DNS_PORT = 53;
 
@@ -40,6 +41,8 @@ export interface Destination {
   refusal?: string | undefined;
   /** `true` for a connection that stays open while only one side has ended it. */
   allowHalfOpen?: boolean | undefined;
+  /** Receives the bytes of the connection, if nothing must read or delay them. */
+  sink?: Sink | undefined;
   /** Method and path of the request, if the server reads it. */
   method?: string | undefined;
   path?: string | undefined;
@@ -47,20 +50,6 @@ export interface Destination {
   permit?: Permit | undefined;
   /** Finds the pid of the process that connects, to report it in a denial. */
   findPid?: (() => Promise<number | undefined>) | undefined;
-}
-
-/** A connection to the outside: a socket, or a stream to a client's machine. */
-export type OutsideSocket = Outside & Pick<Socket, "bytesRead" | "bytesWritten">;
-
-interface Live {
-  /** `undefined` for a service of a client. */
-  address: string | undefined;
-  name: string | undefined;
-  port: number;
-  /** Whether an answer allowed it, and not a rule. */
-  isPermitted: boolean;
-  /** The socket, or what the VM's program reads in its place. */
-  outside: Outside;
 }
 
 interface GateOptions {
@@ -77,15 +66,11 @@ interface GateOptions {
  */
 export class OutboundGate {
   readonly #log: NetworkLog;
-  readonly #report: Report;
   readonly #offers: Offers;
-  readonly #live = new Map<OutsideSocket, Live>();
-  /** Bytes of outside connections that have ended. */
-  #ended = { bytesOut: 0, bytesIn: 0 };
+  readonly #connections: OutsideConnections;
   #rules: OutboundRules;
   readonly #lookups: OutboundLookups;
   readonly #questions: NetworkQuestions | undefined;
-  readonly #budget: OutboundBudget;
   #opening = 0;
 
   constructor(
@@ -97,8 +82,7 @@ export class OutboundGate {
   ) {
     this.#offers = offers;
     this.#questions = questions;
-    this.#budget = new OutboundBudget(limits, (reason) => this.#cutSpent(reason));
-    this.#report = report;
+    this.#connections = new OutsideConnections(log, limits, report);
     this.#rules = new OutboundRules(policy);
     this.#log = log;
     this.#lookups = new OutboundLookups(resolve);
@@ -111,17 +95,22 @@ export class OutboundGate {
   /** Replaces the policy and cuts open connections that the new one denies. */
   change(policy: OutboundPolicy): void {
     this.#rules = new OutboundRules(policy);
-    for (const live of this.#live.values()) {
-      const { address, name, port, isPermitted } = live;
+    this.#connections.cut(({ address, name, port, isPermitted }) => {
       const asks = !isPermitted && this.#rules.asks(name ?? address ?? "", port);
-      if (asks || this.#refusal(name, address, port) !== undefined) live.outside.destroy();
-    }
+      return asks || this.#refusal(name, address, port) !== undefined;
+    });
     this.#questions?.forget();
+  }
+
+  /** Returns whether a destination needs an answer before each connection. */
+  asks({ host, port }: Destination): boolean {
+    const canonical = canonicalHost(host);
+    return canonical !== undefined && this.#rules.asks(canonical, port);
   }
 
   /** Adds the bytes of earlier instances of the VM to its limit. */
   spentBefore(bytes: number): void {
-    this.#budget.meter.addBefore(bytes);
+    this.#connections.spentBefore(bytes);
   }
 
   /**
@@ -159,7 +148,7 @@ export class OutboundGate {
    */
   async open(destination: Destination, signal: AbortSignal): Promise<Outside> {
     // Connections outlive those of the programs until their last bytes are sent.
-    if (this.#live.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
+    if (this.#connections.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
       throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
     this.#opening += 1;
     try {
@@ -193,10 +182,11 @@ export class OutboundGate {
     const refusal = given ?? (name === undefined ? undefined : this.#rules.refuseName(name, port));
     if (refusal !== undefined) throw await this.#denied({ host: canonical, port, findPid }, refusal);
     const permit = await this.permit(destination, signal);
-    const exceeded = this.#budget.exceeded();
+    const exceeded = this.#connections.exceeded();
     if (exceeded !== undefined)
       throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
     const isPermitted = permit !== undefined;
+    const sink = this.#budget.meter.isNeeded ? undefined : destination.sink;
     if (name !== undefined && isOffer(name)) {
       const to = { address: undefined, name, port, isPermitted };
       return await this.#openOffer(to, allowHalfOpen, signal);
@@ -208,14 +198,16 @@ export class OutboundGate {
       reason = this.#refusal(name, address, port);
       if (reason !== undefined) continue;
       try {
-        const socket = await dial(address, port, allowHalfOpen, signal);
+        const socket = await dial(address, port, allowHalfOpen, signal, sink);
         if (signal.aborted) socket.destroy();
         signal.throwIfAborted();
         // The policy may have changed during the connect.
         const asks = permit?.rules !== this.#rules && this.#rules.asks(name ?? address ?? "", port);
         reason = asks ? "the policy has changed: connect again" : this.#refusal(name, address, port);
-        if (reason === undefined)
-          return this.#keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
+        if (reason === undefined) {
+          sink?.takes(socket);
+          return this.#connections.keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
+        }
         socket.destroy();
       } catch (error) {
         signal.throwIfAborted();
@@ -255,28 +247,21 @@ export class OutboundGate {
 
   /** Bytes of all outside connections since the last `resetTraffic`. */
   get traffic(): { bytesOut: number; bytesIn: number } {
-    const total = { ...this.#ended };
-    for (const socket of this.#live.keys()) count(total, socket);
-    return total;
+    return this.#connections.traffic;
   }
 
   close(): void {
     this.#questions?.close();
-    for (const [socket, { outside }] of this.#live) {
-      count(this.#ended, socket);
-      outside.destroy();
-      socket.destroy();
-    }
-    this.#live.clear();
+    this.#connections.close();
   }
 
   /** Begins to count the bytes of another boot. */
   resetTraffic(): void {
-    this.#ended = { bytesOut: 0, bytesIn: 0 };
+    this.#connections.resetTraffic();
   }
 
   async #openOffer(
-    to: Omit<Live, "outside"> & { name: string },
+    to: OutsidePlace & { name: string },
     allowHalfOpen: boolean,
     signal: AbortSignal,
   ): Promise<Outside> {
@@ -289,33 +274,13 @@ export class OutboundGate {
     const refusal = asks ? "the policy has changed: connect again" : this.#refusal(name, undefined, port);
     if (refusal !== undefined) socket.destroy();
     if (refusal !== undefined) throw await this.#denied({ host: name, port }, refusal);
-    return this.#keep(socket, to, allowHalfOpen);
+    return this.#connections.keep(socket, to, allowHalfOpen);
   }
 
   #refusal(name: string | undefined, address: string | undefined, port: number): string | undefined {
     const named = name === undefined ? undefined : this.#rules.refuseName(name, port);
     if (address === undefined) return named;
     return named ?? this.#rules.refuseAddress(address, port, name);
-  }
-
-  #keep(socket: OutsideSocket, to: Omit<Live, "outside">, allowHalfOpen: boolean): Outside {
-    const { meter } = this.#budget;
-    const outside = meter.isNeeded ? new MeteredSocket(socket, meter, allowHalfOpen) : socket;
-    this.#live.set(socket, { ...to, outside });
-    socket.once("close", () => {
-      this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });
-      if (this.#live.delete(socket)) count(this.#ended, socket);
-    });
-    return outside;
-  }
-
-  /** Cuts every connection, because the VM has used up its bytes. */
-  #cutSpent(reason: string): void {
-    for (const [socket, { name, address, port, outside }] of this.#live) {
-      this.#log.denied({ host: name ?? address ?? "", port, reason, code: "limit_exceeded" });
-      outside.destroy();
-      socket.destroy();
-    }
   }
 
   async #denied(
@@ -338,9 +303,4 @@ function isOffer(name: string): boolean {
 
 function shown(host: string): string {
   return printable(host.slice(0, 253));
-}
-
-function count(total: { bytesOut: number; bytesIn: number }, socket: OutsideSocket): void {
-  total.bytesOut += socket.bytesWritten;
-  total.bytesIn += socket.bytesRead;
 }

@@ -1,4 +1,4 @@
-import type { OutsideSocket } from "./gate.ts";
+import type { OutsideSocket } from "./connections.ts";
 
 /** Services of clients' machines that are offered inside a VM, under names below `agent-vm`. */
 export interface Offers {

@@ -1,5 +1,5 @@
 import type { Env } from "../../../api/values.ts";
-import { VM_HOSTNAME } from "../../sandbox/sandbox.ts";
+import { VM_HOSTNAME } from "../../sandbox/vm-layout.ts";
 
 /** Hosts that bypass the proxy: the VM itself. */
 const INSIDE = `localhost,.localhost,127.0.0.1,127.0.0.0/8,0.0.0.0,::1,${VM_HOSTNAME}`;

@@ -7,11 +7,15 @@ import { MAX_OUTBOUND_CONNECTIONS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { CredentialRules } from "./credentials/rules.ts";
 import { type Destination, OutboundDenied, type OutboundGate } from "./gate.ts";
+import { HTTP1_ONLY, HTTP2_FIRST } from "./http/ahead.ts";
 import { answerRaw } from "./http/answer.ts";
 import { DENIED } from "./http/failure.ts";
+import { OutgoingRequests } from "./http/outgoing-requests.ts";
 import { parseAuthority } from "./http/parse-authority.ts";
-import { ProgramRequests } from "./http/program-requests.ts";
-import { acceptTls, GREETING_MS, join, joinHalves, onFirstByte, signalOf } from "./sockets.ts";
+import { type Origin, ProgramRequests } from "./http/program-requests.ts";
+import { ProgramStreams } from "./http2/program-streams.ts";
+import { Sink } from "./sink.ts";
+import { acceptTls, GREETING_MS, join, joinHalves, offersHttp2, onFirstByte, signalOf } from "./sockets.ts";
 import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./socks.ts";
 
 /** First byte of a TLS handshake. */
@@ -41,15 +45,19 @@ interface ProxyDeps {
 export class OutboundProxy {
   readonly #deps: ProxyDeps;
   readonly #server: Server;
+  readonly #outgoing: OutgoingRequests;
   readonly #requests: ProgramRequests;
+  readonly #streams: ProgramStreams;
   readonly #sockets = new Set<Duplex>();
 
   /** @param server listens inside the VM */
   constructor(server: Server, deps: ProxyDeps) {
     this.#deps = deps;
     this.#server = server;
+    this.#outgoing = new OutgoingRequests(deps);
+    this.#streams = new ProgramStreams(this.#outgoing);
     this.#requests = new ProgramRequests({
-      ...deps,
+      outgoing: this.#outgoing,
       findPid: (connection) => () => deps.ownerOf(connection as Socket),
       onConnect: (request, socket, head) => void this.#tunnel(request, socket, head),
     });
@@ -86,8 +94,9 @@ export class OutboundProxy {
       if (await this.#readsRequests(target)) {
         return this.#readRequests(socket, target);
       }
-      const outside = await this.#deps.gate.open({ ...target, allowHalfOpen: true }, signalOf(socket));
-      joinHalves(socket, outside);
+      const sink = new Sink(socket);
+      const wanted = { ...target, allowHalfOpen: true, sink };
+      joinHalves(socket, await this.#deps.gate.open(wanted, signalOf(socket)), sink);
     } catch {
       // The program has its connection already, so that only a reset can say that there is none.
       socket.resetAndDestroy();
@@ -154,10 +163,8 @@ export class OutboundProxy {
       const authority = this.#deps.authority?.();
       const isTls = this.#deps.credentials().placeOf({ host, port })?.isTls === true && port !== HTTP_PORT;
       if (authority !== undefined && isTls) {
-        const opened = await acceptTls(socket, canonicalHost(host) ?? host, authority);
-        if (opened !== undefined)
-          this.#requests.serve(opened, { destination, authority: authorityOn(HTTPS_PORT), isOpened: true });
-        return;
+        const origin = { destination, authority: authorityOn(HTTPS_PORT), isOpened: true };
+        return await this.#openTls(socket, canonicalHost(host) ?? host, authority, origin);
       }
       try {
         join(socket, await this.#deps.gate.open(destination, signalOf(socket)));
@@ -166,6 +173,18 @@ export class OutboundProxy {
         socket.destroy();
       }
     });
+  }
+
+  /** Ends the TLS of a program, and serves its requests in the protocol that it and the host speak. */
+  async #openTls(socket: Duplex, host: string, authority: VmAuthority, origin: Origin): Promise<void> {
+    const isHttp2 = await offersHttp2(socket);
+    const ahead = isHttp2 ? await this.#outgoing.openAhead(origin, signalOf(socket)) : undefined;
+    const opened = await acceptTls(socket, host, authority, ahead?.protocols ?? HTTP1_ONLY);
+    if (opened === undefined) return ahead?.close();
+    if (opened.alpnProtocol === "h2") return this.#streams.serve(opened, origin, ahead);
+    // The program has chosen another protocol than the host.
+    if (ahead?.protocols === HTTP2_FIRST) ahead.close();
+    this.#requests.serve(opened, origin, ahead);
   }
 
   async #socks(socket: Socket): Promise<void> {

@@ -5,6 +5,7 @@ import { canonicalHost } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { Outside } from "./meter.ts";
+import type { Sink } from "./sink.ts";
 
 /**
  * Time for a program to send its request to the proxy.
@@ -36,6 +37,15 @@ const FLUSH_MS = 30_000;
 
 const KEEP_ALIVE_MS = 60_000;
 
+/** Type, version and length of a TLS record, and the longest record of a handshake. */
+const RECORD_HEAD_BYTES = 5;
+const MAX_RECORD_BYTES = 16_384;
+
+/** The entry of HTTP/2 in a list of protocols, with its length. */
+const ALPN_HTTP2 = Buffer.from("\u0002h2");
+
+const PEEK_EVENTS = ["readable", "end", "close"] as const;
+
 /** Passes the first byte to `look` and leaves it unread. Cuts a connection that sends nothing for GREETING_MS. */
 export function onFirstByte(socket: Duplex, look: (first: number) => void): void {
   const timer = setTimeout(() => socket.destroy(), GREETING_MS);
@@ -47,6 +57,39 @@ export function onFirstByte(socket: Duplex, look: (first: number) => void): void
     socket.unshift(first);
     look(first[0] as number);
   });
+}
+
+/**
+ * Waits for the first TLS record of a connection, and leaves it unread.
+ *
+ * @returns whether a program offers HTTP/2 in it. Only a hint: the handshake decides
+ */
+export async function offersHttp2(socket: Duplex): Promise<boolean> {
+  const head = await peek(socket, RECORD_HEAD_BYTES);
+  if (head.length < RECORD_HEAD_BYTES) return false;
+  const length = Math.min(head.readUInt16BE(3), MAX_RECORD_BYTES);
+  return (await peek(socket, RECORD_HEAD_BYTES + length)).includes(ALPN_HTTP2);
+}
+
+/** Returns the next bytes, and leaves them unread. Fewer if the program ends, or takes longer than GREETING_MS. */
+async function peek(socket: Duplex, count: number): Promise<Buffer> {
+  const timer = setTimeout(() => socket.destroy(), GREETING_MS);
+  try {
+    for (;;) {
+      const bytes = socket.read(count) as Buffer | null;
+      if (bytes !== null) socket.unshift(bytes);
+      if (bytes !== null || socket.readableEnded || socket.destroyed) return bytes ?? Buffer.alloc(0);
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          for (const event of PEEK_EVENTS) socket.off(event, done);
+          resolve();
+        };
+        for (const event of PEEK_EVENTS) socket.once(event, done);
+      });
+    }
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Returns a signal that aborts when the connection closes. */
@@ -65,8 +108,12 @@ export function join(inside: Duplex, outside: Duplex): void {
   inside.pipe(outside).pipe(inside);
 }
 
-/** Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open. */
-export function joinHalves(inside: Socket, outside: Outside): void {
+/**
+ * Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open.
+ *
+ * @param sink writes the outside's bytes, if the outside uses it
+ */
+export function joinHalves(inside: Socket, outside: Outside, sink: Sink): void {
   for (const [socket, other] of [
     [inside, outside],
     [outside, inside],
@@ -85,26 +132,29 @@ export function joinHalves(inside: Socket, outside: Outside): void {
   }
   // A host that has vanished ends no connection by itself.
   outside.setKeepAlive(true, KEEP_ALIVE_MS);
-  inside.pipe(outside).pipe(inside);
+  inside.pipe(outside);
+  if (!sink.isUsed) outside.pipe(inside);
 }
 
 /**
  * Speaks TLS to a host over a connection, and checks its certificate.
  *
+ * @param protocols of ALPN
  * @throws Error if the handshake fails, or takes longer than OUTBOUND_CONNECT_TIMEOUT_MS
  */
 export async function openTls(
   socket: Duplex,
   host: string,
+  protocols: string[],
   trust: SecureContext | undefined,
-): Promise<Duplex> {
+): Promise<TLSSocket> {
   const servername = canonicalHost(host) ?? host;
   // SNI takes no addresses. The certificate is still checked against the address.
   const secure = connectTls({
     socket,
     host: servername,
     ...(isIP(servername) === 0 && { servername }),
-    ALPNProtocols: ["http/1.1"],
+    ALPNProtocols: protocols,
     ...(trust !== undefined && { secureContext: trust }),
   });
   secure.once("close", () => socket.destroy());
@@ -129,18 +179,20 @@ export async function openTls(
 /**
  * Ends the TLS of a program's connection in a host's place.
  *
+ * @param protocols of ALPN
  * @returns `undefined` if the program leaves, asks for another host, or takes longer than GREETING_MS
  */
 export async function acceptTls(
   socket: Duplex,
   host: string,
   authority: VmAuthority,
+  protocols: string[],
 ): Promise<TLSSocket | undefined> {
   const secure = new TLSSocket(socket, {
     isServer: true,
     secureContext: authority.contextOf(host),
-    // gRPC and others that need HTTP/2 fail here, and not with an answer that they cannot read.
-    ALPNProtocols: ["http/1.1"],
+    // A program that speaks none of them fails here, and not with an answer that it cannot read.
+    ALPNProtocols: protocols,
     // A program that asks for another name than the one that it has connected to gets nothing.
     SNICallback: (name, done) =>
       done(canonicalHost(name) === host ? null : new Error(`the connection is one to ${host}`)),

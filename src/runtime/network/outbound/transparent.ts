@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, parseNetworkRule } from "../../../api/network-rule.ts";
-import type { Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox/sandbox.ts";
+import type { Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox/network.ts";
 import type { Destination, OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
 import type { OutboundProxy } from "./proxy.ts";

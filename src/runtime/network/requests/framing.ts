@@ -11,7 +11,10 @@ export type Framing = Record<string, [string]>;
  *
  * @returns `undefined` for a request with a transfer coding other than chunked, or with an invalid length
  */
-export function framingOf({ rawHeaders, httpVersion }: IncomingMessage): Framing | undefined {
+export function framingOf({
+  rawHeaders,
+  httpVersion,
+}: Pick<IncomingMessage, "rawHeaders" | "httpVersion">): Framing | undefined {
   const codings = headerValues(rawHeaders, "transfer-encoding");
   const lengths = headerValues(rawHeaders, "content-length");
   if (codings.length + lengths.length > 1) return undefined;

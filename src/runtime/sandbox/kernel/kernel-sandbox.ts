@@ -4,18 +4,10 @@ import type { VmProcess } from "../../../api/methods/process-types.ts";
 import type { Env } from "../../../api/values.ts";
 import type { VmLimits } from "../../options.ts";
 import type { FileSystem } from "../files.ts";
-import type {
-  Sandbox,
-  SandboxProcess,
-  SandboxProcesses,
-  SandboxTerminal,
-  SandboxTerminals,
-  SandboxUsage,
-  SandboxWatches,
-  SpawnRequest,
-  Standby,
-  TerminalRequest,
-} from "../sandbox.ts";
+import type { InputWait, SandboxProcess, SandboxProcesses, SpawnRequest } from "../processes.ts";
+import type { Sandbox, SandboxUsage, Standby } from "../sandbox.ts";
+import type { SandboxTerminal, SandboxTerminals, TerminalRequest } from "../terminals.ts";
+import type { SandboxWatches } from "../watches.ts";
 import { type BootedVm, endKeeper } from "./boot/boot.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.ts";
 import { OutputShare } from "./commands/output-share.ts";
@@ -29,6 +21,7 @@ import { KernelMounts } from "./mounts/kernel-mounts.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
 import type { VmCgroup } from "./processes/cgroup.ts";
 import { freezeAll } from "./processes/freeze.ts";
+import { findInputWaits } from "./processes/input-waits.ts";
 import { KernelProcess, watchOom } from "./processes/kernel-process.ts";
 import { LeftPipes } from "./processes/left-pipes.ts";
 import { mappedFiles } from "./processes/mappings.ts";
@@ -115,6 +108,7 @@ export class KernelSandbox implements Sandbox {
     this.processes = {
       spawn: (request) => this.#spawn(request, shell),
       list: () => this.#list(),
+      inputWaits: () => this.#inputWaits(),
       count: () => pidsIn(vm.procFd).length,
       isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
       // The parents of interactive shells continue: script(1) stops itself with its shell.
@@ -206,9 +200,23 @@ export class KernelSandbox implements Sandbox {
     return terminal;
   }
 
-  #list(): Promise<VmProcess[]> {
+  async #list(): Promise<VmProcess[]> {
     this.#assertRunning();
-    return listProcesses(this.#deps.vm.procFd, this.#deps.owner?.uid ?? process.getuid?.() ?? 0);
+    const listed = await listProcesses(
+      this.#deps.vm.procFd,
+      this.#deps.owner?.uid ?? process.getuid?.() ?? 0,
+    );
+    const waiting = new Set((await this.#inputWaits()).map(({ pid }) => pid));
+    return listed.map((process) => ({ ...process, waitingForInput: waiting.has(process.pid) }));
+  }
+
+  async #inputWaits(): Promise<InputWait[]> {
+    this.#assertRunning();
+    const stdins = new Map(
+      [...this.#running].flatMap(({ stdinName, pid }) => (stdinName ? [[stdinName, pid]] : [])),
+    );
+    const terminals = new Set([...this.#openTerminals].map(({ pid }) => pid));
+    return await findInputWaits(this.#deps.vm.procFd, { stdins, terminals });
   }
 
   makeReadOnly(): Promise<void> {

@@ -39,6 +39,13 @@ export const MAX_LISTED_BYTES = 4 * MIB;
 export const MAX_LISTED_ARGUMENTS = 32_768;
 
 /**
+ * Threads of one VM that are examined at once for `waitingForInput`.
+ * @unit threads
+ * @past `waitingForInput` of further processes is `false`.
+ */
+export const MAX_EXAMINED_THREADS = 512;
+
+/**
  * Extended attributes of one file or directory, names and values.
  * @unit bytes
  * @past The attributes of the last checkpoint stay. `checkpoint` lists the file in `unreadable`.

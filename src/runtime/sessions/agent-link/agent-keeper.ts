@@ -2,7 +2,7 @@ import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { AgentVmError, sessionNotFound, vmStopped } from "../../../api/errors.ts";
 import { Mutex } from "../../../base/mutex.ts";
 import { commandEnv } from "../../processes/command.ts";
-import { HOST_CALL_SESSION } from "../../sandbox/sandbox.ts";
+import { HOST_CALL_SESSION } from "../../sandbox/host-call.ts";
 import type { SessionDeps } from "../deps.ts";
 import { MAX_AGENT_RESTARTS } from "../limits.ts";
 import type { Permissions } from "../permissions.ts";

@@ -3,13 +3,8 @@ import { AgentVmError } from "../../../api/errors.ts";
 import { LineSplitter } from "../../../base/line-splitter.ts";
 import { Tail } from "../../../base/tail.ts";
 import { within } from "../../../base/within.ts";
-import {
-  type CommandRequest,
-  capabilityOf,
-  type ExitStatus,
-  type Sandbox,
-  type SandboxProcess,
-} from "../../sandbox/sandbox.ts";
+import type { CommandRequest, ExitStatus, SandboxProcess } from "../../sandbox/processes.ts";
+import { capabilityOf, type Sandbox } from "../../sandbox/sandbox.ts";
 import {
   AGENT_STDERR_BYTES,
   AGENT_STOP_GRACE_MS,

@@ -4,7 +4,8 @@ import { fitsUtf8 } from "../../../api/size.ts";
 import type { Env } from "../../../api/values.ts";
 import { fitsCommand } from "../../../api/values.ts";
 import { Tail } from "../../../base/tail.ts";
-import { capabilityOf, type Sandbox, type SandboxProcess } from "../../sandbox/sandbox.ts";
+import type { SandboxProcess } from "../../sandbox/processes.ts";
+import { capabilityOf, type Sandbox } from "../../sandbox/sandbox.ts";
 import { MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINALS } from "../limits.ts";
 import { INTERNAL_ERROR, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { VM_NODE } from "../../sandbox/sandbox.ts";
+import { VM_NODE } from "../../sandbox/vm-layout.ts";
 import type { AgentDefinition } from "./agent.ts";
 import { homeOf } from "./instructions-file.ts";
 import { withJson } from "./json-variable.ts";

@@ -1,4 +1,4 @@
-import { VM_NODE } from "../../sandbox/sandbox.ts";
+import { VM_NODE } from "../../sandbox/vm-layout.ts";
 import type { AgentDefinition } from "./agent.ts";
 
 const PACKAGE = "@google/gemini-cli";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { VM_HOME } from "../../sandbox/sandbox.ts";
+import { VM_HOME } from "../../sandbox/vm-layout.ts";
 import type { AgentFile, LaunchRequest } from "./agent.ts";
 
 /** Instructions as a file, named by a hash of them: sessions with equal instructions share one file. */

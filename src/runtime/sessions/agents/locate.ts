@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { NODE_FOLDER } from "../../sandbox/sandbox.ts";
+import { NODE_FOLDER } from "../../sandbox/vm-layout.ts";
 import type { AgentDefinition, Installation } from "./agent.ts";
 
 /** Path inside VMs of an agent's `node_modules`. */

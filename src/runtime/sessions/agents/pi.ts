@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { quote } from "../../sandbox/posix.ts";
-import { VM_NODE } from "../../sandbox/sandbox.ts";
+import { VM_NODE } from "../../sandbox/vm-layout.ts";
 import type { AgentDefinition, AgentFile, LaunchRequest } from "./agent.ts";
 import { homeOf, instructionsFile } from "./instructions-file.ts";
 

@@ -1,7 +1,7 @@
 import type { Env } from "../../../../api/values.ts";
 import { CERTIFICATE_BUNDLES } from "../../../sandbox/certificate-bundles.ts";
 import type { FileSystem } from "../../../sandbox/files.ts";
-import { RUN_FOLDER } from "../../../sandbox/sandbox.ts";
+import { RUN_FOLDER } from "../../../sandbox/vm-layout.ts";
 import { VmAuthority } from "./authority.ts";
 import { toPem } from "./certificate.ts";
 import { javaTruststore } from "./java-truststore.ts";

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 import { MAX_SECRET_BODY_BYTES, SECRET_BODY_MS } from "../../limits.ts";
 
 /** The beginning of a request's body. */
@@ -15,7 +15,7 @@ const EVENTS = ["readable", "end", "close", "error"] as const;
  *
  * @throws Error if the program does not send it within SECRET_BODY_MS, or breaks off
  */
-export async function takeBody(request: IncomingMessage): Promise<TakenBody> {
+export async function takeBody(request: Readable): Promise<TakenBody> {
   const pieces: Buffer[] = [];
   let size = 0;
   const deadline = performance.now() + SECRET_BODY_MS;
@@ -36,7 +36,7 @@ export async function takeBody(request: IncomingMessage): Promise<TakenBody> {
 }
 
 /** Resolves with the next event of a request, or after a time. */
-function next(request: IncomingMessage, ms: number): Promise<void> {
+function next(request: Readable, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -1,4 +1,5 @@
 import { Transform } from "node:stream";
+import { GrpcMessages } from "../grpc.ts";
 import type { Credential } from "./rules.ts";
 
 const ASTERISK = 0x2a;
@@ -27,14 +28,19 @@ export class Mask {
     return bytes.toString("latin1");
   }
 
-  /** Makes a stream that masks a body. It holds back only bytes that may begin a secret. */
-  stream(): Transform {
+  /**
+   * Makes a stream that masks a body. It holds back only bytes that may begin a secret.
+   *
+   * @param isMessages the body consists of gRPC messages, and the program may wait for each one
+   */
+  stream({ isMessages = false } = {}): Transform {
     let held = Buffer.alloc(0);
+    const messages = isMessages ? new GrpcMessages() : undefined;
     return new Transform({
       transform: (piece: Buffer, _encoding, done) => {
         const bytes = Buffer.concat([held, piece]);
         this.#cover(bytes);
-        const kept = this.#beginsAt(bytes);
+        const kept = messages?.take(piece) ? bytes.length : this.#beginsAt(bytes);
         held = bytes.subarray(kept);
         done(null, bytes.subarray(0, kept));
       },

@@ -1,14 +1,13 @@
-import type { IncomingMessage } from "node:http";
 import { canonicalName, endToEnd } from "../../requests/end-to-end.ts";
 import type { Placeholders } from "./placeholders.ts";
 import type { Credential } from "./rules.ts";
 
 /** Headers that a masked response needs: whole, and in bytes that the server can read. */
-const UNMASKABLE = ["accept-encoding", "range", "if-range"];
+const UNMASKABLE = ["accept-encoding", "grpc-accept-encoding", "range", "if-range"];
 
 /** Returns the headers of a request on its way out, with those of credentials in place of the program's. */
 export function outgoingHeaders(
-  { rawHeaders }: IncomingMessage,
+  rawHeaders: readonly string[],
   way: {
     authority: string;
     credentials: readonly Credential[];

@@ -4,7 +4,7 @@ import { endToEnd } from "../../requests/end-to-end.ts";
 import { boundInterim } from "../../requests/framing.ts";
 import { CLOSE_GRACE_MS } from "../sockets.ts";
 import { answerRaw } from "./answer.ts";
-import type { PreparedRequest } from "./forward.ts";
+import type { PreparedRequest } from "./prepared-request.ts";
 
 /** Returns whether a request asks for a WebSocket. */
 export function asksForWebSocket({ method, headers }: IncomingMessage): boolean {

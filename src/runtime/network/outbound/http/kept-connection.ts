@@ -1,6 +1,7 @@
 import { Agent, type ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Permit } from "../gate.ts";
+import type { Ahead } from "./ahead.ts";
 
 /**
  * The connection to the outside behind an opened connection of a program, kept for its next requests. When the host closes
@@ -15,12 +16,17 @@ export class KeptConnection extends Agent {
   /** Answer that has allowed the latest request, and so the connection that it may have to open. */
   permit: Permit | undefined;
 
-  /** @param open opens the connection to the outside */
-  constructor(inside: Duplex, open: (signal: AbortSignal) => Promise<Duplex>) {
+  /**
+   * @param open opens the connection to the outside
+   * @param ahead connection that is open already
+   */
+  constructor(inside: Duplex, open: (signal: AbortSignal) => Promise<Duplex>, ahead?: Ahead) {
     super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
     this.#inside = inside;
-    this.#open = open;
+    this.#open = async (signal) => ahead?.take() ?? (await open(signal));
+    ahead?.onceLost(() => inside.end());
     inside.once("close", () => {
+      ahead?.close();
       this.#closed.abort();
       this.destroy();
     });

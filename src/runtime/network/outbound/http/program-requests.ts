@@ -1,38 +1,29 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { SecureContext } from "node:tls";
-import { Semaphore } from "../../../../base/semaphore.ts";
-import { MAX_SECRET_BODIES } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
-import { type CredentialPlace, type CredentialRules, credentialsFor } from "../credentials/rules.ts";
-import type { Destination, OutboundGate, Permit } from "../gate.ts";
-import { GREETING_MS, openTls } from "../sockets.ts";
+import type { Destination } from "../gate.ts";
+import { GREETING_MS } from "../sockets.ts";
+import type { Ahead } from "./ahead.ts";
 import { answer, answerRaw } from "./answer.ts";
 import { failureOf } from "./failure.ts";
-import { forwardRequest, PreparedRequest } from "./forward.ts";
+import { forwardRequest } from "./forward.ts";
 import { asksForWebSocket, forwardUpgrade } from "./forward-upgrade.ts";
 import { KeptConnection } from "./kept-connection.ts";
+import type { OutgoingRequests, Target as OutgoingTarget } from "./outgoing-requests.ts";
 import { isSameHost, parseAuthority } from "./parse-authority.ts";
+import type { GivenRequest } from "./prepared-request.ts";
 import { Unanswered } from "./unanswered.ts";
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /** A destination to which a program has opened a connection whose requests the server reads. */
-export interface Origin {
-  destination: Destination;
-  /** Host and port as in a `Host` header. */
-  authority: string;
-  /** `true` for a connection whose TLS the server has ended. */
-  isOpened: boolean;
+export interface Origin extends Pick<OutgoingTarget, "destination" | "authority" | "isOpened"> {
   /** The connection to the outside behind an opened one. */
   kept?: KeptConnection;
 }
 
 interface RequestsDeps {
-  gate: OutboundGate;
-  credentials(): CredentialRules;
-  /** Authorities that the server trusts. @default the system's */
-  trust?(): SecureContext | undefined;
+  outgoing: OutgoingRequests;
   /** Finds the process at the other end of a connection to the proxy. */
   findPid(connection: Duplex): Destination["findPid"];
   /** Serves CONNECT. */
@@ -41,13 +32,7 @@ interface RequestsDeps {
 
 /** Where a request leads, or why it leads nowhere. */
 type Target =
-  | {
-      destination: Destination;
-      authority: string;
-      path: string;
-      isOpened: boolean;
-      kept?: KeptConnection | undefined;
-    }
+  | (OutgoingTarget & { kept?: KeptConnection | undefined })
   | { status: number; phrase: string; text: string };
 
 /** Reads the HTTP requests of a VM's programs, and sends them on. All input comes from hostile programs. */
@@ -61,7 +46,6 @@ export class ProgramRequests {
     shouldUpgradeCallback: asksForWebSocket,
   });
   readonly #origins = new WeakMap<Duplex, Origin>();
-  readonly #bodies = new Semaphore(MAX_SECRET_BODIES);
   readonly #unanswered = new Unanswered();
 
   constructor(deps: RequestsDeps) {
@@ -80,10 +64,15 @@ export class ProgramRequests {
     });
   }
 
-  /** Serves a connection. @param origin its destination; without one its requests are those to a proxy */
-  serve(socket: Duplex, origin?: Origin): void {
+  /**
+   * Serves a connection.
+   *
+   * @param origin its destination; without one its requests are those to a proxy
+   * @param ahead connection to the outside that is open already
+   */
+  serve(socket: Duplex, origin?: Origin, ahead?: Ahead): void {
     if (origin !== undefined)
-      this.#origins.set(socket, origin.isOpened ? this.#withKept(socket, origin) : origin);
+      this.#origins.set(socket, origin.isOpened ? this.#withKept(socket, origin, ahead) : origin);
     this.#server.emit("connection", socket);
   }
 
@@ -110,28 +99,24 @@ export class ProgramRequests {
       answer(response, status, `agent-vm: ${error.message}\n`, phrase);
     };
     try {
-      const { place, prepared } = this.#prepare(request, target, framing);
-      const permit = await this.#permit(request, target, place, abort.signal);
-      if (prepared.needsBody) await this.#replaceBody(prepared);
-      abort.signal.throwIfAborted();
-      if (kept !== undefined) kept.permit = permit;
-      forwardRequest(
-        request,
-        response,
-        prepared,
-        kept ?? (await this.#open(target, place, permit, abort.signal)),
-        fail,
+      const { prepared, place, permit } = await this.#deps.outgoing.prepare(
+        givenOf(request),
+        target,
+        framing,
+        abort.signal,
       );
+      if (kept !== undefined) kept.permit = permit;
+      const way = kept ?? (await this.#deps.outgoing.open(target, place, permit, abort.signal));
+      forwardRequest(request, response, prepared, way, fail);
     } catch (error) {
       fail(error as Error);
     }
   }
 
   /** Keeps the connection to the outside of an opened connection. The gate cuts it when the policy denies it. */
-  #withKept(socket: Duplex, origin: Origin): Origin {
-    const kept: KeptConnection = new KeptConnection(socket, (signal) =>
-      this.#open(origin, undefined, kept.permit, signal),
-    );
+  #withKept(socket: Duplex, origin: Origin, ahead: Ahead | undefined): Origin {
+    const open = (signal: AbortSignal) => this.#deps.outgoing.open(origin, undefined, kept.permit, signal);
+    const kept: KeptConnection = new KeptConnection(socket, open, ahead);
     return { ...origin, kept };
   }
 
@@ -146,67 +131,16 @@ export class ProgramRequests {
     const abort = new AbortController();
     socket.once("close", () => abort.abort());
     try {
-      const { place, prepared } = this.#prepare(request, target, framing);
-      const permit = await this.#permit(request, target, place, abort.signal);
-      forwardUpgrade(socket, head, prepared, await this.#open(target, place, permit, abort.signal));
+      const { outgoing } = this.#deps;
+      const { prepared, place, permit } = await outgoing.prepare(
+        givenOf(request),
+        target,
+        framing,
+        abort.signal,
+      );
+      forwardUpgrade(socket, head, prepared, await outgoing.open(target, place, permit, abort.signal));
     } catch (error) {
       answerRaw(socket, failureOf(error).join(" "), `agent-vm: ${(error as Error).message}\n`);
-    }
-  }
-
-  /** Finds the credentials of a request. */
-  #prepare(
-    request: IncomingMessage,
-    { destination, authority, path }: Exclude<Target, { status: number }>,
-    framing: Exclude<ReturnType<typeof framingOf>, undefined>,
-  ) {
-    const place = this.#deps.credentials().placeOf(destination);
-    const credentials = place === undefined ? [] : credentialsFor(place, request.method ?? "", path);
-    const known = place?.credentials ?? [];
-    return {
-      place,
-      prepared: new PreparedRequest(request, { target: path, authority, framing, credentials, known }),
-    };
-  }
-
-  /** Waits for the answer to a request that a rule of the policy asks about. @throws OutboundDenied */
-  #permit(
-    { method }: IncomingMessage,
-    { destination, path }: Exclude<Target, { status: number }>,
-    place: CredentialPlace | undefined,
-    signal: AbortSignal,
-  ): Promise<Permit | undefined> {
-    const { port = destination.port } = place ?? {};
-    const asked = { ...destination, port, method, path: path.replace(/[?#].*$/s, "") };
-    return this.#deps.gate.permit(asked, signal);
-  }
-
-  async #replaceBody(prepared: PreparedRequest): Promise<void> {
-    await this.#bodies.acquire();
-    try {
-      await prepared.replaceBody();
-    } finally {
-      this.#bodies.release();
-    }
-  }
-
-  async #open(
-    { destination, isOpened }: Pick<Origin, "destination" | "isOpened">,
-    place: CredentialPlace | undefined,
-    permit: Permit | undefined,
-    signal: AbortSignal,
-  ): Promise<Duplex> {
-    const { gate, trust } = this.#deps;
-    // A secret that has been removed meanwhile must not turn an encrypted connection into a plain one.
-    const isTls = isOpened || place?.isTls === true;
-    const raw = await gate.open({ ...destination, port: place?.port ?? destination.port, permit }, signal);
-    if (!isTls) return raw;
-    const leave = () => raw.destroy();
-    signal.addEventListener("abort", leave, { once: true });
-    try {
-      return await openTls(raw, destination.host, trust?.());
-    } finally {
-      signal.removeEventListener("abort", leave);
     }
   }
 
@@ -214,7 +148,7 @@ export class ProgramRequests {
     // TRACE would show the program its added headers.
     if (request.method === "TRACE") return refused(405, "Method Not Allowed", "TRACE is not allowed");
     const origin = this.#origins.get(request.socket);
-    const { url = "" } = request;
+    const { url = "", method = "" } = request;
     // Hosts disagree whether a path ends there, so a rule for paths could match another path than the host's.
     if (url.includes("#")) return refused(400, "Bad Request", "A request has no fragment: leave out #");
     if (origin === undefined) {
@@ -230,6 +164,7 @@ export class ProgramRequests {
       return {
         destination: { ...destination, findPid },
         authority,
+        method,
         path: rest.startsWith("/") ? rest : `/${rest}`,
         isOpened: false,
       };
@@ -244,8 +179,12 @@ export class ProgramRequests {
         "Misdirected Request",
         `This connection is one to ${authority}, not to another host`,
       );
-    return { destination, authority, path: url, isOpened, kept };
+    return { destination, authority, method, path: url, isOpened, kept };
   }
+}
+
+function givenOf(request: IncomingMessage): GivenRequest {
+  return { rawHeaders: request.rawHeaders, headers: request.headers, body: request };
 }
 
 function refused(status: number, phrase: string, text: string): Target {

@@ -5,7 +5,7 @@ import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
 import { O_PATH } from "../../posix.ts";
-import { VM_HOSTNAME } from "../../sandbox.ts";
+import { VM_HOSTNAME } from "../../vm-layout.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";

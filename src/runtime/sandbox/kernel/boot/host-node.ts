@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Provision } from "../../provision.ts";
-import { NODE_FOLDER, VM_NODE } from "../../sandbox.ts";
+import { NODE_FOLDER, VM_NODE } from "../../vm-layout.ts";
 import { findTool } from "../tools.ts";
 
 /** The server's own Node for VMs. */

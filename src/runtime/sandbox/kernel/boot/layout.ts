@@ -10,7 +10,7 @@ import {
   VM_HOSTNAME,
   VM_UID,
   VM_USER,
-} from "../../sandbox.ts";
+} from "../../vm-layout.ts";
 import type { Tools } from "../tools.ts";
 import { hostCopy } from "./host-copy.ts";
 import { CPU_FOLDER } from "./host-cpus.ts";

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { VM_USER } from "../../sandbox.ts";
+import { VM_USER } from "../../vm-layout.ts";
 
 const NO_PACKAGES =
   "packages cannot be installed on this machine, whose /usr is the host's and read-only. Install below your home instead: pip, npm, cargo, go, or a download into ~/.local.";

@@ -1,4 +1,4 @@
-import type { CommandSettings, ProgramCall, ResourceUsage } from "../../sandbox.ts";
+import type { CommandSettings, ProgramCall, ResourceUsage } from "../../processes.ts";
 import type { Tags } from "../procfs/slack-tag.ts";
 import type { Tools } from "../tools.ts";
 import type { OutputShare } from "./output-share.ts";

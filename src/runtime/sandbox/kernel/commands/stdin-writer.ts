@@ -1,10 +1,13 @@
+import { fstatSync } from "node:fs";
 import { Socket } from "node:net";
 
 /** Writes to a command's stdin. Owns the descriptor. */
 export class StdinWriter {
+  readonly #fd: number;
   readonly #socket: Socket;
 
   constructor(fd: number) {
+    this.#fd = fd;
     this.#socket = new Socket({ fd, readable: false, writable: true });
     // EPIPE: nobody reads it any more. As in a shell pipeline, that is the writer's end and no failure of the command.
     this.#socket.on("error", () => this.#socket.destroy());
@@ -13,6 +16,11 @@ export class StdinWriter {
   /** Bytes that the command has not read yet. */
   get pending(): number {
     return this.#socket.writableLength;
+  }
+
+  /** Name of the pipe in /proc/PID/fd; `undefined` once it is closed. */
+  get name(): string | undefined {
+    return this.#socket.writable ? `pipe:[${fstatSync(this.#fd).ino}]` : undefined;
   }
 
   write(data: Uint8Array): void {

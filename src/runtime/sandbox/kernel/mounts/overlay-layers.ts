@@ -1,7 +1,7 @@
 import type { FileSystem } from "../../files.ts";
 import { overlayUpper } from "../../mounts.ts";
 import { codeOf, namesIn } from "../../posix.ts";
-import { RUN_FOLDER } from "../../sandbox.ts";
+import { RUN_FOLDER } from "../../vm-layout.ts";
 
 /** Places in a VM that an overlay writes to. */
 export interface OverlayLayers {

@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net";
 import { deferred } from "../../../../base/deferred.ts";
-import type { HostCall } from "../../sandbox.ts";
+import type { HostCall } from "../../host-call.ts";
 import { encodeFrame, type Frame, FrameReader } from "../helpers/frames.ts";
 import {
   CALL_GREETING_MS,
@@ -110,6 +110,9 @@ class CallSocket implements HostCall {
 
   async write(stream: "stdout" | "stderr", data: Uint8Array): Promise<void> {
     if (this.#socket.destroyed) return;
+    // Output and end of a call that answers at once leave together, so that the program wakes up once.
+    this.#socket.cork();
+    process.nextTick(() => this.#socket.uncork());
     if (this.#socket.write(encodeFrame(stream === "stdout" ? "o" : "E", 0, data))) return;
     if (this.#isOverfull()) this.#socket.destroy();
     if (this.#socket.destroyed) return;

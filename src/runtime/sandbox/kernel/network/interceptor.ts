@@ -1,6 +1,6 @@
 import { Socket as DatagramSocket } from "node:dgram";
 import { Server } from "node:net";
-import type { Interception, LoopbackPlace } from "../../sandbox.ts";
+import type { Interception, LoopbackPlace } from "../../network.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";

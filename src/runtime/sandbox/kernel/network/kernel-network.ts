@@ -1,8 +1,9 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
+import type { HostCall } from "../../host-call.ts";
+import type { ConnectOptions, Interception, LoopbackPlace, SandboxNetwork } from "../../network.ts";
 import { codeOfErrno } from "../../posix.ts";
-import type { ConnectOptions, HostCall, Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { OnDemand } from "../helpers/on-demand.ts";

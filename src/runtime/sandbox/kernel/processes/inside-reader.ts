@@ -2,7 +2,7 @@ import type { PosixCode } from "../../../../api/errors.ts";
 import { ByteCollector } from "../../../../base/byte-collector.ts";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { type Call, fileTooLarge, posixError } from "../../posix.ts";
-import type { SandboxProcess, SpawnRequest } from "../../sandbox.ts";
+import type { SandboxProcess, SpawnRequest } from "../../processes.ts";
 
 /**
  * Files of `/proc` of one VM that are read at the same time, each by a process in the VM.

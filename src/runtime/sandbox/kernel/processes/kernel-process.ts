@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { pause } from "../../../../base/pace.ts";
 import { within } from "../../../../base/within.ts";
-import type { ProcessEnd, SandboxProcess } from "../../sandbox.ts";
+import type { ProcessEnd, SandboxProcess } from "../../processes.ts";
 import type { StartedCommand } from "../commands/command.ts";
 import type { OutputShare } from "../commands/output-share.ts";
 import { killAll, signalAll } from "../procfs/process-trees.ts";
@@ -62,6 +62,11 @@ export class KernelProcess implements SandboxProcess {
 
   get pendingStdin(): number {
     return this.#command.stdin.pending;
+  }
+
+  /** Name of the pipe to stdin in /proc/PID/fd; `undefined` once stdin is closed. */
+  get stdinName(): string | undefined {
+    return this.#command.stdin.name;
   }
 
   writeStdin(data: Uint8Array): void {

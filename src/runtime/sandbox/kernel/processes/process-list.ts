@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import type { VmProcess } from "../../../../api/methods/process-types.ts";
 import { visitAll } from "../../../../base/pace.ts";
-import { VM_USER } from "../../sandbox.ts";
+import { VM_USER } from "../../vm-layout.ts";
 import {
   MAX_LISTED_ARGUMENTS,
   MAX_LISTED_BYTES,
@@ -9,6 +9,8 @@ import {
   MAX_PROCESS_ARGUMENTS_BYTES,
 } from "../limits.ts";
 import { parseStat, statusField } from "../procfs/procfs.ts";
+
+type ListedProcess = Omit<VmProcess, "waitingForInput">;
 
 /** Space that is left in one list. */
 interface Room {
@@ -22,8 +24,8 @@ interface Room {
  *
  * @param hostUid host uid of the VM's user
  */
-export async function listProcesses(procFd: number, hostUid: number): Promise<VmProcess[]> {
-  const processes: VmProcess[] = [];
+export async function listProcesses(procFd: number, hostUid: number): Promise<ListedProcess[]> {
+  const processes: ListedProcess[] = [];
   const room: Room = { bytes: MAX_LISTED_BYTES, args: MAX_LISTED_ARGUMENTS };
   await visitAll(pidsOf(procFd), (pid) => {
     const process = readProcess(procFd, pid, hostUid, room);
@@ -33,12 +35,12 @@ export async function listProcesses(procFd: number, hostUid: number): Promise<Vm
 }
 
 /** Lists pids in ascending order: usually the oldest process first, so that its arguments are never left out. */
-function pidsOf(procFd: number): number[] {
+export function pidsOf(procFd: number): number[] {
   const names = readdirSync(`/proc/self/fd/${procFd}`).filter((name) => /^\d+$/.test(name));
   return names.map(Number).sort((a, b) => a - b);
 }
 
-function readProcess(procFd: number, pid: number, hostUid: number, room: Room): VmProcess | undefined {
+function readProcess(procFd: number, pid: number, hostUid: number, room: Room): ListedProcess | undefined {
   const folder = `/proc/self/fd/${procFd}/${pid}`;
   try {
     const stat = parseStat(readFileSync(`${folder}/stat`, "utf8"));

@@ -3,13 +3,19 @@ import { readdirSync, readFileSync } from "node:fs";
 /** Kernel clock ticks per second in /proc. USER_HZ is 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-interface ProcessStat {
+export interface ProcessStat {
   /** Short name that the kernel keeps of the program. */
   command: string;
   state: string;
   ppid: number;
+  /** Pid of the process group's leader. */
+  group: number;
   /** Pid of the session's leader. */
   session: number;
+  /** Device number of the terminal; 0 without one. */
+  terminal: number;
+  /** Process group in the foreground of the terminal; -1 without one. */
+  foregroundGroup: number;
   /** CPU time of the process and of the children that it has waited for, in milliseconds. */
   cpuMs: number;
   /** Start of the process in clock ticks after boot. Pid and start time together never name another process. */
@@ -49,7 +55,10 @@ export function parseStat(text: string): ProcessStat {
     command: text.slice(text.indexOf("(") + 1, nameEnd),
     state: fields[0] ?? "?",
     ppid: Number(fields[1]),
+    group: Number(fields[2]),
     session: Number(fields[3]),
+    terminal: Number(fields[4]),
+    foregroundGroup: Number(fields[5]),
     cpuMs: (ticks * 1000) / TICKS_PER_SECOND,
     startTime: Number(fields[19]),
   };

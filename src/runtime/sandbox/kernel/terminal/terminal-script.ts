@@ -1,5 +1,5 @@
 import { quote } from "../../posix.ts";
-import type { CommandSettings, ProgramCall } from "../../sandbox.ts";
+import type { CommandSettings, ProgramCall } from "../../processes.ts";
 
 /** A variable that the shell can export; others go through env(1). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -2,13 +2,9 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:os";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { FileSystem } from "../../files.ts";
-import {
-  type ExitStatus,
-  type OutputListener,
-  RUN_FOLDER,
-  type SandboxTerminal,
-  type TerminalRequest,
-} from "../../sandbox.ts";
+import type { ExitStatus } from "../../processes.ts";
+import type { OutputListener, SandboxTerminal, TerminalRequest } from "../../terminals.ts";
+import { RUN_FOLDER } from "../../vm-layout.ts";
 import type { Entry } from "../commands/command.ts";
 import { cwdError, refusalIn } from "../commands/start-errors.ts";
 import { sealedCommand } from "../descriptors.ts";

@@ -1,4 +1,4 @@
-import type { FileWatchChange, FileWatchSink } from "../../sandbox.ts";
+import type { FileWatchChange, FileWatchSink } from "../../watches.ts";
 
 /** Reports the changes of one watch to its subscriber, and leaves out repetitions. */
 export class ChangeReporter {

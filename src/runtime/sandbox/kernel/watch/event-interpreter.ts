@@ -1,4 +1,4 @@
-import type { FileWatchChange } from "../../sandbox.ts";
+import type { FileWatchChange } from "../../watches.ts";
 import { IN, type InotifyEvent } from "./inotify.ts";
 import type { TreeModel } from "./tree-model.ts";
 import type { WatchedDirectory } from "./watched-directory.ts";

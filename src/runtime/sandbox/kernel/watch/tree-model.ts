@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path/posix";
 import { isTemporaryName } from "../../names.ts";
-import type { FileWatchRequest } from "../../sandbox.ts";
+import type { FileWatchRequest } from "../../watches.ts";
 import { type WatchBudget, WatchedDirectory } from "./watched-directory.ts";
 
 /** An entry of a directory: a directory of the tree, or anything else. */

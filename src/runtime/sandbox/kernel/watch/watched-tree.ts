@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { vmStopped } from "../../../../api/errors.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
-import type { FileWatchRequest, FileWatchSink } from "../../sandbox.ts";
+import type { FileWatchRequest, FileWatchSink } from "../../watches.ts";
 import { ChangeReporter } from "./change-reporter.ts";
 import { EventInterpreter } from "./event-interpreter.ts";
 import type { InotifyEvent } from "./inotify.ts";

@@ -1,0 +1,145 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { readProc } from "./procfs.ts";
+
+/** Bits of poll(2) that ask for input: POLLIN, POLLPRI, POLLRDNORM. The bits of epoll(7) are the same. */
+const READABLE = 0x43;
+
+/** Descriptors of one poll(2), select(2) or epoll(7) that are looked at. A thread that waits for more has other things to do. */
+const MAX_POLLED = 32;
+/** The kernel's FD_SETSIZE, in bytes. */
+const MAX_SET_BYTES = 128;
+
+/** Bytes of one epoll descriptor's text that are read. */
+const MAX_EPOLL_TEXT = 16 * 1024;
+
+/** Calls in which a thread waits for descriptors, by their numbers: read(2) and its like, accept(2), poll(2) and its like. */
+const WAITS: Readonly<Record<string, ReadonlyMap<number, string>>> = {
+  x64: new Map([
+    ...[0, 17, 19, 43, 45, 47, 288, 295].map((number) => [number, "read"] as const),
+    ...([
+      [7, "poll"],
+      [271, "ppoll"],
+      [23, "select"],
+      [270, "select"],
+    ] as const),
+    ...([
+      [232, "epoll"],
+      [281, "epoll"],
+      [441, "epoll2"],
+    ] as const),
+  ]),
+  arm64: new Map([
+    ...[63, 65, 67, 69, 202, 207, 212, 242].map((number) => [number, "read"] as const),
+    ...([
+      [73, "ppoll"],
+      [72, "select"],
+      [22, "epoll"],
+      [441, "epoll2"],
+    ] as const),
+  ]),
+};
+
+/** State of a thread that does not wait for descriptors. */
+export type ThreadState =
+  /** It runs, or the kernel does not say. */
+  | "running"
+  /** It sleeps in a call of another kind, or with a time limit. */
+  | "asleep"
+  /** Its descriptors cannot be known. */
+  | "unknown";
+
+/**
+ * Returns the descriptors for whose input a thread waits without a time limit. All of it is the VM's word.
+ *
+ * @param folder the thread's folder in a procfs
+ */
+export async function awaitedDescriptors(folder: string): Promise<number[] | ThreadState> {
+  const [number, ...args] = (readProc(`${folder}/syscall`) ?? "running").trim().split(" ");
+  const kind = WAITS[process.arch]?.get(Number(number));
+  if (number === "running") return "running";
+  const arg = (index: number) => Number(args[index] ?? 0);
+  // The kernel shows an int as an unsigned number.
+  const int = (index: number) => Number(BigInt.asIntN(32, BigInt(args[index] ?? 0)));
+  const isEndless = (index: number) => arg(index) === 0;
+  switch (kind) {
+    case "read":
+      return [arg(0)];
+    case "poll":
+      return int(2) < 0 ? await polled(folder, arg(0), arg(1)) : "asleep";
+    case "ppoll":
+      return isEndless(2) ? await polled(folder, arg(0), arg(1)) : "asleep";
+    case "select":
+      return isEndless(4) ? await selected(folder, arg(0), arg(1)) : "asleep";
+    case "epoll":
+      return int(3) < 0 ? watched(folder, arg(0)) : "asleep";
+    case "epoll2":
+      return isEndless(3) ? watched(folder, arg(0)) : "asleep";
+    default:
+      return "asleep";
+  }
+}
+
+async function polled(folder: string, address: number, count: number): Promise<number[] | ThreadState> {
+  if (count === 0) return "asleep";
+  const entries = count > MAX_POLLED ? undefined : await readMemory(folder, address, count * 8);
+  if (entries === undefined) return "unknown";
+  const found: number[] = [];
+  for (let at = 0; at < entries.length; at += 8) {
+    const fd = entries.readInt32LE(at);
+    if (fd >= 0 && (entries.readUInt16LE(at + 4) & READABLE) !== 0) found.push(fd);
+  }
+  return found;
+}
+
+async function selected(folder: string, count: number, address: number): Promise<number[] | ThreadState> {
+  if (count === 0 || address === 0) return "asleep";
+  const set = await readMemory(folder, address, Math.min(Math.ceil(count / 8), MAX_SET_BYTES));
+  if (set === undefined) return "unknown";
+  const found: number[] = [];
+  for (let fd = 0; fd < Math.min(count, set.length * 8); fd++) {
+    if (((set[fd >> 3] ?? 0) & (1 << (fd & 7))) !== 0) found.push(fd);
+  }
+  return found.length > MAX_POLLED ? "unknown" : found;
+}
+
+function watched(folder: string, epoll: number): number[] | ThreadState {
+  const text = readStart(`${folder}/fdinfo/${epoll}`, MAX_EPOLL_TEXT);
+  if (text === undefined || text.length === MAX_EPOLL_TEXT) return "unknown";
+  const lines = [...text.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+)/gm)];
+  if (lines.length > MAX_POLLED) return "unknown";
+  return lines
+    .filter(([, , events]) => (Number.parseInt(events ?? "0", 16) & READABLE) !== 0)
+    .map(([, fd]) => Number(fd));
+}
+
+/** Reads the first bytes of a file of procfs, which the kernel writes page by page. */
+function readStart(path: string, bytes: number): string | undefined {
+  const target = Buffer.alloc(bytes);
+  let length = 0;
+  try {
+    const fd = openSync(path, "r");
+    try {
+      for (let count = -1; count !== 0 && length < bytes; length += count)
+        count = readSync(fd, target, length, bytes - length, null);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // The thread has ended.
+    return undefined;
+  }
+  return target.toString("latin1", 0, length);
+}
+
+/** Reads memory of a process off the event loop: the kernel waits for programs that change their memory map. */
+async function readMemory(folder: string, address: number, length: number): Promise<Buffer | undefined> {
+  try {
+    await using memory = await open(`${folder}/mem`, "r");
+    const { bytesRead, buffer } = await memory.read(Buffer.alloc(length), 0, length, address);
+    return bytesRead === length ? buffer : undefined;
+  } catch {
+    // The thread has ended, or may not be looked at.
+    return undefined;
+  }
+}

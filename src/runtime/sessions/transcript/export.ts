@@ -1,0 +1,109 @@
+import type {
+  PersistedSessionRecord,
+  TranscriptFormat,
+  TranscriptPart,
+} from "../../../api/methods/session-types.ts";
+import { MAX_TRANSCRIPT_PART } from "../limits.ts";
+import { codeBlock, codeSpan } from "./markdown.ts";
+import { type Section, sectionOf } from "./sections.ts";
+import type { TranscriptEvent } from "./transcript-store.ts";
+
+interface Source {
+  record: PersistedSessionRecord;
+  /** Number of the last event that earlier parts have; -1 for the first part. */
+  after: number;
+  /** The events after it. */
+  events: AsyncIterable<TranscriptEvent>;
+}
+
+/** Writes a part of a transcript. The parts together are one document. */
+interface Writer {
+  /** Adds an event. @returns the length of the document so far */
+  add(event: TranscriptEvent): number;
+  text(isEnd: boolean): string;
+}
+
+/** Returns the next part of a transcript: whole events, of which at least one, until the part is full. */
+export async function exportPart(
+  format: TranscriptFormat,
+  { record, after, events }: Source,
+): Promise<TranscriptPart> {
+  const writer = format === "json" ? new JsonWriter(record, after) : new MarkdownWriter(record, after);
+  let last = after;
+  for await (const event of events) {
+    const length = writer.add(event);
+    last = event.seq;
+    if (length >= MAX_TRANSCRIPT_PART) return { data: writer.text(false), last, end: false };
+  }
+  return { data: writer.text(true), last, end: true };
+}
+
+/** Writes `{ session, events: [{ seq, createdAt, event }] }`, one event a line. */
+class JsonWriter implements Writer {
+  #text: string;
+  #isFirst: boolean;
+
+  constructor(record: PersistedSessionRecord, after: number) {
+    this.#isFirst = after < 0;
+    this.#text = this.#isFirst ? `{"session":${JSON.stringify(record)},"events":[` : "";
+  }
+
+  add({ seq, createdAt, notification }: TranscriptEvent): number {
+    const line = JSON.stringify({ seq, createdAt, event: notification });
+    this.#text += `${this.#isFirst ? "" : ","}\n${line}`;
+    this.#isFirst = false;
+    return this.#text.length;
+  }
+
+  text(isEnd: boolean): string {
+    return isEnd ? `${this.#text}\n]}\n` : this.#text;
+  }
+}
+
+/** Writes a heading for each speaker, tool call and answer. All of the agent's text is in code. */
+class MarkdownWriter implements Writer {
+  #text = "";
+  /** Text of a speaker, from several events. */
+  #speech: { title: string; heading: string; text: string } | undefined;
+
+  constructor({ sessionId, agentType, createdAt, closed }: PersistedSessionRecord, after: number) {
+    if (after >= 0) return;
+    this.#text = `# Session ${codeSpan(sessionId)}\n\n- Agent: ${codeSpan(agentType)}\n- Created: ${shownTime(createdAt)}\n- State: ${closed ? "closed" : "open"}\n`;
+  }
+
+  add({ createdAt, notification }: TranscriptEvent): number {
+    const section = sectionOf(notification);
+    if (section === undefined) return this.#length;
+    const { title, speech } = section;
+    if (speech !== undefined && this.#speech?.title === title && title !== "User")
+      this.#speech.text += speech;
+    else this.#begin(section, createdAt);
+    return this.#length;
+  }
+
+  text(): string {
+    this.#endSpeech();
+    return this.#text;
+  }
+
+  get #length(): number {
+    return this.#text.length + (this.#speech?.text.length ?? 0);
+  }
+
+  #begin({ title, speech, blocks = [] }: Section, createdAt: number): void {
+    this.#endSpeech();
+    const heading = `\n## ${title}\n\n${createdAt === 0 ? "" : `${shownTime(createdAt)}\n\n`}`;
+    if (speech !== undefined) this.#speech = { title, heading, text: speech };
+    else this.#text += heading + blocks.join("\n");
+  }
+
+  #endSpeech(): void {
+    if (this.#speech === undefined) return;
+    this.#text += this.#speech.heading + codeBlock("text", this.#speech.text);
+    this.#speech = undefined;
+  }
+}
+
+function shownTime(at: number): string {
+  return new Date(at).toISOString();
+}
