@@ -38,7 +38,7 @@ const PAGE = `
 test("a page in Chromium opens a WebSocket to a server inside, in text and bytes, and hears why one does not open", async (context) => {
   requireChromium(context);
   const token = "a-token-of-this-test";
-  const server = await startTestServer({ kind: "kernel", process: true, options: { token } });
+  const server = await startTestServer({ kind: "kernel", process: true, env: { AGENT_VM_TOKEN: token } });
   const vm = server.client({ token }).vm.getOrCreate("page");
   await startWebSocketServer(vm, 4000);
   const folder = testFolder();

@@ -186,7 +186,7 @@ export class OutboundGate {
     if (exceeded !== undefined)
       throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
     const isPermitted = permit !== undefined;
-    const sink = this.#budget.meter.isNeeded ? undefined : destination.sink;
+    const sink = this.#connections.isMetered ? undefined : destination.sink;
     if (name !== undefined && isOffer(name)) {
       const to = { address: undefined, name, port, isPermitted };
       return await this.#openOffer(to, allowHalfOpen, signal);
