@@ -63,7 +63,9 @@ function direct<Ticket extends { transferId: string | null }>(
   c: VmContext,
   ticket: Ticket,
 ): Ticket & { direct?: true } {
-  if (!c.vars.takesBodies || ticket.transferId === null) return ticket;
+  const { takesBodies, access } = c.vars;
+  const isReached = takesBodies && (!access.policy.behindEngine || c.conn.state.isDirect === true);
+  if (!isReached || ticket.transferId === null) return ticket;
   return { ...ticket, direct: true };
 }
 
@@ -115,6 +117,11 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
   },
   async beginCall(c, request) {
     const { calls } = c.vars.instance;
+    if (calls.isLeftOver(request)) {
+      // After a crash of this instance nobody could say whether it has begun the call.
+      delete c.state.ended;
+      await c.saveState({ immediate: true });
+    }
     const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
     if (!request.answer) return calls.begin(c.conn, request, run);
     const answer = new CallAnswer(c.conn);
@@ -185,9 +192,11 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
   };
   if (PROTOCOL.has(name)) return await call();
   try {
-    return await asRunning(() => instance.monitor.traced(name, call));
+    return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
     error = errorOf(thrown);
+    // Another server may have room. The engine chooses one when the VM wakes.
+    if (error.code === "server_full" && access.policy.behindEngine) c.sleep();
     throw thrown;
   } finally {
     const names = isMethod ? rowOf(name).input.names : [];

@@ -6,7 +6,9 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
+import { isDraining } from "../monitoring/draining.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { kvStore } from "../rivet/kv-store.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
@@ -17,9 +19,9 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
-import { asRunning } from "./drain.ts";
+import { asRunning, drained } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
-import { Arrival, Forks } from "./fork.ts";
+import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
 
@@ -36,7 +38,7 @@ interface InstanceParts {
   alarm: ActorAlarm;
   arrival: Arrival;
   options: VmOptions;
-  actorId: string;
+  actor: ActorDeps;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
   /** Aborts when the actor begins to sleep or to end. */
@@ -46,6 +48,8 @@ interface InstanceParts {
 
 /** The server in which a VM lives. */
 interface VmPlace {
+  /** Parameters of connections to the other VM of a fork. */
+  peer: PeerParams;
   /** Lists the VM; `undefined` behind a Rivet Engine. */
   directory?: VmDirectory | undefined;
   /** The tunnels of the server's clients. */
@@ -79,7 +83,7 @@ export class VmInstance {
   readonly #options: VmOptions;
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
-  readonly #actorId: string;
+  readonly #actor: ActorDeps;
   readonly #place: VmPlace;
   readonly #stops: AbortSignal;
   readonly #keepAwake: (work: Promise<unknown>) => void;
@@ -89,7 +93,7 @@ export class VmInstance {
   #disposed: Promise<void> | undefined;
 
   private constructor(parts: InstanceParts) {
-    const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
+    const { vm, place, calls, alarm, arrival, options, actor, monitor, onFailure } = parts;
     this.#place = place;
     this.#stops = parts.stops;
     this.#keepAwake = parts.keepAwake;
@@ -100,7 +104,7 @@ export class VmInstance {
     this.arrival = arrival;
     this.calls = calls;
     this.#alarm = alarm;
-    this.#actorId = actorId;
+    this.#actor = actor;
   }
 
   /**
@@ -114,7 +118,7 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    place: VmPlace = {},
+    place: VmPlace,
   ): Promise<VmInstance> {
     const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
@@ -128,7 +132,7 @@ export class VmInstance {
       );
     const alarm = new ActorAlarm(actor);
     const store = kvStore(actor.kv);
-    const arrival = new Arrival(actor, store);
+    const arrival = new Arrival(actor, store, place.peer);
     let listing: Listing | undefined;
     const admit = () => {
       if (refusal !== undefined) throw refusal;
@@ -143,6 +147,7 @@ export class VmInstance {
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
+      before: actor.state?.ended,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
     if (place.close === undefined) keepDefinition(definition);
@@ -165,7 +170,7 @@ export class VmInstance {
       alarm,
       arrival,
       options: definition.options,
-      actorId,
+      actor,
       monitor,
       onFailure,
       stops: actor.abortSignal,
@@ -219,9 +224,19 @@ export class VmInstance {
   serve(visit: (instance: VmInstance) => Promise<void>): Promise<void> | undefined {
     if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
     this.used();
-    const served = asRunning(() => visit(this));
+    const served = asRunning(this, () => visit(this));
     this.#keepAwake(served);
     return served;
+  }
+
+  /** Returns the state of the VM, as a list shows it. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
   }
 
   async setLabels(labels: Labels): Promise<void> {
@@ -237,7 +252,7 @@ export class VmInstance {
   /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
   async endForGood(): Promise<void> {
     this.#listing?.beginDestroy();
-    this.#place.tunnels?.destroyed(this.#actorId);
+    this.#place.tunnels?.destroyed(this.#actor.actorId);
     await this.dispose("destroy");
   }
 
@@ -256,13 +271,32 @@ export class VmInstance {
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
       await close?.().catch(this.#onFailure);
+      this.#noteCalls();
       this.calls.dispose();
-      if (live.get(this.#actorId) === this) live.delete(this.#actorId);
+      const { actorId } = this.#actor;
+      if (live.get(actorId) === this) live.delete(actorId);
       this.#listing?.leave();
       this.monitor.end();
     });
     return this.#disposed;
   }
+
+  /** Tells the next instance, which may be on another server, which calls have begun. RivetKit stores the note. */
+  #noteCalls(): void {
+    const { state } = this.#actor;
+    if (!this.#place.mayMove || state === undefined) return;
+    const ended = this.calls.ended();
+    if (ended === undefined) delete state.ended;
+    else state.ended = ended;
+  }
+}
+
+/** Ends a VM whose actor stops because its server shuts down, after its running calls. Its clients hear meanwhile why. */
+export async function handOverVm(actorId: string): Promise<void> {
+  const instance = live.get(actorId);
+  if (instance === undefined || !isDraining()) return;
+  await drained(instance);
+  await instance.dispose("sleep").catch(() => undefined);
 }
 
 /** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */

@@ -19,6 +19,9 @@ const ACKNOWLEDGE_DELAY_MS = 100;
  */
 const UNSURE_MS = 1_000;
 
+/** Pause between two questions to a VM whose server shuts down behind a Rivet Engine, in milliseconds. */
+const MOVE_PAUSE_MS = 200;
+
 /** Longest wait for the last acknowledgement when a connection closes, in milliseconds. */
 const ACKNOWLEDGE_TIMEOUT_MS = 500;
 
@@ -58,6 +61,8 @@ export class CallChannel {
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
   readonly #patient: boolean;
+  /** Pause before the next question whether the VM has moved. */
+  #question: ReturnType<typeof setTimeout> | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
   readonly #ready = new Listeners<[]>();
 
@@ -225,9 +230,18 @@ export class CallChannel {
         else if (refusal.code === "server_stopping") {
           this.#isRestarting = true;
           Object.assign(call, { instanceId: undefined, epoch: undefined });
+          if (this.#mayMove) this.#askAgain(epoch);
         } else this.#finish(callId, () => call.reject(refusal));
       },
     );
+  }
+
+  /** Asks soon whether another server has the VM. The connection itself stays open and does not tell. */
+  #askAgain(epoch: number): void {
+    this.#question ??= backgroundTimer(() => {
+      this.#question = undefined;
+      if (epoch === this.#link.epoch && this.isReady && this.#isRestarting) void this.#onOpen();
+    }, MOVE_PAUSE_MS);
   }
 
   #onSettled(event: unknown): void {

@@ -50,6 +50,11 @@ export class AccessControl {
     this.#logger = logger;
   }
 
+  /** Whether the user's function decides about requests. It is told which VM a request reaches. */
+  get asksUser(): boolean {
+    return this.#authorize !== undefined;
+  }
+
   /**
    * Finds what a request may do: by the server's token, by a token that the server has made, by the user's function, or by
    * the address it comes from.
@@ -121,6 +126,11 @@ export class AccessControl {
     return admitted;
   }
 
+  /** Lets a request in that another server has let in. @param message stands for the request */
+  admitted(message: object, grant: Grant): void {
+    this.#admitted.set(message, Promise.resolve(grant));
+  }
+
   /** Notes what a request may do that goes on to its actor. */
   vouch(request: object, grant: Grant): void {
     this.#vouched.set(request, grant);
@@ -134,7 +144,7 @@ export class AccessControl {
    */
   async connect(message: object | undefined, request: AccessRequest, vm: VmName): Promise<Grant> {
     const vouched = message && this.#vouched.get(message);
-    const grant = vouched ?? (await this.admit(request, vm));
+    const grant = vouched ? { ...vouched, isDirect: true as const } : await this.admit(request, vm);
     requireReach(grant, vm);
     return grant;
   }

@@ -4,6 +4,7 @@ import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
+import type { BodyPlace } from "./bodies/body.ts";
 
 /** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
 const MAX_TRIES = 20;
@@ -81,7 +82,7 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
 
 /** An awake VM that a connection visits. */
 export interface VisitedVm {
-  vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer" | "bodies" | "fetchStream">;
+  vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer"> & BodyPlace["vm"];
   monitor: Pick<VmMonitor, "called" | "log" | "traced">;
   /** Tokens of the server that open the VM's previews. */
   keys: PreviewKeys;

@@ -205,3 +205,30 @@ test("a call gets its signal when its connections have closed and no connection 
   calls.disconnected("two");
   await expect.poll(() => gone?.aborted).toBe(true);
 });
+
+test("a call that the last instance never began runs on the next, and any other call of it is lost", async () => {
+  const last = table().calls;
+  let finish: () => void = () => undefined;
+  const running = new Promise<CallOutcome>((resolve) => {
+    finish = () => resolve({ ok: true, output: null });
+  });
+  last.begin(connection(), request("running"), () => running);
+  last.begin(connection(), request("done"), done(1));
+  last.begin(connection(), request("acknowledged"), done(2));
+  await settled();
+  last.acknowledge(["acknowledged"]);
+  const { instanceId } = last;
+  const next = new CallTable({ keepAwake: () => undefined, mayMove: true, before: last.ended() });
+  const after = connection();
+  for (const callId of ["running", "done", "new"])
+    next.begin(after, request(callId, { instanceId }), done(3));
+  next.begin(after, request("older", { instanceId: "another" }), done(3));
+  await settled();
+  expect(after.told.map((event) => [event.callId, codeOf(event)])).toEqual([
+    ["running", "call_lost"],
+    ["done", "call_lost"],
+    ["older", "call_lost"],
+    ["new", "ok"],
+  ]);
+  finish();
+});

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import { AgentVmError, actorNotFound } from "../../api/errors.ts";
-import { errorBody } from "../../base/mux/error-body.ts";
 import { encodeMuxFrame, FRAME, MAX_FRAME_BYTES } from "../../base/mux/frames.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
@@ -11,12 +10,10 @@ import type { AccessControl } from "../access-control.ts";
 import { type Visit, type VisitedActors, visitVm } from "../actor-visits.ts";
 import { type Grant, reaches, requireRight, type VmName } from "../grant.ts";
 import type { Stranger } from "../strangers.ts";
+import { refuseTunnel } from "./refusal.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
 import { parseTunnel, type TunnelTarget } from "./tunnel-path.ts";
 import type { Tunnels } from "./tunnels.ts";
-
-/** Close code of a WebSocket that the server refuses. */
-const REFUSED = 1011;
 
 interface TunnelGateDeps {
   access: AccessControl;
@@ -159,12 +156,6 @@ export class TunnelGate {
     if (outcome === "unknown") throw actorNotFound(actorId);
     if (outcome === "asleep") throw new AgentVmError("vm_stopped", "The VM did not wake");
   }
-}
-
-function refuseTunnel(socket: WebSocket, error: AgentVmError): void {
-  socket.on("error", () => socket.terminate());
-  socket.send(encodeMuxFrame(FRAME.reset, 0, errorBody(error)));
-  socket.close(REFUSED, error.code);
 }
 
 function ended(reason: "expired" | "revoked"): AgentVmError {

@@ -5,6 +5,8 @@ import type { VmServices } from "../vm-services.ts";
 /** The kernel does not announce a wait, so the server looks: soon after output or input, then ever less often. */
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 2_000;
+/** A look that takes long, in a VM of many processes, is followed by so many times its duration without one. */
+const REST = 20;
 
 /**
  * Knows which programs wait for input. Looks into the VM only when asked, and while somebody listens to `waitingForInput`
@@ -17,6 +19,8 @@ export class InputWatch {
   #look: Promise<InputWait[]> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #delay = FIRST_DELAY_MS;
+  /** `true` while a look runs, or comes within FIRST_DELAY_MS. */
+  #isSoon = false;
 
   constructor(vm: Pick<VmServices, "liveSandbox" | "hasListeners" | "emit">) {
     this.#vm = vm;
@@ -34,9 +38,8 @@ export class InputWatch {
 
   /** A program has written, or gets input. */
   touched(): void {
-    if (this.#delay === FIRST_DELAY_MS && this.#timer !== undefined) return;
     this.#delay = FIRST_DELAY_MS;
-    this.#schedule();
+    if (!this.#isSoon) this.#schedule();
   }
 
   /** Pids of the programs of `add` that wait for input, or whose children do. */
@@ -67,16 +70,20 @@ export class InputWatch {
 
   #schedule(): void {
     clearTimeout(this.#timer);
+    this.#isSoon = this.#delay === FIRST_DELAY_MS;
     this.#timer = setTimeout(() => void this.#check(), this.#delay).unref();
     this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
   }
 
   async #check(): Promise<void> {
+    this.#isSoon = true;
+    const begun = performance.now();
     if (this.#programs.size > 0 && this.#vm.hasListeners("waitingForInput")) {
       const waits = new Map((await this.#waits()).map((wait) => [wait.of, wait]));
       for (const [pid, program] of this.#programs) this.#compare(pid, program, waits.get(pid));
     }
-    this.#timer = undefined;
+    this.#isSoon = false;
+    this.#delay = Math.min(Math.max(this.#delay, (performance.now() - begun) * REST), LONGEST_DELAY_MS);
     if (this.#programs.size > 0) this.#schedule();
   }
 
@@ -94,10 +101,8 @@ export class InputWatch {
     }
     program.found = wait;
     if (wait === undefined || program.isTold) return;
-    if (!goesOn) {
-      this.#delay = FIRST_DELAY_MS;
-      return;
-    }
+    if (found?.pid !== wait.pid) this.#delay = FIRST_DELAY_MS;
+    if (!goesOn) return;
     program.isTold = true;
     this.#emit({ shellId, pid, waiting: true, waitingPid: wait.pid, command: wait.command });
   }

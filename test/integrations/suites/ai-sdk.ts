@@ -10,9 +10,9 @@ import {
   sandboxSession,
   tools,
 } from "../../../src/adapters/ai-sdk/index.ts";
-import { scripted } from "../ai-model.ts";
 import { turnsOf } from "../scripted-model.ts";
 import { client } from "../server.ts";
+import { scripted } from "./lib/ai-model.ts";
 
 const vm = client.vm.getOrCreate("ai-sdk");
 after(() => client.dispose());

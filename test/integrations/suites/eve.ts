@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, test } from "node:test";
+import { promisify } from "node:util";
 import { defineSandboxProvider, type SandboxProviderImplementation } from "eve/sandbox/provider";
 import { eveProvider } from "../../../src/adapters/ai-sdk/index.ts";
+import { freePort } from "../../support/free-port.ts";
 import { INTEGRATIONS } from "../install.ts";
-import { client } from "../server.ts";
+import { client, endpoint } from "../server.ts";
 
 after(() => client.dispose());
 
@@ -74,4 +79,45 @@ test("eve prepares an environment once, and each session works in a fork of it",
   await assert.rejects(implementation.resume(context("one"), artifact, one.state));
   await two.handle.onSandboxDelete();
   await assert.rejects(client.vm.get([...two.state.key]).status());
+});
+
+const EVE = join(INTEGRATIONS, "node_modules/eve/bin/eve.js");
+const APP = join(import.meta.dirname, "eve-app");
+const env = {
+  ...process.env,
+  ENDPOINT: endpoint,
+  REVISION: crypto.randomUUID(),
+  EVE_TELEMETRY_DISABLED: "1",
+  CI: "1",
+};
+
+/** Starts the built application. Resolves when it listens. */
+async function start(port: number): Promise<ChildProcess> {
+  const args = [EVE, "start", "--host", "127.0.0.1", "--port", String(port)];
+  const app = spawn(process.execPath, args, { cwd: APP, env, stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface({ input: app.stdout })) if (line.includes("listening")) return app;
+  throw new Error("eve has ended");
+}
+
+test("an agent of eve, built and started by eve, works in a VM with its workspace", async () => {
+  await promisify(execFile)(process.execPath, [EVE, "build"], { cwd: APP, env, maxBuffer: 10_000_000 });
+  const port = await freePort();
+  const app = await start(port);
+  try {
+    const url = `http://127.0.0.1:${port}/eve/v1/session`;
+    const headers = { "content-type": "application/json" };
+    const created = await fetch(url, { method: "POST", headers, body: JSON.stringify({ message: "Work" }) });
+    const { sessionId } = (await created.json()) as { sessionId: string };
+    let seen = "";
+    for await (const piece of (await fetch(`${url}/${sessionId}/stream`)).body ?? []) {
+      seen += Buffer.from(piece).toString();
+      if (seen.includes('"session.waiting"') || seen.includes('failed"')) break;
+    }
+    assert.match(seen, /"stdout":"a note of the agent\\nagentos\\n"/);
+    assert.match(seen, /"content":"1: 42"/);
+    assert.match(seen, /"message":"done"/);
+  } finally {
+    app.kill("SIGTERM");
+    await once(app, "exit");
+  }
 });

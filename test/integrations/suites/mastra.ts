@@ -3,9 +3,9 @@ import { after, test } from "node:test";
 import { Agent } from "@mastra/core/agent";
 import * as mastra from "@mastra/core/workspace";
 import { mastraFilesystem, mastraSandbox } from "../../../src/adapters/mastra/index.ts";
-import { scripted } from "../ai-model.ts";
 import { turnsOf } from "../scripted-model.ts";
 import { client } from "../server.ts";
+import { scripted } from "./lib/ai-model.ts";
 
 after(() => client.dispose());
 

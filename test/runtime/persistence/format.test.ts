@@ -25,7 +25,7 @@ test("a VM stored in format 1 wakes with its files, journal, history and jobs", 
   expect((await machine.vm().exec("/workspace/run; stat -c %h /workspace/two")).stdout).toBe("ran\n2\n");
   expect(await machine.vm().listSnapshots()).toEqual([expected.snapshot]);
   expect((await machine.vm().listProcesses()).filter(({ args }) => args.includes("exit 7"))).toEqual(
-    expected.processes.map((process: object) => ({ ...process, oomKills: 0 })),
+    expected.processes.map((process: object) => ({ ...process, oomKills: 0, waitingForInput: false })),
   );
   expect(await machine.vm().listCronJobs()).toEqual(expected.cron.jobs);
   expect(await machine.vm().listCronRuns()).toEqual(expected.cron.runs);

@@ -20,6 +20,7 @@ test("listProcesses lists running and ended processes of spawn in order, without
       startedAt: expect.any(Number),
       exitedAt: null,
       oomKills: 0,
+      waitingForInput: false,
     },
     {
       pid: second.pid,
@@ -32,6 +33,7 @@ test("listProcesses lists running and ended processes of spawn in order, without
       startedAt: expect.any(Number),
       exitedAt: expect.any(Number),
       oomKills: 0,
+      waitingForInput: false,
     },
   ]);
   expect(await vm.getProcess(first.pid)).toEqual((await vm.listProcesses())[0]);

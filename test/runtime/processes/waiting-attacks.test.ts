@@ -50,11 +50,11 @@ test.each(Object.entries(HOSTILE))("a program cannot mislead a look at its input
 });
 
 test("a VM of many processes that wait is looked at within the limit of threads", async () => {
-  const { vm, outputHas } = startVm({ limits: { processes: 3000 } });
+  const { vm, outputHas } = startVm({ limits: { processes: 1500 } });
   const { pid } = await vm.spawn("python3", [
     "-c",
     `import select, threading
-for _ in range(2500): threading.Thread(target=lambda: select.select([0], [], []), daemon=True).start()
+for _ in range(1000): threading.Thread(target=lambda: select.select([0], [], []), daemon=True).start()
 print("go", flush=True)
 select.select([0], [], [])`,
   ]);

@@ -5,6 +5,7 @@ import { canonicalHost } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { Outside } from "./meter.ts";
+import type { Sink } from "./sink.ts";
 
 /**
  * Time for a program to send its request to the proxy.
@@ -107,8 +108,12 @@ export function join(inside: Duplex, outside: Duplex): void {
   inside.pipe(outside).pipe(inside);
 }
 
-/** Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open. */
-export function joinHalves(inside: Socket, outside: Outside): void {
+/**
+ * Relays bytes both ways. A side that has ended still gets the rest of the other. Both sockets must allow half-open.
+ *
+ * @param sink writes the outside's bytes, if the outside uses it
+ */
+export function joinHalves(inside: Socket, outside: Outside, sink: Sink): void {
   for (const [socket, other] of [
     [inside, outside],
     [outside, inside],
@@ -127,7 +132,8 @@ export function joinHalves(inside: Socket, outside: Outside): void {
   }
   // A host that has vanished ends no connection by itself.
   outside.setKeepAlive(true, KEEP_ALIVE_MS);
-  inside.pipe(outside).pipe(inside);
+  inside.pipe(outside);
+  if (!sink.isUsed) outside.pipe(inside);
 }
 
 /**

@@ -43,7 +43,7 @@ export const MAX_LISTED_ARGUMENTS = 32_768;
  * @unit threads
  * @past `waitingForInput` of further processes is `false`.
  */
-export const MAX_EXAMINED_THREADS = 2048;
+export const MAX_EXAMINED_THREADS = 512;
 
 /**
  * Extended attributes of one file or directory, names and values.

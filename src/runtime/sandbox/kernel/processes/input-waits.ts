@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from "node:fs";
-import { visitAll } from "../../../../base/pace.ts";
+import { pause, visitAll } from "../../../../base/pace.ts";
 import type { InputWait } from "../../processes.ts";
 import { MAX_EXAMINED_THREADS } from "../limits.ts";
 import { awaitedDescriptors } from "../procfs/blocked-call.ts";
@@ -68,6 +68,8 @@ async function runsBeforeWait(
   for (const thread of threadsIn(folder)) {
     room.threads -= 1;
     if (room.threads < 0) return undefined;
+    const turn = pause();
+    if (turn !== null) await turn;
     const task = `${folder}/task/${thread}`;
     const awaited = await awaitedDescriptors(task);
     if (awaited === "asleep") continue;

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { readProc } from "./procfs.ts";
 
@@ -5,7 +6,7 @@ import { readProc } from "./procfs.ts";
 const READABLE = 0x43;
 
 /** Descriptors of one poll(2), select(2) or epoll(7) that are looked at. A thread that waits for more has other things to do. */
-const MAX_POLLED = 64;
+const MAX_POLLED = 32;
 /** The kernel's FD_SETSIZE, in bytes. */
 const MAX_SET_BYTES = 128;
 
@@ -103,13 +104,32 @@ async function selected(folder: string, count: number, address: number): Promise
 }
 
 function watched(folder: string, epoll: number): number[] | ThreadState {
-  const text = readProc(`${folder}/fdinfo/${epoll}`);
-  if (text === undefined || text.length > MAX_EPOLL_TEXT) return "unknown";
+  const text = readStart(`${folder}/fdinfo/${epoll}`, MAX_EPOLL_TEXT);
+  if (text === undefined || text.length === MAX_EPOLL_TEXT) return "unknown";
   const lines = [...text.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+)/gm)];
   if (lines.length > MAX_POLLED) return "unknown";
   return lines
     .filter(([, , events]) => (Number.parseInt(events ?? "0", 16) & READABLE) !== 0)
     .map(([, fd]) => Number(fd));
+}
+
+/** Reads the first bytes of a file of procfs, which the kernel writes page by page. */
+function readStart(path: string, bytes: number): string | undefined {
+  const target = Buffer.alloc(bytes);
+  let length = 0;
+  try {
+    const fd = openSync(path, "r");
+    try {
+      for (let count = -1; count !== 0 && length < bytes; length += count)
+        count = readSync(fd, target, length, bytes - length, null);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // The thread has ended.
+    return undefined;
+  }
+  return target.toString("latin1", 0, length);
 }
 
 /** Reads memory of a process off the event loop: the kernel waits for programs that change their memory map. */

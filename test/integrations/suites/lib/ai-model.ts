@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MockLanguageModelV4, simulateReadableStream } from "ai/test";
-import type { Turn } from "./scripted-model.ts";
+import type { Turn } from "../../scripted-model.ts";
 
 type Content = Awaited<ReturnType<MockLanguageModelV4["doGenerate"]>>;
 
