@@ -179,7 +179,8 @@ function outgoingOf(
     port,
     path,
     method: request.method,
-    headers: { ...headers, ...added },
+    // An agent of Node wants a single Host.
+    headers: { ...headers, ...added, host: String(headers.host) },
     setHost: false,
   });
 }
