@@ -1,6 +1,7 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, get } from "node:http";
+import { promisify } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
 import { compare, type Measurement, median, table } from "./measure.ts";
 import { bareVm } from "./vm.ts";
@@ -9,6 +10,7 @@ import { bareVm } from "./vm.ts";
 const SERVER = `
   const server = require("node:http").createServer((request, response) => {
     if (request.url === "/large") return response.end(Buffer.alloc(10_000_000));
+    if (request.url === "/huge") return response.end(Buffer.alloc(100_000_000));
     response.end("hello");
   });
   server.keepAliveTimeout = 60_000;
@@ -57,7 +59,20 @@ results.push(
   await compare("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client: streamed }),
 );
 
-console.log(table(results, ["host", "runtime", "client", "preview"]));
+// The way out: a program of the VM, against the same program on the host.
+const run = promisify(execFile);
+const load = `curl -sS --noproxy * -o /dev/null http://127.0.0.1:${HOST_PORT}`;
+const inside = load.replace("*", "'*'").replace("127.0.0.1", "host.agent-vm");
+await bare.setNetworkPolicy({ outbound: { allow: [`host.agent-vm:${HOST_PORT}`] } });
+const out = (path: string) => ({
+  host: () => run("curl", `${load}${path}`.split(" ").slice(1)),
+  transparent: () => bare.exec(`${inside}${path}`),
+  proxy: () => bare.exec(`curl -sS -o /dev/null http://host.agent-vm:${HOST_PORT}${path}`),
+});
+results.push(await compare("curl out", 20, out("/")));
+results.push(await compare("curl out, 100 MB", 10, out("/huge")));
+
+console.log(table(results, ["host", "runtime", "client", "preview", "transparent", "proxy"]));
 console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median of ${first.length})`);
 
 host.kill();

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -131,6 +131,14 @@ for (const [name, size, rounds] of [
     }),
   );
 }
+
+results.push(
+  await compare("exists", 200, {
+    host: () => access(scratch),
+    runtime: () => bare.exists("/workspace/bench"),
+    client: () => client.exists("/workspace/bench"),
+  }),
+);
 
 // New content in each round: the store has the chunks of content that comes again. The host's write is durable, too.
 const fresh: Record<string, Uint8Array> = {};

@@ -48,6 +48,8 @@ const PROGRAMS: readonly [program: string, ...names: string[]][] = [
 const PROGRAM_TIMEOUT_MS = 600_000;
 /** More files than this fail for a reason that a second run does not change. */
 const REPEATED_FILES = 5;
+/** Files that a run names as its longest. */
+const LONGEST_FILES = 10;
 /** Files that failed beside others and passed alone. */
 const unstable: string[] = [];
 const leaks: string[] = [];
@@ -81,6 +83,9 @@ async function runVitest(): Promise<Counts[]> {
   if (selection.length > 0) return Object.values(await vitest(selection));
   const filter = suite!.tagsFilter === undefined ? [] : [`--tags-filter=${suite!.tagsFilter}`];
   const first = await vitest([...filesOf(suite!), ...filter]);
+  const byTime = Object.entries(first).sort(([, one], [, other]) => other.ms - one.ms);
+  for (const [path, { ms }] of byTime.slice(0, LONGEST_FILES))
+    console.log(`longest: ${(ms / 1000).toFixed(1)} s ${path}`);
   const failed = Object.keys(first).filter((path) => first[path]!.failed > 0);
   if (failed.length === 0 || failed.length > REPEATED_FILES || failed.includes(""))
     return Object.values(first);
@@ -98,7 +103,7 @@ async function vitest(selected: readonly string[]): Promise<Report> {
   const files = existsSync(report) ? (JSON.parse(readFileSync(report, "utf8")) as Report) : {};
   // A run that crashed has written no report.
   if (code !== 0 && Object.values(files).every(({ failed }) => failed === 0))
-    files[""] = { passed: 0, failed: 1, skipped: [] };
+    files[""] = { passed: 0, failed: 1, skipped: [], ms: 0 };
   return files;
 }
 

@@ -19,6 +19,7 @@ import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
+import { CallAnswer } from "./call-answer.ts";
 import { callLost } from "./calls.ts";
 import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
@@ -62,7 +63,9 @@ function direct<Ticket extends { transferId: string | null }>(
   c: VmContext,
   ticket: Ticket,
 ): Ticket & { direct?: true } {
-  if (!c.vars.takesBodies || ticket.transferId === null) return ticket;
+  const { takesBodies, access } = c.vars;
+  const isReached = takesBodies && (!access.policy.behindEngine || c.conn.state.isDirect === true);
+  if (!isReached || ticket.transferId === null) return ticket;
   return { ...ticket, direct: true };
 }
 
@@ -114,7 +117,15 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
   },
   async beginCall(c, request) {
     const { calls } = c.vars.instance;
-    return calls.begin(c.conn, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+    if (calls.isLeftOver(request)) {
+      // After a crash of this instance nobody could say whether it has begun the call.
+      delete c.state.ended;
+      await c.saveState({ immediate: true });
+    }
+    const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
+    if (!request.answer) return calls.begin(c.conn, request, run);
+    const answer = new CallAnswer(c.conn);
+    return await answer.over(calls.begin(answer, request, run));
   },
   async acknowledge(c, received) {
     return c.vars.instance.calls.acknowledge(received);
@@ -181,15 +192,24 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
   };
   if (PROTOCOL.has(name)) return await call();
   try {
-    return await asRunning(() => instance.monitor.traced(name, call));
+    return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
     error = errorOf(thrown);
+    // Another server may have room. The engine chooses one when the VM wakes.
+    if (error.code === "server_full" && access.policy.behindEngine) c.sleep();
     throw thrown;
   } finally {
     const names = isMethod ? rowOf(name).input.names : [];
     const ms = performance.now() - startedAt;
     if (isClients)
-      instance.monitor.called({ who: access.whoIs(c.conn.state), method: name, names, args, error, ms });
+      instance.monitor.called({
+        who: access.whoIs(access.grantOf(c.conn)),
+        method: name,
+        names,
+        args,
+        error,
+        ms,
+      });
   }
 }
 
@@ -224,7 +244,7 @@ async function run(c: VmContext, name: VmMethodName, args: unknown[]): Promise<u
     own
       ? await own(c, ...args)
       : await (vm as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(...args);
-  const { identity } = c.conn.state;
+  const { identity } = c.vars.access.grantOf(c.conn);
   const result = await asCaller({ ...currentCaller(), identity }, run);
   // RivetKit's JSON encoding has no undefined, and its client rejects an answer without an output.
   return result === undefined ? null : result;

@@ -10,13 +10,21 @@ import {
   CALL_RETENTION_MS,
   MAX_CALL_TOMBSTONES,
   MAX_CALLS,
+  MAX_ENDED_CALLS,
   MAX_KEPT_OUTCOME_BYTES,
 } from "./limits.ts";
 
 /** A connection that receives outcomes of calls. */
-interface CallConnection {
+export interface CallConnection {
   readonly id: string;
   send(event: "callSettled", payload: CallSettledEvent): void;
+}
+
+/** Calls of an instance that has ended in order. Any other call with its id has never begun. */
+export interface EndedCalls {
+  instanceId: string;
+  /** Keys of calls that have begun, and whose outcome their clients may not have. */
+  begun: string[];
 }
 
 interface CallTableOptions {
@@ -26,6 +34,8 @@ interface CallTableOptions {
   onUndelivered?(error: unknown): void;
   /** Whether connections may outlive the instance. @default false */
   mayMove?: boolean;
+  /** The instance before this one, if it has ended in order. @default none: its calls are lost */
+  before?: EndedCalls | undefined;
   limits?: Partial<CallLimits>;
 }
 
@@ -75,9 +85,11 @@ export class CallTable {
   /** Oldest first. */
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
+  readonly #begunBefore: ReadonlySet<string>;
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#begunBefore = new Set(options.before?.begun);
     this.#limits = {
       calls: MAX_CALLS,
       keptBytes: MAX_KEPT_OUTCOME_BYTES,
@@ -103,7 +115,7 @@ export class CallTable {
       clearTimeout(running.timer);
       running.waiting.add(connection);
     } else if (kept) this.#deliver(connection, callId, kept.outcome);
-    else if (this.#spent.has(callId) || (request.instanceId ?? this.instanceId) !== this.instanceId) {
+    else if (this.#spent.has(callId) || !this.#mayBegin(request)) {
       this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
     } else if (this.#running.size >= this.#limits.calls) {
       const error = limitExceeded(
@@ -117,6 +129,23 @@ export class CallTable {
       this.#start(connection, request, run);
     }
     return this.#ticket;
+  }
+
+  /** Whether a call was meant for the instance before this one, which has not begun it. */
+  isLeftOver({ callId, instanceId }: CallRequest): boolean {
+    const { before } = this.#options;
+    return before !== undefined && instanceId === before.instanceId && !this.#begunBefore.has(callId);
+  }
+
+  #mayBegin(request: CallRequest): boolean {
+    const { instanceId = this.instanceId } = request;
+    return instanceId === this.instanceId || this.isLeftOver(request);
+  }
+
+  /** Returns what the next instance must know, at the end of this one; `undefined` if that is too much to keep. */
+  ended(): EndedCalls | undefined {
+    const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
+    return begun.length > MAX_ENDED_CALLS ? undefined : { instanceId: this.instanceId, begun };
   }
 
   /** Forgets outcomes that have arrived. Clients never repeat their keys. */
@@ -152,7 +181,7 @@ export class CallTable {
   }
 
   get #ticket(): CallTicket {
-    return { instanceId: this.instanceId, ...(this.#options.mayMove && { mayMove: true }) };
+    return { instanceId: this.instanceId, answers: true, ...(this.#options.mayMove && { mayMove: true }) };
   }
 
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {

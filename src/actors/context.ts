@@ -6,6 +6,7 @@ import type { ActorLog } from "../rivet/log.ts";
 import type { ActionContext } from "../rivet/rivetkit.ts";
 import type { HostVm } from "../runtime/host-functions/types.ts";
 import type { OwnOptions } from "../runtime/own-options.ts";
+import type { EndedCalls } from "./calls.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
 import type { VmInstance } from "./instance.ts";
 import type { AnyParts } from "./own-parts.ts";
@@ -28,6 +29,8 @@ export interface VmState {
   alarms: number[];
   /** Source of the VM's files, while `fork()` makes the VM. */
   fork?: ForkTicket;
+  /** Calls of the last instance, if it has ended in order behind a Rivet Engine. */
+  ended?: EndedCalls;
   /** Options that the creator of the VM has chosen. */
   own?: OwnOptions;
   /** State that the server's own code keeps with the VM. */

@@ -1,9 +1,11 @@
 import { EVENT_RIGHTS } from "../api/events.ts";
 import { MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { Guarded } from "../api/rights.ts";
+import type { GrantedConnection } from "../http/access-control.ts";
 import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
 import { createLogger } from "../http/logger.ts";
+import { isPlaceRequest } from "../http/peers/places.ts";
 import { isServerToken } from "../http/preview-gate.ts";
 import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
@@ -12,6 +14,7 @@ import { assertNotDraining } from "../monitoring/draining.ts";
 import { Monitor } from "../monitoring/monitor.ts";
 import { ownActionsOnly } from "../rivet/actions.ts";
 import { endDoubledActors } from "../rivet/doubled-actors.ts";
+import { takeOverEngineDriver } from "../rivet/engine-runner.ts";
 import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
 import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
 import { limitSubscriptions } from "../rivet/subscribers.ts";
@@ -27,9 +30,9 @@ import type { VmActorOptions } from "./actor-options.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
-import { FORK_ACTIONS, isFork, readFork, takeFork } from "./fork.ts";
+import { FORK_ACTIONS, isFork, peerParams, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
-import { ringAll, VmInstance } from "./instance.ts";
+import { handOverVm, ringAll, serveAwake, VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
 import { OwnActor } from "./own-actor.ts";
 import { ownActions, ownEvents, ownQueues } from "./own-declarations.ts";
@@ -74,6 +77,11 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     server.monitor ??= new Monitor(createLogger());
     return server.monitor;
   };
+  const openConnection = (connection: GrantedConnection & { disconnect(reason: string): Promise<void> }) => {
+    server.access.opened(connection, (reason) => {
+      void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
+    });
+  };
   const definition: ServerActor = actor({
     async createState(c, input: undefined): Promise<VmState> {
       const ticket = ticketOf(input);
@@ -102,6 +110,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         keepDefinition(vms);
         const { definition, ...resolved } = await resolveDefinition(c, vars, vms, rest, check);
         const place = {
+          peer: peerParams(access),
           directory,
           tunnels,
           mayMove,
@@ -123,13 +132,14 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       const { request } = c;
       const header = (name: string) => request?.headers.get(name);
       const path = request ? new URL(request.url).pathname : "";
-      // onRequest checks the preview's own token, and the server has checked the sender of a body. Such a connection may do nothing else.
-      if (isPreviewRequest(path) || isBodyRequest(path)) return NOTHING;
+      // onRequest checks the preview's own token and the signature of another server, and the server has checked the sender
+      // of a body. Such a connection may do nothing else.
+      if (isPreviewRequest(path) || isBodyRequest(path) || isPlaceRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
       try {
         const grant = await server.access.connect(request, facts, { name: c.name, key: c.key });
         // The hooks are for clients, and the other VM of a fork is none.
-        if (grant.unlimited && isFork(params)) return grant;
+        if (grant.unlimited && isFork(server.access, params)) return grant;
         return { ...grant, user: await own.connecting(c, grant, params) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
@@ -137,17 +147,18 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     onConnect: (c, connection) => {
       limitSubscriptions(connection);
-      server.access.opened(connection, (reason) => {
-        void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
-      });
+      openConnection(connection);
       own.connected(c, connection);
     },
     onRequest: async (c, request) => {
       const { instance } = c.vars;
+      const vm = { name: c.name, key: c.key };
+      const place = await server.places?.answer(c.actorId, vm, request, () => instance.facts());
+      if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);
       if (body !== undefined) {
-        await asRunning(() => body(instance));
+        await asRunning(instance, () => body(instance));
         return new Response(null, { status: 204 });
       }
       const { access } = server;
@@ -165,7 +176,12 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       c.vars.instance.calls.disconnected(connection.id);
       own.disconnected(c, connection);
     },
-    onWake: (c) => own.life("onWake", c),
+    async onWake(c) {
+      // Behind an engine connections outlive an instance, and their tokens may end.
+      for (const connection of c.conns.values()) openConnection(connection);
+      await own.life("onWake", c);
+      c.vars.instance.started();
+    },
     onSleep: (c) => c.vars.instance.dispose("sleep"),
     async onDestroy(c) {
       await own.life("onDestroy", c);
@@ -197,11 +213,22 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
   });
   ownActionsOnly(definition);
-  endDoubledActors(definition, REPLACE_TIMEOUT_MS);
+  endDoubledActors(definition, {
+    limitMs: REPLACE_TIMEOUT_MS,
+    onDriver: (driver) => {
+      if (server.access.policy.behindEngine) takeOverEngineDriver(driver);
+    },
+    beforeStop: handOverVm,
+  });
   server = registerVm(definition, {
     ringAll,
+    serveAwake: (vm, actorId, serve) =>
+      serveAwake(actorId, (instance) =>
+        serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+      ),
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
+    capacity: () => vms.capacity,
     tryBoot: (signal) => vms.tryBoot(signal),
     warm: () => warm(vms, server),
     drain: () => vms.drain(),

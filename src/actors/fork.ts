@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
 import type { ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
+import { isOwner } from "../http/access.ts";
+import type { AccessControl } from "../http/access-control.ts";
 import { requireReach, requireRight } from "../http/grant.ts";
 import { toUserError, userError, withUserErrors } from "../rivet/user-error.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
@@ -19,15 +21,21 @@ export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
 
 const TICKET_BYTES = 32;
 
-/**
- * Parameters of a connection between the two actors of a fork, which no client knows. Behind a Rivet Engine the actors may be
- * in two processes, which do not recognize each other's.
- */
-const PEER = { fork: randomBytes(TICKET_BYTES).toString("hex") };
+/** Parameters of a connection between the two actors of a fork, which no client knows. */
+export interface PeerParams {
+  fork: true;
+  /** Token of the server's own calls. Behind a Rivet Engine all servers with the same secret have the same. */
+  token: string;
+}
 
-/** Whether a connection is one between the two actors of a fork in this process. */
-export function isFork(params: unknown): boolean {
-  return Object(params).fork === PEER.fork;
+export function peerParams({ policy }: AccessControl): PeerParams {
+  return { fork: true, token: policy.secret };
+}
+
+/** Whether a connection is one between the two actors of a fork. */
+export function isFork({ policy }: AccessControl, params: unknown): boolean {
+  const { fork, token } = Object(params) as Partial<PeerParams>;
+  return fork === true && typeof token === "string" && isOwner({ secret: policy.secret }, [token]);
 }
 
 /** The part of another actor that a fork uses. */
@@ -37,8 +45,8 @@ interface Peer {
 }
 
 interface Peers {
-  create(key: string[], options: { input: unknown; params: typeof PEER }): Promise<Peer>;
-  getForId(actorId: string, options: { params: typeof PEER }): Peer;
+  create(key: string[], options: { input: unknown; params: PeerParams }): Promise<Peer>;
+  getForId(actorId: string, options: { params: PeerParams }): Peer;
 }
 
 /** The part of an actor that a fork uses. */
@@ -77,11 +85,14 @@ export class Forks {
 export class Arrival {
   readonly #actor: ForkActor;
   readonly #store: Store;
+  readonly #peer: PeerParams;
   #taking: Promise<void> | undefined;
 
-  constructor(actor: ForkActor, store: Store) {
+  /** @param peer parameters of connections to the other VM */
+  constructor(actor: ForkActor, store: Store, peer: PeerParams) {
     this.#actor = actor;
     this.#store = store;
+    this.#peer = peer;
   }
 
   /** `true` until the files have arrived. */
@@ -109,7 +120,7 @@ export class Arrival {
   }
 
   async #take({ actorId, ticket }: ForkTicket): Promise<void> {
-    const source = peersOf(this.#actor).getForId(actorId, { params: PEER });
+    const source = peersOf(this.#actor).getForId(actorId, { params: this.#peer });
     await receiveFork(this.#store, async (from) => {
       const records = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
       return records as ForkRecords;
@@ -139,7 +150,7 @@ export async function fork(
         own: { ...c.state.own, labels: await instance.vm.labels() },
       };
       const sealed = secrets ? await sealedSecrets(c, ticket) : undefined;
-      const made = await create(peersOf(c), key, input);
+      const made = await create(peersOf(c), key, { input, params: peerParams(c.vars.access) });
       // A new VM that fails here destroys itself, so that its key is free again.
       await made.action({ name: FORK_ACTIONS.take, args: sealed === undefined ? [] : [sealed] });
       return { key, actorId: await made.resolve() };
@@ -147,9 +158,13 @@ export async function fork(
   );
 }
 
-async function create(peers: Peers, key: string[], input: unknown): Promise<Peer> {
+async function create(
+  peers: Peers,
+  key: string[],
+  options: { input: unknown; params: PeerParams },
+): Promise<Peer> {
   try {
-    return await peers.create(key, { input, params: PEER });
+    return await peers.create(key, options);
   } catch (error) {
     if ((error as { code?: unknown }).code !== "duplicate_key") throw error;
     throw new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {

@@ -6,7 +6,9 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
+import { isDraining } from "../monitoring/draining.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { kvStore } from "../rivet/kv-store.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
@@ -17,8 +19,9 @@ import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
+import { asRunning, drained } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
-import { Arrival, Forks } from "./fork.ts";
+import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
 
@@ -35,13 +38,18 @@ interface InstanceParts {
   alarm: ActorAlarm;
   arrival: Arrival;
   options: VmOptions;
-  actorId: string;
+  actor: ActorDeps;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
+  /** Aborts when the actor begins to sleep or to end. */
+  stops: AbortSignal;
+  keepAwake(work: Promise<unknown>): void;
 }
 
 /** The server in which a VM lives. */
 interface VmPlace {
+  /** Parameters of connections to the other VM of a fork. */
+  peer: PeerParams;
   /** Lists the VM; `undefined` behind a Rivet Engine. */
   directory?: VmDirectory | undefined;
   /** The tunnels of the server's clients. */
@@ -75,15 +83,20 @@ export class VmInstance {
   readonly #options: VmOptions;
   readonly #onFailure: (error: unknown) => void;
   readonly #alarm: ActorAlarm;
-  readonly #actorId: string;
+  readonly #actor: ActorDeps;
   readonly #place: VmPlace;
+  readonly #stops: AbortSignal;
+  readonly #keepAwake: (work: Promise<unknown>) => void;
+  #isStarted = false;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
   private constructor(parts: InstanceParts) {
-    const { vm, place, calls, alarm, arrival, options, actorId, monitor, onFailure } = parts;
+    const { vm, place, calls, alarm, arrival, options, actor, monitor, onFailure } = parts;
     this.#place = place;
+    this.#stops = parts.stops;
+    this.#keepAwake = parts.keepAwake;
     this.monitor = monitor;
     this.vm = vm;
     this.#onFailure = onFailure;
@@ -91,7 +104,7 @@ export class VmInstance {
     this.arrival = arrival;
     this.calls = calls;
     this.#alarm = alarm;
-    this.#actorId = actorId;
+    this.#actor = actor;
   }
 
   /**
@@ -105,7 +118,7 @@ export class VmInstance {
     actor: ActorDeps,
     handlers: VmHandlers,
     monitor: VmMonitor,
-    place: VmPlace = {},
+    place: VmPlace,
   ): Promise<VmInstance> {
     const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
@@ -119,7 +132,7 @@ export class VmInstance {
       );
     const alarm = new ActorAlarm(actor);
     const store = kvStore(actor.kv);
-    const arrival = new Arrival(actor, store);
+    const arrival = new Arrival(actor, store, place.peer);
     let listing: Listing | undefined;
     const admit = () => {
       if (refusal !== undefined) throw refusal;
@@ -134,6 +147,7 @@ export class VmInstance {
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
+      before: actor.state?.ended,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
     if (place.close === undefined) keepDefinition(definition);
@@ -156,9 +170,11 @@ export class VmInstance {
       alarm,
       arrival,
       options: definition.options,
-      actorId,
+      actor,
       monitor,
       onFailure,
+      stops: actor.abortSignal,
+      keepAwake: hooks.keepAwake,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
     listing = directory?.enter({ actorId, name, key: [...key] }, facts, {
@@ -199,6 +215,30 @@ export class VmInstance {
     this.#lastUsedAt = Date.now();
   }
 
+  /** The actor has started. RivetKit holds requests back until then. */
+  started(): void {
+    this.#isStarted = true;
+  }
+
+  /** Serves a connection, which keeps the VM awake. @returns `undefined` if the actor starts or stops */
+  serve(visit: (instance: VmInstance) => Promise<void>): Promise<void> | undefined {
+    if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
+    this.used();
+    const served = asRunning(this, () => visit(this));
+    this.#keepAwake(served);
+    return served;
+  }
+
+  /** Returns the state of the VM, as a list shows it. */
+  async facts(): Promise<LiveFacts> {
+    const { vm } = this;
+    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
+    return {
+      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
+      ...(use && { use }),
+    };
+  }
+
   async setLabels(labels: Labels): Promise<void> {
     await this.vm.setLabels(labels);
     this.#listing?.setLabels(labels);
@@ -212,7 +252,7 @@ export class VmInstance {
   /** Ends the VM for good. A server that dies before the actor is gone deletes it when it starts again. */
   async endForGood(): Promise<void> {
     this.#listing?.beginDestroy();
-    this.#place.tunnels?.destroyed(this.#actorId);
+    this.#place.tunnels?.destroyed(this.#actor.actorId);
     await this.dispose("destroy");
   }
 
@@ -231,13 +271,40 @@ export class VmInstance {
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
       await close?.().catch(this.#onFailure);
+      this.#noteCalls();
       this.calls.dispose();
-      if (live.get(this.#actorId) === this) live.delete(this.#actorId);
+      const { actorId } = this.#actor;
+      if (live.get(actorId) === this) live.delete(actorId);
       this.#listing?.leave();
       this.monitor.end();
     });
     return this.#disposed;
   }
+
+  /** Tells the next instance, which may be on another server, which calls have begun. RivetKit stores the note. */
+  #noteCalls(): void {
+    const { state } = this.#actor;
+    if (!this.#place.mayMove || state === undefined) return;
+    const ended = this.calls.ended();
+    if (ended === undefined) delete state.ended;
+    else state.ended = ended;
+  }
+}
+
+/** Ends a VM whose actor stops because its server shuts down, after its running calls. Its clients hear meanwhile why. */
+export async function handOverVm(actorId: string): Promise<void> {
+  const instance = live.get(actorId);
+  if (instance === undefined || !isDraining()) return;
+  await drained(instance);
+  await instance.dispose("sleep").catch(() => undefined);
+}
+
+/** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
+export function serveAwake(
+  actorId: string,
+  visit: (instance: VmInstance) => Promise<void>,
+): Promise<void> | undefined {
+  return live.get(actorId)?.serve(visit);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

@@ -34,6 +34,14 @@ export const CALL_RETENTION_MS = 5 * 60_000;
 export const MAX_CALL_TOMBSTONES = 65_536;
 
 /**
+ * Keys of calls that a VM notes when it moves to another server.
+ * @unit keys
+ * @past Calls that were on their way during the move are lost.
+ * @code call_lost
+ */
+export const MAX_ENDED_CALLS = 8192;
+
+/**
  * Start of an actor. The first VM of a server also loads the runtime.
  * @unit ms
  * @past The action fails.

@@ -16,6 +16,8 @@ export interface ActorDeps extends AlarmActor, ForkActor {
   readonly actorId: string;
   readonly key: readonly string[];
   readonly conns: ReadonlyMap<string, unknown>;
+  /** Aborts when the actor begins to sleep or to end. */
+  readonly abortSignal: AbortSignal;
 }
 
 /** Makes the hooks by which a VM uses its actor. @param admitBoot throws if the VM must not boot */

@@ -97,7 +97,7 @@ export const ERROR_DEFINITIONS = {
   vm_stopped: { status: 503, hint: "The next action boots the VM again." },
   /** The server shuts down. It has not begun the call. */
   server_stopping: { status: 503, hint: "The client repeats the call when the server is back." },
-  /** The server's host has too little left for another awake VM. `metadata.resource` is `descriptors`, `memory`, `processes` or `uids`. */
+  /** The server's host has too little left for another awake VM. `metadata.resource` is `descriptors`, `memory`, `processes` or `uids`; it is absent if no server behind a Rivet Engine has room. */
   server_full: { status: 503, hint: "Put VMs to sleep, or give the server's host more." },
   /** The VM has no snapshot with this id. */
   snapshot_not_found: { status: 404, hint: "listSnapshots() lists the VM's snapshots." },

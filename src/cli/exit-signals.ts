@@ -2,6 +2,7 @@ import process from "node:process";
 import { drain } from "../actors/drain.ts";
 import { disposeAll } from "../actors/instance.ts";
 import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
+import { onStopAsked } from "../http/operations.ts";
 
 /**
  * Time between two looks at the process that has started the server, if npm has.
@@ -12,7 +13,7 @@ const ORPHAN_CHECK_MS = 250;
 /**
  * Makes SIGTERM and SIGINT shut the server down: it refuses new calls, waits for the calls that run, stores and ends every
  * VM, and exits 0. A second signal exits at once with 130. RivetKit by itself ignores SIGTERM in production and only stops
- * listening in development. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
+ * listening in development. Behind a Rivet Engine the engine gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
  *
  * @param options `drainMs`: longest wait for calls that run, in milliseconds. @default 5,000
  */
@@ -22,14 +23,17 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   const stop = async (): Promise<void> => {
     if (stopping) process.exit(130);
     stopping = true;
+    setTimeout(() => process.exit(1), drainMs + SHUTDOWN_TIMEOUT_MS).unref();
     await drain(drainMs);
-    setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
     await disposeAll("sleep");
     process.exit(0);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  if (process.env.npm_command !== undefined) onOrphaned(() => void (stopping || stop()));
+  // RivetKit tells a Rivet Engine on the signal, and by nothing else, that this process stops.
+  const signal = () => void (stopping || process.kill(process.pid, "SIGTERM"));
+  onStopAsked(signal);
+  if (process.env.npm_command !== undefined) onOrphaned(signal);
 }
 
 /**

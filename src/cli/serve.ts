@@ -1,5 +1,6 @@
 import process from "node:process";
 import { makeFolder } from "../base/private-folder.ts";
+import { listenForOperations } from "../http/engine-listener.ts";
 import { readEnvironment } from "../http/environment.ts";
 import { listen } from "../http/listen.ts";
 import { createLogger } from "../http/logger.ts";
@@ -15,21 +16,26 @@ import { exitOnSignals } from "./exit-signals.ts";
  *
  * @throws Error if the environment is malformed, VMs cannot run here, or the server cannot listen.
  */
-export async function serve(): Promise<void> {
+export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<void> {
   // In development RivetKit opens routes, installs signal handlers and misdirects clients on other hosts.
   process.env.NODE_ENV ||= "production";
-  const { dataDir, drainMs, runtime, token } = readEnvironment(process.env);
+  if (!vms) process.env.AGENT_VM_VMS = "0";
+  const { dataDir, drainMs, runtime, token, vms: hasVms } = readEnvironment(process.env);
   const logger = createLogger();
-  const { engine } = settingsOf(registry);
+  const { engine, listening, checkEngine } = settingsOf(registry);
   // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
   process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
   makeFolder(dataDir);
-  const sandbox = await preflight(runtime);
+  const sandbox = hasVms ? await preflight(runtime) : undefined;
   exitOnSignals({ drainMs });
   let endpoint: string | undefined;
-  // Behind an engine this process does not listen: the registry connects to the engine.
-  if (engine === undefined) endpoint = (await listen(registry)).endpoint;
-  else registry.start();
+  // Behind an engine clients do not come to a server that does not know the others: the registry connects to the engine.
+  if (listening !== undefined) endpoint = (await listen(registry)).endpoint;
+  else {
+    await listenForOperations(registry);
+    registry.start();
+  }
+  checkEngine?.().catch((error: unknown) => logger.error({ msg: "the engine was not checked", err: error }));
   process.stdout.write(banner({ endpoint, engine, dataDir, ...sandbox, hasToken: token !== undefined }));
 }
 

@@ -19,6 +19,9 @@ const ACKNOWLEDGE_DELAY_MS = 100;
  */
 const UNSURE_MS = 1_000;
 
+/** Pause between two questions to a VM whose server shuts down behind a Rivet Engine, in milliseconds. */
+const MOVE_PAUSE_MS = 200;
+
 /** Longest wait for the last acknowledgement when a connection closes, in milliseconds. */
 const ACKNOWLEDGE_TIMEOUT_MS = 500;
 
@@ -53,9 +56,13 @@ export class CallChannel {
   #lastInstanceId: string | undefined;
   /** Whether the connection may outlive the VM instance. */
   #mayMove = false;
+  /** Whether the server may answer with the outcome of a call. */
+  #answers = false;
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
   readonly #patient: boolean;
+  /** Pause before the next question whether the VM has moved. */
+  #question: ReturnType<typeof setTimeout> | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
   readonly #ready = new Listeners<[]>();
 
@@ -185,7 +192,7 @@ export class CallChannel {
    * @returns whether the connection stays
    */
   #meet(ticket: unknown): boolean {
-    const { instanceId, mayMove = false } = Object(ticket) as Partial<CallTicket>;
+    const { instanceId, mayMove = false, answers = false } = Object(ticket) as Partial<CallTicket>;
     if (instanceId === undefined) {
       this.#link.restart(connectionLost("The server does not say which instance of the VM answers"));
       return false;
@@ -196,6 +203,7 @@ export class CallChannel {
     }
     this.#instanceId = instanceId;
     this.#mayMove = mayMove;
+    this.#answers = answers;
     const isNew = this.#lastInstanceId !== undefined && this.#lastInstanceId !== instanceId;
     this.#lastInstanceId = instanceId;
     if (isNew) this.#link.tell("vmRestarted", {});
@@ -210,9 +218,11 @@ export class CallChannel {
     call.instanceId ??= this.#instanceId;
     const request: CallRequest = { callId, action, args, received };
     if (call.instanceId !== undefined) request.instanceId = call.instanceId;
+    if (this.#answers) request.answer = true;
     this.#link.action("beginCall", [request]).then(
       (ticket) => {
         if (epoch === this.#link.epoch) this.#meet(ticket);
+        this.#onSettled({ callId, outcome: Object(ticket).outcome });
       },
       (error: unknown) => {
         const refusal = toAgentVmError(error);
@@ -220,9 +230,18 @@ export class CallChannel {
         else if (refusal.code === "server_stopping") {
           this.#isRestarting = true;
           Object.assign(call, { instanceId: undefined, epoch: undefined });
+          if (this.#mayMove) this.#askAgain(epoch);
         } else this.#finish(callId, () => call.reject(refusal));
       },
     );
+  }
+
+  /** Asks soon whether another server has the VM. The connection itself stays open and does not tell. */
+  #askAgain(epoch: number): void {
+    this.#question ??= backgroundTimer(() => {
+      this.#question = undefined;
+      if (epoch === this.#link.epoch && this.isReady && this.#isRestarting) void this.#onOpen();
+    }, MOVE_PAUSE_MS);
   }
 
   #onSettled(event: unknown): void {

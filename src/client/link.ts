@@ -157,9 +157,7 @@ export class Link {
     this.#epoch += 1;
     const epoch = this.#epoch;
     this.#setStatus("connecting");
-    this.#patience = setTimeout(() => {
-      this.#end(connectionLost(`The connection did not open within ${CONNECT_TIMEOUT_MS} ms`));
-    }, CONNECT_TIMEOUT_MS);
+    this.#patience = setTimeout(() => void this.#tooLate(epoch), CONNECT_TIMEOUT_MS);
     try {
       await this.#handle.resolve();
       // A failed request says why. A browser does not say why a socket could not be opened.
@@ -188,6 +186,13 @@ export class Link {
         else if (status === "disconnected") this.#closed(reason, reason !== lost);
       });
     });
+  }
+
+  /** Gives a connection up that has not opened. */
+  async #tooLate(epoch: number): Promise<void> {
+    const reason = await this.#handle.startFailure?.();
+    const late = `The connection did not open within ${CONNECT_TIMEOUT_MS} ms`;
+    if (epoch === this.#epoch) this.#end(reason ? toAgentVmError(reason) : connectionLost(late));
   }
 
   #up(): void {

@@ -15,7 +15,7 @@ export interface AccessPolicy {
   readonly endpoint?: string | undefined;
   /** Host names of previews. A request to one of them never reaches the API. */
   readonly previewHosts?: PreviewHosts | undefined;
-  /** Token of this process's own calls. Random for each start and never stored. */
+  /** Token of the server's own calls, which it never gives out: random, or derived from a secret that servers share. */
   readonly secret: string;
 }
 
@@ -28,6 +28,8 @@ export interface AccessRequest {
   params?: unknown;
   /** Whether the request came over the network. Calls within the process have no Host. */
   external: boolean;
+  /** Whether it came to this server itself, and not through a Rivet Engine. @default false */
+  isDirect?: boolean;
 }
 
 /**
@@ -54,7 +56,7 @@ export function refusal(policy: AccessPolicy, request: AccessRequest): AgentVmEr
       "The request does not carry the server's token",
     );
   }
-  if (policy.behindEngine || !request.external) return undefined;
+  if ((policy.behindEngine && !request.isDirect) || !request.external) return undefined;
   const host = request.header("host");
   if (!host || !/^[\w.:[\]-]+$/.test(host) || !isLoopback(`http://${host}`)) {
     return forbidden(`Host ${JSON.stringify(host ?? "")} is not a loopback name`, { host });
@@ -89,7 +91,10 @@ export function foreignPage(
 }
 
 /** Returns whether one of these tokens is the server's or the process's own. */
-export function isOwner({ token, secret }: AccessPolicy, presented: readonly string[]): boolean {
+export function isOwner(
+  { token, secret }: Pick<AccessPolicy, "token" | "secret">,
+  presented: readonly string[],
+): boolean {
   return presented.some(
     (value) => sameToken(value, secret) || (token !== undefined && sameToken(value, token)),
   );

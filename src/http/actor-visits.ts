@@ -4,6 +4,7 @@ import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
+import type { BodyPlace } from "./bodies/body.ts";
 
 /** Tries to reach an actor. An actor that is falling asleep refuses a request and wakes with a later request. */
 const MAX_TRIES = 20;
@@ -14,11 +15,22 @@ const RETRY_MS = 250;
 /** Header of the request that wakes an actor. Its value identifies the visit. */
 const TICKET = "x-agent-vm-visit";
 
+/** The actors of a server, with the way to the VMs that are awake. */
+export interface VisitedActors extends Actors {
+  /**
+   * Lets a VM serve a connection, if it is awake in this process. A request through RivetKit takes ten times as long.
+   *
+   * @param serve must not reject
+   * @returns `undefined` if the VM is not awake
+   */
+  serveAwake(actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
+}
+
 /**
  * Connections on their way to actors. A request through RivetKit wakes the actor, which takes the visit out and answers the
  * connection itself: RivetKit would normalize the path, limit the body, and drop pings, subprotocols and back-pressure.
  */
-export class ActorVisits<Visit> {
+export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
   readonly #path: string;
   /** Pending visits by ticket. */
   readonly #pending = new Map<string, Visit>();
@@ -41,9 +53,18 @@ export class ActorVisits<Visit> {
    *
    * @returns `unknown` if there is no such actor, `asleep` if it did not wake; the visit has not begun then
    */
-  async bring(actors: Actors, actorId: string, visit: Visit): Promise<"served" | "unknown" | "asleep"> {
+  async bring(
+    actors: VisitedActors,
+    actorId: string,
+    visit: Visit,
+  ): Promise<"served" | "unknown" | "asleep"> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       if (actors.nameOf(actorId) === undefined) return "unknown";
+      const served = actors.serveAwake(actorId, visit);
+      if (served !== undefined) {
+        await served;
+        return "served";
+      }
       const ticket = randomUUID();
       this.#pending.set(ticket, visit);
       const request = new Request(`http://actor/request${this.#path}`, { headers: { [TICKET]: ticket } });
@@ -61,8 +82,8 @@ export class ActorVisits<Visit> {
 
 /** An awake VM that a connection visits. */
 export interface VisitedVm {
-  vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer">;
-  monitor: Pick<VmMonitor, "called" | "log">;
+  vm: Pick<LiveVm, "servePreview" | "servePort" | "openTunnel" | "mayOffer"> & BodyPlace["vm"];
+  monitor: Pick<VmMonitor, "called" | "log" | "traced">;
   /** Tokens of the server that open the VM's previews. */
   keys: PreviewKeys;
 }
@@ -76,5 +97,5 @@ const connections = new ActorVisits<Visit>("/fetch/");
 export const takeVisit = (request: Request): Visit | undefined => connections.take(request);
 
 /** Lets a VM serve a connection of a preview or a tunnel. @returns as `ActorVisits.bring` */
-export const visitVm = (actors: Actors, actorId: string, visit: Visit) =>
+export const visitVm = (actors: VisitedActors, actorId: string, visit: Visit) =>
   connections.bring(actors, actorId, visit);

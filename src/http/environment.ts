@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { invalidArgument } from "../api/errors.ts";
 import type { Quota } from "../directory/quota.ts";
+import type { PeerOptions } from "./peers/options.ts";
 
 /** Largest number of VMs that are booted ahead, as in the option `pool`. */
 const MAX_POOL_SIZE = 64;
@@ -22,6 +24,10 @@ export interface Environment {
   /** VMs that are booted ahead. @default the default of the option `pool` */
   pool: number | undefined;
   quota: Quota;
+  /** How the servers behind a Rivet Engine reach each other. */
+  peers: PeerOptions | undefined;
+  /** Whether the server runs VMs. */
+  vms: boolean;
   /** Longest wait for running calls when the server shuts down. @default DRAIN_TIMEOUT_MS */
   drainMs: number | undefined;
   /** File of the audit. */
@@ -60,10 +66,39 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
       maxAwake: numberIn(env, "AGENT_VM_MAX_AWAKE"),
       maxStoredBytes: numberIn(env, "AGENT_VM_MAX_STORED_BYTES"),
     },
+    peers: peersIn(env),
+    vms: flagIn(env, "AGENT_VM_VMS", "1"),
     drainMs: numberIn(env, "AGENT_VM_DRAIN_MS"),
     auditFile: env.AGENT_VM_AUDIT_FILE || undefined,
     auditDetails: flagIn(env, "AGENT_VM_AUDIT_DETAILS"),
   };
+}
+
+function peersIn(env: NodeJS.ProcessEnv): PeerOptions | undefined {
+  const secret = env.AGENT_VM_PEER_SECRET;
+  if (!secret) return undefined;
+  const cert = fileIn(env, "AGENT_VM_PEER_CERT");
+  const key = fileIn(env, "AGENT_VM_PEER_KEY");
+  if ((cert === undefined) !== (key === undefined))
+    throw invalidArgument("AGENT_VM_PEER_CERT", "a file, together with AGENT_VM_PEER_KEY", undefined);
+  return {
+    secret,
+    advertise: env.AGENT_VM_ADVERTISE || undefined,
+    host: env.AGENT_VM_PEER_HOST || undefined,
+    port: numberIn(env, "AGENT_VM_PEER_PORT", 65_535),
+    tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
+    ca: fileIn(env, "AGENT_VM_PEER_CA"),
+  };
+}
+
+function fileIn(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const path = env[name];
+  if (!path) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    throw invalidArgument(name, "a file that the server can read", path);
+  }
 }
 
 function numberIn(env: NodeJS.ProcessEnv, name: string, maximum?: number): number | undefined {

@@ -25,6 +25,8 @@ export interface Grant {
   expiresAt?: number;
   /** Identity that `authorize` has returned. */
   identity?: unknown;
+  /** Whether the request came to a server, and not through a Rivet Engine. */
+  isDirect?: true;
   /** The VM that `authorize` was asked about. The request reaches no other VM. */
   asked?: VmName;
 }

@@ -75,7 +75,7 @@ const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
  */
 export class HttpGate {
   readonly #admit: Admit;
-  readonly #previews: PreviewGate;
+  readonly #previews: Pick<PreviewGate, "request" | "upgrade">;
   readonly #routes: Readonly<Record<string, Route>>;
   readonly #openRoutes: Readonly<Record<string, Route>>;
   readonly #openRoute: (name: string) => Route | undefined;
@@ -90,7 +90,7 @@ export class HttpGate {
    */
   constructor(
     admit: Admit,
-    previews: PreviewGate,
+    previews: Pick<PreviewGate, "request" | "upgrade">,
     routes: Readonly<Record<string, Route>>,
     {
       openRoutes = {},

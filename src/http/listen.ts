@@ -89,14 +89,18 @@ async function probe(host: string, port: number): Promise<void> {
     server.listen({ host, port, exclusive: true });
     await once(server, "listening");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE") throw portInUse(host, port);
-    throw new AgentVmError("listen_failed", `Cannot listen on ${host}:${port}: ${(error as Error).message}`, {
-      code,
-    });
+    throw listenError(error, host, port);
   }
   server.close();
   await once(server, "close");
+}
+
+/** Returns the error of a server that could not listen. */
+export function listenError(error: unknown, host: string, port: number): AgentVmError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return portInUse(host, port);
+  const message = `Cannot listen on ${host}:${port}: ${(error as Error).message}`;
+  return new AgentVmError("listen_failed", message, { code });
 }
 
 function portInUse(host: string, port: number): AgentVmError {

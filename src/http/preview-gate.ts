@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { AgentVmError, previewDenied } from "../api/errors.ts";
-import type { Actors } from "../rivet/guarded-driver.ts";
 import { dropAuthorization } from "../runtime/network/previews/authorization.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
 import { type AccessPolicy, bearerOf, isOwner } from "./access.ts";
-import { visitVm } from "./actor-visits.ts";
+import { type VisitedActors, visitVm } from "./actor-visits.ts";
 import { type PreviewTarget, parsePreview, strayPath } from "./preview-path.ts";
 import type { Stranger } from "./strangers.ts";
 import { TOKEN_PREFIX } from "./tokens/tokens.ts";
@@ -23,7 +22,7 @@ export function isServerToken(policy: AccessPolicy, authorization: string): bool
 }
 
 /** Dependencies of a PreviewGate. */
-interface PreviewGateDeps extends Actors {
+interface PreviewGateDeps extends VisitedActors {
   policy: AccessPolicy;
   /** @returns whether actors of this name are VMs. */
   isVm(name: string): boolean;

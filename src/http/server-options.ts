@@ -5,6 +5,7 @@ import { rivetOptionNames } from "../rivet/registry.ts";
 import { isLoopback } from "./access.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Logger } from "./logger.ts";
+import type { PeerOptions } from "./peers/options.ts";
 
 /** Options of a server, as `setup()` takes them. */
 export interface ServerOptions {
@@ -69,6 +70,15 @@ export interface ServerOptions {
   quota?: Quota;
   /** A pino logger. @default writes to stderr at the level of AGENT_VM_LOG_LEVEL ("warn") */
   logger?: Logger;
+  /**
+   * Behind a Rivet Engine: makes this server answer clients for every VM, whichever server has it. All servers have the same
+   * `peers.secret`, the same `token` or `authorize`, and the same `secret`.
+   *
+   * @default behind an engine clients ask the engine's gateway
+   */
+  peers?: PeerOptions | undefined;
+  /** Whether this server runs VMs. With `peers` a server without VMs is a front for the others. @default true */
+  vms?: boolean | undefined;
   /** Writes down each call: who, VM, method, outcome and duration. @default none */
   audit?: AuditOption | undefined;
 }
@@ -87,6 +97,8 @@ const SERVER_OPTIONS = [
   "console",
   "quota",
   "audit",
+  "peers",
+  "vms",
 ] as const satisfies (keyof ServerOptions)[];
 
 /** @throws AgentVmError `invalid_argument`. */
@@ -110,7 +122,7 @@ export function checkServerOptions(
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalidArgument("port", "a port from 1 to 65535", port);
   }
-  if (!isGuarded && !behindEngine && !isLoopback(`http://${bracketed(host)}`)) {
+  if (!isGuarded && !isLoopback(`http://${bracketed(host)}`)) {
     throw new AgentVmError(
       "invalid_argument",
       `Listening on ${host} needs a token: anyone who reaches the server can run commands on this machine. Set AGENT_VM_TOKEN, or pass \`token\` or \`authorize\`.`,

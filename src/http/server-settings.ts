@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import type { Operations } from "./engine-listener.ts";
 
 /** Settings of a registry made by agent-vm's `setup()`. */
 interface ServerSettings {
@@ -10,6 +11,10 @@ interface ServerSettings {
   engine: string | undefined;
   /** RivetKit's HTTP server once it listens; `undefined` if RivetKit does not serve from this process. */
   listening: Promise<Server> | undefined;
+  /** Warns if the engine lets anybody read and delete the VMs. Resolves when the engine has answered. */
+  checkEngine: (() => Promise<void>) | undefined;
+  /** Answers of a server behind an engine about itself. */
+  operations: Operations | undefined;
 }
 
 /** Settings by configuration, because a lazy registry and the registry that it makes share their configuration. */

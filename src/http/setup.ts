@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
+import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
 import { checkAudit } from "../monitoring/audit.ts";
@@ -8,8 +9,9 @@ import { Health } from "../monitoring/health.ts";
 import { Metrics } from "../monitoring/metrics.ts";
 import { Monitor } from "../monitoring/monitor.ts";
 import { limitBacklog } from "../rivet/client-backlog.ts";
-import { guardedDriver } from "../rivet/guarded-driver.ts";
+import { guardedDriver, type Actors as ServedActors } from "../rivet/guarded-driver.ts";
 import { rivetLogger } from "../rivet/log.ts";
+import type { ManagerGuard } from "../rivet/manager-guard.ts";
 import {
   engineOf,
   makeRegistry,
@@ -21,6 +23,8 @@ import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
+import type { VisitedActors } from "./actor-visits.ts";
+import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
 import { bodyRoutes } from "./bodies/routes.ts";
 import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
@@ -28,7 +32,9 @@ import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
 import { mcpRoutes } from "./mcp/routes.ts";
 import { McpSessions } from "./mcp/sessions.ts";
-import { healthRoutes, metricsRoute } from "./operations.ts";
+import { drainRoute, healthRoutes, metricsRoute } from "./operations.ts";
+import { checkPeers } from "./peers/options.ts";
+import { Peering } from "./peers/peering.ts";
 import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
@@ -36,7 +42,7 @@ import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
 import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
-import { Tokens } from "./tokens/tokens.ts";
+import { sharedTokens, Tokens } from "./tokens/tokens.ts";
 import { TunnelGate } from "./tunnels/tunnel-gate.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
@@ -77,28 +83,43 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     console: hasConsole = true,
     quota = {},
     audit,
+    peers: peerOptions,
+    vms: hasVms = true,
     ...rivetOptions
   } = options;
   const engine = engineOf(options);
   const behindEngine = engine !== undefined;
   checkQuota(quota);
   checkAudit(audit);
+  const peers = checkPeers(peerOptions, { hasVms, behindEngine });
   const isGuarded = token !== undefined || authorize !== undefined;
-  checkServerOptions({ token, isGuarded, host, port, publicUrl, previewDomain }, behindEngine);
+  checkServerOptions({ token, isGuarded, host, port, publicUrl, previewDomain }, behindEngine && !peers);
   const chosenSecret = secret === undefined ? undefined : checkedSecret(secret, "`secret` (AGENT_VM_SECRET)");
 
-  const endpoint = (publicUrl ?? engine ?? `http://${reachable(host)}:${port}`).replace(/\/+$/, "");
-  const previewHosts = behindEngine ? undefined : PreviewHosts.of(previewDomain, endpoint);
-  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: randomUUID() };
+  const endpoint = (publicUrl ?? (peers ? undefined : engine) ?? `http://${reachable(host)}:${port}`).replace(
+    /\/+$/,
+    "",
+  );
+  const previewHosts = behindEngine && !peers ? undefined : PreviewHosts.of(previewDomain, endpoint);
+  // Behind an engine the VMs of a fork may be on two servers.
+  const shared = behindEngine ? (secret ?? token) : undefined;
+  const ownToken = shared === undefined ? randomUUID() : sharedToken(shared);
+  const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
-  let folder: string | undefined;
+  if (behindEngine && chosenSecret !== undefined) access.tokens = sharedTokens(chosenSecret);
+  const peering =
+    peers && engine
+      ? new Peering(peers, serverOf({ ...engineOptions(options), endpoint: engine }))
+      : undefined;
+  let folder = behindEngine ? dataDir : undefined;
   const health = new Health({
     folder: () => folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
         for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
       };
+      if (behindEngine) return hasVms ? await tryBoot(boot, signal) : true;
       return (await directory?.tryBoot(boot)) ?? false;
     },
     isDraining,
@@ -111,7 +132,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
   const vms = bindVms(Object.values(options.use), access, monitor);
   const tunnels = new Tunnels();
-  for (const binding of vms) Object.assign(binding, { secret: chosenSecret, tunnels });
+  for (const binding of vms)
+    Object.assign(binding, { secret: chosenSecret, tunnels, places: peering?.places });
   const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
   const isVm = (name: string) => vmNames.includes(name);
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
@@ -120,36 +142,106 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   let directory: VmDirectory | undefined;
   const onFailure = (error: unknown) =>
     log.error({ msg: "background work of the server failed", err: error });
-  const nameOf = (actorId: string) => directory?.nameOf(actorId);
+  const nameOf = (actorId: string) => (peering?.actors ?? directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {
     const actorId = actorIn(request);
-    return access.admitOnce(message, request, actorId === undefined ? undefined : nameOf(actorId));
+    return access.admitOnce(
+      message,
+      { ...request, isDirect: true },
+      actorId === undefined ? undefined : nameOf(actorId),
+    );
   };
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
+  const ownRoutes = {
+    "GET /metrics": metricsRoute(
+      metrics,
+      () => directory?.tally(),
+      () => vms.map(({ poolTally }) => poolTally()),
+    ),
+    "POST /drain": drainRoute(),
+    ...tokenRoutes(
+      () => access.tokens,
+      (grant, token, call) =>
+        monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
+    ),
+  };
+  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+    const vm = nameOf(actorId);
+    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+  };
+  const onServer = (server: Server, managed: ServedActors) => {
+    const actors = { ...managed, serveAwake };
+    const previews = new PreviewGate({ policy, isVm, ...actors });
+    const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
+    const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
+    const routes = {
+      ...browser?.guarded,
+      "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
+      ...ownRoutes,
+      ...mcpRoutes(mcp, vmNames),
+    };
+    const guard = (guarded: Server, waiting: Strangers) => {
+      new HttpGate(admit, previews, routes, {
+        openRoutes: healthRoutes(health),
+        ...(browser && { openRoute: browser.open }),
+        routeOf: bodyRoutes({ access, isVm, visitor, ...actors }),
+        strangers: waiting,
+        tunnels: new TunnelGate({
+          ...{ access, tunnels, actors, admit },
+          vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
+          onRefused: (code) => monitor.refused(code, "tunnel"),
+        }),
+        onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
+      }).guard(guarded);
+    };
+    const attached = peering?.attach(
+      server,
+      { access, admit, isVm, reaches: (grant, actorId) => visitor(grant).reaches(actorId), strangers, log },
+      guard,
+    );
+    if (attached === undefined) guard(server, strangers);
+    limitBacklog(server);
+    onDraining(() => log.info({ msg: "server shuts down" }));
+    log.info({ host, port, msg: "server listens" });
+    for (const binding of vms) {
+      binding.takesBodies = true;
+      if (hasVms) binding.warm();
+    }
+    server.once("close", () => {
+      void mcp.close();
+      for (const { drain } of vms) void drain();
+      directory?.close();
+      monitor.flush();
+    });
+    boundWebSockets();
+    if (attached === undefined) resolve(server);
+    else attached.then(() => resolve(server), reject);
+  };
+  const guard: ManagerGuard = {
+    async admit(message, request) {
+      const isUpgrade = request.header("upgrade") !== undefined;
+      try {
+        const grant = await admit(message, { ...request, external: true });
+        if (isUpgrade) assertNotDraining();
+        strangers.admitSender(message);
+        return visitor(grant);
+      } catch (error) {
+        // The gate counts the requests that it refuses, and lets WebSockets pass.
+        if (isUpgrade) monitor.refused(errorOf(error).code);
+        throw error;
+      }
+    },
+    own: visitor(UNLIMITED),
+    secret: policy.secret,
+    isVm: (actorId) => isVm(nameOf(actorId)?.name ?? ""),
+    names: Object.keys(options.use),
+    checkInput: (name, input, isOwn) => bindingOf(options.use[name])?.checkInput(input, isOwn),
+  };
   const driver = behindEngine
-    ? undefined
+    ? peering?.driver({ guard, hasActors: hasVms, onServer, onError: reject })
     : guardedDriver({
-        guard: {
-          async admit(message, request) {
-            const isUpgrade = request.header("upgrade") !== undefined;
-            try {
-              const grant = await admit(message, { ...request, external: true });
-              if (isUpgrade) assertNotDraining();
-              strangers.admitSender(message);
-              return visitor(grant);
-            } catch (error) {
-              // The gate counts the requests that it refuses, and lets WebSockets pass.
-              if (isUpgrade) monitor.refused(errorOf(error).code);
-              throw error;
-            }
-          },
-          own: visitor(UNLIMITED),
-          secret: policy.secret,
-          isVm: (actorId) => isVm(nameOf(actorId)?.name ?? ""),
-          names: Object.keys(options.use),
-          checkInput: (name, input, isOwn) => bindingOf(options.use[name])?.checkInput(input, isOwn),
-        },
+        guard,
         dataDir,
         onFolder(path, life) {
           folder = path;
@@ -172,56 +264,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         ringAll: () => {
           for (const { ringAll } of vms) ringAll();
         },
-        onServer(server, actors) {
-          const previews = new PreviewGate({ policy, isVm, ...actors });
-          const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
-          const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
-          const routes = {
-            ...browser?.guarded,
-            "GET /vms": vmListRoute(() => directory, vmNames),
-            "GET /metrics": metricsRoute(
-              metrics,
-              () => directory?.tally(),
-              () => vms.map(({ poolTally }) => poolTally()),
-            ),
-            ...mcpRoutes(mcp, vmNames),
-            ...tokenRoutes(
-              () => access.tokens,
-              (grant, token, call) =>
-                monitor.called(
-                  { ...(token !== undefined && { token }) },
-                  { who: access.whoIs(grant), ...call },
-                ),
-            ),
-          };
-          new HttpGate(admit, previews, routes, {
-            openRoutes: healthRoutes(health),
-            ...(browser && { openRoute: browser.open }),
-            routeOf: bodyRoutes({ access, isVm, visitor, ...actors }),
-            strangers,
-            tunnels: new TunnelGate({
-              ...{ access, tunnels, actors, admit },
-              vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
-              onRefused: (code) => monitor.refused(code, "tunnel"),
-            }),
-            onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
-          }).guard(server);
-          limitBacklog(server);
-          onDraining(() => log.info({ msg: "server shuts down" }));
-          log.info({ host, port, msg: "server listens" });
-          for (const binding of vms) {
-            binding.takesBodies = true;
-            binding.warm();
-          }
-          server.once("close", () => {
-            void mcp.close();
-            for (const { drain } of vms) void drain();
-            directory?.close();
-            monitor.flush();
-          });
-          boundWebSockets();
-          resolve(server);
-        },
+        onServer,
         onError: reject,
       });
   const registry = makeRegistry(rivetOptions as RivetOptions<Actors>, {
@@ -230,9 +273,23 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     logger: rivetLogger(log, { level: rivetLevel(), isVm }),
     inspectorToken: policy.secret,
     driver,
+    isServing: peering !== undefined,
+    slots: behindEngine && hasVms ? Math.min(...vms.map(({ capacity }) => capacity())) : undefined,
   });
-  keepSettings(registry, { host, port, dataDir, engine, listening: driver && listening });
+  const operations = { access, openRoutes: healthRoutes(health), routes: ownRoutes };
+  keepSettings(registry, {
+    ...{ host, port, dataDir, engine },
+    listening: driver && listening,
+    operations: driver === undefined ? operations : undefined,
+    checkEngine: engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log),
+  });
   return registry;
+}
+
+/** Options that lead to the engine, and that RivetKit takes from its own options too. */
+function engineOptions({ namespace, runner }: Pick<RivetOptions<RegistryActors>, "namespace" | "runner">) {
+  const { runnerName } = runner ?? {};
+  return { ...(namespace !== undefined && { namespace }), ...(runnerName !== undefined && { runnerName }) };
 }
 
 /** @returns the id of the actor that a request names; `undefined` if it names none */

@@ -3,6 +3,9 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
+import type { VisitedVm } from "./actor-visits.ts";
+import type { VmName } from "./grant.ts";
+import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
 /** The link between a `vmActor()` and the server that serves it. */
@@ -15,6 +18,8 @@ export interface VmBinding {
   tunnels?: Tunnels;
   /** Watches the server. Set by `setup()`. */
   monitor?: Monitor;
+  /** The servers behind a Rivet Engine; `undefined` if this one does not know the others. Set by `setup()`. */
+  places?: Places | undefined;
   /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
   secret?: Uint8Array | undefined;
   /** Whether the server takes and gives bytes of a VM as HTTP bodies. @default false, as behind a Rivet Engine */
@@ -30,6 +35,10 @@ export interface VmBinding {
    * @throws AgentVmError `invalid_argument`
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
+  /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
+  serveAwake(vm: VmName, actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
+  /** Awake VMs that this process can have at most. */
+  capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
   /** Boots VMs ahead in the background, until `drain`. Idempotent. */
@@ -48,7 +57,7 @@ const bindings = new WeakMap<object, VmBinding>();
 /** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
 export function registerVm(
   definition: object,
-  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "tunnels">,
+  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "places" | "tunnels">,
 ): VmBinding {
   const binding: VmBinding = { access: UNBOUND, ...vms };
   bindings.set(definition, binding);

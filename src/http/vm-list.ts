@@ -10,10 +10,13 @@ import type { Route } from "./http-gate.ts";
 /**
  * Makes the answer to `GET /vms?name=NAME&options=JSON`: a page of the VMs of one actor name that the client reaches.
  *
- * @param directory the VMs of the server; `undefined` if a Rivet Engine stores them
+ * @param directory the VMs of the server; `undefined` behind a Rivet Engine, for a server that does not know the others
  * @param names the actor names of VMs
  */
-export function vmListRoute(directory: () => VmDirectory | undefined, names: readonly string[]): Route {
+export function vmListRoute(
+  directory: () => Pick<VmDirectory, "list"> | undefined,
+  names: readonly string[],
+): Route {
   return async (request: IncomingMessage, grant: Grant): Promise<VmPage> => {
     requireRight(grant, { right: "read" }, { method: "list" });
     const { searchParams } = new URL(request.url ?? "", "http://server");

@@ -5,9 +5,10 @@ import { storageFailed } from "../runtime/store/coded-store.ts";
 import { ActorLife, type ActorRegister } from "./actor-life.ts";
 import { openDataFolder } from "./data-format.ts";
 import { DriverAlarms } from "./driver-alarms.ts";
-import { guardManager, type ManagedActors, type ManagerGuard } from "./guarded-manager.ts";
+import { guardManager, type ManagedActors } from "./guarded-manager.ts";
 import { findHttpServer } from "./http-server.ts";
 import { KvStorage } from "./kv-storage.ts";
+import type { ManagerGuard } from "./manager-guard.ts";
 import { createFileSystemDriver } from "./rivetkit.ts";
 
 /** RivetKit's driver: the storage of actors, and the manager that routes requests to them. */

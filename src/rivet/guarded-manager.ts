@@ -1,62 +1,20 @@
 import { AgentVmError, actorTypeNotFound } from "../api/errors.ts";
 import type { StoredActor } from "./actor-files.ts";
 import { type ActorRegister, storageErrorOf } from "./actor-life.ts";
-import type { Driver } from "./guarded-driver.ts";
 import { actorIdOf } from "./kv-storage.ts";
-import { noopNext, type UserError } from "./rivetkit.ts";
+import {
+  admitterOf,
+  type Context,
+  closeAtOnce,
+  coded,
+  type GetUpgrade,
+  type Manager,
+  type ManagerGuard,
+  reasonOf,
+  type Visitor,
+  withoutStoredHeaders,
+} from "./manager-guard.ts";
 import { actorGone, userError } from "./user-error.ts";
-
-type Manager = ReturnType<Driver["manager"]>;
-type Context = Parameters<Manager["proxyRequest"]>[0];
-type GetUpgrade = Parameters<Manager["setGetUpgradeWebSocket"]>[0];
-
-/** A request from the network. Header names are lower case. */
-interface GuardedRequest {
-  header(name: string): string | undefined;
-  path: string;
-  /** Connection parameters, if RivetKit passes them apart from the headers. */
-  params?: unknown;
-}
-
-/** The sender of a request. */
-interface Visitor {
-  /** @throws AgentVmError if it may not look up this actor */
-  lookUp(name: string, key: readonly string[]): void;
-  /** @throws AgentVmError if it may not make this actor */
-  create(name: string, key: readonly string[], input: unknown): void;
-  /** @throws AgentVmError if it may not see all actors */
-  listAll(): void;
-  /** Returns whether it may reach an actor. */
-  reaches(actorId: string): boolean;
-  /** Marks a request as let in, for the actor. */
-  vouch(request: object): void;
-}
-
-/** Decides which requests reach the manager. */
-export interface ManagerGuard {
-  /**
-   * Lets a request in.
-   *
-   * @param message Node's message of the request, which other checks of the request share
-   * @throws AgentVmError if the request is refused
-   */
-  admit(message: object, request: GuardedRequest): Promise<Visitor>;
-  /** The server itself, which calls actors from actors. */
-  readonly own: Visitor;
-  /** Token of connections between actors of this process. Actors accept it. */
-  readonly secret: string;
-  /**
-   * Checks the input of an actor that may be made.
-   *
-   * @param isOwn whether an actor of this server makes it, and no client
-   * @throws AgentVmError to refuse it
-   */
-  checkInput(name: string, input: unknown, isOwn: boolean): void;
-  /** Whether an actor is a VM, which takes no connection parameters but a token. */
-  isVm(actorId: string): boolean;
-  /** The actor names of the server. */
-  readonly names: readonly string[];
-}
 
 /** The actors of the manager's data folder. */
 export interface ManagedActors extends Pick<ActorRegister, "nameOf" | "deletionOf"> {
@@ -64,9 +22,6 @@ export interface ManagedActors extends Pick<ActorRegister, "nameOf" | "deletionO
   prepare(actor: Omit<StoredActor, "createdAt">): Promise<boolean>;
   destroy(actorId: string): Promise<void>;
 }
-
-/** Milliseconds after which a refused WebSocket is cut if it does not close. */
-const REFUSAL_LINGER_MS = 1_000;
 
 /**
  * Makes a manager ask the guard before it does anything. Changes the manager in place, because the client that actors
@@ -83,13 +38,7 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
   const newborn = new Map<string, Promise<void>>();
   let getUpgrade: GetUpgrade | undefined;
 
-  const admit = async (c: Context | undefined, params?: unknown): Promise<Visitor> => {
-    if (c === undefined) return guard.own;
-    // RivetKit's server keeps Node's message in `env`.
-    const { incoming } = (c.env ?? {}) as { incoming?: object };
-    const request = { header: (name: string) => c.req.header(name), path: c.req.path, params };
-    return await coded(() => guard.admit(incoming ?? c.req.raw, request));
-  };
+  const admit = admitterOf(guard);
 
   /**
    * Refuses a name that the server does not have: RivetKit would store an actor that can never start. Calls for one key take
@@ -193,9 +142,7 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
       try {
         visitor = await admit(c, params);
       } catch (error) {
-        const { code = "internal_error", metadata } = error as Partial<UserError>;
-        const { reason } = (metadata ?? {}) as { reason?: string };
-        return await closeAtOnce(c, getUpgrade, `user.${code}${reason === undefined ? "" : `#${reason}`}`);
+        return await closeAtOnce(c, getUpgrade, reasonOf(error));
       }
       const isFound = actors.nameOf(actorId) !== undefined && visitor.reaches(actorId);
       if (!isFound) return await closeAtOnce(c, getUpgrade, "actor.not_found");
@@ -241,40 +188,4 @@ function boundMethods(manager: Manager) {
     proxyWebSocket: manager.proxyWebSocket.bind(manager),
     setGetUpgradeWebSocket: manager.setGetUpgradeWebSocket.bind(manager),
   };
-}
-
-/** Runs a check. Its errors become errors that a client may see. */
-async function coded<Value>(check: () => Promise<Value>): Promise<Value> {
-  try {
-    return await check();
-  } catch (error) {
-    throw error instanceof AgentVmError ? userError(error) : error;
-  }
-}
-
-/** Hides the headers of a request, one of which may be a token, because RivetKit stores all of them with a connection. */
-function withoutStoredHeaders(c: Context): Context {
-  const header = c.req.header.bind(c.req);
-  Object.assign(c.req, { header: (name?: string) => (name === undefined ? {} : header(name)) });
-  return c;
-}
-
-/** Opens a refused WebSocket and closes it with the reason. A peer cannot learn the reason in any other way. */
-async function closeAtOnce(c: Context, getUpgrade: GetUpgrade | undefined, reason: string) {
-  const upgrade = getUpgrade?.();
-  if (!upgrade) return c.text(reason, 403);
-  const closing = upgrade(() => ({
-    onOpen(_event: unknown, socket: ServerSocket) {
-      socket.close(1011, reason);
-      // A peer that does not answer the close frame could keep sending for 30 s.
-      setTimeout(() => socket.raw?.terminate?.(), REFUSAL_LINGER_MS).unref();
-    },
-  }));
-  return (await closing(c, noopNext())) ?? c.text(reason, 403);
-}
-
-/** A WebSocket as Hono hands it out on Node. */
-interface ServerSocket {
-  close(code: number, reason: string): void;
-  raw?: { terminate?(): void };
 }

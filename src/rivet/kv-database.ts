@@ -75,7 +75,8 @@ function emptyDatabase(): Buffer {
 }
 
 /**
- * The key-value database of one actor. A call that resolves is on disk. Deleted content leaves the file soon.
+ * The key-value database of one actor. A call that resolves is on disk, unless it is lazy: then it is on disk with the next call that
+ * is not. Deleted content leaves the file soon.
  *
  * In place of RivetKit 2.2's own, which sums up all values before each write and never gives room back.
  */
@@ -83,6 +84,7 @@ export class KvDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #reclaiming = false;
+  #isLazy = false;
 
   private constructor(db: DatabaseSync) {
     this.#db = db;
@@ -92,7 +94,7 @@ export class KvDatabase {
     const db = new DatabaseSync(path);
     try {
       db.exec(
-        `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${4 * 1024 * 1024}; ${SCHEMA}`,
+        `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${4 * 1024 * 1024}; ${SCHEMA}`,
       );
       const opened = new KvDatabase(db);
       if (opened.#pragma("auto_vacuum") !== INCREMENTAL) await opened.#convert(path);
@@ -103,7 +105,8 @@ export class KvDatabase {
     }
   }
 
-  put(entries: readonly Entry[]): void {
+  put(entries: readonly Entry[], isLazy = false): void {
+    this.#sync(isLazy);
     this.#atomically(() => {
       const put = this.#statement("INSERT OR REPLACE INTO kv (key, value) VALUES (?, ?)");
       for (const [key, value] of entries) put.run(key, value);
@@ -117,6 +120,7 @@ export class KvDatabase {
   }
 
   delete(keys: readonly Uint8Array[]): void {
+    this.#sync(false);
     this.#atomically(() => {
       const remove = this.#statement("DELETE FROM kv WHERE key = ?");
       for (const key of keys) remove.run(key);
@@ -124,7 +128,8 @@ export class KvDatabase {
     void this.#reclaim();
   }
 
-  deleteRange(start: Uint8Array, end: Uint8Array): void {
+  deleteRange(start: Uint8Array, end: Uint8Array, isLazy = false): void {
+    this.#sync(isLazy);
     this.#statement("DELETE FROM kv WHERE key >= ? AND key < ?").run(start, end);
     void this.#reclaim();
   }
@@ -143,6 +148,13 @@ export class KvDatabase {
 
   close(): void {
     if (this.#db.isOpen) this.#db.close();
+  }
+
+  /** In FULL each commit syncs the whole log, with all changes before it. In NORMAL the log is synced before it is written back. */
+  #sync(isLazy: boolean): void {
+    if (this.#isLazy === isLazy) return;
+    this.#db.exec(`PRAGMA synchronous = ${isLazy ? "NORMAL" : "FULL"}`);
+    this.#isLazy = isLazy;
   }
 
   #atomically(work: () => void): void {

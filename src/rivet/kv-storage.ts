@@ -3,6 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
 import { createKvDatabase, KvDatabase, type KvListOptions } from "./kv-database.ts";
+import { isLazyChange } from "./lazy-changes.ts";
 
 /**
  * Time without a call after which a database is closed. It has three descriptors.
@@ -70,10 +71,11 @@ export class KvStorage {
     const using = async <Result>(actorId: string, use: (database: KvDatabase) => Result): Promise<Result> =>
       use(await this.#use(actorId));
     const methods: KvDriver = {
-      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries)),
+      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries, isLazyChange())),
       kvBatchGet: (actorId, keys) => using(actorId, (database) => database.get(keys)),
       kvBatchDelete: (actorId, keys) => using(actorId, (database) => database.delete(keys)),
-      kvDeleteRange: (actorId, start, end) => using(actorId, (database) => database.deleteRange(start, end)),
+      kvDeleteRange: (actorId, start, end) =>
+        using(actorId, (database) => database.deleteRange(start, end, isLazyChange())),
       kvListPrefix: (actorId, prefix, options) =>
         using(actorId, (database) => database.list(prefix, upperBound(prefix), options)),
       kvListRange: (actorId, start, end, options) =>

@@ -1,5 +1,6 @@
 import { pause } from "../base/pace.ts";
 import { batches, checkBatch, rangeOf, type Store, type StoreEntry } from "../runtime/store/store.ts";
+import { withSync } from "./lazy-changes.ts";
 
 type Value = Uint8Array<ArrayBuffer>;
 const BINARY = { type: "binary" } as const;
@@ -39,12 +40,12 @@ export function kvStore(kv: ActorKv): Store {
       }
       return values;
     },
-    async put(entries) {
+    async put(entries, options) {
       checkBatch(entries);
       if (entries.length === 0) return;
       await pause();
       // RivetKit's type excludes shared memory, which the runtime never passes.
-      await putBatch(entries as [string, Value][], BINARY);
+      await withSync(options, () => putBatch(entries as [string, Value][], BINARY));
     },
     async delete(keys) {
       for (const batch of batches(keys)) {
@@ -52,9 +53,9 @@ export function kvStore(kv: ActorKv): Store {
         await deleteBatch(batch);
       }
     },
-    async deleteRange(from, to) {
+    async deleteRange(from, to, options) {
       await pause();
-      await kv.deleteRange(from, to);
+      await withSync(options, () => kv.deleteRange(from, to));
     },
     async list(prefix, { after, limit } = {}): Promise<StoreEntry[]> {
       const { from, to } = rangeOf(prefix, after);

@@ -38,6 +38,10 @@ interface DecidedOptions {
   /** Token of the inspector. The server never gives it out, so nobody can use the inspector. */
   inspectorToken: string;
   driver: Driver | undefined;
+  /** Actors that an engine may give to this process at once; `undefined` without an engine. */
+  slots: number | undefined;
+  /** Whether the server answers clients behind an engine too. */
+  isServing: boolean;
 }
 
 /** @returns the names of the RivetKit options that a caller of `setup()` may set. */
@@ -60,13 +64,14 @@ export function makeRegistry<Actors extends RegistryActors>(
   options: RivetOptions<Actors>,
   decided: DecidedOptions,
 ): Registry<Actors> {
-  const { host, port, logger, inspectorToken, driver } = decided;
+  const { host, port, logger, inspectorToken, driver, isServing, slots } = decided;
   const config: Omit<RegistryConfigInput<Actors>, "use"> = {
     noWelcome: true,
     publicDir: "",
     ...options,
     // In production RivetKit warns about a missing version, although only the runners of an engine need a version.
     ...(engineOf(options) === undefined && { runner: { version: 1, ...options.runner } }),
+    ...(hasSlots(slots) && { runner: { totalSlots: slots, ...options.runner } }),
     managerHost: host,
     managerPort: port,
     maxIncomingMessageSize: MAX_MESSAGE_BYTES,
@@ -75,8 +80,18 @@ export function makeRegistry<Actors extends RegistryActors>(
     // With an engine RivetKit enables the inspector again.
     inspector: { enabled: false, token: () => inspectorToken },
     ...(driver && { driver }),
+    // RivetKit serves nothing itself if it knows of an engine. The driver knows it.
+    ...(isServing && { endpoint: "" }),
   };
-  return setup<Actors>({ ...config, use: options.use });
+  const registry = setup<Actors>({ ...config, use: options.use });
+  // Passed to `setup`, it would start the server at once.
+  if (isServing) registry.config.serveManager = true;
+  return registry;
+}
+
+/** Whether the server itself says how many actors it takes. RivetKit's variable goes before. */
+function hasSlots(slots: number | undefined): slots is number {
+  return Number.isSafeInteger(slots) && !process.env.RIVET_TOTAL_SLOTS;
 }
 
 /**

@@ -59,3 +59,14 @@ export function actorGone(actorId: string): UserError {
   const error = userError(actorNotFound(actorId));
   return Object.assign(error, { group: "actor", code: "not_found" });
 }
+
+/** Returns an error of another program of Rivet with its own group and code, as a client may see it. */
+export function remoteError(error: {
+  group: string;
+  code: string;
+  message: string;
+  metadata?: unknown;
+}): UserError {
+  const { group, code, message, metadata } = error;
+  return Object.assign(new UserError(message, { code, metadata }), { group });
+}

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
 
@@ -63,6 +64,7 @@ export function boundWebSockets(): void {
 function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
   const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
   const { emit, close } = webSocket;
+  const turns = new SocketTurns();
   let isClosing = false;
   let isOpen = false;
   webSocket.close = (code, reason) => {
@@ -77,10 +79,15 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
       webSocket.close(TOO_BIG, REFUSED);
       return false;
     }
-    if (event === "message") isOpen = true;
+    if (event === "message") {
+      isOpen = true;
+      const [data, isBinary] = args;
+      return turns.arrived(() =>
+        emit.call(webSocket, event, isBinary === true ? whole(data) : data, isBinary),
+      );
+    }
     // The connection closes by itself, with the code of the error. The adapter of @hono/node-ws 1 throws on Node.
     if (event === "error") return true;
-    if (event === "message" && args[1] === true) return emit.call(webSocket, event, whole(args[0]), true);
     return emit.call(webSocket, event, ...args);
   };
 }

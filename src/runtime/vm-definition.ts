@@ -1,5 +1,6 @@
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import type { VmOptions } from "./options.ts";
+import { awakeCapacity } from "./sandbox/host-room.ts";
 import type { PoolConditions, PoolTally, SandboxPool } from "./sandbox/pool/sandbox-pool.ts";
 import type { TestSeams } from "./test-seams.ts";
 import type { LiveVm } from "./vm.ts";
@@ -101,6 +102,11 @@ export class VmDefinition {
   async drain(): Promise<void> {
     const opened = await this.#shared?.catch(() => undefined);
     await opened?.pool?.drain();
+  }
+
+  /** Awake VMs that this process can have at most. */
+  get capacity(): number {
+    return this.options.runtime === "kernel" ? awakeCapacity() : Number.POSITIVE_INFINITY;
   }
 
   /** Boots a sandbox and ends it, to find out whether VMs can run. @throws AgentVmError `boot_failed` */

@@ -24,7 +24,7 @@ const codeOf = ({ outcome }: CallSettledEvent): string => (outcome.ok ? "ok" : o
 test("sends the outcome of a call to the connection that began it", async () => {
   const { calls } = table();
   const one = connection();
-  expect(calls.begin(one, request("a"), done(7))).toEqual({ instanceId: calls.instanceId });
+  expect(calls.begin(one, request("a"), done(7))).toEqual({ instanceId: calls.instanceId, answers: true });
   await settled();
   expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
@@ -204,4 +204,31 @@ test("a call gets its signal when its connections have closed and no connection 
   expect(gone?.aborted).toBe(false);
   calls.disconnected("two");
   await expect.poll(() => gone?.aborted).toBe(true);
+});
+
+test("a call that the last instance never began runs on the next, and any other call of it is lost", async () => {
+  const last = table().calls;
+  let finish: () => void = () => undefined;
+  const running = new Promise<CallOutcome>((resolve) => {
+    finish = () => resolve({ ok: true, output: null });
+  });
+  last.begin(connection(), request("running"), () => running);
+  last.begin(connection(), request("done"), done(1));
+  last.begin(connection(), request("acknowledged"), done(2));
+  await settled();
+  last.acknowledge(["acknowledged"]);
+  const { instanceId } = last;
+  const next = new CallTable({ keepAwake: () => undefined, mayMove: true, before: last.ended() });
+  const after = connection();
+  for (const callId of ["running", "done", "new"])
+    next.begin(after, request(callId, { instanceId }), done(3));
+  next.begin(after, request("older", { instanceId: "another" }), done(3));
+  await settled();
+  expect(after.told.map((event) => [event.callId, codeOf(event)])).toEqual([
+    ["running", "call_lost"],
+    ["done", "call_lost"],
+    ["older", "call_lost"],
+    ["new", "ok"],
+  ]);
+  finish();
 });

@@ -46,7 +46,7 @@ test("a running shell keeps the VM awake without a connection", async () => {
 
 test("a running call keeps the VM awake after its client has gone", async () => {
   const client = server.client();
-  const command = `sleep ${SLEEP_MS * 12}`;
+  const command = `sleep ${SLEEP_MS * 30}`;
   const running = failure(client.vm.getOrCreate("left").exec(command));
   await until(() => server.vms.ran.includes(command));
   const vm = newest();

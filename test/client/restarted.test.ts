@@ -46,4 +46,4 @@ test("follows a VM whose server has restarted: vmRestarted, one call_lost, termi
   expect(await programEnd).toBe("shell_not_found");
   await shell.close();
   expect(await shell.exited).toBeTypeOf("number");
-}, 120_000);
+});

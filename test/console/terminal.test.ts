@@ -7,7 +7,7 @@ const { vm, open, shoot } = consoleTest();
 
 const screenOf = (page: Page) => page.locator(".xterm-rows").innerText();
 const sees = (page: Page, text: string | RegExp) =>
-  expect.poll(() => screenOf(page), { timeout: 20_000 }).toMatch(text);
+  expect.poll(() => screenOf(page)).toMatch(text);
 
 test("a terminal takes keys, outlives a reload with what it showed, and several people see it", async (context) => {
   await vm("term").exists("/");

@@ -37,4 +37,4 @@ test("every ts block of the documents type-checks", () => {
   );
   expect(problems).toEqual([]);
   expect(modules.size).toBeGreaterThan(10);
-}, 60_000);
+});

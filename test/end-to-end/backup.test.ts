@@ -35,9 +35,7 @@ function modes(path: string): string[] {
   });
 }
 
-test("a backup of a running server, restored elsewhere, has every write from before it, the list and the tokens", {
-  timeout: 120_000,
-}, async () => {
+test("a backup of a running server, restored elsewhere, has every write from before it, the list and the tokens", async () => {
   const server = await startTestServer({ ...SERVER });
   const client = server.client({ token: "all" });
   const kept = client.vm.getOrCreate("kept");

@@ -1,12 +1,12 @@
 // @module-tag attack
 import { expect, test } from "vitest";
-import { startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 
-test("answers careless and hostile calls with coded errors, and the VM keeps working", {
-  timeout: 60_000,
-}, async () => {
-  const client = (await startTestServer({ kind: "kernel", process: true })).client();
-  const vm = client.vm.getOrCreate("one");
+const server = sharedServer();
+
+test("answers careless and hostile calls with coded errors, and the VM keeps working", async () => {
+  const client = server().client();
+  const vm = client.vm.getOrCreate("bad-input");
   await vm.exec(
     "mkfifo /tmp/fifo; ln -s loop /tmp/loop; ln -s /etc/shadow /tmp/shadow; ln -s /../.. /tmp/root; ln -s ../../../../../etc/passwd /tmp/up",
   );

@@ -160,4 +160,4 @@ test("in a browser each preview with a host name is an origin of its own, and th
   // The frame shows a page that waits for the app, and opens the app when it is there.
   await start("late", 3002, `const text = fetch; const report = { late: true }; ${send()}`);
   expect(await reportOf("late")).toEqual({ late: true });
-}, 120_000);
+});

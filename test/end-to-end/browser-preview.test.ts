@@ -50,4 +50,4 @@ test("a browser opens the page of a preview below a path, its script and WebSock
   await expect.poll(() => vm.exists("/tmp/report"), { timeout: 60_000, interval: 200 }).toBe(true);
   const report = async () => new TextDecoder().decode(await vm.readFile("/tmp/report"));
   await expect.poll(report).toBe("echoed: through the preview; api: 403");
-}, 90_000);
+});

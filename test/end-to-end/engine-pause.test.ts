@@ -49,4 +49,4 @@ test("a server that was paused while its VM moved changes no file of the VM afte
   await expect.poll(() => read().catch((error: { code: string }) => error.code), within).toMatch(/moved/);
   const [, counter = "0"] = /^(\d+)moved/.exec(await read()) ?? [];
   expect(Number(counter)).toBeGreaterThanOrEqual(acknowledged);
-}, 240_000);
+});

@@ -38,4 +38,4 @@ test("runs one VM an actor after its engine has started it again, and keeps ackn
   await expect.poll(answers, { timeout: 40_000, interval: 500 }).toBe(true);
   const { stdout } = await vm.exec("cat /workspace/before /workspace/acknowledged /workspace/made");
   expect(stdout).toBe("before33\n");
-}, 180_000);
+});

@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VmHandle } from "../../src/client/index.ts";
 import { inHostTar } from "../support/host-tar.ts";
 import { madeTar } from "../support/made-tar.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 import { type TcpProxy, tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
-const server = fileServer("kernel");
+const server = sharedServer();
 let proxy: TcpProxy;
 beforeAll(async () => {
   proxy = await tcpProxy(server().port);
@@ -41,8 +41,8 @@ function cutter(everyBytes: number) {
 }
 
 test("bytes are written through a connection that breaks", async () => {
-  const { vm, direct } = vmOf("write");
-  const data = randomBytes(26 * MIB);
+  const { vm, direct } = vmOf("resume-write");
+  const data = randomBytes(18 * MIB);
   const cut = cutter(8 * MIB);
   await vm.writeFile("/workspace/data", data, { onProgress: ({ transferred }) => cut.moved(transferred) });
   expect(cut.cuts).toBeGreaterThan(1);
@@ -51,24 +51,24 @@ test("bytes are written through a connection that breaks", async () => {
 
 test("a stream is written through a connection that breaks", async () => {
   const { vm, direct } = vmOf("write-stream");
-  const data = randomBytes(26 * MIB);
+  const data = randomBytes(18 * MIB);
   const cut = cutter(8 * MIB);
   await vm.writeFile("/workspace/data", new Blob([data]).stream(), {
     onProgress: ({ transferred }) => cut.moved(transferred),
   });
-  expect(cut.cuts).toBe(3);
+  expect(cut.cuts).toBe(2);
   expect(Buffer.compare(await direct.readFile("/workspace/data"), data)).toBe(0);
 });
 
 test("a file is read through a connection that breaks, as bytes and as a stream", async () => {
-  const { vm, direct } = vmOf("read");
-  const data = randomBytes(40 * MIB);
+  const { vm, direct } = vmOf("resume-read");
+  const data = randomBytes(24 * MIB);
   await direct.writeFile("/workspace/data", data);
-  const whole = cutter(12 * MIB);
+  const whole = cutter(8 * MIB);
   const onProgress = ({ transferred }: { transferred: number }) => whole.moved(transferred);
   expect(Buffer.compare(await vm.readFile("/workspace/data", { onProgress }), data)).toBe(0);
   expect(whole.cuts).toBe(3);
-  const streamed = cutter(10 * MIB);
+  const streamed = cutter(6 * MIB);
   const pieces: Uint8Array[] = [];
   let transferred = 0;
   for await (const piece of await vm.readFile("/workspace/data", { stream: true })) {
@@ -81,7 +81,7 @@ test("a file is read through a connection that breaks, as bytes and as a stream"
 });
 
 test("a file that changes between two connections is not put together from both", async () => {
-  const { vm, direct } = vmOf("changed");
+  const { vm, direct } = vmOf("resume-changed");
   await direct.exec("head -c 40000000 /dev/zero | tr '\\0' a > /workspace/data");
   const reader = (await vm.readFile("/workspace/data", { stream: true })).getReader();
   await reader.read();
@@ -133,7 +133,7 @@ test("a file that becomes shorter fails its stream, and is read again from its b
 
 test("a file that is replaced between two connections is read as it was", async () => {
   const { vm, direct } = vmOf("replaced");
-  const data = randomBytes(30 * MIB);
+  const data = randomBytes(20 * MIB);
   await direct.writeFile("/workspace/data", data);
   const reader = (await vm.readFile("/workspace/data", { stream: true })).getReader();
   const pieces = [(await reader.read()).value as Uint8Array, (await reader.read()).value as Uint8Array];
@@ -145,12 +145,12 @@ test("a file that is replaced between two connections is read as it was", async 
 
 test("archives come and go through a connection that breaks", async () => {
   const { vm } = vmOf("tar");
-  const content = randomBytes(30 * MIB);
+  const content = randomBytes(20 * MIB);
   const archive = await madeTar({ name: "large", body: content.toString("latin1") });
   const cutIn = cutter(8 * MIB);
   await vm.importTar(archive, "/workspace/in", { onProgress: ({ transferred }) => cutIn.moved(transferred) });
-  expect(cutIn.cuts).toBeGreaterThan(2);
-  const cutOut = cutter(7 * MIB);
+  expect(cutIn.cuts).toBeGreaterThan(1);
+  const cutOut = cutter(5 * MIB);
   const pieces: Uint8Array[] = [];
   let transferred = 0;
   for await (const piece of await vm.exportTar("/workspace/in")) {
@@ -186,7 +186,7 @@ test("an aborted transfer through a dead connection ends at once", async () => {
   await direct.writeFile("/workspace/data", "before");
   const stop = new AbortController();
   const writing = failure(
-    vm.writeFile("/workspace/data", randomBytes(40 * MIB), {
+    vm.writeFile("/workspace/data", randomBytes(24 * MIB), {
       signal: stop.signal,
       onProgress: () => {
         proxy.target = undefined;

@@ -127,7 +127,7 @@ test("a written stream is durable", async () => {
 
 test("a reader that takes nothing holds little memory of the server", async () => {
   const vm = vmOf("slow");
-  await vm.writeFile("/workspace/data", new Uint8Array(100 * MIB));
+  await vm.writeFile("/workspace/data", new Uint8Array(32 * MIB));
   const before = server().residentMib();
   const readers = await Promise.all(
     Array.from({ length: 16 }, async () =>

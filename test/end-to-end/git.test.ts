@@ -88,4 +88,4 @@ test(`a clone of ${FILES} files is whole after a sleep, after kill -9, and after
     { cwd: "/workspace/clone" },
   );
   expect(stdout).toBe(`${FILES}\n`);
-}, 120_000);
+});

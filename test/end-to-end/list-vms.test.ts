@@ -3,6 +3,9 @@ import { startTestServer } from "../support/servers.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
+/** A server in this process. */
+const MEMORY = { kind: "kernel", vm: { runtime: "memory" } } as const;
+
 test("list shows each VM with its state, labels and storage, and wakes none", async () => {
   const dataDir = testFolder();
   const first = await startTestServer({ kind: "kernel", process: true, dataDir });
@@ -43,7 +46,7 @@ test("list shows each VM with its state, labels and storage, and wakes none", as
 });
 
 test("list finds VMs by prefix, labels and state, page by page", async () => {
-  const server = await startTestServer({ kind: "memory", process: true });
+  const server = await startTestServer(MEMORY);
   const vms = server.client().vm;
   const keys = [["a"], ["a", "1"], ["a", "2"], ["ab"], ["b", "a"], ["\u0001", "\0"]];
   for (const key of keys) await vms.getOrCreate(key).setLabels({ first: key[0] as string });
@@ -75,7 +78,7 @@ test("list finds VMs by prefix, labels and state, page by page", async () => {
 });
 
 test("list needs the server's token", async () => {
-  const server = await startTestServer({ kind: "memory", process: true, env: { AGENT_VM_TOKEN: "right" } });
+  const server = await startTestServer({ ...MEMORY, options: { token: "right" } });
   const listed = (token?: string) => server.client(token === undefined ? {} : { token }).vm.list();
   expect(await listed("right")).toEqual({ vms: [], cursor: null });
   expect(await failure(listed("wrong"))).toMatchObject({ code: "unauthorized" });
@@ -83,7 +86,7 @@ test("list needs the server's token", async () => {
 });
 
 test("an actor name that the server does not have is actor_type_not_found", async () => {
-  const server = await startTestServer({ kind: "memory", process: true });
+  const server = await startTestServer(MEMORY);
   const client = server.client() as unknown as Record<
     string,
     typeof server extends never ? never : ReturnType<typeof server.client>["vm"]
@@ -95,7 +98,7 @@ test("an actor name that the server does not have is actor_type_not_found", asyn
 });
 
 test("list adds memory, CPU time and files of VMs that run if they are wanted", async () => {
-  const { vm: vms } = (await startTestServer({ kind: "kernel", process: true })).client();
+  const { vm: vms } = (await startTestServer({ kind: "kernel" })).client();
   await vms.getOrCreate("awake").exec("head -c 200000 /dev/zero > /tmp/file");
   await vms.create("asleep");
   const { vms: listed } = await vms.list({ use: true });

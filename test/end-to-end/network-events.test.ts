@@ -1,8 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
+
+const server = sharedServer();
 
 test("a client receives events of ports and of denied connections", async () => {
-  const client = (await startTestServer({ kind: "kernel", process: true })).client();
+  const client = server().client();
   const vm = client.vm.getOrCreate("received");
   const connection = vm.connect();
   onTestFinished(() => connection.dispose());

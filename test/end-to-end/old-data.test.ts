@@ -26,9 +26,7 @@ function storeRecords(records: readonly (readonly [key: string, value: Buffer])[
   db.close();
 }
 
-test("a folder of the first version opens with its list and its files, and gets its mark", {
-  timeout: 120_000,
-}, async () => {
+test("a folder of the first version opens with its list and its files, and gets its mark", async () => {
   const first = await start();
   await first.client().vm.getOrCreate("old").exists("/workspace");
   await first.stop("SIGTERM");

@@ -1,13 +1,14 @@
 import { createClient } from "rivetkit/client";
 import { expect, onTestFinished, test } from "vitest";
 import type { registry } from "../../src/server.ts";
-import { startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
+
+const server = sharedServer();
 
 test("RivetKit's own client makes calls that fit into one message, and receives events", async () => {
-  const server = await startTestServer({ kind: "kernel", process: true });
-  const client = createClient<typeof registry>(server.endpoint);
+  const client = createClient<typeof registry>(server().endpoint);
   onTestFinished(() => client.dispose());
-  const vm = client.vm.getOrCreate("plain");
+  const vm = client.vm.getOrCreate("plain-client");
   expect((await vm.exec("echo hello && ls -d /home/agentos")).stdout).toBe("hello\n/home/agentos\n");
   const bytes = new Uint8Array(20 << 20).fill(7);
   await vm.writeFile("/workspace/large", bytes);

@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 
+const server = sharedServer();
 const run = promisify(execFile);
 
 /** Sends named events with ids. The second waits for a request of `/go`, the third for a client with Last-Event-ID. */
@@ -31,13 +32,13 @@ const CLIENT = `
   source.onmessage = (event) => { print(event); source.close(); clearInterval(alive); };`;
 
 test("a preview passes server-sent events as the app sends them, and Last-Event-ID as the client reconnects", async () => {
-  const client = (await startTestServer({ kind: "kernel", process: true })).client();
+  const client = server().client();
   const vm = client.vm.getOrCreate("events");
   await vm.spawn("node", ["-e", SERVER]);
   await vm.waitForPort(3000);
   const { pathUrl: url } = await vm.createSignedPreviewUrl(3000);
   const args = ["--experimental-eventsource", "--no-warnings", "-e", CLIENT, url];
-  const { stdout } = await run(process.execPath, args, { timeout: 20_000 });
+  const { stdout } = await run(process.execPath, args, { timeout: 60_000 });
   expect(
     stdout
       .trim()

@@ -1,25 +1,22 @@
 // @module-tag attack
 import net from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ProgramServer, startTestServer } from "../support/servers.ts";
+import { beforeAll, expect, test } from "vitest";
+import type { VmHandle } from "../../src/client/index.ts";
+import { sharedServer, startTestServer } from "../support/servers.ts";
 import { startHttpServer } from "../support/vm-servers.ts";
 
-type Vm = ReturnType<ReturnType<ProgramServer["client"]>["vm"]["getOrCreate"]>;
-
-let server: ProgramServer;
-let vm: Vm;
+const server = sharedServer();
+let vm: VmHandle;
 /** Host of a preview of port 3000. */
 let host: string;
 let actorId: string;
 
 beforeAll(async () => {
-  server = await startTestServer({ kind: "kernel", process: true });
-  vm = server.client().vm.getOrCreate("hosts");
+  vm = server().client().vm.getOrCreate("hosts");
   await startHttpServer(vm, 3000);
   host = new URL((await vm.createSignedPreviewUrl(3000)).url).host;
   actorId = await vm.resolve();
 });
-afterAll(() => server.stop("SIGTERM"));
 
 /** Sends a request byte for byte and returns the answer. */
 async function raw(line: string, port: number, ...headers: string[]): Promise<string> {
@@ -46,10 +43,10 @@ test("every path of a preview's host name reaches the app, also paths of the API
     "/actors",
   ];
   for (const path of [...paths, `/gateway/${actorId}/action/exec`, `/gateway/${actorId}/request/fetch/x/`]) {
-    expect(urlIn(await raw(`GET ${path}`, server.port, `Host: ${host}`))).toBe(path);
-    expect(urlIn(await raw(`GET ${path}`, server.port, `Host: ${host.toUpperCase()}`))).toBe(path);
+    expect(urlIn(await raw(`GET ${path}`, server().port, `Host: ${host}`))).toBe(path);
+    expect(urlIn(await raw(`GET ${path}`, server().port, `Host: ${host.toUpperCase()}`))).toBe(path);
   }
-  expect(urlIn(await raw("POST /tokens/create", server.port, `Host: ${host}`, "x-rivet-token: x"))).toBe(
+  expect(urlIn(await raw("POST /tokens/create", server().port, `Host: ${host}`, "x-rivet-token: x"))).toBe(
     "/tokens/create",
   );
 });
@@ -59,7 +56,7 @@ test("a host name below the domain that names no preview answers 403 to every re
   const wrong = `${label.replace(/^./, (first) => (first === "a" ? "b" : "a"))}${rest}`;
   for (const name of [wrong, `x${rest}`, `a.${host}`, `${label.slice(0, 32)}-0123456789abcdef${rest}`]) {
     for (const line of ["GET /", "GET /health", "GET /metrics", "PUT /actors", "GET http://127.0.0.1/health"])
-      expect([name, line, statusOf(await raw(line, server.port, `Host: ${name}`))]).toEqual([
+      expect([name, line, statusOf(await raw(line, server().port, `Host: ${name}`))]).toEqual([
         name,
         line,
         "403",
@@ -67,7 +64,7 @@ test("a host name below the domain that names no preview answers 403 to every re
     const upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];
     const connect = raw(
       `GET /gateway/${actorId}/connect`,
-      server.port,
+      server().port,
       `Host: ${name}`,
       ...upgrade,
       "Sec-WebSocket-Key: x",
@@ -78,16 +75,16 @@ test("a host name below the domain that names no preview answers 403 to every re
 
 test("an absolute URI reaches neither the API nor a preview", async () => {
   for (const target of [`http://${host}/`, "http://localhost/health"])
-    expect(statusOf(await raw(`GET ${target}`, server.port, `Host: ${host}`))).toBe("403");
-  expect(statusOf(await raw(`GET http://${host}/`, server.port, `Host: localhost:${server.port}`))).toBe(
+    expect(statusOf(await raw(`GET ${target}`, server().port, `Host: ${host}`))).toBe("403");
+  expect(statusOf(await raw(`GET http://${host}/`, server().port, `Host: localhost:${server().port}`))).toBe(
     "400",
   );
 });
 
 test("the API refuses requests from a preview's origin", async () => {
-  const from = [`Host: localhost:${server.port}`, `Origin: http://${host}`];
+  const from = [`Host: localhost:${server().port}`, `Origin: http://${host}`];
   for (const line of ["GET /vms", "PUT /actors", "GET /metrics", `POST /gateway/${actorId}/action/exec`])
-    expect([line, statusOf(await raw(line, server.port, ...from))]).toEqual([line, "403"]);
+    expect([line, statusOf(await raw(line, server().port, ...from))]).toEqual([line, "403"]);
 });
 
 test("a revoked preview's host name answers 403", async () => {

@@ -332,7 +332,7 @@ describe("tokens", () => {
 });
 
 test("on a server with a token, only previews need no token of the server", async () => {
-  const guarded = await startTestServer({ kind: "kernel", process: true, env: { AGENT_VM_TOKEN: "secret" } });
+  const guarded = await startTestServer({ kind: "kernel", options: { token: "secret" } });
   const owner = createClient<typeof registry>({ endpoint: guarded.endpoint, token: "secret" });
   try {
     const machine = owner.vm.getOrCreate("guarded");
@@ -365,6 +365,6 @@ test("on a server with a token, only previews need no token of the server", asyn
     }
   } finally {
     await owner.dispose();
-    await guarded.stop("SIGTERM");
+    await guarded.stop();
   }
 });

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 
-const server = fileServer("kernel");
+const server = sharedServer();
 
 test("one connection carries exec, spawn, stdin and events at the same time", async () => {
   const client = server().client();
-  const conn = client.vm.getOrCreate("one").connect();
+  const conn = client.vm.getOrCreate("processes").connect();
   const output: string[] = [];
   const exited = new Promise<unknown>((resolve) => void conn.on("processExit", resolve));
   conn.on(
@@ -40,7 +40,7 @@ test("an exec runs to its end after its client has disconnected", async () => {
   await expect.poll(() => vm.exists("/tmp/finished")).toBe(true);
 });
 
-test("runs 1,000 concurrent execs of one connection", { tags: ["slow"], timeout: 60_000 }, async () => {
+test("runs 1,000 concurrent execs of one connection", { tags: ["slow"] }, async () => {
   const client = server().client();
   const conn = client.vm.getOrCreate("many").connect();
   const results = await Promise.all(Array.from({ length: 1000 }, (_, index) => conn.exec(`echo ${index}`)));

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
-import { startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
+
+const server = sharedServer();
 
 test("connectTerminal feeds onData, and writeShell and resizeShell reach its shell", async () => {
-  const client = (await startTestServer({ kind: "kernel", process: true })).client();
-  const conn = client.vm.getOrCreate("one").connect();
+  const client = server().client();
+  const conn = client.vm.getOrCreate("shells").connect();
   let screen = "";
   let seen: () => void = () => undefined;
   const has = (text: string) =>

@@ -22,7 +22,7 @@ test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake
   const errors: string[] = [];
   await using tunnel = await vm.tunnel({ port: 4000, onError: ({ code }) => errors.push(code) });
   const state = async () => (await client.vm.list()).vms[0]?.state;
-  await expect.poll(state, { timeout: 10_000 }).toBe("sleeping");
+  await expect.poll(state).toBe("sleeping");
   // Nothing listens in the new boot.
   await closed(await connectTo(tunnel));
   await expect.poll(() => errors).toEqual(["ECONNREFUSED"]);
@@ -37,7 +37,7 @@ test("an idle tunnel lets its VM sleep, a connection wakes it and keeps it awake
   socket.write("b");
   expect(await readSome(socket)).toBe("b");
   socket.end();
-  await expect.poll(state, { timeout: 10_000 }).toBe("sleeping");
+  await expect.poll(state).toBe("sleeping");
 });
 
 test("destroying the VM ends its tunnels and offers, and leaves nothing", async () => {

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeAll, beforeEach, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
-import type { VmClient } from "../../src/client/types.ts";
+import type { VmHandle } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 import { testRows } from "../support/rows.ts";
-import { type ServerProcess, startTestServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
 import { startHttpServer, textOf } from "../support/vm-servers.ts";
@@ -11,9 +11,8 @@ import { startHttpServer, textOf } from "../support/vm-servers.ts";
 /** Much shorter than CALL_ABANDON_MS, after which the server cancels the calls of a lost connection. */
 const SOON = { timeout: 5_000 };
 
-let server: ServerProcess;
-let client: VmClient<typeof registry>;
-let vm: ReturnType<typeof client.vm.getOrCreate>;
+const server = sharedServer();
+let vm: VmHandle;
 let before: number;
 
 /** Counts the cut requests that the VM's web server has seen. */
@@ -22,18 +21,12 @@ const cut = async () => Number(textOf(await vm.vmFetch(3000, "/closed"))) - befo
 const arrived = (path: string) => vm.vmFetch(3000, `/arrived${path}`);
 
 beforeAll(async () => {
-  server = await startTestServer({ kind: "kernel", process: true });
-  client = createClient<typeof registry>({ endpoint: server.endpoint });
-  vm = client.vm.getOrCreate("fetch");
+  vm = server().client().vm.getOrCreate("fetch");
   await startHttpServer(vm, 3000);
 });
 beforeEach(async () => {
   before = 0;
   before = await cut();
-});
-afterAll(async () => {
-  await client.dispose();
-  await server.stop("SIGTERM");
 });
 
 test("carries every byte in and out, up to the size of a message", async () => {
@@ -47,7 +40,7 @@ test("carries every byte in and out, up to the size of a message", async () => {
 });
 
 test("serves a hundred requests at once in each of two VMs", { tags: ["slow"] }, async () => {
-  const other = client.vm.getOrCreate("fetch-too");
+  const other = server().client().vm.getOrCreate("fetch-too");
   await startHttpServer(other, 3000);
   const paths = Array.from({ length: 100 }, (_, index) => `/${index}`);
   const all = paths.flatMap((path) => [vm.vmFetch(3000, path), other.vmFetch(3000, path)]);
@@ -90,7 +83,7 @@ test("an abort of waitForPort closes its request in the VM", { tags: ["slow"] },
 });
 
 test("a disposed client closes its requests", { tags: ["slow"] }, async () => {
-  const other = createClient<typeof registry>({ endpoint: server.endpoint });
+  const other = createClient<typeof registry>({ endpoint: server().endpoint });
   const handle = other.vm.getOrCreate("fetch");
   const connection = handle.connect();
   const calls = [handle.vmFetch(3000, "/hang/handle-end"), connection.vmFetch(3000, "/hang/connection-end")];
@@ -104,9 +97,8 @@ test("a disposed client closes its requests", { tags: ["slow"] }, async () => {
 
 test("a request survives a reconnect, and is cut if the client does not reconnect", {
   tags: ["slow"],
-  timeout: 40_000,
 }, async () => {
-  const proxy = await tcpProxy(server.port);
+  const proxy = await tcpProxy(server().port);
   const other = createClient<typeof registry>({ endpoint: proxy.endpoint });
   const handle = other.vm.getOrCreate("fetch");
   const slow = handle.vmFetch(3000, "/slow");
@@ -117,7 +109,7 @@ test("a request survives a reconnect, and is cut if the client does not reconnec
   const lost = failure(handle.vmFetch(3000, "/hang/lost"));
   await arrived("/lost");
   await proxy.close();
-  await expect.poll(cut, { timeout: 20_000, interval: 200 }).toBe(1);
+  await expect.poll(cut, { interval: 200 }).toBe(1);
   await other.dispose();
   expect(await lost).toMatchObject({ code: "connection_lost" });
 });

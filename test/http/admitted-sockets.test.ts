@@ -7,7 +7,7 @@ import { wsClient } from "../support/ws-client.ts";
 
 vi.mock("../../src/http/limits.ts", async (load) => ({
   ...(await load<typeof import("../../src/http/limits.ts")>()),
-  STRANGER_IDLE_MS: 1_000,
+  STRANGER_IDLE_MS: 5_000,
 }));
 
 test("WebSockets of a client and of a preview outlive the time of connections without access", async () => {

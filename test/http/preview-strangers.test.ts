@@ -36,7 +36,7 @@ async function sendMany(port: number, from: string, count: number, lines: readon
   const answers: string[] = [];
   for (let index = 0; index < count; index++) {
     const answer = await send(port, from, lines);
-    await expect.poll(answer, { timeout: 10_000 }).toMatch(new RegExp(`${until}|${REFUSED.source}`));
+    await expect.poll(answer).toMatch(new RegExp(`${until}|${REFUSED.source}`));
     answers.push(answer());
   }
   return answers;

@@ -11,7 +11,7 @@ vi.mock("../../src/http/limits.ts", async (load) => ({
   ...(await load<typeof import("../../src/http/limits.ts")>()),
   MAX_STRANGERS: 30,
   MAX_STRANGERS_PER_ADDRESS: 10,
-  STRANGER_IDLE_MS: 1_500,
+  STRANGER_IDLE_MS: 6_000,
 }));
 
 /** Starts a server with a token behind the gate. */
@@ -92,7 +92,7 @@ test("a connection that sends its head slowly, or a wrong token, is cut and make
     for (const { socket } of slow) socket.write("G");
   }, 200);
   onTestFinished(() => clearInterval(timer));
-  await expect.poll(() => slow.every(({ isClosed }) => isClosed()), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => slow.every(({ isClosed }) => isClosed()), { timeout: 20_000 }).toBe(true);
   const stranger = await open(port);
   stranger.socket.write(request("wrong"));
   await expect.poll(stranger.isClosed).toBe(true);

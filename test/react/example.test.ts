@@ -82,4 +82,4 @@ test("the example with React builds, and shows ports, a terminal and a session o
   await page.locator("agent-vm-terminal").evaluate((element) => (element as { remove(): void }).remove());
   await expect.poll(shells).toBe(0);
   expect(errors).toEqual([]);
-}, 120_000);
+});

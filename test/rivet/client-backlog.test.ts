@@ -58,4 +58,4 @@ test("drops a client that stops reading, while memory stays bounded and other cl
     await proxy.close();
     await server.stop();
   }
-}, 60_000);
+});

@@ -20,7 +20,7 @@ function definition(stops: Record<number, () => Promise<void>> = {}) {
       };
     },
   };
-  endDoubledActors(definition, 20);
+  endDoubledActors(definition, { limitMs: 20 });
   const run = crypto.randomUUID();
   const start = async (name: string) => {
     const actor = definition.instantiate();
@@ -64,4 +64,27 @@ test("an actor that has stopped is not ended again", async () => {
   await first.onStop("sleep");
   await start("a");
   expect(told).toEqual(["start 1 with 7", "sleep 1", "end 1", "start 2 with 7"]);
+});
+
+test("a second stop of an actor waits for the end of the first", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { told, start } = definition({ 1: () => promise });
+  const actor = await start("a");
+  const stops = [actor.onStop("sleep"), actor.onStop("sleep").then(() => told.push("second"))];
+  resolve();
+  await Promise.all(stops);
+  expect(told).toEqual(["start 1 with 7", "sleep 1", "end 1", "second"]);
+});
+
+test("a stop that a newer actor of the id has overtaken does not end for RivetKit", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { told, start } = definition({ 1: () => promise });
+  const first = await start("a");
+  const stopping = first.onStop("sleep").then(() => told.push("RivetKit forgets the actor"));
+  const second = start("a");
+  resolve();
+  await second;
+  expect(await Promise.race([stopping, new Promise((settle) => setTimeout(settle, 20, "on"))])).toBe("on");
+  await (await second).onStop("sleep");
+  expect(told.at(-1)).toBe("end 2");
 });

@@ -1,10 +1,11 @@
 import { actor } from "rivetkit";
 import { createClient } from "rivetkit/client";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { listen, type RunningServer } from "../../src/http/listen.ts";
 import { setup } from "../../src/http/setup.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { type ActorKv, kvStore } from "../../src/rivet/kv-store.ts";
-import { MAX_STORE_VALUE_BYTES, MemoryStore, type Store } from "../../src/runtime/store/store.ts";
+import { LAZY, MAX_STORE_VALUE_BYTES, MemoryStore, type Store } from "../../src/runtime/store/store.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
@@ -100,4 +101,20 @@ describe.each<[string, () => Store]>([
     );
     expect(await store.get(["f", "d/0"])).toEqual([undefined, undefined]);
   });
+});
+
+test("a lazy change of the store is lazy in the database, and every other change is not", async () => {
+  const store = kvStore(kv);
+  const [put, deleteRange] = [
+    vi.spyOn(KvDatabase.prototype, "put"),
+    vi.spyOn(KvDatabase.prototype, "deleteRange"),
+  ];
+  await store.put([["lazy/1", bytes("one")]], LAZY);
+  await store.put([["lazy/2", bytes("two")]]);
+  await store.deleteRange("lazy/1", "lazy/2", LAZY);
+  await store.deleteRange("lazy/2", "lazy/3");
+  expect(put.mock.calls.map(([, isLazy]) => isLazy)).toEqual([true, false]);
+  expect(deleteRange.mock.calls.map(([, , isLazy]) => isLazy)).toEqual([true, false]);
+  expect(await store.list("lazy/")).toEqual([]);
+  vi.restoreAllMocks();
 });

@@ -28,10 +28,7 @@ function mounts(): string[] {
   return lines.filter((line) => line.includes(`agent-vm-${process.pid}-`));
 }
 
-test("a hundred VMs, booted, used and disposed, leave everything as it was", {
-  tags: ["slow"],
-  timeout: 120_000,
-}, async () => {
+test("a hundred VMs, booted, used and disposed, leave everything as it was", { tags: ["slow"] }, async () => {
   const options = vmOptionsSchema.parse({});
   const shared = openShared(options);
   const cycle = async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -25,17 +25,41 @@ const QUICK = {
   RIVET__PEGBOARD__RUNNER_PING_TIMEOUT_MS: "5000",
 };
 
-/** Starts a Rivet Engine (npm install @rivetkit/engine-cli-linux-x64-musl), or skips the test if there is none. */
-export async function startEngine(context: TestContext): Promise<Engine> {
-  const program = process.env.RIVET_ENGINE_BINARY;
-  if (program === undefined) context.skip("RIVET_ENGINE_BINARY names no Rivet Engine");
+/** Makes the engine take work on a busy machine, too. It would refuse work by the load of its cgroup. */
+const CONFIG = {
+  guard: { tcp_nodelay: true },
+  runtime: {
+    worker_load_shedding_curve: [
+      [100_000, 1_000],
+      [200_000, 999],
+    ],
+  },
+};
+
+/** Path of the Rivet Engine's program (npm install @rivetkit/engine-cli-linux-x64-musl); `undefined` if there is none. */
+export const ENGINE_PROGRAM: string | undefined = process.env.RIVET_ENGINE_BINARY;
+
+/** Starts a Rivet Engine, or skips the test if there is none. */
+export async function startEngine(context: TestContext, env: Record<string, string> = {}): Promise<Engine> {
+  if (ENGINE_PROGRAM === undefined) context.skip("RIVET_ENGINE_BINARY names no Rivet Engine");
+  const engine = await runEngine(env);
+  onTestFinished(engine.end);
+  return engine;
+}
+
+/** Starts a Rivet Engine for all tests of a file, which must end it. */
+export async function runEngine(
+  env: Record<string, string> = {},
+): Promise<Engine & { end(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "agent-vm-engine-"));
   const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
   const endpoint = `http://127.0.0.1:${guard}`;
+  const config = join(folder, "config.json");
+  await writeFile(config, JSON.stringify(CONFIG));
   let child: ChildProcess;
   let exited: Promise<unknown>;
   const start = async () => {
-    child = spawn(program, ["start"], {
+    child = spawn(ENGINE_PROGRAM as string, ["--config", config, "start"], {
       cwd: folder,
       stdio: "ignore",
       env: {
@@ -45,6 +69,7 @@ export async function startEngine(context: TestContext): Promise<Engine> {
         RIVET__METRICS__PORT: String(metrics),
         RIVET__FILE_SYSTEM__PATH: join(folder, "db"),
         ...QUICK,
+        ...env,
       },
     });
     exited = once(child, "close");
@@ -59,23 +84,56 @@ export async function startEngine(context: TestContext): Promise<Engine> {
     child.kill("SIGKILL");
     await exited;
   };
-  onTestFinished(async () => {
-    await kill();
-    await rm(folder, { recursive: true, force: true });
-  });
   await start();
   const restart = async () => {
     await kill();
     await start();
   };
-  return { endpoint, restart };
+  const end = async () => {
+    await kill();
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { endpoint, restart, end };
 }
 
 /** Starts a server of kernel VMs that runs behind an engine. */
-export async function startEngineServer({ endpoint }: Engine): Promise<ProgramServer> {
+export async function startEngineServer(
+  { endpoint }: Engine,
+  env: Record<string, string> = {},
+  command?: readonly string[],
+): Promise<ProgramServer> {
   return await startTestServer({
     kind: "kernel",
     process: true,
-    env: { RIVET_ENGINE: endpoint, RIVET_RUNNER_VERSION: "1" },
+    ...(command && { command }),
+    env: { RIVET_ENGINE: endpoint, RIVET_RUNNER_VERSION: "1", ...env },
+  });
+}
+
+/** Secret of all servers of a test behind one engine. */
+const PEER_SECRET = "a secret of all servers behind one engine";
+
+/** Starts a server that answers clients for the VMs of every server behind the engine. */
+export async function startPeer(
+  { endpoint }: Pick<Engine, "endpoint">,
+  {
+    vms = true,
+    env = {},
+    kind = "kernel",
+  }: { vms?: boolean; env?: Record<string, string>; kind?: "kernel" | "memory" } = {},
+): Promise<ProgramServer> {
+  return await startTestServer({
+    kind,
+    process: true,
+    args: vms ? ["serve"] : ["serve", "--no-vms"],
+    env: {
+      RIVET_ENGINE: endpoint,
+      RIVET_RUNNER_VERSION: "1",
+      AGENT_VM_TOKEN: "token of the servers",
+      AGENT_VM_SECRET: "a secret that signs the tokens of the servers",
+      AGENT_VM_PEER_SECRET: PEER_SECRET,
+      ...(vms && { AGENT_VM_ADVERTISE: `http://127.0.0.1:${await freePort()}` }),
+      ...env,
+    },
   });
 }

@@ -42,12 +42,21 @@ export function openDescriptors(): string[] {
   return found.sort();
 }
 
+/** Children of this process that outlive the tests of a file. */
+const lasting = new Set<number>();
+
+/** Leaves a child and its descendants out of {@link ownDescendants}. */
+export function leaveOut(pid: number): void {
+  lasting.add(pid);
+}
+
 /** Returns the pids of all descendants of this process. */
 export function ownDescendants(): number[] {
   const found: number[] = [];
   const pending = [process.pid];
   for (let pid = pending.pop(); pid !== undefined; pid = pending.pop()) {
     for (const child of childrenOf(pid)) {
+      if (lasting.has(child)) continue;
       found.push(child);
       pending.push(child);
     }

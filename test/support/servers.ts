@@ -12,7 +12,13 @@ import { setup } from "../../src/http/setup.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
 import { type FakeVms, fakeVms } from "./fake-vm.ts";
 import { freePort } from "./free-port.ts";
-import { type ServerProcess, type ServerProcessOptions, startServerProcess } from "./server-process.ts";
+import { leaveOut } from "./host.ts";
+import {
+  AGENT_VM_PROGRAM,
+  type ServerProcess,
+  type ServerProcessOptions,
+  startServerProcess,
+} from "./server-process.ts";
 import { dataFolder } from "./temporary-folder.ts";
 
 export type { ServerProcess };
@@ -92,6 +98,30 @@ export function fileServer(kind: ProgramKind): () => ProgramServer {
   });
   afterAll(() => server?.stop("SIGTERM"));
   return () => server as ProgramServer;
+}
+
+let shared: Promise<ProgramServer> | undefined;
+
+/**
+ * Starts one ready-made server as a program for all files of this process that call this function. Each file uses keys of
+ * its own. The kernel kills the server when this process ends.
+ *
+ * @returns the server, once tests run
+ */
+export function sharedServer(): () => Pick<ProgramServer, "endpoint" | "port" | "client"> {
+  let place: Pick<ProgramServer, "endpoint" | "port"> | undefined;
+  let own: ReturnType<typeof clients> | undefined;
+  beforeAll(async () => {
+    const command = ["setpriv", "--pdeathsig", "KILL", "--", process.execPath, AGENT_VM_PROGRAM, "serve"];
+    shared ??= asProgram({ kind: "kernel", command }).then((server) => {
+      leaveOut(server.process.pid as number);
+      return server;
+    });
+    place = await shared;
+    own = clients(place.endpoint);
+  });
+  afterAll(() => own?.dispose());
+  return () => ({ endpoint: place!.endpoint, port: place!.port, client: own!.client });
 }
 
 /** A VM with the scripted agent, behind a server that runs as a program. */

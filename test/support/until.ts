@@ -1,9 +1,12 @@
-/** Waits until a condition is true. Checks it every 5 ms. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+/** Longest pause between two checks, in milliseconds. A check may read all of /proc. */
+const MAX_PAUSE_MS = 50;
+
+/** Waits until a condition is true. Checks it at once, then with growing pauses. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
+  for (let pauseMs = 5; !(await condition()); pauseMs = Math.min(pauseMs * 1.25, MAX_PAUSE_MS)) {
     if (Date.now() > deadline) throw new Error(`Still false after ${timeoutMs} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

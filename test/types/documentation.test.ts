@@ -1,3 +1,4 @@
+// @module-tag slow
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -62,7 +63,7 @@ beforeAll(() => {
     directoryExists: ts.sys.directoryExists,
     getDirectories: ts.sys.getDirectories,
   });
-}, 60_000);
+});
 
 const placeOf = (value: string) => SOURCE.indexOf(`${value}.exec;`) + value.length + 1;
 
@@ -166,4 +167,4 @@ test("every option and result field that a handle or connection reaches is docum
   });
   expect(seen.size).toBeGreaterThan(200);
   expect([...bare].sort()).toEqual([]);
-}, 60_000);
+});

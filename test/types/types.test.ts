@@ -17,4 +17,4 @@ test("the compiler accepts typed calls and options, and rejects wrong calls and 
       getNewLine: () => "\n",
     }),
   ).toBe("");
-}, 60_000);
+});

@@ -45,6 +45,8 @@ export interface CallRequest {
   instanceId?: string;
   /** Keys whose outcome has arrived, which the server may forget. */
   received?: string[];
+  /** `true` takes the outcome with the answer, if the call ends soon. Only for a server whose ticket says `answers`. @default false */
+  answer?: boolean;
 }
 
 /** The instance that answers. */
@@ -53,6 +55,10 @@ export interface CallTicket {
   instanceId: string;
   /** Whether connections may outlive the instance, as behind a Rivet Engine. @default false */
   mayMove?: boolean;
+  /** `true` if the server takes `answer` in a request. */
+  answers?: true;
+  /** Outcome of the call, if it has ended already. There is no event then. */
+  outcome?: CallOutcome;
 }
 
 /** A file that is being read in pieces. */
@@ -133,6 +139,7 @@ const callRequest = options({
   args: z.array(z.unknown(), { error: "an array" }),
   instanceId: id.optional(),
   received: z.array(id).max(MAX_ACKNOWLEDGED_CALLS).optional(),
+  answer: z.boolean().optional(),
 });
 
 const callIds = z
@@ -239,7 +246,7 @@ export const TRANSPORT_METHODS = {
     boots: true,
     long: true,
   }),
-  /** Begins a call, or joins the running call of this key. The outcome arrives as a callSettled event. */
+  /** Begins a call, or joins the running call of this key. The outcome arrives as a callSettled event, or with the answer. */
   beginCall: actorMethod<(request: CallRequest) => Promise<CallTicket>>()({
     right: "any",
     input: takes(["request", callRequest]),

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { localCommand } from "./command.ts";
+import { does, localCommand, serverCommand } from "./command.ts";
 
 const DATA_HELP = "data folder (default: AGENT_VM_DATA, else the folder that serve uses)";
 
@@ -11,9 +11,24 @@ export function addServerCommands(program: Command): void {
     "start the server; environment variables configure it (HOST, PORT, AGENT_VM_TOKEN, ...)",
     {
       notes: "docs/configuration.md lists the variables.",
-      examples: [["serve", "listens on http://localhost:6420"]],
+      examples: [
+        ["serve", "listens on http://localhost:6420"],
+        ["serve --no-vms", "answers clients for the other servers behind a Rivet Engine"],
+      ],
     },
-  ).action(async () => (await import("../serve.ts")).serve());
+  )
+    .option("--no-vms", "run no VMs: a front for the other servers behind a Rivet Engine")
+    .action(async (options) => (await import("../serve.ts")).serve(options));
+  serverCommand(program, "drain", "shut a server down in order: it hands its VMs over and exits", {
+    notes:
+      "The endpoint is that of the server itself, not of an engine. Without a Rivet Engine the VMs sleep until the server starts again.",
+    examples: [
+      [
+        "drain --endpoint http://10.0.0.7:6420",
+        "waits until other servers have the VMs and this one is gone",
+      ],
+    ],
+  }).action(does(async () => (await import("../actions/drain.ts")).drain));
   localCommand(
     program,
     "doctor",

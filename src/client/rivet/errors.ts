@@ -45,6 +45,9 @@ const NOT_FORWARDED: ReadonlySet<unknown> = new Set([
   "no_route_targets",
 ]);
 
+/** A Rivet Engine's reason for an actor that no server takes. */
+const NO_CAPACITY = "no_capacity";
+
 /** Longest message whose text is replaced. The expressions take long for long texts. */
 const MAX_REPLACED_CHARACTERS = 1_000;
 
@@ -72,6 +75,9 @@ export function toAgentVmError(error: unknown): AgentVmError {
   if (error instanceof RequestError) return connectionLost(message, error);
   if (!(error instanceof RivetError)) return connectionLost(`The connection failed: ${message}`, error);
   if (GATEWAY_GROUPS.has(error.group)) {
+    if (Object(error.metadata).details === NO_CAPACITY) {
+      return new AgentVmError("server_full", "No server has room for another VM", {}, { cause: error });
+    }
     const text = `The gateway cannot reach the VM: ${message}`;
     return new AgentVmError("connection_lost", text, { gateway: error.code }, { cause: error });
   }

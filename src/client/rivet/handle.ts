@@ -111,9 +111,18 @@ export class RivetHandle implements RawHandle {
     return getParams ? await getParams() : params;
   }
 
+  /** Adds the token to parameters. A Rivet Engine does not pass on the token of a URL to the actor's server. */
+  #withToken(params: unknown): unknown {
+    const { token } = this.#server;
+    const isRecord = typeof params === "object" && params !== null && !Array.isArray(params);
+    if (token === undefined || (params !== undefined && params !== null && !isRecord)) return params;
+    return { token, ...(params as object | null | undefined) };
+  }
+
   async #openSocket(path: string, params: unknown, encoding = this.#server.encoding): Promise<WebSocket> {
     const protocols = ["rivet", `rivet_encoding.${encoding}`];
-    if (params) protocols.push(`rivet_conn_params.${protocolText(JSON.stringify(params))}`);
+    const sent = this.#withToken(params);
+    if (sent) protocols.push(`rivet_conn_params.${protocolText(JSON.stringify(sent))}`);
     return await this.#current((actorId) =>
       openSocket(gatewayUrl(this.#server, actorId, path).replace(/^http/, "ws"), protocols),
     );
@@ -163,15 +172,18 @@ export class RivetHandle implements RawHandle {
   async #explain(error: RivetError): Promise<RivetError> {
     const { group, code } = error;
     const isStart = group === "guard" && (code === "actor_ready_timeout" || code === "actor_runner_failed");
-    if (!isStart) return error;
+    return (isStart ? await this.startFailure(code) : undefined) ?? error;
+  }
+
+  async startFailure(code = "actor_ready_timeout"): Promise<RivetError | undefined> {
     try {
       const actorId = await this.resolve();
       const [actor] = await findActors(this.#server, { actor_ids: actorId });
-      if (actor?.error === undefined || actor.error === null) return error;
+      if (actor?.error === undefined || actor.error === null) return undefined;
       const text = `Actor failed to start (${actorId}): ${JSON.stringify(actor.error)}`;
-      return new RivetError(group, code, text, { actorId, details: actor.error });
+      return new RivetError("guard", code, text, { actorId, details: actor.error });
     } catch {
-      return error;
+      return undefined;
     }
   }
 }

@@ -10,9 +10,17 @@ const TOKEN_HEADER = "x-rivet-token";
 const LOOKUP_TIMEOUT_MS = 30_000;
 
 /** An actor as the server lists it. */
-interface ListedActor {
+export interface ListedActor {
   actor_id: string;
   name: string;
+  /** Key as text, as `keyText` writes it. */
+  key: string;
+  /** Time at which it was destroyed, if it was. */
+  destroy_ts?: number | null;
+  /** Times of its creation, of its start while it runs, and of its falling asleep while it sleeps. */
+  create_ts?: number;
+  connectable_ts?: number | null;
+  sleep_ts?: number | null;
   /** Reason why the actor did not start. */
   error?: unknown;
 }
@@ -40,6 +48,16 @@ export async function findActors(server: Server, query: Record<string, string>):
     if (error instanceof RivetError && error.group === "actor" && error.code === "not_found") return [];
     throw error;
   }
+}
+
+/** @returns a page of the actors of a Rivet Engine */
+export async function listActors(
+  server: Server,
+  query: { name: string; limit: string; cursor?: string },
+): Promise<{ actors: ListedActor[]; cursor: string | null }> {
+  const answer = await askActors(server, { method: "GET", query });
+  const { actors, pagination } = answer as { actors: ListedActor[]; pagination?: { cursor?: string | null } };
+  return { actors, cursor: pagination?.cursor ?? null };
 }
 
 /** Makes an actor. @param method `PUT` also answers the actor that has the key already. @returns the actor's id */
@@ -78,6 +96,17 @@ async function askActors(server: Server, { method, query, body }: ActorsRequest)
 export function keyText(key: readonly string[]): string {
   if (key.length === 0) return "/";
   return key.map((part) => (part === "" ? "\\0" : part.replace(/[\\/]/g, "\\$&"))).join("/");
+}
+
+/** @returns the key of which `keyText` has made a text */
+export function keyParts(text: string): string[] {
+  if (text === "/") return [];
+  const parts = [""];
+  for (const token of text.match(/\\.|[^\\]/gs) ?? []) {
+    if (token === "/") parts.push("");
+    else if (token !== "\\0") parts[parts.length - 1] += token.length === 2 ? token.charAt(1) : token;
+  }
+  return parts;
 }
 
 /** @returns the URL of an actor behind the server's gateway */

@@ -48,6 +48,8 @@ export interface RawHandle {
   connect(): RawConnection;
   /** Returns the actor's id, which `getForId` takes. */
   resolve(): Promise<string>;
+  /** Returns why the actor has not started, if a Rivet Engine knows it. Never rejects. */
+  startFailure?(): Promise<unknown>;
   /** Sends an HTTP request to the actor. A VM's actor answers only previews: `/fetch/TOKEN` and paths below. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Opens a WebSocket to the actor. A VM's actor answers nothing on it: see `vmWebSocket`. */

@@ -3,10 +3,9 @@ import { AgentVmError, actorNotFound, vmStopped } from "../../api/errors.ts";
 import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
-import type { Actors } from "../../rivet/guarded-driver.ts";
 import { errorOf } from "../../rivet/user-error.ts";
 import type { AccessControl, Visitor } from "../access-control.ts";
-import { ActorVisits } from "../actor-visits.ts";
+import { ActorVisits, type VisitedActors } from "../actor-visits.ts";
 import { type Grant, requireRight } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
 import type { BodyKind, BodyPlace, BodyWork } from "./body.ts";
@@ -14,7 +13,7 @@ import { requestIntoVm } from "./fetch.ts";
 import { transcriptOut } from "./transcript.ts";
 import { bytesIn, bytesOut } from "./transfers.ts";
 
-interface BodyRoutesDeps extends Actors {
+interface BodyRoutesDeps extends VisitedActors {
   access: AccessControl;
   isVm(name: string): boolean;
   visitor(grant: Grant): Visitor;

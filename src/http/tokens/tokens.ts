@@ -26,18 +26,51 @@ const claimsSchema = z.object({
   }),
 });
 
+/** Notes about the tokens that a server has made. */
+type TokenRecords = Pick<TokenStore, keyof TokenStore>;
+
+/**
+ * Makes the tokens of servers that share a secret, and no data folder: behind a Rivet Engine. Each server takes the tokens of
+ * the others. Nobody notes them, so a token lasts until it expires, or until the secret changes.
+ */
+export function sharedTokens(secret: Uint8Array): Tokens {
+  const refuse = (): never => {
+    throw new AgentVmError("not_supported", "Servers behind a Rivet Engine keep no list of their tokens", {
+      hint: "Make tokens that expire soon. A change of AGENT_VM_SECRET ends all of them.",
+    });
+  };
+  const records: TokenRecords = {
+    count: () => 0,
+    forgetExpired: () => undefined,
+    add: () => undefined,
+    has: () => true,
+    get: () => undefined,
+    renew: refuse,
+    remove: async () => refuse(),
+    list: async () => refuse(),
+    close: () => undefined,
+  };
+  const tokens = new Tokens(records, secret, () => undefined);
+  return Object.assign(tokens, { revoke: async () => refuse(), renew: async () => refuse() });
+}
+
 /** The tokens that a server has made. Each is signed, and is valid while the store has it. */
 export class Tokens {
-  readonly #store: TokenStore;
+  readonly #store: TokenRecords;
   readonly #secret: Uint8Array;
   readonly #onRevoked: (ids: readonly string[]) => void;
 
   /**
+   * @param folder the data folder that keeps notes about the tokens, or other notes
    * @param secret signs the tokens. Tokens that another secret has signed are invalid
    * @param onRevoked receives the ids of tokens that have just been revoked
    */
-  constructor(folder: string, secret: Uint8Array, onRevoked: (ids: readonly string[]) => void) {
-    this.#store = new TokenStore(folder);
+  constructor(
+    folder: string | TokenRecords,
+    secret: Uint8Array,
+    onRevoked: (ids: readonly string[]) => void,
+  ) {
+    this.#store = typeof folder === "string" ? new TokenStore(folder) : folder;
     this.#secret = secret;
     this.#onRevoked = onRevoked;
   }
@@ -88,6 +121,12 @@ export class Tokens {
     if (!Number.isSafeInteger(after)) throw invalidArgument("cursor", "the cursor of a page", cursor);
     const { tokens, next } = await this.#store.list(limit, after, (token) => isSubject(token, viewer));
     return { tokens: tokens.map(infoOf), cursor: next === null ? null : String(next) };
+  }
+
+  /** Returns whether the administrator's server has made a token with this label. */
+  isMadeAs(id: string, label: string): boolean {
+    const token = this.#store.get(id);
+    return token !== undefined && token.owner === null && token.parent === null && token.label === label;
   }
 
   /** Revokes a token and all tokens that were made with it. @throws AgentVmError `token_not_found`, `forbidden` */

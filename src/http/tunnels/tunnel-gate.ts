@@ -1,28 +1,24 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import { AgentVmError, actorNotFound } from "../../api/errors.ts";
-import { errorBody } from "../../base/mux/error-body.ts";
 import { encodeMuxFrame, FRAME, MAX_FRAME_BYTES } from "../../base/mux/frames.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
-import type { Actors } from "../../rivet/guarded-driver.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import type { AccessRequest } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
-import { type Visit, visitVm } from "../actor-visits.ts";
+import { type Visit, type VisitedActors, visitVm } from "../actor-visits.ts";
 import { type Grant, reaches, requireRight, type VmName } from "../grant.ts";
 import type { Stranger } from "../strangers.ts";
+import { refuseTunnel } from "./refusal.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
 import { parseTunnel, type TunnelTarget } from "./tunnel-path.ts";
 import type { Tunnels } from "./tunnels.ts";
 
-/** Close code of a WebSocket that the server refuses. */
-const REFUSED = 1011;
-
 interface TunnelGateDeps {
   access: AccessControl;
   tunnels: Tunnels;
-  actors: Actors;
+  actors: VisitedActors;
   admit(message: object, request: AccessRequest): Promise<Grant>;
   /** Finds a VM of the server. */
   vmOf(actorId: string): VmName | undefined;
@@ -160,12 +156,6 @@ export class TunnelGate {
     if (outcome === "unknown") throw actorNotFound(actorId);
     if (outcome === "asleep") throw new AgentVmError("vm_stopped", "The VM did not wake");
   }
-}
-
-function refuseTunnel(socket: WebSocket, error: AgentVmError): void {
-  socket.on("error", () => socket.terminate());
-  socket.send(encodeMuxFrame(FRAME.reset, 0, errorBody(error)));
-  socket.close(REFUSED, error.code);
 }
 
 function ended(reason: "expired" | "revoked"): AgentVmError {

@@ -28,7 +28,7 @@ import { checkPath } from "../filesystem/paths.ts";
 import type { SandboxNetwork } from "../sandbox/network.ts";
 import { capabilityOf, type Sandbox } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_FETCH_STREAMS } from "./limits.ts";
+import { MAX_FETCH_STREAMS, MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -67,6 +67,7 @@ export class Network
   readonly #agent: VmAgent;
   /** Of its own, because a stream may keep its connection for hours. */
   readonly #streamAgent: VmAgent;
+  readonly #previewAgent: VmAgent;
   readonly #freshAgent: FreshAgent;
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
@@ -81,7 +82,13 @@ export class Network
     this.#previewLog = new PreviewLog((entry) => deps.emit("previewRequest", entry));
     this.#outbound = new Outbound(deps, options, seams);
     this.#ports = new AppPorts((port, signal) => this.#connect(port, signal));
-    this.#server = new PreviewServer({ previews: this.#previews, log: this.#previewLog, ports: this.#ports });
+    this.#previewAgent = new VmAgent(this.#ports.connect, MAX_PREVIEW_CONNECTIONS);
+    this.#server = new PreviewServer({
+      previews: this.#previews,
+      log: this.#previewLog,
+      ports: this.#ports,
+      kept: this.#previewAgent,
+    });
     this.#tunnels = new Tunnels({ ports: this.#ports, connect: (end, signal) => this.#openEnd(end, signal) });
     this.#agent = new VmAgent(this.#ports.connect);
     this.#streamAgent = new VmAgent(this.#ports.connect, MAX_FETCH_STREAMS);
@@ -282,6 +289,7 @@ export class Network
     this.#watch.stop();
     this.#agent.destroy();
     this.#streamAgent.destroy();
+    this.#previewAgent.destroy();
     this.#freshAgent.destroy();
   }
 

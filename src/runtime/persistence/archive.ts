@@ -3,7 +3,7 @@ import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
 import { FILES_FORMAT, keyOf, prefixOf } from "../store/keys.ts";
 import { findsRival } from "../store/owned-store.ts";
-import { putAll, type Store } from "../store/store.ts";
+import { LAZY, putAll, type Store } from "../store/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { isStorageDamaged } from "./codec.ts";
 import type { Chunk, TreeEntry } from "./entries.ts";
@@ -201,20 +201,14 @@ export class Archive {
     const firstPack = this.#next.nextPack;
     this.#next.nextPack = packs.next;
     const firstPage = this.#next.nextPage;
-    const { list: pages, hasSteps } = await storePages(
-      this.#store,
-      entries,
-      known,
-      () => this.#next.nextPage++,
-    );
+    const pages = await storePages(this.#store, entries, known, () => this.#next.nextPage++);
     const isSame =
       this.hasCheckpoint &&
       this.#next.nextPage === firstPage &&
       pages.length === last.pages.length &&
       pages.every(([number], index) => number === last.pages[index]?.[0]);
     const sizes = new Map([...last.packs.map(([pack, size]) => [pack, size] as const), ...packs.sizes]);
-    const { hasHoles, ...usage } = isSame ? { ...last, hasHoles: false } : await usageOf(entries, sizes);
-    const root = isSame ? last : { ...usage, pages };
+    const root = isSame ? last : { ...(await usageOf(entries, sizes)), pages };
     const used = new Set(root.packs.map(([pack]) => pack));
     // A file that changes while it is read is read again: nothing refers to packs of the first reading.
     const unused = numbers(firstPack, packs.next).filter((pack) => !used.has(pack));
@@ -225,10 +219,11 @@ export class Archive {
       return;
     }
     const number = this.#next.nextRoot++;
-    await putAll(this.#store, await encodeRoot(number, root));
+    await putAll(this.#store, await encodeRoot(number, root), LAZY);
     this.#roots.set(number, root);
-    const version = hasSteps || hasHoles ? FILES_FORMAT : this.#head.version;
-    await this.#replaceTrees({ version, root: number, journal, takenAt: Date.now() }, [this.#head.root]);
+    await this.#replaceTrees({ version: FILES_FORMAT, root: number, journal, takenAt: Date.now() }, [
+      this.#head.root,
+    ]);
     this.#root = root;
   }
 
@@ -270,7 +265,7 @@ export class Archive {
   async #clean(): Promise<void> {
     try {
       if (!this.#keepsGarbage) await collectGarbage(this.#store, this.#head.generation);
-      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal));
+      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal), LAZY);
     } catch {
       // The commit counts. The next commit or the next boot deletes the noted garbage.
     }

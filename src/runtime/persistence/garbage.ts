@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { keyOf, numberIn, prefixOf } from "../store/keys.ts";
-import { encodeJson, putAll, type Store, tryDecodeJson } from "../store/store.ts";
+import { encodeJson, LAZY, putAll, type Store, tryDecodeJson } from "../store/store.ts";
 import { getParts, partsOf } from "./codec.ts";
 import type { Numbering } from "./head.ts";
 import type { RootRecord } from "./root.ts";
@@ -59,7 +59,7 @@ export function garbageOf(
 
 /** Notes the garbage that the commit of a generation leaves, so that it is deleted even after a crash. */
 export async function noteGarbage(store: Store, generation: number, garbage: Garbage): Promise<void> {
-  await putAll(store, partsOf("garbage", generation, encodeJson(garbage)));
+  await putAll(store, partsOf("garbage", generation, encodeJson(garbage)), LAZY);
 }
 
 /** Deletes the garbage noted for generations up to the committed one. Later notes belong to failed commits. */
@@ -75,7 +75,7 @@ export async function collectGarbage(store: Store, committed: number): Promise<v
 
 /** Deletes the notes from one generation on and before another. */
 export async function deleteNotes(store: Store, from: number, to: number): Promise<void> {
-  if (from < to) await store.deleteRange(keyOf("garbage", from), keyOf("garbage", to));
+  if (from < to) await store.deleteRange(keyOf("garbage", from), keyOf("garbage", to), LAZY);
 }
 
 async function deleteNoted(store: Store, generation: number): Promise<void> {
@@ -93,7 +93,7 @@ async function deleteNumber(
   kind: "pack" | "page" | "root" | "garbage",
   number: number,
 ): Promise<void> {
-  await store.deleteRange(keyOf(kind, number), keyOf(kind, number + 1));
+  await store.deleteRange(keyOf(kind, number), keyOf(kind, number + 1), LAZY);
 }
 
 /** Deletes records that a server wrote before it died without a commit: numbers after those of the head. */

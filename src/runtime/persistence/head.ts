@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
-import { FILES_FORMAT, FIRST_FILES_FORMAT, HEAD_KEY } from "../store/keys.ts";
+import { FILES_FORMAT, HEAD_KEY, READABLE_FILES_FORMATS } from "../store/keys.ts";
 import { encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
 import { storageDamaged } from "./codec.ts";
 import { deleteNotes, type Garbage, isEmpty, noteGarbage } from "./garbage.ts";
@@ -18,7 +18,7 @@ const snapshotSchema = z.object({
 });
 
 const headSchema = z.object({
-  version: z.union([z.literal(FIRST_FILES_FORMAT), z.literal(FILES_FORMAT)]),
+  version: z.literal(READABLE_FILES_FORMATS),
   /** Counts commits. */
   generation: integer,
   /** Number of the newest tree's root record. `null` before the first checkpoint. */
@@ -39,7 +39,7 @@ export type Head = z.infer<typeof headSchema>;
 type SnapshotRecord = z.infer<typeof snapshotSchema>;
 
 export const FIRST_HEAD: Head = {
-  version: FIRST_FILES_FORMAT,
+  version: FILES_FORMAT,
   generation: 0,
   root: null,
   journal: 0,
@@ -111,6 +111,7 @@ export class Commits {
   async commit(change: Partial<Head>, garbage: Garbage): Promise<void> {
     const generation = this.#nextGeneration++;
     const head = { ...this.#head, ...change, generation };
+    // One sync of the disk stores the notes, and all records of the tree, before the head.
     if (!isEmpty(garbage)) await noteGarbage(this.#store, generation, garbage);
     // A failed attempt has noted records that still count. Its note must not outlive a later commit.
     await deleteNotes(this.#store, this.#head.generation + 1, generation);

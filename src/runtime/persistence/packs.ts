@@ -1,5 +1,13 @@
-import { putAll, type Store } from "../store/store.ts";
-import { checksum, Damage, decodeBlock, encodeBlock, getParts, partsOf } from "./codec.ts";
+import { LAZY, putAll, type Store } from "../store/store.ts";
+import {
+  BLOCK_HEAD_BYTES,
+  checksum,
+  Damage,
+  decodeBlock,
+  encodeBlockIn,
+  getParts,
+  partsOf,
+} from "./codec.ts";
 import type { Chunk } from "./entries.ts";
 
 /** A file's content is cut into chunks of this size. Each distinct chunk is stored once. */
@@ -30,6 +38,8 @@ export class PackWriter {
   readonly sizes = new Map<number, number>();
   #open: Uint8Array | undefined;
   #openBytes = 0;
+  /** Buffers of packs that are stored. New ones for each pack would keep the garbage collector busy. */
+  readonly #free: Uint8Array[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #failure: unknown;
 
@@ -48,8 +58,9 @@ export class PackWriter {
   async room(bytes: number): Promise<Uint8Array> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#openBytes + bytes > PACK_BYTES) await this.#seal();
-    this.#open ??= new Uint8Array(PACK_BYTES);
-    return this.#open.subarray(this.#openBytes, this.#openBytes + bytes);
+    this.#open ??= this.#free.pop() ?? new Uint8Array(BLOCK_HEAD_BYTES + PACK_BYTES);
+    const start = BLOCK_HEAD_BYTES + this.#openBytes;
+    return this.#open.subarray(start, start + bytes);
   }
 
   /** @param content the used part of the last room. It is stored unless the store has the chunk. */
@@ -94,13 +105,15 @@ export class PackWriter {
 
   async #seal(): Promise<void> {
     if (this.#open === undefined || this.#openBytes === 0) return;
-    const pack = this.#open.subarray(0, this.#openBytes);
+    const buffer = this.#open;
+    const pack = buffer.subarray(0, BLOCK_HEAD_BYTES + this.#openBytes);
     const number = this.next;
-    this.sizes.set(number, pack.length);
+    this.sizes.set(number, this.#openBytes);
     this.next += 1;
     this.#open = undefined;
     this.#openBytes = 0;
     const work = this.#write(number, pack)
+      .then(() => void this.#free.push(buffer))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
@@ -110,7 +123,7 @@ export class PackWriter {
   }
 
   async #write(number: number, pack: Uint8Array): Promise<void> {
-    await putAll(this.#store, partsOf("pack", number, await encodeBlock(pack)));
+    await putAll(this.#store, partsOf("pack", number, await encodeBlockIn(pack)), LAZY);
   }
 }
 

@@ -1,7 +1,7 @@
 import { pause } from "../../base/pace.ts";
 import type { TreePlace } from "../sandbox/persistent-tree.ts";
 import { pathOf, StepWriter, Way } from "../sandbox/tree-path.ts";
-import { putAll, type Store, type StoreEntry } from "../store/store.ts";
+import { LAZY, putAll, type Store, type StoreEntry } from "../store/store.ts";
 import { checksum, encodeBlock, partsOf } from "./codec.ts";
 import { encodeRows, type Row, rowOf, type TreeEntry } from "./entries.ts";
 import type { RootRecord } from "./root.ts";
@@ -30,14 +30,14 @@ const PUT_BYTES = 1024 * 1024;
  * Cuts a tree into pages, and stores new ones. A page that the last tree has keeps its number.
  *
  * @param take takes the number of a new page
- * @returns the pages in the form of a root record, and whether a page has steps in place of whole paths
+ * @returns the pages in the form of a root record
  */
 export async function storePages(
   store: Store,
   tree: Iterable<TreeEntry>,
   known: ReadonlyMap<string, number>,
   take: () => number,
-): Promise<{ list: RootRecord["pages"]; hasSteps: boolean }> {
+): Promise<RootRecord["pages"]> {
   const list: RootRecord["pages"] = [];
   const steps = new StepWriter();
   let waiting: StoreEntry[] = [];
@@ -55,12 +55,12 @@ export async function storePages(
     }
     list.push([number, sum, shownPath(first)]);
     if (bytes < PUT_BYTES) continue;
-    await putAll(store, waiting);
+    await putAll(store, waiting, LAZY);
     waiting = [];
     bytes = 0;
   }
-  await putAll(store, waiting);
-  return { list, hasSteps: steps.hasSteps };
+  await putAll(store, waiting, LAZY);
+  return list;
 }
 
 /** The start of a path. */

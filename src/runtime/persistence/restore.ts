@@ -3,7 +3,14 @@ import { AgentVmError } from "../../api/errors.ts";
 import type { Excludes } from "../filesystem/scan.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { SMALL_TREE_BYTES } from "../sandbox/limits.ts";
-import type { Attribute, Hole, PersistentTree, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
+import type {
+  Attribute,
+  Hole,
+  PersistentTree,
+  TreeContent,
+  TreeCursor,
+  TreePlace,
+} from "../sandbox/persistent-tree.ts";
 import { PathWriter, pathOf, ROOT } from "../sandbox/tree-path.ts";
 import { isHostLink } from "../sandbox/vm-layout.ts";
 import { clearTree } from "./base-tree.ts";
@@ -218,9 +225,12 @@ class Restoration {
       return;
     }
     try {
+      const [only] = chunks;
+      let content: TreeContent = this.#contentOf(chunks);
+      if (only !== undefined && chunks.length === 1) content = [await this.#pieceOf(only)];
       // Reads all chunks first, so that a file with lost content is not made in part.
-      for (const chunk of chunks) if (!isHole(chunk)) await this.#packs.read(chunk);
-      const node = await this.#cursor.makeFile(place, { mode, mtimeMs }, this.#contentOf(chunks));
+      else for (const chunk of chunks) if (!isHole(chunk)) await this.#packs.read(chunk);
+      const node = await this.#cursor.makeFile(place, { mode, mtimeMs }, content);
       const { size, ctimeMs } = node;
       this.contents.set(node.ino, {
         size,
@@ -241,9 +251,11 @@ class Restoration {
   }
 
   async *#contentOf(chunks: readonly Chunk[]): AsyncGenerator<Uint8Array | Hole> {
-    for (const chunk of chunks) {
-      // Earlier servers stored zeros for holes, which may be more than the VM's size.
-      yield isHole(chunk) || chunk.hash === ZEROS ? { hole: chunk.length } : await this.#packs.read(chunk);
-    }
+    for (const chunk of chunks) yield await this.#pieceOf(chunk);
+  }
+
+  async #pieceOf(chunk: Chunk): Promise<Uint8Array | Hole> {
+    // Earlier servers stored zeros for holes, which may be more than the VM's size.
+    return isHole(chunk) || chunk.hash === ZEROS ? { hole: chunk.length } : await this.#packs.read(chunk);
   }
 }

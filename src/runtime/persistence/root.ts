@@ -70,26 +70,24 @@ export class StoredTree {
 }
 
 /**
- * Counts the files and bytes of a tree, looks for holes in files, and counts how much of each pack it uses.
+ * Counts the files and bytes of a tree, and how much of each pack it uses.
  *
  * @param sizes unpacked bytes of the packs
  */
 export async function usageOf(
   entries: Iterable<TreeEntry>,
   sizes: ReadonlyMap<number, number>,
-): Promise<Omit<RootRecord, "pages"> & { hasHoles: boolean }> {
+): Promise<Omit<RootRecord, "pages">> {
   const used = new Map<number, number>();
   const counted = new Set<string>();
   let bytes = 0;
   let files = 0;
-  let hasHoles = false;
   await visitAll(entries, (entry) => {
     files += 1;
     if (entry.type !== "file") return;
     bytes += entry.size;
     for (const chunk of entry.chunks) {
       const { pack, length, hash } = chunk;
-      hasHoles ||= isHole(chunk);
       if (isHole(chunk) || counted.has(hash)) continue;
       counted.add(hash);
       used.set(pack, (used.get(pack) ?? 0) + length);
@@ -98,7 +96,7 @@ export async function usageOf(
   const packs = [...used]
     .map(([pack, live]): [number, number, number] => [pack, sizes.get(pack) ?? live, live])
     .sort(([a], [b]) => a - b);
-  return { packs, files, bytes, hasHoles };
+  return { packs, files, bytes };
 }
 
 export async function encodeRoot(number: number, root: RootRecord): Promise<StoreEntry[]> {

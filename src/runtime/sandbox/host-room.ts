@@ -5,6 +5,15 @@ import { AgentVmError } from "../../api/errors.ts";
 /** Descriptors that an awake VM takes in the server: its storage, its first process and its helpers. */
 const DESCRIPTORS_PER_VM = 20;
 
+/** Memory of a small VM with a program: of its processes, its files and its part in the server. */
+const MEMORY_PER_VM_BYTES = 16 * 1024 * 1024;
+
+/** Part of the memory of a host, or of a container, that VMs may use. */
+const USABLE_MEMORY_PART = 0.8;
+
+/** Processes of an awake VM and its helpers. */
+const PROCESSES_PER_VM = 7;
+
 /**
  * Descriptors of the server that boots leave to connections and to the VMs that are awake: this part of all, at least and
  * at most so many.
@@ -69,6 +78,18 @@ export function hostIsShort(): boolean {
 /** Awake VMs for which this process has descriptors; `Infinity` on a host without `/proc`. */
 export function descriptorCapacity(): number {
   return Math.floor(usableDescriptors() / DESCRIPTORS_PER_VM);
+}
+
+/** Awake VMs that this process and its host can have at most, if each runs little. */
+export function awakeCapacity(): number {
+  const { total } = memoryLeft();
+  return Math.floor(
+    Math.min(
+      descriptorCapacity(),
+      (total * USABLE_MEMORY_PART) / MEMORY_PER_VM_BYTES,
+      (hostProcesses() * HIGH_PROCESSES_PART) / PROCESSES_PER_VM,
+    ),
+  );
 }
 
 interface Memory {

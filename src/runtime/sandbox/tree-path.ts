@@ -75,14 +75,11 @@ export class PathWriter {
 export class StepWriter {
   readonly #way = new Way();
   readonly #paths = new PathWriter();
-  /** Whether a path was too long to be written whole. */
-  hasSteps = false;
 
   stepTo(place: TreePlace): string {
     const shared = this.#way.to(place);
     const path = this.#paths.pathOf(place);
     if (path.length <= MAX_WHOLE_PATH) return path;
-    this.hasSteps = true;
     return `${shared}/${this.#way.namesFrom(shared).join("/")}`;
   }
 }

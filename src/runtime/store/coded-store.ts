@@ -24,9 +24,9 @@ export function codedStore(store: Store, report: Report = () => undefined): Stor
   };
   return {
     get: (keys) => coded(() => store.get(keys)),
-    put: (entries) => coded(() => store.put(entries)),
+    put: (entries, options) => coded(() => store.put(entries, options)),
     delete: (keys) => coded(() => store.delete(keys)),
-    deleteRange: (from, to) => coded(() => store.deleteRange(from, to)),
+    deleteRange: (from, to, options) => coded(() => store.deleteRange(from, to, options)),
     list: (prefix, options) => coded(() => store.list(prefix, options)),
   };
 }

@@ -33,13 +33,13 @@ export const PREFIXES = {
 } as const;
 
 /** Newest format of everything under `fs/`. */
-export const FILES_FORMAT = 2;
+export const FILES_FORMAT = 3;
 
 /**
- * Format of a VM that has never stored a file with a hole, or a path of more than 1024 characters. Format 2 is format 1 with
- * holes, chunks of pack -1, and with steps in place of long paths.
+ * Formats that a server reads. Format 2 is format 1 with holes, chunks of pack -1, and with steps in place of long paths. Format 3 has
+ * blocks with a CRC-32. A VM has the newest format from its next checkpoint on.
  */
-export const FIRST_FILES_FORMAT = 1;
+export const READABLE_FILES_FORMATS = [1, 2, FILES_FORMAT] as const;
 
 /** The mark of the VM's instance that may change the store. Servers without this key leave the mark as it is. */
 export const OWNER_KEY = "owner";

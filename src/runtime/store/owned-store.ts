@@ -83,12 +83,12 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       await owned();
       return await store.get(keys);
     },
-    async put(entries) {
+    async put(entries, options) {
       await owned();
       const isCommit = entries.some(([key]) => key === HEAD_KEY);
       if (isCommit) await check();
       await trusted();
-      await store.put(entries);
+      await store.put(entries, options);
       if (isShared) await check();
       // From now on the numbers of records are past those of the rival.
       if (isCommit) hasRival = false;
@@ -97,9 +97,9 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       await trusted();
       await store.delete(keys);
     },
-    async deleteRange(from, to) {
+    async deleteRange(from, to, options) {
       await trusted();
-      await store.deleteRange(from, to);
+      await store.deleteRange(from, to, options);
     },
     async list(prefix, options) {
       await owned();

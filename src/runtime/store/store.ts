@@ -1,5 +1,14 @@
 import { parseJson } from "../../base/json.ts";
 
+/** When a change must be on disk. */
+export interface ChangeOptions {
+  /** `true`: at the latest with the next change that is not lazy. The changes of a store reach the disk in order. @default false, before the call resolves */
+  isLazy?: boolean;
+}
+
+/** Options of a change that counts only together with a later one. A store that syncs the disk does so once for all of them. */
+export const LAZY: ChangeOptions = { isLazy: true };
+
 /** A key in printable ASCII and its value. */
 export type StoreEntry = [key: string, value: Uint8Array];
 
@@ -14,17 +23,17 @@ export const MAX_STORE_BATCH_BYTES = 900 * 1024;
 
 /**
  * Durable storage of one VM: small values under ordered keys. The effect of a resolved call survives the death of the
- * server. A failed call may have had its effect all the same, if only its answer was lost. For the keys see keys.ts.
+ * server, and the death of the machine unless the call is lazy. A failed call may have had its effect all the same, if only its answer was lost. For the keys see keys.ts.
  */
 export interface Store {
   /** Reads values in the order of the keys, `undefined` for a missing value. Takes any number of keys. */
   get(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;
   /** Stores all entries or none, within the limits of a batch. */
-  put(entries: readonly StoreEntry[]): Promise<void>;
+  put(entries: readonly StoreEntry[], options?: ChangeOptions): Promise<void>;
   /** Deletes any number of keys. It is atomic within one batch only. */
   delete(keys: readonly string[]): Promise<void>;
   /** Deletes all keys from `from` on and before `to`. A failed call may have deleted some. */
-  deleteRange(from: string, to: string): Promise<void>;
+  deleteRange(from: string, to: string, options?: ChangeOptions): Promise<void>;
   /** Lists entries whose key begins with a prefix, in the order of their keys: all, or the first `limit`. */
   list(prefix: string, options?: { after?: string; limit?: number }): Promise<StoreEntry[]>;
 }
@@ -75,8 +84,12 @@ export function cutValue(value: Uint8Array, maxBytes: number, keyOf: (part: numb
 }
 
 /** Puts any number of entries, batch by batch. */
-export async function putAll(store: Store, entries: readonly StoreEntry[]): Promise<void> {
-  for (const batch of batches(entries, entryBytes)) await store.put(batch);
+export async function putAll(
+  store: Store,
+  entries: readonly StoreEntry[],
+  options?: ChangeOptions,
+): Promise<void> {
+  for (const batch of batches(entries, entryBytes)) await store.put(batch, options);
 }
 
 /** Counts how many of the first groups fit into one `put`, each group whole. At least 1. */

@@ -21,7 +21,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
     cancelPrompt cancelSession closeSession destroySession respondPermission setMode setModel setThoughtLevel getModes
-    getConfigOptions getSequencedEvents getSessionEvents`,
+    getConfigOptions getSequencedEvents getSessionEvents readTranscript`,
   network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews createPreview getPreviewLog
     getNetworkPolicy getNetworkLog listSecrets listNetworkRequests`,
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
@@ -30,7 +30,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
     readFile readFiles stat lstat exists readdir readdirRecursive listWatches listMounts exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
-    listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents
+    listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents readTranscript
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
     listSnapshots`,
 };
@@ -81,7 +81,14 @@ test("the tables name every method and every event", () => {
   );
 });
 
-describe.each(RIGHT_NAMES)("a token that may only %s", (right) => {
+/** Rights whose calls the quick suite makes. */
+const QUICK: readonly Right[] = ["exec", "read", "admin"];
+const rows = (isQuick: boolean) => RIGHT_NAMES.filter((right) => QUICK.includes(right) === isQuick);
+
+describe.each(rows(true))("a token that may only %s", checkRight);
+describe.each(rows(false))("a token that may only %s", { tags: ["slow"] }, checkRight);
+
+function checkRight(right: Right): void {
   const isAllowed = (name: VmMethodName) =>
     right === "admin" || words(`${METHODS[right]} ${ANY}`).includes(name);
 
@@ -89,13 +96,8 @@ describe.each(RIGHT_NAMES)("a token that may only %s", (right) => {
     const vm = await vmFor(right);
     const connection = vm.connect();
     await connection.status();
-    const outcomes = await Promise.all(
-      VM_METHOD_NAMES.map(async (name) => {
-        const errors = await Promise.all([refusalOf(vm, name), refusalOf(connection, name)]);
-        return [name, errors] as const;
-      }),
-    );
-    for (const [name, errors] of outcomes) {
+    for (const name of VM_METHOD_NAMES) {
+      const errors = await Promise.all([refusalOf(vm, name), refusalOf(connection, name)]);
       const allowed = { code: name === "beginCall" ? expect.any(String) : "invalid_argument" };
       const refused = { code: "forbidden", metadata: { right: expect.any(String), method: name } };
       for (const error of errors) expect(error, name).toMatchObject(isAllowed(name) ? allowed : refused);
@@ -118,4 +120,4 @@ describe.each(RIGHT_NAMES)("a token that may only %s", (right) => {
     expect(connection.isConnected).toBe(true);
     await connection.dispose();
   });
-});
+}

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { flagsOf, type JsonSchema, parseArguments } from "../../../src/runtime/host-functions/flags.ts";
+import { cpuMs } from "../../support/cpu.ts";
 
 const flags = (schema: z.ZodType) => flagsOf(z.toJSONSchema(schema, { io: "input" }) as JsonSchema);
 
@@ -59,10 +60,10 @@ describe("flags", () => {
 
   test("100,000 values of a list are read in linear time", () => {
     const values = Array.from({ length: 100_000 }, (_, index) => `--tags=${index}`);
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     expect(read("--city", "a", ...values)).toMatchObject({ kind: "flags", input: { city: "a" } });
     // Quadratic time is above 5 s.
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(cpuMs() - startedAt).toBeLessThan(2_000);
   });
 
   test("--json, --json-file and --help need no other flag", () => {

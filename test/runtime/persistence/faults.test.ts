@@ -457,4 +457,4 @@ test("after a failed commit or a lost answer, the server's death does no harm", 
     await expectWhole(copy, (found) => expect(["one", "5"]).toContain(found["/workspace/a"]));
     return { methods: faulty.calls, commits: puts };
   }
-}, 60_000);
+});

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import expected from "../../fixtures/storage-v1/expected.json" with { type: "json" };
 import { LISTING, OPTIONS } from "../../fixtures/storage-v1/listing.ts";
+import format3 from "../../fixtures/storage-v3/expected.json" with { type: "json" };
 import { durableVm } from "../../support/durable-vm.ts";
 import { faultsOfStoredTrees } from "../../support/stored-trees.ts";
 
@@ -57,6 +58,12 @@ test("a preview of format 1 opens until it expires", async () => {
   vi.setSystemTime(expiresAt + 1);
   const late = durableVm({ runtime: "memory" }, await storedByVersion1());
   expect(await late.vm().listPreviews()).toEqual([]);
+});
+
+test("a VM stored in format 3 wakes with its files", async () => {
+  const machine = durableVm({}, await storedBy("storage-v3"));
+  const { stdout } = await machine.vm().exec("sha256sum plain squeezed", { cwd: "/workspace" });
+  expect(stdout).toBe(format3.sums);
 });
 
 test("a VM stored in format 2 wakes with the holes of its files", async () => {

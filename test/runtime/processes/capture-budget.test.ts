@@ -6,9 +6,7 @@ import { startVm } from "../../support/vm.ts";
 
 const MIB = 1024 * 1024;
 
-test("concurrent execs share the capture budget of a VM and return it", {
-  timeout: 60_000,
-}, async () => {
+test("concurrent execs share the capture budget of a VM and return it", async () => {
   const { vm } = startVm({ limits: { captureBytes: 24 * MIB } });
   const fill = "head -c 23M /dev/zero; touch /tmp/full-$$; until [ -e /tmp/go ]; do sleep 0.02; done";
   const execs = Array.from({ length: 7 }, () => vm.exec(fill));

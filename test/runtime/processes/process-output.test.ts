@@ -44,10 +44,7 @@ test("readProcessOutput returns the newest MiB and says `truncated`", async () =
   expect((await vm.readProcessOutput(pid, { after })).truncated).toBe(false);
 });
 
-test("a flood of output stays in order and does not pile up", {
-  tags: ["slow"],
-  timeout: 60_000,
-}, async () => {
+test("a flood of output stays in order and does not pile up", { tags: ["slow"] }, async () => {
   const { vm, events, event } = startVm();
   const { pid } = await vm.spawn("bash", ["-c", "seq 1 2000000"]);
   await event("processExit");

@@ -1,15 +1,10 @@
 // @module-tag any-user
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { marked } from "../../support/marked.ts";
 import { testRows } from "../../support/rows.ts";
 import { ask, brief, count, open, scriptedVm, withScripted } from "../../support/scripted.ts";
 import { failure, until } from "../../support/until.ts";
-
-vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
-  AGENT_STOP_GRACE_MS: 200,
-}));
 
 testRows([["ignore-eof ignore-term"], [""], ["close"], ["ignore-eof"]], 1)(
   "closeSession ends the agent (%s) and all its processes, and keeps the transcript",

@@ -1,13 +1,7 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { testRows } from "../../support/rows.ts";
 import { ask, brief, count, open, scriptedVm, sessionEvents } from "../../support/scripted.ts";
 import { failure, until } from "../../support/until.ts";
-
-vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
-  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
-  CANCEL_GRACE_MS: 400,
-  AGENT_STOP_GRACE_MS: 400,
-}));
 
 test("if the agent exits, the prompt fails with its exit code and stderr, and clients get agentCrashed", async () => {
   const machine = scriptedVm();

@@ -7,18 +7,25 @@ import type { Counts } from "./counts.ts";
 export const REPORT_VARIABLE = "AGENT_VM_TEST_REPORT";
 
 /** Outcome of a vitest run. The name of what no test file is to blame for is `""`. */
-export type Report = Record<string, Counts>;
+export type Report = Record<string, FileOutcome>;
 
-/** Writes the counts of each test file, and the reason of each skipped test. */
+interface FileOutcome extends Counts {
+  /** Time of the file's imports, hooks and tests. In milliseconds. */
+  ms: number;
+}
+
+/** Writes the counts and the time of each test file, and the reason of each skipped test. */
 export default class CountsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const files: Report = {};
     const of = (path: string) => {
-      files[path] ??= { passed: 0, failed: 0, skipped: [] };
+      files[path] ??= { passed: 0, failed: 0, skipped: [], ms: 0 };
       return files[path];
     };
     for (const module of modules) {
       const counts = of(module.relativeModuleId);
+      const { collectDuration, duration } = module.diagnostic();
+      counts.ms += collectDuration + duration;
       // A file that fails to load has no tests, but an error.
       counts.failed += module.errors().length;
       for (const test of module.children.allTests()) count(test, counts);

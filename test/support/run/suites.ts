@@ -28,7 +28,7 @@ const OF_WALLS = /^test\/runtime\/(sandbox\/|network\/outbound\/|[^/]+$)/;
 export const SUITES: Record<string, Suite> = {
   quick: {
     about:
-      "The quick suite takes about 5 minutes on two cores. `npm run test:all` runs the slow tests, about 15 more.",
+      "The quick suite takes about 4 minutes on two cores. `npm run test:all` runs the slow tests, about 15 more.",
     matches: (source) => !SLOW_FILE.test(source),
     tagsFilter: "!slow",
   },

@@ -46,6 +46,11 @@ export class OutsideConnections {
     this.#budget.meter.addBefore(bytes);
   }
 
+  /** Whether each byte is counted while it passes, because a limit may stop it. */
+  get isMetered(): boolean {
+    return this.#budget.meter.isNeeded;
+  }
+
   /** Counts a connection to be opened. @returns the limit that it exceeds */
   exceeded(): string | undefined {
     return this.#budget.exceeded();

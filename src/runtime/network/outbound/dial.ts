@@ -1,18 +1,31 @@
 import { connect, type Socket } from "node:net";
 import { kindOf } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
+import type { Sink } from "./sink.ts";
 
-/** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
+/**
+ * Connects to an address. `address` must not be a name, because `connect` would resolve it again.
+ *
+ * @param sink receives the bytes of the connection, which then has no data to read
+ */
 export function dial(
   address: string,
   port: number,
   allowHalfOpen: boolean,
   signal: AbortSignal,
+  sink?: Sink,
 ): Promise<Socket> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const family = kindOf(address) === "ipv6" ? 6 : 4;
-    const socket = connect({ host: address, port, family, allowHalfOpen, noDelay: true });
+    const socket = connect({
+      host: address,
+      port,
+      family,
+      allowHalfOpen,
+      noDelay: true,
+      ...(sink && { onread: sink.onread }),
+    });
     const fail = () => socket.destroy(new Error(`no answer from ${address}:${port}`));
     const timer = setTimeout(fail, OUTBOUND_CONNECT_TIMEOUT_MS);
     signal.addEventListener("abort", fail, { once: true });

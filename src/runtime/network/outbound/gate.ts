@@ -13,6 +13,7 @@ import { NO_OFFERS, type Offers } from "./offers.ts";
 import type { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
+import type { Sink } from "./sink.ts";
 
 const DNS_PORT = 53;
 
@@ -40,6 +41,8 @@ export interface Destination {
   refusal?: string | undefined;
   /** `true` for a connection that stays open while only one side has ended it. */
   allowHalfOpen?: boolean | undefined;
+  /** Receives the bytes of the connection, if nothing must read or delay them. */
+  sink?: Sink | undefined;
   /** Method and path of the request, if the server reads it. */
   method?: string | undefined;
   path?: string | undefined;
@@ -183,6 +186,7 @@ export class OutboundGate {
     if (exceeded !== undefined)
       throw await this.#denied({ host: canonical, port, findPid }, exceeded, "limit_exceeded");
     const isPermitted = permit !== undefined;
+    const sink = this.#connections.isMetered ? undefined : destination.sink;
     if (name !== undefined && isOffer(name)) {
       const to = { address: undefined, name, port, isPermitted };
       return await this.#openOffer(to, allowHalfOpen, signal);
@@ -194,14 +198,16 @@ export class OutboundGate {
       reason = this.#refusal(name, address, port);
       if (reason !== undefined) continue;
       try {
-        const socket = await dial(address, port, allowHalfOpen, signal);
+        const socket = await dial(address, port, allowHalfOpen, signal, sink);
         if (signal.aborted) socket.destroy();
         signal.throwIfAborted();
         // The policy may have changed during the connect.
         const asks = permit?.rules !== this.#rules && this.#rules.asks(name ?? address ?? "", port);
         reason = asks ? "the policy has changed: connect again" : this.#refusal(name, address, port);
-        if (reason === undefined)
+        if (reason === undefined) {
+          sink?.takes(socket);
           return this.#connections.keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
+        }
         socket.destroy();
       } catch (error) {
         signal.throwIfAborted();

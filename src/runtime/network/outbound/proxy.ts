@@ -14,6 +14,7 @@ import { OutgoingRequests } from "./http/outgoing-requests.ts";
 import { parseAuthority } from "./http/parse-authority.ts";
 import { type Origin, ProgramRequests } from "./http/program-requests.ts";
 import { ProgramStreams } from "./http2/program-streams.ts";
+import { Sink } from "./sink.ts";
 import { acceptTls, GREETING_MS, join, joinHalves, offersHttp2, onFirstByte, signalOf } from "./sockets.ts";
 import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./socks.ts";
 
@@ -93,8 +94,9 @@ export class OutboundProxy {
       if (await this.#readsRequests(target)) {
         return this.#readRequests(socket, target);
       }
-      const outside = await this.#deps.gate.open({ ...target, allowHalfOpen: true }, signalOf(socket));
-      joinHalves(socket, outside);
+      const sink = new Sink(socket);
+      const wanted = { ...target, allowHalfOpen: true, sink };
+      joinHalves(socket, await this.#deps.gate.open(wanted, signalOf(socket)), sink);
     } catch {
       // The program has its connection already, so that only a reset can say that there is none.
       socket.resetAndDestroy();
@@ -177,6 +179,7 @@ export class OutboundProxy {
   async #openTls(socket: Duplex, host: string, authority: VmAuthority, origin: Origin): Promise<void> {
     const isHttp2 = await offersHttp2(socket);
     const ahead = isHttp2 ? await this.#outgoing.openAhead(origin, signalOf(socket)) : undefined;
+    if (socket.destroyed) return ahead?.close();
     const opened = await acceptTls(socket, host, authority, ahead?.protocols ?? HTTP1_ONLY);
     if (opened === undefined) return ahead?.close();
     if (opened.alpnProtocol === "h2") return this.#streams.serve(opened, origin, ahead);

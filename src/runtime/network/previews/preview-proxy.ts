@@ -7,7 +7,7 @@ import {
 import { type Duplex, pipeline } from "node:stream";
 import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
 import { boundInterim, type Framing, framingOf, hasBody } from "../requests/framing.ts";
-import { type Connect, connectWith } from "../requests/http-agent.ts";
+import { type Connect, connectWith, type VmAgent } from "../requests/http-agent.ts";
 import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
 import { type PreviewApp, requestHeaders, responseHeaders } from "./preview-headers.ts";
@@ -40,7 +40,10 @@ export interface PreviewUpgrade extends PreviewVisit {
 }
 
 export interface PreviewWay extends PreviewApp {
+  /** Opens a connection for one request or WebSocket. */
   connect: Connect;
+  /** Keeps connections, for requests that may be repeated. */
+  kept?: VmAgent;
   /** Whether a port has just turned out to speak TLS, so that a request can be repeated. */
   speaksTls(port: number): Promise<boolean>;
   /** Aborted when the preview expires or is revoked, or the VM stops. */
@@ -48,6 +51,9 @@ export interface PreviewWay extends PreviewApp {
   /** Called with the status of the answer to an upgrade. */
   answered?(status: number): void;
 }
+
+/** Methods that may be repeated when a kept connection has closed just as the request started. */
+const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** Forwards a request to a port of the VM and streams the response back. Resolves when the connection is done. */
 export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Promise<void> {
@@ -57,7 +63,8 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
   const isWorker = prefix !== "" && request.headers["service-worker"] !== undefined;
   if (request.method === "TRACE" || framing === undefined || isWorker)
     return refuse(response, badRequest(request.method));
-  const outgoing = outgoingOf(visit, way, framing, response);
+  const kept = !hasBody(framing) && REPEATABLE.has(request.method ?? "") ? way.kept : undefined;
+  const outgoing = outgoingOf(visit, way, framing, response, kept);
   await exchange(outgoing, response, way.ended, () =>
     relay(request, response, outgoing, {
       framing,
@@ -69,7 +76,9 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
       },
       fail: async (error) => {
         const isRepeatable = !hasBody(framing) && !response.headersSent && !response.destroyed;
-        if (isRepeatable && (await mayRepeat(way, error))) void proxyRequest(visit, once(way));
+        const isStale = outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === "ECONNRESET";
+        if (isRepeatable && isStale && !way.ended.aborted) void proxyRequest(visit, way);
+        else if (isRepeatable && (await mayRepeat(way, error))) void proxyRequest(visit, once(way));
         else refuse(response, badGateway(way.port, error));
       },
     }),
@@ -150,6 +159,7 @@ function outgoingOf(
   { port, host, connect, ended }: PreviewWay,
   added: Framing,
   browser: ServerResponse | Duplex,
+  kept?: VmAgent,
 ): ClientRequest {
   // A request that waits for a service must not outlive its browser.
   const closed = new AbortController();
@@ -165,7 +175,7 @@ function outgoingOf(
     isEncrypted: "encrypted" in request.socket,
   });
   return startRequest({
-    createConnection: connectWith((to) => connect(to, signal)),
+    ...(kept ? { agent: kept, signal } : { createConnection: connectWith((to) => connect(to, signal)) }),
     port,
     path,
     method: request.method,

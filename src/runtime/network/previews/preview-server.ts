@@ -3,6 +3,7 @@ import { AgentVmError, limitExceeded, previewDenied } from "../../../api/errors.
 import { LOGIN_MS, MAX_PREVIEW_CONNECTIONS } from "../limits.ts";
 import type { AppPorts } from "../requests/app-ports.ts";
 import { headerValues } from "../requests/end-to-end.ts";
+import type { VmAgent } from "../requests/http-agent.ts";
 import { dropAuthorization } from "./authorization.ts";
 import { preflightAnswer } from "./cors.ts";
 import type { Knock, PreviewKeys, Verdict } from "./guard.ts";
@@ -39,6 +40,8 @@ interface PreviewServerDeps {
   previews: Pick<Previews, "open">;
   log: PreviewLog;
   ports: Pick<AppPorts, "connect" | "speaksTls">;
+  /** Keeps connections to ports. */
+  kept: VmAgent;
 }
 
 /** Serves the visitors of a VM's previews. */
@@ -107,9 +110,10 @@ export class PreviewServer {
   }
 
   #wayOf({ port, settings, ended }: OpenPreview, answered?: (status: number) => void): PreviewWay {
-    const { connect, speaksTls } = this.#deps.ports;
+    const { ports, kept } = this.#deps;
+    const { connect, speaksTls } = ports;
     const { host, cors } = settings;
-    return { port, host, cors, ended, connect, speaksTls, ...(answered && { answered }) };
+    return { port, host, cors, ended, connect, kept, speaksTls, ...(answered && { answered }) };
   }
 
   /** Returns a function that notes the end of a request, once. The first status counts. */

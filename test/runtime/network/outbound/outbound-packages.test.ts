@@ -73,7 +73,7 @@ test("npm installs a package", async ({ skip }) => {
     { cwd: "/workspace" },
   );
   expect({ stdout, stderr }).toEqual({ stdout: "installed\n", stderr: "" });
-}, 60_000);
+});
 
 /** Builds a wheel: a zip with a module and its metadata. */
 const WHEEL = `
@@ -110,7 +110,7 @@ test("pip installs a wheel", async ({ skip }) => {
     { cwd: "/workspace" },
   );
   expect(stdout).toBe("installed\n");
-}, 60_000);
+});
 
 test("Java finds the proxy by JAVA_OPTS, and by MAVEN_OPTS", async ({ skip }) => {
   const { port } = await startOutside((_request, response) => void response.end("from outside"));
@@ -122,4 +122,4 @@ test("Java finds the proxy by JAVA_OPTS, and by MAVEN_OPTS", async ({ skip }) =>
   const lines = ["JAVA_OPTS", "MAVEN_OPTS"].map((name) => `java $${name} A http://packages.test:${port}/`);
   const { stdout, stderr } = await vm.exec(["javac A.java", ...lines].join(" && "), { cwd: "/workspace" });
   expect({ stdout, stderr }).toEqual({ stdout: "from outside\nfrom outside\n", stderr: "" });
-}, 60_000);
+});

@@ -54,17 +54,18 @@ test("a silent name server fails a lookup after its time and delays no other nam
   const names = Object.fromEntries(
     Array.from({ length: 64 }, (_, index) => [`slow${index}.test`, "silent" as const]),
   );
-  const { resolve } = await setUp({ ...names, "quick.test": ["192.0.2.1"] }, { timeoutMs: 1_500 });
+  const { resolve } = await setUp({ ...names, "quick.test": ["192.0.2.1"] }, { timeoutMs: 3_000 });
+  let settled = 0;
   const slow = Object.keys(names).map((name) =>
     resolve(name).then(
       () => "resolved",
       ({ code }) => code as string,
     ),
   );
-  const begun = performance.now();
+  for (const lookup of slow) void lookup.then(() => (settled += 1));
   expect(await resolve("quick.test")).toEqual(["192.0.2.1"]);
   await readFile("/etc/passwd");
-  expect(performance.now() - begun).toBeLessThan(1_000);
+  expect(settled).toBe(0);
   expect(new Set(await Promise.all(slow))).toEqual(new Set(["ECANCELLED"]));
 });
 

@@ -39,7 +39,7 @@ test("a request of the smuggling corpus reaches the outside as one request or no
   expect(connections.filter((bytes) => bytes.startsWith("TRACE"))).toEqual([]);
   // The recorder has seen the well-formed requests.
   expect(connections.length).toBeGreaterThan(20);
-}, 60_000);
+});
 
 test("a hostile answer of an outside server reaches the program as one answer or as an error", async () => {
   const port = await startHostileServer();

@@ -44,7 +44,7 @@ test("a request of the smuggling corpus reaches the app as one request or not at
   expect(connections.filter((bytes) => bytes.startsWith("TRACE"))).toEqual([]);
   // The recorder has seen the well-formed requests.
   expect(connections.length).toBeGreaterThan(20);
-}, 60_000);
+});
 
 test("a hostile answer of an app reaches the browser as one answer or as an error", async () => {
   const port = await startHostileServer();

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { heldBytes } from "../../../support/heap.ts";
 import { brief, open, scriptedVm, sessionEvents } from "../../../support/scripted.ts";
 
-test("30,000 chunks without pause arrive in order, live and stored", { timeout: 60_000 }, async () => {
+test("30,000 chunks without pause arrive in order, live and stored", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);
@@ -19,9 +19,7 @@ test("30,000 chunks without pause arrive in order, live and stored", { timeout: 
   expect(kept.slice(1).map(({ notification }) => brief(notification))).toEqual(expected);
 });
 
-test("a slow store pauses the agent, and the server's memory does not grow", {
-  timeout: 60_000,
-}, async () => {
+test("a slow store pauses the agent, and the server's memory does not grow", async () => {
   const { MemoryStore } = await import("../../../../src/runtime/store/store.ts");
   const store = new MemoryStore();
   const put = store.put.bind(store);
@@ -52,7 +50,7 @@ test("a slow store pauses the agent, and the server's memory does not grow", {
   expect(most).toBeGreaterThan(0);
 });
 
-test("one session's flood does not starve another", { timeout: 60_000 }, async () => {
+test("one session's flood does not starve another", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const [loud, quiet] = await Promise.all([open(vm), open(vm)]);
@@ -69,7 +67,7 @@ test("one session's flood does not starve another", { timeout: 60_000 }, async (
   await flood;
 });
 
-test("a cancel ends a flood", { timeout: 60_000 }, async () => {
+test("a cancel ends a flood", async () => {
   const machine = scriptedVm();
   const { vm } = machine;
   const id = await open(vm);

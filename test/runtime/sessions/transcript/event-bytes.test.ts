@@ -10,9 +10,7 @@ vi.mock("../../../../src/runtime/sessions/limits.ts", async (original) => ({
   MAX_SESSION_EVENT_BYTES: 1024 * 1024,
 }));
 
-test("the server drops the oldest events above MAX_SESSION_EVENT_BYTES", {
-  timeout: 60_000,
-}, async () => {
+test("the server drops the oldest events above MAX_SESSION_EVENT_BYTES", async () => {
   const machine = durableVm(withScripted);
   const stored = async () => {
     const entries = await machine.store.list("session/");

@@ -95,7 +95,7 @@ export class KeptSession {
     session.on("error", () => undefined);
     const leave = () => session.destroy(undefined, constants.NGHTTP2_CANCEL);
     signal.addEventListener("abort", leave, { once: true });
-    // The program opens another connection for its next requests. Those that are open may go on.
+    // The program opens another connection for its next requests. Open requests may go on.
     session.once("goaway", () => this.#inside.close());
     session.once("close", () => {
       signal.removeEventListener("abort", leave);

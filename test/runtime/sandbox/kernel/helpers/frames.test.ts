@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { encodeFrame, FrameReader } from "../../../../../src/runtime/sandbox/kernel/helpers/frames.ts";
+import { cpuMs } from "../../../../support/cpu.ts";
 
 const read = (reader: FrameReader, data: Buffer) =>
   [...reader.push(data)].map(({ kind, number, body }) => [kind, number, body.toString()]);
@@ -45,10 +46,10 @@ test("a frame that may not come is refused at its head", () => {
 test("a large frame in small pieces is read in linear time", () => {
   const sent = encodeFrame("a", 0, Buffer.alloc(4 * 1024 * 1024));
   const reader = new FrameReader();
-  const startedAt = performance.now();
+  const startedAt = cpuMs();
   let count = 0;
   for (let at = 0; at < sent.length; at += 256) count += read(reader, sent.subarray(at, at + 256)).length;
   expect(count).toBe(1);
   // Quadratic time is above 5 s.
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(cpuMs() - startedAt).toBeLessThan(2_000);
 });

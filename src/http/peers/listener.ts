@@ -1,0 +1,120 @@
+import * as http from "node:http";
+import * as https from "node:https";
+import type { Duplex } from "node:stream";
+import { AgentVmError } from "../../api/errors.ts";
+import type { Grant, VmName } from "../grant.ts";
+import { holdBody } from "../held-body.ts";
+import type { Strangers } from "../strangers.ts";
+import { MAX_PEER_HEADER_BYTES } from "./limits.ts";
+import { type Forwarded, forwardedSchema } from "./messages.ts";
+import type { PeerAddress } from "./options.ts";
+import { SIGN_PATH } from "./peer-watch.ts";
+import { Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal.ts";
+
+/** Bytes of the head of a forwarded request: its signature, and as much as Node takes of another request. */
+const MAX_HEAD_BYTES = MAX_PEER_HEADER_BYTES + 16 * 1024;
+
+type RequestListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
+type UpgradeListener = (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+interface ListenerDeps {
+  seal: PeerSeal;
+  /** Id of this server's process. */
+  server: string;
+  strangers: Strangers;
+  /** Finds an actor that runs in this process. */
+  here(actorId: string): Promise<VmName | undefined>;
+  /** Lets a request in with these rights. */
+  admit(request: object, grant: Grant): void;
+  /** Called with the reason for which a request is refused. */
+  onRefused(reason: string): void;
+}
+
+/** Makes the server for requests that other servers forward. It listens when `listenForPeers` is called. */
+export function makePeerServer({ tls }: PeerAddress): http.Server {
+  return tls === undefined
+    ? http.createServer({ maxHeaderSize: MAX_HEAD_BYTES })
+    : https.createServer({ ...tls, maxHeaderSize: MAX_HEAD_BYTES });
+}
+
+/** @throws AgentVmError `listen_failed` */
+export async function listenForPeers(server: http.Server, { host, port }: PeerAddress): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", ({ message }) =>
+    reject(
+      new AgentVmError("listen_failed", `Cannot listen for other servers on ${host}:${port}: ${message}`),
+    ),
+  );
+  server.listen({ host, port, exclusive: true }, resolve);
+  await promise;
+}
+
+/**
+ * Puts the check of signatures in front of a server's listeners. A request without the signature of a server with the same secret,
+ * an old one and a repeated one are refused.
+ */
+export function guardPeers(server: http.Server, deps: ListenerDeps): void {
+  const nonces = new Nonces();
+  const opened = (request: http.IncomingMessage): Forwarded | undefined => {
+    const message = deps.seal.open("request", request.headers[PEER_HEADER], forwardedSchema);
+    const { to, method, url } = message ?? {};
+    const isMeant = to === deps.server && method === request.method && url === request.url;
+    const reason = message === undefined || !isMeant ? "unsigned" : nonces.take(message);
+    if (reason === undefined) {
+      deps.strangers.admit(request.socket);
+      return message;
+    }
+    deps.onRefused(reason);
+    return undefined;
+  };
+  /** Says who answers, and whether it takes the request. @returns whether it does */
+  const answer = async (request: http.IncomingMessage, { nonce, actorId, url }: Forwarded) => {
+    const vm = url === SIGN_PATH ? undefined : await deps.here(actorId);
+    if (request.socket.destroyed) return false;
+    const proof = deps.seal.seal("answer", { nonce, isHere: vm !== undefined });
+    request.socket.write(`HTTP/1.1 103 Early Hints\r\n${PROOF_HEADER}: ${proof}\r\n\r\n`);
+    return vm !== undefined;
+  };
+  const letIn = (request: http.IncomingMessage, { grant }: Forwarded) => {
+    withoutSignature(request);
+    if (grant !== undefined) deps.admit(request, grant);
+  };
+
+  const requests = server.listeners("request") as RequestListener[];
+  server.removeAllListeners("request");
+  server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+    const message = opened(request);
+    if (message === undefined) return void response.writeHead(401, { connection: "close" }).end();
+    const release = holdBody(request);
+    void answer(request, message).then((isHere) => {
+      if (!isHere) return void response.writeHead(421, { connection: "close" }).end();
+      letIn(request, message);
+      release(() => {
+        for (const listener of requests) listener(request, response);
+      });
+    });
+  });
+
+  const upgrades = server.listeners("upgrade") as UpgradeListener[];
+  server.removeAllListeners("upgrade");
+  server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    const message = opened(request);
+    if (message === undefined)
+      return void socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    void answer(request, message).then((isHere) => {
+      if (!isHere)
+        return void socket.end("HTTP/1.1 421 Moved\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      letIn(request, message);
+      for (const listener of upgrades) listener(request, socket, head);
+    });
+  });
+}
+
+/** Removes the signature, which no program of a VM needs to see. */
+function withoutSignature(request: http.IncomingMessage): void {
+  const { rawHeaders, headers } = request;
+  delete headers[PEER_HEADER];
+  for (let at = rawHeaders.length - 2; at >= 0; at -= 2)
+    if (rawHeaders[at]?.toLowerCase() === PEER_HEADER) rawHeaders.splice(at, 2);
+}

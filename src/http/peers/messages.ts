@@ -1,0 +1,78 @@
+import { z } from "zod";
+import type { Right } from "../../api/rights.ts";
+import type { Grant, VmName } from "../grant.ts";
+import { fresh } from "./seal.ts";
+
+const key = z.array(z.string());
+const vmName = z.strictObject({ name: z.string(), key });
+
+const grant: z.ZodType<Grant> = z.strictObject({
+  unlimited: z.literal(true).optional(),
+  may: z.array(z.custom<Right>((right) => typeof right === "string")),
+  vms: z.strictObject({
+    keys: z.array(key).optional(),
+    prefix: key.optional(),
+    actors: z.array(z.string()).optional(),
+  }),
+  tokenId: z.string().optional(),
+  expiresAt: z.number().optional(),
+  identity: z.unknown().optional(),
+  isDirect: z.literal(true).optional(),
+  asked: vmName.optional(),
+}) as z.ZodType<Grant>;
+
+/** A forwarded request. `to`: the server for which it is meant. */
+export const forwardedSchema = z.strictObject({
+  ...fresh,
+  to: z.string(),
+  method: z.string(),
+  url: z.string(),
+  actorId: z.string(),
+  /** Rights of the sender; absent for a request whose own token the VM checks, such as that for a preview. */
+  grant: grant.optional(),
+});
+export type Forwarded = z.output<typeof forwardedSchema>;
+
+/** Answer to a forwarded request, before its body is sent. */
+export const proofSchema = z.strictObject({ nonce: z.string(), isHere: z.boolean() });
+
+/** Question to a VM which server has it. `wantsFacts`: and how it is. */
+export const questionSchema = z.strictObject({
+  ...fresh,
+  actorId: z.string(),
+  wantsFacts: z.literal(true).optional(),
+});
+
+const factsSchema = z.strictObject({
+  state: z.enum(["awake", "booting", "sleeping"]),
+  processes: z.number(),
+  lastUsedAt: z.number(),
+  labels: z.record(z.string(), z.string()),
+  use: z
+    .strictObject({
+      memoryBytes: z.number().nullable(),
+      cpuMs: z.number().nullable(),
+      diskBytes: z.number().nullable(),
+      promptsRunning: z.number(),
+    })
+    .optional(),
+});
+
+/** State of a VM that runs, as a list shows it. */
+export type LiveFacts = z.output<typeof factsSchema>;
+
+/** Answer of a VM to that question. */
+export const placeSchema = z.strictObject({
+  nonce: z.string(),
+  server: z.string(),
+  url: z.string(),
+  vm: vmName,
+  facts: factsSchema.optional(),
+});
+
+/** Returns the part of a grant that reaches one VM. The other server needs no more. */
+export function narrowed(whole: Grant, vm: VmName): Grant {
+  if (whole.unlimited) return whole;
+  const { asked: _, ...rest } = whole;
+  return { ...rest, vms: { keys: [[...vm.key]], actors: [vm.name] } };
+}

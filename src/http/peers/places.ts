@@ -1,0 +1,154 @@
+import type { z } from "zod";
+import { AgentVmError } from "../../api/errors.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import { askActor } from "../../client/rivet/http.ts";
+import { decodeError } from "../../client/rivet/messages.ts";
+import { remoteError } from "../../rivet/user-error.ts";
+import type { VmName } from "../grant.ts";
+import { type EngineActors, engineError } from "./engine-actors.ts";
+import { Known } from "./known.ts";
+import { MAX_PEER_QUESTIONS, PEER_WAKE_MS } from "./limits.ts";
+import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
+import { freshly, Nonces, PEER_HEADER, type PeerSeal } from "./seal.ts";
+
+/** Path of an actor at which a VM says which server has it. */
+const PATH = "/agent-vm/where";
+
+/** A server that has VMs. */
+export interface Peer {
+  /** Id of the server's process. */
+  readonly server: string;
+  /** Address of its listener for other servers. */
+  readonly url: string;
+}
+
+/** Returns whether a path that RivetKit hands to an actor asks which server has it. */
+export function isPlaceRequest(path: string): boolean {
+  return path === PATH || path === `/request${PATH}`;
+}
+
+interface PlacesDeps {
+  seal: PeerSeal;
+  actors: EngineActors;
+  /** This server. `url` is absent for a server without VMs. */
+  self: { server: string; url: string | undefined };
+}
+
+/**
+ * Finds the server that has a VM. The engine's API does not say which server has an actor, so the server asks the actor through the
+ * engine's gateway, which wakes it. Only a holder of the secret can answer, so no address is taken from anybody else.
+ */
+export class Places {
+  readonly #deps: PlacesDeps;
+  readonly #peers = new Known<Peer>();
+  readonly #asking = new Map<string, Promise<Peer | "here" | undefined>>();
+  readonly #questions = new Semaphore(MAX_PEER_QUESTIONS);
+  readonly #nonces = new Nonces();
+
+  constructor(deps: PlacesDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Finds the server that has a VM. A sleeping VM wakes.
+   *
+   * @returns `undefined` if there is no such VM
+   * @throws AgentVmError, UserError if the VM does not wake
+   */
+  async locate(actorId: string): Promise<Peer | "here" | undefined> {
+    const known = this.#peers.get(actorId);
+    if (known !== undefined) return known;
+    const asking =
+      this.#asking.get(actorId) ?? this.#ask(actorId).finally(() => this.#asking.delete(actorId));
+    this.#asking.set(actorId, asking);
+    return await asking;
+  }
+
+  /** A server does not have a VM any more, or does not answer. */
+  forget(actorId: string): void {
+    this.#peers.delete(actorId);
+  }
+
+  /** Answers the question which server has a VM; `undefined` for a request that is no such question. */
+  async answer(
+    actorId: string,
+    { name, key }: VmName,
+    request: Request,
+    facts: () => Promise<LiveFacts>,
+  ): Promise<Response | undefined> {
+    if (!isPlaceRequest(new URL(request.url).pathname)) return undefined;
+    const { seal, self } = this.#deps;
+    const question = seal.open("question", request.headers.get(PEER_HEADER), questionSchema);
+    const isValid = question?.actorId === actorId && this.#nonces.take(question) === undefined;
+    if (!isValid || self.url === undefined) return new Response("Not Found", { status: 404 });
+    const place = {
+      ...{ nonce: question.nonce, server: self.server, url: self.url, vm: { name, key: [...key] } },
+      ...(question.wantsFacts && { facts: await facts() }),
+    };
+    return new Response(seal.seal("place", place));
+  }
+
+  /** Asks a VM that runs how it is. @returns `undefined` if it does not answer */
+  async factsOf(actorId: string): Promise<LiveFacts | undefined> {
+    const place = await this.#question(actorId, { wantsFacts: true }).catch(() => undefined);
+    return place?.facts;
+  }
+
+  async #ask(actorId: string): Promise<Peer | "here" | undefined> {
+    const { actors, self } = this.#deps;
+    const place = await this.#question(actorId, {});
+    if (place === undefined) return undefined;
+    actors.note(actorId, place.vm);
+    if (place.server === self.server) return "here";
+    const peer = { server: place.server, url: place.url };
+    this.#peers.set(actorId, peer);
+    return peer;
+  }
+
+  async #question(
+    actorId: string,
+    more: { wantsFacts?: true },
+  ): Promise<z.output<typeof placeSchema> | undefined> {
+    const { seal, actors } = this.#deps;
+    await this.#questions.acquire();
+    try {
+      const question = { ...freshly(), actorId, ...more };
+      const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
+        headers: { [PEER_HEADER]: seal.seal("question", question) },
+        signal: AbortSignal.timeout(PEER_WAKE_MS),
+      });
+      const body = new Uint8Array(await response.arrayBuffer());
+      if (!response.ok) throw refusalOf(response.status, body);
+      const place = seal.open("place", new TextDecoder().decode(body), placeSchema);
+      if (place?.nonce !== question.nonce) throw noPeer();
+      return place;
+    } catch (error) {
+      const { group, code = "" } = Object(error) as { group?: string; code?: string };
+      if (group === "actor" && (code === "not_found" || code.startsWith("destroyed"))) {
+        actors.forget(actorId);
+        return undefined;
+      }
+      const isLate = Object(error).name === "TimeoutError";
+      throw isLate ? new AgentVmError("vm_stopped", "The VM did not wake in time") : engineError(error);
+    } finally {
+      this.#questions.release();
+    }
+  }
+}
+
+/** Returns the error of the engine, or of a server that does not know the secret. */
+function refusalOf(status: number, body: Uint8Array): Error {
+  try {
+    return remoteError(decodeError("json", body));
+  } catch {
+    return status === 404
+      ? noPeer()
+      : new AgentVmError("vm_stopped", `The VM did not wake: the engine answered ${status}`);
+  }
+}
+
+function noPeer(): AgentVmError {
+  return new AgentVmError("connection_lost", "The server that has the VM does not know this server", {
+    hint: "Give all servers behind the engine the same AGENT_VM_PEER_SECRET, and clocks that agree.",
+  });
+}

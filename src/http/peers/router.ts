@@ -1,0 +1,143 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { type AgentVmError, invalidArgument } from "../../api/errors.ts";
+import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
+import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
+import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
+import { relay } from "../../runtime/network/requests/relay.ts";
+import type { Grant } from "../grant.ts";
+import { holdBody } from "../held-body.ts";
+import type { Admit } from "../http-gate.ts";
+import { parsePreview } from "../preview-path.ts";
+import type { Strangers } from "../strangers.ts";
+import { Handoff, type HandoffDeps, settled, type Way } from "./handoff.ts";
+import { refuseRequest, refuseSocket } from "./refusal.ts";
+import { relayUpgrade } from "./relay-upgrade.ts";
+
+/** Token of a preview. Other text must not wake a VM. */
+const PREVIEW_TOKEN = /^[\w-]{32}$/;
+
+interface RouterDeps extends HandoffDeps {
+  admit: Admit;
+  /** Finds an actor that runs in this process. */
+  here(actorId: string): Promise<unknown>;
+  isVm(name: string): boolean;
+  strangers: Strangers;
+  /** Returns whether a grant reaches an actor that `actors` knows. */
+  reaches(grant: Grant, actorId: string): boolean;
+}
+
+/** Sends requests for VMs of other servers there, before anything else of this server sees them. */
+export class PeerRouter {
+  readonly #deps: RouterDeps;
+  readonly #handoff: Handoff;
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
+    this.#handoff = new Handoff(deps);
+  }
+
+  /** Puts itself in front of a server's listeners, which get the requests for this server. */
+  guard(server: Server): void {
+    const requests = server.listeners("request") as ((...args: unknown[]) => void)[];
+    server.removeAllListeners("request");
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      const pass = () => {
+        for (const listener of requests) listener(request, response);
+      };
+      const actorId = this.#actorOf(request);
+      // RivetKit answers the preflights of pages that use the API.
+      if (actorId === undefined || (request.method === "OPTIONS" && !this.#isPreview(request))) return pass();
+      const framing = framingOf(request);
+      if (framing === undefined || request.method === "TRACE")
+        return refuseRequest(response, badRequest(request), this.#isPreview(request));
+      const release = holdBody(request);
+      void this.#route(request, response, actorId, {
+        pass: () => release(pass),
+        send: (outgoing, fail) =>
+          release(() => {
+            const headersOf = (raw: readonly string[]) => endToEnd(raw).flat();
+            relay(request, response, outgoing, { framing, headersOf, fail });
+          }),
+        refuse: (error) => refuseRequest(response, error, this.#isPreview(request)),
+        added: framing,
+      });
+    });
+    const upgrades = server.listeners("upgrade") as ((...args: unknown[]) => void)[];
+    server.removeAllListeners("upgrade");
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const pass = () => {
+        for (const listener of upgrades) listener(request, socket, head);
+      };
+      const actorId = this.#actorOf(request);
+      if (actorId === undefined) return pass();
+      const ignore = () => undefined;
+      socket.on("error", ignore);
+      if (request.method !== "GET" || hasBody(framingOf(request)))
+        return refuseUpgrade(socket, badRequest(request));
+      void this.#route(request, socket, actorId, {
+        pass() {
+          socket.off("error", ignore);
+          pass();
+        },
+        send: (outgoing, fail, answered) => relayUpgrade(socket, head, outgoing, { answered, fail }),
+        refuse: (error) => refuseSocket(request, socket, head, error, this.#isPreview(request)),
+        added: { connection: ["Upgrade"], upgrade: ["websocket"] },
+      });
+    });
+  }
+
+  /** Finds the actor that a request is for, in the ways in which clients name it. */
+  #actorOf({ url = "", headers }: IncomingMessage): string | undefined {
+    const named = this.#deps.access.policy.previewHosts?.find(headers.host);
+    if (named === "unknown") return undefined;
+    if (named !== undefined) return named.actorId;
+    const preview = parsePreview(url);
+    if (preview !== undefined && !PREVIEW_TOKEN.test(preview.token)) return undefined;
+    return /^\/gateway\/([\w-]{1,64})(?=[@/?]|$)/.exec(url)?.[1] ?? headers["x-rivet-actor"]?.toString();
+  }
+
+  async #route(
+    request: IncomingMessage,
+    client: ServerResponse | Duplex,
+    actorId: string,
+    way: Way,
+  ): Promise<void> {
+    const { actors, strangers, isVm, here, admit, reaches } = this.#deps;
+    const stranger = strangers.of(request.socket);
+    stranger.refresh();
+    const isPreview = this.#isPreview(request);
+    const header = (name: string) => request.headers[name]?.toString();
+    // The gate of this server refuses a request in its own way.
+    const admitted = () =>
+      admit(request, { header, path: request.url ?? "", external: true }).catch(() => undefined);
+    const decided = settled(async () => {
+      if ((await here(actorId)) !== undefined) return undefined;
+      // A stranger must not make the server ask the engine. `authorize` has to know the VM.
+      if (!isPreview && !this.#deps.access.asksUser && (await admitted()) === undefined) return undefined;
+      const vm = await actors.look(actorId);
+      if (vm === undefined || !isVm(vm.name)) return undefined;
+      const grant = isPreview ? undefined : await admitted();
+      if (!isPreview && (grant === undefined || !reaches(grant, actorId))) return undefined;
+      return await this.#deps.places.locate(actorId).then((place) => ({ place, grant }));
+    });
+    await stranger.during(decided.then(() => undefined));
+    const outcome = await decided;
+    if (outcome instanceof Error) return void way.refuse(outcome);
+    if (outcome === undefined || outcome.place === undefined || outcome.place === "here")
+      return void way.pass();
+    if (outcome.grant !== undefined) stranger.admit();
+    this.#handoff.begin({ request, actorId, grant: outcome.grant, stranger, client }, outcome.place, way);
+  }
+
+  #isPreview({ url = "", headers }: IncomingMessage): boolean {
+    const { previewHosts } = this.#deps.access.policy;
+    return previewHosts?.find(headers.host) !== undefined || parsePreview(url) !== undefined;
+  }
+}
+
+function badRequest({ method }: IncomingMessage): AgentVmError {
+  const expected =
+    "a method other than TRACE, one frame for the body, and GET without a body for a WebSocket";
+  return invalidArgument("request", expected, method);
+}

@@ -1,0 +1,144 @@
+import type { Server } from "node:http";
+import { type EngineStore, guardEngineManager } from "./engine-manager.ts";
+import type { Actors, Driver } from "./guarded-driver.ts";
+import { findHttpServer } from "./http-server.ts";
+import type { ManagerGuard } from "./manager-guard.ts";
+import { createClientWithDriver, createEngineDriver, createMemoryDriver } from "./rivetkit.ts";
+
+/** A Rivet Engine, and what a server needs to speak with it. */
+interface EngineAddress {
+  endpoint: string;
+  namespace: string;
+  token: string | undefined;
+}
+
+export interface EngineDriverOptions {
+  guard: ManagerGuard;
+  engine: EngineAddress;
+  store: Omit<EngineStore, "wakeHere"> & {
+    /** Wakes an actor, on whichever server. @returns whether it is this one */
+    wake(actorId: string): Promise<boolean>;
+  };
+  /** Whether this server runs actors. */
+  hasActors: boolean;
+  /** Finds the name of an actor that `look` has found. */
+  nameOf(actorId: string): string | undefined;
+  onServer(server: Server, actors: Actors): void;
+  onError(error: Error): void;
+}
+
+/** The actors that run in this process. */
+export interface LocalActors {
+  /** Finds an actor that runs in this process, once it has started. */
+  here(actorId: string): Promise<{ name: string; key: readonly string[] } | undefined>;
+}
+
+type ActorDriver = ReturnType<Driver["actor"]>;
+type Config = Parameters<Driver["actor"]>[0];
+
+/** The part of RivetKit's actor that this file changes. */
+interface StartedActor {
+  name: string;
+  key: readonly string[];
+  connectionManager: { prepareConn(...args: unknown[]): Promise<unknown> };
+}
+
+/** Places of arguments of `prepareConn`. */
+const CONNECTION_DRIVER = 0;
+const REQUEST = 2;
+const MAY_HIBERNATE = 5;
+
+/**
+ * Makes the driver of a server behind a Rivet Engine that answers clients itself: actors run for the engine, and RivetKit's
+ * HTTP server brings requests to them without the engine.
+ *
+ * For RivetKit 2.2. It combines three of its public drivers: the engine's driver of actors, the memory driver's manager, which
+ * routes requests to actors of this process, and the engine's manager.
+ */
+export function engineDriver(options: EngineDriverOptions): { driver: Driver; local: LocalActors } {
+  const { guard, engine, store, hasActors, nameOf, onServer, onError } = options;
+  const engineDrivers = createEngineDriver();
+  const memory = createMemoryDriver();
+  const makeIdle = memory.actor;
+  const direct = new WeakSet<object>();
+  const changed = new WeakSet<object>();
+  let actors: ActorDriver | undefined;
+  const behind = (config: Config): Config => ({ ...config, ...engine });
+
+  const start: Driver["actor"] = (config, manager, client) => {
+    if (actors !== undefined) return actors;
+    if (!hasActors) {
+      actors = makeIdle(config, manager, client);
+      return actors;
+    }
+    // Actors reach each other through the engine.
+    const remote = engineDrivers.manager(behind(config));
+    const inner = engineDrivers.actor(behind(config), remote, createClientWithDriver(remote));
+    const loadActor = inner.loadActor.bind(inner);
+    actors = Object.assign(inner, {
+      async loadActor(actorId: string) {
+        const actor = await loadActor(actorId);
+        if (!changed.has(actor)) {
+          changed.add(actor);
+          endWithActor(actor as unknown as StartedActor, direct);
+        }
+        return actor;
+      },
+    });
+    return actors;
+  };
+  memory.actor = start;
+
+  const local: LocalActors = {
+    async here(actorId) {
+      if (!hasActors || actors === undefined) return undefined;
+      try {
+        const { name, key } = (await actors.loadActor(actorId)) as unknown as StartedActor;
+        return { name, key };
+      } catch {
+        return undefined;
+      }
+    },
+  };
+  const wakeHere = async (actorId: string) =>
+    (await local.here(actorId)) !== undefined ||
+    ((await store.wake(actorId)) && (await local.here(actorId)) !== undefined);
+
+  const driver: Driver = {
+    name: "agent-vm",
+    displayName: "agent-vm",
+    autoStartActorDriver: hasActors,
+    actor: start,
+    manager(config) {
+      try {
+        const inner = memory.manager(config);
+        const remote = engineDrivers.manager(behind(config));
+        const manager = guardEngineManager(inner, remote, guard, { ...store, wakeHere }, direct);
+        const served: Actors = {
+          nameOf,
+          send: (actorId, request) => manager.sendRequest(actorId, request),
+        };
+        const port = () => config.managerPort;
+        findHttpServer(port, { onServer: (server) => onServer(server, served), onError });
+        return manager;
+      } catch (error) {
+        onError(error as Error);
+        throw error;
+      }
+    },
+  };
+  return { driver, local };
+}
+
+/** Makes the connections that came without the engine end with the actor. The engine could not restore them. */
+function endWithActor({ connectionManager }: StartedActor, direct: WeakSet<object>): void {
+  const prepare = connectionManager.prepareConn.bind(connectionManager);
+  connectionManager.prepareConn = (...args) => {
+    const request = args[REQUEST];
+    if (typeof request === "object" && request !== null && direct.has(request)) {
+      Object.assign(args[CONNECTION_DRIVER] as object, { hibernatable: undefined });
+      args[MAY_HIBERNATE] = false;
+    }
+    return prepare(...args);
+  };
+}
