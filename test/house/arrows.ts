@@ -48,6 +48,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "adapters",
       "backup",
       "client",
+      "client/rivet",
       "http",
       "runtime",
       "runtime/options.ts",
@@ -58,6 +59,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: [
       "adapters",
       "client",
+      "client/rivet",
       "directory",
       "monitoring",
       "rivet",
@@ -81,6 +83,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // The VM, which assembles its rooms.
   runtime: {
     uses: [
+      SANDBOX,
       `${SANDBOX}/factory.ts`,
       `${SANDBOX}/pool`,
       FILES,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { VmClient, VmConnection, VmHandle } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 
-/** What a feature uses. */
+/** VM and client of a feature. */
 export interface Place {
   client: VmClient<typeof registry>;
   key: string;

@@ -111,7 +111,7 @@ export async function startEngineServer(
 }
 
 /** Secret of all servers of a test behind one engine. */
-export const PEER_SECRET = "a secret of all servers behind one engine";
+const PEER_SECRET = "a secret of all servers behind one engine";
 
 /** Starts a server that answers clients for the VMs of every server behind the engine. */
 export async function startPeer(
