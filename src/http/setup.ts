@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
-import { AgentVmError } from "../api/errors.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";

@@ -99,6 +99,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
         expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("first");
         await fetch(`${base}go`);
         expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("second");
+        const options = (await (await fetch(`${base}x`, { method: "OPTIONS" })).json()) as { method: string };
+        expect(options.method).toBe("OPTIONS");
         const body = randomBytes(LARGE_BYTES);
         const mirrored = await fetch(`${base}mirror`, { method: "POST", body });
         expect(sha256(new Uint8Array(await mirrored.arrayBuffer()))).toBe(sha256(body));
@@ -148,7 +150,9 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const asked = owner.client({ token }).vm.getOrCreate(KEY);
       expect((await asked.exec("echo allowed")).stdout).toBe("allowed\n");
       await expect(vmOf(token).readFile("/etc/hostname")).rejects.toMatchObject({ code: "forbidden" });
-      await expect(vmOf(token).tunnel({ port: 4000 }).then(connectTo)).rejects.toMatchObject({ code: "forbidden" });
+      await expect(vmOf(token).tunnel({ port: 4000 }).then(connectTo)).rejects.toMatchObject({
+        code: "forbidden",
+      });
       const out = at().client({ token }).vm.getOrCreate(["team", "foreign"]);
       await expect(out.exists("/")).rejects.toMatchObject({ code: "forbidden" });
       await expect(vmOf("wrong").exists("/")).rejects.toMatchObject({ code: "unauthorized" });
@@ -157,6 +161,11 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect((await fetch(`${at().endpoint}${path}`, { method: "POST" })).status).toBe(401);
       expect((await fetch(`${at().endpoint}/actors?namespace=default&name=vm`)).status).toBe(401);
     });
+
+    test("says whether it is ready, and has a console", async () => {
+      const statusOf = async (path: string) => (await fetch(at().endpoint + path)).status;
+      expect([await statusOf("/health/ready"), await statusOf("/console")]).toEqual([200, 200]);
+    }, 30_000);
 
     test("finds and makes VMs by their keys", async () => {
       const client = at().client({ token: TOKEN });

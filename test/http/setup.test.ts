@@ -9,6 +9,8 @@ import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure, until } from "../support/until.ts";
 
+const SECRET = "a secret of all servers behind one engine";
+
 describe("vmActor", () => {
   test.each<[object, string]>([
     [{ onSessionEvents: () => undefined }, "Unknown option `onSessionEvents` of vmActor"],
@@ -102,7 +104,7 @@ describe("setup", () => {
   });
 
   test("runs actors for a Rivet Engine without the guarded driver", () => {
-    const registry = setup({ use: use(), endpoint: "http://engine.example:6420", host: "0.0.0.0" });
+    const registry = setup({ use: use(), endpoint: "http://engine.example:6420", token: "secret" });
     const { driver, endpoint, serveManager, inspector } = registry.parseConfig();
     expect({ driver, endpoint, serveManager }).toEqual({
       driver: undefined,
@@ -110,7 +112,39 @@ describe("setup", () => {
       serveManager: false,
     });
     // With an engine RivetKit turns an actor's inspector on. Without the secret token it would be open.
-    expect(inspector.token()).toMatch(/^[0-9a-f-]{36}$/);
+    expect(inspector.token()).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  test("serves in front of a Rivet Engine with a secret for all servers", () => {
+    const peers = { secret: SECRET, advertise: "http://10.0.0.5:6421" };
+    const registry = setup({ use: use(), endpoint: "http://ns:token@engine.example", peers });
+    const { driver, endpoint, serveManager, inspector } = registry.parseConfig();
+    // RivetKit serves only if it does not know the engine, whose token no client may see.
+    expect({ driver: driver?.name, endpoint, serveManager }).toEqual({
+      driver: "agent-vm",
+      endpoint: undefined,
+      serveManager: true,
+    });
+    expect(inspector.enabled).toBe(false);
+  });
+
+  test.each<[string, Partial<Parameters<typeof setup>[0]>]>([
+    ["an engine", { peers: { secret: SECRET, advertise: "http://10.0.0.5:6421" } }],
+    ["peers", { endpoint: "http://engine.example", vms: false }],
+    ["32 bytes", { endpoint: "http://engine.example", peers: { secret: "short", advertise: "http://a:1" } }],
+    ["advertise", { endpoint: "http://engine.example", peers: { secret: SECRET } }],
+    [
+      "advertise",
+      { endpoint: "http://engine.example", peers: { secret: SECRET, advertise: "http://a:1/path" } },
+    ],
+    [
+      "a certificate",
+      { endpoint: "http://engine.example", peers: { secret: SECRET, advertise: "https://a:1" } },
+    ],
+  ])("refuses servers without %s", (_what, options) => {
+    expect(() => setup({ use: use(), ...options })).toThrow(
+      expect.objectContaining({ code: "invalid_argument" }),
+    );
   });
 
   test("passes RivetKit's other options through", () => {

@@ -73,7 +73,9 @@ export class Session {
     this.#isOver = true;
     clearTimeout(this.#timer);
     await this.#client.dispose();
-    await fetch("/console/logout", { method: "POST" }).catch(() => undefined);
+    // The server revokes the token, so that no copy of it lasts.
+    const headers = { authorization: `Bearer ${this.#token}` };
+    await fetch("/console/logout", { method: "POST", headers }).catch(() => undefined);
   }
 
   #connect(): Client {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Sealer } from "../../runtime/store/sealer.ts";
+import { bearerOf } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
 import { type Grant, UNLIMITED } from "../grant.ts";
 import { TOKEN_PREFIX } from "../tokens/tokens.ts";
@@ -10,6 +11,9 @@ import { TOKEN_PREFIX } from "../tokens/tokens.ts";
  * @past The console asks for a login.
  */
 const LOGIN_SECONDS = 3600;
+
+/** Label of the tokens that the console makes. */
+const LABEL = "console";
 
 /** Purpose of the key that seals cookies. */
 const COOKIE = "cookies of the console";
@@ -53,6 +57,19 @@ export class ConsoleLogins {
     return grant.unlimited ? await this.issue(grant) : presented;
   }
 
+  /** Revokes the token that a page of the console carries, if the console has made it. Never rejects. */
+  async end(authorization: string | undefined): Promise<void> {
+    const { tokens } = this.#access;
+    const token = bearerOf(authorization);
+    if (tokens === undefined || token === undefined || !isKept(token)) return;
+    try {
+      const { tokenId } = await tokens.verify(token);
+      if (tokenId !== undefined && tokens.isMadeAs(tokenId, LABEL)) await tokens.revoke(UNLIMITED, tokenId);
+    } catch {
+      // The token has ended already, or the server keeps no list of its tokens.
+    }
+  }
+
   /** Makes a token that may do everything, for a short time. */
   async issue(grant: Grant): Promise<string | undefined> {
     if (!grant.unlimited) return undefined;
@@ -60,7 +77,7 @@ export class ConsoleLogins {
       vms: { prefix: [""] },
       may: ["admin" as const],
       expiresIn: LOGIN_SECONDS,
-      label: "console",
+      label: LABEL,
     };
     return (await this.#access.tokens?.create(UNLIMITED, request))?.token;
   }

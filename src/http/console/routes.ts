@@ -47,13 +47,15 @@ export function consoleRoutes(access: AccessControl, vms: readonly string[]): Co
       send(response, 200, headers, JSON.stringify({ token }));
     });
   };
-  const logout: Route = async (request) =>
-    new OwnAnswer(async (response) => {
+  const logout: Route = async (request) => {
+    await logins.end(request.headers.authorization);
+    return new OwnAnswer(async (response) => {
       // Another site must not end a login.
       if (request.headers["sec-fetch-site"] === "same-origin")
         response.setHeader("set-cookie", logins.cookie(request, undefined));
       send(response, 204, {}, undefined);
     });
+  };
   const open: Readonly<Record<string, Route>> = {
     "GET /console": document,
     "GET /console/": document,

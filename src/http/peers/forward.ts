@@ -1,6 +1,7 @@
 import type { ClientRequest, RequestOptions } from "node:http";
 import * as http from "node:http";
 import * as https from "node:https";
+import { isIP } from "node:net";
 import { MAX_PEER_HEADER_BYTES, PEER_ANSWER_MS } from "./limits.ts";
 import { type Forwarded, proofSchema } from "./messages.ts";
 import type { Peer } from "./places.ts";
@@ -95,14 +96,11 @@ export class Forwarder {
 
   #start(url: string, request: RequestOptions): ClientRequest {
     const { protocol, hostname, port } = new URL(url);
-    const options = {
-      ...request,
-      host: hostname.replace(/^\[|\]$/g, ""),
-      port,
-      setHost: false,
-      agent: false,
-    } as const;
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const options = { ...request, host, port, setHost: false, agent: false } as const;
     if (protocol === "http:") return http.request(options);
-    return https.request({ ...options, ...(this.#ca !== undefined && { ca: this.#ca }) });
+    // Node would take the client's Host for the name in the certificate. An address has no name.
+    const servername = isIP(host) === 0 ? host : "";
+    return https.request({ ...options, servername, ...(this.#ca !== undefined && { ca: this.#ca }) });
   }
 }

@@ -123,6 +123,12 @@ export class Tokens {
     return { tokens: tokens.map(infoOf), cursor: next === null ? null : String(next) };
   }
 
+  /** Returns whether the administrator's server has made a token with this label. */
+  isMadeAs(id: string, label: string): boolean {
+    const token = this.#store.get(id);
+    return token !== undefined && token.owner === null && token.parent === null && token.label === label;
+  }
+
   /** Revokes a token and all tokens that were made with it. @throws AgentVmError `token_not_found`, `forbidden` */
   async revoke(actor: Grant, id: string): Promise<void> {
     this.#subject(actor, id, "tokens.revoke");

@@ -91,6 +91,23 @@ test("a token for some VMs stays the token of its console", async () => {
   expect(await answer.json()).toEqual({ token });
 });
 
+test("a logout revokes the token that the console made, and no other token", async () => {
+  const { endpoint, client } = await start({ token: "the-token" });
+  const owner = client({ token: "the-token" });
+  const send = (path: string, token: string) =>
+    fetch(endpoint + path, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  const { token } = (await (await send("/console/login", "the-token")).json()) as { token: string };
+  const { token: own } = await owner.tokens.create({ vms: "alice", may: ["read"] });
+  for (const each of [token, own, "the-token", "avm_forged"])
+    expect((await send("/console/logout", each)).status).toBe(204);
+  await expect(client({ token }).vm.list()).rejects.toMatchObject({
+    code: "unauthorized",
+    metadata: { reason: "revoked" },
+  });
+  expect((await client({ token: own }).vm.list()).vms).toEqual([]);
+  expect((await owner.vm.list()).vms).toEqual([]);
+});
+
 test("a server without the console has no such paths", async () => {
   const { endpoint } = await start({ console: false });
   for (const path of ["/console", "/console/assets/main.js"])

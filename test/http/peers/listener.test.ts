@@ -4,9 +4,10 @@ import net, { type AddressInfo } from "node:net";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Grant } from "../../../src/http/grant.ts";
 import { type ForwardedHead, Forwarder } from "../../../src/http/peers/forward.ts";
-import { guardPeers } from "../../../src/http/peers/listener.ts";
+import { guardPeers, listenForPeers, makePeerServer } from "../../../src/http/peers/listener.ts";
 import { freshly, PEER_HEADER, PeerSeal } from "../../../src/http/peers/seal.ts";
 import { Strangers } from "../../../src/http/strangers.ts";
+import { makeCertificate } from "../../support/certificate.ts";
 
 const SECRET = new TextEncoder().encode("a secret of all servers behind one engine");
 const seal = new PeerSeal(SECRET);
@@ -74,8 +75,8 @@ const sealed = (more: object = {}) =>
   seal.seal("request", { ...freshly(), to: "b", ...HEAD, grant: GRANT, ...more });
 
 /** Hands a request to the server as another server does. @returns the outcome, and the body of the answer */
-function forward(head: Partial<ForwardedHead> = {}, by = seal): Promise<string> {
-  const forwarder = new Forwarder(by, undefined);
+function forward(head: Partial<ForwardedHead> = {}, by = seal, ca?: string): Promise<string> {
+  const forwarder = new Forwarder(by, ca);
   const whole = { ...HEAD, grant: GRANT, headers: { host: "x" }, ...head };
   return new Promise((resolve) => {
     forwarder.begin({ server: "b", url }, whole, new AbortController().signal, {
@@ -164,6 +165,27 @@ test("sends no body to a server that does not show that it has the secret", asyn
   url = `http://127.0.0.1:${(impostor.address() as AddressInfo).port}`;
   expect(await forward()).toBe("failed: the answer is not from a server with the same secret");
   expect(seen.mock.calls.join()).not.toContain("body");
+});
+
+test("takes requests over TLS, and sends nothing to a server whose certificate nobody has signed", async () => {
+  const tls = await makeCertificate("localhost");
+  const server = makePeerServer({ url: "", host: "127.0.0.1", port: 0, tls });
+  server.on("request", (request, response) => request.pipe(response));
+  guardPeers(server, {
+    ...{ seal, server: "b", strangers: new Strangers() },
+    here: async () => ({ name: "vm", key: ["one"] }),
+    admit: () => undefined,
+    onRefused: () => undefined,
+  });
+  await listenForPeers(server, { url: "", host: "127.0.0.1", port: 0, tls });
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const headers = { host: "x", "transfer-encoding": "chunked" };
+  expect(await forward({ headers }, seal, tls.cert)).toBe("taken body");
+  expect(await forward({ headers })).toMatch(/^failed: .*self-signed/);
 });
 
 test("says that a request has not begun when nobody listens", async () => {
