@@ -5,7 +5,7 @@ import type { VmClient, VmConnection, VmHandle } from "../../src/client/types.ts
 import type { registry } from "../../src/server.ts";
 
 /** VM and client of a feature. */
-export interface Place {
+interface Place {
   client: VmClient<typeof registry>;
   key: string;
   vm: VmHandle;
