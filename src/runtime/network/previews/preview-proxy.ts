@@ -179,7 +179,8 @@ function outgoingOf(
     port,
     path,
     method: request.method,
-    headers: { ...headers, ...added },
+    // Node's agent takes no list for this header.
+    headers: { ...headers, ...added, host: headers.host?.[0] },
     setHost: false,
   });
 }
