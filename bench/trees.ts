@@ -92,8 +92,10 @@ function refusals(outcomes: readonly PromiseSettledResult<unknown>[]): string {
   return [...counts].map(([name, count]) => `${count} ${name}`).join(", ") || "none";
 }
 
-console.log("| phase | s | server grows by, MiB | longest turn, CPU ms | longest GC pause, ms | refused |");
-console.log("|---|---:|---:|---:|---:|---|");
+console.log(
+  "| phase | s | server grows by, MiB | heap, buffers at its peak, MiB | longest turn, CPU ms | longest GC pause, ms | refused |",
+);
+console.log("|---|---:|---:|---:|---:|---:|---|");
 
 const vms = await Promise.all(Array.from({ length: VMS }, (_, index) => newVm(`vm-${index}`)));
 for (const vm of vms) await python(vm, fill);
@@ -122,8 +124,9 @@ async function phase(name: string, work: () => Promise<unknown>[]): Promise<void
   const [worst] = pauses.sort((a, b) => b.ms - a.ms);
   const gc = worst === undefined ? "none" : `${worst.ms.toFixed(0)} (kind ${worst.kind})`;
   const grown = (peak.rss - base) / MIB;
+  const parts = [peak.heapTotal, peak.arrayBuffers].map((bytes) => (bytes / MIB).toFixed(0)).join(", ");
   console.log(
-    `| ${name} | ${(ms / 1000).toFixed(1)} | ${grown.toFixed(0)} | ${cpu.toFixed(0)} | ${gc} | ${refusals(outcomes)} |`,
+    `| ${name} | ${(ms / 1000).toFixed(1)} | ${grown.toFixed(0)} | ${parts} | ${cpu.toFixed(0)} | ${gc} | ${refusals(outcomes)} |`,
   );
 }
 

@@ -11,6 +11,9 @@ const DRIVER = 0;
 const ACTOR_ID = 2;
 const READ_AHEAD = 6;
 
+/** Keeps RivetKit from its work after the end of an actor, which would remove a newer actor of the same id. */
+const NEVER = new Promise<never>(() => undefined);
+
 /** Ends the running actor of an id. */
 const ends = new Map<string, () => Promise<void>>();
 
@@ -33,7 +36,8 @@ export function hasActors(): boolean {
  *
  * For RivetKit 2.2 behind a Rivet Engine. An engine that restarts repeats its start commands, and RivetKit starts actors
  * a second time that run in this process. The older ones would never stop, and their sleep timers would end the newer ones.
- * A second stop waits for the end of the first: RivetKit's returns at once, and the engine would start the actor elsewhere.
+ * A stop that a newer actor has overtaken, as after the pause of a machine, never ends for RivetKit, which would forget the
+ * newer one. A second stop waits for the end of the first: RivetKit's returns at once, and the engine would start the actor elsewhere.
  */
 export function endDoubledActors(definition: object, { limitMs, onDriver, beforeStop }: RepairOptions): void {
   const made = definition as { instantiate?(): Actor };
@@ -44,34 +48,38 @@ export function endDoubledActors(definition: object, { limitMs, onDriver, before
     const start = actor.start.bind(actor);
     const stop = actor.onStop.bind(actor);
     let forget = (): void => undefined;
+    let isOvertaken = (): boolean => false;
     let id: string | undefined;
     let stopped: Promise<void> | undefined;
+    const end = async (mode: "sleep" | "destroy") => {
+      try {
+        if (id !== undefined) await beforeStop?.(id);
+        await stop(mode);
+      } finally {
+        forget();
+      }
+    };
     actor.start = (...args) => {
       const actorId = String(args[ACTOR_ID]);
       id = actorId;
       onDriver?.(Object(args[DRIVER]));
       const started = startAfter(ends.get(actorId), limitMs, start, args);
-      const end = async () => {
+      const endAfterStart = async () => {
         await started.catch(() => undefined);
-        await actor.onStop("sleep");
+        stopped ??= end("sleep");
+        await stopped;
       };
-      ends.set(actorId, end);
+      ends.set(actorId, endAfterStart);
+      isOvertaken = () => ends.has(actorId) && ends.get(actorId) !== endAfterStart;
       forget = () => {
-        if (ends.get(actorId) === end) ends.delete(actorId);
+        if (ends.get(actorId) === endAfterStart) ends.delete(actorId);
       };
       return started;
     };
-    actor.onStop = (mode) => {
-      const end = async () => {
-        try {
-          if (id !== undefined) await beforeStop?.(id);
-          await stop(mode);
-        } finally {
-          forget();
-        }
-      };
-      stopped ??= end();
-      return stopped;
+    actor.onStop = async (mode) => {
+      stopped ??= end(mode);
+      await stopped;
+      if (isOvertaken()) await NEVER;
     };
     return actor;
   };

@@ -123,7 +123,7 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   getConfigOptions: ["id"],
   getSequencedEvents: ["id", { limit: 1 }],
   getSessionEvents: ["id"],
-  readTranscript: ["id"],
+  readTranscript: ["id", { format: "json", after: 3 }],
   status: [],
   usage: [],
   restart: [],

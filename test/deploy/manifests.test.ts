@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -37,8 +38,8 @@ test("every variable in the files is documented", () => {
     "compose.yaml",
     "compose.scale.yaml",
     "deploy/kubernetes/statefulset.yaml",
-    "deploy/kubernetes/scale/front.yaml",
-    "deploy/kubernetes/scale/servers.yaml",
+    "deploy/fleet/front.yaml",
+    "deploy/fleet/servers.yaml",
   ]
     .map(read)
     .join("\n");
@@ -96,11 +97,19 @@ test("the kustomization lists the other manifests, which are whole", () => {
 
 const fleet = at(parse(read("compose.scale.yaml"), { merge: true }), "services") as Record<string, unknown>;
 const SERVERS = ["server-1", "server-2"];
-const documentsOf = (path: string) => parseAllDocuments(read(path)).map((document) => document.toJS() as unknown);
+const documentsOf = (path: string) =>
+  parseAllDocuments(read(path)).map((document) => document.toJS() as unknown);
 
 test("the fleet of compose has the walls of the one server, and waits for the whole shutdown", () => {
   for (const name of [...SERVERS, "front"]) {
-    for (const key of ["cap_drop", "security_opt", "stop_grace_period", "read_only", "mem_limit", "pids_limit"])
+    for (const key of [
+      "cap_drop",
+      "security_opt",
+      "stop_grace_period",
+      "read_only",
+      "mem_limit",
+      "pids_limit",
+    ])
       expect([name, key, at(fleet[name], key)]).toEqual([name, key, at(compose, key)]);
     expect(at(fleet[name], "environment")).toMatchObject({ RIVET_ENGINE: "http://engine:6420" });
   }
@@ -123,35 +132,61 @@ test("the servers read the variables of the fleet", () => {
 });
 
 test("every manifest starts the engine with the same version, the thresholds of the documentation, and an admin token", () => {
-  const { pegboard, guard } = JSON.parse(read("deploy/engine/config.json")) as Record<string, object>;
+  const { pegboard, guard } = JSON.parse(read("deploy/fleet/config.json")) as Record<string, object>;
   expect(guard).toEqual({ tcp_nodelay: true });
   const documented = read("docs/scale.md");
   for (const [name, value] of Object.entries(pegboard ?? {}))
     expect(documented).toContain(`| \`${name}\` | ${Number(value).toLocaleString("en")} |`);
-  const [engine] = documentsOf("deploy/kubernetes/scale/engine.yaml");
+  const [engine] = documentsOf("deploy/fleet/engine.yaml");
   const engineContainer = at(engine, "spec", "template", "spec", "containers", 0);
   expect(at(engineContainer, "image")).toBe(at(fleet.engine, "image"));
   expect(at(engineContainer, "args")).toEqual(at(fleet.engine, "command"));
   expect(JSON.stringify(at(engineContainer, "env"))).toContain("RIVET__AUTH__ADMIN_TOKEN");
   expect(at(fleet.engine, "environment")).toHaveProperty("RIVET__AUTH__ADMIN_TOKEN");
-  expect(read("deploy/systemd/rivet-engine.service")).toContain("deploy/engine/config.json start");
+  expect(read("deploy/systemd/rivet-engine.service")).toContain("deploy/fleet/config.json start");
 });
 
 test("the kustomization of the fleet lists its manifests, and its servers advertise the port that its policy opens", () => {
-  const kustomization = parse(read("deploy/kubernetes/scale/kustomization.yaml"));
+  const kustomization = parse(read("deploy/fleet/kustomization.yaml"));
   const resources = at(kustomization, "resources") as string[];
   const kinds = resources
     .filter((name) => name.endsWith(".yaml"))
-    .flatMap((name) => documentsOf(`deploy/kubernetes/scale/${name}`).map((document) => at(document, "kind")));
+    .flatMap((name) => documentsOf(`deploy/fleet/${name}`).map((document) => at(document, "kind")));
   expect(kinds).toEqual(["StatefulSet", "Service", "NetworkPolicy", "Deployment"]);
   const patches = at(kustomization, "patches") as { path?: string; patch?: string }[];
   for (const { patch } of patches) if (patch !== undefined) expect(parse(patch)).toBeInstanceOf(Array);
   expect(patches.map(({ patch }) => patch ?? "").join()).toContain("port: 6421");
-  const servers = parse(read("deploy/kubernetes/scale/servers.yaml"));
-  const patched = at(servers, "spec", "template", "spec", "containers", 0, "env") as { name: string; value?: string }[];
+  const servers = parse(read("deploy/fleet/servers.yaml"));
+  const patched = at(servers, "spec", "template", "spec", "containers", 0, "env") as {
+    name: string;
+    value?: string;
+  }[];
   expect(patched.find(({ name }) => name === "AGENT_VM_ADVERTISE")?.value).toBe("http://$(POD_IP):6421");
-  const frontPod = at(parse(read("deploy/kubernetes/scale/front.yaml")), "spec", "template", "spec");
+  const frontPod = at(parse(read("deploy/fleet/front.yaml")), "spec", "template", "spec");
   expect(at(frontPod, "terminationGracePeriodSeconds")).toBe(70);
   const names = (at(frontPod, "containers", 0, "env") as { name: string }[]).map(({ name }) => name);
   expect(names).toEqual(expect.arrayContaining(["AGENT_VM_VMS", "AGENT_VM_PEER_SECRET", "AGENT_VM_SECRET"]));
+});
+
+const hasKubectl = spawnSync("kubectl", ["kustomize", "--help"]).status === 0;
+
+test.skipIf(!hasKubectl)("kubectl puts the manifests of the fleet together", () => {
+  const { status, stdout, stderr } = spawnSync("kubectl", ["kustomize", "deploy/fleet"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const made = parseAllDocuments(stdout).map((document) => document.toJS() as unknown);
+  const find = (kind: string, name: string) =>
+    made.find((each) => at(each, "kind") === kind && at(each, "metadata", "name") === name);
+  const server = find("StatefulSet", "agent-vm");
+  expect(at(server, "spec", "replicas")).toBe(2);
+  const env = at(server, "spec", "template", "spec", "containers", 0, "env") as { name: string }[];
+  const names = env.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(["AGENT_VM_TOKEN", "AGENT_VM_ADVERTISE", "RIVET_ENGINE"]));
+  // Kubernetes expands `$(POD_IP)` only behind its definition.
+  expect(names.indexOf("POD_IP")).toBeLessThan(names.indexOf("AGENT_VM_ADVERTISE"));
+  expect(at(find("Service", "agent-vm"), "spec", "selector")).toEqual({
+    "app.kubernetes.io/name": "agent-vm-front",
+  });
 });

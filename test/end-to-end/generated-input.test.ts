@@ -62,8 +62,12 @@ const isCoded = (code: Code) =>
 /** Methods that wait long for things that do not exist, and the one that carries others. */
 const isLeftOut = (name: VmMethodName) => rowOf(name).abortable === true || name === "beginCall";
 
-// One seed alone: `AGENT_VM_SEED=7 npm test -- test/end-to-end/generated-input.test.ts`
-const SEEDS = process.env.AGENT_VM_SEED ? [Number(process.env.AGENT_VM_SEED)] : [1, 2, 3];
+// One seed alone: `AGENT_VM_SEED=7 npm test -- test/end-to-end/generated-input.test.ts`. AGENT_VM_SEEDS is the number of seeds.
+const { AGENT_VM_SEEDS = "3", AGENT_VM_SEED } = process.env;
+const SEEDS =
+  AGENT_VM_SEED === undefined
+    ? Array.from({ length: Number(AGENT_VM_SEEDS) }, (_, index) => index + 1)
+    : [Number(AGENT_VM_SEED)];
 
 testRows(
   SEEDS.map((seed) => [seed] as const),

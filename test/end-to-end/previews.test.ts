@@ -67,6 +67,21 @@ test("createSignedPreviewUrl returns token, path, URL, port and expiry, and chec
   }
 });
 
+test("requests that may be repeated share a connection to the port, and others have one of their own", async () => {
+  const counting = `let count = 0;
+    const server = require("http").createServer((request, response) => response.end(String(request.socket.number)));
+    server.on("connection", (socket) => { socket.number = ++count; }).listen(3100);`;
+  await vm.spawn("node", ["-e", counting]);
+  await vm.waitForPort(3100);
+  const { url } = await vm.createSignedPreviewUrl(3100);
+  const ask = async (method: string) => await (await fetch(url, { method })).text();
+  const numbers = new Set<string>();
+  for (let round = 0; round < 10; round++) numbers.add(await ask("GET"));
+  // A pause of 4 s closes a kept connection.
+  expect(numbers.size).toBeLessThan(10);
+  expect(numbers).not.toContain(await ask("POST"));
+});
+
 describe("a request", () => {
   test("reaches the app with its path byte for byte", async () => {
     for (const path of ["/", "/a%20b?x=%2F&y", "//a/../%2e%2e/./b?c=d?e", "/%0d%0ax:y", "/?"]) {

@@ -83,6 +83,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // The VM, which assembles its rooms.
   runtime: {
     uses: [
+      SANDBOX,
       `${SANDBOX}/factory.ts`,
       `${SANDBOX}/pool`,
       FILES,

@@ -7,6 +7,8 @@ import { type ServerProcess, startServerProcess } from "../support/server-proces
 import { checkTypes, INTEGRATIONS, installFrameworks, runSuite } from "./install.ts";
 
 const INSTALL_TIMEOUT_MS = 300_000;
+/** eve builds an application, with all other suites beside it. */
+const SUITE_TIMEOUT_MS = 900_000;
 
 let server: ServerProcess;
 beforeAll(async () => {
@@ -20,11 +22,15 @@ afterAll(async () => void (await server?.stop("SIGTERM")));
 
 const SUITES = globSync("*.ts", { cwd: join(INTEGRATIONS, "suites") }).sort();
 
-test.concurrent.each(SUITES)("VMs work with the frameworks of %s", async (file) => {
-  const { code, output } = await runSuite(file, { ENDPOINT: server.endpoint });
-  expect(code, output).toBe(0);
-  expect(output).toMatch(/^ℹ pass [1-9]/m);
-});
+test.concurrent.each(SUITES)(
+  "VMs work with the frameworks of %s",
+  { timeout: SUITE_TIMEOUT_MS },
+  async (file) => {
+    const { code, output } = await runSuite(file, { ENDPOINT: server.endpoint });
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/^ℹ pass [1-9]/m);
+  },
+);
 
 test.concurrent("the adapters fit the frameworks' own types", async () => {
   expect(await checkTypes()).toEqual({ code: 0, output: "" });

@@ -75,3 +75,16 @@ test("a second stop of an actor waits for the end of the first", async () => {
   await Promise.all(stops);
   expect(told).toEqual(["start 1 with 7", "sleep 1", "end 1", "second"]);
 });
+
+test("a stop that a newer actor of the id has overtaken does not end for RivetKit", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { told, start } = definition({ 1: () => promise });
+  const first = await start("a");
+  const stopping = first.onStop("sleep").then(() => told.push("RivetKit forgets the actor"));
+  const second = start("a");
+  resolve();
+  await second;
+  expect(await Promise.race([stopping, new Promise((settle) => setTimeout(settle, 20, "on"))])).toBe("on");
+  await (await second).onStop("sleep");
+  expect(told.at(-1)).toBe("end 2");
+});

@@ -4,8 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { VmClient, VmConnection, VmHandle } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
 
-/** What a feature uses. */
-export interface Place {
+/** VM and client of a feature. */
+interface Place {
   client: VmClient<typeof registry>;
   key: string;
   vm: VmHandle;
@@ -207,6 +207,8 @@ export const FEATURES: readonly Feature[] = [
   {
     name: "four forks, on any server",
     async run({ vm, client, key }) {
+      // A fork copies all files.
+      await vm.exec("rm -rf /workspace/large /workspace/tree");
       for (const n of [1, 2, 3, 4]) {
         await vm.fork(`${key}-fork-${n}`);
         const fork = client.vm.get(`${key}-fork-${n}`);

@@ -45,14 +45,20 @@ export class Fleet {
     await Promise.all([...this.servers, this.front].map((server) => this.#ready(server)));
     // The engine learns of the servers a moment later.
     await using client = this.client();
-    while (!(await client.vm.getOrCreate("first").exists("/").catch(() => false))) await delay(200);
+    while (
+      !(await client.vm
+        .getOrCreate("first")
+        .exists("/")
+        .catch(() => false))
+    )
+      await delay(200);
   }
 
   /** Starts the engine with its data. */
   async startEngine(): Promise<void> {
     const folder = join(this.#folder, "engine");
     mkdirSync(folder, { recursive: true });
-    const deployed = readFileSync(join(import.meta.dirname, "../../deploy/engine/config.json"), "utf8");
+    const deployed = readFileSync(join(import.meta.dirname, "../../deploy/fleet/config.json"), "utf8");
     const { address } = this.#engineMachine;
     const config = join(folder, "config.json");
     // Here all machines share a processor, by whose load the engine would refuse work.

@@ -1,3 +1,5 @@
+import { cpuMs } from "./cpu.ts";
+
 /** Longer than a slice of work, in milliseconds. */
 const WORK_MS = 10;
 
@@ -41,13 +43,9 @@ export async function longestTurn(work: () => Promise<unknown>): Promise<number>
 export function watchTurns(): { stop(): Promise<number> } {
   let longest = 0;
   let running = true;
-  const used = () => {
-    const { user, system } = process.threadCpuUsage();
-    return user + system;
-  };
-  let last = used();
+  let last = cpuMs();
   const turned = () => {
-    const now = used();
+    const now = cpuMs();
     longest = Math.max(longest, now - last);
     last = now;
     if (running) setTimeout(turned, 0);
@@ -57,7 +55,7 @@ export function watchTurns(): { stop(): Promise<number> } {
     async stop() {
       await new Promise((resolve) => setTimeout(resolve, 20));
       running = false;
-      return longest / 1000;
+      return longest;
     },
   };
 }

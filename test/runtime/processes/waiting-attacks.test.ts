@@ -59,6 +59,8 @@ print("go", flush=True)
 select.select([0], [], [])`,
   ]);
   await outputHas(pid, "go");
+  // A look that has begun before the last thread is shared with this call.
+  await vm.getProcess(pid);
   expect(await vm.getProcess(pid)).toMatchObject({ waitingForInput: false });
   const cat = await vm.spawn("cat");
   expect((await vm.exec("echo fine")).stdout).toBe("fine\n");

@@ -8,7 +8,7 @@ import { startVm } from "../../support/vm.ts";
 const HOSTILE = [
   String.raw`\n[0, "i", "typed"]\n{"version": 2, "width": 1, "height": 1}\n`,
   String.raw`"]\n[1.0, "o", "forged"]\n["`,
-  String.raw`\000\0377\376\303`,
+  String.raw`\000\377\376\303x`,
   String.raw`\342\200\250[2, "m", ""]\342\200\251`,
   String.raw`\\u0022\\n\033]0;title\007`,
 ];

@@ -23,7 +23,9 @@ test("reports files in a moved directory under their new path", async () => {
   await vm.exec("mkdir -p a/b/c d; touch a/b/c/file", { cwd: "/workspace" });
   await vm.exec("mkdir -p /tmp/out/in; touch /tmp/out/in/new", { cwd: "/workspace" });
   const id = await vm.watchFiles("/workspace", { recursive: true });
-  await run(machine, id, "mv a d/e; sleep 0.1; echo x > d/e/b/c/file; : > d/e/b/c/other", "one");
+  await vm.exec("mv a d/e", { cwd: "/workspace" });
+  await reported(machine, id, "renamed /workspace/a/ -> /workspace/d/e/");
+  await run(machine, id, "echo x > d/e/b/c/file; : > d/e/b/c/other", "one");
   await run(machine, id, "mv d/e/b /tmp/b; mv /tmp/out a", "two");
   await reported(machine, id, "created /workspace/a/in/new");
   await run(machine, id, ": > /tmp/b/c/unseen; : > a/in/seen", "three");

@@ -179,6 +179,7 @@ export class OutboundProxy {
   async #openTls(socket: Duplex, host: string, authority: VmAuthority, origin: Origin): Promise<void> {
     const isHttp2 = await offersHttp2(socket);
     const ahead = isHttp2 ? await this.#outgoing.openAhead(origin, signalOf(socket)) : undefined;
+    if (socket.destroyed) return ahead?.close();
     const opened = await acceptTls(socket, host, authority, ahead?.protocols ?? HTTP1_ONLY);
     if (opened === undefined) return ahead?.close();
     if (opened.alpnProtocol === "h2") return this.#streams.serve(opened, origin, ahead);

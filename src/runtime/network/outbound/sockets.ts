@@ -44,8 +44,6 @@ const MAX_RECORD_BYTES = 16_384;
 /** The entry of HTTP/2 in a list of protocols, with its length. */
 const ALPN_HTTP2 = Buffer.from("\u0002h2");
 
-const PEEK_EVENTS = ["readable", "end", "close"] as const;
-
 /** Passes the first byte to `look` and leaves it unread. Cuts a connection that sends nothing for GREETING_MS. */
 export function onFirstByte(socket: Duplex, look: (first: number) => void): void {
   const timer = setTimeout(() => socket.destroy(), GREETING_MS);
@@ -66,30 +64,40 @@ export function onFirstByte(socket: Duplex, look: (first: number) => void): void
  */
 export async function offersHttp2(socket: Duplex): Promise<boolean> {
   const head = await peek(socket, RECORD_HEAD_BYTES);
-  if (head.length < RECORD_HEAD_BYTES) return false;
+  if (head === undefined) return false;
   const length = Math.min(head.readUInt16BE(3), MAX_RECORD_BYTES);
-  return (await peek(socket, RECORD_HEAD_BYTES + length)).includes(ALPN_HTTP2);
+  return (await peek(socket, RECORD_HEAD_BYTES + length))?.includes(ALPN_HTTP2) === true;
 }
 
-/** Returns the next bytes, and leaves them unread. Fewer if the program ends, or takes longer than GREETING_MS. */
-async function peek(socket: Duplex, count: number): Promise<Buffer> {
-  const timer = setTimeout(() => socket.destroy(), GREETING_MS);
-  try {
-    for (;;) {
+/** Returns the next bytes, and leaves them unread. Cuts a program that ends before, or takes longer than GREETING_MS. */
+function peek(socket: Duplex, count: number): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => cut(), GREETING_MS);
+    const finish = (bytes?: Buffer) => {
+      clearTimeout(timer);
+      socket.off("readable", look);
+      socket.off("close", leave);
+      socket.off("end", cut);
+      resolve(bytes);
+    };
+    const leave = () => finish();
+    const cut = () => void socket.destroy();
+    // One listener for all pieces: a new one for each could be called again and again for the same bytes.
+    const look = () => {
       const bytes = socket.read(count) as Buffer | null;
-      if (bytes !== null) socket.unshift(bytes);
-      if (bytes !== null || socket.readableEnded || socket.destroyed) return bytes ?? Buffer.alloc(0);
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          for (const event of PEEK_EVENTS) socket.off(event, done);
-          resolve();
-        };
-        for (const event of PEEK_EVENTS) socket.once(event, done);
-      });
-    }
-  } finally {
-    clearTimeout(timer);
-  }
+      if (bytes === null) return;
+      // At its end a stream returns less than was asked for.
+      if (bytes.byteLength < count) return cut();
+      finish(bytes);
+      socket.unshift(bytes);
+    };
+    if (socket.destroyed) return leave();
+    socket.once("close", leave);
+    socket.once("end", cut);
+    socket.on("readable", look);
+    // The event does not repeat for bytes that wait already.
+    look();
+  });
 }
 
 /** Returns a signal that aborts when the connection closes. */

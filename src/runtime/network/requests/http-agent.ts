@@ -14,6 +14,9 @@ const MAX_SOCKETS = 128;
 
 const MAX_KEPT_SOCKETS = 64;
 
+/** Without a name for TLS, Node 24 reads it from the Host header, and throws if the header is a list of one value. */
+const PLAIN = { servername: "" };
+
 export type Connect = (port: number, signal?: AbortSignal) => Promise<Socket>;
 
 /** Keeps HTTP connections to the ports of one VM for later requests. */
@@ -22,7 +25,7 @@ export class VmAgent extends Agent {
 
   /** @param maxSockets connections to one port */
   constructor(connect: Connect, maxSockets = MAX_SOCKETS) {
-    super({ keepAlive: true, timeout: KEEP_MS, maxSockets, maxFreeSockets: MAX_KEPT_SOCKETS });
+    super({ ...PLAIN, keepAlive: true, timeout: KEEP_MS, maxSockets, maxFreeSockets: MAX_KEPT_SOCKETS });
     this.#connect = connect;
   }
 

@@ -14,6 +14,7 @@ import {
 import { trialRemedies } from "./host-checks/trial-remedies.ts";
 import {
   checkCgroups,
+  checkCores,
   checkNetwork,
   checkProcessLimit,
   checkSeccomp,
@@ -64,6 +65,7 @@ export async function diagnose(trialMs = TRIAL_TIMEOUT_MS): Promise<Diagnosis> {
     checkSeccomp(),
     checkSharedMemory(),
     checkSharedFolders(),
+    checkCores(),
     await checkNetwork(),
     await checkVm(trialMs),
   );

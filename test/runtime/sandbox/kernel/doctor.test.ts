@@ -22,6 +22,7 @@ test("diagnose() passes every check on this host", async () => {
     "system calls",
     "shared memory",
     "shared folders",
+    "core dumps",
     "network",
     "a VM",
   ]);

@@ -34,7 +34,7 @@ const BOOT_TIMEOUT_MS = 30_000;
 const READY = "ready";
 
 /** Numbers of resource limits; see getrlimit(2). */
-const [RLIMIT_CORE, RLIMIT_NPROC] = [4, 6];
+const RLIMIT_NPROC = 6;
 
 /** The namespaces of one VM, held by its init. */
 export interface BootedVm {
@@ -218,7 +218,7 @@ function bootCommand(request: BootRequest): string[] {
     memory: showsMemory ? MEMORY_FILE : "",
     ipc: pairs(ipcLimits(limits)),
     inotify: pairs(inotifyLimits(owner)),
-    limits: pairs([[RLIMIT_NPROC, processes], [RLIMIT_CORE, 1], ...userLimits(owner)]),
+    limits: pairs([[RLIMIT_NPROC, processes], ...userLimits(owner)]),
     files: request.openFiles,
     processes: limits.processes,
     perl: tools.perl,

@@ -112,22 +112,21 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
  */
 function removeTemporaries({ fd }: Entry): Promise<void>[] | undefined {
   const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
-  const freed: Promise<void>[] = [];
+  const held: number[] = [];
+  // They are freed after the last removal, which would wait for the same locks of the file system.
+  const free = () => held.splice(0).map((each) => closeElsewhere(each));
   try {
     for (let count = 0; count < MAX_TEMPORARIES; count++) {
       const dirent = directory.readSync();
-      if (dirent === null) return count > 0 ? freed : undefined;
+      if (dirent === null) return count > 0 ? free() : undefined;
       if (!isTemporaryName(dirent.name)) return undefined;
       const path = at(fd, dirent.name);
-      const held = fs.openSync(path, NODE);
-      try {
-        fs.unlinkSync(path);
-      } finally {
-        freed.push(closeElsewhere(held));
-      }
+      held.push(fs.openSync(path, NODE));
+      fs.unlinkSync(path);
     }
     return undefined;
   } finally {
+    free();
     directory.closeSync();
   }
 }

@@ -117,6 +117,7 @@ step('limits');
 # that owns it. A kernel that lets nobody do so goes on without.
 my %ipc = split(/[=,]/, $set{ipc});
 put("/proc/sys/kernel/$_", $ipc{$_}) for keys %ipc;
+limit_cores();
 if ($is_root) {
   must('drop groups', $SYS{setgroups}, 0, 0);
   must('set gid', $SYS{setresgid}, $gid, $gid, $gid);

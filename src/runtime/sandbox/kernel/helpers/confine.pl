@@ -10,7 +10,7 @@ my ($AT_FDCWD, $AT_EMPTY_PATH, $OPEN_TREE_CLONE, $MOUNT_ATTR_RDONLY) = (-100, 0x
 my $SPAWNER_OOM_ADJ = 500;
 my $KEYCTL_JOIN_SESSION_KEYRING = 1;
 my ($SECCOMP_SET_MODE_FILTER, $SECCOMP_FILTER_FLAG_SPEC_ALLOW) = (1, 4);
-my ($ENOSYS, $EDQUOT) = (38, 122);
+my ($EPERM, $ENOSYS, $EDQUOT) = (1, 38, 122);
 
 # Loads no text of an error: its file may be the VM's.
 sub fail { syswrite(STDERR, "$_[0], error " . ($! + 0) . "\n"); exit 1; }
@@ -56,6 +56,13 @@ sub open_cgroup { open(my $procs, '>', $_[0]) or fail("cannot open the VM's cgro
 sub join_cgroup { defined syswrite($_[0], '0') or fail("cannot enter the VM's cgroup"); }
 
 sub limit { my ($what, $number, $most) = @_; must("limit $what", $SYS{prlimit64}, 0, $number, pack('QQ', $most, $most), 0); }
+
+# A handler of core dumps that is a program runs as root on the host at any limit but 1. See core(5). A hard limit of 0 stays, unless
+# this process may raise limits.
+sub limit_cores {
+  my $one = pack('QQ', 1, 1);
+  syscall($SYS{prlimit64}, 0, $RLIMIT_CORE, $one, 0) == 0 or $! == $EPERM or fail('cannot limit cores');
+}
 
 # A clone of the mount of /proc that is not read-only and has no masks. No program of the VM may ever get hold of it. Before
 # Linux 5.12 there is none.

@@ -25,6 +25,8 @@ my ($ipc, @namespaces) = map {
   open(my $namespace, '<', "/proc/$init/ns/$_") or fail("cannot open the VM's namespaces");
   $namespace;
 } qw(ipc user pid net uts mnt);
+# Later it has no right over limits.
+limit_cores();
 sub enter { must('enter', $SYS{setns}, fileno($_[0]), 0); }
 # The IPC namespace is root's, or that of an ordinary user's outer user namespace, so that the boot could limit it.
 if ($uid < 0) {
@@ -44,8 +46,6 @@ hide_cgroups();
 leave_session_keyring($filter);
 drop_bounding_set();
 limit('files', $RLIMIT_NOFILE, $open_files);
-# A handler of core dumps that is a program runs as root on the host at any limit but 1. See core(5).
-limit('cores', $RLIMIT_CORE, 1);
 my $writable = $is_spawner ? writable_proc() : -1;
 # The last step before a program of the VM can run: none runs without the filter.
 install_filter($filter);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { interceptionSupport } from "../network/interception-support.ts";
 import { cgroupSupport } from "../processes/cgroup.ts";
 import { hasOwnUids, lackOfOwnUids } from "../processes/own-uids.ts";
@@ -61,6 +62,18 @@ export function checkSharedMemory(): Check {
     ok,
     ok ? "System V memory is limited" : "System V memory is not limited",
     "Run as root, or use Linux 6.9 or newer.",
+  );
+}
+
+/** At a hard limit of 0 the kernel starts a handler of core dumps that is a program. Only a right over limits raises it. */
+export function checkCores(): Check {
+  const isProgram = readFileSync("/proc/sys/kernel/core_pattern", "latin1").startsWith("|");
+  const there = !isProgram || run("prlimit", ["--core=1:1", "true"]).ok;
+  return wanted(
+    "core dumps",
+    there,
+    there ? "no program of a VM leaves one" : "programs of VMs start the host's handler of core dumps",
+    "Start the server with a hard limit of core files that is not 0 (LimitCORE=1, --ulimit core=1).",
   );
 }
 

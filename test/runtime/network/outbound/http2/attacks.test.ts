@@ -1,6 +1,6 @@
 // @module-tag attack
 import { constants, createSecureServer, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
 import { MAX_HTTP2_STREAMS } from "../../../../../src/runtime/network/limits.ts";
@@ -202,4 +202,16 @@ test("a program that leaves during a request ends it at the host", async () => {
   session.destroy();
   await expect.poll(() => codes.length).toBe(2);
   expect(codes).toEqual(Array(2).fill(constants.NGHTTP2_CANCEL));
+});
+
+test("a program that sends a handshake byte by byte, or never whole, holds up no other", async () => {
+  const host = await startHost();
+  const waiting = Array.from({ length: 20 }, () => connect(host.proxyPort, "127.0.0.1"));
+  for (const socket of waiting) {
+    onTestFinished(() => void socket.destroy());
+    socket.write(`CONNECT api.test:${host.port} HTTP/1.1\r\nHost: api.test\r\n\r\n`);
+    await new Promise((resolve) => socket.once("data", resolve));
+    for (const byte of Buffer.from("160301020001000000", "hex")) socket.write(Buffer.from([byte]));
+  }
+  expect((await requestStream(await host.session(), { ":path": "/" })).body).toBe("good");
 });

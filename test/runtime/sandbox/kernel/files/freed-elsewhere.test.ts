@@ -32,10 +32,12 @@ const TMPFS = 0x01021994;
 const { type, bsize, bavail } = statfsSync(SHARED_MEMORY);
 const hasRoom = type === TMPFS && bsize * bavail > 2 * HUGE;
 
+/** One for all files: the garbage of many would hold the event loop. */
+const PIECE = Buffer.alloc(MIB, 1);
+
 function fill(path: string, bytes = HUGE): void {
   const fd = openSync(path, "w");
-  const piece = Buffer.alloc(16 * MIB, 1);
-  for (let done = 0; done < bytes; done += piece.length) writeSync(fd, piece);
+  for (let done = 0; done < bytes; done += PIECE.length) writeSync(fd, PIECE);
   closeSync(fd);
 }
 
