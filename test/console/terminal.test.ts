@@ -6,8 +6,7 @@ import { consoleTest } from "../support/console.ts";
 const { vm, open, shoot } = consoleTest();
 
 const screenOf = (page: Page) => page.locator(".xterm-rows").innerText();
-const sees = (page: Page, text: string | RegExp) =>
-  expect.poll(() => screenOf(page)).toMatch(text);
+const sees = (page: Page, text: string | RegExp) => expect.poll(() => screenOf(page)).toMatch(text);
 
 test("a terminal takes keys, outlives a reload with what it showed, and several people see it", async (context) => {
   await vm("term").exists("/");
