@@ -28,7 +28,12 @@ export interface EvePrepareContext {
   /** Writes a line of eve's log. */
   readonly log?: (message: string) => void;
   /** Files of the agent. */
-  readonly resources: { readonly skills?: EveResourceTree; readonly workspace?: EveResourceTree };
+  readonly resources: {
+    /** Skills of the agent. @default none */
+    readonly skills?: EveResourceTree;
+    /** Files of the workspace. @default none */
+    readonly workspace?: EveResourceTree;
+  };
   /** Changes with the source of the agent. */
   readonly sourceRevision: string;
 }
@@ -36,7 +41,10 @@ export interface EvePrepareContext {
 /** Context of a session. */
 export interface EveSessionContext {
   /** The session. */
-  readonly session: { readonly id: string };
+  readonly session: {
+    /** Id of the session. */
+    readonly id: string;
+  };
 }
 
 /** Key of a VM, which eve stores. */
@@ -77,6 +85,14 @@ export interface EveHandle {
   onSandboxStop(): Promise<void>;
 }
 
+/** A sandbox that has started, with what leads to it later. */
+export interface EveStarted {
+  /** The sandbox. */
+  readonly handle: EveHandle;
+  /** Key of its VM. */
+  readonly state: EveVmKey;
+}
+
 /** Sandboxes of one environment. */
 export interface EveEnvironment<OpenOptions> {
   /** Makes the VM that the sessions are forks of, unless it is there. */
@@ -86,7 +102,7 @@ export interface EveEnvironment<OpenOptions> {
     context: EveSessionContext,
     options: Readonly<OpenOptions> | undefined,
     artifact: EveVmKey,
-  ): Promise<{ readonly handle: EveHandle; readonly state: EveVmKey }>;
+  ): Promise<EveStarted>;
   /** Finds the VM of a session again. @throws AgentVmError `actor_not_found` */
   resume(context: EveSessionContext, artifact: EveVmKey, state: EveVmKey): Promise<EveHandle>;
   /** Deletes the VM of a session that has ended. */

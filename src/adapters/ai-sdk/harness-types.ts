@@ -28,7 +28,19 @@ export interface HarnessCustomNetwork {
 export type HarnessNetworkPolicy = HarnessNetworkPreset | HarnessCustomNetwork;
 
 /** A text that a part of a request must be, or begin with. The server takes no regular expression. */
-export type RequestTextMatcher = { exact: string } | { startsWith: string } | { regex: string };
+export type RequestTextMatcher =
+  | {
+      /** The whole text. */
+      exact: string;
+    }
+  | {
+      /** Its beginning. */
+      startsWith: string;
+    }
+  | {
+      /** Regular expression that it matches. */
+      regex: string;
+    };
 
 /** A query parameter or header that a request must have. The server takes none. */
 export interface RequestPairMatcher {

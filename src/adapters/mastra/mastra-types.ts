@@ -20,6 +20,18 @@ export type ProviderStatus =
 /** A class of errors about a path. */
 export type PathErrorClass = new (path: string) => Error;
 
+/** A class of errors about an operation on a path. */
+export type OperationErrorClass = new (path: string, operation: string) => Error;
+
+/** A class of errors about a file of another time. */
+export type StaleErrorClass = new (path: string, expected: Date, actual: Date) => Error;
+
+/** A base class, of which Mastra's own options are not known here. */
+export type BaseClass<Instance extends object> = abstract new (options: never) => Instance;
+
+/** A base class that needs no options. */
+export type OptionalBaseClass = abstract new (options?: never) => object;
+
 /** Classes of `@mastra/core/workspace` for the errors of files. */
 export interface MastraErrors {
   /** A file does not exist. */
@@ -35,32 +47,19 @@ export interface MastraErrors {
   /** A directory has entries. */
   DirectoryNotEmptyError: PathErrorClass;
   /** The VM's user may not do it. */
-  PermissionError: new (
-    path: string,
-    operation: string,
-  ) => Error;
+  PermissionError: OperationErrorClass;
   /** A file has changed since it was read. */
-  StaleFileError: new (
-    path: string,
-    expected: Date,
-    actual: Date,
-  ) => Error;
+  StaleFileError: StaleErrorClass;
 }
 
 /** Classes of `@mastra/core/workspace` for sandboxes. */
 export interface MastraClasses<Sandbox extends object> {
   /** Base of sandboxes. */
-  MastraSandbox: abstract new (
-    options: never,
-  ) => Sandbox;
+  MastraSandbox: BaseClass<Sandbox>;
   /** Base of the processes of a sandbox. */
-  SandboxProcessManager: abstract new (
-    options?: never,
-  ) => object;
+  SandboxProcessManager: OptionalBaseClass;
   /** Base of one process. */
-  ProcessHandle: abstract new (
-    options?: never,
-  ) => object;
+  ProcessHandle: OptionalBaseClass;
 }
 
 /** Options of a command. */

@@ -5,7 +5,7 @@ import { printable } from "../../../base/printable.ts";
  * @unit characters
  * @past The rest is left out. The transcript as JSON has it.
  */
-export const MAX_SHOWN_TEXT = 1024 * 1024;
+const MAX_SHOWN_TEXT = 1024 * 1024;
 
 /** Characters of a title in a heading. */
 const MAX_TITLE = 200;
