@@ -24,14 +24,23 @@ export function forwardStream(
   inside.once("close", () =>
     outgoing.close(inside.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : inside.rstCode),
   );
-  if (inside.closed) return;
-  sendRequest(inside, outgoing, body);
+  if (inside.closed) return void outgoing.close(NGHTTP2_CANCEL);
+  /** Passes trailers on, or ends both streams. Node throws for a repeated `etag`, and an error in a listener ends the server. */
+  const guard = (pass: () => void): void => {
+    try {
+      pass();
+    } catch {
+      outgoing.close(NGHTTP2_CANCEL);
+      inside.close(NGHTTP2_INTERNAL_ERROR);
+    }
+  };
+  sendRequest(inside, outgoing, body, guard);
   boundInterim(outgoing);
   const trailers: Record<string, string[]> = {};
-  outgoing.once("trailers", (_headers, _flags, raw: string[]) => {
-    Object.assign(trailers, grouped(maskedHeaders(raw, mask)));
-  });
-  inside.once("wantTrailers", () => inside.sendTrailers(trailers));
+  outgoing.once("trailers", (_headers, _flags, raw: string[]) =>
+    guard(() => Object.assign(trailers, grouped(maskedHeaders(raw, mask)))),
+  );
+  inside.once("wantTrailers", () => guard(() => inside.sendTrailers(trailers)));
   outgoing.once("response", (headers, flags, raw: string[]) => {
     const isWhole = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     if (inside.closed) return;
@@ -69,13 +78,14 @@ function sendRequest(
   inside: ServerHttp2Stream,
   outgoing: ClientHttp2Stream,
   body: PreparedRequest["body"],
+  guard: (pass: () => void) => void,
 ): void {
   if (inside.endAfterHeaders) return;
   let trailers: Record<string, string[]> = {};
   inside.once("trailers", (_headers, _flags, raw: string[]) => {
     trailers = grouped(endToEnd(pseudoless(raw)));
   });
-  outgoing.once("wantTrailers", () => outgoing.sendTrailers(trailers));
+  outgoing.once("wantTrailers", () => guard(() => outgoing.sendTrailers(trailers)));
   if (body !== undefined) outgoing.write(body.bytes);
   if (body?.isWhole) outgoing.end();
   else inside.pipe(outgoing);

@@ -50,14 +50,16 @@ export class KeptSession {
     });
   }
 
-  /** Begins a request. @throws Http1Required; the error of a connection that cannot be opened */
+  /** Begins a request, unless its signal is aborted. @throws Http1Required; the error of a connection that cannot be opened */
   async request(
     headers: OutgoingHttpHeaders,
     endStream: boolean,
     permit: Permit | undefined,
+    signal: AbortSignal,
   ): Promise<ClientHttp2Stream> {
     this.#session ??= this.#start(permit);
     const session = await this.#session;
+    signal.throwIfAborted();
     return session.request(headers, { endStream, waitForTrailers: !endStream });
   }
 
@@ -91,7 +93,7 @@ export class KeptSession {
         maxHeaderListSize: MAX_HEADER_BYTES,
       },
     });
-    session.once("connect", () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+    session.once("connect", () => session.destroyed || session.setLocalWindowSize(SESSION_WINDOW_BYTES));
     session.on("error", () => undefined);
     const leave = () => session.destroy(undefined, constants.NGHTTP2_CANCEL);
     signal.addEventListener("abort", leave, { once: true });

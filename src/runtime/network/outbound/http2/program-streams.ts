@@ -94,6 +94,7 @@ export class ProgramStreams {
         headersOf(prepared, target.method, headers),
         stream.endAfterHeaders,
         permit,
+        abort.signal,
       );
       forwardStream(stream, outgoing, prepared, fail);
     } catch (error) {
