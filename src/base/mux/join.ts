@@ -101,7 +101,7 @@ export async function joinSocket(
 }
 
 /** Cuts a connection so that the other side notices, if it is one of TCP. */
-function resetSocket(socket: Pick<JoinedSocket, "destroy" | "resetAndDestroy">): void {
+export function resetSocket(socket: Pick<JoinedSocket, "destroy" | "resetAndDestroy">): void {
   try {
     socket.resetAndDestroy();
   } catch {

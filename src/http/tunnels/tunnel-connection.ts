@@ -9,7 +9,7 @@ import {
 } from "../../api/errors.ts";
 import { errorBody } from "../../base/mux/error-body.ts";
 import { encodeMuxFrame, FRAME } from "../../base/mux/frames.ts";
-import { joinSocket } from "../../base/mux/join.ts";
+import { joinSocket, resetSocket } from "../../base/mux/join.ts";
 import { Mux } from "../../base/mux/mux.ts";
 import type { MuxStream } from "../../base/mux/stream.ts";
 import type { AuditActor } from "../../monitoring/audit.ts";
@@ -153,7 +153,12 @@ export class TunnelConnection {
       note();
       stream.accept();
       const broken = ({ message }: Error) => connectionLost(`The connection to ${target} broke: ${message}`);
-      await joinSocket(stream, socket, broken, this.#holdOf(stream));
+      await joinSocket(
+        stream,
+        socket,
+        broken,
+        this.#holdOf(stream, () => socket),
+      );
     } catch (error) {
       note(errorOf(error));
       throw error;
@@ -192,12 +197,20 @@ export class TunnelConnection {
       stream.reset();
       throw error;
     }
-    return new StreamSocket(stream, this.#holdOf(stream));
+    const socket: StreamSocket = new StreamSocket(
+      stream,
+      this.#holdOf(stream, () => socket),
+    );
+    return socket;
   }
 
-  #holdOf(stream: MuxStream): Hold {
+  /** Makes the counter of the bytes that wait for a socket. A cut frees them, also after the stream has ended in both directions. */
+  #holdOf(stream: MuxStream, socketOf: () => Parameters<typeof resetSocket>[0]): Hold {
     const { actorId, tunnels } = this.#deps;
-    return tunnels.waiting.of(actorId, this, (error) => stream.reset(error));
+    return tunnels.waiting.of(actorId, this, (error) => {
+      stream.reset(error);
+      resetSocket(socketOf());
+    });
   }
 }
 
