@@ -12,7 +12,7 @@ const ORPHAN_CHECK_MS = 250;
 
 /**
  * Makes SIGTERM and SIGINT shut the server down: it refuses new calls, waits for the calls that run, stores and ends every
- * VM, and exits 0. A second signal exits at once with 130. RivetKit by itself ignores SIGTERM in production and only stops
+ * VM, and exits 0. A second signal exits at once with 130, except for one SIGTERM with or after a `POST /drain`. RivetKit by itself ignores SIGTERM in production and only stops
  * listening in development. Behind a Rivet Engine the engine gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
  *
  * @param options `drainMs`: longest wait for calls that run, in milliseconds. @default 5,000
@@ -20,7 +20,14 @@ const ORPHAN_CHECK_MS = 250;
 export function exitOnSignals(options: { drainMs?: number | undefined } = {}): void {
   const { drainMs = DRAIN_TIMEOUT_MS } = options;
   let stopping = false;
-  const stop = async (): Promise<void> => {
+  let asked = false;
+  /** Whether one more SIGTERM belongs to a stop that was asked for: the process's own, or one of whoever asked. */
+  let isForgiven = false;
+  const stop = async (name: NodeJS.Signals): Promise<void> => {
+    if (stopping && isForgiven && name === "SIGTERM") {
+      isForgiven = false;
+      return;
+    }
     if (stopping) process.exit(130);
     stopping = true;
     setTimeout(() => process.exit(1), drainMs + SHUTDOWN_TIMEOUT_MS).unref();
@@ -31,7 +38,12 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   // RivetKit tells a Rivet Engine on the signal, and by nothing else, that this process stops.
-  const signal = () => void (stopping || process.kill(process.pid, "SIGTERM"));
+  const signal = () => {
+    if (stopping || asked) return;
+    asked = true;
+    isForgiven = true;
+    process.kill(process.pid, "SIGTERM");
+  };
   onStopAsked(signal);
   if (process.env.npm_command !== undefined) onOrphaned(signal);
 }

@@ -14,6 +14,8 @@ async function start(drainMs: string, before?: ProgramServer): Promise<ProgramSe
   });
 }
 
+const drain = (server: ProgramServer) => fetch(`${server.endpoint}/drain`, { method: "POST" });
+
 const isDraining = async (server: ProgramServer) =>
   (await (await fetch(`${server.endpoint}/health/ready`)).text()).includes('"draining":true');
 
@@ -57,4 +59,42 @@ test("SIGTERM: a call that does not end in time is lost, never vm_stopped", asyn
   expect(await first.exited).toBe(0);
   await start("100", first);
   expect(await running).toMatchObject({ code: "call_lost" });
+});
+
+test.for<[title: string, ask: (server: ProgramServer) => Promise<unknown>]>([
+  ["two POST /drain at a time", (server) => Promise.all([drain(server), drain(server)])],
+  [
+    "POST /drain with SIGTERM",
+    async (server) => {
+      await drain(server);
+      server.process.kill("SIGTERM");
+    },
+  ],
+])("%s: the running call gets its result", async ([, ask]) => {
+  const server = await start("60000");
+  const running = server.client().vm.getOrCreate("one").connect().exec("sleep 2000");
+  await until(() => server.stderr().includes("sleep 2000"));
+  await ask(server);
+  expect((await running).exitCode).toBe(0);
+  expect(await server.exited).toBe(0);
+});
+
+test("a second SIGINT, and a third SIGTERM after POST /drain, exit at once with 130", async () => {
+  for (const [signal, isAsked] of [
+    ["SIGINT", false],
+    ["SIGTERM", true],
+  ] as const) {
+    const server = await start("60000");
+    const running = failure(server.client().vm.getOrCreate("one").connect().exec("sleep 100000"));
+    await until(() => server.stderr().includes("sleep 100000"));
+    if (isAsked) await drain(server);
+    else server.process.kill(signal);
+    await until(() => isDraining(server));
+    const { exited } = server;
+    // Signals that arrive together may be one for the kernel.
+    const timer = setInterval(() => server.process.kill(signal), 100);
+    expect(await exited).toBe(130);
+    clearInterval(timer);
+    void running;
+  }
 });
