@@ -43,7 +43,7 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
 
   /**
    * @param path path below the actor, by which `onRequest` knows these visits
-   * @param isCall whether a server that shuts down waits for their end. A tunnel or WebSocket may have none
+   * @param isCall whether a server that shuts down waits for their end. A tunnel or WebSocket may last for ever
    */
   constructor(path: string, isCall: boolean) {
     this.#path = path;
