@@ -80,7 +80,7 @@ export class PeerRouter {
           socket.off("error", ignore);
           pass();
         },
-        send: (outgoing, fail, answered) => relayUpgrade(socket, head, outgoing, { answered, fail }),
+        send: (outgoing, fail, upgraded) => relayUpgrade(socket, head, outgoing, { upgraded, fail }),
         refuse: (error) => refuseSocket(request, socket, head, error, this.#isPreview(request)),
         added: { connection: ["Upgrade"], upgrade: ["websocket"] },
       });
