@@ -13,6 +13,11 @@ export class Semaphore {
     return this.#taken;
   }
 
+  /** Number of waiters. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** @throws the signal's reason. The waiter has then left the queue */
   async acquire(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();

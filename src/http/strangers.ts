@@ -13,12 +13,27 @@ export interface Stranger {
   admit(): void;
 }
 
+/** Names and values of the limits of connections without access: together, and from one address. */
+interface Limits {
+  total: Record<string, number>;
+  perAddress: Record<string, number>;
+}
+
+const PUBLIC: Limits = { total: { MAX_STRANGERS }, perAddress: { MAX_STRANGERS_PER_ADDRESS } };
+
 /** Bounds the connections of a server that have not yet sent a request with access. */
 export class Strangers {
   readonly #timers = new Map<Socket, NodeJS.Timeout>();
   /** Connections whose requests are being decided. */
   readonly #undecided = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
+  readonly #limits: Limits;
+  /** Called when a request of a connection has access. */
+  readonly #onAdmitted = new WeakMap<Socket, () => void>();
+
+  constructor(limits: Limits = PUBLIC) {
+    this.#limits = limits;
+  }
 
   /** Counts the connections that a server accepts from now on. */
   watch(server: Server): void {
@@ -30,7 +45,10 @@ export class Strangers {
     const refresh = () => void this.#timers.get(socket)?.refresh();
     return {
       refresh,
-      admit: () => this.admit(socket),
+      admit: () => {
+        this.admit(socket);
+        this.#onAdmitted.get(socket)?.();
+      },
       during: (decision) => {
         this.#undecided.add(socket);
         return decision.finally(() => {
@@ -39,6 +57,11 @@ export class Strangers {
         });
       },
     };
+  }
+
+  /** Calls a function when a later check finds that a request of the connection has access. */
+  whenAdmitted(socket: Socket, call: () => void): void {
+    this.#onAdmitted.set(socket, call);
   }
 
   /** Like `admit`, by the message of a request. Ignores a message that did not come over a connection. */
@@ -61,14 +84,9 @@ export class Strangers {
   #accept(socket: Socket): void {
     const address = socket.remoteAddress ?? "";
     const known = this.#byAddress.get(address) ?? 0;
-    if (this.#timers.size >= MAX_STRANGERS) {
-      refuse(socket, { MAX_STRANGERS });
-      return;
-    }
-    if (known >= MAX_STRANGERS_PER_ADDRESS) {
-      refuse(socket, { MAX_STRANGERS_PER_ADDRESS });
-      return;
-    }
+    const { total, perAddress } = this.#limits;
+    if (isReached(total, this.#timers.size)) return void refuse(socket, total);
+    if (isReached(perAddress, known)) return void refuse(socket, perAddress);
     addressOf.set(socket, address);
     this.#byAddress.set(address, known + 1);
     const timer = setTimeout(() => {
@@ -82,6 +100,10 @@ export class Strangers {
 
 /** Addresses of connections. A closed socket does not know its own. */
 const addressOf = new WeakMap<Socket, string>();
+
+function isReached(limit: Record<string, number>, count: number): boolean {
+  return Object.values(limit).every((most) => count >= most);
+}
 
 function refuse(socket: Socket, limit: Record<string, number>): void {
   const error = limitExceeded(limit, "Too many connections without access", "Try again later.");

@@ -6,6 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { AccessControl } from "../../src/http/access-control.ts";
 import { HttpGate } from "../../src/http/http-gate.ts";
 import type { PreviewGate } from "../../src/http/preview-gate.ts";
+import { Strangers } from "../../src/http/strangers.ts";
 
 vi.mock("../../src/http/limits.ts", async (load) => ({
   ...(await load<typeof import("../../src/http/limits.ts")>()),
@@ -15,12 +16,19 @@ vi.mock("../../src/http/limits.ts", async (load) => ({
 }));
 
 /** Starts a server with a token behind the gate. */
-async function startServer(): Promise<number> {
+async function startServer(strangers?: Strangers): Promise<number> {
   const server = createServer((_request, response) => response.end("reached"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const access = new AccessControl({ token: "t", secret: "s", allowedOrigins: [], behindEngine: false });
   const previews = { request: () => false, upgrade: () => false } as unknown as PreviewGate;
-  new HttpGate((message, request) => access.admitOnce(message, request), previews, {}).guard(server);
+  new HttpGate(
+    (message, request) => access.admitOnce(message, request),
+    previews,
+    {},
+    {
+      ...(strangers && { strangers }),
+    },
+  ).guard(server);
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
@@ -71,6 +79,18 @@ test("an address holds few connections without access, and all addresses togethe
   const surplus = await open(port, "127.0.0.4");
   await expect.poll(surplus.isClosed).toBe(true);
   expect(surplus.answer()).toContain('"MAX_STRANGERS"');
+});
+
+test("the listener for other servers has limits of its own, with room for all requests of a front", async () => {
+  const limits = await import("../../src/http/peers/limits.ts");
+  expect(limits.MAX_PEER_STRANGERS_PER_ADDRESS).toBeGreaterThanOrEqual(limits.MAX_FORWARDED);
+  const [total, perAddress] = [{ MAX_PEER_STRANGERS: 20 }, { MAX_PEER_STRANGERS_PER_ADDRESS: 15 }];
+  const port = await startServer(new Strangers({ total, perAddress }));
+  const first = await many(port, 16);
+  await expect.poll(() => first.filter(({ isClosed }) => isClosed()).length).toBe(1);
+  expect(first.find(({ isClosed }) => isClosed())?.answer()).toContain('"MAX_PEER_STRANGERS_PER_ADDRESS"');
+  const others = await many(port, 6, "127.0.0.2");
+  await expect.poll(() => others.filter(({ isClosed }) => isClosed()).length).toBe(1);
 });
 
 test("connections with access do not count, and stay open", async () => {

@@ -1,4 +1,4 @@
-import { AgentVmError } from "../../api/errors.ts";
+import { AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Server } from "../../client/rivet/config.ts";
 import { RequestError, RivetError } from "../../client/rivet/errors.ts";
@@ -6,13 +6,26 @@ import { findActors, keyParts, keyText, makeActor, type NewActor } from "../../c
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import { Known } from "./known.ts";
-import { MAX_PEER_QUESTIONS } from "./limits.ts";
+import {
+  MAX_PEER_QUESTIONS,
+  MAX_STRANGER_QUESTIONS,
+  MAX_STRANGER_QUESTIONS_WAITING,
+  PEER_WAKE_MS,
+  UNKNOWN_ACTOR_MS,
+} from "./limits.ts";
+
+/** Ids that the engine gives to actors. */
+export const ACTOR_ID = /^[0-9a-z]{30}$/;
 
 /** The actors of all servers, as the engine knows them. */
 export class EngineActors {
   readonly engine: Server;
   readonly #names = new Known<VmName>();
+  /** Actors that the engine did not know, and when the server may ask again for a request without access. */
+  readonly #unknown = new Known<number>();
+  readonly #looking = new Map<string, Promise<VmName | undefined>>();
   readonly #questions = new Semaphore(MAX_PEER_QUESTIONS);
+  readonly #strangers = new Semaphore(MAX_STRANGER_QUESTIONS);
 
   constructor(engine: Server) {
     this.engine = engine;
@@ -35,9 +48,38 @@ export class EngineActors {
 
   /** Finds an actor by its id. @throws AgentVmError, UserError if the engine does not answer */
   async look(actorId: string): Promise<VmName | undefined> {
+    return this.#names.get(actorId) ?? (await this.#look(actorId, this.#questions));
+  }
+
+  /**
+   * Like `look`, for a request without access. Such requests take no place of other questions.
+   *
+   * @throws AgentVmError `limit_exceeded` if too many of them wait
+   */
+  async lookForStranger(actorId: string): Promise<VmName | undefined> {
     const known = this.#names.get(actorId);
     if (known !== undefined) return known;
-    const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }));
+    if (!ACTOR_ID.test(actorId) || (this.#unknown.get(actorId) ?? 0) > performance.now()) return undefined;
+    const looking = this.#looking.get(actorId);
+    if (looking !== undefined) return await looking;
+    if (this.#strangers.waiting >= MAX_STRANGER_QUESTIONS_WAITING)
+      throw limitExceeded(
+        { MAX_STRANGER_QUESTIONS_WAITING },
+        "Too many requests without access",
+        "Try again later.",
+      );
+    const asking = this.#look(actorId, this.#strangers)
+      .then((found) => {
+        if (found === undefined) this.#unknown.set(actorId, performance.now() + UNKNOWN_ACTOR_MS);
+        return found;
+      })
+      .finally(() => this.#looking.delete(actorId));
+    this.#looking.set(actorId, asking);
+    return await asking;
+  }
+
+  async #look(actorId: string, places: Semaphore): Promise<VmName | undefined> {
+    const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }), places);
     if (found === undefined || found.destroy_ts) return undefined;
     const name = { name: found.name, key: keyParts(found.key) };
     this.#names.set(actorId, name);
@@ -72,14 +114,19 @@ export class EngineActors {
   }
 
   /** Asks the engine. @throws AgentVmError, UserError */
-  async ask<Answer>(question: (engine: Server) => Promise<Answer>): Promise<Answer> {
-    await this.#questions.acquire();
+  async ask<Answer>(
+    question: (engine: Server) => Promise<Answer>,
+    places = this.#questions,
+  ): Promise<Answer> {
     try {
-      return await question(this.engine);
+      await places.acquire(AbortSignal.timeout(PEER_WAKE_MS));
+      try {
+        return await question(this.engine);
+      } finally {
+        places.release();
+      }
     } catch (error) {
       throw engineError(error);
-    } finally {
-      this.#questions.release();
     }
   }
 }

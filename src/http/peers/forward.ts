@@ -12,10 +12,12 @@ export interface ForwardedHead extends Omit<Forwarded, "at" | "nonce" | "to"> {
   headers: http.OutgoingHttpHeaders;
 }
 
-/** Outcomes of the attempt to hand a request to another server. Exactly one of them is called. */
+/** Outcomes of the attempt to hand a request to another server. Exactly one of `taken`, `moved` and `failed` is called. */
 interface Attempt {
   /** The other server takes the request, and waits for its body. Called before anything of its answer arrives. */
   taken(outgoing: ClientRequest): void;
+  /** The VM has taken the request's own token, after `taken`. */
+  admitted?(): void;
   /** The other server does not have the VM. */
   moved(): void;
   /** The request has not begun. */
@@ -79,11 +81,20 @@ export class Forwarder {
       attempt.failed(error);
     };
     const unproved = () => failed(new Error("the answer is not from a server with the same secret"));
-    const proved = ({ headers: given }: http.InformationEvent) => {
+    const proofOf = ({ headers: given }: http.InformationEvent) => {
       const proof = this.#seal.open("answer", given[PROOF_HEADER], proofSchema);
-      if (proof?.nonce !== message.nonce) return void unproved();
+      return proof?.nonce === message.nonce ? proof : undefined;
+    };
+    const proved = (event: http.InformationEvent) => {
+      const proof = proofOf(event);
+      if (proof === undefined) return void unproved();
       settle();
-      if (proof.isHere) return void attempt.taken(outgoing);
+      if (proof.isHere) {
+        outgoing.on("information", (later) => {
+          if (proofOf(later)?.hasAccess) attempt.admitted?.();
+        });
+        return void attempt.taken(outgoing);
+      }
       outgoing.on("error", () => undefined).destroy();
       attempt.moved();
     };

@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, connectionLost, limitExceeded } from "../../api/errors.ts";
 import type { Framing } from "../../runtime/network/requests/framing.ts";
 import type { AccessControl } from "../access-control.ts";
@@ -8,7 +9,7 @@ import { isServerToken } from "../preview-gate.ts";
 import type { Stranger } from "../strangers.ts";
 import type { EngineActors } from "./engine-actors.ts";
 import type { Forwarder } from "./forward.ts";
-import { MAX_FORWARDED } from "./limits.ts";
+import { MAX_FORWARDED, PEER_RETRY_MS } from "./limits.ts";
 import { narrowed } from "./messages.ts";
 import { onwardHeaders, onwardUrl } from "./onward-headers.ts";
 import type { PeerWatch } from "./peer-watch.ts";
@@ -16,9 +17,6 @@ import type { Peer, Places } from "./places.ts";
 
 /** Tries to hand a request that has not begun to the server that has the VM. */
 const MAX_TRIES = 2;
-
-/** Statuses with which a VM refuses the token of a preview. */
-const REFUSED: ReadonlySet<number> = new Set([401, 403]);
 
 export interface HandoffDeps {
   access: AccessControl;
@@ -44,7 +42,7 @@ export interface Way {
   /** This server serves it. */
   pass(): void;
   /** Another server has taken it. */
-  send(outgoing: ClientRequest, fail: (error: Error) => void, answered: (status: number) => void): void;
+  send(outgoing: ClientRequest, fail: (error: Error) => void, upgraded: () => void): void;
   refuse(error: Error): void;
   /** Headers of this connection. */
   added: Framing;
@@ -103,17 +101,21 @@ export class Handoff {
       ...(grant && { grant: narrowed(grant, vm) }),
       headers: { ...onwardHeaders(request, isOurs), ...way.added },
     };
-    const answered = (status: number) => {
-      isSocket = status === 101;
-      if (!REFUSED.has(status)) stranger.admit();
+    const upgraded = () => {
+      isSocket = true;
     };
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
         places.forget(actorId);
         if (tries >= MAX_TRIES || left.signal.aborted) return void way.refuse(error);
-        const located = settled(() => places.locate(actorId));
+        const located = settled(async () => {
+          // Requests that one server has just refused do not come back all at once.
+          await delay(PEER_RETRY_MS * (0.2 + 0.8 * Math.random()));
+          return await places.locate(actorId);
+        });
         void stranger.during(located.then(() => undefined));
         void located.then((place) => {
+          if (left.signal.aborted) return;
           if (place instanceof Error) way.refuse(place);
           else if (place === undefined || place === "here") way.pass();
           else attempt(place, tries + 1);
@@ -126,9 +128,9 @@ export class Handoff {
             places.forget(actorId);
             end(new Error("gives no sign of life"));
           });
-          opened.once("response", ({ statusCode = 502 }) => answered(statusCode));
-          way.send(opened, (error) => way.refuse(lostAt(error)), answered);
+          way.send(opened, (error) => way.refuse(lostAt(error)), upgraded);
         },
+        admitted: () => stranger.admit(),
         moved: () => again(connectionLost("The VM has just moved to another server")),
         failed: (error) =>
           again(connectionLost(`The server that has the VM cannot be reached: ${error.message}`)),

@@ -43,9 +43,46 @@ export const PEER_SIGN_MS = 5_000;
 /**
  * Questions to the engine which server has a VM, and about the keys of VMs, at once.
  * @unit questions
- * @past Further questions wait.
+ * @past Further questions wait, for at most PEER_WAKE_MS.
+ * @code connection_lost
  */
 export const MAX_PEER_QUESTIONS = 128;
+
+/**
+ * Questions to the engine about the actor of a request without access, such as that for a preview, at once.
+ * @unit questions
+ * @past Further questions wait.
+ */
+export const MAX_STRANGER_QUESTIONS = 16;
+
+/**
+ * Questions to the engine that wait because of MAX_STRANGER_QUESTIONS.
+ * @unit questions
+ * @past A further request is refused with 429.
+ * @code limit_exceeded
+ */
+export const MAX_STRANGER_QUESTIONS_WAITING = 256;
+
+/**
+ * Time in which a server does not ask again about an actor that the engine does not know, for a request without access.
+ * @unit ms
+ * @past The server asks again.
+ */
+export const UNKNOWN_ACTOR_MS = 5_000;
+
+/**
+ * VMs that a server asks at once how they are, for a list.
+ * @unit questions
+ * @past Further questions wait, for at most PEER_FACTS_MS.
+ */
+export const MAX_PEER_FACTS = 128;
+
+/**
+ * Time for a VM to say how it is, for a list.
+ * @unit ms
+ * @past The list shows the VM as one that sleeps.
+ */
+export const PEER_FACTS_MS = 2_000;
 
 /**
  * Requests and WebSockets that a server forwards at once.
@@ -54,6 +91,29 @@ export const MAX_PEER_QUESTIONS = 128;
  * @code limit_exceeded
  */
 export const MAX_FORWARDED = 16_384;
+
+/**
+ * Longest pause before a request that has not begun is handed to another server once more.
+ * @unit ms
+ */
+export const PEER_RETRY_MS = 250;
+
+/**
+ * Open connections to the address for other servers that have not shown the secret.
+ * @unit connections
+ * @past A further connection is refused with 429.
+ * @code connection_lost
+ */
+export const MAX_PEER_STRANGERS = 32_768;
+
+/**
+ * Open connections from one address to the address for other servers that have not shown the secret. At least MAX_FORWARDED, because
+ * each forwarded request has a connection.
+ * @unit connections
+ * @past A further connection from the address is refused with 429.
+ * @code connection_lost
+ */
+export const MAX_PEER_STRANGERS_PER_ADDRESS = 16_384;
 
 /**
  * VMs of which a server remembers the key and the server that has them.

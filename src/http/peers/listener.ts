@@ -6,7 +6,7 @@ import type { Grant, VmName } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import type { Strangers } from "../strangers.ts";
 import { MAX_PEER_HEADER_BYTES } from "./limits.ts";
-import { type Forwarded, forwardedSchema } from "./messages.ts";
+import { type Forwarded, forwardedSchema, type Proof } from "./messages.ts";
 import type { PeerAddress } from "./options.ts";
 import { SIGN_PATH } from "./peer-watch.ts";
 import { Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal.ts";
@@ -55,24 +55,31 @@ export async function listenForPeers(server: http.Server, { host, port }: PeerAd
  */
 export function guardPeers(server: http.Server, deps: ListenerDeps): void {
   const nonces = new Nonces();
+  const prove = ({ socket }: http.IncomingMessage, proof: Proof) => {
+    const sealed = deps.seal.seal("answer", proof);
+    if (!socket.destroyed) socket.write(`HTTP/1.1 103 Early Hints\r\n${PROOF_HEADER}: ${sealed}\r\n\r\n`);
+  };
   const opened = (request: http.IncomingMessage): Forwarded | undefined => {
     const message = deps.seal.open("request", request.headers[PEER_HEADER], forwardedSchema);
     const { to, method, url } = message ?? {};
     const isMeant = to === deps.server && method === request.method && url === request.url;
     const reason = message === undefined || !isMeant ? "unsigned" : nonces.take(message);
-    if (reason === undefined) {
-      deps.strangers.admit(request.socket);
-      return message;
+    if (message === undefined || reason !== undefined) {
+      deps.onRefused(reason ?? "unsigned");
+      return undefined;
     }
-    deps.onRefused(reason);
-    return undefined;
+    const { nonce, grant } = message;
+    deps.strangers.admit(request.socket);
+    // The other server counts its client as one without access until the VM has checked the token.
+    const tell = () => prove(request, { nonce, isHere: true, hasAccess: true });
+    if (grant === undefined) deps.strangers.whenAdmitted(request.socket, tell);
+    return message;
   };
   /** Says who answers, and whether it takes the request. @returns whether it does */
   const answer = async (request: http.IncomingMessage, { nonce, actorId, url }: Forwarded) => {
     const vm = url === SIGN_PATH ? undefined : await deps.here(actorId);
     if (request.socket.destroyed) return false;
-    const proof = deps.seal.seal("answer", { nonce, isHere: vm !== undefined });
-    request.socket.write(`HTTP/1.1 103 Early Hints\r\n${PROOF_HEADER}: ${proof}\r\n\r\n`);
+    prove(request, { nonce, isHere: vm !== undefined });
     return vm !== undefined;
   };
   const letIn = (request: http.IncomingMessage, { grant }: Forwarded) => {

@@ -33,8 +33,13 @@ export const forwardedSchema = z.strictObject({
 });
 export type Forwarded = z.output<typeof forwardedSchema>;
 
-/** Answer to a forwarded request, before its body is sent. */
-export const proofSchema = z.strictObject({ nonce: z.string(), isHere: z.boolean() });
+/** Answer to a forwarded request, before its body is sent. `hasAccess`: a second one, when the VM has taken the request's own token. */
+export const proofSchema = z.strictObject({
+  nonce: z.string(),
+  isHere: z.boolean(),
+  hasAccess: z.literal(true).optional(),
+});
+export type Proof = z.output<typeof proofSchema>;
 
 /** Question to a VM which server has it. `wantsFacts`: and how it is. */
 export const questionSchema = z.strictObject({

@@ -12,6 +12,7 @@ import { Strangers } from "../strangers.ts";
 import { EngineActors } from "./engine-actors.ts";
 import { EngineList } from "./engine-list.ts";
 import { Forwarder } from "./forward.ts";
+import { MAX_PEER_STRANGERS, MAX_PEER_STRANGERS_PER_ADDRESS } from "./limits.ts";
 import { guardPeers, listenForPeers, makePeerServer } from "./listener.ts";
 import type { Peers } from "./options.ts";
 import { PeerWatch } from "./peer-watch.ts";
@@ -91,7 +92,10 @@ export class Peering {
     if (inner !== undefined) {
       for (const event of ["request", "upgrade"] as const)
         for (const each of server.listeners(event)) inner.on(event, each as () => void);
-      const strangers = new Strangers();
+      const strangers = new Strangers({
+        total: { MAX_PEER_STRANGERS },
+        perAddress: { MAX_PEER_STRANGERS_PER_ADDRESS },
+      });
       guard(inner, strangers);
       limitBacklog(inner);
       guardPeers(inner, {

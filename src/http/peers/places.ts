@@ -7,7 +7,7 @@ import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import { type EngineActors, engineError } from "./engine-actors.ts";
 import { Known } from "./known.ts";
-import { MAX_PEER_QUESTIONS, PEER_WAKE_MS } from "./limits.ts";
+import { MAX_PEER_FACTS, MAX_PEER_QUESTIONS, PEER_FACTS_MS, PEER_WAKE_MS } from "./limits.ts";
 import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
 import { freshly, Nonces, PEER_HEADER, type PeerSeal } from "./seal.ts";
 
@@ -42,7 +42,9 @@ export class Places {
   readonly #deps: PlacesDeps;
   readonly #peers = new Known<Peer>();
   readonly #asking = new Map<string, Promise<Peer | "here" | undefined>>();
-  readonly #questions = new Semaphore(MAX_PEER_QUESTIONS);
+  readonly #questions = { places: new Semaphore(MAX_PEER_QUESTIONS), timeoutMs: PEER_WAKE_MS };
+  /** Questions of lists, which take no place of those that requests wait for. */
+  readonly #facts = { places: new Semaphore(MAX_PEER_FACTS), timeoutMs: PEER_FACTS_MS };
   readonly #nonces = new Nonces();
 
   constructor(deps: PlacesDeps) {
@@ -90,13 +92,13 @@ export class Places {
 
   /** Asks a VM that runs how it is. @returns `undefined` if it does not answer */
   async factsOf(actorId: string): Promise<LiveFacts | undefined> {
-    const place = await this.#question(actorId, { wantsFacts: true }).catch(() => undefined);
+    const place = await this.#question(actorId, { wantsFacts: true }, this.#facts).catch(() => undefined);
     return place?.facts;
   }
 
   async #ask(actorId: string): Promise<Peer | "here" | undefined> {
     const { actors, self } = this.#deps;
-    const place = await this.#question(actorId, {});
+    const place = await this.#question(actorId, {}, this.#questions);
     if (place === undefined) return undefined;
     actors.note(actorId, place.vm);
     if (place.server === self.server) return "here";
@@ -108,14 +110,19 @@ export class Places {
   async #question(
     actorId: string,
     more: { wantsFacts?: true },
+    { places, timeoutMs }: { places: Semaphore; timeoutMs: number },
   ): Promise<z.output<typeof placeSchema> | undefined> {
     const { seal, actors } = this.#deps;
-    await this.#questions.acquire();
+    // One end for the wait and for the question.
+    const signal = AbortSignal.timeout(timeoutMs);
+    let release = (): void => undefined;
     try {
+      await places.acquire(signal);
+      release = () => places.release();
       const question = { ...freshly(), actorId, ...more };
       const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
         headers: { [PEER_HEADER]: seal.seal("question", question) },
-        signal: AbortSignal.timeout(PEER_WAKE_MS),
+        signal,
       });
       const body = new Uint8Array(await response.arrayBuffer());
       if (!response.ok) throw refusalOf(response.status, body);
@@ -131,7 +138,7 @@ export class Places {
       const isLate = Object(error).name === "TimeoutError";
       throw isLate ? new AgentVmError("vm_stopped", "The VM did not wake in time") : engineError(error);
     } finally {
-      this.#questions.release();
+      release();
     }
   }
 }

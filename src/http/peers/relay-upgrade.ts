@@ -9,14 +9,14 @@ const CLOSE_GRACE_MS = 2_000;
 /**
  * Sends an upgrade on, and the bytes of both sides after it.
  *
- * @param answered called with the status of the answer
+ * @param upgraded called when the other side takes the upgrade
  * @param fail answers in the other server's place
  */
 export function relayUpgrade(
   socket: Duplex,
   head: Buffer,
   outgoing: ClientRequest,
-  { answered, fail }: { answered(status: number): void; fail(error: Error): void },
+  { upgraded, fail }: { upgraded(): void; fail(error: Error): void },
 ): void {
   boundInterim(outgoing);
   socket.once("close", () => outgoing.destroy());
@@ -28,13 +28,12 @@ export function relayUpgrade(
   outgoing.once("response", (answer) => {
     if (socket.destroyed) return void outgoing.destroy();
     isAnswered = true;
-    answered(answer.statusCode ?? 502);
     socket.write(headOf(answer, ["Connection: close"]));
     pipeline(answer, socket, () => socket.destroy());
   });
   outgoing.once("upgrade", (answer, inside, first) => {
     isAnswered = true;
-    answered(101);
+    upgraded();
     inside.on("error", () => socket.destroy());
     // The last frames of the other side may still be on their way.
     inside.once("close", () => socket.end(() => setTimeout(() => socket.destroy(), CLOSE_GRACE_MS).unref()));

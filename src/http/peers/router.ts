@@ -80,7 +80,7 @@ export class PeerRouter {
           socket.off("error", ignore);
           pass();
         },
-        send: (outgoing, fail, answered) => relayUpgrade(socket, head, outgoing, { answered, fail }),
+        send: (outgoing, fail, upgraded) => relayUpgrade(socket, head, outgoing, { upgraded, fail }),
         refuse: (error) => refuseSocket(request, socket, head, error, this.#isPreview(request)),
         added: { connection: ["Upgrade"], upgrade: ["websocket"] },
       });
@@ -113,9 +113,10 @@ export class PeerRouter {
       admit(request, { header, path: request.url ?? "", external: true }).catch(() => undefined);
     const decided = settled(async () => {
       if ((await here(actorId)) !== undefined) return undefined;
-      // A stranger must not make the server ask the engine. `authorize` has to know the VM.
-      if (!isPreview && !this.#deps.access.asksUser && (await admitted()) === undefined) return undefined;
-      const vm = await actors.look(actorId);
+      // `authorize` has to know the VM, and only the VM knows the token of a preview.
+      const isStrange = isPreview || this.#deps.access.asksUser;
+      if (!isStrange && (await admitted()) === undefined) return undefined;
+      const vm = await (isStrange ? actors.lookForStranger(actorId) : actors.look(actorId));
       if (vm === undefined || !isVm(vm.name)) return undefined;
       const grant = isPreview ? undefined : await admitted();
       if (!isPreview && (grant === undefined || !reaches(grant, actorId))) return undefined;

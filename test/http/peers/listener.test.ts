@@ -18,15 +18,18 @@ let port: number;
 /** Requests that have passed, with the rights of their senders. */
 const passed: { url: string | undefined; grant: Grant | undefined; headers: string[] }[] = [];
 const refused: string[] = [];
+let strangers: Strangers;
 
 beforeEach(async () => {
   passed.length = 0;
   refused.length = 0;
+  strangers = new Strangers();
   const grants = new WeakMap<object, Grant>();
   const take = (request: IncomingMessage) =>
     passed.push({ url: request.url, grant: grants.get(request), headers: request.rawHeaders });
   const server = createServer((request, response) => {
     take(request);
+    if (request.url === OPEN_PREVIEW) strangers.of(request.socket).admit();
     request.pipe(response);
   });
   server.on("upgrade", (request, socket) => {
@@ -36,7 +39,7 @@ beforeEach(async () => {
   guardPeers(server, {
     seal,
     server: "b",
-    strangers: new Strangers(),
+    strangers,
     here: async (actorId) => (actorId === "gone" ? undefined : { name: "vm", key: ["one"] }),
     admit: (request, grant) => void grants.set(request, grant),
     onRefused: (reason) => void refused.push(reason),
@@ -49,6 +52,9 @@ beforeEach(async () => {
   port = (server.address() as AddressInfo).port;
   url = `http://127.0.0.1:${port}`;
 });
+
+/** Path of a request whose own token the server takes. */
+const OPEN_PREVIEW = "/gateway/actor/request/fetch/open/";
 
 const HEAD = { method: "POST", url: "/gateway/actor/action/exec", actorId: "actor" };
 
@@ -78,6 +84,7 @@ const sealed = (more: object = {}) =>
 function forward(head: Partial<ForwardedHead> = {}, by = seal, ca?: string): Promise<string> {
   const forwarder = new Forwarder(by, ca);
   const whole = { ...HEAD, grant: GRANT, headers: { host: "x" }, ...head };
+  let outcome = "taken";
   return new Promise((resolve) => {
     forwarder.begin({ server: "b", url }, whole, new AbortController().signal, {
       taken(outgoing) {
@@ -86,9 +93,12 @@ function forward(head: Partial<ForwardedHead> = {}, by = seal, ca?: string): Pro
           answer.on("data", (piece) => {
             text += piece;
           });
-          answer.once("end", () => resolve(`taken ${text}`));
+          answer.once("end", () => resolve(`${outcome} ${text}`));
         });
         outgoing.end("body");
+      },
+      admitted: () => {
+        outcome += ", admitted,";
       },
       moved: () => resolve("moved"),
       failed: ({ message }) => resolve(`failed: ${message}`),
@@ -105,6 +115,12 @@ test("takes a request of a server with the same secret, with the rights of its s
 test("says before the body whether it has the VM", async () => {
   expect(await forward({ actorId: "gone" })).toBe("moved");
   expect(passed).toEqual([]);
+});
+
+test("says of a request without rights of its sender when the VM takes its own token", async () => {
+  const head = { grant: undefined, headers: { host: "x", "transfer-encoding": "chunked" } } as const;
+  expect(await forward({ ...head, url: OPEN_PREVIEW })).toBe("taken, admitted, body");
+  expect(await forward(head)).toBe("taken body");
 });
 
 test("refuses a request without a signature, with a foreign, a changed or a doubled one, and one for another server", async () => {
