@@ -116,12 +116,10 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     }
   },
   async beginCall(c, request) {
-    const { calls } = c.vars.instance;
-    if (calls.isLeftOver(request)) {
-      // After a crash of this instance nobody could say whether it has begun the call.
-      delete c.state.ended;
-      await c.saveState({ immediate: true });
-    }
+    const { instance } = c.vars;
+    const { calls } = instance;
+    // After a crash of this instance nobody could say whether it has begun the call.
+    if (calls.isLeftOver(request)) await instance.forgetLeftOver(() => c.saveState({ immediate: true }));
     const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
     if (!request.answer) return calls.begin(c.conn, request, run);
     const answer = new CallAnswer(c.conn);

@@ -3,7 +3,7 @@ import type { CallSettledEvent } from "../api/events.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
-import { assertNotDraining } from "../monitoring/draining.ts";
+import { assertNotDraining, serverStopping } from "../monitoring/draining.ts";
 import { failedOutcome } from "../rivet/user-error.ts";
 import {
   CALL_ABANDON_MS,
@@ -86,6 +86,8 @@ export class CallTable {
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
   readonly #begunBefore: ReadonlySet<string>;
+  /** Whether the note for the next instance is written. */
+  #isEnded = false;
 
   constructor(options: CallTableOptions) {
     this.#options = options;
@@ -126,6 +128,8 @@ export class CallTable {
       this.#deliver(connection, callId, failedOutcome(error));
     } else {
       assertNotDraining();
+      // The note for the next instance does not have this call, which would begin there too.
+      if (this.#isEnded) throw serverStopping();
       this.#start(connection, request, run);
     }
     return this.#ticket;
@@ -134,7 +138,12 @@ export class CallTable {
   /** Whether a call was meant for the instance before this one, which has not begun it. */
   isLeftOver({ callId, instanceId }: CallRequest): boolean {
     const { before } = this.#options;
-    return before !== undefined && instanceId === before.instanceId && !this.#begunBefore.has(callId);
+    return (
+      !this.#isEnded &&
+      before !== undefined &&
+      instanceId === before.instanceId &&
+      !this.#begunBefore.has(callId)
+    );
   }
 
   #mayBegin(request: CallRequest): boolean {
@@ -144,6 +153,7 @@ export class CallTable {
 
   /** Returns what the next instance must know, at the end of this one; `undefined` if that is too much to keep. */
   ended(): EndedCalls | undefined {
+    this.#isEnded = true;
     const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
     return begun.length > MAX_ENDED_CALLS ? undefined : { instanceId: this.instanceId, begun };
   }

@@ -222,8 +222,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   });
   server = registerVm(definition, {
     ringAll,
-    serveAwake: (vm, actorId, serve) =>
-      serveAwake(actorId, (instance) =>
+    serveAwake: (vm, actorId, serve, isCall) =>
+      serveAwake(actorId, isCall, (instance) =>
         serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
       ),
     checkInput,

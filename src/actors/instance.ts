@@ -88,6 +88,8 @@ export class VmInstance {
   readonly #stops: AbortSignal;
   readonly #keepAwake: (work: Promise<unknown>) => void;
   #isStarted = false;
+  /** Settles when the note of the last instance is gone from storage. */
+  #forgotten: Promise<void> | undefined;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
@@ -220,11 +222,16 @@ export class VmInstance {
     this.#isStarted = true;
   }
 
-  /** Serves a connection, which keeps the VM awake. @returns `undefined` if the actor starts or stops */
-  serve(visit: (instance: VmInstance) => Promise<void>): Promise<void> | undefined {
+  /**
+   * Serves a connection, which keeps the VM awake.
+   *
+   * @param isCall whether a server that shuts down waits for the end
+   * @returns `undefined` if the actor starts or stops
+   */
+  serve(visit: (instance: VmInstance) => Promise<void>, isCall: boolean): Promise<void> | undefined {
     if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
     this.used();
-    const served = asRunning(this, () => visit(this));
+    const served = isCall ? asRunning(this, () => visit(this)) : visit(this);
     this.#keepAwake(served);
     return served;
   }
@@ -281,6 +288,28 @@ export class VmInstance {
     return this.#disposed;
   }
 
+  /** Drops the note of the last instance, before the first call that it has left over begins. */
+  forgetLeftOver(save: () => Promise<void>): Promise<void> {
+    this.#forgotten ??= this.#forget(save).catch((error: unknown) => {
+      this.#forgotten = undefined;
+      throw error;
+    });
+    return this.#forgotten;
+  }
+
+  async #forget(save: () => Promise<void>): Promise<void> {
+    const { state } = this.#actor;
+    const note = state?.ended;
+    if (state === undefined || note === undefined) return;
+    delete state.ended;
+    try {
+      await save();
+    } catch (error) {
+      state.ended = note;
+      throw error;
+    }
+  }
+
   /** Tells the next instance, which may be on another server, which calls have begun. RivetKit stores the note. */
   #noteCalls(): void {
     const { state } = this.#actor;
@@ -302,9 +331,10 @@ export async function handOverVm(actorId: string): Promise<void> {
 /** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
 export function serveAwake(
   actorId: string,
+  isCall: boolean,
   visit: (instance: VmInstance) => Promise<void>,
 ): Promise<void> | undefined {
-  return live.get(actorId)?.serve(visit);
+  return live.get(actorId)?.serve(visit, isCall);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

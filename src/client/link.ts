@@ -27,6 +27,9 @@ const OWN_EVENTS: ReadonlySet<string> = new Set(["vmRestarted"]);
 /** Called with the payload of an event. Events of actors that are not VMs may have more than one. */
 export type EventCallback = (...args: never[]) => void;
 
+/** Milliseconds to ask why a connection has not opened. */
+const REASON_TIMEOUT_MS = 2_000;
+
 /** A connection to an actor that reconnects by itself, notices silence, and keeps its subscriptions. */
 export class Link {
   readonly #handle: RawHandle;
@@ -190,7 +193,10 @@ export class Link {
 
   /** Gives a connection up that has not opened. */
   async #tooLate(epoch: number): Promise<void> {
-    const reason = await this.#handle.startFailure?.();
+    const reason = await within(
+      this.#handle.startFailure?.() ?? Promise.resolve(undefined),
+      REASON_TIMEOUT_MS,
+    );
     const late = `The connection did not open within ${CONNECT_TIMEOUT_MS} ms`;
     if (epoch === this.#epoch) this.#end(reason ? toAgentVmError(reason) : connectionLost(late));
   }

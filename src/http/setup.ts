@@ -166,9 +166,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
     ),
   };
-  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve) => {
+  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, isCall) => {
     const vm = nameOf(actorId);
-    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve);
+    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve, isCall);
   };
   const onServer = (server: Server, managed: ServedActors) => {
     const actors = { ...managed, serveAwake };

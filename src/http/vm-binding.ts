@@ -36,7 +36,12 @@ export interface VmBinding {
    */
   checkInput(input: unknown, isOwn: boolean): unknown;
   /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
-  serveAwake(vm: VmName, actorId: string, serve: (vm: VisitedVm) => Promise<void>): Promise<void> | undefined;
+  serveAwake(
+    vm: VmName,
+    actorId: string,
+    serve: (vm: VisitedVm) => Promise<void>,
+    isCall: boolean,
+  ): Promise<void> | undefined;
   /** Awake VMs that this process can have at most. */
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */

@@ -23,6 +23,7 @@ export function assertNotDraining(): void {
   if (draining) throw serverStopping();
 }
 
-function serverStopping(): AgentVmError {
+/** @returns the error of a call that has not begun, and may be repeated */
+export function serverStopping(): AgentVmError {
   return new AgentVmError("server_stopping", "The server shuts down and takes no new calls");
 }

@@ -74,6 +74,8 @@ export function endDoubledActors(definition: object, { limitMs, onDriver, before
       forget = () => {
         if (ends.get(actorId) === endAfterStart) ends.delete(actorId);
       };
+      // RivetKit stops no actor whose start has failed.
+      started.catch(() => forget());
       return started;
     };
     actor.onStop = async (mode) => {

@@ -73,5 +73,6 @@ export async function leaveEngine(limitMs: number): Promise<void> {
   const until = performance.now() + limitMs;
   while (hasActors() && performance.now() < until) await delay(LOOK_MS);
   // Waits for the last messages to the engine. Actors that it has not stopped end here.
-  await within(engineDriver?.shutdownRunner?.(false) ?? Promise.resolve(), LEAVE_MS);
+  const left = engineDriver?.shutdownRunner?.(false).catch(() => undefined);
+  await within(left ?? Promise.resolve(), LEAVE_MS);
 }
