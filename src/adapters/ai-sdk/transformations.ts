@@ -14,16 +14,25 @@ export function transformationsOf(vm: AdapterVm) {
     Object.fromEntries(
       rules.flatMap(secretsOf).map((secret, index) => [`HARNESS_TRANSFORMATION_${first + index}`, secret]),
     );
+  let last: Promise<void> = Promise.resolve();
+  // The number of a new rule depends on the rules before it: one change at a time.
+  const inTurn = async (change: () => Promise<void>) => {
+    const turn = last.then(change);
+    last = turn.catch(() => undefined);
+    await turn;
+  };
   return {
-    async setRequestTransformations(rules: readonly RequestTransformation[]): Promise<void> {
-      const next = numbered(rules, 0);
-      const old = Object.fromEntries((await existing()).map((name) => [name, null]));
-      await vm.setSecrets({ ...old, ...next });
-    },
-    async addRequestTransformations(rules: readonly RequestTransformation[]): Promise<void> {
-      const numbers = (await existing()).map((name) => Number(NAME.exec(name)?.[1]));
-      await vm.setSecrets(numbered(rules, Math.max(-1, ...numbers) + 1));
-    },
+    setRequestTransformations: (rules: readonly RequestTransformation[]): Promise<void> =>
+      inTurn(async () => {
+        const next = numbered(rules, 0);
+        const old = Object.fromEntries((await existing()).map((name) => [name, null]));
+        await vm.setSecrets({ ...old, ...next });
+      }),
+    addRequestTransformations: (rules: readonly RequestTransformation[]): Promise<void> =>
+      inTurn(async () => {
+        const numbers = (await existing()).map((name) => Number(NAME.exec(name)?.[1]));
+        await vm.setSecrets(numbered(rules, Math.max(-1, ...numbers) + 1));
+      }),
   };
 }
 
@@ -34,6 +43,11 @@ function secretsOf({ match, transform }: RequestTransformation): VmSecret[] {
   if (!isPlain) {
     throw new AgentVmError("not_supported", "The server matches requests by host, method and path only", {
       hint: "Leave out `queryString`, `headers` and `regex` of the match.",
+    });
+  }
+  if (path !== undefined && "exact" in path && path.exact.includes("*")) {
+    throw new AgentVmError("not_supported", "An exact path with an asterisk would match every path below", {
+      hint: "Use `startsWith`, or a path without an asterisk.",
     });
   }
   const place = {

@@ -124,7 +124,7 @@ export class VmFilesystem {
     const [from, to] = await this.#pair(src, dest, overwrite);
     const { isDirectory } = await this.#do("copy", src, this.#vm.stat(from));
     if (isDirectory && !recursive) throw new this.#errors.IsDirectoryError(src);
-    await this.#run(dest, 'mkdir -p -- "$3" && cp -rT -- "$1" "$2"', [from, to, posix.dirname(to)]);
+    await this.#run(dest, 'mkdir -p -- "$3" && cp -rHT -- "$1" "$2"', [from, to, posix.dirname(to)]);
   }
 
   /** Moves a file or directory. */
@@ -156,10 +156,16 @@ export class VmFilesystem {
   /** Lists a directory. */
   async readdir(path: string, options: MastraListOptions = {}): Promise<MastraEntry[]> {
     const { recursive = false, extension, maxDepth } = options;
-    const depth = recursive ? (maxDepth === undefined ? undefined : maxDepth - 1) : 0;
-    const entries = await this.#tree(path, depth);
-    const fits = ({ name, type }: MastraEntry) =>
-      extension === undefined || (type === "file" && [extension].flat().some((end) => name.endsWith(end)));
+    const entries = await this.#tree(path, recursive ? maxDepth : 0);
+    const extensions = extension === undefined ? undefined : [extension].flat();
+    const fits = ({ name, type }: MastraEntry) => {
+      const own = posix.extname(name);
+      return (
+        extensions === undefined ||
+        type === "directory" ||
+        extensions.some((each) => each === own || each === own.slice(1))
+      );
+    };
     return entries.map(({ path: name, ...entry }) => ({ ...entry, name })).filter(fits);
   }
 

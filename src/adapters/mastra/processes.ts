@@ -1,5 +1,6 @@
 import { AgentVmError } from "../../api/errors.ts";
 import type { RunResult } from "../../client/index.ts";
+import { sendInput } from "../shared/stdin.ts";
 import type { AdapterVm, Workplace } from "../shared/workplace.ts";
 import type { CommandOptions, CommandResult, MastraClasses } from "./mastra-types.ts";
 
@@ -98,7 +99,8 @@ export function processesOf(
 
     async sendStdin(data: string): Promise<void> {
       this.#assertStdin();
-      await this.#vm.writeProcessStdin(Number(this.pid), data);
+      const receiver = { vm: this.#vm, pid: Number(this.pid), isOver: () => this.exitCode !== undefined };
+      await sendInput(receiver, Buffer.from(data));
     }
 
     async closeStdin(): Promise<void> {

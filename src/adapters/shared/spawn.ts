@@ -2,6 +2,7 @@ import { AgentVmError } from "../../api/errors.ts";
 import type { OutputChunk } from "../../api/methods/process-types.ts";
 import type { RunResult } from "../../client/index.ts";
 import { OutputStream } from "./output-stream.ts";
+import { sendInput } from "./stdin.ts";
 import type { AdapterVm } from "./workplace.ts";
 
 /** A command to start. */
@@ -33,12 +34,6 @@ export interface SpawnedCommand {
  * the command's own input.
  */
 const GATE = 'IFS= read -r -N 1 _; exec bash -c "$1"';
-
-/** Bytes of stdin that one call carries. */
-const PIECE_BYTES = 1024 * 1024;
-
-/** Milliseconds until stdin that does not fit is sent again. */
-const RETRY_MS = 50;
 
 /** Starts a command and streams its output as bytes. */
 export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promise<SpawnedCommand> {
@@ -115,22 +110,10 @@ function stdinOf(vm: AdapterVm, pid: number, ended: Promise<unknown>): WritableS
     isOver = true;
   };
   ended.then(end, end);
-  const send = async (piece: Uint8Array, signal: AbortSignal | undefined) => {
-    for (;;) {
-      try {
-        return await vm.writeProcessStdin(pid, piece);
-      } catch (error) {
-        const isFull = error instanceof AgentVmError && error.code === "limit_exceeded";
-        if (!isFull || isOver || signal?.aborted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
-    }
-  };
   return new WritableStream<Uint8Array>({
     // Types of Node lack the signal.
     async write(data, { signal }: { error(reason?: unknown): void; signal?: AbortSignal }) {
-      for (let at = 0; at < data.byteLength; at += PIECE_BYTES)
-        await send(data.subarray(at, at + PIECE_BYTES), signal);
+      await sendInput({ vm, pid, isOver: () => isOver || signal?.aborted === true }, data);
     },
     close: () => vm.closeProcessStdin(pid),
     abort: () => vm.closeProcessStdin(pid),

@@ -180,6 +180,20 @@ test("a harness prepares an identity once, forks it for each session, and resume
     const match = { host: "a.example.com", headers: [{ key: { exact: "x" } }] };
     await one.setRequestTransformations?.([{ match, transform: { headers: { a: "b" } } }]);
   });
+  await assert.rejects(
+    async () =>
+      await one.addRequestTransformations?.([
+        { ...rule("a.example.com", "/"), match: { host: "a.example.com", path: { exact: "/v1/*" } } },
+      ]),
+    { code: "not_supported" },
+  );
+  await one.setRequestTransformations?.([]);
+  await Promise.all(
+    ["a", "b", "c"].map(
+      async (name) => await one.addRequestTransformations?.([rule(`${name}.example.com`, "/")]),
+    ),
+  );
+  assert.equal((await client.vm.get(["harness", "session", "one"]).listSecrets()).length, 6);
   await one.setRequestTransformations?.([]);
   assert.deepEqual(await client.vm.get(["harness", "session", "one"]).listSecrets(), []);
 

@@ -64,6 +64,12 @@ test("processes: input, output as it comes, kill, time limits and aborts", async
   cat.writer.end("piped");
   assert.equal((await cat.wait()).stdout, "piped");
 
+  const slow = await processes.spawn("read line; echo $line; wc -c");
+  const before = 40 * 1024 * 1024;
+  slow.writer.write(`first\n${"x".repeat(before)}`);
+  slow.writer.end();
+  assert.equal((await slow.wait()).stdout, `first\n${before}\n`);
+
   const sleeper = await processes.spawn("sleep 1000");
   assert.ok((await processes.list()).some(({ pid, running }) => pid === sleeper.pid && running));
   assert.equal(await processes.kill(sleeper.pid), true);
@@ -88,8 +94,23 @@ test("files: errors have Mastra's classes, and every operation works", async () 
   assert.deepEqual((await files.walk("a")).map(({ path }) => path).sort(), ["b", "b/one.txt"]);
   assert.deepEqual(
     (await files.readdir("c", { recursive: true, extension: ".txt" })).map(({ name }) => name).sort(),
-    ["b/one.txt", "copy.txt"],
+    ["b", "b/one.txt", "copy.txt"],
   );
+  const names = async (options: object) => (await files.readdir("c", options)).map(({ name }) => name).sort();
+  await files.mkdir("c/b/deep");
+  await files.writeFile("c/atxt", "");
+  assert.deepEqual(await names({ extension: "txt" }), ["b", "copy.txt"]);
+  assert.deepEqual(await names({ recursive: true, maxDepth: 0 }), ["atxt", "b", "copy.txt"]);
+  assert.deepEqual(await names({ recursive: true, maxDepth: 1, extension: [".txt"] }), [
+    "b",
+    "b/deep",
+    "b/one.txt",
+    "copy.txt",
+  ]);
+  await sandbox.executeCommand?.("ln", ["-s", "one.txt", "c/b/link"]);
+  await files.copyFile("c/b/link", "linked/copy.txt");
+  assert.equal((await vm.lstat("/work/mastra/linked/copy.txt")).isSymbolicLink, false);
+  assert.equal(await files.readFile("linked/copy.txt", { encoding: "utf8" }), "one two");
   const { modifiedAt, size } = await files.stat("d/moved.txt");
   assert.equal(size, 7);
   const write = { expectedMtime: new Date(modifiedAt.getTime() - 1000) };

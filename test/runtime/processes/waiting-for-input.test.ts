@@ -14,6 +14,15 @@ const python = (code: string) => ["python3", "-c", code];
 const node = (code: string) => ["node", "-e", code];
 const sh = (line: string) => ["bash", "-c", line];
 
+/** A pipe without room, whose output a program awaits beside input. */
+const FULL_PIPE = `import os, select
+r, w = os.pipe()
+os.set_blocking(w, False)
+try:
+  while True: os.write(w, b"x" * 4096)
+except BlockingIOError: print("go", flush=True)
+`;
+
 interface Program {
   argv: string[];
   /** Text that the program prints first. */
@@ -57,6 +66,15 @@ const GOING_ON: Record<string, Program> = {
     argv: python(
       "import socket, threading; s = socket.create_server(('127.0.0.1', 0)); threading.Thread(target=input, args=['go']).start(); s.accept()",
     ),
+    shows: "go",
+  },
+  "poll for output too": {
+    argv: python(`${FULL_PIPE}p = select.poll(); p.register(0, 1); p.register(w, 4); p.poll()`),
+    shows: "go",
+  },
+  "select for output too": { argv: python(`${FULL_PIPE}select.select([0], [w], [])`), shows: "go" },
+  "epoll for output too": {
+    argv: python(`${FULL_PIPE}p = select.epoll(); p.register(0, 1); p.register(w, 4); p.poll()`),
     shows: "go",
   },
   "tail -f": { argv: sh("echo go > /tmp/followed; tail -f /tmp/followed"), shows: "go" },

@@ -4,8 +4,8 @@ import type {
   TranscriptPart,
 } from "../../../api/methods/session-types.ts";
 import { MAX_TRANSCRIPT_PART } from "../limits.ts";
-import { codeBlock, codeSpan } from "./markdown.ts";
-import { type Section, sectionOf } from "./sections.ts";
+import { codeSpan } from "./markdown.ts";
+import { type Section, sectionOf, textBlock } from "./sections.ts";
 import type { TranscriptEvent } from "./transcript-store.ts";
 
 interface Source {
@@ -19,8 +19,8 @@ interface Source {
 /** Writes a part of a transcript. The parts together are one document. */
 interface Writer {
   /** Adds an event. @returns the length of the document so far */
-  add(event: TranscriptEvent): number;
-  text(isEnd: boolean): string;
+  add(event: TranscriptEvent): number | Promise<number>;
+  text(isEnd: boolean): string | Promise<string>;
 }
 
 /** Returns the next part of a transcript: whole events, of which at least one, until the part is full. */
@@ -31,11 +31,11 @@ export async function exportPart(
   const writer = format === "json" ? new JsonWriter(record, after) : new MarkdownWriter(record, after);
   let last = after;
   for await (const event of events) {
-    const length = writer.add(event);
+    const length = await writer.add(event);
     last = event.seq;
-    if (length >= MAX_TRANSCRIPT_PART) return { data: writer.text(false), last, end: false };
+    if (length >= MAX_TRANSCRIPT_PART) return { data: await writer.text(false), last, end: false };
   }
-  return { data: writer.text(true), last, end: true };
+  return { data: await writer.text(true), last, end: true };
 }
 
 /** Writes `{ session, events: [{ seq, createdAt, event }] }`, one event a line. */
@@ -71,18 +71,18 @@ class MarkdownWriter implements Writer {
     this.#text = `# Session ${codeSpan(sessionId)}\n\n- Agent: ${codeSpan(agentType)}\n- Created: ${shownTime(createdAt)}\n- State: ${closed ? "closed" : "open"}\n`;
   }
 
-  add({ createdAt, notification }: TranscriptEvent): number {
-    const section = sectionOf(notification);
+  async add({ createdAt, notification }: TranscriptEvent): Promise<number> {
+    const section = await sectionOf(notification);
     if (section === undefined) return this.#length;
     const { title, speech } = section;
     if (speech !== undefined && this.#speech?.title === title && title !== "User")
       this.#speech.text += speech;
-    else this.#begin(section, createdAt);
+    else await this.#begin(section, createdAt);
     return this.#length;
   }
 
-  text(): string {
-    this.#endSpeech();
+  async text(): Promise<string> {
+    await this.#endSpeech();
     return this.#text;
   }
 
@@ -90,16 +90,17 @@ class MarkdownWriter implements Writer {
     return this.#text.length + (this.#speech?.text.length ?? 0);
   }
 
-  #begin({ title, speech, blocks = [] }: Section, createdAt: number): void {
-    this.#endSpeech();
+  async #begin({ title, speech, blocks }: Section, createdAt: number): Promise<void> {
+    await this.#endSpeech();
     const heading = `\n## ${title}\n\n${createdAt === 0 ? "" : `${shownTime(createdAt)}\n\n`}`;
     if (speech !== undefined) this.#speech = { title, heading, text: speech };
-    else this.#text += heading + blocks.join("\n");
+    else this.#text += heading + (blocks ?? "");
   }
 
-  #endSpeech(): void {
+  async #endSpeech(): Promise<void> {
     if (this.#speech === undefined) return;
-    this.#text += this.#speech.heading + codeBlock("text", this.#speech.text);
+    const { heading, text } = this.#speech;
+    this.#text += heading + (await textBlock(text));
     this.#speech = undefined;
   }
 }

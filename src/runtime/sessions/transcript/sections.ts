@@ -1,5 +1,5 @@
 import type { SessionEvent } from "../../../api/methods/session-event.ts";
-import { codeBlock, codeSpan } from "./markdown.ts";
+import { CodeBlocks, codeSpan, MAX_SHOWN_TEXT } from "./markdown.ts";
 
 /** A part of a transcript for people. */
 export interface Section {
@@ -7,8 +7,8 @@ export interface Section {
   title: string;
   /** Text of a speaker, which goes on in the next section of the same title. */
   speech?: string;
-  /** Its content, as Markdown. */
-  blocks?: string[];
+  /** Its content. */
+  blocks?: CodeBlocks;
 }
 
 /**
@@ -16,18 +16,18 @@ export interface Section {
  *
  * @returns `undefined` for an event that people need not see
  */
-export function sectionOf(event: SessionEvent): Section | undefined {
+export async function sectionOf(event: SessionEvent): Promise<Section | undefined> {
   try {
-    return eventSection(event);
+    return await eventSection(event);
   } catch {
     return { title: "An event that cannot be shown" };
   }
 }
 
-function eventSection(event: SessionEvent): Section | undefined {
+async function eventSection(event: SessionEvent): Promise<Section | undefined> {
   switch (event.method) {
     case "session/update":
-      return updateSection(event.params.update);
+      return await updateSection(event.params.update);
     case "session/request_permission":
       return { title: `Permission: ${codeSpan(String(event.params.toolCall?.title ?? ""))}` };
     case "_agentvm/permission_resolved": {
@@ -36,7 +36,7 @@ function eventSection(event: SessionEvent): Section | undefined {
       return { title: `Answer: ${codeSpan(`${answer} (${reason})`)}` };
     }
     case "_agentvm/agent_crashed":
-      return { title: "The agent ended", blocks: [codeBlock("text", String(event.params.message))] };
+      return { title: "The agent ended", blocks: await textBlock(String(event.params.message)) };
     case "_agentvm/events_dropped":
       return { title: "Earlier events are no longer kept" };
     default:
@@ -46,7 +46,7 @@ function eventSection(event: SessionEvent): Section | undefined {
 
 type Update = Extract<SessionEvent, { method: "session/update" }>["params"]["update"];
 
-function updateSection(update: Update): Section | undefined {
+async function updateSection(update: Update): Promise<Section | undefined> {
   switch (update.sessionUpdate) {
     case "user_message_chunk":
       return { title: "User", speech: contentText(update.content) };
@@ -57,9 +57,9 @@ function updateSection(update: Update): Section | undefined {
     case "tool_call":
     case "tool_call_update": {
       const { toolCallId, title, status } = update;
-      const blocks = toolBlocks(update);
+      const blocks = await toolBlocks(update);
       const isNew = update.sessionUpdate === "tool_call";
-      if (!isNew && blocks.length === 0 && status !== "failed") return undefined;
+      if (!isNew && blocks.isEmpty && status !== "failed") return undefined;
       const state = status ? ` ${codeSpan(String(status))}` : "";
       return {
         title: `${isNew ? "Tool" : "Tool result"}: ${codeSpan(String(title || toolCallId))}${state}`,
@@ -68,22 +68,33 @@ function updateSection(update: Update): Section | undefined {
     }
     case "plan": {
       const steps = update.entries.map(({ status, content }) => `[${status}] ${content}`);
-      return { title: "Plan", blocks: [codeBlock("text", steps.join("\n"))] };
+      return { title: "Plan", blocks: await textBlock(steps.join("\n")) };
     }
     default:
       return undefined;
   }
 }
 
-function toolBlocks({ rawInput, rawOutput, content }: ToolParts): string[] {
-  const blocks: string[] = [];
-  if (rawInput !== undefined && rawInput !== null) blocks.push(jsonBlock(rawInput));
+/** Makes a section's only block. */
+export async function textBlock(text: string): Promise<CodeBlocks> {
+  const blocks = new CodeBlocks();
+  await blocks.add("text", () => text);
+  return blocks;
+}
+
+async function toolBlocks({ rawInput, rawOutput, content }: ToolParts): Promise<CodeBlocks> {
+  const blocks = new CodeBlocks();
+  const addJson = async (value: unknown) => {
+    if (value !== undefined && value !== null)
+      await blocks.add("json", () => JSON.stringify(value, undefined, 2));
+  };
+  await addJson(rawInput);
   const parts = Array.isArray(content) ? content : [];
   for (const part of parts as ToolPart[]) {
-    if (part.type === "content") blocks.push(codeBlock("text", contentText(part.content)));
-    else if (part.type === "diff") blocks.push(codeBlock("diff", diffText(part)));
+    if (part.type === "content") await blocks.add("text", () => contentText(part.content));
+    else if (part.type === "diff") await blocks.add("diff", () => diffText(part));
   }
-  if (parts.length === 0 && rawOutput !== undefined && rawOutput !== null) blocks.push(jsonBlock(rawOutput));
+  if (parts.length === 0) await addJson(rawOutput);
   return blocks;
 }
 
@@ -101,14 +112,11 @@ interface ToolPart {
   newText?: unknown;
 }
 
-function jsonBlock(value: unknown): string {
-  return codeBlock("json", JSON.stringify(value, undefined, 2));
-}
-
+/** More than there is room for of either text stays unread. */
 function diffText({ path, oldText, newText }: ToolPart): string {
   const lines = (text: unknown, mark: string) =>
-    typeof text === "string" ? text.split("\n").map((line) => `${mark}${line}`) : [];
-  return [`--- ${path}`, `+++ ${path}`, ...lines(oldText, "-"), ...lines(newText, "+")].join("\n");
+    typeof text === "string" ? `\n${text.slice(0, MAX_SHOWN_TEXT)}`.replace(/\n/g, `\n${mark}`) : "";
+  return `--- ${path}\n+++ ${path}${lines(oldText, "-")}${lines(newText, "+")}`;
 }
 
 function contentText(content: unknown): string {

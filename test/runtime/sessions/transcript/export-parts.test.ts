@@ -1,5 +1,9 @@
 // @module-tag slow
+import { marked } from "marked";
 import { expect, test } from "vitest";
+import type { PersistedSessionRecord } from "../../../../src/api/methods/session-types.ts";
+import { exportPart } from "../../../../src/runtime/sessions/transcript/export.ts";
+import type { TranscriptEvent } from "../../../../src/runtime/sessions/transcript/transcript-store.ts";
 import { ask, open, scriptedVm } from "../../../support/scripted.ts";
 
 test.each(["json", "markdown"] as const)(
@@ -24,3 +28,43 @@ test.each(["json", "markdown"] as const)(
     }
   },
 );
+
+const MIB = 1024 * 1024;
+
+const LONG_TEXTS = [
+  ["a control character", "\u007f", ""],
+  ["a backtick", "`", ""],
+  ["a line end of a diff", "\n", "diff"],
+  ["a backtick after each space", " `", ""],
+] as const;
+
+test.each(LONG_TEXTS)("the texts of one event share the room for a text: %s", async (_name, piece, type) => {
+  const text = piece.repeat(MIB / piece.length);
+  const part =
+    type === "diff"
+      ? { type, path: "/a", oldText: text, newText: text }
+      : { type: "content", content: { type: "text", text } };
+  const content = Array.from({ length: 7 }, () => [part, part]).flat();
+  const update = { sessionUpdate: "tool_call", toolCallId: "t", title: "Make", content };
+  const notification = { jsonrpc: "2.0", method: "session/update", params: { update } };
+  async function* events() {
+    yield { seq: 0, createdAt: 0, notification } as unknown as TranscriptEvent;
+  }
+  const record = { sessionId: "s", agentType: "scripted", createdAt: 0 } as PersistedSessionRecord;
+  // Without a pause the work is in microtasks: no turn comes between.
+  let turns = 0;
+  const count = () => {
+    turns++;
+    counter = setImmediate(count);
+  };
+  let counter = setImmediate(count);
+  const { data } = await exportPart("markdown", { record, after: -1, events: events() });
+  clearImmediate(counter);
+  expect(data.length).toBeGreaterThan(0.9 * MIB);
+  expect(data.length).toBeLessThan(1.01 * MIB);
+  expect(turns).toBeGreaterThan(0);
+  const tokens = marked.lexer(data);
+  expect(tokens.filter((token) => token.type === "code").length).toBe(1);
+  expect(tokens.at(-1)).toMatchObject({ type: "paragraph", text: expect.stringContaining("left out") });
+  expect(Math.max(...(data.match(/^`+/gm) ?? []).map((fence) => fence.length))).toBeLessThan(500);
+});

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { encodeName, isTemporaryName } from "../../names.ts";
 import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
-import { at, closeElsewhere, descriptorPath, NODE } from "./descriptors.ts";
+import { at, closeElsewhere, descriptorPath, isLarge, NODE } from "./descriptors.ts";
 import type { Entry, Place, Slot } from "./place.ts";
 import type { Root } from "./root.ts";
 
@@ -9,6 +9,8 @@ const DIRECTORY_MODE = 0o755;
 const PERMISSION_BITS = 0o777;
 const SETTABLE_BITS = 0o7777;
 const MAX_TEMPORARIES = 1000;
+/** Temporary files that another thread frees. All VMs share the server's descriptors. */
+const MAX_HELD = 256;
 
 /** Added to a time for utimes(2), which takes seconds as a double, so that the time reads back equal. */
 const ROUNDING_MS = 0.0005;
@@ -105,23 +107,27 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
 }
 
 /**
- * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, so that no
- * process can make the call slow.
+ * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, and
+ * MAX_HELD of those that take long to free, so that no process can make the call slow.
  *
  * @returns promises of threads that free the files, or `undefined` if the directory is not empty
  */
 function removeTemporaries({ fd }: Entry): Promise<void>[] | undefined {
   const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
   const held: number[] = [];
+  let freedHere = 0;
   // They are freed after the last removal, which would wait for the same locks of the file system.
   const free = () => held.splice(0).map((each) => closeElsewhere(each));
   try {
-    for (let count = 0; count < MAX_TEMPORARIES; count++) {
+    for (let count = 0; count < MAX_TEMPORARIES && held.length < MAX_HELD; count++) {
       const dirent = directory.readSync();
       if (dirent === null) return count > 0 ? free() : undefined;
       if (!isTemporaryName(dirent.name)) return undefined;
       const path = at(fd, dirent.name);
-      held.push(fs.openSync(path, NODE));
+      const { blocks } = fs.lstatSync(path);
+      // Many files together take as long as a large one.
+      if (isLarge({ blocks: freedHere + blocks })) held.push(fs.openSync(path, NODE));
+      else freedHere += blocks;
       fs.unlinkSync(path);
     }
     return undefined;

@@ -22,7 +22,7 @@ export const closeElsewhere = promisify(close);
 const LARGE_BLOCKS = (8 * 1024 * 1024) / 512;
 
 /** `true` for a file that the event loop's thread must not free. */
-export function isLarge({ blocks }: Stats): boolean {
+export function isLarge({ blocks }: Pick<Stats, "blocks">): boolean {
   return blocks >= LARGE_BLOCKS;
 }
 

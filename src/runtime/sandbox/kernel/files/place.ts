@@ -85,8 +85,9 @@ export class Place {
   /** @returns a promise if another thread frees the file meanwhile */
   close(): Promise<void> | undefined {
     this.#release(this.#slot?.directory.fd);
-    if (this.entry !== null && isLarge(this.entry.stats)) return closeFile(this.entry.fd);
-    this.#release(this.entry?.fd);
+    const { entry } = this;
+    if (entry !== null && entry.fd !== this.#root.fd && isLarge(entry.stats)) return closeFile(entry.fd);
+    this.#release(entry?.fd);
     return undefined;
   }
 

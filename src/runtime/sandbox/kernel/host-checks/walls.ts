@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { interceptionSupport } from "../network/interception-support.ts";
 import { cgroupSupport } from "../processes/cgroup.ts";
 import { hasOwnUids, lackOfOwnUids } from "../processes/own-uids.ts";
+import { readProc } from "../procfs/procfs.ts";
 import { seccompSupport } from "../seccomp/support.ts";
 import { type Check, run, wanted } from "./check.ts";
 
@@ -67,7 +67,7 @@ export function checkSharedMemory(): Check {
 
 /** At a hard limit of 0 the kernel starts a handler of core dumps that is a program. Only a right over limits raises it. */
 export function checkCores(): Check {
-  const isProgram = readFileSync("/proc/sys/kernel/core_pattern", "latin1").startsWith("|");
+  const isProgram = (readProc("/proc/sys/kernel/core_pattern") ?? "").startsWith("|");
   const there = !isProgram || run("prlimit", ["--core=1:1", "true"]).ok;
   return wanted(
     "core dumps",

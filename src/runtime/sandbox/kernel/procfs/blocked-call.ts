@@ -5,6 +5,9 @@ import { readProc } from "./procfs.ts";
 /** Bits of poll(2) that ask for input: POLLIN, POLLPRI, POLLRDNORM. The bits of epoll(7) are the same. */
 const READABLE = 0x43;
 
+/** Bits of epoll(7) that are events. None is set after the event of an entry with EPOLLONESHOT. */
+const EPOLL_EVENTS = 0x0fffffff;
+
 /** Descriptors of one poll(2), select(2) or epoll(7) that are looked at. A thread that waits for more has other things to do. */
 const MAX_POLLED = 32;
 /** The kernel's FD_SETSIZE, in bytes. */
@@ -46,6 +49,8 @@ export type ThreadState =
   | "running"
   /** It sleeps in a call of another kind, or with a time limit. */
   | "asleep"
+  /** It waits for room for output too, or for the end of a connection. */
+  | "output"
   /** Its descriptors cannot be known. */
   | "unknown";
 
@@ -70,7 +75,7 @@ export async function awaitedDescriptors(folder: string): Promise<number[] | Thr
     case "ppoll":
       return isEndless(2) ? await polled(folder, arg(0), arg(1)) : "asleep";
     case "select":
-      return isEndless(4) ? await selected(folder, arg(0), arg(1)) : "asleep";
+      return isEndless(4) ? await selected(folder, arg(0), [arg(1), arg(2)]) : "asleep";
     case "epoll":
       return int(3) < 0 ? watched(folder, arg(0)) : "asleep";
     case "epoll2":
@@ -87,30 +92,47 @@ async function polled(folder: string, address: number, count: number): Promise<n
   const found: number[] = [];
   for (let at = 0; at < entries.length; at += 8) {
     const fd = entries.readInt32LE(at);
-    if (fd >= 0 && (entries.readUInt16LE(at + 4) & READABLE) !== 0) found.push(fd);
+    if (fd < 0) continue;
+    if ((entries.readUInt16LE(at + 4) & READABLE) === 0) return "output";
+    found.push(fd);
   }
   return found;
 }
 
-async function selected(folder: string, count: number, address: number): Promise<number[] | ThreadState> {
-  if (count === 0 || address === 0) return "asleep";
+async function selected(
+  folder: string,
+  count: number,
+  [inputs, outputs]: [inputs: number, outputs: number],
+): Promise<number[] | ThreadState> {
+  if (outputs !== 0) {
+    const awaited = await inSet(folder, count, outputs);
+    if (awaited === undefined) return "unknown";
+    if (awaited.length > 0) return "output";
+  }
+  const found = inputs === 0 ? [] : await inSet(folder, count, inputs);
+  if (found === undefined || found.length > MAX_POLLED) return "unknown";
+  return found.length === 0 ? "asleep" : found;
+}
+
+/** Returns the descriptors in an fd_set. */
+async function inSet(folder: string, count: number, address: number): Promise<number[] | undefined> {
   const set = await readMemory(folder, address, Math.min(Math.ceil(count / 8), MAX_SET_BYTES));
-  if (set === undefined) return "unknown";
+  if (set === undefined) return undefined;
   const found: number[] = [];
   for (let fd = 0; fd < Math.min(count, set.length * 8); fd++) {
     if (((set[fd >> 3] ?? 0) & (1 << (fd & 7))) !== 0) found.push(fd);
   }
-  return found.length > MAX_POLLED ? "unknown" : found;
+  return found;
 }
 
 function watched(folder: string, epoll: number): number[] | ThreadState {
   const text = readStart(`${folder}/fdinfo/${epoll}`, MAX_EPOLL_TEXT);
   if (text === undefined || text.length === MAX_EPOLL_TEXT) return "unknown";
-  const lines = [...text.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+)/gm)];
-  if (lines.length > MAX_POLLED) return "unknown";
-  return lines
-    .filter(([, , events]) => (Number.parseInt(events ?? "0", 16) & READABLE) !== 0)
-    .map(([, fd]) => Number(fd));
+  const entries = [...text.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+)/gm)]
+    .map(([, fd, events]) => ({ fd: Number(fd), events: Number.parseInt(events ?? "0", 16) }))
+    .filter(({ events }) => (events & EPOLL_EVENTS) !== 0);
+  if (entries.length > MAX_POLLED) return "unknown";
+  return entries.every(({ events }) => (events & READABLE) !== 0) ? entries.map(({ fd }) => fd) : "output";
 }
 
 /** Reads the first bytes of a file of procfs, which the kernel writes page by page. */

@@ -1,7 +1,8 @@
 // @module-tag any-user
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Files } from "../../../../../src/runtime/filesystem/files.ts";
 import { failure, posix } from "../../../filesystem/file-systems.ts";
 import { useScratch } from "./scratch.ts";
@@ -61,6 +62,24 @@ test("a process of the VM may remove or replace a temporary file without harm", 
   await replaced.commit();
   expect((await files.lstat("/workspace/a")).isSymbolicLink).toBe(true);
   expect((await failure(files.readFile("/workspace/a"))).code).toBe("ENOENT");
+});
+
+test("deleting a directory opens none of its empty temporary files", async () => {
+  const folder = join(scratch.root, "workspace/folder");
+  mkdirSync(folder);
+  for (let index = 0; index < 900; index++)
+    writeFileSync(join(folder, `.agent-vm-${index.toString(16).padStart(24, "0")}`), "");
+  const opens = vi.spyOn(fs, "openSync");
+  syncBuiltinESMExports();
+  try {
+    await scratch.fs.rmdir("/workspace/folder");
+    expect(opens).toHaveBeenCalled();
+    expect(opens.mock.calls.length).toBeLessThan(50);
+  } finally {
+    opens.mockRestore();
+    syncBuiltinESMExports();
+  }
+  expect(onHost()).toEqual([]);
 });
 
 test("a directory with thousands of temporary files can be deleted", async () => {
