@@ -1,0 +1,37 @@
+import { AgentVmError } from "../../api/errors.ts";
+import type { AdapterVm } from "./workplace.ts";
+
+/** Bytes of stdin that one call carries. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Milliseconds until stdin that does not fit is sent again. */
+const RETRY_MS = 50;
+
+/** A process that gets input. */
+export interface Receiver {
+  vm: AdapterVm;
+  pid: number;
+  /** Returns `true` when no more input should be sent. */
+  isOver(): boolean;
+}
+
+/** Writes to a process's stdin in pieces. Waits while the process reads slowly. */
+export async function sendInput({ vm, pid, isOver }: Receiver, data: Uint8Array): Promise<void> {
+  for (let at = 0; at < data.byteLength; at += PIECE_BYTES) {
+    const piece = data.subarray(at, at + PIECE_BYTES);
+    while (!(await isTaken(vm.writeProcessStdin(pid, piece), isOver)))
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** @returns `false` if the piece does not fit yet */
+async function isTaken(writing: Promise<unknown>, isOver: () => boolean): Promise<boolean> {
+  try {
+    await writing;
+    return true;
+  } catch (error) {
+    const isFull = error instanceof AgentVmError && error.code === "limit_exceeded";
+    if (!isFull || isOver()) throw error;
+    return false;
+  }
+}
