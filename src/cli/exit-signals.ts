@@ -21,7 +21,7 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   const { drainMs = DRAIN_TIMEOUT_MS } = options;
   let stopping = false;
   let asked = false;
-  /** Whether one more SIGTERM belongs to a stop that was asked for: the process's own, or one of whoever asked. */
+  /** Whether one more SIGTERM belongs to a stop that was asked for: the process or the asker sends it. */
   let isForgiven = false;
   const stop = async (name: NodeJS.Signals): Promise<void> => {
     if (stopping && isForgiven && name === "SIGTERM") {

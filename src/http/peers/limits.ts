@@ -80,7 +80,7 @@ export const MAX_PEER_FACTS = 128;
 /**
  * Time for a VM to say how it is, for a list.
  * @unit ms
- * @past The list shows the VM as one that sleeps.
+ * @past The list shows the VM as sleeping.
  */
 export const PEER_FACTS_MS = 2_000;
 

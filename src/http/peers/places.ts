@@ -43,7 +43,7 @@ export class Places {
   readonly #peers = new Known<Peer>();
   readonly #asking = new Map<string, Promise<Peer | "here" | undefined>>();
   readonly #questions = { places: new Semaphore(MAX_PEER_QUESTIONS), timeoutMs: PEER_WAKE_MS };
-  /** Questions of lists, which take no place of those that requests wait for. */
+  /** Questions of lists. They take no place of the questions of requests. */
   readonly #facts = { places: new Semaphore(MAX_PEER_FACTS), timeoutMs: PEER_FACTS_MS };
   readonly #nonces = new Nonces();
 

@@ -100,7 +100,7 @@ async function startFront(serve: (strangers: Strangers) => RequestListener) {
 
 const FORBIDDEN = () => ((_request, response) => void response.writeHead(403).end()) as RequestListener;
 
-test("asks the engine about no text that is no id, and once about an actor that it does not know", async () => {
+test("asks the engine about ids only, and once about an actor that it does not know", async () => {
   const { url, engine } = await startFront(FORBIDDEN);
   for (const actorId of ["short", idOf(7).toUpperCase(), `${idOf(7)}a`])
     expect(await (await fetch(url + previewOf(actorId))).text()).toBe("passed");
@@ -140,7 +140,7 @@ test("lists with VMs that do not answer leave places to requests, and each quest
   const late = Array.from({ length: 4 }, (_, index) => places.locate(idOf(30 + index)));
   for (const result of await Promise.allSettled(late))
     expect(result).toMatchObject({ reason: { code: "vm_stopped" } });
-  // Those that waited until the end were never asked.
+  // The questions that waited until the end were never asked.
   expect(engine.asked.filter((actorId) => Number(actorId.slice(-2)) >= 30)).toHaveLength(2);
 });
 

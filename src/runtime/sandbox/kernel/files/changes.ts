@@ -107,8 +107,8 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
 }
 
 /**
- * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, and
- * MAX_HELD of those that take long to free, so that no process can make the call slow.
+ * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, of which
+ * at most MAX_HELD take long to free, so that no process can make the call slow.
  *
  * @returns promises of threads that free the files, or `undefined` if the directory is not empty
  */
