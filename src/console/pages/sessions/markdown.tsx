@@ -1,9 +1,17 @@
 import DOMPurify from "dompurify";
-import { marked } from "marked";
+import { Marked } from "marked";
 import { useMemo } from "preact/hooks";
 
 /** Longest text that becomes markup. A longer one stays text. */
 const MAX_CHARACTERS = 100_000;
+
+/** Markup of a text is Markdown. HTML in it is shown as it is written. */
+const marked = new Marked({
+  gfm: true,
+  renderer: {
+    html: ({ text }) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`),
+  },
+});
 
 const purifier = DOMPurify(window);
 purifier.addHook("afterSanitizeAttributes", (node) => {
@@ -28,7 +36,7 @@ export function Markdown({ text }: { text: string }) {
   const html = useMemo(() => {
     if (text.length > MAX_CHARACTERS) return undefined;
     try {
-      return purifier.sanitize(marked.parse(text, { async: false, gfm: true }), RULES);
+      return purifier.sanitize(marked.parse(text, { async: false }), RULES);
     } catch {
       // Quotes in quotes without end exceed the stack: the text stays text.
       return undefined;
