@@ -85,6 +85,8 @@ const EVE = join(INTEGRATIONS, "node_modules/eve/bin/eve.js");
 const APP = join(import.meta.dirname, "eve-app");
 const env = {
   ...process.env,
+  // Under "test" eve answers with a model of its own.
+  NODE_ENV: "production",
   ENDPOINT: endpoint,
   REVISION: crypto.randomUUID(),
   EVE_TELEMETRY_DISABLED: "1",
