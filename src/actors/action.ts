@@ -119,7 +119,7 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     const { instance } = c.vars;
     const { calls } = instance;
     // After a crash of this instance nobody could say whether it has begun the call.
-    if (calls.isLeftOver(request)) await instance.forgetLeftOver(() => c.saveState({ immediate: true }));
+    if (calls.isLeftOver(request)) await instance.note.forget(() => c.saveState({ immediate: true }));
     const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
     if (!request.answer) return calls.begin(c.conn, request, run);
     const answer = new CallAnswer(c.conn);

@@ -17,6 +17,7 @@ import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
+import { CallNote } from "./call-note.ts";
 import { CallTable } from "./calls.ts";
 import { closeDefinitions, keepDefinition } from "./definitions.ts";
 import { asRunning, drained } from "./drain.ts";
@@ -41,8 +42,6 @@ interface InstanceParts {
   actor: ActorDeps;
   monitor: VmMonitor;
   onFailure: (error: unknown) => void;
-  /** Aborts when the actor begins to sleep or to end. */
-  stops: AbortSignal;
   keepAwake(work: Promise<unknown>): void;
 }
 
@@ -75,6 +74,8 @@ const live = new Map<string, VmInstance>();
 export class VmInstance {
   readonly vm: LiveVm;
   readonly calls: CallTable;
+  /** Tells the next instance which calls have begun. */
+  readonly note: CallNote;
   /** Forks that other VMs are copying from this VM. */
   readonly forks = new Forks();
   /** Copy of the parent's files, if `fork()` made this VM. */
@@ -85,11 +86,8 @@ export class VmInstance {
   readonly #alarm: ActorAlarm;
   readonly #actor: ActorDeps;
   readonly #place: VmPlace;
-  readonly #stops: AbortSignal;
   readonly #keepAwake: (work: Promise<unknown>) => void;
   #isStarted = false;
-  /** Settles when the note of the last instance is gone from storage. */
-  #forgotten: Promise<void> | undefined;
   #listing: Listing | undefined;
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
@@ -97,7 +95,6 @@ export class VmInstance {
   private constructor(parts: InstanceParts) {
     const { vm, place, calls, alarm, arrival, options, actor, monitor, onFailure } = parts;
     this.#place = place;
-    this.#stops = parts.stops;
     this.#keepAwake = parts.keepAwake;
     this.monitor = monitor;
     this.vm = vm;
@@ -105,6 +102,7 @@ export class VmInstance {
     this.#options = options;
     this.arrival = arrival;
     this.calls = calls;
+    this.note = new CallNote(actor);
     this.#alarm = alarm;
     this.#actor = actor;
   }
@@ -175,7 +173,6 @@ export class VmInstance {
       actor,
       monitor,
       onFailure,
-      stops: actor.abortSignal,
       keepAwake: hooks.keepAwake,
     });
     const facts = { labels: await vm.labels(), destroyAfterMs: own.destroyAfterMs };
@@ -229,7 +226,7 @@ export class VmInstance {
    * @returns `undefined` if the actor starts or stops
    */
   serve(visit: (instance: VmInstance) => Promise<void>, isCall: boolean): Promise<void> | undefined {
-    if (!this.#isStarted || this.#stops.aborted || this.#disposed !== undefined) return undefined;
+    if (!this.#isStarted || this.#actor.abortSignal.aborted || this.#disposed !== undefined) return undefined;
     this.used();
     const served = isCall ? asRunning(this, () => visit(this)) : visit(this);
     this.#keepAwake(served);
@@ -278,7 +275,7 @@ export class VmInstance {
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
       await close?.().catch(this.#onFailure);
-      this.#noteCalls();
+      if (this.#place.mayMove) this.note.write(this.calls);
       this.calls.dispose();
       const { actorId } = this.#actor;
       if (live.get(actorId) === this) live.delete(actorId);
@@ -286,37 +283,6 @@ export class VmInstance {
       this.monitor.end();
     });
     return this.#disposed;
-  }
-
-  /** Drops the note of the last instance, before the first call that it has left over begins. */
-  forgetLeftOver(save: () => Promise<void>): Promise<void> {
-    this.#forgotten ??= this.#forget(save).catch((error: unknown) => {
-      this.#forgotten = undefined;
-      throw error;
-    });
-    return this.#forgotten;
-  }
-
-  async #forget(save: () => Promise<void>): Promise<void> {
-    const { state } = this.#actor;
-    const note = state?.ended;
-    if (state === undefined || note === undefined) return;
-    delete state.ended;
-    try {
-      await save();
-    } catch (error) {
-      state.ended = note;
-      throw error;
-    }
-  }
-
-  /** Tells the next instance, which may be on another server, which calls have begun. RivetKit stores the note. */
-  #noteCalls(): void {
-    const { state } = this.#actor;
-    if (!this.#place.mayMove || state === undefined) return;
-    const ended = this.calls.ended();
-    if (ended === undefined) delete state.ended;
-    else state.ended = ended;
   }
 }
 
