@@ -73,6 +73,8 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   restoreSnapshot: ["id"],
   deleteSnapshot: ["id"],
   diff: [],
+  diffSnapshots: ["id", "id"],
+  readSnapshotFile: ["id", "/tmp/x", { offset: 0, length: 9 }],
   undo: [["/tmp/x"]],
   exportTar: ["/tmp"],
   exportSnapshot: [],
