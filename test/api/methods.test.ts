@@ -132,6 +132,7 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   sleep: [],
   setLabels: [{ team: "a" }],
   setLimits: [{ cpus: 1 }],
+  getEventLog: [{ after: 7 }],
   destroy: [],
   startRun: ["true", null, { timeout: 1_000 }],
   followProcess: [2, { after: 0 }],

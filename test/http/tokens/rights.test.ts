@@ -35,7 +35,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
     listSnapshots diffSnapshots readSnapshotFile`,
 };
-const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
+const ANY = "status usage getEventLog endFileTransfer beginCall acknowledge abandonCall";
 const ONLY_ADMIN =
   "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 
