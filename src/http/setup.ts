@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
+import type { VmChoices } from "../api/vm-input.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -46,6 +47,7 @@ import { sharedTokens, Tokens } from "./tokens/tokens.ts";
 import { TunnelGate } from "./tunnels/tunnel-gate.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
+import { vmChoicesRoute } from "./vm-choices.ts";
 import { vmListRoute } from "./vm-list.ts";
 
 /** Options of `setup()`: agent-vm's own options, and RivetKit's options that agent-vm does not set itself. */
@@ -151,6 +153,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       actorId === undefined ? undefined : nameOf(actorId),
     );
   };
+  const choices = new Map<string, VmChoices>();
+  for (const name of vmNames) {
+    const binding = bindingOf(options.use[name]);
+    if (binding !== undefined) choices.set(name, binding.choices);
+  }
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
   const ownRoutes = {
@@ -177,6 +184,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
     const routes = {
       ...browser?.guarded,
+      "GET /vms/options": vmChoicesRoute(choices),
       "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
       ...ownRoutes,
       ...mcpRoutes(mcp, vmNames),

@@ -29,7 +29,7 @@ test("the list shows machines with their use, makes, forks, puts to sleep and de
   await shoot(page, "machines");
 
   await page.getByRole("button", { name: "New machine" }).click();
-  await page.getByLabel("Name").fill("team/carol");
+  await page.getByLabel("Name (a slash").fill("team/carol");
   await page.getByRole("button", { name: "Create" }).click();
   await page.getByRole("heading", { name: "team / carol" }).waitFor();
   await page.getByRole("link", { name: "agent-vm", exact: true }).click();

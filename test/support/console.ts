@@ -27,7 +27,7 @@ interface OpenOptions {
 /** A server with the scripted agent and a browser, for all tests of a file. */
 export interface ConsoleTest {
   server(): ProgramServer;
-  vm(key: string): VmHandle;
+  vm(key: string | string[]): VmHandle;
   /** Opens the console. The test fails if the page reports an error or sends a request elsewhere. */
   open(context: TestContext, options?: OpenOptions): Promise<Page>;
   /** Ends the server, calls back, and starts it again on the same port with the same data. */
@@ -51,7 +51,7 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
   const running = () => server as ProgramServer;
   return {
     server: running,
-    vm: (key) =>
+    vm: (key: string | string[]) =>
       running()
         .client(env.AGENT_VM_TOKEN ? { token: env.AGENT_VM_TOKEN } : {})
         .vm.getOrCreate(key),

@@ -9,7 +9,7 @@ import { withScripted } from "./scripted.ts";
 /**
  * Runs a server, configured by the variables of the ready-made server. With TEST_SERVER=fake its VMs are fakes, which write
  * their command lines to stderr. Otherwise they are real and have the `scripted` agent. SLEEP_TIMEOUT_MS is their sleep
- * timeout.
+ * timeout, and PER_VM is the option `perVm` as JSON.
  */
 const {
   PORT,
@@ -17,12 +17,14 @@ const {
   AGENT_VM_POOL = "0",
   AGENT_VM_DRAIN_MS,
   AGENT_VM_TOKEN,
+  PER_VM,
   SLEEP_TIMEOUT_MS,
   TEST_SERVER,
 } = process.env;
 const options = {
   ...withScripted,
   pool: { size: Number(AGENT_VM_POOL) },
+  ...(PER_VM !== undefined && { perVm: JSON.parse(PER_VM) }),
   ...(SLEEP_TIMEOUT_MS !== undefined && { sleepTimeoutMs: Number(SLEEP_TIMEOUT_MS) }),
 };
 const registry = setup({

@@ -77,6 +77,13 @@ const PAGES: readonly Page[] = [
     isShown: (session) => session.sees("snapshots"),
   },
   { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")), boots: false, isShown: () => true },
+  {
+    tab: "methods",
+    title: "Methods",
+    View: lazy(() => import("./methods.tsx")),
+    boots: false,
+    isShown: () => true,
+  },
 ];
 
 interface Props {
