@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { printing, shown } from "../../support/screens.ts";
 import { until } from "../../support/until.ts";
