@@ -124,7 +124,7 @@ interface ProgramEnd {
   counts: Counts;
 }
 
-/** Runs the programs one after the other. They mostly wait, for registries and for servers that start. */
+/** Runs the programs one after the other. Much of their time is a wait for registries and for servers that start. */
 async function runPrograms(): Promise<ProgramEnd[]> {
   const ends: ProgramEnd[] = [];
   for (const [program, ...names] of PROGRAMS)

@@ -21,7 +21,7 @@ import type { Tunnels } from "./tunnels/tunnels.ts";
 import type { VmBinding } from "./vm-binding.ts";
 import { vmListRoute } from "./vm-list.ts";
 
-/** What the operator's routes ask. */
+/** Parts of the server that the operator's routes ask. */
 interface OperatorParts {
   access: AccessControl;
   monitor: Monitor;

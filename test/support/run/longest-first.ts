@@ -16,7 +16,7 @@ const LONGEST = [
   "test/scale/walk.test.ts",
 ];
 
-/** Starts the longest files first. In a clean clone vitest knows no durations, and starts the largest files first. */
+/** Starts the longest files first. In a clean clone vitest has no durations, and starts the largest files first. */
 export default class LongestFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications);
