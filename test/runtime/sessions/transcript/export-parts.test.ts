@@ -54,14 +54,14 @@ test.each(LONG_TEXTS)("the texts of one event share the room for a text: %s", as
   }
   const record = { sessionId: "s", agentType: "scripted", createdAt: 0 } as PersistedSessionRecord;
   // Without a pause the work is in microtasks: no turn comes between. Earlier work has used the slice up.
-  pause();
-  work();
   let turns = 0;
   const count = () => {
     turns++;
     counter = setImmediate(count);
   };
   let counter = setImmediate(count);
+  pause();
+  work();
   const { data } = await exportPart("markdown", { record, after: -1, events: events() });
   clearImmediate(counter);
   expect(data.length).toBeGreaterThan(0.9 * MIB);
