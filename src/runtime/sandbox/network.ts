@@ -47,6 +47,12 @@ export interface SandboxNetwork {
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
   listen(port: number): Promise<Server>;
   /**
+   * Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. The signal closes the socket, and so does the VM's end.
+   *
+   * @throws Error if a program has the port
+   */
+  takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket>;
+  /**
    * Takes the calls of the programs that `Provision.callers` names. Only programs of this VM can call here.
    *
    * @returns a function that ends all calls and takes no more
