@@ -1,4 +1,3 @@
-
 import { afterAll, expect, test } from "vitest";
 import type { VmInput } from "../../src/api/vm-input.ts";
 import { createClient } from "../../src/client/index.ts";
