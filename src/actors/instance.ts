@@ -22,6 +22,7 @@ import { CallTable } from "./calls.ts";
 import { keepDefinition } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
+import { eventLogs } from "./event-log.ts";
 import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
@@ -272,6 +273,7 @@ export class VmInstance {
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
       await close?.().catch(this.#onFailure);
+      if (reason === "destroy") eventLogs.forget(this.#actor.actorId);
       if (this.#place.mayMove) this.note.write(this.calls);
       this.calls.dispose();
       const { actorId } = this.#actor;

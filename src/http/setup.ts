@@ -36,7 +36,8 @@ import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from
 import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
-import { sharedTokens, Tokens } from "./tokens/tokens.ts";
+import { shareTokens } from "./tokens/shared/share-tokens.ts";
+import { Tokens } from "./tokens/tokens.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
 
@@ -99,11 +100,13 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
-  if (behindEngine && chosenSecret !== undefined) access.tokens = sharedTokens(chosenSecret);
-  const peering =
-    peers && engine
-      ? new Peering(peers, serverOf({ ...engineOptions(options), endpoint: engine }))
+  const engineServer = engine && serverOf({ ...engineOptions(options), endpoint: engine });
+  const peering = peers && engineServer ? new Peering(peers, engineServer) : undefined;
+  const sharing =
+    engineServer && chosenSecret
+      ? shareTokens(chosenSecret, engineServer, access.live, peering?.actors)
       : undefined;
+  access.tokens = sharing?.tokens;
   let folder = behindEngine ? dataDir : undefined;
   const health = new Health({
     folder: () => folder,
@@ -230,7 +233,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         onServer,
         onError: reject,
       });
-  const registry = makeRegistry(rivetOptions as RivetOptions<Actors>, {
+  const use = { ...options.use, ...sharing?.use } as Actors;
+  const registry = makeRegistry({ ...rivetOptions, use } as RivetOptions<Actors>, {
     host,
     port,
     logger: rivetLogger(log, { level: rivetLevel(), isVm }),
