@@ -15,7 +15,8 @@ import { startHttpServer, startWebSocketServer } from "../support/vm-servers.ts"
 import { wsClient } from "../support/ws-client.ts";
 
 const TOKEN = "token of the servers";
-const KEY = ["team", "one"];
+/** VMs of the first server and of another server. */
+const [KEY, OTHER_KEY] = [["team", "one"], ["elsewhere"]];
 
 /** More than the engine carries in one message. */
 const LARGE_BYTES = 30_000_000;
@@ -28,7 +29,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
 
   beforeAll(async () => {
     engine = await runEngine();
-    owner = await startPeer(engine);
+    // With its one VM it is full, so that the others are not on it.
+    owner = await startPeer(engine, { env: { RIVET_TOTAL_SLOTS: "1" } });
     const vm = owner.client({ token: TOKEN }).vm.getOrCreate(KEY);
     // The engine learns of the server a moment after the server has started.
     await until(() => vm.exists("/").catch(() => false), 60_000);
@@ -39,6 +41,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     await vm.waitForPort(4000);
     const [other, front] = await Promise.all([startPeer(engine), startPeer(engine, { vms: false })]);
     Object.assign(servers, { "another server": other, "a front without VMs": front });
+    await startHttpServer(other.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never, 3000);
   }, 120_000);
   afterAll(async () => {
     await Promise.all([owner, ...Object.values(servers)].map((server) => server?.stop("SIGKILL")));
@@ -205,35 +208,41 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     expect((await client.vm.list({ labels: { purpose: "test" } })).vms).toHaveLength(1);
   });
 
-  test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async () => {
-    const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
-    await vm.writeFile("/workspace/acknowledged", "1");
-    const outcome = (call: Promise<unknown>) =>
-      call.then(
-        () => "done",
-        (error: { code: string }) => error.code,
-      );
-    const running = outcome(vm.exec("sleep 1000"));
-    await vm.exec("true");
-    await owner.stop("SIGKILL");
-    expect(await running).toBe("call_lost");
-    const read = () =>
-      vm.readFile("/workspace/acknowledged").then(
-        (bytes) => Buffer.from(bytes).toString(),
-        (error) => error.code,
-      );
-    await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
-    expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
-  }, 60_000);
+  // Each waits for a threshold, so both wait at the same time. The VMs go on at a third server.
+  describe.concurrent("when a server fails", () => {
+    beforeAll(async () => {
+      servers["a new server"] = await startPeer(engine);
+    }, 60_000);
 
-  test("ends the requests under way to a server that gives no sign of life", async () => {
-    const front = servers["a front without VMs"] as ProgramServer;
-    const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(KEY) as never;
-    await startHttpServer(vm as never, 3000);
-    const response = await vm.vmFetch(3000, "/slow", { stream: true });
-    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    await reader.read();
-    servers["another server"]?.process.kill("SIGSTOP");
-    await expect(reader.read()).rejects.toThrow("terminated");
-  }, 60_000);
+    test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async () => {
+      const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
+      await vm.writeFile("/workspace/acknowledged", "1");
+      const outcome = (call: Promise<unknown>) =>
+        call.then(
+          () => "done",
+          (error: { code: string }) => error.code,
+        );
+      const running = outcome(vm.exec("sleep 1000"));
+      await vm.exec("true");
+      await owner.stop("SIGKILL");
+      expect(await running).toBe("call_lost");
+      const read = () =>
+        vm.readFile("/workspace/acknowledged").then(
+          (bytes) => Buffer.from(bytes).toString(),
+          (error) => error.code,
+        );
+      await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
+      expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
+    }, 60_000);
+
+    test("ends the requests under way to a server that gives no sign of life", async () => {
+      const front = servers["a front without VMs"] as ProgramServer;
+      const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never;
+      const response = await vm.vmFetch(3000, "/slow", { stream: true });
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      await reader.read();
+      servers["another server"]?.process.kill("SIGSTOP");
+      await expect(reader.read()).rejects.toThrow("terminated");
+    }, 60_000);
+  });
 });
