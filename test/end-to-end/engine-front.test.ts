@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { terminal, type VmHandle } from "../../src/client/index.ts";
+import { type TunnelOut, terminal, type VmHandle } from "../../src/client/index.ts";
 import { ACTOR_ID } from "../../src/http/peers/engine-actors.ts";
 import { ENGINE_PROGRAM, type Engine, runEngine, startPeer } from "../support/engine.ts";
 import type { ProgramServer } from "../support/servers.ts";
@@ -20,6 +20,19 @@ const [KEY, OTHER_KEY] = [["team", "one"], ["elsewhere"]];
 
 /** More than the engine carries in one message. */
 const LARGE_BYTES = 30_000_000;
+
+/** Offers a service of this test to a VM. */
+async function offerTo(vm: VmHandle): Promise<TunnelOut> {
+  await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
+  const service = createServer((_request, response) => void response.end("from the client"));
+  onTestFinished(() => void service.close());
+  await once(service.listen(0, "127.0.0.1"), "listening");
+  const { port: localPort } = service.address() as AddressInfo;
+  return await vm.tunnelOut({ name: "web", port: 8080, localPort });
+}
+
+/** Asks the offered service. */
+const ASK_OFFER = "curl -sS --max-time 10 http://web.agent-vm:8080/";
 
 describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () => {
   let engine: Engine & { end(): Promise<void> };
@@ -137,15 +150,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const end = closed(inside);
       inside.close(4000, "done");
       expect(await end).toEqual([4000, "done"]);
-      await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
-      const service = createServer((_request, response) => void response.end("from the client"));
-      onTestFinished(() => void service.close());
-      await once(service.listen(0, "127.0.0.1"), "listening");
-      const { port: localPort } = service.address() as AddressInfo;
-      await using _offer = await vm.tunnelOut({ name: "web", port: 8080, localPort });
-      expect((await vm.exec("curl -sS --max-time 10 http://web.agent-vm:8080/")).stdout).toBe(
-        "from the client",
-      );
+      await using _offer = await offerTo(vm);
+      expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
     }, 30_000);
 
     test("asks the access policy, which a token made at any server passes", async () => {
@@ -223,6 +229,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
           () => "done",
           (error: { code: string }) => error.code,
         );
+      await using _offer = await offerTo(vm);
+      expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
       const running = outcome(vm.exec("sleep 1000"));
       await vm.exec("true");
       await owner.stop("SIGKILL");
@@ -234,6 +242,9 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
         );
       await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
       expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
+      // The client offers its service there again.
+      const asked = () => vm.exec(ASK_OFFER).then(({ stdout }) => stdout, String);
+      await expect.poll(asked, { timeout: 20_000, interval: 500 }).toBe("from the client");
     }, 60_000);
 
     test("ends the requests under way to a server that gives no sign of life", async () => {
