@@ -7,14 +7,18 @@ import type { Route } from "./http-gate.ts";
 /**
  * Makes the answer to `GET /vms/options?name=NAME`: the options that a creator of VMs of one actor name may choose.
  *
- * @param choices by the actor names of VMs
+ * @param choicesOf finds them; `undefined` for the name of another actor
+ * @param names the actor names of VMs
  */
-export function vmChoicesRoute(choices: ReadonlyMap<string, VmChoices>): Route {
+export function vmChoicesRoute(
+  choicesOf: (name: string) => VmChoices | undefined,
+  names: readonly string[],
+): Route {
   return async (request: IncomingMessage, grant: Grant): Promise<VmChoices> => {
     requireRight(grant, { right: "any" }, { method: "options" });
     const name = new URL(request.url ?? "", "http://server").searchParams.get("name") ?? "";
-    const found = choices.get(name);
-    if (found === undefined) throw actorTypeNotFound(name, [...choices.keys()]);
+    const found = choicesOf(name);
+    if (found === undefined) throw actorTypeNotFound(name, names);
     return found;
   };
 }

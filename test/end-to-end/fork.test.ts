@@ -1,5 +1,3 @@
-// @module-tag any-user
-
 import { afterAll, expect, test } from "vitest";
 import type { VmInput } from "../../src/api/vm-input.ts";
 import { createClient } from "../../src/client/index.ts";
