@@ -70,8 +70,8 @@ interface RouteParts {
   visitor(grant: Grant): Visitor;
   /** Lists the VMs; `undefined` if the server does not know them. */
   list(): Pick<VmDirectory, "list"> | undefined;
-  /** Returns what a creator of VMs of an actor name may choose; `undefined` for other names. */
-  choicesOf(name: string): VmChoices | undefined;
+  /** What clients may choose for a new VM, by the actor name of VMs. */
+  choices: ReadonlyMap<string, VmChoices>;
   tunnels: Tunnels;
   health: Health;
   monitor: Monitor;
@@ -94,7 +94,7 @@ export function serverRoutes({ access, actors, admit, monitor, ...parts }: Route
   const browser = parts.hasConsole ? consoleRoutes(access, vmNames) : undefined;
   const routes = {
     ...browser?.guarded,
-    "GET /vms/options": vmChoicesRoute(parts.choicesOf, vmNames),
+    "GET /vms/options": vmChoicesRoute(parts.choices),
     "GET /vms": vmListRoute(parts.list, vmNames),
     ...parts.operator,
     ...mcpRoutes(mcp, vmNames),

@@ -7,18 +7,14 @@ import type { Route } from "./http-gate.ts";
 /**
  * Makes the answer to `GET /vms/options?name=NAME`: the options that a creator of VMs of one actor name may choose.
  *
- * @param choicesOf finds them; `undefined` for the name of another actor
- * @param names the actor names of VMs
+ * @param choices by the actor names of VMs
  */
-export function vmChoicesRoute(
-  choicesOf: (name: string) => VmChoices | undefined,
-  names: readonly string[],
-): Route {
+export function vmChoicesRoute(choices: ReadonlyMap<string, VmChoices>): Route {
   return async (request: IncomingMessage, grant: Grant): Promise<VmChoices> => {
     requireRight(grant, { right: "any" }, { method: "options" });
     const name = new URL(request.url ?? "", "http://server").searchParams.get("name") ?? "";
-    const found = choicesOf(name);
-    if (found === undefined) throw actorTypeNotFound(name, names);
+    const found = choices.get(name);
+    if (found === undefined) throw actorTypeNotFound(name, [...choices.keys()]);
     return found;
   };
 }
