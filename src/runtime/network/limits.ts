@@ -35,6 +35,13 @@ export const MAX_FETCH_STREAMS = 256;
 export const PORT_WAIT_MS = 30_000;
 
 /**
+ * DNS questions of a VM in a second under the policy `none`.
+ * @unit questions
+ * @past The VM has no resolver any more in this boot. Its programs find no name, and the log shows no further one.
+ */
+export const MAX_DENIED_QUESTIONS = 500;
+
+/**
  * Default lifetime of a preview URL.
  * @unit s
  * @past The URL answers 403.

@@ -30,6 +30,8 @@ export interface Interception {
   questions: readonly DatagramSocket[];
   /** `true` if connections to IPv6 addresses arrive too. */
   hasIpv6: boolean;
+  /** `false` if only connections to the ports of the reach arrive. */
+  leadsAllPorts: boolean;
   /** Replaces the reach. 127.0.0.1 always stays inside. */
   lead(reach: Reach): Promise<void>;
   /** Closes the sockets. The VM's end closes them too. */
@@ -52,6 +54,12 @@ export interface SandboxNetwork {
   connectAt(path: string): Promise<Socket>;
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
   listen(port: number): Promise<Server>;
+  /**
+   * Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. The signal closes the socket, and so does the VM's end.
+   *
+   * @throws Error if a program has the port
+   */
+  takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket>;
   /**
    * Takes the calls of the programs that `Provision.callers` names. Only programs of this VM can call here.
    *

@@ -1,6 +1,6 @@
+import { hasOwnUids, lackOfOwnUids } from "../../own-uids.ts";
 import { interceptionSupport } from "../network/interception-support.ts";
 import { cgroupSupport } from "../processes/cgroup.ts";
-import { hasOwnUids, lackOfOwnUids } from "../processes/own-uids.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { seccompSupport } from "../seccomp/support.ts";
 import { type Check, run, wanted } from "./check.ts";

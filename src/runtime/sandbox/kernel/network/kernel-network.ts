@@ -1,3 +1,4 @@
+import type { Socket as DatagramSocket } from "node:dgram";
 import type { Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
@@ -111,6 +112,15 @@ export class KernelNetwork implements SandboxNetwork {
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
     return server;
+  }
+
+  async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
+    const end = AbortSignal.any([signal, this.#closed.signal]);
+    const socket = await this.#ask((connector) => connector.takeDatagrams(port, end));
+    if (end.aborted) socket.close();
+    end.throwIfAborted();
+    end.addEventListener("abort", () => socket.close(), { once: true });
+    return socket;
   }
 
   async acceptCalls(onCall: (call: HostCall) => void): Promise<() => void> {

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { createSecureServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import {
