@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import type { Interception, Reach, SandboxNetwork } from "../../sandbox/network.ts";
-import type { Destination, OutboundGate } from "./gate.ts";
+import type { Destination } from "./destination.ts";
+import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
 import type { OutboundProxy } from "./proxy.ts";
 import { reachOf } from "./reach.ts";
