@@ -41,16 +41,13 @@ async function startStores(): Promise<object> {
   execFileSync("chown", ["postgres", folder]);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, "data");
-  const asPostgres = ["-u", "postgres", "--"];
-  execFileSync("runuser", [...asPostgres, "initdb", "--auth=trust", "--no-sync", "-D", data], {
+  const asPostgres = ["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
+  execFileSync("setpriv", [...asPostgres, "initdb", "--auth=trust", "--no-sync", "-D", data], {
     stdio: "ignore",
   });
   const [postgres, nats] = [await freePort(), await freePort()];
   const settings = [`-p${postgres}`, "-k", folder, "-c", "listen_addresses=127.0.0.1"];
-  await startProgram(postgres, "setpriv", [
-    ...["--reuid=postgres", "--regid=postgres", "--clear-groups", "--", "postgres", "-D", data],
-    ...settings,
-  ]);
+  await startProgram(postgres, "setpriv", [...asPostgres, "postgres", "-D", data, ...settings]);
   await startProgram(nats, "nats-server", ["--addr", "127.0.0.1", "--port", String(nats)]);
   return {
     postgres: { url: `postgresql://postgres@127.0.0.1:${postgres}/postgres` },
