@@ -53,7 +53,7 @@ const ways = (path: string) => ({
   host: () => direct(path),
   runtime: () => bare.vmFetch(3000, path),
   client: () => client.vmFetch(3000, path),
-  preview: async () => (await fetch(new URL(path.slice(1), url))).arrayBuffer(),
+  preview: () => load(new URL(path.slice(1), url)),
 });
 const parallel = (count: number, work: () => Promise<unknown>) => () =>
   Promise.all(Array.from({ length: count }, work));
@@ -66,11 +66,11 @@ await row("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client
 
 // The way out: a program of the VM, against the same program on the host.
 const run = promisify(execFile);
-const load = `curl -sS --noproxy * -o /dev/null http://127.0.0.1:${HOST_PORT}`;
-const inside = load.replace("*", "'*'").replace("127.0.0.1", "host.agent-vm");
+const curl = `curl -sS --noproxy * -o /dev/null http://127.0.0.1:${HOST_PORT}`;
+const inside = curl.replace("*", "'*'").replace("127.0.0.1", "host.agent-vm");
 await bare.setNetworkPolicy({ outbound: { allow: [`host.agent-vm:${HOST_PORT}`] } });
 const out = (path: string) => ({
-  host: () => run("curl", `${load}${path}`.split(" ").slice(1)),
+  host: () => run("curl", `${curl}${path}`.split(" ").slice(1)),
   transparent: () => bare.exec(`${inside}${path}`),
   proxy: () => bare.exec(`curl -sS -o /dev/null http://host.agent-vm:${HOST_PORT}${path}`),
 });
@@ -88,8 +88,13 @@ await stopServers();
 process.exit(0);
 
 function direct(path: string): Promise<unknown> {
+  return load(new URL(path, `http://127.0.0.1:${HOST_PORT}`));
+}
+
+/** Sends a request as a client of the host does, over kept connections. */
+function load(url: URL): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    get({ port: HOST_PORT, host: "127.0.0.1", path, agent }, (response) => {
+    get(url, { agent }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => resolve(Buffer.concat(chunks)));

@@ -111,7 +111,7 @@ export class Network
       connect: this.#ports.connect,
       speaksTls: this.#ports.speaksTls,
       maxResultBytes: this.#deps.maxResultBytes,
-      signal: this.#signalFor(signal),
+      signals: [this.#stopped.signal, ...(signal ? [signal] : [])],
     });
   }
 
