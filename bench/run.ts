@@ -44,8 +44,8 @@ async function execLine(name: string, line: string, rounds: number): Promise<voi
 
 await execLine('exec "echo hello"', "echo hello", 100);
 await execLine("three-stage pipeline", "seq 1 1000 | sort -r | head -3", 30);
-await execLine("node hello", "node -e 'console.log(1)'", 10);
-await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 3);
+await execLine("node hello", "node -e 'console.log(1)'", 30);
+await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 30);
 // agentOS does not have python.
 await row("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'"));
 
