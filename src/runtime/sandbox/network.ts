@@ -30,6 +30,8 @@ export interface Interception {
   questions: readonly DatagramSocket[];
   /** `true` if connections to IPv6 addresses arrive too. */
   hasIpv6: boolean;
+  /** `false` if only connections to the ports of the reach arrive. */
+  leadsAllPorts: boolean;
   /** Replaces the reach. 127.0.0.1 always stays inside. */
   lead(reach: Reach): Promise<void>;
   /** Closes the sockets. The VM's end closes them too. */

@@ -52,6 +52,11 @@ export class TransparentEgress {
     for (const socket of interception.questions) this.#resolver.serve(socket);
   }
 
+  /** Whether connections to every port arrive here. */
+  get leadsAllPorts(): boolean {
+    return this.#interception.leadsAllPorts;
+  }
+
   /** Applies a policy that has changed. */
   async change(): Promise<void> {
     const reach = reachOf(this.#deps.gate.policy);

@@ -28,6 +28,7 @@ export async function openGateway(
   return {
     questions,
     hasIpv6: connections.some((server) => addressOf(server).address === "::"),
+    leadsAllPorts: false,
     close: () => passed.close(),
     lead: async (to) => {
       const ends = endsOf(to);

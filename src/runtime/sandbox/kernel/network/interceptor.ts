@@ -28,6 +28,7 @@ export async function intercept(
   return {
     questions: passed.questions,
     hasIpv6: passed.connections.length > 1,
+    leadsAllPorts: true,
     close: () => passed.close(),
     lead: (to) => passSockets(target, run(ports, to.places), passed, signal),
   };
