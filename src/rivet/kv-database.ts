@@ -1,11 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { StatementSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { pause } from "../base/pace.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
+import { addPlaces, TABLE } from "./kv-schema.ts";
 import { FILE_VALUE_BYTES, ValueFiles, type ValuePlace, valueFolder } from "./value-files.ts";
 
 /** Entries that a list returns without a limit, as in RivetKit. */
@@ -23,12 +20,6 @@ const FREE_PAGES = 1_024;
 /** Pages that are given back in one step, which holds the event loop. */
 const STEP_PAGES = 64;
 
-/** The table is RivetKit's own, which a data folder of format 1 has, with the place of a value in a file. */
-const TABLE = "CREATE TABLE IF NOT EXISTS kv (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)";
-const PLACES =
-  "ALTER TABLE kv ADD COLUMN file INTEGER; ALTER TABLE kv ADD COLUMN start INTEGER; ALTER TABLE kv ADD COLUMN size INTEGER; " +
-  "CREATE INDEX kv_file ON kv (file) WHERE file IS NOT NULL";
-
 type Entry = [Uint8Array, Uint8Array];
 
 /** Options of a list. */
@@ -41,42 +32,6 @@ type Row = { key: Uint8Array; value: Uint8Array } & { [Part in keyof ValuePlace]
 
 /** A value that is in a file has no bytes in its row. */
 const NO_BYTES = new Uint8Array();
-
-let empty: Buffer | undefined;
-
-/**
- * Makes an empty database, as a copy of a file of SQLite. SQLite itself would sync a new file six times, and hold the event
- * loop meanwhile.
- *
- * @param path of a file that does not exist
- */
-export async function createKvDatabase(path: string): Promise<void> {
-  empty ??= emptyDatabase();
-  const file = await open(path, "wx");
-  try {
-    await file.writeFile(empty);
-    // The first change syncs only the log beside this file, and the entries of both in their folder.
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-function emptyDatabase(): Buffer {
-  const folder = mkdtempSync(join(tmpdir(), "agent-vm-empty-"));
-  try {
-    const path = join(folder, "empty.db");
-    const db = new DatabaseSync(path);
-    // The mode can be set only before the first table.
-    db.exec(
-      `PRAGMA synchronous = OFF; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; ${TABLE}; ${PLACES}`,
-    );
-    db.close();
-    return readFileSync(path);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 /**
  * The key-value database of one actor. A call that resolves is on disk, unless it is lazy: then it is on disk with the next call that
@@ -98,9 +53,9 @@ export class KvDatabase {
     this.#files = new ValueFiles(valueFolder(path));
   }
 
-  /** Whether a call is under way. */
+  /** Whether a call is under way, or files wait for the next synced change: another connection would not know of them. */
   get isBusy(): boolean {
-    return this.#calls > 0;
+    return this.#calls > 0 || !this.#files.isSynced;
   }
 
   /** @param isFirst whether a server that was killed may have left files that nobody needs. @default true */
@@ -110,7 +65,7 @@ export class KvDatabase {
       db.exec(
         `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${4 * 1024 * 1024}; ${TABLE}`,
       );
-      if (!hasPlaces(db)) db.exec(`BEGIN; ${PLACES}; COMMIT`);
+      addPlaces(db);
       const opened = new KvDatabase(db, path);
       if (isFirst) void opened.#sweep();
       if (opened.#pragma("auto_vacuum") !== INCREMENTAL) await opened.#convert(path);
@@ -327,10 +282,6 @@ export class KvDatabase {
 
 function isPlaced(row: Row | undefined): row is Row & ValuePlace {
   return typeof row?.file === "number";
-}
-
-function hasPlaces(db: DatabaseSync): boolean {
-  return db.prepare("SELECT 1 FROM pragma_table_info('kv') WHERE name = 'file'").get() !== undefined;
 }
 
 const CONVERT = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
-import { createKvDatabase, KvDatabase, type KvListOptions } from "./kv-database.ts";
+import { KvDatabase, type KvListOptions } from "./kv-database.ts";
+import { createKvDatabase } from "./kv-schema.ts";
 import { isLazyChange } from "./lazy-changes.ts";
 import { valueFolder } from "./value-files.ts";
 

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { copyDatabase } from "../../src/backup/copy-database.ts";
-import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
 const key = (n: number) => Buffer.from(`key-${n}`);
@@ -29,7 +30,7 @@ test("copies a database that is open for writing, with what is only in its log",
   expect(statSync(`${path}-wal`).size).toBeGreaterThan(0);
   expect(await copyDatabase(path, copy)).toBeUndefined();
   expect(countOf(copy)).toBe(50);
-  kv.put([[key(50), Buffer.from("later")]]);
+  await kv.put([[key(50), Buffer.from("later")]]);
   expect(countOf(copy)).toBe(50);
 });
 

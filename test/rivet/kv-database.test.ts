@@ -2,7 +2,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, test } from "vitest";
-import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const MIB = 1024 * 1024;

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, test } from "vitest";
 import { inlineValues } from "../../src/backup/inline-values.ts";
-import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { KvStorage } from "../../src/rivet/kv-storage.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
