@@ -137,6 +137,14 @@ export class TokenStore {
     return row && tokenOf(row);
   }
 
+  /** Names a token, and all tokens that were made with it. */
+  familyOf(id: string): string[] {
+    const family = `WITH RECURSIVE family (id) AS (
+      SELECT :id UNION SELECT tokens.id FROM tokens JOIN family ON tokens.parent = family.id
+    ) SELECT id FROM family`;
+    return idsOf(this.#db.prepare(family).all({ id }));
+  }
+
   /** Moves the end of a token. */
   renew(id: string, expiresAt: number, latest: number | null): void {
     this.#db.prepare("UPDATE tokens SET expires_at = ?, latest = ? WHERE id = ?").run(expiresAt, latest, id);

@@ -137,7 +137,7 @@ export class Tokens {
     const latest = id === actor.tokenId ? token.latest : (actor.expiresAt ?? null);
     const expiresAt = endOf(Date.now() + token.lifetimeMs, latest);
     const issued = await this.#issue({ ...token, expiresAt });
-    // The token may have been revoked meanwhile, which updates no row.
+    // The token may have been revoked meanwhile: then notes in a data folder update no row, and others refuse.
     await this.#store.renew(id, Math.max(expiresAt, token.expiresAt), latest);
     return issued;
   }
@@ -190,7 +190,7 @@ export class Tokens {
   /** @throws AgentVmError `limit_exceeded` */
   #assertRoom(owner: string | null): void {
     this.#store.forgetExpired();
-    const remedy = "Revoke tokens first.";
+    const remedy = "Revoke tokens, or wait until some expire.";
     if (owner !== null && this.#store.count(owner) >= MAX_TOKENS_PER_CLIENT)
       throw limitExceeded({ MAX_TOKENS_PER_CLIENT }, "Token limit of the client reached", remedy);
     if (this.#store.count(owner === null ? null : undefined) >= MAX_TOKENS)
@@ -222,7 +222,8 @@ export class Tokens {
   }
 }
 
-function revoked(): AgentVmError {
+/** Returns the error of a token that has been revoked. */
+export function revoked(): AgentVmError {
   return unauthorized("revoked", "The token has been revoked");
 }
 

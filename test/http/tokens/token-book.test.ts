@@ -13,13 +13,13 @@ const none = () => undefined;
 
 test("another instance knows the tokens in their order, with their ends, and has them numbered as before", async () => {
   const store = new MemoryStore();
-  const first = await TokenBook.open(store);
+  const first = await TokenBook.open(store, none);
   for (const id of ["c", "a", "b"]) await first.add(token(id));
   const expiresAt = Date.now() + 600_000;
   await first.renew("a", expiresAt, null);
   await first.remove("c", none);
   const page = await first.list(1, 0, () => true);
-  const second = await TokenBook.open(store);
+  const second = await TokenBook.open(store, none);
   expect(await idsOf(second)).toEqual(["a", "b"]);
   expect(second.get("a")).toEqual(token("a", { expiresAt, createdAt: 1 }));
   const rest = await second.list(1, page.next as number, () => true);
@@ -28,7 +28,7 @@ test("another instance knows the tokens in their order, with their ends, and has
 
 test("a revoked token ends with all that were made with it, also if the removal was cut off", async () => {
   const store = new MemoryStore();
-  const book = await TokenBook.open(store);
+  const book = await TokenBook.open(store, none);
   await book.add(token("root"));
   await book.add(token("child", { parent: "root" }));
   await book.add(token("grandchild", { parent: "child" }));
@@ -49,7 +49,7 @@ test("a revoked token ends with all that were made with it, also if the removal 
     value: { number: 9, token: token("orphan", { parent: "root" }) },
   };
   await store.put([[key, Buffer.from(JSON.stringify(value))]]);
-  const next = await TokenBook.open(store);
+  const next = await TokenBook.open(store, none);
   expect(await idsOf(next)).toEqual(["other"]);
   expect(next.has("orphan")).toBe(false);
   expect(
@@ -62,7 +62,7 @@ test("a revoked token ends with all that were made with it, also if the removal 
 
 test("a server learns of each revoked token once, and of all again from another instance", async () => {
   const store = new MemoryStore();
-  const book = await TokenBook.open(store);
+  const book = await TokenBook.open(store, none);
   await book.add(token("a"));
   await book.add(token("b"));
   await book.remove("a", none);
@@ -71,18 +71,18 @@ test("a server learns of each revoked token once, and of all again from another 
   await book.remove("b", none);
   expect(book.revokedAfter(page.epoch, 1).tokens.map(([id]) => id)).toEqual(["b"]);
   expect(book.revokedAfter(page.epoch, 2).tokens).toEqual([]);
-  const { epoch, after, tokens } = (await TokenBook.open(store)).revokedAfter(page.epoch, 2);
+  const { epoch, after, tokens } = (await TokenBook.open(store, none)).revokedAfter(page.epoch, 2);
   expect(epoch).not.toBe(page.epoch);
   expect([after, tokens.length]).toEqual([0, 2]);
 });
 
 test("what has expired leaves the storage", async () => {
   const store = new MemoryStore();
-  const book = await TokenBook.open(store);
+  const book = await TokenBook.open(store, none);
   await book.add(token("short", { expiresAt: Date.now() - 1 }));
   await book.add(token("revoked", { expiresAt: Date.now() + 30 }));
   await book.remove("revoked", none);
   await expect.poll(() => Date.now()).toBeGreaterThan(book.revokedAfter("", 0).tokens[0]?.[1] as number);
-  await TokenBook.open(store);
+  await TokenBook.open(store, none);
   expect(await store.list("")).toEqual([]);
 });

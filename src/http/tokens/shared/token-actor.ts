@@ -27,7 +27,9 @@ export function tokenActor(
       assertNotDraining();
       try {
         const store = ownedStore(kvStore(c.kv), { isShared: true });
-        const book = await TokenBook.open(store);
+        const book = await TokenBook.open(store, (key) =>
+          c.log.error({ msg: "A note about a token is damaged", key }),
+        );
         return { store, book, tokens: new Tokens(book, secret, () => undefined) };
       } catch (error) {
         throw toUserError(error, c.log, "createVars");
