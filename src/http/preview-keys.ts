@@ -39,10 +39,10 @@ export function previewKeys(access: AccessControl, vm: VmName): PreviewKeys {
         throw error;
       }
     },
-    isValid(holder) {
+    async isValid(holder) {
       if (holder === USER) return true;
       const [, tokenId] = /^token-(.+)$/.exec(holder) ?? [];
-      if (tokenId !== undefined) return access.tokens?.isValid(tokenId) === true;
+      if (tokenId !== undefined) return (await access.tokens?.isKnownValid(tokenId)) === true;
       const { token, secret } = access.policy;
       return [token, secret].some((own) => own !== undefined && ownerOf(own) === holder);
     },

@@ -64,9 +64,10 @@ export class ConsoleLogins {
     if (tokens === undefined || token === undefined || !isKept(token)) return;
     try {
       const { tokenId } = await tokens.verify(token);
-      if (tokenId !== undefined && tokens.isMadeAs(tokenId, LABEL)) await tokens.revoke(UNLIMITED, tokenId);
+      if (tokenId !== undefined && (await tokens.isMadeAs(tokenId, LABEL)))
+        await tokens.revoke(UNLIMITED, tokenId);
     } catch {
-      // The token has ended already, or the server keeps no list of its tokens.
+      // The token has ended already, or the server cannot ask.
     }
   }
 

@@ -139,3 +139,18 @@ test("a revocation that is not stored leaves the token valid, and may be repeate
   await book.remove("root", none);
   expect(endsOf(book)).toEqual({ root: END, child: LATER });
 });
+
+test("a renewal after a revocation whose answer was lost moves the end of its note", async () => {
+  const { store, book } = await openWith(token("a"));
+  const put = store.put.bind(store);
+  store.put = async (entries) => {
+    await put(entries);
+    throw new Error("no answer");
+  };
+  await expect(book.remove("a", none)).rejects.toThrow("no answer");
+  store.put = put;
+  await book.renew("a", LATER, null);
+  for (let instance = 0; instance < 2; instance += 1)
+    expect(endsOf(await TokenBook.open(store, none))).toEqual({ a: LATER });
+  expect((await store.list("token/")).length).toBe(0);
+});

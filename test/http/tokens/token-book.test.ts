@@ -86,3 +86,19 @@ test("what has expired leaves the storage", async () => {
   await TokenBook.open(store, none);
   expect(await store.list("")).toEqual([]);
 });
+
+test("a revoked token counts to its client until it expires, and then leaves the storage with the next token", async () => {
+  const store = new MemoryStore();
+  const book = await TokenBook.open(store, none);
+  await book.add(token("long", { owner: "client" }));
+  await book.add(token("short", { owner: "client", expiresAt: Date.now() + 100 }));
+  const [, end = 0] = await book.remove("short", none).then(() => book.revokedAfter("", 0).tokens[0] ?? []);
+  await book.remove("long", none);
+  const counts = (of: TokenBook) => [of.count("client"), of.count(), of.count(null), of.count("other")];
+  expect(counts(await TokenBook.open(store, none))).toEqual(counts(book));
+  await expect.poll(() => Date.now()).toBeGreaterThan(end);
+  book.forgetExpired();
+  expect(counts(book)).toEqual([1, 1, 0, 0]);
+  await book.add(token("next"));
+  expect((await store.list("")).map(([key]) => key)).toEqual(["revoked/long", "token/next"]);
+});

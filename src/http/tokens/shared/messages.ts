@@ -22,6 +22,7 @@ export const askedSchema = z.discriminatedUnion("method", [
   z.strictObject({ ...fresh, method: z.literal("list"), grant, query: z.custom<TokenQuery>() }),
   z.strictObject({ ...fresh, method: z.literal("revoke"), grant, id: z.string() }),
   z.strictObject({ ...fresh, method: z.literal("renew"), grant, id: z.string().optional() }),
+  z.strictObject({ ...fresh, method: z.literal("isMadeAs"), id: z.string(), label: z.string() }),
   z.strictObject({ ...fresh, method: z.literal("revoked"), epoch: z.string(), after: z.int().min(0) }),
 ]);
 export type Asked = z.output<typeof askedSchema>;

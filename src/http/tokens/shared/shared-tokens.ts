@@ -44,6 +44,17 @@ export class SharedTokens extends Tokens {
     await this.#revoked.fresh();
     return await super.verify(token);
   }
+
+  override async isKnownValid(id: string): Promise<boolean> {
+    return await this.#revoked.fresh().then(
+      () => this.isValid(id),
+      () => false,
+    );
+  }
+
+  override async isMadeAs(id: string, label: string): Promise<boolean> {
+    return (await this.#desk.ask({ method: "isMadeAs", id, label })) === true;
+  }
 }
 
 /** Notes about tokens that a server itself has: only which are revoked. */

@@ -75,6 +75,8 @@ async function answer(asked: Asked, book: TokenBook, tokens: Tokens): Promise<un
       return await tokens.revoke(asked.grant, asked.id);
     case "renew":
       return await tokens.renew(asked.grant, asked.id);
+    case "isMadeAs":
+      return await tokens.isMadeAs(asked.id, asked.label);
     case "revoked":
       return book.revokedAfter(asked.epoch, asked.after);
   }

@@ -160,25 +160,34 @@ export class TokenBook implements TokenRecords {
 
   async #load(onDamaged: (key: string) => void): Promise<void> {
     const now = Date.now();
-    for await (const [key, id, note] of revokedIn(this.#store, onDamaged)) {
-      if (note.end > now) this.#revoked.add(id, note);
-      else this.#expired.push(key);
-    }
     const found: ValidNote[] = [];
     for await (const [key, note] of validIn(this.#store, onDamaged)) {
-      if (note.token.expiresAt > now && !this.#revoked.has(note.token.id)) found.push(note);
+      if (note.token.expiresAt > now) found.push(note);
       else this.#expired.push(key);
     }
+    this.#addAll(found);
+    const unfinished: string[] = [];
+    for await (const [key, id, note] of revokedIn(this.#store, onDamaged)) {
+      if (this.#tokens.has(id)) unfinished.push(id);
+      else if (note.end > now) this.#revoked.add(id, note);
+      else this.#expired.push(key);
+    }
+    // A renewal may have come between: the note gets the last end of the token.
+    for (const id of unfinished) await this.remove(id, () => undefined);
+    await this.#forgetNotes();
+    await this.#revokeOrphans();
+  }
+
+  /** Takes the tokens of notes, in their order. */
+  #addAll(notes: ValidNote[]): void {
     const taken = new Set<number>();
     const placeOf = ({ number }: ValidNote) => number ?? Number.POSITIVE_INFINITY;
-    for (const { number, token } of found.sort((a, b) => placeOf(a) - placeOf(b))) {
+    for (const { number, token } of notes.sort((a, b) => placeOf(a) - placeOf(b))) {
       const isFree = number !== undefined && !taken.has(number);
       const place = this.#tokens.add(token, isFree ? number : undefined);
       taken.add(place);
       this.#numbers.set(token.id, place);
     }
-    await this.#forgetNotes();
-    await this.#revokeOrphans();
   }
 
   /** Revokes tokens whose maker's token was revoked before the removal was over. */

@@ -29,7 +29,7 @@ export interface PreviewKeys {
   /** @returns `undefined` for a token that does not open them */
   holderOf(token: string): Promise<TokenHolder | undefined>;
   /** Returns whether the token of a holder is still valid. */
-  isValid(holder: string): boolean;
+  isValid(holder: string): Promise<boolean>;
 }
 
 /** A request to a locked preview. */
@@ -75,7 +75,8 @@ export class PreviewGuard {
   async admit(knock: Knock): Promise<Verdict> {
     const { rawHeaders, keys } = knock;
     const holders = this.#cookies.holdersIn(headerValues(rawHeaders, "cookie"));
-    if (holders.some((holder) => this.#holds(holder, keys))) return { rawHeaders: stripped(rawHeaders) };
+    for (const holder of holders)
+      if (await this.#holds(holder, keys)) return { rawHeaders: stripped(rawHeaders) };
     const [authorization = ""] = headerValues(rawHeaders, "authorization");
     const sent = secretIn(authorization);
     if (sent !== undefined) {
@@ -92,9 +93,9 @@ export class PreviewGuard {
     return typeof tried === "string" ? this.#refuse(knock, tried) : { answer: this.#welcome(knock, tried) };
   }
 
-  #holds(holder: string, keys: PreviewKeys | undefined): boolean {
+  async #holds(holder: string, keys: PreviewKeys | undefined): Promise<boolean> {
     if (holder === BY_PASSWORD) return this.#lock.password !== undefined;
-    return this.#takesTokens && keys?.isValid(holder) === true;
+    return this.#takesTokens && (await keys?.isValid(holder)) === true;
   }
 
   async #try(secret: string, keys: PreviewKeys | undefined): Promise<Tried> {

@@ -1,0 +1,39 @@
+// @module-tag attack
+import { expect, test } from "vitest";
+import { AccessControl } from "../../src/http/access-control.ts";
+import { EngineActors } from "../../src/http/peers/engine-actors.ts";
+import { previewKeys } from "../../src/http/preview-keys.ts";
+import { SharedTokens } from "../../src/http/tokens/shared/shared-tokens.ts";
+
+const SECRET = new TextEncoder().encode("secret of all the servers, 32 bytes");
+const vm = { name: "vm", key: ["a"] };
+
+/** Access of a server whose engine answers with the ids of revoked tokens; `undefined`: the engine is away. */
+function accessWith(revoked: () => string[] | undefined): AccessControl {
+  const access = new AccessControl({ allowedOrigins: [], behindEngine: true, token: "t", secret: "s" });
+  const engine = {
+    ...{ endpoint: "http://127.0.0.1:9", token: undefined, namespace: "default", runnerName: "default" },
+    ...{ encoding: "json" as const, headers: {} },
+  };
+  class Actors extends EngineActors {
+    override async find(): Promise<string | undefined> {
+      return revoked() === undefined
+        ? await super.find({ name: "agent-vm-tokens", key: ["tokens"] })
+        : undefined;
+    }
+  }
+  access.tokens = new SharedTokens(SECRET, new Actors(engine), access.live);
+  return access;
+}
+
+test("the holder of a preview's session is refused while nobody tells which tokens are revoked", async () => {
+  const access = accessWith(() => undefined);
+  expect(await previewKeys(access, vm).isValid("token-some")).toBe(false);
+  access.tokens?.close();
+});
+
+test("the holder of a preview's session is admitted by a list without its token", async () => {
+  const access = accessWith(() => []);
+  expect(await previewKeys(access, vm).isValid("token-some")).toBe(true);
+  access.tokens?.close();
+});
