@@ -100,3 +100,21 @@ test("the actor that notes tokens answers nobody but servers", async (context) =
     code: "actor_type_not_found",
   });
 }, 120_000);
+
+test("a log out of the console behind an engine ends its token at every server", async (context) => {
+  const engine = await startEngine(context);
+  const [server, other] = [await startPeer(engine), await startPeer(engine)];
+  const post = (path: string, token: string) =>
+    fetch(`${server.endpoint}/console/${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}` },
+    });
+  await expect.poll(async () => (await post("login", TOKEN)).status, within).toBe(200);
+  const { token } = (await (await post("login", TOKEN)).json()) as { token: string };
+  const made = await other.client({ token: TOKEN }).tokens.create({ vms: "a", may: ["admin"] });
+  const call = () => other.client({ token }).tokens.list();
+  await call();
+  for (const each of [made.token, token]) await post("logout", each);
+  await expect.poll(() => call().catch((error: unknown) => error), within).toMatchObject(revoked);
+  expect((await other.client({ token: made.token }).tokens.list()).tokens).not.toEqual([]);
+}, 180_000);

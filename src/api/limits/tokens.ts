@@ -2,6 +2,7 @@
 
 /**
  * Tokens of the administrator that have not expired. The tokens of all other clients together have the same limit.
+ * Behind a Rivet Engine revoked tokens count too, until they would have expired.
  * @unit tokens
  * @past `client.tokens.create()` is refused.
  * @code limit_exceeded
@@ -10,7 +11,7 @@ export const MAX_TOKENS = 100_000;
 
 /**
  * Tokens that one client has made and that have not expired. A client is an identity of `authorize`, or a token of the
- * administrator with all tokens that were made with it.
+ * administrator with all tokens that were made with it. Behind a Rivet Engine revoked tokens count too, until they would have expired.
  * @unit tokens
  * @past `client.tokens.create()` is refused.
  * @code limit_exceeded

@@ -137,6 +137,12 @@ function duplicateKey(key: readonly string[]): AgentVmError {
   });
 }
 
+/** Returns whether an error of the engine says that an actor does not exist any more. */
+export function isGone(error: unknown): boolean {
+  const { group, code = "" } = Object(error) as { group?: string; code?: string };
+  return group === "actor" && (code === "not_found" || code.startsWith("destroyed"));
+}
+
 /** Returns the error for a client whose request has led to an error of the engine. */
 export function engineError(error: unknown): unknown {
   if (error instanceof RivetError) return remoteError(error);

@@ -4,7 +4,7 @@ import type { VmListEntry, VmPage, VmQuery } from "../../api/vm-list.ts";
 import { parseJson } from "../../base/json.ts";
 import { keyParts, type ListedActor, listActors } from "../../client/rivet/http.ts";
 import { keyText, prefixText } from "../../directory/key-text.ts";
-import type { EngineActors } from "./engine-actors.ts";
+import { type EngineActors, isGone } from "./engine-actors.ts";
 import { MAX_SCANNED_VMS } from "./limits.ts";
 import type { LiveFacts } from "./messages.ts";
 import type { Places } from "./places.ts";
@@ -19,10 +19,10 @@ const cursorSchema = z.tuple([z.string().max(100).nullable(), z.int().min(0).max
 /** Lists the VMs of all servers: the engine's actors, facts that awake VMs tell, and facts that sleeping ones have stored. No VM is woken. */
 export class EngineList {
   readonly #actors: EngineActors;
-  readonly #places: Places;
+  readonly #places: Pick<Places, "factsOf">;
   readonly #stored: StoredFacts;
 
-  constructor(actors: EngineActors, places: Places) {
+  constructor(actors: EngineActors, places: Pick<Places, "factsOf">) {
     this.#actors = actors;
     this.#stored = new StoredFacts(actors);
     this.#places = places;
@@ -47,7 +47,11 @@ export class EngineList {
         fresh.map(async (actor) => {
           const text = keyText(keyParts(actor.key));
           if (actor.destroy_ts || !text.startsWith(start) || !covers(text)) return undefined;
-          return await this.#entryOf(actor, query);
+          return await this.#entryOf(actor, query).catch((error: unknown) => {
+            // The VM was destroyed after the engine listed it.
+            if (isGone(error)) return undefined;
+            throw error;
+          });
         }),
       );
       for (const [index, entry] of entries.entries()) {

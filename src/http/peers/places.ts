@@ -5,7 +5,7 @@ import { askActor } from "../../client/rivet/http.ts";
 import { decodeError } from "../../client/rivet/messages.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
-import { type EngineActors, engineError } from "./engine-actors.ts";
+import { type EngineActors, engineError, isGone } from "./engine-actors.ts";
 import { Known } from "./known.ts";
 import { MAX_PEER_FACTS, MAX_PEER_QUESTIONS, PEER_FACTS_MS, PEER_WAKE_MS } from "./limits.ts";
 import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
@@ -130,8 +130,7 @@ export class Places {
       if (place?.nonce !== question.nonce) throw noPeer();
       return place;
     } catch (error) {
-      const { group, code = "" } = Object(error) as { group?: string; code?: string };
-      if (group === "actor" && (code === "not_found" || code.startsWith("destroyed"))) {
+      if (isGone(error)) {
         actors.forget(actorId);
         return undefined;
       }

@@ -11,6 +11,12 @@ export interface ProcessLimit {
   running: number;
 }
 
+/** Stands for a limit that cannot be read now: it may have been reached. */
+const UNKNOWN: ProcessLimit = { limit: 0, running: 1 };
+
+/** Errors of a process, or a host, that has no room to open a file. */
+const NO_ROOM: ReadonlySet<string | undefined> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
+
 /** Limits of this process and its children: the host's, and those of the cgroups around it. */
 export function ownProcessLimits(): ProcessLimit[] {
   return [hostLimit(), ...cgroupLimits(ownPidsFolder())];
@@ -20,9 +26,13 @@ export function ownProcessLimits(): ProcessLimit[] {
 export function cgroupLimits(folder: string): ProcessLimit[] {
   const found: ProcessLimit[] = [];
   for (let at = folder; at.startsWith(CGROUPS); at = dirname(at)) {
-    const [limit, running] = ["pids.max", "pids.current"].map((name) => read(join(at, name)));
-    // A cgroup without a limit says "max".
-    if (Number(limit) > 0) found.push({ limit: Number(limit), running: Number(running) });
+    try {
+      const [limit, running] = ["pids.max", "pids.current"].map((name) => read(join(at, name)));
+      // A cgroup without a limit says "max".
+      if (Number(limit) > 0 && running) found.push({ limit: Number(limit), running: Number(running) });
+    } catch {
+      found.push(UNKNOWN);
+    }
   }
   return found;
 }
@@ -31,12 +41,16 @@ let most: number | undefined;
 
 /** Processes and threads of the host. */
 export function hostLimit(): ProcessLimit {
-  most ??= Math.min(
-    ...["pid_max", "threads-max"]
-      .map((name) => Number(read(`/proc/sys/kernel/${name}`)))
-      .filter((limit) => limit > 0),
-  );
-  return { limit: most, running: Number(/\/(\d+) /.exec(read("/proc/loadavg") ?? "")?.[1] ?? 0) };
+  try {
+    most ??= Math.min(
+      ...["pid_max", "threads-max"]
+        .map((name) => Number(read(`/proc/sys/kernel/${name}`)))
+        .filter((limit) => limit > 0),
+    );
+    return { limit: most, running: Number(/\/(\d+) /.exec(read("/proc/loadavg") ?? "")?.[1] ?? 0) };
+  } catch {
+    return UNKNOWN;
+  }
 }
 
 /**
@@ -70,10 +84,12 @@ function findPidsFolder(): string {
   return existsSync(folder) ? folder : mount;
 }
 
+/** @returns `undefined` for a file that this host does not show @throws Error if it cannot be read now */
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
-  } catch {
+  } catch (error) {
+    if (NO_ROOM.has((error as NodeJS.ErrnoException).code)) throw error;
     return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { REVOKED_STEP, type RevokedPage } from "./messages.ts";
 
-/** What is known of a revoked token. */
+/** A note about a revoked token. */
 export interface RevokedNote {
   /** Time at which all copies of the token have expired, in milliseconds since the Unix epoch. */
   end: number;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { AgentVmError } from "../../../api/errors.ts";
 import { assertNotDraining } from "../../../monitoring/draining.ts";
 import { endDoubledActors } from "../../../rivet/doubled-actors.ts";
@@ -6,15 +7,12 @@ import { kvStore } from "../../../rivet/kv-store.ts";
 import { type ActorDefinition, actor } from "../../../rivet/rivetkit.ts";
 import { toUserError, userError } from "../../../rivet/user-error.ts";
 import { ownedStore } from "../../../runtime/store/owned-store.ts";
-import { MAX_TOKEN_REQUEST_BYTES } from "../../limits.ts";
 import { Nonces, PeerSeal } from "../../peers/seal.ts";
 import { Tokens } from "../tokens.ts";
 import { TOKEN_ANSWER_MS } from "./limits.ts";
-import { type Asked, askedSchema, TOKENS_PATH } from "./messages.ts";
+import { type Asked, askedSchema, TOKEN_ACTOR } from "./messages.ts";
+import { isQuestion, questionText } from "./question-text.ts";
 import { TokenBook } from "./token-book.ts";
-
-/** Bytes of a question: arguments of a call, and the rights of its client. */
-const MAX_QUESTION_BYTES = 2 * MAX_TOKEN_REQUEST_BYTES;
 
 /** Defines the actor that notes the tokens of all servers behind an engine. It answers only servers with the same secret. */
 export function tokenActor(
@@ -26,6 +24,8 @@ export function tokenActor(
     async createVars(c) {
       assertNotDraining();
       try {
+        if (!isDeepStrictEqual(c.key, TOKEN_ACTOR.key))
+          throw new AgentVmError("forbidden", "Only one actor notes tokens");
         const store = ownedStore(kvStore(c.kv), { isShared: true });
         const book = await TokenBook.open(store, (key) =>
           c.log.error({ msg: "A note about a token is damaged", key }),
@@ -42,7 +42,7 @@ export function tokenActor(
     },
     async onRequest(c, request) {
       const { book, tokens } = c.vars;
-      const asked = seal.open("tokens", await textOf(request), askedSchema);
+      const asked = seal.open("tokens", await questionText(request), askedSchema);
       if (asked === undefined || nonces.take(asked) !== undefined)
         return new Response("Not Found", { status: 404 });
       const outcome = await answer(asked, book, tokens).then(
@@ -80,13 +80,4 @@ async function answer(asked: Asked, book: TokenBook, tokens: Tokens): Promise<un
     case "revoked":
       return book.revokedAfter(asked.epoch, asked.after);
   }
-}
-
-const isQuestion = (path: string) => path === TOKENS_PATH || path === `/request${TOKENS_PATH}`;
-
-/** @returns `undefined` for a request that is not a question */
-async function textOf(request: Request): Promise<string | undefined> {
-  const isSmall = Number(request.headers.get("content-length") ?? 0) <= MAX_QUESTION_BYTES;
-  const isOurs = request.method === "POST" && isQuestion(new URL(request.url).pathname) && isSmall;
-  return isOurs ? await request.text() : undefined;
 }

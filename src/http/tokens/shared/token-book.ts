@@ -118,7 +118,7 @@ export class TokenBook implements TokenRecords {
     this.#tokens.close();
   }
 
-  /** Lets nobody make or renew a token with a token, or with one that was made with it. @returns all of them */
+  /** Lets nobody use a token, or the tokens that were made with it, to make or renew tokens. @returns all of them */
   #end(id: string): Set<string> {
     const family = new Set(this.#tokens.familyOf(id));
     for (const each of family) this.#ending.add(each);
