@@ -123,7 +123,7 @@ export class KernelSandbox implements Sandbox {
       },
     };
     this.crashed = new Promise((resolve) => {
-      vm.keeper.once("exit", (code, signal) => {
+      void vm.keeper.exited.then(({ code, signal }) => {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
       });
     });
@@ -145,8 +145,7 @@ export class KernelSandbox implements Sandbox {
     const ends = await Promise.all([this.#starter.warm(), this.network.warm()]);
     const startTime = processStartTime(initPid);
     const isAlive = () => {
-      if (this.#disposal !== undefined || keeper.exitCode !== null || keeper.signalCode !== null)
-        return false;
+      if (this.#disposal !== undefined || keeper.exit !== undefined) return false;
       const init = readStat(initPid);
       // After init's end its pid may be another process's.
       return init !== undefined && init.startTime === startTime && !ENDED_STATES.includes(init.state);

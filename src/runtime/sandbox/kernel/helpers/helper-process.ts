@@ -9,6 +9,8 @@ import { childrenOf } from "../procfs/procfs.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { Excerpt } from "./excerpt.ts";
 import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
+import type { Launched } from "./launched.ts";
+import { type LaunchRequest, launch } from "./launcher.ts";
 
 /** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */
 const DRAIN_MS = 100;
@@ -31,10 +33,12 @@ interface Speech {
 interface HelperOptions extends Speech {
   command: readonly [file: string, ...args: string[]];
   /** Its descriptors from 3 on. */
-  descriptors?: readonly (number | "ipc")[];
+  descriptors?: readonly number[];
   /** Host user that it runs as. @default the server's */
   owner?: { uid: number; gid: number } | null;
 }
+
+interface LaunchedHelper extends Speech, LaunchRequest {}
 
 /** The process of a helper, and the server's ends of its pipes. */
 export interface HelperBody {
@@ -46,6 +50,8 @@ export interface HelperBody {
   readonly gone: Promise<unknown>;
   /** Resolves once nobody has the other ends of its pipes. */
   readonly closed: Promise<unknown>;
+  /** `true` for the child of a boot, which is its own process in the VM. */
+  readonly isForked?: boolean;
   /** Lists the host pids of its processes in the VM. */
   children(): number[];
   /** Holds its process in the VM. */
@@ -113,6 +119,30 @@ export class HelperProcess {
     return new HelperProcess(options, body, child);
   }
 
+  /**
+   * Starts a helper through the launcher.
+   *
+   * @throws HelperLost if the host has no process or no descriptor left
+   */
+  static async launch(options: LaunchedHelper): Promise<HelperProcess> {
+    let launched: Launched;
+    try {
+      launched = await launch(options);
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      throw new HelperLost(`the ${options.name} did not start: ${detail}`);
+    }
+    const { pid, stdin, stdout, stderr } = launched;
+    return new HelperProcess(options, {
+      ...{ stdin, stdout, errors: new Excerpt(stderr) },
+      ...{ gone: launched.exited, closed: launched.closed },
+      children: () => childrenOf(pid),
+      inside: () => HeldProcess.childOf(pid),
+      kill: () => launched.kill(),
+      release: () => launched.release(),
+    });
+  }
+
   get isLost(): boolean {
     return this.#lost;
   }
@@ -161,8 +191,8 @@ export class HelperProcess {
     const { children } = this;
     // A process that waits for its child ends by itself, and nobody else would take the child's end.
     for (const pid of children) sendSignal(pid, "SIGKILL");
-    // Nobody reports the end of a helper that another process has forked: its body looks for it.
-    if (children.length === 0 || this.process === undefined) this.#body.kill();
+    // Nobody reports the end of a helper that a boot has forked: its body looks for it.
+    if (children.length === 0 || this.#body.isForked) this.#body.kill();
   }
 
   async close(): Promise<void> {

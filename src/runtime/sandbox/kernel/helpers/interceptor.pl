@@ -178,12 +178,6 @@ if ($makes) {
   }
 }
 hand_over($channel_fd, $_ + 1, @{$passed[$_]}) for 0 .. $#passed;
-write_all($channel, '{"done":' . scalar(@passed) . "}\n");
-# The server ends this process when it has all sockets, which Node confirms one by one.
-while (1) {
-  my $readable = '';
-  vec($readable, $_, 1) = 1 for fileno(STDIN), $channel_fd;
-  next if select($readable, undef, undef, undef) < 0;
-  exit 0 if vec($readable, fileno(STDIN), 1);
-  if (vec($readable, $channel_fd, 1)) { sysread($channel, my $confirmed, 65536) or exit 0; }
-}
+syswrite($channel, "{\"of\":$LAUNCH,\"done\":" . scalar(@passed) . "}\n");
+# The server ends this process when it has all sockets.
+sysread(STDIN, my $nothing, 1);

@@ -8,6 +8,7 @@ type Program =
   | "enter"
   | "holes"
   | "interceptor"
+  | "launcher"
   | "mounter"
   | "overlay"
   | "readonly"
@@ -35,6 +36,7 @@ const SHARED: Record<Program, readonly string[]> = {
   enter: [CONFINE],
   holes: [SPEECH],
   interceptor: [SPEECH, HANDLES],
+  launcher: [SPEECH],
   mounter: [BENEATH, SPEECH],
   overlay: [SPEECH],
   readonly: [],

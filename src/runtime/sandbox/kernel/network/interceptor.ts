@@ -3,12 +3,10 @@ import { Server } from "node:net";
 import type { Interception, LoopbackPlace } from "../../network.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
+import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 
 const PROGRAM = helperSource("interceptor");
-
-/** Descriptor of Node's channel in the helper. */
-const CHANNEL_FD = 3;
 
 /**
  * Time for the kernel to set up the redirection of a VM's connections.
@@ -80,37 +78,35 @@ export async function passSockets(
   signal.throwIfAborted();
   const flat = places.flatMap(({ address, bits, port }) => [numberOf(address), bits, port]);
   const command = helperCommand(perl, PROGRAM, [CHANNEL_FD, initPid, ...ports, ...flat]);
-  const helper = HelperProcess.start({
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(INTERCEPT_TIMEOUT_MS)]);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  promise.catch(() => undefined);
+  let [expected, count, isOver] = [Number.POSITIVE_INFINITY, 0, false];
+  const helper = await HelperProcess.launch({
     name: "interceptor",
     command: [...prefix, ...command] as [string, ...string[]],
-    // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
-    descriptors: ["ipc"],
     owner,
     maxFrameBytes: 64,
     onFrame: () => {
       throw new Error("the interceptor sends no frames");
     },
+    onPassed: (message, handle) => {
+      if ("done" in message) expected = Number(message.done);
+      else count += 1;
+      // A socket that arrives after the time is nobody's.
+      if (isOver) closeHandle(handle);
+      else if (handle instanceof Server) passed.connections.push(handle);
+      else if (handle instanceof DatagramSocket) passed.questions.push(handle);
+      if (count >= expected) resolve();
+    },
   });
-  let isOver = false;
+  limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+  if (limit.aborted) reject(limit.reason);
+  void helper.ended.then(() => reject(helper.loss));
   try {
-    await new Promise<void>((resolve, reject) => {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(INTERCEPT_TIMEOUT_MS)]);
-      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
-      void helper.ended.then(() => reject(helper.loss));
-      let [expected, count] = [Number.POSITIVE_INFINITY, 0];
-      helper.process?.on("message", ({ done }: { done?: number }, handle: unknown) => {
-        if (done !== undefined) expected = done;
-        else count += 1;
-        // A socket that arrives after the time is nobody's.
-        if (isOver && (handle instanceof Server || handle instanceof DatagramSocket)) handle.close();
-        else if (handle instanceof Server) passed.connections.push(handle);
-        else if (handle instanceof DatagramSocket) passed.questions.push(handle);
-        if (count >= expected) resolve();
-      });
-    });
+    await promise;
   } finally {
     isOver = true;
-    if (helper.process?.connected) helper.process.disconnect();
     await helper.close();
   }
 }

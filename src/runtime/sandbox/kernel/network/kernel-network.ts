@@ -37,7 +37,7 @@ export class KernelNetwork implements SandboxNetwork {
     this.#dialPath = dialPath;
     this.#entry = entry;
     this.#procFd = procFd;
-    this.#connectors = new OnDemand(() => new Connector(entry), MAX_TRIES);
+    this.#connectors = new OnDemand(() => Connector.start(entry), MAX_TRIES);
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 

@@ -1,0 +1,99 @@
+# Starts programs for the server. A fork copies the table of all memory that a process has: this one has little, and the server much.
+# So a start takes the server no time, however large it is.
+#
+# Reads frames:
+#   "x" ID FIELDS       starts a program. FIELDS, separated by NUL: UID GID CHANNEL PROGRAM ARG...; UID -1 for the server's own user;
+#                       CHANNEL 1 for Node's channel, which then is descriptor 3 of the program; it gets one argument more: ID
+#   "c" ID              the server has opened its ends of the pipes
+#   "k" ID NUMBER       sends a signal
+# Writes frames, with numbers of 32 bits:
+#   "S" ID PID IN OUT ERR      started: its pid, and this process's descriptors of the server's ends of its pipes
+#   "N" ID ERRNO               no pipe or no process to be had
+#   "E" ID STATUS              ended: wait status
+# All that it has started ends with it.
+
+my ($channel_fd) = map { int } @ARGV;
+my $WNOHANG = 1;
+my ($PR_SET_PDEATHSIG, $SIGKILL, $F_SETFD) = (1, 9, 2);
+my ($SIG_BLOCK, $SIG_SETMASK, $SFD_CLOEXEC) = (0, 2, 02000000);
+my ($SIGCHLD_ONLY, $NO_SIGNALS, $SIGSET_BYTES) = (pack('Q', 1 << 16), pack('Q', 0), 8);
+
+$0 = 'agentos-launcher';
+open(my $control, '>&', \*STDOUT) or die;
+open(STDOUT, '>', '/dev/null') or die;
+open(my $channel, '+<&=', $channel_fd) or die;
+# Node has added variables.
+delete @ENV{grep { $_ ne 'PATH' } keys %ENV};
+sub tell_server { my ($kind, $id, @numbers) = @_; send_frame($control, $kind, $id, pack('N*', @numbers)); }
+
+# See spawner.pl.
+syscall($SYS{rt_sigprocmask}, $SIG_BLOCK, $SIGCHLD_ONLY, 0, $SIGSET_BYTES) == 0 or die;
+my $signals_fd = syscall($SYS{signalfd4}, -1, $SIGCHLD_ONLY, $SIGSET_BYTES, $SFD_CLOEXEC);
+open(my $signals, '<&=', $signals_fd) or die;
+
+my (%id_of, %pid_of, %held);
+
+sub start {
+  my ($id, $uid, $gid, $with_channel, @argv) = @_;
+  break_off() unless @argv && $uid =~ /^-?\d+\z/ && $gid =~ /^-?\d+\z/;
+  my ($in, $in_end, $out, $out_end, $err, $err_end);
+  return tell_server('N', $id, $! + 0) unless pipe($in, $in_end) && pipe($out_end, $out) && pipe($err_end, $err);
+  my $pid = fork;
+  return tell_server('N', $id, $! + 0) unless defined $pid;
+  if ($pid == 0) {
+    become($id, $uid, $gid, $with_channel, \@argv, $in, $out, $err);
+    exit 127;
+  }
+  ($id_of{$pid}, $pid_of{$id}) = ($id, $pid);
+  $held{$id} = [$in_end, $out_end, $err_end];
+  tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
+}
+
+# In the child. All descriptors above 2 are close-on-exec.
+sub become {
+  my ($id, $uid, $gid, $with_channel, $argv, $in, $out, $err) = @_;
+  syscall($SYS{setsid});
+  syscall($SYS{rt_sigprocmask}, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
+  open(STDIN, '<&', $in) && open(STDOUT, '>&', $out) && open(STDERR, '>&', $err) or return;
+  fcntl($channel, $F_SETFD, 0) if $with_channel;
+  if ($uid >= 0) {
+    syscall($SYS{setgroups}, 0, 0) == 0 && syscall($SYS{setresgid}, $gid, $gid, $gid) == 0 && syscall($SYS{setresuid}, $uid, $uid, $uid) == 0
+      or return syswrite(STDERR, 'cannot become the user of the VM');
+  }
+  # A change of the user takes it off.
+  syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
+  push(@$argv, $id) if $with_channel;
+  exec { $argv->[0] } @$argv;
+  syswrite(STDERR, "cannot start $argv->[0]: $!");
+}
+
+sub reap {
+  my $status = pack('i', 0);
+  while ((my $pid = syscall($SYS{wait4}, -1, $status, $WNOHANG, 0)) > 0) {
+    my $id = delete $id_of{$pid};
+    next unless defined $id;
+    delete $pid_of{$id};
+    tell_server('E', $id, unpack('i', $status));
+  }
+}
+
+sub handle {
+  my ($kind, $id, $body) = @_;
+  if ($kind eq 'x') { start($id, split(/\0/, $body, -1)); }
+  elsif ($kind eq 'c') { delete $held{$id}; }
+  elsif ($kind eq 'k' && length $body == 4) { kill(unpack('N', $body), $pid_of{$id}) if defined $pid_of{$id}; }
+  else { break_off(); }
+}
+
+while (1) {
+  my $ready = '';
+  vec($ready, $_, 1) = 1 for 0, $channel_fd, $signals_fd;
+  next if select($ready, undef, undef, undef) < 0;
+  # Node confirms each socket that a program has passed; nothing else comes here.
+  if (vec($ready, $channel_fd, 1)) { sysread($channel, my $confirmed, 65536) or exit 0; }
+  if (vec($ready, $signals_fd, 1)) {
+    sysread($signals, my $drained, 4096);
+    reap();
+  }
+  exit 0 if vec($ready, 0, 1) && !take_frames(\*STDIN, \&handle);
+}
