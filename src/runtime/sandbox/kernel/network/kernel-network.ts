@@ -14,7 +14,7 @@ import { Connector, SocketRefused } from "./connector.ts";
 import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
-import { listListening, type Owners } from "./listening.ts";
+import { countSockets, listListening, type Owners } from "./listening.ts";
 
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
@@ -154,6 +154,8 @@ export class KernelNetwork implements SandboxNetwork {
 
   async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
+    const count = countSockets(this.#procFd);
+    if (count !== undefined && count <= this.#servers.size) return [];
     const own = new Set([...this.#servers].map((server) => (server.address() as AddressInfo | null)?.port));
     const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
     return all.filter(({ port }) => !own.has(port));
