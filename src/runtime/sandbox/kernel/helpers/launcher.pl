@@ -2,8 +2,9 @@
 # So a start takes the server no time, however large it is.
 #
 # Reads frames:
-#   "x" ID FIELDS       starts a program. FIELDS, separated by NUL: UID GID CHANNEL PROGRAM ARG...; UID -1 for the server's own user;
-#                       CHANNEL 1 for Node's channel, which then is descriptor 3 of the program; it gets one argument more: ID
+#   "x" ID FIELDS       starts a program. FIELDS, separated by NUL: UID GID CHANNEL ROOT PROGRAM ARG...; UID -1 for the server's own user;
+#                       CHANNEL 1 for Node's channel, which then is descriptor 3 of the program; it gets one argument more: ID;
+#                       ROOT a directory's descriptor of the server, which then is descriptor 3 of the program, or -1
 #   "c" ID              the server has opened its ends of the pipes
 #   "k" ID NUMBER       sends a signal
 # Writes frames, with numbers of 32 bits:
@@ -12,7 +13,8 @@
 #   "E" ID STATUS              ended: wait status
 # All that it has started ends with it.
 
-my ($channel_fd) = map { int } @ARGV;
+my ($channel_fd, $server) = map { int } @ARGV;
+my $AT_FDCWD = -100;
 my $WNOHANG = 1;
 my ($PR_SET_PDEATHSIG, $SIGKILL, $F_SETFD) = (1, 9, 2);
 my ($SIG_BLOCK, $SIG_SETMASK, $SFD_CLOEXEC) = (0, 2, 02000000);
@@ -34,16 +36,21 @@ open(my $signals, '<&=', $signals_fd) or die;
 my (%id_of, %pid_of, %held);
 
 sub start {
-  my ($id, $uid, $gid, $with_channel, @argv) = @_;
-  break_off() unless @argv && $uid =~ /^-?\d+\z/ && $gid =~ /^-?\d+\z/;
+  my ($id, $uid, $gid, $with_channel, $root, @argv) = @_;
+  break_off() unless @argv && "$uid $gid $root" =~ /^-?\d+ -?\d+ -?\d+\z/;
+  my $path = "/proc/$server/fd/$root";
+  # Opened before the answer: the server keeps it open until then.
+  my $root_fd = $root < 0 ? -1 : syscall($SYS{openat}, $AT_FDCWD, $path, $O_PATH | $O_DIRECTORY | $O_CLOEXEC, 0);
+  return tell_server('N', $id, $! + 0) if $root >= 0 && $root_fd < 0;
   my ($in, $in_end, $out, $out_end, $err, $err_end);
-  return tell_server('N', $id, $! + 0) unless pipe($in, $in_end) && pipe($out_end, $out) && pipe($err_end, $err);
-  my $pid = fork;
-  return tell_server('N', $id, $! + 0) unless defined $pid;
-  if ($pid == 0) {
-    become($id, $uid, $gid, $with_channel, \@argv, $in, $out, $err);
+  my $pid = pipe($in, $in_end) && pipe($out_end, $out) && pipe($err_end, $err) ? fork : undef;
+  my $errno = $! + 0;
+  if (defined $pid && $pid == 0) {
+    become($id, $uid, $gid, $with_channel, $root_fd, \@argv, $in, $out, $err);
     exit 127;
   }
+  syscall($SYS{close}, $root_fd) if $root_fd >= 0;
+  return tell_server('N', $id, $errno) unless defined $pid;
   ($id_of{$pid}, $pid_of{$id}) = ($id, $pid);
   $held{$id} = [$in_end, $out_end, $err_end];
   tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
@@ -51,11 +58,12 @@ sub start {
 
 # In the child. All descriptors above 2 are close-on-exec.
 sub become {
-  my ($id, $uid, $gid, $with_channel, $argv, $in, $out, $err) = @_;
+  my ($id, $uid, $gid, $with_channel, $root_fd, $argv, $in, $out, $err) = @_;
   syscall($SYS{setsid});
   syscall($SYS{rt_sigprocmask}, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
   open(STDIN, '<&', $in) && open(STDOUT, '>&', $out) && open(STDERR, '>&', $err) or return;
   fcntl($channel, $F_SETFD, 0) if $with_channel;
+  syscall($SYS{dup3}, $root_fd, 3, 0) if $root_fd >= 0;
   if ($uid >= 0) {
     syscall($SYS{setgroups}, 0, 0) == 0 && syscall($SYS{setresgid}, $gid, $gid, $gid) == 0 && syscall($SYS{setresuid}, $uid, $uid, $uid) == 0
       or return syswrite(STDERR, 'cannot become the user of the VM');

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync } from "node:fs";
+import { closeSync, constants as fs, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants } from "node:os";
 import util from "node:util";
+import { O_PATH } from "../../posix.ts";
 import { encodeFields, encodeNumber } from "../commands/spawner-messages.ts";
 import { sealedStdio } from "../descriptors.ts";
 import type { Owner } from "../files/id-mapping.ts";
@@ -30,6 +31,8 @@ export interface LaunchRequest {
   command: readonly [file: string, ...args: string[]];
   /** Host user that it runs as. @default the server's */
   owner?: Owner | null | undefined;
+  /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
+  rootFd?: number;
   /** Takes the messages of a program that passes sockets. It gets one argument more: the number of its launch. */
   onPassed?(message: object, handle: unknown): void;
 }
@@ -49,10 +52,14 @@ let current: Launcher | undefined;
 export async function launch(request: LaunchRequest): Promise<Launched> {
   for (let tries = 1; ; tries++) {
     current = current?.isUsable === true ? current : new Launcher();
+    // The launcher opens it by its number, which may be another's once the caller has closed its own.
+    const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
     try {
-      return await current.start(request);
+      return await current.start(request, held);
     } catch (error) {
       if (!(error instanceof LauncherLost) || tries === MAX_TRIES) throw error;
+    } finally {
+      if (held !== undefined) closeSync(held);
     }
   }
 }
@@ -73,7 +80,7 @@ class Launcher {
   #isClosing = false;
 
   constructor() {
-    const [file, ...args] = helperCommand(findTool("perl") ?? "perl", PROGRAM, [CHANNEL_FD]);
+    const [file, ...args] = helperCommand(findTool("perl") ?? "perl", PROGRAM, [CHANNEL_FD, process.pid]);
     this.#process = spawn(file, args, {
       // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
       stdio: sealedStdio(["pipe", "pipe", "ignore", "ipc"]),
@@ -109,7 +116,7 @@ class Launcher {
     return !this.#isClosing && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
-  start(request: LaunchRequest): Promise<Launched> {
+  start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
     const { command, owner, onPassed } = request;
     if (onPassed !== undefined) this.#listeners.set(id, onPassed);
@@ -117,7 +124,11 @@ class Launcher {
     this.#waiting.set(id, { request, started });
     const passes = onPassed === undefined ? 0 : 1;
     const last = passes === 1 ? [id] : [];
-    this.#send("x", id, encodeFields(owner?.uid ?? -1, owner?.gid ?? -1, passes, ...command, ...last));
+    this.#send(
+      "x",
+      id,
+      encodeFields(owner?.uid ?? -1, owner?.gid ?? -1, passes, rootFd, ...command, ...last),
+    );
     return started.promise;
   }
 
@@ -196,6 +207,11 @@ class Launcher {
     this.#running.clear();
     this.#listeners.clear();
   }
+}
+
+/** Opens a directory once more. */
+function hold(fd: number): number {
+  return openSync(`/proc/self/fd/${fd}`, O_PATH | fs.O_DIRECTORY);
 }
 
 function exitOf(status: number): Exit {
