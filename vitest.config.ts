@@ -16,7 +16,7 @@ export const ALONE = [
   "test/runtime/{room,vm-dispose}.test.ts",
   "test/runtime/sandbox/pool/sandbox-pool.test.ts",
   "test/runtime/cron/session.test.ts",
-  "test/runtime/network/outbound/outbound.test.ts",
+  "test/runtime/network/outbound/{gateway,gateway-attacks,outbound,proxy-only}.test.ts",
   "test/runtime/persistence/{bounded-trees,sparse-files,tree-limits}.test.ts",
   "test/runtime/sessions/{cancel,limits,queue,races}.test.ts",
   "test/runtime/sessions/agent-link/{lines,messages}.test.ts",

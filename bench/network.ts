@@ -3,10 +3,14 @@ import { once } from "node:events";
 import { Agent, get } from "node:http";
 import { promisify } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
-import { compare, type Measurement, median, table } from "./measure.ts";
+import { compare, type Measurement, median, table, type Work } from "./measure.ts";
+import { isChosen } from "./options.ts";
 import { bareVm } from "./vm.ts";
 
-/** `npm run bench:network`: requests to a server in a VM against the same server on the host, in the same run. */
+/**
+ * `npm run bench:network`: requests to a server in a VM against the same server on the host, in the same run. `--only TEXT`
+ * measures the rows alone whose name has the text.
+ */
 const SERVER = `
   const server = require("node:http").createServer((request, response) => {
     if (request.url === "/large") return response.end(Buffer.alloc(10_000_000));
@@ -31,7 +35,7 @@ for (const vm of [bare, client]) {
 const { url } = await client.createSignedPreviewUrl(3000);
 
 const first: number[] = [];
-for (let round = 0; round < 10; round++) {
+for (let round = 0; round < 10 && isChosen("first request"); round++) {
   const vm = bareVm();
   await vm.spawn("node", ["-e", SERVER, "3000"]);
   await vm.waitForPort(3000);
@@ -42,6 +46,9 @@ for (let round = 0; round < 10; round++) {
 }
 
 const results: Measurement[] = [];
+const row = async (name: string, rounds: number, ways: Record<string, Work>) => {
+  if (isChosen(name)) results.push(await compare(name, rounds, ways));
+};
 const ways = (path: string) => ({
   host: () => direct(path),
   runtime: () => bare.vmFetch(3000, path),
@@ -50,14 +57,12 @@ const ways = (path: string) => ({
 });
 const parallel = (count: number, work: () => Promise<unknown>) => () =>
   Promise.all(Array.from({ length: count }, work));
-results.push(await compare("GET", 300, ways("/")));
+await row("GET", 300, ways("/"));
 const many = Object.entries(ways("/")).map(([way, work]) => [way, parallel(100, work)] as const);
-results.push(await compare("100 GETs at once", 20, Object.fromEntries(many)));
-results.push(await compare("GET of 10 MB", 20, ways("/large")));
+await row("100 GETs at once", 20, Object.fromEntries(many));
+await row("GET of 10 MB", 20, ways("/large"));
 const streamed = async () => (await client.vmFetch(3000, "/large", { stream: true })).arrayBuffer();
-results.push(
-  await compare("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client: streamed }),
-);
+await row("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client: streamed });
 
 // The way out: a program of the VM, against the same program on the host.
 const run = promisify(execFile);
@@ -69,11 +74,12 @@ const out = (path: string) => ({
   transparent: () => bare.exec(`${inside}${path}`),
   proxy: () => bare.exec(`curl -sS -o /dev/null http://host.agent-vm:${HOST_PORT}${path}`),
 });
-results.push(await compare("curl out", 20, out("/")));
-results.push(await compare("curl out, 100 MB", 10, out("/huge")));
+await row("curl out", 20, out("/"));
+await row("curl out, 100 MB", 10, out("/huge"));
 
 console.log(table(results, ["host", "runtime", "client", "preview", "transparent", "proxy"]));
-console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median of ${first.length})`);
+if (first.length > 0)
+  console.log(`\nfirst request into a VM: ${median(first).toFixed(1)} ms (median of ${first.length})`);
 
 host.kill();
 agent.destroy();

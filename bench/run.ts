@@ -2,28 +2,32 @@ import { randomBytes } from "node:crypto";
 import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
 import { hostExec, hostRun, hostTerminal } from "./host.ts";
 import { compare, type Measurement, table, type Work } from "./measure.ts";
 import { idleMemory } from "./memory.ts";
+import { BENCH_OPTIONS, isChosen } from "./options.ts";
 import { installPeer, type Peer } from "./peer.ts";
 import { writeRatios } from "./ratios.ts";
 import { bareBoot, bareVm, callingVm } from "./vm.ts";
 
 /**
  * `npm run bench`: compares a VM with its host in one run, and with agentOS's core if `--peer` is given. `--ratios FILE`
- * writes the ratios for `npm run bench:check`.
+ * writes the ratios for `npm run bench:check`. `--only TEXT` measures the rows alone whose name has the text.
  */
 const PEER_MAX_FILE_BYTES = 1024 * 1024;
-const withPeer = process.argv.includes("--peer");
-const peerPackage = withPeer ? await installPeer() : undefined;
+const peerPackage = BENCH_OPTIONS.peer ? await installPeer() : undefined;
 const peer = await peerPackage?.create();
 
 const bare = bareVm();
 const client = await clientVm();
 const scratch = join(tmpdir(), `agent-vm-bench-${process.pid}`);
 const results: Measurement[] = [];
+
+/** Measures a row of the table, if it is chosen. */
+async function row(name: string, rounds: number, ways: Record<string, Work>): Promise<void> {
+  if (isChosen(name)) results.push(await compare(name, rounds, ways));
+}
 
 const onPeer = (work: (peer: Peer) => Promise<unknown>): Record<string, Work> =>
   peer === undefined ? {} : { agentOS: () => work(peer) };
@@ -35,7 +39,7 @@ const nativeWays = (line: string): Record<string, Work> => ({
 });
 
 async function execLine(name: string, line: string, rounds: number): Promise<void> {
-  results.push(await compare(name, rounds, { ...nativeWays(line), ...onPeer((vm) => vm.exec(line)) }));
+  await row(name, rounds, { ...nativeWays(line), ...onPeer((vm) => vm.exec(line)) });
 }
 
 await execLine('exec "echo hello"', "echo hello", 100);
@@ -43,34 +47,28 @@ await execLine("three-stage pipeline", "seq 1 1000 | sort -r | head -3", 30);
 await execLine("node hello", "node -e 'console.log(1)'", 30);
 await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 30);
 // agentOS does not have python.
-results.push(
-  await compare("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'")),
-);
+await row("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'"));
 
 const calling = callingVm();
 await calling.exec("true");
-results.push(
-  await compare("call a host function, from its start to its result", 100, {
-    host: () => hostExec("true"),
-    runtime: () => calling.exec("exec agentos-bench now"),
-  }),
-  await compare("exec of nothing in the same VM", 100, {
-    host: () => hostExec("true"),
-    runtime: () => calling.exec("exec true"),
-  }),
-);
+await row("call a host function, from its start to its result", 100, {
+  host: () => hostExec("true"),
+  runtime: () => calling.exec("exec agentos-bench now"),
+});
+await row("exec of nothing in the same VM", 100, {
+  host: () => hostExec("true"),
+  runtime: () => calling.exec("exec true"),
+});
 await calling.dispose("destroy");
 
 // The least that the kernel takes for the namespaces of a VM.
-results.push(
-  await compare("bare boot, beside unshare -Urmpniuf true", 60, {
-    host: () => hostRun("unshare", ["-Urmpniuf", "true"]),
-    runtime: async () => {
-      const sandbox = await bareBoot();
-      return () => sandbox.dispose();
-    },
-  }),
-);
+await row("bare boot, beside unshare -Urmpniuf true", 60, {
+  host: () => hostRun("unshare", ["-Urmpniuf", "true"]),
+  runtime: async () => {
+    const sandbox = await bareBoot();
+    return () => sandbox.dispose();
+  },
+});
 
 /** Makes a VM through the client and uses it. The clock does not count its destruction. */
 const create =
@@ -83,32 +81,37 @@ const create =
     await use(fresh);
     return () => fresh.destroy();
   };
-const creations = await compare("create a VM, first exec", 30, {
-  host: () => hostExec("true"),
-  runtime: async () => {
-    const vm = bareVm();
-    await vm.exec("true");
-    return () => vm.dispose("destroy");
-  },
-  client: create("pool", (vm) => vm.exec("true")),
-  "no pool": create("no pool", (vm) => vm.exec("true")),
-  memory: create("memory", (vm) => vm.exists("/tmp")),
-  ...(peerPackage === undefined
-    ? {}
-    : {
-        agentOS: async () => {
-          const vm = await peerPackage.create();
-          await vm.exec("true");
-          return () => vm.dispose();
-        },
-      }),
-});
-const { host = 0, "no pool": withoutPool = 0, memory = 0 } = creations.medians;
-results.push(
-  creations,
-  { name: "create a VM, first exec, nothing booted ahead", medians: { host, client: withoutPool } },
-  { name: "create a VM of the memory runtime, first file action", medians: { host, client: memory } },
-);
+const CREATION = "create a VM, first exec";
+const creations =
+  isChosen(CREATION) &&
+  (await compare(CREATION, 30, {
+    host: () => hostExec("true"),
+    runtime: async () => {
+      const vm = bareVm();
+      await vm.exec("true");
+      return () => vm.dispose("destroy");
+    },
+    client: create("pool", (vm) => vm.exec("true")),
+    "no pool": create("no pool", (vm) => vm.exec("true")),
+    memory: create("memory", (vm) => vm.exists("/tmp")),
+    ...(peerPackage === undefined
+      ? {}
+      : {
+          agentOS: async () => {
+            const vm = await peerPackage.create();
+            await vm.exec("true");
+            return () => vm.dispose();
+          },
+        }),
+  }));
+if (creations) {
+  const { host = 0, "no pool": withoutPool = 0, memory = 0 } = creations.medians;
+  results.push(
+    creations,
+    { name: "create a VM, first exec, nothing booted ahead", medians: { host, client: withoutPool } },
+    { name: "create a VM of the memory runtime, first file action", medians: { host, client: memory } },
+  );
+}
 
 for (const [name, size, rounds] of [
   ["1 KB", 1024, 200],
@@ -116,29 +119,27 @@ for (const [name, size, rounds] of [
 ] as const) {
   const data = new Uint8Array(size).fill(97);
   const path = "/workspace/bench";
-  results.push(
-    await compare(`writeFile ${name}`, rounds, {
-      host: () => writeFile(scratch, data),
-      runtime: () => bare.writeFile(path, data),
-      client: () => client.writeFile(path, data),
-      ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.writeFile("/tmp/bench", data))),
-    }),
-    await compare(`readFile ${name}`, rounds, {
-      host: () => readFile(scratch),
-      runtime: () => bare.readFile(path),
-      client: () => client.readFile(path),
-      ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.readFile("/tmp/bench"))),
-    }),
-  );
+  await row(`writeFile ${name}`, rounds, {
+    host: () => writeFile(scratch, data),
+    runtime: () => bare.writeFile(path, data),
+    client: () => client.writeFile(path, data),
+    ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.writeFile("/tmp/bench", data))),
+  });
+  if (!isChosen(`readFile ${name}`)) continue;
+  await Promise.all([writeFile(scratch, data), bare.writeFile(path, data), client.writeFile(path, data)]);
+  await row(`readFile ${name}`, rounds, {
+    host: () => readFile(scratch),
+    runtime: () => bare.readFile(path),
+    client: () => client.readFile(path),
+    ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.readFile("/tmp/bench"))),
+  });
 }
 
-results.push(
-  await compare("exists", 200, {
-    host: () => access(scratch),
-    runtime: () => bare.exists("/workspace/bench"),
-    client: () => client.exists("/workspace/bench"),
-  }),
-);
+await row("exists", 200, {
+  host: () => access("/tmp"),
+  runtime: () => bare.exists("/workspace"),
+  client: () => client.exists("/workspace"),
+});
 
 // New content in each round: the store has the chunks of content that comes again. The host's write is durable, too.
 const fresh: Record<string, Uint8Array> = {};
@@ -149,28 +150,30 @@ const another = (way: string) => {
   fresh[way] = data;
   return data;
 };
-results.push(
-  await compare("writeFile 100 MB of new content, synced", 5, {
-    host: () => writeFile(scratch, another("host"), { flush: true }),
-    client: () => client.writeFile("/workspace/bench", another("client")),
-  }),
-);
+await row("writeFile 100 MB of new content, synced", 5, {
+  host: () => writeFile(scratch, another("host"), { flush: true }),
+  client: () => client.writeFile("/workspace/bench", another("client")),
+});
 
-results.push(await terminalEcho());
+const ECHO = "key to echo on a terminal";
+if (isChosen(ECHO)) results.push(await terminalEcho());
 
 const columns = ["host", "runtime", "client", ...(peer === undefined ? [] : ["agentOS"])];
 console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} x ${cpus()[0]?.model}`);
 if (peerPackage !== undefined) console.log(`agentOS core ${peerPackage.version}`);
 console.log(`\n${table(results, columns)}\n`);
-const shown = creations.worst.client?.toFixed(1);
-console.log(`Create and first exec through the client: at most ${shown} ms in 99 of 100 rounds`);
-const { ratios } = parseArgs({ strict: false, options: { ratios: { type: "string" } } }).values;
-if (typeof ratios === "string") writeRatios(ratios, results);
-const { serverMib, processesMib, spawnerMib } = await idleMemory();
-console.log(
-  `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS), ` +
-    `and a spawner of ${spawnerMib.toFixed(2)} MiB for 30 s`,
-);
+if (creations) {
+  const shown = creations.worst.client?.toFixed(1);
+  console.log(`Create and first exec through the client: at most ${shown} ms in 99 of 100 rounds`);
+}
+if (BENCH_OPTIONS.ratios !== undefined) writeRatios(BENCH_OPTIONS.ratios, results);
+if (isChosen("idle VM")) {
+  const { serverMib, processesMib, spawnerMib } = await idleMemory();
+  console.log(
+    `Idle VM: ${(serverMib + processesMib).toFixed(2)} MiB (server ${serverMib.toFixed(2)}, processes ${processesMib.toFixed(2)} PSS), ` +
+      `and a spawner of ${spawnerMib.toFixed(2)} MiB for 30 s`,
+  );
+}
 
 await rm(scratch, { force: true });
 await peer?.dispose();
@@ -194,7 +197,7 @@ async function terminalEcho(): Promise<Measurement> {
       onEcho = resolve;
       write();
     });
-  const measured = await compare("key to echo on a terminal", 200, {
+  const measured = await compare(ECHO, 200, {
     host: () => echo(() => host.write("x")),
     runtime: () => echo(() => vm.writeShell(shell, "x")),
   });

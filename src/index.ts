@@ -14,8 +14,8 @@
 import "./base/check-supported.ts";
 
 export type { VmActorOptions } from "./actors/actor-options.ts";
+export { disposeAll } from "./actors/awake-vms.ts";
 export type { VmActions } from "./actors/context.ts";
-export { disposeAll } from "./actors/instance.ts";
 export type {
   OwnActions,
   OwnEvents,

@@ -19,3 +19,11 @@ export function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array
   }
   return whole;
 }
+
+/**
+ * Frees the memory of bytes that nobody reads any more, unless they share it with others. The garbage collector counts the memory of
+ * 100 MB of pieces, and stops the program several times to look for more of it.
+ */
+export function free({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer?.(0);
+}

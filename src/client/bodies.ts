@@ -1,6 +1,7 @@
 import { connectionLost } from "../api/errors.ts";
 import { Retries } from "./retries.ts";
-import { answerError } from "./server-request.ts";
+import type { RawHandle } from "./rivet/raw.ts";
+import { answerError, refusalIn } from "./server-request.ts";
 import type { Invoke } from "./transfer.ts";
 
 /** Sends an HTTP request to the actor of a VM. @param path path and query below the actor */
@@ -10,13 +11,20 @@ export type Ask = (path: string, init: RequestInit) => Promise<Response>;
 export interface Ways {
   invoke: Invoke;
   ask: Ask;
+  /** Asks the VM's actor for bytes. */
+  download: RawHandle["download"];
   /** Whether the client, or this connection, was disposed: no attempt can succeed any more. */
   readonly isDisposed: boolean;
 }
 
 /** Adds a signal to a request. */
 export function withSignal({ signal, ...init }: RequestInit, added: AbortSignal): RequestInit {
-  return { ...init, signal: signal ? AbortSignal.any([signal, added]) : added };
+  return { ...init, signal: anyOf(signal, added) };
+}
+
+/** Returns a signal that aborts with the first of two. */
+export function anyOf(signal: AbortSignal | null | undefined, other: AbortSignal): AbortSignal {
+  return signal ? AbortSignal.any([signal, other]) : other;
 }
 
 /** Bytes that one step of a request's body has. */
@@ -69,14 +77,16 @@ interface Transfer {
  *
  * @param from offset of the first byte
  * @param end offset of the end. Without it an empty body is the end
+ * @param whole room for the bytes from offset 0 to the end. The pieces may be parts of it
  */
 export async function* readBodies(
   ways: Ways,
   { transferId, signal }: Transfer,
   from: number,
   end?: number,
+  whole?: Uint8Array,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const { ask } = ways;
+  const { download } = ways;
   const retries = new Retries(ways, signal);
   let offset = from;
   let isResumed = false;
@@ -84,9 +94,12 @@ export async function* readBodies(
     const began = offset;
     try {
       const query = `offset=${offset}${isResumed ? "&resumed=1" : ""}`;
-      const response = await asked(ask, `bytes/transfer/${transferId}?${query}`, { signal: signal ?? null });
-      const length = Number(response.headers.get("content-length"));
-      for await (const piece of bytesOf(response)) {
+      const { status, length, pieces } = await download(`bytes/transfer/${transferId}?${query}`, {
+        signal,
+        room: whole?.subarray(offset),
+      });
+      if (status !== 200) throw refusalIn(status, await textOf(pieces));
+      for await (const piece of pieces) {
         offset += piece.byteLength;
         retries.moved();
         yield piece;
@@ -142,13 +155,9 @@ export async function asked(ask: Ask, path: string, init: RequestInit): Promise<
   throw await answerError(response);
 }
 
-/** Iterates a response's body, and cancels it if the reader stops. Some browsers have no async iterator on streams. */
-async function* bytesOf(response: Response): AsyncGenerator<Uint8Array, void, void> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return;
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
-  } finally {
-    void reader.cancel().catch(() => undefined);
-  }
+async function textOf(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of pieces) text += decoder.decode(piece, { stream: true });
+  return text;
 }

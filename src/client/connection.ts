@@ -1,5 +1,5 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
-import { type Ask, withSignal } from "./bodies.ts";
+import { type Ask, anyOf, type Ways, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import { type EventCallback, Link } from "./link.ts";
 import { Methods } from "./methods.ts";
@@ -41,6 +41,11 @@ export class ConnectionCore extends Methods {
   readonly ask: Ask = async (path, init) => {
     if (this.#destroyed !== undefined) throw this.#destroyed;
     return await this.target.ask(path, withSignal(init, this.#gone.signal));
+  };
+
+  readonly download: Ways["download"] = async (path, { signal, ...options }) => {
+    if (this.#destroyed !== undefined) throw this.#destroyed;
+    return await this.target.download(path, { ...options, signal: anyOf(signal, this.#gone.signal) });
   };
 
   get isDisposed(): boolean {

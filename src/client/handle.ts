@@ -1,4 +1,4 @@
-import type { Ask } from "./bodies.ts";
+import type { Ask, Ways } from "./bodies.ts";
 import { ConnectionCore } from "./connection.ts";
 import { Methods, withActions } from "./methods.ts";
 import { coded } from "./rivet/errors.ts";
@@ -18,6 +18,8 @@ export class HandleCore extends Methods {
   readonly invoke: Invoke = (action, args, signal) => this.target.invoke(action, args, signal);
 
   readonly ask: Ask = (path, init) => this.target.ask(path, init);
+
+  readonly download: Ways["download"] = (path, options) => this.target.download(path, options);
 
   get isDisposed(): boolean {
     return this.target.isDisposed;

@@ -2,7 +2,7 @@ import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
-import type { Ask } from "./bodies.ts";
+import type { Ask, Ways } from "./bodies.ts";
 import { fetchStream } from "./fetch-stream.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
@@ -41,6 +41,8 @@ export abstract class Methods {
   protected abstract readonly target: Target;
   /** Sends a request to the VM's actor. */
   abstract readonly ask: Ask;
+  /** Asks the VM's actor for bytes. */
+  abstract readonly download: Ways["download"];
   /** Whether the client, or this connection, was disposed. */
   abstract readonly isDisposed: boolean;
   /** Resolves when the connections to a destroyed VM have ended. */

@@ -42,7 +42,12 @@ export async function askServer(
 
 /** Returns the error that an answer carries. */
 export async function answerError(response: Response): Promise<AgentVmError> {
-  return errorIn(parseJson(await response.text()), response.status);
+  return refusalIn(response.status, await response.text());
+}
+
+/** Returns the error that the text of an answer carries. */
+export function refusalIn(status: number, text: string): AgentVmError {
+  return errorIn(parseJson(text), status);
 }
 
 function errorIn(body: unknown, status: number): AgentVmError {

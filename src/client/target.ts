@@ -1,6 +1,6 @@
 import { connectionLost } from "../api/errors.ts";
 import { LONG_METHODS } from "../api/methods/facts.ts";
-import { withSignal } from "./bodies.ts";
+import { anyOf, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
 import { CONNECTION_LINGER_MS } from "./limits.ts";
@@ -62,6 +62,10 @@ export class Target {
   async ask(path: string, init: RequestInit): Promise<Response> {
     return await this.raw.fetch(path, withSignal(init, this.#disposed.signal));
   }
+
+  /** Asks the actor for bytes. */
+  readonly download: RawHandle["download"] = (path, { signal, ...options }) =>
+    this.raw.download(path, { ...options, signal: anyOf(signal, this.#disposed.signal) });
 
   get isDisposed(): boolean {
     return this.#disposed.signal.aborted;

@@ -55,8 +55,8 @@ async function readOnce(
   let transferred = data.byteLength;
   try {
     if (direct) {
-      for await (const piece of readBodies(ways, { transferId, signal }, transferred, size)) {
-        whole.set(piece, transferred);
+      for await (const piece of readBodies(ways, { transferId, signal }, transferred, size, whole)) {
+        if (piece.buffer !== whole.buffer) whole.set(piece, transferred);
         transferred += piece.byteLength;
         steps.reach(transferred);
       }

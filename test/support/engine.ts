@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { onTestFinished, type TestContext } from "vitest";
 import { freePort } from "./free-port.ts";
-import { type ProgramServer, startTestServer } from "./servers.ts";
+import { type ProgramKind, type ProgramServer, startTestServer } from "./servers.ts";
 
 /** A Rivet Engine that is killed when the test ends. */
 export interface Engine {
@@ -120,7 +120,7 @@ export async function startPeer(
     vms = true,
     env = {},
     kind = "kernel",
-  }: { vms?: boolean; env?: Record<string, string>; kind?: "kernel" | "memory" } = {},
+  }: { vms?: boolean; env?: Record<string, string>; kind?: ProgramKind } = {},
 ): Promise<ProgramServer> {
   return await startTestServer({
     kind,
@@ -132,6 +132,7 @@ export async function startPeer(
       AGENT_VM_TOKEN: "token of the servers",
       AGENT_VM_SECRET: "a secret that signs the tokens of the servers",
       AGENT_VM_PEER_SECRET: PEER_SECRET,
+      AGENT_VM_VMS: vms ? "1" : "0",
       ...(vms && { AGENT_VM_ADVERTISE: `http://127.0.0.1:${await freePort()}` }),
       ...env,
     },

@@ -1,6 +1,16 @@
 import type { Server } from "./config.ts";
+import type { Download, DownloadRequest } from "./download.ts";
 import { RivetError } from "./errors.ts";
-import { answerOf, askActor, findActors, gatewayUrl, keyText, makeActor, type NewActor } from "./http.ts";
+import {
+  answerOf,
+  askActor,
+  bytesOfActor,
+  findActors,
+  gatewayUrl,
+  keyText,
+  makeActor,
+  type NewActor,
+} from "./http.ts";
 import { decodeQueued, decodeResult, encodeCall, encodeQueued } from "./messages.ts";
 import type { ActionRequest, QueueOptions, RawConnection, RawHandle } from "./raw.ts";
 import { openSocket, RivetConnection } from "./socket.ts";
@@ -88,6 +98,14 @@ export class RivetHandle implements RawHandle {
     const { params } = this.#options;
     if (params) request.headers.set("x-rivet-conn-params", headerText(params));
     return await this.#current((actorId) => askActor(this.#server, actorId, `${pathname}${search}`, request));
+  }
+
+  async download(path: string, options: Pick<DownloadRequest, "signal" | "room">): Promise<Download> {
+    const { params } = this.#options;
+    const headers: Record<string, string> = params ? { "x-rivet-conn-params": headerText(params) } : {};
+    return await this.#current((actorId) =>
+      bytesOfActor(this.#server, actorId, `/request/${path}`, { ...options, headers }),
+    );
   }
 
   async webSocket(path = "", _protocols?: string | string[]): Promise<WebSocket> {

@@ -1,4 +1,5 @@
 import type { Encoding, Server } from "./config.ts";
+import { type Download, type DownloadRequest, download } from "./download.ts";
 import { RequestError, RivetError } from "./errors.ts";
 import { decodeError } from "./messages.ts";
 import { fromJson, toBase64, toCbor, toJson } from "./values.ts";
@@ -113,6 +114,18 @@ export function keyParts(text: string): string[] {
 export function gatewayUrl({ endpoint, token }: Server, actorId: string, path = ""): string {
   const credentials = token === undefined ? "" : `@${encodeURIComponent(token)}`;
   return `${endpoint}/gateway/${encodeURIComponent(actorId)}${credentials}${path}`;
+}
+
+/** Asks an actor for bytes. */
+export async function bytesOfActor(
+  server: Server,
+  actorId: string,
+  path: string,
+  { headers, ...options }: Omit<DownloadRequest, "url">,
+): Promise<Download> {
+  const { token } = server;
+  const all = { ...headers, ...server.headers, ...(token && { [TOKEN_HEADER]: token }) };
+  return await download({ url: gatewayUrl(server, actorId, path), headers: all, ...options });
 }
 
 /** Sends a request to an actor. */

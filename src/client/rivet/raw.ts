@@ -1,3 +1,5 @@
+import type { Download, DownloadRequest } from "./download.ts";
+
 /**
  * State of a connection: `idle` (not connected), `connecting`, `connected`, or `disconnected`, which is followed by another
  * attempt.
@@ -52,6 +54,8 @@ export interface RawHandle {
   startFailure?(): Promise<unknown>;
   /** Sends an HTTP request to the actor. A VM's actor answers only previews: `/fetch/TOKEN` and paths below. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /** Asks the actor for bytes. @param path path and query below the actor */
+  download(path: string, options: Pick<DownloadRequest, "signal" | "room">): Promise<Download>;
   /** Opens a WebSocket to the actor. A VM's actor answers nothing on it: see `vmWebSocket`. */
   webSocket(path?: string, protocols?: string | string[]): Promise<WebSocket>;
   /** Opens a WebSocket to a path of this server behind the actor's gateway URL. A token among the parameters replaces the client's. */

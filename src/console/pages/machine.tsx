@@ -73,7 +73,7 @@ const PAGES: readonly Page[] = [
     tab: "snapshots",
     title: "Snapshots",
     View: lazy(() => import("./snapshots.tsx")),
-    boots: true,
+    boots: false,
     isShown: (session) => session.sees("snapshots"),
   },
   { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")), boots: false, isShown: () => true },

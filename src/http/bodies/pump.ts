@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { AgentVmError, connectionLost } from "../../api/errors.ts";
 import { TRANSFER_IDLE_MS } from "../../api/limits.ts";
+import { free } from "../../base/bytes.ts";
 import type { BodySource } from "../../runtime/transfers/bodies.ts";
+import { Gathering } from "./gathering.ts";
 
 /** Bytes that are read at a time, and buffers of one body. */
 const PIECE_BYTES = 256 * 1024;
@@ -39,17 +41,27 @@ export async function sendBody(
   });
 }
 
-/** Passes the bytes of a request on, in order. Ends a request that sends nothing for TRANSFER_IDLE_MS. */
+/**
+ * Passes the bytes of a request on, in order. Ends a request that sends nothing for TRANSFER_IDLE_MS.
+ *
+ * @param write gets bytes that are valid until it resolves. It may be called once more after the connection has broken
+ */
 export async function receiveBody(
   request: IncomingMessage,
   write: (data: Uint8Array) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   await whileAlive(request, signal, async (isAlive) => {
-    // The answer leaves on the same socket, so the loop must not destroy the request.
-    for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      isAlive();
-      await write(piece);
+    const gathering = new Gathering(write, Number(request.headers["content-length"] ?? Number.NaN));
+    try {
+      // The answer leaves on the same socket, so the loop must not destroy the request.
+      for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+        isAlive();
+        await gathering.add(piece);
+        free(piece);
+      }
+    } finally {
+      await gathering.end();
     }
   });
 }

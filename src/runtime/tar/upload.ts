@@ -68,7 +68,8 @@ export class TarUpload extends Incoming {
       const piece = await this.#piece.promise;
       if (piece === undefined) return;
       this.#piece = Promise.withResolvers();
-      yield piece.data;
+      // The parsers may keep a part of it, and the bytes are valid until the write resolves.
+      yield piece.data.slice();
       piece.taken();
     }
   }

@@ -32,6 +32,7 @@ export abstract class Incoming {
 
   /** Bytes that have arrived without a gap. */
   abstract readonly offset: number;
+  /** @param data valid until this resolves */
   abstract write(offset: number, data: Uint8Array): Promise<void>;
   abstract close(): Promise<void>;
 }

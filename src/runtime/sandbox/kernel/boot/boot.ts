@@ -1,13 +1,15 @@
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
+import { constants as os } from "node:os";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
+import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
 import type { Launched } from "../helpers/launched.ts";
-import { launch } from "../helpers/launcher.ts";
+import { LaunchRefused, launch } from "../helpers/launcher.ts";
 import { perlText } from "../helpers/program-text.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
@@ -93,6 +95,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   const keeper = await launch({
     command: [tools.unshare, ...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
   }).catch((error: unknown) => {
+    if (error instanceof LaunchRefused && error.errno === os.errno.EAGAIN) throw serverFull("processes");
     throw bootFailed(error instanceof Error ? error.message : String(error));
   });
   const open: number[] = [];

@@ -1,7 +1,4 @@
-# Common to the programs that pass sockets to the server. Their last argument is the number of their launch, by which the server
-# knows whose socket it is: all of them use the channel of the launcher, which reads what Node answers there.
-
-my $LAUNCH = pop(@ARGV);
+# Common to the programs that pass sockets to the server.
 
 my ($AF_UNIX, $AF_INET, $AF_INET6, $SOCK_STREAM, $SOCK_DGRAM) = (1, 2, 10, 1 | 04000 | 02000000, 2 | 04000 | 02000000);
 my ($SOL_SOCKET, $SO_ERROR, $SCM_RIGHTS) = (1, 4, 1);
@@ -14,7 +11,7 @@ my %LOOPBACK = (
 # sendmsg(2) on Node's own channel between processes, with the socket as ancillary data, which Node takes for a handle.
 sub hand_over {
   my ($channel_fd, $id, $type, $socket) = @_;
-  my $line = "{\"cmd\":\"NODE_HANDLE\",$type,\"msg\":{\"of\":$LAUNCH,\"id\":$id}}\n";
+  my $line = "{\"cmd\":\"NODE_HANDLE\",$type,\"msg\":{\"id\":$id}}\n";
   my $vector = pack('P Q', $line, length $line);
   my $rights = pack('Q l l l x4', 20, $SOL_SOCKET, $SCM_RIGHTS, fileno $socket);
   my $message = pack('Q L x4 P Q P Q l x4', 0, 0, $vector, 1, $rights, length $rights, 0);

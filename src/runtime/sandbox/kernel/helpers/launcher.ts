@@ -27,6 +27,16 @@ const MAX_TRIES = 2;
 /** The launcher has ended before it has started a program. */
 class LauncherLost extends Error {}
 
+/** The host has no process or no descriptor left for a program. */
+export class LaunchRefused extends Error {
+  readonly errno: number;
+
+  constructor(program: string, errno: number) {
+    super(`${program}: ${util.getSystemErrorMessage(-errno)}`);
+    this.errno = errno;
+  }
+}
+
 export interface LaunchRequest {
   command: readonly [file: string, ...args: string[]];
   /** Host user that it runs as. @default the server's */
@@ -47,7 +57,7 @@ let current: Launcher | undefined;
 /**
  * Starts a program that inherits no descriptor and no variable of the server, in a session of its own. It ends with the server.
  *
- * @throws Error if the host has no process or no descriptor left
+ * @throws LaunchRefused if the host has no process or no descriptor left
  */
 export async function launch(request: LaunchRequest): Promise<Launched> {
   for (let tries = 1; ; tries++) {
@@ -78,6 +88,8 @@ class Launcher {
   #unsent: Buffer[] = [];
   #lastId = 0;
   #isClosing = false;
+  /** The server has no process left for the launcher itself. */
+  #isRefused = false;
 
   constructor() {
     const [file, ...args] = helperCommand(findTool("perl") ?? "perl", PROGRAM, [CHANNEL_FD, process.pid]);
@@ -88,7 +100,9 @@ class Launcher {
       env: { PATH: SYSTEM_PATH },
       detached: true,
     });
-    this.#process.on("error", () => undefined);
+    this.#process.on("error", ({ code }: NodeJS.ErrnoException) => {
+      this.#isRefused ||= code === "EAGAIN";
+    });
     this.#process.stdin?.on("error", () => undefined);
     this.#gone = new Promise((resolve) => {
       const { pid, stdout } = this.#process;
@@ -147,9 +161,7 @@ class Launcher {
     else if (kind === "N" && waiting !== undefined) {
       const [errno = 0] = numbers;
       this.#listeners.delete(id);
-      waiting.started.reject(
-        new Error(`${waiting.request.command[0]}: ${util.getSystemErrorMessage(-errno)}`),
-      );
+      waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
       void this.#closeIfIdle();
     } else if (kind === "E") void this.#ended(id, numbers[0] ?? 0);
     else throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
@@ -200,8 +212,10 @@ class Launcher {
   /** The kernel has killed all that it had started. */
   #lose(): void {
     this.#isClosing = true;
-    for (const { started } of this.#waiting.values())
-      started.reject(new LauncherLost("the launcher has ended"));
+    for (const { request, started } of this.#waiting.values()) {
+      const lost = new LauncherLost("the launcher has ended");
+      started.reject(this.#isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
+    }
     for (const launched of this.#running.values()) launched?.end({ code: null, signal: "SIGKILL" });
     this.#waiting.clear();
     this.#running.clear();

@@ -6,6 +6,7 @@ type Program =
   | "caller"
   | "connector"
   | "enter"
+  | "gateway"
   | "holes"
   | "interceptor"
   | "launcher"
@@ -24,6 +25,7 @@ const PREAMBLE = perlText("preamble");
 const BENEATH = perlText("beneath");
 const CONFINE = perlText("confine");
 const HANDLES = perlText("handles");
+const NETLINK = perlText("netlink");
 const SEAL = perlText("seal");
 const SPEECH = perlText("speech");
 
@@ -34,8 +36,9 @@ const SHARED: Record<Program, readonly string[]> = {
   caller: [SPEECH],
   connector: [SPEECH, HANDLES],
   enter: [CONFINE],
+  gateway: [SPEECH, HANDLES, NETLINK],
   holes: [SPEECH],
-  interceptor: [SPEECH, HANDLES],
+  interceptor: [SPEECH, HANDLES, NETLINK],
   launcher: [SPEECH],
   mounter: [BENEATH, SPEECH],
   overlay: [SPEECH],

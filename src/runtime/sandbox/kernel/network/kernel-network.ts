@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import type { HostCall } from "../../host-call.ts";
-import type { ConnectOptions, Interception, LoopbackPlace, SandboxNetwork } from "../../network.ts";
+import type { ConnectOptions, Interception, Reach, SandboxNetwork } from "../../network.ts";
 import { codeOfErrno } from "../../posix.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
@@ -11,10 +11,12 @@ import { OnDemand } from "../helpers/on-demand.ts";
 import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
 import { ConnectionOwners } from "./connection-owner.ts";
 import { Connector, SocketRefused } from "./connector.ts";
+import { openGateway } from "./gateway.ts";
 import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
 import { countSockets, listListening, type Owners } from "./listening.ts";
+import { Passed } from "./passed-sockets.ts";
 
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
@@ -131,22 +133,24 @@ export class KernelNetwork implements SandboxNetwork {
     return takeCalls(server, signal, onCall);
   }
 
-  async intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
-    const { works, description } = await interceptionSupport();
-    if (!works) throw new AgentVmError("network_failed", description);
-    const interception = await this.#intercept(port, places);
-    for (const server of interception.connections) {
-      this.#servers.add(server);
-      server.once("close", () => this.#servers.delete(server));
-    }
-    return interception;
-  }
-
-  async #intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
+  async intercept(port: number, reach: Reach, onConnection: (socket: Socket) => void): Promise<Interception> {
+    const { way, description } = await interceptionSupport();
+    if (way === undefined) throw new AgentVmError("network_failed", description);
+    const { signal } = this.#closed;
     for (let tries = 1; ; tries++) {
+      const passed = new Passed(onConnection);
       try {
-        return await intercept(this.#entry, port, places, this.#closed.signal);
+        const interception =
+          way === "gateway"
+            ? await openGateway(this.#entry, reach, passed, signal)
+            : await intercept(this.#entry, port, reach, passed, signal);
+        signal.throwIfAborted();
+        signal.addEventListener("abort", () => passed.close(), { once: true });
+        // Sockets of a gateway are not among the VM's ports.
+        if (way === "redirection") for (const server of passed.connections) this.#servers.add(server);
+        return interception;
       } catch (error) {
+        passed.close();
         if (!(error instanceof HelperLost) || tries === MAX_TRIES) throw error;
       }
     }
