@@ -21,7 +21,7 @@ import { limitSubscriptions } from "../rivet/subscribers.ts";
 import { toUserError } from "../rivet/user-error.ts";
 import { checkOptions } from "../runtime/check-options.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
-import { clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
+import { choicesOf, clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
 import type { TestSeams } from "../runtime/test-seams.ts";
 import { VmDefinition } from "../runtime/vm-definition.ts";
 import { destroyForGood, VM_ACTIONS } from "./action.ts";
@@ -227,6 +227,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       serveAwake(actorId, isCall, (instance) =>
         serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
       ),
+    choices: choicesOf(options),
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
     capacity: () => vms.capacity,

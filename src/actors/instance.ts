@@ -238,6 +238,7 @@ export class VmInstance {
     return {
       ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
       ...(use && { use }),
+      ...(typeof use?.diskBytes === "number" && { storedBytes: use.diskBytes }),
     };
   }
 

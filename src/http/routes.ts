@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import type { VmChoices } from "../api/vm-input.ts";
 import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Health } from "../monitoring/health.ts";
 import type { Metrics } from "../monitoring/metrics.ts";
@@ -19,9 +20,10 @@ import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { TunnelGate } from "./tunnels/tunnel-gate.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 import type { VmBinding } from "./vm-binding.ts";
+import { vmChoicesRoute } from "./vm-choices.ts";
 import { vmListRoute } from "./vm-list.ts";
 
-/** What the operator's routes ask. */
+/** Parts of the server that the operator's routes ask. */
 interface OperatorParts {
   access: AccessControl;
   monitor: Monitor;
@@ -68,6 +70,8 @@ interface RouteParts {
   visitor(grant: Grant): Visitor;
   /** Lists the VMs; `undefined` if the server does not know them. */
   list(): Pick<VmDirectory, "list"> | undefined;
+  /** What clients may choose for a new VM, by the actor name of VMs. */
+  choices: ReadonlyMap<string, VmChoices>;
   tunnels: Tunnels;
   health: Health;
   monitor: Monitor;
@@ -90,6 +94,7 @@ export function serverRoutes({ access, actors, admit, monitor, ...parts }: Route
   const browser = parts.hasConsole ? consoleRoutes(access, vmNames) : undefined;
   const routes = {
     ...browser?.guarded,
+    "GET /vms/options": vmChoicesRoute(parts.choices),
     "GET /vms": vmListRoute(parts.list, vmNames),
     ...parts.operator,
     ...mcpRoutes(mcp, vmNames),

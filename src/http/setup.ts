@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
+import type { VmChoices } from "../api/vm-input.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -146,6 +147,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       actorId === undefined ? undefined : nameOf(actorId),
     );
   };
+  const choices = new Map<string, VmChoices>();
+  for (const name of vmNames) {
+    const binding = bindingOf(options.use[name]);
+    if (binding !== undefined) choices.set(name, binding.choices);
+  }
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
   const operator = operatorRoutes({ access, monitor, metrics, vms, directory: () => directory });
@@ -160,6 +166,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       actors: { ...managed, serveAwake },
       vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
       list: () => peering?.list ?? directory,
+      choices,
     });
     const attached = peering?.attach(
       server,

@@ -27,6 +27,9 @@ test("the log page shows events from before it was opened, and new ones as they 
   await log.getByText(`"pid":${next},`).waitFor();
   expect(await log.getByText(`"pid":${pid},`).count()).toBe(1);
   await shoot(page, "log");
+  await log.getByText("vmBooted").click();
+  await page.getByRole("dialog").getByText("{}").waitFor();
+  await page.keyboard.press("Escape");
   await vm("log").sleep();
   await log.getByText("vmShutdown").waitFor();
   // A page of a machine that sleeps has the log too, and wakes nothing.

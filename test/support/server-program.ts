@@ -12,7 +12,7 @@ import { withScripted } from "./scripted.ts";
  * Runs a server, configured by the variables of the ready-made server. With TEST_SERVER=fake its VMs are fakes, which write
  * their command lines to stderr. Otherwise they are real and have the `scripted` agent. With TEST_SERVER=authorizing the
  * server asks a function about `user:NAME`, whose VMs have keys that begin with the name. SLEEP_TIMEOUT_MS is the VMs' sleep
- * timeout.
+ * timeout, and PER_VM is the option `perVm` as JSON.
  */
 const {
   PORT,
@@ -20,12 +20,14 @@ const {
   AGENT_VM_POOL = "0",
   AGENT_VM_DRAIN_MS,
   AGENT_VM_TOKEN,
+  PER_VM,
   SLEEP_TIMEOUT_MS,
   TEST_SERVER,
 } = process.env;
 const options = {
   ...withScripted,
   pool: { size: Number(AGENT_VM_POOL) },
+  ...(PER_VM !== undefined && { perVm: JSON.parse(PER_VM) }),
   ...(SLEEP_TIMEOUT_MS !== undefined && { sleepTimeoutMs: Number(SLEEP_TIMEOUT_MS) }),
 };
 const { peers, secret, vms } = readEnvironment(process.env);

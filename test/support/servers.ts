@@ -65,7 +65,7 @@ interface InProcess {
  * - `fake`: fake VMs.
  * - `kernel`, `memory`: VMs of this runtime. As a program it is the ready-made server.
  * - `scripted`: VMs with the scripted agent, only as a program.
- * - `authorizing`: the same, with a function that decides about clients: see server-program.ts.
+ * - `authorizing`: `scripted` with a function that decides about clients: see server-program.ts.
  */
 export function startTestServer(
   start: InProcess & { kind: "fake"; vm?: VmOptionsInput },

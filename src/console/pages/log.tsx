@@ -3,6 +3,7 @@ import { LOGGED_EVENTS } from "../../api/events.ts";
 import type { EventLogEntry } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
+import { Dialog } from "../ui/dialog.tsx";
 import { clock, dateTime } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
@@ -32,23 +33,36 @@ export default function LogPage() {
     for (const name of LOGGED_EVENTS) connection.on(name as "vmBooted", refresh);
     return () => void connection.dispose();
   }, [vm, isAwake, refresh]);
+  const [shown, setShown] = useState<EventLogEntry>();
   if (error !== undefined && lines.length === 0) return <Failure error={error} />;
   if (lines.length === 0)
     return <Empty>{value === undefined ? "…" : "The server has no event of this machine yet."}</Empty>;
   return (
-    <VirtualList
-      items={lines}
-      rowHeight={26}
-      keyOf={({ number }) => number}
-      label="Events"
-      role="log"
-      class="fill mono"
-      follows
-      render={({ at, name, text }) => (
-        <span class="line" title={`${dateTime(at)} ${text}`}>
-          <span class="hint">{clock(at)}</span> <strong>{name}</strong> {text}
-        </span>
+    <>
+      <VirtualList
+        items={lines}
+        rowHeight={26}
+        keyOf={({ number }) => number}
+        label="Events"
+        role="log"
+        class="fill mono"
+        follows
+        render={(entry) => (
+          <button type="button" class="entry line" onClick={() => setShown(entry)}>
+            <span class="hint">{clock(entry.at)}</span> <strong>{entry.name}</strong> {entry.text}
+          </button>
+        )}
+      />
+      {shown && (
+        <Dialog title={`${shown.name}, ${dateTime(shown.at)}`} onClose={() => setShown(undefined)}>
+          <pre class="wrap">{shown.text}</pre>
+          <div class="buttons">
+            <button type="button" onClick={() => setShown(undefined)}>
+              Close
+            </button>
+          </div>
+        </Dialog>
       )}
-    />
+    </>
   );
 }

@@ -96,24 +96,8 @@ export async function wake(session: Session, vm: VmHandle): Promise<void> {
   else await vm.exists("/");
 }
 
-/** Asks for the name of a machine and makes it. */
-export async function createMachine(session: Session, refresh: () => void): Promise<void> {
-  const wanted = await ask({
-    title: "New machine",
-    text: "A slash separates the parts of a key: team/alice.",
-    yes: "Create",
-    field: { label: "Name", placeholder: "team/alice" },
-  });
-  if (wanted === undefined) return;
-  const [name = "vm"] = session.names;
-  const key = keyOf(wanted);
-  if (await attempt(() => session.vms(name).create(key), `Created ${wanted}`)) {
-    refresh();
-    goTo({ page: "machine", name, key, tab: "overview" });
-  }
-}
-
-function keyOf(text: string): string[] {
+/** Reads a key from text: a slash separates its parts. */
+export function keyOf(text: string): string[] {
   return text
     .split("/")
     .map((part) => part.trim())

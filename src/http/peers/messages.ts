@@ -54,6 +54,8 @@ const factsSchema = z.strictObject({
   processes: z.number(),
   lastUsedAt: z.number(),
   labels: z.record(z.string(), z.string()),
+  /** Bytes of its files; absent if the VM does not know them. */
+  storedBytes: z.number().optional(),
   use: z
     .strictObject({
       memoryBytes: z.number().nullable(),

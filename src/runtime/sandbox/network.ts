@@ -28,6 +28,8 @@ export interface Reach {
 export interface Interception {
   /** Sockets at which questions arrive. */
   questions: readonly DatagramSocket[];
+  /** `true` if the connections to all ports arrive, and not only those to the ports of the reach. */
+  hasAllPorts: boolean;
   /** `true` if connections to IPv6 addresses arrive too. */
   hasIpv6: boolean;
   /** Replaces the reach. 127.0.0.1 always stays inside. */
@@ -68,8 +70,8 @@ export interface SandboxNetwork {
   listening(): Promise<VmPort[]>;
   /**
    * Makes TCP connections to addresses outside 127.0.0.0/8 and ::1, and DNS questions, arrive at the server.
-   * Other packets to such addresses fail. A host without nf_tables leads only the ports and the resolver of the reach, and
-   * no places. To be called once.
+   * Other packets to such addresses fail. A host without nf_tables leads only the ports of the reach, the
+   * resolver, and places of one address. To be called once.
    *
    * @param onConnection takes each connection, which may be half-open. Its `localAddress` and `localPort` are what the program wanted
    * @throws Error if the host's kernel or programs cannot do it; the VM's network is then as before

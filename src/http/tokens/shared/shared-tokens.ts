@@ -46,7 +46,7 @@ export class SharedTokens extends Tokens {
   }
 }
 
-/** What a server itself knows of tokens. */
+/** Notes about tokens that a server itself has: only which are revoked. */
 function recordsOf(revoked: RevokedTokens): TokenRecords {
   const nothing = () => undefined;
   return {

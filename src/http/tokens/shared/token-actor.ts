@@ -80,7 +80,7 @@ async function answer(asked: Asked, book: TokenBook, tokens: Tokens): Promise<un
 
 const isQuestion = (path: string) => path === TOKENS_PATH || path === `/request${TOKENS_PATH}`;
 
-/** @returns `undefined` for a request that is no question */
+/** @returns `undefined` for a request that is not a question */
 async function textOf(request: Request): Promise<string | undefined> {
   const isSmall = Number(request.headers.get("content-length") ?? 0) <= MAX_QUESTION_BYTES;
   const isOurs = request.method === "POST" && isQuestion(new URL(request.url).pathname) && isSmall;

@@ -16,7 +16,7 @@ const endSchema = z.number();
  * note is valid: servers ask only which tokens are revoked.
  */
 export class TokenBook implements TokenRecords {
-  /** Names the order of the revoked tokens, which each instance of the actor makes anew. */
+  /** Names the order of the revoked tokens. Each instance of the actor has its own. */
   readonly epoch: string = randomUUID();
   readonly #store: Store;
   readonly #tokens = new TokenStore(":memory:");

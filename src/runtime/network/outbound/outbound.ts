@@ -68,6 +68,8 @@ export class Outbound {
   readonly #load = loadOnce(() => this.#read());
   #proxy: Promise<OutboundProxy> | undefined;
   #transparent: Promise<TransparentEgress | undefined> | undefined;
+  /** Whether some connections get out through the proxy only. */
+  #needsProxy = true;
   #denying: DenyingResolver | undefined;
   #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
@@ -102,8 +104,7 @@ export class Outbound {
       ...this.#trust.env,
       ...this.secrets.rules.env,
     };
-    if (this.#gate.policy !== "none")
-      return this.#transparent === undefined ? { ...env, ...NODE_PROXY } : env;
+    if (this.#gate.policy !== "none") return this.#needsProxy ? { ...env, ...NODE_PROXY } : env;
     // Started with the first program, which does not wait for them. A failure is tried again with the next program.
     this.#open(network).catch(() => undefined);
     // With interception the VM has a resolver.
@@ -135,7 +136,9 @@ export class Outbound {
     // A host that cannot intercept connections has the proxy only; the doctor says why.
     const started = TransparentEgress.start({ network, gate: this.#gate, proxy }).catch(() => undefined);
     this.#transparent = started;
-    if ((await started) === undefined) this.#transparent = undefined;
+    const open = await started;
+    this.#needsProxy = open?.hasAllPorts !== true;
+    if (open === undefined) this.#transparent = undefined;
     else await nameResolver(files);
   }
 
@@ -175,6 +178,7 @@ export class Outbound {
     const transparent = this.#transparent;
     this.#proxy = undefined;
     this.#transparent = undefined;
+    this.#needsProxy = true;
     this.#port = undefined;
     this.#denying?.close();
     this.#denying = undefined;

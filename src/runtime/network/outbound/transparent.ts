@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import type { Interception, Reach, SandboxNetwork } from "../../sandbox/network.ts";
-import type { Destination, OutboundGate } from "./gate.ts";
+import type { Destination } from "./destination.ts";
+import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
 import type { OutboundProxy } from "./proxy.ts";
 import { reachOf } from "./reach.ts";
@@ -49,6 +50,11 @@ export class TransparentEgress {
       hasIpv6: interception.hasIpv6,
     });
     for (const socket of interception.questions) this.#resolver.serve(socket);
+  }
+
+  /** Whether the connections of programs to all ports arrive here. */
+  get hasAllPorts(): boolean {
+    return this.#interception.hasAllPorts;
   }
 
   /** Applies a policy that has changed. */

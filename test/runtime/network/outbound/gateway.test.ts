@@ -32,17 +32,14 @@ test("without nf_tables a program reaches names and addresses on the ports that 
 });
 
 test("ports of rules stay free for the VM's own programs", async () => {
-  const port = await listenOutside(greet, "127.0.0.2");
-  const { vm } = startOutboundVm(
-    { outbound: { allow: ["db.test", `127.0.0.2:${port}`] } },
-    { "db.test": ["127.0.0.2"] },
-  );
+  const port = await listenOutside(greet);
+  const { vm } = startOutboundVm({ outbound: { allow: [`host.agent-vm:${port}`] } });
   const own = `require("node:net").createServer((socket) => socket.end("own\\n")).listen(${port}, "::")`;
   await vm.spawn("node", ["-e", own]);
   await vm.waitForPort(port);
   expect((await vm.listPorts()).map((open) => open.port)).toEqual([port]);
   expect((await vm.exec(readLine("127.0.0.1", port))).stdout).toBe("own\n");
-  expect((await vm.exec(readLine("db.test", port))).stdout).toBe("hello\n");
+  expect((await vm.exec(readLine("host.agent-vm", port))).stdout).toBe("hello\n");
 });
 
 test("a policy that changes opens and closes ports, and keeps the connections that it allows", async () => {
@@ -64,6 +61,9 @@ test("a policy that changes opens and closes ports, and keeps the connections th
   await vm.setNetworkPolicy({ outbound: { allow: [`host.agent-vm:${second}`] } });
   expect((await vm.exec(readLine("host.agent-vm", first))).stdout).toContain("refused");
   expect((await vm.exec(readLine("host.agent-vm", second))).stdout).toBe("hello\n");
+  await vm.setNetworkPolicy({ outbound: { allow: both } });
+  const again = `bash -c 'exec 3<>/dev/tcp/host.agent-vm/${first}; echo one >&3; head -1 <&3'`;
+  expect((await vm.exec(again)).stdout).toBe("one\n");
 });
 
 test("a side that ends a connection still gets the rest, byte for byte", async () => {
@@ -76,4 +76,16 @@ test("a side that ends a connection still gets the rest, byte for byte", async (
     socket.on("data", (piece) => pieces.push(piece));
     socket.on("end", () => console.log(sent.equals(Buffer.concat(pieces))));`;
   expect((await vm.execArgv("node", ["-e", program])).stdout).toBe("true\n");
+});
+
+test("a place of 127.0.0.0/8 leads to the server's machine while a rule names it", async () => {
+  const port = await listenOutside(greet, "127.0.0.2");
+  const { vm } = startOutboundVm({ outbound: { allow: [`127.0.0.2:${port}`] } });
+  expect((await vm.exec(readLine("127.0.0.2", port))).stdout).toBe("hello\n");
+  expect((await vm.exec(readLine("127.0.0.1", port))).stdout).toContain("refused");
+  expect(await vm.listPorts()).toEqual([]);
+  await vm.setNetworkPolicy({ outbound: { allow: ["192.0.2.1:1"] } });
+  expect((await vm.exec(readLine("127.0.0.2", port))).stdout).toContain("refused");
+  await vm.setNetworkPolicy({ outbound: { allow: [`127.0.0.2:${port}`] } });
+  expect((await vm.exec(readLine("127.0.0.2", port))).stdout).toBe("hello\n");
 });

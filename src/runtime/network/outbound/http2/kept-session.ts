@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Permit } from "../gate.ts";
+import type { Permit } from "../destination.ts";
 import type { Ahead } from "../http/ahead.ts";
 
 /** Bytes of one response, and of all responses of a connection, that may be under way from the host. */

@@ -2,7 +2,8 @@
 # and the user namespace that owns it, and no other namespace of the VM. Ends when it has done its work.
 #
 # Arguments: CHANNEL, a descriptor of Node's channel between processes; pid of the VM's init, or 0 for a trial in the own
-# namespaces; GATEWAY, the descriptor of a socket that a run before has made, or 0; the ports of TCP to listen on.
+# namespaces; GATEWAY, the descriptor of a socket that a run before has made, or 0; then for each socket of TCP: ADDRESS PORT.
+# ADDRESS is 0 for a port of the gateway, else one of 127.0.0.0/8 in the VM that is outside it.
 #
 # The kernel's part, by netlink alone:
 #   - The gateway is another network namespace of the same owner. No process is in it: the server's sockets keep it.
@@ -12,8 +13,8 @@
 #   - DNS is answered at the resolver's address. The kernel refuses all other ports.
 # The VM's own ports stay free for its programs, which a listening socket in its own namespace would take.
 
-my ($channel_fd, $init, $gateway_fd, @ports) = @ARGV;
-my ($CLONE_NEWNET, $SIOCGSKNS) = (0x40000000, 0x894c);
+my ($channel_fd, $init, $gateway_fd, @sockets) = @ARGV;
+my ($CLONE_NEWNET, $SIOCGSKNS, $SO_REUSEADDR) = (0x40000000, 0x894c, 2);
 # No more than a packet of lo has, so that few packets carry much.
 my $PACKET_BYTES = 65_535;
 my %INSIDE = (name => 'outside', link => "\x02\0\0\0\0\x02");
@@ -58,11 +59,13 @@ sub take_in {
 }
 
 sub listen_on {
-  my ($family, $port) = @_;
+  my ($family, $port, $address) = @_;
   my $socket;
   socket($socket, $family, $SOCK_STREAM, 0) or return;
+  # Earlier connections of a port that a policy names again may still be ending.
+  setsockopt($socket, $SOL_SOCKET, $SO_REUSEADDR, pack('l', 1)) or return;
   setsockopt($socket, $SOL_IPV6, $IPV6_V6ONLY, pack('l', 1)) or return if $family == $AF_INET6;
-  my $any = $family == $AF_INET ? pack('S n x12', $AF_INET, $port) : pack('S n x24', $AF_INET6, $port);
+  my $any = $family == $AF_INET ? pack('S n N x8', $AF_INET, $port, $address) : pack('S n x24', $AF_INET6, $port);
   bind($socket, $any) && listen($socket, $BACKLOG) or return;
   return $socket;
 }
@@ -95,10 +98,19 @@ else {
   socket($questions, $AF_INET, $SOCK_DGRAM, 0) && bind($questions, pack('S n a4 x8', $AF_INET, 53, $RESOLVER)) or fail('no socket for DNS');
   pass('"type":"dgram.Socket","dgramType":"udp4"', $questions);
 }
-for my $port (@ports) {
-  my $ipv4 = listen_on($AF_INET, $port) or fail("cannot listen on port $port of the gateway");
+my @places;
+while (@sockets) {
+  my ($address, $port) = splice(@sockets, 0, 2);
+  if ($address > 0) { push(@places, [$port, $address]); next; }
+  my $ipv4 = listen_on($AF_INET, $port, 0) or fail("cannot listen on port $port of the gateway");
   pass('"type":"net.Server"', $ipv4);
   my $ipv6 = $has_ipv6 && listen_on($AF_INET6, $port) or next;
   pass('"type":"net.Server"', $ipv6);
+}
+enter($network) if @places;
+for my $place (@places) {
+  # A program of the VM may listen there already.
+  my $socket = listen_on($AF_INET, @$place) or next;
+  pass('"type":"net.Server"', $socket);
 }
 hand_over_all($channel, $channel_fd);

@@ -31,7 +31,7 @@ async function find(): Promise<InterceptionSupport> {
       description: `every connection of a program meets the policy (${families})`,
     };
   }
-  const led = await tryOut("gateway", [0, 53]);
+  const led = await tryOut("gateway", [0, 0, 53]);
   if (typeof led === "number") {
     return {
       way: "gateway",

@@ -1,7 +1,7 @@
 import type { Interception, LoopbackPlace, Reach } from "../../network.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
-import { type Passed, passSockets, portOf } from "./passed-sockets.ts";
+import { addressOf, ipv4Number, type Passed, passSockets } from "./passed-sockets.ts";
 
 /**
  * Redirects a VM's connections and DNS questions to sockets of the server by nf_tables. The helper ends when they are set up.
@@ -19,20 +19,17 @@ export async function intercept(
   const target = { ...entry, perl: entry.tools.perl };
   const run = (ports: [tcp: number, dns: number], at: readonly LoopbackPlace[]) => ({
     program: "interceptor" as const,
-    args: [port, ...ports, ...at.flatMap(({ address, bits, port: to }) => [numberOf(address), bits, to])],
+    args: [port, ...ports, ...at.flatMap(({ address, bits, port: to }) => [ipv4Number(address), bits, to])],
   });
   await passSockets(target, run([0, 0], places), passed, signal);
   const [server, socket] = [passed.connections[0], passed.questions[0]];
   if (server === undefined || socket === undefined) throw new HelperLost("the interceptor passed no sockets");
-  const ports: [number, number] = [portOf(server), portOf(socket)];
+  const ports: [number, number] = [addressOf(server).port, addressOf(socket).port];
   return {
     questions: passed.questions,
+    hasAllPorts: true,
     hasIpv6: passed.connections.length > 1,
     close: () => passed.close(),
     lead: (to) => passSockets(target, run(ports, to.places), passed, signal),
   };
-}
-
-function numberOf(address: string): number {
-  return Buffer.from(address.split(".").map(Number)).readUInt32BE();
 }

@@ -1,5 +1,5 @@
 import type { Socket as DatagramSocket } from "node:dgram";
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import type { HostCall } from "../../host-call.ts";
@@ -16,7 +16,7 @@ import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
 import { countSockets, listListening, type Owners } from "./listening.ts";
-import { Passed } from "./passed-sockets.ts";
+import { addressOf, Passed } from "./passed-sockets.ts";
 
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
@@ -29,6 +29,7 @@ export class KernelNetwork implements SandboxNetwork {
   readonly #closed = new AbortController();
   readonly #sockets = new Set<Socket>();
   readonly #servers = new Set<Server>();
+  #passed: Passed | undefined;
   readonly #owners: Owners = new Map();
   readonly #connectionOwners: ConnectionOwners;
   readonly #dialPath: (path: string) => Promise<Socket>;
@@ -146,8 +147,7 @@ export class KernelNetwork implements SandboxNetwork {
             : await intercept(this.#entry, port, reach, passed, signal);
         signal.throwIfAborted();
         signal.addEventListener("abort", () => passed.close(), { once: true });
-        // Sockets of a gateway are not among the VM's ports.
-        if (way === "redirection") for (const server of passed.connections) this.#servers.add(server);
+        this.#passed = passed;
         return interception;
       } catch (error) {
         passed.close();
@@ -158,11 +158,17 @@ export class KernelNetwork implements SandboxNetwork {
 
   async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
+    const sockets = [...this.#servers, ...(this.#passed?.connections ?? [])].map(addressOf);
+    // The server's sockets in the VM are at loopback addresses, and those of a gateway are at all addresses of another namespace.
+    const own = new Set(
+      sockets
+        .filter(({ address }) => /^(127\.|::1$)/.test(address))
+        .map((one) => `${one.address} ${one.port}`),
+    );
     const count = countSockets(this.#procFd);
-    if (count !== undefined && count <= this.#servers.size) return [];
-    const own = new Set([...this.#servers].map((server) => (server.address() as AddressInfo | null)?.port));
+    if (count !== undefined && count <= own.size) return [];
     const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
-    return all.filter(({ port }) => !own.has(port));
+    return all.filter(({ address, port }) => !own.has(`${address} ${port}`));
   }
 
   async ownerOf({

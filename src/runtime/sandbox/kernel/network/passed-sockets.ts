@@ -107,7 +107,13 @@ export async function passSockets(
   }
 }
 
-export function portOf(socket: Server | DatagramSocket): number {
+/** Returns the address and the port of a socket; 0 for a closed one. */
+export function addressOf(socket: Server | DatagramSocket): { address: string; port: number } {
   const address = socket.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
+  return typeof address === "object" && address !== null ? address : { address: "", port: 0 };
+}
+
+/** Returns an IPv4 address as a number. */
+export function ipv4Number(address: string): number {
+  return Buffer.from(address.split(".").map(Number)).readUInt32BE();
 }
