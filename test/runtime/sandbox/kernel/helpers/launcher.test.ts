@@ -41,9 +41,9 @@ const launchers = () =>
 
 test("a program has a session of its own, no variable of the server but PATH, and no descriptor but its three", async () => {
   const { stdout, code } = await run(
-    "env | cut -d= -f1 | grep -v '^PWD$\\|^_$\\|^OLDPWD$\\|^SHLVL$'; ls /proc/$$/fd; pwd",
+    "env | cut -d= -f1 | grep -v '^PWD$\\|^_$\\|^OLDPWD$\\|^SHLVL$'; for fd in /proc/$$/fd/*; do readlink $fd; done | grep -v /dev/null | cut -d: -f1; pwd",
   );
-  expect(stdout).toBe("PATH\n0\n1\n2\n/\n");
+  expect(stdout).toBe("PATH\npipe\npipe\npipe\n/\n");
   expect(code).toBe(0);
   expect((await run("test $(cut -d' ' -f6 /proc/$$/stat) = $$")).code).toBe(0);
 });
@@ -59,10 +59,10 @@ test("a program's end is reported with its code, or with its signal", async () =
 test("the launcher ends with the last program, and its end is the end of each program", async () => {
   const program = await launch({ command: ["/bin/cat"] });
   const another = await launch({ command: ["/bin/sleep", "1000"] });
-  expect(launchers()).toHaveLength(1);
   program.stdin.end();
   await program.exited;
-  expect(launchers()).toHaveLength(1);
+  // A program has the name of the launcher until it has been loaded.
+  await expect.poll(launchers).toHaveLength(1);
   process.kill(launchers()[0] as number, "SIGKILL");
   expect(await another.exited).toEqual({ code: null, signal: "SIGKILL" });
   expect((await run("echo again")).stdout).toBe("again\n");
@@ -73,7 +73,8 @@ test("a VM whose launcher was killed boots again", async () => {
   const { vm } = startVm();
   await vm.writeFile("/workspace/file", "text");
   await vm.exec("true");
-  for (const pid of launchers()) process.kill(pid, "SIGKILL");
+  await expect.poll(launchers).toHaveLength(1);
+  process.kill(launchers()[0] as number, "SIGKILL");
   await expect
     .poll(() => vm.exec("cat /workspace/file").catch(() => undefined))
     .toMatchObject({ exitCode: expect.any(Number) });
