@@ -161,6 +161,8 @@ function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Pro
       else reject(error);
     };
     signal.addEventListener("abort", onAbort, { once: true });
+    // It may have been aborted while the launcher started the keeper.
+    if (signal.aborted) onAbort();
     keeper.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;
       if (output.endsWith(`${READY}\n`)) settle();
