@@ -104,7 +104,8 @@ export class HelperProcess {
       for (const stream of [stdin, stdout, stderr]) stream?.destroy();
       // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
       if (pid !== undefined) child.kill("SIGKILL");
-      const hasPipes = stdin !== null && stdout !== null && stderr !== null;
+      // Their types say null, but they are undefined.
+      const hasPipes = Boolean(stdin && stdout && stderr);
       if (hasPipes && isProgram(file)) throw refusal(constants.errno.EAGAIN);
       const reason = hasPipes ? `the server cannot run ${file}` : "the server has no descriptors left";
       throw new HelperLost(`the ${options.name} did not start: ${reason}`);
