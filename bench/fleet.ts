@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 /**
  * `npm run bench:fleet`: simulates servers behind one or several Rivet Engines for a day, with the costs that `bench:engine`,
  * `bench:scale` and `test:scale` have measured. VMs arrive, work, sleep, and wake; servers fail and are restarted. `--servers`,
- * `--vms`, `--engines` and `--hours` change the fleet. It uses no machine and no network.
+ * `--vms`, `--engines` and `--hours` change the fleet. `--rebalance HOURS` drains the fullest server so often. It uses no machine and no network.
  */
 const { values } = parseArgs({
   options: {
@@ -11,14 +11,18 @@ const { values } = parseArgs({
     vms: { type: "string", default: "100000" },
     engines: { type: "string", default: "1" },
     hours: { type: "string", default: "24" },
+    rebalance: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
   },
 });
 
 /** Measured costs: see docs/scale.md. */
 const COST = {
-  /** Milliseconds of an engine's CPU. A sleep is part of the wake. An awake VM stores 1 KiB every 5 s. */
-  engine: { create: 38, wake: 80, awakeSecond: 0.2 + 4.2 / 5 },
+  /**
+   * Milliseconds of an engine's CPU. A sleep is part of the wake. An awake VM stores 1 KiB every 5 s for a client of its
+   * server, which costs a seventh of a write through the engine's gateway.
+   */
+  engine: { create: 38, wake: 80, awakeSecond: 0.2 + 4.2 / 7 / 5 },
   /** Milliseconds of a server's CPU. */
   server: { boot: 110, checkpoint: 40, awakeSecond: 8 },
   /** Seconds until the VMs of a killed server answer elsewhere. */
@@ -40,7 +44,11 @@ const BACK_S = 60;
 /** Every server is restarted once a day, one after the other. */
 const STEP_S = 1;
 
+/** A server is drained for balance if it has so many times the mean of all. */
+const UNEVEN = 1.2;
+
 const servers = Number(values.servers);
+const rebalanceS = Number(values.rebalance) * 3600;
 const vms = Number(values.vms);
 const engines = Number(values.engines);
 const seconds = Number(values.hours) * 3600;
@@ -71,8 +79,17 @@ let unborn = vms;
 let refused = 0;
 let moved = 0;
 let interrupted = 0;
+let balanced = 0;
 const peak = { awake: 0, engine: 0, server: 0, fullest: 0, leastFull: 0 };
 let engineMs = 0;
+
+/** Finds the server that is to be drained for balance now. */
+function uneven(now: number): Host | undefined {
+  if (rebalanceS === 0 || now % rebalanceS !== 0) return undefined;
+  const fullest = hosts.reduce((most, host) => (host.awake > most.awake ? host : most));
+  const mean = hosts.reduce((sum, { awake }) => sum + awake, 0) / servers;
+  return fullest.awake > mean * UNEVEN ? fullest : undefined;
+}
 
 /** Gives VMs to servers, as an engine does: at random, weighted by the part of their slots that is free. */
 function place(count: number, now: number): number {
@@ -109,6 +126,8 @@ for (let now = 0; now < seconds; now += STEP_S) {
   refused += arrivals - made + Math.max(0, waking - woken);
   engine += made * COST.engine.create + woken * COST.engine.wake;
   let busiest = 0;
+  const drained = uneven(now);
+  if (drained !== undefined) balanced += 1;
   const boots = (made + woken) / servers;
   for (const host of hosts) {
     const tired = drawn(host.awake, STEP_S / WORKS_S);
@@ -122,7 +141,7 @@ for (let now = 0; now < seconds; now += STEP_S) {
     const isRestart =
       Math.floor((now / 86_400) * servers) !== Math.floor(((now + STEP_S) / 86_400) * servers);
     const isThis = hosts.indexOf(host) === Math.floor((now / 86_400) * servers) % servers;
-    if (!isCrash && !(isRestart && isThis)) continue;
+    if (!isCrash && !(isRestart && isThis) && host !== drained) continue;
     const away = host.awake;
     host.awake = 0;
     host.backAt = now + BACK_S;
@@ -154,7 +173,8 @@ const rows: readonly (readonly [name: string, value: string])[] = [
   ["CPU of an engine, mean", percent(engineMs / engines / (seconds * 1000) / CPUS.engine)],
   ["CPU of an engine, at most", percent(peak.engine)],
   ["CPU of a server, at most", percent(peak.server)],
-  ["VMs moved by crashes and restarts", moved.toLocaleString("en")],
+  ["VMs moved by crashes, restarts and drains", moved.toLocaleString("en")],
+  ["drains for balance", balanced.toLocaleString("en")],
   ["seconds without an answer, a VM and day", (interrupted / vms / (seconds / 86_400)).toFixed(3)],
   ["creations and wakes refused for lack of room", refused.toLocaleString("en")],
 ];

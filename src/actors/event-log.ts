@@ -30,7 +30,7 @@ export class EventLogs {
   /** Notes an event, if it is of a kind that is logged. */
   add(actorId: string, name: VmEventName, payload: unknown): void {
     if (!isLogged(name)) return;
-    const text = JSON.stringify(payload).slice(0, MAX_LOGGED_EVENT_CHARACTERS);
+    const text = startOf(JSON.stringify(payload));
     const ring = this.#rings.get(actorId) ?? { entries: [], bytes: 0 };
     this.#rings.delete(actorId);
     this.#rings.set(actorId, ring);
@@ -59,6 +59,12 @@ export class EventLogs {
     ring.bytes += bytes;
     this.#bytes += bytes;
   }
+}
+
+/** Returns the start of a long text as a copy: a part of a string would keep the whole string in memory. */
+function startOf(text: string): string {
+  if (text.length <= MAX_LOGGED_EVENT_CHARACTERS) return text;
+  return Buffer.from(text.slice(0, MAX_LOGGED_EVENT_CHARACTERS)).toString();
 }
 
 function memoryOf(text: string): number {

@@ -70,7 +70,7 @@ interface RouteParts {
   visitor(grant: Grant): Visitor;
   /** Lists the VMs; `undefined` if the server does not know them. */
   list(): Pick<VmDirectory, "list"> | undefined;
-  /** What clients may choose for a new VM, by the actor name of VMs. */
+  /** Options that clients may choose for a new VM, by the actor name of VMs. */
   choices: ReadonlyMap<string, VmChoices>;
   tunnels: Tunnels;
   health: Health;

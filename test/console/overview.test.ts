@@ -35,5 +35,10 @@ test("the log page shows events from before it was opened, and new ones as they 
   // A page of a machine that sleeps has the log too, and wakes nothing.
   await page.reload();
   await log.getByText(`"pid":${next},`).waitFor();
+  await page.getByRole("tab", { name: "Use" }).click();
+  await page.getByText("Asleep · generation 1").waitFor();
+  await expect
+    .poll(() => page.getByRole("meter", { name: "Number of files" }).getAttribute("aria-valuetext"))
+    .toMatch(/^\d+ of 200,000$/);
   expect((await vm("log").status()).state).toBe("sleeping");
 });

@@ -54,6 +54,8 @@ test("a session is started and prompted, and its transcript reads as text, thoug
     .poll(async () => (await vm("talk").getModes(record?.sessionId ?? ""))?.currentModeId)
     .toBe(modes?.availableModes[1]?.id);
 
+  // A button of the first prompt would stop nothing.
+  await page.getByText("The agent works…").waitFor({ state: "detached" });
   await ask("until-cancel");
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByText("The agent works…").waitFor({ state: "detached" });

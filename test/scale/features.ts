@@ -76,6 +76,21 @@ function previewBody(megabytes: number, isLong = false): Feature {
   };
 }
 
+function tarOf(megabytes: number, isLong = false): Feature {
+  return {
+    name: `tar of ${megabytes} MB into another VM`,
+    isLong,
+    async run({ vm, client, key }) {
+      const bytes = megabytes * 1_000_000;
+      await vm.exec(`mkdir -p /workspace/tree && head -c ${bytes} /dev/urandom > /workspace/tree/file`);
+      const other = client.vm.getOrCreate(`${key}-tar`);
+      await other.importTar(await vm.exportTar("/workspace/tree"), "/workspace/tree");
+      const sum = async (each: VmHandle) => (await each.exec("sha256sum /workspace/tree/file")).stdout;
+      assert.equal(await sum(other), await sum(vm));
+    },
+  };
+}
+
 /** The features of a VM, each as a client of the fleet sees it. Later ones use what earlier ones have started. */
 export const FEATURES: readonly Feature[] = [
   {
@@ -135,16 +150,8 @@ export const FEATURES: readonly Feature[] = [
   largeFile(8),
   largeFile(30),
   largeFile(100, true),
-  {
-    name: "tar of 20 MB into another VM",
-    async run({ vm, client, key }) {
-      await vm.exec("mkdir -p /workspace/tree && head -c 20000000 /dev/urandom > /workspace/tree/file");
-      const other = client.vm.getOrCreate(`${key}-tar`);
-      await other.importTar(await vm.exportTar("/workspace/tree"), "/workspace/tree");
-      const sum = async (each: VmHandle) => (await each.exec("sha256sum /workspace/tree/file")).stdout;
-      assert.equal(await sum(other), await sum(vm));
-    },
-  },
+  tarOf(5),
+  tarOf(25, true),
   {
     name: "exec of 70 s",
     isLong: true,

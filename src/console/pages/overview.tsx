@@ -36,17 +36,17 @@ export default function OverviewPage() {
     const [status, usage] = await Promise.all([vm.status(), vm.usage()]);
     return { status, usage };
   };
-  const { value, error } = usePoll(isAwake ? look : undefined, LOOK_MS, key.join("/"));
+  const { value, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ONCE_MS, `${key.join("/")} ${isAwake}`);
   const [points, setPoints] = useState<Point[]>([]);
   const status = value?.status;
   useEffect(() => {
-    if (status !== undefined)
+    if (status !== undefined && status.state === "awake")
       setPoints((known) => [...known.slice(1 - POINTS), pointOf(status, known.at(-1))]);
   }, [status]);
   return (
     <div class="scroll">
       <Failure error={error} />
-      {status !== undefined && isAwake ? <Limits status={status} /> : <Stored />}
+      {status && <Limits status={status} />}
       {mayChange && (
         <p>
           <button type="button" onClick={() => setIsChanging(true)}>
@@ -58,7 +58,10 @@ export default function OverviewPage() {
         <LimitsForm
           maxima={choices?.limits ?? {}}
           own={status?.own.limits ?? {}}
-          onDone={() => setIsChanging(false)}
+          onDone={() => {
+            setIsChanging(false);
+            refresh();
+          }}
         />
       )}
       {points.length > 1 && (
@@ -102,13 +105,6 @@ export default function OverviewPage() {
   );
 }
 
-function Stored() {
-  const { entry } = useMachine();
-  return entry?.state === "sleeping" ? (
-    <p class="hint">The machine sleeps: it uses no CPU and no memory.</p>
-  ) : null;
-}
-
 function Limits({ status }: { status: VmStatus }) {
   const { memory, disk, files, processes, cpu } = status;
   const of = (used: number | null, limit: number | null, shown: (amount: number | null) => string) =>
@@ -121,9 +117,9 @@ function Limits({ status }: { status: VmStatus }) {
       <Meter label="Number of files" {...files} text={of(files.used, files.limit, plain)} />
       <Meter label="Processes" {...processes} text={of(processes.used, processes.limit, plain)} />
       <p class="hint">
-        Awake for {span(status.uptimeMs / 1000)} · generation {status.generation} ·{" "}
-        {cpu.cpus === null ? "no limit of CPUs" : `${cpu.cpus} CPUs`} · {status.sessions} sessions ·{" "}
-        {status.shells} shells
+        {status.state === "sleeping" ? "Asleep" : `Awake for ${span(status.uptimeMs / 1000)}`} · generation{" "}
+        {status.generation} · {cpu.cpus === null ? "no limit of CPUs" : `${cpu.cpus} CPUs`} ·{" "}
+        {status.sessions} sessions · {status.shells} shells
       </p>
     </div>
   );

@@ -28,10 +28,10 @@ export interface Reach {
 export interface Interception {
   /** Sockets at which questions arrive. */
   questions: readonly DatagramSocket[];
-  /** `true` if the connections to all ports arrive, and not only those to the ports of the reach. */
-  hasAllPorts: boolean;
   /** `true` if connections to IPv6 addresses arrive too. */
   hasIpv6: boolean;
+  /** `false` if only connections to the ports of the reach arrive. */
+  leadsAllPorts: boolean;
   /** Replaces the reach. 127.0.0.1 always stays inside. */
   lead(reach: Reach): Promise<void>;
   /** Closes the sockets. The VM's end closes them too. */

@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take a minute or more. Started last, one of them would run alone at the end. */
-const LONGEST = [
+export const LONGEST = [
   "test/deploy/image.test.ts",
   "test/runtime/persistence/tree-limits.test.ts",
   "test/package/tarball.test.ts",

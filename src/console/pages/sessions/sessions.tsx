@@ -49,17 +49,19 @@ export default function SessionsPage() {
   return (
     <div class="stack">
       <div class="bar small">
-        <select
-          aria-label="Session"
-          value={current?.sessionId ?? ""}
-          onChange={(event) => setChosen(event.currentTarget.value)}
-        >
-          {sessions?.toReversed().map(({ sessionId, agentType, createdAt, closed }) => (
-            <option key={sessionId} value={sessionId}>
-              {agentType} · {ago(createdAt)} {closed ? "· closed" : ""} · {sessionId.slice(0, 8)}
-            </option>
-          ))}
-        </select>
+        {current && (
+          <select
+            aria-label="Session"
+            value={current.sessionId}
+            onChange={(event) => setChosen(event.currentTarget.value)}
+          >
+            {sessions?.toReversed().map(({ sessionId, agentType, createdAt, closed }) => (
+              <option key={sessionId} value={sessionId}>
+                {agentType} · {ago(createdAt)} {closed ? "· closed" : ""} · {sessionId.slice(0, 8)}
+              </option>
+            ))}
+          </select>
+        )}
         <span class="grow" />
         {mayPrompt && current && !current.closed && (
           <button type="button" onClick={() => void close(current.sessionId)}>

@@ -3,12 +3,11 @@ import type { SandboxNetwork } from "../../sandbox/network.ts";
 import { MAX_DENIED_QUESTIONS } from "../limits.ts";
 import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
+import { PerSecond } from "./per-second.ts";
 import { OutboundResolver } from "./resolver.ts";
 
 /** Port at which programs ask if /etc/resolv.conf names no resolver. */
 const DNS_PORT = 53;
-
-const SECOND_MS = 1_000;
 
 /**
  * Name server of a VM under the policy `none`. No name exists for its programs, and the log shows which ones they asked for: programs
@@ -17,8 +16,7 @@ const SECOND_MS = 1_000;
 export class DenyingResolver {
   readonly #resolver: OutboundResolver;
   readonly #closed = new AbortController();
-  #second = 0;
-  #asked = 0;
+  readonly #questions = new PerSecond(MAX_DENIED_QUESTIONS);
 
   /** @param onFailure called if the VM's network cannot be reached, so that another try is worth it */
   constructor(network: SandboxNetwork, gate: OutboundGate, onFailure: () => void) {
@@ -32,7 +30,7 @@ export class DenyingResolver {
   async #open(network: SandboxNetwork): Promise<void> {
     const socket = await network.takeDatagrams(DNS_PORT, this.#closed.signal);
     socket.on("message", () => {
-      if (this.#isTooMany()) this.close();
+      if (this.#questions.isTooMany()) this.close();
     });
     this.#resolver.serve(socket);
   }
@@ -40,12 +38,5 @@ export class DenyingResolver {
   close(): void {
     this.#closed.abort();
     this.#resolver.close();
-  }
-
-  #isTooMany(): boolean {
-    const now = performance.now();
-    if (now - this.#second > SECOND_MS) [this.#second, this.#asked] = [now, 0];
-    this.#asked += 1;
-    return this.#asked > MAX_DENIED_QUESTIONS;
   }
 }

@@ -68,8 +68,8 @@ export class Outbound {
   readonly #load = loadOnce(() => this.#read());
   #proxy: Promise<OutboundProxy> | undefined;
   #transparent: Promise<TransparentEgress | undefined> | undefined;
-  /** Whether some connections get out through the proxy only. */
-  #needsProxy = true;
+  /** Whether programs reach every port without the proxy. */
+  #leadsAllPorts = false;
   #denying: DenyingResolver | undefined;
   #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
@@ -104,7 +104,7 @@ export class Outbound {
       ...this.#trust.env,
       ...this.secrets.rules.env,
     };
-    if (this.#gate.policy !== "none") return this.#needsProxy ? { ...env, ...NODE_PROXY } : env;
+    if (this.#gate.policy !== "none") return this.#leadsAllPorts ? env : { ...env, ...NODE_PROXY };
     // Started with the first program, which does not wait for them. A failure is tried again with the next program.
     this.#open(network).catch(() => undefined);
     // With interception the VM has a resolver.
@@ -143,9 +143,9 @@ export class Outbound {
     // A host that cannot intercept connections has the proxy only; the doctor says why.
     const started = TransparentEgress.start({ network, gate: this.#gate, proxy }).catch(() => undefined);
     this.#transparent = started;
-    const open = await started;
-    this.#needsProxy = open?.hasAllPorts !== true;
-    if (open === undefined) this.#transparent = undefined;
+    const opened = await started;
+    this.#leadsAllPorts = opened?.leadsAllPorts === true;
+    if (opened === undefined) this.#transparent = undefined;
     else await nameResolver(files);
   }
 
@@ -185,7 +185,7 @@ export class Outbound {
     const transparent = this.#transparent;
     this.#proxy = undefined;
     this.#transparent = undefined;
-    this.#needsProxy = true;
+    this.#leadsAllPorts = false;
     this.#port = undefined;
     this.#denying?.close();
     this.#denying = undefined;

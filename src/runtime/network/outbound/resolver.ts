@@ -13,6 +13,7 @@ import {
 } from "./dns-message.ts";
 import type { OutboundGate } from "./gate.ts";
 import type { OutboundNames } from "./names.ts";
+import { PerSecond } from "./per-second.ts";
 
 /** Time for which programs may keep an address. */
 const TTL_SECONDS = 60;
@@ -38,8 +39,8 @@ export class OutboundResolver {
   readonly #deps: ResolverDeps;
   readonly #closed = new AbortController();
   #open = 0;
-  readonly #datagrams = new PerSecond();
-  readonly #streamed = new PerSecond();
+  readonly #datagrams = new PerSecond(MAX_QUESTIONS_PER_SECOND);
+  readonly #streamed = new PerSecond(MAX_QUESTIONS_PER_SECOND);
 
   constructor(deps: ResolverDeps) {
     this.#deps = deps;
@@ -119,19 +120,5 @@ export class OutboundResolver {
       address: names.addressOf(name, family),
       ttlSeconds: TTL_SECONDS,
     });
-  }
-}
-
-/** Counts questions, at most MAX_QUESTIONS_PER_SECOND in a second. */
-class PerSecond {
-  #since = 0;
-  #count = 0;
-
-  /** Counts a question. */
-  isTooMany(): boolean {
-    const now = performance.now();
-    if (now - this.#since > 1000) [this.#since, this.#count] = [now, 0];
-    this.#count += 1;
-    return this.#count > MAX_QUESTIONS_PER_SECOND;
   }
 }

@@ -52,9 +52,9 @@ export class TransparentEgress {
     for (const socket of interception.questions) this.#resolver.serve(socket);
   }
 
-  /** Whether the connections of programs to all ports arrive here. */
-  get hasAllPorts(): boolean {
-    return this.#interception.hasAllPorts;
+  /** Whether connections to every port arrive here. */
+  get leadsAllPorts(): boolean {
+    return this.#interception.leadsAllPorts;
   }
 
   /** Applies a policy that has changed. */

@@ -42,6 +42,16 @@ test("ports of rules stay free for the VM's own programs", async () => {
   expect((await vm.exec(readLine("host.agent-vm", port))).stdout).toBe("hello\n");
 });
 
+test("Node asks the proxy, which reaches the ports that no rule names", async () => {
+  const { vm, denied } = startOutboundVm(
+    { outbound: { allow: ["api.test"], deny: ["192.0.2.1"] } },
+    { "api.test": ["192.0.2.1"] },
+  );
+  const program = `fetch("http://api.test:8080/").catch(() => console.log("denied"))`;
+  expect((await vm.execArgv("node", ["-e", program])).stdout).toBe("denied\n");
+  expect(denied.at(-1)).toMatchObject({ host: "api.test", port: 8080 });
+});
+
 test("a policy that changes opens and closes ports, and keeps the connections that it allows", async () => {
   const [first, second] = [
     await listenOutside((socket) => void socket.pipe(socket)),

@@ -173,7 +173,7 @@ function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Pro
       else reject(error);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    // The signal may have come during the start.
+    // It may have been aborted while the launcher started the keeper.
     if (signal.aborted) onAbort();
     keeper.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { enterCommand } from "../helpers/enter.ts";
-import type { Frame } from "../helpers/frames.ts";
+import { encodeFields, encodeNumber, type Frame } from "../helpers/frames.ts";
 import { type HelperBody, HelperProcess } from "../helpers/helper-process.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
@@ -11,7 +11,7 @@ import { type Child, childrenByInnerPid, killAll, taggedTree } from "../procfs/p
 import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import type { CommandPipes } from "./pipes.ts";
 import { SpawnedCommand } from "./spawned-command.ts";
-import { encodeFields, encodeNumber, MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
+import { MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
 
 const PROGRAM = helperSource("spawner");
 

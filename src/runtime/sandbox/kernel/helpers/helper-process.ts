@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync } from "node:fs";
+import { accessSync, closeSync, constants as modes } from "node:fs";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { within } from "../../../../base/within.ts";
@@ -87,7 +87,7 @@ export class HelperProcess {
     if (options.onFrame !== undefined) this.#read(options.onFrame);
   }
 
-  /** @throws AgentVmError EAGAIN if the host has no process left; HelperLost if it has no descriptor left */
+  /** @throws AgentVmError EAGAIN if the host has no process left; HelperLost if it has no descriptor or no such program */
   static start(options: HelperOptions): HelperProcess {
     const [file, ...args] = options.command;
     const child = spawn(file, args, {
@@ -104,8 +104,10 @@ export class HelperProcess {
       for (const stream of [stdin, stdout, stderr]) stream?.destroy();
       // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
       if (pid !== undefined) child.kill("SIGKILL");
-      if (stdin && stdout && stderr) throw refusal(constants.errno.EAGAIN);
-      throw new HelperLost(`the ${options.name} did not start: the server has no descriptors left`);
+      const hasPipes = stdin !== null && stdout !== null && stderr !== null;
+      if (hasPipes && isProgram(file)) throw refusal(constants.errno.EAGAIN);
+      const reason = hasPipes ? `the server cannot run ${file}` : "the server has no descriptors left";
+      throw new HelperLost(`the ${options.name} did not start: ${reason}`);
     }
     const body: HelperBody = {
       ...{ stdin, stdout, errors: new Excerpt(stderr) },
@@ -262,5 +264,14 @@ export class HelperProcess {
     // A process that it started may hold its stdout.
     await within(closed, DRAIN_MS);
     this.#body.release();
+  }
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, modes.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -5,11 +5,9 @@ import { Socket } from "node:net";
 import { constants } from "node:os";
 import util from "node:util";
 import { O_PATH } from "../../posix.ts";
-import { encodeFields, encodeNumber } from "../commands/spawner-messages.ts";
 import { sealedStdio } from "../descriptors.ts";
-import type { Owner } from "../files/id-mapping.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
-import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
+import { encodeFields, encodeFrame, encodeNumber, type Frame, FrameReader } from "./frames.ts";
 import { exitOf, Launched } from "./launched.ts";
 import { openEnd } from "./open-pipe.ts";
 import { helperCommand, helperSource } from "./programs.ts";
@@ -54,7 +52,7 @@ export class LaunchRefused extends Error {
 export interface LaunchRequest {
   command: readonly [file: string, ...args: string[]];
   /** Host user that it runs as. @default the server's */
-  owner?: Owner | null | undefined;
+  owner?: { uid: number; gid: number } | null;
   /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
   rootFd?: number;
   /**

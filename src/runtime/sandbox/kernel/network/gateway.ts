@@ -27,8 +27,8 @@ export async function openGateway(
   await passSockets(target, { program: "gateway", args: [0, ...argsOf(endsOf(reach))] }, passed, signal);
   return {
     questions,
-    hasAllPorts: false,
     hasIpv6: connections.some((server) => addressOf(server).address === "::"),
+    leadsAllPorts: false,
     close: () => passed.close(),
     lead: async (to) => {
       const ends = endsOf(to);

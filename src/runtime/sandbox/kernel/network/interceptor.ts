@@ -27,8 +27,8 @@ export async function intercept(
   const ports: [number, number] = [addressOf(server).port, addressOf(socket).port];
   return {
     questions: passed.questions,
-    hasAllPorts: true,
     hasIpv6: passed.connections.length > 1,
+    leadsAllPorts: true,
     close: () => passed.close(),
     lead: (to) => passSockets(target, run(ports, to.places), passed, signal),
   };
