@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, get } from "node:http";
 import { promisify } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
-import { compare, type Measurement, median, table, type Work } from "./measure.ts";
+import { compare, type Measurement, median, SHORT_CALL_WARM_UP, table, type Work } from "./measure.ts";
 import { isChosen } from "./options.ts";
 import { bareVm } from "./vm.ts";
 
@@ -46,18 +46,18 @@ for (let round = 0; round < 10 && isChosen("first request"); round++) {
 }
 
 const results: Measurement[] = [];
-const row = async (name: string, rounds: number, ways: Record<string, Work>) => {
-  if (isChosen(name)) results.push(await compare(name, rounds, ways));
+const row = async (name: string, rounds: number, ways: Record<string, Work>, warmUp?: number) => {
+  if (isChosen(name)) results.push(await compare(name, rounds, ways, warmUp));
 };
 const ways = (path: string) => ({
   host: () => direct(path),
   runtime: () => bare.vmFetch(3000, path),
   client: () => client.vmFetch(3000, path),
-  preview: async () => (await fetch(new URL(path.slice(1), url))).arrayBuffer(),
+  preview: () => load(new URL(path.slice(1), url)),
 });
 const parallel = (count: number, work: () => Promise<unknown>) => () =>
   Promise.all(Array.from({ length: count }, work));
-await row("GET", 300, ways("/"));
+await row("GET", 300, ways("/"), SHORT_CALL_WARM_UP);
 const many = Object.entries(ways("/")).map(([way, work]) => [way, parallel(100, work)] as const);
 await row("100 GETs at once", 20, Object.fromEntries(many));
 await row("GET of 10 MB", 20, ways("/large"));
@@ -66,11 +66,11 @@ await row("GET of 10 MB as a stream", 20, { host: () => direct("/large"), client
 
 // The way out: a program of the VM, against the same program on the host.
 const run = promisify(execFile);
-const load = `curl -sS --noproxy * -o /dev/null http://127.0.0.1:${HOST_PORT}`;
-const inside = load.replace("*", "'*'").replace("127.0.0.1", "host.agent-vm");
+const curl = `curl -sS --noproxy * -o /dev/null http://127.0.0.1:${HOST_PORT}`;
+const inside = curl.replace("*", "'*'").replace("127.0.0.1", "host.agent-vm");
 await bare.setNetworkPolicy({ outbound: { allow: [`host.agent-vm:${HOST_PORT}`] } });
 const out = (path: string) => ({
-  host: () => run("curl", `${load}${path}`.split(" ").slice(1)),
+  host: () => run("curl", `${curl}${path}`.split(" ").slice(1)),
   transparent: () => bare.exec(`${inside}${path}`),
   proxy: () => bare.exec(`curl -sS -o /dev/null http://host.agent-vm:${HOST_PORT}${path}`),
 });
@@ -88,8 +88,13 @@ await stopServers();
 process.exit(0);
 
 function direct(path: string): Promise<unknown> {
+  return load(new URL(path, `http://127.0.0.1:${HOST_PORT}`));
+}
+
+/** Sends a request as a client of the host does, over kept connections. */
+function load(url: URL): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    get({ port: HOST_PORT, host: "127.0.0.1", path, agent }, (response) => {
+    get(url, { agent }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => resolve(Buffer.concat(chunks)));

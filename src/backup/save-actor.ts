@@ -5,6 +5,7 @@ import { parseActor } from "../rivet/actor-files.ts";
 import { alarmTime } from "../rivet/driver-alarms.ts";
 import { copyDatabase, settledStamp } from "./copy-database.ts";
 import { hashed, syncHashed } from "./hashed-file.ts";
+import { inlineValues } from "./inline-values.ts";
 import type { BackupFile } from "./manifest.ts";
 
 /** An earlier backup, whose files of unchanged actors the new backup shares. */
@@ -82,9 +83,22 @@ async function link(data: string, backup: string, path: string, base: Base): Pro
   }
 }
 
+/** Copies of a database that are made while its actor deletes values. */
+const MAX_COPIES = 20;
+
 async function copyStorage(data: string, backup: string, path: string): Promise<BackupFile | undefined> {
+  const source = join(data, path);
   const target = join(backup, path);
-  const stamp = await copyDatabase(join(data, path), target);
+  let stamp = await copyDatabase(source, target);
+  const missing = new Set<number>();
+  for (let copies = 1; ; copies++) {
+    const gone = inlineValues(source, target, missing);
+    if (gone.size === 0) break;
+    for (const file of gone) missing.add(file);
+    rmSync(target);
+    if (copies === MAX_COPIES) throw new Error("The storage changes faster than it can be copied");
+    stamp = await copyDatabase(source, target);
+  }
   if (!hasFirstValues(target)) {
     rmSync(target);
     return undefined;

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { valueFolder } from "./value-files.ts";
+import { ValueSizes } from "./value-sizes.ts";
 
 /**
  * Pause before drafts of deleted actors are swept: one look at the folder for many actors.
@@ -21,16 +23,19 @@ export interface StoredActor {
 /**
  * The files of actors in a data folder.
  *
- * For RivetKit 2.2's file system driver, which keeps each actor in `state/ID`, `databases/ID.db` and `alarms/ID`.
+ * For RivetKit 2.2's file system driver, which keeps each actor in `state/ID`, `databases/ID.db` and `alarms/ID`. Large values are in
+ * `databases/ID.values`.
  */
 export class ActorFiles {
   readonly #folder: string;
   /** Deleted actors whose drafts are still to be deleted. */
   readonly #drafts = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
+  readonly #values: ValueSizes;
 
   constructor(folder: string) {
     this.#folder = folder;
+    this.#values = new ValueSizes(join(folder, "databases"));
   }
 
   /** Ids of all actors. */
@@ -63,7 +68,7 @@ export class ActorFiles {
         ),
       ),
     );
-    return sizes.reduce((sum, size) => sum + size, 0);
+    return sizes.reduce((sum, size) => sum + size, await this.#values.of(actorId));
   }
 
   /** Deletes every file of an actor that has ended. Its record goes last: without it nobody knows of the other files. */
@@ -71,6 +76,8 @@ export class ActorFiles {
     const database = join("databases", `${actorId}.db`);
     const names = ["", "-wal", "-shm", "-journal"].map((suffix) => database + suffix);
     names.push(join("alarms", actorId), join("state", actorId));
+    await rm(join(this.#folder, valueFolder(database)), { recursive: true, force: true });
+    this.#values.forget(actorId);
     for (const name of names) await rm(join(this.#folder, name), { force: true });
     this.#drafts.add(actorId);
     this.#sweep ??= setTimeout(() => void this.#sweepDrafts(), SWEEP_MS).unref();

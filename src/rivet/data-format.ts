@@ -6,8 +6,11 @@ import { parseJson } from "../base/json.ts";
 import { packageVersion } from "../base/package-version.ts";
 import { holdDataFolder } from "./data-lock.ts";
 
-/** Newest format of a data folder: which files it has, and how they belong together. */
-const DATA_FORMAT = 1;
+/**
+ * Newest format of a data folder: which files it has, and how they belong together. Format 2 has large values in files beside the
+ * databases (`databases/ID.values`).
+ */
+const DATA_FORMAT = 2;
 
 /** File of the mark. */
 export const MARK_FILE = "format.json";

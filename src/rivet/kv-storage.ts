@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
-import { createKvDatabase, KvDatabase, type KvListOptions } from "./kv-database.ts";
+import { KvDatabase, type KvListOptions } from "./kv-database.ts";
+import { createKvDatabase } from "./kv-schema.ts";
 import { isLazyChange } from "./lazy-changes.ts";
+import { valueFolder } from "./value-files.ts";
 
 /**
  * Time without a call after which a database is closed. It has three descriptors.
@@ -39,6 +41,8 @@ export class KvStorage {
   readonly #open = new Map<string, Open>();
   /** Deleted actors. A late write must not make their files again. */
   readonly #closed = new Set<string>();
+  /** Actors whose databases were opened before. */
+  readonly #known = new Set<string>();
 
   /** @param storagePath the driver's folder */
   constructor(storagePath: string) {
@@ -61,6 +65,7 @@ export class KvStorage {
     const path = this.#pathOf(actorId);
     // An actor of this id whose creation or deletion broke off must not leave its content to a new one.
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
+    rmSync(valueFolder(path), { recursive: true, force: true });
     await createKvDatabase(path);
     this.#closed.delete(actorId);
     return true;
@@ -68,8 +73,10 @@ export class KvStorage {
 
   /** Changes a driver in place. */
   takeOver<Driver extends KvDriver>(driver: Driver): Driver {
-    const using = async <Result>(actorId: string, use: (database: KvDatabase) => Result): Promise<Result> =>
-      use(await this.#use(actorId));
+    const using = async <Result>(
+      actorId: string,
+      use: (database: KvDatabase) => Result | Promise<Result>,
+    ): Promise<Result> => await use(await this.#use(actorId));
     const methods: KvDriver = {
       kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries, isLazyChange())),
       kvBatchGet: (actorId, keys) => using(actorId, (database) => database.get(keys)),
@@ -87,6 +94,7 @@ export class KvStorage {
   /** Closes the database of an actor that is being deleted. Only `prepare` opens one of this id again. */
   async close(actorId: string): Promise<void> {
     this.#closed.add(actorId);
+    this.#known.delete(actorId);
     await this.#release(actorId);
   }
 
@@ -94,7 +102,9 @@ export class KvStorage {
     if (this.#closed.has(actorId)) return Promise.reject(vmDestroyed());
     let open = this.#open.get(actorId);
     if (open === undefined) {
-      const opened: Open = { database: KvDatabase.open(this.#pathOf(actorId)), timer: undefined };
+      const isFirst = !this.#known.has(actorId);
+      const opened: Open = { database: KvDatabase.open(this.#pathOf(actorId), isFirst), timer: undefined };
+      this.#known.add(actorId);
       opened.database.then(
         () => this.#restTimer(actorId, opened),
         () => this.#open.delete(actorId),
@@ -109,7 +119,11 @@ export class KvStorage {
   /** The time without a call begins when the database is open: a conversion may take long. */
   #restTimer(actorId: string, open: Open): void {
     if (this.#open.get(actorId) !== open) return;
-    open.timer = setTimeout(() => void this.#release(actorId), IDLE_MS).unref();
+    const rest = async () => {
+      if ((await open.database).isBusy) open.timer?.refresh();
+      else await this.#release(actorId);
+    };
+    open.timer = setTimeout(() => void rest(), IDLE_MS).unref();
   }
 
   async #release(actorId: string): Promise<void> {

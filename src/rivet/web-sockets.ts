@@ -27,6 +27,7 @@ const ENCODING = /(?:^|[\s,])rivet_encoding\.(json|cbor|bare)(?:$|[\s,])/;
 
 /** The parts of a WebSocket and of its server in the package `ws` that this file uses. */
 interface WebSocket extends EventEmitter {
+  send(...message: unknown[]): void;
   close(code?: number, reason?: string): void;
   terminate(): void;
 }
@@ -40,7 +41,7 @@ let isPatched = false;
 
 /**
  * Bounds the work of the event loop for messages of a WebSocket: one turn handles one message, a message with too many
- * values is not decoded, and nothing is handled after the server has closed.
+ * values is not decoded, and nothing is handled after the server has closed. Messages to the client leave together.
  *
  * For RivetKit 2.2, which makes its WebSocket server out of reach and decodes each message as soon as it arrives. Thousands of
  * small messages in one packet would be handled in one turn.
@@ -56,6 +57,7 @@ export function boundWebSockets(): void {
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
       guard(webSocket, request);
+      gather(webSocket, socket);
       done(webSocket, request);
     });
   };
@@ -89,6 +91,24 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
     // The connection closes by itself, with the code of the error. The adapter of @hono/node-ws 1 throws on Node.
     if (event === "error") return true;
     return emit.call(webSocket, event, ...args);
+  };
+}
+
+/** Sends all messages of one turn of the event loop with one system call, which wakes the client once. */
+function gather(webSocket: WebSocket, socket: Duplex): void {
+  const { send } = webSocket;
+  let isGathering = false;
+  const flush = () => {
+    isGathering = false;
+    socket.uncork();
+  };
+  webSocket.send = (...message) => {
+    if (!isGathering) {
+      isGathering = true;
+      socket.cork();
+      setImmediate(flush);
+    }
+    send.apply(webSocket, message);
   };
 }
 

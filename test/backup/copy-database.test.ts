@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { copyDatabase } from "../../src/backup/copy-database.ts";
-import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
 const key = (n: number) => Buffer.from(`key-${n}`);
@@ -14,7 +15,7 @@ async function database() {
   await createKvDatabase(path);
   const kv = await KvDatabase.open(path);
   onTestFinished(() => kv.close());
-  for (let n = 0; n < 50; n++) kv.put([[key(n), Buffer.alloc(10_000, n)]]);
+  for (let n = 0; n < 50; n++) await kv.put([[key(n), Buffer.alloc(10_000, n)]]);
   return { folder, path, kv, copy: join(folder, "copy") };
 }
 
@@ -29,7 +30,7 @@ test("copies a database that is open for writing, with what is only in its log",
   expect(statSync(`${path}-wal`).size).toBeGreaterThan(0);
   expect(await copyDatabase(path, copy)).toBeUndefined();
   expect(countOf(copy)).toBe(50);
-  kv.put([[key(50), Buffer.from("later")]]);
+  await kv.put([[key(50), Buffer.from("later")]]);
   expect(countOf(copy)).toBe(50);
 });
 
@@ -41,7 +42,7 @@ test("copies a closed database, leaves no file beside it, and knows it again unt
   expect(first).toEqual(expect.any(String));
   expect(await copyDatabase(path, `${copy}-2`)).toBe(first);
   const again = await KvDatabase.open(path);
-  again.put([[key(50), Buffer.from("later")]]);
+  await again.put([[key(50), Buffer.from("later")]]);
   again.close();
   const second = await copyDatabase(path, `${copy}-3`);
   expect(second).toEqual(expect.any(String));
@@ -51,7 +52,7 @@ test("copies a closed database, leaves no file beside it, and knows it again unt
 
 test("copies no deleted content", async () => {
   const { path, kv, copy } = await database();
-  kv.deleteRange(key(1), Buffer.from("key-~"));
+  await kv.deleteRange(key(1), Buffer.from("key-~"));
   kv.close();
   await copyDatabase(path, copy);
   expect(countOf(copy)).toBe(1);

@@ -98,11 +98,11 @@ test.each<[string, (copy: string) => void, RegExp]>([
 });
 
 test.each([
-  ["backup", { format: 2, agentVm: "9.9.9", files: "unknown" }],
-  ["data", { dataFormat: 2, agentVm: "9.9.9" }],
-])("refuses a newer %s with both versions", async (what, change) => {
+  ["backup", { format: 2, agentVm: "9.9.9", files: "unknown" }, 2, 1],
+  ["data", { dataFormat: 3, agentVm: "9.9.9" }, 3, 2],
+] as const)("refuses a newer %s with both versions", async (what, change, format, supported) => {
   const { outcome, left } = await restored((copy) => changeManifest(copy, change));
-  const text = `The ${what} .*has format 2, written by agent-vm 9\\.9\\.9\\. This is agent-vm 0\\.1\\.0, which reads formats up to 1$`;
+  const text = `The ${what} .*has format ${format}, written by agent-vm 9\\.9\\.9\\. This is agent-vm 0\\.1\\.0, which reads formats up to ${supported}$`;
   expect(outcome).toMatchObject({ code: "storage_too_new", message: expect.stringMatching(text) });
   expect(left).toEqual([]);
 });

@@ -18,8 +18,13 @@ const hasPrograms =
   spawnSync("id", ["postgres"]).status === 0;
 
 /** Starts a program that the test ends, once its port answers. */
-async function startProgram(port: number, command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: "ignore" });
+async function startProgram(
+  port: number,
+  command: string,
+  args: readonly string[],
+  user: { uid?: number; gid?: number } = {},
+): Promise<void> {
+  const child = spawn(command, args, { stdio: "ignore", ...user });
   const closed = once(child, "close");
   onTestFinished(async () => {
     child.kill("SIGKILL");
@@ -41,16 +46,12 @@ async function startStores(): Promise<object> {
   execFileSync("chown", ["postgres", folder]);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, "data");
-  const asPostgres = ["-u", "postgres", "--"];
-  execFileSync("runuser", [...asPostgres, "initdb", "--auth=trust", "--no-sync", "-D", data], {
-    stdio: "ignore",
-  });
+  const idOf = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
+  const user = { uid: idOf("-u"), gid: idOf("-g") };
+  execFileSync("initdb", ["--auth=trust", "--no-sync", "-D", data], { stdio: "ignore", ...user });
   const [postgres, nats] = [await freePort(), await freePort()];
   const settings = [`-p${postgres}`, "-k", folder, "-c", "listen_addresses=127.0.0.1"];
-  await startProgram(postgres, "setpriv", [
-    ...["--reuid=postgres", "--regid=postgres", "--clear-groups", "--", "postgres", "-D", data],
-    ...settings,
-  ]);
+  await startProgram(postgres, "postgres", ["-D", data, ...settings], user);
   await startProgram(nats, "nats-server", ["--addr", "127.0.0.1", "--port", String(nats)]);
   return {
     postgres: { url: `postgresql://postgres@127.0.0.1:${postgres}/postgres` },

@@ -21,6 +21,9 @@ const OWN_KEY = Buffer.from([4]);
 function storeRecords(records: readonly (readonly [key: string, value: Buffer])[]): void {
   const [actorId] = new ActorFiles(dataDir).ids();
   const db = new DatabaseSync(join(dataDir, "databases", `${actorId}.db`));
+  // The table of format 1 of a data folder.
+  db.exec("DROP INDEX kv_file");
+  for (const column of ["file", "start", "size"]) db.exec(`ALTER TABLE kv DROP COLUMN ${column}`);
   const put = db.prepare("INSERT OR REPLACE INTO kv (key, value) VALUES (?, ?)");
   for (const [key, value] of records) put.run(Buffer.concat([OWN_KEY, Buffer.from(key)]), value);
   db.close();
@@ -40,17 +43,17 @@ test("a folder of the first version opens with its list and its files, and gets 
   const client = second.client();
   expect((await client.vm.list()).vms).toMatchObject([{ key: ["old"], state: "sleeping" }]);
   expect(text(await client.vm.getOrCreate("old").readFile("/workspace/journal/moved"))).toBe("written\n");
-  expect(markOf()).toEqual({ format: 1, agentVm: "0.1.0" });
+  expect(markOf()).toEqual({ format: 2, agentVm: "0.1.0" });
 });
 
 test("a folder of a newer format is refused in one line, and nothing in it changes", async () => {
-  const mark = JSON.stringify({ format: 2, agentVm: "9.9.9", other: [] });
+  const mark = JSON.stringify({ format: 3, agentVm: "9.9.9", other: [] });
   const newer = testFolder();
   writeFileSync(join(newer, "format.json"), mark);
   const server = await start(newer);
   expect(await server.exited).toBe(1);
   expect(server.stderr().split("\n")).toEqual([
-    `agent-vm: The data folder ${newer} has format 2, written by agent-vm 9.9.9. This is agent-vm 0.1.0, which reads formats up to 1. Run the newer version of the server again. The data is unchanged.`,
+    `agent-vm: The data folder ${newer} has format 3, written by agent-vm 9.9.9. This is agent-vm 0.1.0, which reads formats up to 2. Run the newer version of the server again. The data is unchanged.`,
     "",
   ]);
   expect(readdirSync(newer).sort()).toEqual(["format.json", "server.lock"]);

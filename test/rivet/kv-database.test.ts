@@ -2,7 +2,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, test } from "vitest";
-import { createKvDatabase, KvDatabase } from "../../src/rivet/kv-database.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const MIB = 1024 * 1024;
@@ -36,21 +37,21 @@ const size = () =>
 
 async function fill(database: KvDatabase, mib: number): Promise<void> {
   for (let index = 0; index < mib * 16; index++)
-    database.put([[key(`k${index}`), new Uint8Array(65_536).fill(index)]]);
+    await database.put([[key(`k${index}`), new Uint8Array(65_536).fill(index)]]);
 }
 
 test("keeps, lists and deletes entries in the order of their keys' bytes", async () => {
   nextPath();
   await createKvDatabase(path);
   const database = await open();
-  database.put(["b", "a", "c", "ab"].map((name) => [key(name), key(name)]));
+  await database.put(["b", "a", "c", "ab"].map((name) => [key(name), key(name)]));
   expect(
     database.get([key("a"), key("none")]).map((value) => value && new TextDecoder().decode(value)),
   ).toEqual(["a", null]);
   expect(texts(database.list(key("a"), key("c")))).toEqual(["a", "ab", "b"]);
   expect(texts(database.list(key("a"), undefined, { reverse: true, limit: 2 }))).toEqual(["c", "b"]);
-  database.delete([key("b")]);
-  database.deleteRange(key("a"), key("b"));
+  await database.delete([key("b")]);
+  await database.deleteRange(key("a"), key("b"));
   expect(texts(database.list(new Uint8Array(), undefined))).toEqual(["c"]);
 });
 
@@ -58,9 +59,9 @@ test("writes entries together or not at all", async () => {
   nextPath();
   const database = await open();
   const bad = [key("b"), null] as unknown as [Uint8Array, Uint8Array];
-  expect(() => database.put([[key("a"), key("a")], bad])).toThrow();
+  await expect(database.put([[key("a"), key("a")], bad])).rejects.toThrow();
   expect(database.list(new Uint8Array(), undefined)).toEqual([]);
-  database.put([[key("a"), key("a")]]);
+  await database.put([[key("a"), key("a")]]);
   expect(database.list(new Uint8Array(), undefined)).toHaveLength(1);
 });
 
@@ -70,11 +71,11 @@ test("deleted content leaves the file", async () => {
   const database = await open();
   await fill(database, 32);
   expect(size()).toBeGreaterThan(32 * MIB);
-  database.deleteRange(key("k"), key("l"));
+  await database.deleteRange(key("k"), key("l"));
   // The log is folded into the file after a thousand pages, so a few writes follow.
   await expect
-    .poll(() => {
-      database.put([[key("x"), new Uint8Array(65_536)]]);
+    .poll(async () => {
+      await database.put([[key("x"), new Uint8Array(65_536)]]);
       return size();
     })
     .toBeLessThan(12 * MIB);

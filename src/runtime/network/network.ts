@@ -100,7 +100,8 @@ export class Network
     options: VmFetchOptions = {},
     signal?: AbortSignal,
   ): Promise<VmFetchResponse> {
-    return this.#requests.fetch(port, path, options, this.#signalFor(signal));
+    const signals = [this.#stopped.signal, ...(signal ? [signal] : [])];
+    return this.#requests.fetch(port, path, options, signals);
   }
 
   /** Sends a request whose bodies are streams: see `PortRequests`. */

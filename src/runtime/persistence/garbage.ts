@@ -69,7 +69,7 @@ export async function collectGarbage(store: Store, committed: number): Promise<v
     if (first === undefined) return;
     const generation = numberIn("garbage", first[0]);
     if (generation <= committed) await deleteNoted(store, generation);
-    await deleteNumber(store, "garbage", generation);
+    await deleteNumbers(store, "garbage", { first: generation, last: generation });
   }
 }
 
@@ -85,15 +85,31 @@ async function deleteNoted(store: Store, generation: number): Promise<void> {
   // A damaged note: its records stay, which only wastes space.
   if (!note.success) return;
   for (const kind of ["pack", "page", "root"] as const)
-    for (const number of note.data[`${kind}s`]) await deleteNumber(store, kind, number);
+    for (const run of runsOf(note.data[`${kind}s`])) await deleteNumbers(store, kind, run);
 }
 
-async function deleteNumber(
+interface Run {
+  first: number;
+  last: number;
+}
+
+/** Joins numbers that follow each other. A large file has hundreds of packs, with one number after the other. */
+function runsOf(numbers: readonly number[]): Run[] {
+  const runs: Run[] = [];
+  for (const number of numbers.toSorted((one, other) => one - other)) {
+    const run = runs.at(-1);
+    if (run !== undefined && number <= run.last + 1) run.last = number;
+    else runs.push({ first: number, last: number });
+  }
+  return runs;
+}
+
+async function deleteNumbers(
   store: Store,
   kind: "pack" | "page" | "root" | "garbage",
-  number: number,
+  { first, last }: Run,
 ): Promise<void> {
-  await store.deleteRange(keyOf(kind, number), keyOf(kind, number + 1), LAZY);
+  await store.deleteRange(keyOf(kind, first), keyOf(kind, last + 1), LAZY);
 }
 
 /** Deletes records that a server wrote before it died without a commit: numbers after those of the head. */

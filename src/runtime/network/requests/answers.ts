@@ -22,7 +22,12 @@ export function answer(
     boundInterim(request);
     request.on("error", reject);
     // Node emits no error for a request that is aborted before it has a connection.
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    const abort = () => {
+      reject(signal.reason as Error);
+      request.destroy();
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
     request.once("response", resolve);
     request.once("upgrade", (_response, socket) => {
       socket.destroy();

@@ -17,6 +17,11 @@ const MAX_KEPT_SOCKETS = 64;
 /** Without a name for TLS, Node 24 reads it from the Host header, and throws if the header is a list of one value. */
 const PLAIN = { servername: "" };
 
+/** A request whose connection need not be opened any more when the signal aborts. The request itself does not heed it. */
+export interface WithConnectSignal {
+  connectSignal?: AbortSignal;
+}
+
 export type Connect = (port: number, signal?: AbortSignal) => Promise<Socket>;
 
 /** Keeps HTTP connections to the ports of one VM for later requests. */
@@ -51,10 +56,10 @@ export class FreshAgent extends VmAgent {
 /** Returns a `createConnection` option that opens a new connection to a port of the VM. */
 export function connectWith(connect: Connect) {
   return (
-    { port, signal }: ClientRequestArgs,
+    { port, signal, connectSignal = signal }: ClientRequestArgs & WithConnectSignal,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined => {
-    connect(Number(port), signal ?? undefined).then(
+    connect(Number(port), connectSignal).then(
       (socket) => callback?.(null, socket),
       // Node's type requires a stream beside the error, but its code ignores it.
       (error: Error) => callback?.(error, undefined as unknown as Duplex),

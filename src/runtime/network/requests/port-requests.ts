@@ -29,13 +29,19 @@ export class PortRequests {
     this.#freshAgent = new FreshAgent(ports.connect, MAX_FETCH_STREAMS);
   }
 
-  fetch(port: number, path: string, options: VmFetchOptions, signal: AbortSignal): Promise<VmFetchResponse> {
+  /** @param signals each of them ends the request */
+  fetch(
+    port: number,
+    path: string,
+    options: VmFetchOptions,
+    signals: readonly AbortSignal[],
+  ): Promise<VmFetchResponse> {
     return fetchPort(port, path, options, {
       agent: this.#agent,
       connect: this.#ports.connect,
       speaksTls: this.#ports.speaksTls,
       maxResultBytes: this.#maxResultBytes,
-      signal,
+      signals,
     });
   }
 

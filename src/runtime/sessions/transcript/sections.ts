@@ -1,4 +1,5 @@
 import type { SessionEvent } from "../../../api/methods/session-event.ts";
+import { indented } from "./indented.ts";
 import { CodeBlocks, codeSpan, MAX_SHOWN_TEXT } from "./markdown.ts";
 
 /** A part of a transcript for people. */
@@ -86,7 +87,7 @@ async function toolBlocks({ rawInput, rawOutput, content }: ToolParts): Promise<
   const blocks = new CodeBlocks();
   const addJson = async (value: unknown) => {
     if (value !== undefined && value !== null)
-      await blocks.add("json", () => JSON.stringify(value, undefined, 2));
+      await blocks.add("json", () => indented(value, MAX_SHOWN_TEXT));
   };
   await addJson(rawInput);
   const parts = Array.isArray(content) ? content : [];

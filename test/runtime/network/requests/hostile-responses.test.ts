@@ -10,7 +10,7 @@ test("a hostile answer to vmFetch never becomes the answer to the next request",
   const connect = async (to: number) => net.connect(to, "127.0.0.1");
   const agent = new VmAgent(connect);
   onTestFinished(() => agent.destroy());
-  const deps = { agent, connect, maxResultBytes: 1e6, speaksTls: async () => false };
+  const deps = { agent, connect, maxResultBytes: 1e6, speaksTls: async () => false, signals: [] };
   for (let index = 0; index < HOSTILE_RESPONSES; index += 1) {
     // Some answers end only with their connection.
     await fetchPort(port, `/${index}`, { timeoutMs: 200 }, deps).catch((error: { code: string }) =>

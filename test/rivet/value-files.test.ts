@@ -1,0 +1,193 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, expect, test } from "vitest";
+import { inlineValues } from "../../src/backup/inline-values.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
+import { KvStorage } from "../../src/rivet/kv-storage.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const LARGE = 100_000;
+const root = temporaryFolder();
+let count = 0;
+let opened: KvDatabase[] = [];
+
+afterEach(() => {
+  for (const database of opened) database.close();
+  opened = [];
+});
+
+async function place() {
+  count += 1;
+  const path = join(root, `${count}.db`);
+  const folder = join(root, `${count}.values`);
+  await createKvDatabase(path);
+  const open = async () => {
+    const database = await KvDatabase.open(path);
+    opened.push(database);
+    return database;
+  };
+  return { path, folder, open, files: () => (existsSync(folder) ? readdirSync(folder) : []) };
+}
+
+const key = (text: string) => new TextEncoder().encode(text);
+const large = (byte: number) => new Uint8Array(LARGE).fill(byte);
+const all = (database: KvDatabase) =>
+  database
+    .list(new Uint8Array(), undefined)
+    .map(([name, { length, 0: first }]) => [new TextDecoder().decode(name), length, first]);
+
+test("large values of a lazy change are in one file beside the database, and read as before", async () => {
+  const { open, files } = await place();
+  const database = await open();
+  await database.put(
+    [
+      [key("a"), large(1)],
+      [key("b"), key("small")],
+      [key("c"), large(3)],
+    ],
+    true,
+  );
+  expect(files()).toHaveLength(1);
+  await database.put([[key("d"), large(4)]]);
+  expect(files()).toHaveLength(1);
+  const expected = [
+    ["a", LARGE, 1],
+    ["b", 5, 115],
+    ["c", LARGE, 3],
+    ["d", LARGE, 4],
+  ];
+  expect(all(database)).toEqual(expected);
+  expect(database.get([key("c"), key("none")]).map((value) => value?.[0] ?? null)).toEqual([3, null]);
+  database.close();
+  expect(all(await open())).toEqual(expected);
+});
+
+test("a file is deleted with its last value", async () => {
+  const { open, files } = await place();
+  const database = await open();
+  await database.put(
+    [
+      [key("a"), large(1)],
+      [key("b"), large(2)],
+      [key("c"), large(3)],
+    ],
+    true,
+  );
+  await database.delete([key("a")]);
+  await database.put([[key("b"), key("small")]], true);
+  expect(all(database)).toEqual([
+    ["b", 5, 115],
+    ["c", LARGE, 3],
+  ]);
+  expect(files()).toHaveLength(1);
+  await database.deleteRange(key("c"), key("d"), true);
+  await expect.poll(files).toEqual([]);
+});
+
+test("a replaced value has a new file, and its old one is deleted", async () => {
+  const { open, files } = await place();
+  const database = await open();
+  await database.put([[key("a"), large(1)]], true);
+  const before = files();
+  await database.put([[key("a"), large(2)]], true);
+  await expect.poll(files).toHaveLength(1);
+  expect(files()).not.toEqual(before);
+  expect(all(database)).toEqual([["a", LARGE, 2]]);
+});
+
+test("files that a killed server has left are deleted at the next opening, and no others", async () => {
+  const { open, folder, files } = await place();
+  const database = await open();
+  await database.put([[key("a"), large(1)]], true);
+  const kept = files();
+  database.close();
+  writeFileSync(join(folder, "17"), "left");
+  await open();
+  await expect.poll(files).toEqual(kept);
+});
+
+test("a value whose file is lost counts as missing", async () => {
+  const { open, folder } = await place();
+  const database = await open();
+  await database.put(
+    [
+      [key("a"), large(1)],
+      [key("b"), key("b")],
+    ],
+    true,
+  );
+  rmSync(folder, { recursive: true });
+  expect(database.get([key("a")])).toEqual([null]);
+  expect(all(database)).toEqual([["b", 1, 98]]);
+});
+
+test("a change fails if its file cannot be written, and changes nothing", async () => {
+  const { open, folder } = await place();
+  const database = await open();
+  writeFileSync(folder, "in the way");
+  await expect(
+    database.put(
+      [
+        [key("a"), large(1)],
+        [key("b"), key("b")],
+      ],
+      true,
+    ),
+  ).rejects.toThrow();
+  expect(all(database)).toEqual([]);
+});
+
+test("a database of format 1 opens, and gets large values of both kinds", async () => {
+  const { path, open, files } = await place();
+  rmSync(path);
+  const old = new DatabaseSync(path);
+  old.exec("PRAGMA journal_mode = WAL; CREATE TABLE kv (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)");
+  old.prepare("INSERT INTO kv VALUES (?, ?)").run(key("a"), large(1));
+  old.close();
+  const database = await open();
+  await database.put([[key("b"), large(2)]], true);
+  expect(files()).toHaveLength(1);
+  expect(all(database)).toEqual([
+    ["a", LARGE, 1],
+    ["b", LARGE, 2],
+  ]);
+});
+
+test("a new actor has none of the large values of an earlier one with its id", async () => {
+  const storage = new KvStorage(root);
+  mkdirSync(join(root, "databases", "x.values"), { recursive: true });
+  writeFileSync(join(root, "databases", "x.values", "17"), "left");
+  expect(await storage.prepare("x")).toBe(true);
+  expect(existsSync(join(root, "databases", "x.values"))).toBe(false);
+});
+
+test("a backup's copy has the values themselves, and needs another copy if one is deleted meanwhile", async () => {
+  const { path, folder, open } = await place();
+  const database = await open();
+  await database.put([[key("a"), large(1)]], true);
+  await database.put([[key("b"), large(2)]], true);
+  database.close();
+  const copy = (name: string) => {
+    const target = join(root, `${count}-${name}.db`);
+    const source = new DatabaseSync(path);
+    source.prepare("VACUUM INTO ?").run(target);
+    source.close();
+    return target;
+  };
+  const first = copy("first");
+  expect(inlineValues(path, first, new Set())).toEqual(new Set());
+  expect(all(await KvDatabase.open(first))).toEqual([
+    ["a", LARGE, 1],
+    ["b", LARGE, 2],
+  ]);
+  const second = copy("second");
+  const [lost = ""] = readdirSync(folder);
+  rmSync(join(folder, lost));
+  const missing = inlineValues(path, second, new Set());
+  expect(missing).toEqual(new Set([Number(lost)]));
+  const third = copy("third");
+  expect(inlineValues(path, third, missing)).toEqual(new Set());
+  expect(all(await KvDatabase.open(third))).toHaveLength(1);
+});
