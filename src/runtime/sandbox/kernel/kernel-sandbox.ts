@@ -7,7 +7,7 @@ import type { InputWait, SandboxProcess, SandboxProcesses, SpawnRequest } from "
 import type { Sandbox, SandboxUsage, Standby } from "../sandbox.ts";
 import type { SandboxTerminal, SandboxTerminals, TerminalRequest } from "../terminals.ts";
 import type { SandboxWatches } from "../watches.ts";
-import { type BootedVm, endKeeper } from "./boot/boot.ts";
+import { type BootedVm, endVm } from "./boot/boot.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.ts";
 import { OutputShare } from "./commands/output-share.ts";
 import { SpawnerStarter } from "./commands/spawner-starter.ts";
@@ -243,7 +243,7 @@ export class KernelSandbox implements Sandbox {
     const running = [...this.#running, ...this.#openTerminals].map((process) => process.exited);
     // The kernel kills every process of the VM with init. The server still has to close its ends of their pipes.
     await Promise.all([this.network.close(), this.#watches.close(), this.mounts.close()]);
-    const ended = endKeeper(vm.keeper);
+    const ended = endVm(vm);
     const wakeAll = () => {
       for (const terminal of this.#openTerminals) terminal.release();
     };

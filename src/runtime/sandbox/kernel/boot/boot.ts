@@ -1,5 +1,6 @@
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
 import { constants as os } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
@@ -13,6 +14,7 @@ import { LaunchRefused, launch } from "../helpers/launcher.ts";
 import { perlText } from "../helpers/program-text.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
+import { pidsIn } from "../processes/usage.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
 import type { Tools } from "../tools.ts";
 import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
@@ -33,6 +35,10 @@ const BOOT_TIMEOUT_MS = 30_000;
 
 /** Line that the server writes to init. Init and the process outside, each a cat(1), write it back. */
 const READY = "ready";
+
+/** Looks whether the processes of a killed VM have ended, and the pause between two. */
+const MAX_LOOKS = 500;
+const LOOK_MS = 10;
 
 /** Numbers of resource limits; see getrlimit(2). */
 const RLIMIT_NPROC = 6;
@@ -94,6 +100,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   // The mount namespace comes after the fork: the keeper, under a root server root itself, stays outside.
   const keeper = await launch({
     command: [tools.unshare, ...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
+    hasSmallPipes: true,
   }).catch((error: unknown) => {
     if (error instanceof LaunchRefused && error.errno === os.errno.EAGAIN) throw serverFull("processes");
     throw bootFailed(error instanceof Error ? error.message : String(error));
@@ -104,7 +111,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
     keeper.stdin.write(`${READY}\n`);
     const errors = new Excerpt(keeper.stderr);
     const output = await untilReady(keeper, errors, signal);
-    const [outside] = childrenOf(keeper.pid);
+    const [outside] = keeper.children();
     const [initPid] = outside === undefined ? [] : childrenOf(outside);
     if (outside === undefined || initPid === undefined) throw bootFailed("init has ended");
     open.push(openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH));
@@ -122,11 +129,16 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   }
 }
 
+/** Ends a VM. The keeper ends after all its processes, but not if it is killed with the launcher. */
+export async function endVm({ keeper, procFd }: BootedVm): Promise<void> {
+  await endKeeper(keeper);
+  for (let looks = 0; looks < MAX_LOOKS && pidsIn(procFd).length > 0; looks++) await delay(LOOK_MS);
+}
+
 /** Ends the VM: the kernel kills every process of the outer pid namespace, and so of the VM's, when its first goes. */
 export async function endKeeper(keeper: Launched): Promise<void> {
   keeper.release();
-  if (keeper.exit !== undefined) return;
-  const first = childrenOf(keeper.pid);
+  const first = keeper.children();
   // The keeper waits for it, and ends by itself; a server that is the host's init could not wait in its place.
   for (const pid of first) killQuietly(pid);
   if (first.length === 0) keeper.kill();
@@ -171,8 +183,8 @@ function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Pro
 }
 
 /** Returns what a boot does at the moment: its processes have the names of steps. */
-function stepOf({ pid }: Launched): string {
-  let [at, next]: (number | undefined)[] = [pid, childrenOf(pid)[0]];
+function stepOf(keeper: Launched): string {
+  let [at, next]: (number | undefined)[] = [keeper.pid, keeper.children()[0]];
   while (next !== undefined) [at, next] = [next, childrenOf(next)[0]];
   return readStat(at as number)?.command ?? "a program";
 }

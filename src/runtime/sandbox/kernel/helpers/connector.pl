@@ -10,7 +10,8 @@
 # Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
 # processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
 
-my ($channel_fd, $launch) = map { int } @ARGV;
+my $channel_fd = int shift;
+my $launch = shift;
 my $EINPROGRESS = 115;
 
 $0 = 'agentos-connector';
@@ -22,7 +23,7 @@ sub refuse {
   send_frame(\*STDOUT, 'E', $id, pack('N', $errno));
 }
 
-sub hand { my ($id, $type, $socket) = @_; hand_over($channel_fd, "$id,\"of\":$launch", "\"type\":\"$type\"", $socket); }
+sub hand { my ($id, $type, $socket) = @_; hand_over($channel_fd, "$id,\"of\":\"$launch\"", "\"type\":\"$type\"", $socket); }
 
 sub start_connecting {
   my ($id, $family, $port) = @_;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants as modes } from "node:fs";
+import { accessSync, closeSync, constants as modes } from "node:fs";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { within } from "../../../../base/within.ts";
@@ -12,7 +12,7 @@ import { SYSTEM_PATH } from "../tools.ts";
 import { Excerpt } from "./excerpt.ts";
 import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
 import type { Launched } from "./launched.ts";
-import { LaunchRefused, type LaunchRequest, launch } from "./launcher.ts";
+import { hold, LaunchRefused, type LaunchRequest, launch } from "./launcher.ts";
 import { refusal } from "./refusal.ts";
 
 /** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */
@@ -131,20 +131,28 @@ export class HelperProcess {
    */
   static async launch(options: LaunchedHelper): Promise<HelperProcess> {
     let launched: Launched;
+    let held: number | undefined;
     try {
-      launched = await launch(options);
+      // Its number may be another directory's once the caller has closed it.
+      if (options.rootFd !== undefined) held = hold(options.rootFd);
+      launched = await launch({ ...options, ...(held !== undefined && { rootFd: held }) });
     } catch (error) {
-      if (error instanceof LaunchRefused && error.errno === constants.errno.EAGAIN)
-        throw refusal(error.errno);
+      const errno = error instanceof LaunchRefused ? error.errno : 0;
+      if (errno === constants.errno.EAGAIN) throw refusal(errno);
+      // The kernel hides the descriptors of a server that has capabilities of its program's file, or has changed its user.
+      if (held !== undefined && (errno === constants.errno.EACCES || errno === constants.errno.EPERM))
+        return HelperProcess.start({ ...options, descriptors: [held] });
       const detail = error instanceof Error ? error.message : String(error);
       throw new HelperLost(`the ${options.name} did not start: ${detail}`);
+    } finally {
+      if (held !== undefined) closeSync(held);
     }
-    const { pid, stdin, stdout, stderr } = launched;
+    const { stdin, stdout, stderr } = launched;
     return new HelperProcess(options, {
       ...{ stdin, stdout, errors: new Excerpt(stderr) },
       ...{ gone: launched.exited, closed: launched.closed },
-      children: () => childrenOf(pid),
-      inside: () => HeldProcess.childOf(pid),
+      children: () => launched.children(),
+      inside: () => launched.inside(),
       kill: () => launched.kill(),
       release: () => launched.release(),
     });

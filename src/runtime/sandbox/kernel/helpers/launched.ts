@@ -1,4 +1,7 @@
 import type { Socket } from "node:net";
+import { constants } from "node:os";
+import { HeldProcess } from "../procfs/held-process.ts";
+import { childrenOf, readStat } from "../procfs/procfs.ts";
 
 /** How a program has ended. */
 export interface Exit {
@@ -6,7 +9,19 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-interface Pipes {
+/** @param status as wait4(2) returns it */
+export function exitOf(status: number): Exit {
+  const number = status & 0x7f;
+  if (number === 0) return { code: (status >> 8) & 0xff, signal: null };
+  const named = Object.entries(constants.signals).find(([, value]) => value === number);
+  return { code: null, signal: (named?.[0] ?? "SIGKILL") as NodeJS.Signals };
+}
+
+interface Program {
+  pid: number;
+  /** Pid of the launcher. */
+  parent: number;
+  kill: (signal: NodeJS.Signals) => void;
   stdin: Socket;
   stdout: Socket;
   stderr: Socket;
@@ -22,12 +37,14 @@ export class Launched {
   readonly stdin: Socket;
   readonly stdout: Socket;
   readonly stderr: Socket;
+  readonly #parent: number;
   readonly #kill: (signal: NodeJS.Signals) => void;
   readonly #exit = Promise.withResolvers<Exit>();
   #exited: Exit | undefined;
 
-  constructor(pid: number, kill: (signal: NodeJS.Signals) => void, { stdin, stdout, stderr }: Pipes) {
+  constructor({ pid, parent, kill, stdin, stdout, stderr }: Program) {
     this.pid = pid;
+    this.#parent = parent;
     this.#kill = kill;
     this.stdin = stdin;
     this.stdout = stdout;
@@ -45,6 +62,26 @@ export class Launched {
     return this.#exited;
   }
 
+  /** Lists its children. The launcher takes its end before the server knows, and then its pid may be another process's. */
+  children(): number[] {
+    if (!this.#isItself()) return [];
+    const children = childrenOf(this.pid);
+    return this.#isItself() ? children : [];
+  }
+
+  /** Holds its first child. */
+  inside(): HeldProcess | undefined {
+    if (!this.#isItself()) return undefined;
+    const held = HeldProcess.childOf(this.pid);
+    if (this.#isItself()) return held;
+    held?.close();
+    return undefined;
+  }
+
+  #isItself(): boolean {
+    return this.#exited === undefined && readStat(this.pid)?.ppid === this.#parent;
+  }
+
   kill(): void {
     // The launcher signals only a program whose end it has not taken: nobody else can have its pid.
     if (this.#exited === undefined) this.#kill("SIGKILL");
@@ -55,9 +92,9 @@ export class Launched {
     for (const stream of [this.stdin, this.stdout, this.stderr]) stream.destroy();
   }
 
-  /** For the launcher: says how it has ended. */
-  end(exit: Exit): void {
+  /** For the launcher: says how it has ended. @param settled what `exited` waits for */
+  end(exit: Exit, settled: Promise<void>): void {
     this.#exited = exit;
-    this.#exit.resolve(exit);
+    void settled.then(() => this.#exit.resolve(exit));
   }
 }

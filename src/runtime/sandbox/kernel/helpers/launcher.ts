@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { closeSync, constants as fs, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants } from "node:os";
@@ -7,8 +8,8 @@ import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
 import { encodeFields, encodeFrame, encodeNumber, type Frame, FrameReader } from "./frames.ts";
-import { type Exit, Launched } from "./launched.ts";
-import { openPipe } from "./open-pipe.ts";
+import { exitOf, Launched } from "./launched.ts";
+import { openEnd } from "./open-pipe.ts";
 import { helperCommand, helperSource } from "./programs.ts";
 
 const PROGRAM = helperSource("launcher");
@@ -22,10 +23,23 @@ const MAX_REPORT_BYTES = 64;
 /** Tries of a start: the launcher may have ended a moment ago. */
 const MAX_TRIES = 2;
 
+/**
+ * Time for the launcher to answer.
+ * @unit ms
+ * @past The server kills the launcher, with which all its VMs end. The next call of each boots it again.
+ */
+const LAUNCHER_ANSWER_MS = 20_000;
+
+/** Questions that the launcher may leave without an answer. They come at regular times, so a server that stood still reads answers first. */
+const MAX_UNANSWERED = 2;
+
+/** Errors of procfs for a launcher that has ended. */
+const ENDED_CODES: readonly string[] = ["EACCES", "ENOENT", "ESRCH"];
+
 /** The launcher has ended before it has started a program. */
 class LauncherLost extends Error {}
 
-/** The host has no process or no descriptor left for a program. */
+/** The launcher could not start a program: the host has no process or no descriptor left, or hides the server's. */
 export class LaunchRefused extends Error {
   readonly errno: number;
 
@@ -41,7 +55,12 @@ export interface LaunchRequest {
   owner?: { uid: number; gid: number } | null;
   /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
   rootFd?: number;
-  /** Takes the messages of a program that passes sockets. It gets one argument more: the number of its launch. */
+  /**
+   * `true` for a program that lives with its VM and says little: its pipes have one page each. The kernel gives all pipes of a user few
+   * pages, and then new pipes of commands hold less.
+   */
+  hasSmallPipes?: boolean;
+  /** Takes the messages of a program that passes sockets. It gets one argument more: the secret name of its launch. */
   onPassed?(message: object, handle: unknown): void;
 }
 
@@ -49,6 +68,8 @@ interface Waiting {
   request: LaunchRequest;
   started: PromiseWithResolvers<Launched>;
 }
+
+type Listener = NonNullable<LaunchRequest["onPassed"]>;
 
 let current: Launcher | undefined;
 
@@ -81,13 +102,19 @@ class Launcher {
   readonly #waiting = new Map<number, Waiting>();
   /** Programs that run; `undefined` for one whose pipes could not be opened. */
   readonly #running = new Map<number, Launched | undefined>();
-  readonly #listeners = new Map<number, NonNullable<LaunchRequest["onPassed"]>>();
+  /** By the names of launches. A program that has the channel cannot guess another program's. */
+  readonly #listeners = new Map<string, Listener>();
+  readonly #names = new Map<number, string>();
   readonly #gone: Promise<void>;
+  readonly #asking: NodeJS.Timeout;
   #unsent: Buffer[] = [];
   #lastId = 0;
+  #unanswered = 0;
   #isClosing = false;
-  /** The server has no process left for the launcher itself. */
-  #isRefused = false;
+  /** It has ended, though Node has not said so yet. */
+  #isOver = false;
+  /** Why it did not start. */
+  #failure: NodeJS.ErrnoException | undefined;
 
   constructor() {
     const [file, ...args] = helperCommand(findTool("perl") ?? "perl", PROGRAM, [CHANNEL_FD, process.pid]);
@@ -98,16 +125,20 @@ class Launcher {
       env: { PATH: SYSTEM_PATH },
       detached: true,
     });
-    this.#process.on("error", ({ code }: NodeJS.ErrnoException) => {
-      this.#isRefused ||= code === "EAGAIN";
+    this.#process.on("error", (error) => {
+      if (this.#process.pid === undefined) this.#failure = error;
     });
     this.#process.stdin?.on("error", () => undefined);
     this.#gone = new Promise((resolve) => {
       const { pid, stdout } = this.#process;
       // Without a pid it has not started, and Node reports no end.
-      if (pid === undefined || stdout === null) setImmediate(resolve);
+      if (pid === undefined) setImmediate(resolve);
       else this.#process.once("exit", () => resolve());
+      if (pid === undefined || stdout !== null) return;
+      this.#failure = new Error("the server has no descriptors left");
+      this.#process.kill("SIGKILL");
     });
+    this.#asking = setInterval(() => this.#ask(), LAUNCHER_ANSWER_MS / MAX_UNANSWERED).unref();
     void this.#gone.then(() => this.#lose());
     const reader = new FrameReader(MAX_REPORT_BYTES);
     this.#process.stdout?.on("data", (data: Buffer) => {
@@ -117,31 +148,46 @@ class Launcher {
         this.#process.kill("SIGKILL");
       }
     });
-    this.#process.on("message", (message: { of?: number }, handle: unknown) => {
-      const listener = this.#listeners.get(message.of ?? 0);
+    this.#process.on("message", (message: { of?: string }, handle: unknown) => {
+      const listener = this.#listeners.get(message.of ?? "");
       if (listener !== undefined) listener(message, handle);
       else closeHandle(handle);
     });
   }
 
   get isUsable(): boolean {
-    return !this.#isClosing && this.#process.exitCode === null && this.#process.signalCode === null;
+    const { connected, exitCode, signalCode } = this.#process;
+    return !this.#isClosing && !this.#isOver && connected && exitCode === null && signalCode === null;
   }
 
   start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
-    const { command, owner, onPassed } = request;
-    if (onPassed !== undefined) this.#listeners.set(id, onPassed);
+    const { command, owner, hasSmallPipes, onPassed } = request;
+    const name = onPassed === undefined ? [] : [this.#listen(id, onPassed)];
     const started = Promise.withResolvers<Launched>();
     this.#waiting.set(id, { request, started });
-    const passes = onPassed === undefined ? 0 : 1;
-    const last = passes === 1 ? [id] : [];
-    this.#send(
-      "x",
-      id,
-      encodeFields(owner?.uid ?? -1, owner?.gid ?? -1, passes, rootFd, ...command, ...last),
-    );
+    const settings = [owner?.uid ?? -1, owner?.gid ?? -1, name.length, rootFd, hasSmallPipes ? 1 : 0];
+    this.#send("x", id, encodeFields(...settings, ...command, ...name));
     return started.promise;
+  }
+
+  #listen(id: number, onPassed: Listener): string {
+    const name = randomBytes(16).toString("hex");
+    this.#names.set(id, name);
+    this.#listeners.set(name, onPassed);
+    return name;
+  }
+
+  #unlisten(id: number): void {
+    this.#listeners.delete(this.#names.get(id) ?? "");
+    this.#names.delete(id);
+  }
+
+  /** Asks whether it works. A launcher that is asked to end answers by its end. */
+  #ask(): void {
+    if (this.#unanswered >= MAX_UNANSWERED) this.#process.kill("SIGKILL");
+    this.#unanswered += 1;
+    if (!this.#isClosing) this.#send("p", 0);
   }
 
   /** Frames of one turn of the event loop are written together. */
@@ -158,44 +204,43 @@ class Launcher {
     if (kind === "S" && waiting !== undefined) this.#started(id, waiting, numbers);
     else if (kind === "N" && waiting !== undefined) {
       const [errno = 0] = numbers;
-      this.#listeners.delete(id);
+      this.#unlisten(id);
       waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
       void this.#closeIfIdle();
-    } else if (kind === "E") void this.#ended(id, numbers[0] ?? 0);
+    } else if (kind === "E") this.#ended(id, numbers[0] ?? 0);
+    else if (kind === "P") this.#unanswered = 0;
     else throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
   }
 
-  #started(id: number, { request, started }: Waiting, [pid = 0, stdin = 0, ...outputs]: number[]): void {
-    const fds: number[] = [];
+  #started(id: number, { request, started }: Waiting, [pid = 0, ...ends]: number[]): void {
     const kill = (signal: NodeJS.Signals) => this.#send("k", id, encodeNumber(constants.signals[signal]));
+    const open: Socket[] = [];
     try {
-      const holder = `/proc/${this.#process.pid}`;
-      fds.push(openPipe(holder, stdin, "write"));
-      for (const output of outputs) fds.push(openPipe(holder, output, "read"));
-      const [input, output, errors] = fds as [number, number, number];
-      const launched = new Launched(pid, kill, {
-        stdin: new Socket({ fd: input, readable: false, writable: true }),
-        stdout: new Socket({ fd: output, readable: true, writable: false }),
-        stderr: new Socket({ fd: errors, readable: true, writable: false }),
-      });
+      const parent = this.#process.pid ?? 0;
+      for (const [index, end] of ends.entries())
+        open.push(openEnd(`/proc/${parent}`, end, index === 0 ? "write" : "read"));
+      const [stdin, stdout, stderr] = open as [Socket, Socket, Socket];
+      const launched = new Launched({ pid, parent, kill, stdin, stdout, stderr });
       this.#running.set(id, launched);
       started.resolve(launched);
     } catch (error) {
-      for (const fd of fds) closeSync(fd);
+      for (const socket of open) socket.destroy();
       this.#running.set(id, undefined);
       kill("SIGKILL");
-      const what = error instanceof Error ? error.message : String(error);
-      started.reject(new Error(`${request.command[0]}: ${what}`));
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      this.#isOver ||= ENDED_CODES.includes(code);
+      const text = `${request.command[0]}: ${message}`;
+      started.reject(this.#isOver ? new LauncherLost(text) : new Error(text));
     }
     this.#send("c", id);
   }
 
-  async #ended(id: number, status: number): Promise<void> {
+  #ended(id: number, status: number): void {
     const launched = this.#running.get(id);
     this.#running.delete(id);
-    this.#listeners.delete(id);
-    await this.#closeIfIdle();
-    launched?.end(exitOf(status));
+    this.#unlisten(id);
+    const closed = this.#closeIfIdle();
+    launched?.end(exitOf(status), closed);
   }
 
   /** Ends with the last program. */
@@ -210,27 +255,26 @@ class Launcher {
   /** The kernel has killed all that it had started. */
   #lose(): void {
     this.#isClosing = true;
+    clearInterval(this.#asking);
+    const { exitCode, signalCode } = this.#process;
+    const how = this.#failure?.message ?? `it ended with ${signalCode ?? exitCode}`;
+    const isRefused = this.#failure?.code === "EAGAIN";
     for (const { request, started } of this.#waiting.values()) {
-      const lost = new LauncherLost("the launcher has ended");
-      started.reject(this.#isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
+      const lost = new LauncherLost(`the launcher does not work: ${how}`);
+      started.reject(isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
     }
-    for (const launched of this.#running.values()) launched?.end({ code: null, signal: "SIGKILL" });
+    for (const launched of this.#running.values())
+      launched?.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
     this.#waiting.clear();
     this.#running.clear();
     this.#listeners.clear();
+    this.#names.clear();
   }
 }
 
 /** Opens a directory once more. */
-function hold(fd: number): number {
+export function hold(fd: number): number {
   return openSync(`/proc/self/fd/${fd}`, O_PATH | fs.O_DIRECTORY);
-}
-
-function exitOf(status: number): Exit {
-  const number = status & 0x7f;
-  if (number === 0) return { code: (status >> 8) & 0xff, signal: null };
-  const named = Object.entries(constants.signals).find(([, value]) => value === number);
-  return { code: null, signal: (named?.[0] ?? "SIGKILL") as NodeJS.Signals };
 }
 
 /** Closes a socket that nobody waits for any more. */

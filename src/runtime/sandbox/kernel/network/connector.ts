@@ -51,6 +51,7 @@ export class Connector implements Replaceable {
       name: "connector",
       command: [tools.nsenter, ...enter, ...drop, ...program],
       owner,
+      hasSmallPipes: true,
       maxFrameBytes: MAX_ANSWER_BYTES,
       // It answers requests only.
       onFrame: (frame) => {
