@@ -30,6 +30,7 @@ export const ALONE = [
   "test/runtime/sandbox/kernel/files/{deep-trees,descriptors}.test.ts",
   "test/runtime/mounts/attacks.test.ts",
   "test/runtime/sandbox/kernel/host-checks/{missing-parts,refusals,root-in-container,slow-host}.test.ts",
+  "test/runtime/sandbox/kernel/helpers/launcher-faults.test.ts",
   "test/runtime/sandbox/kernel/network/connector.test.ts",
   "test/runtime/sandbox/kernel/processes/cgroup.test.ts",
   "test/runtime/sandbox/kernel/procfs/slack-tag.test.ts",

@@ -223,7 +223,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ["runtime/options.ts", `${KERNEL}/commands`],
   },
   [`${KERNEL}/boot`]: {
-    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/processes`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
+    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/processes`, `${KERNEL}/procfs`, `${KERNEL}/tools.ts`],
     types: ["runtime/options.ts"],
   },
   [`${KERNEL}/host-checks`]: {

@@ -57,7 +57,7 @@ export interface SandboxNetwork {
   /**
    * Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. The signal closes the socket, and so does the VM's end.
    *
-   * @throws Error if a program has the port
+   * @throws AgentVmError if the VM cannot be reached, another Error if a program has the port
    */
   takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket>;
   /**

@@ -1,3 +1,4 @@
+import { AgentVmError } from "../../../api/errors.ts";
 import type { SandboxNetwork } from "../../sandbox/network.ts";
 import { MAX_DENIED_QUESTIONS } from "../limits.ts";
 import type { OutboundGate } from "./gate.ts";
@@ -17,10 +18,13 @@ export class DenyingResolver {
   readonly #closed = new AbortController();
   readonly #questions = new PerSecond(MAX_DENIED_QUESTIONS);
 
-  constructor(network: SandboxNetwork, gate: OutboundGate) {
+  /** @param onFailure called if the VM's network cannot be reached, so that another try is worth it */
+  constructor(network: SandboxNetwork, gate: OutboundGate, onFailure: () => void) {
     this.#resolver = new OutboundResolver({ gate, names: new OutboundNames(), hasIpv6: false });
-    // A program that has the port answers itself.
-    this.#open(network).catch(() => undefined);
+    this.#open(network).catch((error: unknown) => {
+      // A program that has the port answers itself.
+      if (error instanceof AgentVmError) onFailure();
+    });
   }
 
   async #open(network: SandboxNetwork): Promise<void> {

@@ -108,8 +108,15 @@ export class Outbound {
     // Started with the first program, which does not wait for them. A failure is tried again with the next program.
     this.#open(network).catch(() => undefined);
     // With interception the VM has a resolver.
-    if (this.#transparent === undefined) this.#denying ??= new DenyingResolver(network, this.#gate);
+    if (this.#transparent === undefined) this.#denying ??= this.#deny(network);
     return { ...env, ...NO_RETRIES };
+  }
+
+  #deny(network: SandboxNetwork): DenyingResolver {
+    const denying: DenyingResolver = new DenyingResolver(network, this.#gate, () => {
+      if (this.#denying === denying) this.#denying = undefined;
+    });
+    return denying;
   }
 
   /** Applies the policy to a running sandbox. Called before its first program and after each change of the policy. */

@@ -7,7 +7,7 @@ import type { InputWait, SandboxProcess, SandboxProcesses, SpawnRequest } from "
 import type { Sandbox, SandboxUsage, Standby } from "../sandbox.ts";
 import type { SandboxTerminal, SandboxTerminals, TerminalRequest } from "../terminals.ts";
 import type { SandboxWatches } from "../watches.ts";
-import { type BootedVm, endKeeper } from "./boot/boot.ts";
+import { type BootedVm, endVm } from "./boot/boot.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.ts";
 import { OutputShare } from "./commands/output-share.ts";
 import { SpawnerStarter } from "./commands/spawner-starter.ts";
@@ -123,7 +123,7 @@ export class KernelSandbox implements Sandbox {
       },
     };
     this.crashed = new Promise((resolve) => {
-      vm.keeper.once("exit", (code, signal) => {
+      void vm.keeper.exited.then(({ code, signal }) => {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
       });
     });
@@ -145,8 +145,7 @@ export class KernelSandbox implements Sandbox {
     const ends = await Promise.all([this.#starter.warm(), this.network.warm()]);
     const startTime = processStartTime(initPid);
     const isAlive = () => {
-      if (this.#disposal !== undefined || keeper.exitCode !== null || keeper.signalCode !== null)
-        return false;
+      if (this.#disposal !== undefined || keeper.exit !== undefined) return false;
       const init = readStat(initPid);
       // After init's end its pid may be another process's.
       return init !== undefined && init.startTime === startTime && !ENDED_STATES.includes(init.state);
@@ -244,7 +243,7 @@ export class KernelSandbox implements Sandbox {
     const running = [...this.#running, ...this.#openTerminals].map((process) => process.exited);
     // The kernel kills every process of the VM with init. The server still has to close its ends of their pipes.
     await Promise.all([this.network.close(), this.#watches.close(), this.mounts.close()]);
-    const ended = endKeeper(vm.keeper);
+    const ended = endVm(vm);
     const wakeAll = () => {
       for (const terminal of this.#openTerminals) terminal.release();
     };

@@ -1,20 +1,22 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
-import type { Readable } from "node:stream";
+import { constants as os } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
 import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
-import { sealedStdio } from "../descriptors.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
+import type { Launched } from "../helpers/launched.ts";
+import { LaunchRefused, launch } from "../helpers/launcher.ts";
 import { perlText } from "../helpers/program-text.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
+import { pidsIn } from "../processes/usage.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
-import { SYSTEM_PATH, type Tools } from "../tools.ts";
+import type { Tools } from "../tools.ts";
 import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
 import { inotifyLimits, ipcLimits, userLimits } from "./per-user.ts";
 import { hiddenInProc } from "./proc-masks.ts";
@@ -34,13 +36,17 @@ const BOOT_TIMEOUT_MS = 30_000;
 /** Line that the server writes to init. Init and the process outside, each a cat(1), write it back. */
 const READY = "ready";
 
+/** Looks whether the processes of a killed VM have ended, and the pause between two. */
+const MAX_LOOKS = 500;
+const LOOK_MS = 10;
+
 /** Numbers of resource limits; see getrlimit(2). */
 const RLIMIT_NPROC = 6;
 
 /** The namespaces of one VM, held by its init. */
 export interface BootedVm {
   /** The process outside that waits for the VM's end. */
-  keeper: ChildProcess;
+  keeper: Launched;
   /** Init's pid as the host sees it. */
   initPid: number;
   /** The spawner that the boot has started; `undefined` if it has ended. */
@@ -92,25 +98,20 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   signal.throwIfAborted();
   const outer = owner === null ? ["--user", "--map-root-user", "--ipc"] : [];
   // The mount namespace comes after the fork: the keeper, under a root server root itself, stays outside.
-  const keeper = spawn(
-    tools.unshare,
-    [...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
-    {
-      // Init reads its stdin for ever; its end, with the server's, is the end of the VM.
-      stdio: sealedStdio(["pipe", "pipe", "pipe"]),
-      cwd: "/",
-      env: { PATH: SYSTEM_PATH },
-      detached: true,
-    },
-  );
-  // A write to an init that is gone must not end the server.
-  keeper.stdin?.on("error", () => keeper.stdin?.destroy());
+  const keeper = await launch({
+    command: [tools.unshare, ...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
+    hasSmallPipes: true,
+  }).catch((error: unknown) => {
+    if (error instanceof LaunchRefused && error.errno === os.errno.EAGAIN) throw serverFull("processes");
+    throw bootFailed(error instanceof Error ? error.message : String(error));
+  });
   const open: number[] = [];
   try {
-    keeper.stdin?.write(`${READY}\n`);
-    const errors = keeper.stderr === null ? undefined : new Excerpt(keeper.stderr);
+    // Init reads its stdin for ever; its end, with the server's, is the end of the VM.
+    keeper.stdin.write(`${READY}\n`);
+    const errors = new Excerpt(keeper.stderr);
     const output = await untilReady(keeper, errors, signal);
-    const [outside] = childrenOf(keeper.pid as number);
+    const [outside] = keeper.children();
     const [initPid] = outside === undefined ? [] : childrenOf(outside);
     if (outside === undefined || initPid === undefined) throw bootFailed("init has ended");
     open.push(openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH));
@@ -119,8 +120,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
     );
     const [rootFd, procFd] = open as [number, number];
     const ends = /^spawner (\d+) (\d+)$/m.exec(output)?.slice(1).map(Number) as [number, number] | undefined;
-    const spawner =
-      ends === undefined || errors === undefined ? undefined : ForkedHelper.open(outside, ends, errors);
+    const spawner = ends === undefined ? undefined : ForkedHelper.open(outside, ends, errors);
     return { keeper, initPid, spawner, rootFd, procFd };
   } catch (error) {
     for (const fd of open) closeSync(fd);
@@ -129,18 +129,20 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   }
 }
 
+/** Ends a VM. The keeper ends after all its processes, but not if it is killed with the launcher. */
+export async function endVm({ keeper, procFd }: BootedVm): Promise<void> {
+  await endKeeper(keeper);
+  for (let looks = 0; looks < MAX_LOOKS && pidsIn(procFd).length > 0; looks++) await delay(LOOK_MS);
+}
+
 /** Ends the VM: the kernel kills every process of the outer pid namespace, and so of the VM's, when its first goes. */
-export async function endKeeper(keeper: ChildProcess): Promise<void> {
-  keeper.stdin?.destroy();
-  keeper.stdout?.destroy();
-  keeper.stderr?.destroy();
-  if (keeper.exitCode !== null || keeper.signalCode !== null || keeper.pid === undefined) return;
-  const ended = new Promise<void>((resolve) => keeper.once("exit", () => resolve()));
-  const first = childrenOf(keeper.pid);
+export async function endKeeper(keeper: Launched): Promise<void> {
+  keeper.release();
+  const first = keeper.children();
   // The keeper waits for it, and ends by itself; a server that is the host's init could not wait in its place.
   for (const pid of first) killQuietly(pid);
-  if (first.length === 0) killQuietly(keeper.pid);
-  await ended;
+  if (first.length === 0) keeper.kill();
+  await keeper.exited;
 }
 
 function killQuietly(pid: number): void {
@@ -152,7 +154,7 @@ function killQuietly(pid: number): void {
 }
 
 /** @returns the output of the boot */
-function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: AbortSignal): Promise<string> {
+function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = "";
     const late = (limit: string) => bootFailed(`no answer ${limit}, waiting for ${stepOf(keeper)}`);
@@ -161,21 +163,19 @@ function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: A
       const { reason } = signal;
       settle(reason instanceof DOMException && reason.name === "TimeoutError" ? late("in time") : reason);
     };
-    const onClose = (code: number | null) =>
-      settle(bootFailed(withNames(errors?.text.trim() || `the boot ended with ${code}`)));
+    void keeper.closed.then(({ code }) =>
+      settle(bootFailed(withNames(errors.text.trim() || `the boot ended with ${code}`))),
+    );
     const settle = (error?: Error) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      keeper.off("close", onClose);
       if (error === undefined) resolve(output);
       else reject(error);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    keeper.once("error", (error: NodeJS.ErrnoException) =>
-      settle(error.code === "EAGAIN" ? serverFull("processes") : bootFailed(error.message)),
-    );
-    keeper.once("close", onClose);
-    (keeper.stdout as Readable | null)?.setEncoding("utf8").on("data", (text: string) => {
+    // It may have been aborted while the launcher started the keeper.
+    if (signal.aborted) onAbort();
+    keeper.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;
       if (output.endsWith(`${READY}\n`)) settle();
     });
@@ -183,8 +183,8 @@ function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: A
 }
 
 /** Returns what a boot does at the moment: its processes have the names of steps. */
-function stepOf({ pid = 0 }: ChildProcess): string {
-  let [at, next]: (number | undefined)[] = [pid, childrenOf(pid)[0]];
+function stepOf(keeper: Launched): string {
+  let [at, next]: (number | undefined)[] = [keeper.pid, keeper.children()[0]];
   while (next !== undefined) [at, next] = [next, childrenOf(next)[0]];
   return readStat(at as number)?.command ?? "a program";
 }

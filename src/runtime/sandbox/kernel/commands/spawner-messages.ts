@@ -44,14 +44,3 @@ function counted(value: bigint): number {
   if (value > Number.MAX_SAFE_INTEGER) throw new Error(`the spawner counts up to ${value}`);
   return Number(value);
 }
-
-/** Fields of a request with NUL between them. No field can hold a NUL. */
-export function encodeFields(...fields: (string | number)[]): Buffer {
-  return Buffer.from(fields.join("\0"), "utf8");
-}
-
-export function encodeNumber(number: number): Buffer {
-  const body = Buffer.alloc(4);
-  body.writeUInt32BE(number);
-  return body;
-}

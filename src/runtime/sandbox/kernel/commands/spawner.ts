@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { Semaphore } from "../../../../base/semaphore.ts";
 import { enterCommand } from "../helpers/enter.ts";
-import type { Frame } from "../helpers/frames.ts";
+import { encodeFields, encodeNumber, type Frame } from "../helpers/frames.ts";
 import { type HelperBody, HelperProcess } from "../helpers/helper-process.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
@@ -11,7 +11,7 @@ import { type Child, childrenByInnerPid, killAll, taggedTree } from "../procfs/p
 import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import type { CommandPipes } from "./pipes.ts";
 import { SpawnedCommand } from "./spawned-command.ts";
-import { encodeFields, encodeNumber, MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
+import { MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
 
 const PROGRAM = helperSource("spawner");
 
@@ -74,22 +74,10 @@ export class Spawner implements Replaceable {
   #waker: NodeJS.Timeout | undefined;
   #lastId = 0;
 
-  private constructor(entry: Entry, source: string, booted?: HelperBody) {
+  private constructor(entry: Entry, helper: HelperProcess) {
     this.#entry = entry;
+    this.#helper = helper;
     this.#ready.promise.catch(() => undefined);
-    const speech = {
-      name: "spawner",
-      maxFrameBytes: MAX_MESSAGE_BYTES,
-      maxUnreadBytes: MAX_UNREAD_BYTES,
-      onFrame: (frame: Frame) => this.#onFrame(frame),
-    };
-    if (booted === undefined) {
-      const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
-      this.#helper = HelperProcess.start({ ...speech, command: enterCommand(entry, inside, true) });
-    } else {
-      this.#helper = new HelperProcess(speech, booted);
-      this.#helper.send("c", BOOT_ID);
-    }
     this.ended = this.#helper.ended.then(() => this.#lose());
   }
 
@@ -98,7 +86,25 @@ export class Spawner implements Replaceable {
    * @param booted process of a boot that has started it
    */
   static async start(entry: Entry, source: string = PROGRAM, booted?: HelperBody): Promise<Spawner> {
-    const spawner = new Spawner(entry, source, booted);
+    let spawner: Spawner | undefined;
+    const speech = {
+      name: "spawner",
+      maxFrameBytes: MAX_MESSAGE_BYTES,
+      maxUnreadBytes: MAX_UNREAD_BYTES,
+      // It speaks in a later turn of the event loop at the earliest.
+      onFrame: (frame: Frame) => {
+        if (spawner !== undefined) spawner.#onFrame(frame);
+      },
+    };
+    let helper: HelperProcess;
+    if (booted === undefined) {
+      const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
+      helper = await HelperProcess.launch({ ...speech, command: enterCommand(entry, inside, true) });
+    } else {
+      helper = new HelperProcess(speech, booted);
+      helper.send("c", BOOT_ID);
+    }
+    spawner = new Spawner(entry, helper);
     try {
       await spawner.#answer(spawner.#ready.promise, ANSWER_TIMEOUT_MS);
       return spawner;

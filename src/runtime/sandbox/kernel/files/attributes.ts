@@ -79,9 +79,7 @@ export class Attributes {
   /** Sends a request for each node. @returns the answers, in order */
   async *#ask<Node>(kind: "r" | "s", nodes: Sized<Node>, encode: (node: Node) => Buffer) {
     if (nodes.length === 0) return;
-    // Starting a program holds the event loop for some milliseconds.
-    await pause();
-    const program = this.#start();
+    const program = await this.#start();
     const silence = setTimeout(() => program.kill(), SILENCE_MS);
     let failure: unknown;
     const writing = feed(program, kind, nodes, encode).catch((error: unknown) => {
@@ -108,14 +106,15 @@ export class Attributes {
     }
   }
 
-  #start(): HelperProcess {
+  async #start(): Promise<HelperProcess> {
     if (this.#closed) throw vmStopped();
-    const program = HelperProcess.start({
+    const program = await HelperProcess.launch({
       name: "program for extended attributes",
       command: helperCommand(this.#perl, PROGRAM, [ROOT_FD, MAX_ATTRIBUTES_BYTES]),
-      descriptors: [this.#rootFd],
+      rootFd: this.#rootFd,
       maxFrameBytes: MAX_ANSWER_BYTES,
     });
+    if (this.#closed) program.kill();
     this.#running.add(program);
     void program.ended.then(() => this.#running.delete(program));
     return program;

@@ -10,11 +10,11 @@
 # Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
 # processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
 
-my ($channel_fd) = @ARGV;
+my $channel_fd = int shift;
+my $launch = shift;
 my $EINPROGRESS = 115;
 
 $0 = 'agentos-connector';
-open(my $channel, '+<&=', $channel_fd) or die;
 
 my %connecting;
 
@@ -23,7 +23,7 @@ sub refuse {
   send_frame(\*STDOUT, 'E', $id, pack('N', $errno));
 }
 
-sub hand { my ($id, $type, $socket) = @_; hand_over($channel_fd, $id, "\"type\":\"$type\"", $socket); }
+sub hand { my ($id, $type, $socket) = @_; hand_over($channel_fd, "$id,\"of\":\"$launch\"", "\"type\":\"$type\"", $socket); }
 
 sub start_connecting {
   my ($id, $family, $port) = @_;
@@ -80,13 +80,11 @@ sub handle {
 
 while (1) {
   my ($readable, $writable) = ('', '');
-  vec($readable, $_, 1) = 1 for fileno(STDIN), $channel_fd;
+  vec($readable, fileno(STDIN), 1) = 1;
   vec($writable, fileno $_, 1) = 1 for values %connecting;
   next if select($readable, $writable, undef, undef) < 0;
   for my $id (keys %connecting) {
     finish_connecting($id) if vec($writable, fileno $connecting{$id}, 1);
   }
-  # Node confirms each socket; nothing else comes here.
-  if (vec($readable, $channel_fd, 1)) { sysread($channel, my $confirmed, 65536) or exit 0; }
   exit 0 if vec($readable, fileno(STDIN), 1) && !take_frames(\*STDIN, \&handle);
 }

@@ -18,6 +18,7 @@ const LOOK_MS = 2;
  * VM may hold that pipe: so each question for its processes is also a look at whether it lives.
  */
 export class ForkedHelper implements HelperBody {
+  readonly isForked = true;
   readonly stdin: Socket;
   readonly stdout: Socket;
   readonly errors: Excerpt;

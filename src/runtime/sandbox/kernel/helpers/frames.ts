@@ -25,6 +25,17 @@ export function encodeFrame(kind: string, number: number, body: Uint8Array = NOT
   return frame;
 }
 
+/** Fields of a request with NUL between them. No field can hold a NUL. */
+export function encodeFields(...fields: (string | number)[]): Buffer {
+  return Buffer.from(fields.join("\0"), "utf8");
+}
+
+export function encodeNumber(number: number): Buffer {
+  const body = Buffer.alloc(4);
+  body.writeUInt32BE(number);
+  return body;
+}
+
 /** Returns the longest body that a frame of a kind may have now, in bytes; `undefined` refuses the frame. */
 export type FrameLimit = (kind: string) => number | undefined;
 

@@ -1,4 +1,7 @@
-# Common to the programs that pass sockets to the server.
+# Common to the programs that pass sockets to the server. None may look into another one, or take a descriptor of it.
+
+my $PR_SET_DUMPABLE = 4;
+syscall($SYS{prctl}, $PR_SET_DUMPABLE, 0, 0, 0, 0);
 
 my ($AF_UNIX, $AF_INET, $AF_INET6, $SOCK_STREAM, $SOCK_DGRAM) = (1, 2, 10, 1 | 04000 | 02000000, 2 | 04000 | 02000000);
 my ($SOL_SOCKET, $SO_ERROR, $SCM_RIGHTS) = (1, 4, 1);

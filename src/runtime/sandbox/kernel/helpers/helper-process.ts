@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants as modes } from "node:fs";
+import { accessSync, closeSync, constants as modes } from "node:fs";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { within } from "../../../../base/within.ts";
@@ -11,6 +11,8 @@ import { childrenOf } from "../procfs/procfs.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { Excerpt } from "./excerpt.ts";
 import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
+import type { Launched } from "./launched.ts";
+import { hold, LaunchRefused, type LaunchRequest, launch } from "./launcher.ts";
 import { refusal } from "./refusal.ts";
 
 /** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */
@@ -39,6 +41,8 @@ interface HelperOptions extends Speech {
   owner?: { uid: number; gid: number } | null;
 }
 
+interface LaunchedHelper extends Speech, LaunchRequest {}
+
 /** The process of a helper, and the server's ends of its pipes. */
 export interface HelperBody {
   readonly stdin: Writable;
@@ -49,6 +53,8 @@ export interface HelperBody {
   readonly gone: Promise<unknown>;
   /** Resolves once nobody has the other ends of its pipes. */
   readonly closed: Promise<unknown>;
+  /** `true` for the child of a boot, which is its own process in the VM. */
+  readonly isForked?: boolean;
   /** Lists the host pids of its processes in the VM. */
   children(): number[];
   /** Holds its process in the VM. */
@@ -98,7 +104,8 @@ export class HelperProcess {
       for (const stream of [stdin, stdout, stderr]) stream?.destroy();
       // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
       if (pid !== undefined) child.kill("SIGKILL");
-      const hasPipes = stdin !== null && stdout !== null && stderr !== null;
+      // Their types say null, but they are undefined.
+      const hasPipes = Boolean(stdin && stdout && stderr);
       if (hasPipes && isProgram(file)) throw refusal(constants.errno.EAGAIN);
       const reason = hasPipes ? `the server cannot run ${file}` : "the server has no descriptors left";
       throw new HelperLost(`the ${options.name} did not start: ${reason}`);
@@ -115,6 +122,40 @@ export class HelperProcess {
       },
     };
     return new HelperProcess(options, body, child);
+  }
+
+  /**
+   * Starts a helper through the launcher.
+   *
+   * @throws AgentVmError EAGAIN if the host has no process left; HelperLost if it has no descriptor left
+   */
+  static async launch(options: LaunchedHelper): Promise<HelperProcess> {
+    let launched: Launched;
+    let held: number | undefined;
+    try {
+      // Its number may be another directory's once the caller has closed it.
+      if (options.rootFd !== undefined) held = hold(options.rootFd);
+      launched = await launch({ ...options, ...(held !== undefined && { rootFd: held }) });
+    } catch (error) {
+      const errno = error instanceof LaunchRefused ? error.errno : 0;
+      if (errno === constants.errno.EAGAIN) throw refusal(errno);
+      // The kernel hides the descriptors of a server that has capabilities of its program's file, or has changed its user.
+      if (held !== undefined && (errno === constants.errno.EACCES || errno === constants.errno.EPERM))
+        return HelperProcess.start({ ...options, descriptors: [held] });
+      const detail = error instanceof Error ? error.message : String(error);
+      throw new HelperLost(`the ${options.name} did not start: ${detail}`);
+    } finally {
+      if (held !== undefined) closeSync(held);
+    }
+    const { stdin, stdout, stderr } = launched;
+    return new HelperProcess(options, {
+      ...{ stdin, stdout, errors: new Excerpt(stderr) },
+      ...{ gone: launched.exited, closed: launched.closed },
+      children: () => launched.children(),
+      inside: () => launched.inside(),
+      kill: () => launched.kill(),
+      release: () => launched.release(),
+    });
   }
 
   get isLost(): boolean {
@@ -165,8 +206,8 @@ export class HelperProcess {
     const { children } = this;
     // A process that waits for its child ends by itself, and nobody else would take the child's end.
     for (const pid of children) sendSignal(pid, "SIGKILL");
-    // Nobody reports the end of a helper that another process has forked: its body looks for it.
-    if (children.length === 0 || this.process === undefined) this.#body.kill();
+    // Nobody reports the end of a helper that a boot has forked: its body looks for it.
+    if (children.length === 0 || this.#body.isForked) this.#body.kill();
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { Socket } from "node:net";
 import { O_PATH } from "../../posix.ts";
 
 /**
@@ -13,5 +14,16 @@ export function openPipe(holder: string, fd: number, end: "read" | "write"): num
     return openSync(`/proc/self/fd/${found}`, mode | constants.O_NONBLOCK);
   } finally {
     closeSync(found);
+  }
+}
+
+/** Opens an end of a pipe as a stream. */
+export function openEnd(holder: string, fd: number, end: "read" | "write"): Socket {
+  const opened = openPipe(holder, fd, end);
+  try {
+    return new Socket({ fd: opened, readable: end === "read", writable: end === "write" });
+  } catch (error) {
+    closeSync(opened);
+    throw error;
   }
 }

@@ -9,6 +9,7 @@ type Program =
   | "gateway"
   | "holes"
   | "interceptor"
+  | "launcher"
   | "mounter"
   | "overlay"
   | "readonly"
@@ -38,6 +39,7 @@ const SHARED: Record<Program, readonly string[]> = {
   gateway: [SPEECH, HANDLES, NETLINK],
   holes: [SPEECH],
   interceptor: [SPEECH, HANDLES, NETLINK],
+  launcher: [SPEECH],
   mounter: [BENEATH, SPEECH],
   overlay: [SPEECH],
   readonly: [],

@@ -3,13 +3,11 @@ import { Server, Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import type { Frame } from "../helpers/frames.ts";
 import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
+import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 
 const PROGRAM = helperSource("connector");
-
-/** Descriptor of Node's channel in the connector. */
-const CHANNEL_FD = 3;
 
 /** Longest frame that the connector sends: the errno of a request. */
 const MAX_ANSWER_BYTES = 64;
@@ -38,23 +36,34 @@ export class Connector implements Replaceable {
   readonly #waiting = new Map<number, PromiseWithResolvers<Handle>>();
   #lastId = 0;
 
-  constructor({ initPid, tools, owner }: Entry) {
+  private constructor(helper: HelperProcess) {
+    this.#helper = helper;
+    this.ended = helper.ended.then(() => this.#lose());
+  }
+
+  /** @throws HelperLost if it does not start */
+  static async start({ initPid, tools, owner }: Entry): Promise<Connector> {
     const program = helperCommand(tools.perl, PROGRAM, [CHANNEL_FD]);
     const enter = ["--target", String(initPid), "--user", "--preserve-credentials", "--net", "--"];
     const drop = [tools.setpriv, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"];
-    this.#helper = HelperProcess.start({
+    let connector: Connector | undefined;
+    const helper = await HelperProcess.launch({
       name: "connector",
       command: [tools.nsenter, ...enter, ...drop, ...program],
-      // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
-      descriptors: ["ipc"],
       owner,
+      hasSmallPipes: true,
       maxFrameBytes: MAX_ANSWER_BYTES,
-      onFrame: (frame) => this.#onFrame(frame),
+      // It answers requests only.
+      onFrame: (frame) => {
+        if (connector !== undefined) connector.#onFrame(frame);
+      },
+      onPassed: (message, handle) => {
+        if (connector === undefined || !("id" in message)) closeHandle(handle);
+        else connector.#onHandle(Number(message.id), handle as Handle | undefined);
+      },
     });
-    this.#helper.process?.on("message", ({ id }: { id: number }, handle) =>
-      this.#onHandle(id, handle as Handle | undefined),
-    );
-    this.ended = this.#helper.ended.then(() => this.#lose());
+    connector = new Connector(helper);
+    return connector;
   }
 
   get isUsable(): boolean {
@@ -96,8 +105,6 @@ export class Connector implements Replaceable {
   }
 
   async close(): Promise<void> {
-    const { process } = this.#helper;
-    if (process?.connected) process.disconnect();
     await this.#helper.close();
   }
 
@@ -139,9 +146,4 @@ export class Connector implements Replaceable {
   #lose(): void {
     for (const { reject } of this.#waiting.values()) reject(this.#helper.loss);
   }
-}
-
-function closeHandle(handle: Handle | undefined): void {
-  if (handle instanceof Socket) handle.destroy();
-  else handle?.close();
 }

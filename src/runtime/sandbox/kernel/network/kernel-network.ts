@@ -16,7 +16,7 @@ import { openGateway } from "./gateway.ts";
 import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
-import { listListening, type Owners } from "./listening.ts";
+import { countSockets, listListening, type Owners } from "./listening.ts";
 import { addressOf, Passed } from "./passed-sockets.ts";
 
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
@@ -41,7 +41,7 @@ export class KernelNetwork implements SandboxNetwork {
     this.#dialPath = dialPath;
     this.#entry = entry;
     this.#procFd = procFd;
-    this.#connectors = new OnDemand(() => new Connector(entry), MAX_TRIES);
+    this.#connectors = new OnDemand(() => Connector.start(entry), MAX_TRIES);
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 
@@ -160,7 +160,6 @@ export class KernelNetwork implements SandboxNetwork {
 
   async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
-    const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
     const sockets = [...this.#servers, ...(this.#passed?.connections ?? [])].map(addressOf);
     // The server's sockets in the VM are at loopback addresses, and those of a gateway are at all addresses of another namespace.
     const own = new Set(
@@ -168,6 +167,9 @@ export class KernelNetwork implements SandboxNetwork {
         .filter(({ address }) => /^(127\.|::1$)/.test(address))
         .map((one) => `${one.address} ${one.port}`),
     );
+    const count = countSockets(this.#procFd);
+    if (count !== undefined && count <= own.size) return [];
+    const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
     return all.filter(({ address, port }) => !own.has(`${address} ${port}`));
   }
 

@@ -28,6 +28,20 @@ interface Owner {
 /** Owners of sockets by inode, from the last search. The next search looks only for new sockets. */
 export type Owners = Map<string, Owner>;
 
+/**
+ * Counts the TCP sockets of a VM that listen or are connected; `undefined` if the kernel does not say. The tables of sockets take
+ * milliseconds to read, however few sockets there are: the kernel walks through a table of all network namespaces.
+ */
+export function countSockets(procFd: number): number | undefined {
+  const count = (file: string, name: string) => {
+    const text = readProc(`/proc/self/fd/${procFd}/1/net/${file}`);
+    return text === undefined ? undefined : Number(new RegExp(`^${name}: inuse (\\d+)`, "m").exec(text)?.[1]);
+  };
+  const [ipv4, ipv6 = 0] = [count("sockstat", "TCP"), count("sockstat6", "TCP6")];
+  const sum = (ipv4 ?? Number.NaN) + ipv6;
+  return Number.isNaN(sum) ? undefined : sum;
+}
+
 /** Lists the sockets that listen in a VM, through a descriptor of the VM's own procfs. */
 export async function listListening(procFd: number, owners: Owners, signal: AbortSignal): Promise<VmPort[]> {
   const entries = [...(await readTable(procFd, "tcp", signal)), ...(await readTable(procFd, "tcp6", signal))];

@@ -5,16 +5,18 @@ import { openDescriptors, ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
 import { startHttpServer, textOf } from "../../../../support/vm-servers.ts";
 
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    // The process has just ended.
+    return "";
+  }
+}
+
 /** Lists the host pids of this process's connectors. */
 function connectors(): number[] {
-  return ownDescendants().filter((pid) => {
-    try {
-      return /agentos-connector/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
-    } catch {
-      // The process has just ended.
-      return false;
-    }
-  });
+  return ownDescendants().filter((pid) => readProc(pid, "cmdline").includes("agentos-connector"));
 }
 
 test("a connector starts with the first program, which may want to go out, and not before", async () => {
@@ -52,8 +54,10 @@ test("a connector cannot be seen, signalled or traced from inside", async () => 
   await expect.poll(connectors).toHaveLength(1);
 });
 
-test("a connector has no privileges", async () => {
+test("a connector has no privileges, and is of the VM's user and group", async () => {
   const { vm } = startVm();
+  const marked = String(300_000 + process.pid);
+  await vm.spawn("sleep", [marked]);
   await startHttpServer(vm, 3000);
   await vm.vmFetch(3000, "/");
   await expect.poll(connectors).toHaveLength(1);
@@ -62,7 +66,12 @@ test("a connector has no privileges", async () => {
     expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, "m"));
   }
   expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+  const command = ownDescendants().find((pid) => readProc(pid, "cmdline") === `sleep\0${marked}\0`) as number;
+  expect(idsIn(status)).toEqual(idsIn(readProc(command, "status")));
 });
+
+/** Returns the lines of a process's users and groups, as the host sees them. */
+const idsIn = (status: string) => status.match(/^(Uid|Gid|Groups):.*$/gm);
 
 test("a connector makes a hundred concurrent connections, and dispose() frees everything", {
   tags: ["slow"],

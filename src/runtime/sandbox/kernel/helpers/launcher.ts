@@ -1,0 +1,290 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, constants as fs, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { constants } from "node:os";
+import util from "node:util";
+import { O_PATH } from "../../posix.ts";
+import { sealedStdio } from "../descriptors.ts";
+import { findTool, SYSTEM_PATH } from "../tools.ts";
+import { encodeFields, encodeFrame, encodeNumber, type Frame, FrameReader } from "./frames.ts";
+import { exitOf, Launched } from "./launched.ts";
+import { openEnd } from "./open-pipe.ts";
+import { helperCommand, helperSource } from "./programs.ts";
+
+const PROGRAM = helperSource("launcher");
+
+/** Descriptor of Node's channel in the launcher, and in programs that have it. */
+export const CHANNEL_FD = 3;
+
+/** Longest frame of the launcher, in bytes. */
+const MAX_REPORT_BYTES = 64;
+
+/** Tries of a start: the launcher may have ended a moment ago. */
+const MAX_TRIES = 2;
+
+/**
+ * Time for the launcher to answer.
+ * @unit ms
+ * @past The server kills the launcher, with which all its VMs end. The next call of each boots it again.
+ */
+const LAUNCHER_ANSWER_MS = 20_000;
+
+/** Questions that the launcher may leave without an answer. They come at regular times, so a server that stood still reads answers first. */
+const MAX_UNANSWERED = 2;
+
+/** Errors of procfs for a launcher that has ended. */
+const ENDED_CODES: readonly string[] = ["EACCES", "ENOENT", "ESRCH"];
+
+/** The launcher has ended before it has started a program. */
+class LauncherLost extends Error {}
+
+/** The launcher could not start a program: the host has no process or no descriptor left, or hides the server's. */
+export class LaunchRefused extends Error {
+  readonly errno: number;
+
+  constructor(program: string, errno: number) {
+    super(`${program}: ${util.getSystemErrorMessage(-errno)}`);
+    this.errno = errno;
+  }
+}
+
+export interface LaunchRequest {
+  command: readonly [file: string, ...args: string[]];
+  /** Host user that it runs as. @default the server's */
+  owner?: { uid: number; gid: number } | null;
+  /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
+  rootFd?: number;
+  /**
+   * `true` for a program that lives with its VM and says little: its pipes have one page each. The kernel gives all pipes of a user few
+   * pages, and then new pipes of commands hold less.
+   */
+  hasSmallPipes?: boolean;
+  /** Takes the messages of a program that passes sockets. It gets one argument more: the secret name of its launch. */
+  onPassed?(message: object, handle: unknown): void;
+}
+
+interface Waiting {
+  request: LaunchRequest;
+  started: PromiseWithResolvers<Launched>;
+}
+
+type Listener = NonNullable<LaunchRequest["onPassed"]>;
+
+let current: Launcher | undefined;
+
+/**
+ * Starts a program that inherits no descriptor and no variable of the server, in a session of its own. It ends with the server.
+ *
+ * @throws LaunchRefused if the host has no process or no descriptor left
+ */
+export async function launch(request: LaunchRequest): Promise<Launched> {
+  for (let tries = 1; ; tries++) {
+    current = current?.isUsable === true ? current : new Launcher();
+    // The launcher opens it by its number, which may be another's once the caller has closed its own.
+    const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
+    try {
+      return await current.start(request, held);
+    } catch (error) {
+      if (!(error instanceof LauncherLost) || tries === MAX_TRIES) throw error;
+    } finally {
+      if (held !== undefined) closeSync(held);
+    }
+  }
+}
+
+/**
+ * A small process that starts programs for the server. Node forks the server itself to start a program: with 400 MB of memory this
+ * stops the event loop for 10 ms. The launcher runs while a program that it has started runs.
+ */
+class Launcher {
+  readonly #process: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  /** Programs that run; `undefined` for one whose pipes could not be opened. */
+  readonly #running = new Map<number, Launched | undefined>();
+  /** By the names of launches. A program that has the channel cannot guess another program's. */
+  readonly #listeners = new Map<string, Listener>();
+  readonly #names = new Map<number, string>();
+  readonly #gone: Promise<void>;
+  readonly #asking: NodeJS.Timeout;
+  #unsent: Buffer[] = [];
+  #lastId = 0;
+  #unanswered = 0;
+  #isClosing = false;
+  /** It has ended, though Node has not said so yet. */
+  #isOver = false;
+  /** Why it did not start. */
+  #failure: NodeJS.ErrnoException | undefined;
+
+  constructor() {
+    const [file, ...args] = helperCommand(findTool("perl") ?? "perl", PROGRAM, [CHANNEL_FD, process.pid]);
+    this.#process = spawn(file, args, {
+      // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
+      stdio: sealedStdio(["pipe", "pipe", "ignore", "ipc"]),
+      cwd: "/",
+      env: { PATH: SYSTEM_PATH },
+      detached: true,
+    });
+    this.#process.on("error", (error) => {
+      if (this.#process.pid === undefined) this.#failure = error;
+    });
+    this.#process.stdin?.on("error", () => undefined);
+    this.#gone = new Promise((resolve) => {
+      const { pid, stdout } = this.#process;
+      // Without a pid it has not started, and Node reports no end.
+      if (pid === undefined) setImmediate(resolve);
+      else this.#process.once("exit", () => resolve());
+      if (pid === undefined || stdout !== null) return;
+      this.#failure = new Error("the server has no descriptors left");
+      this.#process.kill("SIGKILL");
+    });
+    this.#asking = setInterval(() => this.#ask(), LAUNCHER_ANSWER_MS / MAX_UNANSWERED).unref();
+    void this.#gone.then(() => this.#lose());
+    const reader = new FrameReader(MAX_REPORT_BYTES);
+    this.#process.stdout?.on("data", (data: Buffer) => {
+      try {
+        for (const frame of reader.push(data)) this.#onFrame(frame);
+      } catch {
+        this.#process.kill("SIGKILL");
+      }
+    });
+    this.#process.on("message", (message: { of?: string }, handle: unknown) => {
+      const listener = this.#listeners.get(message.of ?? "");
+      if (listener !== undefined) listener(message, handle);
+      else closeHandle(handle);
+    });
+  }
+
+  get isUsable(): boolean {
+    const { connected, exitCode, signalCode } = this.#process;
+    return !this.#isClosing && !this.#isOver && connected && exitCode === null && signalCode === null;
+  }
+
+  start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
+    const id = ++this.#lastId;
+    const { command, owner, hasSmallPipes, onPassed } = request;
+    const name = onPassed === undefined ? [] : [this.#listen(id, onPassed)];
+    const started = Promise.withResolvers<Launched>();
+    this.#waiting.set(id, { request, started });
+    const settings = [owner?.uid ?? -1, owner?.gid ?? -1, name.length, rootFd, hasSmallPipes ? 1 : 0];
+    this.#send("x", id, encodeFields(...settings, ...command, ...name));
+    return started.promise;
+  }
+
+  #listen(id: number, onPassed: Listener): string {
+    const name = randomBytes(16).toString("hex");
+    this.#names.set(id, name);
+    this.#listeners.set(name, onPassed);
+    return name;
+  }
+
+  #unlisten(id: number): void {
+    this.#listeners.delete(this.#names.get(id) ?? "");
+    this.#names.delete(id);
+  }
+
+  /** Asks whether it works. A launcher that is asked to end answers by its end. */
+  #ask(): void {
+    if (this.#unanswered >= MAX_UNANSWERED) this.#process.kill("SIGKILL");
+    this.#unanswered += 1;
+    if (!this.#isClosing) this.#send("p", 0);
+  }
+
+  /** Frames of one turn of the event loop are written together. */
+  #send(kind: string, id: number, body?: Uint8Array): void {
+    if (this.#unsent.length === 0)
+      queueMicrotask(() => this.#process.stdin?.write(Buffer.concat(this.#unsent.splice(0))));
+    this.#unsent.push(encodeFrame(kind, id, body));
+  }
+
+  #onFrame({ kind, number: id, body }: Frame): void {
+    const numbers = Array.from({ length: body.length / 4 }, (_, index) => body.readUInt32BE(index * 4));
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (kind === "S" && waiting !== undefined) this.#started(id, waiting, numbers);
+    else if (kind === "N" && waiting !== undefined) {
+      const [errno = 0] = numbers;
+      this.#unlisten(id);
+      waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
+      void this.#closeIfIdle();
+    } else if (kind === "E") this.#ended(id, numbers[0] ?? 0);
+    else if (kind === "P") this.#unanswered = 0;
+    else throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
+  }
+
+  #started(id: number, { request, started }: Waiting, [pid = 0, ...ends]: number[]): void {
+    const kill = (signal: NodeJS.Signals) => this.#send("k", id, encodeNumber(constants.signals[signal]));
+    const open: Socket[] = [];
+    try {
+      const parent = this.#process.pid ?? 0;
+      for (const [index, end] of ends.entries())
+        open.push(openEnd(`/proc/${parent}`, end, index === 0 ? "write" : "read"));
+      const [stdin, stdout, stderr] = open as [Socket, Socket, Socket];
+      const launched = new Launched({ pid, parent, kill, stdin, stdout, stderr });
+      this.#running.set(id, launched);
+      started.resolve(launched);
+    } catch (error) {
+      for (const socket of open) socket.destroy();
+      this.#running.set(id, undefined);
+      kill("SIGKILL");
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      this.#isOver ||= ENDED_CODES.includes(code);
+      const text = `${request.command[0]}: ${message}`;
+      started.reject(this.#isOver ? new LauncherLost(text) : new Error(text));
+    }
+    this.#send("c", id);
+  }
+
+  #ended(id: number, status: number): void {
+    const launched = this.#running.get(id);
+    this.#running.delete(id);
+    this.#unlisten(id);
+    const closed = this.#closeIfIdle();
+    launched?.end(exitOf(status), closed);
+  }
+
+  /** Ends with the last program. */
+  async #closeIfIdle(): Promise<void> {
+    if (this.#running.size + this.#waiting.size > 0 || this.#isClosing) return;
+    this.#isClosing = true;
+    if (this.#process.connected) this.#process.disconnect();
+    this.#process.stdin?.end();
+    await this.#gone;
+  }
+
+  /** The kernel has killed all that it had started. */
+  #lose(): void {
+    this.#isClosing = true;
+    clearInterval(this.#asking);
+    const { exitCode, signalCode } = this.#process;
+    const how = this.#failure?.message ?? `it ended with ${signalCode ?? exitCode}`;
+    const isRefused = this.#failure?.code === "EAGAIN";
+    for (const { request, started } of this.#waiting.values()) {
+      const lost = new LauncherLost(`the launcher does not work: ${how}`);
+      started.reject(isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
+    }
+    for (const launched of this.#running.values())
+      launched?.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
+    this.#waiting.clear();
+    this.#running.clear();
+    this.#listeners.clear();
+    this.#names.clear();
+  }
+}
+
+/** Opens a directory once more. */
+export function hold(fd: number): number {
+  return openSync(`/proc/self/fd/${fd}`, O_PATH | fs.O_DIRECTORY);
+}
+
+/** Closes a socket that nobody waits for any more. */
+export function closeHandle(handle: unknown): void {
+  if (handle instanceof Socket) handle.destroy();
+  else if (
+    typeof handle === "object" &&
+    handle !== null &&
+    "close" in handle &&
+    typeof handle.close === "function"
+  )
+    handle.close();
+}

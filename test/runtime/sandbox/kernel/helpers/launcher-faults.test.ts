@@ -1,0 +1,173 @@
+// @module-tag any-user
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
+import { vmOptionsSchema } from "../../../../../src/runtime/options.ts";
+import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory.ts";
+import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
+import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
+import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
+import { findTools } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
+import { isRoot, ownDescendants } from "../../../../support/host.ts";
+import { testFolder } from "../../../../support/temporary-folder.ts";
+import { failure } from "../../../../support/until.ts";
+import { startVm } from "../../../../support/vm.ts";
+
+const REPOSITORY = join(import.meta.dirname, "../../../../..");
+
+/** Pids of this process's launchers. */
+const launchers = () => ownDescendants().filter((pid) => commandLine(pid).startsWith("agentos-launcher"));
+
+function commandLine(pid: number | string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    // The process has just ended.
+    return "";
+  }
+}
+
+/** Pids of the host's processes `sleep MARK`. */
+const sleepers = (mark: string) =>
+  readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && commandLine(pid) === `sleep\0${mark}\0`);
+
+async function theLauncher(): Promise<number> {
+  // A program has the name of the launcher until it has been loaded.
+  await expect.poll(launchers).toHaveLength(1);
+  return launchers()[0] as number;
+}
+
+test("signals that stop a service do not end the launcher and its VMs", async () => {
+  const { vm } = startVm();
+  const { pid } = await vm.spawn("sleep", ["1000"]);
+  const launcher = await theLauncher();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(launcher, signal);
+  // It starts programs as before, which take these signals.
+  const program = await launch({ command: ["/bin/sh", "-c", "kill -TERM $$"] });
+  expect(await program.exited).toEqual({ code: null, signal: "SIGTERM" });
+  expect(await theLauncher()).toBe(launcher);
+  expect((await vm.exec(`kill -0 ${pid}`)).exitCode).toBe(0);
+});
+
+test("a boot that is given up while the launcher starts its first program ends at once", async () => {
+  const folder = testFolder();
+  const unshare = join(folder, "unshare");
+  writeFileSync(unshare, "#!/bin/sh\nexec sleep 1000\n", { mode: 0o755 });
+  const giveUp = new AbortController();
+  const { limits } = vmOptionsSchema.parse({});
+  const booting = bootVm({
+    ...{ planPath: "", mountPoint: folder, shown: [], cgroupProcs: [], limits, openFiles: 1024, owner: null },
+    ...{ tools: { ...findTools(), unshare }, filter: "", spawnerSource: undefined, signal: giveUp.signal },
+  });
+  const reason = new Error("given up");
+  giveUp.abort(reason);
+  expect(await failure(booting)).toBe(reason);
+  expect(ownDescendants()).toEqual([]);
+});
+
+test("a launcher that stands still is replaced, and its VMs boot again", { tags: ["slow"] }, async () => {
+  const { vm } = startVm();
+  await vm.writeFile("/workspace/file", "text");
+  await vm.spawn("sleep", ["1000"]);
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  const { vm: another } = startVm();
+  expect((await another.exec("echo ran")).stdout).toBe("ran\n");
+  expect(launchers()).not.toContain(launcher);
+  await expect.poll(async () => (await vm.exec("pgrep -c sleep").catch(() => undefined))?.stdout).toBe("0\n");
+});
+
+test("a VM ends although the launcher stands still", { tags: ["slow"] }, async () => {
+  const { vm } = startVm();
+  await vm.exec("true");
+  process.kill(await theLauncher(), "SIGSTOP");
+  await vm.dispose("destroy");
+  expect(ownDescendants()).toEqual([]);
+});
+
+test("a VM whose launcher was killed has ended only when its processes have", async () => {
+  const mark = String(200_000 + process.pid);
+  const factory = createSandboxFactory(vmOptionsSchema.parse({}));
+  const sandbox = await factory.boot(new AbortController().signal);
+  const line = `for i in $(seq 50); do sleep ${mark} & done; wait`;
+  await sandbox.processes?.spawn({ line, cwd: "/", env: {}, stdin: false });
+  await expect.poll(() => sleepers(mark)).toHaveLength(50);
+  process.kill(await theLauncher(), "SIGKILL");
+  await sandbox.crashed;
+  await sandbox.dispose();
+  expect(sleepers(mark)).toEqual([]);
+});
+
+test("a process that has the pid of a program that has ended keeps its children", async () => {
+  const child = spawn("/bin/sh", ["-c", "sleep 1000 & echo ready; wait"], { detached: true });
+  onTestFinished(() => void process.kill(-(child.pid as number), "SIGKILL"));
+  await once(child.stdout, "data");
+  const program = (parent: number) =>
+    new Launched({
+      pid: child.pid as number,
+      parent,
+      kill: () => undefined,
+      stdin: child.stdin as Socket,
+      stdout: child.stdout as Socket,
+      stderr: child.stderr as Socket,
+    });
+  const own = program(process.pid);
+  expect(own.children()).toHaveLength(1);
+  const held = own.inside();
+  expect(held?.isAlive).toBe(true);
+  held?.close();
+  const others = program(1);
+  expect(others.children()).toEqual([]);
+  expect(others.inside()).toBeUndefined();
+  own.end({ code: 0, signal: null }, new Promise(() => undefined));
+  expect(own.exit).toEqual({ code: 0, signal: null });
+  expect(own.children()).toEqual([]);
+});
+
+test("a program that ends the channel ends no other program", async () => {
+  const other = await launch({ command: ["/bin/cat"] });
+  const launcher = await theLauncher();
+  const line = `open(my $channel, "+<&=", ${CHANNEL_FD}); shutdown($channel, 2); sleep 1000`;
+  const bad = await launch({ command: ["/usr/bin/perl", "-e", line], onPassed: () => undefined });
+  const parentOfNext = async () => {
+    const program = await launch({ command: ["/bin/cat"] });
+    const parent = readStat(program.pid)?.ppid;
+    program.kill();
+    await program.exited;
+    return parent;
+  };
+  // Programs that start now have another launcher, with a channel that works.
+  await expect.poll(parentOfNext).not.toBe(launcher);
+  other.stdin.end("text");
+  expect(await text(other.stdout)).toBe("text");
+  expect(await other.exited).toMatchObject({ code: 0 });
+  expect(launchers()).toContain(launcher);
+  bad.kill();
+  await bad.exited;
+  await expect.poll(ownDescendants).toEqual([]);
+});
+
+const CHANGED_USER = `
+import { openSync } from "node:fs";
+import { Attributes } from "./src/runtime/sandbox/kernel/files/attributes.ts";
+process.setgroups([]);
+process.setgid(1000);
+process.setuid(1000);
+const attributes = new Attributes("/usr/bin/perl", openSync("/", "r"));
+const answers = [];
+for await (const answer of attributes.read([{ parent: null, name: "missing", depth: 1, ino: 1 }])) answers.push(answer);
+console.log(JSON.stringify(answers));
+`;
+
+test.runIf(isRoot)("a server that has changed its user reads extended attributes", async () => {
+  const server = spawn(process.execPath, ["--input-type=module-typescript", "-e", CHANGED_USER], {
+    cwd: REPOSITORY,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  expect(await text(server.stdout)).toBe('["gone"]\n');
+});
