@@ -61,6 +61,7 @@ const LOOKS: ReadonlySet<VmMethodName> = new Set<VmMethodName>([
   "status",
   "usage",
   "getEventLog",
+  "listSnapshots",
 ]);
 
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;

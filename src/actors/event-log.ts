@@ -20,8 +20,7 @@ export class EventLogs {
   readonly #rings = new Map<string, Ring>();
   readonly #maxBytes: number;
   #bytes = 0;
-  // Numbers grow over a restart of the server too.
-  #next = Date.now() * 1000;
+  #last = 0;
 
   constructor(maxBytes = MAX_LOGGED_EVENTS_BYTES) {
     this.#maxBytes = maxBytes;
@@ -34,7 +33,10 @@ export class EventLogs {
     const ring = this.#rings.get(actorId) ?? { entries: [], bytes: 0 };
     this.#rings.delete(actorId);
     this.#rings.set(actorId, ring);
-    ring.entries.push({ number: this.#next++, at: Date.now(), name, text });
+    const at = Date.now();
+    // Numbers follow the clock, so that they grow over a restart, and over a move of the VM to another server.
+    this.#last = Math.max(this.#last + 1, at * 1000);
+    ring.entries.push({ number: this.#last, at, name, text });
     this.#count(ring, memoryOf(text));
     if (ring.entries.length > MAX_LOGGED_EVENTS)
       this.#count(ring, -memoryOf(ring.entries.shift()?.text ?? ""));

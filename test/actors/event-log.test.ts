@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { EventLogs } from "../../src/actors/event-log.ts";
 import { MAX_LOGGED_EVENTS } from "../../src/actors/limits.ts";
 import type { VmHandle } from "../../src/client/index.ts";
@@ -39,6 +39,23 @@ test("a token sees the events that its rights allow", async () => {
   };
   expect(await seenWith("cron")).toEqual(["vmBooted"]);
   expect(await seenWith("read")).toContain("processExit");
+});
+
+test("numbers grow over a move to a server that started earlier, and to one that starts now", () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: 1_000_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const early = new EventLogs();
+  const numbers: number[] = [];
+  const logTo = (logs: EventLogs) => {
+    vi.advanceTimersByTime(1_000);
+    for (let count = 0; count < 3; count++) logs.add("vm", "vmBooted", {});
+    numbers.push(...logs.read("vm", ["admin"], numbers.at(-1) ?? 0).map(({ number }) => number));
+  };
+  vi.setSystemTime(2_000_000);
+  const late = new EventLogs();
+  for (const logs of [late, early, late, new EventLogs()]) logTo(logs);
+  expect(numbers).toHaveLength(12);
+  expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
 });
 
 test("the log of a VM, and of all VMs, has a limit", () => {

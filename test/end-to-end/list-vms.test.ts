@@ -110,3 +110,17 @@ test("list adds memory, CPU time and files of VMs that run if they are wanted", 
   expect(awake?.use?.promptsRunning).toBe(0);
   expect((await vms.list()).vms[1]).not.toHaveProperty("use");
 });
+
+test("looks at the snapshots are no use of a VM", async () => {
+  const { vm: vms } = (await startTestServer({ kind: "kernel" })).client();
+  const vm = vms.getOrCreate("looked-at");
+  await vm.writeFile("/workspace/x", "x");
+  await vm.createSnapshot();
+  const lastUse = async () => (await vms.list()).vms[0]?.lastUsedAt;
+  const before = await lastUse();
+  await expect.poll(Date.now).toBeGreaterThan(before ?? 0);
+  await vm.listSnapshots();
+  expect(await lastUse()).toBe(before);
+  await vm.exists("/");
+  await expect.poll(lastUse).toBeGreaterThan(before ?? 0);
+});

@@ -97,7 +97,10 @@ export interface VmUsage extends UsedResources {
 
 /** An event of a VM in the server's log. */
 export interface EventLogEntry {
-  /** Number of the event, for `after`. A later event has a larger number, also after a restart of the server. */
+  /**
+   * Number of the event, for `after`. A later event has a larger number, also after a restart of the server, and on another
+   * server if its clock is not behind.
+   */
   number: number;
   /** Time of the event, in milliseconds since the Unix epoch. */
   at: number;

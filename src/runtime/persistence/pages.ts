@@ -20,8 +20,8 @@ const MAX_PAGE_ATTRIBUTES_BYTES = 256 * 1024;
 /** Characters of paths in a page before it ends, so that long paths do not make it slow to encode. */
 const MAX_PAGE_PATHS = 128 * 1024;
 
-/** Characters of a page's first path in the root record, which error messages show. */
-const SHOWN_CHARACTERS = 1024;
+/** Characters of a page's first path in the root record. A longer path is cut. */
+export const SHOWN_CHARACTERS = 1024;
 
 /** Bytes of new pages that are put into the store together. */
 const PUT_BYTES = 1024 * 1024;

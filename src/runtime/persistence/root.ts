@@ -8,6 +8,7 @@ import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/st
 import { Damage, decodeBlock, encodeBlock, getParts, partsOf, storageDamaged } from "./codec.ts";
 import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
 import { PackReader } from "./packs.ts";
+import { SHOWN_CHARACTERS } from "./pages.ts";
 
 const integer = z.int().nonnegative();
 
@@ -79,12 +80,14 @@ export class StoredTree {
     const names = namesIn(path);
     const isWanted = ({ place }: TreeEntry) => isAt(place, names);
     const page = this.#pageOf(path);
-    if (page !== undefined) {
-      const entries = await loadPage(this.#store, page, new StepReader()).catch(unlessDamaged);
-      const entry = entries?.find(isWanted);
-      if (entry !== undefined) return entry;
-    }
-    // A long path may begin in an earlier page.
+    if (page === undefined) return undefined;
+    const [number, , first] = page;
+    const entries = await loadPage(this.#store, number, new StepReader()).catch(unlessDamaged);
+    const entry = entries?.find(isWanted);
+    if (entry !== undefined) return entry;
+    const isCut = first.length >= SHOWN_CHARACTERS;
+    if (entries !== undefined && !isCut) return undefined;
+    // A page that begins with a long path may continue the one before it, or come after the page that has the path.
     for await (const entries of this.pages()) {
       const turn = pause();
       if (turn !== null) await turn;
@@ -94,8 +97,8 @@ export class StoredTree {
     return undefined;
   }
 
-  /** Returns the number of the page that has a path, if its first paths tell. */
-  #pageOf(path: string): number | undefined {
+  /** Returns the last page whose first path, as the record has it, is not behind a path. */
+  #pageOf(path: string): RootRecord["pages"][number] | undefined {
     const { pages } = this.#root;
     const wanted = placeOf(path);
     let [low, high] = [0, pages.length];
@@ -105,7 +108,7 @@ export class StoredTree {
       if (new TreeOrder().compare(placeOf(first), wanted) <= 0) low = middle + 1;
       else high = middle;
     }
-    return pages[low - 1]?.[0];
+    return pages[low - 1];
   }
 }
 

@@ -1,5 +1,6 @@
 import { AgentVmError } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
+import { Semaphore } from "../../base/semaphore.ts";
 import type { Store } from "../store/store.ts";
 import { Damage, isStorageDamaged, storageDamaged } from "./codec.ts";
 import { type FileEntry, isHole } from "./entries.ts";
@@ -7,11 +8,19 @@ import { findSnapshot, infoOf, loadHead } from "./head.ts";
 import { loadTree, StoredTree } from "./root.ts";
 
 /**
+ * Reads of the stored snapshots of one VM at the same time.
+ * @unit reads
+ * @past Further reads wait.
+ */
+const MAX_SNAPSHOT_READS = 2;
+
+/**
  * The snapshots of a VM as its store has them, for readers that boot nothing and wait for no checkpoint. The records of a
  * snapshot never change.
  */
 export class StoredSnapshots {
   readonly #store: Store | undefined;
+  readonly #reading = new Semaphore(MAX_SNAPSHOT_READS);
 
   /** @param store `undefined`: every method throws `no_storage` */
   constructor(store: Store | undefined) {
@@ -29,6 +38,18 @@ export class StoredSnapshots {
    * @throws AgentVmError `snapshot_not_found`, also if a snapshot is deleted meanwhile; `storage_damaged`
    */
   async read<Result>(
+    ids: readonly string[],
+    work: (trees: StoredTree[]) => Promise<Result>,
+  ): Promise<Result> {
+    await this.#reading.acquire();
+    try {
+      return await this.#read(ids, work);
+    } finally {
+      this.#reading.release();
+    }
+  }
+
+  async #read<Result>(
     ids: readonly string[],
     work: (trees: StoredTree[]) => Promise<Result>,
   ): Promise<Result> {

@@ -81,6 +81,14 @@ test("each file of a snapshot is found in a tree of many pages, with long paths 
   };
   expect(await read("a/f100")).toBe("a 100\n");
   expect(pages).toBe(1);
+  // A page that is whole tells that a path is not there.
+  for (const path of ["a/f1000", "a/f100/x", "B/zzz", "_/0"]) {
+    pages = 0;
+    expect(await failure(read(path))).toMatchObject({ code: "ENOENT" });
+    expect(pages).toBeLessThanOrEqual(1);
+  }
+  for (const path of [`${deep}/301`, `${deep}x`, `${deep}/1/x`])
+    expect(await failure(read(path))).toMatchObject({ code: "ENOENT" });
   for (const [directory, step] of [
     ["9", 1],
     ["a", 7],

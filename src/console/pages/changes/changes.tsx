@@ -8,6 +8,7 @@ import { attempt, tell } from "../../ui/toast.tsx";
 import { VirtualList } from "../../ui/virtual-list.tsx";
 import { FileDiff } from "./file-diff.tsx";
 import type { Side } from "./file-text.ts";
+import { pairWith } from "./pair.ts";
 
 interface Props {
   snapshots: readonly SnapshotInfo[];
@@ -24,12 +25,11 @@ export function Changes({ snapshots, since }: Props) {
   const session = useSession();
   // A comparison with now stores the files as they are, which needs the machine.
   const seesNow = isAwake && session.may("snapshots");
-  const [from, setFrom] = useState(since);
-  const [to, setTo] = useState(() =>
-    seesNow ? NOW : (snapshots.findLast(({ id }) => id !== since)?.id ?? NOW),
-  );
+  const [first] = useState(() => (seesNow ? undefined : pairWith(snapshots, since)));
+  const [from, setFrom] = useState(first?.from ?? since);
+  const [to, setTo] = useState(first?.to ?? NOW);
   const [changes, setChanges] = useState<FileChange[]>();
-  const [shown, setShown] = useState<string>();
+  const [shown, setShown] = useState<FileChange>();
   const [round, setRound] = useState(0);
   const isPossible = to !== NOW || seesNow;
   // biome-ignore lint/correctness/useExhaustiveDependencies: a round asks again
@@ -91,36 +91,45 @@ export function Changes({ snapshots, since }: Props) {
           keyOf={({ path }) => path}
           label="Changes"
           class="fill"
-          render={({ path, change, size, type }) => (
-            <div class="row change-row">
-              <span class={`badge change-${change}`}>{change}</span>
-              {type !== "directory" && session.sees("files") ? (
-                <button
-                  type="button"
-                  class="entry name"
-                  title={path}
-                  aria-expanded={shown === path}
-                  onClick={() => setShown(shown === path ? undefined : path)}
-                >
-                  {path}
-                </button>
-              ) : (
-                <span class="name" title={path}>
-                  {path}
-                </span>
-              )}
-              <span class="hint">{type === "file" ? bytes(size) : type}</span>
-              {to === NOW && (
-                <button type="button" onClick={() => void undo(path)}>
-                  Undo
-                </button>
-              )}
-            </div>
-          )}
+          render={(entry) => {
+            const { path, change, size, type } = entry;
+            return (
+              <div class="row change-row">
+                <span class={`badge change-${change}`}>{change}</span>
+                {type !== "directory" && session.sees("files") ? (
+                  <button
+                    type="button"
+                    class="entry name"
+                    title={path}
+                    aria-expanded={shown?.path === path}
+                    onClick={() => setShown(shown?.path === path ? undefined : entry)}
+                  >
+                    {path}
+                  </button>
+                ) : (
+                  <span class="name" title={path}>
+                    {path}
+                  </span>
+                )}
+                <span class="hint">{type === "file" ? bytes(size) : type}</span>
+                {to === NOW && (
+                  <button type="button" onClick={() => void undo(path)}>
+                    Undo
+                  </button>
+                )}
+              </div>
+            );
+          }}
         />
       )}
       {shown !== undefined && (
-        <FileDiff key={shown} path={shown} {...sides} onClose={() => setShown(undefined)} />
+        <FileDiff
+          key={shown.path}
+          path={shown.path}
+          change={shown.change}
+          {...sides}
+          onClose={() => setShown(undefined)}
+        />
       )}
     </div>
   );

@@ -1,5 +1,6 @@
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useState } from "preact/hooks";
+import type { FileChange } from "../../../client/index.ts";
 import { useMachine } from "../../state/context.ts";
 import { Empty, Failure } from "../../ui/parts.tsx";
 import { type FileText, fileText, type Side } from "./file-text.ts";
@@ -8,20 +9,25 @@ const Diff = lazy(() => import("../../ui/diff.tsx"));
 
 interface Props {
   path: string;
+  change: FileChange["change"];
   from: Side;
   to: Side;
   onClose: () => void;
 }
 
+/** A file of an overlay's base that was not changed before the snapshot. */
+const NOT_STORED: FileText = { text: "", note: "The snapshot has only the changes of this mount." };
+
 /** The text of one file on both sides. */
-export function FileDiff({ path, from, to, onClose }: Props) {
+export function FileDiff({ path, change, from, to, onClose }: Props) {
   const { vm } = useMachine();
   const [texts, setTexts] = useState<{ before: FileText; after: FileText }>();
   const [error, setError] = useState<Error>();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another path or side is another component
   useEffect(() => {
     let isOver = false;
-    Promise.all([fileText(vm, from, path), fileText(vm, to, path)]).then(
+    const absent = change === "added" ? undefined : NOT_STORED;
+    Promise.all([fileText(vm, from, path, absent), fileText(vm, to, path)]).then(
       ([before, after]) => {
         if (!isOver) setTexts({ before, after });
       },
@@ -52,7 +58,11 @@ export function FileDiff({ path, from, to, onClose }: Props) {
       {texts === undefined ? (
         error === undefined && <Empty>…</Empty>
       ) : isSame ? (
-        <Empty>Both sides have the same text.</Empty>
+        <Empty>
+          {texts.before.text === "" && notes.length > 0
+            ? "There is no text to compare."
+            : "Both sides have the same text."}
+        </Empty>
       ) : (
         <Suspense fallback={<Empty>…</Empty>}>
           <Diff before={texts.before.text} after={texts.after.text} label={path} />

@@ -70,12 +70,15 @@ export function fieldValue(shape: Shape, entered: string | Draft | undefined): u
     case "number":
       return amountOf(text);
     case "choice":
-      return shape.type === "boolean" ? text === "true" : text;
+      if (shape.type === "boolean") return text === "true";
+      return shape.enum?.find((choice) => String(choice) === text) ?? text;
     case "text":
       return entered;
     case "lines":
       return lines;
     case "pairs":
+      // The server refuses a text.
+      if (!lines.every((line) => line.includes("="))) return text;
       return Object.fromEntries(
         lines.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]),
       );

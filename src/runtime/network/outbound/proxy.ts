@@ -125,7 +125,7 @@ export class OutboundProxy {
   async #tunnel(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const destination = parseAuthority(request.url ?? "", undefined);
     if (destination === undefined)
-      return answerRaw(socket, "400 Bad Request", "agent-vm: CONNECT needs a host and a port\n");
+      return answerRaw(socket, "400 Bad Request", "CONNECT needs a host and a port");
     const target = this.#withPid(request.socket, destination);
     try {
       if (await this.#readsRequests(target)) {
@@ -139,7 +139,7 @@ export class OutboundProxy {
       join(socket, outside);
     } catch (error) {
       const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
-      answerRaw(socket, line, `agent-vm: ${(error as Error).message}\n`);
+      answerRaw(socket, line, (error as Error).message);
     }
   }
 

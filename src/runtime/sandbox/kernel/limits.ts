@@ -79,6 +79,13 @@ export const MAX_WATCHED_ENTRIES = 200_000;
 export const MAX_VM_CONNECTIONS = 512;
 
 /**
+ * Connections of a VM's programs that the server accepts in a second, through the proxy and past it each.
+ * @unit connections
+ * @past Further ones wait in the kernel. It drops those past its queue, and programs send them again.
+ */
+export const MAX_ACCEPTS_PER_SECOND = 500;
+
+/**
  * Time for a port in the VM to accept a connection.
  * @unit ms
  * @past The server cancels the connection.

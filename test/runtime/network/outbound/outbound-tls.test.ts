@@ -103,7 +103,7 @@ test("sends no secret to a host with a wrong or untrusted certificate", async ()
       { [name]: ["127.0.0.1"] },
       { ca },
     );
-    const { text } = await curl(`-w '%{http_code}' http://${name}:${port}/`);
+    const { text } = await curl(`-w '\\n%{http_code}' http://${name}:${port}/`);
     expect(text).toMatch(/^agent-vm: .*certificate.*\n502$/i);
   }
   expect(requests).toEqual([]);

@@ -37,7 +37,7 @@ test("yarn, Maven and start scripts of Java find the proxy by their variables", 
 test("by default there is no outside network, and a program is refused at once with the policy's name", async () => {
   const { vm, denied } = startOutboundVm({});
   expect(await vm.exec("curl -sS http://a.example")).toMatchObject({
-    stdout: 'agent-vm: a.example:80 is denied: the policy "none" allows no outside network\n',
+    stdout: 'agent-vm: a.example:80 is denied: the policy "none" allows no outside network',
     stderr: "",
     exitCode: 0,
   });
@@ -105,7 +105,7 @@ test("a denial reaches the program, emits an event and is logged", async () => {
     { "api.test": ["127.0.0.1"] },
   );
   expect((await curl(`http://other.test:${port}/`)).text).toBe(
-    `agent-vm: other.test:${port} is denied: the policy does not allow this name\n`,
+    `agent-vm: other.test:${port} is denied: the policy does not allow this name`,
   );
   expect((await curl(`-p http://other.test:${port}/`)).text).toContain("403");
   expect((await curl(`-x socks5h://\${HTTP_PROXY#http://} http://other.test:${port}/`)).exitCode).toBe(97);
@@ -322,7 +322,7 @@ test("refuses invalid rules with invalid_argument", async () => {
 test("the proxy port serves only proxy requests", async () => {
   const { vm } = startOutboundVm({ outbound: "all" });
   const direct = await vm.exec("curl -sS --noproxy '*' $HTTP_PROXY/");
-  expect(direct.stdout).toBe("This is a proxy: request an absolute http:// URL\n");
+  expect(direct.stdout).toBe("agent-vm: This is a proxy: request an absolute http:// URL");
   const program = `
     const [host, port] = process.env.HTTP_PROXY.slice(7).split(":");
     net.connect(port, host, function () { this.write("garbage\\r\\n\\r\\n"); }).pipe(process.stdout);`;

@@ -33,7 +33,7 @@ export function forwardUpgrade(
   inside.once("close", () => outgoing.destroy());
   boundInterim(outgoing);
   outgoing.once("error", (error) => {
-    if (!inside.destroyed) answerRaw(inside, "502 Bad Gateway", `agent-vm: ${error.message}\n`);
+    if (!inside.destroyed) answerRaw(inside, "502 Bad Gateway", error.message);
   });
   outgoing.once("response", (answer) => {
     // `pipeline` throws for a connection whose other end has just left.

@@ -91,12 +91,12 @@ export class ProgramRequests {
     const target = this.#targetOf(request);
     if ("status" in target) return answer(response, target.status, target.text, target.phrase);
     const framing = framingOf(request);
-    if (framing === undefined) return answer(response, 400, "agent-vm: the request's length is not clear\n");
+    if (framing === undefined) return answer(response, 400, "the request's length is not clear");
     const { kept } = target;
     kept?.begin(response);
     const fail = (error: Error) => {
       const [status, phrase] = failureOf(error);
-      answer(response, status, `agent-vm: ${error.message}\n`, phrase);
+      answer(response, status, error.message, phrase);
     };
     try {
       const { prepared, place, permit } = await this.#deps.outgoing.prepare(
@@ -127,7 +127,7 @@ export class ProgramRequests {
     const framing = framingOf(request);
     // Node before 24 lets requests of other methods and protocols arrive here.
     if (!asksForWebSocket(request) || framing === undefined || Object.keys(framing).length > 0)
-      return answerRaw(socket, "400 Bad Request", "agent-vm: this is not a request for a WebSocket\n");
+      return answerRaw(socket, "400 Bad Request", "this is not a request for a WebSocket");
     const abort = new AbortController();
     socket.once("close", () => abort.abort());
     try {
@@ -140,7 +140,7 @@ export class ProgramRequests {
       );
       forwardUpgrade(socket, head, prepared, await outgoing.open(target, place, permit, abort.signal));
     } catch (error) {
-      answerRaw(socket, failureOf(error).join(" "), `agent-vm: ${(error as Error).message}\n`);
+      answerRaw(socket, failureOf(error).join(" "), (error as Error).message);
     }
   }
 
@@ -155,11 +155,7 @@ export class ProgramRequests {
       const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
       const destination = parseAuthority(authority, 80);
       if (destination === undefined)
-        return {
-          status: 400,
-          phrase: "Bad Request",
-          text: "This is a proxy: request an absolute http:// URL\n",
-        };
+        return refused(400, "Bad Request", "This is a proxy: request an absolute http:// URL");
       const findPid = this.#deps.findPid(request.socket);
       return {
         destination: { ...destination, findPid },
@@ -188,5 +184,5 @@ function givenOf(request: IncomingMessage): GivenRequest {
 }
 
 function refused(status: number, phrase: string, text: string): Target {
-  return { status, phrase, text: `agent-vm: ${text}\n` };
+  return { status, phrase, text };
 }

@@ -85,13 +85,12 @@ export class ProgramStreams {
     const target = targetOf(headers, origin);
     if ("status" in target) return answerStream(stream, type, target.status, target.text);
     if (raw.reduce((sum, { length }) => sum + length, 0) > MAX_HEADER_BYTES)
-      return answerStream(stream, type, 431, "agent-vm: the headers are too large");
-    const fail = (error: Error) =>
-      answerStream(stream, type, failureOf(error)[0], `agent-vm: ${error.message}`);
+      return answerStream(stream, type, 431, "the headers are too large");
+    const fail = (error: Error) => answerStream(stream, type, failureOf(error)[0], error.message);
     try {
       const rawHeaders = pseudoless(raw);
       const framing = stream.endAfterHeaders ? {} : framingOfStream(rawHeaders);
-      if (framing === undefined) return answerStream(stream, type, 400, "agent-vm: the length is not clear");
+      if (framing === undefined) return answerStream(stream, type, 400, "the length is not clear");
       const given = { rawHeaders, headers, body: stream };
       if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
       const { prepared, permit } = await this.#outgoing.prepare(given, target, framing, abort.signal);
@@ -164,5 +163,5 @@ function schemeOutside({ isOpened, place }: Origin): "http" | "https" {
 }
 
 function refused(status: number, text: string): { status: number; text: string } {
-  return { status, text: `agent-vm: ${text}` };
+  return { status, text };
 }

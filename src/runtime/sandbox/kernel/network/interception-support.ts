@@ -11,14 +11,21 @@ interface InterceptionSupport {
   description: string;
 }
 
-let support: Promise<InterceptionSupport> | undefined;
+/** Time for which an answer stands that is not the redirection: each trial makes namespaces, and programs wait for it. */
+const LOOK_AGAIN_MS = 60_000;
 
-/** Finds the best way of this host. Looks again until the best one works. */
+let support: Promise<InterceptionSupport> | undefined;
+let until = Number.POSITIVE_INFINITY;
+
+/** Finds the best way of this host. Looks again, from time to time, until the best one works. */
 export function interceptionSupport(): Promise<InterceptionSupport> {
-  support ??= find().then((found) => {
-    if (found.way !== "redirection") support = undefined;
-    return found;
-  });
+  if (support === undefined || performance.now() > until) {
+    until = Number.POSITIVE_INFINITY;
+    support = find().then((found) => {
+      if (found.way !== "redirection") until = performance.now() + LOOK_AGAIN_MS;
+      return found;
+    });
+  }
   return support;
 }
 

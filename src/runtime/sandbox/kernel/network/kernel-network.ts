@@ -9,6 +9,7 @@ import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { OnDemand } from "../helpers/on-demand.ts";
 import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
+import { AcceptRate } from "./accept-rate.ts";
 import { ConnectionOwners } from "./connection-owner.ts";
 import { Connector, SocketRefused } from "./connector.ts";
 import { openGateway } from "./gateway.ts";
@@ -109,6 +110,7 @@ export class KernelNetwork implements SandboxNetwork {
         return this.#ask((connector) => connector.listen(0, signal));
       },
     );
+    new AcceptRate().add(server);
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
     return server;

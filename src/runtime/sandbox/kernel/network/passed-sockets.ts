@@ -3,6 +3,7 @@ import { Server, type Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import { HelperProcess } from "../helpers/helper-process.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
+import { AcceptRate } from "./accept-rate.ts";
 
 /** Descriptor of Node's channel in the helper. */
 const CHANNEL_FD = 3;
@@ -18,6 +19,7 @@ const SET_UP_TIMEOUT_MS = 30_000;
 export class Passed {
   readonly connections: Server[] = [];
   readonly questions: DatagramSocket[] = [];
+  readonly #rate = new AcceptRate();
   readonly #onConnection: (socket: Socket) => void;
 
   /** @param onConnection takes the connections of all sockets */
@@ -32,6 +34,7 @@ export class Passed {
     // A program may end its side and wait for the rest of the other.
     Object.assign(handle, { allowHalfOpen: true });
     handle.on("connection", this.#onConnection);
+    this.#rate.add(handle);
     handle.on("error", () => handle.close());
     this.connections.push(handle);
   }

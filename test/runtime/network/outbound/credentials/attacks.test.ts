@@ -117,7 +117,7 @@ test("a host with a wrong, unknown or expired certificate, and a name that leads
 }, async () => {
   let asked = 0;
   const wrong = await startSecretVm({}, { certificateOf: "else.test" });
-  const refused = await wrong.curl(`-w '%{http_code}' ${wrong.url}/`);
+  const refused = await wrong.curl(`-w '\\n%{http_code}' ${wrong.url}/`);
   expect(refused.text).toMatch(
     /^agent-vm: TLS with api.test failed: Hostname\/IP does not match certificate's altnames.*\n502$/,
   );

@@ -47,6 +47,6 @@ test("a host that speaks HTTP/1.1 only ends HTTP/2 without TLS with an answer th
   const { headers, body } = await requestStream(await clearSession(), { ":path": "/" });
   expect([headers[":status"], body]).toEqual([
     502,
-    "agent-vm: the host closed the connection without an answer\n",
+    "agent-vm: the host closed the connection without an answer",
   ]);
 });
