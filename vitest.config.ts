@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import LongestFirst from "./test/support/run/longest-first.ts";
 import { slowFiles } from "./test/support/run/suites.ts";
 
 /**
@@ -16,7 +17,7 @@ export const ALONE = [
   "test/runtime/{room,vm-dispose}.test.ts",
   "test/runtime/sandbox/pool/sandbox-pool.test.ts",
   "test/runtime/cron/session.test.ts",
-  "test/runtime/network/outbound/outbound.test.ts",
+  "test/runtime/network/outbound/{gateway,gateway-attacks,outbound,proxy-only}.test.ts",
   "test/runtime/persistence/{bounded-trees,sparse-files,tree-limits}.test.ts",
   "test/runtime/sessions/{cancel,limits,queue,races}.test.ts",
   "test/runtime/sessions/agent-link/{lines,messages}.test.ts",
@@ -61,9 +62,13 @@ export default defineConfig({
     hookTimeout: 240_000,
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 60_000 } },
+    sequence: { sequencer: LongestFirst },
+    setupFiles: ["test/support/run/cpu-time.ts"],
+    // Files that share a process share `setImmediate` too: work of an earlier file that meets a fake one never goes on.
+    fakeTimers: { toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] },
     pool: "forks",
     // Tests spend much of their time waiting for processes.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: availableParallelism() + 2,
     // `npm run coverage` measures every source file, also files that no test imports.
     coverage: { include: ["src/**/*.ts"], reporter: ["text"] },
     projects: [

@@ -108,7 +108,7 @@ async function main(): Promise<void> {
     console.log(`| ${name} | ${best?.cpu.toFixed(0)} | ${best?.ms.toFixed(0)} | ${outcome} |`);
   }
   await worker.terminate();
-  const { disposeAll } = await import("../src/actors/instance.ts");
+  const { disposeAll } = await import("../src/actors/awake-vms.ts");
   await disposeAll("destroy");
   rmSync(folder, { recursive: true, force: true });
   process.exit();

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, get } from "node:http";
 import { promisify } from "node:util";
 import { clientVm, stopServers } from "./client.ts";
-import { compare, type Measurement, median, table, type Work } from "./measure.ts";
+import { compare, type Measurement, median, SHORT_CALL_WARM_UP, table, type Work } from "./measure.ts";
 import { isChosen } from "./options.ts";
 import { bareVm } from "./vm.ts";
 
@@ -46,8 +46,8 @@ for (let round = 0; round < 10 && isChosen("first request"); round++) {
 }
 
 const results: Measurement[] = [];
-const row = async (name: string, rounds: number, ways: Record<string, Work>) => {
-  if (isChosen(name)) results.push(await compare(name, rounds, ways));
+const row = async (name: string, rounds: number, ways: Record<string, Work>, warmUp?: number) => {
+  if (isChosen(name)) results.push(await compare(name, rounds, ways, warmUp));
 };
 const ways = (path: string) => ({
   host: () => direct(path),
@@ -57,7 +57,7 @@ const ways = (path: string) => ({
 });
 const parallel = (count: number, work: () => Promise<unknown>) => () =>
   Promise.all(Array.from({ length: count }, work));
-await row("GET", 300, ways("/"));
+await row("GET", 300, ways("/"), SHORT_CALL_WARM_UP);
 const many = Object.entries(ways("/")).map(([way, work]) => [way, parallel(100, work)] as const);
 await row("100 GETs at once", 20, Object.fromEntries(many));
 await row("GET of 10 MB", 20, ways("/large"));

@@ -4,7 +4,7 @@ import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { clientVm, stopServers } from "./client.ts";
 import { hostExec, hostRun, hostTerminal } from "./host.ts";
-import { compare, type Measurement, table, type Work } from "./measure.ts";
+import { compare, type Measurement, SHORT_CALL_WARM_UP, table, type Work } from "./measure.ts";
 import { idleMemory } from "./memory.ts";
 import { BENCH_OPTIONS, isChosen } from "./options.ts";
 import { installPeer, type Peer } from "./peer.ts";
@@ -25,8 +25,8 @@ const scratch = join(tmpdir(), `agent-vm-bench-${process.pid}`);
 const results: Measurement[] = [];
 
 /** Measures a row of the table, if it is chosen. */
-async function row(name: string, rounds: number, ways: Record<string, Work>): Promise<void> {
-  if (isChosen(name)) results.push(await compare(name, rounds, ways));
+async function row(name: string, rounds: number, ways: Record<string, Work>, warmUp?: number): Promise<void> {
+  if (isChosen(name)) results.push(await compare(name, rounds, ways, warmUp));
 }
 
 const onPeer = (work: (peer: Peer) => Promise<unknown>): Record<string, Work> =>
@@ -44,8 +44,8 @@ async function execLine(name: string, line: string, rounds: number): Promise<voi
 
 await execLine('exec "echo hello"', "echo hello", 100);
 await execLine("three-stage pipeline", "seq 1 1000 | sort -r | head -3", 30);
-await execLine("node hello", "node -e 'console.log(1)'", 10);
-await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 3);
+await execLine("node hello", "node -e 'console.log(1)'", 30);
+await execLine("sha256 of 1 MB", "head -c 1000000 /dev/zero | sha256sum", 30);
 // agentOS does not have python.
 await row("CPU: python adds up 5 million numbers", 9, nativeWays("python3 -c 'sum(range(5_000_000))'"));
 
@@ -113,33 +113,48 @@ if (creations) {
   );
 }
 
-for (const [name, size, rounds] of [
-  ["1 KB", 1024, 200],
-  ["100 MB", 100 * 1024 * 1024, 5],
+for (const [name, size, rounds, warmUp] of [
+  ["1 KB", 1024, 200, SHORT_CALL_WARM_UP],
+  ["100 MB", 100 * 1024 * 1024, 5, 1],
 ] as const) {
   const data = new Uint8Array(size).fill(97);
   const path = "/workspace/bench";
-  await row(`writeFile ${name}`, rounds, {
-    host: () => writeFile(scratch, data),
-    runtime: () => bare.writeFile(path, data),
-    client: () => client.writeFile(path, data),
-    ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.writeFile("/tmp/bench", data))),
-  });
+  await row(
+    `writeFile ${name}`,
+    rounds,
+    {
+      host: () => writeFile(scratch, data),
+      runtime: () => bare.writeFile(path, data),
+      client: () => client.writeFile(path, data),
+      ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.writeFile("/tmp/bench", data))),
+    },
+    warmUp,
+  );
   if (!isChosen(`readFile ${name}`)) continue;
   await Promise.all([writeFile(scratch, data), bare.writeFile(path, data), client.writeFile(path, data)]);
-  await row(`readFile ${name}`, rounds, {
-    host: () => readFile(scratch),
-    runtime: () => bare.readFile(path),
-    client: () => client.readFile(path),
-    ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.readFile("/tmp/bench"))),
-  });
+  await row(
+    `readFile ${name}`,
+    rounds,
+    {
+      host: () => readFile(scratch),
+      runtime: () => bare.readFile(path),
+      client: () => client.readFile(path),
+      ...(size > PEER_MAX_FILE_BYTES ? {} : onPeer((vm) => vm.readFile("/tmp/bench"))),
+    },
+    warmUp,
+  );
 }
 
-await row("exists", 200, {
-  host: () => access("/tmp"),
-  runtime: () => bare.exists("/workspace"),
-  client: () => client.exists("/workspace"),
-});
+await row(
+  "exists",
+  200,
+  {
+    host: () => access("/tmp"),
+    runtime: () => bare.exists("/workspace"),
+    client: () => client.exists("/workspace"),
+  },
+  SHORT_CALL_WARM_UP,
+);
 
 // New content in each round: the store has the chunks of content that comes again. The host's write is durable, too.
 const fresh: Record<string, Uint8Array> = {};

@@ -14,8 +14,8 @@
 import "./base/check-supported.ts";
 
 export type { VmActorOptions } from "./actors/actor-options.ts";
+export { disposeAll } from "./actors/awake-vms.ts";
 export type { VmActions } from "./actors/context.ts";
-export { disposeAll } from "./actors/instance.ts";
 export type {
   OwnActions,
   OwnEvents,
@@ -35,7 +35,7 @@ export type * from "./api/events.ts";
 export type * from "./api/methods/index.ts";
 export type { Right } from "./api/rights.ts";
 export type { VmPrefix } from "./api/tokens.ts";
-export type { OwnLimits, VmInput } from "./api/vm-input.ts";
+export type { OwnLimits, VmChoices, VmInput } from "./api/vm-input.ts";
 export type { VmListEntry, VmListOptions, VmListUse, VmPage } from "./api/vm-list.ts";
 export { exitOnSignals } from "./cli/exit-signals.ts";
 export type { Authorization, Authorize, AuthorizeRequest } from "./http/authorize.ts";

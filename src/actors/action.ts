@@ -23,6 +23,7 @@ import { CallAnswer } from "./call-answer.ts";
 import { callLost } from "./calls.ts";
 import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
+import { eventLogs } from "./event-log.ts";
 import { fork } from "./fork.ts";
 import { turnAfter } from "./large-calls.ts";
 import { ownContext } from "./own-context.ts";
@@ -53,6 +54,14 @@ export function destroyForGood(vars: VmVars, c: Pick<VmContext, "conns" | "destr
 
 /** Methods that carry the calls of other methods. */
 const PROTOCOL: ReadonlySet<string> = new Set<VmMethodName>(["beginCall", "acknowledge", "abandonCall"]);
+
+/** Looks at the VM, and heartbeats, are no use of it. */
+const LOOKS: ReadonlySet<VmMethodName> = new Set<VmMethodName>([
+  "acknowledge",
+  "status",
+  "usage",
+  "getEventLog",
+]);
 
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 
@@ -93,6 +102,9 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
   },
   async setLabels(c, labels) {
     await c.vars.instance.setLabels(labels);
+  },
+  async getEventLog(c, { after = 0 } = {}) {
+    return eventLogs.read(c.actorId, c.vars.access.grantOf(c.conn).may, after);
   },
   async setLimits(c, limits) {
     const { instance } = c.vars;
@@ -232,8 +244,7 @@ async function runOwn(c: VmContext, name: string, args: readonly unknown[]): Pro
 
 /** Runs a method. Its arguments are checked. */
 async function run(c: VmContext, name: VmMethodName, args: unknown[]): Promise<unknown> {
-  // Looks at the VM, and heartbeats, are no use of it.
-  if (name !== "acknowledge" && name !== "status" && name !== "usage") c.vars.instance.used();
+  if (!LOOKS.has(name)) c.vars.instance.used();
   const { abortable, input } = rowOf(name);
   if (abortable) args[input.names.length] = currentCaller().gone;
   const own = (OWN_METHODS as Partial<Record<VmMethodName, AnyHandler>>)[name];

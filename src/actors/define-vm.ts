@@ -21,18 +21,19 @@ import { limitSubscriptions } from "../rivet/subscribers.ts";
 import { toUserError } from "../rivet/user-error.ts";
 import { checkOptions } from "../runtime/check-options.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
-import { clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
+import { choicesOf, clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
 import type { TestSeams } from "../runtime/test-seams.ts";
 import { VmDefinition } from "../runtime/vm-definition.ts";
 import { destroyForGood, VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorOptions } from "./actor-options.ts";
+import { handOverVm, ringAll, serveAwake } from "./awake-vms.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import { FORK_ACTIONS, isFork, peerParams, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
-import { handOverVm, ringAll, serveAwake, VmInstance } from "./instance.ts";
+import { VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
 import { OwnActor } from "./own-actor.ts";
 import { ownActions, ownEvents, ownQueues } from "./own-declarations.ts";
@@ -226,6 +227,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       serveAwake(actorId, isCall, (instance) =>
         serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
       ),
+    choices: choicesOf(options),
     checkInput,
     destroyAfterMs: options.destroyAfterMs,
     capacity: () => vms.capacity,

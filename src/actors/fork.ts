@@ -133,17 +133,17 @@ export class Arrival {
   }
 }
 
-/** Creates a new VM with the files that this VM has now, and with its secrets if they are asked for. */
+/** Creates a new VM with the files that this VM has now or had at a snapshot, and with its secrets if they are asked for. */
 export async function fork(
   c: VmContext,
   newKey: string | string[],
-  { secrets = false }: ForkOptions = {},
+  { secrets = false, snapshot }: ForkOptions = {},
 ): Promise<ForkedVm> {
   const { instance } = c.vars;
   const key = [newKey].flat();
   requireReach(c.conn.state, { name: c.name, key });
   if (secrets) requireRight(c.conn.state, { right: "admin" }, { option: "secrets of fork" });
-  return await instance.vm.withForkSource((source) =>
+  const work = (source: ForkSource) =>
     instance.forks.during(source, async (ticket) => {
       const input = {
         fork: { actorId: c.actorId, ticket },
@@ -154,8 +154,8 @@ export async function fork(
       // A new VM that fails here destroys itself, so that its key is free again.
       await made.action({ name: FORK_ACTIONS.take, args: sealed === undefined ? [] : [sealed] });
       return { key, actorId: await made.resolve() };
-    }),
-  );
+    });
+  return await instance.vm.withForkSource(work, snapshot);
 }
 
 async function create(

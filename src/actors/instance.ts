@@ -8,7 +8,6 @@ import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
 import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
-import { isDraining } from "../monitoring/draining.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { kvStore } from "../rivet/kv-store.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
@@ -17,11 +16,13 @@ import { type OwnOptions, parseOwnLimits } from "../runtime/own-options.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 import { ActorAlarm } from "./actor-alarm.ts";
+import { awake } from "./awake-vms.ts";
 import { CallNote } from "./call-note.ts";
 import { CallTable } from "./calls.ts";
-import { closeDefinitions, keepDefinition } from "./definitions.ts";
-import { asRunning, drained } from "./drain.ts";
+import { keepDefinition } from "./definitions.ts";
+import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
+import { eventLogs } from "./event-log.ts";
 import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
@@ -66,9 +67,6 @@ interface VmPlace {
   /** Releases the definition of this VM alone, after the VM's end. */
   close?(): Promise<void>;
 }
-
-/** Awake VMs of this process, by the id of their actor. */
-const live = new Map<string, VmInstance>();
 
 /** An awake actor: its VM, and the calls of its clients. Ends when the actor sleeps. */
 export class VmInstance {
@@ -123,7 +121,7 @@ export class VmInstance {
     const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
     const { actorId, name, key } = actor;
     const { log } = monitor;
-    const ended = live.get(actorId)?.dispose("sleep");
+    const ended = awake.get(actorId)?.dispose("sleep");
     // Its storage refuses an older VM that has not ended by then.
     if (ended !== undefined)
       await within(
@@ -184,7 +182,7 @@ export class VmInstance {
       lastUsedAt: () => instance.#lastUsedAt,
     });
     instance.#listing = listing;
-    live.set(actorId, instance);
+    awake.set(actorId, instance);
     // Jobs may have come due while the actor slept, whatever has woken it.
     const rung = instance.ring();
     rung.catch((error: unknown) => {
@@ -240,6 +238,7 @@ export class VmInstance {
     return {
       ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
       ...(use && { use }),
+      ...(typeof use?.diskBytes === "number" && { storedBytes: use.diskBytes }),
     };
   }
 
@@ -275,48 +274,14 @@ export class VmInstance {
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
       await events?.settled();
       await close?.().catch(this.#onFailure);
+      if (reason === "destroy") eventLogs.forget(this.#actor.actorId);
       if (this.#place.mayMove) this.note.write(this.calls);
       this.calls.dispose();
       const { actorId } = this.#actor;
-      if (live.get(actorId) === this) live.delete(actorId);
+      if (awake.get(actorId) === this) awake.delete(actorId);
       this.#listing?.leave();
       this.monitor.end();
     });
     return this.#disposed;
   }
-}
-
-/** Ends a VM whose actor stops because its server shuts down, after its running calls. Its clients hear meanwhile why. */
-export async function handOverVm(actorId: string): Promise<void> {
-  const instance = live.get(actorId);
-  if (instance === undefined || !isDraining()) return;
-  await drained(instance);
-  await instance.dispose("sleep").catch(() => undefined);
-}
-
-/** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
-export function serveAwake(
-  actorId: string,
-  isCall: boolean,
-  visit: (instance: VmInstance) => Promise<void>,
-): Promise<void> | undefined {
-  return live.get(actorId)?.serve(visit, isCall);
-}
-
-/** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */
-export function ringAll(): void {
-  // A VM whose storage fails reports the error to callers of its cron methods.
-  for (const instance of live.values()) instance.ring().catch(() => undefined);
-}
-
-/**
- * Ends every VM of this process, for example before it exits: RivetKit 2.2 does not put actors to sleep on SIGTERM.
- *
- * @returns the number of VMs that were awake.
- */
-export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
-  const instances = [...live.values()];
-  await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
-  await closeDefinitions();
-  return instances.length;
 }

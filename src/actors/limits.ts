@@ -91,3 +91,20 @@ export const MAX_WAITING_EVENT_BYTES = 8 * MIB;
  * @code hook_failed
  */
 export const MAX_RESOLVE_MS = 20_000;
+
+/**
+ * Events of one VM that `getEventLog` returns.
+ * @unit events
+ * @past The oldest event is forgotten.
+ */
+export const MAX_LOGGED_EVENTS = 500;
+
+/** Characters of an event's text in the log. */
+export const MAX_LOGGED_EVENT_CHARACTERS = 2_000;
+
+/**
+ * Memory that the server's log of events takes for all VMs.
+ * @unit bytes
+ * @past The events of the VM that was quiet longest are forgotten.
+ */
+export const MAX_LOGGED_EVENTS_BYTES = 32 * MIB;

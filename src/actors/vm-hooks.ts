@@ -6,6 +6,7 @@ import { hasListeners } from "../rivet/subscribers.ts";
 import type { VmHooks } from "../runtime/hooks.ts";
 import type { ActorAlarm, AlarmActor } from "./actor-alarm.ts";
 import type { EventHooks } from "./event-hooks.ts";
+import { eventLogs } from "./event-log.ts";
 import type { Arrival, ForkActor } from "./fork.ts";
 
 /** The part of an actor's context that its VM uses. */
@@ -41,6 +42,7 @@ export function hooksOf(
         // The actor has stopped before its VM. No client is connected any more.
         log.debug({ msg: "could not send event", event: name, err: error });
       }
+      eventLogs.add(actorId, name, payload);
       events?.tell(name, payload);
     },
     async beforeBoot() {

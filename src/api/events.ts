@@ -314,6 +314,26 @@ export interface VmEvents {
 /** Name of an event of a `vm` actor. */
 export type VmEventName = keyof VmEvents;
 
+/** Events that `getEventLog` returns. Output, changes of files and transcripts have logs of their own. */
+export const LOGGED_EVENTS = [
+  "vmBooted",
+  "vmShutdown",
+  "filesReadOnly",
+  "limitWarning",
+  "serviceChanged",
+  "processExit",
+  "shellExit",
+  "waitingForInput",
+  "portOpened",
+  "portClosed",
+  "networkDenied",
+  "cronEvent",
+  "agentCrashed",
+] as const satisfies readonly VmEventName[];
+
+/** Name of an event that `getEventLog` returns. */
+export type LoggedEventName = (typeof LOGGED_EVENTS)[number];
+
 /** The right that a token needs to subscribe to each event. */
 export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
   processOutput: { right: "exec", reads: true },

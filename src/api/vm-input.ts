@@ -47,3 +47,17 @@ export interface VmInput {
   /** Milliseconds of sleep after which the server destroys the VM. @default the server's `destroyAfterMs` */
   destroyAfterMs?: number;
 }
+
+/** Options that the server lets the creator of a VM choose. Labels are always allowed. */
+export interface VmChoices {
+  /** Largest value of each limit that a VM may choose. A limit that is left out cannot be chosen. */
+  limits: OwnLimits;
+  /** Whether a VM may have variables of its own. */
+  env: boolean;
+  /** Whether a VM may choose the outbound policy that it begins with. */
+  network: boolean;
+  /** Names of first files that a VM may choose. */
+  rootFilesystems: string[];
+  /** Longest `destroyAfterMs` that a VM may choose; `null` if it may choose none. */
+  destroyAfterMs: number | null;
+}

@@ -47,7 +47,7 @@ export interface VmListEntry {
   createdAt: number;
   /** Time of the last call or preview visit, in milliseconds since the Unix epoch. */
   lastUsedAt: number;
-  /** Bytes that the VM takes in the server's data folder. */
+  /** Bytes that the VM takes in the server's data folder. Behind a Rivet Engine: bytes of its files when they were last measured. */
   storedBytes: number;
   /** Number of processes; 0 while the VM sleeps. */
   processes: number;

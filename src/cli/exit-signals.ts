@@ -1,6 +1,6 @@
 import process from "node:process";
+import { disposeAll } from "../actors/awake-vms.ts";
 import { drain } from "../actors/drain.ts";
-import { disposeAll } from "../actors/instance.ts";
 import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
 import { onStopAsked } from "../http/operations.ts";
 

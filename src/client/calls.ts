@@ -1,17 +1,14 @@
 import { type AgentVmError, connectionLost, type ErrorMetadata, receivedError } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { MAX_ACKNOWLEDGED_CALLS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
 import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
 import { isTransient, type Link } from "./link.ts";
 import { Listeners } from "./listeners.ts";
+import { backgroundTimer, Receipts } from "./receipts.ts";
 import { isBetweenServers, toAgentVmError } from "./rivet/errors.ts";
 import { checkArguments } from "./wire.ts";
-
-/** Milliseconds until the client acknowledges outcomes that no other message has acknowledged. */
-const ACKNOWLEDGE_DELAY_MS = 100;
 
 /**
  * Silence after which the client asks which instance answers before it begins a call, if the connection may outlive the
@@ -45,11 +42,9 @@ interface PendingCall {
 export class CallChannel {
   readonly #link: Link;
   readonly #pending = new Map<string, PendingCall>();
-  /** Keys of outcomes that have arrived and that the server still keeps. */
-  #received: string[] = [];
+  readonly #receipts = new Receipts(() => void this.acknowledge());
   /** Messages on their way that abandon a call. */
   readonly #abandoning = new Set<Promise<unknown>>();
-  #acknowledgement: ReturnType<typeof setTimeout> | undefined;
   /** The VM instance at the other end; `undefined` while there is no connection. */
   #instanceId: string | undefined;
   /** The last VM instance at the other end, also while there is no connection. */
@@ -151,9 +146,7 @@ export class CallChannel {
 
   /** Acknowledges outcomes and waits for pending `abandonCall` messages. Call it before the connection closes. */
   async acknowledge(): Promise<void> {
-    clearTimeout(this.#acknowledgement);
-    this.#acknowledgement = undefined;
-    const received = this.#takeReceived();
+    const received = this.#receipts.takeLast();
     if ((received.length === 0 && this.#abandoning.size === 0) || !this.isReady) return;
     // If the connection breaks, the message is lost. The server drops old outcomes by itself.
     const acknowledged = this.#link.action("acknowledge", [received]).catch(() => undefined);
@@ -172,7 +165,7 @@ export class CallChannel {
   async #onOpen(): Promise<void> {
     const { epoch } = this.#link;
     try {
-      const ticket = await this.#link.action("acknowledge", [this.#takeReceived()]);
+      const ticket = await this.#link.action("acknowledge", [this.#receipts.take()]);
       if (epoch !== this.#link.epoch || !this.#meet(ticket)) return;
     } catch (error) {
       if (epoch !== this.#link.epoch) return;
@@ -213,7 +206,7 @@ export class CallChannel {
   #begin(call: PendingCall): void {
     const { callId, action, args } = call;
     const { epoch } = this.#link;
-    const received = this.#takeReceived();
+    const received = this.#receipts.take();
     call.epoch = epoch;
     call.instanceId ??= this.#instanceId;
     const request: CallRequest = { callId, action, args, received };
@@ -226,7 +219,7 @@ export class CallChannel {
       },
       (error: unknown) => {
         const refusal = toAgentVmError(error);
-        if (epoch !== this.#link.epoch) this.#received.push(...received);
+        if (epoch !== this.#link.epoch) this.#receipts.putBack(received);
         else if (refusal.code === "server_stopping") {
           this.#isRestarting = true;
           Object.assign(call, { instanceId: undefined, epoch: undefined });
@@ -247,8 +240,7 @@ export class CallChannel {
   #onSettled(event: unknown): void {
     const { callId, outcome } = Object(event) as Partial<CallSettledEvent>;
     if (callId === undefined || outcome === undefined) return;
-    this.#received.push(callId);
-    this.#acknowledgement ??= backgroundTimer(() => void this.acknowledge(), ACKNOWLEDGE_DELAY_MS);
+    this.#receipts.add(callId);
     const call = this.#pending.get(callId);
     if (call) this.#finish(callId, () => conclude(call, outcome));
   }
@@ -279,10 +271,6 @@ export class CallChannel {
       this.fail(connectionLost(`The server was not reachable for ${RECONNECT_TIMEOUT_MS} ms`));
     }, RECONNECT_TIMEOUT_MS);
   }
-
-  #takeReceived(): string[] {
-    return this.#received.splice(0, MAX_ACKNOWLEDGED_CALLS);
-  }
 }
 
 function conclude(call: PendingCall, outcome: CallOutcome): void {
@@ -292,13 +280,6 @@ function conclude(call: PendingCall, outcome: CallOutcome): void {
   }
   const { code, message, metadata } = Object(outcome.error) as Partial<typeof outcome.error>;
   call.reject(receivedError(String(code), String(message), (metadata ?? {}) as ErrorMetadata));
-}
-
-/** Sets a timer that does not keep a Node process alive. */
-function backgroundTimer(run: () => void, ms: number): ReturnType<typeof setTimeout> {
-  const timer = setTimeout(run, ms);
-  if (typeof timer === "object") timer.unref();
-  return timer;
 }
 
 /** Returns 16 random bytes in hexadecimal. Pages without HTTPS have no `crypto.randomUUID`. */

@@ -1,3 +1,4 @@
+import type { VmChoices } from "../api/vm-input.ts";
 import type { VmPage } from "../api/vm-list.ts";
 import { HandleCore } from "./handle.ts";
 import { resolveLocalhostNames } from "./localhost-names.ts";
@@ -91,6 +92,8 @@ function accessorOf(server: Server, name: string, targets: Targets): VmAccessor 
       const raw = await coded(handles.create(key, options));
       return handle(undefined, () => raw);
     },
+    options: async () =>
+      (await askServer(server, { method: "GET", path: "vms/options", query: { name } })) as VmChoices,
     list: async (options = {}) => {
       const query = { name, options: JSON.stringify(options) };
       return (await askServer(server, { method: "GET", path: "vms", query })) as VmPage;

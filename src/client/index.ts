@@ -16,7 +16,7 @@ export type {
   TokenPage,
   VmPrefix,
 } from "../api/tokens.ts";
-export type { OwnLimits, VmInput } from "../api/vm-input.ts";
+export type { OwnLimits, VmChoices, VmInput } from "../api/vm-input.ts";
 export type { VmListEntry, VmListOptions, VmListUse, VmPage } from "../api/vm-list.ts";
 export { createClient } from "./client.ts";
 export {

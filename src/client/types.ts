@@ -3,7 +3,7 @@ import type { AgentVmError } from "../api/errors.ts";
 import type { VmEventName } from "../api/events.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { ClientTable, VmMethods } from "../api/methods/table.ts";
-import type { VmInput } from "../api/vm-input.ts";
+import type { VmChoices, VmInput } from "../api/vm-input.ts";
 import type { VmListOptions, VmPage } from "../api/vm-list.ts";
 import type { PieceSource } from "./pieces.ts";
 import type { ServerAddress } from "./rivet/config.ts";
@@ -272,6 +272,8 @@ export interface VmAccessor<Parts extends Added = NothingAdded> {
    * ```
    */
   list(options?: VmListOptions): Promise<VmPage>;
+  /** Returns the options that the server lets the creator of a VM choose. Needs a token with any right. */
+  options(): Promise<VmChoices>;
 }
 
 export type AnyRegistry = Registry<RegistryActors>;

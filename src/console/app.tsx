@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { LoginPage } from "./pages/login.tsx";
+import { LoginDialog, LoginPage } from "./pages/login.tsx";
 import { MachinePage } from "./pages/machine.tsx";
 import { MachinesPage } from "./pages/machines.tsx";
 import { PermissionBanner } from "./pages/permission-banner.tsx";
@@ -24,15 +24,26 @@ export function App({ token }: { token: string | undefined }) {
     await session.end();
     setSession(undefined);
   };
+  const logInAgain = (given: string) => {
+    session.drop();
+    setSession(new Session(given));
+  };
   return (
     <SessionContext.Provider value={session}>
-      <Shell session={session} logOut={logOut} />
+      <Shell session={session} logOut={logOut} logInAgain={logInAgain} />
       <Toasts />
     </SessionContext.Provider>
   );
 }
 
-function Shell({ session, logOut }: { session: Session; logOut: () => Promise<void> }) {
+interface ShellProps {
+  session: Session;
+  logOut: () => Promise<void>;
+  /** @param token token of a new login */
+  logInAgain: (token: string) => void;
+}
+
+function Shell({ session, logOut, logInAgain }: ShellProps) {
   const place = usePlace();
   const [trends] = useState(() => new Trends());
   const list = async (): Promise<ListedMachine[]> => {
@@ -42,6 +53,11 @@ function Shell({ session, logOut }: { session: Session; logOut: () => Promise<vo
   };
   const { value: machines, error, refresh } = usePoll(list, LIST_MS, "machines");
   const isLoggedOut = (error as { code?: string } | undefined)?.code === "unauthorized";
+  const [isAsked, setIsAsked] = useState(true);
+  // A login that ends later asks again.
+  useEffect(() => {
+    if (!isLoggedOut) setIsAsked(true);
+  }, [isLoggedOut]);
   return (
     <>
       <a class="skip" href="#main">
@@ -58,10 +74,11 @@ function Shell({ session, logOut }: { session: Session; logOut: () => Promise<vo
             {isLoggedOut ? "logged out" : "server unreachable"}
           </span>
         )}
-        <button type="button" class="quiet" onClick={() => void logOut()}>
+        <button type="button" class="quiet" onClick={() => (isLoggedOut ? setIsAsked(true) : void logOut())}>
           {isLoggedOut ? "Log in" : "Log out"}
         </button>
       </header>
+      {isLoggedOut && isAsked && <LoginDialog onLogin={logInAgain} onClose={() => setIsAsked(false)} />}
       <PermissionBanner machines={machines ?? []} />
       <main id="main">
         {place.page === "machines" ? (

@@ -3,7 +3,7 @@ import type { Labels, VmState } from "../api/methods/machine.ts";
 import type { VmPage, VmQuery } from "../api/vm-list.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
-import { assertHostHasRoom } from "../runtime/sandbox/host-room.ts";
+import { assertDiskHasRoom, assertHostHasRoom } from "../runtime/sandbox/host-room.ts";
 import { Deletions } from "./deletions.ts";
 import { Expiry } from "./expiry.ts";
 import type { LiveEntry } from "./live-entry.ts";
@@ -157,6 +157,7 @@ export class VmDirectory implements ActorRegister {
     if (this.#rows.get(actor.actorId) !== undefined) return;
     assertRoom(this.#options.quota, () => this.#rows.count(), this.#storage.bytes);
     assertHostHasRoom();
+    assertDiskHasRoom(this.folder);
     this.#rows.insert({ ...actor, createdAt: Date.now() });
   }
 

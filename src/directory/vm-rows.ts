@@ -1,5 +1,6 @@
 import { renameSync } from "node:fs";
 import { join } from "node:path";
+import type { StatementSync } from "node:sqlite";
 import type { Labels } from "../api/methods/machine.ts";
 import { parseJson } from "../base/json.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
@@ -53,13 +54,16 @@ type Change = Partial<Record<"last_used_at" | "slept_at" | "awake" | "destroying
 /** The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. */
 export class VmRows {
   readonly #db: DatabaseSync;
+  /** Every request to a VM asks for its row. */
+  readonly #get: StatementSync;
 
   constructor(folder: string) {
     this.#db = open(join(folder, VMS_FILE));
+    this.#get = this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?");
   }
 
   get(actorId: string): (VmRow & { destroying: number }) | undefined {
-    return this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?").get(actorId) as never;
+    return this.#get.get(actorId) as never;
   }
 
   count(): number {

@@ -34,6 +34,11 @@ export class LiveGrants {
     this.#holders.delete(connectionId);
   }
 
+  /** Whether an open connection carries a token. */
+  get hasTokens(): boolean {
+    return [...this.#holders.values()].some(({ tokenId }) => tokenId !== undefined);
+  }
+
   /** Closes the connections that carry one of these tokens. */
   revoked(tokenIds: readonly string[]): void {
     const gone = new Set(tokenIds);

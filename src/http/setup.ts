@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
+import type { VmChoices } from "../api/vm-input.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -25,28 +26,21 @@ import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
 import type { VisitedActors } from "./actor-visits.ts";
 import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
-import { bodyRoutes } from "./bodies/routes.ts";
-import { consoleRoutes } from "./console/routes.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
-import { HttpGate } from "./http-gate.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
-import { mcpRoutes } from "./mcp/routes.ts";
-import { McpSessions } from "./mcp/sessions.ts";
-import { drainRoute, healthRoutes, metricsRoute } from "./operations.ts";
+import { healthRoutes } from "./operations.ts";
 import { checkPeers } from "./peers/options.ts";
 import { Peering } from "./peers/peering.ts";
-import { PreviewGate } from "./preview-gate.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
+import { operatorRoutes, serverRoutes } from "./routes.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
 import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
-import { tokenMethodOf, tokenRoutes } from "./tokens/routes.ts";
 import { checkedSecret, folderSecret } from "./tokens/secret.ts";
-import { sharedTokens, Tokens } from "./tokens/tokens.ts";
-import { TunnelGate } from "./tunnels/tunnel-gate.ts";
+import { shareTokens } from "./tokens/shared/share-tokens.ts";
+import { Tokens } from "./tokens/tokens.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
 import { bindingOf, bindVms } from "./vm-binding.ts";
-import { vmListRoute } from "./vm-list.ts";
 
 /** Options of `setup()`: agent-vm's own options, and RivetKit's options that agent-vm does not set itself. */
 export type SetupOptions<Actors extends RegistryActors> = ServerOptions &
@@ -107,11 +101,13 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
-  if (behindEngine && chosenSecret !== undefined) access.tokens = sharedTokens(chosenSecret);
-  const peering =
-    peers && engine
-      ? new Peering(peers, serverOf({ ...engineOptions(options), endpoint: engine }))
+  const engineServer = engine && serverOf({ ...engineOptions(options), endpoint: engine });
+  const peering = peers && engineServer ? new Peering(peers, engineServer) : undefined;
+  const sharing =
+    engineServer && chosenSecret
+      ? shareTokens(chosenSecret, engineServer, access.live, peering?.actors)
       : undefined;
+  access.tokens = sharing?.tokens;
   let folder = behindEngine ? dataDir : undefined;
   const health = new Health({
     folder: () => folder,
@@ -151,56 +147,33 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       actorId === undefined ? undefined : nameOf(actorId),
     );
   };
+  const choices = new Map<string, VmChoices>();
+  for (const name of vmNames) {
+    const binding = bindingOf(options.use[name]);
+    if (binding !== undefined) choices.set(name, binding.choices);
+  }
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
-  const ownRoutes = {
-    "GET /metrics": metricsRoute(
-      metrics,
-      () => directory?.tally(),
-      () => vms.map(({ poolTally }) => poolTally()),
-    ),
-    "POST /drain": drainRoute(),
-    ...tokenRoutes(
-      () => access.tokens,
-      (grant, token, call) =>
-        monitor.called({ ...(token !== undefined && { token }) }, { who: access.whoIs(grant), ...call }),
-    ),
-  };
+  const operator = operatorRoutes({ access, monitor, metrics, vms, directory: () => directory });
   const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, isCall) => {
     const vm = nameOf(actorId);
     return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve, isCall);
   };
   const onServer = (server: Server, managed: ServedActors) => {
-    const actors = { ...managed, serveAwake };
-    const previews = new PreviewGate({ policy, isVm, ...actors });
-    const mcp = new McpSessions(`http://${reachable(host)}:${port}`, access);
-    const browser = hasConsole ? consoleRoutes(access, vmNames) : undefined;
-    const routes = {
-      ...browser?.guarded,
-      "GET /vms": vmListRoute(() => peering?.list ?? directory, vmNames),
-      ...ownRoutes,
-      ...mcpRoutes(mcp, vmNames),
-    };
-    const guard = (guarded: Server, waiting: Strangers) => {
-      new HttpGate(admit, previews, routes, {
-        openRoutes: healthRoutes(health),
-        ...(browser && { openRoute: browser.open }),
-        routeOf: bodyRoutes({ access, isVm, visitor, ...actors }),
-        strangers: waiting,
-        tunnels: new TunnelGate({
-          ...{ access, tunnels, actors, admit },
-          vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
-          onRefused: (code) => monitor.refused(code, "tunnel"),
-        }),
-        onRefused: ({ code }, route) => monitor.refused(code, tokenMethodOf(route)),
-      }).guard(guarded);
-    };
+    const routes = serverRoutes({
+      ...{ access, policy, admit, visitor, vmNames, tunnels, health, monitor, operator, hasConsole },
+      own: `http://${reachable(host)}:${port}`,
+      actors: { ...managed, serveAwake },
+      vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
+      list: () => peering?.list ?? directory,
+      choices,
+    });
     const attached = peering?.attach(
       server,
       { access, admit, isVm, reaches: (grant, actorId) => visitor(grant).reaches(actorId), strangers, log },
-      guard,
+      routes.guard,
     );
-    if (attached === undefined) guard(server, strangers);
+    if (attached === undefined) routes.guard(server, strangers);
     limitBacklog(server);
     onDraining(() => log.info({ msg: "server shuts down" }));
     log.info({ host, port, msg: "server listens" });
@@ -209,7 +182,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       if (hasVms) binding.warm();
     }
     server.once("close", () => {
-      void mcp.close();
+      void routes.close();
       for (const { drain } of vms) void drain();
       directory?.close();
       monitor.flush();
@@ -267,7 +240,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         onServer,
         onError: reject,
       });
-  const registry = makeRegistry(rivetOptions as RivetOptions<Actors>, {
+  const use = { ...options.use, ...sharing?.use } as Actors;
+  const registry = makeRegistry({ ...rivetOptions, use } as RivetOptions<Actors>, {
     host,
     port,
     logger: rivetLogger(log, { level: rivetLevel(), isVm }),
@@ -276,7 +250,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     isServing: peering !== undefined,
     slots: behindEngine && hasVms ? Math.min(...vms.map(({ capacity }) => capacity())) : undefined,
   });
-  const operations = { access, openRoutes: healthRoutes(health), routes: ownRoutes };
+  const operations = { access, openRoutes: healthRoutes(health), routes: operator };
   keepSettings(registry, {
     ...{ host, port, dataDir, engine },
     listening: driver && listening,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { VmChoices } from "../api/vm-input.ts";
 import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
@@ -28,6 +29,8 @@ export interface VmBinding {
   ringAll(): void;
   /** Milliseconds of sleep after which a VM is destroyed; `undefined`: never. A VM may have a time of its own. */
   destroyAfterMs: number | undefined;
+  /** Options that the creator of a VM may choose. */
+  choices: VmChoices;
   /**
    * Checks the input of a VM that may be made.
    *

@@ -2,10 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { valueFolder } from "./value-files.ts";
 
-/**
- * Age of a folder's last change above which a further change shows in its time.
- * @unit ms
- */
+/** Age of a folder's last change above which a further change shows in its time, in milliseconds. */
 const SETTLED_MS = 1_000;
 
 interface Known {

@@ -4,6 +4,7 @@ import { type Boot, type BootOptions, closeBoot, openBoot, openWithRooms } from 
 import { type BootEvents, BootHooks } from "./boot-hooks.ts";
 import type { VmLimits } from "./options.ts";
 import type { Persistence } from "./persistence/persistence.ts";
+import { noStorage } from "./persistence/stored-snapshots.ts";
 import type { EndReason, RoomList } from "./room.ts";
 import type { SandboxFactory } from "./sandbox/sandbox.ts";
 
@@ -298,8 +299,4 @@ export class BootCycle {
     const ms = performance.now() - since;
     this.#options.report({ kind: "down", reason, ms, awakeMs: since - this.#upAt });
   }
-}
-
-function noStorage(): AgentVmError {
-  return new AgentVmError("no_storage", "This VM has no storage for its files");
 }

@@ -3,6 +3,7 @@ import { AgentVmError, invalidArgument } from "../api/errors.ts";
 import { MAX_OWN_ENV_BYTES } from "../api/limits.ts";
 import { labels } from "../api/methods/machine.ts";
 import { outboundSchema } from "../api/network-policy.ts";
+import type { VmChoices } from "../api/vm-input.ts";
 import { envSchema } from "./option-values.ts";
 import { type ChosenLimits, chosenLimitsSchema, type VmOptions } from "./options.ts";
 
@@ -84,6 +85,19 @@ export function clampOwnOptions(input: unknown, { perVm }: Pick<VmOptions, "perV
       perVm.destroyAfterMs !== undefined && {
         destroyAfterMs: Math.min(destroyAfterMs, perVm.destroyAfterMs),
       }),
+  };
+}
+
+/** Returns what the creator of a VM may choose, without the content of first files. */
+export function choicesOf({ perVm }: Pick<VmOptions, "perVm">): VmChoices {
+  const { limits, env, network, rootFilesystems, destroyAfterMs = null } = perVm;
+  const allowed = Object.entries(limits).filter(([, maximum]) => maximum !== undefined);
+  return {
+    limits: Object.fromEntries(allowed),
+    env,
+    network,
+    rootFilesystems: Object.keys(rootFilesystems),
+    destroyAfterMs,
   };
 }
 

@@ -191,7 +191,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       maxima: { MAX_SESSIONS, MAX_OPEN_SHELLS },
     }),
   );
-  const snapshots = rooms.add(new SnapshotActions(boots, { maxResultBytes, exclude, mounts }));
+  const snapshots = rooms.add(
+    new SnapshotActions(boots, { maxResultBytes, store: durable, exclude, mounts }),
+  );
 
   const end = async (reason: EndReason): Promise<void> => {
     // Calls go on meanwhile, so that the hook finds the VM as it was.
@@ -241,7 +243,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     ringCron: () => cron.ring(),
     dispose,
     [Symbol.asyncDispose]: () => dispose("sleep"),
-    withForkSource: (work) => snapshots.withForkSource(work),
+    withForkSource: (...fork) => snapshots.withForkSource(...fork),
     state: () => machine.state(),
     processCount: () => machine.processCount(),
     sessionCount: () => machine.sessionCount(),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { disposeAll } from "../../src/actors/instance.ts";
+import { disposeAll } from "../../src/actors/awake-vms.ts";
 import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { failure, quietFor, until } from "../support/until.ts";
 

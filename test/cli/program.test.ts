@@ -256,6 +256,14 @@ describe("agent-vm against a server", () => {
     expect(await out(["snapshot", "ls", "snapshots"])).toMatch(new RegExp(`^${id}\tfirst\t`));
     await vm.writeFile("/workspace/a", "two");
     expect(await out(["diff", "snapshots", id])).toBe("M\t3 B\t/workspace/a\n");
+    const later = (await out(["snapshot", "create", "snapshots"])).trim();
+    expect(await out(["diff", "snapshots", id, later])).toBe("M\t3 B\t/workspace/a\n");
+    expect(await out(["cat", "snapshots:/workspace/a", "-s", id])).toBe("one");
+    expect(JSON.parse(await out(["cat", "--json", "snapshots:/workspace/a", "-s", id]))).toMatchObject({
+      content: "one",
+    });
+    await out(["fork", "snapshots", "of-snapshot", "-s", id]);
+    expect(await out(["cat", "of-snapshot:/workspace/a"])).toBe("one");
     expect(await out(["undo", "snapshots", "/workspace/a", "-s", id])).toBe("/workspace/a\t1\t-\n");
     expect(await out(["diff", "snapshots", id])).toBe("");
     expect(await run(["snapshot", "restore", "snapshots", id])).toMatchObject({ code: 2 });

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutputChunk } from "../../src/client/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";

@@ -81,6 +81,8 @@ test("the changes since a snapshot are listed, and each can be undone", async (c
   const page = await open(context, { at: "#/vm/vm/files/changes" });
   await page.getByRole("button", { name: "Changes" }).click();
   await page.getByLabel("Changed since").selectOption({ label: "before" });
+  await page.getByRole("button", { name: "/workspace/kept.txt" }).click();
+  await page.getByRole("textbox", { name: "/workspace/kept.txt, after" }).getByText("after").waitFor();
   const row = page.getByRole("listitem").filter({ hasText: "/workspace/kept.txt" });
   await row.getByText("modified").waitFor();
   await page.getByRole("listitem").filter({ hasText: "/workspace/new.txt" }).getByText("added").waitFor();

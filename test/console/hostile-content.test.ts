@@ -56,6 +56,7 @@ test("names, labels, titles, output, agents and terminals of a machine run no sc
     { path: "/workspace/false.pdf", content: `<!doctype html>${MARKUP}` },
   ]);
   await evil.createSnapshot(MARKUP.slice(0, 200));
+  await evil.writeFile(`/workspace/${name}`, `${MARKUP} changed`);
   await evil.spawn("sh", [
     "-c",
     `printf '%s\\n' "$1"; printf '${ESCAPES}\\n'; exec sleep 1000`,
@@ -104,6 +105,9 @@ test("names, labels, titles, output, agents and terminals of a machine run no sc
   }
   await page.getByRole("button", { name: "Changes" }).click();
   await page.getByLabel("Changed since").waitFor();
+  await page.getByRole("button", { name: "<img src=x" }).click();
+  await page.getByRole("region", { name: "Difference of" }).getByText("changed").first().waitFor();
+  await isUnharmed(page);
   await page.getByRole("tab", { name: "Processes" }).click();
   await page.getByRole("button", { name: "Output" }).first().click();
   await page.getByRole("log", { name: "Output" }).getByText("link").waitFor();
@@ -117,11 +121,21 @@ test("names, labels, titles, output, agents and terminals of a machine run no sc
     .evaluateAll((all) => all.map((link) => link.getAttribute("href")));
   expect(links.filter((href) => href !== null)).toEqual([]);
   await isUnharmed(page);
-  for (const tab of ["Cron", "Snapshots", "Network", "Use", "Log"]) {
+  for (const tab of ["Cron", "Snapshots", "Network", "Use", "Log", "Methods"]) {
     await page.getByRole("tab", { name: tab }).click();
     await page.waitForLoadState("networkidle");
     await isUnharmed(page);
   }
+  await page.getByRole("button", { name: /^readFiles\(/ }).click();
+  await page.getByLabel("paths").fill(`/workspace/${name}`);
+  await page.getByRole("button", { name: "Call", exact: true }).click();
+  await page.getByRole("region", { name: "Result" }).getByText("changed").waitFor();
+  await isUnharmed(page);
+  await page.getByRole("tab", { name: "Log" }).click();
+  await page.getByText("cronEvent").first().click();
+  await page.getByRole("dialog").waitFor();
+  await isUnharmed(page);
+  await page.keyboard.press("Escape");
   await page.getByRole("tab", { name: "Terminal" }).click();
   await page.getByRole("button", { name: "Open a terminal" }).click();
   // Keys that come before the prompt of the shell are lost.

@@ -1,4 +1,5 @@
 // @module-tag slow
+import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { consoleTest } from "../support/console.ts";
 
@@ -73,18 +74,71 @@ test("a token that only reads gets a console that only reads", async (context) =
   expect(await page.locator(".failure").count()).toBe(0);
 });
 
-test("a revoked login says so, and the next login goes on", async (context) => {
-  await vm("alice").exists("/");
-  const page = await open(context, refused);
-  const logIn = async () => {
-    await page.getByLabel("Server token, or a token for some machines").fill(TOKEN);
-    await page.getByRole("button", { name: "Log in" }).click();
-    await page.getByRole("link", { name: "alice" }).waitFor();
-  };
-  await logIn();
+/** Logs in with a token on the page that asks for it. */
+async function logIn(page: Page, token = TOKEN): Promise<void> {
+  await page.getByLabel("Server token, or a token for some machines").fill(token);
+  await page.getByRole("button", { name: "Log in" }).last().click();
+}
+
+test("a revoked login asks again, and the page, its address and its text that is not saved stay", async (context) => {
+  await vm("alice").writeFile("/workspace/note.txt", "old");
+  const page = await open(context, { ...refused, at: "#/vm/vm/files/alice" });
+  await logIn(page);
+  await page.getByRole("treeitem", { name: "note.txt" }).click();
+  await page.getByRole("textbox", { name: "/workspace/note.txt" }).click();
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.type("new ");
+  await page.getByText("not saved").waitFor();
   const { tokens } = await admin().tokens.list();
   for (const { id, label } of tokens) if (label === "console") await admin().tokens.revoke(id);
-  await page.getByText("logged out").waitFor();
+  const dialog = page.getByRole("dialog", { name: "The login has ended" });
+  await dialog.waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Log in" }).click();
-  await logIn();
+  await dialog.waitFor();
+  await logIn(page);
+  await dialog.waitFor({ state: "detached" });
+  expect(page.url()).toMatch(/#\/vm\/vm\/files\/alice$/);
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByText("Saved /workspace/note.txt").waitFor();
+  expect(new TextDecoder().decode(await vm("alice").readFile("/workspace/note.txt"))).toBe("new old");
+});
+
+test("a token that expires asks for another one at the same address", async (context) => {
+  await vm("alice").exists("/");
+  const { token } = await admin().tokens.create({ vms: "alice", may: ["read"], expiresIn: 8 });
+  const page = await open(context, { ...refused, at: "#/vm/vm/cron/alice" });
+  await logIn(page, token);
+  await page.getByRole("tab", { name: "Cron", selected: true }).waitFor();
+  await page.getByRole("dialog", { name: "The login has ended" }).waitFor();
+  await logIn(page);
+  await page.getByRole("button", { name: "New job" }).waitFor();
+  // A reload after the end of a login asks at the same address too.
+  const { tokens } = await admin().tokens.list();
+  for (const { id, label } of tokens) if (label === "console") await admin().tokens.revoke(id);
+  await page.reload();
+  await logIn(page);
+  await page.getByRole("button", { name: "New job" }).waitFor();
+});
+
+test("the token of an open page is renewed before it ends, and the renewed login outlives a reload", async (context) => {
+  await vm("alice").exists("/");
+  const page = await open(context, refused);
+  await logIn(page);
+  await page.getByRole("link", { name: "alice" }).waitFor();
+  // The clock of the page goes on by the wish of the test from here on.
+  await page.clock.install();
+  await page.reload();
+  await page.getByRole("link", { name: "alice" }).waitFor();
+  const answers = ["/tokens/renew", "/console/login"].map((path) =>
+    page.waitForResponse((response) => response.url().endsWith(path)),
+  );
+  await page.clock.fastForward("35:00");
+  expect((await Promise.all(answers)).map((answer) => answer.status())).toEqual([200, 200]);
+  await page.getByRole("link", { name: "alice" }).click();
+  await page.getByRole("heading", { name: "alice" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "alice" }).waitFor();
+  expect(await page.getByText("logged out").count()).toBe(0);
 });

@@ -29,7 +29,7 @@ test("the list shows machines with their use, makes, forks, puts to sleep and de
   await shoot(page, "machines");
 
   await page.getByRole("button", { name: "New machine" }).click();
-  await page.getByLabel("Name").fill("team/carol");
+  await page.getByLabel("Name (a slash").fill("team/carol");
   await page.getByRole("button", { name: "Create" }).click();
   await page.getByRole("heading", { name: "team / carol" }).waitFor();
   await page.getByRole("link", { name: "agent-vm", exact: true }).click();
@@ -49,7 +49,18 @@ test("the list shows machines with their use, makes, forks, puts to sleep and de
   await row("alice").getByText("sleeping").waitFor();
 
   // Pages of a machine that sleeps boot nothing.
-  for (const tab of ["overview", "files", "processes", "sessions", "network", "cron", "snapshots", "log"]) {
+  for (const tab of [
+    "overview",
+    "terminal",
+    "files",
+    "processes",
+    "sessions",
+    "network",
+    "cron",
+    "snapshots",
+    "log",
+    "methods",
+  ]) {
     await page.goto(`${page.url().split("#")[0]}#/vm/vm/${tab}/bob`);
     await page.getByRole("tab", { selected: true }).waitFor();
     await page.waitForLoadState("networkidle");
@@ -77,4 +88,34 @@ test("the list fits a phone, in the dark too, and the keyboard reaches its links
   expect([...reached]).toContain("phone");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "phone" }).waitFor();
+});
+
+test("a page that is opened just after its machine has fallen asleep boots nothing", async (context) => {
+  const dozer = vm("dozer");
+  const page = await open(context, { at: "#/vm/vm/overview/dozer" });
+  for (const tab of [
+    "Files",
+    "Processes",
+    "Terminal",
+    "Snapshots",
+    "Network",
+    "Sessions",
+    "Log",
+    "Methods",
+  ]) {
+    await dozer.exists("/");
+    await page.getByRole("tab", { name: "Use" }).click();
+    await page.getByRole("region", { name: "dozer" }).getByText("awake", { exact: true }).waitFor();
+    await dozer.sleep();
+    const { generation } = await dozer.status();
+    await page.getByRole("tab", { name: tab }).click();
+    await page.waitForLoadState("networkidle");
+    expect({ tab, ...(await dozer.status()) }).toMatchObject({ tab, state: "sleeping", generation });
+  }
+  await dozer.writeFile("/workspace/found", "");
+  await page.getByRole("region", { name: "dozer" }).getByText("awake", { exact: true }).waitFor();
+  await dozer.sleep();
+  await page.getByRole("tab", { name: "Files" }).click();
+  await page.getByRole("button", { name: "Wake the machine" }).click();
+  await page.getByRole("treeitem", { name: "found" }).waitFor();
 });

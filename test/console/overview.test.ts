@@ -4,7 +4,7 @@ import { consoleTest } from "../support/console.ts";
 
 const { vm, open, shoot } = consoleTest();
 
-test("the page of use shows limits as meters and draws charts, and the log page shows events as they come", async (context) => {
+test("the page of use shows limits as meters and draws charts", async (context) => {
   await vm("use").spawn("sh", ["-c", "while :; do :; done"]);
   const page = await open(context, { at: "#/vm/vm/overview/use", scheme: "dark" });
   const memory = page.getByRole("meter", { name: "Memory" });
@@ -14,14 +14,26 @@ test("the page of use shows limits as meters and draws charts, and the log page 
   await expect.poll(() => chart.innerText(), { timeout: 30_000 }).toMatch(/(0\.[1-9]|1\.)/);
   expect(await chart.locator("canvas").count()).toBe(1);
   await shoot(page, "use");
-  await page.getByRole("tab", { name: "Log" }).click();
-  await page.getByText("Events appear here").waitFor();
-  await expect
-    .poll(async () => {
-      await vm("use").execArgv("true");
-      await vm("use").spawn("true");
-      return await page.getByText("processExit").count();
-    })
-    .toBeGreaterThan(0);
+});
+
+test("the log page shows events from before it was opened, and new ones as they come", async (context) => {
+  const { pid } = await vm("log").spawn("true");
+  await vm("log").waitProcess(pid);
+  const page = await open(context, { at: "#/vm/vm/log/log" });
+  const log = page.getByRole("log", { name: "Events" });
+  await log.getByText("vmBooted").waitFor();
+  await log.getByText(`"pid":${pid},`).waitFor();
+  const { pid: next } = await vm("log").spawn("false");
+  await log.getByText(`"pid":${next},`).waitFor();
+  expect(await log.getByText(`"pid":${pid},`).count()).toBe(1);
   await shoot(page, "log");
+  await log.getByText("vmBooted").click();
+  await page.getByRole("dialog").getByText("{}").waitFor();
+  await page.keyboard.press("Escape");
+  await vm("log").sleep();
+  await log.getByText("vmShutdown").waitFor();
+  // A page of a machine that sleeps has the log too, and wakes nothing.
+  await page.reload();
+  await log.getByText(`"pid":${next},`).waitFor();
+  expect((await vm("log").status()).state).toBe("sleeping");
 });

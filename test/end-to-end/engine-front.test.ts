@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { terminal, type VmHandle } from "../../src/client/index.ts";
+import { type TunnelOut, terminal, type VmHandle } from "../../src/client/index.ts";
 import { ACTOR_ID } from "../../src/http/peers/engine-actors.ts";
 import { ENGINE_PROGRAM, type Engine, runEngine, startPeer } from "../support/engine.ts";
 import type { ProgramServer } from "../support/servers.ts";
@@ -15,10 +15,24 @@ import { startHttpServer, startWebSocketServer } from "../support/vm-servers.ts"
 import { wsClient } from "../support/ws-client.ts";
 
 const TOKEN = "token of the servers";
-const KEY = ["team", "one"];
+/** VMs of the first server and of another server. */
+const [KEY, OTHER_KEY] = [["team", "one"], ["elsewhere"]];
 
 /** More than the engine carries in one message. */
 const LARGE_BYTES = 30_000_000;
+
+/** Offers a service of this test to a VM. */
+async function offerTo(vm: VmHandle): Promise<TunnelOut> {
+  await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
+  const service = createServer((_request, response) => void response.end("from the client"));
+  onTestFinished(() => void service.close());
+  await once(service.listen(0, "127.0.0.1"), "listening");
+  const { port: localPort } = service.address() as AddressInfo;
+  return await vm.tunnelOut({ name: "web", port: 8080, localPort });
+}
+
+/** Asks the offered service. */
+const ASK_OFFER = "curl -sS --max-time 10 http://web.agent-vm:8080/";
 
 describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () => {
   let engine: Engine & { end(): Promise<void> };
@@ -28,7 +42,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
 
   beforeAll(async () => {
     engine = await runEngine();
-    owner = await startPeer(engine);
+    // With its one VM it is full, so that the others are not on it.
+    owner = await startPeer(engine, { env: { RIVET_TOTAL_SLOTS: "1" } });
     const vm = owner.client({ token: TOKEN }).vm.getOrCreate(KEY);
     // The engine learns of the server a moment after the server has started.
     await until(() => vm.exists("/").catch(() => false), 60_000);
@@ -39,6 +54,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     await vm.waitForPort(4000);
     const [other, front] = await Promise.all([startPeer(engine), startPeer(engine, { vms: false })]);
     Object.assign(servers, { "another server": other, "a front without VMs": front });
+    await startHttpServer(other.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never, 3000);
   }, 120_000);
   afterAll(async () => {
     await Promise.all([owner, ...Object.values(servers)].map((server) => server?.stop("SIGKILL")));
@@ -80,7 +96,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       await vm.exec("mkdir -p /tmp/copy");
       await vm.importTar(archive, "/tmp/copy");
       expect((await vm.exec("sha256sum < /tmp/copy/large")).stdout).toContain(sha256(content));
-      await vm.exec("rm -r /tmp/copy");
+      // A fork would copy them.
+      await vm.exec("rm -r /tmp/copy /workspace/large");
     }, 90_000);
 
     test("carries requests into the VM while they run", async () => {
@@ -133,15 +150,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const end = closed(inside);
       inside.close(4000, "done");
       expect(await end).toEqual([4000, "done"]);
-      await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
-      const service = createServer((_request, response) => void response.end("from the client"));
-      onTestFinished(() => void service.close());
-      await once(service.listen(0, "127.0.0.1"), "listening");
-      const { port: localPort } = service.address() as AddressInfo;
-      await using _offer = await vm.tunnelOut({ name: "web", port: 8080, localPort });
-      expect((await vm.exec("curl -sS --max-time 10 http://web.agent-vm:8080/")).stdout).toBe(
-        "from the client",
-      );
+      await using _offer = await offerTo(vm);
+      expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
     }, 30_000);
 
     test("asks the access policy, which a token made at any server passes", async () => {
@@ -205,35 +215,46 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     expect((await client.vm.list({ labels: { purpose: "test" } })).vms).toHaveLength(1);
   });
 
-  test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async () => {
-    const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
-    await vm.writeFile("/workspace/acknowledged", "1");
-    const outcome = (call: Promise<unknown>) =>
-      call.then(
-        () => "done",
-        (error: { code: string }) => error.code,
-      );
-    const running = outcome(vm.exec("sleep 1000"));
-    await vm.exec("true");
-    await owner.stop("SIGKILL");
-    expect(await running).toBe("call_lost");
-    const read = () =>
-      vm.readFile("/workspace/acknowledged").then(
-        (bytes) => Buffer.from(bytes).toString(),
-        (error) => error.code,
-      );
-    await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
-    expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
-  }, 60_000);
+  // Each waits for a threshold, so both wait at the same time. The VMs go on at a third server.
+  describe.concurrent("when a server fails", () => {
+    beforeAll(async () => {
+      servers["a new server"] = await startPeer(engine);
+    }, 60_000);
 
-  test("ends the requests under way to a server that gives no sign of life", async () => {
-    const front = servers["a front without VMs"] as ProgramServer;
-    const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(KEY) as never;
-    await startHttpServer(vm as never, 3000);
-    const response = await vm.vmFetch(3000, "/slow", { stream: true });
-    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    await reader.read();
-    servers["another server"]?.process.kill("SIGSTOP");
-    await expect(reader.read()).rejects.toThrow("terminated");
-  }, 60_000);
+    test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async () => {
+      const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
+      await vm.writeFile("/workspace/acknowledged", "1");
+      const outcome = (call: Promise<unknown>) =>
+        call.then(
+          () => "done",
+          (error: { code: string }) => error.code,
+        );
+      await using _offer = await offerTo(vm);
+      expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
+      const running = outcome(vm.exec("sleep 1000"));
+      await vm.exec("true");
+      await owner.stop("SIGKILL");
+      expect(await running).toBe("call_lost");
+      const read = () =>
+        vm.readFile("/workspace/acknowledged").then(
+          (bytes) => Buffer.from(bytes).toString(),
+          (error) => error.code,
+        );
+      await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
+      expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
+      // The client offers its service there again.
+      const asked = () => vm.exec(ASK_OFFER).then(({ stdout }) => stdout, String);
+      await expect.poll(asked, { timeout: 20_000, interval: 500 }).toBe("from the client");
+    }, 60_000);
+
+    test("ends the requests under way to a server that gives no sign of life", async () => {
+      const front = servers["a front without VMs"] as ProgramServer;
+      const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never;
+      const response = await vm.vmFetch(3000, "/slow", { stream: true });
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      await reader.read();
+      servers["another server"]?.process.kill("SIGSTOP");
+      await expect(reader.read()).rejects.toThrow("terminated");
+    }, 60_000);
+  });
 });

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { StreamProgress, TransferProgress } from "../../src/client/index.ts";

@@ -1,5 +1,3 @@
-// @module-tag any-user
-
 import { afterAll, expect, test } from "vitest";
 import type { VmInput } from "../../src/api/vm-input.ts";
 import { createClient } from "../../src/client/index.ts";
@@ -48,6 +46,26 @@ test("a fork has the VM's files of its moment, survives a kill, and changes apar
   expect((await copy.fork(["team", "copy 2"])).key).toEqual(["team", "copy 2"]);
   const second = vms.get(["team", "copy 2"]);
   expect(new TextDecoder().decode(await second.readFile("/workspace/note"))).toBe("two");
+  await client.dispose();
+  await server.stop("SIGTERM");
+});
+
+test("a fork of a snapshot has the files of the snapshot, and an unknown snapshot makes no VM", async () => {
+  const { client, server, vms } = await start();
+  const vm = vms.getOrCreate("with a snapshot");
+  await vm.exec("echo before > note; head -c 500000 /dev/urandom > large; sha256sum large > sum", {
+    cwd: "/workspace",
+  });
+  const { id } = await vm.createSnapshot();
+  await vm.exec("echo after > note; rm large; touch later", { cwd: "/workspace" });
+  const { key } = await vm.fork("then", { snapshot: id });
+  const { stdout } = await vms.get(key).exec("cat note; sha256sum -c sum; ls", { cwd: "/workspace" });
+  expect(stdout).toBe("before\nlarge: OK\nlarge\nnote\nsum\n");
+  expect(new TextDecoder().decode(await vm.readFile("/workspace/note"))).toBe("after\n");
+  expect(await failure(vm.fork("never", { snapshot: "snap-0" }))).toMatchObject({
+    code: "snapshot_not_found",
+  });
+  expect((await client.vm.list({ prefix: "never" })).vms).toEqual([]);
   await client.dispose();
   await server.stop("SIGTERM");
 });

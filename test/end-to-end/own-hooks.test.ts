@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { ResolvedOptions, VmActorOptions } from "../../src/index.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";

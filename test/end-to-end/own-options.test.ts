@@ -121,3 +121,32 @@ test("a quota of the server limits VMs, and how many are awake", async () => {
   await vm.getOrCreate("c").destroy();
   expect((await vm.getOrCreate("d").status()).state).toBe("sleeping");
 });
+
+test("a client learns which options the server lets a VM choose, with a token of any right", async () => {
+  const token = "the server's token";
+  const rootFilesystems = { small: "/nonexistent/small.tar" };
+  const server = await startTestServer({
+    kind: "kernel",
+    vm: { perVm: { ...perVm, rootFilesystems } },
+    options: { token },
+  });
+  const choices = {
+    limits: perVm.limits,
+    env: true,
+    network: true,
+    rootFilesystems: ["small"],
+    destroyAfterMs: 60_000,
+  };
+  expect(await server.client({ token }).vm.options()).toEqual(choices);
+  const weak = await server.client({ token }).tokens.create({ vms: "a", may: ["cron"] });
+  expect(await server.client({ token: weak.token }).vm.options()).toEqual(choices);
+  expect(await failure(server.client({ token: "wrong" }).vm.options())).toMatchObject({
+    code: "unauthorized",
+  });
+  const url = `${server.endpoint}/vms/options?name=other`;
+  const response = await fetch(url, { headers: { "x-rivet-token": token } });
+  expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([
+    404,
+    "actor_type_not_found",
+  ]);
+});

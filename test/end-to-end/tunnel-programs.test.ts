@@ -5,19 +5,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
+import { needs } from "../support/installed.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
 const run = promisify(execFile);
-const has = (...programs: string[]) =>
-  programs.every((program) => {
-    try {
-      execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
-      return true;
-    } catch {
-      return false;
-    }
-  });
 const versions = existsSync("/usr/lib/postgresql") ? readdirSync("/usr/lib/postgresql") : [];
 const postgres = join("/usr/lib/postgresql", versions[0] ?? "none", "bin");
 
@@ -30,40 +22,40 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test.skipIf(!has("psql", join(postgres, "initdb")))(
-  "psql reaches Postgres by its port and by its socket",
-  async () => {
-    await vm.exec(`${postgres}/initdb -D /tmp/data -A trust -U agent --no-sync`);
-    await vm.spawn(join(postgres, "postgres"), [
-      "-D",
-      "/tmp/data",
-      "-h",
-      "127.0.0.1",
-      "-p",
-      "5432",
-      "-k",
-      "/tmp",
-      "-F",
-    ]);
-    await vm.waitForPort(5432);
-    await using byPort = await vm.tunnel({ port: 5432 });
-    await using bySocket = await vm.tunnel({ socketPath: "/tmp/.s.PGSQL.5432" });
-    for (const { port } of [byPort, bySocket]) {
-      const sql = "select sum(length(repeat('x', 1000))) from generate_series(1, 10000)";
-      const args = ["-h", "127.0.0.1", "-p", String(port), "-U", "agent", "-Atc", sql, "postgres"];
-      expect((await run("psql", args)).stdout).toBe("10000000\n");
-    }
-  },
-);
+test("psql reaches Postgres by its port and by its socket", async ({ skip }) => {
+  needs(skip, "psql", join(postgres, "initdb"));
+  await vm.exec(`${postgres}/initdb -D /tmp/data -A trust -U agent --no-sync`);
+  await vm.spawn(join(postgres, "postgres"), [
+    "-D",
+    "/tmp/data",
+    "-h",
+    "127.0.0.1",
+    "-p",
+    "5432",
+    "-k",
+    "/tmp",
+    "-F",
+  ]);
+  await vm.waitForPort(5432);
+  await using byPort = await vm.tunnel({ port: 5432 });
+  await using bySocket = await vm.tunnel({ socketPath: "/tmp/.s.PGSQL.5432" });
+  for (const { port } of [byPort, bySocket]) {
+    const sql = "select sum(length(repeat('x', 1000))) from generate_series(1, 10000)";
+    const args = ["-h", "127.0.0.1", "-p", String(port), "-U", "agent", "-Atc", sql, "postgres"];
+    expect((await run("psql", args)).stdout).toBe("10000000\n");
+  }
+});
 
-test.skipIf(!has("redis-server", "redis-cli"))("redis-cli reaches Redis", async () => {
+test("redis-cli reaches Redis", async ({ skip }) => {
+  needs(skip, "redis-server", "redis-cli");
   await vm.spawn("redis-server", ["--port", "6379", "--save", ""]);
   await vm.waitForPort(6379);
   await using tunnel = await vm.tunnel({ port: 6379 });
   expect((await run("redis-cli", ["-p", String(tunnel.port), "ping"])).stdout).toBe("PONG\n");
 });
 
-test.skipIf(!has("/usr/sbin/sshd", "ssh", "ssh-keygen"))("ssh runs a command inside", async () => {
+test("ssh runs a command inside", async ({ skip }) => {
+  needs(skip, "/usr/sbin/sshd", "ssh", "ssh-keygen");
   const folder = testFolder();
   execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "id")]);
   chmodSync(join(folder, "id"), 0o600);
@@ -95,7 +87,8 @@ test.skipIf(!has("/usr/sbin/sshd", "ssh", "ssh-keygen"))("ssh runs a command ins
   expect(stdout).toBe((await vm.exec("hostname")).stdout);
 });
 
-test.skipIf(!has("python3"))("a program in Python talks to a server in Python", async () => {
+test("a program in Python talks to a server in Python", async ({ skip }) => {
+  needs(skip, "python3");
   const code =
     "import socketserver\nclass H(socketserver.StreamRequestHandler):\n  def handle(self):\n    self.wfile.write(self.rfile.readline().upper())\nsocketserver.ThreadingTCPServer(('127.0.0.1', 7000), H).serve_forever()";
   await vm.spawn("python3", ["-c", code]);
@@ -106,7 +99,7 @@ test.skipIf(!has("python3"))("a program in Python talks to a server in Python", 
 });
 
 test("git clones from a daemon inside", async ({ skip }) => {
-  if (!has("git")) skip("git is not installed");
+  needs(skip, "git");
   await vm.exec(
     "git init -q /tmp/repo && cd /tmp/repo && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first",
   );

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VmHandle } from "../../src/client/index.ts";

@@ -215,8 +215,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: [`${KERNEL}/files`],
   },
   [`${KERNEL}/commands`]: {
-    uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/procfs`],
-    types: [`${KERNEL}/tools.ts`],
+    uses: [`${KERNEL}/helpers`, `${KERNEL}/procfs`],
+    types: [SANDBOX, `${KERNEL}/tools.ts`],
   },
   [`${KERNEL}/processes`]: {
     uses: [SANDBOX, `${KERNEL}/procfs`],
@@ -228,6 +228,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   [`${KERNEL}/host-checks`]: {
     uses: [
+      SANDBOX,
       `${KERNEL}/boot`,
       `${KERNEL}/helpers`,
       `${KERNEL}/network`,

@@ -36,7 +36,7 @@ const large = (byte: number) => new Uint8Array(LARGE).fill(byte);
 const all = (database: KvDatabase) =>
   database
     .list(new Uint8Array(), undefined)
-    .map(([name, { length, [0]: first }]) => [new TextDecoder().decode(name), length, first]);
+    .map(([name, { length, 0: first }]) => [new TextDecoder().decode(name), length, first]);
 
 test("large values of a lazy change are in one file beside the database, and read as before", async () => {
   const { open, files } = await place();
@@ -59,7 +59,7 @@ test("large values of a lazy change are in one file beside the database, and rea
     ["d", LARGE, 4],
   ];
   expect(all(database)).toEqual(expected);
-  expect(database.get([key("c"), key("none")]).map((value) => value && value[0])).toEqual([3, null]);
+  expect(database.get([key("c"), key("none")]).map((value) => value?.[0] ?? null)).toEqual([3, null]);
   await database.close();
   expect(all(await open())).toEqual(expected);
 });

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import type { HostVm } from "../../src/runtime/host-functions/types.ts";
 import { MemoryStore } from "../../src/runtime/store/store.ts";

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "../../src/client/index.ts";
 import type { VmClient } from "../../src/client/types.ts";
 import type { registry } from "../../src/server.ts";
+import { programEnv } from "../support/program-env.ts";
 import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
 import { type Machine, Machines, type Program } from "./machines.ts";
 
@@ -108,6 +109,8 @@ export class Fleet {
     const isFront = name === "front";
     const data = join(this.#folder, name);
     const env = {
+      NODE_COMPILE_CACHE: join(this.#folder, "compiled"),
+      ...programEnv(),
       NODE_ENV: "production",
       HOME: this.#folder,
       HOST: address,

@@ -30,9 +30,6 @@ interface WalkOptions {
 /** Longest time for one line. */
 const STEP_TIMEOUT_MS = 100_000;
 
-/** Longer than the threshold after which the engine gives a silent server's VMs to others. */
-const PARTITION_MS = 12_000;
-
 /** Brings a fleet up, walks the features of a VM, and then lets parts of the fleet fail. */
 export async function walk({ engine, folder, isShort = false, onRow }: WalkOptions): Promise<Row[]> {
   const fleet = new Fleet(engine, folder);
@@ -63,7 +60,8 @@ export async function walk({ engine, folder, isShort = false, onRow }: WalkOptio
     await step("a VM takes writes", () => writer.moved());
     for (const [name, disturb] of DISTURBANCES) {
       await step(name, async () => {
-        await disturb(fleet, (await placeOf(fleet, client.vm.get("written"))) ?? fleet.servers[0]!);
+        const server = (await placeOf(fleet, client.vm.get("written"))) ?? fleet.servers[0]!;
+        await disturb(fleet, server, writer);
         await writer.moved();
       });
     }
@@ -80,7 +78,7 @@ export async function walk({ engine, folder, isShort = false, onRow }: WalkOptio
 /** Failures, and what must hold after each: the VM takes writes again. `server` has the VM. */
 const DISTURBANCES: readonly (readonly [
   name: string,
-  run: (fleet: Fleet, server: Server) => Promise<void>,
+  run: (fleet: Fleet, server: Server, writer: Writer) => Promise<void>,
 ])[] = [
   [
     "fails over: SIGKILL of the server with the VM",
@@ -103,9 +101,10 @@ const DISTURBANCES: readonly (readonly [
   ["the drained server is back", async (fleet) => await restartEnded(fleet)],
   [
     "partition: the server with the VM loses its cable, and gets it back",
-    async (_fleet, { machine }) => {
+    async (_fleet, { machine }, writer) => {
       machine.cable("down");
-      await delay(PARTITION_MS);
+      // The other server has the VM by then.
+      await writer.moved();
       machine.cable("up");
     },
   ],
@@ -144,7 +143,7 @@ function ancestorsOf(pid: string): number[] {
   return pids;
 }
 
-/** Counts in a file of a VM, without a pause. */
+/** Counts in a file of a VM. */
 class Writer {
   readonly #vm: VmHandle;
   #acknowledged = 0;
@@ -164,11 +163,11 @@ class Writer {
         () => false,
       );
       if (isDone) this.#acknowledged = next;
-      await delay(isDone ? 5 : 100);
+      await delay(isDone ? 20 : 100);
     }
   }
 
-  /** Resolves when the VM has taken three more writes. */
+  /** Resolves when the VM has taken three more writes. The first of them may have been on its way. */
   async moved(): Promise<void> {
     const before = this.#acknowledged;
     while (this.#acknowledged < before + 3) await delay(20);

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, type TestContext } from "vitest";
@@ -7,7 +7,10 @@ import { requireChromium } from "./chromium.ts";
 import { type ProgramServer, startTestServer } from "./servers.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** Folder of the screenshots that docs/console.md shows. `AGENT_VM_SCREENSHOTS=1` writes them. */
+/**
+ * Folder of the screenshots of the documentation. `AGENT_VM_SCREENSHOTS=1` takes the files that it has again, and
+ * `AGENT_VM_SCREENSHOTS=FOLDER` writes all of them to another folder.
+ */
 const IMAGES = join(import.meta.dirname, "../../docs/images");
 
 const WIDE = { width: 1280, height: 760 };
@@ -27,7 +30,7 @@ interface OpenOptions {
 /** A server with the scripted agent and a browser, for all tests of a file. */
 export interface ConsoleTest {
   server(): ProgramServer;
-  vm(key: string): VmHandle;
+  vm(key: string | string[]): VmHandle;
   /** Opens the console. The test fails if the page reports an error or sends a request elsewhere. */
   open(context: TestContext, options?: OpenOptions): Promise<Page>;
   /** Ends the server, calls back, and starts it again on the same port with the same data. */
@@ -51,7 +54,7 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
   const running = () => server as ProgramServer;
   return {
     server: running,
-    vm: (key) =>
+    vm: (key: string | string[]) =>
       running()
         .client(env.AGENT_VM_TOKEN ? { token: env.AGENT_VM_TOKEN } : {})
         .vm.getOrCreate(key),
@@ -82,14 +85,18 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
       server = await startTestServer({ kind: "scripted", process: true, env, port, dataDir });
     },
     async shoot(page, name) {
-      const isWanted = process.env.AGENT_VM_SCREENSHOTS === "1";
-      if (isWanted) mkdirSync(IMAGES, { recursive: true });
-      const path = join(isWanted ? IMAGES : shots, `console-${name}.png`);
+      const file = `console-${name}.png`;
+      const wanted = process.env.AGENT_VM_SCREENSHOTS ?? shots;
+      const folder = wanted !== "1" ? wanted : existsSync(join(IMAGES, file)) ? IMAGES : shots;
+      const path = join(folder, file);
       const { byteLength } = await page.screenshot({ path, animations: "disabled" });
       expect(byteLength).toBeGreaterThan(5_000);
     },
   };
 }
+
+/** Addresses that need no server: content of the page, and the browser's own viewer of PDFs. */
+const INSIDE = /^(blob|data|chrome|chrome-extension):/;
 
 /** Collects what a page must not do: report an error, break its own policy, or ask another server. */
 function faultsOf(page: Page, origin: string, expected: RegExp | undefined): string[] {
@@ -103,7 +110,7 @@ function faultsOf(page: Page, origin: string, expected: RegExp | undefined): str
   });
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(`${origin}/`) && !/^(blob|data):/.test(url)) add(`request: ${url}`);
+    if (!url.startsWith(`${origin}/`) && !INSIDE.test(url)) add(`request: ${url}`);
   });
   return faults;
 }

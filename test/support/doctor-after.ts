@@ -16,6 +16,20 @@ syscall($arm ? 277 : 317, 1, 0, $program) == 0 or die "seccomp: $!";
 exec { $ARGV[0] } @ARGV;
 `;
 
+/** Lets the kernel refuse sockets of netlink, all or those of nf_tables (protocol 12), and becomes the program in its arguments. */
+const WITHOUT_NETLINK = `
+my ($all, $number) = (shift, (shift) eq 'arm64' ? 198 : 41);
+# Each instruction: load a word of the call, or compare it with K and jump over so many.
+my @code = ([0x20, 0, 0, 0], [0x15, 0, $all ? 3 : 5, $number], [0x20, 0, 0, 16], [0x15, 0, $all ? 1 : 3, 16]);
+push @code, [0x20, 0, 0, 32], [0x15, 0, 1, 12] unless $all;
+push @code, [0x06, 0, 0, 0x50000 | 93], [0x06, 0, 0, 0x7fff0000];
+my $filter = join '', map { pack('S C C L', @$_) } @code;
+my $program = pack('S x6 P', scalar @code, $filter);
+syscall($number == 198 ? 167 : 157, 38, 1, 0, 0, 0) == 0 or die "prctl: $!";
+syscall($number == 198 ? 277 : 317, 1, 0, $program) == 0 or die "seccomp: $!";
+exec { $ARGV[0] } @ARGV;
+`;
+
 interface DoctorRun {
   /** Shell lines that make the defect. They run as root of the namespaces. */
   lines?: readonly string[];
@@ -25,10 +39,12 @@ interface DoctorRun {
   privileges?: readonly string[];
   /** Filter of system calls around the doctor. */
   seccomp?: SeccompPolicy;
+  /** Sockets that the kernel has not. */
+  missing?: "netlink" | "nf_tables";
 }
 
 /** Runs the doctor on a host with a defect that a test makes, in namespaces of its own. */
-export function doctorAfter({ lines = [], namespaces, privileges, seccomp }: DoctorRun = {}): {
+export function doctorAfter({ lines = [], namespaces, privileges, seccomp, missing }: DoctorRun = {}): {
   status: number | null;
   output: string;
 } {
@@ -39,6 +55,9 @@ export function doctorAfter({ lines = [], namespaces, privileges, seccomp }: Doc
   const doctor = [
     ...(privileges === undefined ? [] : ["setpriv", ...privileges]),
     ...filter,
+    ...(missing === undefined
+      ? []
+      : ["perl", "-e", WITHOUT_NETLINK, missing === "netlink" ? "1" : "0", process.arch]),
     ...[process.execPath, "src/cli/main.ts", "doctor"],
   ];
   const script = [...lines, `cd '${ROOT}'`, 'exec "$@"'].join("\n");

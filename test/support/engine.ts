@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { onTestFinished, type TestContext } from "vitest";
 import { freePort } from "./free-port.ts";
-import { type ProgramServer, startTestServer } from "./servers.ts";
+import { type ProgramKind, type ProgramServer, startTestServer } from "./servers.ts";
 
 /** A Rivet Engine that is killed when the test ends. */
 export interface Engine {
@@ -39,10 +39,18 @@ const CONFIG = {
 /** Path of the Rivet Engine's program (npm install @rivetkit/engine-cli-linux-x64-musl); `undefined` if there is none. */
 export const ENGINE_PROGRAM: string | undefined = process.env.RIVET_ENGINE_BINARY;
 
-/** Starts a Rivet Engine, or skips the test if there is none. */
-export async function startEngine(context: TestContext, env: Record<string, string> = {}): Promise<Engine> {
+/**
+ * Starts a Rivet Engine, or skips the test if there is none.
+ *
+ * @param settings more of its configuration
+ */
+export async function startEngine(
+  context: TestContext,
+  env: Record<string, string> = {},
+  settings: object = {},
+): Promise<Engine> {
   if (ENGINE_PROGRAM === undefined) context.skip("RIVET_ENGINE_BINARY names no Rivet Engine");
-  const engine = await runEngine(env);
+  const engine = await runEngine(env, settings);
   onTestFinished(engine.end);
   return engine;
 }
@@ -50,12 +58,13 @@ export async function startEngine(context: TestContext, env: Record<string, stri
 /** Starts a Rivet Engine for all tests of a file, which must end it. */
 export async function runEngine(
   env: Record<string, string> = {},
+  settings: object = {},
 ): Promise<Engine & { end(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "agent-vm-engine-"));
   const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
   const endpoint = `http://127.0.0.1:${guard}`;
   const config = join(folder, "config.json");
-  await writeFile(config, JSON.stringify(CONFIG));
+  await writeFile(config, JSON.stringify({ ...CONFIG, ...settings }));
   let child: ChildProcess;
   let exited: Promise<unknown>;
   const start = async () => {
@@ -67,7 +76,7 @@ export async function runEngine(
         RIVET__GUARD__PORT: String(guard),
         RIVET__API_PEER__PORT: String(peer),
         RIVET__METRICS__PORT: String(metrics),
-        RIVET__FILE_SYSTEM__PATH: join(folder, "db"),
+        ...(!("postgres" in settings) && { RIVET__FILE_SYSTEM__PATH: join(folder, "db") }),
         ...QUICK,
         ...env,
       },
@@ -120,7 +129,7 @@ export async function startPeer(
     vms = true,
     env = {},
     kind = "kernel",
-  }: { vms?: boolean; env?: Record<string, string>; kind?: "kernel" | "memory" } = {},
+  }: { vms?: boolean; env?: Record<string, string>; kind?: ProgramKind } = {},
 ): Promise<ProgramServer> {
   return await startTestServer({
     kind,
@@ -132,6 +141,7 @@ export async function startPeer(
       AGENT_VM_TOKEN: "token of the servers",
       AGENT_VM_SECRET: "a secret that signs the tokens of the servers",
       AGENT_VM_PEER_SECRET: PEER_SECRET,
+      AGENT_VM_VMS: vms ? "1" : "0",
       ...(vms && { AGENT_VM_ADVERTISE: `http://127.0.0.1:${await freePort()}` }),
       ...env,
     },

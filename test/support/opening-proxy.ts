@@ -52,12 +52,18 @@ export async function startOpeningProxy({ port, cert, secret, policy, questions 
   const ca = toPem(authority.certificate);
   const { port: proxyPort } = server.address() as AddressInfo;
 
-  /** Opens TLS to `api.test` through the proxy, as a program does. */
-  async function open(protocols: string[]): Promise<TLSSocket> {
+  /** Opens a tunnel to `api.test` through the proxy. */
+  async function tunnel(): Promise<Socket> {
     const socket: Socket = tcpConnect(proxyPort, "127.0.0.1");
     onTestFinished(() => void socket.destroy());
     socket.write(`CONNECT api.test:${port} HTTP/1.1\r\nHost: api.test\r\n\r\n`);
     await once(socket, "data");
+    return socket;
+  }
+
+  /** Opens TLS to `api.test` through the proxy, as a program does. */
+  async function open(protocols: string[]): Promise<TLSSocket> {
+    const socket = await tunnel();
     const secure = tlsConnect({ socket, servername: "api.test", ca, ALPNProtocols: protocols });
     await once(secure, "secureConnect");
     return secure;
@@ -66,13 +72,22 @@ export async function startOpeningProxy({ port, cert, secret, policy, questions 
   /** Opens a session of HTTP/2 to `api.test`. */
   async function session(): Promise<ClientHttp2Session> {
     const secure = await open(["h2"]);
-    const opened = connectHttp2(`https://api.test:${port}`, { createConnection: () => secure });
-    opened.on("error", () => undefined);
-    onTestFinished(() => opened.destroy());
-    return opened;
+    return sessionOver(`https://api.test:${port}`, secure);
   }
 
-  return { gate, log, open, session, proxyPort, ca };
+  /** Opens a session of HTTP/2 without TLS to `api.test`. */
+  async function clearSession(): Promise<ClientHttp2Session> {
+    return sessionOver(`http://api.test:${port}`, await tunnel());
+  }
+
+  return { gate, log, open, session, clearSession, proxyPort, ca };
+}
+
+function sessionOver(url: string, socket: Socket): ClientHttp2Session {
+  const opened = connectHttp2(url, { createConnection: () => socket });
+  opened.on("error", () => undefined);
+  onTestFinished(() => opened.destroy());
+  return opened;
 }
 
 export interface StreamAnswer {

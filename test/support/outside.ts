@@ -46,9 +46,29 @@ export async function listenOutside(serve: (socket: Socket) => void, host = "127
   return (server.address() as AddressInfo).port;
 }
 
+/** Serves a connection: sends nothing until the program has ended its side, then all that the program has sent. */
+export function echoAtEnd(socket: Socket): void {
+  const pieces: Buffer[] = [];
+  socket.on("data", (piece: Buffer) => pieces.push(piece));
+  socket.on("end", () => socket.end(Buffer.concat(pieces)));
+}
+
 /** A command that connects by bash alone, without a proxy, and prints the first line or the error. */
 export const readLine = (host: string, port: number) =>
   `timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port} && head -1 <&3' 2>&1`;
+
+/** A program that connects to each `host port` and prints what it gets: bytes, or the code of an error. */
+export const attempt = (targets: readonly [host: string, port: number][]) => `
+  const net = require("node:net");
+  const attempt = ([host, port]) => new Promise((resolve) => {
+    const socket = net.connect({ host, port });
+    socket.on("data", (data) => resolve("reached"));
+    socket.on("end", () => resolve("end"));
+    socket.on("error", (error) => resolve(error.code));
+  });
+  (async () => {
+    for (const target of ${JSON.stringify(targets)}) console.log(target[0], await attempt(target));
+  })();`;
 
 const echo: RequestListener = (request, response) => {
   let body = "";

@@ -47,7 +47,7 @@ export interface FakeServer extends TestServer {
 
 export interface ProgramServer extends ServerProcess, Clients {}
 
-export type ProgramKind = "fake" | "kernel" | "memory" | "scripted";
+export type ProgramKind = "authorizing" | "fake" | "kernel" | "memory" | "scripted";
 
 interface InProcess {
   process?: false;
@@ -65,6 +65,7 @@ interface InProcess {
  * - `fake`: fake VMs.
  * - `kernel`, `memory`: VMs of this runtime. As a program it is the ready-made server.
  * - `scripted`: VMs with the scripted agent, only as a program.
+ * - `authorizing`: `scripted` with a function that decides about clients: see server-program.ts.
  */
 export function startTestServer(
   start: InProcess & { kind: "fake"; vm?: VmOptionsInput },

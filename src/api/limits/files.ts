@@ -65,3 +65,11 @@ export const MAX_TRANSFER_BYTES = 1024 * 1024 * MIB;
  * @code invalid_argument
  */
 export const MAX_WATCH_EXCLUDES = 64;
+
+/**
+ * Part of a file that one `readSnapshotFile` reads.
+ * @unit bytes
+ * @past The call is refused. Read the next part with `offset`.
+ * @code invalid_argument
+ */
+export const MAX_SNAPSHOT_READ_BYTES = 4 * MIB;

@@ -12,7 +12,16 @@ export type {
   RecursiveOption,
   VirtualStat,
 } from "./files.ts";
-export type { Labels, ResourceUse, UsedResources, VmState, VmStatus, VmUsage } from "./machine.ts";
+export type {
+  EventLogEntry,
+  EventLogOptions,
+  Labels,
+  ResourceUse,
+  UsedResources,
+  VmState,
+  VmStatus,
+  VmUsage,
+} from "./machine.ts";
 export type {
   HostDirPlugin,
   MemoryPlugin,

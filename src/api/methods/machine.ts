@@ -1,7 +1,8 @@
 import { z } from "zod";
+import type { LoggedEventName } from "../events.ts";
 import { MAX_LABEL_BYTES, MAX_LABELS } from "../limits.ts";
 import { fitsUtf8 } from "../size.ts";
-import { options } from "../values.ts";
+import { offset, options } from "../values.ts";
 import type { OwnLimits } from "../vm-input.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 import type { OutboundPolicy } from "./network.ts";
@@ -94,6 +95,24 @@ export interface VmUsage extends UsedResources {
   })[];
 }
 
+/** An event of a VM in the server's log. */
+export interface EventLogEntry {
+  /** Number of the event, for `after`. A later event has a larger number, also after a restart of the server. */
+  number: number;
+  /** Time of the event, in milliseconds since the Unix epoch. */
+  at: number;
+  /** Name of the event. */
+  name: LoggedEventName;
+  /** Payload as JSON, cut after 2,000 characters. */
+  text: string;
+}
+
+/** Options of `getEventLog`. */
+export interface EventLogOptions {
+  /** Number of the last event that the caller has. @default 0, every event */
+  after?: number;
+}
+
 const label = z.string({ error: "a string" }).refine((text) => fitsUtf8(text, MAX_LABEL_BYTES), {
   error: `at most ${MAX_LABEL_BYTES} bytes`,
 });
@@ -165,6 +184,17 @@ export const MACHINE_METHODS = {
   setLimits: actorMethod<(limits: OwnLimits) => Promise<void>>()({
     right: "admin",
     input: takes(["limits", ownLimits]),
+  }),
+  /**
+   * Returns late events of the VM that the caller's token may see, oldest first: boots, ends of processes, ports, denied
+   * connections, cron jobs and the like, at most 500. The server keeps them in memory, also while the VM sleeps. Never boots the VM.
+   *
+   * @param options number of the last event that the caller has
+   */
+  getEventLog: actorMethod<(options?: EventLogOptions) => Promise<EventLogEntry[]>>()({
+    right: "any",
+    input: takes(["options", options({ after: offset.optional() }).optional()]),
+    reads: true,
   }),
   /**
    * Deletes the VM: ends every process, and deletes files, snapshots, sessions, cron jobs, previews and the key. Its key is

@@ -44,6 +44,28 @@ export interface FileChange {
   size: number;
 }
 
+/** Options of `readSnapshotFile`. */
+export interface ReadSnapshotFileOptions {
+  /** First byte to read. @default 0 */
+  offset?: number;
+  /** Bytes to read, at most 4 MiB. @default 4 MiB */
+  length?: number;
+}
+
+/** A file of a snapshot, whole or in part. */
+export interface SnapshotFile {
+  /** Kind of the entry. */
+  type: "file" | "symlink";
+  /** Bytes of the whole file. */
+  size: number;
+  /** Permission bits, as in stat(2). */
+  mode: number;
+  /** Time of the last change of the content, in milliseconds since the Unix epoch. */
+  mtimeMs: number;
+  /** The bytes from `offset` on: as many as asked for, or up to the end of the file. The target of a link. */
+  content: Uint8Array;
+}
+
 /** Result of one path of `undo`. */
 export interface UndoResult {
   /** Path as given. */
@@ -104,6 +126,8 @@ export interface ArchiveImport {
 export interface ForkOptions {
   /** Gives the new VM the secrets that `setSecrets` has set in this VM. @default false */
   secrets?: boolean;
+  /** Id of a snapshot of this VM, whose files the new VM gets. @default the files as they are now */
+  snapshot?: string;
 }
 
 /** Address of a new VM in its server. */

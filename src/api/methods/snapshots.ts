@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { MAX_ID_BYTES } from "../limits.ts";
+import { MAX_ID_BYTES, MAX_SNAPSHOT_READ_BYTES } from "../limits.ts";
 import { fitsUtf8 } from "../size.ts";
-import { actorKey, binary, bool, id, options, path, paths } from "../values.ts";
+import { actorKey, binary, bool, id, integer, offset, options, path, paths } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 import type {
   ArchiveImport,
@@ -9,8 +9,10 @@ import type {
   FileChange,
   ForkedVm,
   ForkOptions,
+  ReadSnapshotFileOptions,
   RestoreOptions,
   RootSnapshotExport,
+  SnapshotFile,
   SnapshotInfo,
   UndoResult,
 } from "./snapshot-types.ts";
@@ -23,6 +25,11 @@ const snapshotName = z
   .refine((name) => name !== "" && fitsUtf8(name, MAX_ID_BYTES), {
     error: `a name of 1 to ${MAX_ID_BYTES} bytes`,
   });
+
+const part = options({
+  offset: offset.optional(),
+  length: integer(1, MAX_SNAPSHOT_READ_BYTES, `an integer from 1 to ${MAX_SNAPSHOT_READ_BYTES}`).optional(),
+});
 
 /** Durable files: checkpoints, snapshots, differences, archives and forks. */
 export const SNAPSHOT_METHODS = {
@@ -66,14 +73,13 @@ export const SNAPSHOT_METHODS = {
     boots: true,
   }),
   /**
-   * Lists the VM's snapshots, oldest first.
+   * Lists the VM's snapshots, oldest first. Never boots the VM.
    *
    * @throws AgentVmError `no_storage`
    */
   listSnapshots: method<() => Promise<SnapshotInfo[]>>()({
     right: "snapshots",
     input: takes(),
-    boots: true,
     reads: true,
   }),
   /**
@@ -108,6 +114,40 @@ export const SNAPSHOT_METHODS = {
     right: "snapshots",
     input: takes(["snapshotId", id.optional()]),
     boots: true,
+  }),
+  /**
+   * Lists the paths that changed between two snapshots. Never boots the VM.
+   *
+   * @param from id of the earlier snapshot
+   * @param to id of the later snapshot
+   * @throws AgentVmError `snapshot_not_found`; `no_storage`; `storage_damaged`; `response_too_large`
+   */
+  diffSnapshots: method<(from: string, to: string) => Promise<FileChange[]>>()({
+    right: "snapshots",
+    input: takes(["from", id], ["to", id]),
+    reads: true,
+  }),
+  /**
+   * Reads a file as it was in a snapshot, up to 4 MiB a call. Links are not followed, and the content of a link is its target.
+   * Never boots the VM. Other files of mounts than changes of overlays are in no snapshot.
+   *
+   * @param snapshotId id that `createSnapshot` returned
+   * @param path absolute path of a regular file or a symbolic link
+   * @param options part of the file to read
+   * @throws AgentVmError `snapshot_not_found`; `ENOENT`; `EISDIR` for a directory; `no_storage`; `storage_damaged`
+   * @example
+   * ```ts
+   * const { id } = await agent.createSnapshot();
+   * await agent.exec("npm update");
+   * const { content } = await agent.readSnapshotFile(id, "/workspace/package.json");
+   * ```
+   */
+  readSnapshotFile: method<
+    (snapshotId: string, path: string, options?: ReadSnapshotFileOptions) => Promise<SnapshotFile>
+  >()({
+    right: "files",
+    input: takes(["snapshotId", id], ["path", path], ["options", part.optional()]),
+    reads: true,
   }),
   /**
    * Puts paths back as they were in a snapshot, each with everything below it.
@@ -163,13 +203,14 @@ export const SNAPSHOT_METHODS = {
     long: true,
   }),
   /**
-   * Creates a new VM with the files that this VM has now.
+   * Creates a new VM with the files that this VM has now, or had at a snapshot.
    *
    * @param newKey key of the new VM
-   * @param options whether the new VM has the secrets of `setSecrets` too, which needs the right `admin`. @default without secrets
+   * @param options the `snapshot` whose files the new VM gets, and whether it has the `secrets` of `setSecrets` too, which needs
+   * the right `admin`. @default the files as they are now, without secrets
    * @returns key and actor id of the new VM
-   * @throws AgentVmError `duplicate_key` when a VM has that key; `no_storage`; `storage_failed`; `not_supported` for secrets behind
-   * a Rivet Engine without `AGENT_VM_SECRET`
+   * @throws AgentVmError `duplicate_key` when a VM has that key; `snapshot_not_found`; `no_storage`; `storage_failed`; `not_supported`
+   * for secrets behind a Rivet Engine without `AGENT_VM_SECRET`
    * @example
    * ```ts
    * const { key } = await agent.fork("my-agent-2");
@@ -178,7 +219,10 @@ export const SNAPSHOT_METHODS = {
    */
   fork: actorMethod<(newKey: string | string[], options?: ForkOptions) => Promise<ForkedVm>>()({
     right: "create",
-    input: takes(["newKey", actorKey], ["options", options({ secrets: bool.optional() }).optional()]),
+    input: takes(
+      ["newKey", actorKey],
+      ["options", options({ secrets: bool.optional(), snapshot: id.optional() }).optional()],
+    ),
     boots: true,
     long: true,
     signal: true,

@@ -12,18 +12,37 @@ import { keyText, needPlace } from "../key.ts";
 import { interrupted } from "../terminal/interrupts.ts";
 import { textOrBytes } from "./run.ts";
 
-/** Prints files as they are. */
-export async function cat(cli: Cli, names: string[]): Promise<void> {
+/** Prints files as they are, or as they were in a snapshot. */
+export async function cat(cli: Cli, names: string[], { snapshot }: { snapshot?: string }): Promise<void> {
   for (const name of names) {
     const { key, path } = needPlace(name);
     const vm = await cli.vm(key);
     if (!cli.out.json) {
-      await printFile(cli, vm, path);
+      if (snapshot === undefined) await printFile(cli, vm, path);
+      else for await (const piece of partsOf(vm, snapshot, path)) await cli.out.raw(piece);
       continue;
     }
-    const data = await vm.readFile(path);
+    const data = snapshot === undefined ? await vm.readFile(path) : await wholeOf(vm, snapshot, path);
     await cli.out.item({ path, size: data.byteLength, content: textOrBytes(data) }, "");
   }
+}
+
+/** Reads a file of a snapshot, part by part. */
+async function* partsOf(vm: VmHandle, snapshot: string, path: string): AsyncGenerator<Uint8Array> {
+  let offset = 0;
+  let left = true;
+  while (left) {
+    const { content, size } = await vm.readSnapshotFile(snapshot, path, { offset });
+    yield content;
+    offset += content.byteLength;
+    left = content.byteLength > 0 && offset < size;
+  }
+}
+
+async function wholeOf(vm: VmHandle, snapshot: string, path: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of partsOf(vm, snapshot, path)) parts.push(part);
+  return Buffer.concat(parts);
 }
 
 /** Prints a file while it arrives. Returns its number of bytes. */

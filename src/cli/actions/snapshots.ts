@@ -46,9 +46,13 @@ export async function deleteSnapshots(cli: Cli, key: string, snapshots: string[]
 
 const LETTERS = { added: "A", modified: "M", deleted: "D", mode: "T" } as const;
 
-/** Lists paths that changed since a snapshot. */
-export async function diff(cli: Cli, key: string, snapshot: string | undefined): Promise<void> {
-  const changes = await (await cli.vm(key)).diff(...(snapshot === undefined ? [] : [snapshot]));
+/** Lists paths that changed since a snapshot, up to now or up to a later snapshot. */
+export async function diff(cli: Cli, key: string, snapshot?: string, later?: string): Promise<void> {
+  const vm = await cli.vm(key);
+  const changes =
+    snapshot !== undefined && later !== undefined
+      ? await vm.diffSnapshots(snapshot, later)
+      : await vm.diff(...(snapshot === undefined ? [] : [snapshot]));
   await cli.out.table(changes, [
     { title: "CHANGE", of: ({ change }) => LETTERS[change] },
     {

@@ -138,8 +138,13 @@ export async function stats(cli: Cli, key: string): Promise<void> {
 }
 
 /** Copies a VM with its files. */
-export async function fork(cli: Cli, key: string, newKey: string): Promise<void> {
-  const made = await (await cli.vm(key)).fork(parseKey(newKey));
+export async function fork(
+  cli: Cli,
+  key: string,
+  newKey: string,
+  options: { snapshot?: string },
+): Promise<void> {
+  const made = await (await cli.vm(key)).fork(parseKey(newKey), options);
   await cli.out.value(made, keyText(made.key));
 }
 

@@ -16,8 +16,16 @@ export function addFileCommands(program: Command): void {
   }).action(does(async () => (await import("../actions/cp.ts")).cp));
 
   serverCommand(program, "cat <path...>", "print files of a VM as they are", {
-    examples: [["cat alice:/etc/hostname", "prints one file"]],
-  }).action(does(async () => (await import("../actions/files.ts")).cat));
+    examples: [
+      ["cat alice:/etc/hostname", "prints one file"],
+      [
+        "cat alice:/workspace/app.ts --snapshot 5f3c",
+        "prints a file as it was in a snapshot, and boots nothing",
+      ],
+    ],
+  })
+    .option("-s, --snapshot <id>", "snapshot that has the files (default: the files as they are now)")
+    .action(does(async () => (await import("../actions/files.ts")).cat));
 
   serverCommand(program, "edit <path>", "edit a file of a VM with this machine's editor", {
     notes:

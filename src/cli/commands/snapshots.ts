@@ -26,9 +26,13 @@ export function addSnapshotCommands(program: Command): void {
     examples: [["snapshot rm alice 5f3c", "frees what only this snapshot holds"]],
   }).action(does(async () => (await actions()).deleteSnapshots));
 
-  serverCommand(program, "diff <key> [snapshot]", "list paths that changed since a snapshot", {
-    notes: "Without a snapshot: since the last checkpoint. A added, M modified, D deleted, T mode or owner.",
-    examples: [["diff alice 5f3c", "lists one path a line"]],
+  serverCommand(program, "diff <key> [snapshot] [later]", "list paths that changed since a snapshot", {
+    notes:
+      "Without a snapshot: since the last checkpoint. With a later snapshot: between both, which boots nothing. A added, M modified, D deleted, T mode or owner.",
+    examples: [
+      ["diff alice 5f3c", "lists one path a line"],
+      ["diff alice 5f3c 81aa", "compares two snapshots"],
+    ],
   }).action(does(async () => (await actions()).diff));
   serverCommand(program, "undo <key> <path...>", "put paths back as they were in a snapshot", {
     notes: "Paths are absolute. Exits 3 if a path was not put back.",

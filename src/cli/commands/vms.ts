@@ -49,8 +49,16 @@ export function addVmCommands(program: Command): void {
   }).action(does(async () => (await import("../actions/vms.ts")).stats));
 
   serverCommand(program, "fork <key> <new-key>", "make a new VM with the files of a VM", {
-    examples: [["fork alice team/alice-2", "prints the key of the new VM"]],
-  }).action(does(async () => (await import("../actions/vms.ts")).fork));
+    examples: [
+      ["fork alice team/alice-2", "prints the key of the new VM"],
+      ["fork alice alice-before --snapshot 5f3c", "gives the new VM the files of a snapshot"],
+    ],
+  })
+    .option(
+      "-s, --snapshot <id>",
+      "snapshot whose files the new VM gets (default: the files as they are now)",
+    )
+    .action(does(async () => (await import("../actions/vms.ts")).fork));
 
   serverCommand(program, "rm <key>", "destroy a VM, or delete a file of a VM with KEY:PATH", {
     examples: [

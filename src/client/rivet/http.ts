@@ -2,7 +2,7 @@ import type { Encoding, Server } from "./config.ts";
 import { type Download, type DownloadRequest, download } from "./download.ts";
 import { RequestError, RivetError } from "./errors.ts";
 import { decodeError } from "./messages.ts";
-import { fromJson, toBase64, toCbor, toJson } from "./values.ts";
+import { fromBase64, fromJson, toBase64, toCbor, toJson } from "./values.ts";
 
 /** Header with a token. Web pages cannot set it on a WebSocket, so RivetKit also takes tokens in the path. */
 const TOKEN_HEADER = "x-rivet-token";
@@ -61,6 +61,22 @@ export async function listActors(
   return { actors, cursor: pagination?.cursor ?? null };
 }
 
+/** @returns a value that an actor has stored in a Rivet Engine; `undefined` for an unknown key */
+export async function readStored(
+  server: Server,
+  actorId: string,
+  key: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  try {
+    const path = `/actors/${actorId}/kv/keys/${encodeURIComponent(toBase64(key))}`;
+    const { value } = (await askEngine(server, path, { method: "GET" })) as { value: string };
+    return fromBase64(value);
+  } catch (error) {
+    if (error instanceof RivetError && error.code === "kv_key_not_found") return undefined;
+    throw error;
+  }
+}
+
 /** Makes an actor. @param method `PUT` also answers the actor that has the key already. @returns the actor's id */
 export async function makeActor(server: Server, method: "POST" | "PUT", actor: NewActor): Promise<string> {
   const { name, key, input, region } = actor;
@@ -75,10 +91,18 @@ export async function makeActor(server: Server, method: "POST" | "PUT", actor: N
   return ((await askActors(server, { method, body })) as { actor: ListedActor }).actor.actor_id;
 }
 
-async function askActors(server: Server, { method, query, body }: ActorsRequest): Promise<unknown> {
+function askActors(server: Server, request: ActorsRequest): Promise<unknown> {
+  return askEngine(server, "/actors", request);
+}
+
+async function askEngine(
+  server: Server,
+  path: string,
+  { method, query, body }: ActorsRequest,
+): Promise<unknown> {
   const { endpoint, headers, token, namespace } = server;
   const response = await send(
-    new Request(`${endpoint}/actors?${new URLSearchParams({ ...query, namespace })}`, {
+    new Request(`${endpoint}${path}?${new URLSearchParams({ ...query, namespace })}`, {
       method,
       headers: {
         ...headers,

@@ -1,66 +1,68 @@
 import { useEffect, useState } from "preact/hooks";
+import { LOGGED_EVENTS } from "../../api/events.ts";
+import type { EventLogEntry } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
-import { clock } from "../ui/format.ts";
-import { Empty } from "../ui/parts.tsx";
+import { usePoll } from "../state/use-poll.ts";
+import { Dialog } from "../ui/dialog.tsx";
+import { clock, dateTime } from "../ui/format.ts";
+import { Empty, Failure } from "../ui/parts.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 
-interface Line {
-  at: number;
-  name: string;
-  text: string;
-}
-
-/** Events that every token may see, and events that need a right. A token without the right gets none of them. */
-const EVENTS = [
-  "vmBooted",
-  "vmShutdown",
-  "vmRestarted",
-  "filesReadOnly",
-  "limitWarning",
-  "processExit",
-  "waitingForInput",
-  "portOpened",
-  "portClosed",
-  "networkDenied",
-  "serviceChanged",
-  "cronEvent",
-  "agentCrashed",
-] as const;
-
+/** Pause between two looks at the log. In milliseconds. An event of a machine that is awake begins one at once. */
+const LOOK_MS = 3_000;
+const ASLEEP_MS = 3_600_000;
 const MOST_LINES = 10_000;
 
-/** Events of the machine since the page was opened. */
+/** Events of the machine: those that the server still has, then new ones as they come. Reading them boots nothing. */
 export default function LogPage() {
-  const { vm, isAwake } = useMachine();
-  const [lines, setLines] = useState<Line[]>([]);
+  const { vm, key, isAwake } = useMachine();
+  const [lines, setLines] = useState<EventLogEntry[]>([]);
+  const look = () => vm.getEventLog({ after: lines.at(-1)?.number ?? 0 });
+  const id = `${key.join("/")} ${isAwake}`;
+  const { value, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, id);
+  useEffect(() => {
+    if (value === undefined || value.length === 0) return;
+    setLines((all) => {
+      const last = all.at(-1)?.number ?? 0;
+      return [...all, ...value.filter(({ number }) => number > last)].slice(-MOST_LINES);
+    });
+  }, [value]);
   useEffect(() => {
     if (!isAwake) return;
     const connection = vm.connect();
-    const add = (name: string, payload: unknown) => {
-      const text = JSON.stringify(payload) ?? "";
-      setLines((all) => [...all.slice(1 - MOST_LINES), { at: Date.now(), name, text: text.slice(0, 2_000) }]);
-    };
-    for (const name of EVENTS) connection.on(name as "vmBooted", (payload) => add(name, payload));
+    for (const name of LOGGED_EVENTS) connection.on(name as "vmBooted", refresh);
     return () => void connection.dispose();
-  }, [vm, isAwake]);
+  }, [vm, isAwake, refresh]);
+  const [shown, setShown] = useState<EventLogEntry>();
+  if (error !== undefined && lines.length === 0) return <Failure error={error} />;
   if (lines.length === 0)
-    return (
-      <Empty>{isAwake ? "Events appear here as they come." : "A machine that sleeps has no events."}</Empty>
-    );
+    return <Empty>{value === undefined ? "…" : "The server has no event of this machine yet."}</Empty>;
   return (
-    <VirtualList
-      items={lines}
-      rowHeight={26}
-      keyOf={(_line, index) => index}
-      label="Events"
-      role="log"
-      class="fill mono"
-      follows
-      render={({ at, name, text }) => (
-        <span class="line" title={text}>
-          <span class="hint">{clock(at)}</span> <strong>{name}</strong> {text}
-        </span>
+    <>
+      <VirtualList
+        items={lines}
+        rowHeight={26}
+        keyOf={({ number }) => number}
+        label="Events"
+        role="log"
+        class="fill mono"
+        follows
+        render={(entry) => (
+          <button type="button" class="entry line" onClick={() => setShown(entry)}>
+            <span class="hint">{clock(entry.at)}</span> <strong>{entry.name}</strong> {entry.text}
+          </button>
+        )}
+      />
+      {shown && (
+        <Dialog title={`${shown.name}, ${dateTime(shown.at)}`} onClose={() => setShown(undefined)}>
+          <pre class="wrap">{shown.text}</pre>
+          <div class="buttons">
+            <button type="button" onClick={() => setShown(undefined)}>
+              Close
+            </button>
+          </div>
+        </Dialog>
       )}
-    />
+    </>
   );
 }

@@ -1,9 +1,38 @@
 import { useState } from "preact/hooks";
 import { keepsLogin, login } from "../state/session.ts";
+import { Dialog } from "../ui/dialog.tsx";
 import { Failure } from "../ui/parts.tsx";
 
+interface Props {
+  onLogin: (token: string) => void;
+}
+
 /** Asks for a token. The console keeps a token of its own that ends soon, and never the server's token. */
-export function LoginPage({ onLogin }: { onLogin: (token: string) => void }) {
+export function LoginPage({ onLogin }: Props) {
+  return (
+    <main class="login">
+      <h1>agent-vm console</h1>
+      <LoginForm onLogin={onLogin} />
+      <p class="hint">
+        {keepsLogin()
+          ? "The login lasts an hour, and longer while the console is open."
+          : "This address is not secure for browsers, so the login ends with a reload."}{" "}
+        <a href="/console">Open the console without a token</a> if the server asks for none.
+      </p>
+    </main>
+  );
+}
+
+/** Asks for a token again, over the page as it is: what the user has entered there stays. */
+export function LoginDialog({ onLogin, onClose }: Props & { onClose: () => void }) {
+  return (
+    <Dialog title="The login has ended" onClose={onClose}>
+      <LoginForm onLogin={onLogin} />
+    </Dialog>
+  );
+}
+
+function LoginForm({ onLogin }: Props) {
   const [token, setToken] = useState("");
   const [error, setError] = useState<Error>();
   const [isBusy, setIsBusy] = useState(false);
@@ -17,36 +46,27 @@ export function LoginPage({ onLogin }: { onLogin: (token: string) => void }) {
     setIsBusy(false);
   };
   return (
-    <main class="login">
-      <h1>agent-vm console</h1>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
-        <label class="field">
-          <span>Server token, or a token for some machines</span>
-          <input
-            // biome-ignore lint/a11y/noAutofocus: the page has only this field
-            autoFocus
-            type="password"
-            autoComplete="off"
-            value={token}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-        </label>
-        <Failure error={error} />
-        <button class="primary" type="submit" disabled={isBusy || token.trim() === ""}>
-          Log in
-        </button>
-      </form>
-      <p class="hint">
-        {keepsLogin()
-          ? "The login lasts an hour, and longer while the console is open."
-          : "This address is not secure for browsers, so the login ends with a reload."}{" "}
-        <a href="/console">Open the console without a token</a> if the server asks for none.
-      </p>
-    </main>
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <label class="field">
+        <span>Server token, or a token for some machines</span>
+        <input
+          // biome-ignore lint/a11y/noAutofocus: the page has only this field
+          autoFocus
+          type="password"
+          autoComplete="off"
+          value={token}
+          onInput={(event) => setToken(event.currentTarget.value)}
+        />
+      </label>
+      <Failure error={error} />
+      <button class="primary" type="submit" disabled={isBusy || token.trim() === ""}>
+        Log in
+      </button>
+    </form>
   );
 }

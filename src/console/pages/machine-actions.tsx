@@ -1,4 +1,4 @@
-import type { VmHandle, VmListEntry } from "../../client/index.ts";
+import type { SnapshotInfo, VmHandle, VmListEntry } from "../../client/index.ts";
 import { useSession } from "../state/context.ts";
 import { goTo } from "../state/router.ts";
 import type { Session } from "../state/session.ts";
@@ -23,13 +23,8 @@ export function MachineActions({ machine, refresh, isSmall = false }: Props) {
     refresh();
   };
   const fork = async () => {
-    const wanted = await ask({
-      title: `Fork ${shown}`,
-      text: "A new machine gets the files that this machine has now. A machine that sleeps wakes for it.",
-      yes: "Fork",
-      field: { label: "Name of the new machine", value: `${key.join("/")}-fork` },
-    });
-    if (wanted !== undefined) await run(() => vm().fork(keyOf(wanted)), `Forked to ${wanted}`);
+    await forkMachine({ vm: vm(), key });
+    refresh();
   };
   const destroy = async () => {
     const typed = key.join("/");
@@ -73,6 +68,23 @@ export function MachineActions({ machine, refresh, isSmall = false }: Props) {
   );
 }
 
+/** Asks for the name of a new machine that gets the files of a machine, as they are now or were at a snapshot. */
+export async function forkMachine(
+  { vm, key }: { vm: VmHandle; key: readonly string[] },
+  snapshot?: SnapshotInfo,
+): Promise<void> {
+  const then = snapshot && `had at the snapshot ${snapshot.name ?? snapshot.id}`;
+  const wanted = await ask({
+    title: `Fork ${keyText(key)}`,
+    text: `A new machine gets the files that this machine ${then ?? "has now"}. A machine that sleeps wakes for it.`,
+    yes: "Fork",
+    field: { label: "Name of the new machine", value: `${key.join("/")}-fork` },
+  });
+  if (wanted === undefined) return;
+  const options = snapshot && { snapshot: snapshot.id };
+  await attempt(() => vm.fork(keyOf(wanted), options), `Forked to ${wanted}`);
+}
+
 /** Whether the token may wake a machine: with any method that boots it. */
 export function canWake(session: Session): boolean {
   return session.may("snapshots") || session.sees("files");
@@ -84,24 +96,8 @@ export async function wake(session: Session, vm: VmHandle): Promise<void> {
   else await vm.exists("/");
 }
 
-/** Asks for the name of a machine and makes it. */
-export async function createMachine(session: Session, refresh: () => void): Promise<void> {
-  const wanted = await ask({
-    title: "New machine",
-    text: "A slash separates the parts of a key: team/alice.",
-    yes: "Create",
-    field: { label: "Name", placeholder: "team/alice" },
-  });
-  if (wanted === undefined) return;
-  const [name = "vm"] = session.names;
-  const key = keyOf(wanted);
-  if (await attempt(() => session.vms(name).create(key), `Created ${wanted}`)) {
-    refresh();
-    goTo({ page: "machine", name, key, tab: "overview" });
-  }
-}
-
-function keyOf(text: string): string[] {
+/** Reads a key from text: a slash separates its parts. */
+export function keyOf(text: string): string[] {
   return text
     .split("/")
     .map((part) => part.trim())

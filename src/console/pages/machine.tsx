@@ -1,14 +1,18 @@
 import type { ComponentType } from "preact";
 import { lazy, Suspense } from "preact/compat";
-import { useMemo } from "preact/hooks";
-import { MachineContext, type MachineView, useSession } from "../state/context.ts";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { MachineContext, type MachineView, useMachine, useSession } from "../state/context.ts";
 import type { ListedMachine, Trends } from "../state/machines.ts";
 import { hrefOf, type Place, type Tab } from "../state/router.ts";
 import type { Session } from "../state/session.ts";
+import { usePoll } from "../state/use-poll.ts";
 import { ago, bytes, keyText, percent } from "../ui/format.ts";
-import { Empty, StateBadge } from "../ui/parts.tsx";
+import { Empty, Failure, StateBadge } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 import { canWake, MachineActions, wake } from "./machine-actions.tsx";
+
+/** Pause between two looks at the state of a machine. In milliseconds. */
+const LOOK_MS = 10_000;
 
 interface Page {
   tab: Tab;
@@ -73,10 +77,17 @@ const PAGES: readonly Page[] = [
     tab: "snapshots",
     title: "Snapshots",
     View: lazy(() => import("./snapshots.tsx")),
-    boots: true,
+    boots: false,
     isShown: (session) => session.sees("snapshots"),
   },
   { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")), boots: false, isShown: () => true },
+  {
+    tab: "methods",
+    title: "Methods",
+    View: lazy(() => import("./methods.tsx")),
+    boots: false,
+    isShown: () => true,
+  },
 ];
 
 interface Props {
@@ -123,7 +134,7 @@ export function MachinePage({ place, machines, trends, refresh }: Props) {
         <div class="tab-panel" role="tabpanel" aria-label={page?.title}>
           <Suspense fallback={<Empty>Loading…</Empty>}>
             {page !== undefined &&
-              (page.boots && !isAwake ? <Asleep entry={entry} vm={view} refresh={refresh} /> : <page.View />)}
+              (page.boots ? <IfAwake key={page.tab} View={page.View} refresh={refresh} /> : <page.View />)}
           </Suspense>
         </div>
       </section>
@@ -147,8 +158,16 @@ function Tabs({
     const at = links.indexOf(document.activeElement as HTMLAnchorElement);
     links[(at + step + links.length) % links.length]?.focus();
   };
+  const list = useRef<HTMLDivElement>(null);
+  // On a narrow page the tab may lie outside of the part that is seen.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another tab is another place
+  useEffect(() => {
+    list.current
+      ?.querySelector('[aria-selected="true"]')
+      ?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [current]);
   return (
-    <div class="tabs" role="tablist" aria-label="Parts of the machine" onKeyDown={move}>
+    <div ref={list} class="tabs" role="tablist" aria-label="Parts of the machine" onKeyDown={move}>
       {pages.map(({ tab, title }) => (
         <a
           key={tab}
@@ -164,21 +183,34 @@ function Tabs({
   );
 }
 
-/** Stands in for a page whose methods would boot the machine. Only the button wakes it. */
-function Asleep({
-  entry,
-  vm: { vm },
-  refresh,
-}: {
-  entry: ListedMachine | undefined;
-  vm: MachineView;
-  refresh: () => void;
-}) {
+/**
+ * Shows a page whose methods would boot the machine only if the machine is awake. The list is older than the page: the machine
+ * itself is asked first.
+ */
+function IfAwake({ View, refresh }: { View: ComponentType; refresh: () => void }) {
+  const { vm, key, entry, isAwake } = useMachine();
+  const id = `${key.join("/")} ${isAwake}`;
+  const {
+    value: status,
+    error,
+    refresh: again,
+  } = usePoll(isAwake ? () => vm.status() : undefined, LOOK_MS, id);
+  const both = () => {
+    refresh();
+    again();
+  };
+  if (entry === undefined || (isAwake && status === undefined))
+    return error === undefined ? <Empty>…</Empty> : <Failure error={error} />;
+  return !isAwake || status?.state === "sleeping" ? <Asleep onAwake={both} /> : <View />;
+}
+
+/** Stands in for a page while the machine sleeps. Only the button wakes it. */
+function Asleep({ onAwake }: { onAwake: () => void }) {
+  const { vm } = useMachine();
   const session = useSession();
-  if (entry === undefined) return <Empty>…</Empty>;
   const run = async () => {
     await attempt(() => wake(session, vm));
-    refresh();
+    onAwake();
   };
   return (
     <Empty>

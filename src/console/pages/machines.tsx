@@ -5,7 +5,8 @@ import { hrefOf } from "../state/router.ts";
 import { ago, bytes, keyText, percent } from "../ui/format.ts";
 import { Empty, Failure, Sparkline, StateBadge } from "../ui/parts.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
-import { createMachine, MachineActions } from "./machine-actions.tsx";
+import { MachineActions } from "./machine-actions.tsx";
+import { NewMachine } from "./new-machine.tsx";
 
 interface Props {
   machines: ListedMachine[] | undefined;
@@ -21,6 +22,7 @@ const ROW = { wide: 44, narrow: 78 };
 export function MachinesPage({ machines, trends, error, refresh }: Props) {
   const session = useSession();
   const [search, setSearch] = useState("");
+  const [isNew, setIsNew] = useState(false);
   const shown = useMemo(() => machines?.filter((machine) => fits(machine, search)), [machines, search]);
   const awake = machines?.filter(({ state }) => state !== "sleeping").length ?? 0;
   const isNarrow = innerWidth < 760;
@@ -39,12 +41,20 @@ export function MachinesPage({ machines, trends, error, refresh }: Props) {
           {machines === undefined ? "…" : `${shown?.length} of ${machines.length}, ${awake} awake`}
         </span>
         {session.may("create") && (
-          <button type="button" class="primary" onClick={() => void createMachine(session, refresh)}>
+          <button type="button" class="primary" onClick={() => setIsNew(true)}>
             New machine
           </button>
         )}
       </div>
       <Failure error={error} />
+      {isNew && (
+        <NewMachine
+          onDone={() => {
+            setIsNew(false);
+            refresh();
+          }}
+        />
+      )}
       <div class="machine-row machine-head" aria-hidden="true">
         <span>Machine</span>
         <span>State</span>

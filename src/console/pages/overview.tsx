@@ -1,13 +1,15 @@
 import { useEffect, useState } from "preact/hooks";
 import type { VmStatus, VmUsage } from "../../client/index.ts";
-import { useMachine } from "../state/context.ts";
+import { useMachine, useSession } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { Chart } from "../ui/chart.tsx";
 import { ago, bytes, dateTime, span } from "../ui/format.ts";
 import { Failure, Meter } from "../ui/parts.tsx";
+import { LimitsForm } from "./limits-form.tsx";
 
 /** Pause between two looks at a machine that is awake. In milliseconds. */
 const LOOK_MS = 2_000;
+const ONCE_MS = 3_600_000;
 /** Points of the live charts. */
 const POINTS = 150;
 
@@ -25,7 +27,11 @@ interface Point {
 
 /** Limits and use. Both methods boot nothing; a machine that sleeps is asked once. */
 export default function OverviewPage() {
-  const { vm, entry, isAwake, key } = useMachine();
+  const { vm, entry, isAwake, key, name } = useMachine();
+  const session = useSession();
+  const [isChanging, setIsChanging] = useState(false);
+  const { value: choices } = usePoll(() => session.vms(name).options(), ONCE_MS, name);
+  const mayChange = session.may("admin") && Object.keys(choices?.limits ?? {}).length > 0;
   const look = async (): Promise<Look> => {
     const [status, usage] = await Promise.all([vm.status(), vm.usage()]);
     return { status, usage };
@@ -41,6 +47,20 @@ export default function OverviewPage() {
     <div class="scroll">
       <Failure error={error} />
       {status !== undefined && isAwake ? <Limits status={status} /> : <Stored />}
+      {mayChange && (
+        <p>
+          <button type="button" onClick={() => setIsChanging(true)}>
+            Change limits
+          </button>
+        </p>
+      )}
+      {isChanging && (
+        <LimitsForm
+          maxima={choices?.limits ?? {}}
+          own={status?.own.limits ?? {}}
+          onDone={() => setIsChanging(false)}
+        />
+      )}
       {points.length > 1 && (
         <div class="charts">
           <Chart

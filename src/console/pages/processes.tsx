@@ -11,6 +11,8 @@ import { ProcessOutputView } from "./process-output.tsx";
 
 /** Pause between two looks at the processes. In milliseconds. */
 const LOOK_MS = 2_000;
+/** Height of a row; a narrow page has two lines a row. */
+const ROW = { wide: 34, narrow: 66 };
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGSTOP", "SIGCONT", "SIGKILL"] as const;
 
 interface Row extends VmProcess {
@@ -92,7 +94,7 @@ export default function ProcessesPage() {
       </div>
       <VirtualList
         items={shown}
-        rowHeight={34}
+        rowHeight={innerWidth < 760 ? ROW.narrow : ROW.wide}
         keyOf={(row) => ("depth" in row ? row.pid : `ended-${row.pid}-${row.startedAt}`)}
         label="Processes"
         class="fill"

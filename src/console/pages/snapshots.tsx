@@ -6,18 +6,20 @@ import { ask } from "../ui/dialog.tsx";
 import { ago, bytes, dateTime } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
-import { Changes } from "./files/changes.tsx";
+import { Changes } from "./changes/changes.tsx";
+import { forkMachine } from "./machine-actions.tsx";
 
 /** Pause between two looks at the snapshots. In milliseconds. */
 const LOOK_MS = 6_000;
+const ASLEEP_MS = 3_600_000;
 
-/** Snapshots as a timeline, what has changed since, and the way back. */
+/** Snapshots as a timeline, what has changed between them, and the way back. Reading them boots nothing. */
 export default function SnapshotsPage() {
-  const { vm, key } = useMachine();
+  const { vm, key, isAwake } = useMachine();
   const session = useSession();
-  // The list of machines is older: a machine that has just fallen asleep must not boot.
-  const look = async () => ((await vm.status()).state === "sleeping" ? undefined : await vm.listSnapshots());
-  const { value: snapshots, error, refresh } = usePoll(look, LOOK_MS, key.join("/"));
+  const look = () => vm.listSnapshots();
+  const id = `${key.join("/")} ${isAwake}`;
+  const { value: snapshots, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, id);
   const [compared, setCompared] = useState<string>();
   const act = async (work: () => Promise<unknown>, done?: string) => {
     await attempt(work, done);
@@ -46,21 +48,20 @@ export default function SnapshotsPage() {
     if (answer !== undefined) await act(() => vm.deleteSnapshot(id), "Deleted");
   };
   const mayChange = session.may("snapshots");
+  const isKnown = snapshots?.some((snapshot) => snapshot.id === compared);
   return (
-    <div class="files-page">
+    <div class="files-page snapshots-page">
       <div class="side">
-        <div class="bar small">
-          {mayChange && (
+        {mayChange && (
+          <div class="bar small">
             <button type="button" class="primary" onClick={() => void create()}>
               New snapshot
             </button>
-          )}
-          {mayChange && (
             <button type="button" onClick={() => void act(() => vm.checkpoint(), "Stored all files")}>
               Store now
             </button>
-          )}
-        </div>
+          </div>
+        )}
         <Failure error={error} />
         {snapshots?.length === 0 && <Empty>There is no snapshot.</Empty>}
         <ol class="timeline" aria-label="Snapshots, newest first">
@@ -70,32 +71,39 @@ export default function SnapshotsPage() {
               <p class="hint" title={dateTime(snapshot.createdAt)}>
                 {ago(snapshot.createdAt)} · {snapshot.files} files · {bytes(snapshot.bytes)}
               </p>
-              {mayChange && (
-                <span class="actions">
-                  <button
-                    type="button"
-                    aria-pressed={compared === snapshot.id}
-                    onClick={() => setCompared(snapshot.id)}
-                  >
-                    Compare
+              <span class="actions">
+                <button
+                  type="button"
+                  aria-pressed={compared === snapshot.id}
+                  onClick={() => setCompared(snapshot.id)}
+                >
+                  Compare
+                </button>
+                {session.may("create") && (
+                  <button type="button" onClick={() => void forkMachine({ vm, key }, snapshot)}>
+                    Fork
                   </button>
-                  <button type="button" onClick={() => void restore(snapshot)}>
-                    Restore
-                  </button>
-                  <button type="button" class="danger" onClick={() => void remove(snapshot)}>
-                    Delete
-                  </button>
-                </span>
-              )}
+                )}
+                {mayChange && (
+                  <>
+                    <button type="button" onClick={() => void restore(snapshot)}>
+                      Restore
+                    </button>
+                    <button type="button" class="danger" onClick={() => void remove(snapshot)}>
+                      Delete
+                    </button>
+                  </>
+                )}
+              </span>
             </li>
           ))}
         </ol>
       </div>
       <div class="side-content">
-        {compared === undefined ? (
-          <Empty>Compare a snapshot with the files as they are now.</Empty>
+        {snapshots === undefined || compared === undefined || !isKnown ? (
+          <Empty>Compare a snapshot with another one, or with the files as they are now.</Empty>
         ) : (
-          <Changes key={compared} since={compared} />
+          <Changes key={compared} since={compared} snapshots={snapshots} />
         )}
       </div>
     </div>

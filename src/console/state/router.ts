@@ -11,6 +11,7 @@ const TABS = [
   "cron",
   "snapshots",
   "log",
+  "methods",
 ] as const;
 export type Tab = (typeof TABS)[number];
 

@@ -69,6 +69,14 @@ export class Session {
     return this.may(right) || (this.may("read") && right !== "terminal");
   }
 
+  /** Ends the connections of a login that no longer counts. */
+  drop(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    // The pages have let go of its connections by then.
+    setTimeout(() => void this.#client.dispose(), 5_000);
+  }
+
   async end(): Promise<void> {
     this.#isOver = true;
     clearTimeout(this.#timer);

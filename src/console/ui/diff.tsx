@@ -19,25 +19,25 @@ export default function Diff({ before, after, label }: Props) {
     const parent = box.current;
     if (parent === null) return;
     const [a, b] = [before.slice(0, MAX_CHARACTERS), after.slice(0, MAX_CHARACTERS)];
-    const extensions = [
+    const extensions = (side: string) => [
       lineNumbers(),
       EditorView.lineWrapping,
       EditorState.readOnly.of(true),
       EditorView.editable.of(false),
-      EditorView.contentAttributes.of({ "aria-label": label }),
+      EditorView.contentAttributes.of({ "aria-label": `${label}, ${side}` }),
     ];
     const collapseUnchanged = { margin: 3, minSize: 6 };
     if (parent.clientWidth > 700) {
       const made = new MergeView({
         parent,
-        a: { doc: a, extensions },
-        b: { doc: b, extensions },
+        a: { doc: a, extensions: extensions("before") },
+        b: { doc: b, extensions: extensions("after") },
         collapseUnchanged,
       });
       return () => made.destroy();
     }
     const unified = unifiedMergeView({ original: a, mergeControls: false, collapseUnchanged });
-    const made = new EditorView({ parent, doc: b, extensions: [...extensions, unified] });
+    const made = new EditorView({ parent, doc: b, extensions: [...extensions("changes"), unified] });
     return () => made.destroy();
   }, [before, after, label]);
   return <div ref={box} class="diff" />;

@@ -26,7 +26,7 @@ export class Gathering {
   /** Takes a piece, which may be freed when this resolves. */
   async add(piece: Uint8Array): Promise<void> {
     for (let from = 0; from < piece.length; ) {
-      this.#open ??= Buffer.allocUnsafeSlow(this.#bytes);
+      this.#open ??= new Uint8Array(this.#bytes);
       const part = piece.subarray(from, from + this.#bytes - this.#filled);
       this.#open.set(part, this.#filled);
       this.#filled += part.length;

@@ -8,6 +8,7 @@ import type { EngineActors } from "./engine-actors.ts";
 import { MAX_SCANNED_VMS } from "./limits.ts";
 import type { LiveFacts } from "./messages.ts";
 import type { Places } from "./places.ts";
+import { StoredFacts } from "./stored-facts.ts";
 
 /** Actors that the engine lists at once. */
 const STEP = 100;
@@ -15,13 +16,15 @@ const STEP = 100;
 /** Place in the engine's list: its cursor, and the number of actors after it that earlier pages had. */
 const cursorSchema = z.tuple([z.string().max(100).nullable(), z.int().min(0).max(STEP)]);
 
-/** Lists the VMs of all servers: the engine's actors, and what each awake VM says of itself. No VM is woken. */
+/** Lists the VMs of all servers: the engine's actors, facts that awake VMs tell, and facts that sleeping ones have stored. No VM is woken. */
 export class EngineList {
   readonly #actors: EngineActors;
   readonly #places: Places;
+  readonly #stored: StoredFacts;
 
   constructor(actors: EngineActors, places: Places) {
     this.#actors = actors;
+    this.#stored = new StoredFacts(actors);
     this.#places = places;
   }
 
@@ -44,11 +47,11 @@ export class EngineList {
         fresh.map(async (actor) => {
           const text = keyText(keyParts(actor.key));
           if (actor.destroy_ts || !text.startsWith(start) || !covers(text)) return undefined;
-          return await this.#entryOf(actor, query.use);
+          return await this.#entryOf(actor, query);
         }),
       );
       for (const [index, entry] of entries.entries()) {
-        if (entry === undefined || !fits(entry, query)) continue;
+        if (entry === undefined) continue;
         vms.push(entry);
         if (vms.length < query.limit) continue;
         return { vms, cursor: JSON.stringify([after, skipped + index + 1]) };
@@ -60,24 +63,30 @@ export class EngineList {
     return { vms, cursor: JSON.stringify([after, skipped]) };
   }
 
-  async #entryOf(actor: ListedActor, use: boolean): Promise<VmListEntry> {
+  /** @returns `undefined` for a VM that does not fit the query */
+  async #entryOf(actor: ListedActor, query: VmQuery): Promise<VmListEntry | undefined> {
     const { actor_id: actorId, key, create_ts: createdAt = 0, connectable_ts, sleep_ts } = actor;
     const isAwake = typeof connectable_ts === "number" && typeof sleep_ts !== "number";
-    const facts = isAwake ? await this.#places.factsOf(actorId) : undefined;
-    const { use: used, ...known } = facts ?? asleep(sleep_ts ?? createdAt);
+    if (!isAwake && query.state !== undefined && query.state !== "sleeping") return undefined;
+    const live = isAwake ? await this.#places.factsOf(actorId) : undefined;
+    const facts = live ?? (await this.#asleep(actorId, sleep_ts ?? createdAt));
+    const { use, storedBytes, ...known } = facts;
+    if (!fits(known, query)) return undefined;
     return {
-      ...{ key: keyParts(key), actorId, createdAt, storedBytes: 0 },
+      ...{ key: keyParts(key), actorId, createdAt },
       ...known,
-      ...(use && used && { use: used }),
+      storedBytes: storedBytes ?? (await this.#stored.bytesOf(actorId)),
+      ...(query.use && use && { use }),
     };
+  }
+
+  async #asleep(actorId: string, lastUsedAt: number): Promise<LiveFacts> {
+    const labels = await this.#stored.labelsOf(actorId);
+    return { state: "sleeping", processes: 0, labels, lastUsedAt };
   }
 }
 
-function asleep(lastUsedAt: number): LiveFacts {
-  return { state: "sleeping", processes: 0, labels: {}, lastUsedAt };
-}
-
-function fits({ labels, state }: VmListEntry, query: VmQuery): boolean {
+function fits({ labels, state }: Pick<VmListEntry, "labels" | "state">, query: VmQuery): boolean {
   if (query.state !== undefined && query.state !== state) return false;
   return Object.entries(query.labels ?? {}).every(([label, value]) => labels[label] === value);
 }

@@ -6,7 +6,8 @@ import { fresh } from "./seal.ts";
 const key = z.array(z.string());
 const vmName = z.strictObject({ name: z.string(), key });
 
-const grant: z.ZodType<Grant> = z.strictObject({
+/** Rights of the sender of a request. */
+export const grant: z.ZodType<Grant> = z.strictObject({
   unlimited: z.literal(true).optional(),
   may: z.array(z.custom<Right>((right) => typeof right === "string")),
   vms: z.strictObject({
@@ -53,6 +54,8 @@ const factsSchema = z.strictObject({
   processes: z.number(),
   lastUsedAt: z.number(),
   labels: z.record(z.string(), z.string()),
+  /** Bytes of its files; absent if the VM does not know them. */
+  storedBytes: z.number().optional(),
   use: z
     .strictObject({
       memoryBytes: z.number().nullable(),

@@ -10,7 +10,7 @@ export const PEER_HEADER = "x-agent-vm-peer";
 export const PROOF_HEADER = "x-agent-vm-peer-proof";
 
 /** Purpose of a sealed text. A text for one purpose is not valid for another. */
-type Purpose = "request" | "answer" | "question" | "place";
+type Purpose = "request" | "answer" | "question" | "place" | "tokens" | "tokens answer";
 
 /** Signs texts with the secret of all servers, and reads signed texts. */
 export class PeerSeal {

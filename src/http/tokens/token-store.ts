@@ -1,11 +1,8 @@
-import { join } from "node:path";
 import type { Right } from "../../api/rights.ts";
 import { parseJson } from "../../base/json.ts";
 import { pause } from "../../base/pace.ts";
 import { DatabaseSync } from "../../base/sqlite.ts";
 import type { Scope } from "../grant.ts";
-
-const FILE = "tokens.db";
 
 /** Rows that one step reads or deletes. */
 const STEP = 500;
@@ -76,9 +73,9 @@ interface Row {
 export class TokenStore {
   readonly #db: DatabaseSync;
 
-  /** Opens the tokens of a folder. Finishes a removal that an earlier server began. */
-  constructor(folder: string) {
-    this.#db = new DatabaseSync(join(folder, FILE));
+  /** Opens the tokens of a file. Finishes a removal that an earlier server began. */
+  constructor(file: string) {
+    this.#db = new DatabaseSync(file);
     this.#db.exec(SCHEMA);
     const column = "SELECT 1 FROM pragma_table_info('tokens') WHERE name = 'owner'";
     // Tokens of earlier versions count to the administrator.
@@ -106,19 +103,29 @@ export class TokenStore {
     return count;
   }
 
-  /** Forgets some tokens that have expired. */
-  forgetExpired(): void {
-    this.#db
-      .prepare("DELETE FROM tokens WHERE number IN (SELECT number FROM tokens WHERE expires_at <= ? LIMIT ?)")
-      .run(Date.now(), STEP);
+  /** Forgets some tokens that have expired. @returns their ids */
+  forgetExpired(): string[] {
+    const forget = this.#db.prepare(
+      "DELETE FROM tokens WHERE number IN (SELECT number FROM tokens WHERE expires_at <= ? LIMIT ?) RETURNING id",
+    );
+    return idsOf(forget.all(Date.now(), STEP));
   }
 
-  add({ id, parent, owner, label, createdAt, lifetimeMs, expiresAt, latest, may, vms }: StoredToken): void {
-    this.#db
+  /**
+   * @param number place of the token in the order of all. @default the next
+   * @returns the place
+   */
+  add(token: StoredToken, number?: number): number {
+    const { id, parent, owner, label, createdAt, lifetimeMs, expiresAt, latest, may, vms } = token;
+    const { lastInsertRowid } = this.#db
       .prepare(
-        "INSERT INTO tokens (id, parent, owner, claims, label, created_at, lifetime_ms, expires_at, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tokens (number, id, parent, owner, claims, label, created_at, lifetime_ms, expires_at, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       )
-      .run(id, parent, owner, JSON.stringify({ may, vms }), label, createdAt, lifetimeMs, expiresAt, latest);
+      .run(
+        ...[number ?? null, id, parent, owner, JSON.stringify({ may, vms }), label],
+        ...[createdAt, lifetimeMs, expiresAt, latest],
+      );
+    return Number(lastInsertRowid);
   }
 
   has(id: string): boolean {
@@ -149,7 +156,7 @@ export class TokenStore {
     const parents = [id];
     for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
       for (let isLast = false; !isLast; await pause()) {
-        const gone = (remove.all(parent, STEP) as unknown as Pick<Row, "id">[]).map((row) => row.id);
+        const gone = idsOf(remove.all(parent, STEP));
         onRemoved(gone);
         parents.push(...gone);
         isLast = gone.length < STEP;
@@ -189,6 +196,10 @@ export class TokenStore {
   close(): void {
     this.#db.close();
   }
+}
+
+function idsOf(rows: readonly unknown[]): string[] {
+  return (rows as Pick<Row, "id">[]).map(({ id }) => id);
 }
 
 function tokenOf(row: Row): StoredToken {

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { AgentVmError, invalidArgument, limitExceeded, unauthorized } from "../../api/errors.ts";
@@ -11,6 +12,9 @@ import { type StoredToken, TokenStore } from "./token-store.ts";
 
 /** First characters of every token. Scanners for leaked secrets recognize them, and so does the server. */
 export const TOKEN_PREFIX = "avm_";
+
+/** File of the notes in the data folder. */
+const FILE = "tokens.db";
 
 const ALGORITHM = "HS256";
 const TYPE = "agent-vm+jwt";
@@ -26,32 +30,12 @@ const claimsSchema = z.object({
   }),
 });
 
-/** Notes about the tokens that a server has made. */
-type TokenRecords = Pick<TokenStore, keyof TokenStore>;
-
-/**
- * Makes the tokens of servers that share a secret, and no data folder: behind a Rivet Engine. Each server takes the tokens of
- * the others. Nobody notes them, so a token lasts until it expires, or until the secret changes.
- */
-export function sharedTokens(secret: Uint8Array): Tokens {
-  const refuse = (): never => {
-    throw new AgentVmError("not_supported", "Servers behind a Rivet Engine keep no list of their tokens", {
-      hint: "Make tokens that expire soon. A change of AGENT_VM_SECRET ends all of them.",
-    });
-  };
-  const records: TokenRecords = {
-    count: () => 0,
-    forgetExpired: () => undefined,
-    add: () => undefined,
-    has: () => true,
-    get: () => undefined,
-    renew: refuse,
-    remove: async () => refuse(),
-    list: async () => refuse(),
-    close: () => undefined,
-  };
-  const tokens = new Tokens(records, secret, () => undefined);
-  return Object.assign(tokens, { revoke: async () => refuse(), renew: async () => refuse() });
+/** Notes about the tokens that a server has made. A change counts when it has resolved. */
+export interface TokenRecords
+  extends Pick<TokenStore, "count" | "get" | "has" | "remove" | "list" | "close"> {
+  forgetExpired(): unknown;
+  add(token: StoredToken): unknown;
+  renew(id: string, expiresAt: number, latest: number | null): unknown;
 }
 
 /** The tokens that a server has made. Each is signed, and is valid while the store has it. */
@@ -70,7 +54,7 @@ export class Tokens {
     secret: Uint8Array,
     onRevoked: (ids: readonly string[]) => void,
   ) {
-    this.#store = typeof folder === "string" ? new TokenStore(folder) : folder;
+    this.#store = typeof folder === "string" ? new TokenStore(join(folder, FILE)) : folder;
     this.#secret = secret;
     this.#onRevoked = onRevoked;
   }
@@ -110,7 +94,7 @@ export class Tokens {
     // The maker's token may have been revoked meanwhile, with everything that it has made.
     if (stored.parent !== null && !this.isValid(stored.parent)) throw revoked();
     this.#assertRoom(stored.owner);
-    this.#store.add(stored);
+    await this.#store.add(stored);
     return issued;
   }
 
@@ -154,7 +138,7 @@ export class Tokens {
     const expiresAt = endOf(Date.now() + token.lifetimeMs, latest);
     const issued = await this.#issue({ ...token, expiresAt });
     // The token may have been revoked meanwhile, which updates no row.
-    this.#store.renew(id, Math.max(expiresAt, token.expiresAt), latest);
+    await this.#store.renew(id, Math.max(expiresAt, token.expiresAt), latest);
     return issued;
   }
 

@@ -51,6 +51,10 @@ export class MachineRecord {
   async #read(): Promise<MachineFacts> {
     const [bytes] = await this.#store.get([MACHINE_KEY]);
     const parsed = recordSchema.safeParse(bytes && tryDecodeJson(bytes));
-    return parsed.success ? parsed.data : { labels: this.#labels, boots: 0 };
+    if (parsed.success) return parsed.data;
+    const first = { labels: this.#labels, boots: 0 };
+    // A list behind a Rivet Engine reads the labels of a VM that has never booted.
+    if (Object.keys(first.labels).length > 0) await this.#store.put([[MACHINE_KEY, encodeJson(first)]]);
+    return first;
   }
 }

@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { VmUsage } from "../../api/methods/machine.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
-import { USAGE_KEY } from "../store/keys.ts";
-import { encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
+import { SIZE_KEY, USAGE_KEY } from "../store/keys.ts";
+import { encodeJson, type Store, type StoreEntry, tryDecodeJson } from "../store/store.ts";
 
 /**
  * Time between two measurements of an awake VM. A server that is killed loses this much.
@@ -96,7 +96,8 @@ export class UsageMeter {
         usage[name] += used[name];
         hour[name] += used[name];
       }
-      await this.#store.put([[USAGE_KEY, encodeJson(usage)]]);
+      const size: StoreEntry[] = meters.diskBytes === null ? [] : [[SIZE_KEY, encodeJson(meters.diskBytes)]];
+      await this.#store.put([[USAGE_KEY, encodeJson(usage)], ...size]);
     });
   }
 

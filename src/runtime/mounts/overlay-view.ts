@@ -45,7 +45,7 @@ export class OverlayView {
     const below = path.slice(overlay.upper.length);
     const base = statBelow(overlay.base, below);
     const shown = { ...changed, path: overlay.path + below };
-    if (changed.type === "symlink" && target === WHITEOUT_TARGET) {
+    if (isWhiteout({ type: changed.type, target })) {
       if (base === undefined) return undefined;
       const change = changed.change === "deleted" ? "added" : "deleted";
       return { ...shown, change, type: typeOf(base), size: base.isFile() ? base.size : 0 };
@@ -55,6 +55,17 @@ export class OverlayView {
       return changed.change === "mode" ? shown : undefined;
     return base !== undefined && changed.change !== "mode" ? { ...shown, change: "modified" } : shown;
   }
+}
+
+/** Returns whether a stored entry of an overlay stands for a deleted file of the base. */
+export function isWhiteout({
+  type,
+  target,
+}: {
+  type: FileChange["type"];
+  target?: string | undefined;
+}): boolean {
+  return type === "symlink" && target === WHITEOUT_TARGET;
 }
 
 /** The folder that the server makes above `OVERLAY_FOLDER`. */

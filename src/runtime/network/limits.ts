@@ -35,6 +35,13 @@ export const MAX_FETCH_STREAMS = 256;
 export const PORT_WAIT_MS = 30_000;
 
 /**
+ * DNS questions of a VM in a second under the policy `none`.
+ * @unit questions
+ * @past The VM has no resolver any more in this boot. Its programs find no name, and the log shows no further one.
+ */
+export const MAX_DENIED_QUESTIONS = 500;
+
+/**
  * Default lifetime of a preview URL.
  * @unit s
  * @past The URL answers 403.
@@ -127,6 +134,13 @@ export const MAX_INTERIM_RESPONSES = 32;
 export const MAX_OUTBOUND_CONNECTIONS = 256;
 
 /**
+ * Ports of a policy's rules at which connections without the proxy arrive, on a kernel without nf_tables.
+ * @unit ports
+ * @past Programs reach further ports through the proxy only.
+ */
+export const MAX_LED_PORTS = 64;
+
+/**
  * Connections of the server to the outside for one VM, also connections whose last bytes are under way.
  * @unit connections
  * @past The server refuses a further connection.
@@ -183,11 +197,11 @@ export const MAX_SECRET_BODIES = 16;
 export const SECRET_BODY_MS = 60_000;
 
 /**
- * DNS questions of a VM in a second over TCP. The kernel limits those over UDP.
+ * DNS questions of a VM in a second, over UDP and over TCP each.
  * @unit questions
- * @past The server cuts the connection.
+ * @past Over UDP further questions have no answer. Over TCP the server cuts the connection.
  */
-export const MAX_STREAM_QUESTIONS = 500;
+export const MAX_QUESTIONS_PER_SECOND = 500;
 
 /**
  * Host names that a VM's resolver remembers with their addresses.

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { AgentVmError, limitExceeded, notSupported, vmStopped } from "../../api/errors.ts";
+import { AgentVmError, notSupported, vmStopped } from "../../api/errors.ts";
 import type {
   NetworkLogEntry,
   NetworkMethods,
@@ -28,7 +28,7 @@ import { checkPath } from "../filesystem/paths.ts";
 import type { SandboxNetwork } from "../sandbox/network.ts";
 import { capabilityOf, type Sandbox } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_FETCH_STREAMS, MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
+import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
   Outbound,
   type OutboundDeps,
@@ -42,9 +42,9 @@ import { PreviewServer } from "./previews/preview-server.ts";
 import { Previews } from "./previews/previews.ts";
 import { waitForPort } from "./readiness.ts";
 import { AppPorts } from "./requests/app-ports.ts";
-import { fetchPort } from "./requests/fetch.ts";
-import { fetchStream, type StreamedBody, type StreamedResponse } from "./requests/fetch-stream.ts";
-import { FreshAgent, VmAgent } from "./requests/http-agent.ts";
+import type { StreamedResponse } from "./requests/fetch-stream.ts";
+import { VmAgent } from "./requests/http-agent.ts";
+import { PortRequests, type StreamedRequest } from "./requests/port-requests.ts";
 import { type TunnelEnd, Tunnels } from "./tunnels.ts";
 
 type NetworkDeps = OutboundDeps &
@@ -64,17 +64,13 @@ export class Network
   readonly #server: PreviewServer;
   readonly #outbound: Outbound;
   readonly #deps: NetworkDeps;
-  readonly #agent: VmAgent;
-  /** Of its own, because a stream may keep its connection for hours. */
-  readonly #streamAgent: VmAgent;
+  readonly #requests: PortRequests;
   readonly #previewAgent: VmAgent;
-  readonly #freshAgent: FreshAgent;
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
   readonly #stopped = new AbortController();
   readonly #tunnels: Tunnels;
-  #streams = 0;
 
   constructor(deps: NetworkDeps, options: OutboundOptions, seams?: OutboundSeams) {
     this.#deps = deps;
@@ -90,9 +86,7 @@ export class Network
       kept: this.#previewAgent,
     });
     this.#tunnels = new Tunnels({ ports: this.#ports, connect: (end, signal) => this.#openEnd(end, signal) });
-    this.#agent = new VmAgent(this.#ports.connect);
-    this.#streamAgent = new VmAgent(this.#ports.connect, MAX_FETCH_STREAMS);
-    this.#freshAgent = new FreshAgent(this.#ports.connect, MAX_FETCH_STREAMS);
+    this.#requests = new PortRequests(this.#ports, deps.maxResultBytes);
     this.#watch = new PortWatch({
       listening: () => deps.liveSandbox()?.network?.listening(),
       isBusy: () => deps.liveSandbox()?.processes?.isBusy(),
@@ -106,49 +100,18 @@ export class Network
     options: VmFetchOptions = {},
     signal?: AbortSignal,
   ): Promise<VmFetchResponse> {
-    return fetchPort(port, path, options, {
-      agent: this.#agent,
-      connect: this.#ports.connect,
-      speaksTls: this.#ports.speaksTls,
-      maxResultBytes: this.#deps.maxResultBytes,
-      signals: [this.#stopped.signal, ...(signal ? [signal] : [])],
-    });
+    const signals = [this.#stopped.signal, ...(signal ? [signal] : [])];
+    return this.#requests.fetch(port, path, options, signals);
   }
 
-  /**
-   * Sends a request whose bodies are streams.
-   *
-   * @param respond sends the response on. Its end is the end of the request
-   * @throws AgentVmError as `vmFetch`; `limit_exceeded`
-   */
-  async fetchStream(
+  /** Sends a request whose bodies are streams: see `PortRequests`. */
+  fetchStream(
     port: number,
     path: string,
-    {
-      options,
-      body,
-      signal,
-    }: { options: VmFetchOptions; body: StreamedBody | undefined; signal: AbortSignal },
+    { signal, ...request }: StreamedRequest & { signal: AbortSignal },
     respond: (response: StreamedResponse) => Promise<void>,
   ): Promise<void> {
-    if (this.#streams >= MAX_FETCH_STREAMS)
-      throw limitExceeded({ MAX_FETCH_STREAMS }, "Limit of open requests reached", "Wait until one ends.");
-    this.#streams += 1;
-    try {
-      const response = await fetchStream(port, path, options, body, {
-        kept: this.#streamAgent,
-        fresh: this.#freshAgent,
-        speaksTls: this.#ports.speaksTls,
-        signal: this.#signalFor(signal),
-      });
-      try {
-        await respond(response);
-      } finally {
-        if (!response.body.readableEnded) response.body.destroy();
-      }
-    } finally {
-      this.#streams -= 1;
-    }
+    return this.#requests.stream(port, path, request, this.#signalFor(signal), respond);
   }
 
   async listPorts(): Promise<VmPort[]> {
@@ -287,10 +250,8 @@ export class Network
     void this.#previews.close();
     this.#outbound.close();
     this.#watch.stop();
-    this.#agent.destroy();
-    this.#streamAgent.destroy();
+    this.#requests.close();
     this.#previewAgent.destroy();
-    this.#freshAgent.destroy();
   }
 
   /** Applies a change to the sandbox, if there is one. */

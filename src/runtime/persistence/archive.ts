@@ -110,9 +110,16 @@ export class Archive {
     return new StoredTree(this.#store, await this.#load(findSnapshot(this.#head, snapshotId).root));
   }
 
-  /** Opens the newest checkpoint for a copy of its records. */
-  openFork(): ForkSource {
-    return new ForkSource(this.#store, this.#head, this.#root);
+  /**
+   * Opens a tree for a copy of its records.
+   *
+   * @param snapshotId the snapshot that has it. @default the newest checkpoint
+   * @throws AgentVmError `snapshot_not_found`, `storage_damaged`
+   */
+  async openFork(snapshotId?: string): Promise<ForkSource> {
+    if (snapshotId === undefined) return new ForkSource(this.#store, this.#head, this.#root);
+    const { root, createdAt: takenAt } = findSnapshot(this.#head, snapshotId);
+    return new ForkSource(this.#store, { ...this.#head, root, takenAt }, await this.#load(root));
   }
 
   /** The chunks of a restored tree. */
@@ -144,11 +151,6 @@ export class Archive {
       this.#orphans = joinGarbage(this.#orphans, recordsBetween(first, this.#next));
       throw error;
     }
-  }
-
-  /** Snapshots, oldest first. */
-  listSnapshots(): SnapshotInfo[] {
-    return this.#head.snapshots.map(infoOf);
   }
 
   /** Names the newest tree. @throws AgentVmError `limit_exceeded` */

@@ -14,7 +14,7 @@ export interface ForkRecords {
 }
 
 /**
- * The stored records of the newest checkpoint: its root, pages and packs, and last the head that makes them count. Read it
+ * The stored records of a checkpoint or a snapshot: its root, pages and packs, and last the head that makes them count. Read it
  * while no other checkpoint is taken: a checkpoint may delete its records.
  */
 export class ForkSource {

@@ -1,5 +1,5 @@
 import { type AgentVmError, vmStopped } from "../../api/errors.ts";
-import type { CheckpointResult, SnapshotInfo } from "../../api/methods/snapshot-types.ts";
+import type { CheckpointResult } from "../../api/methods/snapshot-types.ts";
 import { Mutex } from "../../base/mutex.ts";
 import type { TreeChange } from "../filesystem/file-changes.ts";
 import { Files } from "../filesystem/files.ts";
@@ -192,10 +192,6 @@ export class Persistence {
   touch(): void {
     this.#recorder.noteEvent();
     this.#schedule.soon();
-  }
-
-  listSnapshots(): SnapshotInfo[] {
-    return this.#archive.listSnapshots();
   }
 
   /** Runs work on the stored trees while no other checkpoint is taken. The work may take a checkpoint itself. */

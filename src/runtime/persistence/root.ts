@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { AgentVmError } from "../../api/errors.ts";
-import { visitAll } from "../../base/pace.ts";
-import { StepReader, type Steps } from "../sandbox/tree-path.ts";
+import { pause, visitAll } from "../../base/pace.ts";
+import type { TreePlace } from "../sandbox/persistent-tree.ts";
+import { namesIn } from "../sandbox/posix.ts";
+import { placeOf, StepReader, type Steps, TreeOrder } from "../sandbox/tree-path.ts";
 import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/store.ts";
 import { Damage, decodeBlock, encodeBlock, getParts, partsOf, storageDamaged } from "./codec.ts";
 import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
@@ -67,6 +69,56 @@ export class StoredTree {
       }
     }
   }
+
+  /**
+   * Finds the entry of a path, without following links.
+   *
+   * @throws AgentVmError `storage_damaged`
+   */
+  async find(path: string): Promise<TreeEntry | undefined> {
+    const names = namesIn(path);
+    const isWanted = ({ place }: TreeEntry) => isAt(place, names);
+    const page = this.#pageOf(path);
+    if (page !== undefined) {
+      const entries = await loadPage(this.#store, page, new StepReader()).catch(unlessDamaged);
+      const entry = entries?.find(isWanted);
+      if (entry !== undefined) return entry;
+    }
+    // A long path may begin in an earlier page.
+    for await (const entries of this.pages()) {
+      const turn = pause();
+      if (turn !== null) await turn;
+      const later = entries.find(isWanted);
+      if (later !== undefined) return later;
+    }
+    return undefined;
+  }
+
+  /** Returns the number of the page that has a path, if its first paths tell. */
+  #pageOf(path: string): number | undefined {
+    const { pages } = this.#root;
+    const wanted = placeOf(path);
+    let [low, high] = [0, pages.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const [, , first] = pages[middle]!;
+      if (new TreeOrder().compare(placeOf(first), wanted) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return pages[low - 1]?.[0];
+  }
+}
+
+/** Whether a place has a path of these names. */
+function isAt(place: TreePlace, names: readonly string[]): boolean {
+  if (place.depth !== names.length) return false;
+  let at = place;
+  for (; at.parent !== null && at.name === names[at.depth - 1]; at = at.parent);
+  return at.parent === null;
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof Damage)) throw error;
 }
 
 /**

@@ -1,23 +1,30 @@
+import { MAX_SNAPSHOT_READ_BYTES } from "../../api/limits.ts";
 import type {
   ArchiveImport,
   CheckpointResult,
   FileChange,
+  ReadSnapshotFileOptions,
   RestoreOptions,
   RootSnapshotExport,
+  SnapshotFile,
   SnapshotInfo,
   UndoResult,
 } from "../../api/methods/snapshot-types.ts";
 import type { SnapshotMethods } from "../../api/methods/snapshots.ts";
 import { joined } from "../../base/bytes.ts";
 import type { BootCycle } from "../boots.ts";
+import { checkPath } from "../filesystem/paths.ts";
 import { ResultBudget } from "../filesystem/result-budget.ts";
 import { excludes } from "../filesystem/scan.ts";
 import type { Mounts } from "../mounts/mounts.ts";
-import { OverlayView } from "../mounts/overlay-view.ts";
+import { isWhiteout, OverlayView } from "../mounts/overlay-view.ts";
+import { posixError } from "../sandbox/posix.ts";
+import type { Store } from "../store/store.ts";
 import type { Packing } from "../tar/pack.ts";
 import { diffTrees } from "./diff.ts";
 import { exportTree } from "./export.ts";
 import type { ForkSource } from "./fork.ts";
+import { readPart, StoredSnapshots } from "./stored-snapshots.ts";
 import { undoPaths } from "./undo.ts";
 
 const AS_A_STREAM = "exportSnapshot() of this package's client streams the whole tree as a tar archive.";
@@ -25,6 +32,8 @@ const IN_PARTS = "This package's client streams it; or export less of it.";
 
 interface SnapshotActionsOptions {
   maxResultBytes: number;
+  /** Keeps the VM's files; `undefined` without storage. */
+  store: Store | undefined;
   /** Globs of absolute paths that are not stored. */
   exclude: readonly string[];
   /** The overlays among the VM's mounts. */
@@ -35,10 +44,12 @@ interface SnapshotActionsOptions {
 export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
   readonly #boots: BootCycle;
   readonly #options: SnapshotActionsOptions;
+  readonly #stored: StoredSnapshots;
 
   constructor(boots: BootCycle, options: SnapshotActionsOptions) {
     this.#boots = boots;
     this.#options = options;
+    this.#stored = new StoredSnapshots(options.store);
   }
 
   async snapshotRootFilesystem(): Promise<RootSnapshotExport> {
@@ -64,7 +75,7 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
   }
 
   async listSnapshots(): Promise<SnapshotInfo[]> {
-    return (await this.#boots.durable()).persistence.listSnapshots();
+    return await this.#stored.list();
   }
 
   async deleteSnapshot(snapshotId: string): Promise<void> {
@@ -91,6 +102,42 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
         return await diffTrees(before, await archive.openTree(), budget, (change) => view.show(change));
       }),
     );
+  }
+
+  async diffSnapshots(from: string, to: string): Promise<FileChange[]> {
+    const budget = this.#budget("diffSnapshots", "Compare in the VM, with exec.");
+    const view = new OverlayView(await this.#options.mounts.overlays());
+    return await this.#stored.read([from, to], ([before, after]) =>
+      diffTrees(before!, after!, budget, (change) => view.show(change)),
+    );
+  }
+
+  async readSnapshotFile(
+    snapshotId: string,
+    path: string,
+    { offset = 0, length = MAX_SNAPSHOT_READ_BYTES }: ReadSnapshotFileOptions = {},
+  ): Promise<SnapshotFile> {
+    checkPath(path, "open");
+    const view = new OverlayView(await this.#options.mounts.overlays());
+    const stored = view.changeOf(path)?.path ?? path;
+    return await this.#stored.read([snapshotId], async ([tree]) => {
+      const entry = await tree!.find(stored);
+      const isGone = entry === undefined || (stored !== path && isWhiteout(entry));
+      if (isGone) throw posixError("ENOENT", { syscall: "open", path });
+      if (entry.type === "directory") throw posixError("EISDIR", { syscall: "read", path });
+      const { type, mode, mtimeMs } = entry;
+      if (type === "file")
+        return {
+          type,
+          size: entry.size,
+          mode,
+          mtimeMs,
+          content: await readPart(tree!, entry, offset, length),
+        };
+      const target = Buffer.from(entry.target);
+      const content = new Uint8Array(target.subarray(offset, offset + length));
+      return { type, size: target.length, mode, mtimeMs, content };
+    });
   }
 
   async undo(paths: string[], snapshotId?: string): Promise<UndoResult[]> {
@@ -121,12 +168,19 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
     return (await this.#boots.booted()).tars.importTar(data, path);
   }
 
-  /** Takes a checkpoint, and takes no other one while work reads it. */
-  async withForkSource<Result>(work: (source: ForkSource) => Promise<Result>): Promise<Result> {
+  /**
+   * Opens a snapshot, or a checkpoint of the files as they are now. Takes no other checkpoint while work reads it.
+   *
+   * @throws AgentVmError `snapshot_not_found`
+   */
+  async withForkSource<Result>(
+    work: (source: ForkSource) => Promise<Result>,
+    snapshotId?: string,
+  ): Promise<Result> {
     const { persistence } = await this.#boots.durable();
     return await persistence.withArchive(async (archive, checkpoint) => {
-      await checkpoint();
-      return await work(archive.openFork());
+      if (snapshotId === undefined) await checkpoint();
+      return await work(await archive.openFork(snapshotId));
     });
   }
 

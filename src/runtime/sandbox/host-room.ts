@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { AgentVmError } from "../../api/errors.ts";
+import { hasOwnUids, uidRange } from "./own-uids.ts";
+import { ownProcessLimits } from "./process-limits.ts";
 
 /** Descriptors that an awake VM takes in the server: its storage, its first process and its helpers. */
 const DESCRIPTORS_PER_VM = 20;
@@ -39,25 +41,43 @@ const LOW_MEMORY_BYTES = 512 * 1024 * 1024;
 /** Part of either limit of memory at which no VM boots at all. */
 const NO_MEMORY_PART = 0.25;
 
-/** A host with more of its processes and threads in use is short of them. */
+/** A host or cgroup with more of its processes and threads in use is short of them. */
 const HIGH_PROCESSES_PART = 0.8;
 
-/** A host with more of its processes and threads in use boots no VM. */
+/** A host or cgroup with more of its processes and threads in use boots no VM. */
 const FULL_PROCESSES_PART = 0.95;
 
+/**
+ * Processes and threads that the server keeps for itself: without a thread left, a terminal would end the whole server.
+ * @unit processes
+ * @past Boots and terminals are refused.
+ */
+const KEPT_PROCESSES = 16;
+
+/**
+ * Disk of the data folder that new VMs leave to the others.
+ * @unit bytes
+ * @past No VM is made. Small disks have a part of theirs as the limit.
+ */
+const KEPT_DISK_BYTES = 256 * 1024 * 1024;
+const KEPT_DISK_PART = 0.05;
+
 /** A resource of which a server can run out. */
-export type HostResource = "descriptors" | "memory" | "processes" | "uids";
+export type HostResource = "descriptors" | "disk" | "memory" | "processes" | "uids";
 
 const REMEDIES: Record<HostResource, string> = {
   descriptors: "Put VMs to sleep, or start the server with a higher limit of open files (ulimit -n).",
+  disk: "Destroy VMs, or give the data folder a larger disk.",
   memory: "Put VMs to sleep, or give the host more memory.",
-  processes: "Put VMs to sleep, or raise the host's kernel.pid_max and kernel.threads-max.",
+  processes:
+    "Put VMs to sleep, or raise the limit of processes: of the server's cgroup (TasksMax, --pids-limit), or the host's kernel.pid_max and kernel.threads-max.",
   uids: "Put VMs to sleep, or give the server more uids.",
 };
 
 /** Error of a server that has too little of a resource for another VM. */
 export function serverFull(resource: HostResource): AgentVmError {
-  const message = `The server has too few ${resource === "memory" ? "bytes of memory" : resource} left for another VM`;
+  const lack = { memory: "bytes of memory", disk: "bytes of disk" }[resource as string] ?? resource;
+  const message = `The server has too few ${lack} left for another VM`;
   return new AgentVmError("server_full", message, { resource, hint: REMEDIES[resource] });
 }
 
@@ -65,14 +85,29 @@ export function serverFull(resource: HostResource): AgentVmError {
 export function assertHostHasRoom(): void {
   if (openDescriptors() + DESCRIPTORS_PER_VM > usableDescriptors()) throw serverFull("descriptors");
   if (isBelow(memoryLeft(), NO_MEMORY_PART)) throw serverFull("memory");
-  if (runningProcesses() > hostProcesses() * FULL_PROCESSES_PART) throw serverFull("processes");
+  if (processesAreGone() || processesArePast(FULL_PROCESSES_PART)) throw serverFull("processes");
+}
+
+/** @throws AgentVmError `server_full` if the disk of a folder has no room for the files of another VM */
+export function assertDiskHasRoom(folder: string): void {
+  const { bsize, blocks, bavail } = statfsSync(folder);
+  if (bsize * bavail < Math.min(KEPT_DISK_BYTES, bsize * blocks * KEPT_DISK_PART)) throw serverFull("disk");
 }
 
 /** `true` if the host has little memory or few processes or descriptors left for further VMs. */
 export function hostIsShort(): boolean {
   if (isBelow(memoryLeft(), 1)) return true;
   if (openDescriptors() + 2 * DESCRIPTORS_PER_VM > usableDescriptors()) return true;
-  return runningProcesses() > hostProcesses() * HIGH_PROCESSES_PART;
+  return processesAreGone() || processesArePast(HIGH_PROCESSES_PART);
+}
+
+/** `true` if the server needs the processes and threads that are left for itself. */
+export function processesAreGone(): boolean {
+  return ownProcessLimits().some(({ limit, running }) => running + KEPT_PROCESSES > limit);
+}
+
+function processesArePast(part: number): boolean {
+  return ownProcessLimits().some(({ limit, running }) => running > limit * part);
 }
 
 /** Awake VMs for which this process has descriptors; `Infinity` on a host without `/proc`. */
@@ -86,8 +121,9 @@ export function awakeCapacity(): number {
   return Math.floor(
     Math.min(
       descriptorCapacity(),
+      hasOwnUids() ? uidRange().count : Number.POSITIVE_INFINITY,
       (total * USABLE_MEMORY_PART) / MEMORY_PER_VM_BYTES,
-      (hostProcesses() * HIGH_PROCESSES_PART) / PROCESSES_PER_VM,
+      ...ownProcessLimits().map(({ limit }) => (limit * HIGH_PROCESSES_PART) / PROCESSES_PER_VM),
     ),
   );
 }
@@ -133,23 +169,6 @@ function openDescriptors(): number {
     counted = { at: now, descriptors };
   }
   return counted.descriptors;
-}
-
-let allProcesses: number | undefined;
-
-/** Most processes and threads of the host. */
-function hostProcesses(): number {
-  allProcesses ??= Math.min(
-    ...["pid_max", "threads-max"]
-      .map((name) => Number(read(`/proc/sys/kernel/${name}`)))
-      .filter((limit) => limit > 0),
-  );
-  return allProcesses;
-}
-
-/** Processes and threads of the host now; 0 if they cannot be counted. */
-export function runningProcesses(): number {
-  return Number(/\/(\d+) /.exec(read("/proc/loadavg") ?? "")?.[1] ?? 0);
 }
 
 function read(path: string): string | undefined {

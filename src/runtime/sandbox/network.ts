@@ -17,15 +17,21 @@ export interface LoopbackPlace {
   port: number;
 }
 
-/** Sockets of the server at which connections and DNS questions of a VM's programs arrive. */
+/** Places and ports of a policy that the set-up of a VM's network depends on. */
+export interface Reach {
+  places: readonly LoopbackPlace[];
+  /** TCP ports that rules name, for a host that cannot lead all ports. */
+  ports: readonly number[];
+}
+
+/** The server's end of a VM's connections and DNS questions. */
 export interface Interception {
-  /** Their connections have the address that the program wanted as their `localAddress` and `localPort`. */
-  connections: Server[];
-  questions: DatagramSocket[];
+  /** Sockets at which questions arrive. */
+  questions: readonly DatagramSocket[];
   /** `true` if connections to IPv6 addresses arrive too. */
   hasIpv6: boolean;
-  /** Replaces the places outside. 127.0.0.1 always stays inside. */
-  lead(places: readonly LoopbackPlace[]): Promise<void>;
+  /** Replaces the reach. 127.0.0.1 always stays inside. */
+  lead(reach: Reach): Promise<void>;
   /** Closes the sockets. The VM's end closes them too. */
   close(): void;
 }
@@ -47,6 +53,12 @@ export interface SandboxNetwork {
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port if it is taken. The connections arrive in the server. */
   listen(port: number): Promise<Server>;
   /**
+   * Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. The signal closes the socket, and so does the VM's end.
+   *
+   * @throws Error if a program has the port
+   */
+  takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket>;
+  /**
    * Takes the calls of the programs that `Provision.callers` names. Only programs of this VM can call here.
    *
    * @returns a function that ends all calls and takes no more
@@ -55,12 +67,14 @@ export interface SandboxNetwork {
   /** Lists the sockets that listen in the VM, without those of `listen`. */
   listening(): Promise<VmPort[]>;
   /**
-   * Makes all TCP connections to addresses outside 127.0.0.0/8 and ::1, and all DNS questions, arrive at sockets of the
-   * server. Other packets to such addresses fail with EPERM. To be called once.
+   * Makes TCP connections to addresses outside 127.0.0.0/8 and ::1, and DNS questions, arrive at the server.
+   * Other packets to such addresses fail. A host without nf_tables leads only the ports of the reach, the
+   * resolver, and places of one address. To be called once.
    *
+   * @param onConnection takes each connection, which may be half-open. Its `localAddress` and `localPort` are what the program wanted
    * @throws Error if the host's kernel or programs cannot do it; the VM's network is then as before
    */
-  intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception>;
+  intercept(port: number, reach: Reach, onConnection: (socket: Socket) => void): Promise<Interception>;
   /** Finds the process in the VM at the other end of a connection to `listen` or `intercept`. @returns its pid, if it is found */
   ownerOf(connection: Socket): Promise<number | undefined>;
 }

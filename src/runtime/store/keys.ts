@@ -9,7 +9,7 @@
  * | `net/`       | network     | 1      | policy and encrypted secrets set at run time, hashes of previews  |
  * | `session/`   | sessions    | 1      | records of sessions and their transcripts                        |
  * | `watch/`     | watches     | 1      | file watches, made again after each boot                         |
- * | `machine/`   | machine     | 1      | labels, the number of boots, resources used                      |
+ * | `machine/`   | machine     | 1      | labels, the number of boots, bytes of files, resources used      |
  * | `services/`  | services    | 1      | services that startService has defined, and stopped services     |
  * | `mounts/`    | mounts      | 1      | mounts that mountFs has made                                     |
  * | `recording/` | recordings  | 1      | recordings of shells and processes                               |
@@ -70,6 +70,9 @@ export const numberIn = (kind: FileRecord, key: string): number => {
 
 /** Labels and the number of boots. */
 export const MACHINE_KEY = `${PREFIXES.machine}record`;
+
+/** Bytes of the VM's files at the last measurement, which lists of a VM that sleeps show. */
+export const SIZE_KEY = `${PREFIXES.machine}size`;
 
 /** Resources that the VM has used. */
 export const USAGE_KEY = `${PREFIXES.machine}usage`;

@@ -69,7 +69,7 @@ export class TarUpload extends Incoming {
       if (piece === undefined) return;
       this.#piece = Promise.withResolvers();
       // The parsers may keep a part of it, and the bytes are valid until the write resolves.
-      yield piece.data.slice();
+      yield new Uint8Array(piece.data);
       piece.taken();
     }
   }

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bashToolSandbox, sandboxSession } from "../../../src/adapters/ai-sdk/index.ts";
 import { computeProvider } from "../../../src/adapters/computesdk/index.ts";

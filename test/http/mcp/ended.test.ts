@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { LATEST_PROTOCOL_VERSION } from "@modelcontextprotocol/sdk/types.js";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { MCP_IDLE_MS } from "../../../src/http/limits.ts";

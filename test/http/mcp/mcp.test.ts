@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectHttp } from "../../support/mcp.ts";
 import { startTestServer, type TestServer } from "../../support/servers.ts";

@@ -49,8 +49,8 @@ test("a connection ends when its token is revoked, and no other connection", asy
 
 test("a running call ends with its connection, and its command runs on", async () => {
   const { id, connection } = await open("running", { may: ["admin"] });
-  const call = failure(connection.exec("sleep 200"));
-  await until(() => server.vms.ran.includes("sleep 200"));
+  const call = failure(connection.exec("sleep 5000"));
+  await until(() => server.vms.ran.includes("sleep 5000"));
   await revoke(id);
   expect(await call).toMatchObject({ code: "unauthorized" });
 });
@@ -61,9 +61,9 @@ test("an answer over HTTP is withheld if the token was revoked meanwhile", async
   const answer = fetch(`${server.endpoint}/gateway/${actorId}/action/exec`, {
     method: "POST",
     headers: { "x-rivet-token": token },
-    body: '{"args":["sleep 300"]}',
+    body: '{"args":["sleep 5001"]}',
   });
-  await until(() => server.vms.ran.includes("sleep 300"));
+  await until(() => server.vms.ran.includes("sleep 5001"));
   await revoke(id);
   expect(await (await answer).json()).toMatchObject({
     code: "unauthorized",

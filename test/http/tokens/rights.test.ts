@@ -16,7 +16,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   terminal:
     "openShell writeShell resizeShell closeShell connectTerminal waitShell listShells readShell snapshotShell listRecordings readRecording deleteRecording",
   files: `readFile writeFile readFiles writeFiles stat lstat exists mkdir readdir readdirRecursive move delete deleteFile
-    watchFiles unwatchFiles listWatches listMounts exportTar exportSnapshot importTar snapshotRootFilesystem
+    watchFiles unwatchFiles listWatches listMounts exportTar exportSnapshot importTar snapshotRootFilesystem readSnapshotFile
     beginFileRead readFileChunk beginFileWrite writeFileChunk commitFileWrite transferOffset
     beginTarRead readTarChunk beginTarWrite writeTarChunk commitTarWrite`,
   sessions: `createSession listSessions listPersistedSessions getSession resumeSession listAgents sendPrompt prompt
@@ -25,16 +25,17 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
   network: `vmFetch listPorts waitForPort createSignedPreviewUrl expireSignedPreviewUrl listPreviews createPreview getPreviewLog
     getNetworkPolicy getNetworkLog listSecrets listNetworkRequests`,
   cron: "scheduleCron listCronJobs cancelCronJob listCronRuns runCronJob pauseCronJob resumeCronJob",
-  snapshots: "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff undo",
+  snapshots:
+    "checkpoint restore createSnapshot listSnapshots restoreSnapshot deleteSnapshot diff diffSnapshots undo",
   create: "fork",
   read: `listServices serviceLogs listProcesses getProcess waitProcess allProcesses processTree readProcessOutput
     readFile readFiles stat lstat exists readdir readdirRecursive listWatches listMounts exportTar exportSnapshot
     snapshotRootFilesystem beginFileRead readFileChunk beginTarRead readTarChunk
     listSessions listPersistedSessions getSession listAgents getModes getConfigOptions getSequencedEvents getSessionEvents readTranscript
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
-    listSnapshots`,
+    listSnapshots diffSnapshots readSnapshotFile`,
 };
-const ANY = "status usage endFileTransfer beginCall acknowledge abandonCall";
+const ANY = "status usage getEventLog endFileTransfer beginCall acknowledge abandonCall";
 const ONLY_ADMIN =
   "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type StoredToken, TokenStore } from "../../../src/http/tokens/token-store.ts";
 import { testFolder } from "../../support/temporary-folder.ts";
@@ -16,7 +17,7 @@ const token = (id: string, parent: string | null = null, expiresAt = Date.now() 
 });
 
 test("removes a token with everything that was made with it, and nothing else", async () => {
-  const store = new TokenStore(testFolder());
+  const store = new TokenStore(join(testFolder(), "tokens.db"));
   const ids = Array.from({ length: 1_200 }, (_, n) => `child-${n}`);
   for (const each of [token("root"), token("other"), ...ids.map((id) => token(id, "root"))]) store.add(each);
   store.add(token("grandchild", "child-7"));
@@ -30,17 +31,17 @@ test("removes a token with everything that was made with it, and nothing else", 
 
 test("finishes at its start what a server began to remove before it died", () => {
   const folder = testFolder();
-  const first = new TokenStore(folder);
+  const first = new TokenStore(join(folder, "tokens.db"));
   first.add(token("child", "a removed token"));
   first.add(token("grandchild", "child"));
   first.close();
-  const second = new TokenStore(folder);
+  const second = new TokenStore(join(folder, "tokens.db"));
   expect([second.has("child"), second.has("grandchild")]).toEqual([false, false]);
   second.close();
 });
 
 test("forgets expired tokens", async () => {
-  const store = new TokenStore(testFolder());
+  const store = new TokenStore(join(testFolder(), "tokens.db"));
   store.add(token("old", null, Date.now() - 1));
   store.add(token("new"));
   store.forgetExpired();

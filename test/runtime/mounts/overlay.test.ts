@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { testFolder } from "../../support/temporary-folder.ts";
+import { failure } from "../../support/until.ts";
 
 /** A VM with an overlay of a folder of the host at /mnt/data. */
 async function overlaid() {
@@ -68,6 +69,16 @@ test("diff names the changes at the path of the overlay", async () => {
     "/mnt/data/new added file",
     "/mnt/data/sub/changed modified file",
   ]);
+});
+
+test("a snapshot's file is read at the path of the overlay, and a deleted file of the base is not there", async () => {
+  const { vm, sleep } = await overlaid();
+  await vm().exec(CHANGE, { cwd });
+  const { id } = await vm().createSnapshot();
+  await sleep();
+  expect((await vm().readSnapshotFile(id, "/mnt/data/sub/changed")).type).toBe("file");
+  expect(await failure(vm().readSnapshotFile(id, "/mnt/data/deleted"))).toMatchObject({ code: "ENOENT" });
+  expect((await vm().status()).state).toBe("sleeping");
 });
 
 test("diff tells nothing about files of the host outside of the base", async () => {

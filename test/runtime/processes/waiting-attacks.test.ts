@@ -40,6 +40,8 @@ test.each(Object.entries(HOSTILE))("a program cannot mislead a look at its input
   const { vm, outputHas } = startVm();
   const { pid } = await vm.spawn("python3", ["-c", program]);
   await outputHas(pid, "go");
+  // A look that has begun before the program fell asleep is shared with this call.
+  await vm.getProcess(pid);
   for (let look = 0; look < 10; look++) {
     expect(await vm.getProcess(pid)).toMatchObject({ waitingForInput: false });
     expect((await vm.allProcesses()).find((process) => process.pid === pid)).toMatchObject({

@@ -1,5 +1,4 @@
 // @module-tag attack
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { outputOf, parseCast } from "../../support/asciicast.ts";
 import { startVm } from "../../support/vm.ts";

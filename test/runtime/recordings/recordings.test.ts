@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import type { ServiceOptions, ServiceState } from "../../../src/api/methods/services.ts";
 import { MAX_SERVICES } from "../../../src/runtime/services/limits.ts";

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { durableVm } from "../../support/durable-vm.ts";
 import { marked } from "../../support/marked.ts";

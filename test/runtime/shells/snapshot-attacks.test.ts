@@ -1,5 +1,4 @@
 // @module-tag attack
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { cpuMs } from "../../support/cpu.ts";
 import { printing, shown } from "../../support/screens.ts";

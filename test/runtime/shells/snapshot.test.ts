@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { printing, shown } from "../../support/screens.ts";
 import { until } from "../../support/until.ts";
@@ -76,17 +75,21 @@ test("a snapshot takes changes of the size into account", async () => {
 test("a screen that was asked for outlives the output that drew it", async () => {
   const machine = startVm();
   const { vm } = machine;
-  const flood =
-    "i=0; while [ $i -lt 6 ]; do head -c 65536 /dev/zero | tr '\\0' 'x'; printf '\\033[1;1H'; sleep 0.4; i=$((i+1)); done";
-  const script = `printf '\\033[?1049h\\033[2J\\033[24;1Hkept\\033[1;1H\\033[1;3r'; read x; ${flood}; printf '\\033]0;over\\007'; exec sleep 1000`;
+  const other = await printing(machine, "true");
+  const piece = "read x; head -c 65536 /dev/zero | tr '\\0' 'x'; printf '\\033[1;1H\\033]0;%s\\007' $i";
+  const script = `stty -echo; printf '\\033[?1049h\\033[2J\\033[24;1Hkept\\033[1;1H\\033[1;3r'; for i in 1 2 3 4 5 6; do ${piece}; done; exec sleep 1000`;
   const { shellId } = await vm.openShell({ command: "sh", args: ["-c", script] });
   await until(async () => (await vm.readShell(shellId)).chunks.length > 0);
   await vm.snapshotShell(shellId);
-  await vm.writeShell(shellId, "\n");
-  await until(async () => {
-    const { chunks } = await vm.readShell(shellId);
-    return Buffer.concat(chunks.map(({ data }) => data)).includes("\x1b]0;over");
-  });
+  for (let count = 1; count <= 6; count++) {
+    await vm.writeShell(shellId, "\n");
+    await until(async () => {
+      const { chunks } = await vm.readShell(shellId);
+      return Buffer.concat(chunks.map(({ data }) => data)).includes(`\x1b]0;${count}\x07`);
+    });
+    // The VM draws one shell at a time, so this shell has been drawn when the other one is.
+    await vm.snapshotShell(other);
+  }
   expect((await vm.readShell(shellId)).truncated).toBe(true);
   const snapshot = await vm.snapshotShell(shellId);
   expect(snapshot.truncated).toBe(false);

@@ -9,12 +9,16 @@ test("reports changes in a directory, but not in its subdirectories", async () =
   await vm.exec("mkdir old; touch there", { cwd: "/workspace" });
   const id = await vm.watchFiles("/workspace");
   expect(id).toMatch(/^watch-[0-9a-f]{16}$/);
-  await run(
-    machine,
-    id,
-    "mkdir dir; echo x > old/below; sleep 0.1; : > file; sleep 0.1; echo y >> file; sleep 0.1; chmod 600 there; mv file moved; sleep 0.1; rm moved; rmdir dir",
-    "end",
-  );
+  // Changes of one name that come at once are reported as one.
+  for (const [line, change] of [
+    ["mkdir dir; echo x > old/below; : > file", "created /workspace/file"],
+    ["echo y >> file", "modified /workspace/file"],
+    ["chmod 600 there; mv file moved", "renamed /workspace/file -> /workspace/moved"],
+  ] as const) {
+    await vm.exec(line, { cwd: "/workspace" });
+    await reported(machine, id, change);
+  }
+  await run(machine, id, "rm moved; rmdir dir", "end");
   expect(changesOf(machine, id)).toEqual([
     "created /workspace/dir/",
     "created /workspace/file",

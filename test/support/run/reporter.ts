@@ -12,6 +12,8 @@ export type Report = Record<string, FileOutcome>;
 interface FileOutcome extends Counts {
   /** Time of the file's imports, hooks and tests. In milliseconds. */
   ms: number;
+  /** CPU time, also of the processes that the file has started. In milliseconds. */
+  cpuMs: number;
 }
 
 /** Writes the counts and the time of each test file, and the reason of each skipped test. */
@@ -19,13 +21,14 @@ export default class CountsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const files: Report = {};
     const of = (path: string) => {
-      files[path] ??= { passed: 0, failed: 0, skipped: [], ms: 0 };
+      files[path] ??= { passed: 0, failed: 0, skipped: [], ms: 0, cpuMs: 0 };
       return files[path];
     };
     for (const module of modules) {
       const counts = of(module.relativeModuleId);
       const { collectDuration, duration } = module.diagnostic();
       counts.ms += collectDuration + duration;
+      counts.cpuMs += module.meta().cpuMs ?? 0;
       // A file that fails to load has no tests, but an error.
       counts.failed += module.errors().length;
       for (const test of module.children.allTests()) count(test, counts);

@@ -34,7 +34,7 @@ export const SUITES: Record<string, Suite> = {
   },
   slow: {
     about:
-      "The slow tests take about 15 minutes on two cores: crash rounds, floods, faults at every call, package installs, a browser, coding agents, workloads. `npm test` runs all others.",
+      "The slow tests take about 15 minutes on two cores: crash rounds, floods, faults at every call, package installs, a browser, and beside them coding agents and workloads. `npm test` runs all others.",
     matches: (source) => SLOW_FILE.test(source) || SLOW_TEST.test(source),
     tagsFilter: "slow",
     hasPrograms: true,

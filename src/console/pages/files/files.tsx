@@ -3,8 +3,8 @@ import type { DirEntry } from "../../../client/index.ts";
 import { useMachine, useSession } from "../../state/context.ts";
 import { Empty } from "../../ui/parts.tsx";
 import { attempt } from "../../ui/toast.tsx";
+import { ChangesSinceNewest } from "../changes/since-newest.tsx";
 import { FileActions } from "./actions.tsx";
-import { Changes } from "./changes.tsx";
 import { FileTree } from "./file-tree.tsx";
 import { Preview } from "./preview.tsx";
 import { folderOf, listFolder, rowsOf, type TreeRow } from "./tree.ts";
@@ -86,7 +86,7 @@ export default function FilesPage() {
       </div>
       <div class="side-content">
         {showsChanges ? (
-          <Changes />
+          <ChangesSinceNewest />
         ) : chosen === undefined ? (
           <Empty>
             {session.may("files") ? "Choose a file, or drop files onto the tree." : "Choose a file."}

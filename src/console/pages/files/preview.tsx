@@ -87,7 +87,7 @@ function Shown({ content, type, name }: { content: Uint8Array; type: string; nam
   }, [content, type]);
   if (address === undefined) return null;
   return type === "application/pdf" ? (
-    <iframe class="pdf" src={address} title={name} />
+    <iframe class="pdf" src={`${address}#navpanes=0&view=FitH`} title={name} />
   ) : (
     <div class="picture">
       <img src={address} alt={name} />

@@ -1,10 +1,11 @@
 import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
-import { printable } from "../../../base/printable.ts";
 import type { Report } from "../../reports.ts";
 import { MAX_OUTSIDE_CONNECTIONS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { OutboundLimits } from "./budget.ts";
 import { OutsideConnections, type OutsidePlace } from "./connections.ts";
+import { noteDenial, type OutboundDenied, shownHost } from "./denial.ts";
+import { type Destination, Permit } from "./destination.ts";
 import { dial } from "./dial.ts";
 import type { NetworkLog } from "./log.ts";
 import { OutboundLookups } from "./lookups.ts";
@@ -13,44 +14,11 @@ import { NO_OFFERS, type Offers } from "./offers.ts";
 import type { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { OutboundRules } from "./rules.ts";
-import type { Sink } from "./sink.ts";
 
 const DNS_PORT = 53;
 
 /** Codes of a name that does not exist. */
 const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
-
-/** The policy denies a connection. */
-export class OutboundDenied extends Error {}
-
-/** An answer that allows one connection or request, under the policy of that time. */
-export class Permit {
-  readonly rules: OutboundRules;
-
-  constructor(rules: OutboundRules) {
-    this.rules = rules;
-  }
-}
-
-/** Destination of a connection. */
-export interface Destination {
-  /** Host as the VM's program wrote it. */
-  host: string;
-  port: number;
-  /** Reason to deny it whatever the policy says. */
-  refusal?: string | undefined;
-  /** `true` for a connection that stays open while only one side has ended it. */
-  allowHalfOpen?: boolean | undefined;
-  /** Receives the bytes of the connection, if nothing must read or delay them. */
-  sink?: Sink | undefined;
-  /** Method and path of the request, if the server reads it. */
-  method?: string | undefined;
-  path?: string | undefined;
-  /** An answer that has allowed it already. */
-  permit?: Permit | undefined;
-  /** Finds the pid of the process that connects, to report it in a denial. */
-  findPid?: (() => Promise<number | undefined>) | undefined;
-}
 
 interface GateOptions {
   /** Asks about the destinations of rules of `ask`. @default they are denied */
@@ -134,7 +102,7 @@ export class OutboundGate {
       const { allowed, reason, code } = outcome;
       if (!allowed) throw await this.#denied({ host, port, findPid }, reason, code);
       if (rules !== this.#rules) continue;
-      if (!("isRemembered" in outcome)) this.#log.allowed({ host: shown(host), port, reason });
+      if (!("isRemembered" in outcome)) this.#log.allowed({ host: shownHost(host), port, reason });
       return new Permit(rules);
     }
     return undefined;
@@ -283,24 +251,12 @@ export class OutboundGate {
     return named ?? this.#rules.refuseAddress(address, port, name);
   }
 
-  async #denied(
-    { host, port, findPid }: Destination,
-    reason: string,
-    code?: NetworkLogCode,
-  ): Promise<OutboundDenied> {
-    // Look up the pid before answering: a program may exit as soon as it has the answer.
-    const pid = await findPid?.();
-    const more = { ...(code && { code }), ...(pid !== undefined && { pid }) };
-    this.#log.denied({ host: shown(host), port, reason, ...more });
-    return new OutboundDenied(`${shown(host)}:${port} is denied: ${reason}`);
+  #denied(destination: Destination, reason: string, code?: NetworkLogCode): Promise<OutboundDenied> {
+    return noteDenial(this.#log, destination, reason, code);
   }
 }
 
 /** Returns whether a name is one of a client's service. */
 function isOffer(name: string): boolean {
   return isReservedName(name) && name !== HOST_NAME;
-}
-
-function shown(host: string): string {
-  return printable(host.slice(0, 253));
 }

@@ -14,12 +14,13 @@ import type { Sealer } from "../../store/sealer.ts";
 import type { VmServices } from "../../vm-services.ts";
 import { VmTrust } from "./authority/trust.ts";
 import { VmSecrets } from "./credentials/vm-secrets.ts";
+import { DenyingResolver } from "./denying-resolver.ts";
 import { OutboundGate } from "./gate.ts";
 import { NetworkLog } from "./log.ts";
 import { RESOLVER_ADDRESS } from "./names.ts";
 import type { Offers } from "./offers.ts";
 import { OutboundProxy } from "./proxy.ts";
-import { NO_RETRIES, proxyEnv } from "./proxy-env.ts";
+import { NO_RETRIES, NODE_PROXY, proxyEnv } from "./proxy-env.ts";
 import { NetworkQuestions } from "./questions.ts";
 import type { Resolve } from "./resolve.ts";
 import { TransparentEgress } from "./transparent.ts";
@@ -67,6 +68,7 @@ export class Outbound {
   readonly #load = loadOnce(() => this.#read());
   #proxy: Promise<OutboundProxy> | undefined;
   #transparent: Promise<TransparentEgress | undefined> | undefined;
+  #denying: DenyingResolver | undefined;
   #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
   #sandbox: Sandbox | undefined;
@@ -100,9 +102,12 @@ export class Outbound {
       ...this.#trust.env,
       ...this.secrets.rules.env,
     };
-    if (this.#gate.policy !== "none") return env;
-    // Started with the first program, which does not wait for it. A failure is tried again with the next program.
+    if (this.#gate.policy !== "none")
+      return this.#transparent === undefined ? { ...env, ...NODE_PROXY } : env;
+    // Started with the first program, which does not wait for them. A failure is tried again with the next program.
     this.#open(network).catch(() => undefined);
+    // With interception the VM has a resolver.
+    if (this.#transparent === undefined) this.#denying ??= new DenyingResolver(network, this.#gate);
     return { ...env, ...NO_RETRIES };
   }
 
@@ -123,6 +128,8 @@ export class Outbound {
 
   async #openBoth({ network, files }: Sandbox): Promise<void> {
     if (network === undefined) return;
+    this.#denying?.close();
+    this.#denying = undefined;
     const proxy = await this.#open(network);
     if (this.#transparent !== undefined) return await (await this.#transparent)?.change();
     // A host that cannot intercept connections has the proxy only; the doctor says why.
@@ -169,6 +176,8 @@ export class Outbound {
     this.#proxy = undefined;
     this.#transparent = undefined;
     this.#port = undefined;
+    this.#denying?.close();
+    this.#denying = undefined;
     this.#trust.forget();
     void transparent?.then((open) => open?.close());
     proxy?.then(

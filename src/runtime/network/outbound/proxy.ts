@@ -6,7 +6,9 @@ import { canonicalHost } from "../../../api/network-rule.ts";
 import { MAX_OUTBOUND_CONNECTIONS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { CredentialRules } from "./credentials/rules.ts";
-import { type Destination, OutboundDenied, type OutboundGate } from "./gate.ts";
+import { OutboundDenied } from "./denial.ts";
+import type { Destination } from "./destination.ts";
+import type { OutboundGate } from "./gate.ts";
 import { HTTP1_ONLY, HTTP2_FIRST } from "./http/ahead.ts";
 import { answerRaw } from "./http/answer.ts";
 import { DENIED } from "./http/failure.ts";
@@ -15,7 +17,16 @@ import { parseAuthority } from "./http/parse-authority.ts";
 import { type Origin, ProgramRequests } from "./http/program-requests.ts";
 import { ProgramStreams } from "./http2/program-streams.ts";
 import { Sink } from "./sink.ts";
-import { acceptTls, GREETING_MS, join, joinHalves, offersHttp2, onFirstByte, signalOf } from "./sockets.ts";
+import {
+  acceptTls,
+  beginsHttp2,
+  GREETING_MS,
+  join,
+  joinHalves,
+  offersHttp2,
+  onFirstByte,
+  signalOf,
+} from "./sockets.ts";
 import { readSocksRequest, SOCKS_REPLY, SOCKS_VERSION, socksReply } from "./socks.ts";
 
 /** First byte of a TLS handshake. */
@@ -154,12 +165,14 @@ export class OutboundProxy {
     const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
     const authorityOn = (usual: number) => (port === usual ? name : `${name}:${port}`);
     onFirstByte(socket, async (first) => {
-      if (first !== TLS_HANDSHAKE)
-        return this.#requests.serve(socket, {
-          destination,
-          authority: authorityOn(HTTP_PORT),
-          isOpened: false,
+      if (first !== TLS_HANDSHAKE) {
+        const origin = { destination, authority: authorityOn(HTTP_PORT), isOpened: false };
+        if (!(await beginsHttp2(socket))) return this.#requests.serve(socket, origin);
+        return this.#streams.serve(socket, {
+          ...origin,
+          place: this.#deps.credentials().placeOf(destination),
         });
+      }
       const authority = this.#deps.authority?.();
       const isTls = this.#deps.credentials().placeOf({ host, port })?.isTls === true && port !== HTTP_PORT;
       if (authority !== undefined && isTls) {

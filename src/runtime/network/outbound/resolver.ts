@@ -1,7 +1,7 @@
 import type { Socket as DatagramSocket, RemoteInfo } from "node:dgram";
 import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import { MAX_OPEN_QUESTIONS, MAX_STREAM_QUESTIONS } from "../limits.ts";
+import { MAX_OPEN_QUESTIONS, MAX_QUESTIONS_PER_SECOND } from "../limits.ts";
 import {
   encodeAnswer,
   encodeMalformed,
@@ -38,9 +38,8 @@ export class OutboundResolver {
   readonly #deps: ResolverDeps;
   readonly #closed = new AbortController();
   #open = 0;
-  /** Start of a second, and the questions over TCP in it. */
-  #second = 0;
-  #asked = 0;
+  readonly #datagrams = new PerSecond();
+  readonly #streamed = new PerSecond();
 
   constructor(deps: ResolverDeps) {
     this.#deps = deps;
@@ -55,7 +54,7 @@ export class OutboundResolver {
     socket.on("error", () => undefined);
     socket.on("message", (message: Buffer, from: RemoteInfo) => {
       // A program asks again if it gets no answer.
-      if (this.#open >= MAX_OPEN_QUESTIONS) return;
+      if (this.#datagrams.isTooMany() || this.#open >= MAX_OPEN_QUESTIONS) return;
       void this.#answer(message).then((answer) => {
         if (answer === undefined || this.#closed.signal.aborted) return;
         try {
@@ -78,7 +77,7 @@ export class OutboundResolver {
           const length = rest.length < LENGTH_BYTES ? undefined : rest.readUInt16BE(0);
           if (length !== undefined && length > MAX_QUESTION_BYTES) return;
           if (length === undefined || rest.length < LENGTH_BYTES + length) break;
-          if (this.#isTooMany()) return;
+          if (this.#streamed.isTooMany()) return;
           // A denied name needs no wait. Other work goes between two answers.
           await turn();
           const answer = await this.#answer(rest.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
@@ -96,14 +95,6 @@ export class OutboundResolver {
     } finally {
       if (!socket.writableEnded) socket.destroy();
     }
-  }
-
-  /** Counts a question over TCP. */
-  #isTooMany(): boolean {
-    const now = performance.now();
-    if (now - this.#second > 1000) [this.#second, this.#asked] = [now, 0];
-    this.#asked += 1;
-    return this.#asked > MAX_STREAM_QUESTIONS;
   }
 
   async #answer(message: Buffer): Promise<Buffer | undefined> {
@@ -128,5 +119,19 @@ export class OutboundResolver {
       address: names.addressOf(name, family),
       ttlSeconds: TTL_SECONDS,
     });
+  }
+}
+
+/** Counts questions, at most MAX_QUESTIONS_PER_SECOND in a second. */
+class PerSecond {
+  #since = 0;
+  #count = 0;
+
+  /** Counts a question. */
+  isTooMany(): boolean {
+    const now = performance.now();
+    if (now - this.#since > 1000) [this.#since, this.#count] = [now, 0];
+    this.#count += 1;
+    return this.#count > MAX_QUESTIONS_PER_SECOND;
   }
 }

@@ -44,6 +44,9 @@ const MAX_RECORD_BYTES = 16_384;
 /** The entry of HTTP/2 in a list of protocols, with its length. */
 const ALPN_HTTP2 = Buffer.from("\u0002h2");
 
+/** A client of HTTP/2 begins with `PRI * HTTP/2.0`. No method of HTTP/1.1 begins so. */
+const HTTP2_PREFACE = Buffer.from("PRI");
+
 /** Passes the first byte to `look` and leaves it unread. Cuts a connection that sends nothing for GREETING_MS. */
 export function onFirstByte(socket: Duplex, look: (first: number) => void): void {
   const timer = setTimeout(() => socket.destroy(), GREETING_MS);
@@ -67,6 +70,11 @@ export async function offersHttp2(socket: Duplex): Promise<boolean> {
   if (head === undefined) return false;
   const length = Math.min(head.readUInt16BE(3), MAX_RECORD_BYTES);
   return (await peek(socket, RECORD_HEAD_BYTES + length))?.includes(ALPN_HTTP2) === true;
+}
+
+/** Waits for the first bytes of a connection, and leaves them unread. @returns whether they are HTTP/2, and no request of HTTP/1.1 */
+export async function beginsHttp2(socket: Duplex): Promise<boolean> {
+  return (await peek(socket, HTTP2_PREFACE.length))?.equals(HTTP2_PREFACE) === true;
 }
 
 /** Returns the next bytes, and leaves them unread. Cuts a program that ends before, or takes longer than GREETING_MS. */

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Destination } from "./gate.ts";
+import type { Destination } from "./destination.ts";
 
 /** First byte of SOCKS 5 (RFC 1928). */
 export const SOCKS_VERSION = 5;

@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
-import type { OutboundPolicy } from "../../../api/methods/network.ts";
-import { canonicalHost, parseNetworkRule } from "../../../api/network-rule.ts";
-import type { Interception, LoopbackPlace, SandboxNetwork } from "../../sandbox/network.ts";
-import type { Destination, OutboundGate } from "./gate.ts";
+import { canonicalHost } from "../../../api/network-rule.ts";
+import type { Interception, Reach, SandboxNetwork } from "../../sandbox/network.ts";
+import type { Destination } from "./destination.ts";
+import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
 import type { OutboundProxy } from "./proxy.ts";
+import { reachOf } from "./reach.ts";
 import { OutboundResolver } from "./resolver.ts";
 
 /** Port in the VM of the server's sockets for intercepted connections and questions, if it is free. */
@@ -27,40 +28,37 @@ export class TransparentEgress {
   readonly #names = new OutboundNames();
   readonly #interception: Interception;
   readonly #resolver: OutboundResolver;
-  #places: string;
+  #reach: string;
 
   /** @throws Error if the host cannot intercept connections */
   static async start(deps: TransparentDeps): Promise<TransparentEgress> {
-    const places = placesOf(deps.gate.policy);
-    const interception = await deps.network.intercept(INTERCEPT_PORT, places);
-    return new TransparentEgress(deps, interception, places);
+    const reach = reachOf(deps.gate.policy);
+    let egress: TransparentEgress | undefined;
+    const accept = (socket: Socket) => (egress === undefined ? socket.destroy() : egress.#accept(socket));
+    const interception = await deps.network.intercept(INTERCEPT_PORT, reach, accept);
+    egress = new TransparentEgress(deps, interception, reach);
+    return egress;
   }
 
-  private constructor(deps: TransparentDeps, interception: Interception, places: LoopbackPlace[]) {
+  private constructor(deps: TransparentDeps, interception: Interception, reach: Reach) {
     this.#deps = deps;
     this.#interception = interception;
-    this.#places = JSON.stringify(places);
+    this.#reach = JSON.stringify(reach);
     this.#resolver = new OutboundResolver({
       gate: deps.gate,
       names: this.#names,
       hasIpv6: interception.hasIpv6,
     });
-    for (const server of interception.connections) {
-      // A program may end its side and wait for the rest of the other.
-      Object.assign(server, { allowHalfOpen: true });
-      server.on("connection", (socket: Socket) => this.#accept(socket));
-      server.on("error", () => server.close());
-    }
     for (const socket of interception.questions) this.#resolver.serve(socket);
   }
 
   /** Applies a policy that has changed. */
   async change(): Promise<void> {
-    const places = placesOf(this.#deps.gate.policy);
-    const wanted = JSON.stringify(places);
-    if (wanted === this.#places) return;
-    await this.#interception.lead(places);
-    this.#places = wanted;
+    const reach = reachOf(this.#deps.gate.policy);
+    const wanted = JSON.stringify(reach);
+    if (wanted === this.#reach) return;
+    await this.#interception.lead(reach);
+    this.#reach = wanted;
   }
 
   close(): void {
@@ -84,14 +82,4 @@ export class TransparentEgress {
     if (name !== null) return { host: name ?? host, port };
     return { host, port, refusal: "no name has this address any more: resolve the name again" };
   }
-}
-
-/** Returns the places in 127.0.0.0/8 that a policy's rules open. */
-function placesOf(policy: OutboundPolicy): LoopbackPlace[] {
-  if (typeof policy === "string") return [];
-  return [...policy.allow, ...(policy.ask ?? [])].flatMap((text) => {
-    const { kind, host = "", bits = 0, port } = parseNetworkRule(text) ?? {};
-    const isPlace = kind === "ipv4" && host.startsWith("127.") && bits >= 8 && port !== undefined;
-    return isPlace ? [{ address: host, bits, port }] : [];
-  });
 }

@@ -52,6 +52,9 @@ export interface PreviewWay extends PreviewApp {
   answered?(status: number): void;
 }
 
+/** Reason of a connection that nobody needs any more. To make an error for each request takes longer than to send it. */
+const GONE = new Error("the browser has left, or the preview has ended");
+
 /** Methods that may be repeated when a kept connection has closed just as the request started. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -161,11 +164,16 @@ function outgoingOf(
   browser: ServerResponse | Duplex,
   kept?: VmAgent,
 ): ClientRequest {
-  // A request that waits for a service must not outlive its browser.
-  const closed = new AbortController();
-  const signal = AbortSignal.any([closed.signal, ended]);
-  browser.once("close", () => closed.abort());
-  if (browser.destroyed) closed.abort();
+  // A request that waits for a service must not outlive its browser. `exchange` ends the request itself.
+  const gone = new AbortController();
+  const { signal } = gone;
+  const end = () => {
+    ended.removeEventListener("abort", end);
+    gone.abort(GONE);
+  };
+  ended.addEventListener("abort", end, { once: true });
+  browser.once("close", end);
+  if (browser.destroyed || ended.aborted) end();
   const headers = requestHeaders({
     rawHeaders: request.rawHeaders,
     port,
@@ -175,7 +183,9 @@ function outgoingOf(
     isEncrypted: "encrypted" in request.socket,
   });
   return startRequest({
-    ...(kept ? { agent: kept, signal } : { createConnection: connectWith((to) => connect(to, signal)) }),
+    ...(kept
+      ? { agent: kept, connectSignal: signal }
+      : { createConnection: connectWith((to) => connect(to, signal)) }),
     port,
     path,
     method: request.method,

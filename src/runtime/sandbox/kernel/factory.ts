@@ -6,6 +6,7 @@ import { unlessAborted } from "../../../base/within.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
 import { bootInTurn } from "../boot-queue.ts";
 import { assertHostHasRoom, descriptorCapacity, hostIsShort } from "../host-room.ts";
+import { hasOwnUids, lackOfOwnUids } from "../own-uids.ts";
 import type { Provision } from "../provision.ts";
 import type { RuntimeDescription } from "../sandbox.ts";
 import { bootVm, endKeeper } from "./boot/boot.ts";
@@ -25,7 +26,6 @@ import { cgroupSupport, type VmCgroup } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
 import { MemoryView } from "./processes/memory-view.ts";
-import { hasOwnUids, lackOfOwnUids } from "./processes/own-uids.ts";
 import { seccompSupport } from "./seccomp/support.ts";
 import { findTools, type Tools } from "./tools.ts";
 

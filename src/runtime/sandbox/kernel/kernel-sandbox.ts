@@ -1,4 +1,3 @@
-import { closeSync } from "node:fs";
 import { AgentVmError, vmStopped } from "../../../api/errors.ts";
 import type { VmProcess } from "../../../api/methods/process-types.ts";
 import type { Env } from "../../../api/values.ts";
@@ -13,6 +12,7 @@ import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.t
 import { OutputShare } from "./commands/output-share.ts";
 import { SpawnerStarter } from "./commands/spawner-starter.ts";
 import { CwdError, cwdError } from "./commands/start-errors.ts";
+import { closeElsewhere } from "./files/descriptors.ts";
 import type { Owner } from "./files/id-mapping.ts";
 import { makeRootReadOnly } from "./files/read-only.ts";
 import type { RootedFileSystem } from "./files/rooted-filesystem.ts";
@@ -257,7 +257,7 @@ export class KernelSandbox implements Sandbox {
     await Promise.all(running);
     this.#leftPipes.close();
     await files.close();
-    closeSync(vm.procFd);
+    await closeElsewhere(vm.procFd);
     memory?.close();
     await cgroup?.remove();
     release();

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { MemoryStore } from "../../../../src/runtime/store/store.ts";
 import { makeCertificate } from "../../../support/certificate.ts";

@@ -1,4 +1,3 @@
-// @module-tag any-user
 // @module-tag slow
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";

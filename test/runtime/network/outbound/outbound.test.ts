@@ -36,8 +36,11 @@ test("yarn, Maven and start scripts of Java find the proxy by their variables", 
 
 test("by default there is no outside network, and a program is refused at once with the policy's name", async () => {
   const { vm, denied } = startOutboundVm({});
-  const { stdout } = await vm.exec("curl -sS http://a.example");
-  expect(stdout).toBe('agent-vm: a.example:80 is denied: the policy "none" allows no outside network\n');
+  expect(await vm.exec("curl -sS http://a.example")).toMatchObject({
+    stdout: 'agent-vm: a.example:80 is denied: the policy "none" allows no outside network\n',
+    stderr: "",
+    exitCode: 0,
+  });
   const tunnel = await vm.exec("curl -sS https://b.example");
   expect(tunnel.stderr).toMatch(/^curl: \(56\).*403/);
   expect(tunnel.stderr).toContain(

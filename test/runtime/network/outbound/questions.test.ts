@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import type { NetworkQuestion } from "../../../../src/api/methods/network-requests.ts";
 import { listenOutside, readLine, startOutboundVm, startOutside } from "../../../support/outside.ts";

@@ -1,4 +1,3 @@
-// @module-tag any-user
 // @module-tag attack
 import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";

@@ -1,20 +1,7 @@
 // @module-tag any-user
 // @module-tag attack
 import { expect, test } from "vitest";
-import { listenOutside, readLine, startOutboundVm } from "../../../support/outside.ts";
-
-/** A program that connects to each `host port` and prints what it gets: bytes, or the code of an error. */
-const attempt = (targets: [host: string, port: number][]) => `
-  const net = require("node:net");
-  const attempt = ([host, port]) => new Promise((resolve) => {
-    const socket = net.connect({ host, port });
-    socket.on("data", (data) => resolve("reached"));
-    socket.on("end", () => resolve("end"));
-    socket.on("error", (error) => resolve(error.code));
-  });
-  (async () => {
-    for (const target of ${JSON.stringify(targets)}) console.log(target[0], await attempt(target));
-  })();`;
+import { attempt, listenOutside, readLine, startOutboundVm } from "../../../support/outside.ts";
 
 test("no address of the server's machine, its link or a metadata service opens without a rule of its own", async () => {
   const port = await listenOutside((socket) => void socket.end("secret\n"), "0.0.0.0");

@@ -1,21 +1,18 @@
 // @module-tag any-user
 // @module-tag slow
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { has, needs } from "../../../support/installed.ts";
 import { startOutboundVm } from "../../../support/outside.ts";
 
 const HOST = "127.0.0.2";
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
-
-/** Whether all programs are installed. */
-const has = (...programs: string[]) =>
-  programs.every((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0);
 
 /** A free port of the address. */
 async function freePort(): Promise<number> {
@@ -64,7 +61,8 @@ function startVm(port: number) {
   ).vm;
 }
 
-test.skipIf(!has("redis-server", "redis-cli"))("redis-cli reaches a Redis server", async () => {
+test("redis-cli reaches a Redis server", async ({ skip }) => {
+  needs(skip, "redis-server", "redis-cli");
   const port = await freePort();
   await startServer("redis-server", ["--bind", HOST, "--port", `${port}`, "--save", ""], /Ready to accept/);
   const { stdout } = await startVm(port).exec(`redis-cli -h service.test -p ${port} ping`);
@@ -75,7 +73,8 @@ const postgres = has("pg_config")
   ? execFileSync("pg_config", ["--bindir"], { encoding: "utf8" }).trim()
   : "/usr/lib/postgresql/15/bin";
 
-test.skipIf(!has("psql", join(postgres, "postgres")))("psql reaches a Postgres server", async () => {
+test("psql reaches a Postgres server", async ({ skip }) => {
+  needs(skip, "psql", join(postgres, "postgres"));
   const port = await freePort();
   const folder = join(makeFolder(), "data");
   mkdirSync(folder);
@@ -95,40 +94,38 @@ test.skipIf(!has("psql", join(postgres, "postgres")))("psql reaches a Postgres s
 
 const canLogIn = !/nologin|false/.test(userInfo().shell ?? "");
 
-test.skipIf(!has("/usr/sbin/sshd", "ssh", "git", "ssh-keygen"))(
-  "ssh, and git over ssh, reach an SSH server",
-  async ({ skip }) => {
-    const port = await freePort();
-    const folder = makeFolder();
-    for (const name of ["host", "user"]) {
-      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
-    }
-    writeFileSync(
-      join(folder, "config"),
-      [
-        `ListenAddress ${HOST}:${port}`,
-        `HostKey ${folder}/host`,
-        `AuthorizedKeysFile ${folder}/user.pub`,
-        "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes",
-      ].join("\n"),
-    );
-    if (isRoot) mkdirSync("/run/sshd", { recursive: true });
-    await startServer("/usr/sbin/sshd", ["-D", "-e", "-f", join(folder, "config")], /Server listening/);
-    const vm = startVm(port);
-    expect((await vm.exec(`ssh-keyscan -T 20 -p ${port} service.test 2>&1`)).stdout).toContain("ssh-ed25519");
-    if (!canLogIn) skip();
-    execFileSync("git", ["init", "-q", "--bare", join(folder, "repo.git")]);
-    await vm.mkdir("/tmp/key");
-    await vm.writeFile("/tmp/key/id", readFileSync(join(folder, "user")));
-    const ssh = "ssh -o StrictHostKeyChecking=no -i /tmp/key/id";
-    const url = `ssh://${userInfo().username}@service.test:${port}${folder}/repo.git`;
-    const { stdout, stderr } = await vm.exec(
-      `chmod 600 /tmp/key/id && export GIT_SSH_COMMAND='${ssh}' && cd /tmp && git clone -q ${url} repo && cd repo &&
+test("ssh, and git over ssh, reach an SSH server", async ({ skip }) => {
+  needs(skip, "/usr/sbin/sshd", "ssh", "git", "ssh-keygen");
+  const port = await freePort();
+  const folder = makeFolder();
+  for (const name of ["host", "user"]) {
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
+  }
+  writeFileSync(
+    join(folder, "config"),
+    [
+      `ListenAddress ${HOST}:${port}`,
+      `HostKey ${folder}/host`,
+      `AuthorizedKeysFile ${folder}/user.pub`,
+      "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes",
+    ].join("\n"),
+  );
+  if (isRoot) mkdirSync("/run/sshd", { recursive: true });
+  await startServer("/usr/sbin/sshd", ["-D", "-e", "-f", join(folder, "config")], /Server listening/);
+  const vm = startVm(port);
+  expect((await vm.exec(`ssh-keyscan -T 20 -p ${port} service.test 2>&1`)).stdout).toContain("ssh-ed25519");
+  if (!canLogIn) skip();
+  execFileSync("git", ["init", "-q", "--bare", join(folder, "repo.git")]);
+  await vm.mkdir("/tmp/key");
+  await vm.writeFile("/tmp/key/id", readFileSync(join(folder, "user")));
+  const ssh = "ssh -o StrictHostKeyChecking=no -i /tmp/key/id";
+  const url = `ssh://${userInfo().username}@service.test:${port}${folder}/repo.git`;
+  const { stdout, stderr } = await vm.exec(
+    `chmod 600 /tmp/key/id && export GIT_SSH_COMMAND='${ssh}' && cd /tmp && git clone -q ${url} repo && cd repo &&
      git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first && git push -q origin HEAD:main && echo pushed`,
-    );
-    expect([stdout, stderr]).toEqual(["pushed\n", expect.anything()]);
-  },
-);
+  );
+  expect([stdout, stderr]).toEqual(["pushed\n", expect.anything()]);
+});
 
 test("a WebSocket client without proxy support reaches a server", async () => {
   const port = await freePort();
@@ -153,7 +150,8 @@ async function greet(): Promise<number> {
   return port;
 }
 
-test.skipIf(!has("java"))("a Java client reaches a server", async () => {
+test("a Java client reaches a server", async ({ skip }) => {
+  needs(skip, "javac");
   const port = await greet();
   const vm = startVm(port);
   const program = `public class Main { public static void main(String[] a) throws Exception {
@@ -163,7 +161,8 @@ test.skipIf(!has("java"))("a Java client reaches a server", async () => {
   expect([stdout, stderr]).toEqual(["hello\n", ""]);
 });
 
-test.skipIf(!has("go"))("a Go client with Go's own resolver reaches a server", async () => {
+test("a Go client with Go's own resolver reaches a server", async ({ skip }) => {
+  needs(skip, "go");
   const port = await greet();
   const vm = startVm(port);
   const program = `package main

@@ -1,7 +1,13 @@
 // @module-tag any-user
 import type { Socket } from "node:net";
 import { expect, test } from "vitest";
-import { listenOutside, readLine, startOutboundVm, startOutside } from "../../../support/outside.ts";
+import {
+  echoAtEnd,
+  listenOutside,
+  readLine,
+  startOutboundVm,
+  startOutside,
+} from "../../../support/outside.ts";
 
 const greet = (socket: Socket) => void socket.end("hello\n");
 
@@ -52,12 +58,7 @@ test("a policy that changes opens and closes the way for programs without proxy 
 });
 
 test("a side that ends a connection still gets the rest, under back-pressure, byte for byte", async () => {
-  const port = await listenOutside((socket) => {
-    // Sends nothing until the program has ended its side, then all of it.
-    const pieces: Buffer[] = [];
-    socket.on("data", (piece: Buffer) => pieces.push(piece));
-    socket.on("end", () => socket.end(Buffer.concat(pieces)));
-  });
+  const port = await listenOutside(echoAtEnd);
   const { vm } = startOutboundVm({ outbound: { allow: [`host.agent-vm:${port}`] } });
   const program = `
     use Socket; my $data = join '', map { pack 'N', $_ } 1 .. 500_000;

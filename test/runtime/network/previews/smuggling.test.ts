@@ -1,4 +1,3 @@
-// @module-tag any-user
 // @module-tag attack
 import { createServer } from "node:http";
 import net, { type AddressInfo } from "node:net";

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { marked, type Token } from "marked";
 import { expect, test } from "vitest";
 import type { TranscriptFormat } from "../../../../src/api/methods/session-types.ts";

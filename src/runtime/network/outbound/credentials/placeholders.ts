@@ -33,6 +33,20 @@ export class Placeholders {
     return this.#credentials.some(({ placeholderIn }) => placeholderIn.has(part));
   }
 
+  /** Makes a function that takes the pieces of a part. It returns the first placeholder that would be replaced in it. */
+  finder(part: SecretPart): (piece: Buffer) => string | undefined {
+    const texts = this.#credentials
+      .filter(({ placeholderIn }) => placeholderIn.has(part))
+      .map(({ name }) => `AGENT_SECRET_${name}`);
+    const kept = Math.max(0, ...texts.map(({ length }) => length)) - 1;
+    let rest = Buffer.alloc(0);
+    return (piece) => {
+      const bytes = Buffer.concat([rest, piece]);
+      rest = bytes.subarray(Math.max(0, bytes.length - kept));
+      return texts.find((text) => bytes.includes(text));
+    };
+  }
+
   /** Replaces placeholders in a header, also inside the encoded text of basic authentication. */
   inHeader(name: string, value: string): string {
     if (!this.looksInto("headers")) return value;

@@ -1,5 +1,5 @@
 import { RequestRefused } from "../credentials/placeholders.ts";
-import { OutboundDenied } from "../gate.ts";
+import { OutboundDenied } from "../denial.ts";
 
 /** Reason phrase of a denial. npm, pip and wget show it. */
 export const DENIED = "Denied by the network policy of agent-vm";

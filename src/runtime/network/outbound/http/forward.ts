@@ -14,10 +14,11 @@ import type { PreparedRequest } from "./prepared-request.ts";
 export function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  { path, headers, framing, body, mask }: PreparedRequest,
+  prepared: PreparedRequest,
   way: Duplex | KeptConnection,
   fail: (error: Error) => void,
 ): void {
+  const { path, headers, framing, body, mask } = prepared;
   const outgoing = startRequest({
     ...(way instanceof KeptConnection ? { agent: way } : { createConnection: () => way }),
     path,
@@ -27,6 +28,7 @@ export function forwardRequest(
     setHost: false,
   });
   response.once("close", () => outgoing.destroy());
+  prepared.onUnreplaced((error) => outgoing.destroy(error));
   relay(request, response, outgoing, {
     framing,
     body,

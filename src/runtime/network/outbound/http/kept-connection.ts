@@ -1,6 +1,6 @@
 import { Agent, type ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Permit } from "../gate.ts";
+import type { Permit } from "../destination.ts";
 import type { Ahead } from "./ahead.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { canonicalHost } from "../../../../api/network-rule.ts";
-import type { Destination } from "../gate.ts";
+import type { Destination } from "../destination.ts";
 
 /** Parses `host:port`, `[::1]:80` or `user@host:port`, and drops the user. */
 export function parseAuthority(

@@ -3,7 +3,7 @@ import { type Framing, hasBody } from "../../requests/framing.ts";
 import { type TakenBody, takeBody } from "../credentials/body.ts";
 import { Mask } from "../credentials/mask.ts";
 import { outgoingHeaders, outgoingTarget } from "../credentials/outgoing.ts";
-import { Placeholders } from "../credentials/placeholders.ts";
+import { Placeholders, RequestRefused } from "../credentials/placeholders.ts";
 import type { Credential } from "../credentials/rules.ts";
 import { isGrpc } from "../grpc.ts";
 
@@ -53,6 +53,25 @@ export class PreparedRequest {
     const { "content-encoding": coding = "identity", "content-type": type = "" } = this.#request.headers;
     const isText = coding === "identity" && !isGrpc(type);
     return isText && this.#placeholders.looksInto("body") && hasBody(this.#given);
+  }
+
+  /** Looks for placeholders in a body of gRPC while it passes. @param refuse called with the first one */
+  onUnreplaced(refuse: (error: RequestRefused) => void): void {
+    const { "content-type": type = "" } = this.#request.headers;
+    if (!isGrpc(type) || !this.#placeholders.looksInto("body")) return;
+    const { body } = this.#request;
+    const find = this.#placeholders.finder("body");
+    const look = (data: Buffer) => {
+      const found = find(data);
+      if (found === undefined) return;
+      body.off("data", look);
+      refuse(
+        new RequestRefused(
+          `${found} is in a message of gRPC, which has a length and cannot be replaced: send it as metadata`,
+        ),
+      );
+    };
+    body.on("data", look);
   }
 
   /** Reads the body and replaces the placeholders in it. A body that is too large stays as it is. */

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { framingOf } from "../../requests/framing.ts";
-import type { Destination } from "../gate.ts";
+import type { Destination } from "../destination.ts";
 import { GREETING_MS } from "../sockets.ts";
 import type { Ahead } from "./ahead.ts";
 import { answer, answerRaw } from "./answer.ts";

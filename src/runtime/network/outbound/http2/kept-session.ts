@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Permit } from "../gate.ts";
+import type { Permit } from "../destination.ts";
 import type { Ahead } from "../http/ahead.ts";
 
 /** Bytes of one response, and of all responses of a connection, that may be under way from the host. */
@@ -28,20 +28,23 @@ export class Http1Required extends Error {}
  */
 export class KeptSession {
   readonly #inside: ServerHttp2Session;
-  readonly #authority: string;
+  readonly #url: string;
   readonly #openConnection: (permit: Permit | undefined, signal: AbortSignal) => Promise<Duplex>;
   readonly #closed = new AbortController();
   #session: Promise<ClientHttp2Session> | undefined;
 
-  /** @param open opens a connection to the host */
+  /**
+   * @param url of the host
+   * @param open opens a connection to the host
+   */
   constructor(
     inside: ServerHttp2Session,
-    authority: string,
+    url: string,
     open: (permit: Permit | undefined, signal: AbortSignal) => Promise<Duplex>,
     ahead: Ahead | undefined,
   ) {
     this.#inside = inside;
-    this.#authority = authority;
+    this.#url = url;
     this.#openConnection = async (permit, signal) => ahead?.take() ?? (await open(permit, signal));
     ahead?.onceLost(() => inside.close());
     inside.once("close", () => {
@@ -83,7 +86,7 @@ export class KeptSession {
       this.#inside.close();
       throw new Http1Required("the host speaks HTTP/1.1 only");
     }
-    const session = connect(`https://${this.#authority}`, {
+    const session = connect(this.#url, {
       createConnection: () => connection,
       maxSessionMemory: SESSION_MEMORY_MIB,
       maxReservedRemoteStreams: 0,

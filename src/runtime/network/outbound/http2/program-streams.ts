@@ -5,9 +5,10 @@ import {
   performServerHandshake,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { TLSSocket } from "node:tls";
+import type { Duplex } from "node:stream";
 import { MAX_HTTP2_REQUESTS, MAX_HTTP2_STREAMS } from "../../limits.ts";
 import { type Framing, framingOf } from "../../requests/framing.ts";
+import type { CredentialPlace } from "../credentials/rules.ts";
 import type { Ahead } from "../http/ahead.ts";
 import { HTTP2_FIRST } from "../http/ahead.ts";
 import { failureOf } from "../http/failure.ts";
@@ -18,7 +19,7 @@ import { answerStream } from "./answer-stream.ts";
 import { forwardStream, pseudoless } from "./forward-stream.ts";
 import { Http1Required, KeptSession } from "./kept-session.ts";
 
-const { NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_REFUSED_STREAM } = constants;
 
 /** As in HTTP/1.1. nghttp2 takes 64 KiB from a program that does not acknowledge settings. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -32,7 +33,11 @@ const SESSION = {
   settings: { maxConcurrentStreams: MAX_HTTP2_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
 };
 
-type Origin = Pick<Target, "destination" | "authority" | "isOpened">;
+/** A destination to which a program has opened a connection of HTTP/2. */
+interface Origin extends Pick<Target, "destination" | "authority" | "isOpened"> {
+  /** Where its requests lead, if the program speaks HTTP/2 without TLS. */
+  place?: CredentialPlace | undefined;
+}
 
 /** Reads the requests of HTTP/2 of a VM's programs, and sends them on. All input comes from hostile programs. */
 export class ProgramStreams {
@@ -43,16 +48,16 @@ export class ProgramStreams {
     this.#outgoing = outgoing;
   }
 
-  /** Serves an opened connection. @param ahead connection to the outside that is open already */
-  serve(socket: TLSSocket, origin: Origin, ahead: Ahead | undefined): void {
+  /** Serves a connection. @param ahead connection to the outside that is open already */
+  serve(socket: Duplex, origin: Origin, ahead?: Ahead): void {
     const session = performServerHandshake(socket, SESSION);
     // The session waits for this event, which only a tls.Server or a client emits (Node 24): without it no frame is read.
-    socket.emit("secureConnect");
+    if (origin.isOpened) socket.emit("secureConnect");
     session.on("error", () => session.destroy());
     const kept = new KeptSession(
       session,
-      origin.authority,
-      (permit, signal) => this.#outgoing.open(origin, undefined, permit, signal, HTTP2_FIRST),
+      `${schemeOutside(origin)}://${origin.authority}`,
+      (permit, signal) => this.#outgoing.open(origin, origin.place, permit, signal, HTTP2_FIRST),
       ahead,
     );
     session.on("stream", (stream, headers, _flags, rawHeaders) => {
@@ -91,11 +96,15 @@ export class ProgramStreams {
       if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
       const { prepared, permit } = await this.#outgoing.prepare(given, target, framing, abort.signal);
       const outgoing = await kept.request(
-        headersOf(prepared, target.method, headers),
+        headersOf(prepared, target.method, schemeOutside(origin), headers),
         stream.endAfterHeaders,
         permit,
         abort.signal,
       );
+      prepared.onUnreplaced((error) => {
+        outgoing.close(NGHTTP2_CANCEL);
+        fail(error);
+      });
       forwardStream(stream, outgoing, prepared, fail);
     } catch (error) {
       if (stream.closed) return;
@@ -117,12 +126,13 @@ function framingOfStream(rawHeaders: string[]): Framing | undefined {
 function headersOf(
   { path, headers, framing }: PreparedRequest,
   method: string,
+  scheme: string,
   given: IncomingHttpHeaders,
 ): OutgoingHttpHeaders {
   const { host, ...others } = headers;
   return {
     ":method": method,
-    ":scheme": "https",
+    ":scheme": scheme,
     ":authority": String(host),
     ":path": path,
     ...others,
@@ -140,11 +150,17 @@ function targetOf(headers: IncomingHttpHeaders, origin: Origin): Target | { stat
   const named = [authority, headers.host].filter((name) => name !== undefined);
   if (!named.every((name) => isSameHost(name, origin.destination)))
     return refused(421, `This connection is one to ${origin.authority}, not to another host`);
-  if (scheme !== "https" || !(path.startsWith("/") || path === "*"))
-    return refused(400, `This connection is one to ${origin.authority}: request a path of https`);
+  const wanted = origin.isOpened ? "https" : "http";
+  if (scheme !== wanted || !(path.startsWith("/") || path === "*"))
+    return refused(400, `This connection is one to ${origin.authority}: request a path of ${wanted}`);
   // Hosts disagree whether a path ends there, so a rule for paths could match another path than the host's.
   if (path.includes("#")) return refused(400, "A request has no fragment: leave out #");
   return { ...origin, method, path };
+}
+
+/** A program may say `http` for a host of https. */
+function schemeOutside({ isOpened, place }: Origin): "http" | "https" {
+  return isOpened || place?.isTls === true ? "https" : "http";
 }
 
 function refused(status: number, text: string): { status: number; text: string } {

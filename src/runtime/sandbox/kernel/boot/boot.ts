@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
+import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
 import { sealedStdio } from "../descriptors.ts";
@@ -170,7 +171,9 @@ function untilReady(keeper: ChildProcess, errors: Excerpt | undefined, signal: A
       else reject(error);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    keeper.once("error", (error) => settle(bootFailed(error.message)));
+    keeper.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code === "EAGAIN" ? serverFull("processes") : bootFailed(error.message)),
+    );
     keeper.once("close", onClose);
     (keeper.stdout as Readable | null)?.setEncoding("utf8").on("data", (text: string) => {
       output += text;

@@ -11,7 +11,7 @@ import {
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { serverFull } from "../../host-room.ts";
-import { uidRange } from "../processes/own-uids.ts";
+import { uidRange } from "../../own-uids.ts";
 import { processStartTime } from "../procfs/procfs.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { hasOwnUids } from "../../own-uids.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
-import { hasOwnUids } from "../processes/own-uids.ts";
 import { SYSTEM_PATH, type Tools } from "../tools.ts";
 
 const { errno: ERRNO } = constants;

@@ -1,9 +1,10 @@
 import { constants } from "node:os";
 import { HelperLost } from "../helpers/helper-process.ts";
+import { refusal } from "../helpers/refusal.ts";
 import type { CommandEnd } from "./command.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
 import type { CommandMessage } from "./spawner-messages.ts";
-import { CwdError, refusal } from "./start-errors.ts";
+import { CwdError } from "./start-errors.ts";
 
 /** A command that a spawner starts or runs, and the reports about it. */
 export class SpawnedCommand {

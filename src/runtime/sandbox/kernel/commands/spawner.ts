@@ -5,13 +5,13 @@ import type { Frame } from "../helpers/frames.ts";
 import { type HelperBody, HelperProcess } from "../helpers/helper-process.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
+import { refusalIn } from "../helpers/refusal.ts";
 import type { HeldProcess } from "../procfs/held-process.ts";
 import { type Child, childrenByInnerPid, killAll, taggedTree } from "../procfs/process-trees.ts";
 import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import type { CommandPipes } from "./pipes.ts";
 import { SpawnedCommand } from "./spawned-command.ts";
 import { encodeFields, encodeNumber, MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
-import { refusalIn } from "./start-errors.ts";
 
 const PROGRAM = helperSource("spawner");
 

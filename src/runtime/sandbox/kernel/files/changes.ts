@@ -49,10 +49,16 @@ export function removeDirectory(place: Place, call: Call): Promise<void> | undef
     fs.rmdirSync(path);
   } catch (error) {
     if (codeOf(error) !== "ENOTEMPTY") throw error;
-    const freed = removeTemporaries(entry);
-    if (freed === undefined) throw error;
-    fs.rmdirSync(path);
-    return Promise.all(freed).then(() => undefined);
+    const held = removeTemporaries(entry);
+    if (held === undefined) throw error;
+    let freed: Promise<unknown>;
+    try {
+      fs.rmdirSync(path);
+    } finally {
+      // Before, the removal would wait for locks of the file system that a thread holds while it frees a file.
+      freed = Promise.all(held.map((each) => closeElsewhere(each)));
+    }
+    return freed.then(() => undefined);
   }
   return undefined;
 }
@@ -110,18 +116,20 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
  * Removes temporary files that were left in a directory that looks empty. Removes at most MAX_TEMPORARIES, of which
  * at most MAX_HELD take long to free, so that no process can make the call slow.
  *
- * @returns promises of threads that free the files, or `undefined` if the directory is not empty
+ * @returns descriptors of removed files, which another thread must close, or `undefined` if the directory is not empty
  */
-function removeTemporaries({ fd }: Entry): Promise<void>[] | undefined {
+function removeTemporaries({ fd }: Entry): number[] | undefined {
   const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
   const held: number[] = [];
+  let isEmpty = false;
   let freedHere = 0;
-  // They are freed after the last removal, which would wait for the same locks of the file system.
-  const free = () => held.splice(0).map((each) => closeElsewhere(each));
   try {
     for (let count = 0; count < MAX_TEMPORARIES && held.length < MAX_HELD; count++) {
       const dirent = directory.readSync();
-      if (dirent === null) return count > 0 ? free() : undefined;
+      if (dirent === null) {
+        isEmpty = count > 0;
+        return isEmpty ? held : undefined;
+      }
       if (!isTemporaryName(dirent.name)) return undefined;
       const path = at(fd, dirent.name);
       const { blocks } = fs.lstatSync(path);
@@ -132,7 +140,7 @@ function removeTemporaries({ fd }: Entry): Promise<void>[] | undefined {
     }
     return undefined;
   } finally {
-    free();
     directory.closeSync();
+    if (!isEmpty) for (const each of held) void closeElsewhere(each);
   }
 }

@@ -173,6 +173,8 @@ if ($init_pid == 0) {
   socket($socket, $AF_INET, $SOCK_DGRAM, 0) && ioctl($socket, $SIOCSIFFLAGS, pack('a16 s x14', 'lo', $UP_AND_RUNNING));
   # The VM's user may ping, which the kernel allows to groups. ICMPv6 has the same switch.
   put('/proc/sys/net/ipv4/ping_group_range', "$VM_ID $VM_ID");
+  # The VM's user may serve at every port, and so does the server, at that of DNS.
+  put('/proc/sys/net/ipv4/ip_unprivileged_port_start', 0);
   # The kernel mounts a procfs only if another one is not covered, so this comes after.
   for my $path (@hidden) {
     my $done = -d $path ? attach($tmpfs, $path, $tmpfs, $MS_RDONLY | $NO_PROGRAMS, $nothing) : bind_mount($set{empty}, $path, 0);

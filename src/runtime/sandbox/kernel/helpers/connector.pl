@@ -5,6 +5,7 @@
 #   "c" ID FAMILY PORT    FAMILY 4 or 6, 8 bits; PORT 16 bits: connects to that port of the loopback
 #   "x" ID                gives up on it
 #   "l" ID PORT           listens on that port of 127.0.0.1, or on a free port if it is 0
+#   "d" ID PORT           takes datagrams at that port of 127.0.0.1
 #   "u" ID NAME           listens at that abstract name of Unix sockets
 # Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
 # processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
@@ -48,6 +49,13 @@ sub start_listening {
   hand($id, 'net.Server', $socket);
 }
 
+sub take_datagrams {
+  my ($id, $port) = @_;
+  my $socket;
+  return refuse($id, $! + 0) unless socket($socket, $AF_INET, $SOCK_DGRAM, 0) && bind($socket, $LOOPBACK{4}->($port));
+  hand($id, 'dgram.Socket","dgramType":"udp4', $socket);
+}
+
 sub start_listening_at {
   my ($id, $name) = @_;
   my $socket;
@@ -65,6 +73,7 @@ sub handle {
   }
   elsif ($kind eq 'x') { delete $connecting{$id}; }
   elsif ($kind eq 'l' && length $body == 2) { start_listening($id, unpack('n', $body)); }
+  elsif ($kind eq 'd' && length $body == 2) { take_datagrams($id, unpack('n', $body)); }
   elsif ($kind eq 'u' && length $body) { start_listening_at($id, $body); }
   else { break_off(); }
 }

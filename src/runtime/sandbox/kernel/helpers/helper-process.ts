@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { within } from "../../../../base/within.ts";
 import { sealedStdio } from "../descriptors.ts";
@@ -9,6 +10,7 @@ import { childrenOf } from "../procfs/procfs.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { Excerpt } from "./excerpt.ts";
 import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
+import { refusal } from "./refusal.ts";
 
 /** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */
 const DRAIN_MS = 100;
@@ -78,7 +80,7 @@ export class HelperProcess {
     if (options.onFrame !== undefined) this.#read(options.onFrame);
   }
 
-  /** @throws HelperLost if the host has no process or no descriptor left */
+  /** @throws AgentVmError EAGAIN if the host has no process left; HelperLost if it has no descriptor left */
   static start(options: HelperOptions): HelperProcess {
     const [file, ...args] = options.command;
     const child = spawn(file, args, {
@@ -90,14 +92,13 @@ export class HelperProcess {
     });
     child.on("error", () => undefined);
     const { pid, stdin, stdout, stderr } = child;
-    // Node gives a child no pipes if the server is out of descriptors, and no pid if it is out of processes.
+    // Node gives a child no pipes if the server is out of descriptors, and only no pid if it is out of processes.
     if (pid === undefined || stdin === null || stdout === null || stderr === null) {
       for (const stream of [stdin, stdout, stderr]) stream?.destroy();
       // Without a pid, kill() would signal an arbitrary number, which may be -1: every process of the host.
       if (pid !== undefined) child.kill("SIGKILL");
-      throw new HelperLost(
-        `the ${options.name} did not start: the server has no descriptors or processes left`,
-      );
+      if (stdin && stdout && stderr) throw refusal(constants.errno.EAGAIN);
+      throw new HelperLost(`the ${options.name} did not start: the server has no descriptors left`);
     }
     const body: HelperBody = {
       ...{ stdin, stdout, errors: new Excerpt(stderr) },

@@ -18,55 +18,14 @@
 # The socket of TCP connections is transparent, which takes CAP_NET_ADMIN over the namespace: no program of the VM has it.
 
 my ($channel_fd, $init, $wanted_port, $tcp_port, $dns_port, @places) = @ARGV;
-my $NS_GET_USERNS = 0xb701;
-my ($AF_NETLINK, $SOCK_RAW, $NETLINK_ROUTE, $NETLINK_NETFILTER) = (16, 3 | 02000000, 0, 12);
-my ($REQUEST, $ACK, $CREATE, $APPEND) = (1, 4, 0x400, 0x800);
+my ($NETLINK_NETFILTER, $APPEND) = (12, 0x800);
 my ($TCP, $UDP, $DNS) = (pack('C', 6), pack('C', 17), pack('n', 53));
-my ($SOL_IP, $IP_TRANSPARENT, $SOL_IPV6, $IPV6_TRANSPARENT, $IPV6_V6ONLY) = (0, 19, 41, 75, 26);
+my ($SOL_IP, $IP_TRANSPARENT, $IPV6_TRANSPARENT) = (0, 19, 75);
 # New connections and DNS packets in a second; further SYNs are sent again by the kernel, further questions by programs.
 my ($MAX_SYNS, $MAX_QUESTIONS) = (500, 500);
-my $EEXIST = 17;
-# 198.18.0.2. Its place among the addresses of names, and their IPv6 prefix, are those of names.ts.
-my $OWN = "\xc6\x12\0\2";
 my $TABLE = 'agent-vm';
 
 $0 = 'agentos-interceptor';
-sub fail { syswrite(STDERR, "$_[0], error " . ($! + 0) . "\n"); exit 1; }
-
-sub enter_network {
-  open(my $network, '<', "/proc/$init/ns/net") or fail("cannot open the VM's network");
-  my $owner_fd = ioctl($network, $NS_GET_USERNS, 0) or fail("cannot open the owner of the VM's network");
-  open(my $owner, '<&=', $owner_fd) or fail("cannot open the owner of the VM's network");
-  syscall($SYS{setns}, fileno $_, 0) == 0 or fail("cannot enter the VM's network") for $owner, $network;
-}
-
-# Netlink: a message, its attributes, and a batch of which each message is confirmed.
-sub attribute { my ($type, $data) = @_; my $length = 4 + length $data; return pack('SS', $length, $type) . $data . "\0" x (-$length & 3); }
-sub nest { return attribute($_[0] | 0x8000, $_[1]); }
-sub number { return attribute($_[0], pack('N', $_[1])); }
-sub text { return attribute($_[0], "$_[1]\0"); }
-my $sequence = 1;
-sub message { my ($type, $flags, $body) = @_; return pack('LSSLL', 16 + length $body, $type, $flags, $sequence++, 0) . $body; }
-sub confirmed { return message($_[0], $REQUEST | $ACK | $_[1], $_[2]); }
-
-sub ask {
-  my ($protocol, $confirmations, @messages) = @_;
-  socket(my $netlink, $AF_NETLINK, $SOCK_RAW, $protocol) or fail('no netlink');
-  send($netlink, join('', @messages), 0, pack('SSLL', $AF_NETLINK, 0, 0, 0)) or return 0;
-  while ($confirmations > 0) {
-    defined recv($netlink, my $answer, 65536, 0) or return 0;
-    while (length $answer >= 20) {
-      my ($length, $type) = unpack('LS', $answer);
-      if ($type == 2) {
-        $! = -unpack('l', substr($answer, 16, 4));
-        return 0 if $! != 0;
-        $confirmations--;
-      }
-      $answer = substr($answer, ($length + 3) & ~3);
-    }
-  }
-  return 1;
-}
 
 # nftables: expressions of rules. Each compares a part of the packet, and the last does something.
 sub expression { my ($name, $data) = @_; return nest(1, text(1, $name) . nest(2, $data)); }
@@ -134,12 +93,7 @@ sub intercept {
   );
   return 0 unless ask($NETLINK_NETFILTER, scalar @messages, message(0x10, $REQUEST, pack('CCn', 0, 0, 10)), @messages, message(0x11, $REQUEST, pack('CCn', 0, 0, 10)));
   # ip link set lo up; ip address add OWN dev lo; ip route add local default dev lo src 127.0.0.1
-  my $route = pack('CCCCCCCCL', $family, 0, 0, 0, 255, 4, $family == $AF_INET ? 254 : 0, 2, 0);
-  ask($NETLINK_ROUTE, 1, confirmed(16, 0, pack('CxSlLL', 0, 0, 1, 1, 1))) or return 0;
-  my $address = pack('CCCCL', $family, 8 * length $own, 2, 254, 1) . attribute(1, $own) . attribute(2, $own);
-  ask($NETLINK_ROUTE, 1, confirmed(20, $CREATE, $address)) || $! == $EEXIST or return 0;
-  my $is_routed = ask($NETLINK_ROUTE, 1, confirmed(24, $CREATE, $route . attribute(4, pack('L', 1)) . attribute(7, $loopback)));
-  return $is_routed || $! == $EEXIST;
+  return link_up($LOOPBACK_INDEX) && add_address($family, $own, 2, $SCOPE_HOST, $LOOPBACK_INDEX) && all_local($family, $loopback);
 }
 
 sub make_socket {
@@ -151,13 +105,12 @@ sub make_socket {
   return $socket;
 }
 
-sub port_of { return unpack('x2 n', getsockname $_[0]); }
-
-my @passed;
-sub pass { my ($type, $socket) = @_; push(@passed, [$type, $socket]); return port_of($socket); }
-
 open(my $channel, '+<&=', $channel_fd) or fail('no channel');
-enter_network() if $init > 0;
+if ($init > 0) {
+  my $network = network_of($init);
+  enter_owner($network);
+  enter($network);
+}
 my $makes = $tcp_port == 0;
 if ($makes) {
   my $tcp = make_socket(4, $SOCK_STREAM, $wanted_port, [[$SOL_IP, $IP_TRANSPARENT]]) or fail('no transparent socket');
@@ -172,18 +125,9 @@ my $has_ipv6 = 0;
 if ($makes) {
   my $tcp = make_socket(6, $SOCK_STREAM, $tcp_port, [[$SOL_IPV6, $IPV6_TRANSPARENT], [$SOL_IPV6, $IPV6_V6ONLY]]);
   my $udp = $tcp && make_socket(6, $SOCK_DGRAM, $dns_port, [[$SOL_IPV6, $IPV6_V6ONLY]]);
-  if ($udp && intercept($AF_INET6, 10, 24, "\0" x 15 . "\1", "\0" x 15 . "\1", "\xff" x 16, "\xfd\x61gentvm\0\0\0\0$OWN")) {
+  if ($udp && intercept($AF_INET6, 10, 24, "\0" x 15 . "\1", "\0" x 15 . "\1", "\xff" x 16, $OWN6)) {
     pass('"type":"net.Server"', $tcp);
     pass('"type":"dgram.Socket","dgramType":"udp6"', $udp);
   }
 }
-hand_over($channel_fd, $_ + 1, @{$passed[$_]}) for 0 .. $#passed;
-write_all($channel, '{"done":' . scalar(@passed) . "}\n");
-# The server ends this process when it has all sockets, which Node confirms one by one.
-while (1) {
-  my $readable = '';
-  vec($readable, $_, 1) = 1 for fileno(STDIN), $channel_fd;
-  next if select($readable, undef, undef, undef) < 0;
-  exit 0 if vec($readable, fileno(STDIN), 1);
-  if (vec($readable, $channel_fd, 1)) { sysread($channel, my $confirmed, 65536) or exit 0; }
-}
+hand_over_all($channel, $channel_fd);

@@ -6,6 +6,7 @@ type Program =
   | "caller"
   | "connector"
   | "enter"
+  | "gateway"
   | "holes"
   | "interceptor"
   | "mounter"
@@ -23,6 +24,7 @@ const PREAMBLE = perlText("preamble");
 const BENEATH = perlText("beneath");
 const CONFINE = perlText("confine");
 const HANDLES = perlText("handles");
+const NETLINK = perlText("netlink");
 const SEAL = perlText("seal");
 const SPEECH = perlText("speech");
 
@@ -33,8 +35,9 @@ const SHARED: Record<Program, readonly string[]> = {
   caller: [SPEECH],
   connector: [SPEECH, HANDLES],
   enter: [CONFINE],
+  gateway: [SPEECH, HANDLES, NETLINK],
   holes: [SPEECH],
-  interceptor: [SPEECH, HANDLES],
+  interceptor: [SPEECH, HANDLES, NETLINK],
   mounter: [BENEATH, SPEECH],
   overlay: [SPEECH],
   readonly: [],

@@ -1,4 +1,4 @@
-import { hasOwnUids } from "../processes/own-uids.ts";
+import { hasOwnUids } from "../../own-uids.ts";
 import { type Check, required, run, wanted } from "./check.ts";
 import { FEW_NAMESPACES, moreNamespaces, refusals, userNamespaceLimit } from "./remedies.ts";
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { hasCapability } from "../processes/own-uids.ts";
+import { hasCapability } from "../../own-uids.ts";
 import { readProc, statusField } from "../procfs/procfs.ts";
 
 const CAP_SETFCAP = 31;

@@ -1,6 +1,6 @@
+import { hasOwnUids, lackOfOwnUids } from "../../own-uids.ts";
 import { interceptionSupport } from "../network/interception-support.ts";
 import { cgroupSupport } from "../processes/cgroup.ts";
-import { hasOwnUids, lackOfOwnUids } from "../processes/own-uids.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { seccompSupport } from "../seccomp/support.ts";
 import { type Check, run, wanted } from "./check.ts";
@@ -93,10 +93,10 @@ export function checkSharedFolders(): Check {
 
 /** Without it, programs that have no proxy support reach nothing, whatever the policy says. */
 export async function checkNetwork(): Promise<Check> {
-  const { works, description } = await interceptionSupport();
+  const { way, description } = await interceptionSupport();
   return wanted(
     "network",
-    works,
+    way === "redirection",
     description,
     "Use a kernel with nf_tables, its redirection and TPROXY (nft_redir, nft_tproxy).",
   );

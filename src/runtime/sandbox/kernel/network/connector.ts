@@ -1,3 +1,4 @@
+import { Socket as DatagramSocket } from "node:dgram";
 import { Server, Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import type { Frame } from "../helpers/frames.ts";
@@ -23,7 +24,7 @@ export class SocketRefused extends Error {
   }
 }
 
-type Handle = Socket | Server;
+type Handle = Socket | Server | DatagramSocket;
 
 /**
  * A process that makes sockets in a VM's network namespace and passes them to the server. The server then holds the
@@ -79,6 +80,14 @@ export class Connector implements Replaceable {
     return server;
   }
 
+  /** Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. */
+  async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
+    const socket = await this.#ask("d", Buffer.from([port >> 8, port & 0xff]), signal);
+    if (!(socket instanceof DatagramSocket))
+      throw new HelperLost("the connector passed another kind of socket");
+    return socket;
+  }
+
   /** Listens at an abstract name of the Unix sockets in the VM's network namespace. */
   async listenAt(name: string, signal: AbortSignal): Promise<Server> {
     const server = await this.#ask("u", Buffer.from(name), signal);
@@ -92,7 +101,7 @@ export class Connector implements Replaceable {
     await this.#helper.close();
   }
 
-  async #ask(kind: "c" | "l" | "u", body: Buffer, signal: AbortSignal): Promise<Handle> {
+  async #ask(kind: "c" | "l" | "d" | "u", body: Buffer, signal: AbortSignal): Promise<Handle> {
     signal.throwIfAborted();
     if (this.#helper.isLost) throw this.#helper.loss;
     const id = ++this.#lastId;

@@ -1,36 +1,60 @@
 import { findTool } from "../tools.ts";
-import { type Passed, passSockets } from "./interceptor.ts";
+import { Passed, passSockets } from "./passed-sockets.ts";
+
+/** How connections of programs without proxy support meet the policy: all of them, or those to the policy's ports. */
+type Way = "redirection" | "gateway";
 
 interface InterceptionSupport {
-  works: boolean;
-  /** For the banner and the doctor, with the reason if it does not work. */
+  /** `undefined`: such programs reach nothing outside. */
+  way: Way | undefined;
+  /** For the banner and the doctor, with the reason if it is not the redirection. */
   description: string;
 }
 
 let support: Promise<InterceptionSupport> | undefined;
 
-/** Says whether the connections of every program can be intercepted on this host. Tried until it works once. */
+/** Finds the best way of this host. Looks again until the best one works. */
 export function interceptionSupport(): Promise<InterceptionSupport> {
-  support ??= tryIntercept().then((found) => {
-    if (!found.works) support = undefined;
+  support ??= find().then((found) => {
+    if (found.way !== "redirection") support = undefined;
     return found;
   });
   return support;
 }
 
-/** Intercepts the connections of a new network namespace, in which nothing runs. */
-async function tryIntercept(): Promise<InterceptionSupport> {
+async function find(): Promise<InterceptionSupport> {
+  const redirected = await tryOut("interceptor", [0, 0, 0]);
+  if (typeof redirected === "number") {
+    const families = redirected > 1 ? "IPv4 and IPv6" : "IPv4 only";
+    return {
+      way: "redirection",
+      description: `every connection of a program meets the policy (${families})`,
+    };
+  }
+  const led = await tryOut("gateway", [0, 0, 53]);
+  if (typeof led === "number") {
+    return {
+      way: "gateway",
+      description: `connections to ports that the policy names meet it, others need the proxy: ${redirected}`,
+    };
+  }
+  return {
+    way: undefined,
+    description: `only programs with proxy support get out: ${redirected}; ${led}`,
+  };
+}
+
+/** Sets up a new network namespace, in which nothing runs. @returns the number of sockets for connections, or the reason */
+async function tryOut(program: "gateway" | "interceptor", args: number[]): Promise<number | string> {
   const prefix = [findTool("unshare") ?? "unshare", "--user", "--map-root-user", "--net", "--"];
   const target = { initPid: 0, perl: findTool("perl") ?? "perl", owner: null, prefix };
-  const passed: Passed = { connections: [], questions: [] };
+  const passed = new Passed((socket) => socket.destroy());
   try {
-    await passSockets(target, [0, 0, 0], [], passed, new AbortController().signal);
-    const families = passed.connections.length > 1 ? "IPv4 and IPv6" : "IPv4 only";
-    return { works: true, description: `every connection of a program meets the policy (${families})` };
+    await passSockets(target, { program, args }, passed, new AbortController().signal);
+    return passed.connections.length;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { works: false, description: `only programs with proxy support get out: ${reason}` };
+    return error instanceof Error ? error.message : String(error);
   } finally {
-    for (const socket of [...passed.connections, ...passed.questions]) socket.close();
+    passed.close();
   }
 }

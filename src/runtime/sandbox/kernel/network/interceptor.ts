@@ -1,30 +1,10 @@
-import { Socket as DatagramSocket } from "node:dgram";
-import { Server } from "node:net";
-import type { Interception, LoopbackPlace } from "../../network.ts";
+import type { Interception, LoopbackPlace, Reach } from "../../network.ts";
 import type { Entry } from "../commands/command.ts";
-import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
-import { helperCommand, helperSource } from "../helpers/programs.ts";
-
-const PROGRAM = helperSource("interceptor");
-
-/** Descriptor of Node's channel in the helper. */
-const CHANNEL_FD = 3;
+import { HelperLost } from "../helpers/helper-process.ts";
+import { addressOf, ipv4Number, type Passed, passSockets } from "./passed-sockets.ts";
 
 /**
- * Time for the kernel to set up the redirection of a VM's connections.
- * @unit ms
- * @past The VM's programs have the proxy only.
- */
-const INTERCEPT_TIMEOUT_MS = 30_000;
-
-/** Sockets that the helper has passed. */
-export interface Passed {
-  connections: Server[];
-  questions: DatagramSocket[];
-}
-
-/**
- * Redirects a VM's connections and DNS questions to sockets of the server, by a helper that ends when they are set up.
+ * Redirects a VM's connections and DNS questions to sockets of the server by nf_tables. The helper ends when they are set up.
  *
  * @param port of the sockets in the VM, if it is free
  * @throws HelperLost if the host's kernel or programs cannot do it
@@ -32,94 +12,23 @@ export interface Passed {
 export async function intercept(
   entry: Entry,
   port: number,
-  places: readonly LoopbackPlace[],
-  signal: AbortSignal,
-): Promise<Interception> {
-  const passed: Passed = { connections: [], questions: [] };
-  const close = () => {
-    for (const socket of [...passed.connections.splice(0), ...passed.questions.splice(0)]) socket.close();
-  };
-  const target = { ...entry, perl: entry.tools.perl };
-  try {
-    await passSockets(target, [port, 0, 0], places, passed, signal);
-    signal.throwIfAborted();
-  } catch (error) {
-    close();
-    throw error;
-  }
-  signal.addEventListener("abort", close, { once: true });
-  const [server, socket] = [passed.connections[0], passed.questions[0]];
-  if (server === undefined || socket === undefined) throw new HelperLost("the interceptor passed no sockets");
-  const ports = [portOf(server), portOf(socket)];
-  return {
-    connections: [...passed.connections],
-    questions: [...passed.questions],
-    hasIpv6: passed.connections.length > 1,
-    close,
-    lead: (given) => passSockets(target, [port, ...ports], given, passed, signal),
-  };
-}
-
-interface Target {
-  /** Process in the network namespace; 0 for the helper's own. */
-  initPid: number;
-  perl: string;
-  owner: Entry["owner"];
-  /** Command that starts the helper. */
-  prefix?: readonly string[];
-}
-
-/** Runs the helper, and collects the sockets that it passes. */
-export async function passSockets(
-  { initPid, perl, owner, prefix = [] }: Target,
-  ports: readonly number[],
-  places: readonly LoopbackPlace[],
+  { places }: Reach,
   passed: Passed,
   signal: AbortSignal,
-): Promise<void> {
-  signal.throwIfAborted();
-  const flat = places.flatMap(({ address, bits, port }) => [numberOf(address), bits, port]);
-  const command = helperCommand(perl, PROGRAM, [CHANNEL_FD, initPid, ...ports, ...flat]);
-  const helper = HelperProcess.start({
-    name: "interceptor",
-    command: [...prefix, ...command] as [string, ...string[]],
-    // Node receives descriptors (SCM_RIGHTS) only through its own channel between processes.
-    descriptors: ["ipc"],
-    owner,
-    maxFrameBytes: 64,
-    onFrame: () => {
-      throw new Error("the interceptor sends no frames");
-    },
+): Promise<Interception> {
+  const target = { ...entry, perl: entry.tools.perl };
+  const run = (ports: [tcp: number, dns: number], at: readonly LoopbackPlace[]) => ({
+    program: "interceptor" as const,
+    args: [port, ...ports, ...at.flatMap(({ address, bits, port: to }) => [ipv4Number(address), bits, to])],
   });
-  let isOver = false;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(INTERCEPT_TIMEOUT_MS)]);
-      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
-      void helper.ended.then(() => reject(helper.loss));
-      let [expected, count] = [Number.POSITIVE_INFINITY, 0];
-      helper.process?.on("message", ({ done }: { done?: number }, handle: unknown) => {
-        if (done !== undefined) expected = done;
-        else count += 1;
-        // A socket that arrives after the time is nobody's.
-        if (isOver && (handle instanceof Server || handle instanceof DatagramSocket)) handle.close();
-        else if (handle instanceof Server) passed.connections.push(handle);
-        else if (handle instanceof DatagramSocket) passed.questions.push(handle);
-        if (count >= expected) resolve();
-      });
-    });
-  } finally {
-    isOver = true;
-    if (helper.process?.connected) helper.process.disconnect();
-    await helper.close();
-  }
-}
-
-function portOf(socket: Server | DatagramSocket): number {
-  const address = socket.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-function numberOf(address: string): number {
-  return Buffer.from(address.split(".").map(Number)).readUInt32BE();
+  await passSockets(target, run([0, 0], places), passed, signal);
+  const [server, socket] = [passed.connections[0], passed.questions[0]];
+  if (server === undefined || socket === undefined) throw new HelperLost("the interceptor passed no sockets");
+  const ports: [number, number] = [addressOf(server).port, addressOf(socket).port];
+  return {
+    questions: passed.questions,
+    hasIpv6: passed.connections.length > 1,
+    close: () => passed.close(),
+    lead: (to) => passSockets(target, run(ports, to.places), passed, signal),
+  };
 }

@@ -1,8 +1,9 @@
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { Socket as DatagramSocket } from "node:dgram";
+import type { Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import type { HostCall } from "../../host-call.ts";
-import type { ConnectOptions, Interception, LoopbackPlace, SandboxNetwork } from "../../network.ts";
+import type { ConnectOptions, Interception, Reach, SandboxNetwork } from "../../network.ts";
 import { codeOfErrno } from "../../posix.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
@@ -10,10 +11,12 @@ import { OnDemand } from "../helpers/on-demand.ts";
 import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
 import { ConnectionOwners } from "./connection-owner.ts";
 import { Connector, SocketRefused } from "./connector.ts";
+import { openGateway } from "./gateway.ts";
 import { CALL_NAME, takeCalls } from "./host-calls.ts";
 import { interceptionSupport } from "./interception-support.ts";
 import { intercept } from "./interceptor.ts";
 import { listListening, type Owners } from "./listening.ts";
+import { addressOf, Passed } from "./passed-sockets.ts";
 
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
@@ -26,6 +29,7 @@ export class KernelNetwork implements SandboxNetwork {
   readonly #closed = new AbortController();
   readonly #sockets = new Set<Socket>();
   readonly #servers = new Set<Server>();
+  #passed: Passed | undefined;
   readonly #owners: Owners = new Map();
   readonly #connectionOwners: ConnectionOwners;
   readonly #dialPath: (path: string) => Promise<Socket>;
@@ -110,6 +114,15 @@ export class KernelNetwork implements SandboxNetwork {
     return server;
   }
 
+  async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
+    const end = AbortSignal.any([signal, this.#closed.signal]);
+    const socket = await this.#ask((connector) => connector.takeDatagrams(port, end));
+    if (end.aborted) socket.close();
+    end.throwIfAborted();
+    end.addEventListener("abort", () => socket.close(), { once: true });
+    return socket;
+  }
+
   async acceptCalls(onCall: (call: HostCall) => void): Promise<() => void> {
     const { signal } = this.#closed;
     const server = await this.#ask((connector) => connector.listenAt(CALL_NAME, signal)).catch(
@@ -121,22 +134,23 @@ export class KernelNetwork implements SandboxNetwork {
     return takeCalls(server, signal, onCall);
   }
 
-  async intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
-    const { works, description } = await interceptionSupport();
-    if (!works) throw new AgentVmError("network_failed", description);
-    const interception = await this.#intercept(port, places);
-    for (const server of interception.connections) {
-      this.#servers.add(server);
-      server.once("close", () => this.#servers.delete(server));
-    }
-    return interception;
-  }
-
-  async #intercept(port: number, places: readonly LoopbackPlace[]): Promise<Interception> {
+  async intercept(port: number, reach: Reach, onConnection: (socket: Socket) => void): Promise<Interception> {
+    const { way, description } = await interceptionSupport();
+    if (way === undefined) throw new AgentVmError("network_failed", description);
+    const { signal } = this.#closed;
     for (let tries = 1; ; tries++) {
+      const passed = new Passed(onConnection);
       try {
-        return await intercept(this.#entry, port, places, this.#closed.signal);
+        const interception =
+          way === "gateway"
+            ? await openGateway(this.#entry, reach, passed, signal)
+            : await intercept(this.#entry, port, reach, passed, signal);
+        signal.throwIfAborted();
+        signal.addEventListener("abort", () => passed.close(), { once: true });
+        this.#passed = passed;
+        return interception;
       } catch (error) {
+        passed.close();
         if (!(error instanceof HelperLost) || tries === MAX_TRIES) throw error;
       }
     }
@@ -144,9 +158,15 @@ export class KernelNetwork implements SandboxNetwork {
 
   async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
-    const own = new Set([...this.#servers].map((server) => (server.address() as AddressInfo | null)?.port));
     const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
-    return all.filter(({ port }) => !own.has(port));
+    const sockets = [...this.#servers, ...(this.#passed?.connections ?? [])].map(addressOf);
+    // The server's sockets in the VM are at loopback addresses, and those of a gateway are at all addresses of another namespace.
+    const own = new Set(
+      sockets
+        .filter(({ address }) => /^(127\.|::1$)/.test(address))
+        .map((one) => `${one.address} ${one.port}`),
+    );
+    return all.filter(({ address, port }) => !own.has(`${address} ${port}`));
   }
 
   async ownerOf({

@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import type { VmLimits } from "../../../options.ts";
-import { runningProcesses } from "../../host-room.ts";
-import { readProc } from "../procfs/procfs.ts";
-import { hasOwnUids } from "./own-uids.ts";
+import { hasOwnUids } from "../../own-uids.ts";
+import { cgroupLimits, hostLimit, ownProcessLimits, type ProcessLimit } from "../../process-limits.ts";
+import { usableHierarchies } from "./hierarchies.ts";
 
 /** Processes that the API may start when the VM's own processes have reached their limit. */
 export const RESERVED_PROCESSES = 16;
 
-/** Part of the host's processes that VMs may not take. */
+/** Part of the processes of the host, and of the cgroups around the VMs, that VMs may not take. */
 const KEPT_FOR_HOST = 0.1;
 
 /**
@@ -27,16 +28,20 @@ export function processCapacity(): number {
 }
 
 function findCapacity(): number {
-  const ownLimit = /^Max processes\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  const limits = [
-    readProc("/proc/sys/kernel/pid_max"),
-    readProc("/proc/sys/kernel/threads-max"),
-    // The limit of the server's user does not hold for VMs with uids of their own.
-    hasOwnUids() ? undefined : ownLimit,
-  ]
-    .map(Number)
-    .filter(Number.isFinite);
-  return Math.max(1, Math.floor(Math.min(...limits) * (1 - KEPT_FOR_HOST)) - runningProcesses());
+  const limits = limitsOfVms();
+  const ownLimit = Number(
+    /^Max processes\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "unlimited",
+  );
+  // The limit of the server's user does not hold for VMs with uids of their own.
+  if (!hasOwnUids() && ownLimit > 0) limits.push({ ...hostLimit(), limit: ownLimit });
+  const left = limits.map(({ limit, running }) => Math.floor(limit * (1 - KEPT_FOR_HOST)) - running);
+  return Math.max(1, Math.min(...left));
+}
+
+/** Limits of what the VMs run. Their cgroup may be beside the server's. */
+function limitsOfVms(): ProcessLimit[] {
+  const pool = usableHierarchies().find(({ controllers }) => controllers.includes("pids"))?.pool;
+  return pool === undefined ? ownProcessLimits() : [hostLimit(), ...cgroupLimits(dirname(pool))];
 }
 
 /** @returns VMs that can have all the processes of their limit at the same time */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { VmLimits } from "../../../options.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { type Controller, poolSettings, vmSettings } from "./cgroup-settings.ts";
-import { changeCgroup, findHierarchies, type Hierarchy, makeCgroup, tryRemove } from "./hierarchies.ts";
+import { changeCgroup, type Hierarchy, makeCgroup, tryRemove, usableHierarchies } from "./hierarchies.ts";
 import type { CountedMemory } from "./memory-view.ts";
 
 /** Attempts to remove a cgroup: the kernel refuses until the last process has been reaped. */
@@ -57,7 +57,7 @@ export function cgroupSupport(): CgroupSupport {
 }
 
 function findSupport(): CgroupSupport {
-  const hierarchies = findHierarchies();
+  const hierarchies = usableHierarchies();
   const controllers = hierarchies.flatMap((hierarchy) => hierarchy.controllers);
   const [first] = hierarchies;
   if (first === undefined) {

@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { processStartTime, readOwnProc, readProc } from "../procfs/procfs.ts";
+import { CGROUPS, ownCgroups } from "../../process-limits.ts";
+import { processStartTime, readProc } from "../procfs/procfs.ts";
 import type { Controller, Controllers, Setting } from "./cgroup-settings.ts";
-
-const ROOT = "/sys/fs/cgroup";
 
 /** Name of the folder of this server's VMs in each hierarchy. */
 const SERVER_NAME = /^agent-vm-(\d+)-(\d+)-/;
@@ -55,13 +54,20 @@ export function tryRemove(path: string): boolean {
   }
 }
 
-/** Finds the hierarchies in which this server may create cgroups; none if it may not limit memory and processes. */
-export function findHierarchies(): Hierarchy[] {
+let hierarchies: Hierarchy[] | undefined;
+
+/** The hierarchies in which this server may create cgroups; none if it may not limit memory and processes. */
+export function usableHierarchies(): readonly Hierarchy[] {
+  hierarchies ??= findHierarchies();
+  return hierarchies;
+}
+
+function findHierarchies(): Hierarchy[] {
   const own = ownCgroups();
   const v2 = own.get("");
   const found =
-    v2 !== undefined && existsSync(join(ROOT, "cgroup.controllers"))
-      ? findVersion2(join(ROOT, v2))
+    v2 !== undefined && existsSync(join(CGROUPS, "cgroup.controllers"))
+      ? findVersion2(join(CGROUPS, v2))
       : findVersion1(own);
   const controllers = found.flatMap((hierarchy) => hierarchy.controllers);
   return controllers.includes("memory") && controllers.includes("pids") ? found : [];
@@ -70,7 +76,7 @@ export function findHierarchies(): Hierarchy[] {
 function findVersion2(own: string): Hierarchy[] {
   // Only the root may have both processes and controllers for children, so VMs go beside the server's own cgroup, or the
   // server goes into a leaf of it.
-  const base = own === ROOT ? ROOT : dirname(own);
+  const base = own === CGROUPS ? CGROUPS : dirname(own);
   const controllers = enableControllers(base);
   if (controllers.length > 0 && mayCreate(base, "memory.max")) return [version2(base, controllers)];
   if (!enterLeaf(own)) return [];
@@ -118,9 +124,9 @@ function findVersion1(own: ReadonlyMap<string, string>): Hierarchy[] {
   const found = new Map<string, Hierarchy>();
   for (const [mounted, controller, file] of wanted) {
     const path = own.get(mounted);
-    if (path === undefined || !existsSync(join(ROOT, mounted))) continue;
+    if (path === undefined || !existsSync(join(CGROUPS, mounted))) continue;
     // Controllers that are mounted together have links to one folder.
-    const mount = realpathSync(join(ROOT, mounted));
+    const mount = realpathSync(join(CGROUPS, mounted));
     const base = [join(mount, path), mount].find((folder) => existsSync(folder));
     if (base === undefined || !mayCreate(base, file)) continue;
     const { controllers = [], aliases = [] } = found.get(base) ?? {};
@@ -139,16 +145,6 @@ function findVersion1(own: ReadonlyMap<string, string>): Hierarchy[] {
 
 function inheritedFrom(base: string, files: readonly string[]): Setting[] {
   return files.map((file) => [file, (readProc(join(base, file)) ?? "").trim()]);
-}
-
-/** Reads /proc/self/cgroup, see cgroups(7): paths by controller, which is empty for version 2. */
-function ownCgroups(): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const line of (readOwnProc("/proc/self/cgroup") ?? "").trim().split("\n")) {
-    const [, controllers = "", ...path] = line.split(":");
-    for (const controller of controllers.split(",")) found.set(controller, path.join(":"));
-  }
-  return found;
 }
 
 function mayCreate(parent: string, expectedFile: string): boolean {

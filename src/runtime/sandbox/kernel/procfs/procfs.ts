@@ -31,21 +31,6 @@ export function readProc(path: string): string | undefined {
   }
 }
 
-/**
- * Reads a file of procfs about the server itself, on which a wall depends.
- *
- * @returns `undefined` if the kernel has no such file
- * @throws Error if it cannot be read now, for example because the server has no descriptor left
- */
-export function readOwnProc(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 /** Parses /proc/PID/stat. The program's name may contain spaces and parentheses. */
 export function parseStat(text: string): ProcessStat {
   const nameEnd = text.lastIndexOf(")");

@@ -1,8 +1,11 @@
 /// <reference types="node-pty" />
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import type * as NodePty from "@lydell/node-pty";
 import { AgentVmError } from "../../../../api/errors.ts";
+import { processesAreGone } from "../../host-room.ts";
+import { refusal } from "../helpers/refusal.ts";
 
 export type Pty = NodePty.IPty;
 
@@ -12,11 +15,18 @@ let nodePty: typeof NodePty | undefined;
  * Starts a program on a new terminal. Loads node-pty with the first terminal: it has a native part, which a bundled server
  * may lack.
  *
- * @throws AgentVmError `not_supported` without node-pty
+ * @throws AgentVmError `not_supported` without node-pty; EAGAIN if the server has no process left
  */
 export const spawnPty: typeof NodePty.spawn = (...args) => {
   nodePty ??= loadNodePty();
-  return nodePty.spawn(...args);
+  // node-pty starts a thread for each terminal. If it gets none, it ends the server.
+  if (processesAreGone()) throw refusal(constants.errno.EAGAIN);
+  try {
+    return nodePty.spawn(...args);
+  } catch (error) {
+    if ((error as Error).message.startsWith("forkpty(3) failed")) throw refusal(constants.errno.EAGAIN);
+    throw error;
+  }
 };
 
 /** The package is installed under the alias node-pty, but its types use the package's own name. */

@@ -1,4 +1,3 @@
-// @module-tag any-user
 // @module-tag attack
 import { expect, test } from "vitest";
 import { makeCertificate } from "../../../../support/certificate.ts";

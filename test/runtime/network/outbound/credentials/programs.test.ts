@@ -1,14 +1,12 @@
-// @module-tag any-user
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { has, needs } from "../../../../support/installed.ts";
 import { startSecretVm, VALUE } from "../../../../support/secret-outside.ts";
-
-const has = (program: string) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 
 const BEARER = `Bearer ${VALUE}`;
 
@@ -82,10 +80,7 @@ test("Node, python, git and Java trust the VM's authority without setup", { tags
 test("wget trusts the VM's authority, also with GnuTLS and with a configuration of the user", async ({
   skip,
 }) => {
-  if (!has("wget")) {
-    console.log("No test of wget: it is not installed");
-    skip();
-  }
+  needs(skip, "wget");
   const { vm, url, last } = await startSecretVm();
   await vm.exec("echo user_agent = own > ~/.wgetrc");
   const { stdout, stderr, exitCode } = await vm.exec(`wget -q -O - '${url}/v1'`);

@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { expect, test } from "vitest";
 import { AgentVmError } from "../../../../../src/api/errors.ts";
 import { MemoryStore } from "../../../../../src/runtime/store/store.ts";

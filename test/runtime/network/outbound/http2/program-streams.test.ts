@@ -124,6 +124,25 @@ test("parameters and placeholders reach the host in headers, query and body, und
   expect((await send("POST", "/v1/a", large)).body).toBe(large);
 });
 
+test("a placeholder in a message of gRPC is refused by its name, and one in the metadata is replaced", async () => {
+  const host = await startHost(echo, { secret: { headers: {}, placeholderIn: ["headers", "body"] } });
+  const session = await host.session();
+  const call = { ":method": "POST", ":path": "/s/M", "content-type": "application/grpc" };
+  const sent = await requestStream(session, { ...call, "x-key": "AGENT_SECRET_API_KEY" }, "\0\0\0\0\x02{}");
+  expect(JSON.parse(sent.body).headers["x-key"]).toBe(SECRET);
+  const stream = session.request(call);
+  stream.on("error", () => undefined);
+  await new Promise((resolve) => stream.write("\0\0\0\0\x19[AGENT_SEC", resolve));
+  stream.write("RET_API_KEYz]");
+  const [headers] = await once(stream, "response");
+  expect(headers).toMatchObject({ "grpc-status": "3" });
+  expect(headers["grpc-message"]).toContain("AGENT_SECRET_API_KEY is in a message of gRPC");
+  // A secret without `body` may be in messages.
+  const other = await startHost(echo, { secret: { headers: {}, placeholderIn: ["headers"] } });
+  const passed = await requestStream(await other.session(), call, "\0\0\0\0\x14AGENT_SECRET_API_KEY");
+  expect(JSON.parse(passed.body).body).toContain("AGENT_SECRET_API_KEY");
+});
+
 test("both directions stream at the same time, and a reset passes with its code", async () => {
   const { promise: closed, resolve: close } = Promise.withResolvers<number>();
   const host = await startHost((stream) => {

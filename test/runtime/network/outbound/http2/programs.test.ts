@@ -1,4 +1,3 @@
-// @module-tag any-user
 import { createSecureServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import {
@@ -12,6 +11,7 @@ import {
 import { build } from "esbuild";
 import { expect, onTestFinished, test } from "vitest";
 import { makeCertificate } from "../../../../support/certificate.ts";
+import { needs } from "../../../../support/installed.ts";
 import { startOutboundVm } from "../../../../support/outside.ts";
 
 const VALUE = "s3cr3t/value+1234";
@@ -30,7 +30,8 @@ function startVm(port: number, ca: string) {
   );
 }
 
-test("curl and Node speak HTTP/2 to a host with a secret, with the proxy and without it", async () => {
+/** A VM, and a server outside that answers with the path and the secret. */
+async function startHost() {
   const tls = await makeCertificate("api.test");
   const server = createSecureServer(tls);
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
@@ -41,8 +42,11 @@ test("curl and Node speak HTTP/2 to a host with a secret, with the proxy and wit
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.2", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const { vm, curl } = startVm(port, tls.cert);
-  const url = `https://api.test:${port}`;
+  return { ...startVm(port, tls.cert), url: `https://api.test:${port}` };
+}
+
+test("curl and Node speak HTTP/2 to a host with a secret, with the proxy and without it", async () => {
+  const { vm, curl, url } = await startHost();
   for (const way of ["", "--noproxy '*'"]) {
     const { text } = await curl(`${way} --http2 -w '%{http_version} ' ${url}/a ${url}/b`);
     expect(text).toBe(`/a Bearer ${VALUE}\n2 /b Bearer ${VALUE}\n2 `);
@@ -60,6 +64,35 @@ test("curl and Node speak HTTP/2 to a host with a secret, with the proxy and wit
     ["/1", "/2", "/3"].map((path) => `${path} Bearer ${VALUE}`),
     "",
   ]);
+});
+
+test("Java's client speaks HTTP/2 to a host with a secret", { tags: ["slow"] }, async ({ skip }) => {
+  needs(skip, "javac");
+  const { vm, url } = await startHost();
+  const program = `
+    import java.net.http.*;
+    public class Main { public static void main(String[] a) throws Exception {
+      var request = HttpRequest.newBuilder(java.net.URI.create("${url}/java")).build();
+      var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+      System.out.print(answer.version() + " " + answer.body());
+    } }`;
+  await vm.writeFile("/tmp/Main.java", program);
+  const { stdout } = await vm.exec("java -XX:TieredStopAtLevel=1 /tmp/Main.java");
+  expect(stdout).toBe(`HTTP_2 /java Bearer ${VALUE}\n`);
+});
+
+test("Go's client speaks HTTP/2 to a host with a secret, with the proxy and without it", {
+  tags: ["slow"],
+}, async ({ skip }) => {
+  needs(skip, "go");
+  const { vm, url } = await startHost();
+  const program = `package main
+    import ("fmt"; "io"; "net/http")
+    func main() { r, err := http.Get("${url}/go"); if err != nil { panic(err) }; b, _ := io.ReadAll(r.Body); fmt.Print(r.Proto, " ", string(b)) }`;
+  await vm.writeFile("/tmp/main.go", program);
+  const build = "cd /tmp && CGO_ENABLED=0 GOFLAGS=-mod=mod go build -o client main.go";
+  const { stdout } = await vm.exec(`${build} && ./client && env -u HTTPS_PROXY -u https_proxy ./client`);
+  expect(stdout).toBe(`HTTP/2.0 /go Bearer ${VALUE}\n`.repeat(2));
 });
 
 test("a gRPC client gets the secret in calls and streams, with metadata, trailers, errors and deadlines", async () => {

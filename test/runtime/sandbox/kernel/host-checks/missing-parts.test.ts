@@ -22,3 +22,13 @@ test("the doctor reports a folder for scratch files that is read-only", () => {
   expect(status).toBe(1);
   expect(output).toMatch(/FAIL {2}a VM +.*\n +-> .*TMPDIR.*mount a tmpfs/);
 });
+
+test.each([
+  ["nf_tables", /connections to ports that the policy names meet it, others need the proxy: .*nf_tables/],
+  ["netlink", /only programs with proxy support get out: .*nf_tables.*veth/],
+] as const)("without %s the doctor says how programs get out, and VMs run", (missing, way) => {
+  const { status, output } = doctorAfter({ missing });
+  expect(output).toMatch(way);
+  expect(output).toMatch(/-> Use a kernel with nf_tables/);
+  expect(status).toBe(0);
+});

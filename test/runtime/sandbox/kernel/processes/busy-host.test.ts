@@ -7,7 +7,7 @@ import { ROOT } from "../../../../support/doctor-after.ts";
 const ASK = `
 import { closeSync, openSync } from "node:fs";
 import { cgroupSupport } from "./src/runtime/sandbox/kernel/processes/cgroup.ts";
-import { lackOfOwnUids } from "./src/runtime/sandbox/kernel/processes/own-uids.ts";
+import { lackOfOwnUids } from "./src/runtime/sandbox/own-uids.ts";
 const ask = () => [lackOfOwnUids, () => cgroupSupport().description].map((question) => {
   try { return question() ?? "own uids"; } catch (error) { return error.code; }
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { readOwnProc, statusField } from "../procfs/procfs.ts";
+import { readOwnProc } from "./own-proc.ts";
 
 /** Bits of capabilities(7) that a root server needs to give each VM a host uid of its own. */
 const NEEDED = {
@@ -47,8 +47,8 @@ function findLack(): string | undefined {
 
 /** @param bit number of a capability, see capabilities(7) */
 export function hasCapability(bit: number): boolean {
-  const held = BigInt(`0x${statusField(readOwnProc("/proc/self/status") ?? "", "CapEff") ?? "0"}`);
-  return ((held >> BigInt(bit)) & 1n) === 1n;
+  const held = /^CapEff:\s*([0-9a-f]+)$/m.exec(readOwnProc("/proc/self/status") ?? "")?.[1] ?? "0";
+  return ((BigInt(`0x${held}`) >> BigInt(bit)) & 1n) === 1n;
 }
 
 /** Uids for VMs, in blocks: far above the uids of people, or from the upper half of a smaller map. */

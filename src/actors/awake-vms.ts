@@ -1,0 +1,43 @@
+import type { VmEvents } from "../api/events.ts";
+import { isDraining } from "../monitoring/draining.ts";
+import { closeDefinitions } from "./definitions.ts";
+import { drained } from "./drain.ts";
+import type { VmInstance } from "./instance.ts";
+
+/** Awake VMs of this process, by the id of their actor. */
+export const awake = new Map<string, VmInstance>();
+
+/** Ends a VM whose actor stops because its server shuts down, after its running calls. Its clients hear meanwhile why. */
+export async function handOverVm(actorId: string): Promise<void> {
+  const instance = awake.get(actorId);
+  if (instance === undefined || !isDraining()) return;
+  await drained(instance);
+  await instance.dispose("sleep").catch(() => undefined);
+}
+
+/** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
+export function serveAwake(
+  actorId: string,
+  isCall: boolean,
+  visit: (instance: VmInstance) => Promise<void>,
+): Promise<void> | undefined {
+  return awake.get(actorId)?.serve(visit, isCall);
+}
+
+/** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */
+export function ringAll(): void {
+  // A VM whose storage fails reports the error to callers of its cron methods.
+  for (const instance of awake.values()) instance.ring().catch(() => undefined);
+}
+
+/**
+ * Ends every VM of this process, for example before it exits: RivetKit 2.2 does not put actors to sleep on SIGTERM.
+ *
+ * @returns the number of VMs that were awake.
+ */
+export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
+  const instances = [...awake.values()];
+  await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
+  await closeDefinitions();
+  return instances.length;
+}

@@ -1,0 +1,65 @@
+import { AgentVmError } from "../../../api/errors.ts";
+import { askActor } from "../../../client/rivet/http.ts";
+import { type EngineActors, engineError } from "../../peers/engine-actors.ts";
+import { freshly, type PeerSeal } from "../../peers/seal.ts";
+import { TOKEN_ANSWER_MS } from "./limits.ts";
+import {
+  type Asked,
+  answerSchema,
+  type Question,
+  type RevokedPage,
+  revokedSchema,
+  TOKEN_ACTOR,
+  TOKENS_PATH,
+} from "./messages.ts";
+
+/** Asks the actor that notes the tokens of all servers. Only a server with the same secret can ask and answer. */
+export class TokenDesk {
+  readonly #actors: EngineActors;
+  readonly #seal: PeerSeal;
+  #actorId: string | undefined;
+
+  constructor(actors: EngineActors, seal: PeerSeal) {
+    this.#actors = actors;
+    this.#seal = seal;
+  }
+
+  /** Asks something. Makes the actor with the first question. @throws AgentVmError */
+  async ask(question: Question): Promise<unknown> {
+    this.#actorId ??= await this.#actors.make("PUT", TOKEN_ACTOR);
+    return await this.#send(this.#actorId, question);
+  }
+
+  /** Asks for revoked tokens. @returns `undefined` if no server has made a token */
+  async revoked(epoch: string, after: number): Promise<RevokedPage | undefined> {
+    this.#actorId ??= await this.#actors.find(TOKEN_ACTOR);
+    if (this.#actorId === undefined) return undefined;
+    return revokedSchema.parse(await this.#send(this.#actorId, { method: "revoked", epoch, after }));
+  }
+
+  async #send(actorId: string, question: Question): Promise<unknown> {
+    const asked = { ...question, ...freshly() } as Asked;
+    try {
+      const response = await askActor(this.#actors.engine, actorId, `/request${TOKENS_PATH}`, {
+        method: "POST",
+        body: this.#seal.seal("tokens", asked),
+        signal: AbortSignal.timeout(TOKEN_ANSWER_MS),
+      });
+      const answer = this.#seal.open("tokens answer", await response.text(), answerSchema);
+      if (answer?.nonce !== asked.nonce) throw unanswered();
+      if (answer.error === undefined) return answer.result;
+      const { code, message, metadata } = answer.error;
+      throw new AgentVmError(code, message, metadata);
+    } catch (error) {
+      // The actor may have been deleted, and made again.
+      if (!(error instanceof AgentVmError) || error.code === "connection_lost") this.#actorId = undefined;
+      throw engineError(error);
+    }
+  }
+}
+
+function unanswered(): AgentVmError {
+  return new AgentVmError("connection_lost", "The servers behind the engine do not tell their tokens", {
+    hint: "Give all servers behind the engine the same AGENT_VM_SECRET, and clocks that agree.",
+  });
+}
