@@ -19,6 +19,7 @@ const SILENCE_MS = 300_000;
 const DISPATCHER = Symbol.for("undici.globalDispatcher.1");
 
 const { fetch: ownFetch } = globalThis;
+const ownDispatcher = nodeDispatcher();
 
 /** Returns Node's sockets for a URL without TLS. `undefined` elsewhere, and for a program with its own way of sending requests. */
 export function socketsOf(url: string): typeof Net | undefined {
@@ -29,10 +30,22 @@ export function socketsOf(url: string): typeof Net | undefined {
   const { node, bun } = process?.versions ?? {};
   if (!url.startsWith("http:") || node === undefined || bun !== undefined || Deno !== undefined)
     return undefined;
-  const dispatcher = (globalThis as { [DISPATCHER]?: object })[DISPATCHER];
-  const isOwn = dispatcher === undefined || dispatcher.constructor.name === "Agent";
-  if (globalThis.fetch !== ownFetch || !isOwn) return undefined;
+  const dispatcher = currentDispatcher();
+  if (globalThis.fetch !== ownFetch || dispatcher === undefined || dispatcher !== ownDispatcher)
+    return undefined;
   return process?.getBuiltinModule?.("node:net") as typeof Net | undefined;
+}
+
+/** Returns the dispatcher that Node makes for itself; `undefined` if the current one may be the program's. */
+function nodeDispatcher(): object | undefined {
+  if (currentDispatcher() !== undefined) return undefined;
+  // Node makes its dispatcher with the first look at one of its classes for requests.
+  void globalThis.Request;
+  return currentDispatcher();
+}
+
+function currentDispatcher(): object | undefined {
+  return (globalThis as { [DISPATCHER]?: object })[DISPATCHER];
 }
 
 type Head = Pick<Download, "status" | "length">;
@@ -41,7 +54,7 @@ type Head = Pick<Download, "status" | "length">;
  * Asks for a body over a connection of its own. The kernel puts the bytes into the room, without copies and without buffers for the
  * garbage collector.
  *
- * @returns `undefined` for an answer that needs more of HTTP than this, such as one in chunks
+ * @returns `undefined` for an answer that needs more of HTTP than this, such as one in chunks or a redirect
  */
 export async function downloadInto(
   net: typeof Net,
@@ -163,7 +176,7 @@ class ArrivingBody {
         line.slice(line.indexOf(":") + 1),
       ]),
     );
-    const status = Number(/^HTTP\/1\.[01] ([2-5]\d\d)(?: |$)/.exec(first)?.[1]);
+    const status = Number(/^HTTP\/1\.[01] ([245]\d\d)(?: |$)/.exec(first)?.[1]);
     const length = Number(/^\s*(\d{1,15})\s*$/.exec(fields.get("content-length") ?? "")?.[1]);
     const rest = bytes.slice(end + 4, this.#filled);
     const isPlain = !fields.has("transfer-encoding") && !fields.has("content-encoding");

@@ -60,9 +60,12 @@ export async function receiveBody(
         await gathering.add(piece);
         free(piece);
       }
-    } finally {
-      await gathering.end();
+    } catch (error) {
+      // What has not been written is sent again.
+      await gathering.settled();
+      throw error;
     }
+    await gathering.end();
   });
 }
 
