@@ -74,7 +74,7 @@ export class ValueFiles {
     });
   }
 
-  /** Brings all files written so far to the disk. @returns those that are not there, with the reason, until `forget` */
+  /** Brings all files written so far to the disk. @returns files that are not there, with the reason, until `forget` */
   async settle(): Promise<ReadonlyMap<number, unknown>> {
     await Promise.all(this.#syncing);
     if (this.#unnamed.size > 0) {

@@ -61,7 +61,7 @@ export async function receiveBody(
         free(piece);
       }
     } catch (error) {
-      // What has not been written is sent again.
+      // The client sends the bytes again that are not written.
       await gathering.settled();
       throw error;
     }
