@@ -169,6 +169,16 @@ test("a new actor has none of the large values of an earlier one with its id", a
   expect(existsSync(join(root, "databases", "x.values"))).toBe(false);
 });
 
+test("a server that starts deletes the large values of actors that do not exist, and no others", () => {
+  const folder = join(root, "start");
+  for (const id of ["there", "gone"])
+    mkdirSync(join(folder, "databases", `${id}.values`), { recursive: true });
+  mkdirSync(join(folder, "state"));
+  writeFileSync(join(folder, "state", "there"), "");
+  new KvStorage(folder);
+  expect(readdirSync(join(folder, "databases"))).toEqual(["there.values"]);
+});
+
 test("a backup's copy has the values themselves, and needs another copy if one is deleted meanwhile", async () => {
   const { path, folder, open } = await place();
   const database = await open();

@@ -19,7 +19,6 @@ const SILENCE_MS = 300_000;
 const DISPATCHER = Symbol.for("undici.globalDispatcher.1");
 
 const { fetch: ownFetch } = globalThis;
-const ownDispatcher = nodeDispatcher();
 
 /** Returns Node's sockets for a URL without TLS. `undefined` elsewhere, and for a program with its own way of sending requests. */
 export function socketsOf(url: string): typeof Net | undefined {
@@ -30,22 +29,10 @@ export function socketsOf(url: string): typeof Net | undefined {
   const { node, bun } = process?.versions ?? {};
   if (!url.startsWith("http:") || node === undefined || bun !== undefined || Deno !== undefined)
     return undefined;
-  const dispatcher = currentDispatcher();
-  if (globalThis.fetch !== ownFetch || dispatcher === undefined || dispatcher !== ownDispatcher)
-    return undefined;
+  const dispatcher = (globalThis as { [DISPATCHER]?: object })[DISPATCHER];
+  const isOwn = dispatcher === undefined || dispatcher.constructor.name === "Agent";
+  if (globalThis.fetch !== ownFetch || !isOwn) return undefined;
   return process?.getBuiltinModule?.("node:net") as typeof Net | undefined;
-}
-
-/** Returns the dispatcher that Node makes for itself; `undefined` if the current one may be the program's. */
-function nodeDispatcher(): object | undefined {
-  if (currentDispatcher() !== undefined) return undefined;
-  // Node makes its dispatcher with the first look at one of its classes for requests.
-  void globalThis.Request;
-  return currentDispatcher();
-}
-
-function currentDispatcher(): object | undefined {
-  return (globalThis as { [DISPATCHER]?: object })[DISPATCHER];
 }
 
 type Head = Pick<Download, "status" | "length">;
