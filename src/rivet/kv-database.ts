@@ -1,7 +1,9 @@
 import type { StatementSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
+import { Mutex } from "../base/mutex.ts";
 import { pause } from "../base/pace.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
+import type { ChangeOptions } from "../runtime/store/store.ts";
 import { addPlaces, TABLE } from "./kv-schema.ts";
 import { FILE_VALUE_BYTES, ValueFiles, type ValuePlace, valueFolder } from "./value-files.ts";
 
@@ -35,7 +37,8 @@ const NO_BYTES = new Uint8Array();
 
 /**
  * The key-value database of one actor. A call that resolves is on disk, unless it is lazy: then it is on disk with the next call that
- * is not. Deleted content leaves the file soon. Large values of lazy calls are in files of their own.
+ * is not. Changes take effect in the order of the calls. Deleted content leaves the file soon. Large values of lazy calls are in files
+ * of their own.
  *
  * In place of RivetKit 2.2's own, which sums up all values before each write and never gives room back.
  */
@@ -43,19 +46,25 @@ export class KvDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #files: ValueFiles;
+  readonly #order = new Mutex();
   #reclaiming = false;
   #isLazy = false;
-  /** Calls that have not ended. */
-  #calls = 0;
+  /** Changes that have not ended. */
+  #changes = 0;
+  /** Files that no row names any more. They are deleted when the disk knows that. */
+  readonly #doomed = new Set<number>();
+  /** Why values of lazy calls are lost that no commit knows of yet. */
+  #loss: { error: unknown } | undefined;
+  #isClosing = false;
 
   private constructor(db: DatabaseSync, path: string) {
     this.#db = db;
     this.#files = new ValueFiles(valueFolder(path));
   }
 
-  /** Whether a call is under way, or files wait for the next synced change: another connection would not know of them. */
-  get isBusy(): boolean {
-    return this.#calls > 0 || !this.#files.isSynced;
+  /** Whether nothing is under way, nothing waits for the disk, and no commit has to hear of a loss. */
+  get isIdle(): boolean {
+    return this.#changes === 0 && this.#isSettled && this.#loss === undefined;
   }
 
   /** @param isFirst whether a server that was killed may have left files that nobody needs. @default true */
@@ -67,8 +76,8 @@ export class KvDatabase {
       );
       addPlaces(db);
       const opened = new KvDatabase(db, path);
-      if (isFirst) void opened.#sweep();
       if (opened.#pragma("auto_vacuum") !== INCREMENTAL) await opened.#convert(path);
+      if (isFirst) await opened.#sweep();
       return opened;
     } catch (error) {
       db.close();
@@ -76,22 +85,19 @@ export class KvDatabase {
     }
   }
 
-  async put(entries: readonly Entry[], isLazy = false): Promise<void> {
-    const large = isLazy ? entries.filter(([, value]) => value.byteLength >= FILE_VALUE_BYTES) : [];
-    if (large.length === 0) return await this.#change(isLazy, () => this.#put(entries, new Map()));
-    const work = async (places: readonly ValuePlace[]) => {
+  async put(entries: readonly Entry[], options: ChangeOptions = {}): Promise<void> {
+    await this.#inOrder(async () => {
+      const isLarge = ([, { byteLength }]: Entry) => options.isLazy && byteLength >= FILE_VALUE_BYTES;
+      const large = entries.filter(isLarge);
+      const places = large.length === 0 ? [] : await this.#files.write(large.map(([, value]) => value));
       const placeOf = new Map(large.map(([key], index) => [key, places[index]]));
-      await this.#change(isLazy, () => this.#put(entries, placeOf));
-    };
-    this.#calls += 1;
-    try {
-      await this.#files.write(
-        large.map(([, value]) => value),
-        work,
-      );
-    } finally {
-      this.#calls -= 1;
-    }
+      try {
+        await this.#change(options, () => this.#put(entries, placeOf));
+      } catch (error) {
+        for (const { file } of places) this.#doomed.add(file);
+        throw error;
+      }
+    });
   }
 
   /** @returns files of the values that were replaced */
@@ -125,39 +131,88 @@ export class KvDatabase {
   }
 
   async delete(keys: readonly Uint8Array[]): Promise<void> {
-    await this.#change(false, () => {
+    const remove = () => {
       const remove = this.#statement("DELETE FROM kv WHERE key = ? RETURNING file");
       const rows = keys.flatMap((key) => remove.all(key) as unknown as Pick<Row, "file">[]);
       return new Set(rows.flatMap(({ file }) => file ?? []));
-    });
+    };
+    await this.#inOrder(() => this.#change({}, remove));
   }
 
-  async deleteRange(start: Uint8Array, end: Uint8Array, isLazy = false): Promise<void> {
-    await this.#change(isLazy, () => {
+  async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
+    const remove = () => {
       const freed = this.#statement(
         "SELECT DISTINCT file FROM kv WHERE key >= ? AND key < ? AND file IS NOT NULL",
       ).all(start, end) as unknown as { file: number }[];
       this.#statement("DELETE FROM kv WHERE key >= ? AND key < ?").run(start, end);
       return freed.map(({ file }) => file);
-    });
+    };
+    await this.#inOrder(() => this.#change(options, remove));
   }
 
   /** Lists entries from `start` on. @param end first key that is not listed; `undefined` lists to the last key */
-  list(start: Uint8Array, end: Uint8Array | undefined, { reverse, limit }: KvListOptions = {}): Entry[] {
-    const order = reverse ? "DESC" : "ASC";
-    const below = end === undefined ? "" : "AND key < ? ";
-    const select = this.#statement(`SELECT * FROM kv WHERE key >= ? ${below}ORDER BY key ${order} LIMIT ?`);
-    const bounds = end === undefined ? [start] : [start, end];
-    const rows = select.all(...bounds, limit ?? DEFAULT_LIMIT) as unknown as Row[];
-    const values = this.#valuesOf(rows);
-    return rows.flatMap(({ key }, index): Entry[] => {
-      const value = values[index];
-      return value === undefined ? [] : [[key, value]];
-    });
+  list(
+    start: Uint8Array,
+    end: Uint8Array | undefined,
+    { reverse, limit = DEFAULT_LIMIT }: KvListOptions = {},
+  ): Entry[] {
+    const entries: Entry[] = [];
+    let [from, below] = [start, end];
+    // A row whose value is lost takes no place of the limit.
+    for (;;) {
+      const wanted = limit - entries.length;
+      const rows = this.#rows(from, below, reverse === true, wanted);
+      const values = this.#valuesOf(rows);
+      for (const [index, { key }] of rows.entries()) {
+        const value = values[index];
+        if (value !== undefined) entries.push([key, value]);
+      }
+      const last = rows.at(-1)?.key;
+      if (last === undefined || rows.length < wanted || entries.length >= limit) return entries;
+      if (reverse) below = last;
+      else from = Buffer.concat([last, new Uint8Array(1)]);
+    }
   }
 
-  close(): void {
+  #rows(from: Uint8Array, below: Uint8Array | undefined, isReverse: boolean, limit: number): Row[] {
+    const order = isReverse ? "DESC" : "ASC";
+    const bound = below === undefined ? "" : "AND key < ? ";
+    const select = this.#statement(`SELECT * FROM kv WHERE key >= ? ${bound}ORDER BY key ${order} LIMIT ?`);
+    const bounds = below === undefined ? [from] : [from, below];
+    return select.all(...bounds, limit) as unknown as Row[];
+  }
+
+  /** Brings everything to the disk, if no call is under way. */
+  async settle(): Promise<void> {
+    if (this.#changes === 0 && !this.#isSettled) await this.#inOrder(() => this.#change({}, () => []));
+  }
+
+  /** Ends the changes that were called before, and takes no more. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
+    if (!this.isIdle) await this.#order.run(() => this.#files.close());
     if (this.#db.isOpen) this.#db.close();
+  }
+
+  get #isSettled(): boolean {
+    return this.#files.isSettled && this.#doomed.size === 0;
+  }
+
+  /** Runs one change at a time. */
+  async #inOrder(work: () => Promise<void>): Promise<void> {
+    if (this.#isClosing) throw new Error("The database is closed");
+    this.#changes += 1;
+    try {
+      await this.#order.run(async () => {
+        // Each change holds the event loop for a moment, and many may wait for the same sync.
+        await pause();
+        await work();
+      });
+    } finally {
+      this.#changes -= 1;
+    }
+    void this.#reclaim();
   }
 
   /** In FULL each commit syncs the whole log, with all changes before it. In NORMAL the log is synced before it is written back. */
@@ -168,19 +223,51 @@ export class KvDatabase {
   }
 
   /** Makes a change in one transaction. @param change returns files from which it has taken values */
-  async #change(isLazy: boolean, change: () => Iterable<number>): Promise<void> {
-    this.#calls += 1;
-    try {
-      // The rows of earlier changes reach the disk with this one, and their values must be there.
-      if (!isLazy && !this.#files.isSynced) await this.#files.synced();
-      this.#sync(isLazy);
-      const touched = this.#atomically(change);
-      const isNamed = this.#statement("SELECT 1 FROM kv WHERE file = ?");
-      this.#files.delete([...touched].filter((file) => isNamed.get(file) === undefined));
-    } finally {
-      this.#calls -= 1;
+  async #change(
+    { isLazy = false, isCommit = false }: ChangeOptions,
+    change: () => Iterable<number>,
+  ): Promise<void> {
+    if (!isLazy) await this.#settleFiles();
+    const loss = this.#loss;
+    if (isCommit && loss !== undefined) {
+      this.#loss = undefined;
+      throw loss.error;
     }
-    void this.#reclaim();
+    this.#sync(isLazy);
+    const freed = this.#atomically(() => {
+      // A change of nothing would not sync the log, and the rows of doomed files might come back.
+      if (!isLazy && this.#doomed.size > 0) this.#db.exec("PRAGMA user_version = 0");
+      return this.#unnamed(change());
+    });
+    for (const file of freed) this.#doomed.add(file);
+    if (isLazy) return;
+    this.#files.delete(this.#doomed);
+    this.#doomed.clear();
+  }
+
+  /**
+   * The rows of earlier changes reach the disk with a synced one, and their values must be there. Rows whose values are not are
+   * deleted, and the next commit fails: it would count on them.
+   */
+  async #settleFiles(): Promise<void> {
+    if (this.#files.isSettled) return;
+    const failed = await this.#files.settle();
+    const [error] = failed.values();
+    if (failed.size === 0) return;
+    this.#loss ??= { error };
+    const files = [...failed.keys()];
+    this.#atomically(() => {
+      const drop = this.#statement("DELETE FROM kv WHERE file = ?");
+      for (const file of files) drop.run(file);
+    });
+    for (const file of files) this.#doomed.add(file);
+    this.#files.forget(files);
+  }
+
+  /** Returns the files that no row names. */
+  #unnamed(files: Iterable<number>): number[] {
+    const isNamed = this.#statement("SELECT 1 FROM kv WHERE file = ?");
+    return [...files].filter((file) => isNamed.get(file) === undefined);
   }
 
   #atomically<Result>(work: () => Result): Result {
@@ -205,15 +292,13 @@ export class KvDatabase {
     return values;
   }
 
+  /** Dooms the files that a killed server has left. */
   async #sweep(): Promise<void> {
-    try {
-      await this.#files.sweep(() => {
-        const rows = this.#statement("SELECT DISTINCT file FROM kv WHERE file IS NOT NULL").all();
-        return new Set(rows.map(({ file }) => Number(file)));
-      });
-    } catch {
-      // The database was closed meanwhile. The next server tries again.
-    }
+    const files = await this.#files.list();
+    if (files.length === 0) return;
+    const rows = this.#statement("SELECT DISTINCT file FROM kv WHERE file IS NOT NULL").all();
+    const named = new Set(rows.map(({ file }) => Number(file)));
+    for (const file of files) if (!named.has(file)) this.#doomed.add(file);
   }
 
   /** Gives free pages back to the file system, a few at a time. */

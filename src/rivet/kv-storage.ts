@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
 import { KvDatabase, type KvListOptions } from "./kv-database.ts";
 import { createKvDatabase } from "./kv-schema.ts";
-import { isLazyChange } from "./lazy-changes.ts";
+import { changeOptions } from "./lazy-changes.ts";
 import { valueFolder } from "./value-files.ts";
 
 /**
@@ -26,7 +26,7 @@ export interface KvDriver {
 }
 
 interface Open {
-  database: Promise<KvDatabase>;
+  readonly database: Promise<KvDatabase>;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -48,6 +48,7 @@ export class KvStorage {
   constructor(storagePath: string) {
     this.#folder = join(storagePath, "databases");
     this.#records = join(storagePath, "state");
+    this.#sweep();
   }
 
   /** Path of the record that RivetKit keeps of an actor that exists. */
@@ -78,11 +79,11 @@ export class KvStorage {
       use: (database: KvDatabase) => Result | Promise<Result>,
     ): Promise<Result> => await use(await this.#use(actorId));
     const methods: KvDriver = {
-      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries, isLazyChange())),
+      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries, changeOptions())),
       kvBatchGet: (actorId, keys) => using(actorId, (database) => database.get(keys)),
       kvBatchDelete: (actorId, keys) => using(actorId, (database) => database.delete(keys)),
       kvDeleteRange: (actorId, start, end) =>
-        using(actorId, (database) => database.deleteRange(start, end, isLazyChange())),
+        using(actorId, (database) => database.deleteRange(start, end, changeOptions())),
       kvListPrefix: (actorId, prefix, options) =>
         using(actorId, (database) => database.list(prefix, upperBound(prefix), options)),
       kvListRange: (actorId, start, end, options) =>
@@ -104,9 +105,11 @@ export class KvStorage {
     if (open === undefined) {
       const isFirst = !this.#known.has(actorId);
       const opened: Open = { database: KvDatabase.open(this.#pathOf(actorId), isFirst), timer: undefined };
-      this.#known.add(actorId);
       opened.database.then(
-        () => this.#restTimer(actorId, opened),
+        (database) => {
+          if (!this.#closed.has(actorId)) this.#known.add(actorId);
+          this.#restTimer(actorId, opened, database);
+        },
         () => this.#open.delete(actorId),
       );
       open = opened;
@@ -117,13 +120,19 @@ export class KvStorage {
   }
 
   /** The time without a call begins when the database is open: a conversion may take long. */
-  #restTimer(actorId: string, open: Open): void {
+  #restTimer(actorId: string, open: Open, database: KvDatabase): void {
     if (this.#open.get(actorId) !== open) return;
-    const rest = async () => {
-      if ((await open.database).isBusy) open.timer?.refresh();
-      else await this.#release(actorId);
+    const rest = () => {
+      if (database.isIdle) {
+        this.#open.delete(actorId);
+        void database.close();
+        return;
+      }
+      // A failure of the disk stays, and the next rest tries again.
+      database.settle().catch(() => undefined);
+      open.timer?.refresh();
     };
-    open.timer = setTimeout(() => void rest(), IDLE_MS).unref();
+    open.timer = setTimeout(rest, IDLE_MS).unref();
   }
 
   async #release(actorId: string): Promise<void> {
@@ -131,7 +140,17 @@ export class KvStorage {
     if (open === undefined) return;
     this.#open.delete(actorId);
     clearTimeout(open.timer);
-    (await open.database.catch(() => undefined))?.close();
+    await (await open.database.catch(() => undefined))?.close();
+  }
+
+  /** Deletes large values of actors that a killed server had begun to make or to delete. */
+  #sweep(): void {
+    const names = existsSync(this.#folder) ? readdirSync(this.#folder) : [];
+    for (const name of names) {
+      const [actorId = "", kind] = name.split(".");
+      if (kind === "values" && !existsSync(this.recordOf(actorId)))
+        rmSync(join(this.#folder, name), { recursive: true, force: true });
+    }
   }
 
   #pathOf(actorId: string): string {

@@ -12,7 +12,7 @@ export function withSync<Result>(options: ChangeOptions = {}, change: () => Resu
   return changes.run(options, change);
 }
 
-/** Returns whether the current change may reach the disk with a later one. */
-export function isLazyChange(): boolean {
-  return changes.getStore()?.isLazy === true;
+/** Returns the options of the current change. */
+export function changeOptions(): ChangeOptions {
+  return changes.getStore() ?? {};
 }

@@ -1,13 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { Semaphore } from "../base/semaphore.ts";
 
 /** A value of at least this size, which the next synced change makes durable, gets a place in a file. */
 export const FILE_VALUE_BYTES = 64 * 1024;
 
-/** Files that are synced at a time. Writing waits for them. */
+/** Files of one database that wait for their sync. Writing waits for them. */
 const MAX_SYNCING = 4;
+
+/** Syncs and deletions of all databases. Node has four threads for all work with files, and each of these takes one for long. */
+const syncs = new Semaphore(2);
+const deletions = new Semaphore(1);
 
 const NAME = /^\d{1,15}$/;
 
@@ -27,76 +32,72 @@ export function valueFolder(databasePath: string): string {
  * Files beside a database with its large values, a file for each change. SQLite would write such values twice, page by page, in the thread
  * of the event loop: 100 MB take 1.2 s there, and 0.07 s here.
  *
- * A file is never changed. The database names the files that count, and each other file is deleted.
+ * A file is never changed. The database names the files that count, and each other file is deleted. Callers write, settle and list one
+ * at a time.
  */
 export class ValueFiles {
   readonly #folder: string;
-  /** Files that the database may not name yet. */
-  readonly #fresh = new Set<number>();
   readonly #syncing = new Set<Promise<void>>();
-  /** Whether names were added to the folder since it was synced. */
-  #hasNewNames = false;
-  #failure: { error: unknown } | undefined;
+  /** Files whose names may not be on disk. */
+  readonly #unnamed = new Set<number>();
+  /** Files that are not on disk, with the reason. */
+  readonly #failed = new Map<number, unknown>();
+  /** Whether the folder's own name is on disk. */
+  #isFolderNamed = false;
+  #deleting: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /**
-   * Writes values into a new file. They are on disk after `synced`.
-   *
-   * @param name makes the database name the file. If it fails, the file is deleted
-   */
-  async write(
-    values: readonly Uint8Array[],
-    name: (places: readonly ValuePlace[]) => Promise<void>,
-  ): Promise<void> {
+  /** Writes values into a new file, which is on disk after `settle`. @returns the place of each */
+  async write(values: readonly Uint8Array[]): Promise<ValuePlace[]> {
     while (this.#syncing.size >= MAX_SYNCING) await Promise.race(this.#syncing);
     const file = randomBytes(6).readUIntBE(0, 6);
-    this.#fresh.add(file);
+    const handle = await this.#create(file);
+    this.#unnamed.add(file);
     try {
-      const handle = await this.#create(file);
-      try {
-        await writeAll(handle, values);
-      } catch (error) {
-        await handle.close();
-        throw error;
-      }
-      this.#sync(handle);
-      let start = 0;
-      const places = values.map(({ byteLength: size }) => {
-        const place = { file, start, size };
-        start += size;
-        return place;
-      });
-      await name(places);
+      await writeAll(handle, values);
     } catch (error) {
+      await handle.close();
+      this.#unnamed.delete(file);
       this.delete([file]);
       throw error;
-    } finally {
-      this.#fresh.delete(file);
     }
+    this.#sync(file, handle);
+    let start = 0;
+    return values.map(({ byteLength: size }) => {
+      const place = { file, start, size };
+      start += size;
+      return place;
+    });
   }
 
-  /** Resolves when all values written so far are on disk. @throws Error if some of them are not */
-  async synced(): Promise<void> {
+  /** Brings all files written so far to the disk. @returns files that are not there, with the reason, until `forget` */
+  async settle(): Promise<ReadonlyMap<number, unknown>> {
     await Promise.all(this.#syncing);
-    if (this.#hasNewNames) {
-      this.#hasNewNames = false;
+    if (this.#unnamed.size > 0) {
       try {
         await syncFolder(this.#folder);
+        if (!this.#isFolderNamed) await syncFolder(dirname(this.#folder));
+        this.#isFolderNamed = true;
       } catch (error) {
-        this.#failure ??= { error };
+        for (const file of this.#unnamed) this.#failed.set(file, error);
       }
+      this.#unnamed.clear();
     }
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure !== undefined) throw failure.error;
+    return this.#failed;
   }
 
-  /** Whether a synced change has nothing to wait for. */
-  get isSynced(): boolean {
-    return this.#syncing.size === 0 && !this.#hasNewNames && this.#failure === undefined;
+  /** Forgets that files are not on disk. The database names none of them any more. */
+  forget(files: Iterable<number>): void {
+    for (const file of [...files]) this.#failed.delete(file);
+  }
+
+  /** Whether `settle` has nothing to do. */
+  get isSettled(): boolean {
+    return this.#syncing.size === 0 && this.#unnamed.size === 0 && this.#failed.size === 0;
   }
 
   /** Reads values. @returns `undefined` for each value whose file is deleted or shorter */
@@ -114,42 +115,46 @@ export class ValueFiles {
     }
   }
 
-  /** Deletes files soon. The next `sweep` deletes what stays. */
+  /** Deletes files soon, one after the other. A file that stays is deleted when a server opens the database for the first time. */
   delete(files: Iterable<number>): void {
-    for (const file of files) void unlink(this.#pathOf(file)).catch(() => undefined);
+    const paths = Array.from(files, (file) => this.#pathOf(file));
+    this.#deleting = this.#deleting.then(async () => {
+      for (const path of paths) {
+        if (this.#isClosed) return;
+        await inTurn(deletions, () => unlink(path)).catch(() => undefined);
+      }
+    });
   }
 
-  /** Deletes the files that a killed server has left. @param named the files that the database names at the moment of the call */
-  async sweep(named: () => ReadonlySet<number>): Promise<void> {
+  /** Files of the folder. */
+  async list(): Promise<number[]> {
     const names = await readdir(this.#folder).catch(() => []);
-    if (names.length === 0) return;
-    const kept = named();
-    const files = names.filter((name) => NAME.test(name)).map(Number);
-    this.delete(files.filter((file) => !kept.has(file) && !this.#fresh.has(file)));
+    return names.filter((name) => NAME.test(name)).map(Number);
+  }
+
+  /** Ends all work with the files. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#syncing, this.#deleting]);
   }
 
   async #create(file: number): Promise<FileHandle> {
-    this.#hasNewNames = true;
     const path = this.#pathOf(file);
     try {
       return await open(path, "wx", 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }
-    await mkdir(this.#folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-      // Another write has just made it.
-      if (error.code !== "EEXIST") throw error;
-    });
-    await syncFolder(join(this.#folder, ".."));
+    this.#isFolderNamed = false;
+    await mkdir(this.#folder, { mode: 0o700 });
     return await open(path, "wx", 0o600);
   }
 
-  #sync(handle: FileHandle): void {
-    const syncing = handle
-      .datasync()
+  #sync(file: number, handle: FileHandle): void {
+    const syncing = inTurn(syncs, () => handle.datasync())
       .finally(() => handle.close())
       .catch((error: unknown) => {
-        this.#failure ??= { error };
+        this.#failed.set(file, error);
       })
       .finally(() => this.#syncing.delete(syncing));
     this.#syncing.add(syncing);
@@ -157,6 +162,15 @@ export class ValueFiles {
 
   #pathOf(file: number): string {
     return join(this.#folder, String(file));
+  }
+}
+
+async function inTurn<Result>(places: Semaphore, work: () => Promise<Result>): Promise<Result> {
+  await places.acquire();
+  try {
+    return await work();
+  } finally {
+    places.release();
   }
 }
 
@@ -169,12 +183,14 @@ async function writeAll(handle: FileHandle, values: readonly Uint8Array[]): Prom
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await inTurn(syncs, async () => {
+    const handle = await open(folder, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
 }
 
 function openIfThere(path: string): number | undefined {

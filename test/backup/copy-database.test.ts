@@ -36,14 +36,14 @@ test("copies a database that is open for writing, with what is only in its log",
 
 test("copies a closed database, leaves no file beside it, and knows it again until it changes", async () => {
   const { folder, path, kv, copy } = await database();
-  kv.close();
+  await kv.close();
   const first = await copyDatabase(path, copy);
   expect(readdirSync(folder).sort()).toEqual(["a.db", "copy"]);
   expect(first).toEqual(expect.any(String));
   expect(await copyDatabase(path, `${copy}-2`)).toBe(first);
   const again = await KvDatabase.open(path);
   await again.put([[key(50), Buffer.from("later")]]);
-  again.close();
+  await again.close();
   const second = await copyDatabase(path, `${copy}-3`);
   expect(second).toEqual(expect.any(String));
   expect(second).not.toBe(first);
@@ -53,7 +53,7 @@ test("copies a closed database, leaves no file beside it, and knows it again unt
 test("copies no deleted content", async () => {
   const { path, kv, copy } = await database();
   await kv.deleteRange(key(1), Buffer.from("key-~"));
-  kv.close();
+  await kv.close();
   await copyDatabase(path, copy);
   expect(countOf(copy)).toBe(1);
   expect(statSync(path).size).toBeGreaterThan(400_000);
@@ -62,7 +62,7 @@ test("copies no deleted content", async () => {
 
 test("refuses a damaged and a missing database", async () => {
   const { path, kv, copy } = await database();
-  kv.close();
+  await kv.close();
   truncateSync(path, 8_192);
   await expect(copyDatabase(path, copy)).rejects.toThrow("malformed");
   await expect(copyDatabase(`${path}-none`, copy)).rejects.toThrow("unable to open");

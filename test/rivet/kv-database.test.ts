@@ -18,8 +18,8 @@ async function open(): Promise<KvDatabase> {
   return database;
 }
 
-afterEach(() => {
-  for (const database of opened) database.close();
+afterEach(async () => {
+  for (const database of opened) await database.close();
   opened = [];
 });
 
@@ -93,6 +93,6 @@ test("a database of RivetKit gives room back from its next opening on", { tags: 
   expect(size()).toBeGreaterThan(40 * MIB);
   const database = await open();
   expect(texts(database.list(new Uint8Array(), undefined))).toEqual(["kept"]);
-  database.close();
+  await database.close();
   expect(size()).toBeLessThan(MIB);
 });

@@ -113,8 +113,8 @@ test("a lazy change of the store is lazy in the database, and every other change
   await store.put([["lazy/2", bytes("two")]]);
   await store.deleteRange("lazy/1", "lazy/2", LAZY);
   await store.deleteRange("lazy/2", "lazy/3");
-  expect(put.mock.calls.map(([, isLazy]) => isLazy)).toEqual([true, false]);
-  expect(deleteRange.mock.calls.map(([, , isLazy]) => isLazy)).toEqual([true, false]);
+  expect(put.mock.calls.map(([, options]) => options?.isLazy ?? false)).toEqual([true, false]);
+  expect(deleteRange.mock.calls.map(([, , options]) => options?.isLazy ?? false)).toEqual([true, false]);
   expect(await store.list("lazy/")).toEqual([]);
   vi.restoreAllMocks();
 });

@@ -6,6 +6,7 @@ import { inlineValues } from "../../src/backup/inline-values.ts";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { KvStorage } from "../../src/rivet/kv-storage.ts";
+import { LAZY } from "../../src/runtime/store/store.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const LARGE = 100_000;
@@ -13,8 +14,8 @@ const root = temporaryFolder();
 let count = 0;
 let opened: KvDatabase[] = [];
 
-afterEach(() => {
-  for (const database of opened) database.close();
+afterEach(async () => {
+  for (const database of opened) await database.close();
   opened = [];
 });
 
@@ -47,7 +48,7 @@ test("large values of a lazy change are in one file beside the database, and rea
       [key("b"), key("small")],
       [key("c"), large(3)],
     ],
-    true,
+    LAZY,
   );
   expect(files()).toHaveLength(1);
   await database.put([[key("d"), large(4)]]);
@@ -60,11 +61,11 @@ test("large values of a lazy change are in one file beside the database, and rea
   ];
   expect(all(database)).toEqual(expected);
   expect(database.get([key("c"), key("none")]).map((value) => value?.[0] ?? null)).toEqual([3, null]);
-  database.close();
+  await database.close();
   expect(all(await open())).toEqual(expected);
 });
 
-test("a file is deleted with its last value", async () => {
+test("a file is deleted after its last value, when the disk knows of that", async () => {
   const { open, files } = await place();
   const database = await open();
   await database.put(
@@ -73,25 +74,29 @@ test("a file is deleted with its last value", async () => {
       [key("b"), large(2)],
       [key("c"), large(3)],
     ],
-    true,
+    LAZY,
   );
   await database.delete([key("a")]);
-  await database.put([[key("b"), key("small")]], true);
+  await database.put([[key("b"), key("small")]], LAZY);
   expect(all(database)).toEqual([
     ["b", 5, 115],
     ["c", LARGE, 3],
   ]);
   expect(files()).toHaveLength(1);
-  await database.deleteRange(key("c"), key("d"), true);
+  await database.deleteRange(key("c"), key("d"), LAZY);
+  expect(files()).toHaveLength(1);
+  await database.put([[key("e"), key("e")]]);
   await expect.poll(files).toEqual([]);
 });
 
 test("a replaced value has a new file, and its old one is deleted", async () => {
   const { open, files } = await place();
   const database = await open();
-  await database.put([[key("a"), large(1)]], true);
+  await database.put([[key("a"), large(1)]], LAZY);
   const before = files();
-  await database.put([[key("a"), large(2)]], true);
+  await database.put([[key("a"), large(2)]], LAZY);
+  expect(files()).toHaveLength(2);
+  await database.settle();
   await expect.poll(files).toHaveLength(1);
   expect(files()).not.toEqual(before);
   expect(all(database)).toEqual([["a", LARGE, 2]]);
@@ -100,11 +105,11 @@ test("a replaced value has a new file, and its old one is deleted", async () => 
 test("files that a killed server has left are deleted at the next opening, and no others", async () => {
   const { open, folder, files } = await place();
   const database = await open();
-  await database.put([[key("a"), large(1)]], true);
+  await database.put([[key("a"), large(1)]], LAZY);
   const kept = files();
-  database.close();
+  await database.close();
   writeFileSync(join(folder, "17"), "left");
-  await open();
+  await (await open()).settle();
   await expect.poll(files).toEqual(kept);
 });
 
@@ -116,11 +121,13 @@ test("a value whose file is lost counts as missing", async () => {
       [key("a"), large(1)],
       [key("b"), key("b")],
     ],
-    true,
+    LAZY,
   );
   rmSync(folder, { recursive: true });
   expect(database.get([key("a")])).toEqual([null]);
   expect(all(database)).toEqual([["b", 1, 98]]);
+  for (const reverse of [false, true])
+    expect(database.list(new Uint8Array(), undefined, { reverse, limit: 1 })).toHaveLength(1);
 });
 
 test("a change fails if its file cannot be written, and changes nothing", async () => {
@@ -133,7 +140,7 @@ test("a change fails if its file cannot be written, and changes nothing", async 
         [key("a"), large(1)],
         [key("b"), key("b")],
       ],
-      true,
+      LAZY,
     ),
   ).rejects.toThrow();
   expect(all(database)).toEqual([]);
@@ -147,7 +154,7 @@ test("a database of format 1 opens, and gets large values of both kinds", async 
   old.prepare("INSERT INTO kv VALUES (?, ?)").run(key("a"), large(1));
   old.close();
   const database = await open();
-  await database.put([[key("b"), large(2)]], true);
+  await database.put([[key("b"), large(2)]], LAZY);
   expect(files()).toHaveLength(1);
   expect(all(database)).toEqual([
     ["a", LARGE, 1],
@@ -163,12 +170,22 @@ test("a new actor has none of the large values of an earlier one with its id", a
   expect(existsSync(join(root, "databases", "x.values"))).toBe(false);
 });
 
+test("a server that starts deletes the large values of actors that do not exist, and no others", () => {
+  const folder = join(root, "start");
+  for (const id of ["there", "gone"])
+    mkdirSync(join(folder, "databases", `${id}.values`), { recursive: true });
+  mkdirSync(join(folder, "state"));
+  writeFileSync(join(folder, "state", "there"), "");
+  new KvStorage(folder);
+  expect(readdirSync(join(folder, "databases"))).toEqual(["there.values"]);
+});
+
 test("a backup's copy has the values themselves, and needs another copy if one is deleted meanwhile", async () => {
   const { path, folder, open } = await place();
   const database = await open();
-  await database.put([[key("a"), large(1)]], true);
-  await database.put([[key("b"), large(2)]], true);
-  database.close();
+  await database.put([[key("a"), large(1)]], LAZY);
+  await database.put([[key("b"), large(2)]], LAZY);
+  await database.close();
   const copy = (name: string) => {
     const target = join(root, `${count}-${name}.db`);
     const source = new DatabaseSync(path);

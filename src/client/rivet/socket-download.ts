@@ -41,7 +41,7 @@ type Head = Pick<Download, "status" | "length">;
  * Asks for a body over a connection of its own. The kernel puts the bytes into the room, without copies and without buffers for the
  * garbage collector.
  *
- * @returns `undefined` for an answer that needs more of HTTP than this, such as one in chunks
+ * @returns `undefined` for an answer that needs more of HTTP than this, such as one in chunks or a redirect
  */
 export async function downloadInto(
   net: typeof Net,
@@ -163,7 +163,7 @@ class ArrivingBody {
         line.slice(line.indexOf(":") + 1),
       ]),
     );
-    const status = Number(/^HTTP\/1\.[01] ([2-5]\d\d)(?: |$)/.exec(first)?.[1]);
+    const status = Number(/^HTTP\/1\.[01] ([245]\d\d)(?: |$)/.exec(first)?.[1]);
     const length = Number(/^\s*(\d{1,15})\s*$/.exec(fields.get("content-length") ?? "")?.[1]);
     const rest = bytes.slice(end + 4, this.#filled);
     const isPlain = !fields.has("transfer-encoding") && !fields.has("content-encoding");

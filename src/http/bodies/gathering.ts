@@ -41,6 +41,11 @@ export class Gathering {
     await this.#writing;
   }
 
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+  }
+
   async #flush(): Promise<void> {
     const full = this.#open;
     const length = this.#filled;

@@ -60,9 +60,12 @@ export async function receiveBody(
         await gathering.add(piece);
         free(piece);
       }
-    } finally {
-      await gathering.end();
+    } catch (error) {
+      // The client sends the bytes again that are not written.
+      await gathering.settled();
+      throw error;
     }
+    await gathering.end();
   });
 }
 

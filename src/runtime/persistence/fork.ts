@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../api/errors.ts";
 import { type FileRecord, HEAD_KEY, keyOf } from "../store/keys.ts";
-import { encodeJson, entryBytes, putAll, type Store, type StoreEntry } from "../store/store.ts";
+import { COMMIT, encodeJson, entryBytes, LAZY, putAll, type Store, type StoreEntry } from "../store/store.ts";
 import { FIRST_HEAD, type Head, numberingOf } from "./head.ts";
 import type { RootRecord } from "./root.ts";
 
@@ -65,7 +65,7 @@ export class ForkSource {
 export async function receiveFork(store: Store, read: (from: number) => Promise<ForkRecords>): Promise<void> {
   for (let from: number | null = 0; from !== null; ) {
     const records: ForkRecords = await read(from);
-    await putAll(store, records.entries);
+    await putAll(store, records.entries, records.next === null ? COMMIT : LAZY);
     from = records.next;
   }
 }

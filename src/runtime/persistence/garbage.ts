@@ -88,6 +88,9 @@ async function deleteNoted(store: Store, generation: number): Promise<void> {
     for (const run of runsOf(note.data[`${kind}s`])) await deleteNumbers(store, kind, run);
 }
 
+/** Records that one call deletes, which holds the event loop. */
+const MAX_RUN = 32;
+
 interface Run {
   first: number;
   last: number;
@@ -98,7 +101,7 @@ function runsOf(numbers: readonly number[]): Run[] {
   const runs: Run[] = [];
   for (const number of numbers.toSorted((one, other) => one - other)) {
     const run = runs.at(-1);
-    if (run !== undefined && number <= run.last + 1) run.last = number;
+    if (run !== undefined && number <= run.last + 1 && number < run.first + MAX_RUN) run.last = number;
     else runs.push({ first: number, last: number });
   }
   return runs;

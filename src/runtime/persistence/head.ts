@@ -2,7 +2,7 @@ import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
 import { FILES_FORMAT, HEAD_KEY, READABLE_FILES_FORMATS } from "../store/keys.ts";
-import { encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
+import { COMMIT, encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
 import { storageDamaged } from "./codec.ts";
 import { deleteNotes, type Garbage, isEmpty, noteGarbage } from "./garbage.ts";
 
@@ -116,9 +116,11 @@ export class Commits {
     // A failed attempt has noted records that still count. Its note must not outlive a later commit.
     await deleteNotes(this.#store, this.#head.generation + 1, generation);
     try {
-      await this.#store.put([[HEAD_KEY, encodeJson(head)]]);
+      await this.#store.put([[HEAD_KEY, encodeJson(head)]], COMMIT);
     } catch (error) {
-      if (!(await this.#counts(generation))) throw error;
+      // The head of an instance that has been replaced may count, and the store is another's all the same.
+      const isReplaced = error instanceof AgentVmError && error.code === "vm_stopped";
+      if (isReplaced || !(await this.#counts(generation))) throw error;
     }
     this.#head = head;
   }

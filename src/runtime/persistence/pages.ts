@@ -26,6 +26,9 @@ export const SHOWN_CHARACTERS = 1024;
 /** Bytes of new pages that are put into the store together. */
 const PUT_BYTES = 1024 * 1024;
 
+/** A page of this size is put alone. The server's storage keeps the large values of one put together, until the last of them is deleted. */
+const LARGE_PAGE_BYTES = 64 * 1024;
+
 /**
  * Cuts a tree into pages, and stores new ones. A page that the last tree has keeps its number.
  *
@@ -50,8 +53,12 @@ export async function storePages(
     if (number === undefined) {
       number = take();
       const block = await encodeBlock(content);
-      waiting.push(...partsOf("page", number, block));
-      bytes += block.length;
+      const parts = partsOf("page", number, block);
+      if (block.length >= LARGE_PAGE_BYTES) await putAll(store, parts, LAZY);
+      else {
+        waiting.push(...parts);
+        bytes += block.length;
+      }
     }
     list.push([number, sum, shownPath(first)]);
     if (bytes < PUT_BYTES) continue;

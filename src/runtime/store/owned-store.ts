@@ -36,8 +36,8 @@ export interface OwnedStoreOptions {
 
 /**
  * Wraps a store so that only its newest owner changes it. The first access stores a mark, which is read again before the
- * head record is put. In a shared store the mark is also read before any change after a pause, and after each put: a put of
- * an instance that has been replaced is never reported as stored.
+ * head record is put, and after that. In a shared store the mark is also read before any change after a pause, and after each put: a
+ * put of an instance that has been replaced is never reported as stored.
  */
 export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOptions = {}): OwnedStore {
   const id = randomUUID();
@@ -89,7 +89,8 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       if (isCommit) await check();
       await trusted();
       await store.put(entries, options);
-      if (isShared) await check();
+      // Only the owner may delete what the new head does not refer to.
+      if (isShared || isCommit) await check();
       // From now on the numbers of records are past those of the rival.
       if (isCommit) hasRival = false;
     },

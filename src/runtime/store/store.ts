@@ -4,10 +4,15 @@ import { parseJson } from "../../base/json.ts";
 export interface ChangeOptions {
   /** `true`: at the latest with the next change that is not lazy. The changes of a store reach the disk in order. @default false, before the call resolves */
   isLazy?: boolean;
+  /** `true`: earlier lazy changes count with this one. It fails once if the disk has lost values of some of them. @default false */
+  isCommit?: boolean;
 }
 
 /** Options of a change that counts only together with a later one. A store that syncs the disk does so once for all of them. */
 export const LAZY: ChangeOptions = { isLazy: true };
+
+/** Options of the change that makes earlier lazy ones count. */
+export const COMMIT: ChangeOptions = { isCommit: true };
 
 /** A key in printable ASCII and its value. */
 export type StoreEntry = [key: string, value: Uint8Array];

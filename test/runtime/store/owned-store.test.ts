@@ -55,6 +55,21 @@ test("reports no put as stored that arrives after another instance has begun", a
   await expect(put).rejects.toMatchObject({ code: "vm_stopped" });
 });
 
+test("reports no commit that another instance's mark has overtaken, also in a store of one server", async () => {
+  const store = new MemoryStore();
+  const overtaken: Store = Object.assign(Object.create(store) as Store, {
+    get: (keys: string[]) => store.get(keys),
+    put: async (entries: [string, Uint8Array][]) => {
+      if (entries[0]?.[0] === HEAD_KEY) await ownedStore(store).get([]);
+      await store.put(entries);
+    },
+  });
+  const older = ownedStore(overtaken);
+  await expect(older.put([[HEAD_KEY, value("late")]])).rejects.toMatchObject({ code: "vm_stopped" });
+  // The newer instance may need what the older one would delete as garbage now.
+  await expect(older.deleteRange("fs/", "fs0")).rejects.toMatchObject({ code: "vm_stopped" });
+});
+
 test("finds a rival only after an instance that has not released the store", async () => {
   const store = new MemoryStore();
   const first = ownedStore(store);

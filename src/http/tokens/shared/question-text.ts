@@ -10,10 +10,11 @@ export const isQuestion = (path: string) => path === TOKENS_PATH || path === `/r
 /** @returns `undefined` for a request that is not a question, or is too large for one */
 export async function questionText(request: Request): Promise<string | undefined> {
   if (request.method !== "POST" || !isQuestion(new URL(request.url).pathname)) return undefined;
+  if (request.body === null) return undefined;
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   // Anyone may send a request, and need not say how large it is.
-  for await (const piece of request.body ?? []) {
+  for await (const piece of request.body as unknown as AsyncIterable<Uint8Array>) {
     bytes += piece.byteLength;
     if (bytes > MAX_QUESTION_BYTES) return undefined;
     pieces.push(piece);
