@@ -303,7 +303,7 @@ export class KvDatabase {
 
   /** Gives free pages back to the file system, a few at a time. */
   async #reclaim(): Promise<void> {
-    if (this.#reclaiming || this.#freePages() === 0) return;
+    if (this.#reclaiming) return;
     this.#reclaiming = true;
     try {
       while (this.#db.isOpen && this.#freePages() > 0) {

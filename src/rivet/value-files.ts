@@ -60,7 +60,8 @@ export class ValueFiles {
     try {
       await writeAll(handle, values);
     } catch (error) {
-      await handle.close();
+      // A full disk may fail this too. The first error is the one to report.
+      await handle.close().catch(() => undefined);
       this.#unnamed.delete(file);
       this.delete([file]);
       throw error;

@@ -57,7 +57,7 @@ export class ValueSizes {
       const file = before === undefined ? await sizeOf(join(folder, name)) : undefined;
       const size = before ?? file?.size ?? 0;
       bytes += size;
-      if (file === undefined || file.mtimeMs < settledBefore) sizes.set(name, size);
+      if (before !== undefined || (file !== undefined && file.mtimeMs < settledBefore)) sizes.set(name, size);
       else isSettled = false;
     }
     this.#known.set(actorId, { mtimeMs: isSettled ? mtimeMs : undefined, sizes, bytes });

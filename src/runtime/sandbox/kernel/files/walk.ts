@@ -7,6 +7,9 @@ import type { Directory, Root } from "./root.ts";
 
 const LOOK = O_PATH | constants.O_NOFOLLOW;
 
+/** Links that one walk finds replaced before it has read them. A process that exchanges names can be as fast as the walk. */
+const MAX_LOST_LINKS = 1_000;
+
 /**
  * Resolves a path inside the root. The result is never outside, even if processes change the tree during the walk.
  *
@@ -20,6 +23,7 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
   const pending = namesIn(path).reverse();
   let slash = endsWithSlash(path);
   let links = 0;
+  let lost = 0;
   try {
     for (;;) {
       const name = pending.pop();
@@ -36,8 +40,13 @@ export function walk(root: Root, call: Call, path: string, follow: boolean): Pla
       if (entry?.stats.isSymbolicLink() && (!last || follow)) {
         closeSync(entry.fd);
         root.assertFollowable(directory, entry.stats, call);
+        const target = readTarget(directory.fd, name, lost);
+        if (target === undefined) {
+          if (++lost > MAX_LOST_LINKS) throw posixError("ELOOP", call);
+          pending.push(name);
+          continue;
+        }
         if (++links > MAX_LINKS) throw posixError("ELOOP", call);
-        const target = readTarget(directory.fd, name);
         if (target.startsWith("/")) while (way.length > 1) closeLast(way);
         if (last) slash ||= endsWithSlash(target);
         pending.push(...namesIn(target).reverse());
@@ -74,14 +83,22 @@ function look(root: Root, directory: Directory, name: string): Entry | null {
   }
 }
 
-/** Reads a link's text. If the name is not a link any more, returns the name, so that the walk looks it up again. */
-function readTarget(directory: number, name: string): string {
-  try {
-    return decodeName(readlinkSync(at(directory, name), "latin1"));
-  } catch (error) {
-    if (codeOf(error) === "EINVAL") return name;
-    throw error;
+/**
+ * Reads a link's text.
+ *
+ * @param lost how often the name was not a link any more. The number of tries depends on it: a process that exchanges names in step with
+ * the walk falls out of step
+ * @returns `undefined` if the name is not a link any more
+ */
+function readTarget(directory: number, name: string, lost: number): string | undefined {
+  for (let tries = 0; tries <= lost % 8; tries++) {
+    try {
+      return decodeName(readlinkSync(at(directory, name), "latin1"));
+    } catch (error) {
+      if (codeOf(error) !== "EINVAL") throw error;
+    }
   }
+  return undefined;
 }
 
 function placeOf(root: Root, way: Directory[], name: string, entry: Entry | null, slash: boolean): Place {

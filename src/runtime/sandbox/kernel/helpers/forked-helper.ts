@@ -55,9 +55,10 @@ export class ForkedHelper implements HelperBody {
       return new ForkedHelper(held, stdin, stdout, errors);
     } catch (error) {
       for (const fd of open) closeSync(fd);
+      // It holds the ends until it is told to close them, or ends. The descriptors of an ended process belong to root.
+      const hasEnded = !held.isAlive || ENDED_CODES.includes((error as NodeJS.ErrnoException).code ?? "");
       held.close();
-      // It holds the ends until it is told to close them, or ends.
-      if (ENDED_CODES.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+      if (hasEnded) return undefined;
       throw error;
     }
   }
