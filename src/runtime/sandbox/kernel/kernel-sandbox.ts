@@ -251,8 +251,7 @@ export class KernelSandbox implements Sandbox {
     const waking = setInterval(wakeAll, WAKE_MS);
     wakeAll();
     this.#ending.abort();
-    await Promise.all([ended, this.#starter.close()]);
-    clearInterval(waking);
+    await Promise.all([ended, this.#starter.close()]).finally(() => clearInterval(waking));
     await Promise.all(running);
     this.#leftPipes.close();
     await files.close();

@@ -132,7 +132,16 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
 /** Ends a VM. The keeper ends after all its processes, but not if it is killed with the launcher. */
 export async function endVm({ keeper, procFd }: BootedVm): Promise<void> {
   await endKeeper(keeper);
-  for (let looks = 0; looks < MAX_LOOKS && pidsIn(procFd).length > 0; looks++) await delay(LOOK_MS);
+  for (let looks = 0; looks < MAX_LOOKS && mayHaveProcesses(procFd); looks++) await delay(LOOK_MS);
+}
+
+function mayHaveProcesses(procFd: number): boolean {
+  try {
+    return pidsIn(procFd).length > 0;
+  } catch {
+    // The server has no descriptor left. The next look may have one.
+    return true;
+  }
 }
 
 /** Ends the VM: the kernel kills every process of the outer pid namespace, and so of the VM's, when its first goes. */

@@ -140,7 +140,8 @@ export class HelperProcess {
       const errno = error instanceof LaunchRefused ? error.errno : 0;
       if (errno === constants.errno.EAGAIN) throw refusal(errno);
       // The kernel hides the descriptors of a server that has capabilities of its program's file, or has changed its user.
-      if (held !== undefined && (errno === constants.errno.EACCES || errno === constants.errno.EPERM))
+      const { EACCES, EPERM, ENOENT } = constants.errno;
+      if (held !== undefined && [EACCES, EPERM, ENOENT].includes(errno))
         return HelperProcess.start({ ...options, descriptors: [held] });
       const detail = error instanceof Error ? error.message : String(error);
       throw new HelperLost(`the ${options.name} did not start: ${detail}`);

@@ -80,10 +80,10 @@ let current: Launcher | undefined;
  */
 export async function launch(request: LaunchRequest): Promise<Launched> {
   for (let tries = 1; ; tries++) {
-    current = current?.isUsable === true ? current : new Launcher();
     // The launcher opens it by its number, which may be another's once the caller has closed its own.
     const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
     try {
+      current = current?.isUsable === true ? current : new Launcher();
       return await current.start(request, held);
     } catch (error) {
       if (!(error instanceof LauncherLost) || tries === MAX_TRIES) throw error;
@@ -141,6 +141,7 @@ class Launcher {
     this.#asking = setInterval(() => this.#ask(), LAUNCHER_ANSWER_MS / MAX_UNANSWERED).unref();
     void this.#gone.then(() => this.#lose());
     const reader = new FrameReader(MAX_REPORT_BYTES);
+    this.#process.stdout?.on("error", () => this.#process.kill("SIGKILL"));
     this.#process.stdout?.on("data", (data: Buffer) => {
       try {
         for (const frame of reader.push(data)) this.#onFrame(frame);
@@ -148,9 +149,9 @@ class Launcher {
         this.#process.kill("SIGKILL");
       }
     });
-    this.#process.on("message", (message: { of?: string }, handle: unknown) => {
-      const listener = this.#listeners.get(message.of ?? "");
-      if (listener !== undefined) listener(message, handle);
+    this.#process.on("message", (message: { of?: string } | null, handle: unknown) => {
+      const listener = this.#listeners.get(message?.of ?? "");
+      if (listener !== undefined && message !== null) listener(message, handle);
       else closeHandle(handle);
     });
   }
@@ -201,6 +202,8 @@ class Launcher {
     const numbers = Array.from({ length: body.length / 4 }, (_, index) => body.readUInt32BE(index * 4));
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
+    // Whatever it says, it works.
+    this.#unanswered = 0;
     if (kind === "S" && waiting !== undefined) this.#started(id, waiting, numbers);
     else if (kind === "N" && waiting !== undefined) {
       const [errno = 0] = numbers;
@@ -208,8 +211,7 @@ class Launcher {
       waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
       void this.#closeIfIdle();
     } else if (kind === "E") this.#ended(id, numbers[0] ?? 0);
-    else if (kind === "P") this.#unanswered = 0;
-    else throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
+    else if (kind !== "P") throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
   }
 
   #started(id: number, { request, started }: Waiting, [pid = 0, ...ends]: number[]): void {

@@ -133,6 +133,7 @@ export class KernelNetwork implements SandboxNetwork {
         throw new AgentVmError("network_failed", `The VM's programs cannot call: errno ${error.errno}`);
       },
     );
+    new AcceptRate().add(server);
     return takeCalls(server, signal, onCall);
   }
 

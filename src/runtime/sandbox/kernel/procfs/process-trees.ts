@@ -94,13 +94,14 @@ function stopAll(find: () => number[]): number[] {
   return signalAll(find, constants.signals.SIGSTOP);
 }
 
-/** Sends a signal. @returns `false` if the process is gone */
+/** Sends a signal. @returns `false` if the process is gone, or the server may not signal it */
 export function sendSignal(pid: number, signal: NodeJS.Signals | number): boolean {
   try {
     process.kill(pid, signal);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    // A root server without CAP_KILL may not signal the users of VMs.
+    if (["ESRCH", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
     throw error;
   }
 }
