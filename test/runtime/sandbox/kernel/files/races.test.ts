@@ -2,6 +2,7 @@
 // @module-tag slow
 // @module-tag attack
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -66,8 +67,10 @@ beforeEach(() => {
   before = snapshotOf(scratch.outside);
 });
 
-afterEach(() => {
+afterEach(async () => {
+  const ended = swapper && once(swapper, "exit");
   swapper?.kill("SIGKILL");
+  await ended;
   swapper = undefined;
 });
 
