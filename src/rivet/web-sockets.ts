@@ -39,6 +39,9 @@ interface SocketServer {
 
 let isPatched = false;
 
+/** Sends the messages of sockets that wait for the end of the turn. */
+const gathering = new Set<() => void>();
+
 /**
  * Bounds the work of the event loop for messages of a WebSocket: one turn handles one message, a message with too many
  * values is not decoded, and nothing is handled after the server has closed. Messages to the client leave together.
@@ -49,6 +52,10 @@ let isPatched = false;
 export function boundWebSockets(): void {
   if (isPatched) return;
   isPatched = true;
+  // A server that ends exits in the turn of its last messages.
+  process.on("exit", () => {
+    for (const flush of gathering) flush();
+  });
   unmaskQuickly((ws as unknown as { Receiver: { prototype: Receiver } }).Receiver.prototype);
   const { prototype } = ws.WebSocketServer as unknown as { prototype: SocketServer };
   const { handleUpgrade } = prototype;
@@ -97,14 +104,22 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
 /** Sends all messages of one turn of the event loop with one system call, which wakes the client once. */
 function gather(webSocket: WebSocket, socket: Duplex): void {
   const { send } = webSocket;
+  const { destroy } = socket;
   let isGathering = false;
   const flush = () => {
+    if (isGathering) socket.uncork();
     isGathering = false;
-    socket.uncork();
+    gathering.delete(flush);
+  };
+  // What was sent before the socket's end is on its way.
+  socket.destroy = (error) => {
+    flush();
+    return destroy.call(socket, error);
   };
   webSocket.send = (...message) => {
     if (!isGathering) {
       isGathering = true;
+      gathering.add(flush);
       socket.cork();
       setImmediate(flush);
     }
