@@ -158,7 +158,8 @@ export class Recordings implements RecordingMethods, Room {
     }
     const growing = [...this.#known];
     this.#known.clear();
-    found.sort((a, b) => a.startedAt - b.startedAt);
+    // Programs that start in the same millisecond have rising pids.
+    found.sort((a, b) => a.startedAt - b.startedAt || a.pid - b.pid);
     for (const info of found) this.#known.set(info.recordingId, info);
     for (const [recordingId, info] of growing) this.#known.set(recordingId, info);
   }
