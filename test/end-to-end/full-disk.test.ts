@@ -9,7 +9,7 @@ import { failure, until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
 
-test("a full disk is storage_failed for a new VM, and VMs go on when there is room again", async ({
+test("a full disk is server_full for a new VM and storage_failed for a file, and VMs go on when there is room again", async ({
   skip,
 }) => {
   const dataDir = testFolder();
@@ -28,10 +28,12 @@ test("a full disk is storage_failed for a new VM, and VMs go on when there is ro
   const filler = join(dataDir, "filler");
   fill(filler);
   const made = vm.getOrCreate("new");
-  const full = { code: "storage_failed", metadata: { hint: expect.stringContaining("disk") } };
-  expect(await failure(made.exec("true"))).toMatchObject(full);
-  expect(await failure(vm.create("newer"))).toMatchObject(full);
-  expect(await failure(old.writeFile("/workspace/other", new Uint8Array(65_536)))).toMatchObject(full);
+  const metadata = { hint: expect.stringContaining("disk") };
+  const refused = { code: "server_full", metadata };
+  expect(await failure(made.exec("true"))).toMatchObject(refused);
+  expect(await failure(vm.create("newer"))).toMatchObject(refused);
+  const failed = { code: "storage_failed", metadata };
+  expect(await failure(old.writeFile("/workspace/other", new Uint8Array(65_536)))).toMatchObject(failed);
   expect((await old.exec("cat /workspace/kept")).stdout).toBe("kept");
 
   // The answer of a check counts for 5 s.
