@@ -111,7 +111,7 @@ function gather(webSocket: WebSocket, socket: Duplex): void {
     isGathering = false;
     gathering.delete(flush);
   };
-  // What was sent before the socket's end is on its way.
+  // Messages that were sent before the socket's end leave with it.
   socket.destroy = (error) => {
     flush();
     return destroy.call(socket, error);
