@@ -1,6 +1,6 @@
-import { constants } from "node:os";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { refusal } from "../helpers/refusal.ts";
+import { parseWaitStatus } from "../helpers/wait-status.ts";
 import type { CommandEnd } from "./command.ts";
 import { type CommandPipes, openPipes } from "./pipes.ts";
 import type { CommandMessage } from "./spawner-messages.ts";
@@ -83,15 +83,4 @@ export class SpawnedCommand {
     this.#pipes?.stdout.close();
     this.#pipes?.stderr.close();
   }
-}
-
-const SIGNAL_NAMES = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals] as const),
-);
-
-/** A wait status taken apart, as by WIFSIGNALED and its like; see wait(2). */
-function parseWaitStatus(status: number): { code: number | null; signal: NodeJS.Signals | null } {
-  const number = status & 0x7f;
-  if (number === 0) return { code: (status >> 8) & 0xff, signal: null };
-  return { code: null, signal: SIGNAL_NAMES.get(number) ?? "SIGKILL" };
 }

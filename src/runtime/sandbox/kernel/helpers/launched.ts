@@ -1,21 +1,7 @@
 import type { Socket } from "node:net";
-import { constants } from "node:os";
 import { HeldProcess } from "../procfs/held-process.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
-
-/** How a program has ended. */
-export interface Exit {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-}
-
-/** @param status as wait4(2) returns it */
-export function exitOf(status: number): Exit {
-  const number = status & 0x7f;
-  if (number === 0) return { code: (status >> 8) & 0xff, signal: null };
-  const named = Object.entries(constants.signals).find(([, value]) => value === number);
-  return { code: null, signal: (named?.[0] ?? "SIGKILL") as NodeJS.Signals };
-}
+import type { Exit } from "./wait-status.ts";
 
 interface Program {
   pid: number;

@@ -8,9 +8,10 @@ import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
 import { encodeFields, encodeFrame, encodeNumber, type Frame, FrameReader } from "./frames.ts";
-import { exitOf, Launched } from "./launched.ts";
+import { Launched } from "./launched.ts";
 import { openEnd } from "./open-pipe.ts";
 import { helperCommand, helperSource } from "./programs.ts";
+import { parseWaitStatus } from "./wait-status.ts";
 
 const PROGRAM = helperSource("launcher");
 
@@ -242,7 +243,7 @@ class Launcher {
     this.#running.delete(id);
     this.#unlisten(id);
     const closed = this.#closeIfIdle();
-    launched?.end(exitOf(status), closed);
+    launched?.end(parseWaitStatus(status), closed);
   }
 
   /** Ends with the last program. */

@@ -2,11 +2,9 @@ import { Socket as DatagramSocket } from "node:dgram";
 import { Server, type Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import { HelperProcess } from "../helpers/helper-process.ts";
+import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { AcceptRate } from "./accept-rate.ts";
-
-/** Descriptor of Node's channel in the helper. */
-const CHANNEL_FD = 3;
 
 /**
  * Time for the kernel to set up the way of a VM's connections.
@@ -98,7 +96,7 @@ export async function passSockets(
         if (done !== undefined) expected = done;
         else count += 1;
         // A socket that arrives after the time is nobody's.
-        if (isOver && (handle instanceof Server || handle instanceof DatagramSocket)) handle.close();
+        if (isOver) closeHandle(handle);
         else passed.take(handle);
         if (count >= expected) resolve();
       });

@@ -1,0 +1,18 @@
+import { constants } from "node:os";
+
+/** How a program has ended. */
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+const SIGNAL_NAMES = new Map(
+  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals] as const),
+);
+
+/** A wait status taken apart, as by WIFSIGNALED and its like; see wait(2). */
+export function parseWaitStatus(status: number): Exit {
+  const number = status & 0x7f;
+  if (number === 0) return { code: (status >> 8) & 0xff, signal: null };
+  return { code: null, signal: SIGNAL_NAMES.get(number) ?? "SIGKILL" };
+}
