@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -22,7 +22,7 @@ test.skipIf(process.getuid?.() !== 0)(
     await first.writeFile("/workspace/x", "kept");
     const { bsize, bavail } = statfsSync(disk);
     const filler = join(disk, "filler");
-    writeFileSync(filler, Buffer.alloc(bsize * bavail - 4 * MIB));
+    execFileSync("fallocate", ["--length", `${bsize * bavail - 4 * MIB}`, filler]);
     await expect(vm.getOrCreate("second").exists("/")).rejects.toMatchObject({
       code: "server_full",
       metadata: { resource: "disk", hint: expect.stringContaining("larger disk") },

@@ -26,6 +26,9 @@ export interface ListedActor {
   error?: unknown;
 }
 
+/** Codes of Node's errors for a connection that the server has closed. */
+const CUT_CODES: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
 /** A request to the server's list of actors. */
 interface ActorsRequest {
   method: "GET" | "POST" | "PUT";
@@ -101,19 +104,23 @@ async function askEngine(
   { method, query, body }: ActorsRequest,
 ): Promise<unknown> {
   const { endpoint, headers, token, namespace } = server;
-  const response = await send(
-    new Request(`${endpoint}${path}?${new URLSearchParams({ ...query, namespace })}`, {
-      method,
-      headers: {
-        ...headers,
-        ...(token && { authorization: `Bearer ${token}` }),
-        ...(body && { "content-type": "application/json" }),
-      },
-      body: body ? toJson(body) : null,
-      credentials: "include",
-      signal: AbortSignal.timeout(LOOKUP_TIMEOUT_MS),
-    }),
-  );
+  const init = {
+    method,
+    headers: {
+      ...headers,
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body && { "content-type": "application/json" }),
+    },
+    body: body ? toJson(body) : null,
+    credentials: "include",
+    signal: AbortSignal.timeout(LOOKUP_TIMEOUT_MS),
+  } satisfies RequestInit;
+  const ask = () => send(new Request(`${endpoint}${path}?${new URLSearchParams({ ...query, namespace })}`, init));
+  const response = await ask().catch((error: unknown) => {
+    // While this thread was busy, the server has closed a connection that the runtime kept for the next request.
+    if (method !== "POST" && wasCut(error)) return ask();
+    throw error;
+  });
   return await answerOf(response, "json", (data) => fromJson(new TextDecoder().decode(data)));
 }
 
@@ -172,6 +179,10 @@ async function send(request: Request): Promise<Response> {
     if (request.signal.aborted) throw request.signal.reason;
     throw new RequestError("The server cannot be reached", { cause: error });
   }
+}
+
+function wasCut(error: unknown): boolean {
+  return error instanceof RequestError && CUT_CODES.has(Object(Object(error.cause).cause).code);
 }
 
 /**
