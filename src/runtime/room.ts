@@ -18,8 +18,8 @@ export interface Room {
   prepare?(sandbox: Sandbox): Promise<void>;
   /** Completes a sandbox that has its files, before any action. The boot waits for it, and fails with its error. */
   complete?(sandbox: Sandbox): Promise<void>;
-  /** Adds variables to the environment of every command. */
-  env?(): Env;
+  /** Adds variables to the environment of every command. The command waits for them. */
+  env?(): Env | Promise<Env>;
   /** The sandbox is up, with its files. */
   up?(sandbox: Sandbox): void;
   /** A program runs in the VM until the promise settles. */
@@ -59,8 +59,8 @@ export class RoomList {
     for (const room of this.#rooms) await room.complete?.(sandbox);
   }
 
-  env(): Env {
-    return Object.assign({}, ...this.#rooms.map((room) => room.env?.()));
+  async env(): Promise<Env> {
+    return Object.assign({}, ...(await Promise.all(this.#rooms.map((room) => room.env?.()))));
   }
 
   up(sandbox: Sandbox): void {

@@ -29,7 +29,7 @@ export interface VmServices {
   /** Working directory of commands that name none. */
   readonly cwd: string;
   /** Variables of every command. Options override the variables of rooms. */
-  env(): Env;
+  env(): Promise<Env>;
   /** Sends an event to everybody who listens. Never throws. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   /** Whether anybody listens to an event. */
@@ -77,7 +77,7 @@ export function vmServices({ options, factory, hooks, boots, rooms, ...rest }: S
     maxResultBytes,
     runtime: factory,
     cwd: options.defaultCwd,
-    env: () => ({ ...rooms.env(), ...options.env }),
+    env: async () => ({ ...(await rooms.env()), ...options.env }),
     emit: (name, payload) => hooks.emit(name, payload),
     hasListeners: (name) => hooks.hasListeners?.(name) ?? true,
     keepAwake: (work) => hooks.keepAwake(work),

@@ -231,8 +231,8 @@ export class Network
   }
 
   /** Environment variables that point commands to the outbound proxy. */
-  env(): Env {
-    return this.#outbound.env;
+  env(): Promise<Env> {
+    return this.#outbound.env();
   }
 
   /** Polls for new ports while a program runs. */

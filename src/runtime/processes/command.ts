@@ -20,13 +20,14 @@ export function terminalEnv(options: Env, call: Env = {}): Env {
   return commandEnv({ ...TERMINAL_ENV, ...options }, call);
 }
 
-export function resolveCommand(
+export async function resolveCommand(
   program: ProgramCall | ShellLine,
   options: { env?: Env; cwd?: string },
   defaults: CommandDefaults,
-): CommandRequest {
+): Promise<CommandRequest> {
   // createVm() passes arguments on without the checks of the wire.
   if ("args" in program && program.args.length > MAX_ARGUMENTS)
     throw invalidArgument("args", `at most ${MAX_ARGUMENTS} strings`, program.args);
-  return { ...program, env: commandEnv(defaults.env(), options.env), cwd: options.cwd ?? defaults.cwd };
+  const env = commandEnv(await defaults.env(), options.env);
+  return { ...program, env, cwd: options.cwd ?? defaults.cwd };
 }

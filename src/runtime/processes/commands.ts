@@ -63,7 +63,7 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     const { captureBytes } = vm.limits;
     const output = { captureBytes, budget: this.#captures, ...(onOutput && { onOutput }) };
     const program = args === undefined ? { line: command } : { command, args };
-    const request = { ...resolveCommand(program, options, vm), stdin: options.stdin !== undefined };
+    const request = { ...(await resolveCommand(program, options, vm)), stdin: options.stdin !== undefined };
     vm.filesMayChange();
     try {
       const startedAt = performance.now();

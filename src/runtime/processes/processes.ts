@@ -104,7 +104,7 @@ export class Processes implements RoomMethods<"processes"> {
     run?: RunLimits,
   ): Promise<SpawnedProcess> {
     const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
-    const request = resolveCommand(program, options, this.#deps);
+    const request = await resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
     if (options.record === true) await this.#deps.recordings.admit();
     const starting = spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });

@@ -178,7 +178,7 @@ export class Services implements ServiceMethods, Room {
       {
         async spawn({ command, args = [], env, cwd }) {
           const { spawn } = capabilityOf(await deps.sandbox(), "processes", "startService");
-          const request = resolveCommand(
+          const request = await resolveCommand(
             { command, args },
             { ...(env && { env }), ...(cwd && { cwd }) },
             deps,

@@ -73,11 +73,12 @@ export class Shells implements ShellMethods {
     const command = options.command ?? terminals.shell;
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
+    const env = terminalEnv(await this.#deps.env(), options.env);
     if (options.record === true) await this.#deps.recordings.admit();
     const opening = terminals.open({
       command,
       args,
-      env: terminalEnv(this.#deps.env(), options.env),
+      env,
       cwd: options.cwd ?? cwd,
       ...size,
     });

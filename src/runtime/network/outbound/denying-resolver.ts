@@ -14,6 +14,8 @@ const DNS_PORT = 53;
  * such as Node do not ask the proxy.
  */
 export class DenyingResolver {
+  /** Resolves when programs can ask, or never will. */
+  readonly ready: Promise<void>;
   readonly #resolver: OutboundResolver;
   readonly #closed = new AbortController();
   readonly #questions = new PerSecond(MAX_DENIED_QUESTIONS);
@@ -21,7 +23,7 @@ export class DenyingResolver {
   /** @param onFailure called if the VM's network cannot be reached, so that another try is worth it */
   constructor(network: SandboxNetwork, gate: OutboundGate, onFailure: () => void) {
     this.#resolver = new OutboundResolver({ gate, names: new OutboundNames(), hasIpv6: false });
-    this.#open(network).catch((error: unknown) => {
+    this.ready = this.#open(network).catch((error: unknown) => {
       // A program that has the port answers itself.
       if (error instanceof AgentVmError) onFailure();
     });

@@ -6,6 +6,7 @@ import { type networkSchema, outboundSchema } from "../../../api/network-policy.
 import type { Env } from "../../../api/values.ts";
 import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
+import { within } from "../../../base/within.ts";
 import type { VmHandlers } from "../../hooks.ts";
 import type { SandboxNetwork } from "../../sandbox/network.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
@@ -36,6 +37,9 @@ export interface OutboundSeams {
 
 /** Port of the proxy in the VM, above the range from which the kernel gives ports to outgoing connections. */
 const PROXY_PORT = 61_080;
+
+/** Time that a program waits for the proxy of the policy `none`. Only a host without processes to spare takes so long. */
+const START_TIMEOUT_MS = 5_000;
 
 const RESOLV_CONF = "/etc/resolv.conf";
 const MAX_RESOLV_CONF_BYTES = 4096;
@@ -95,21 +99,30 @@ export class Outbound {
     });
   }
 
-  /** Environment variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. */
-  get env(): Env {
+  /**
+   * Returns variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. The proxy
+   * serves programs by then.
+   */
+  async env(): Promise<Env> {
     const network = this.#sandbox?.network;
     if (network === undefined) return {};
-    const env = {
+    const deniesAll = this.#gate.policy === "none";
+    if (deniesAll) await within(this.#denyAll(network), START_TIMEOUT_MS);
+    return {
       ...proxyEnv(this.#port ?? PROXY_PORT),
       ...this.#trust.env,
       ...this.secrets.rules.env,
+      ...(deniesAll && NO_RETRIES),
+      ...(!deniesAll && !this.#leadsAllPorts && NODE_PROXY),
     };
-    if (this.#gate.policy !== "none") return this.#leadsAllPorts ? env : { ...env, ...NODE_PROXY };
-    // Started with the first program, which does not wait for them. A failure is tried again with the next program.
-    this.#open(network).catch(() => undefined);
+  }
+
+  /** Starts what says no, with the first program. Never rejects: a failure is tried again with the next program. */
+  async #denyAll(network: SandboxNetwork): Promise<void> {
+    const opened = this.#open(network).catch(() => undefined);
     // With interception the VM has a resolver.
     if (this.#transparent === undefined) this.#denying ??= this.#deny(network);
-    return { ...env, ...NO_RETRIES };
+    await Promise.all([opened, this.#denying?.ready]);
   }
 
   #deny(network: SandboxNetwork): DenyingResolver {

@@ -107,7 +107,7 @@ export class AgentKeeper {
     }
     const [sandbox, files] = await Promise.all([this.#deps.vm.sandbox(), this.#deps.vm.files()]);
     const { agents, hostInstructions } = this.#deps.vm;
-    const env = { ...this.#deps.vm.env(), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
+    const env = { ...(await this.#deps.vm.env()), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
     const terminals = new AgentTerminals(sandbox, { env: commandEnv(env), cwd: options.cwd ?? SESSION_CWD });
     const client = {
       files,
