@@ -67,7 +67,7 @@ export class AccessControl {
     if (isOwner(this.policy, presented)) return UNLIMITED;
     const lent = this.lent.find(presented);
     if (lent !== undefined) {
-      const grant = this.#unended(lent.grant);
+      const grant = await this.#unended(lent.grant);
       const isUsers = grant.unlimited !== true && grant.tokenId === undefined;
       return isUsers && vm !== undefined ? await this.#ask(lent.sender, vm) : grant;
     }
@@ -104,17 +104,17 @@ export class AccessControl {
   }
 
   /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended */
-  #unended(grant: Grant): Grant {
-    if (!this.hasEnded(grant)) return grant;
+  async #unended(grant: Grant): Promise<Grant> {
+    if (!(await this.hasEnded(grant))) return grant;
     throw grant.expiresAt !== undefined && grant.expiresAt <= Date.now()
       ? unauthorized("expired", "The token has expired")
       : unauthorized("revoked", "The token has been revoked");
   }
 
-  /** Returns whether the token or the permission behind a grant has ended. */
-  hasEnded({ tokenId, expiresAt }: Grant): boolean {
+  /** Returns whether the token or the permission behind a grant has ended. A server that cannot know says `true`. */
+  async hasEnded({ tokenId, expiresAt }: Grant): Promise<boolean> {
     if (expiresAt !== undefined && expiresAt <= Date.now()) return true;
-    return tokenId !== undefined && this.tokens?.isValid(tokenId) !== true;
+    return tokenId !== undefined && (await this.tokens?.isKnownValid(tokenId)) !== true;
   }
 
   /** Like `admit`, once for all checks of one request. @param message stands for the request */

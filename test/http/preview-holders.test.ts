@@ -32,6 +32,17 @@ test("the holder of a preview's session is refused while nobody tells which toke
   access.tokens?.close();
 });
 
+test("a call with a lent grant is refused while nobody tells which tokens are revoked", async () => {
+  const access = accessWith(() => undefined);
+  const sender = { headers: { get: () => null }, token: undefined };
+  const token = access.lent.lend({ may: ["files"], vms: {}, tokenId: "some" }, sender);
+  const header = (name: string) => (name === "authorization" ? `Bearer ${token}` : undefined);
+  await expect(access.admit({ header, path: "/", external: false })).rejects.toMatchObject({
+    code: "unauthorized",
+  });
+  access.tokens?.close();
+});
+
 test("the holder of a preview's session is admitted by a list without its token", async () => {
   const access = accessWith(() => []);
   expect(await previewKeys(access, vm).isValid("token-some")).toBe(true);

@@ -114,13 +114,15 @@ export class McpSessions {
   }
 
   #sweep(): void {
-    for (const { active, usedAt, grant, server } of this.#sessions.values()) {
-      const isIdle = active === 0 && Date.now() - usedAt > MCP_IDLE_MS;
-      if (isIdle || this.#access.hasEnded(grant)) void server.close();
-    }
+    for (const session of this.#sessions.values()) void this.#endIfOver(session);
     if (this.#sessions.size > 0) return;
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
+  }
+
+  async #endIfOver({ active, usedAt, grant, server }: McpSession): Promise<void> {
+    const isIdle = active === 0 && Date.now() - usedAt > MCP_IDLE_MS;
+    if (isIdle || (await this.#access.hasEnded(grant))) await server.close();
   }
 }
 
