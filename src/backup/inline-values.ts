@@ -18,20 +18,27 @@ export function inlineValues(source: string, copy: string, missing: ReadonlySet<
   try {
     if (db.prepare("SELECT 1 FROM pragma_table_info('kv') WHERE name = 'file'").get() === undefined)
       return new Set();
-    const files = new ValueFiles(valueFolder(source));
-    const placed = db.prepare("SELECT rowid AS row, file, start, size FROM kv WHERE file IS NOT NULL");
+    const places = db
+      .prepare("SELECT rowid AS row, file, start, size FROM kv WHERE file IS NOT NULL")
+      .all() as unknown as PlacedRow[];
+    // A VM may delete its files faster than they are read.
+    const files = new ValueFiles(valueFolder(source)).open(places);
     const put = db.prepare("UPDATE kv SET value = ?, file = NULL, start = NULL, size = NULL WHERE rowid = ?");
     const drop = db.prepare("DELETE FROM kv WHERE rowid = ?");
     const gone = new Set<number>();
-    // The caller syncs the copy when it is whole.
-    db.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN");
-    for (const place of placed.all() as unknown as PlacedRow[]) {
-      const [value] = files.read([place]);
-      if (value !== undefined) put.run(value, place.row);
-      else if (missing.has(place.file)) drop.run(place.row);
-      else gone.add(place.file);
+    try {
+      // The caller syncs the copy when it is whole.
+      db.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN");
+      for (const place of places) {
+        const value = files.read(place);
+        if (value !== undefined) put.run(value, place.row);
+        else if (missing.has(place.file)) drop.run(place.row);
+        else gone.add(place.file);
+      }
+      db.exec("COMMIT");
+    } finally {
+      files.close();
     }
-    db.exec("COMMIT");
     return gone;
   } finally {
     db.close();

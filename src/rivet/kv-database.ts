@@ -1,26 +1,18 @@
 import type { StatementSync } from "node:sqlite";
-import { Worker } from "node:worker_threads";
 import { Mutex } from "../base/mutex.ts";
 import { pause } from "../base/pace.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
+import { FreeRoom } from "./kv-room.ts";
 import { addPlaces, TABLE } from "./kv-schema.ts";
+import { LostValues } from "./lost-values.ts";
 import { FILE_VALUE_BYTES, ValueFiles, type ValuePlace, valueFolder } from "./value-files.ts";
 
 /** Entries that a list returns without a limit, as in RivetKit. */
 const DEFAULT_LIMIT = 16_384;
 
-/** Mode of a database whose free pages can be given back in pieces. */
-const INCREMENTAL = 2;
-
-/** A database below this size is rewritten at once, and a larger one in a worker. */
-const SMALL_PAGES = 64;
-
-/** Free pages are given back above this number, if they are at least a quarter of the file. */
-const FREE_PAGES = 1_024;
-
-/** Pages that are given back in one step, which holds the event loop. */
-const STEP_PAGES = 64;
+/** Rows that one step of a long deletion deletes, which holds the event loop. */
+const STEP_ROWS = 32;
 
 type Entry = [Uint8Array, Uint8Array];
 
@@ -28,6 +20,13 @@ type Entry = [Uint8Array, Uint8Array];
 export interface KvListOptions {
   reverse?: boolean;
   limit?: number;
+}
+
+interface OpenOptions {
+  /** Whether a server that was killed may have left files that nobody needs. @default true */
+  isFirst?: boolean;
+  /** Values that were lost while the database was open before. @default none */
+  lost?: LostValues;
 }
 
 type Row = { key: Uint8Array; value: Uint8Array } & { [Part in keyof ValuePlace]: number | null };
@@ -46,37 +45,40 @@ export class KvDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #files: ValueFiles;
+  readonly #room: FreeRoom;
   readonly #order = new Mutex();
-  #reclaiming = false;
   #isLazy = false;
   /** Changes that have not ended. */
   #changes = 0;
   /** Files that no row names any more. They are deleted when the disk knows that. */
   readonly #doomed = new Set<number>();
-  /** Why values of lazy calls are lost that no commit knows of yet. */
-  #loss: { error: unknown } | undefined;
+  readonly #lost: LostValues;
   #isClosing = false;
 
-  private constructor(db: DatabaseSync, path: string) {
+  private constructor(db: DatabaseSync, path: string, lost: LostValues) {
     this.#db = db;
+    this.#lost = lost;
+    this.#room = new FreeRoom(db);
     this.#files = new ValueFiles(valueFolder(path));
   }
 
-  /** Whether nothing is under way, nothing waits for the disk, and no commit has to hear of a loss. */
+  /** Whether nothing is under way and nothing waits for the disk. */
   get isIdle(): boolean {
-    return this.#changes === 0 && this.#isSettled && this.#loss === undefined;
+    return this.#changes === 0 && this.#isSettled;
   }
 
-  /** @param isFirst whether a server that was killed may have left files that nobody needs. @default true */
-  static async open(path: string, isFirst = true): Promise<KvDatabase> {
+  static async open(
+    path: string,
+    { isFirst = true, lost = new LostValues() }: OpenOptions = {},
+  ): Promise<KvDatabase> {
     const db = new DatabaseSync(path);
     try {
       db.exec(
         `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${4 * 1024 * 1024}; ${TABLE}`,
       );
       addPlaces(db);
-      const opened = new KvDatabase(db, path);
-      if (opened.#pragma("auto_vacuum") !== INCREMENTAL) await opened.#convert(path);
+      const opened = new KvDatabase(db, path, lost);
+      await opened.#room.convert(path);
       if (isFirst) await opened.#sweep();
       return opened;
     } catch (error) {
@@ -93,6 +95,7 @@ export class KvDatabase {
       const placeOf = new Map(large.map(([key], index) => [key, places[index]]));
       try {
         await this.#change(options, () => this.#put(entries, placeOf));
+        this.#lost.end(entries.map(([key]) => key));
       } catch (error) {
         for (const { file } of places) this.#doomed.add(file);
         throw error;
@@ -136,18 +139,40 @@ export class KvDatabase {
       const rows = keys.flatMap((key) => remove.all(key) as unknown as Pick<Row, "file">[]);
       return new Set(rows.flatMap(({ file }) => file ?? []));
     };
-    await this.#inOrder(() => this.#change({}, remove));
+    await this.#inOrder(async () => {
+      await this.#change({}, remove);
+      this.#lost.end(keys);
+    });
   }
 
+  /** Deletes the entries of a range in steps. A call that fails may have deleted some. */
   async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
-    const remove = () => {
-      const freed = this.#statement(
-        "SELECT DISTINCT file FROM kv WHERE key >= ? AND key < ? AND file IS NOT NULL",
-      ).all(start, end) as unknown as { file: number }[];
-      this.#statement("DELETE FROM kv WHERE key >= ? AND key < ?").run(start, end);
-      return freed.map(({ file }) => file);
-    };
-    await this.#inOrder(() => this.#change(options, remove));
+    await this.#inOrder(async () => {
+      let last = this.#keyAfter(start, end);
+      for (; last !== undefined; last = this.#keyAfter(start, end)) {
+        const before = last;
+        await this.#change({ isLazy: true }, () => this.#deleteRange(start, before));
+        await pause();
+      }
+      await this.#change(options, () => this.#deleteRange(start, end));
+      this.#lost.endRange(start, end);
+    });
+  }
+
+  /** Returns the key of a range before which one step deletes; `undefined` if one step deletes the whole range. */
+  #keyAfter(start: Uint8Array, end: Uint8Array): Uint8Array | undefined {
+    const find = this.#statement(
+      `SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT 1 OFFSET ${STEP_ROWS}`,
+    );
+    return (find.get(start, end) as Pick<Row, "key"> | undefined)?.key;
+  }
+
+  /** @returns files of the values that were deleted */
+  #deleteRange(start: Uint8Array, end: Uint8Array): number[] {
+    const find = "SELECT DISTINCT file FROM kv WHERE key >= ? AND key < ? AND file IS NOT NULL";
+    const freed = this.#statement(find).all(start, end) as unknown as { file: number }[];
+    this.#statement("DELETE FROM kv WHERE key >= ? AND key < ?").run(start, end);
+    return freed.map(({ file }) => file);
   }
 
   /** Lists entries from `start` on. @param end first key that is not listed; `undefined` lists to the last key */
@@ -212,7 +237,7 @@ export class KvDatabase {
     } finally {
       this.#changes -= 1;
     }
-    void this.#reclaim();
+    void this.#room.reclaim();
   }
 
   /** In FULL each commit syncs the whole log, with all changes before it. In NORMAL the log is synced before it is written back. */
@@ -228,11 +253,7 @@ export class KvDatabase {
     change: () => Iterable<number>,
   ): Promise<void> {
     if (!isLazy) await this.#settleFiles();
-    const loss = this.#loss;
-    if (isCommit && loss !== undefined) {
-      this.#loss = undefined;
-      throw loss.error;
-    }
+    if (isCommit) this.#lost.fail();
     this.#sync(isLazy);
     const freed = this.#atomically(() => {
       // A change of nothing would not sync the log, and the rows of doomed files might come back.
@@ -252,13 +273,17 @@ export class KvDatabase {
   async #settleFiles(): Promise<void> {
     if (this.#files.isSettled) return;
     const failed = await this.#files.settle();
-    const [error] = failed.values();
     if (failed.size === 0) return;
-    this.#loss ??= { error };
     const files = [...failed.keys()];
     this.#atomically(() => {
-      const drop = this.#statement("DELETE FROM kv WHERE file = ?");
-      for (const file of files) drop.run(file);
+      const drop = this.#statement("DELETE FROM kv WHERE file = ? RETURNING key");
+      for (const [file, error] of failed) {
+        const rows = drop.all(file) as unknown as Pick<Row, "key">[];
+        this.#lost.add(
+          rows.map(({ key }) => key),
+          error,
+        );
+      }
     });
     for (const file of files) this.#doomed.add(file);
     this.#files.forget(files);
@@ -301,60 +326,6 @@ export class KvDatabase {
     for (const file of files) if (!named.has(file)) this.#doomed.add(file);
   }
 
-  /** Gives free pages back to the file system, a few at a time. */
-  async #reclaim(): Promise<void> {
-    if (this.#reclaiming) return;
-    this.#reclaiming = true;
-    try {
-      while (this.#db.isOpen && this.#freePages() > 0) {
-        this.#db.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`);
-        // Other work of the server goes first.
-        await new Promise((resolve) => setImmediate(resolve));
-        await pause();
-      }
-    } catch {
-      // A full disk or a lock. The next change tries again.
-    } finally {
-      this.#reclaiming = false;
-    }
-  }
-
-  /** Number of free pages, or 0 if they are too few to give back. */
-  #freePages(): number {
-    const free = this.#pragma("freelist_count");
-    return free > FREE_PAGES && free * 4 > this.#pragma("page_count") ? free : 0;
-  }
-
-  /** Rewrites a database that an earlier version has made, so that it can give room back. */
-  async #convert(path: string): Promise<void> {
-    if (this.#pragma("page_count") <= SMALL_PAGES) {
-      try {
-        this.#db.exec(CONVERT);
-      } catch {
-        // For example a full disk. The database works as it is.
-      }
-      return;
-    }
-    // Only a database with much free room is worth the time.
-    if (this.#freePages() === 0) return;
-    const worker = new Worker(
-      `const { DatabaseSync } = require("node:sqlite");
-       const db = new DatabaseSync(require("node:worker_threads").workerData);
-       db.exec(${JSON.stringify(CONVERT)});
-       db.close();`,
-      { eval: true, workerData: path },
-    );
-    await new Promise<void>((resolve) => {
-      // A failure changes nothing: the database is used as it is.
-      worker.once("error", () => resolve());
-      worker.once("exit", () => resolve());
-    });
-  }
-
-  #pragma(name: "auto_vacuum" | "freelist_count" | "page_count"): number {
-    return Number(Object.values(this.#statement(`PRAGMA ${name}`).get() ?? {})[0]);
-  }
-
   #statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
@@ -368,5 +339,3 @@ export class KvDatabase {
 function isPlaced(row: Row | undefined): row is Row & ValuePlace {
   return typeof row?.file === "number";
 }
-
-const CONVERT = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";

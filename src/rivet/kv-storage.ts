@@ -5,6 +5,7 @@ import { vmDestroyed } from "../api/errors.ts";
 import { KvDatabase, type KvListOptions } from "./kv-database.ts";
 import { createKvDatabase } from "./kv-schema.ts";
 import { changeOptions } from "./lazy-changes.ts";
+import { LostValues } from "./lost-values.ts";
 import { valueFolder } from "./value-files.ts";
 
 /**
@@ -41,8 +42,8 @@ export class KvStorage {
   readonly #open = new Map<string, Open>();
   /** Deleted actors. A late write must not make their files again. */
   readonly #closed = new Set<string>();
-  /** Actors whose databases were opened before. */
-  readonly #known = new Set<string>();
+  /** Lost values of actors whose databases were opened before. */
+  readonly #known = new Map<string, LostValues>();
 
   /** @param storagePath the driver's folder */
   constructor(storagePath: string) {
@@ -103,11 +104,13 @@ export class KvStorage {
     if (this.#closed.has(actorId)) return Promise.reject(vmDestroyed());
     let open = this.#open.get(actorId);
     if (open === undefined) {
-      const isFirst = !this.#known.has(actorId);
-      const opened: Open = { database: KvDatabase.open(this.#pathOf(actorId), isFirst), timer: undefined };
+      const known = this.#known.get(actorId);
+      const lost = known ?? new LostValues();
+      const database = KvDatabase.open(this.#pathOf(actorId), { isFirst: known === undefined, lost });
+      const opened: Open = { database, timer: undefined };
       opened.database.then(
         (database) => {
-          if (!this.#closed.has(actorId)) this.#known.add(actorId);
+          if (!this.#closed.has(actorId)) this.#known.set(actorId, lost);
           this.#restTimer(actorId, opened, database);
         },
         () => this.#open.delete(actorId),

@@ -103,17 +103,17 @@ export class ValueFiles {
 
   /** Reads values. @returns `undefined` for each value whose file is deleted or shorter */
   read(places: readonly ValuePlace[]): (Uint8Array | undefined)[] {
-    const open = new Map<number, number | undefined>();
+    const open = this.open(places);
     try {
-      return places.map(({ file, start, size }) => {
-        if (!open.has(file)) open.set(file, openIfThere(this.#pathOf(file)));
-        const fd = open.get(file);
-        const value = Buffer.allocUnsafeSlow(size);
-        return fd !== undefined && readSync(fd, value, 0, size, start) === size ? value : undefined;
-      });
+      return places.map((place) => open.read(place));
     } finally {
-      for (const fd of open.values()) if (fd !== undefined) closeSync(fd);
+      open.close();
     }
+  }
+
+  /** Opens the files of values, so that they stay readable if they are deleted. Call `close`. */
+  open(places: readonly Pick<ValuePlace, "file">[]): OpenValues {
+    return new OpenValues((file) => this.#pathOf(file), new Set(places.map(({ file }) => file)));
   }
 
   /** Deletes files soon, one after the other. A file that stays is deleted when a server opens the database for the first time. */
@@ -192,6 +192,45 @@ async function syncFolder(folder: string): Promise<void> {
       await handle.close();
     }
   });
+}
+
+/** Files with large values that are open. */
+export class OpenValues {
+  readonly #pathOf: (file: number) => string;
+  /** Descriptors; `undefined` for a file that is deleted. Files past the limit of descriptors are opened when they are read. */
+  readonly #open = new Map<number, number | undefined>();
+
+  constructor(pathOf: (file: number) => string, files: Iterable<number>) {
+    this.#pathOf = pathOf;
+    try {
+      for (const file of files) this.#open.set(file, openIfThere(pathOf(file)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EMFILE") return;
+      this.close();
+      throw error;
+    }
+  }
+
+  /** @returns `undefined` if the file is deleted or shorter */
+  read({ file, start, size }: ValuePlace): Uint8Array | undefined {
+    if (this.#open.has(file)) return readValue(this.#open.get(file), start, size);
+    const fd = openIfThere(this.#pathOf(file));
+    try {
+      return readValue(fd, start, size);
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+
+  close(): void {
+    for (const fd of this.#open.values()) if (fd !== undefined) closeSync(fd);
+    this.#open.clear();
+  }
+}
+
+function readValue(fd: number | undefined, start: number, size: number): Uint8Array | undefined {
+  const value = Buffer.allocUnsafeSlow(size);
+  return fd !== undefined && readSync(fd, value, 0, size, start) === size ? value : undefined;
 }
 
 function openIfThere(path: string): number | undefined {

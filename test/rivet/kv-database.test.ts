@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, test } from "vitest";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
+import { LAZY } from "../../src/runtime/store/store.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const MIB = 1024 * 1024;
@@ -95,4 +96,37 @@ test("a database of RivetKit gives room back from its next opening on", { tags: 
   expect(texts(database.list(new Uint8Array(), undefined))).toEqual(["kept"]);
   await database.close();
   expect(size()).toBeLessThan(MIB);
+});
+
+test("the deletion of a long range leaves turns of the event loop to others", async () => {
+  nextPath();
+  await createKvDatabase(path);
+  const database = await open();
+  const rows = Array.from({ length: 200 }, (_, at): [Uint8Array, Uint8Array] => [
+    key(`k${String(at).padStart(3, "0")}`),
+    new Uint8Array(60_000),
+  ]);
+  await database.put(rows, LAZY);
+  let hasSeenPart = false;
+  const look = setInterval(() => {
+    const [first, last] = database.get([key("k000"), key("k199")]);
+    hasSeenPart ||= first === null && last !== null;
+  }, 0);
+  await database.deleteRange(key("k"), key("l"));
+  clearInterval(look);
+  expect(hasSeenPart).toBe(true);
+  expect(database.list(key("k"), key("l"))).toEqual([]);
+});
+
+test("a put after the deletion of a long range stays", async () => {
+  nextPath();
+  await createKvDatabase(path);
+  const database = await open();
+  const entries = Array.from({ length: 200 }, (_, at): [Uint8Array, Uint8Array] => [
+    key(`k${at}`),
+    key("old"),
+  ]);
+  await database.put(entries);
+  await Promise.all([database.deleteRange(key("k"), key("l")), database.put([[key("k1"), key("new")]])]);
+  expect(texts(database.list(key("k"), key("l")))).toEqual(["k1"]);
 });

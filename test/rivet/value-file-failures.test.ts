@@ -7,6 +7,7 @@ import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { type KvDriver, KvStorage } from "../../src/rivet/kv-storage.ts";
 import { withSync } from "../../src/rivet/lazy-changes.ts";
+import { LostValues } from "../../src/rivet/lost-values.ts";
 import { COMMIT, LAZY } from "../../src/runtime/store/store.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -70,7 +71,6 @@ test.each(["datasync", "sync"] as const)(
     expect(failing).toHaveBeenCalled();
     failing.mockRestore();
     expect(first(database, "pack")).toBeUndefined();
-    expect(database.isIdle).toBe(false);
     await database.settle();
     await expect(database.put([[key("head"), key("1")]], COMMIT)).rejects.toThrow("EIO");
     expect(first(database, "head")).toBeUndefined();
@@ -80,6 +80,42 @@ test.each(["datasync", "sync"] as const)(
     expect(database.isIdle).toBe(true);
   },
 );
+
+const LOST_ENDS: Record<string, (database: KvDatabase) => Promise<void>> = {
+  delete: (database) => database.delete([key("pack")]),
+  "delete of a range": (database) => database.deleteRange(key("p"), key("q")),
+  put: (database) => database.put([[key("pack"), large(2)]], LAZY),
+};
+
+test.each(Object.entries(LOST_ENDS))(
+  "a %s of the keys whose values are lost lets the next commit succeed",
+  async (_, end) => {
+    const database = await open();
+    const failing = vi.spyOn(handles, "datasync").mockImplementation(broken);
+    await database.put([[key("pack"), large(1)]], LAZY);
+    await database.put([[key("other"), key("other")]]);
+    failing.mockRestore();
+    await end(database);
+    await database.put([[key("head"), key("1")]], COMMIT);
+    expect(first(database, "head")).toBe(key("1")[0]);
+  },
+);
+
+test("a database with a lost value becomes idle, and the commit fails after it was opened again", async () => {
+  const lost = new LostValues();
+  const database = await KvDatabase.open(path, { lost });
+  const failing = vi.spyOn(handles, "datasync").mockImplementation(broken);
+  await database.put([[key("pack"), large(1)]], LAZY);
+  await database.settle();
+  failing.mockRestore();
+  await database.settle();
+  expect(database.isIdle).toBe(true);
+  await database.close();
+  const again = await KvDatabase.open(path, { isFirst: false, lost });
+  opened.push(again);
+  await expect(again.put([[key("head"), key("1")]], COMMIT)).rejects.toThrow("EIO");
+  await again.put([[key("head"), key("2")]], COMMIT);
+});
 
 test.each(["datasync", "sync"] as const)(
   "no synced change overtakes the %s of an earlier value",

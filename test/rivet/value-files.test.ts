@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { inlineValues } from "../../src/backup/inline-values.ts";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
@@ -207,4 +207,27 @@ test("a backup's copy has the values themselves, and needs another copy if one i
   const third = copy("third");
   expect(inlineValues(path, third, missing)).toEqual(new Set());
   expect(all(await KvDatabase.open(third))).toHaveLength(1);
+});
+
+test("a backup's copy has values whose files the VM deletes while they are read", async () => {
+  const { path, folder, open } = await place();
+  const database = await open();
+  for (const name of ["a", "b", "c"]) await database.put([[key(name), large(1)]], LAZY);
+  await database.close();
+  const target = join(root, `${count}-copy.db`);
+  const source = new DatabaseSync(path);
+  source.prepare("VACUUM INTO ?").run(target);
+  source.close();
+  const allocate = Buffer.allocUnsafeSlow.bind(Buffer);
+  // The first reading allocates its buffer.
+  vi.spyOn(Buffer, "allocUnsafeSlow").mockImplementation((bytes) => {
+    rmSync(folder, { recursive: true, force: true });
+    return allocate(bytes);
+  });
+  const gone = inlineValues(path, target, new Set());
+  vi.restoreAllMocks();
+  expect(gone).toEqual(new Set());
+  const copy = await KvDatabase.open(target);
+  opened.push(copy);
+  expect(all(copy)).toHaveLength(3);
 });

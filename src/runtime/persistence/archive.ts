@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
+import { isStorageFailed } from "../store/coded-store.ts";
 import { FILES_FORMAT, keyOf, prefixOf } from "../store/keys.ts";
 import { findsRival } from "../store/owned-store.ts";
 import { LAZY, putAll, type Store } from "../store/store.ts";
@@ -11,6 +12,7 @@ import { ForkSource } from "./fork.ts";
 import {
   collectGarbage,
   deleteOrphans,
+  deleteRecords,
   type Garbage,
   garbageOf,
   isEmpty,
@@ -135,6 +137,7 @@ export class Archive {
   async save<Tree extends NewTree>(
     read: (packs: PackWriter, chunks: ChunkIndex) => Promise<Tree>,
   ): Promise<{ tree: Tree; files: number; bytes: number }> {
+    await this.#deleteOrphans();
     this.#chunks.begin(this.#root);
     const packs = new PackWriter(this.#store, this.#next.nextPack, this.#chunks);
     const first = { ...this.#next };
@@ -149,7 +152,20 @@ export class Archive {
       await packs.settled();
       this.#next.nextPack = Math.max(this.#next.nextPack, packs.next);
       this.#orphans = joinGarbage(this.#orphans, recordsBetween(first, this.#next));
+      // The disk may be full of them.
+      if (isStorageFailed(error)) await this.#deleteOrphans();
       throw error;
+    }
+  }
+
+  /** Deletes what failed checkpoints have stored, unless the head of one of them may count. Never rejects: the next checkpoint tries again. */
+  async #deleteOrphans(): Promise<void> {
+    if (this.#commits.isUnsure || isEmpty(this.#orphans)) return;
+    try {
+      await deleteRecords(this.#store, this.#orphans);
+      this.#orphans = NO_GARBAGE;
+    } catch {
+      // For example a full disk.
     }
   }
 

@@ -84,12 +84,14 @@ async function deleteNoted(store: Store, generation: number): Promise<void> {
   const note = garbageSchema.safeParse(tryDecodeJson(bytes));
   // A damaged note: its records stay, which only wastes space.
   if (!note.success) return;
-  for (const kind of ["pack", "page", "root"] as const)
-    for (const run of runsOf(note.data[`${kind}s`])) await deleteNumbers(store, kind, run);
+  await deleteRecords(store, note.data);
 }
 
-/** Records that one call deletes, which holds the event loop. */
-const MAX_RUN = 32;
+/** Deletes records that no tree refers to. */
+export async function deleteRecords(store: Store, garbage: Garbage): Promise<void> {
+  for (const kind of ["pack", "page", "root"] as const)
+    for (const run of runsOf(garbage[`${kind}s`])) await deleteNumbers(store, kind, run);
+}
 
 interface Run {
   first: number;
@@ -101,7 +103,7 @@ function runsOf(numbers: readonly number[]): Run[] {
   const runs: Run[] = [];
   for (const number of numbers.toSorted((one, other) => one - other)) {
     const run = runs.at(-1);
-    if (run !== undefined && number <= run.last + 1 && number < run.first + MAX_RUN) run.last = number;
+    if (run !== undefined && number <= run.last + 1) run.last = number;
     else runs.push({ first: number, last: number });
   }
   return runs;

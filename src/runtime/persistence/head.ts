@@ -95,6 +95,7 @@ export class Commits {
   #head: Head;
   /** Each attempt has its own generation, so that its garbage note is not mistaken for the note of another attempt. */
   #nextGeneration: number;
+  #isUnsure = false;
 
   /** @param gap generations that are left to an earlier instance of the VM */
   constructor(store: Store, head: Head, gap = 0) {
@@ -105,6 +106,11 @@ export class Commits {
 
   get head(): Head {
     return this.#head;
+  }
+
+  /** Whether the head of a failed commit may count, or may still do so, until another commit counts. */
+  get isUnsure(): boolean {
+    return this.#isUnsure;
   }
 
   /** @param garbage records that nothing refers to after this commit */
@@ -120,18 +126,21 @@ export class Commits {
     } catch (error) {
       // The head of an instance that has been replaced may count, and the store is another's all the same.
       const isReplaced = error instanceof AgentVmError && error.code === "vm_stopped";
-      if (isReplaced || !(await this.#counts(generation))) throw error;
+      const counts = isReplaced ? undefined : await this.#counts(generation);
+      this.#isUnsure ||= counts === undefined || this.#store.isRemote === true;
+      if (!counts) throw error;
     }
     this.#head = head;
+    this.#isUnsure = false;
   }
 
-  /** Whether a failed commit was stored all the same, and only its answer was lost. */
-  async #counts(generation: number): Promise<boolean> {
+  /** Whether a failed commit was stored all the same, and only its answer was lost. `undefined`: the store does not say. */
+  async #counts(generation: number): Promise<boolean | undefined> {
     try {
       return (await loadHead(this.#store)).generation === generation;
     } catch {
       // The caller gets an error. The next commit or the next boot finds out which head counts.
-      return false;
+      return undefined;
     }
   }
 }

@@ -79,6 +79,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
     while (isReplaced || (isShared && performance.now() - readAt > TRUST_MS)) await check();
   };
   return {
+    isRemote: isShared === true,
     async get(keys) {
       await owned();
       return await store.get(keys);

@@ -31,6 +31,8 @@ export const MAX_STORE_BATCH_BYTES = 900 * 1024;
  * server, and the death of the machine unless the call is lazy. A failed call may have had its effect all the same, if only its answer was lost. For the keys see keys.ts.
  */
 export interface Store {
+  /** Whether a change whose call has failed may still be on its way. @default false: a read after the call tells whether it was made */
+  readonly isRemote?: boolean;
   /** Reads values in the order of the keys, `undefined` for a missing value. Takes any number of keys. */
   get(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;
   /** Stores all entries or none, within the limits of a batch. */
