@@ -32,12 +32,13 @@ export class PipeReader {
   #share: OutputShare | undefined;
   #waitsForTurn = false;
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  /** @param fd none for a pipe that has ended */
+  constructor(fd?: number) {
+    this.#fd = fd ?? -1;
     // `onread` hands data over in the same turn in which it was read: nothing waits in a stream's buffer when drain()
     // reads past it.
     this.#socket = new Socket({
-      fd,
+      ...(fd !== undefined && { fd }),
       readable: true,
       writable: false,
       onread: {
@@ -53,7 +54,8 @@ export class PipeReader {
     this.#socket.on("close", () => this.#end());
     // A pipe fails only when it is closed, which the event "close" reports.
     this.#socket.on("error", () => this.#socket.destroy());
-    this.#socket.resume();
+    if (fd === undefined) this.close();
+    else this.#socket.resume();
   }
 
   /** `true` once every writer has gone, or it was closed. */

@@ -21,3 +21,10 @@ export function openPipes(holder: string, stdinFd: number, stdoutFd: number, std
   const [stdin, stdout, stderr] = open as [number, number, number];
   return { stdin: new StdinWriter(stdin), stdout: new PipeReader(stdout), stderr: new PipeReader(stderr) };
 }
+
+/** Pipes of a command whose ends are lost. */
+export const lostPipes = (): CommandPipes => ({
+  stdin: new StdinWriter(),
+  stdout: new PipeReader(),
+  stderr: new PipeReader(),
+});

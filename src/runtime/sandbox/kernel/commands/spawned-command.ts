@@ -1,10 +1,13 @@
 import { HelperLost } from "../helpers/helper-process.ts";
 import { refusal } from "../helpers/refusal.ts";
 import { parseWaitStatus } from "../helpers/wait-status.ts";
+import type { HeldProcess } from "../procfs/held-process.ts";
 import type { CommandEnd } from "./command.ts";
-import { type CommandPipes, openPipes } from "./pipes.ts";
+import { type CommandPipes, lostPipes, openPipes } from "./pipes.ts";
 import type { CommandMessage } from "./spawner-messages.ts";
 import { CwdError } from "./start-errors.ts";
+
+type Started = Extract<CommandMessage, { what: "started" }>;
 
 /** A command that a spawner starts or runs, and the reports about it. */
 export class SpawnedCommand {
@@ -17,8 +20,7 @@ export class SpawnedCommand {
   readonly running = Promise.withResolvers<CommandPipes>();
   readonly ended = Promise.withResolvers<CommandEnd>();
   readonly #cwd: string;
-  readonly #reported = new Set<CommandMessage["what"]>();
-  #pipes: CommandPipes | undefined;
+  #last: CommandMessage["what"] | undefined;
 
   constructor(id: number, tag: number, cwd: string) {
     this.id = id;
@@ -32,17 +34,15 @@ export class SpawnedCommand {
   /**
    * Takes in a report of the spawner.
    *
-   * @param spawner its folder in /proc
    * @throws Error for a report that cannot be true
    */
-  onMessage(message: CommandMessage, spawner: string): void {
+  onMessage(message: CommandMessage, spawner: HeldProcess): void {
     if (!this.#mayCome(message.what)) throw new Error(`the spawner reported "${message.what}" out of turn`);
-    this.#reported.add(message.what);
+    this.#last = message.what;
     switch (message.what) {
       case "started":
         this.pid = message.pid;
-        if (!this.#reported.has("failed"))
-          this.#pipes = openPipes(spawner, message.stdinFd, message.stdoutFd, message.stderrFd);
+        this.running.resolve(this.#open(message, spawner));
         break;
       case "refused":
         this.abandon(refusal(message.errno));
@@ -54,33 +54,33 @@ export class SpawnedCommand {
         this.#end(message);
         break;
     }
-    // The child says that it runs, its parent that it has started it; either may come first.
-    if (this.#reported.has("running") && this.#pipes !== undefined) this.running.resolve(this.#pipes);
   }
 
   /** Each thing once, in an order that a spawner can have. */
   #mayCome(what: CommandMessage["what"]): boolean {
-    const reported = this.#reported;
-    if (reported.has(what) || reported.has("refused") || reported.has("exited")) return false;
-    if (what === "refused") return reported.size === 0;
-    if (what === "running") return !reported.has("failed");
-    if (what === "failed") return !reported.has("running");
-    return what === "started" || reported.has("started");
+    if (what === "exited") return this.#last !== "exited" && this.#last !== "refused";
+    return this.#last === undefined;
+  }
+
+  /** The command runs, even if it has killed the spawner at once. Then its pipes are gone. */
+  #open({ stdinFd, stdoutFd, stderrFd }: Started, spawner: HeldProcess): CommandPipes {
+    try {
+      return openPipes(spawner.folder, stdinFd, stdoutFd, stderrFd);
+    } catch (error) {
+      if (spawner.isAlive) throw error;
+      return lostPipes();
+    }
   }
 
   #end({ status, userUs, systemUs, maxRssKib }: Extract<CommandMessage, { what: "exited" }>): void {
     const usage = { cpuMs: (userUs + systemUs) / 1000, maxRssBytes: maxRssKib * 1024 };
     this.ended.resolve({ ...parseWaitStatus(status), usage });
     // A child that cannot run reports the reason before it ends. A child that reported nothing was killed before it ran.
-    if (!this.#reported.has("running")) this.abandon(new HelperLost("the command was killed before it ran"));
+    this.abandon(new HelperLost("the command was killed before it ran"));
   }
 
   /** The command does not run, and will not. Nothing to a command that does. */
   abandon(error: Error): void {
     this.running.reject(error);
-    if (this.#reported.has("running")) return;
-    this.#pipes?.stdin.close();
-    this.#pipes?.stdout.close();
-    this.#pipes?.stderr.close();
   }
 }

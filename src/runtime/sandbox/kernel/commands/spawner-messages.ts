@@ -6,7 +6,6 @@ type SpawnerMessage = { what: "ready"; pid: number } | CommandMessage;
 /** A report about one command. */
 export type CommandMessage =
   | { what: "started"; id: number; pid: number; stdinFd: number; stdoutFd: number; stderrFd: number }
-  | { what: "running"; id: number }
   | { what: "refused" | "failed"; id: number; errno: number }
   | { what: "exited"; id: number; status: number; userUs: number; systemUs: number; maxRssKib: number };
 
@@ -22,7 +21,6 @@ const EXIT = 28;
 export function messageIn({ kind, number, body }: Frame): SpawnerMessage {
   const is = (expected: string, bytes: number) => kind === expected && body.length === bytes;
   if (is("R", NOTHING)) return { what: "ready", pid: number };
-  if (is("B", NOTHING)) return { what: "running", id: number };
   if (is("N", ERRNO)) return { what: "refused", id: number, errno: body.readUInt32BE(0) };
   if (is("F", ERRNO)) return { what: "failed", id: number, errno: body.readUInt32BE(0) };
   if (is("S", PIPES)) {

@@ -220,8 +220,10 @@ export class Spawner implements Replaceable {
     const spawned = this.#commands.get(message.id);
     if (spawned === undefined || this.#inside === undefined)
       throw new Error("the spawner has no such command");
-    spawned.onMessage(message, this.#inside.folder);
-    if (message.what === "started") this.#helper.send("c", spawned.id);
+    spawned.onMessage(message, this.#inside);
+    // The spawner holds the pipes also of a command that has not started.
+    if (message.what === "started" || (message.what === "exited" && spawned.pid === 0))
+      this.#helper.send("c", spawned.id);
     if (message.what === "refused" || message.what === "exited") this.#forget(spawned);
   }
 

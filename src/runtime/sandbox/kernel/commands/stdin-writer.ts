@@ -6,11 +6,13 @@ export class StdinWriter {
   readonly #fd: number;
   readonly #socket: Socket;
 
-  constructor(fd: number) {
-    this.#fd = fd;
-    this.#socket = new Socket({ fd, readable: false, writable: true });
+  /** @param fd none for a pipe that nobody reads */
+  constructor(fd?: number) {
+    this.#fd = fd ?? -1;
+    this.#socket = new Socket({ ...(fd !== undefined && { fd }), readable: false, writable: true });
     // EPIPE: nobody reads it any more. As in a shell pipeline, that is the writer's end and no failure of the command.
     this.#socket.on("error", () => this.#socket.destroy());
+    if (fd === undefined) this.close();
   }
 
   /** Bytes that the command has not read yet. */

@@ -7,11 +7,11 @@
 # The boot's spawner speaks over pipes, and holds the server's ends of them until it reads "c" 0.
 # Writes frames, all but the last with numbers of 32 bits:
 #   "R" PID                    ready
-#   "S" ID PID IN OUT ERR      started: its pid, and this process's descriptors of the server's ends
-#   "B" ID                     about to become the command
+#   "S" ID PID IN OUT ERR      about to become the command: its pid, and the spawner's descriptors of the server's ends
 #   "N" ID ERRNO               no pipe or no process to be had
 #   "F" ID ERRNO               could not change to CWD
 #   "E" ID STATUS USER SYSTEM MAXRSS   ended: wait status in 32 bits; microseconds of CPU and kilobytes in 64
+# The child itself says that it starts: a command may kill this process before this process runs again.
 
 my ($hide, $processes, $own_oom_adj, @ends) = map { int } @ARGV;
 my $WNOHANG = 1;
@@ -73,18 +73,18 @@ sub start {
     return;
   }
   if ($pid == 0) {
-    become($id, $tag, $with_stdin, $cwd, \@argv, \@rest, $in, $out, $err);
+    become($id, $tag, $with_stdin, $cwd, \@argv, \@rest, [$in, $out, $err], [map { fileno($_) } $in_end, $out_end, $err_end]);
     exit 126;
   }
   $id_of{$pid} = $id;
   $pid_of{$id} = $pid;
   $held{$id} = [$in_end, $out_end, $err_end];
-  tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
 }
 
 # In the child: a session of its own, the tag that its descendants inherit, its stdio, and the command.
 sub become {
-  my ($id, $tag, $with_stdin, $cwd, $argv, $env, $in, $out, $err) = @_;
+  my ($id, $tag, $with_stdin, $cwd, $argv, $env, $stdio, $ends) = @_;
+  my ($in, $out, $err) = @$stdio;
   syscall($SYS{setsid});
   syscall($SYS{rt_sigprocmask}, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
   syscall($SYS{prctl}, $PR_SET_TIMERSLACK, $DEFAULT_SLACK_NS + $tag, 0, 0, 0);
@@ -97,7 +97,7 @@ sub become {
   if ($with_stdin) { open(STDIN, '<&', $in); } else { open(STDIN, '<', '/dev/null'); }
   open(STDOUT, '>&', $out);
   open(STDERR, '>&', $err);
-  tell_server('B', $id);
+  tell_server('S', $id, $$, @$ends);
   %ENV = map { split(/=/, $_, 2) } @$env;
   exec { $argv->[0] } @$argv;
   my ($missing, $reason) = ($! == $ENOENT, "$!");

@@ -1,0 +1,34 @@
+// @module-tag any-user
+import { expect, test } from "vitest";
+import { KernelSandboxFactory } from "../../../../../src/runtime/sandbox/kernel/factory.ts";
+import { helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
+import { startVm } from "../../../../support/vm.ts";
+
+/** A spawner that stands still after it has forked a command, as on a busy host. */
+const SLOW_SPAWNER = helperSource("spawner").replace(
+  "my $pid = fork;",
+  "my $pid = fork; select(undef, undef, undef, 0.5) if $pid;",
+);
+
+/** A spawner that has ended when the server reads that a command starts. */
+const FLEETING = helperSource("spawner")
+  .replace("  tell_server('S', $id, $$, @$ends);\n", "  my $spawner = getppid;\n")
+  .replace(
+    "  exec { $argv->[0] } @$argv;\n",
+    () => `kill(9, $spawner); select(undef, undef, undef, 0.01) while -e "/proc/$spawner/stat" && getppid == $spawner;
+     tell_server('S', $id, $$, @$ends); exec { $argv->[0] } @$argv;`,
+  );
+
+test("a command that kills its spawner before the spawner can say anything has run once", async () => {
+  const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, { spawnerSource: SLOW_SPAWNER }));
+  const result = await vm.exec("echo run >> /workspace/runs; kill -KILL -1");
+  expect(result).toMatchObject({ exitCode: 137, signal: "SIGKILL", reason: "signal" });
+  expect(Buffer.from(await vm.readFile("/workspace/runs")).toString()).toBe("run\n");
+});
+
+test("a command that kills its spawner before the server has its pipes has run, and its output is lost", async () => {
+  const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, { spawnerSource: FLEETING }));
+  const result = await vm.exec("echo run >> /workspace/runs; echo output");
+  expect(result).toMatchObject({ exitCode: 137, signal: "SIGKILL", reason: "signal", stdout: "" });
+  expect(Buffer.from(await vm.readFile("/workspace/runs")).toString()).toBe("run\n");
+});
