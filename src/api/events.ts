@@ -314,49 +314,45 @@ export interface VmEvents {
 /** Name of an event of a `vm` actor. */
 export type VmEventName = keyof VmEvents;
 
-/** Events that `getEventLog` returns. Output, changes of files and transcripts have logs of their own. */
-export const LOGGED_EVENTS = [
-  "vmBooted",
-  "vmShutdown",
-  "filesReadOnly",
-  "limitWarning",
-  "serviceChanged",
-  "processExit",
-  "shellExit",
-  "waitingForInput",
-  "portOpened",
-  "portClosed",
-  "networkDenied",
-  "cronEvent",
-  "agentCrashed",
-] as const satisfies readonly VmEventName[];
-
-/** Name of an event that `getEventLog` returns. */
-export type LoggedEventName = (typeof LOGGED_EVENTS)[number];
-
-/** The right that a token needs to subscribe to each event. */
-export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = {
+/**
+ * The right that a token needs to subscribe to each event, and whether `getEventLog` returns the event. Output, changes of
+ * files and transcripts have logs of their own.
+ */
+const EVENTS = {
   processOutput: { right: "exec", reads: true },
-  processExit: { right: "exec", reads: true },
+  processExit: { right: "exec", reads: true, isLogged: true },
   shellData: { right: "terminal" },
-  shellExit: { right: "terminal" },
-  waitingForInput: { right: "exec", reads: true },
+  shellExit: { right: "terminal", isLogged: true },
+  waitingForInput: { right: "exec", reads: true, isLogged: true },
   fileChanged: { right: "files", reads: true },
-  portOpened: { right: "network", reads: true },
-  portClosed: { right: "network", reads: true },
-  networkDenied: { right: "network", reads: true },
+  portOpened: { right: "network", reads: true, isLogged: true },
+  portClosed: { right: "network", reads: true, isLogged: true },
+  networkDenied: { right: "network", reads: true, isLogged: true },
   // A connection waits for an answer as long as somebody listens who may answer.
   networkRequest: { right: "admin" },
   previewRequest: { right: "network", reads: true },
-  vmBooted: { right: "any" },
-  filesReadOnly: { right: "any" },
-  limitWarning: { right: "any" },
-  serviceChanged: { right: "exec", reads: true },
-  vmShutdown: { right: "any" },
+  vmBooted: { right: "any", isLogged: true },
+  filesReadOnly: { right: "any", isLogged: true },
+  limitWarning: { right: "any", isLogged: true },
+  serviceChanged: { right: "exec", reads: true, isLogged: true },
+  vmShutdown: { right: "any", isLogged: true },
   callSettled: { right: "any" },
-  cronEvent: { right: "cron", reads: true },
+  cronEvent: { right: "cron", reads: true, isLogged: true },
   sessionEvent: { right: "sessions", reads: true },
   // An agent waits for an answer as long as somebody listens.
   permissionRequest: { right: "sessions" },
-  agentCrashed: { right: "sessions", reads: true },
-};
+  agentCrashed: { right: "sessions", reads: true, isLogged: true },
+} as const satisfies Record<VmEventName, Guarded & { isLogged?: true }>;
+
+/** The right that a token needs to subscribe to each event. */
+export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = EVENTS;
+
+/** Name of an event that `getEventLog` returns. */
+export type LoggedEventName = {
+  [Name in VmEventName]: (typeof EVENTS)[Name] extends { isLogged: true } ? Name : never;
+}[VmEventName];
+
+/** Events that `getEventLog` returns. */
+export const LOGGED_EVENTS = (Object.keys(EVENTS) as VmEventName[]).filter(
+  (name): name is LoggedEventName => "isLogged" in EVENTS[name],
+);

@@ -156,9 +156,9 @@ test("a room that fails does not keep the others from their part", async () => {
   ]);
 });
 
-test("a later room's variables come over an earlier room's", () => {
+test("a later room's variables come over an earlier room's", async () => {
   const { rooms } = cycle();
-  expect(rooms.env()).toEqual({ first: "1", second: "1", SHARED: "second" });
+  expect(await rooms.env()).toEqual({ first: "1", second: "1", SHARED: "second" });
 });
 
 test("a VM whose rooms throw when they stop ends all the same, and leaves no process", async () => {

@@ -115,7 +115,8 @@ async function askEngine(
     credentials: "include",
     signal: AbortSignal.timeout(LOOKUP_TIMEOUT_MS),
   } satisfies RequestInit;
-  const ask = () => send(new Request(`${endpoint}${path}?${new URLSearchParams({ ...query, namespace })}`, init));
+  const ask = () =>
+    send(new Request(`${endpoint}${path}?${new URLSearchParams({ ...query, namespace })}`, init));
   const response = await ask().catch((error: unknown) => {
     // While this thread was busy, the server has closed a connection that the runtime kept for the next request.
     if (method !== "POST" && wasCut(error)) return ask();
