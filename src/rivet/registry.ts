@@ -1,5 +1,6 @@
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import type { Driver } from "./guarded-driver.ts";
+import { orderQueues } from "./queue-turns.ts";
 import {
   type Registry,
   type RegistryActors,
@@ -83,6 +84,7 @@ export function makeRegistry<Actors extends RegistryActors>(
     // RivetKit serves nothing itself if it knows of an engine. The driver knows it.
     ...(isServing && { endpoint: "" }),
   };
+  for (const definition of Object.values(options.use)) orderQueues(definition);
   const registry = setup<Actors>({ ...config, use: options.use });
   // Passed to `setup`, it would start the server at once.
   if (isServing) registry.config.serveManager = true;

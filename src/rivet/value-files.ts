@@ -101,11 +101,15 @@ export class ValueFiles {
     return this.#syncing.size === 0 && this.#unnamed.size === 0 && this.#failed.size === 0;
   }
 
-  /** Reads values. @returns `undefined` for each value whose file is deleted or shorter */
+  /**
+   * Reads values. Values that follow each other in a file are parts of one buffer, so that a caller can join them without a copy.
+   *
+   * @returns `undefined` for each value whose file is deleted or shorter
+   */
   read(places: readonly ValuePlace[]): (Uint8Array | undefined)[] {
     const open = this.open(places);
     try {
-      return places.map((place) => open.read(place));
+      return runsOf(places).flatMap((run) => open.readAll(run));
     } finally {
       open.close();
     }
@@ -212,11 +216,26 @@ export class OpenValues {
   }
 
   /** @returns `undefined` if the file is deleted or shorter */
-  read({ file, start, size }: ValuePlace): Uint8Array | undefined {
-    if (this.#open.has(file)) return readValue(this.#open.get(file), start, size);
+  read(place: ValuePlace): Uint8Array | undefined {
+    return this.readAll([place])[0];
+  }
+
+  /** Reads values that follow each other in one file. */
+  readAll(places: readonly ValuePlace[]): (Uint8Array | undefined)[] {
+    const { file, start } = places[0] as ValuePlace;
+    const size = places.reduce((sum, place) => sum + place.size, 0);
+    const bytes = this.#in(file, (fd) => readFrom(fd, start, size));
+    return places.map((place) => {
+      const end = place.start - start + place.size;
+      return bytes.length < end ? undefined : bytes.subarray(place.start - start, end);
+    });
+  }
+
+  #in(file: number, read: (fd: number | undefined) => Uint8Array): Uint8Array {
+    if (this.#open.has(file)) return read(this.#open.get(file));
     const fd = openIfThere(this.#pathOf(file));
     try {
-      return readValue(fd, start, size);
+      return read(fd);
     } finally {
       if (fd !== undefined) closeSync(fd);
     }
@@ -228,9 +247,32 @@ export class OpenValues {
   }
 }
 
-function readValue(fd: number | undefined, start: number, size: number): Uint8Array | undefined {
-  const value = Buffer.allocUnsafeSlow(size);
-  return fd !== undefined && readSync(fd, value, 0, size, start) === size ? value : undefined;
+/** @returns fewer bytes than `size` if the file is deleted or shorter */
+function readFrom(fd: number | undefined, start: number, size: number): Uint8Array {
+  if (fd === undefined) return new Uint8Array();
+  const bytes = Buffer.allocUnsafeSlow(size);
+  return bytes.subarray(0, readSync(fd, bytes, 0, size, start));
+}
+
+/** Bytes of values that are read together. */
+const MAX_RUN_BYTES = 1024 * 1024;
+
+/** Joins places that follow each other in one file, up to MAX_RUN_BYTES. */
+function runsOf(places: readonly ValuePlace[]): ValuePlace[][] {
+  const runs: ValuePlace[][] = [];
+  let [file, end, room] = [-1, 0, 0];
+  for (const place of places) {
+    const isNext = place.file === file && place.start === end && place.size <= room;
+    if (isNext) runs.at(-1)?.push(place);
+    else {
+      runs.push([place]);
+      room = MAX_RUN_BYTES;
+    }
+    room -= place.size;
+    file = place.file;
+    end = place.start + place.size;
+  }
+  return runs;
 }
 
 function openIfThere(path: string): number | undefined {

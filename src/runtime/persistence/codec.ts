@@ -140,5 +140,16 @@ export async function getParts(
   number: number,
 ): Promise<Uint8Array | undefined> {
   const entries = await store.list(`${keyOf(kind, number)}/`);
-  return entries.length === 0 ? undefined : Buffer.concat(entries.map(([, value]) => value));
+  return entries.length === 0 ? undefined : joined(entries.map(([, value]) => value));
+}
+
+/** Joins bytes. Copies nothing if they follow each other in one buffer. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [{ buffer, byteOffset } = new Uint8Array()] = parts;
+  let length = 0;
+  for (const part of parts) {
+    if (part.buffer !== buffer || part.byteOffset !== byteOffset + length) return Buffer.concat(parts);
+    length += part.length;
+  }
+  return new Uint8Array(buffer, byteOffset, length);
 }

@@ -15,7 +15,8 @@ export interface TreeNode {
   nlink: number;
 }
 
-const MODE_BITS = 0o7777;
+/** Permission bits of a mode. */
+export const MODE_BITS = 0o7777;
 
 /** Describes a file by the result of lstat(2). */
 export function treeNode(

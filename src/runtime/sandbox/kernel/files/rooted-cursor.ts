@@ -20,13 +20,15 @@ import {
 import { pause } from "../../../../base/pace.ts";
 import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { decodeName, encodeName } from "../../names.ts";
-import type {
-  NodeMetadata,
-  TreeContent,
-  TreeCursor,
-  TreeFile,
-  TreeNode,
-  TreePlace,
+import {
+  type Hole,
+  MODE_BITS,
+  type NodeMetadata,
+  type TreeContent,
+  type TreeCursor,
+  type TreeFile,
+  type TreeNode,
+  type TreePlace,
 } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
@@ -55,6 +57,29 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 
 /** Bits of a mode that a new file may have before the VM's user owns it. */
 const PERMISSIONS = 0o777;
+
+/** Writes a piece of a file. @returns a promise if it takes more than a turn */
+function writePiece(fd: number, piece: Uint8Array, position: number): Promise<void> | undefined {
+  if (piece.length === 0) return undefined;
+  const turn = pause();
+  if (turn !== null || piece.length > PIECE_BYTES) return writeInTurns(fd, piece, position, turn);
+  const done = writeSync(fd, piece, 0, piece.length, position);
+  return done === piece.length ? undefined : writeInTurns(fd, piece.subarray(done), position + done, null);
+}
+
+async function writeInTurns(
+  fd: number,
+  piece: Uint8Array,
+  position: number,
+  first: Promise<void> | null,
+): Promise<void> {
+  await first;
+  for (let done = 0; done < piece.length; ) {
+    const count = Math.min(piece.length - done, PIECE_BYTES);
+    done += writeSync(fd, piece, done, count, position + done);
+    await pause();
+  }
+}
 
 const callAt = (syscall: string, { name }: TreePlace): Call => ({ syscall, path: name });
 
@@ -121,35 +146,36 @@ export class RootedTreeCursor implements TreeCursor {
     const fd = await this.#walker.in(place.parent, callAt("open", place), (directory) =>
       openSync(at(directory, place.name), CREATE, metadata.mode & PERMISSIONS),
     );
+    let isHuge = true;
     try {
       let position = 0;
       let endsWithHole = false;
-      for await (const piece of content) {
+      const put = (piece: Uint8Array | Hole) => {
         endsWithHole = "hole" in piece;
-        if ("hole" in piece) {
-          position += piece.hole;
-          continue;
-        }
-        for (let done = 0; done < piece.length; ) {
-          await pause();
-          const count = Math.min(piece.length - done, PIECE_BYTES);
-          done += writeSync(fd, piece, done, count, position + done);
-        }
-        position += piece.length;
-      }
+        const start = position;
+        position += "hole" in piece ? piece.hole : piece.length;
+        return "hole" in piece ? undefined : writePiece(fd, piece, start);
+      };
+      // Many small files: a promise for each step would take longer than the file.
+      if (Symbol.iterator in content) for (const piece of content) await put(piece);
+      else for await (const piece of content) await put(piece);
       // A hole at the end has no piece after it.
       if (endsWithHole) ftruncateSync(fd, position);
       this.#root.own(fd);
       futimesSync(fd, seconds(metadata.mtimeMs), seconds(metadata.mtimeMs));
-      const node = describe(place.name, fstatSync(fd));
-      if (node.mode === metadata.mode) return node;
-      // The server's umask has taken bits off, or fchown(2) set-user-id.
-      fchmodSync(fd, metadata.mode);
-      return describe(place.name, fstatSync(fd));
+      let stats = fstatSync(fd);
+      if ((stats.mode & MODE_BITS) !== metadata.mode) {
+        // The server's umask has taken bits off, or fchown(2) set-user-id.
+        fchmodSync(fd, metadata.mode);
+        stats = fstatSync(fd);
+      }
+      isHuge = isLarge(stats);
+      return describe(place.name, stats);
     } catch (error) {
       throw asPosixError(error, callAt("write", place));
     } finally {
-      await closeFile(fd);
+      if (isHuge) await closeFile(fd);
+      else closeSync(fd);
     }
   }
 
