@@ -6,11 +6,14 @@ import { hostileProgram } from "../support/generated/hostile-program.ts";
 import { resourcesOf, type ServerResources } from "../support/server-resources.ts";
 import { startTestServer } from "../support/servers.ts";
 
-/** `npm run hostile` sets 200. `AGENT_VM_SEED=7` runs one alone. A seed takes two to three seconds. */
-const { AGENT_VM_SEEDS = "16", AGENT_VM_SEED } = process.env;
+/**
+ * `npm run hostile` sets 200. `AGENT_VM_SEED=7` runs one alone, and `AGENT_VM_FIRST_SEED=7` the ones from 7 on. A seed takes two
+ * to three seconds.
+ */
+const { AGENT_VM_SEEDS = "16", AGENT_VM_SEED, AGENT_VM_FIRST_SEED } = process.env;
 const COUNT = Number(AGENT_VM_SEEDS);
 /** Each hour has seeds of its own, so that runs cover different ones. */
-const FIRST = Math.floor(Date.now() / 3_600_000) * COUNT;
+const FIRST = Number(AGENT_VM_FIRST_SEED ?? Math.floor(Date.now() / 3_600_000) * COUNT);
 const SEEDS =
   AGENT_VM_SEED === undefined
     ? Array.from({ length: COUNT }, (_, index) => FIRST + index)

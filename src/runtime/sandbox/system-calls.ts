@@ -90,6 +90,7 @@ const RESTRICTED = {
   ioctl: [16, 29],
   lchown: [94, null],
   personality: [135, 92],
+  prctl: [157, 167],
   prlimit64: [302, 261],
   setrlimit: [160, 164],
   socket: [41, 198],

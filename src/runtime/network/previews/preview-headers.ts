@@ -2,7 +2,13 @@ import { canonicalName, endToEnd, type HeaderPair } from "../requests/end-to-end
 import { type PreviewCors, withCors } from "./cors.ts";
 
 /** Response headers that affect more than a preview: all that the browser knows of a domain or a port. */
-const SITE_WIDE_HEADERS = new Set(["clear-site-data", "alt-svc", "strict-transport-security"]);
+const SITE_WIDE_HEADERS = new Set([
+  ...["clear-site-data", "alt-svc", "strict-transport-security"],
+  // With these a browser reports the URLs of other previews and of the console to any address.
+  ...["nel", "report-to"],
+  // The browser would ask the app before each request to the domain.
+  ...["secure-session-registration", "sec-session-registration"],
+]);
 
 /** The app behind a preview, and the pages that may read it. */
 export interface PreviewApp {

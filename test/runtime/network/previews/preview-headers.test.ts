@@ -76,6 +76,12 @@ describe("a response", () => {
     ]);
   });
 
+  test("cannot make a browser report, or ask about, requests to other pages of the origin", () => {
+    const reports = ["NEL", '{"report_to":"x","success_fraction":1}', "Report-To", '{"group":"x"}'];
+    const session = ["Secure-Session-Registration", '(ES256); path="/s"', "Sec-Session-Registration", "x"];
+    expect(answered(...reports, ...session)).toEqual(ADDED);
+  });
+
   test("keeps the app's own CORS and Referrer-Policy headers", () => {
     const own = ["Access-Control-Allow-Origin", "https://a.test", "Referrer-Policy", "no-referrer"];
     expect(answered(...own)).toEqual([

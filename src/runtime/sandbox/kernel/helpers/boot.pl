@@ -118,6 +118,7 @@ step('limits');
 my %ipc = split(/[=,]/, $set{ipc});
 put("/proc/sys/kernel/$_", $ipc{$_}) for keys %ipc;
 limit_cores();
+limit_priorities();
 if ($is_root) {
   must('drop groups', $SYS{setgroups}, 0, 0);
   must('set gid', $SYS{setresgid}, $gid, $gid, $gid);

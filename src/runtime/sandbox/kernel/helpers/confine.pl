@@ -3,7 +3,7 @@
 my ($PR_SET_DUMPABLE, $PR_CAPBSET_DROP, $PR_SET_NO_NEW_PRIVS, $PR_CAP_AMBIENT, $PR_CAP_AMBIENT_CLEAR_ALL) = (4, 24, 38, 47, 4);
 my $CAPABILITY_VERSION_3 = 0x20080522;
 my $CLONE_NEWCGROUP = 0x02000000;
-my ($RLIMIT_CORE, $RLIMIT_NOFILE) = (4, 7);
+my ($RLIMIT_CORE, $RLIMIT_NOFILE, $RLIMIT_NICE, $RLIMIT_RTPRIO) = (4, 7, 13, 14);
 my ($AT_FDCWD, $AT_EMPTY_PATH, $OPEN_TREE_CLONE, $MOUNT_ATTR_RDONLY) = (-100, 0x1000, 1, 1);
 # The spawner gives its commands 1000. In a cgroup the kernel adds 1/1000 of the VM's memory for each point, so a spawner
 # outlives its commands only with a wide gap.
@@ -63,6 +63,9 @@ sub limit_cores {
   my $one = pack('QQ', 1, 1);
   syscall($SYS{prlimit64}, 0, $RLIMIT_CORE, $one, 0) == 0 or $! == $EPERM or fail('cannot limit cores');
 }
+
+# The server may have been given a right to these. A program of real-time priority takes a CPU from all others.
+sub limit_priorities { limit('priorities', $_, 0) for $RLIMIT_NICE, $RLIMIT_RTPRIO; }
 
 # A clone of the mount of /proc that is not read-only and has no masks. No program of the VM may ever get hold of it. Before
 # Linux 5.12 there is none.

@@ -27,6 +27,7 @@ my ($ipc, @namespaces) = map {
 } qw(ipc user pid net uts mnt);
 # Later it has no right over limits.
 limit_cores();
+limit_priorities();
 sub enter { must('enter', $SYS{setns}, fileno($_[0]), 0); }
 # The IPC namespace is root's, or that of an ordinary user's outer user namespace, so that the boot could limit it.
 if ($uid < 0) {

@@ -70,6 +70,8 @@ const CLONE_NAMESPACES = 0x7e020000;
 const HARMLESS_PERSONALITIES = 0x60008;
 const PERSONALITY_QUERY = 0xffffffff;
 const RLIMIT_CORE = 4;
+/** A program that is alone on a core keeps the core's other thread idle, whatever VM or host has work for it. */
+const PR_SCHED_CORE = 62;
 /** The caller sees success, but its limit stays. Programs that refuse core dumps end if the call fails. */
 const PRETEND = fail(0);
 
@@ -102,6 +104,7 @@ const DECISIONS: Record<RestrictedCall, readonly Instruction[]> = {
     finish(fail(EPERM)),
   ],
   lchown: chown(1),
+  prctl: [load(lowerHalf(0)), ...oneOf([PR_SCHED_CORE], fail(EPERM)), finish(ALLOW)],
   // A process may set its own limits and read those of others. RLIMIT_CORE stays at 1: at 0, the kernel would start
   // the host's handler of core dumps as root.
   prlimit64: [
