@@ -19,6 +19,14 @@ import { intercept } from "./interceptor.ts";
 import { countSockets, listListening, type Owners } from "./listening.ts";
 import { addressOf, Passed } from "./passed-sockets.ts";
 
+/**
+ * Time for a connector to make a socket that listens, or takes datagrams.
+ * @unit ms
+ * @past The server ends the connector, and the request fails.
+ * @code network_failed
+ */
+const SOCKET_TIMEOUT_MS = 30_000;
+
 /** Tries of a request. Each try after the first uses a new connector, because the last one died or did not start. */
 const MAX_TRIES = 3;
 
@@ -103,13 +111,11 @@ export class KernelNetwork implements SandboxNetwork {
   }
 
   async listen(wanted: number): Promise<Server> {
-    const { signal } = this.#closed;
-    const server = await this.#ask((connector) => connector.listen(wanted, signal)).catch(
-      (error: unknown) => {
-        if (!(error instanceof SocketRefused)) throw error;
-        return this.#ask((connector) => connector.listen(0, signal));
-      },
-    );
+    const listen = (port: number) => this.#askInTime((connector, signal) => connector.listen(port, signal));
+    const server = await listen(wanted).catch((error: unknown) => {
+      if (!(error instanceof SocketRefused)) throw error;
+      return listen(0);
+    });
     new AcceptRate().add(server);
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));
@@ -118,7 +124,7 @@ export class KernelNetwork implements SandboxNetwork {
 
   async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
     const end = AbortSignal.any([signal, this.#closed.signal]);
-    const socket = await this.#ask((connector) => connector.takeDatagrams(port, end));
+    const socket = await this.#askInTime((connector, limit) => connector.takeDatagrams(port, limit), end);
     if (end.aborted) socket.close();
     end.throwIfAborted();
     end.addEventListener("abort", () => socket.close(), { once: true });
@@ -127,7 +133,7 @@ export class KernelNetwork implements SandboxNetwork {
 
   async acceptCalls(onCall: (call: HostCall) => void): Promise<() => void> {
     const { signal } = this.#closed;
-    const server = await this.#ask((connector) => connector.listenAt(CALL_NAME, signal)).catch(
+    const server = await this.#askInTime((connector, limit) => connector.listenAt(CALL_NAME, limit)).catch(
       (error: unknown) => {
         if (!(error instanceof SocketRefused)) throw error;
         throw new AgentVmError("network_failed", `The VM's programs cannot call: errno ${error.errno}`);
@@ -201,6 +207,26 @@ export class KernelNetwork implements SandboxNetwork {
     for (const socket of this.#sockets) socket.destroy();
     for (const server of this.#servers) server.close();
     await this.#connectors.close();
+  }
+
+  /** Asks for a socket that the kernel makes at once. */
+  async #askInTime<Handle>(
+    ask: (connector: Connector, signal: AbortSignal) => Promise<Handle>,
+    signal = this.#closed.signal,
+  ): Promise<Handle> {
+    const timeout = AbortSignal.timeout(SOCKET_TIMEOUT_MS);
+    const limit = AbortSignal.any([signal, timeout]);
+    return await this.#ask(async (connector) => {
+      try {
+        return await ask(connector, limit);
+      } catch (error) {
+        if (error !== timeout.reason) throw error;
+        // The next request gets another one.
+        void connector.close();
+        const detail = `no socket within ${SOCKET_TIMEOUT_MS} ms`;
+        throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${detail}`);
+      }
+    });
   }
 
   async #ask<Handle>(ask: (connector: Connector) => Promise<Handle>): Promise<Handle> {

@@ -1,7 +1,11 @@
 // @module-tag any-user
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { vmOptionsSchema } from "../../../../../src/runtime/options.ts";
+import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory.ts";
+import type { SandboxNetwork } from "../../../../../src/runtime/sandbox/network.ts";
 import { openDescriptors, ownDescendants } from "../../../../support/host.ts";
+import { failure } from "../../../../support/until.ts";
 import { startVm } from "../../../../support/vm.ts";
 import { startHttpServer, textOf } from "../../../../support/vm-servers.ts";
 
@@ -113,4 +117,18 @@ test("the VM has its own loopback", async () => {
   const { stdout } = await vm.exec("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '");
   expect(stdout).toBe("lo\n");
   expect(readdirSync("/proc/self/ns")).toContain("net");
+});
+
+test("a connector that stands still is ended, and the next request has another", {
+  tags: ["slow"],
+}, async () => {
+  const factory = createSandboxFactory(vmOptionsSchema.parse({}));
+  const sandbox = await factory.boot(new AbortController().signal);
+  const network = sandbox.network as SandboxNetwork;
+  (await network.listen(0)).close();
+  const [pid = 0] = connectors();
+  process.kill(pid, "SIGSTOP");
+  expect(await failure(network.listen(0))).toMatchObject({ code: "network_failed" });
+  (await network.listen(0)).close();
+  await sandbox.dispose();
 });
