@@ -2,18 +2,7 @@ import { accessSync, constants, realpathSync } from "node:fs";
 import { join } from "node:path";
 
 /** Programs of the host that build and enter a VM: from util-linux, coreutils, the shell and perl. */
-const REQUIRED = [
-  "unshare",
-  "nsenter",
-  "setpriv",
-  "prlimit",
-  "mount",
-  "script",
-  "sh",
-  "env",
-  "cat",
-  "perl",
-] as const;
+const REQUIRED = ["unshare", "prlimit", "mount", "script", "sh", "env", "cat", "perl"] as const;
 
 /** A program that improves a VM: bash for `exec`. */
 const OPTIONAL = ["bash"] as const;

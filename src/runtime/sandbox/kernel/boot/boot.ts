@@ -3,6 +3,7 @@ import { constants as os } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
+import { unlessAborted } from "../../../../base/within.ts";
 import type { VmLimits } from "../../../options.ts";
 import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
@@ -11,8 +12,7 @@ import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
 import type { Launched } from "../helpers/launched.ts";
 import { LaunchRefused, launch } from "../helpers/launcher.ts";
-import { perlText } from "../helpers/program-text.ts";
-import { helperCommand, helperSource } from "../helpers/programs.ts";
+import { helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
 import { pidsIn } from "../processes/usage.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
@@ -20,10 +20,6 @@ import type { Tools } from "../tools.ts";
 import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
 import { inotifyLimits, ipcLimits, userLimits } from "./per-user.ts";
 import { hiddenInProc } from "./proc-masks.ts";
-
-/** The boot becomes the spawner, or starts it as a program of its own. */
-const PROGRAM = helperSource("boot");
-const WITH_SPAWNER = helperSource("boot", perlText("spawner"));
 
 /**
  * Boot of a VM.
@@ -40,12 +36,15 @@ const READY = "ready";
 const MAX_LOOKS = 500;
 const LOOK_MS = 10;
 
+/** Flags of unshare(2). */
+const [CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID] = [0x08000000, 0x10000000, 0x20000000];
+
 /** Numbers of resource limits; see getrlimit(2). */
 const RLIMIT_NPROC = 6;
 
 /** The namespaces of one VM, held by its init. */
 export interface BootedVm {
-  /** The process outside that waits for the VM's end. */
+  /** First process of the outer pid namespace. It ends after all others. */
   keeper: Launched;
   /** Init's pid as the host sees it. */
   initPid: number;
@@ -94,16 +93,20 @@ interface BootRequest {
  * before it has given them up: a VM is ready when init and the process outside, without any, answer.
  */
 export async function bootVm(request: BootRequest): Promise<BootedVm> {
-  const { tools, owner, signal } = request;
+  const { owner, signal } = request;
   signal.throwIfAborted();
-  const outer = owner === null ? ["--user", "--map-root-user", "--ipc"] : [];
-  // The mount namespace comes after the fork: the keeper, under a root server root itself, stays outside.
-  const keeper = await launch({
-    command: [tools.unshare, ...outer, "--pid", "--fork", "--kill-child", "--", ...bootCommand(request)],
+  const launching = launch({
+    command: ["boot", ...bootArguments(request)],
+    namespaces: CLONE_NEWPID | (owner === null ? CLONE_NEWUSER | CLONE_NEWIPC : 0),
     hasSmallPipes: true,
-  }).catch((error: unknown) => {
-    if (error instanceof LaunchRefused && error.errno === os.errno.EAGAIN) throw serverFull("processes");
-    throw bootFailed(error instanceof Error ? error.message : String(error));
+  });
+  const keeper = await unlessAborted(launching, signal).catch((error: unknown) => {
+    void launching.then(endKeeper, () => undefined);
+    if (signal.aborted && error === signal.reason) throw isTimeout(error) ? late("in time") : error;
+    if (!(error instanceof LaunchRefused))
+      throw bootFailed(error instanceof Error ? error.message : String(error));
+    if (error.errno === os.errno.EAGAIN) throw serverFull("processes");
+    throw bootFailed(`cannot make namespaces: ${util.getSystemErrorMessage(-error.errno)}`);
   });
   const open: number[] = [];
   try {
@@ -111,16 +114,15 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
     keeper.stdin.write(`${READY}\n`);
     const errors = new Excerpt(keeper.stderr);
     const output = await untilReady(keeper, errors, signal);
-    const [outside] = keeper.children();
-    const [initPid] = outside === undefined ? [] : childrenOf(outside);
-    if (outside === undefined || initPid === undefined) throw bootFailed("init has ended");
+    const [initPid] = keeper.children();
+    if (initPid === undefined) throw bootFailed("init has ended");
     open.push(openSync(`/proc/${initPid}/root`, constants.O_DIRECTORY | O_PATH));
     open.push(
       openSync(`/proc/self/fd/${open[0]}/proc`, constants.O_DIRECTORY | constants.O_NOFOLLOW | O_PATH),
     );
     const [rootFd, procFd] = open as [number, number];
     const ends = /^spawner (\d+) (\d+)$/m.exec(output)?.slice(1).map(Number) as [number, number] | undefined;
-    const spawner = ends === undefined ? undefined : ForkedHelper.open(outside, ends, errors);
+    const spawner = ends === undefined ? undefined : ForkedHelper.open(keeper.pid, ends, errors);
     return { keeper, initPid, spawner, rootFd, procFd };
   } catch (error) {
     for (const fd of open) closeSync(fd);
@@ -129,7 +131,7 @@ export async function bootVm(request: BootRequest): Promise<BootedVm> {
   }
 }
 
-/** Ends a VM. The keeper ends after all its processes, but not if it is killed with the launcher. */
+/** Ends a VM. The keeper ends after all its processes, but the server may learn of the end of a launcher before. */
 export async function endVm({ keeper, procFd }: BootedVm): Promise<void> {
   await endKeeper(keeper);
   for (let looks = 0; looks < MAX_LOOKS && mayHaveProcesses(procFd); looks++) await delay(LOOK_MS);
@@ -147,30 +149,19 @@ function mayHaveProcesses(procFd: number): boolean {
 /** Ends the VM: the kernel kills every process of the outer pid namespace, and so of the VM's, when its first goes. */
 export async function endKeeper(keeper: Launched): Promise<void> {
   keeper.release();
-  const first = keeper.children();
-  // The keeper waits for it, and ends by itself; a server that is the host's init could not wait in its place.
-  for (const pid of first) killQuietly(pid);
-  if (first.length === 0) keeper.kill();
+  keeper.kill();
   await keeper.exited;
-}
-
-function killQuietly(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended by itself.
-  }
 }
 
 /** @returns the output of the boot */
 function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = "";
-    const late = (limit: string) => bootFailed(`no answer ${limit}, waiting for ${stepOf(keeper)}`);
-    const timer = setTimeout(() => settle(late(`within ${BOOT_TIMEOUT_MS} ms`)), BOOT_TIMEOUT_MS);
+    const step = () => stepOf(keeper);
+    const timer = setTimeout(() => settle(late(`within ${BOOT_TIMEOUT_MS} ms`, step())), BOOT_TIMEOUT_MS);
     const onAbort = () => {
       const { reason } = signal;
-      settle(reason instanceof DOMException && reason.name === "TimeoutError" ? late("in time") : reason);
+      settle(isTimeout(reason) ? late("in time", step()) : reason);
     };
     void keeper.closed.then(({ code }) =>
       settle(bootFailed(withNames(errors.text.trim() || `the boot ended with ${code}`))),
@@ -191,6 +182,10 @@ function untilReady(keeper: Launched, errors: Excerpt, signal: AbortSignal): Pro
   });
 }
 
+const isTimeout = (reason: unknown) => reason instanceof DOMException && reason.name === "TimeoutError";
+
+const late = (limit: string, step = "the launcher") => bootFailed(`no answer ${limit}, waiting for ${step}`);
+
 /** Returns what a boot does at the moment: its processes have the names of steps. */
 function stepOf(keeper: Launched): string {
   let [at, next]: (number | undefined)[] = [keeper.pid, keeper.children()[0]];
@@ -210,7 +205,7 @@ function bootFailed(detail: string): AgentVmError {
   return new AgentVmError("boot_failed", `The VM did not boot: ${detail}`, { detail });
 }
 
-function bootCommand(request: BootRequest): string[] {
+function bootArguments(request: BootRequest): string[] {
   const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
   const processes = limits.processes + RESERVED_PROCESSES;
@@ -237,12 +232,12 @@ function bootCommand(request: BootRequest): string[] {
     spawner,
   };
   const hidden = hiddenInProc();
-  return helperCommand(tools.perl, spawner === "" ? WITH_SPAWNER : PROGRAM, [
+  return [
     ...[Object.keys(settings).length, ...Object.entries(settings).flat()],
     ...[cgroupProcs.length, ...cgroupProcs],
     ...[hidden.length, ...hidden],
     ...shown.flatMap(({ source, target }) => [source, target]),
-  ]);
+  ].map(String);
 }
 
 /** `true` if a program of the VM that can look at a process of perl could write into the host's perl. */

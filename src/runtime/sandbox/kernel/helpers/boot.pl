@@ -1,4 +1,4 @@
-# Boots a VM: puts its root together, makes its namespaces, and starts its init and its spawner. unshare(1) starts it as the
+# Boots a VM: puts its root together, makes its namespaces, and starts its init and its spawner. The launcher forks it as the
 # first process of the outer pid namespace, as root of the host or of an outer user namespace.
 #
 # Arguments: a count and as many pairs of a setting and its value; a count and as many cgroup.procs files of the VM; a count and
@@ -10,9 +10,9 @@
 # Nobody can write to the VM's files before the server has read "ready", which init echoes to this process, and this process to
 # the server. By then both have become cat(1) without capabilities. Nothing is loaded between the pivot and exec.
 
-my %set = splice(@ARGV, 0, 2 * shift);
-my @cgroups = splice(@ARGV, 0, shift);
-my @hidden = splice(@ARGV, 0, shift);
+my %set = splice(@ARGV, 0, 2 * shift(@ARGV));
+my @cgroups = splice(@ARGV, 0, shift(@ARGV));
+my @hidden = splice(@ARGV, 0, shift(@ARGV));
 my @shown = @ARGV;
 my ($uid, $gid) = map { int } @set{qw(uid gid)};
 my $is_root = $uid >= 0;
@@ -135,7 +135,7 @@ must('be dumpable', $SYS{prctl}, $PR_SET_DUMPABLE, 1, 0, 0, 0);
 my ($outer_uid, $outer_gid) = $is_root ? ($uid, $gid) : (0, 0);
 put('/proc/self/setgroups', 'deny');
 put('/proc/self/uid_map', "$VM_ID $outer_uid 1") && put('/proc/self/gid_map', "$VM_ID $outer_gid 1") or fail("cannot map the VM's user");
-must('end with the keeper', $SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
+must('end with the launcher', $SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
 leave_session_keyring($set{filter});
 refuse_new_privileges();
 drop_bounding_set();
@@ -193,7 +193,8 @@ sysread($from_init, my $mounted, 1) or exit 1;
 
 step('spawner');
 # The server opens its ends of the spawner's pipes through /proc.
-my ($in, $in_end, $out_end, $out);
+my ($in, $out);
+our ($in_end, $out_end);
 { local $^F = 255; pipe($in, $in_end) && pipe($out_end, $out) or fail('cannot make the pipes of the spawner'); }
 my @ends = (fileno $in_end, fileno $out_end);
 # See enter.pl. Commands and shells enter in the same way; this process has entered already.

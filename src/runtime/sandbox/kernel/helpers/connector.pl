@@ -1,6 +1,8 @@
 # Makes sockets in the network namespace of one VM and hands them to the server. Runs in no other namespace of the VM's
 # but its user namespace: nothing inside can see, signal or trace it, and none of the VM's files are among its own.
 #
+# Arguments: CHANNEL; pid of the VM's init, or 0 to stay where it is; the name of its launch.
+#
 # Reads frames from stdin:
 #   "c" ID FAMILY PORT    FAMILY 4 or 6, 8 bits; PORT 16 bits: connects to that port of the loopback
 #   "x" ID                gives up on it
@@ -10,11 +12,19 @@
 # Writes a frame "E" ID ERRNO to stdout for each request that fails. A socket goes over Node's own channel between
 # processes instead, on descriptor CHANNEL: Node takes a descriptor (SCM_RIGHTS) from no other stream.
 
-my $channel_fd = int shift;
-my $launch = shift;
+my ($channel_fd, $init) = map { int } splice(@ARGV, 0, 2);
+my ($launch) = @ARGV;
 my $EINPROGRESS = 115;
 
 $0 = 'agentos-connector';
+if ($init) {
+  my @namespaces = map { open(my $namespace, '<', "/proc/$init/ns/$_") or fail("cannot open the VM's namespaces"); $namespace } qw(user net);
+  must('enter', $SYS{setns}, fileno $_, 0) for @namespaces;
+  close($_) for @namespaces;
+  refuse_new_privileges();
+  drop_bounding_set();
+  drop_capabilities();
+}
 
 my %connecting;
 

@@ -1,13 +1,17 @@
 import type { Socket } from "node:net";
-import { HeldProcess } from "../procfs/held-process.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { ENDED_STATES, HeldProcess } from "../procfs/held-process.ts";
+import { sendSignal } from "../procfs/process-trees.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
 import type { Exit } from "./wait-status.ts";
+
+/** Pause between two looks at a program that has been killed. */
+const LOOK_MS = 20;
 
 interface Program {
   pid: number;
   /** Pid of the launcher. */
   parent: number;
-  kill: (signal: NodeJS.Signals) => void;
   stdin: Socket;
   stdout: Socket;
   stderr: Socket;
@@ -24,14 +28,12 @@ export class Launched {
   readonly stdout: Socket;
   readonly stderr: Socket;
   readonly #parent: number;
-  readonly #kill: (signal: NodeJS.Signals) => void;
   readonly #exit = Promise.withResolvers<Exit>();
   #exited: Exit | undefined;
 
-  constructor({ pid, parent, kill, stdin, stdout, stderr }: Program) {
+  constructor({ pid, parent, stdin, stdout, stderr }: Program) {
     this.pid = pid;
     this.#parent = parent;
-    this.#kill = kill;
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = stderr;
@@ -68,9 +70,24 @@ export class Launched {
     return this.#exited === undefined && readStat(this.pid)?.ppid === this.#parent;
   }
 
+  /** Whether it has ended, also if the launcher has not taken its end. */
+  get isOver(): boolean {
+    const stat = readStat(this.pid);
+    return this.#exited !== undefined || stat?.ppid !== this.#parent || ENDED_STATES.includes(stat.state);
+  }
+
   kill(): void {
-    // The launcher signals only a program whose end it has not taken: nobody else can have its pid.
-    if (this.#exited === undefined) this.#kill("SIGKILL");
+    if (!this.#isItself()) return;
+    sendSignal(this.pid, "SIGKILL");
+    void this.#untilOver();
+  }
+
+  /** Looks whether it has ended, since the launcher may stand still. */
+  async #untilOver(): Promise<void> {
+    while (this.#exited === undefined) {
+      await delay(LOOK_MS, undefined, { ref: false });
+      if (this.isOver) this.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
+    }
   }
 
   /** Closes the pipes. */
@@ -80,6 +97,7 @@ export class Launched {
 
   /** For the launcher: says how it has ended. @param settled what `exited` waits for */
   end(exit: Exit, settled: Promise<void>): void {
+    if (this.#exited !== undefined) return;
     this.#exited = exit;
     void settled.then(() => this.#exit.resolve(exit));
   }

@@ -7,13 +7,13 @@ import util from "node:util";
 import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
-import { encodeFields, encodeFrame, encodeNumber, type Frame, FrameReader } from "./frames.ts";
+import { encodeFields, encodeFrame, type Frame, FrameReader } from "./frames.ts";
 import { Launched } from "./launched.ts";
 import { openEnd } from "./open-pipe.ts";
-import { helperCommand, helperSource } from "./programs.ts";
+import { helperCommand, launcherSource } from "./programs.ts";
 import { parseWaitStatus } from "./wait-status.ts";
 
-const PROGRAM = helperSource("launcher");
+const PROGRAM = launcherSource();
 
 /** Descriptor of Node's channel in the launcher, and in programs that have it. */
 export const CHANNEL_FD = 3;
@@ -27,7 +27,7 @@ const MAX_TRIES = 2;
 /**
  * Time for the launcher to answer.
  * @unit ms
- * @past The server kills the launcher, with which all its VMs end. The next call of each boots it again.
+ * @past Another launcher starts programs from then on. The programs of the silent launcher run on.
  */
 const LAUNCHER_ANSWER_MS = 20_000;
 
@@ -51,7 +51,10 @@ export class LaunchRefused extends Error {
 }
 
 export interface LaunchRequest {
+  /** A program's path and arguments, or the name and the arguments of a program that the launcher becomes. */
   command: readonly [file: string, ...args: string[]];
+  /** Flags of unshare(2) for namespaces of its own. Its own user namespace has only its root. @default none */
+  namespaces?: number;
   /** Host user that it runs as. @default the server's */
   owner?: { uid: number; gid: number } | null;
   /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
@@ -112,6 +115,8 @@ class Launcher {
   #lastId = 0;
   #unanswered = 0;
   #isClosing = false;
+  /** It has left questions without an answer: it stands still, or the machine is very busy. */
+  #isSilent = false;
   /** It has ended, though Node has not said so yet. */
   #isOver = false;
   /** Why it did not start. */
@@ -159,25 +164,31 @@ class Launcher {
 
   get isUsable(): boolean {
     const { connected, exitCode, signalCode } = this.#process;
-    return !this.#isClosing && !this.#isOver && connected && exitCode === null && signalCode === null;
+    return (
+      !this.#isClosing &&
+      !this.#isSilent &&
+      !this.#isOver &&
+      connected &&
+      exitCode === null &&
+      signalCode === null
+    );
   }
 
   start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
-    const { command, owner, hasSmallPipes, onPassed } = request;
-    const name = onPassed === undefined ? [] : [this.#listen(id, onPassed)];
+    const { namespaces = 0, hasSmallPipes, onPassed } = request;
+    if (onPassed !== undefined) this.#listen(id, onPassed);
     const started = Promise.withResolvers<Launched>();
     this.#waiting.set(id, { request, started });
-    const settings = [owner?.uid ?? -1, owner?.gid ?? -1, name.length, rootFd, hasSmallPipes ? 1 : 0];
-    this.#send("x", id, encodeFields(...settings, ...command, ...name));
+    const settings = [namespaces, onPassed === undefined ? 0 : 1, rootFd, hasSmallPipes ? 1 : 0];
+    this.#send("x", id, encodeFields(...settings));
     return started.promise;
   }
 
-  #listen(id: number, onPassed: Listener): string {
+  #listen(id: number, onPassed: Listener): void {
     const name = randomBytes(16).toString("hex");
     this.#names.set(id, name);
     this.#listeners.set(name, onPassed);
-    return name;
   }
 
   #unlisten(id: number): void {
@@ -187,9 +198,28 @@ class Launcher {
 
   /** Asks whether it works. A launcher that is asked to end answers by its end. */
   #ask(): void {
-    if (this.#unanswered >= MAX_UNANSWERED) this.#process.kill("SIGKILL");
-    this.#unanswered += 1;
-    if (!this.#isClosing) this.#send("p", 0);
+    if (this.#isSilent) this.#takeEnds();
+    else if (this.#unanswered >= MAX_UNANSWERED) this.#fallSilent();
+    else if (!this.#isClosing) {
+      this.#unanswered += 1;
+      this.#send("p", 0);
+    }
+  }
+
+  /** Another launcher starts programs from now on. The programs of this one run on. */
+  #fallSilent(): void {
+    this.#isSilent = true;
+    for (const { started } of this.#waiting.values())
+      started.reject(new LauncherLost("the launcher does not answer"));
+    this.#waiting.clear();
+    this.#takeEnds();
+  }
+
+  /** Looks for programs that have ended, in place of a launcher that is silent. */
+  #takeEnds(): void {
+    for (const [id, launched] of [...this.#running])
+      if (launched === undefined || launched.isOver) this.#ended(id, constants.signals.SIGKILL);
+    void this.#closeIfIdle();
   }
 
   /** Frames of one turn of the event loop are written together. */
@@ -205,31 +235,39 @@ class Launcher {
     this.#waiting.delete(id);
     // Whatever it says, it works.
     this.#unanswered = 0;
+    this.#isSilent = false;
     if (kind === "S" && waiting !== undefined) this.#started(id, waiting, numbers);
+    // Nobody waits for it: without its request it ends.
+    else if (kind === "S") this.#send("c", id);
     else if (kind === "N" && waiting !== undefined) {
       const [errno = 0] = numbers;
       this.#unlisten(id);
       waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
       void this.#closeIfIdle();
-    } else if (kind === "E") this.#ended(id, numbers[0] ?? 0);
+    } else if (kind === "N") void this.#closeIfIdle();
+    else if (kind === "E") this.#ended(id, numbers[0] ?? 0);
     else if (kind !== "P") throw new Error(`the launcher sent ${JSON.stringify(kind)}`);
   }
 
   #started(id: number, { request, started }: Waiting, [pid = 0, ...ends]: number[]): void {
-    const kill = (signal: NodeJS.Signals) => this.#send("k", id, encodeNumber(constants.signals[signal]));
     const open: Socket[] = [];
     try {
       const parent = this.#process.pid ?? 0;
       for (const [index, end] of ends.entries())
         open.push(openEnd(`/proc/${parent}`, end, index === 0 ? "write" : "read"));
       const [stdin, stdout, stderr] = open as [Socket, Socket, Socket];
-      const launched = new Launched({ pid, parent, kill, stdin, stdout, stderr });
+      const launched = new Launched({ pid, parent, stdin, stdout, stderr });
+      const { command, owner } = request;
+      const name = this.#names.get(id);
+      const fields = [owner?.uid ?? -1, owner?.gid ?? -1, ...command, ...(name === undefined ? [] : [name])];
+      // The launcher keeps what it reads, and its children have all that it keeps. So the program itself reads what it is.
+      stdin.write(encodeFrame("x", 0, encodeFields(...fields)));
       this.#running.set(id, launched);
       started.resolve(launched);
     } catch (error) {
       for (const socket of open) socket.destroy();
+      // Without its request it ends.
       this.#running.set(id, undefined);
-      kill("SIGKILL");
       const { code = "", message } = error as NodeJS.ErrnoException;
       this.#isOver ||= ENDED_CODES.includes(code);
       const text = `${request.command[0]}: ${message}`;
@@ -252,6 +290,7 @@ class Launcher {
     this.#isClosing = true;
     if (this.#process.connected) this.#process.disconnect();
     this.#process.stdin?.end();
+    if (this.#isSilent) this.#process.kill("SIGKILL");
     await this.#gone;
   }
 

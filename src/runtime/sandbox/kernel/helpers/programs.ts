@@ -34,7 +34,7 @@ const SHARED: Record<Program, readonly string[]> = {
   attributes: [BENEATH, SPEECH],
   boot: [CONFINE, SEAL, SPEECH],
   caller: [SPEECH],
-  connector: [SPEECH, HANDLES],
+  connector: [CONFINE, SPEECH, HANDLES],
   enter: [CONFINE],
   gateway: [SPEECH, HANDLES, NETLINK],
   holes: [SPEECH],
@@ -56,6 +56,16 @@ const SHARED: Record<Program, readonly string[]> = {
 export function helperSource(name: Program, ...more: readonly string[]): string {
   const text = [PREAMBLE, ...SHARED[name], perlText(name), ...more].join("");
   return `our $ARCH = '${process.arch}';\n${text.replace(/^ *#.*\n/gm, "")}`;
+}
+
+/** Text of the launcher with the programs that it becomes without exec. The subs of each are in a package of their own. */
+export function launcherSource(): string {
+  const inside = (name: string, text: string) => `sub run_${name} { package Of_${name};\n${text}\n}\n`;
+  return [
+    helperSource("launcher"),
+    inside("boot", helperSource("boot", perlText("spawner"))),
+    inside("connector", helperSource("connector")),
+  ].join("\n");
 }
 
 /** The command that runs a helper's text. `-f` loads no file of the site before it. */

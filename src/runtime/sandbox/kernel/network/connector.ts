@@ -5,9 +5,6 @@ import type { Frame } from "../helpers/frames.ts";
 import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
 import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
-import { helperCommand, helperSource } from "../helpers/programs.ts";
-
-const PROGRAM = helperSource("connector");
 
 /** Longest frame that the connector sends: the errno of a request. */
 const MAX_ANSWER_BYTES = 64;
@@ -42,14 +39,11 @@ export class Connector implements Replaceable {
   }
 
   /** @throws HelperLost if it does not start */
-  static async start({ initPid, tools, owner }: Entry): Promise<Connector> {
-    const program = helperCommand(tools.perl, PROGRAM, [CHANNEL_FD]);
-    const enter = ["--target", String(initPid), "--user", "--preserve-credentials", "--net", "--"];
-    const drop = [tools.setpriv, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"];
+  static async start({ initPid, owner }: Entry): Promise<Connector> {
     let connector: Connector | undefined;
     const helper = await HelperProcess.launch({
       name: "connector",
-      command: [tools.nsenter, ...enter, ...drop, ...program],
+      command: ["connector", String(CHANNEL_FD), String(initPid)],
       owner,
       hasSmallPipes: true,
       maxFrameBytes: MAX_ANSWER_BYTES,

@@ -1,17 +1,18 @@
 // @module-tag any-user
 // @module-tag attack
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ownDescendants } from "../../../../support/host.ts";
+import { isRoot, ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
 
 /** Host pids of the spawners of VMs. */
 function spawners(before: readonly number[]): number[] {
   return ownDescendants().filter(
-    (pid) =>
-      !before.includes(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("agentos-spawner"),
+    (pid) => !before.includes(pid) && commandLine(pid).startsWith("agentos-spawner"),
   );
 }
+
+const commandLine = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8");
 
 test("the first command starts from the boot's spawner", async () => {
   const before = ownDescendants();
@@ -32,6 +33,9 @@ test("the boot's spawner holds nothing of the host, and has given up all that th
   const expected =
     /^(pipe:\[\d+\]|socket:\[\d+\]|\/dev\/null|anon_inode:\[signalfd\]|(\/proc)?\/2\/oom_score_adj)$/;
   expect(held.filter((target) => !expected.test(target))).toEqual([]);
+  // Not the server's ends of its own pipes: it ends with its input.
+  const pipes = held.filter((target) => target.startsWith("pipe:"));
+  expect(new Set(pipes).size).toBe(pipes.length);
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   for (const name of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
     expect(status).toMatch(new RegExp(`^${name}:\\t0+$`, "m"));
@@ -39,6 +43,54 @@ test("the boot's spawner holds nothing of the host, and has given up all that th
   expect(status).toMatch(/^Seccomp:\t2$/m);
   expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain(process.cwd());
 });
+
+/** Reads all memory of a process that it can write. */
+function memoryOf(pid: number): Buffer {
+  const memory = openSync(`/proc/${pid}/mem`, "r");
+  try {
+    const ranges = [...readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw/gm)];
+    const parts = ranges.map(([, from = "", to = ""]) => {
+      const part = Buffer.alloc(Number.parseInt(to, 16) - Number.parseInt(from, 16));
+      readSync(memory, part, 0, part.length, BigInt(`0x${from}`));
+      return part;
+    });
+    return Buffer.concat(parts);
+  } finally {
+    closeSync(memory);
+  }
+}
+
+const pipesOf = (pid: number) =>
+  readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+    .filter((target) => /^(pipe|socket):/.test(target));
+
+test.runIf(isRoot)(
+  "programs that the launcher becomes have no pipe, socket or memory of another VM",
+  async () => {
+    const before = ownDescendants();
+    // Its boot gets this number.
+    const { vm: first } = startVm({ limits: { filesystemBytes: 123_469_824 } });
+    await first.exec("true");
+    const ofFirst = ownDescendants();
+    const secret = "size=123469824";
+    const { vm: second } = startVm();
+    await second.exec("true");
+    const later = ownDescendants().filter((pid) => !ofFirst.includes(pid));
+    const held = new Set(ofFirst.flatMap(pipesOf));
+    const [spawner = 0] = spawners([...before, ...ofFirst]);
+    expect(later).toContain(spawner);
+    for (const pid of later) expect(pipesOf(pid).filter((target) => held.has(target))).toEqual([]);
+    const launcher = ofFirst.find((pid) => commandLine(pid).startsWith("agentos-launcher")) as number;
+    const connector = later.find((pid) => commandLine(pid).startsWith("agentos-connector")) as number;
+    for (const pid of [spawner, connector, launcher]) {
+      const memory = memoryOf(pid);
+      // Its text is there, so the look finds what there is.
+      expect(memory.includes("agentos-spawner")).toBe(true);
+      expect(memory.includes(secret)).toBe(false);
+    }
+  },
+);
 
 /** Tries to keep a spawner's pipe open beyond its end. */
 const HOLD = `

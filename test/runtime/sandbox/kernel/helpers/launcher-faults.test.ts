@@ -1,7 +1,7 @@
 // @module-tag any-user
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -11,6 +11,7 @@ import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory
 import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
 import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
 import { readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
 import { findTools } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
 import { isRoot, ownDescendants } from "../../../../support/host.ts";
@@ -36,6 +37,8 @@ function commandLine(pid: number | string): string {
 const sleepers = (mark: string) =>
   readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && commandLine(pid) === `sleep\0${mark}\0`);
 
+const hasEnded = (pid: number) => ENDED_STATES.includes(readStat(pid)?.state ?? "X");
+
 async function theLauncher(): Promise<number> {
   // A program has the name of the launcher until it has been loaded.
   await expect.poll(launchers).toHaveLength(1);
@@ -54,40 +57,65 @@ test("signals that stop a service do not end the launcher and its VMs", async ()
   expect((await vm.exec(`kill -0 ${pid}`)).exitCode).toBe(0);
 });
 
-test("a boot that is given up while the launcher starts its first program ends at once", async () => {
-  const folder = testFolder();
-  const unshare = join(folder, "unshare");
-  writeFileSync(unshare, "#!/bin/sh\nexec sleep 1000\n", { mode: 0o755 });
-  const giveUp = new AbortController();
+/** A boot that waits for its plan, which is a FIFO. */
+function hangingBoot(signal: AbortSignal): Promise<unknown> {
+  const planPath = join(testFolder(), "plan");
+  execFileSync("mkfifo", [planPath]);
   const { limits } = vmOptionsSchema.parse({});
-  const booting = bootVm({
-    ...{ planPath: "", mountPoint: folder, shown: [], cgroupProcs: [], limits, openFiles: 1024, owner: null },
-    ...{ tools: { ...findTools(), unshare }, filter: "", spawnerSource: undefined, signal: giveUp.signal },
+  return bootVm({
+    ...{ planPath, mountPoint: testFolder(), shown: [], cgroupProcs: [], limits, openFiles: 1024 },
+    ...{ owner: null, tools: findTools(), filter: "", spawnerSource: undefined, signal },
   });
+}
+
+test("a boot that is given up while the launcher starts its first program ends at once", async () => {
+  const giveUp = new AbortController();
+  const booting = hangingBoot(giveUp.signal);
   const reason = new Error("given up");
   giveUp.abort(reason);
   expect(await failure(booting)).toBe(reason);
-  expect(ownDescendants()).toEqual([]);
+  await expect.poll(ownDescendants).toEqual([]);
 });
 
-test("a launcher that stands still is replaced, and its VMs boot again", { tags: ["slow"] }, async () => {
+test("a boot that is given up while the launcher stands still ends at once, and later its program", async () => {
+  const other = await launch({ command: ["/bin/cat"] });
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  const giveUp = new AbortController();
+  const booting = hangingBoot(giveUp.signal);
+  const reason = new Error("given up");
+  giveUp.abort(reason);
+  expect(await failure(booting)).toBe(reason);
+  process.kill(launcher, "SIGCONT");
+  other.kill();
+  await expect.poll(ownDescendants).toEqual([]);
+});
+
+test("a VM ends although the launcher stands still", async () => {
   const { vm } = startVm();
-  await vm.writeFile("/workspace/file", "text");
-  await vm.spawn("sleep", ["1000"]);
+  await vm.exec("true");
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  await vm.dispose("destroy");
+  expect(ownDescendants().filter((pid) => pid !== launcher && !hasEnded(pid))).toEqual([]);
+  process.kill(launcher, "SIGCONT");
+  await expect.poll(ownDescendants).toEqual([]);
+});
+
+test("a launcher that stands still is replaced, and its VMs run on", { tags: ["slow"] }, async () => {
+  const { vm } = startVm();
+  const { pid } = await vm.spawn("sleep", ["1000"]);
   const launcher = await theLauncher();
   process.kill(launcher, "SIGSTOP");
   const { vm: another } = startVm();
   expect((await another.exec("echo ran")).stdout).toBe("ran\n");
-  expect(launchers()).not.toContain(launcher);
-  await expect.poll(async () => (await vm.exec("pgrep -c sleep").catch(() => undefined))?.stdout).toBe("0\n");
-});
-
-test("a VM ends although the launcher stands still", { tags: ["slow"] }, async () => {
-  const { vm } = startVm();
-  await vm.exec("true");
-  process.kill(await theLauncher(), "SIGSTOP");
+  expect(launchers().filter((one) => one !== launcher)).toHaveLength(1);
+  expect((await vm.exec(`kill -0 ${pid} && echo runs`)).stdout).toBe("runs\n");
+  process.kill(launcher, "SIGCONT");
+  expect((await vm.exec("echo on")).stdout).toBe("on\n");
   await vm.dispose("destroy");
-  expect(ownDescendants()).toEqual([]);
+  // It ends with its last program.
+  await expect.poll(launchers).not.toContain(launcher);
 });
 
 test("a VM whose launcher was killed has ended only when its processes have", async () => {
@@ -111,7 +139,6 @@ test("a process that has the pid of a program that has ended keeps its children"
     new Launched({
       pid: child.pid as number,
       parent,
-      kill: () => undefined,
       stdin: child.stdin as Socket,
       stdout: child.stdout as Socket,
       stderr: child.stderr as Socket,

@@ -12,7 +12,6 @@ import {
   type LaunchRequest,
   launch,
 } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
-import { helperCommand, helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
 import { O_PATH } from "../../../../../src/runtime/sandbox/posix.ts";
 import { ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
@@ -101,7 +100,7 @@ test("sockets of programs that share the channel reach the one that asked", asyn
   const programs = await Promise.all(
     ports.map((found) =>
       launch({
-        command: helperCommand("/usr/bin/perl", helperSource("connector"), [CHANNEL_FD]),
+        command: ["connector", String(CHANNEL_FD), "0"],
         onPassed: (_, handle) => {
           if (handle instanceof Server) found.push((handle.address() as { port: number }).port);
           closeHandle(handle);

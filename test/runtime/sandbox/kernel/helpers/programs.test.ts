@@ -19,7 +19,7 @@ const ROOT_FD = 3;
 /** Each program, and its arguments outside of a VM. */
 const PROGRAMS = {
   attributes: [ROOT_FD, 65_536],
-  connector: [ROOT_FD, 1],
+  connector: [ROOT_FD, 0, 1],
   spawner: [0, 64],
   watcher: [ROOT_FD],
 } as const;
