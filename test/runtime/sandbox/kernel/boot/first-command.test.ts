@@ -2,6 +2,8 @@
 // @module-tag attack
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { VmOptionsInput } from "../../../../../src/runtime/options.ts";
+import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
 import { isRoot, ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
 
@@ -12,7 +14,14 @@ function spawners(before: readonly number[]): number[] {
   );
 }
 
-const commandLine = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8");
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    // The process has just ended.
+    return "";
+  }
+}
 
 test("the first command starts from the boot's spawner", async () => {
   const before = ownDescendants();
@@ -60,29 +69,42 @@ function memoryOf(pid: number): Buffer {
   }
 }
 
-const pipesOf = (pid: number) =>
-  readdirSync(`/proc/${pid}/fd`)
-    .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
-    .filter((target) => /^(pipe|socket):/.test(target));
+function pipesOf(pid: number): string[] {
+  try {
+    const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    return targets.filter((target) => /^(pipe|socket):/.test(target));
+  } catch {
+    // The process has just ended.
+    return [];
+  }
+}
+
+/** Starts a VM, and waits for its spawner and its connector. */
+async function startWithPrograms(options: VmOptionsInput): Promise<{ spawner: number; connector: number }> {
+  const before = ownDescendants();
+  const { vm } = startVm(options);
+  await vm.exec("true");
+  const found = (name: string) =>
+    ownDescendants().find((pid) => !before.includes(pid) && commandLine(pid).startsWith(name)) ?? 0;
+  // A first program may want to go out, so the connector starts beside it.
+  await expect.poll(() => found("agentos-connector")).toBeGreaterThan(0);
+  return { spawner: found("agentos-spawner"), connector: found("agentos-connector") };
+}
 
 test.runIf(isRoot)(
   "programs that the launcher becomes have no pipe, socket or memory of another VM",
   async () => {
-    const before = ownDescendants();
     // Its boot gets this number.
-    const { vm: first } = startVm({ limits: { filesystemBytes: 123_469_824 } });
-    await first.exec("true");
-    const ofFirst = ownDescendants();
     const secret = "size=123469824";
-    const { vm: second } = startVm();
-    await second.exec("true");
-    const later = ownDescendants().filter((pid) => !ofFirst.includes(pid));
+    await startWithPrograms({ limits: { filesystemBytes: 123_469_824 } });
+    const ofFirst = ownDescendants();
+    const { spawner, connector } = await startWithPrograms({});
     const held = new Set(ofFirst.flatMap(pipesOf));
-    const [spawner = 0] = spawners([...before, ...ofFirst]);
-    expect(later).toContain(spawner);
-    for (const pid of later) expect(pipesOf(pid).filter((target) => held.has(target))).toEqual([]);
     const launcher = ofFirst.find((pid) => commandLine(pid).startsWith("agentos-launcher")) as number;
-    const connector = later.find((pid) => commandLine(pid).startsWith("agentos-connector")) as number;
+    // All connectors have the channel to the server.
+    const channel = readlinkSync(`/proc/${launcher}/fd/${CHANNEL_FD}`);
+    const shared = [spawner, connector].map((pid) => pipesOf(pid).filter((target) => held.has(target)));
+    expect(shared).toEqual([[], [channel]]);
     for (const pid of [spawner, connector, launcher]) {
       const memory = memoryOf(pid);
       // Its text is there, so the look finds what there is.
