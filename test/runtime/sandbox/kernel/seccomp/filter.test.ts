@@ -174,7 +174,7 @@ describe.each<FilteredArch>(["x64", "arm64"])("the filter for %s", (arch) => {
     for (const wanted of [1, 0x100000, 0x400000, 0x440000]) expect(run("personality", wanted)).toBe(EPERM);
   });
 
-  test("refuses a core of one's own, and no other option of prctl", () => {
+  test("refuses a core that no other program shares, and no other option of prctl", () => {
     expect([0, 1, 2, 3].map((command) => run("prctl", 62, command))).toEqual([EPERM, EPERM, EPERM, EPERM]);
     for (const option of [1, 4, 15, 22, 36, 38, 61, 63]) expect(run("prctl", option)).toBe("allow");
   });
