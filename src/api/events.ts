@@ -314,6 +314,12 @@ export interface VmEvents {
 /** Name of an event of a `vm` actor. */
 export type VmEventName = keyof VmEvents;
 
+/** An event that `getEventLog` returns. */
+interface Logged {
+  /** Whether the event is kept. */
+  isLogged: true;
+}
+
 /**
  * The right that a token needs to subscribe to each event, and whether `getEventLog` returns the event. Output, changes of
  * files and transcripts have logs of their own.
@@ -342,14 +348,14 @@ const EVENTS = {
   // An agent waits for an answer as long as somebody listens.
   permissionRequest: { right: "sessions" },
   agentCrashed: { right: "sessions", reads: true, isLogged: true },
-} as const satisfies Record<VmEventName, Guarded & { isLogged?: true }>;
+} as const satisfies Record<VmEventName, Guarded & Partial<Logged>>;
 
 /** The right that a token needs to subscribe to each event. */
 export const EVENT_RIGHTS: Readonly<Record<VmEventName, Guarded>> = EVENTS;
 
 /** Name of an event that `getEventLog` returns. */
 export type LoggedEventName = {
-  [Name in VmEventName]: (typeof EVENTS)[Name] extends { isLogged: true } ? Name : never;
+  [Name in VmEventName]: (typeof EVENTS)[Name] extends Logged ? Name : never;
 }[VmEventName];
 
 /** Events that `getEventLog` returns. */
