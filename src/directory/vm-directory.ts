@@ -162,9 +162,8 @@ export class VmDirectory implements ActorRegister {
   }
 
   nameOf(actorId: string): { name: string; key: string[] } | undefined {
-    const row = this.#rows.get(actorId);
-    if (row === undefined || row.destroying === 1) return undefined;
-    return { name: row.name, key: JSON.parse(row.key) as string[] };
+    const found = this.#rows.nameOf(actorId);
+    return found && { name: found.name, key: [...found.key] };
   }
 
   deletionOf(actorId: string): Promise<void> | undefined {
