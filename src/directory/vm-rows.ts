@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { StatementSync } from "node:sqlite";
 import type { Labels } from "../api/methods/machine.ts";
 import { parseJson } from "../base/json.ts";
+import { Known } from "../base/known.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { StoredActor } from "../rivet/actor-files.ts";
 import { keyText } from "./key-text.ts";
@@ -51,7 +52,11 @@ type Change = Partial<Record<"last_used_at" | "slept_at" | "awake" | "destroying
   destroy_after?: number | null;
 };
 
-/** Names that the index keeps in memory. */
+/**
+ * Names of VMs that the index keeps in memory.
+ * @unit names
+ * @past The index reads the name that was not asked for longest from SQLite again.
+ */
 const MAX_NAMES = 10_000;
 
 /** The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. */
@@ -60,7 +65,7 @@ export class VmRows {
   /** Every request to a VM asks for its row. */
   readonly #get: StatementSync;
   /** Names of VMs that were asked for. SQLite takes as long as the rest of a small request. */
-  readonly #names = new Map<string, { name: string; key: readonly string[] }>();
+  readonly #names = new Known<{ name: string; key: readonly string[] }>(MAX_NAMES);
 
   constructor(folder: string) {
     this.#db = open(join(folder, VMS_FILE));
@@ -78,7 +83,6 @@ export class VmRows {
     const row = this.get(actorId);
     if (row === undefined || row.destroying === 1) return undefined;
     const found = { name: row.name, key: JSON.parse(row.key) as string[] };
-    if (this.#names.size >= MAX_NAMES) this.#names.clear();
     this.#names.set(actorId, found);
     return found;
   }

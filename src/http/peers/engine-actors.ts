@@ -1,12 +1,13 @@
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
+import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Server } from "../../client/rivet/config.ts";
 import { RequestError, RivetError } from "../../client/rivet/errors.ts";
 import { findActors, keyParts, keyText, makeActor, type NewActor } from "../../client/rivet/http.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
-import { Known } from "./known.ts";
 import {
+  MAX_KNOWN_VMS,
   MAX_PEER_QUESTIONS,
   MAX_STRANGER_QUESTIONS,
   MAX_STRANGER_QUESTIONS_WAITING,
@@ -20,9 +21,9 @@ export const ACTOR_ID = /^[0-9a-z]{30}$/;
 /** The actors of all servers, as the engine knows them. */
 export class EngineActors {
   readonly engine: Server;
-  readonly #names = new Known<VmName>();
+  readonly #names = new Known<VmName>(MAX_KNOWN_VMS);
   /** Actors that the engine did not know, and when the server may ask again for a request without access. */
-  readonly #unknown = new Known<number>();
+  readonly #unknown = new Known<number>(MAX_KNOWN_VMS);
   readonly #looking = new Map<string, Promise<VmName | undefined>>();
   readonly #questions = new Semaphore(MAX_PEER_QUESTIONS);
   readonly #strangers = new Semaphore(MAX_STRANGER_QUESTIONS);

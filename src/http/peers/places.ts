@@ -1,13 +1,13 @@
 import type { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
+import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { askActor } from "../../client/rivet/http.ts";
 import { decodeError } from "../../client/rivet/messages.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import { type EngineActors, engineError, isGone } from "./engine-actors.ts";
-import { Known } from "./known.ts";
-import { MAX_PEER_FACTS, MAX_PEER_QUESTIONS, PEER_FACTS_MS, PEER_WAKE_MS } from "./limits.ts";
+import { MAX_KNOWN_VMS, MAX_PEER_FACTS, MAX_PEER_QUESTIONS, PEER_FACTS_MS, PEER_WAKE_MS } from "./limits.ts";
 import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
 import { freshly, Nonces, PEER_HEADER, type PeerSeal } from "./seal.ts";
 
@@ -40,7 +40,7 @@ interface PlacesDeps {
  */
 export class Places {
   readonly #deps: PlacesDeps;
-  readonly #peers = new Known<Peer>();
+  readonly #peers = new Known<Peer>(MAX_KNOWN_VMS);
   readonly #asking = new Map<string, Promise<Peer | "here" | undefined>>();
   readonly #questions = { places: new Semaphore(MAX_PEER_QUESTIONS), timeoutMs: PEER_WAKE_MS };
   /** Questions of lists. They take no place of the questions of requests. */
