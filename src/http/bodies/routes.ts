@@ -37,6 +37,9 @@ export function isBodyRequest(path: string): boolean {
   return path === PATH || path === `/request${PATH}`;
 }
 
+/** Codes of a write to a client that has closed its connection. */
+const LEFT: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
+
 /** Removes and returns the work that a request to an actor stands for. It never rejects. */
 export function takeBody(request: Request): ((place: BodyPlace) => Promise<void>) | undefined {
   return visits.take(request);
@@ -96,7 +99,7 @@ async function serve(
       done.resolve();
     } catch (thrown) {
       error = errorOf(thrown);
-      if (!(thrown instanceof AgentVmError))
+      if (!(thrown instanceof AgentVmError) && !LEFT.has((thrown as NodeJS.ErrnoException).code ?? ""))
         monitor.log.error({ msg: "internal error", action: method, err: thrown });
       done.reject(thrown);
     } finally {
