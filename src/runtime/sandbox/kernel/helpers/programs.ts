@@ -50,8 +50,7 @@ const SHARED: Record<Program, readonly string[]> = {
 
 /** A helper's whole text, without comments: the architecture, the parts that it shares with others, and the program. */
 export function helperSource(name: Program): string {
-  const text = [PREAMBLE, ...SHARED[name], perlText(name)].join("");
-  return `our $ARCH = '${process.arch}';\n${text.replace(/^ *#.*\n/gm, "")}`;
+  return withPreamble(partsOf(name));
 }
 
 /** Programs that a fork of the launcher becomes without exec. A boot and `enter` become the spawner. */
@@ -59,9 +58,14 @@ const LAUNCHED = ["boot", "enter", "spawner", "connector"] as const;
 
 /** Text of the launcher with the programs that it has compiled. The subs of each are in a package of their own. */
 export function launcherSource(): string {
-  const programs = LAUNCHED.map((name) => `sub run_${name} { package Of_${name};\n${helperSource(name)}\n}\n`);
-  return [helperSource("launcher"), ...programs].join("\n");
+  const programs = LAUNCHED.map((name) => `sub run_${name} { package Of_${name};\n${partsOf(name)}\n}\n`);
+  return withPreamble([partsOf("launcher"), ...programs].join("\n"));
 }
+
+const partsOf = (name: Program): string => [...SHARED[name], perlText(name)].join("");
+
+const withPreamble = (text: string): string =>
+  `our $ARCH = '${process.arch}';\n${(PREAMBLE + text).replace(/^ *#.*\n/gm, "")}`;
 
 /** The command that runs a helper's text. `-f` loads no file of the site before it. */
 export function helperCommand(
