@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { constants as os } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import util from "node:util";
@@ -8,11 +8,11 @@ import type { VmLimits } from "../../../options.ts";
 import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
+import { spawnerSource } from "../helpers/enter.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
 import type { Launched } from "../helpers/launched.ts";
 import { LaunchRefused, launch } from "../helpers/launcher.ts";
-import { helperSource } from "../helpers/programs.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
 import { pidsIn } from "../processes/usage.ts";
 import { childrenOf, readStat } from "../procfs/procfs.ts";
@@ -209,7 +209,6 @@ function bootArguments(request: BootRequest): string[] {
   const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
   const processes = limits.processes + RESERVED_PROCESSES;
-  const spawner = request.spawnerSource ?? (isReplaceable(tools.perl, owner) ? helperSource("spawner") : "");
   const showsMemory = shown.some(({ target }) => target === MEMORY_FILE);
   const settings = {
     root: mountPoint,
@@ -229,7 +228,7 @@ function bootArguments(request: BootRequest): string[] {
     files: request.openFiles,
     processes: limits.processes,
     perl: tools.perl,
-    spawner,
+    spawner: request.spawnerSource ?? spawnerSource(tools.perl, owner) ?? "",
   };
   const hidden = hiddenInProc();
   return [
@@ -238,20 +237,6 @@ function bootArguments(request: BootRequest): string[] {
     ...[hidden.length, ...hidden],
     ...shown.flatMap(({ source, target }) => [source, target]),
   ].map(String);
-}
-
-/** `true` if a program of the VM that can look at a process of perl could write into the host's perl. */
-function isReplaceable(perl: string, owner: BootRequest["owner"]): boolean {
-  // Nothing in the VM of a root server may look at the spawner.
-  if (owner !== null) return false;
-  try {
-    // Its owner may make it writable.
-    if (statSync(perl).uid === process.getuid?.()) return true;
-    accessSync(perl, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const pairs = (values: readonly (readonly [string | number, string | number])[]): string =>

@@ -1,10 +1,9 @@
 import { constants } from "node:os";
 import { Semaphore } from "../../../../base/semaphore.ts";
-import { enterCommand } from "../helpers/enter.ts";
+import { spawnerCommand } from "../helpers/enter.ts";
 import { encodeFields, encodeNumber, type Frame } from "../helpers/frames.ts";
 import { type HelperBody, HelperProcess } from "../helpers/helper-process.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
-import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { refusalIn } from "../helpers/refusal.ts";
 import type { HeldProcess } from "../procfs/held-process.ts";
 import { type Child, childrenByInnerPid, killAll, taggedTree } from "../procfs/process-trees.ts";
@@ -12,8 +11,6 @@ import type { Entry, ProgramRequest, StartedCommand } from "./command.ts";
 import type { CommandPipes } from "./pipes.ts";
 import { SpawnedCommand } from "./spawned-command.ts";
 import { MAX_MESSAGE_BYTES, messageIn } from "./spawner-messages.ts";
-
-const PROGRAM = helperSource("spawner");
 
 /**
  * Time for the spawner to start, and to start a command.
@@ -82,10 +79,10 @@ export class Spawner implements Replaceable {
   }
 
   /**
-   * @param source text of its program, for tests. @default spawner.pl
+   * @param source text of its program, for tests
    * @param booted process of a boot that has started it
    */
-  static async start(entry: Entry, source: string = PROGRAM, booted?: HelperBody): Promise<Spawner> {
+  static async start(entry: Entry, source?: string, booted?: HelperBody): Promise<Spawner> {
     let spawner: Spawner | undefined;
     const speech = {
       name: "spawner",
@@ -98,8 +95,7 @@ export class Spawner implements Replaceable {
     };
     let helper: HelperProcess;
     if (booted === undefined) {
-      const inside = helperCommand(entry.tools.perl, source, [entry.owner === null ? 0 : 1, entry.processes]);
-      helper = await HelperProcess.launch({ ...speech, command: enterCommand(entry, inside, true) });
+      helper = await HelperProcess.launch({ ...speech, command: spawnerCommand(entry, source) });
     } else {
       helper = new HelperProcess(speech, booted);
       helper.send("c", BOOT_ID);

@@ -131,7 +131,7 @@ limit("resource $_", int $_, int $limits{$_}) for keys %limits;
 step('namespaces');
 must("make the VM's namespaces", $SYS{unshare}, $CLONE_OF_VM);
 # This process may write its own map only if it is dumpable. No other process of the VM's user runs yet.
-must('be dumpable', $SYS{prctl}, $PR_SET_DUMPABLE, 1, 0, 0, 0);
+be_dumpable(1);
 my ($outer_uid, $outer_gid) = $is_root ? ($uid, $gid) : (0, 0);
 put('/proc/self/setgroups', 'deny');
 put('/proc/self/uid_map', "$VM_ID $outer_uid 1") && put('/proc/self/gid_map', "$VM_ID $outer_gid 1") or fail("cannot map the VM's user");
@@ -194,16 +194,15 @@ sysread($from_init, my $mounted, 1) or exit 1;
 step('spawner');
 # The server opens its ends of the spawner's pipes through /proc.
 my ($in, $out);
-our ($in_end, $out_end);
-{ local $^F = 255; pipe($in, $in_end) && pipe($out_end, $out) or fail('cannot make the pipes of the spawner'); }
-my @ends = (fileno $in_end, fileno $out_end);
+{ local $^F = 255; pipe($in, $main::in_end) && pipe($main::out_end, $out) or fail('cannot make the pipes of the spawner'); }
+my @ends = map { fileno $_ } $main::in_end, $main::out_end;
 # See enter.pl. Commands and shells enter in the same way; this process has entered already.
 syswrite($oom_adj, $SPAWNER_OOM_ADJ) if defined $first_oom_adj;
 my $spawner_pid = fork;
 unless (defined $spawner_pid && $spawner_pid == 0) {
   # Without a spawner, the first command starts one.
   syswrite($oom_adj, $first_oom_adj) if defined $first_oom_adj;
-  close($_) for $in, $in_end, $out_end, $out;
+  close($_) for $in, $main::in_end, $main::out_end, $out;
   syswrite(STDOUT, "spawner @ends\n");
   open(STDIN, '<&', $from_init) or fail('cannot open the pipe of init');
   close($from_init);
@@ -220,7 +219,8 @@ my $adjustable = own_oom_adj(writable_proc());
 drop_capabilities();
 install_filter($set{filter});
 @ARGV = ($is_root ? 1 : 0, $set{processes}, $adjustable, @ends);
-# Without exec, the text of the spawner follows. But this process came from the host's perl, to which /proc/PID/exe leads.
+# Without exec it becomes the launcher's. But this process came from the host's perl, to which /proc/PID/exe leads.
 exec { $set{perl} } $set{perl}, '-f', '-e', $set{spawner}, '--', @ARGV if length $set{spawner};
 undef $cat;
 undef %set;
+main::run_spawner();

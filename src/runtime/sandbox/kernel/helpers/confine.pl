@@ -20,6 +20,8 @@ sub refuse_new_privileges {
   must('give up new privileges', $SYS{prctl}, $PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+sub be_dumpable { must('be dumpable or not', $SYS{prctl}, $PR_SET_DUMPABLE, $_[0], 0, 0, 0); }
+
 sub drop_bounding_set {
   for my $capability (0 .. 63) {
     last if syscall($SYS{prctl}, $PR_CAPBSET_DROP, $capability, 0, 0, 0) != 0;
@@ -85,7 +87,7 @@ sub own_oom_adj {
   my ($clone) = @_;
   return -1 if $clone < 0;
   my ($name, $O_WRONLY) = ('self/oom_score_adj', 1);
-  syscall($SYS{prctl}, $PR_SET_DUMPABLE, 1, 0, 0, 0);
+  be_dumpable(1);
   my $file = syscall($SYS{openat}, $clone, $name, $O_WRONLY, 0);
   forget($clone);
   return $file;

@@ -1,14 +1,16 @@
-# Enters a VM and starts one program there, waits for its end, and ends as it did. Runs on the host, where the server
-# starts it.
+# Enters a VM and starts one program there, waits for its end, and ends as it did. Runs on the host, where the launcher
+# forks it for a spawner, and the server starts it for a terminal.
 #
-# Arguments: pid of the VM's init; uid and gid to become, or -1; most open files of the program; 1 for the spawner, 0 for a
-# program on a terminal; the seccomp filter in hexadecimal digits; how many cgroup.procs files follow; these; the program
-# and its arguments. The spawner gets one argument more: a descriptor of its own oom_score_adj, or -1.
+# Arguments: pid of the VM's init; uid and gid to become, or -1; most open files of the program; most processes of the
+# spawner's commands, or 0 for a program on a terminal; the seccomp filter in hexadecimal digits; how many cgroup.procs
+# files follow; these; the program and its arguments. The spawner gets its own arguments here. Without a program, a fork
+# becomes the spawner that the launcher has.
 #
 # Nothing may be loaded once it has entered: from then on every path leads to files that the VM's user has written, and
-# until exec this process has all capabilities over the VM. No `require`, no text of an error.
+# this process has all capabilities over the VM. No `require`, no text of an error.
 
-my ($init, $uid, $gid, $open_files, $is_spawner) = map { int } splice(@ARGV, 0, 5);
+my ($init, $uid, $gid, $open_files, $processes) = map { int } splice(@ARGV, 0, 5);
+my $is_spawner = $processes > 0;
 my ($filter, $cgroups) = splice(@ARGV, 0, 2);
 my @cgroups = splice(@ARGV, 0, $cgroups);
 my $NS_GET_USERNS = 0xb701;
@@ -25,6 +27,8 @@ my ($ipc, @namespaces) = map {
   open(my $namespace, '<', "/proc/$init/ns/$_") or fail("cannot open the VM's namespaces");
   $namespace;
 } qw(ipc user pid net uts mnt);
+# Nobody may look into it from here on.
+be_dumpable(0);
 # Later it has no right over limits.
 limit_cores();
 limit_priorities();
@@ -43,6 +47,8 @@ if ($uid >= 0) {
 }
 refuse_new_privileges();
 enter($_) for @namespaces;
+# A fork keeps what is open.
+close($_) for $ipc, @namespaces;
 hide_cgroups();
 leave_session_keyring($filter);
 drop_bounding_set();
@@ -54,11 +60,22 @@ install_filter($filter);
 my $pid = fork;
 fail($! == $EAGAIN ? 'Cannot fork' : 'no process') unless defined $pid;
 if ($pid == 0) {
-  # `kill 0` inside must not reach the process that waits here.
-  syscall($SYS{setsid}) if $is_spawner;
-  push(@ARGV, own_oom_adj($writable)) if $is_spawner;
-  exec { $ARGV[0] } @ARGV;
-  exit 127;
+  my @program = splice(@ARGV);
+  if ($is_spawner) {
+    # `kill 0` inside must not reach the process that waits here.
+    syscall($SYS{setsid});
+    @ARGV = ($uid >= 0 ? 1 : 0, $processes, own_oom_adj($writable));
+  }
+  if (@program) {
+    exec { $program[0] } @program, @ARGV;
+    exit 127;
+  }
+  # Programs of the VM run already. None may look into it while it has capabilities, or under root at all.
+  be_dumpable(0);
+  drop_capabilities();
+  # The server of an ordinary user opens the pipes of commands through /proc.
+  be_dumpable(1) if $uid < 0;
+  main::run_spawner();
 }
 forget($writable);
 # A terminal that no process has open hangs up its session, of which this process is the leader.

@@ -21,7 +21,7 @@
 # All that it has started ends with it. So it ends with its stdin only, whatever signals a stop of the server's service sends.
 
 my ($channel_fd, $server) = map { int } @ARGV;
-my %program = (boot => \&run_boot, connector => \&run_connector);
+my %program = (boot => \&run_boot, enter => \&run_enter, connector => \&run_connector);
 my $AT_FDCWD = -100;
 my ($CLONE_NEWPID, $CLONE_PARENT, $SIGCHLD) = (0x20000000, 0x8000, 17);
 my $WNOHANG = 1;

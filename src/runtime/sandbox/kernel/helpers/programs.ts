@@ -32,7 +32,7 @@ const SPEECH = perlText("speech");
 /** Parts that a program shares with others. A program without use for a part starts faster without it. */
 const SHARED: Record<Program, readonly string[]> = {
   attributes: [BENEATH, SPEECH],
-  boot: [CONFINE, SEAL, SPEECH],
+  boot: [CONFINE, SEAL],
   caller: [SPEECH],
   connector: [CONFINE, SPEECH, HANDLES],
   enter: [CONFINE],
@@ -48,25 +48,24 @@ const SHARED: Record<Program, readonly string[]> = {
   watcher: [BENEATH, SPEECH],
 };
 
-/**
- * A helper's whole text, without comments: the architecture, the parts that it shares with others, and the program.
- *
- * @param more texts of programs that it becomes without exec
- */
-export function helperSource(name: Program, ...more: readonly string[]): string {
-  const text = [PREAMBLE, ...SHARED[name], perlText(name), ...more].join("");
-  return `our $ARCH = '${process.arch}';\n${text.replace(/^ *#.*\n/gm, "")}`;
+/** A helper's whole text, without comments: the architecture, the parts that it shares with others, and the program. */
+export function helperSource(name: Program): string {
+  return withPreamble(partsOf(name));
 }
 
-/** Text of the launcher with the programs that it becomes without exec. The subs of each are in a package of their own. */
+/** Programs that a fork of the launcher becomes without exec. A boot and `enter` become the spawner. */
+const LAUNCHED = ["boot", "enter", "spawner", "connector"] as const;
+
+/** Text of the launcher with the programs that it has compiled. The subs of each are in a package of their own. */
 export function launcherSource(): string {
-  const inside = (name: string, text: string) => `sub run_${name} { package Of_${name};\n${text}\n}\n`;
-  return [
-    helperSource("launcher"),
-    inside("boot", helperSource("boot", perlText("spawner"))),
-    inside("connector", helperSource("connector")),
-  ].join("\n");
+  const programs = LAUNCHED.map((name) => `sub run_${name} { package Of_${name};\n${partsOf(name)}\n}\n`);
+  return withPreamble([partsOf("launcher"), ...programs].join("\n"));
 }
+
+const partsOf = (name: Program): string => [...SHARED[name], perlText(name)].join("");
+
+const withPreamble = (text: string): string =>
+  `our $ARCH = '${process.arch}';\n${(PREAMBLE + text).replace(/^ *#.*\n/gm, "")}`;
 
 /** The command that runs a helper's text. `-f` loads no file of the site before it. */
 export function helperCommand(

@@ -55,8 +55,7 @@ open(my $signals, '<&=', $signals_fd) or die;
 my (%id_of, %pid_of);
 my %held = (0 => [map { open(my $end, '<&=', $_); $end } @ends]);
 # Perl closes a descriptor with the last handle of it. The boot has these, if this process was the boot.
-our ($in_end, $out_end);
-undef $_ for $in_end, $out_end;
+undef $_ for $main::in_end, $main::out_end;
 
 sub start {
   my ($id, $tag, $with_stdin, $cwd, $argc, @rest) = @_;

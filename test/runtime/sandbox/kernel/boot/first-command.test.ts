@@ -4,6 +4,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync 
 import { expect, test } from "vitest";
 import type { VmOptionsInput } from "../../../../../src/runtime/options.ts";
 import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import type { Vm } from "../../../../../src/runtime/vm.ts";
 import { isRoot, ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
 
@@ -33,14 +34,25 @@ test("the first command starts from the boot's spawner", async () => {
   expect(spawners(before)).toEqual(booted);
 });
 
-test("the boot's spawner holds nothing of the host, and has given up all that the boot had", async () => {
+/** Ends the spawner of the boot. @returns host pid of the spawner after it, which has entered the VM */
+async function laterSpawner(vm: Vm, before: readonly number[]): Promise<number> {
+  const [booted = 0] = spawners(before);
+  process.kill(booted, "SIGKILL");
+  await vm.exec("true");
+  const [later = 0] = spawners(before).filter((pid) => pid !== booted);
+  return later;
+}
+
+const KINDS = ["boot's", "later"] as const;
+
+test.each(KINDS)("the %s spawner holds nothing of the host, and has no rights", async (kind) => {
   const before = ownDescendants();
   const { vm } = startVm();
   await vm.exec("true");
-  const [pid = 0] = spawners(before);
+  const pid = kind === "later" ? await laterSpawner(vm, before) : (spawners(before)[0] ?? 0);
   const held = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
   const expected =
-    /^(pipe:\[\d+\]|socket:\[\d+\]|\/dev\/null|anon_inode:\[signalfd\]|(\/proc)?\/2\/oom_score_adj)$/;
+    /^(pipe:\[\d+\]|socket:\[\d+\]|\/dev\/null|anon_inode:\[signalfd\]|(\/proc)?\/\d+\/oom_score_adj)$/;
   expect(held.filter((target) => !expected.test(target))).toEqual([]);
   // Not the server's ends of its own pipes: it ends with its input.
   const pipes = held.filter((target) => target.startsWith("pipe:"));
@@ -79,8 +91,17 @@ function pipesOf(pid: number): string[] {
   }
 }
 
+const look = (pid: number) => ({ pipes: pipesOf(pid), memory: memoryOf(pid) });
+
+interface Programs {
+  vm: Vm;
+  before: readonly number[];
+  spawner: number;
+  connector: number;
+}
+
 /** Starts a VM, and waits for its spawner and its connector. */
-async function startWithPrograms(options: VmOptionsInput): Promise<{ spawner: number; connector: number }> {
+async function startWithPrograms(options: VmOptionsInput): Promise<Programs> {
   const before = ownDescendants();
   const { vm } = startVm(options);
   await vm.exec("true");
@@ -88,7 +109,7 @@ async function startWithPrograms(options: VmOptionsInput): Promise<{ spawner: nu
     ownDescendants().find((pid) => !before.includes(pid) && commandLine(pid).startsWith(name)) ?? 0;
   // A first program may want to go out, so the connector starts beside it.
   await expect.poll(() => found("agentos-connector")).toBeGreaterThan(0);
-  return { spawner: found("agentos-spawner"), connector: found("agentos-connector") };
+  return { vm, before, spawner: found("agentos-spawner"), connector: found("agentos-connector") };
 }
 
 test.runIf(isRoot)(
@@ -98,15 +119,19 @@ test.runIf(isRoot)(
     const secret = "size=123469824";
     await startWithPrograms({ limits: { filesystemBytes: 123_469_824 } });
     const ofFirst = ownDescendants();
-    const { spawner, connector } = await startWithPrograms({});
+    const { vm, before, spawner, connector } = await startWithPrograms({});
     const held = new Set(ofFirst.flatMap(pipesOf));
     const launcher = ofFirst.find((pid) => commandLine(pid).startsWith("agentos-launcher")) as number;
     // All connectors have the channel to the server.
     const channel = readlinkSync(`/proc/${launcher}/fd/${CHANNEL_FD}`);
-    const shared = [spawner, connector].map((pid) => pipesOf(pid).filter((target) => held.has(target)));
-    expect(shared).toEqual([[], [channel]]);
-    for (const pid of [spawner, connector, launcher]) {
-      const memory = memoryOf(pid);
+    const seen = [spawner, connector].map(look);
+    const later = await laterSpawner(vm, before);
+    const enter = Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${later}/status`, "utf8"))?.[1]);
+    expect(commandLine(enter)).toContain("agentos-enter");
+    seen.push(...[later, enter].map(look));
+    const shared = seen.map(({ pipes }) => pipes.filter((target) => held.has(target)));
+    expect(shared).toEqual([[], [channel], [], []]);
+    for (const { memory } of [...seen, look(launcher)]) {
       // Its text is there, so the look finds what there is.
       expect(memory.includes("agentos-spawner")).toBe(true);
       expect(memory.includes(secret)).toBe(false);
