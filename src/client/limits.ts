@@ -22,7 +22,14 @@ export const RECONNECT_DELAY_MS = 100;
 export const MAX_RECONNECT_DELAY_MS = 2_000;
 
 /**
- * Time until a new connection is open. Behind a Rivet Engine that has restarted, requests may stay without an answer.
+ * Time for an answer after a lost connection. A Rivet Engine that has restarted leaves requests without one.
+ * @unit ms
+ * @past The client asks once more, and waits twice as long.
+ */
+export const ASK_AGAIN_MS = 1_000;
+
+/**
+ * Time until a new connection is open.
  * @unit ms
  * @past The client tries again.
  */

@@ -2,6 +2,7 @@ import { type AgentVmError, connectionLost } from "../api/errors.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
 import {
+  ASK_AGAIN_MS,
   CONNECT_TIMEOUT_MS,
   HEARTBEAT_INTERVAL_MS,
   MAX_RECONNECT_DELAY_MS,
@@ -41,6 +42,8 @@ export class Link {
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the questions whether the actor can be reached. */
+  #asking: AbortController | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #lastSign = 0;
   readonly #subscriptions = new Map<string, Subscription>();
@@ -164,7 +167,7 @@ export class Link {
     try {
       await this.#handle.resolve();
       // A failed request says why. A browser does not say why a socket could not be opened.
-      if (this.#failures > 0 && this.#isVm) await this.#handle.action({ name: "acknowledge", args: [[]] });
+      if (this.#failures > 0 && this.#isVm) await this.#ask();
     } catch (error) {
       if (epoch === this.#epoch) this.#end(toAgentVmError(error));
       return;
@@ -189,6 +192,31 @@ export class Link {
         else if (status === "disconnected") this.#closed(reason, reason !== lost);
       });
     });
+  }
+
+  /**
+   * Asks whether the actor can be reached until there is an answer. A Rivet Engine that has just started never answers what it
+   * receives before its servers are back.
+   */
+  async #ask(): Promise<void> {
+    const { promise, resolve, reject } = deferred<void>();
+    const asking = new AbortController();
+    this.#asking = asking;
+    let pauseMs = ASK_AGAIN_MS;
+    let timer: ReturnType<typeof setTimeout>;
+    const ask = () => {
+      const request = { name: "acknowledge", args: [[]], signal: asking.signal };
+      this.#handle.action(request).then(() => resolve(), reject);
+      timer = setTimeout(ask, pauseMs);
+      pauseMs *= 2;
+    };
+    asking.signal.addEventListener("abort", () => clearTimeout(timer));
+    ask();
+    try {
+      await promise;
+    } finally {
+      asking.abort();
+    }
   }
 
   /** Gives a connection up that has not opened. */
@@ -263,6 +291,7 @@ export class Link {
     for (const subscription of this.#subscriptions.values()) subscription.end = undefined;
     clearTimeout(this.#retry);
     clearTimeout(this.#patience);
+    this.#asking?.abort();
     clearInterval(this.#heartbeat);
     this.#setStatus(status);
   }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { within } from "../base/within.ts";
 import { hasActors } from "./doubled-actors.ts";
+import { repeatLostRequests } from "./lost-requests.ts";
+import { Runner } from "./rivetkit.ts";
 
 /** The part of RivetKit's driver that this repair uses. The driver behind a Rivet Engine has a runner to shut down. */
 interface EngineDriver {
@@ -35,7 +37,7 @@ const LEAVE_MS = 10_000;
 let engineDriver: EngineDriver | undefined;
 
 /**
- * Makes requests to the storage again that RivetKit rejects when it begins to shut down.
+ * Makes requests to the storage again that RivetKit rejects when it begins to shut down, or whose connection closes.
  *
  * For RivetKit 2.2, which rejects them on SIGTERM although the connection goes on. Each has the same effect when it is
  * made twice.
@@ -43,6 +45,7 @@ let engineDriver: EngineDriver | undefined;
 export function takeOverEngineDriver(driver: EngineDriver & Partial<Record<string, unknown>>): void {
   if (driver === engineDriver || driver.shutdownRunner === undefined) return;
   engineDriver = driver;
+  repeatLostRequests(Runner.prototype);
   for (const name of KV_METHODS) {
     const method = driver[name];
     if (typeof method !== "function") continue;

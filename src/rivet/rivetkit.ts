@@ -3,6 +3,7 @@
  * bundles it, because RivetKit's own package depends on more than a gigabyte that nothing here uses.
  */
 
+export { Runner } from "@rivetkit/engine-runner";
 export {
   type ActionContext,
   type ActorDefinition,

@@ -1,7 +1,9 @@
+import { cp } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
+import { testFolder } from "../support/temporary-folder.ts";
 import { failure, quietFor, until } from "../support/until.ts";
 
 let server: FakeServer;
@@ -86,21 +88,25 @@ describe("a call whose connection breaks", () => {
 
 test("a call that a restarted server has forgotten is lost, and does not run again", async () => {
   const first = await startTestServer({ kind: "fake", process: true });
-  const client = createClient<FakeServer["registry"]>({ endpoint: first.endpoint });
+  const proxy = await tcpProxy(first.port);
+  const client = createClient<FakeServer["registry"]>({ endpoint: proxy.endpoint });
   const agent = client.vm.getOrCreate("restarted");
   await agent.exec("echo warm");
   const call = failure(agent.exec("sleep 20000"));
   await until(() => first.stderr().includes("sleep 20000"));
+  // On a busy machine a server takes longer to start than a client waits for one. It starts with the data of the paused server.
+  first.process.kill("SIGSTOP");
+  const dataDir = testFolder();
+  await cp(first.dataDir, dataDir, { recursive: true });
+  const second = await startTestServer({ kind: "fake", process: true, dataDir });
+  proxy.target = second.port;
   first.process.kill("SIGKILL");
-  await first.exited;
-  const { port, dataDir } = first;
-  const second = await startTestServer({ kind: "fake", process: true, port, dataDir });
   const error = await call;
   expect(error).toMatchObject({ name: "AgentVmError", code: "call_lost", metadata: { action: "exec" } });
   expect((await agent.exec("echo again")).stdout).toBe("again\n");
+  expect(second.stderr()).not.toContain("sleep 20000");
   await client.dispose();
-  await second.stop();
-  await first.stop();
+  await proxy.close();
 });
 
 describe("a server that cannot be reached", () => {

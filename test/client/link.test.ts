@@ -2,6 +2,7 @@ import type { ActorConnStatus } from "rivetkit/client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { AgentVmError } from "../../src/api/errors.ts";
 import {
+  ASK_AGAIN_MS,
   CONNECT_TIMEOUT_MS,
   HEARTBEAT_INTERVAL_MS,
   MAX_RECONNECT_DELAY_MS,
@@ -25,6 +26,8 @@ function fakeHandle() {
     answer: async (): Promise<string> => "actor",
     attempts: 0,
     connections,
+    /** Answers HTTP actions, if it is set. */
+    ask: undefined as ((signal?: AbortSignal) => Promise<unknown>) | undefined,
     /** Answers actions on a connection. */
     action: async (): Promise<unknown> => null,
     handle: {
@@ -32,7 +35,7 @@ function fakeHandle() {
         fake.attempts += 1;
         return fake.answer();
       },
-      action: () => fake.answer(),
+      action: ({ signal }: { signal?: AbortSignal }) => fake.ask?.(signal) ?? fake.answer(),
       connect(): RawConnection {
         let onStatus: (status: ActorConnStatus) => void = () => undefined;
         let onError: (error: Error) => void = () => undefined;
@@ -130,6 +133,25 @@ test("gives up a connection that does not open, and tries again", async () => {
   fake.connections.at(-1)?.status("connected");
   await vi.advanceTimersByTimeAsync(2 * CONNECT_TIMEOUT_MS);
   expect([link.status, down.length]).toEqual(["connected", 2]);
+  await link.close();
+});
+
+test("asks again if a question gets no answer after a lost connection", async () => {
+  const { fake, link } = await connected();
+  const signals: (AbortSignal | undefined)[] = [];
+  fake.ask = (signal) => {
+    signals.push(signal);
+    return signals.length === 1 ? new Promise(() => undefined) : Promise.resolve();
+  };
+  fake.connections[0]?.status("disconnected");
+  await vi.advanceTimersByTimeAsync(200);
+  expect(signals).toHaveLength(1);
+  expect(fake.connections).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(ASK_AGAIN_MS);
+  expect(fake.connections).toHaveLength(2);
+  fake.connections[1]?.status("connected");
+  await vi.advanceTimersByTimeAsync(CONNECT_TIMEOUT_MS);
+  expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
   await link.close();
 });
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import { type TunnelOut, terminal, type VmHandle } from "../../src/client/index.ts";
 import { ACTOR_ID } from "../../src/http/peers/engine-actors.ts";
 import { ENGINE_PROGRAM, type Engine, runEngine, startPeer } from "../support/engine.ts";
@@ -21,8 +21,8 @@ const [KEY, OTHER_KEY] = [["team", "one"], ["elsewhere"]];
 /** More than the engine carries in one message. */
 const LARGE_BYTES = 30_000_000;
 
-/** Offers a service of this test to a VM. */
-async function offerTo(vm: VmHandle): Promise<TunnelOut> {
+/** Offers a service of a test to a VM. The service ends with that test, also among tests that run at the same time. */
+async function offerTo(vm: VmHandle, { onTestFinished }: TestContext): Promise<TunnelOut> {
   await vm.setNetworkPolicy({ outbound: { allow: ["web.agent-vm:8080"] } });
   const service = createServer((_request, response) => void response.end("from the client"));
   onTestFinished(() => void service.close());
@@ -136,7 +136,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect((await fetch(here(url).replace(/.{4}(?=-|\/$)/, "aaaa"))).status).toBe(403);
     }, 60_000);
 
-    test("carries tunnels both ways and WebSockets into the VM", async () => {
+    test("carries tunnels both ways and WebSockets into the VM", async (context) => {
       const vm = vmOf();
       await using tunnel = await vm.tunnel({ port: 4000 });
       const socket = await connectTo(tunnel);
@@ -150,7 +150,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const end = closed(inside);
       inside.close(4000, "done");
       expect(await end).toEqual([4000, "done"]);
-      await using _offer = await offerTo(vm);
+      await using _offer = await offerTo(vm, context);
       expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
     }, 30_000);
 
@@ -221,7 +221,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       servers["a new server"] = await startPeer(engine);
     }, 60_000);
 
-    test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async () => {
+    test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async (context) => {
       const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
       await vm.writeFile("/workspace/acknowledged", "1");
       const outcome = (call: Promise<unknown>) =>
@@ -229,7 +229,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
           () => "done",
           (error: { code: string }) => error.code,
         );
-      await using _offer = await offerTo(vm);
+      await using _offer = await offerTo(vm, context);
       expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
       const running = outcome(vm.exec("sleep 1000"));
       await vm.exec("true");
