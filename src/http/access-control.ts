@@ -115,7 +115,7 @@ export class AccessControl {
     return lent;
   }
 
-  /** Returns whether the token or the permission behind a grant has ended, as far as the server knows. */
+  /** Returns whether the server knows that the token or the permission behind a grant has ended. */
   hasEnded({ tokenId, expiresAt }: Grant): boolean {
     if (expiresAt !== undefined && expiresAt <= Date.now()) return true;
     return tokenId !== undefined && this.tokens?.isValid(tokenId) !== true;
