@@ -20,10 +20,10 @@ import {
   UNLIMITED,
   type VmName,
 } from "./grant.ts";
-import { LentGrants, type Sender } from "./lent-grants.ts";
+import { type Lent, LentGrants, type Sender } from "./lent-grants.ts";
 import { type GrantEnd, LiveGrants } from "./live-grants.ts";
 import type { Logger } from "./logger.ts";
-import { TOKEN_PREFIX, type Tokens } from "./tokens/tokens.ts";
+import { revoked, TOKEN_PREFIX, type Tokens } from "./tokens/tokens.ts";
 
 /** The part of RivetKit's connection that has its rights. */
 export interface GrantedConnection {
@@ -65,11 +65,10 @@ export class AccessControl {
   async admit(request: AccessRequest, vm?: VmName): Promise<Grant> {
     const presented = presentedTokens(request);
     if (isOwner(this.policy, presented)) return UNLIMITED;
-    const lent = this.lent.find(presented);
+    const lent = await this.#lent(presented);
     if (lent !== undefined) {
-      const grant = await this.#unended(lent.grant);
-      const isUsers = grant.unlimited !== true && grant.tokenId === undefined;
-      return isUsers && vm !== undefined ? await this.#ask(lent.sender, vm) : grant;
+      const isUsers = lent.grant.unlimited !== true && lent.grant.tokenId === undefined;
+      return isUsers && vm !== undefined ? await this.#ask(lent.sender, vm) : lent.grant;
     }
     const made = presented.find((token) => token.startsWith(TOKEN_PREFIX));
     if (made !== undefined) {
@@ -103,18 +102,23 @@ export class AccessControl {
     return vm === undefined ? grant : { ...grant, asked: { name: vm.name, key: [...vm.key] } };
   }
 
-  /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended */
-  async #unended(grant: Grant): Promise<Grant> {
-    if (!(await this.hasEnded(grant))) return grant;
-    throw grant.expiresAt !== undefined && grant.expiresAt <= Date.now()
-      ? unauthorized("expired", "The token has expired")
-      : unauthorized("revoked", "The token has been revoked");
+  /** @throws AgentVmError `unauthorized` if the token behind a lent grant has ended; others if the server cannot know that */
+  async #lent(presented: readonly string[]): Promise<Lent | undefined> {
+    const asked = this.lent.find(presented);
+    if (asked?.grant.tokenId !== undefined) await this.tokens?.fresh();
+    // The grant may have been given back or renewed meanwhile.
+    const lent = this.lent.find(presented);
+    if (asked !== undefined && (lent === undefined || this.hasEnded(lent.grant))) {
+      const isExpired = lent?.grant.expiresAt !== undefined && lent.grant.expiresAt <= Date.now();
+      throw isExpired ? unauthorized("expired", "The token has expired") : revoked();
+    }
+    return lent;
   }
 
-  /** Returns whether the token or the permission behind a grant has ended. A server that cannot know says `true`. */
-  async hasEnded({ tokenId, expiresAt }: Grant): Promise<boolean> {
+  /** Returns whether the server knows that the token or the permission behind a grant has ended. */
+  hasEnded({ tokenId, expiresAt }: Grant): boolean {
     if (expiresAt !== undefined && expiresAt <= Date.now()) return true;
-    return tokenId !== undefined && (await this.tokens?.isKnownValid(tokenId)) !== true;
+    return tokenId !== undefined && this.tokens?.isValid(tokenId) !== true;
   }
 
   /** Like `admit`, once for all checks of one request. @param message stands for the request */

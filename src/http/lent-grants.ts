@@ -7,7 +7,7 @@ const PREFIX = "lent_";
 /** Sender of the request that a grant was made for, as `authorize` sees it. */
 export type Sender = Pick<AuthorizeRequest, "headers" | "token">;
 
-interface Lent {
+export interface Lent {
   grant: Grant;
   sender: Sender;
 }

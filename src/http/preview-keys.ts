@@ -42,11 +42,20 @@ export function previewKeys(access: AccessControl, vm: VmName): PreviewKeys {
     async isValid(holder) {
       if (holder === USER) return true;
       const [, tokenId] = /^token-(.+)$/.exec(holder) ?? [];
-      if (tokenId !== undefined) return (await access.tokens?.isKnownValid(tokenId)) === true;
+      if (tokenId !== undefined) return await isKnownValid(access, tokenId);
       const { token, secret } = access.policy;
       return [token, secret].some((own) => own !== undefined && ownerOf(own) === holder);
     },
   };
+}
+
+/** Returns whether a token is valid. A server that cannot know says `false`. */
+async function isKnownValid({ tokens }: AccessControl, tokenId: string): Promise<boolean> {
+  const isKnown = await tokens?.fresh().then(
+    () => true,
+    () => false,
+  );
+  return isKnown === true && tokens?.isValid(tokenId) === true;
 }
 
 /** Names the holder of the server's own token, until the token changes. */

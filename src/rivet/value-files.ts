@@ -14,6 +14,9 @@ const MAX_SYNCING = 4;
 const syncs = new Semaphore(2);
 const deletions = new Semaphore(1);
 
+/** Files that are open for one reading. Further files are opened when they are read. */
+const MAX_OPEN = 1000;
+
 const NAME = /^\d{1,15}$/;
 
 /** A part of a file. */
@@ -201,17 +204,21 @@ async function syncFolder(folder: string): Promise<void> {
 /** Files with large values that are open. */
 export class OpenValues {
   readonly #pathOf: (file: number) => string;
-  /** Descriptors; `undefined` for a file that is deleted. Files past the limit of descriptors are opened when they are read. */
+  /** Descriptors; `undefined` for a file that is deleted. Files past a limit are opened when they are read. */
   readonly #open = new Map<number, number | undefined>();
 
   constructor(pathOf: (file: number) => string, files: Iterable<number>) {
     this.#pathOf = pathOf;
     try {
-      for (const file of files) this.#open.set(file, openIfThere(pathOf(file)));
+      for (const file of files) {
+        if (this.#open.size === MAX_OPEN) return;
+        this.#open.set(file, openIfThere(pathOf(file)));
+      }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EMFILE") return;
-      this.close();
-      throw error;
+      // The reading itself needs descriptors, and so do others.
+      const isShort = ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException).code ?? "");
+      this.#close(isShort ? Math.ceil(this.#open.size / 2) : this.#open.size);
+      if (!isShort) throw error;
     }
   }
 
@@ -242,8 +249,14 @@ export class OpenValues {
   }
 
   close(): void {
-    for (const fd of this.#open.values()) if (fd !== undefined) closeSync(fd);
-    this.#open.clear();
+    this.#close(this.#open.size);
+  }
+
+  #close(count: number): void {
+    for (const [file, fd] of [...this.#open].slice(0, count)) {
+      if (fd !== undefined) closeSync(fd);
+      this.#open.delete(file);
+    }
   }
 }
 

@@ -38,8 +38,31 @@ test("a call with a lent grant is refused while nobody tells which tokens are re
   const token = access.lent.lend({ may: ["files"], vms: {}, tokenId: "some" }, sender);
   const header = (name: string) => (name === "authorization" ? `Bearer ${token}` : undefined);
   await expect(access.admit({ header, path: "/", external: false })).rejects.toMatchObject({
-    code: "unauthorized",
+    code: "connection_lost",
   });
+  access.tokens?.close();
+});
+
+test("a lent grant that is given back while the server asks for revoked tokens admits no call", async () => {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const access = accessWith(() => {
+    ask();
+    access.lent.giveBack(token);
+    return [];
+  });
+  const sender = { headers: { get: () => null }, token: undefined };
+  const token = access.lent.lend({ may: ["files"], vms: {}, tokenId: "some" }, sender);
+  const header = (name: string) => (name === "authorization" ? `Bearer ${token}` : undefined);
+  const admitted = access.admit({ header, path: "/", external: false });
+  await expect(admitted).rejects.toMatchObject({ code: "unauthorized", metadata: { reason: "revoked" } });
+  await asked;
+  access.tokens?.close();
+});
+
+test("a token counts as valid while nobody tells that it was revoked, for what is open already", async () => {
+  const access = accessWith(() => undefined);
+  await expect(access.tokens?.fresh()).rejects.toMatchObject({ code: "connection_lost" });
+  expect(access.hasEnded({ may: ["files"], vms: {}, tokenId: "some" })).toBe(false);
   access.tokens?.close();
 });
 

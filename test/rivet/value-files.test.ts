@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -7,6 +8,7 @@ import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { KvStorage } from "../../src/rivet/kv-storage.ts";
 import { LAZY } from "../../src/runtime/store/store.ts";
+import { ROOT } from "../support/doctor-after.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const LARGE = 100_000;
@@ -230,4 +232,30 @@ test("a backup's copy has values whose files the VM deletes while they are read"
   const copy = await KvDatabase.open(target);
   opened.push(copy);
   expect(all(copy)).toHaveLength(3);
+});
+
+/** Puts the values of 150 files into a copy with descriptors for 100. */
+const INLINE = `
+import { mkdirSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { inlineValues } from "./src/backup/inline-values.ts";
+const [folder] = process.argv.slice(1);
+mkdirSync(folder + "/source.values", { recursive: true });
+const copy = new DatabaseSync(folder + "/copy.db");
+copy.exec("CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB, file INTEGER, start INTEGER, size INTEGER)");
+for (let file = 1; file <= 150; file++) {
+  writeFileSync(folder + "/source.values/" + file, "value");
+  copy.prepare("INSERT INTO kv VALUES (?, '', ?, 0, 5)").run(String(file), file);
+}
+copy.close();
+console.log(inlineValues(folder + "/source.db", folder + "/copy.db", new Set()).size);
+`;
+
+test("a backup has all values of more files than it has descriptors", () => {
+  const { stdout, stderr } = spawnSync(
+    "prlimit",
+    ["--nofile=100", process.execPath, "--input-type=module", "-e", INLINE, join(root, "many")],
+    { cwd: ROOT, encoding: "utf8" },
+  );
+  expect({ stdout, stderr }).toMatchObject({ stdout: "0\n" });
 });

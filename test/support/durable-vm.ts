@@ -1,3 +1,4 @@
+import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
 import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
 import type { Vm } from "../../src/runtime/vm.ts";
@@ -16,7 +17,11 @@ export interface DurableVm {
 }
 
 /** Makes a VM that can sleep, crash and start again over its store. */
-export function durableVm(options: VmOptionsInput = {}, store: Store = new MemoryStore()): DurableVm {
+export function durableVm(
+  options: VmOptionsInput = {},
+  store: Store = new MemoryStore(),
+  run: Pick<VmRunOptions, "isStoreShared"> = {},
+): DurableVm {
   let current: TestVm | undefined;
   /** Closed by `crash`: calls to the store of a dead server never return. */
   let gate = { open: true };
@@ -31,7 +36,7 @@ export function durableVm(options: VmOptionsInput = {}, store: Store = new Memor
       deleteRange: (from, to) => (mine.open ? store.deleteRange(from, to) : dead()),
       list: (prefix, listOptions) => (mine.open ? store.list(prefix, listOptions) : dead()),
     };
-    return startVm(options, undefined, { store: gated });
+    return startVm(options, undefined, { ...run, store: gated });
   };
   const test = () => {
     current ??= start();

@@ -33,12 +33,12 @@ interface Closable {
 /** The sessions of MCP clients. Each acts on VMs as a client of this server, with the rights of the request that opened it. */
 export class McpSessions {
   readonly #endpoint: string;
-  readonly #access: Pick<AccessControl, "lent" | "hasEnded">;
+  readonly #access: Pick<AccessControl, "lent" | "hasEnded" | "tokens">;
   readonly #sessions = new Map<string, McpSession>();
   #sweeper: NodeJS.Timeout | undefined;
 
   /** @param endpoint URL at which this server reaches itself */
-  constructor(endpoint: string, access: Pick<AccessControl, "lent" | "hasEnded">) {
+  constructor(endpoint: string, access: Pick<AccessControl, "lent" | "hasEnded" | "tokens">) {
     this.#endpoint = endpoint;
     this.#access = access;
   }
@@ -122,7 +122,9 @@ export class McpSessions {
 
   async #endIfOver({ active, usedAt, grant, server }: McpSession): Promise<void> {
     const isIdle = active === 0 && Date.now() - usedAt > MCP_IDLE_MS;
-    if (isIdle || (await this.#access.hasEnded(grant))) await server.close();
+    // A server that cannot ask goes by what it knows.
+    if (grant.tokenId !== undefined) await this.#access.tokens?.fresh().catch(() => undefined);
+    if (isIdle || this.#access.hasEnded(grant)) await server.close();
   }
 }
 

@@ -164,9 +164,9 @@ export class Tokens {
     return this.#store.has(id);
   }
 
-  /** Like `isValid`, for a client that presents no token now. A server that cannot know says `false`. */
-  async isKnownValid(id: string): Promise<boolean> {
-    return this.isValid(id);
+  /** Resolves when `isValid` knows what was revoked until now. @throws AgentVmError if the server cannot know that */
+  async fresh(): Promise<void> {
+    // The notes in a data folder are all there are.
   }
 
   close(): void {

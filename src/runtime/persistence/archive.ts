@@ -151,7 +151,9 @@ export class Archive {
     } catch (error) {
       await packs.settled();
       this.#next.nextPack = Math.max(this.#next.nextPack, packs.next);
-      this.#orphans = joinGarbage(this.#orphans, recordsBetween(first, this.#next));
+      const stored = recordsBetween(first, this.#next);
+      for (const root of stored.roots) this.#roots.delete(root);
+      this.#orphans = joinGarbage(this.#orphans, stored);
       // The disk may be full of them.
       if (isStorageFailed(error)) await this.#deleteOrphans();
       throw error;
@@ -163,7 +165,8 @@ export class Archive {
     if (this.#commits.isUnsure || isEmpty(this.#orphans)) return;
     try {
       await deleteRecords(this.#store, this.#orphans);
-      this.#orphans = NO_GARBAGE;
+      // A put that has failed may still arrive. The next commit notes its records.
+      if (this.#store.isRemote !== true) this.#orphans = NO_GARBAGE;
     } catch {
       // For example a full disk.
     }

@@ -9,7 +9,13 @@ import type {
 } from "../../api/methods/recordings.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import type { EndReason, Room } from "../room.ts";
-import { PREFIXES, recordingInfoKey, recordingKey, recordingPieceKey } from "../store/keys.ts";
+import {
+  PREFIXES,
+  recordingInfoKey,
+  recordingKey,
+  recordingPieceKey,
+  recordingPieces,
+} from "../store/keys.ts";
 import { rangeOf, tryDecodeJson } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_PART_BYTES, MAX_RECORDINGS, PIECE_BYTES } from "./limits.ts";
@@ -131,9 +137,11 @@ export class Recordings implements RecordingMethods, Room {
     recorder?.drop();
     await recorder?.settled();
     this.#growing.delete(recordingId);
-    this.#known.delete(recordingId);
-    const { from, to } = rangeOf(recordingKey(recordingId));
+    const { from, to } = rangeOf(recordingPieces(recordingId));
     await this.#deps.store.deleteRange(from, to);
+    // A deletion that breaks off can be repeated as long as the recording is listed.
+    await this.#deps.store.delete([recordingInfoKey(recordingId)]);
+    this.#known.delete(recordingId);
   }
 
   async #find(recordingId: string): Promise<RecordingInfo> {

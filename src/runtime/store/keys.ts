@@ -82,8 +82,10 @@ export const recordingKey = (recordingId: string): string => `${PREFIXES.recordi
 
 export const recordingInfoKey = (recordingId: string): string => `${recordingKey(recordingId)}info`;
 
+export const recordingPieces = (recordingId: string): string => `${recordingKey(recordingId)}piece/`;
+
 export const recordingPieceKey = (recordingId: string, piece: number): string =>
-  `${recordingKey(recordingId)}piece/${padded(piece, 6)}`;
+  `${recordingPieces(recordingId)}${padded(piece, 6)}`;
 
 /** Services that were defined or stopped at run time. */
 export const SERVICES_KEY = `${PREFIXES.services}table`;

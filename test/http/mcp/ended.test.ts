@@ -1,11 +1,12 @@
 import { LATEST_PROTOCOL_VERSION } from "@modelcontextprotocol/sdk/types.js";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { MCP_IDLE_MS } from "../../../src/http/limits.ts";
+import { Tokens } from "../../../src/http/tokens/tokens.ts";
 import { startTestServer } from "../../support/servers.ts";
 
 const TOKEN = "0123456789abcdef0123456789abcdef";
 
-test("a session ends once it was idle for 30 minutes, or once its token is revoked", async () => {
+test("a session ends once it was idle for 30 minutes, or once its token is revoked, and not for a server that cannot ask", async () => {
   const server = await startTestServer({
     kind: "kernel",
     vm: { runtime: "memory" },
@@ -45,9 +46,12 @@ test("a session ends once it was idle for 30 minutes, or once its token is revok
   const stream = await request(revoked.token, await open(revoked));
   expect(stream.status).toBe(200);
   await tokens.revoke(revoked.id);
+  const asked = vi.spyOn(Tokens.prototype, "fresh").mockRejectedValue(new Error("nobody tells"));
+  onTestFinished(() => asked.mockRestore());
   vi.advanceTimersByTime(MCP_IDLE_MS - 1000);
   // The stream of the revoked token ends.
   await stream.text();
+  expect(asked).toHaveBeenCalled();
   expect(await statusOf(used, ofUsed)).toBe(200);
   vi.advanceTimersByTime(MCP_IDLE_MS / 2);
   expect(await statusOf(idle, ofIdle)).toBe(404);

@@ -79,3 +79,42 @@ test("a checkpoint whose head may count after all leaves its records", async () 
   await machine.crash();
   expect(await hasContent(machine.vm())).toBe(true);
 });
+
+/** Makes a VM behind an engine whose store loses a change: its call fails, and it arrives when `arrive` is called. */
+async function engineLosing(isLost: (key: string) => boolean) {
+  const store = new MemoryStore();
+  const machine = durableVm({ runtime: "memory" }, store, { isStoreShared: true });
+  await machine.vm().checkpoint();
+  const put = store.put.bind(store);
+  const lost: Parameters<typeof put>[0][] = [];
+  store.put = async (entries) => {
+    if (!entries.some(([key]) => isLost(key))) return await put(entries);
+    lost.push(entries);
+    throw new Error("lost");
+  };
+  await expect(machine.vm().writeFile("/workspace/large", content)).rejects.toMatchObject({
+    code: "storage_failed",
+  });
+  store.put = put;
+  const arrive = async () => {
+    for (const entries of lost) await put(entries);
+    return lost.flat().map(([key]) => key);
+  };
+  return { store, machine, arrive };
+}
+
+test("a checkpoint behind an engine whose head arrives late has its records", async () => {
+  const { machine, arrive } = await engineLosing((key) => key === HEAD_KEY);
+  await machine.crash();
+  await arrive();
+  expect(await hasContent(machine.vm())).toBe(true);
+});
+
+test("the next checkpoint behind an engine deletes a record that has arrived late", async () => {
+  const { store, machine, arrive } = await engineLosing((key) => key.startsWith(keyOf("pack", 3)));
+  const late = await arrive();
+  expect(await records(store)).toEqual(expect.arrayContaining(late));
+  await machine.vm().checkpoint();
+  const left = await records(store);
+  expect(late.filter((key) => left.includes(key))).toEqual([]);
+});

@@ -135,3 +135,23 @@ test("recordings survive a sleep, the oldest ended one makes room, and a deleted
   const left = await store.list("recording/");
   expect(left.some(([key]) => key.includes(oldest.recordingId))).toBe(false);
 });
+
+test("a deletion that breaks off can be repeated, and leaves nothing", async () => {
+  const store = new MemoryStore();
+  const { vm } = startVm({}, undefined, { store });
+  const { pid } = await vm.spawn("echo", ["x"], { record: true });
+  await vm.waitProcess(pid);
+  const [info] = await vm.listRecordings();
+  const deleteRange = store.deleteRange.bind(store);
+  store.deleteRange = async (from, to) => {
+    if (!from.startsWith("recording/")) return await deleteRange(from, to);
+    const [first] = await store.list(from, { limit: 1 });
+    if (first !== undefined) await store.delete([first[0]]);
+    throw new Error("ENOSPC");
+  };
+  await expect(vm.deleteRecording(info!.recordingId)).rejects.toThrow();
+  store.deleteRange = deleteRange;
+  await vm.deleteRecording(info!.recordingId);
+  expect(await vm.listRecordings()).toEqual([]);
+  expect(await store.list("recording/")).toEqual([]);
+});

@@ -41,15 +41,12 @@ export class SharedTokens extends Tokens {
 
   /** @throws AgentVmError also if this server cannot learn whether the token was revoked */
   override async verify(token: string): Promise<Grant> {
-    await this.#revoked.fresh();
+    await this.fresh();
     return await super.verify(token);
   }
 
-  override async isKnownValid(id: string): Promise<boolean> {
-    return await this.#revoked.fresh().then(
-      () => this.isValid(id),
-      () => false,
-    );
+  override async fresh(): Promise<void> {
+    await this.#revoked.fresh();
   }
 
   override async isMadeAs(id: string, label: string): Promise<boolean> {

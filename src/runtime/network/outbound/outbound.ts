@@ -38,7 +38,7 @@ export interface OutboundSeams {
 /** Port of the proxy in the VM, above the range from which the kernel gives ports to outgoing connections. */
 const PROXY_PORT = 61_080;
 
-/** Time that a program waits for the proxy of the policy `none`. Only a host without processes to spare takes so long. */
+/** Time that the first programs of a boot wait for the proxy of the policy `none`. Only a host without processes to spare takes so long. */
 const START_TIMEOUT_MS = 5_000;
 
 const RESOLV_CONF = "/etc/resolv.conf";
@@ -75,6 +75,8 @@ export class Outbound {
   /** Whether programs reach every port without the proxy. */
   #leadsAllPorts = false;
   #denying: DenyingResolver | undefined;
+  /** The wait of a boot's first programs for what says no. */
+  #firstStart: Promise<void> | undefined;
   #applied: Promise<void> = Promise.resolve();
   #port: number | undefined;
   #sandbox: Sandbox | undefined;
@@ -101,13 +103,17 @@ export class Outbound {
 
   /**
    * Returns variables that point commands to the proxy and to the VM's authority, and the placeholders of secrets. The proxy
-   * serves programs by then.
+   * serves programs by then, unless it starts too slowly.
    */
   async env(): Promise<Env> {
     const network = this.#sandbox?.network;
     if (network === undefined) return {};
+    if (this.#gate.policy === "none") {
+      const started = this.#denyAll(network);
+      this.#firstStart ??= within(started, START_TIMEOUT_MS);
+      await this.#firstStart;
+    }
     const deniesAll = this.#gate.policy === "none";
-    if (deniesAll) await within(this.#denyAll(network), START_TIMEOUT_MS);
     return {
       ...proxyEnv(this.#port ?? PROXY_PORT),
       ...this.#trust.env,
@@ -200,6 +206,7 @@ export class Outbound {
     this.#transparent = undefined;
     this.#leadsAllPorts = false;
     this.#port = undefined;
+    this.#firstStart = undefined;
     this.#denying?.close();
     this.#denying = undefined;
     this.#trust.forget();

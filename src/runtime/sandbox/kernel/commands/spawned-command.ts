@@ -17,6 +17,8 @@ export class SpawnedCommand {
   pid = 0;
   /** Whether no other command can have its tag. */
   ownsTag: () => boolean = () => true;
+  /** Whether the server has no pipes of a command that runs. With its output is lost how it ends. */
+  isLost = false;
   readonly running = Promise.withResolvers<CommandPipes>();
   readonly ended = Promise.withResolvers<CommandEnd>();
   readonly #cwd: string;
@@ -51,7 +53,7 @@ export class SpawnedCommand {
         this.abandon(new CwdError(this.#cwd));
         break;
       case "exited":
-        this.#end(message);
+        if (!this.isLost) this.#end(message);
         break;
     }
   }
@@ -62,12 +64,12 @@ export class SpawnedCommand {
     return this.#last === undefined;
   }
 
-  /** The command runs, even if it has killed the spawner at once. Then its pipes are gone. */
+  /** The command runs, also if the server cannot open its pipes, for example because the command has killed the spawner. */
   #open({ stdinFd, stdoutFd, stderrFd }: Started, spawner: HeldProcess): CommandPipes {
     try {
       return openPipes(spawner.folder, stdinFd, stdoutFd, stderrFd);
-    } catch (error) {
-      if (spawner.isAlive) throw error;
+    } catch {
+      this.isLost = true;
       return lostPipes();
     }
   }

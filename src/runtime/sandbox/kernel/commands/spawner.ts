@@ -217,6 +217,8 @@ export class Spawner implements Replaceable {
     if (spawned === undefined || this.#inside === undefined)
       throw new Error("the spawner has no such command");
     spawned.onMessage(message, this.#inside);
+    // The command ends with the spawner, and so do its reports. The server still reads reports about other commands.
+    if (spawned.isLost) return void this.#helper.kill();
     // The spawner holds the pipes also of a command that has not started.
     if (message.what === "started" || (message.what === "exited" && spawned.pid === 0))
       this.#helper.send("c", spawned.id);

@@ -56,7 +56,7 @@ export class ForkedHelper implements HelperBody {
     } catch (error) {
       for (const fd of open) closeSync(fd);
       // It holds the ends until it is told to close them, or ends. The descriptors of an ended process belong to root.
-      const hasEnded = !held.isAlive || ENDED_CODES.includes((error as NodeJS.ErrnoException).code ?? "");
+      const hasEnded = held.hasEnded || ENDED_CODES.includes((error as NodeJS.ErrnoException).code ?? "");
       held.close();
       if (hasEnded) return undefined;
       throw error;
@@ -64,9 +64,8 @@ export class ForkedHelper implements HelperBody {
   }
 
   children(): number[] {
-    if (this.#held.isAlive) return [this.#held.pid];
-    this.#end();
-    return [];
+    if (this.#held.hasEnded) this.#end();
+    return this.#held.isAlive ? [this.#held.pid] : [];
   }
 
   inside(): HeldProcess {
@@ -74,7 +73,6 @@ export class ForkedHelper implements HelperBody {
   }
 
   kill(): void {
-    if (this.children().length > 0) sendSignal(this.#held.pid, "SIGKILL");
     void this.#untilDead();
   }
 
@@ -86,9 +84,11 @@ export class ForkedHelper implements HelperBody {
 
   /** Nothing follows on its pipe. */
   async #untilDead(): Promise<void> {
-    while (this.children().length > 0) {
-      sendSignal(this.#held.pid, "SIGKILL");
+    while (!this.#held.hasEnded) {
+      // Without a descriptor left the server cannot look, and the pid may be another process's.
+      for (const pid of this.children()) sendSignal(pid, "SIGKILL");
       await delay(LOOK_MS, undefined, { ref: false });
     }
+    this.#end();
   }
 }

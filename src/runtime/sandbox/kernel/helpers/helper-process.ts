@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { accessSync, closeSync, constants as modes } from "node:fs";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { within } from "../../../../base/within.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { HeldProcess } from "../procfs/held-process.ts";
@@ -209,6 +210,8 @@ export class HelperProcess {
     for (const pid of children) sendSignal(pid, "SIGKILL");
     // Nobody reports the end of a helper that a boot has forked: its body looks for it.
     if (children.length === 0 || this.#body.isForked) this.#body.kill();
+    // A server without a descriptor left finds no process. A helper ends with its stdin.
+    this.#body.stdin.destroy();
   }
 
   async close(): Promise<void> {
@@ -265,6 +268,8 @@ export class HelperProcess {
     this.#lost = true;
     // A process that it started may hold its stdout.
     await within(closed, DRAIN_MS);
+    // The time may have passed while the event loop stood still: frames that have come are read first.
+    await nextTurn();
     this.#body.release();
   }
 }

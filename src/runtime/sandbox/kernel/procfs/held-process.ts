@@ -1,9 +1,12 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { O_PATH } from "../../posix.ts";
-import { childrenOf, parseStat, readProc } from "./procfs.ts";
+import { childrenOf, parseStat } from "./procfs.ts";
 
 /** States of processes that have ended, see proc_pid_stat(5). */
 export const ENDED_STATES: readonly string[] = ["Z", "X"];
+
+/** Errors of a server that cannot look at anything now. */
+const SHORTAGES: readonly unknown[] = ["EMFILE", "ENFILE", "ENOMEM"];
 
 /** A process by its open folder in /proc, which never names another process, even if the kernel reuses the pid. */
 export class HeldProcess {
@@ -38,9 +41,22 @@ export class HeldProcess {
     return `/proc/self/fd/${this.#fd}`;
   }
 
+  /** Neither this nor `hasEnded` is `true` if the server cannot look, for example without a descriptor left. */
   get isAlive(): boolean {
-    const stat = this.#closed ? undefined : readProc(`${this.folder}/stat`);
-    return stat !== undefined && !ENDED_STATES.includes(parseStat(stat).state);
+    return this.#look() === true;
+  }
+
+  get hasEnded(): boolean {
+    return this.#look() === false;
+  }
+
+  #look(): boolean | undefined {
+    if (this.#closed) return false;
+    try {
+      return !ENDED_STATES.includes(parseStat(readFileSync(`${this.folder}/stat`, "utf8")).state);
+    } catch (error) {
+      return SHORTAGES.includes((error as NodeJS.ErrnoException).code) ? undefined : false;
+    }
   }
 
   close(): void {

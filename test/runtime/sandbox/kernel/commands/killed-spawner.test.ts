@@ -19,6 +19,13 @@ const FLEETING = helperSource("spawner")
      tell_server('S', $id, $$, @$ends); exec { $argv->[0] } @$argv;`,
   );
 
+/** A command of which the spawner has no pipes when the server reads that it starts. The spawner lives. */
+const WITHOUT_PIPES = helperSource("spawner").replace(
+  "  tell_server('S', $id, $$, @$ends);\n",
+  () => `  if ($argv->[-1] =~ /LOST/) { open(my $started, '>>', '/workspace/started'); print $started "started\\n"; close $started; $ends = [991, 992, 993]; }
+   tell_server('S', $id, $$, @$ends);\n`,
+);
+
 test("a command that kills its spawner before the spawner can say anything has run once", async () => {
   const { vm } = startVm({}, (options) => new KernelSandboxFactory(options, { spawnerSource: SLOW_SPAWNER }));
   const result = await vm.exec("echo run >> /workspace/runs; kill -KILL -1");
@@ -31,4 +38,32 @@ test("a command that kills its spawner before the server has its pipes has run, 
   const result = await vm.exec("echo run >> /workspace/runs; echo output");
   expect(result).toMatchObject({ exitCode: 137, signal: "SIGKILL", reason: "signal", stdout: "" });
   expect(Buffer.from(await vm.readFile("/workspace/runs")).toString()).toBe("run\n");
+});
+
+test("a command whose pipes the server cannot open is not started again, and ends with its spawner", async () => {
+  const { vm } = startVm(
+    {},
+    (options) => new KernelSandboxFactory(options, { spawnerSource: WITHOUT_PIPES }),
+  );
+  const result = await vm.exec("sleep 1000; : LOST");
+  expect(result).toMatchObject({ exitCode: 137, signal: "SIGKILL", reason: "signal", stdout: "" });
+  expect(Buffer.from(await vm.readFile("/workspace/started")).toString()).toBe("started\n");
+  expect((await vm.exec("pgrep -c sleep")).stdout).toBe("0\n");
+});
+
+test("other commands that have said that they start are not started again when their spawner is ended", async () => {
+  const { vm } = startVm(
+    {},
+    (options) => new KernelSandboxFactory(options, { spawnerSource: WITHOUT_PIPES }),
+  );
+  const lines = Array.from(
+    { length: 8 },
+    (_, at) => `echo ${at} >> /workspace/runs; sleep 0.5; : ${at % 2 ? "LOST" : ""}`,
+  );
+  await Promise.all(lines.map((line) => vm.exec(line)));
+  const runs = Buffer.from(await vm.readFile("/workspace/runs"))
+    .toString()
+    .trim()
+    .split("\n");
+  expect(new Set(runs).size).toBe(runs.length);
 });
