@@ -5,6 +5,7 @@ import { storageFailed } from "../runtime/store/coded-store.ts";
 import { ActorLife, type ActorRegister } from "./actor-life.ts";
 import { openDataFolder } from "./data-format.ts";
 import { DriverAlarms } from "./driver-alarms.ts";
+import { FirstValues } from "./first-values.ts";
 import { guardManager, type ManagedActors } from "./guarded-manager.ts";
 import { findHttpServer } from "./http-server.ts";
 import { KvStorage } from "./kv-storage.ts";
@@ -59,8 +60,9 @@ export function guardedDriver(options: GuardedDriverOptions): Driver {
       makeFolder(dataDir);
       openDataFolder(dataDir);
     }
-    made = createFileSystemDriver(dataDir === undefined ? {} : { path: dataDir });
-    taken = takeOver(made, options);
+    const first = new FirstValues();
+    made = first.within(() => createFileSystemDriver(dataDir === undefined ? {} : { path: dataDir }));
+    taken = takeOver(made, first, options);
     return made;
   };
   return {
@@ -102,13 +104,17 @@ interface Taken {
  * Puts alarms, storage and the life of actors of our own into a driver. Changes the driver in place, because its manager
  * makes another driver of actors from this object.
  */
-function takeOver(driver: Driver, { ringAll, onFolder, onFailure }: GuardedDriverOptions): Taken {
+function takeOver(
+  driver: Driver,
+  first: FirstValues,
+  { ringAll, onFolder, onFailure }: GuardedDriverOptions,
+): Taken {
   const makeActorDriver = driver.actor;
   const taken: Taken = { actors: undefined };
   let ours: { alarms: DriverAlarms; storage: KvStorage; life: ActorLife } | undefined;
   const open = (storagePath: string) => {
     openDataFolder(storagePath);
-    const storage = new KvStorage(storagePath);
+    const storage = new KvStorage(storagePath, first);
     const register = onFolder(storagePath, {
       destroy: (actorId) => life.destroy(actorId),
       isStarting: (actorId) => life.isStarting(actorId),

@@ -27,7 +27,11 @@ interface OpenOptions {
   isFirst?: boolean;
   /** Values that were lost while the database was open before. @default none */
   lost?: LostValues;
+  /** Values of a database that was just made and never opened. They are on disk with the first call that is. @default none */
+  first?: readonly Entry[] | undefined;
 }
+
+const SETTINGS = `PRAGMA busy_timeout = 5000; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
 
 type Row = { key: Uint8Array; value: Uint8Array } & { [Part in keyof ValuePlace]: number | null };
 
@@ -69,13 +73,20 @@ export class KvDatabase {
 
   static async open(
     path: string,
-    { isFirst = true, lost = new LostValues() }: OpenOptions = {},
+    { isFirst = true, lost = new LostValues(), first }: OpenOptions = {},
   ): Promise<KvDatabase> {
     const db = new DatabaseSync(path);
     try {
-      db.exec(
-        `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${4 * 1024 * 1024}; ${TABLE}`,
-      );
+      db.exec(SETTINGS);
+      if (first !== undefined) {
+        // A new log has nothing that its own header could damage, so that needs no sync of its own.
+        db.exec("PRAGMA synchronous = OFF");
+        const opened = new KvDatabase(db, path, lost);
+        opened.#atomically(() => opened.#put(first, new Map()));
+        db.exec("PRAGMA synchronous = FULL");
+        return opened;
+      }
+      db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${TABLE}`);
       addPlaces(db);
       const opened = new KvDatabase(db, path, lost);
       await opened.#room.convert(path);
@@ -133,14 +144,14 @@ export class KvDatabase {
     return this.#valuesOf(keys.map((key) => get.get(key) as Row | undefined)).map((value) => value ?? null);
   }
 
-  async delete(keys: readonly Uint8Array[]): Promise<void> {
+  async delete(keys: readonly Uint8Array[], options: ChangeOptions = {}): Promise<void> {
     const remove = () => {
       const remove = this.#statement("DELETE FROM kv WHERE key = ? RETURNING file");
       const rows = keys.flatMap((key) => remove.all(key) as unknown as Pick<Row, "file">[]);
       return new Set(rows.flatMap(({ file }) => file ?? []));
     };
     await this.#inOrder(async () => {
-      await this.#change({}, remove);
+      await this.#change(options, remove);
       this.#lost.end(keys);
     });
   }

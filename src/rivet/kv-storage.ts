@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
+import { type ChangeOptions, LAZY } from "../runtime/store/store.ts";
+import { FirstValues } from "./first-values.ts";
 import { KvDatabase, type KvListOptions } from "./kv-database.ts";
 import { createKvDatabase } from "./kv-schema.ts";
 import { changeOptions } from "./lazy-changes.ts";
@@ -44,9 +46,11 @@ export class KvStorage {
   readonly #closed = new Set<string>();
   /** Lost values of actors whose databases were opened before. */
   readonly #known = new Map<string, LostValues>();
+  readonly #first: FirstValues;
 
-  /** @param storagePath the driver's folder */
-  constructor(storagePath: string) {
+  /** @param storagePath the driver's folder @param first values that RivetKit has put into databases of new actors */
+  constructor(storagePath: string, first = new FirstValues()) {
+    this.#first = first;
     this.#folder = join(storagePath, "databases");
     this.#records = join(storagePath, "state");
     this.#sweep();
@@ -65,6 +69,7 @@ export class KvStorage {
   async prepare(actorId: string): Promise<boolean> {
     if (existsSync(this.recordOf(actorId))) return false;
     const path = this.#pathOf(actorId);
+    this.#first.forget(path);
     // An actor of this id whose creation or deletion broke off must not leave its content to a new one.
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
     rmSync(valueFolder(path), { recursive: true, force: true });
@@ -80,9 +85,10 @@ export class KvStorage {
       use: (database: KvDatabase) => Result | Promise<Result>,
     ): Promise<Result> => await use(await this.#use(actorId));
     const methods: KvDriver = {
-      kvBatchPut: (actorId, entries) => using(actorId, (database) => database.put(entries, changeOptions())),
+      kvBatchPut: (actorId, entries) =>
+        using(actorId, (database) => database.put(entries, optionsOf(entries.map(([key]) => key)))),
       kvBatchGet: (actorId, keys) => using(actorId, (database) => database.get(keys)),
-      kvBatchDelete: (actorId, keys) => using(actorId, (database) => database.delete(keys)),
+      kvBatchDelete: (actorId, keys) => using(actorId, (database) => database.delete(keys, optionsOf(keys))),
       kvDeleteRange: (actorId, start, end) =>
         using(actorId, (database) => database.deleteRange(start, end, changeOptions())),
       kvListPrefix: (actorId, prefix, options) =>
@@ -97,6 +103,7 @@ export class KvStorage {
   async close(actorId: string): Promise<void> {
     this.#closed.add(actorId);
     this.#known.delete(actorId);
+    this.#first.forget(this.#pathOf(actorId));
     await this.#release(actorId);
   }
 
@@ -106,10 +113,16 @@ export class KvStorage {
     if (open === undefined) {
       const known = this.#known.get(actorId);
       const lost = known ?? new LostValues();
-      const database = KvDatabase.open(this.#pathOf(actorId), { isFirst: known === undefined, lost });
+      const path = this.#pathOf(actorId);
+      const database = KvDatabase.open(path, {
+        isFirst: known === undefined,
+        lost,
+        first: this.#first.of(path),
+      });
       const opened: Open = { database, timer: undefined };
       opened.database.then(
         (database) => {
+          this.#first.forget(path);
           if (!this.#closed.has(actorId)) this.#known.set(actorId, lost);
           this.#restTimer(actorId, opened, database);
         },
@@ -159,6 +172,13 @@ export class KvStorage {
   #pathOf(actorId: string): string {
     return join(this.#folder, `${actorId}.db`);
   }
+}
+
+/** First byte of the keys at which RivetKit keeps connections. None of them outlives the server. */
+const CONNECTION = 2;
+
+function optionsOf(keys: readonly Uint8Array[]): ChangeOptions {
+  return keys.every(([kind]) => kind === CONNECTION) ? LAZY : changeOptions();
 }
 
 /** Id of an actor, as RivetKit 2.2's file system driver derives it. */

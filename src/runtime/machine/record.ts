@@ -3,7 +3,7 @@ import type { Labels } from "../../api/methods/machine.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { MACHINE_KEY } from "../store/keys.ts";
-import { encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
+import { type ChangeOptions, encodeJson, LAZY, type Store, tryDecodeJson } from "../store/store.ts";
 
 const recordSchema = z.object({
   labels: z.record(z.string(), z.string()),
@@ -35,15 +35,16 @@ export class MachineRecord {
     return this.#change((facts) => ({ ...facts, labels }));
   }
 
+  /** A loss of power may take the newest boot back, with all that it has not stored. */
   countBoot(): Promise<void> {
-    return this.#change((facts) => ({ ...facts, boots: facts.boots + 1 }));
+    return this.#change((facts) => ({ ...facts, boots: facts.boots + 1 }), LAZY);
   }
 
-  #change(change: (facts: MachineFacts) => MachineFacts): Promise<void> {
+  #change(change: (facts: MachineFacts) => MachineFacts, options?: ChangeOptions): Promise<void> {
     return this.#writes.run(async () => {
       const facts = await this.#load();
       const changed = change(facts);
-      await this.#store.put([[MACHINE_KEY, encodeJson(changed)]]);
+      await this.#store.put([[MACHINE_KEY, encodeJson(changed)]], options);
       Object.assign(facts, changed);
     });
   }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { AgentVmError } from "../../api/errors.ts";
 import { hasOwnUids, uidRange } from "./own-uids.ts";
-import { ownProcessLimits } from "./process-limits.ts";
+import { ownProcessLimits, type ProcessLimit } from "./process-limits.ts";
 
 /** Descriptors that an awake VM takes in the server: its storage, its first process and its helpers. */
 const DESCRIPTORS_PER_VM = 20;
@@ -27,6 +27,12 @@ const KEPT_DESCRIPTORS = { part: 0.15, least: 96, most: 8_192 };
  * @unit ms
  */
 const COUNT_MS = 100;
+
+/**
+ * Time for which a look at memory and processes is good. Each VM of a burst asks several times, and a look reads a dozen files.
+ * @unit ms
+ */
+const LOOK_MS = 50;
 
 /** A host with less of its memory left is short of it, whatever its size. */
 const LOW_MEMORY_PART = 0.1;
@@ -84,8 +90,9 @@ export function serverFull(resource: HostResource): AgentVmError {
 /** @throws AgentVmError `server_full` if the server has no room for another VM that is awake */
 export function assertHostHasRoom(): void {
   if (openDescriptors() + DESCRIPTORS_PER_VM > usableDescriptors()) throw serverFull("descriptors");
-  if (isBelow(memoryLeft(), NO_MEMORY_PART)) throw serverFull("memory");
-  if (processesAreGone() || processesArePast(FULL_PROCESSES_PART)) throw serverFull("processes");
+  const { memory, processes } = seenHost();
+  if (isBelow(memory, NO_MEMORY_PART)) throw serverFull("memory");
+  if (areGone(processes) || arePast(processes, FULL_PROCESSES_PART)) throw serverFull("processes");
 }
 
 /** @throws AgentVmError `server_full` if the disk of a folder has no room for the files of another VM */
@@ -96,18 +103,32 @@ export function assertDiskHasRoom(folder: string): void {
 
 /** `true` if the host has little memory or few processes or descriptors left for further VMs. */
 export function hostIsShort(): boolean {
-  if (isBelow(memoryLeft(), 1)) return true;
+  const { memory, processes } = seenHost();
+  if (isBelow(memory, 1)) return true;
   if (openDescriptors() + 2 * DESCRIPTORS_PER_VM > usableDescriptors()) return true;
-  return processesAreGone() || processesArePast(HIGH_PROCESSES_PART);
+  return areGone(processes) || arePast(processes, HIGH_PROCESSES_PART);
+}
+
+let seen: { at: number; memory: Memory; processes: ProcessLimit[] } | undefined;
+
+function seenHost(): { memory: Memory; processes: ProcessLimit[] } {
+  const now = performance.now();
+  if (seen === undefined || now - seen.at >= LOOK_MS)
+    seen = { at: now, memory: memoryLeft(), processes: ownProcessLimits() };
+  return seen;
 }
 
 /** `true` if the server needs the processes and threads that are left for itself. */
 export function processesAreGone(): boolean {
-  return ownProcessLimits().some(({ limit, running }) => running + KEPT_PROCESSES > limit);
+  return areGone(ownProcessLimits());
 }
 
-function processesArePast(part: number): boolean {
-  return ownProcessLimits().some(({ limit, running }) => running > limit * part);
+function areGone(processes: readonly ProcessLimit[]): boolean {
+  return processes.some(({ limit, running }) => running + KEPT_PROCESSES > limit);
+}
+
+function arePast(processes: readonly ProcessLimit[], part: number): boolean {
+  return processes.some(({ limit, running }) => running > limit * part);
 }
 
 /** Awake VMs for which this process has descriptors; `Infinity` on a host without `/proc`. */

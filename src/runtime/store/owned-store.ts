@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import { HEAD_KEY, OWNER_KEY } from "./keys.ts";
-import { encodeJson, type Store, tryDecodeJson } from "./store.ts";
+import { encodeJson, LAZY, type Store, tryDecodeJson } from "./store.ts";
 
 /**
  * Age at which the owner mark of a store is read again before the next change.
@@ -46,8 +46,9 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   let isReplaced = false;
   let readAt = Number.NEGATIVE_INFINITY;
 
+  // A mark reaches the disk before any later change. One that is lost with the power leaves what an instance without changes leaves.
   const mark = (isEnded: boolean) =>
-    store.put([[OWNER_KEY, encodeJson({ id, isEnded, hasRival } satisfies Owner)]]);
+    store.put([[OWNER_KEY, encodeJson({ id, isEnded, hasRival } satisfies Owner)]], LAZY);
   const take = async () => {
     const before = await loadOwner(store);
     hasRival = before !== undefined && (!before.isEnded || before.hasRival);
