@@ -114,6 +114,8 @@ sub start {
   tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
 }
 
+sub end_with_launcher { syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0); }
+
 sub read_exactly {
   my ($count) = @_;
   my $read = '';
@@ -130,6 +132,7 @@ sub become {
   unless (syscall($SYS{close_range}, $first_to_close, 0xffffffff, 0) == 0) { syscall($SYS{close}, $_) for $first_to_close .. 1023; }
   fcntl($channel, $F_SETFD, 0) if defined fileno $channel;
   syscall($SYS{setsid});
+  end_with_launcher();
   syscall($SYS{rt_sigprocmask}, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
   my ($kind, undef, $fields) = unpack('a1 N a*', read_exactly(unpack('N', read_exactly(4))));
   (my ($uid, $gid, $program), @ARGV) = split(/\0/, $fields, -1);
@@ -139,7 +142,7 @@ sub become {
       or return syswrite(STDERR, 'cannot become the user of the VM');
   }
   # A change of the user takes it off.
-  syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
+  end_with_launcher();
   if (exists $program{$program}) {
     $0 = "agentos-$program";
     $program{$program}->();
