@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import util from "node:util";
 import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
+import { readStat } from "../procfs/procfs.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
 import { encodeFields, encodeFrame, type Frame, FrameReader } from "./frames.ts";
 import { Launched } from "./launched.ts";
@@ -217,7 +218,7 @@ class Launcher {
 
   /** Looks for programs that have ended, in place of a launcher that is silent. */
   #takeEnds(): void {
-    for (const [id, launched] of [...this.#running])
+    for (const [id, launched] of this.#running)
       if (launched === undefined || launched.isOver) this.#ended(id, constants.signals.SIGKILL);
     void this.#closeIfIdle();
   }
@@ -256,7 +257,9 @@ class Launcher {
       for (const [index, end] of ends.entries())
         open.push(openEnd(`/proc/${parent}`, end, index === 0 ? "write" : "read"));
       const [stdin, stdout, stderr] = open as [Socket, Socket, Socket];
-      const launched = new Launched({ pid, parent, stdin, stdout, stderr });
+      const stat = readStat(pid);
+      const startTime = stat?.ppid === parent ? stat.startTime : undefined;
+      const launched = new Launched({ pid, startTime, stdin, stdout, stderr }, () => this.#send("k", id));
       const { command, owner } = request;
       const name = this.#names.get(id);
       const fields = [owner?.uid ?? -1, owner?.gid ?? -1, ...command, ...(name === undefined ? [] : [name])];
@@ -294,7 +297,7 @@ class Launcher {
     await this.#gone;
   }
 
-  /** The kernel has killed all that it had started. */
+  /** The kernel kills all that it had started. */
   #lose(): void {
     this.#isClosing = true;
     clearInterval(this.#asking);
@@ -305,8 +308,7 @@ class Launcher {
       const lost = new LauncherLost(`the launcher does not work: ${how}`);
       started.reject(isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
     }
-    for (const launched of this.#running.values())
-      launched?.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
+    for (const launched of this.#running.values()) launched?.orphan();
     this.#waiting.clear();
     this.#running.clear();
     this.#listeners.clear();
