@@ -65,6 +65,8 @@ export interface LaunchRequest {
    * pages, and then new pipes of commands hold less.
    */
   hasSmallPipes?: boolean;
+  /** Gives up the start. A program that the launcher has forked already ends before it does anything. */
+  signal?: AbortSignal;
   /** Takes the messages of a program that passes sockets. It gets one argument more: the secret name of its launch. */
   onPassed?(message: object, handle: unknown): void;
 }
@@ -81,10 +83,11 @@ let current: Launcher | undefined;
 /**
  * Starts a program that inherits no descriptor and no variable of the server, in a session of its own. It ends with the server.
  *
- * @throws LaunchRefused if the host has no process or no descriptor left
+ * @throws LaunchRefused if the host has no process or no descriptor left; the signal's reason
  */
 export async function launch(request: LaunchRequest): Promise<Launched> {
   for (let tries = 1; ; tries++) {
+    request.signal?.throwIfAborted();
     // The launcher opens it by its number, which may be another's once the caller has closed its own.
     const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
     try {
@@ -175,15 +178,25 @@ class Launcher {
     );
   }
 
-  start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
+  async start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
-    const { namespaces = 0, hasSmallPipes, onPassed } = request;
+    const { namespaces = 0, hasSmallPipes, onPassed, signal } = request;
     if (onPassed !== undefined) this.#listen(id, onPassed);
     const started = Promise.withResolvers<Launched>();
     this.#waiting.set(id, { request, started });
     const settings = [namespaces, onPassed === undefined ? 0 : 1, rootFd, hasSmallPipes ? 1 : 0];
     this.#send("x", id, encodeFields(...settings));
-    return started.promise;
+    const giveUp = () => {
+      // Without its request it ends.
+      if (this.#waiting.delete(id)) this.#unlisten(id);
+      started.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", giveUp, { once: true });
+    try {
+      return await started.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
   }
 
   #listen(id: number, onPassed: Listener): void {

@@ -49,7 +49,7 @@ export class KernelNetwork implements SandboxNetwork {
     this.#dialPath = dialPath;
     this.#entry = entry;
     this.#procFd = procFd;
-    this.#connectors = new OnDemand(() => Connector.start(entry), MAX_TRIES);
+    this.#connectors = new OnDemand(() => Connector.start(entry, this.#closed.signal), MAX_TRIES);
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 

@@ -244,3 +244,15 @@ console.log(JSON.stringify({ isOver, ...(await program.exited) }));
 test("a server without descriptors ends a program, and takes none for ended", async () => {
   expect(await outputOf(NO_DESCRIPTORS, ["sh", "-c", 'ulimit -n 256 && exec "$0" "$@"'])).toBe(KILLED);
 });
+
+test("a VM whose connector starts ends although the launcher stands still", async () => {
+  const factory = createSandboxFactory(vmOptionsSchema.parse({}));
+  const sandbox = await factory.boot(new AbortController().signal);
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  const listening = failure(sandbox.network?.listen(0) ?? Promise.resolve());
+  await sandbox.dispose();
+  expect(await listening).toMatchObject({ code: "vm_stopped" });
+  process.kill(launcher, "SIGCONT");
+  await expect.poll(ownDescendants).toEqual([]);
+});
