@@ -242,7 +242,8 @@ export class KernelSandbox implements Sandbox {
     const { vm, cgroup, memory, files, release } = this.#deps;
     const running = [...this.#running, ...this.#openTerminals].map((process) => process.exited);
     // The kernel kills every process of the VM with init. The server still has to close its ends of their pipes.
-    await Promise.all([this.network.close(), this.#watches.close(), this.mounts.close()]);
+    const offline = this.network.close();
+    await Promise.all([this.#watches.close(), this.mounts.close()]);
     const ended = endVm(vm);
     const wakeAll = () => {
       for (const terminal of this.#openTerminals) terminal.release();
@@ -251,7 +252,7 @@ export class KernelSandbox implements Sandbox {
     const waking = setInterval(wakeAll, WAKE_MS);
     wakeAll();
     this.#ending.abort();
-    await Promise.all([ended, this.#starter.close()]).finally(() => clearInterval(waking));
+    await Promise.all([offline, ended, this.#starter.close()]).finally(() => clearInterval(waking));
     await Promise.all(running);
     this.#leftPipes.close();
     await files.close();

@@ -3,7 +3,6 @@ import { constants as os } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
-import { unlessAborted } from "../../../../base/within.ts";
 import type { VmLimits } from "../../../options.ts";
 import { serverFull } from "../../host-room.ts";
 import { O_PATH } from "../../posix.ts";
@@ -95,13 +94,12 @@ interface BootRequest {
 export async function bootVm(request: BootRequest): Promise<BootedVm> {
   const { owner, signal } = request;
   signal.throwIfAborted();
-  const launching = launch({
+  const keeper = await launch({
     command: ["boot", ...bootArguments(request)],
     namespaces: CLONE_NEWPID | (owner === null ? CLONE_NEWUSER | CLONE_NEWIPC : 0),
     hasSmallPipes: true,
-  });
-  const keeper = await unlessAborted(launching, signal).catch((error: unknown) => {
-    void launching.then(endKeeper, () => undefined);
+    signal,
+  }).catch((error: unknown) => {
     if (signal.aborted && error === signal.reason) throw isTimeout(error) ? late("in time") : error;
     if (!(error instanceof LaunchRefused))
       throw bootFailed(error instanceof Error ? error.message : String(error));

@@ -95,7 +95,8 @@ export class Spawner implements Replaceable {
     };
     let helper: HelperProcess;
     if (booted === undefined) {
-      helper = await HelperProcess.launch({ ...speech, command: spawnerCommand(entry, source) });
+      const command = spawnerCommand(entry, source);
+      helper = await HelperProcess.launch({ ...speech, command, signal: entry.ending });
     } else {
       helper = new HelperProcess(speech, booted);
       helper.send("c", BOOT_ID);

@@ -24,6 +24,8 @@ my ($VM_ID, $ENOENT) = (1000, 2);
 my ($READ_ONLY, $NO_PROGRAMS) = ($MS_RDONLY | $MS_NOSUID | $MS_NODEV, $MS_NOSUID | $MS_NODEV | $MS_NOEXEC);
 my ($nothing, $root, $name, $proc, $tmpfs, $overlay) = ('', '/', 'agent-vm', 'proc', 'tmpfs', 'overlay');
 
+# A change of the user takes it off, also one for files only.
+sub end_with_launcher { must('end with the launcher', $SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0); }
 # Names the step, for the error of a slow boot.
 sub step { my $name = "boot: $_[0]"; syscall($SYS{prctl}, $PR_SET_NAME, $name, 0, 0, 0); }
 sub attach { my ($source, $target, $type, $flags, $data) = @_; return syscall($SYS{mount}, $source, $target, $type, $flags, $data) == 0; }
@@ -66,6 +68,7 @@ while (@plan && exists $make{$plan[0]}) {
 # Unreadable, so that no program of the VM can trace init; the VM's user's, so that the server can look at it.
 if ($init eq $set{init}) { put(".$init", $cat) && chmod(0111, ".$init") or fail('cannot write init'); }
 if ($is_root) { syscall($SYS{setfsuid}, 0); syscall($SYS{setfsgid}, 0); }
+end_with_launcher();
 
 step('mounts');
 # An overlay leaves out what the host has mounted below its layer. A file system of which the kernel makes no overlay stays out.
@@ -123,6 +126,7 @@ if ($is_root) {
   must('drop groups', $SYS{setgroups}, 0, 0);
   must('set gid', $SYS{setresgid}, $gid, $gid, $gid);
   must('set uid', $SYS{setresuid}, $uid, $uid, $uid);
+  end_with_launcher();
 }
 # Since Linux 5.14 a user namespace keeps the limits of the process that makes it.
 my %limits = split(/[=,]/, $set{limits});
@@ -135,7 +139,7 @@ be_dumpable(1);
 my ($outer_uid, $outer_gid) = $is_root ? ($uid, $gid) : (0, 0);
 put('/proc/self/setgroups', 'deny');
 put('/proc/self/uid_map', "$VM_ID $outer_uid 1") && put('/proc/self/gid_map', "$VM_ID $outer_gid 1") or fail("cannot map the VM's user");
-must('end with the launcher', $SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
+end_with_launcher();
 leave_session_keyring($set{filter});
 refuse_new_privileges();
 drop_bounding_set();

@@ -8,10 +8,16 @@ import type { Exit } from "./wait-status.ts";
 /** Pause between two looks at a program that has been killed. */
 const LOOK_MS = 20;
 
+/** Time for the launcher to kill a program, in milliseconds. Then the server does so itself. */
+const KILL_MS = 200;
+
+/** Time for a program to end with the launcher, in milliseconds. A host may hide the program's end. */
+const ORPHAN_MS = 10_000;
+
 interface Program {
   pid: number;
-  /** Pid of the launcher. */
-  parent: number;
+  /** From /proc/PID/stat. No other process has it together with the pid. `undefined` if it could not be read. */
+  startTime: number | undefined;
   stdin: Socket;
   stdout: Socket;
   stderr: Socket;
@@ -27,13 +33,17 @@ export class Launched {
   readonly stdin: Socket;
   readonly stdout: Socket;
   readonly stderr: Socket;
-  readonly #parent: number;
+  readonly #startTime: number | undefined;
+  readonly #askToKill: () => void;
   readonly #exit = Promise.withResolvers<Exit>();
   #exited: Exit | undefined;
+  #isKilled = false;
 
-  constructor({ pid, parent, stdin, stdout, stderr }: Program) {
+  /** @param askToKill asks the launcher, which cannot take another process for the program */
+  constructor({ pid, startTime, stdin, stdout, stderr }: Program, askToKill: () => void) {
     this.pid = pid;
-    this.#parent = parent;
+    this.#startTime = startTime;
+    this.#askToKill = askToKill;
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = stderr;
@@ -67,26 +77,45 @@ export class Launched {
   }
 
   #isItself(): boolean {
-    return this.#exited === undefined && readStat(this.pid)?.ppid === this.#parent;
+    const startTime = this.#exited === undefined ? readStat(this.pid)?.startTime : undefined;
+    return startTime !== undefined && startTime === this.#startTime;
   }
 
-  /** Whether it has ended, also if the launcher has not taken its end. */
+  /** Whether it has certainly ended, also if the launcher has not taken its end. */
   get isOver(): boolean {
+    if (this.#exited !== undefined) return true;
     const stat = readStat(this.pid);
-    return this.#exited !== undefined || stat?.ppid !== this.#parent || ENDED_STATES.includes(stat.state);
+    // The host may hide it, or the server has no descriptor left.
+    if (stat === undefined) return !isInUse(this.pid);
+    const isAnother = this.#startTime !== undefined && stat.startTime !== this.#startTime;
+    return isAnother || ENDED_STATES.includes(stat.state);
   }
 
+  /** Ends it, also if the launcher stands still. */
   kill(): void {
-    if (!this.#isItself()) return;
-    sendSignal(this.pid, "SIGKILL");
-    void this.#untilOver();
+    if (this.#exited !== undefined || this.#isKilled) return;
+    this.#isKilled = true;
+    this.#askToKill();
+    void this.#untilOver(KILL_MS, Number.POSITIVE_INFINITY);
   }
 
-  /** Looks whether it has ended, since the launcher may stand still. */
-  async #untilOver(): Promise<void> {
+  /** For a launcher that has ended: the kernel kills the program, unless it is just changing its user. */
+  orphan(): void {
+    void this.#untilOver(0, ORPHAN_MS);
+  }
+
+  async #untilOver(patience: number, limit: number): Promise<void> {
+    const start = performance.now();
+    let isSignalled = false;
     while (this.#exited === undefined) {
+      const waited = performance.now() - start;
+      if (waited >= limit || this.isOver) this.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
+      else if (waited >= patience && !isSignalled) {
+        // A program that reads ends with its input, also if the host hides it.
+        this.stdin.destroy();
+        isSignalled = this.#isItself() && sendSignal(this.pid, "SIGKILL");
+      }
       await delay(LOOK_MS, undefined, { ref: false });
-      if (this.isOver) this.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
     }
   }
 
@@ -100,5 +129,15 @@ export class Launched {
     if (this.#exited !== undefined) return;
     this.#exited = exit;
     void settled.then(() => this.#exit.resolve(exit));
+  }
+}
+
+/** Whether some process has a pid. Needs neither a descriptor nor /proc. */
+function isInUse(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }

@@ -9,6 +9,7 @@
 #                       namespaces of which the program is the first process, or 0; CHANNEL 1 for Node's channel, which then is descriptor 3
 #                       of the program; ROOT a directory's descriptor of the server, which then is descriptor 3 of the program, or -1;
 #                       SMALL 1 for pipes of one page
+#   "k" ID              kills a program
 #   "c" ID              the server has opened its ends of the pipes
 #   "p" ID              asks whether it still works
 # Writes frames, with numbers of 32 bits:
@@ -44,7 +45,7 @@ syscall($SYS{rt_sigprocmask}, $SIG_BLOCK, $BLOCKED, 0, $SIGSET_BYTES) == 0 or di
 my $signals_fd = syscall($SYS{signalfd4}, -1, $SIGCHLD_ONLY, $SIGSET_BYTES, $SFD_CLOEXEC);
 open(my $signals, '<&=', $signals_fd) or die;
 
-my (%id_of, %held);
+my (%id_of, %pid_of, %held);
 my ($own_uid, $own_gid) = ($> + 0, $) + 0);
 open(my $own_pids, '<', '/proc/self/ns/pid') or die;
 
@@ -110,9 +111,12 @@ sub start {
   syscall($SYS{close}, $root_fd) if $root_fd >= 0;
   return tell_server('N', $id, $errno) unless defined $pid;
   $id_of{$pid} = $id;
+  $pid_of{$id} = $pid;
   $held{$id} = [$in_end, $out_end, $err_end];
   tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
 }
+
+sub end_with_launcher { syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0); }
 
 sub read_exactly {
   my ($count) = @_;
@@ -130,6 +134,7 @@ sub become {
   unless (syscall($SYS{close_range}, $first_to_close, 0xffffffff, 0) == 0) { syscall($SYS{close}, $_) for $first_to_close .. 1023; }
   fcntl($channel, $F_SETFD, 0) if defined fileno $channel;
   syscall($SYS{setsid});
+  end_with_launcher();
   syscall($SYS{rt_sigprocmask}, $SIG_SETMASK, $NO_SIGNALS, 0, $SIGSET_BYTES);
   my ($kind, undef, $fields) = unpack('a1 N a*', read_exactly(unpack('N', read_exactly(4))));
   (my ($uid, $gid, $program), @ARGV) = split(/\0/, $fields, -1);
@@ -139,7 +144,7 @@ sub become {
       or return syswrite(STDERR, 'cannot become the user of the VM');
   }
   # A change of the user takes it off.
-  syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0);
+  end_with_launcher();
   if (exists $program{$program}) {
     $0 = "agentos-$program";
     $program{$program}->();
@@ -154,6 +159,7 @@ sub reap {
   while ((my $pid = syscall($SYS{wait4}, -1, $status, $WNOHANG, 0)) > 0) {
     my $id = delete $id_of{$pid};
     next unless defined $id;
+    delete $pid_of{$id};
     tell_server('E', $id, unpack('i', $status));
   }
 }
@@ -162,6 +168,7 @@ sub handle {
   my ($kind, $id, $body) = @_;
   if ($kind eq 'x') { start($id, split(/\0/, $body, -1)); }
   elsif ($kind eq 'c') { delete $held{$id}; }
+  elsif ($kind eq 'k') { kill($SIGKILL, $pid_of{$id}) if exists $pid_of{$id}; }
   elsif ($kind eq 'p') { tell_server('P', $id); }
   else { break_off(); }
 }

@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import util from "node:util";
 import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
+import { readStat } from "../procfs/procfs.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
 import { encodeFields, encodeFrame, type Frame, FrameReader } from "./frames.ts";
 import { Launched } from "./launched.ts";
@@ -64,6 +65,8 @@ export interface LaunchRequest {
    * pages, and then new pipes of commands hold less.
    */
   hasSmallPipes?: boolean;
+  /** Gives up the start. A program that the launcher has forked already ends before it does anything. */
+  signal?: AbortSignal;
   /** Takes the messages of a program that passes sockets. It gets one argument more: the secret name of its launch. */
   onPassed?(message: object, handle: unknown): void;
 }
@@ -80,10 +83,11 @@ let current: Launcher | undefined;
 /**
  * Starts a program that inherits no descriptor and no variable of the server, in a session of its own. It ends with the server.
  *
- * @throws LaunchRefused if the host has no process or no descriptor left
+ * @throws LaunchRefused if the host has no process or no descriptor left; the signal's reason
  */
 export async function launch(request: LaunchRequest): Promise<Launched> {
   for (let tries = 1; ; tries++) {
+    request.signal?.throwIfAborted();
     // The launcher opens it by its number, which may be another's once the caller has closed its own.
     const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
     try {
@@ -174,15 +178,25 @@ class Launcher {
     );
   }
 
-  start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
+  async start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
-    const { namespaces = 0, hasSmallPipes, onPassed } = request;
+    const { namespaces = 0, hasSmallPipes, onPassed, signal } = request;
     if (onPassed !== undefined) this.#listen(id, onPassed);
     const started = Promise.withResolvers<Launched>();
     this.#waiting.set(id, { request, started });
     const settings = [namespaces, onPassed === undefined ? 0 : 1, rootFd, hasSmallPipes ? 1 : 0];
     this.#send("x", id, encodeFields(...settings));
-    return started.promise;
+    const giveUp = () => {
+      // Without its request it ends.
+      if (this.#waiting.delete(id)) this.#unlisten(id);
+      started.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", giveUp, { once: true });
+    try {
+      return await started.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
   }
 
   #listen(id: number, onPassed: Listener): void {
@@ -217,7 +231,7 @@ class Launcher {
 
   /** Looks for programs that have ended, in place of a launcher that is silent. */
   #takeEnds(): void {
-    for (const [id, launched] of [...this.#running])
+    for (const [id, launched] of this.#running)
       if (launched === undefined || launched.isOver) this.#ended(id, constants.signals.SIGKILL);
     void this.#closeIfIdle();
   }
@@ -256,7 +270,9 @@ class Launcher {
       for (const [index, end] of ends.entries())
         open.push(openEnd(`/proc/${parent}`, end, index === 0 ? "write" : "read"));
       const [stdin, stdout, stderr] = open as [Socket, Socket, Socket];
-      const launched = new Launched({ pid, parent, stdin, stdout, stderr });
+      const stat = readStat(pid);
+      const startTime = stat?.ppid === parent ? stat.startTime : undefined;
+      const launched = new Launched({ pid, startTime, stdin, stdout, stderr }, () => this.#send("k", id));
       const { command, owner } = request;
       const name = this.#names.get(id);
       const fields = [owner?.uid ?? -1, owner?.gid ?? -1, ...command, ...(name === undefined ? [] : [name])];
@@ -294,7 +310,7 @@ class Launcher {
     await this.#gone;
   }
 
-  /** The kernel has killed all that it had started. */
+  /** The kernel kills all that it had started. */
   #lose(): void {
     this.#isClosing = true;
     clearInterval(this.#asking);
@@ -305,8 +321,7 @@ class Launcher {
       const lost = new LauncherLost(`the launcher does not work: ${how}`);
       started.reject(isRefused ? new LaunchRefused(request.command[0], constants.errno.EAGAIN) : lost);
     }
-    for (const launched of this.#running.values())
-      launched?.end({ code: null, signal: "SIGKILL" }, Promise.resolve());
+    for (const launched of this.#running.values()) launched?.orphan();
     this.#waiting.clear();
     this.#running.clear();
     this.#listeners.clear();

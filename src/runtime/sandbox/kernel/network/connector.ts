@@ -39,12 +39,12 @@ export class Connector implements Replaceable {
   }
 
   /** @throws HelperLost if it does not start */
-  static async start({ initPid, owner }: Entry): Promise<Connector> {
+  static async start({ initPid, owner }: Entry, signal: AbortSignal): Promise<Connector> {
     let connector: Connector | undefined;
     const helper = await HelperProcess.launch({
       name: "connector",
       command: ["connector", String(CHANNEL_FD), String(initPid)],
-      owner,
+      ...{ owner, signal },
       hasSmallPipes: true,
       maxFrameBytes: MAX_ANSWER_BYTES,
       // It answers requests only.

@@ -2,6 +2,7 @@ import type { Socket as DatagramSocket } from "node:dgram";
 import type { Server, Socket } from "node:net";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
+import { unlessAborted } from "../../../../base/within.ts";
 import type { HostCall } from "../../host-call.ts";
 import type { ConnectOptions, Interception, Reach, SandboxNetwork } from "../../network.ts";
 import { codeOfErrno } from "../../posix.ts";
@@ -49,7 +50,7 @@ export class KernelNetwork implements SandboxNetwork {
     this.#dialPath = dialPath;
     this.#entry = entry;
     this.#procFd = procFd;
-    this.#connectors = new OnDemand(() => Connector.start(entry), MAX_TRIES);
+    this.#connectors = new OnDemand(() => Connector.start(entry, this.#closed.signal), MAX_TRIES);
     this.#connectionOwners = new ConnectionOwners(procFd, this.#closed.signal);
   }
 
@@ -216,16 +217,17 @@ export class KernelNetwork implements SandboxNetwork {
   ): Promise<Handle> {
     const timeout = AbortSignal.timeout(SOCKET_TIMEOUT_MS);
     const limit = AbortSignal.any([signal, timeout]);
-    return await this.#ask(async (connector) => {
-      try {
-        return await ask(connector, limit);
-      } catch (error) {
-        if (error !== timeout.reason) throw error;
-        // The next request gets another one.
-        void connector.close();
-        const detail = `no socket within ${SOCKET_TIMEOUT_MS} ms`;
-        throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${detail}`);
-      }
+    const asking = this.#ask(async (connector) => {
+      // A connector that has started late may still be a good one.
+      limit.throwIfAborted();
+      // The next request gets another one.
+      const replace = () => void (timeout.aborted && connector.close());
+      return await ask(connector, limit).finally(replace);
+    });
+    return await unlessAborted(asking, limit).catch((error: unknown) => {
+      if (error !== timeout.reason) throw error;
+      const detail = `no socket within ${SOCKET_TIMEOUT_MS} ms`;
+      throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${detail}`);
     });
   }
 

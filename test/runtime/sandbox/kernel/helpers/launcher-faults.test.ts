@@ -12,7 +12,7 @@ import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
 import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
 import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
-import { readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
+import { processStartTime, readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
 import { findTools } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
 import { isRoot, ownDescendants } from "../../../../support/host.ts";
 import { testFolder } from "../../../../support/temporary-folder.ts";
@@ -135,20 +135,22 @@ test("a process that has the pid of a program that has ended keeps its children"
   const child = spawn("/bin/sh", ["-c", "sleep 1000 & echo ready; wait"], { detached: true });
   onTestFinished(() => void process.kill(-(child.pid as number), "SIGKILL"));
   await once(child.stdout, "data");
-  const program = (parent: number) =>
-    new Launched({
-      pid: child.pid as number,
-      parent,
-      stdin: child.stdin as Socket,
-      stdout: child.stdout as Socket,
-      stderr: child.stderr as Socket,
-    });
-  const own = program(process.pid);
+  const pid = child.pid as number;
+  const startTime = processStartTime(pid) as number;
+  const [stdin, stdout, stderr] = [child.stdin, child.stdout, child.stderr] as Socket[] as [
+    Socket,
+    Socket,
+    Socket,
+  ];
+  const program = (since: number) =>
+    new Launched({ pid, startTime: since, stdin, stdout, stderr }, () => undefined);
+  const own = program(startTime);
   expect(own.children()).toHaveLength(1);
   const held = own.inside();
   expect(held?.isAlive).toBe(true);
   held?.close();
-  const others = program(1);
+  const others = program(startTime - 1);
+  expect(others.isOver).toBe(true);
   expect(others.children()).toEqual([]);
   expect(others.inside()).toBeUndefined();
   own.end({ code: 0, signal: null }, new Promise(() => undefined));
@@ -191,10 +193,66 @@ for await (const answer of attributes.read([{ parent: null, name: "missing", dep
 console.log(JSON.stringify(answers));
 `;
 
+/** Runs a server. @param by command that runs the server's */
+async function outputOf(program: string, by: readonly string[] = []): Promise<string> {
+  const [file, ...args] = [...by, process.execPath, "--input-type=module-typescript", "-e", program];
+  const server = spawn(file as string, args, { cwd: REPOSITORY, stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void server.kill("SIGKILL"));
+  return await text(server.stdout);
+}
+
 test.runIf(isRoot)("a server that has changed its user reads extended attributes", async () => {
-  const server = spawn(process.execPath, ["--input-type=module-typescript", "-e", CHANGED_USER], {
-    cwd: REPOSITORY,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  expect(await text(server.stdout)).toBe('["gone"]\n');
+  expect(await outputOf(CHANGED_USER)).toBe('["gone"]\n');
+});
+
+/** A server that may look at no other user's process, and at none that hides its memory. */
+const HIDDEN = `
+import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { closeHandle, launch } from "./src/runtime/sandbox/kernel/helpers/launcher.ts";
+process.setgroups([]);
+process.setgid(1000);
+process.setuid(1000);
+const connector = await launch({ command: ["connector", "${CHANNEL_FD}", "0"], onPassed: (_, handle) => closeHandle(handle) });
+while (existsSync("/proc/" + connector.pid + "/stat")) await delay(10);
+const isOver = connector.isOver;
+connector.kill();
+console.log(JSON.stringify({ isOver, ...(await connector.exited) }));
+`;
+
+const KILLED = '{"isOver":false,"code":null,"signal":"SIGKILL"}\n';
+
+test.runIf(isRoot)("a program ends that the host's /proc hides from the server", async () => {
+  const line = 'mount -t proc -o hidepid=2 proc /proc && exec "$0" "$@"';
+  expect(await outputOf(HIDDEN, ["unshare", "-m", "sh", "-c", line])).toBe(KILLED);
+});
+
+const NO_DESCRIPTORS = `
+import { closeSync, openSync } from "node:fs";
+import { launch } from "./src/runtime/sandbox/kernel/helpers/launcher.ts";
+const program = await launch({ command: ["/bin/sleep", "1000"] });
+const open = [];
+try {
+  for (;;) open.push(openSync("/dev/null", "r"));
+} catch {}
+const isOver = program.isOver;
+program.kill();
+for (const fd of open) closeSync(fd);
+console.log(JSON.stringify({ isOver, ...(await program.exited) }));
+`;
+
+test("a server without descriptors ends a program, and takes none for ended", async () => {
+  expect(await outputOf(NO_DESCRIPTORS, ["sh", "-c", 'ulimit -n 256 && exec "$0" "$@"'])).toBe(KILLED);
+});
+
+test("a VM whose connector starts ends although the launcher stands still", async () => {
+  const factory = createSandboxFactory(vmOptionsSchema.parse({}));
+  const sandbox = await factory.boot(new AbortController().signal);
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  const listening = failure(sandbox.network?.listen(0) ?? Promise.resolve());
+  await sandbox.dispose();
+  expect(await listening).toMatchObject({ code: "vm_stopped" });
+  process.kill(launcher, "SIGCONT");
+  await expect.poll(ownDescendants).toEqual([]);
 });
