@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { within } from "../base/within.ts";
 import { hasActors } from "./doubled-actors.ts";
-import { repeatLostRequests } from "./lost-requests.ts";
 import { Runner } from "./rivetkit.ts";
+import { repeatLostRequests } from "./runner-repairs.ts";
 
 /** The part of RivetKit's driver that this repair uses. The driver behind a Rivet Engine has a runner to shut down. */
 interface EngineDriver {
