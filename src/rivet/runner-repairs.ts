@@ -28,7 +28,7 @@ type Requests = RunnerPart & Partial<Record<(typeof METHODS)[number], Method>>;
 /** Runners that are changed already. */
 const changed = new WeakSet<object>();
 
-/** What to do when a connection closes. */
+/** Work for the moment at which a connection closes. */
 const closings = new WeakMap<Connection, Set<() => void>>();
 
 /**

@@ -46,7 +46,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   let isReplaced = false;
   let readAt = Number.NEGATIVE_INFINITY;
 
-  // A mark reaches the disk before any later change. One that is lost with the power leaves what an instance without changes leaves.
+  // A mark reaches the disk before any later change. A mark that a loss of power takes leaves what an instance without changes leaves.
   const mark = (isEnded: boolean) =>
     store.put([[OWNER_KEY, encodeJson({ id, isEnded, hasRival } satisfies Owner)]], LAZY);
   const take = async () => {
