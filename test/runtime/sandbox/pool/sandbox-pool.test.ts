@@ -219,7 +219,7 @@ test("a closed pool leaves no process, also if a boot was on its way", async () 
   });
   await begun.promise;
   await pool.close();
-  expect(ownDescendants().length).toBe(before);
+  expect(ownDescendants().length).toBeLessThanOrEqual(before);
   expect(pool.tally.waiting).toBe(0);
   // A VM that comes later boots as without a pool.
   const late = await pool.boot(never, limits);
