@@ -25,10 +25,10 @@ export class LostValues {
 
   /** Forgets all lost values. @throws the reason of a loss, if there is one */
   fail(): void {
+    if (this.#keys.size === 0) return;
     const [error] = this.#keys.values();
-    const isNone = this.#keys.size === 0;
     this.#keys.clear();
-    if (!isNone) throw error;
+    throw error;
   }
 }
 
