@@ -4,13 +4,11 @@ import { utf8Length, wireSize } from "../../api/size.ts";
 import { pause } from "../../base/pace.ts";
 import { sortByName, sortNames } from "../../base/sort.ts";
 import type { FileEntryWithSize, FileSystem } from "../sandbox/files.ts";
-import { codeOf } from "../sandbox/posix.ts";
+import { codeOf, SHORTAGES } from "../sandbox/posix.ts";
 import { joinPath, stripSlash } from "./paths.ts";
 import type { ResultBudget } from "./result-budget.ts";
 
 const ENTRIES_BETWEEN_PAUSES = 256;
-
-const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM"];
 
 /** Upper bound of an entry's wire size without its path. Faster than measuring each entry with wireSize. */
 const ENTRY_BYTES = wireSize({ path: "", type: "directory", size: 0 } satisfies DirEntry);
@@ -70,7 +68,7 @@ async function listIfPossible(fs: FileSystem, directory: string): Promise<FileEn
     return await fs.readdirWithSizes(directory);
   } catch (error) {
     const code = codeOf(error);
-    if (code === undefined || !isPosixCode(code) || SHORTAGES.includes(code)) throw error;
+    if (code === undefined || !isPosixCode(code) || SHORTAGES.has(code)) throw error;
     return [];
   }
 }

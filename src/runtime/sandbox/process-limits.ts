@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readOwnProc } from "./own-proc.ts";
+import { SHORTAGES } from "./posix.ts";
 
 /** Mount points of cgroups. */
 export const CGROUPS = "/sys/fs/cgroup";
@@ -13,9 +14,6 @@ export interface ProcessLimit {
 
 /** Stands for a limit that cannot be read now: it may have been reached. */
 const UNKNOWN: ProcessLimit = { limit: 0, running: 1 };
-
-/** Errors of a process, or a host, that has no room to open a file. */
-const NO_ROOM: ReadonlySet<string | undefined> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
 
 /** Limits of this process and its children: the host's, and those of the cgroups around it. */
 export function ownProcessLimits(): ProcessLimit[] {
@@ -89,7 +87,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (NO_ROOM.has((error as NodeJS.ErrnoException).code)) throw error;
+    if (SHORTAGES.has((error as NodeJS.ErrnoException).code)) throw error;
     return undefined;
   }
 }

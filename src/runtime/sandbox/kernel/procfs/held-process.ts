@@ -1,12 +1,9 @@
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import { O_PATH } from "../../posix.ts";
+import { O_PATH, SHORTAGES } from "../../posix.ts";
 import { childrenOf, parseStat } from "./procfs.ts";
 
 /** States of processes that have ended, see proc_pid_stat(5). */
 export const ENDED_STATES: readonly string[] = ["Z", "X"];
-
-/** Errors of a server that cannot look at anything now. */
-const SHORTAGES: readonly unknown[] = ["EMFILE", "ENFILE", "ENOMEM"];
 
 /** A process by its open folder in /proc, which never names another process, even if the kernel reuses the pid. */
 export class HeldProcess {
@@ -55,7 +52,7 @@ export class HeldProcess {
     try {
       return !ENDED_STATES.includes(parseStat(readFileSync(`${this.folder}/stat`, "utf8")).state);
     } catch (error) {
-      return SHORTAGES.includes((error as NodeJS.ErrnoException).code) ? undefined : false;
+      return SHORTAGES.has((error as NodeJS.ErrnoException).code) ? undefined : false;
     }
   }
 
