@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { within } from "../base/within.ts";
 import { hasActors } from "./doubled-actors.ts";
-import { Runner } from "./rivetkit.ts";
+import { RUNNER_PROTOTYPE } from "./rivetkit.ts";
 import { repeatLostRequests } from "./runner-repairs.ts";
 
 /** The part of RivetKit's driver that this repair uses. The driver behind a Rivet Engine has a runner to shut down. */
@@ -45,7 +45,7 @@ let engineDriver: EngineDriver | undefined;
 export function takeOverEngineDriver(driver: EngineDriver & Partial<Record<string, unknown>>): void {
   if (driver === engineDriver || driver.shutdownRunner === undefined) return;
   engineDriver = driver;
-  repeatLostRequests(Runner.prototype);
+  repeatLostRequests(RUNNER_PROTOTYPE);
   for (const name of KV_METHODS) {
     const method = driver[name];
     if (typeof method !== "function") continue;

@@ -3,7 +3,9 @@
  * bundles it, because RivetKit's own package depends on more than a gigabyte that nothing here uses.
  */
 
-export { Runner } from "@rivetkit/engine-runner";
+import { Runner } from "@rivetkit/engine-runner";
+import type { StorageRequests } from "./runner-repairs.ts";
+
 export {
   type ActionContext,
   type ActorDefinition,
@@ -22,3 +24,6 @@ export {
   setup,
   UserError,
 } from "rivetkit";
+
+/** Prototype of RivetKit's connections to an engine. Their own type would need the declarations of `ws`. */
+export const RUNNER_PROTOTYPE: StorageRequests = Runner.prototype;

@@ -23,7 +23,8 @@ const METHODS = [
   "kvDrop",
 ] as const;
 
-type Requests = RunnerPart & Partial<Record<(typeof METHODS)[number], Method>>;
+/** A runner with its requests to the storage of actors. */
+export type StorageRequests = RunnerPart & Partial<Record<(typeof METHODS)[number], Method>>;
 
 /** Runners that are changed already. */
 const changed = new WeakSet<object>();
@@ -40,7 +41,7 @@ const closings = new WeakMap<Connection, Set<() => void>>();
  *
  * @param prototype prototype of RivetKit's runners. It is changed in place.
  */
-export function repeatLostRequests(prototype: Requests): void {
+export function repeatLostRequests(prototype: StorageRequests): void {
   if (changed.has(prototype)) return;
   changed.add(prototype);
   for (const name of METHODS) {
