@@ -43,7 +43,7 @@ function makeBase(folder: string): void {
     "RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm",
   ];
   writeFileSync(join(folder, "Dockerfile"), `${lines.join("\n")}\n`);
-  podman("build", "--network", "host", "--tag", `${NAME}-base`, folder);
+  podman("build", "--layers=false", "--network", "host", "--tag", `${NAME}-base`, folder);
 }
 
 function podman(...args: string[]): string {
@@ -67,7 +67,7 @@ test("the Dockerfile's image serves VMs under Podman, and its doctor names what 
     spawnSync(program, [...options, "rmi", "--force", NAME, `${NAME}-base`]);
   });
   makeBase(testFolder());
-  podman("build", "--network", "host", "--build-arg", `NODE_IMAGE=${NAME}-base`, "--tag", NAME, ROOT);
+  podman("build", "--layers=false", "--network", "host", "--build-arg", `NODE_IMAGE=${NAME}-base`, "--tag", NAME, ROOT);
 
   expect(podman("run", ...OPTIONS, ...PROFILE, ...WHOLE_PROC, NAME, "doctor")).toContain("VMs can run here.");
   const [program, ...options] = PODMAN;
