@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash as digest, randomBytes, timingSafeEqual } from "node:crypto";
 import { AgentVmError, limitExceeded } from "../../../api/errors.ts";
 import type { Preview as MadePreview, PreviewInfo, PreviewOptions } from "../../../api/methods/previews.ts";
 import { loadOnce } from "../../../base/load-once.ts";
@@ -247,7 +247,7 @@ function newToken(): string {
 }
 
 function hashOf(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
+  return digest("sha256", token);
 }
 
 function idOf(hash: string): string {

@@ -12,7 +12,7 @@ const KEEP_MS = 4_000;
  */
 const MAX_SOCKETS = 128;
 
-const MAX_KEPT_SOCKETS = 64;
+const MAX_KEPT_SOCKETS = 128;
 
 /** Without a name for TLS, Node 24 reads it from the Host header, and throws if the header is a list of one value. */
 const PLAIN = { servername: "" };

@@ -1,0 +1,74 @@
+import { once } from "node:events";
+import { createServer, get, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { type AddressInfo, connect, createServer as createSocketServer, type Server } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { relay } from "../../../../src/runtime/network/requests/relay.ts";
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    (server as Partial<{ closeAllConnections(): void }>).closeAllConnections?.();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Starts a server that relays every request to another one. @returns its port */
+async function relayTo(port: number): Promise<number> {
+  return await listen(
+    createServer((incoming: IncomingMessage, response: ServerResponse) =>
+      relay(incoming, response, request({ port, host: "127.0.0.1" }), {
+        framing: {},
+        headersOf: (raw) => [...raw],
+        fail: () => response.destroy(),
+      }),
+    ),
+  );
+}
+
+test("a head arrives before the body that follows later, and then the body", async () => {
+  const { promise: go, resolve } = Promise.withResolvers<void>();
+  const port = await relayTo(
+    await listen(
+      createServer(async (_request, response) => {
+        response.flushHeaders();
+        await go;
+        response.end("late");
+      }),
+    ),
+  );
+  const [answer] = (await once(get({ port }), "response")) as [IncomingMessage];
+  resolve();
+  expect(Buffer.concat(await answer.toArray()).toString()).toBe("late");
+});
+
+test("a body that breaks off cuts the response", async () => {
+  const port = await relayTo(
+    await listen(
+      createSocketServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));
+      }),
+    ),
+  );
+  const [answer] = (await once(get({ port }), "response")) as [IncomingMessage];
+  await expect(answer.toArray()).rejects.toThrow("aborted");
+});
+
+test("a receiver that leaves a body unread ends the connection to its server", async () => {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  const port = await relayTo(
+    await listen(
+      createServer((_request, response) => {
+        response.once("close", resolve);
+        response.write(Buffer.alloc(64 * 1024 * 1024));
+      }),
+    ),
+  );
+  const receiver = connect(port, "127.0.0.1");
+  receiver.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  await once(receiver, "readable");
+  receiver.destroy();
+  await closed;
+});
