@@ -1,3 +1,4 @@
+import { free } from "../../base/bytes.ts";
 import { LAZY, putAll, type Store } from "../store/store.ts";
 import {
   BLOCK_HEAD_BYTES,
@@ -19,6 +20,12 @@ const PACK_BYTES = 448 * 1024;
 /** Packs that are written to the store at a time. Reading waits for them. */
 const MAX_PACKS_UNDER_WAY = 3;
 
+/**
+ * Buffers of packs that are stored. New ones for each pack, or for the few files of each new VM, would keep the garbage collector busy.
+ */
+const spare: Uint8Array[] = [];
+const MAX_SPARE = MAX_PACKS_UNDER_WAY;
+
 /** Unpacked packs that a reader caches. */
 const CACHED_PACKS = 8;
 
@@ -38,8 +45,6 @@ export class PackWriter {
   readonly sizes = new Map<number, number>();
   #open: Uint8Array | undefined;
   #openBytes = 0;
-  /** Buffers of packs that are stored. New ones for each pack would keep the garbage collector busy. */
-  readonly #free: Uint8Array[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #failure: unknown;
 
@@ -58,7 +63,7 @@ export class PackWriter {
   async room(bytes: number): Promise<Uint8Array> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#openBytes + bytes > PACK_BYTES) await this.#seal();
-    this.#open ??= this.#free.pop() ?? new Uint8Array(BLOCK_HEAD_BYTES + PACK_BYTES);
+    this.#open ??= spare.pop() ?? new Uint8Array(BLOCK_HEAD_BYTES + PACK_BYTES);
     const start = BLOCK_HEAD_BYTES + this.#openBytes;
     return this.#open.subarray(start, start + bytes);
   }
@@ -96,6 +101,9 @@ export class PackWriter {
     await this.#seal();
     await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
+    // Its content was stored already.
+    if (this.#open !== undefined) giveBack(this.#open);
+    this.#open = undefined;
   }
 
   /** Resolves when no write to the store is under way. */
@@ -113,7 +121,7 @@ export class PackWriter {
     this.#open = undefined;
     this.#openBytes = 0;
     const work = this.#write(number, pack)
-      .then(() => void this.#free.push(buffer))
+      .then(() => giveBack(buffer))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
@@ -127,10 +135,20 @@ export class PackWriter {
   }
 }
 
+function giveBack(buffer: Uint8Array): void {
+  if (spare.length < MAX_SPARE) spare.push(buffer);
+}
+
+/** A pack that was read: its record in the store, and the chunks in it. They may share memory. */
+interface ReadPack {
+  block: Uint8Array;
+  content: Uint8Array;
+}
+
 /** Reads chunks. A small cache unpacks each pack once if its chunks are read close together. */
 export class PackReader {
   readonly #store: Store;
-  readonly #cache = new Map<number, Promise<Uint8Array>>();
+  readonly #cache = new Map<number, Promise<ReadPack>>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -138,7 +156,7 @@ export class PackReader {
 
   /** @throws Damage if the chunk is missing or corrupt */
   async read({ pack, offset, length }: Chunk): Promise<Uint8Array> {
-    const content = await this.#pack(pack);
+    const { content } = await this.#pack(pack);
     if (offset + length > content.length) throw new Damage(`pack ${pack} is too short`);
     return content.subarray(offset, offset + length);
   }
@@ -148,7 +166,20 @@ export class PackReader {
     void this.#pack(number);
   }
 
-  #pack(number: number): Promise<Uint8Array> {
+  /**
+   * Frees a pack whose chunks nobody uses any more. They lose their content. The garbage collector would find the memory late, and each
+   * pack would take new pages of the kernel.
+   */
+  async release(number: number): Promise<void> {
+    const loading = this.#cache.get(number);
+    this.#cache.delete(number);
+    const pack = await loading?.catch(() => undefined);
+    if (pack === undefined) return;
+    free(pack.content);
+    free(pack.block);
+  }
+
+  #pack(number: number): Promise<ReadPack> {
     const cached = this.#cache.get(number);
     if (cached !== undefined) return cached;
     const loading = this.#load(number);
@@ -162,9 +193,9 @@ export class PackReader {
     return loading;
   }
 
-  async #load(number: number): Promise<Uint8Array> {
+  async #load(number: number): Promise<ReadPack> {
     const block = await getParts(this.#store, "pack", number);
     if (block === undefined) throw new Damage(`pack ${number} is missing`);
-    return decodeBlock(block);
+    return { block, content: await decodeBlock(block) };
   }
 }

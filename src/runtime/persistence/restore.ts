@@ -188,6 +188,7 @@ class Restoration {
       // Other threads unpack the next packs meanwhile.
       for (const next of packs.slice(index + 1, index + 1 + PREFETCHED_PACKS)) this.#packs.prefetch(next);
       for (const entry of this.#files.get(pack) ?? []) await this.#makeFile(entry);
+      await this.#packs.release(pack);
       this.#files.delete(pack);
     }
     await this.#finishAttributes();

@@ -151,12 +151,12 @@ export class MemoryStore implements Store {
   readonly #values = new Map<string, Uint8Array>();
 
   async get(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    return keys.map((key) => this.#values.get(key)?.slice());
+    return keys.map((key) => copyOf(this.#values.get(key)));
   }
 
   async put(entries: readonly StoreEntry[]): Promise<void> {
     checkBatch(entries);
-    for (const [key, value] of entries) this.#values.set(key, value.slice());
+    for (const [key, value] of entries) this.#values.set(key, new Uint8Array(value));
   }
 
   async delete(keys: readonly string[]): Promise<void> {
@@ -173,8 +173,13 @@ export class MemoryStore implements Store {
   ): Promise<StoreEntry[]> {
     const { from, to } = rangeOf(prefix, after);
     const keys = [...this.#values.keys()].filter((key) => key >= from && key < to).sort();
-    return keys.slice(0, limit).map((key) => [key, this.#values.get(key)?.slice() ?? new Uint8Array()]);
+    return keys.slice(0, limit).map((key) => [key, copyOf(this.#values.get(key)) ?? new Uint8Array()]);
   }
+}
+
+/** Copies a value. `slice` of a Buffer would share its memory, which a reader may free. */
+function copyOf(value: Uint8Array | undefined): Uint8Array | undefined {
+  return value && new Uint8Array(value);
 }
 
 /** @throws RangeError for a batch past the limits: a mistake of the caller */

@@ -81,5 +81,7 @@ function sendOn(answer: IncomingMessage, response: ServerResponse): void {
     if (response.writableEnded || response.destroyed) return;
     if (!hasBegun) response.flushHeaders();
     response.uncork();
+    // What was written while corked may end in no "drain".
+    answer.resume();
   });
 }
