@@ -120,7 +120,9 @@ test("a launcher that stands still is replaced, and its VMs run on", { tags: ["s
   await expect.poll(launchers).not.toContain(launcher);
 });
 
-test("a launcher that stands still when its last program has ended is ended", { tags: ["slow"] }, async () => {
+test("a launcher that stands still when its last program has ended is ended", {
+  tags: ["slow"],
+}, async () => {
   let launcher: ChildProcess | undefined;
   const notice = (message: unknown) => {
     launcher = (message as { process: ChildProcess }).process;
