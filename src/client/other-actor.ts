@@ -1,4 +1,4 @@
-import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { connectionLost } from "../api/errors.ts";
 import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
 import { Link } from "./link.ts";
 import { LinkedConnection } from "./linked-connection.ts";
