@@ -64,7 +64,7 @@ export default defineConfig({
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 60_000 } },
     sequence: { sequencer: LongestFirst },
-    setupFiles: ["test/support/run/cpu-time.ts"],
+    setupFiles: ["test/support/run/cpu-time.ts", "test/support/run/left-behind.ts"],
     // Files that share a process share `setImmediate` too: work of an earlier file that meets a fake one never goes on.
     fakeTimers: { toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] },
     pool: "forks",

@@ -62,6 +62,7 @@ mkdirSync(temporary);
 chmodSync(temporary, 0o1777);
 try {
   if (selection.length === 0) console.log(suite.about);
+  if (selection.length === 0) await run([join(here, "support", "run", "warm.ts")]);
   const programs = suite.hasPrograms && selection.length === 0 ? runPrograms() : Promise.resolve([]);
   const outcomes = [...(await runVitest(programs)), ...(await withSecondRuns(await programs))];
   leaks.push(...(await findLeaks(temporary, before)));

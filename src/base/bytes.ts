@@ -4,15 +4,26 @@ export function toBytes(data: string | Uint8Array): Uint8Array {
 }
 
 /**
- * Joins pieces. Returns a single piece without a copy.
+ * Joins pieces. Copies nothing if they follow each other in one buffer.
  *
  * @param bytes total length of all pieces
  */
-export function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(bytes);
+export function joined(
+  pieces: readonly Uint8Array[],
+  bytes = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0),
+): Uint8Array {
+  const [first = new Uint8Array()] = pieces;
+  if (pieces.length <= 1) return first;
+  const { buffer, byteOffset } = first;
   let offset = 0;
+  const follows = (piece: Uint8Array) => {
+    const isNext = piece.buffer === buffer && piece.byteOffset === byteOffset + offset;
+    offset += piece.byteLength;
+    return isNext;
+  };
+  if (pieces.every(follows)) return new Uint8Array(buffer, byteOffset, bytes);
+  const whole = new Uint8Array(bytes);
+  offset = 0;
   for (const piece of pieces) {
     whole.set(piece, offset);
     offset += piece.byteLength;

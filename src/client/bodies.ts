@@ -30,6 +30,15 @@ export function anyOf(signal: AbortSignal | null | undefined, other: AbortSignal
 /** Bytes that one step of a request's body has. */
 const STEP_BYTES = 1024 * 1024;
 
+/** Bytes after which a body that is a stream lets the event loop turn. */
+const TURN_BYTES = 4 * 1024 * 1024;
+
+/** The body of a request. `end` ends it if it is a stream that has not been sent: nobody waits for it. */
+interface EndableBody {
+  init: RequestInit;
+  end(): void;
+}
+
 /** Whether `fetch` sends a stream while it is made. Browsers do so over HTTP/2 only. */
 const SENDS_STREAMS =
   (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined;
@@ -58,8 +67,50 @@ export function bodyOf(data: Uint8Array, onSent: (sent: number) => void = () => 
 }
 
 /** Makes the body of a request out of a stream. A browser sends it when it is complete. */
-export async function bodyOfStream(stream: ReadableStream<Uint8Array>): Promise<RequestInit> {
-  return SENDS_STREAMS ? streamBody(stream) : { body: await new Response(stream).blob() };
+export async function bodyOfStream(
+  source: ReadableStream<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<EndableBody> {
+  if (SENDS_STREAMS) return endable(source, signal);
+  return { init: { body: await new Response(source).blob() }, end: () => undefined };
+}
+
+/**
+ * Node's `fetch` reads a stream to its end although its request has failed or has been answered, and never lets the event loop turn if the
+ * stream does not (undici 7). So this one ends when it is told to, and lets the event loop turn.
+ */
+function endable(source: ReadableStream<Uint8Array>, signal: AbortSignal | undefined): EndableBody {
+  const reader = source.getReader();
+  let isEnded = false;
+  let sinceTurn = 0;
+  const end = () => {
+    if (isEnded) return;
+    isEnded = true;
+    signal?.removeEventListener("abort", end);
+    void reader.cancel(signal?.reason).catch(() => undefined);
+  };
+  signal?.addEventListener("abort", end, { once: true });
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (sinceTurn >= TURN_BYTES) {
+          sinceTurn = 0;
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+        const next = await reader.read();
+        if (next.done) {
+          end();
+          controller.close();
+          return;
+        }
+        sinceTurn += next.value.byteLength;
+        controller.enqueue(next.value);
+      },
+      cancel: end,
+    },
+    { highWaterMark: 0 },
+  );
+  return { init: streamBody(stream), end };
 }
 
 function streamBody(stream: ReadableStream<Uint8Array>): RequestInit {

@@ -66,7 +66,7 @@ function otherAccessorOf(server: Server, name: string, open: Set<OtherConnection
   type Arguments<Method extends keyof Handles> = Parameters<Handles[Method]>;
   const handles = new Handles(server, name);
   const handle = (raw: RawHandle) =>
-    withCalls(new OtherActor(raw, open), (action, args) => raw.action({ name: action, args }));
+    withCalls([new OtherActor(raw, open)], (action, args) => raw.action({ name: action, args }));
   return {
     getOrCreate: (...given: Arguments<"getOrCreate">) => handle(handles.getOrCreate(...given)),
     get: (...given: Arguments<"get">) => handle(handles.get(...given)),

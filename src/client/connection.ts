@@ -2,14 +2,14 @@ import { type AgentVmError, connectionLost } from "../api/errors.ts";
 import { type Ask, anyOf, type Ways, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import { type EventCallback, Link } from "./link.ts";
-import { Methods } from "./methods.ts";
-import type { ActorConnStatus } from "./rivet/raw.ts";
+import { LinkedConnection } from "./linked-connection.ts";
+import type { VmCore } from "./methods.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
 /** A connection that `handle.connect()` opened. It sends every action over the call protocol. */
-export class ConnectionCore extends Methods {
-  protected readonly target: Target;
+export class ConnectionCore extends LinkedConnection implements VmCore {
+  readonly target: Target;
   readonly #link: Link;
   readonly #calls: CallChannel;
   /** `true` if the server has not confirmed every subscription. */
@@ -20,9 +20,10 @@ export class ConnectionCore extends Methods {
   #destroyed: AgentVmError | undefined;
 
   constructor(target: Target) {
-    super();
+    const link = new Link(target.raw);
+    super(link, (error) => error);
     this.target = target;
-    this.#link = new Link(target.raw);
+    this.#link = link;
     this.#calls = new CallChannel(this.#link, true);
     target.connections.add(this);
     this.#link.down.add((error) => {
@@ -52,52 +53,9 @@ export class ConnectionCore extends Methods {
     return this.#disposed;
   }
 
-  on(event: string, callback: EventCallback): () => void {
+  override on(event: string, callback: EventCallback): () => void {
     this.#unsynced = true;
-    return this.#link.on(event, callback);
-  }
-
-  once(event: string, callback: EventCallback): () => void {
-    const end = this.on(event, (payload) => {
-      end();
-      callback(payload);
-    });
-    return end;
-  }
-
-  onError(callback: (error: AgentVmError) => void): () => void {
-    const ends = [this.#link.down.add((error) => callback(error)), this.#link.refused.add(callback)];
-    return () => {
-      for (const end of ends) end();
-    };
-  }
-
-  onOpen(callback: () => void): () => void {
-    return this.#link.opened.add(callback);
-  }
-
-  onClose(callback: () => void): () => void {
-    return this.#link.onClose(callback);
-  }
-
-  onStatusChange(callback: (status: ActorConnStatus) => void): () => void {
-    return this.#link.statusChanged.add(callback);
-  }
-
-  get connStatus(): ActorConnStatus {
-    return this.#link.status;
-  }
-
-  get isConnected(): boolean {
-    return this.#link.status === "connected";
-  }
-
-  get actorId(): string | undefined {
-    return this.#link.raw?.actorId;
-  }
-
-  get connId(): string | undefined {
-    return this.#link.raw?.connId;
+    return super.on(event, callback);
   }
 
   /** Resolves when the server has every subscription made so far, or when it cannot be reached. */
@@ -121,11 +79,11 @@ export class ConnectionCore extends Methods {
     return this.dispose();
   }
 
-  protected async ended() {
+  async ended() {
     await Promise.all([this.#link.ended(), this.target.link.ended()]);
   }
 
-  protected line() {
+  line() {
     return { link: this.#link, invoke: this.invoke, release: () => undefined };
   }
 }

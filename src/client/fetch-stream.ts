@@ -20,26 +20,29 @@ export async function fetchStream(
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   signal?.throwIfAborted();
+  const { init: bodied, end } = await bodyInit(body, signal);
   const init: RequestInit = {
-    ...(await bodyInit(body)),
+    ...bodied,
     method: "POST",
     headers: { [FETCH_HEADER]: headText([port, path, options]) },
     signal: signal ?? null,
   };
   try {
-    return await responseOf(await asked(ask, "bytes/fetch", init));
+    return await responseOf(await asked(ask, "bytes/fetch", init), end);
   } catch (error) {
+    end();
     signal?.throwIfAborted();
     throw toAgentVmError(error);
   }
 }
 
-async function bodyInit(body: VmFetchStreamOptions["body"]): Promise<RequestInit> {
-  if (body === undefined) return {};
-  if (typeof body === "string") return bodyOf(new TextEncoder().encode(body));
-  if (body instanceof Uint8Array) return bodyOf(body);
-  if (body instanceof Blob) return { body };
-  if (body instanceof ReadableStream) return await bodyOfStream(body);
+async function bodyInit(body: VmFetchStreamOptions["body"], signal: AbortSignal | undefined) {
+  const whole = (init: RequestInit) => ({ init, end: () => undefined });
+  if (body === undefined) return whole({});
+  if (typeof body === "string") return whole(bodyOf(new TextEncoder().encode(body)));
+  if (body instanceof Uint8Array) return whole(bodyOf(body));
+  if (body instanceof Blob) return whole({ body });
+  if (body instanceof ReadableStream && !body.locked) return await bodyOfStream(body, signal);
   throw invalidArgument("body", "a string, bytes, a Blob or a stream of bytes", body);
 }
 
@@ -48,8 +51,8 @@ function headText(head: [number, string, VmFetchOptions]): string {
   return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** Reads the head off an answer. */
-async function responseOf(answer: Response): Promise<Response> {
+/** Reads the head off an answer. @param onEnd called once nothing of the answer is read any more */
+async function responseOf(answer: Response, onEnd: () => void): Promise<Response> {
   const reader = (answer.body as ReadableStream<Uint8Array> | null)?.getReader();
   if (reader === undefined) throw broken();
   let bytes: Uint8Array = new Uint8Array();
@@ -64,8 +67,11 @@ async function responseOf(answer: Response): Promise<Response> {
   }
   const head = parseJson(new TextDecoder().decode(bytes.subarray(HEAD_LENGTH_BYTES, end)));
   const { status, statusText, headers } = head as FetchHead;
-  const rest = BODILESS.has(status) ? null : restOf(reader, bytes.subarray(end));
-  if (rest === null) void reader.cancel().catch(() => undefined);
+  const rest = BODILESS.has(status) ? null : restOf(reader, bytes.subarray(end), onEnd);
+  if (rest === null) {
+    onEnd();
+    void reader.cancel().catch(() => undefined);
+  }
   try {
     return new Response(rest, { status, statusText, headers });
   } catch (error) {
@@ -78,6 +84,7 @@ async function responseOf(answer: Response): Promise<Response> {
 function restOf(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   first: Uint8Array,
+  onEnd: () => void,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
@@ -85,11 +92,18 @@ function restOf(
         if (first.byteLength > 0) controller.enqueue(first);
       },
       async pull(controller) {
-        const next = await reader.read();
-        if (next.done) controller.close();
-        else controller.enqueue(next.value);
+        const next = await reader.read().catch((error: unknown) => {
+          onEnd();
+          throw error;
+        });
+        if (!next.done) return controller.enqueue(next.value);
+        onEnd();
+        controller.close();
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel(reason) {
+        onEnd();
+        return reader.cancel(reason);
+      },
     },
     { highWaterMark: 0 },
   );

@@ -1,17 +1,16 @@
 import type { Ask, Ways } from "./bodies.ts";
 import { ConnectionCore } from "./connection.ts";
-import { Methods, withActions } from "./methods.ts";
+import { type VmCore, withActions } from "./methods.ts";
 import { coded } from "./rivet/errors.ts";
 import type { QueueOptions } from "./rivet/raw.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 
 /** A VM by its key or id. */
-export class HandleCore extends Methods {
-  protected readonly target: Target;
+export class HandleCore implements VmCore {
+  readonly target: Target;
 
   constructor(target: Target) {
-    super();
     this.target = target;
   }
 
@@ -49,11 +48,11 @@ export class HandleCore extends Methods {
     return await coded(this.target.raw.getGatewayUrl());
   }
 
-  protected ended() {
+  ended() {
     return this.target.link.ended();
   }
 
-  protected line() {
+  line() {
     const target = this.target;
     return { link: target.link, invoke: target.call.bind(target), release: target.hold() };
   }

@@ -2,7 +2,7 @@ import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
-import type { Ask, Ways } from "./bodies.ts";
+import type { Ways } from "./bodies.ts";
 import { fetchStream } from "./fetch-stream.ts";
 import type { Link } from "./link.ts";
 import type { PieceSource } from "./pieces.ts";
@@ -34,42 +34,43 @@ import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunne
 import { openVmWebSocket } from "./tunnel/web-socket.ts";
 import type { CallOptions } from "./types.ts";
 
-/** Common methods of handles and connections. Every other property is the action of that name. */
-export abstract class Methods {
-  abstract readonly invoke: Invoke;
-  /** The VM. */
-  protected abstract readonly target: Target;
-  /** Sends a request to the VM's actor. */
-  abstract readonly ask: Ask;
-  /** Asks the VM's actor for bytes. */
-  abstract readonly download: Ways["download"];
-  /** Whether the client, or this connection, was disposed. */
-  abstract readonly isDisposed: boolean;
+/** A handle or a connection of a VM. */
+export interface VmCore extends Ways {
+  readonly target: Target;
   /** Resolves when the connections to a destroyed VM have ended. */
-  protected abstract ended(): Promise<void>;
+  ended(): Promise<void>;
   /** Returns a link for a terminal, and keeps the link open until `release`. */
-  protected abstract line(): { link: Link; invoke: Invoke; release(): void };
+  line(): { link: Link; invoke: Invoke; release(): void };
+}
+
+/** Common methods of handles and connections. Every other property is the action of that name. */
+export class Methods {
+  readonly #vm: VmCore;
+
+  constructor(vm: VmCore) {
+    this.#vm = vm;
+  }
 
   async action({ name, args, signal }: ActionRequest): Promise<unknown> {
-    return await this.invoke(name, args, signal);
+    return await this.#vm.invoke(name, args, signal);
   }
 
   async destroy(): Promise<void> {
     try {
-      await this.invoke("destroy", []);
+      await this.#vm.invoke("destroy", []);
     } catch (error) {
       // The connection may close before it has carried the answer.
       if (toAgentVmError(error).code !== "vm_destroyed") throw error;
     }
     // A call over a connection to the destroyed VM would fail.
-    await this.ended();
+    await this.#vm.ended();
   }
 
   async readFile(
     path: string,
     { stream = false, ...options }: ReadFileOptions = {},
   ): Promise<Uint8Array | ReadableStream<Uint8Array>> {
-    return stream ? await readFileStream(this, path, options) : await readFile(this, path, options);
+    return stream ? await readFileStream(this.#vm, path, options) : await readFile(this.#vm, path, options);
   }
 
   async writeFile(
@@ -78,27 +79,27 @@ export abstract class Methods {
     options?: TransferOptions | WriteStreamOptions,
   ): Promise<void> {
     if (content instanceof ReadableStream)
-      await writeFileStream(this, path, content, options as WriteStreamOptions);
-    else await writeFile(this, path, content, options as TransferOptions);
+      await writeFileStream(this.#vm, path, content, options as WriteStreamOptions);
+    else await writeFile(this.#vm, path, content, options as TransferOptions);
   }
 
   async vmFetch(...received: unknown[]): Promise<unknown> {
     const [port, path, options, call] = received as [number, string, VmFetchStreamOptions?, CallOptions?];
-    if (options?.stream === true) return await fetchStream(this.ask, port, path, options, call?.signal);
+    if (options?.stream === true) return await fetchStream(this.#vm.ask, port, path, options, call?.signal);
     const { args, signal } = splitOptions("vmFetch", received);
-    return await this.invoke("vmFetch", args, signal);
+    return await this.#vm.invoke("vmFetch", args, signal);
   }
 
   async exportTar(path = "/", options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this, [path], options);
+    return await exportTar(this.#vm, [path], options);
   }
 
   async exportSnapshot(options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this, [], options);
+    return await exportTar(this.#vm, [], options);
   }
 
   async importTar(data: PieceSource, path = "/", options?: TarTransferOptions): Promise<ArchiveImport> {
-    return await importTar(this, data, path, options);
+    return await importTar(this.#vm, data, path, options);
   }
 
   async fork(
@@ -107,7 +108,7 @@ export abstract class Methods {
   ): Promise<ForkedVm> {
     // A server of an earlier release does not take options.
     const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
-    return (await this.invoke("fork", args, signal)) as ForkedVm;
+    return (await this.#vm.invoke("fork", args, signal)) as ForkedVm;
   }
 
   async run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand> {
@@ -127,20 +128,20 @@ export abstract class Methods {
   }
 
   async tunnel(options: TunnelOptions): Promise<Tunnel> {
-    return await this.target.keep(openTunnel(this.target.raw, options));
+    return await this.#vm.target.keep(openTunnel(this.#vm.target.raw, options));
   }
 
   async tunnelOut(options: TunnelOutOptions): Promise<TunnelOut> {
-    return await this.target.keep(openTunnelOut(this.target.raw, options));
+    return await this.#vm.target.keep(openTunnelOut(this.#vm.target.raw, options));
   }
 
   async vmWebSocket(port: number, path?: string, protocols?: string | string[]): Promise<WebSocket> {
-    return await openVmWebSocket(this.target.raw, port, path, protocols);
+    return await openVmWebSocket(this.#vm.target.raw, port, path, protocols);
   }
 
   /** Keeps a connection open for work that consists of several calls. */
   async #following<Result>(work: (invoke: Invoke) => Promise<Result>): Promise<Result> {
-    const { invoke, release } = this.line();
+    const { invoke, release } = this.#vm.line();
     try {
       return await work(invoke);
     } finally {
@@ -153,7 +154,7 @@ export abstract class Methods {
   }
 
   async terminal(options?: TerminalOptions): Promise<Terminal> {
-    const { link, invoke, release } = this.line();
+    const { link, invoke, release } = this.#vm.line();
     try {
       const terminal = await openTerminal({ link, invoke }, options);
       terminal.exited.then(release, release);
@@ -166,17 +167,24 @@ export abstract class Methods {
 }
 
 /** Gives a handle or a connection of a VM a method for every action, including actions that this version does not know. */
-export function withActions<Core extends Methods>(core: Core): object {
-  return withCalls(core, async (name, received) => {
+export function withActions(vm: VmCore): object {
+  return withCalls([vm, new Methods(vm)], async (name, received) => {
     const { args, signal } = splitOptions(name, received);
-    const output = await core.invoke(name, args, signal);
+    const output = await vm.invoke(name, args, signal);
     // An action without a result answers null, because JSON has no undefined.
     return output === null && !NULLABLE_METHODS.has(name) ? undefined : output;
   });
 }
 
-/** Gives an object a method for every name that it has no property for. */
-export function withCalls(core: object, call: (name: string, args: unknown[]) => Promise<unknown>): object {
+/**
+ * Makes one object of parts, with a method for every name that no part has a property for.
+ *
+ * @param parts the first part with a property of a name gives it
+ */
+export function withCalls(
+  parts: readonly [object, ...object[]],
+  call: (name: string, args: unknown[]) => Promise<unknown>,
+): object {
   const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>();
   const methodOf = (name: string) => {
     let method = methods.get(name);
@@ -186,14 +194,15 @@ export function withCalls(core: object, call: (name: string, args: unknown[]) =>
     }
     return method;
   };
-  return new Proxy(core, {
-    get(target, property) {
-      if (typeof property === "symbol" || property in target) {
-        const value: unknown = Reflect.get(target, property, target);
-        return typeof value === "function" ? value.bind(target) : value;
+  return new Proxy(parts[0], {
+    get(_target, property) {
+      const part = parts.find((part) => property in part);
+      if (part !== undefined) {
+        const value: unknown = Reflect.get(part, property, part);
+        return typeof value === "function" ? value.bind(part) : value;
       }
       // `await` looks for `then`: a handle is not a promise.
-      return property === "then" ? undefined : methodOf(property);
+      return typeof property === "symbol" || property === "then" ? undefined : methodOf(property);
     },
     has: (target, property) => typeof property === "string" || Reflect.has(target, property),
   });

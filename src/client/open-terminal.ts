@@ -1,5 +1,7 @@
 import { invalidArgument } from "../api/errors.ts";
-import { Methods } from "./methods.ts";
+import { ConnectionCore } from "./connection.ts";
+import { HandleCore } from "./handle.ts";
+import type { Methods } from "./methods.ts";
 import type { AttachTerminalOptions, Terminal, TerminalOptions } from "./terminal.ts";
 import type { VmConnection, VmHandle } from "./types.ts";
 
@@ -22,6 +24,7 @@ export type { AttachTerminalOptions, Terminal, TerminalOptions };
  */
 export async function terminal(vm: VmHandle | VmConnection, options?: TerminalOptions): Promise<Terminal> {
   const core: unknown = vm;
-  if (!(core instanceof Methods)) throw invalidArgument("vm", "a handle or connection of this client", vm);
-  return await core.terminal(options);
+  if (!(core instanceof HandleCore || core instanceof ConnectionCore))
+    throw invalidArgument("vm", "a handle or connection of this client", vm);
+  return await (vm as unknown as Methods).terminal(options);
 }

@@ -1,8 +1,9 @@
-import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { connectionLost } from "../api/errors.ts";
 import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
-import { type EventCallback, Link } from "./link.ts";
+import { Link } from "./link.ts";
+import { LinkedConnection } from "./linked-connection.ts";
 import { withCalls } from "./methods.ts";
-import type { ActionRequest, ActorConnStatus, QueueOptions, RawHandle } from "./rivet/raw.ts";
+import type { ActionRequest, QueueOptions, RawHandle } from "./rivet/raw.ts";
 
 /** A handle of an actor that is not a VM, with every action as a method, as RivetKit's client has it. */
 export class OtherActor {
@@ -25,20 +26,22 @@ export class OtherActor {
 
   connect(): object {
     const connection = new OtherConnection(this.#raw, this.#open);
-    return withCalls(connection, (name, args) => connection.action({ name, args }));
+    return withCalls([connection], (name, args) => connection.action({ name, args }));
   }
 }
 
 /** A connection to an actor that is not a VM. It reconnects by itself. An action waits for the connection. */
-export class OtherConnection {
+export class OtherConnection extends LinkedConnection {
   readonly #raw: RawHandle;
   readonly #link: Link;
   readonly #open: Set<OtherConnection>;
   #isDisposed = false;
 
   constructor(raw: RawHandle, open: Set<OtherConnection>) {
+    const link = new Link(raw, { isVm: false });
+    super(link, (error) => error.cause ?? error);
     this.#raw = raw;
-    this.#link = new Link(raw, { isVm: false });
+    this.#link = link;
     this.#open = open;
     open.add(this);
     this.#link.open();
@@ -51,54 +54,6 @@ export class OtherConnection {
 
   async send(name: string, body: unknown, options?: QueueOptions): Promise<unknown> {
     return await this.#raw.send(name, body, options);
-  }
-
-  on(event: string, callback: EventCallback): () => void {
-    return this.#link.on(event, callback);
-  }
-
-  once(event: string, callback: EventCallback): () => void {
-    const end = this.on(event, (...args) => {
-      end();
-      callback(...args);
-    });
-    return end;
-  }
-
-  onError(callback: (error: unknown) => void): () => void {
-    const report = (error: AgentVmError) => callback(error.cause ?? error);
-    const ends = [this.#link.down.add(report), this.#link.refused.add(report)];
-    return () => {
-      for (const end of ends) end();
-    };
-  }
-
-  onOpen(callback: () => void): () => void {
-    return this.#link.opened.add(callback);
-  }
-
-  onClose(callback: () => void): () => void {
-    return this.#link.onClose(callback);
-  }
-
-  onStatusChange(callback: (status: ActorConnStatus) => void): () => void {
-    return this.#link.statusChanged.add(callback);
-  }
-
-  get connStatus(): ActorConnStatus {
-    return this.#link.status;
-  }
-
-  get isConnected(): boolean {
-    return this.#link.status === "connected";
-  }
-
-  get actorId(): string | undefined {
-    return this.#link.raw?.actorId;
-  }
-
-  get connId(): string | undefined {
-    return this.#link.raw?.connId;
   }
 
   get connectionId(): string | undefined {

@@ -1,5 +1,4 @@
 import { AgentVmError } from "../api/errors.ts";
-import { joined } from "../base/bytes.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
 
@@ -19,7 +18,10 @@ interface PieceOptions {
   signal: AbortSignal | undefined;
 }
 
-/** Cuts or collects bytes into pieces of one size. Closes the source at the end and after an error. */
+/**
+ * Cuts or collects bytes into pieces of one size. Closes the source at the end and after an error. A piece holds until the next one is
+ * asked for: all pieces of a stream share one buffer.
+ */
 export function piecesOf(
   source: PieceSource,
   options: PieceOptions,
@@ -42,11 +44,10 @@ async function* collect(
   const source = readerOf(from);
   const { aborted, release } = abortion(signal);
   let waiting: Promise<IteratorResult<unknown>> | undefined;
-  let parts: Uint8Array[] = [];
+  let room: Uint8Array | undefined;
   let bytes = 0;
   const take = () => {
-    const piece = joined(parts, bytes);
-    parts = [];
+    const piece = room?.subarray(0, bytes) ?? new Uint8Array();
     bytes = 0;
     return piece;
   };
@@ -65,7 +66,8 @@ async function* collect(
       const data = checked(next.value);
       for (let offset = 0; offset < data.byteLength; ) {
         const part = data.subarray(offset, offset + maxBytes - bytes);
-        parts.push(part);
+        room ??= new Uint8Array(maxBytes);
+        room.set(part, bytes);
         bytes += part.byteLength;
         offset += part.byteLength;
         if (bytes < maxBytes) continue;

@@ -49,9 +49,21 @@ describe("the ready-made server", () => {
     await client.dispose();
   });
 
-  testRows<[NodeJS.Signals]>([["SIGTERM"], ["SIGINT"]], 1)("%s exits 0", async (signal) => {
-    const server = await start();
-    const client = createClient<typeof registry>({ endpoint: server.endpoint });
+  testRows<[NodeJS.Signals, Record<string, string>, string]>(
+    [
+      ["SIGTERM", { AGENT_VM_TOKEN: "t0ken" }, "token required (AGENT_VM_TOKEN)"],
+      ["SIGINT", {}, "loopback only, no token"],
+    ],
+    1,
+  )("%s exits 0 with %j", async (signal, env, access) => {
+    const server = await start({ env });
+    expect(server.stdout()).toContain(`Access       ${access}`);
+    const token = env.AGENT_VM_TOKEN;
+    if (token !== undefined) expect((await fetch(`${server.endpoint}/actors?name=vm`)).status).toBe(401);
+    const client = createClient<typeof registry>({
+      endpoint: server.endpoint,
+      ...(token !== undefined && { token }),
+    });
     const connection = client.vm.getOrCreate("one").connect();
     await connection.writeFile("/home/agentos/x", "hello");
     const shutdown = new Promise((resolve) => void connection.on("vmShutdown", resolve));
@@ -70,12 +82,6 @@ describe("the ready-made server", () => {
     expect((await stat(join(state, "agent-vm"))).mode & 0o777).toBe(0o700);
     await server.stop();
     await rm(state, { recursive: true });
-  });
-
-  test("requires the token", async () => {
-    const server = await start({ env: { AGENT_VM_TOKEN: "t0ken" } });
-    expect(server.stdout()).toContain("Access       token required (AGENT_VM_TOKEN)");
-    expect((await fetch(`${server.endpoint}/actors?name=vm`)).status).toBe(401);
   });
 
   test("runs through a symlink, as npm installs programs", { tags: ["slow"] }, async () => {
@@ -134,7 +140,7 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
       ],
       ["a data folder that cannot be made", { AGENT_VM_DATA: "/proc/agent-vm/data" }, "'/proc/agent-vm'"],
     ],
-    2,
+    1,
   )("%s", async (_name, env, message) => {
     const server = await start({ env });
     expect(await server.exited).toBe(1);

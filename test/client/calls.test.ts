@@ -92,13 +92,14 @@ test("a call that a restarted server has forgotten is lost, and does not run aga
   const client = createClient<FakeServer["registry"]>({ endpoint: proxy.endpoint });
   const agent = client.vm.getOrCreate("restarted");
   await agent.exec("echo warm");
-  const call = failure(agent.exec("sleep 20000"));
-  await until(() => first.stderr().includes("sleep 20000"));
-  // On a busy machine a server takes longer to start than a client waits for one. It starts with the data of the paused server.
+  // On a busy machine a server takes longer to start than a client waits for one. So the next one runs already, with the data of now.
   first.process.kill("SIGSTOP");
   const dataDir = testFolder();
   await cp(first.dataDir, dataDir, { recursive: true });
+  first.process.kill("SIGCONT");
   const second = await startTestServer({ kind: "fake", process: true, dataDir });
+  const call = failure(agent.exec("sleep 20000"));
+  await until(() => first.stderr().includes("sleep 20000"));
   proxy.target = second.port;
   first.process.kill("SIGKILL");
   const error = await call;

@@ -25,7 +25,7 @@ function programOf({ place, code, continues }: Block): string {
 describe.concurrent("every block marked `ts run` runs and prints its output", () => {
   testRows(
     blocks.map((block) => [block.place, block] as const),
-    5,
+    2,
   )("%s", async (_place, block) => {
     const args = [
       "--conditions=agent-vm-source",

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { terminal } from "../../src/client/index.ts";
-import { fileServer, startTestServer } from "../support/servers.ts";
+import { sharedServer, startTestServer } from "../support/servers.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
-const shared = fileServer("kernel");
+const shared = sharedServer();
 
 /** Files of a VM's actor in the data folder. */
 function filesOf(actorId: string): string[] {
@@ -65,7 +65,9 @@ test("a connection to a destroyed VM ends with vm_destroyed and does not make th
   expect(watcher.connStatus).toBe("idle");
 });
 
-test("a server that was killed while it destroyed a VM deletes the VM when it starts again", async () => {
+test("a server that was killed while it destroyed a VM deletes the VM when it starts again", {
+  tags: ["slow"],
+}, async () => {
   const data = testFolder();
   const first = await startTestServer({ kind: "kernel", process: true, dataDir: data });
   const vm = first.client().vm.getOrCreate("a");
@@ -83,8 +85,8 @@ test("a server that was killed while it destroyed a VM deletes the VM when it st
 
 test("the first call after destroy makes a new VM, on the same client and on another", async () => {
   const server = shared();
-  const vm = server.client().vm.getOrCreate("call");
-  const other = server.client().vm.getOrCreate("call");
+  const vm = server.client().vm.getOrCreate("destroyed call");
+  const other = server.client().vm.getOrCreate("destroyed call");
   for (const call of [
     () => vm.exec("echo new"),
     () => other.exec("echo new"),

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { StreamProgress, TransferProgress } from "../../src/client/index.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
-const server = fileServer("kernel");
-const vmOf = (key: string) => server().client().vm.getOrCreate(key);
+const server = sharedServer();
+const vmOf = (key: string) => server().client().vm.getOrCreate(`file-streams-${key}`);
 const bytesOf = async (stream: ReadableStream<Uint8Array>) =>
   Buffer.from(await new Response(stream).arrayBuffer());
 const text = (data: Uint8Array) => new TextDecoder().decode(data);

@@ -2,10 +2,11 @@ import { afterAll, expect, test } from "vitest";
 import type { VmInput } from "../../src/api/vm-input.ts";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startTestServer } from "../support/servers.ts";
+import { type ServerProcess, sharedServer, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
+const readyMade = sharedServer();
 const dataDir = temporaryFolder();
 const servers: ServerProcess[] = [];
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
@@ -20,9 +21,9 @@ async function start(env: Record<string, string> = {}, token?: string) {
 const LIST =
   "find . -type l -printf '%p %l\\n' -o -printf '%p %y %m %n %s %Ts\\n' | sort; find . -type f | sort | xargs sha256sum";
 
-test("a fork has the VM's files of its moment, survives a kill, and changes apart from the VM", async () => {
-  const first = await start();
-  const vm = first.vms.getOrCreate("original");
+test("a fork has the VM's files of its moment, and changes apart from the VM", async () => {
+  const vms = readyMade().client().vm;
+  const vm = vms.getOrCreate("original");
   await vm.exec(
     "echo one > note; ln note second; ln -s note link; mkdir -m 750 deep; seq 1000 > deep/numbers; head -c 9000000 /dev/urandom > large",
     { cwd: "/workspace" },
@@ -30,28 +31,41 @@ test("a fork has the VM's files of its moment, survives a kill, and changes apar
   const before = await vm.exec(LIST, { cwd: "/workspace" });
   await vm.createSnapshot("of the original");
   const forked = await vm.fork("copy");
-  first.server.process.kill("SIGKILL");
-  await first.server.exited;
-  await first.client.dispose();
 
-  const { client, server, vms } = await start();
   const copy = vms.get("copy");
   expect(forked).toEqual({ key: ["copy"], actorId: await copy.resolve() });
   expect((await copy.exec(LIST, { cwd: "/workspace" })).stdout).toBe(before.stdout);
   expect(await copy.listSnapshots()).toEqual([]);
   await copy.writeFile("/workspace/note", "two");
-  expect(new TextDecoder().decode(await vms.get("original").readFile("/workspace/note"))).toBe("one\n");
-  expect(await vms.getForId(forked.actorId).exists("/workspace/large")).toBe(true);
+  expect(new TextDecoder().decode(await vm.readFile("/workspace/note"))).toBe("one\n");
   // A fork of a fork, under a key of two parts.
   expect((await copy.fork(["team", "copy 2"])).key).toEqual(["team", "copy 2"]);
   const second = vms.get(["team", "copy 2"]);
   expect(new TextDecoder().decode(await second.readFile("/workspace/note"))).toBe("two");
+});
+
+test("a fork survives a kill of the server", { tags: ["slow"] }, async () => {
+  const first = await start();
+  const vm = first.vms.getOrCreate("killed");
+  await vm.exec("echo one > note; head -c 9000000 /dev/urandom > large", { cwd: "/workspace" });
+  const before = await vm.exec(LIST, { cwd: "/workspace" });
+  const forked = await vm.fork("fork of the killed");
+  first.server.process.kill("SIGKILL");
+  await first.server.exited;
+  await first.client.dispose();
+
+  const { client, server, vms } = await start();
+  const copy = vms.getForId(forked.actorId);
+  expect((await copy.exec(LIST, { cwd: "/workspace" })).stdout).toBe(before.stdout);
+  await copy.writeFile("/workspace/note", "two");
+  expect(new TextDecoder().decode(await vms.get("killed").readFile("/workspace/note"))).toBe("one\n");
   await client.dispose();
   await server.stop("SIGTERM");
 });
 
 test("a fork of a snapshot has the files of the snapshot, and an unknown snapshot makes no VM", async () => {
-  const { client, server, vms } = await start();
+  const client = readyMade().client();
+  const vms = client.vm;
   const vm = vms.getOrCreate("with a snapshot");
   await vm.exec("echo before > note; head -c 500000 /dev/urandom > large; sha256sum large > sum", {
     cwd: "/workspace",
@@ -66,8 +80,6 @@ test("a fork of a snapshot has the files of the snapshot, and an unknown snapsho
     code: "snapshot_not_found",
   });
   expect((await client.vm.list({ prefix: "never" })).vms).toEqual([]);
-  await client.dispose();
-  await server.stop("SIGTERM");
 });
 
 test("refuses a key that is taken and changes nothing, whether its VM is awake or asleep", {

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
-import { type ServerProcess, startTestServer } from "../support/servers.ts";
+import { type ServerProcess, sharedServer, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
 
+const readyMade = sharedServer();
 const dataDir = temporaryFolder();
 const folder = temporaryFolder();
 const servers: ServerProcess[] = [];
@@ -37,15 +38,13 @@ async function startWithFolder() {
   return { client: server.client(), options };
 }
 
-test("mounts are there again after a SIGKILL of the server, and the ready-made server mounts no folder of the host", async () => {
+test("mounts are there again after a SIGKILL of the server", { tags: ["slow"] }, async () => {
   const first = await start();
   await first.vm.mountFs({
     path: "/mnt/scratch",
     plugin: { id: "memory", config: { sizeBytes: 1024 * 1024 } },
   });
   await first.vm.exec("echo x > /mnt/scratch/file");
-  const mount = { path: "/mnt/etc", plugin: { id: "host_dir" as const, config: { hostPath: "/etc" } } };
-  expect(await failure(first.vm.mountFs(mount))).toMatchObject({ code: "mount_forbidden" });
   first.server.process.kill("SIGKILL");
   await first.server.exited;
   await first.client.dispose();
@@ -56,6 +55,12 @@ test("mounts are there again after a SIGKILL of the server, and the ready-made s
   await vm.fork("copy");
   expect(await client.vm.get("copy").listMounts()).toEqual([]);
   await client.dispose();
+});
+
+test("the ready-made server mounts no folder of the host", async () => {
+  const mount = { path: "/mnt/etc", plugin: { id: "host_dir" as const, config: { hostPath: "/etc" } } };
+  const vm = readyMade().client().vm.getOrCreate("mounts of the host");
+  expect(await failure(vm.mountFs(mount))).toMatchObject({ code: "mount_forbidden" });
 });
 
 test("VMs of a server share a volume of its data folder, and a destroyed VM leaves it", async () => {

@@ -261,7 +261,9 @@ test("a name answers the same URL, with new options, until it is revoked", async
   expect(String(bad)).not.toContain("short");
 });
 
-test("a preview with a name, its password and its logins survive a restart of the server", async () => {
+test("a preview with a name, its password and its logins survive a restart of the server", {
+  tags: ["slow"],
+}, async () => {
   const before = await vm.createPreview(3000, { name: "kept", auth: { password: PASSWORD } });
   const [pair = ""] = ((await login(before.url, PASSWORD)).headers.getSetCookie()[0] ?? "").split(";");
   await server.stop("SIGTERM");

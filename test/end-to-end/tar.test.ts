@@ -5,10 +5,10 @@ import type { TarProgress } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { DESCRIBE_TREE, hostTar, inHostTar } from "../support/host-tar.ts";
 import { madeTar } from "../support/made-tar.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 import { failure } from "../support/until.ts";
 
-const server = fileServer("kernel");
+const server = sharedServer();
 const MIB = 1024 * 1024;
 const sum = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -44,7 +44,7 @@ test("imports and exports streams, and the server never holds a whole archive in
   tags: ["slow"],
 }, async () => {
   const client = server().client();
-  const vm = client.vm.getOrCreate("streams");
+  const vm = client.vm.getOrCreate("tar streams");
   const archive = hostTar("mkdir a; seq 100000 > a/numbers; ln -s a b; mkdir -m 700 empty", "--format=gnu");
   const pieces = (size: number) =>
     Array.from({ length: Math.ceil(archive.length / size) }, (_, index) =>
@@ -61,7 +61,7 @@ test("imports and exports streams, and the server never holds a whole archive in
     expect(stdout).toBe(inHostTar(archive, DESCRIBE_TREE));
   }
   // Copies from one VM into another, piece by piece.
-  const other = client.vm.getOrCreate("other");
+  const other = client.vm.getOrCreate("tar other");
   await other.importTar(await vm.exportTar("/workspace/stream"), "/workspace/copy");
   expect((await other.exec(DESCRIBE_TREE, { cwd: "/workspace/copy" })).stdout).toBe(
     inHostTar(archive, DESCRIBE_TREE),
@@ -137,9 +137,11 @@ test("a plain client gets small archives whole, and an error that names the stre
   tags: ["slow"],
 }, async () => {
   const client = server().client();
-  const vm = client.vm.getOrCreate("plain");
+  const vm = client.vm.getOrCreate("tar plain");
   await vm.exec("echo small > /workspace/small");
-  const plain = createRivetClient<typeof registry>({ endpoint: server().endpoint }).vm.getOrCreate("plain");
+  const plain = createRivetClient<typeof registry>({ endpoint: server().endpoint }).vm.getOrCreate(
+    "tar plain",
+  );
   const archive = await plain.exportTar("/workspace");
   expect(inHostTar(archive, "cat small")).toBe("small\n");
   expect(await plain.importTar(archive, "/workspace/again")).toEqual({ files: 1, bytes: 6, skipped: 0 });

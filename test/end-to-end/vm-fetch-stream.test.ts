@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { VmHandle } from "../../src/client/index.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 import { type TcpProxy, tcpProxy } from "../support/tcp-proxy.ts";
 import { failure } from "../support/until.ts";
 import { startHttpServer, textOf } from "../support/vm-servers.ts";
@@ -38,7 +38,7 @@ http.createServer((request, response) => {
   request.pipe(response);
 }).listen(3001, "127.0.0.1");`;
 
-const server = fileServer("kernel");
+const server = sharedServer();
 let vm: VmHandle;
 let proxy: TcpProxy;
 beforeAll(async () => {
@@ -120,6 +120,26 @@ test("an answer before the end of the request's body arrives", async () => {
   });
   const response = await vm.vmFetch(3001, "/early", { ...STREAM, method: "POST", body: endless });
   expect([response.status, await response.text()]).toEqual([413, "too much"]);
+});
+
+test("an answer that ends, or an abort, cancels a body that has more to come", async () => {
+  for (const end of ["answer", "abort"]) {
+    const { promise: cancelled, resolve: cancel } = Promise.withResolvers<unknown>();
+    const stop = new AbortController();
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(1)),
+      pull: () => new Promise(() => undefined),
+      cancel,
+    });
+    const path = end === "answer" ? "/early" : "/hang";
+    const options = { ...STREAM, method: "POST", body };
+    const response = vm.vmFetch(3001, path, options, { signal: stop.signal });
+    if (end === "answer") expect((await response).status).toBe(413);
+    else stop.abort(new Error("enough"));
+    if (end === "answer") await (await response).text();
+    else expect((await failure(response)).message).toBe("enough");
+    await cancelled;
+  }
 });
 
 test("a server inside waits for a slow reader", async () => {

@@ -2,9 +2,9 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { isPlainTarget } from "../../src/http/plain-target.ts";
-import { fileServer } from "../support/servers.ts";
+import { sharedServer } from "../support/servers.ts";
 
-const server = fileServer("memory");
+const server = sharedServer();
 
 test.each([
   "/",

@@ -1,6 +1,6 @@
 // @module-tag slow
+import { Runner } from "@rivetkit/engine-runner";
 import { onTestFinished, test } from "vitest";
-import { Runner } from "../../src/rivet/rivetkit.ts";
 import { repeatLostRequests } from "../../src/rivet/runner-repairs.ts";
 import { startEngine } from "../support/engine.ts";
 

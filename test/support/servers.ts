@@ -101,6 +101,8 @@ export function fileServer(kind: ProgramKind): () => ProgramServer {
   return () => server as ProgramServer;
 }
 
+type SharedServer = Pick<ProgramServer, "endpoint" | "port" | "dataDir" | "residentMib" | "client">;
+
 let shared: Promise<ProgramServer> | undefined;
 
 /**
@@ -109,8 +111,8 @@ let shared: Promise<ProgramServer> | undefined;
  *
  * @returns the server, once tests run
  */
-export function sharedServer(): () => Pick<ProgramServer, "endpoint" | "port" | "client"> {
-  let place: Pick<ProgramServer, "endpoint" | "port"> | undefined;
+export function sharedServer(): () => SharedServer {
+  let place: Omit<SharedServer, "client"> | undefined;
   let own: ReturnType<typeof clients> | undefined;
   beforeAll(async () => {
     const command = ["setpriv", "--pdeathsig", "KILL", "--", process.execPath, AGENT_VM_PROGRAM, "serve"];
@@ -122,7 +124,7 @@ export function sharedServer(): () => Pick<ProgramServer, "endpoint" | "port" | 
     own = clients(place.endpoint);
   });
   afterAll(() => own?.dispose());
-  return () => ({ endpoint: place!.endpoint, port: place!.port, client: own!.client });
+  return () => ({ ...place!, client: own!.client });
 }
 
 /** A VM with the scripted agent, behind a server that runs as a program. */

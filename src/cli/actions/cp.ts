@@ -2,9 +2,10 @@ import { constants, createReadStream } from "node:fs";
 import { lstat, open, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, resolve } from "node:path";
 import process from "node:process";
-import { pipeline, Readable, Transform } from "node:stream";
+import { Readable } from "node:stream";
 import { AgentVmError } from "../../api/errors.ts";
 import type { VirtualStat } from "../../api/methods/files.ts";
+import { free } from "../../base/bytes.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
@@ -146,15 +147,26 @@ async function copyAcross(cli: Cli, source: Place, target: Place): Promise<Copie
 /** Turns a source into the stream that `writeFile` takes, and counts its bytes. */
 function counted(source: Readable): { stream: ReadableStream<Uint8Array>; bytes: () => number } {
   let bytes = 0;
-  const counter = new Transform({
-    transform(piece: Uint8Array, _, done) {
-      bytes += piece.byteLength;
-      done(null, piece);
+  let last: Uint8Array = new Uint8Array();
+  const pieces: AsyncIterator<Uint8Array> = source[Symbol.asyncIterator]();
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        // The client has copied it. The garbage collector would leave hundreds of megabytes of such pieces for a while.
+        free(last);
+        const next = await pieces.next();
+        if (next.done) return controller.close();
+        last = next.value;
+        bytes += last.byteLength;
+        controller.enqueue(last);
+      },
+      async cancel() {
+        await pieces.return?.();
+      },
     },
-  });
-  // The reader of the stream gets the error of the source.
-  pipeline(source, counter, () => undefined);
-  return { stream: Readable.toWeb(counter) as ReadableStream<Uint8Array>, bytes: () => bytes };
+    { highWaterMark: 0 },
+  );
+  return { stream, bytes: () => bytes };
 }
 
 async function statOf(vm: VmHandle, path: string): Promise<VirtualStat | undefined> {

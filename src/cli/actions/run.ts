@@ -44,7 +44,7 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
   const output = cli.out.json
     ? {}
     : { captureStdio: false, onOutput: (chunk: OutputChunk) => print(cli, chunk) };
-  try {
+  await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
       ...commandOptions(options),
       ...given,
@@ -53,12 +53,7 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
     });
     if (cli.out.json) await cli.out.value(result, "");
     exitLike(result);
-  } catch (error) {
-    if (!abort.signal.aborted) throw error;
-    process.exitCode = EXIT.interrupted;
-  } finally {
-    stop();
-  }
+  });
 }
 
 /**
@@ -83,7 +78,7 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
     else void vm.signalProcess(pid, signal, { tree: true }).catch(() => undefined);
   };
   const stop = onSignals(forward);
-  try {
+  await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
       ...commandOptions(options),
       openStdin: options.stdin,
@@ -100,8 +95,19 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
       await cli.out.item({ exitCode, signal, reason, durationMs }, "");
     }
     exitLike(result);
+  });
+}
+
+/** Runs a command to its end. Its interruption is no failure of the program, but an exit code. */
+async function interruptible(
+  signal: AbortSignal,
+  stop: () => void,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
   } catch (error) {
-    if (!abort.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
     process.exitCode = EXIT.interrupted;
   } finally {
     stop();

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { AgentVmError } from "../../api/errors.ts";
+import { joined } from "../../base/bytes.ts";
 import { type FileRecord, keyOf, partOf } from "../store/keys.ts";
 import { cutValue, MAX_STORE_VALUE_BYTES, type Store, type StoreEntry } from "../store/store.ts";
 
@@ -141,15 +142,4 @@ export async function getParts(
 ): Promise<Uint8Array | undefined> {
   const entries = await store.list(`${keyOf(kind, number)}/`);
   return entries.length === 0 ? undefined : joined(entries.map(([, value]) => value));
-}
-
-/** Joins bytes. Copies nothing if they follow each other in one buffer. */
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [{ buffer, byteOffset } = new Uint8Array()] = parts;
-  let length = 0;
-  for (const part of parts) {
-    if (part.buffer !== buffer || part.byteOffset !== byteOffset + length) return Buffer.concat(parts);
-    length += part.length;
-  }
-  return new Uint8Array(buffer, byteOffset, length);
 }

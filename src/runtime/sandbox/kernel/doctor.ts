@@ -4,13 +4,7 @@ import { vmOptionsSchema } from "../../options.ts";
 import { KernelSandboxFactory } from "./factory.ts";
 import { type Check, required } from "./host-checks/check.ts";
 import { checkProcMount, checkUserNamespaces } from "./host-checks/namespaces.ts";
-import {
-  checkChildren,
-  checkNode,
-  checkPlatform,
-  checkTools,
-  checkVersions,
-} from "./host-checks/programs.ts";
+import { checkChildren, checkNode, checkPlatform, checkTools } from "./host-checks/programs.ts";
 import { trialRemedies } from "./host-checks/trial-remedies.ts";
 import {
   checkCgroups,
@@ -43,14 +37,7 @@ const TRIAL_TIMEOUT_MS = 60_000;
  * @param trialMs milliseconds for the VM, from its preparation to its end
  */
 export async function diagnose(trialMs = TRIAL_TIMEOUT_MS): Promise<Diagnosis> {
-  const needed = [
-    checkPlatform,
-    checkTools,
-    checkVersions,
-    checkUserNamespaces,
-    checkProcMount,
-    checkChildren,
-  ];
+  const needed = [checkPlatform, checkTools, checkUserNamespaces, checkProcMount, checkChildren];
   const checks: Check[] = [];
   for (const check of needed) {
     checks.push(check());

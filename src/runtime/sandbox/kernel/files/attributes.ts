@@ -44,7 +44,7 @@ export class Attributes {
   readonly #perl: string;
   readonly #rootFd: number;
   readonly #running = new Set<HelperProcess>();
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(perl: string, rootFd: number) {
     this.#perl = perl;
@@ -72,7 +72,7 @@ export class Attributes {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     await Promise.all([...this.#running].map((program) => program.close()));
   }
 
@@ -96,7 +96,7 @@ export class Attributes {
         yield body;
         if (count === nodes.length) return;
       }
-      if (this.#closed) throw vmStopped();
+      if (this.#closing.signal.aborted) throw vmStopped();
       await program.ended;
       throw failure ?? program.loss;
     } finally {
@@ -107,14 +107,18 @@ export class Attributes {
   }
 
   async #start(): Promise<HelperProcess> {
-    if (this.#closed) throw vmStopped();
+    const { signal } = this.#closing;
+    if (signal.aborted) throw vmStopped();
     const program = await HelperProcess.launch({
       name: "program for extended attributes",
       command: helperCommand(this.#perl, PROGRAM, [ROOT_FD, MAX_ATTRIBUTES_BYTES]),
       rootFd: this.#rootFd,
       maxFrameBytes: MAX_ANSWER_BYTES,
+      signal,
+    }).catch((error: unknown) => {
+      throw signal.aborted ? vmStopped() : error;
     });
-    if (this.#closed) program.kill();
+    if (signal.aborted) program.kill();
     this.#running.add(program);
     void program.ended.then(() => this.#running.delete(program));
     return program;

@@ -18,14 +18,14 @@ my ($uid, $gid) = map { int } @set{qw(uid gid)};
 my $is_root = $uid >= 0;
 my ($CLONE_NEWNS, $CLONE_NEWIPC, $CLONE_OF_VM) = (0x20000, 0x08000000, 0x10000000 | 0x20000 | 0x20000000 | 0x40000000 | 0x04000000);
 my ($MS_REC, $MS_PRIVATE, $MNT_DETACH, $O_RDONLY) = (16384, 1 << 18, 2, 0);
-my ($PR_SET_PDEATHSIG, $PR_SET_NAME, $SIGKILL) = (1, 15, 9);
+my $PR_SET_NAME = 15;
 my ($AF_INET, $SOCK_DGRAM, $SIOCSIFFLAGS, $UP_AND_RUNNING) = (2, 2, 0x8914, 0x41);
 my ($VM_ID, $ENOENT) = (1000, 2);
 my ($READ_ONLY, $NO_PROGRAMS) = ($MS_RDONLY | $MS_NOSUID | $MS_NODEV, $MS_NOSUID | $MS_NODEV | $MS_NOEXEC);
 my ($nothing, $root, $name, $proc, $tmpfs, $overlay) = ('', '/', 'agent-vm', 'proc', 'tmpfs', 'overlay');
 
 # A change of the user takes it off, also one for files only.
-sub end_with_launcher { must('end with the launcher', $SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0); }
+sub end_with_launcher { main::end_with_launcher() or fail('cannot end with the launcher'); }
 # Names the step, for the error of a slow boot.
 sub step { my $name = "boot: $_[0]"; syscall($SYS{prctl}, $PR_SET_NAME, $name, 0, 0, 0); }
 sub attach { my ($source, $target, $type, $flags, $data) = @_; return syscall($SYS{mount}, $source, $target, $type, $flags, $data) == 0; }
@@ -35,7 +35,6 @@ sub bind_flagged {
   return bind_mount($source, $target, 0) && attach($nothing, $target, $nothing, $MS_REMOUNT | $MS_BIND | $flags, $nothing);
 }
 sub content { open(my $file, '<', $_[0]) or fail("cannot read $_[0]"); local $/; return <$file>; }
-sub put { my ($path, $text) = @_; my $file; return open($file, '>', $path) && defined syswrite($file, $text) && close($file); }
 
 step('files');
 umask 022;
@@ -57,7 +56,7 @@ sub mode { my ($path, $mode) = @_; return $mode eq '' || chmod(oct $mode, $path)
 my %make = (
   directory => sub { mkdir($_[0]) && mode($_[0], $_[1]) },
   link => sub { symlink($_[1], $_[0]) },
-  file => sub { put($_[0], $_[2]) && mode($_[0], $_[1]) },
+  file => sub { main::put($_[0], $_[2]) && mode($_[0], $_[1]) },
 );
 # So that they are the VM's user's.
 if ($is_root) { syscall($SYS{setfsgid}, $gid); syscall($SYS{setfsuid}, $uid); }
@@ -66,7 +65,7 @@ while (@plan && exists $make{$plan[0]}) {
   $make{$kind}->(".$path", @what) or fail("cannot make the $kind $path");
 }
 # Unreadable, so that no program of the VM can trace init; the VM's user's, so that the server can look at it.
-if ($init eq $set{init}) { put(".$init", $cat) && chmod(0111, ".$init") or fail('cannot write init'); }
+if ($init eq $set{init}) { main::put(".$init", $cat) && chmod(0111, ".$init") or fail('cannot write init'); }
 if ($is_root) { syscall($SYS{setfsuid}, 0); syscall($SYS{setfsgid}, 0); }
 end_with_launcher();
 
@@ -119,7 +118,7 @@ step('limits');
 # The kernel lets only root set the limits of an IPC namespace: the host's, or since Linux 6.9 the root of the user namespace
 # that owns it. A kernel that lets nobody do so goes on without.
 my %ipc = split(/[=,]/, $set{ipc});
-put("/proc/sys/kernel/$_", $ipc{$_}) for keys %ipc;
+main::put("/proc/sys/kernel/$_", $ipc{$_}) for keys %ipc;
 limit_cores();
 limit_priorities();
 if ($is_root) {
@@ -137,8 +136,8 @@ must("make the VM's namespaces", $SYS{unshare}, $CLONE_OF_VM);
 # This process may write its own map only if it is dumpable. No other process of the VM's user runs yet.
 be_dumpable(1);
 my ($outer_uid, $outer_gid) = $is_root ? ($uid, $gid) : (0, 0);
-put('/proc/self/setgroups', 'deny');
-put('/proc/self/uid_map', "$VM_ID $outer_uid 1") && put('/proc/self/gid_map', "$VM_ID $outer_gid 1") or fail("cannot map the VM's user");
+main::put('/proc/self/setgroups', 'deny');
+main::put('/proc/self/uid_map', "$VM_ID $outer_uid 1") && main::put('/proc/self/gid_map', "$VM_ID $outer_gid 1") or fail("cannot map the VM's user");
 end_with_launcher();
 leave_session_keyring($set{filter});
 refuse_new_privileges();
@@ -168,18 +167,18 @@ if ($init_pid == 0) {
   step('init');
   must('set the host name', $SYS{sethostname}, $set{hostname}, length $set{hostname});
   # No user namespaces inside: each is a way into kernel code that a VM has no need of.
-  put('/proc/sys/user/max_user_namespaces', 0) or fail('cannot forbid user namespaces');
+  main::put('/proc/sys/user/max_user_namespaces', 0) or fail('cannot forbid user namespaces');
   # The kernel counts these for the host's user, and so for all VMs of an ordinary user's server together. A kernel without
   # inotify has no such limit.
   my %inotify = split(/[=,]/, $set{inotify});
-  put("/proc/sys/user/max_inotify_$_", $inotify{$_}) for keys %inotify;
+  main::put("/proc/sys/user/max_inotify_$_", $inotify{$_}) for keys %inotify;
   my $socket;
   # Without IP in the kernel there is no loopback to bring up.
   socket($socket, $AF_INET, $SOCK_DGRAM, 0) && ioctl($socket, $SIOCSIFFLAGS, pack('a16 s x14', 'lo', $UP_AND_RUNNING));
   # The VM's user may ping, which the kernel allows to groups. ICMPv6 has the same switch.
-  put('/proc/sys/net/ipv4/ping_group_range', "$VM_ID $VM_ID");
+  main::put('/proc/sys/net/ipv4/ping_group_range', "$VM_ID $VM_ID");
   # The VM's user may serve at every port, and so does the server, at that of DNS.
-  put('/proc/sys/net/ipv4/ip_unprivileged_port_start', 0);
+  main::put('/proc/sys/net/ipv4/ip_unprivileged_port_start', 0);
   # The kernel mounts a procfs only if another one is not covered, so this comes after.
   for my $path (@hidden) {
     my $done = -d $path ? attach($tmpfs, $path, $tmpfs, $MS_RDONLY | $NO_PROGRAMS, $nothing) : bind_mount($set{empty}, $path, 0);

@@ -49,7 +49,7 @@ my (%id_of, %pid_of, %held);
 my ($own_uid, $own_gid) = ($> + 0, $) + 0);
 open(my $own_pids, '<', '/proc/self/ns/pid') or die;
 
-sub write_file { my ($path, $text) = @_; my $file; return open($file, '>', $path) && defined syswrite($file, $text) && close($file); }
+sub put { my ($path, $text) = @_; my $file; return open($file, '>', $path) && defined syswrite($file, $text) && close($file); }
 
 # Forks a child that is the first process of new namespaces. Its parent is this process.
 sub fork_into {
@@ -82,8 +82,8 @@ sub fork_into {
 }
 
 sub map_root {
-  return write_file('/proc/self/setgroups', 'deny') && write_file('/proc/self/uid_map', "0 $own_uid 1")
-    && write_file('/proc/self/gid_map', "0 $own_gid 1");
+  return put('/proc/self/setgroups', 'deny') && put('/proc/self/uid_map', "0 $own_uid 1")
+    && put('/proc/self/gid_map', "0 $own_gid 1");
 }
 
 sub start {
@@ -116,7 +116,7 @@ sub start {
   tell_server('S', $id, $pid, map { fileno($_) } $in_end, $out_end, $err_end);
 }
 
-sub end_with_launcher { syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0); }
+sub end_with_launcher { return syscall($SYS{prctl}, $PR_SET_PDEATHSIG, $SIGKILL, 0, 0, 0) == 0; }
 
 sub read_exactly {
   my ($count) = @_;

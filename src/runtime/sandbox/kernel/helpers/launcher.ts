@@ -214,9 +214,9 @@ class Launcher {
   #ask(): void {
     if (this.#isSilent) this.#takeEnds();
     else if (this.#unanswered >= MAX_UNANSWERED) this.#fallSilent();
-    else if (!this.#isClosing) {
+    else {
       this.#unanswered += 1;
-      this.#send("p", 0);
+      if (!this.#isClosing) this.#send("p", 0);
     }
   }
 
@@ -227,6 +227,8 @@ class Launcher {
       started.reject(new LauncherLost("the launcher does not answer"));
     this.#waiting.clear();
     this.#takeEnds();
+    // It has no program any more, and has not ended.
+    if (this.#isClosing) this.#process.kill("SIGKILL");
   }
 
   /** Looks for programs that have ended, in place of a launcher that is silent. */

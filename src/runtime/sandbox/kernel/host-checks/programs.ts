@@ -2,7 +2,7 @@ import { findHostNode } from "../boot/host-node.ts";
 import { ARCHITECTURES } from "../helpers/programs.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { missingTools } from "../tools.ts";
-import { type Check, required, run, wanted } from "./check.ts";
+import { type Check, required, wanted } from "./check.ts";
 
 export function checkPlatform(): Check {
   const ok = process.platform === "linux" && ARCHITECTURES.includes(process.arch);
@@ -22,17 +22,6 @@ export function checkTools(): Check {
     missing.length === 0,
     missing.length === 0 ? "util-linux, coreutils, a shell and perl found" : `missing: ${missing.join(", ")}`,
     "Install util-linux, mount, bsdutils, coreutils and perl (on Fedora also util-linux-script).",
-  );
-}
-
-export function checkVersions(): Check {
-  const version = run("unshare", ["--version"]).output;
-  const ok = run("unshare", ["--help"]).output.includes("--kill-child");
-  return required(
-    "versions",
-    ok,
-    ok ? version : `${version} lacks --kill-child`,
-    "Install util-linux 2.32 or newer.",
   );
 }
 

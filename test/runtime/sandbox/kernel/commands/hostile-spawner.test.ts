@@ -29,6 +29,7 @@ function vmWithSpawner(body: string): ReturnType<typeof startVm>["vm"] {
 
 const PIPES = "pipe(my $a, my $b); pipe(my $c, my $d); my ($what, $id) = request();";
 const STARTED = "f('S', $id, 2, fileno($b), fileno($a), fileno($c))";
+const ended = (userUs: string) => `pack('N/a*', pack('a1 N N Q>3', 'E', $id, 0, ${userUs}, 0, 0))`;
 const READY = "w(f('R', 1));";
 
 const LIES: Record<string, string> = {
@@ -36,8 +37,8 @@ const LIES: Record<string, string> = {
   "is ready twice": `${READY} ${READY} sleep 1000;`,
   "speaks of a command that it has not been given": `${READY} w(f('S', 9, 1, 0, 1, 2) x 100); sleep 1000;`,
   "starts a command a thousand times": `${READY} ${PIPES} w(${STARTED} x 1000); sleep 1000;`,
-  "ends a command that it has not started": `${READY} ${PIPES} w(pack('N/a*', pack('a1 N N Q>3', 'E', $id, 0, 0, 0, 0))); sleep 1000;`,
-  "counts past every number": `${READY} ${PIPES} w(${STARTED} . pack('N/a*', pack('a1 N N Q>3', 'E', $id, 0, ~0, 0, 0))); sleep 1000;`,
+  "ends commands that it has not started": `${READY} while (1) { my (undef, $id) = request(); w(${ended("0")}); }`,
+  "counts past every number": `${READY} ${PIPES} w(${STARTED} . ${ended("~0")}); sleep 1000;`,
   "sends a frame without an end": `${READY} w(pack('N', 4_000_000_000) . 'x' x 65536); sleep 1000;`,
   "sends a frame that is too short": `${READY} w(pack('N', 0) x 1000); sleep 1000;`,
   "sends a kind that there is not": `${READY} w(f('Z', 1)); sleep 1000;`,
@@ -62,6 +63,13 @@ test.each(Object.entries(LIES))(
     expect(Buffer.from(await vm.readFile("/workspace/alive")).toString()).toBe("yes");
   },
 );
+
+test("a spawner that ends a command that it has not started, and says no more, is ended", {
+  tags: ["slow"],
+}, async () => {
+  const vm = vmWithSpawner(`${READY} ${PIPES} w(${ended("0")}); sleep 1000;`);
+  expect(await failure(vm.exec("true"))).toMatchObject({ code: "vm_stopped" });
+});
 
 test("a spawner that keeps the end of a command to itself does not outlast its timeout", {
   tags: ["slow"],

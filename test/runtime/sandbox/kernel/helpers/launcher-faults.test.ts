@@ -1,14 +1,16 @@
 // @module-tag any-user
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { openSync, readdirSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { vmOptionsSchema } from "../../../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory.ts";
 import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
+import { Attributes } from "../../../../../src/runtime/sandbox/kernel/files/attributes.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
 import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
 import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
@@ -116,6 +118,43 @@ test("a launcher that stands still is replaced, and its VMs run on", { tags: ["s
   await vm.dispose("destroy");
   // It ends with its last program.
   await expect.poll(launchers).not.toContain(launcher);
+});
+
+test("a launcher that stands still when its last program has ended is ended", {
+  tags: ["slow"],
+}, async () => {
+  let launcher: ChildProcess | undefined;
+  const notice = (message: unknown) => {
+    launcher = (message as { process: ChildProcess }).process;
+  };
+  subscribe("child_process", notice);
+  onTestFinished(() => void unsubscribe("child_process", notice));
+  const program = await launch({ command: ["/bin/cat"] });
+  const disconnect = launcher?.disconnect;
+  // The server disconnects from it before it asks it to end.
+  const stopping = vi.spyOn(launcher as ChildProcess, "disconnect").mockImplementation(() => {
+    launcher?.kill("SIGSTOP");
+    disconnect?.call(launcher);
+  });
+  program.stdin.end();
+  expect(await program.exited).toEqual({ code: 0, signal: null });
+  expect(stopping).toHaveBeenCalledOnce();
+  await expect.poll(ownDescendants).toEqual([]);
+});
+
+test("a read of extended attributes ends with its VM although the launcher stands still", async () => {
+  const other = await launch({ command: ["/bin/cat"] });
+  const launcher = await theLauncher();
+  process.kill(launcher, "SIGSTOP");
+  const attributes = new Attributes(findTools().perl, openSync("/", "r"));
+  const reading = failure(attributes.read([{ parent: null, name: "etc", depth: 1, ino: 1 }]).next());
+  await attributes.close();
+  expect(await reading).toMatchObject({ code: "vm_stopped" });
+  // No other launcher has started in its place.
+  expect(launchers()).toEqual([launcher]);
+  process.kill(launcher, "SIGCONT");
+  other.kill();
+  await expect.poll(ownDescendants).toEqual([]);
 });
 
 test("a VM whose launcher was killed has ended only when its processes have", async () => {

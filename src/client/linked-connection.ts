@@ -1,0 +1,63 @@
+import type { AgentVmError } from "../api/errors.ts";
+import type { EventCallback, Link } from "./link.ts";
+import type { ActorConnStatus } from "./rivet/raw.ts";
+
+/** A connection that a client has opened: its events, its state, and its end. */
+export class LinkedConnection {
+  readonly #link: Link;
+  readonly #errorOf: (error: AgentVmError) => unknown;
+
+  /** @param errorOf turns an error of the link into the error that callers get. Each public name of a connection hides an action */
+  constructor(link: Link, errorOf: (error: AgentVmError) => unknown) {
+    this.#link = link;
+    this.#errorOf = errorOf;
+  }
+
+  on(event: string, callback: EventCallback): () => void {
+    return this.#link.on(event, callback);
+  }
+
+  once(event: string, callback: EventCallback): () => void {
+    const end = this.on(event, (...args) => {
+      end();
+      callback(...args);
+    });
+    return end;
+  }
+
+  onError(callback: (error: never) => void): () => void {
+    const report = (error: AgentVmError) => callback(this.#errorOf(error) as never);
+    const ends = [this.#link.down.add(report), this.#link.refused.add(report)];
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  onOpen(callback: () => void): () => void {
+    return this.#link.opened.add(callback);
+  }
+
+  onClose(callback: () => void): () => void {
+    return this.#link.onClose(callback);
+  }
+
+  onStatusChange(callback: (status: ActorConnStatus) => void): () => void {
+    return this.#link.statusChanged.add(callback);
+  }
+
+  get connStatus(): ActorConnStatus {
+    return this.#link.status;
+  }
+
+  get isConnected(): boolean {
+    return this.#link.status === "connected";
+  }
+
+  get actorId(): string | undefined {
+    return this.#link.raw?.actorId;
+  }
+
+  get connId(): string | undefined {
+    return this.#link.raw?.connId;
+  }
+}
