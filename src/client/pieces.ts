@@ -10,6 +10,9 @@ export type PieceSource =
   | AsyncIterable<Uint8Array>
   | Iterable<Uint8Array>;
 
+/** Most streams are small, so a piece's buffer begins with this size and doubles. */
+const MIN_ROOM_BYTES = 64 * 1024;
+
 interface PieceOptions {
   /** Size of a full piece. */
   maxBytes: number;
@@ -20,7 +23,7 @@ interface PieceOptions {
 
 /**
  * Cuts or collects bytes into pieces of one size. Closes the source at the end and after an error. A piece holds until the next one is
- * asked for: all pieces of a stream share one buffer.
+ * asked for: all pieces of a stream share one buffer. A value of the source is copied before the next one is asked for.
  */
 export function piecesOf(
   source: PieceSource,
@@ -44,10 +47,20 @@ async function* collect(
   const source = readerOf(from);
   const { aborted, release } = abortion(signal);
   let waiting: Promise<IteratorResult<unknown>> | undefined;
-  let room: Uint8Array | undefined;
+  let room: Uint8Array = new Uint8Array();
   let bytes = 0;
+  const add = (part: Uint8Array) => {
+    const needed = bytes + part.byteLength;
+    if (needed > room.byteLength) {
+      const larger = new Uint8Array(Math.min(maxBytes, Math.max(needed, 2 * room.byteLength, MIN_ROOM_BYTES)));
+      larger.set(room.subarray(0, bytes));
+      room = larger;
+    }
+    room.set(part, bytes);
+    bytes = needed;
+  };
   const take = () => {
-    const piece = room?.subarray(0, bytes) ?? new Uint8Array();
+    const piece = room.subarray(0, bytes);
     bytes = 0;
     return piece;
   };
@@ -66,9 +79,7 @@ async function* collect(
       const data = checked(next.value);
       for (let offset = 0; offset < data.byteLength; ) {
         const part = data.subarray(offset, offset + maxBytes - bytes);
-        room ??= new Uint8Array(maxBytes);
-        room.set(part, bytes);
-        bytes += part.byteLength;
+        add(part);
         offset += part.byteLength;
         if (bytes < maxBytes) continue;
         yield take();

@@ -160,8 +160,8 @@ function counted(source: Readable): { stream: ReadableStream<Uint8Array>; bytes:
         bytes += last.byteLength;
         controller.enqueue(last);
       },
-      async cancel() {
-        await pieces.return?.();
+      cancel() {
+        source.destroy();
       },
     },
     { highWaterMark: 0 },

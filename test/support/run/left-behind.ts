@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll } from "vitest";
-import { commandLineOf, ownDescendants } from "../host.ts";
+import { commandLineOf, leaveOut, ownDescendants } from "../host.ts";
 
 /** Milliseconds for processes to end that have been told to. A VM's last helpers end a moment after it. */
 const GRACE_MS = 30_000;
@@ -11,8 +11,12 @@ afterAll(async () => {
   for (;;) {
     const left = ownDescendants();
     if (left.length === 0) return;
-    if (performance.now() > deadline)
-      throw new Error(`The file leaves processes: ${left.map(commandLineOf).join("; ")}`);
+    if (performance.now() > deadline) {
+      const lines = left.map(commandLineOf);
+      // The next file of this process did not start them.
+      for (const pid of left) leaveOut(pid);
+      throw new Error(`The file leaves processes: ${lines.join("; ")}`);
+    }
     await delay(20);
   }
 });

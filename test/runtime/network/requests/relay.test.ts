@@ -1,6 +1,8 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, createServer as createSocketServer, type Server } from "node:net";
+import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { relay } from "../../../../src/runtime/network/requests/relay.ts";
 
@@ -71,4 +73,34 @@ test("a receiver that leaves a body unread ends the connection to its server", a
   await once(receiver, "readable");
   receiver.destroy();
   await closed;
+});
+
+// A response that is corked answers `false` to a write, and may emit no "drain" after it is uncorked.
+const SLOW_READER = `
+import socket, sys, time
+reader = socket.socket()
+reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+reader.connect(("127.0.0.1", int(sys.argv[1])))
+reader.sendall(b"GET / HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n")
+reader.settimeout(20)
+total = 0
+while piece := reader.recv(4096):
+    total += piece.count(b"x")
+print(total)
+`;
+
+test("a slow receiver gets all pieces of a body without a length", async () => {
+  const pieces = 20;
+  const piece = "x".repeat(16 * 1024);
+  const port = await relayTo(
+    await listen(
+      createServer((_request, response) => {
+        for (let sent = 0; sent < pieces; sent++) response.write(piece);
+        response.end();
+      }),
+    ),
+  );
+  const reader = spawn("python3", ["-c", SLOW_READER, String(port)]);
+  expect(Number(await text(reader.stdout))).toBe(pieces * piece.length);
 });
