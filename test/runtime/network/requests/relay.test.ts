@@ -83,6 +83,7 @@ reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
 reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
 reader.connect(("127.0.0.1", int(sys.argv[1])))
 reader.sendall(b"GET / HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n")
+time.sleep(1)
 reader.settimeout(20)
 total = 0
 while piece := reader.recv(4096):
@@ -92,12 +93,15 @@ print(total)
 
 test("a slow receiver gets all pieces of a body without a length", async () => {
   const pieces = 20;
-  const piece = "x".repeat(16 * 1024);
+  const piece = Buffer.alloc(16 * 1024, "x");
   const port = await relayTo(
     await listen(
-      createServer((_request, response) => {
-        for (let sent = 0; sent < pieces; sent++) response.write(piece);
-        response.end();
+      createSocketServer((socket) => {
+        socket.on("error", () => undefined);
+        const framed = [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from("\r\n")];
+        const body = Array.from({ length: pieces }, () => framed).flat();
+        const head = Buffer.from("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        socket.once("data", () => socket.end(Buffer.concat([head, ...body, Buffer.from("0\r\n\r\n")])));
       }),
     ),
   );
