@@ -36,5 +36,6 @@ export function joined(
  * 100 MB of pieces, and stops the program several times to look for more of it.
  */
 export function free({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer?.(0);
+  if (byteLength > 0 && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength)
+    buffer.transfer?.(0);
 }

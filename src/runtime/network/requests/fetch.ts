@@ -1,7 +1,7 @@
 import { type IncomingMessage, type RequestOptions, request as startRequest } from "node:http";
 import { AgentVmError, responseTooLarge } from "../../../api/errors.ts";
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
-import { joined } from "../../../base/bytes.ts";
+import { BodyCollector } from "../../../base/body-collector.ts";
 import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES } from "../limits.ts";
 import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { type Connect, connectWith, type VmAgent, type WithConnectSignal } from "./http-agent.ts";
@@ -89,21 +89,20 @@ function collect(
   signal: AbortSignal,
 ): Promise<VmFetchResponse> {
   const maximum = Math.min(maxResultBytes - HEAD_BYTES, MAX_FETCH_BODY_BYTES);
-  const chunks: Buffer[] = [];
-  let size = 0;
+  const body = new BodyCollector(maximum);
   return new Promise((resolve, reject) => {
     response.on("data", (chunk: Buffer) => {
-      size += chunk.byteLength;
+      const size = body.length + chunk.byteLength;
       if (size > maximum) reject(tooLarge(response, size, maximum));
-      else chunks.push(chunk);
+      else body.add(chunk);
     });
     response.once("end", () => {
-      const body = joined(chunks, size);
+      const bytes = body.take();
       resolve({
         status: response.statusCode ?? 0,
         statusText: response.statusMessage ?? "",
         headers: headerPairs(response.rawHeaders),
-        body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength),
+        body: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
       });
     });
     response.on("error", reject);

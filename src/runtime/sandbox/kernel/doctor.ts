@@ -15,6 +15,7 @@ import {
   checkSharedFolders,
   checkSharedMemory,
   checkUser,
+  checkWatches,
 } from "./host-checks/walls.ts";
 import { findTools } from "./tools.ts";
 
@@ -51,6 +52,7 @@ export async function diagnose(trialMs = TRIAL_TIMEOUT_MS): Promise<Diagnosis> {
     checkProcessLimit(),
     checkSeccomp(),
     checkSharedMemory(),
+    checkWatches(),
     checkSharedFolders(),
     checkCores(),
     await checkNetwork(),

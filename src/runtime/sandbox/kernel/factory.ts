@@ -18,7 +18,7 @@ import { workspaceSubfolder } from "./boot/scratch-folder.ts";
 import { findInherited } from "./descriptors.ts";
 import type { Owner } from "./files/id-mapping.ts";
 import { RootedFileSystem } from "./files/rooted-filesystem.ts";
-import { countsProcesses } from "./host-checks/walls.ts";
+import { countsProcesses, sharedWatches } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
 import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
@@ -72,6 +72,7 @@ export class KernelSandboxFactory {
 
   async describe(): Promise<RuntimeDescription> {
     const lack = process.getuid?.() === 0 ? lackOfOwnUids() : undefined;
+    const watches = sharedWatches();
     const isolation = [
       "kernel sandbox (user, mount, pid, net, ipc and uts namespaces, no capabilities)",
       ...(lack === undefined ? [] : [`VMs run as the server's own user (${lack})`]),
@@ -81,6 +82,11 @@ export class KernelSandboxFactory {
         ? `processes for ${vmCapacity(this.#options.limits)} VMs at their limit`
         : "no limit of processes (the kernel counts none of root)",
       `open files for ${descriptorCapacity()} VMs`,
+      ...(watches === undefined
+        ? []
+        : [
+            `one VM can end the server by taking all ${watches} watches of epoll of its user (run the server as root)`,
+          ]),
     ].join(", ");
     const shared = this.#provisions().flatMap(
       ({ label, mounts = [] }) => label ?? mounts.map(({ hostPath }) => hostPath),

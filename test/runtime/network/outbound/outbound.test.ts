@@ -342,6 +342,6 @@ test("30 VMs with a proxy leave nothing behind", { tags: ["slow"] }, async () =>
   const before = openDescriptors().length;
   for (let round = 0; round < 3; round++) await Promise.all(Array.from({ length: 10 }, cycle));
   await expect.poll(ownDescendants).toEqual([]);
-  // Those of earlier VMs may close in the meantime.
+  // Descriptors of earlier VMs may close in the meantime.
   await expect.poll(() => openDescriptors().length).toBeLessThanOrEqual(before);
 });

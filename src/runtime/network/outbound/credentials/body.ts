@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { BodyCollector } from "../../../../base/body-collector.ts";
 import { MAX_SECRET_BODY_BYTES, SECRET_BODY_MS } from "../../limits.ts";
 
 /** The beginning of a request's body. */
@@ -16,18 +17,17 @@ const EVENTS = ["readable", "end", "close", "error"] as const;
  * @throws Error if the program does not send it within SECRET_BODY_MS, or breaks off
  */
 export async function takeBody(request: Readable): Promise<TakenBody> {
-  const pieces: Buffer[] = [];
-  let size = 0;
+  // The last piece may pass the limit.
+  const body = new BodyCollector(Number.POSITIVE_INFINITY);
   const deadline = performance.now() + SECRET_BODY_MS;
   for (;;) {
     const piece = request.read() as Buffer | null;
     if (piece !== null) {
-      pieces.push(piece);
-      size += piece.byteLength;
-      if (size > MAX_SECRET_BODY_BYTES) return { bytes: Buffer.concat(pieces), isWhole: false };
+      body.add(piece);
+      if (body.length > MAX_SECRET_BODY_BYTES) return { bytes: body.take(), isWhole: false };
       continue;
     }
-    if (request.readableEnded) return { bytes: Buffer.concat(pieces), isWhole: true };
+    if (request.readableEnded) return { bytes: body.take(), isWhole: true };
     if (request.destroyed) throw new Error("the program broke off its request");
     const left = deadline - performance.now();
     if (left <= 0) throw new Error(`the request's body did not arrive within ${SECRET_BODY_MS} ms`);

@@ -65,6 +65,32 @@ export function checkSharedMemory(): Check {
   );
 }
 
+const EPOLL_WATCHES = "/proc/sys/fs/epoll/max_user_watches";
+/** The largest number that the kernel takes. */
+const UNLIMITED_WATCHES = 2 ** 31 - 1;
+
+/**
+ * Watches of epoll that all VMs and the server share, because they have one uid. Node aborts when none is left. `undefined` if one VM
+ * cannot take them all: it has a uid of its own, or the memory of its cgroup ends first.
+ */
+export function sharedWatches(): number | undefined {
+  const most = Number(readProc(EPOLL_WATCHES) ?? UNLIMITED_WATCHES);
+  const isBounded = most >= UNLIMITED_WATCHES && cgroupSupport().create !== undefined;
+  return hasOwnUids() || isBounded ? undefined : most;
+}
+
+export function checkWatches(): Check {
+  const shared = sharedWatches();
+  return wanted(
+    "watches of epoll",
+    shared === undefined,
+    shared === undefined
+      ? "a VM cannot take those of the server"
+      : `one VM can take all ${shared} of the server's user, which ends the server`,
+    `Run the server as root, so that each VM has a uid of its own. Or, with cgroups: sysctl fs.epoll.max_user_watches=${UNLIMITED_WATCHES}`,
+  );
+}
+
 /** At a hard limit of 0 the kernel starts a handler of core dumps that is a program. Only a right over limits raises it. */
 export function checkCores(): Check {
   const isProgram = (readProc("/proc/sys/kernel/core_pattern") ?? "").startsWith("|");
