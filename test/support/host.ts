@@ -64,7 +64,7 @@ export function ownDescendants(): number[] {
   return found;
 }
 
-/** Returns the command line of a process, or its pid if it has none. */
+/** Returns the command line of a process, or the pid of a process without one. */
 export function commandLineOf(pid: number): string {
   try {
     return (

@@ -98,7 +98,7 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   });
 }
 
-/** Runs a command to its end. Its interruption is no failure of the program, but an exit code. */
+/** Runs a command to its end. A signal of the user gives an exit code, not an error. */
 async function interruptible(
   signal: AbortSignal,
   stop: () => void,
