@@ -4,7 +4,10 @@ import { findsRival, ownedStore } from "../../../src/runtime/store/owned-store.t
 import { MemoryStore, type Store } from "../../../src/runtime/store/store.ts";
 
 const value = (text: string) => Buffer.from(text);
-const read = async (store: Store, key: string) => String((await store.get([key]))[0] ?? "nothing");
+const read = async (store: Store, key: string) => {
+  const [bytes] = await store.get([key]);
+  return bytes === undefined ? "nothing" : Buffer.from(bytes).toString();
+};
 
 test("refuses every put of an instance that another one has replaced, and tells it once", async () => {
   const store = new MemoryStore();
