@@ -24,7 +24,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
     ]) {
       const vm = owner.client({ token: TOKEN }).vm.getOrCreate(key);
       // The engine learns of the server a moment after the server has started.
-      await until(() => vm.exists("/").catch(() => false), 60_000);
+      await until(() => vm.exists("/").catch(() => false));
       await vm.exec(`echo ${key[0]} > /workspace/whose`);
     }
     const [other, front] = await Promise.all([
@@ -32,7 +32,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
       startPeer(engine, { kind, vms: false }),
     ]);
     Object.assign(servers, { "another server": other, "a front without VMs": front });
-  }, 120_000);
+  });
   afterAll(async () => {
     await Promise.all([owner, ...Object.values(servers)].map((server) => server?.stop("SIGKILL")));
     await engine?.end();
@@ -61,7 +61,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
       const made = vm.getOrCreate(["alice", name]);
       expect((await made.exec("echo made")).stdout).toBe("made\n");
       expect(at().stderr()).toContain('asked alice ["alice","1"]');
-    }, 60_000);
+    });
 
     test("refuses whom the function does not know, also with the id of a VM", async () => {
       const alice = await owner.client({ token: TOKEN }).vm.get(["alice", "1"]).resolve();
@@ -73,7 +73,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
         }
       }
       expect((await fetch(`${at().endpoint}/mcp`, { method: "POST", body: "{}" })).status).toBe(401);
-    }, 60_000);
+    });
 
     test("does not ask about the server's token and about scoped tokens", async () => {
       const client = at().client({ token: TOKEN });
@@ -99,6 +99,6 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
       expect(Buffer.from(await vm.get(["bob", "1"]).readFile("/workspace/by-mcp")).toString()).toBe(
         "written",
       );
-    }, 60_000);
+    });
   });
 });

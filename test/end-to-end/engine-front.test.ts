@@ -46,7 +46,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     owner = await startPeer(engine, { env: { RIVET_TOTAL_SLOTS: "1" } });
     const vm = owner.client({ token: TOKEN }).vm.getOrCreate(KEY);
     // The engine learns of the server a moment after the server has started.
-    await until(() => vm.exists("/").catch(() => false), 60_000);
+    await until(() => vm.exists("/").catch(() => false));
     await startHttpServer(vm as never, 3000);
     await startWebSocketServer(vm as never, 3001);
     await vm.writeFile("/tmp/tcp-server.cjs", TCP_SERVER);
@@ -55,7 +55,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     const [other, front] = await Promise.all([startPeer(engine), startPeer(engine, { vms: false })]);
     Object.assign(servers, { "another server": other, "a front without VMs": front });
     await startHttpServer(other.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never, 3000);
-  }, 120_000);
+  });
   afterAll(async () => {
     await Promise.all([owner, ...Object.values(servers)].map((server) => server?.stop("SIGKILL")));
     await engine.end();
@@ -84,7 +84,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const onData = (data: Uint8Array) => void shown.push(Buffer.from(data).toString());
       await using shell = await terminal(vm, { onData });
       shell.write("echo answer-$((40+2))\n");
-      await expect.poll(() => shown.join(""), { timeout: 10_000 }).toContain("answer-42");
+      await expect.poll(() => shown.join("")).toContain("answer-42");
     });
 
     test("carries files above 20 MiB, and archives", async () => {
@@ -98,7 +98,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect((await vm.exec("sha256sum < /tmp/copy/large")).stdout).toContain(sha256(content));
       // A fork would copy them.
       await vm.exec("rm -r /tmp/copy /workspace/large");
-    }, 90_000);
+    });
 
     test("carries requests into the VM while they run", async () => {
       const response = await vmOf().vmFetch(3000, "/slow", { stream: true });
@@ -134,7 +134,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect(String((await once(socket, "message"))[0])).toBe("pong x");
       socket.close();
       expect((await fetch(here(url).replace(/.{4}(?=-|\/$)/, "aaaa"))).status).toBe(403);
-    }, 60_000);
+    });
 
     test("carries tunnels both ways and WebSockets into the VM", async (context) => {
       const vm = vmOf();
@@ -152,7 +152,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       expect(await end).toEqual([4000, "done"]);
       await using _offer = await offerTo(vm, context);
       expect((await vm.exec(ASK_OFFER)).stdout).toBe("from the client");
-    }, 30_000);
+    });
 
     test("asks the access policy, which a token made at any server passes", async () => {
       const { token } = await at()
@@ -177,7 +177,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     test("says whether it is ready, and has a console", async () => {
       const statusOf = async (path: string) => (await fetch(at().endpoint + path)).status;
       expect([await statusOf("/health/ready"), await statusOf("/console")]).toEqual([200, 200]);
-    }, 30_000);
+    });
 
     test("finds and makes VMs by their keys", async () => {
       const client = at().client({ token: TOKEN });
@@ -193,8 +193,8 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       await expect(client.vm.create(key)).rejects.toMatchObject({ code: "duplicate_key" });
       await made.destroy();
       const outcome = () => same?.exists("/").catch((error: { code: string }) => error.code);
-      await expect.poll(outcome, { timeout: 20_000, interval: 200 }).toBe("actor_not_found");
-    }, 30_000);
+      await expect.poll(outcome, { interval: 200 }).toBe("actor_not_found");
+    });
   });
 
   test("lists the VMs of all servers, the newest first, and wakes none", async () => {
@@ -219,7 +219,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
   describe.concurrent("when a server fails", () => {
     beforeAll(async () => {
       servers["a new server"] = await startPeer(engine);
-    }, 60_000);
+    });
 
     test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async (context) => {
       const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
@@ -240,12 +240,12 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
           (bytes) => Buffer.from(bytes).toString(),
           (error) => error.code,
         );
-      await expect.poll(read, { timeout: 40_000, interval: 500 }).toBe("1");
+      await expect.poll(read, { interval: 500 }).toBe("1");
       expect((await vm.exec("cat /workspace/acknowledged")).stdout).toBe("1");
       // The client offers its service there again.
       const asked = () => vm.exec(ASK_OFFER).then(({ stdout }) => stdout, String);
-      await expect.poll(asked, { timeout: 20_000, interval: 500 }).toBe("from the client");
-    }, 60_000);
+      await expect.poll(asked, { interval: 500 }).toBe("from the client");
+    });
 
     test("ends the requests under way to a server that gives no sign of life", async () => {
       const front = servers["a front without VMs"] as ProgramServer;
@@ -255,6 +255,6 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       await reader.read();
       servers["another server"]?.process.kill("SIGSTOP");
       await expect(reader.read()).rejects.toThrow("terminated");
-    }, 60_000);
+    });
   });
 });

@@ -10,7 +10,7 @@ test("a server that was paused while its VM moved changes no file of the VM afte
   const paused = await startEngineServer(engine);
   await using client = createClient<typeof registry>({ endpoint: engine.endpoint });
   const vm = client.vm.getOrCreate("paused");
-  const within = { timeout: 60_000, interval: 500 };
+  const within = { interval: 500 };
   const ready = () => vm.exists("/").catch(() => false);
   await expect.poll(ready, within).toBe(true);
   const mark = `mark-${process.pid}-${Date.now()}`;

@@ -41,6 +41,9 @@ test(
     await expect.poll(() => answer(() => vm.exec("echo up")), within).toBe("up\n");
     let acknowledged = 0;
     let isOver = false;
+    context.onTestFinished(() => {
+      isOver = true;
+    });
     const writing = (async () => {
       while (!isOver) {
         const next = acknowledged + 1;

@@ -9,7 +9,7 @@ import { failure } from "../support/until.ts";
 const TOKEN = "token of the servers";
 const SECRET = "a secret that signs the tokens of the servers";
 const ADMIN = "admin-token-of-the-engine";
-const within = { timeout: 60_000, interval: 250 };
+const within = { interval: 250 };
 const refused = { code: "unauthorized" };
 
 function clientOf(endpoint: string, token?: string): VmClient<typeof registry> {
@@ -58,7 +58,7 @@ test("the server's token and scoped tokens work through the gateway of an engine
   await expect
     .poll(() => failure(limited.vm.getOrCreate("one").exists("/")), within)
     .toMatchObject({ ...refused, metadata: { reason: "revoked" } });
-}, 180_000);
+});
 
 test("an engine with an admin token answers no client, whose servers answer it without that token", async (context) => {
   const engine = await startEngine(context, { RIVET__AUTH__ADMIN_TOKEN: ADMIN });
@@ -89,4 +89,4 @@ test("an engine with an admin token answers no client, whose servers answer it w
     expect(response.status).toBe(403);
   }
   expect(first.stderr()).not.toContain("API of the Rivet Engine is open");
-}, 120_000);
+});

@@ -46,4 +46,4 @@ test("requests to the storage that are under way when the engine is killed are a
   await answers[0];
   await engine.restart();
   await Promise.all(answers);
-}, 25_000);
+});

@@ -27,3 +27,9 @@ export async function failure(promise: Promise<unknown>): Promise<Error & { code
   }
   throw new Error("Expected the promise to reject, but it resolved");
 }
+
+/** Returns a promise whose rejection ends nothing if a test fails before it waits for the promise. */
+export function underWay<Value>(work: Promise<Value>): Promise<Value> {
+  work.catch(() => undefined);
+  return work;
+}
