@@ -14,15 +14,23 @@ import {
   MAX_KEPT_OUTCOME_BYTES,
 } from "./limits.ts";
 
+/** Instances before the last one whose calls a note is about. An engine may start a VM several times in a row on a busy machine. */
+const MAX_EARLIER_INSTANCES = 8;
+
+/** Time for which a client repeats a call, in milliseconds. */
+const REPEATED_MS = 60_000;
+
 /** A connection that receives outcomes of calls. */
 export interface CallConnection {
   readonly id: string;
   send(event: "callSettled", payload: CallSettledEvent): void;
 }
 
-/** Calls of an instance that has ended in order. Any other call with its id has never begun. */
+/** Calls of an instance that has ended in order. Any other call with its id, or with an id of `earlier`, has never begun. */
 export interface EndedCalls {
   instanceId: string;
+  /** Instances shortly before it that have ended in order too. @default none */
+  earlier?: string[];
   /** Keys of calls that have begun, and whose outcome their clients may not have. */
   begun: string[];
 }
@@ -86,6 +94,7 @@ export class CallTable {
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
   readonly #begunBefore: ReadonlySet<string>;
+  readonly #startedAt = performance.now();
   /** Whether the note for the next instance is written. */
   #isEnded = false;
 
@@ -141,7 +150,8 @@ export class CallTable {
     return (
       !this.#isEnded &&
       before !== undefined &&
-      instanceId === before.instanceId &&
+      instanceId !== undefined &&
+      idsOf(before).includes(instanceId) &&
       !this.#begunBefore.has(callId)
     );
   }
@@ -154,8 +164,14 @@ export class CallTable {
   /** Returns what the next instance must know, at the end of this one; `undefined` if that is too much to keep. */
   ended(): EndedCalls | undefined {
     this.#isEnded = true;
+    const { instanceId } = this;
     const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
-    return begun.length > MAX_ENDED_CALLS ? undefined : { instanceId: this.instanceId, begun };
+    if (begun.length > MAX_ENDED_CALLS) return undefined;
+    const { before } = this.#options;
+    const isOld = performance.now() - this.#startedAt > REPEATED_MS;
+    const all = [...begun, ...this.#begunBefore];
+    if (before === undefined || isOld || all.length > MAX_ENDED_CALLS) return { instanceId, begun };
+    return { instanceId, earlier: idsOf(before).slice(0, MAX_EARLIER_INSTANCES), begun: all };
   }
 
   /** Forgets outcomes that have arrived. Clients never repeat their keys. */
@@ -266,6 +282,11 @@ export class CallTable {
       if (this.#kept.size > 0) this.#scheduleSweep();
     }, this.#limits.retentionMs).unref();
   }
+}
+
+/** Returns the ids of the instances that a note is about, the newest first. */
+function idsOf({ instanceId, earlier = [] }: EndedCalls): string[] {
+  return [instanceId, ...earlier];
 }
 
 /** A result that cannot be encoded for the wire, such as one of endless depth. */

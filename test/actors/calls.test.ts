@@ -232,3 +232,24 @@ test("a call that the last instance never began runs on the next, and any other 
   ]);
   finish();
 });
+
+test("a call that never began runs on the instance after several that ended soon, and none runs twice", async () => {
+  const tableAfter = (before: CallTable) =>
+    new CallTable({ keepAwake: () => undefined, mayMove: true, before: before.ended() });
+  const first = table().calls;
+  const { instanceId } = first;
+  first.begin(connection(), request("begun by the first"), done(1));
+  const second = tableAfter(first);
+  second.begin(connection(), request("begun by the second", { instanceId }), done(2));
+  await settled();
+  const fourth = tableAfter(tableAfter(second));
+  const after = connection();
+  for (const callId of ["begun by the first", "begun by the second", "new"])
+    fourth.begin(after, request(callId, { instanceId }), done(3));
+  await settled();
+  expect(after.told.map((event) => [event.callId, codeOf(event)])).toEqual([
+    ["begun by the first", "call_lost"],
+    ["begun by the second", "call_lost"],
+    ["new", "ok"],
+  ]);
+});
