@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createClient, type VmHandle } from "../src/client/index.ts";
 import type { registry as Registry } from "../src/server.ts";
 import { freePort } from "../test/support/free-port.ts";
-import { startServerProcess } from "../test/support/server-process.ts";
+import { type ServerProcess, startServerProcess } from "../test/support/server-process.ts";
 
 /**
  * `npm run bench:engine`: measures what one Rivet Engine carries, with VMs in memory, which cost their server next to nothing.
@@ -18,6 +18,8 @@ const VMS = Number(process.env.VMS ?? 300);
 const AT_ONCE = 16;
 const TOKEN = "token of the server";
 const MIB = 1024 * 1024;
+/** VMs of a server that is drained. */
+const DRAINED = 50;
 
 const folder = mkdtempSync(join(tmpdir(), "agent-vm-engine-"));
 const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
@@ -44,16 +46,19 @@ const engine: ChildProcess = spawn(program, ["--config", config, "start"], {
   },
 });
 while (!(await fetch(`${endpoint}/health`).catch(() => undefined))?.ok) await delay(50);
-const server = await startServerProcess({
-  env: {
-    AGENT_VM_RUNTIME: "memory",
-    RIVET_ENGINE: endpoint,
-    RIVET_RUNNER_VERSION: "1",
-    AGENT_VM_TOKEN: TOKEN,
-    AGENT_VM_PEER_SECRET: "a secret of all servers behind the engine",
-    AGENT_VM_ADVERTISE: `http://127.0.0.1:${await freePort()}`,
-  },
-});
+const startServer = async () =>
+  await startServerProcess({
+    env: {
+      AGENT_VM_RUNTIME: "memory",
+      RIVET_ENGINE: endpoint,
+      RIVET_RUNNER_VERSION: "1",
+      AGENT_VM_TOKEN: TOKEN,
+      AGENT_VM_PEER_SECRET: "a secret of all servers behind the engine",
+      AGENT_VM_ADVERTISE: `http://127.0.0.1:${await freePort()}`,
+    },
+  });
+const server = await startServer();
+let other: ServerProcess | undefined;
 let client = createClient<typeof Registry>({ endpoint, token: TOKEN });
 /** A client that asks the server itself. */
 const direct = createClient<typeof Registry>({ endpoint: server.endpoint, token: TOKEN });
@@ -114,6 +119,28 @@ async function measure(
   );
 }
 
+/** Drains the server, and prints when its VMs have answered on another one. */
+async function measureDrain(count: number): Promise<void> {
+  const connections = Array.from({ length: count }, (_, index) => vm(index).connect());
+  await Promise.all(connections.map((connection) => connection.status()));
+  other = await startServer();
+  const before = usage();
+  const startedAt = performance.now();
+  server.process.kill("SIGTERM");
+  while ((await fetch(`${server.endpoint}/health/ready`)).status !== 503) await delay(5);
+  const answered: number[] = [];
+  await Promise.all(
+    connections.map(async (connection) => {
+      await connection.status();
+      answered.push(Math.round(performance.now() - startedAt));
+    }),
+  );
+  const each = (usage().cpuMs - before.cpuMs) / count;
+  console.log(
+    `${`drain of ${count} VMs`.padEnd(34)} answers after ${answered[0]} to ${answered.at(-1)} ms   engine ${each.toFixed(2).padStart(7)} ms CPU each`,
+  );
+}
+
 try {
   await measure("creations, first answer", VMS, (index) => vm(index).exists("/"));
   await measure("short calls (HTTP)", VMS * 4, (index) => vm(index % VMS).exists("/"));
@@ -137,10 +164,11 @@ try {
   while (!(await areAsleep())) await delay(1_000);
   client = createClient<typeof Registry>({ endpoint, token: TOKEN });
   await measure("wakes, first answer", VMS, (index) => vm(index).exists("/file"));
+  await measureDrain(Math.min(DRAINED, VMS));
 } finally {
   await client.dispose();
   await direct.dispose();
-  await server.stop("SIGTERM");
+  await Promise.all([server, other].map((each) => each?.stop("SIGTERM")));
   engine.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 }

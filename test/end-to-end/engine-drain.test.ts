@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { cliEnv } from "../support/cli.ts";
-import { startEngine, startEngineServer } from "../support/engine.ts";
+import { PATIENT, startEngine, startEngineServer } from "../support/engine.ts";
 import { marked } from "../support/marked.ts";
 import { runProgram } from "../support/program.ts";
 import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
@@ -15,7 +15,7 @@ const env = cliEnv();
 const within = { interval: 250 };
 
 test("agent-vm drain: the server is not ready, ends its calls, hands its VMs over with their files, and exits", async (context) => {
-  const engine = await startEngine(context);
+  const engine = await startEngine(context, PATIENT);
   const servers = { AGENT_VM_TOKEN: TOKEN, AGENT_VM_DRAIN_MS: "60000" };
   const first = await startEngineServer(engine, servers);
   await using client = createClient<typeof registry>({ endpoint: engine.endpoint, token: TOKEN });
@@ -63,7 +63,7 @@ test("agent-vm drain: the server is not ready, ends its calls, hands its VMs ove
 });
 
 test("a rolling restart of two servers under load loses no acknowledged write and no call", async (context) => {
-  const engine = await startEngine(context);
+  const engine = await startEngine(context, PATIENT);
   const servers = [await startEngineServer(engine), await startEngineServer(engine)];
   await using client = createClient<typeof registry>({ endpoint: engine.endpoint });
   const vms = Array.from({ length: 6 }, (_, index) => client.vm.getOrCreate(`rolling-${index}`));
@@ -104,7 +104,7 @@ test("a rolling restart of two servers under load loses no acknowledged write an
 });
 
 test("a server of the engine's without a token refuses to listen for strangers", async (context) => {
-  const engine = await startEngine(context);
+  const engine = await startEngine(context, PATIENT);
   const error = await failure(startEngineServer(engine, { HOST: "0.0.0.0" }));
   expect(error.message).toContain("needs a token");
 });

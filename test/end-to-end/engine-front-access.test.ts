@@ -1,6 +1,6 @@
 // @module-tag slow
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ENGINE_PROGRAM, type Engine, runEngine, startPeer } from "../support/engine.ts";
+import { ENGINE_PROGRAM, type Engine, PATIENT, runEngine, startPeer } from "../support/engine.ts";
 import { connectHttp } from "../support/mcp.ts";
 import type { ProgramServer } from "../support/servers.ts";
 import { failure, until } from "../support/until.ts";
@@ -15,7 +15,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
   const servers: Record<string, ProgramServer> = {};
 
   beforeAll(async () => {
-    engine = await runEngine();
+    engine = await runEngine(PATIENT);
     const kind = "authorizing";
     owner = await startPeer(engine, { kind });
     for (const key of [

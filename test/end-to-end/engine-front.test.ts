@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from "vitest";
 import { type TunnelOut, terminal, type VmHandle } from "../../src/client/index.ts";
 import { ACTOR_ID } from "../../src/http/peers/engine-actors.ts";
-import { ENGINE_PROGRAM, type Engine, runEngine, startPeer } from "../support/engine.ts";
+import { ENGINE_PROGRAM, type Engine, PATIENT, runEngine, startPeer } from "../support/engine.ts";
 import type { ProgramServer } from "../support/servers.ts";
 import { closed, next } from "../support/socket-events.ts";
 import { connectTo, readAll, sha256, TCP_SERVER } from "../support/tcp.ts";
@@ -41,7 +41,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
   const servers: Record<string, ProgramServer> = {};
 
   beforeAll(async () => {
-    engine = await runEngine();
+    engine = await runEngine(PATIENT);
     // With its one VM it is full, so that the others are not on it.
     owner = await startPeer(engine, { env: { RIVET_TOTAL_SLOTS: "1" } });
     const vm = owner.client({ token: TOKEN }).vm.getOrCreate(KEY);

@@ -1,12 +1,12 @@
 // @module-tag slow
 import { expect, test } from "vitest";
-import { startEngine, startPeer } from "../support/engine.ts";
+import { PATIENT, startEngine, startPeer } from "../support/engine.ts";
 
 const TOKEN = "token of the servers";
 const within = { interval: 250 };
 
 test("a list behind an engine has labels and sizes of all servers' VMs, awake and asleep, and finds VMs by labels", async (context) => {
-  const engine = await startEngine(context);
+  const engine = await startEngine(context, PATIENT);
   // A server that has no place left leaves the next VM to the other.
   const first = await startPeer(engine, { env: { RIVET_TOTAL_SLOTS: "3" } });
   const { vm } = first.client({ token: TOKEN });

@@ -25,6 +25,16 @@ const QUICK = {
   RIVET__PEGBOARD__RUNNER_PING_TIMEOUT_MS: "5000",
 };
 
+/**
+ * The engine's own thresholds, for tests in which no server fails, or one test waits for it. On a busy machine a server may give no sign of
+ * life for some seconds, and its VMs would move.
+ */
+export const PATIENT = {
+  RIVET__PEGBOARD__RUNNER_ELIGIBLE_THRESHOLD: "10000",
+  RIVET__PEGBOARD__RUNNER_LOST_THRESHOLD: "15000",
+  RIVET__PEGBOARD__RUNNER_PING_TIMEOUT_MS: "15000",
+};
+
 /** Makes the engine take work on a busy machine, too. It would refuse work by the load of its cgroup. */
 const CONFIG = {
   guard: { tcp_nodelay: true },
