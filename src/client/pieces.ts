@@ -52,7 +52,9 @@ async function* collect(
   const add = (part: Uint8Array) => {
     const needed = bytes + part.byteLength;
     if (needed > room.byteLength) {
-      const larger = new Uint8Array(Math.min(maxBytes, Math.max(needed, 2 * room.byteLength, MIN_ROOM_BYTES)));
+      const larger = new Uint8Array(
+        Math.min(maxBytes, Math.max(needed, 2 * room.byteLength, MIN_ROOM_BYTES)),
+      );
       larger.set(room.subarray(0, bytes));
       room = larger;
     }

@@ -14,7 +14,9 @@ async function collected(source: PieceSource): Promise<{ sizes: number[]; bytes:
 }
 
 test("parts of any size become pieces of one size and a rest", async () => {
-  const parts = [1, 70_000, 0, 199_999, 450_000, 3].map((size, index) => new Uint8Array(size).fill(index + 1));
+  const parts = [1, 70_000, 0, 199_999, 450_000, 3].map((size, index) =>
+    new Uint8Array(size).fill(index + 1),
+  );
   const { sizes, bytes } = await collected(parts);
   expect(sizes).toEqual([200_000, 200_000, 200_000, 120_003]);
   expect(bytes.equals(Buffer.concat(parts))).toBe(true);

@@ -67,7 +67,17 @@ test("the Dockerfile's image serves VMs under Podman, and its doctor names what 
     spawnSync(program, [...options, "rmi", "--force", NAME, `${NAME}-base`]);
   });
   makeBase(testFolder());
-  podman("build", "--layers=false", "--network", "host", "--build-arg", `NODE_IMAGE=${NAME}-base`, "--tag", NAME, ROOT);
+  podman(
+    "build",
+    "--layers=false",
+    "--network",
+    "host",
+    "--build-arg",
+    `NODE_IMAGE=${NAME}-base`,
+    "--tag",
+    NAME,
+    ROOT,
+  );
 
   expect(podman("run", ...OPTIONS, ...PROFILE, ...WHOLE_PROC, NAME, "doctor")).toContain("VMs can run here.");
   const [program, ...options] = PODMAN;

@@ -81,7 +81,7 @@ function sendOn(answer: IncomingMessage, response: ServerResponse): void {
     if (response.writableEnded || response.destroyed) return;
     if (!hasBegun) response.flushHeaders();
     response.uncork();
-    // What was written while corked may end in no "drain".
+    // Pieces that were written while corked may lead to no "drain".
     answer.resume();
   });
 }
