@@ -20,6 +20,9 @@ export interface DrawnScreen {
   scrollback: string;
 }
 
+/** Milliseconds for a thread to start. On a busy machine it took more than the time to draw. */
+const START_TIMEOUT_MS = 30_000;
+
 /** Threads of this process that draw. */
 const drawing = new Semaphore(2);
 
@@ -77,11 +80,15 @@ async function draw(task: object): Promise<DrawnScreen> {
       "Clear the terminal.",
     );
   const { promise, resolve, reject } = Promise.withResolvers<DrawnScreen>();
-  worker.once("message", (drawn: DrawnScreen) => resolve(drawn));
+  let timer = setTimeout(() => reject(tooMuch()), START_TIMEOUT_MS);
+  worker.on("message", (message: DrawnScreen | "ready") => {
+    if (message !== "ready") return resolve(message);
+    clearTimeout(timer);
+    timer = setTimeout(() => reject(tooMuch()), SCREEN_TIMEOUT_MS);
+  });
   // A thread that has used up its memory, or whose output the terminal cannot draw.
   worker.once("error", () => reject(tooMuch()));
   worker.once("exit", () => reject(tooMuch()));
-  const timer = setTimeout(() => reject(tooMuch()), SCREEN_TIMEOUT_MS);
   try {
     const drawn = await promise;
     const bytes = Math.max(drawn.screen.length, drawn.scrollback.length);

@@ -20,6 +20,7 @@ for (const final of ["@", "A"])
 for (const final of ["}", "~"])
   terminal.parser.registerCsiHandler({ intermediates: "'", final }, (params) => Number(params[0]) > maxRepeats);
 
+parentPort.postMessage("ready");
 const write = (data) => new Promise((resolve) => terminal.write(data, resolve));
 
 /** What the serializer leaves out: the encoding of mouse events, a hidden cursor and the scroll region. */
