@@ -215,13 +215,14 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
     expect((await client.vm.list({ labels: { purpose: "test" } })).vms).toHaveLength(1);
   });
 
-  // Each waits for a threshold, so both wait at the same time. The VMs go on at a third server.
+  // Each waits for a threshold, so both wait at the same time, with an `expect` of its own. The VMs go on at a third server.
   describe.concurrent("when a server fails", () => {
     beforeAll(async () => {
       servers["a new server"] = await startPeer(engine);
     });
 
     test("says what is lost when the server of a VM dies, and goes on with the VM elsewhere", async (context) => {
+      const { expect } = context;
       const vm = servers["a front without VMs"]?.client({ token: TOKEN }).vm.getOrCreate(KEY) as VmHandle;
       await vm.writeFile("/workspace/acknowledged", "1");
       const outcome = (call: Promise<unknown>) =>
@@ -247,7 +248,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       await expect.poll(asked, { interval: 500 }).toBe("from the client");
     });
 
-    test("ends the requests under way to a server that gives no sign of life", async () => {
+    test("ends the requests under way to a server that gives no sign of life", async ({ expect }) => {
       const front = servers["a front without VMs"] as ProgramServer;
       const vm: VmHandle = front.client({ token: TOKEN }).vm.getOrCreate(OTHER_KEY) as never;
       const response = await vm.vmFetch(3000, "/slow", { stream: true });
