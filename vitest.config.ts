@@ -30,7 +30,7 @@ export const ALONE = [
   "test/runtime/sandbox/kernel/files/{deep-trees,descriptors}.test.ts",
   "test/runtime/mounts/attacks.test.ts",
   "test/runtime/sandbox/kernel/host-checks/{missing-parts,refusals,root-in-container,slow-host}.test.ts",
-  "test/runtime/sandbox/kernel/helpers/launcher-faults.test.ts",
+  "test/runtime/sandbox/kernel/helpers/{launcher,launcher-faults}.test.ts",
   "test/runtime/sandbox/kernel/network/connector.test.ts",
   "test/runtime/sandbox/kernel/processes/cgroup.test.ts",
   "test/runtime/sandbox/kernel/procfs/slack-tag.test.ts",
@@ -64,7 +64,7 @@ export default defineConfig({
     // Events arrive at once, except on a busy machine.
     expect: { poll: { timeout: 60_000 } },
     sequence: { sequencer: LongestFirst },
-    setupFiles: ["test/support/run/cpu-time.ts", "test/support/run/left-behind.ts"],
+    setupFiles: ["test/support/run/cpu-time.ts"],
     // Files that share a process share `setImmediate` too: work of an earlier file that meets a fake one never goes on.
     fakeTimers: { toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] },
     pool: "forks",
