@@ -64,18 +64,6 @@ export function ownDescendants(): number[] {
   return found;
 }
 
-/** Returns the command line of a process, or the pid of a process without one. */
-export function commandLineOf(pid: number): string {
-  try {
-    return (
-      readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim().slice(0, 200) || String(pid)
-    );
-  } catch {
-    // The process has just ended.
-    return String(pid);
-  }
-}
-
 function childrenOf(pid: number): number[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
