@@ -18,14 +18,28 @@ my ($TRIES, $PAUSE_S) = (500, 0.01);
 
 sub give_up { syswrite(STDERR, "$_[0]\n"); exit 1; }
 
+my $socket;
+
+# Sends a frame. A server that refuses the call reads nothing more: its answer, which is read next, says why.
+sub tell_server {
+  local $SIG{PIPE} = 'IGNORE';
+  my $data = frame(@_);
+  while (length $data) {
+    my $written = syswrite($socket, $data);
+    next if !defined $written && $! == $EINTR;
+    return unless $written;
+    substr($data, 0, $written, '');
+  }
+}
+
 my $name = $0;
 $name =~ s{.*/}{}s;
-socket(my $socket, $AF_UNIX, $SOCK_STREAM, 0) or give_up("$name: no socket: error " . ($! + 0));
+socket($socket, $AF_UNIX, $SOCK_STREAM, 0) or give_up("$name: no socket: error " . ($! + 0));
 for (my $tries = 1; !connect($socket, pack('S x a*', $AF_UNIX, $CALL_NAME)); $tries++) {
   give_up("$name: the host does not answer: error " . ($! + 0)) if $tries == $TRIES || $! != $ECONNREFUSED && $! != $EINTR;
   select(undef, undef, undef, $PAUSE_S);
 }
-send_frame($socket, 'a', 0, join("\0", $ENV{AGENT_VM_SESSION} // '', $name, @ARGV));
+tell_server('a', 0, join("\0", $ENV{AGENT_VM_SESSION} // '', $name, @ARGV));
 
 my $wants_input = 0;
 
@@ -34,24 +48,24 @@ sub send_input {
   $wants_input = 0;
   my $piece = '';
   sysread(STDIN, $piece, 65536);
-  send_frame($socket, 'i', 0, $piece // '');
+  tell_server('i', 0, $piece // '');
 }
 
 sub send_file {
   my ($max, $path) = @_;
   my ($stream, $content) = (\*STDIN, '');
   if ($path ne '-') {
-    sysopen(my $file, $path, 0) or return send_frame($socket, 'F', 0, "Cannot read $path: $!");
+    sysopen(my $file, $path, 0) or return tell_server('F', 0, "Cannot read $path: $!");
     $stream = $file;
   }
   while (1) {
     my $count = sysread($stream, $content, 65536, length $content);
     next if !defined $count && $! == $EINTR;
-    return send_frame($socket, 'F', 0, "Cannot read $path: $!") unless defined $count;
+    return tell_server('F', 0, "Cannot read $path: $!") unless defined $count;
     last if $count == 0;
-    return send_frame($socket, 'F', 0, "$path is larger than $max bytes") if length $content > $max;
+    return tell_server('F', 0, "$path is larger than $max bytes") if length $content > $max;
   }
-  send_frame($socket, 'f', 0, $content);
+  tell_server('f', 0, $content);
 }
 
 sub handle {
