@@ -232,6 +232,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     destroyAfterMs: options.destroyAfterMs,
     capacity: () => vms.capacity,
     tryBoot: (signal) => vms.tryBoot(signal),
+    load: () => vms.load(),
     warm: () => warm(vms, server),
     drain: () => vms.drain(),
     poolTally: () => vms.poolTally,

@@ -22,7 +22,7 @@ export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<voi
   if (!vms) process.env.AGENT_VM_VMS = "0";
   const { dataDir, drainMs, runtime, token, vms: hasVms } = readEnvironment(process.env);
   const logger = createLogger();
-  const { engine, listening, checkEngine } = settingsOf(registry);
+  const { engine, listening, checkEngine, load } = settingsOf(registry);
   // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
   process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
   makeFolder(dataDir);
@@ -33,6 +33,7 @@ export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<voi
   if (listening !== undefined) endpoint = (await listen(registry)).endpoint;
   else {
     await listenForOperations(registry);
+    await load?.();
     registry.start();
   }
   checkEngine?.().catch((error: unknown) => logger.error({ msg: "the engine was not checked", err: error }));

@@ -38,7 +38,7 @@ export interface RunningServer extends AsyncDisposable {
 export async function listen<Actors extends RegistryActors>(
   registry: Registry<Actors>,
 ): Promise<RunningServer> {
-  const { host, port, listening, dataDir } = settingsOf(registry);
+  const { host, port, listening, dataDir, load } = settingsOf(registry);
   if (listening === undefined) {
     throw new AgentVmError(
       "listen_failed",
@@ -51,6 +51,7 @@ export async function listen<Actors extends RegistryActors>(
     makeFolder(dataDir);
     openDataFolder(dataDir);
   }
+  await load?.();
   registry.parseConfig();
   registry.start();
   const server = await listening.catch((error: Error) => {

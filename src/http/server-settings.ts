@@ -11,6 +11,8 @@ interface ServerSettings {
   engine: string | undefined;
   /** RivetKit's HTTP server once it listens; `undefined` if RivetKit does not serve from this process. */
   listening: Promise<Server> | undefined;
+  /** Loads what the first VM needs, which would hold the event loop later. Never rejects. `undefined` without an engine. */
+  load: (() => Promise<void>) | undefined;
   /** Warns if the engine lets anybody read and delete the VMs. Resolves when the engine has answered. */
   checkEngine: (() => Promise<void>) | undefined;
   /** Answers of a server behind an engine about itself. */

@@ -255,6 +255,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     ...{ host, port, dataDir, engine },
     listening: driver && listening,
     operations: driver === undefined ? operations : undefined,
+    // A server that loads code while its first VM starts gives the engine no sign of life, and the engine starts the VM elsewhere.
+    load:
+      behindEngine && hasVms
+        ? async () => void (await Promise.allSettled(vms.map((vm) => vm.load())))
+        : undefined,
     checkEngine: engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log),
   });
   return registry;

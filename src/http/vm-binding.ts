@@ -49,6 +49,8 @@ export interface VmBinding {
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */
   tryBoot(signal: AbortSignal): Promise<void>;
+  /** Loads the runtime, before the first VM. Idempotent. */
+  load(): Promise<void>;
   /** Boots VMs ahead in the background, until `drain`. Idempotent. */
   warm(): void;
   /** Ends the VMs that are booted ahead, and boots no more. Never rejects. */

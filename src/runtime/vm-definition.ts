@@ -73,6 +73,11 @@ export class VmDefinition {
     return this.#shared;
   }
 
+  /** Loads the code of VMs too. Idempotent; `create` calls it. */
+  async load(): Promise<void> {
+    if (this.#seams.createVm === undefined) await Promise.all([import("./vm.ts"), this.open()]);
+  }
+
   /** Makes a VM. It boots with its first call. */
   async create(hooks: VmHooks, run: VmRunOptions = {}): Promise<LiveVm> {
     if (this.#seams.createVm !== undefined) return this.#seams.createVm(this.options, hooks, run);
