@@ -1,3 +1,4 @@
+import { AgentVmError } from "../api/errors.ts";
 import type { CallTable, EndedCalls } from "./calls.ts";
 
 /** The part of an actor whose state has the note. */
@@ -24,11 +25,17 @@ export class CallNote {
     else state.ended = ended;
   }
 
-  /** Drops the note of the last instance, before the first call that it has left over begins. @param save stores the state */
+  /**
+   * Drops the note of the last instance, before the first call that it has left over begins.
+   *
+   * @param save stores the state
+   * @throws AgentVmError `server_stopping` if that fails: the call has not begun, and the client repeats it, perhaps elsewhere
+   */
   forget(save: () => Promise<void>): Promise<void> {
     this.#forgotten ??= this.#drop(save).catch((error: unknown) => {
       this.#forgotten = undefined;
-      throw error;
+      const text = "The VM's state could not be stored before the call";
+      throw new AgentVmError("server_stopping", text, {}, { cause: error });
     });
     return this.#forgotten;
   }
