@@ -7,7 +7,7 @@ import type { AccessRequest } from "./access.ts";
 import { type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
 import { refuseHttp2 } from "./http2-refusal.ts";
-import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
+import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
 import { isPlainTarget } from "./plain-target.ts";
 import type { PreviewGate } from "./preview-gate.ts";
 import { type Stranger, Strangers } from "./strangers.ts";
@@ -117,6 +117,7 @@ export class HttpGate {
     refuseHttp2(server);
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#strangers.watch(server);
     const requests = server.listeners("request") as RequestListener[];
     server.removeAllListeners("request");

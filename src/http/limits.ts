@@ -53,6 +53,14 @@ export const HEADERS_TIMEOUT_MS = 15_000;
 export const REQUEST_TIMEOUT_MS = 300_000;
 
 /**
+ * Time for which a client's connection stays open between two requests. Node's own 5 s are shorter than a pause of a busy client, which would
+ * send its next request into a connection that is closed.
+ * @unit ms
+ * @past The connection is closed.
+ */
+export const KEEP_ALIVE_MS = 65_000;
+
+/**
  * Time for `authorize` to answer.
  * @unit ms
  * @past The request is refused.
