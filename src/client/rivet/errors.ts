@@ -37,6 +37,9 @@ const CODES: Record<string, ErrorCode> = {
 /** Groups of the errors with which a Rivet Engine's gateway says that it has not reached the VM, or has lost it. */
 const GATEWAY_GROUPS: ReadonlySet<string> = new Set(["guard", "ws"]);
 
+/** Errors of an engine that has too little CPU to find the server of a VM in time. It may have forwarded the request before, so nobody repeats it. */
+const LATE_ROUTE = /^route_\w+_timeout$/;
+
 /** Errors of the gateway that come before it forwards a request. */
 const NOT_FORWARDED: ReadonlySet<unknown> = new Set([
   "actor_ready_timeout",
@@ -74,7 +77,7 @@ export function toAgentVmError(error: unknown): AgentVmError {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof RequestError) return connectionLost(message, error);
   if (!(error instanceof RivetError)) return connectionLost(`The connection failed: ${message}`, error);
-  if (GATEWAY_GROUPS.has(error.group)) {
+  if (GATEWAY_GROUPS.has(error.group) || (error.group === "pegboard" && LATE_ROUTE.test(error.code))) {
     if (Object(error.metadata).details === NO_CAPACITY) {
       return new AgentVmError("server_full", "No server has room for another VM", {}, { cause: error });
     }

@@ -13,6 +13,7 @@ describe("errors of a gateway while a VM has no server", () => {
     ["guard", "service_unavailable", false],
     ["guard", "request_timeout", false],
     ["ws", "closed", false],
+    ["pegboard", "route_subscribe_timeout", false],
   ] as const)("%s.%s is connection_lost, and the client waits for a server", ([group, code, notBegun]) => {
     const error = toAgentVmError(new RivetError(group, code, "Try again later."));
     expect(error).toMatchObject({ code: "connection_lost", metadata: { gateway: code } });
