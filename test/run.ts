@@ -48,7 +48,7 @@ const PROGRAMS: readonly [program: string, ...names: string[]][] = [
 /** Programs run beside the tests. */
 const PROGRAM_TIMEOUT_MS = 1_200_000;
 /** More files than this fail for a reason that a second run does not change. */
-const REPEATED_FILES = 5;
+const REPEATED_FILES = 12;
 /** Files that a run names as its longest, and as those with most CPU time. */
 const NAMED_FILES = 10;
 /** Files that failed beside others and passed alone. */

@@ -13,7 +13,7 @@ test("the process page shows a tree with CPU, memory and live output, and sends 
   const row = page.getByRole("listitem").filter({ hasText: "echo started" }).first();
   await row.waitFor();
   await expect
-    .poll(() => page.getByRole("listitem").allInnerTexts(), { timeout: 30_000 })
+    .poll(() => page.getByRole("listitem").allInnerTexts())
     .toContainEqual(expect.stringMatching(/[1-9]\d* %/));
   await row.getByRole("button", { name: "Output" }).click();
   await page

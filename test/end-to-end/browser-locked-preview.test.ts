@@ -35,7 +35,7 @@ test("Chromium logs in by the form of a locked preview, and the app behind it se
   const startAt = `${open.url}start?to=${encodeURIComponent(locked.url)}`;
   openInChromium(context, startAt);
   const report = async () => (await vm.exec("cat /tmp/report 2>/dev/null || true")).stdout;
-  await expect.poll(report, { timeout: 30_000, interval: 500 }).toContain("?at=");
+  await expect.poll(report, { interval: 500 }).toContain("?at=");
   // The page of another preview cannot read the locked one. The browser is where the form was.
   expect(await report()).toBe(`?before=blocked cookie=\n?at=${encodeURIComponent("/app?q=1")} cookie=\n`);
 });

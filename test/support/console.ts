@@ -13,6 +13,9 @@ import { temporaryFolder } from "./temporary-folder.ts";
  */
 const IMAGES = join(import.meta.dirname, "../../docs/images");
 
+/** Milliseconds for what a page does. Its browser draws without a GPU, and beside other browsers. */
+const PAGE_TIMEOUT_MS = 90_000;
+
 const WIDE = { width: 1280, height: 760 };
 export const PHONE = { width: 390, height: 780 };
 
@@ -68,6 +71,7 @@ export function consoleTest(env: Record<string, string> = {}): ConsoleTest {
         profile ??
         (await browser.newContext({ viewport: size, colorScheme: scheme, reducedMotion: "reduce" }));
       const page = await own.newPage();
+      page.setDefaultTimeout(PAGE_TIMEOUT_MS);
       const origin = running().endpoint.replace("127.0.0.1", "localhost");
       const faults = faultsOf(page, origin, expected);
       onTestFinished(async () => {
