@@ -23,6 +23,6 @@ export function dataFolder(): string {
 /** Vitest runs no hook of a file whose tests are all skipped. */
 function made(atEnd: (run: () => void) => void): string {
   const folder = folderOfProcess();
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
   return folder;
 }
