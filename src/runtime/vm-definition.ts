@@ -73,7 +73,7 @@ export class VmDefinition {
     return this.#shared;
   }
 
-  /** Loads the code of VMs too. Idempotent; `create` calls it. */
+  /** Loads what `create` needs: the code of VMs, and what they share. Idempotent. */
   async load(): Promise<void> {
     if (this.#seams.createVm === undefined) await Promise.all([import("./vm.ts"), this.open()]);
   }

@@ -3,8 +3,8 @@ import { BodyCollector } from "../../src/base/body-collector.ts";
 import { heldBytes } from "../support/heap.ts";
 
 test.each([
-  ["of the announced length", 2_600_004],
-  ["whose length is unknown", 8_000_000],
+  ["as large as it may be", 2_600_004],
+  ["below its limit", 8_000_000],
 ])("returns all bytes of a body %s, in order", (_name, most) => {
   const body = new BodyCollector(most);
   const expected: Buffer[] = [];
@@ -19,7 +19,7 @@ test.each([
   expect([body.length, body.take().length]).toEqual([0, 0]);
 });
 
-test("a body of the announced length has a memory of its own, and so has a small one", () => {
+test("a body has a memory of its own length", () => {
   for (const [most, length] of [
     [3_000_000, 3_000_000],
     [3_000_000, 10],

@@ -37,7 +37,7 @@ const CODES: Record<string, ErrorCode> = {
 /** Groups of the errors with which a Rivet Engine's gateway says that it has not reached the VM, or has lost it. */
 const GATEWAY_GROUPS: ReadonlySet<string> = new Set(["guard", "ws"]);
 
-/** Errors of an engine that has too little CPU to find the server of a VM in time. It may have forwarded the request before, so nobody repeats it. */
+/** Errors of an engine that has too little CPU to find the server of a VM in time. The engine may have forwarded the request before. */
 const LATE_ROUTE = /^route_\w+_timeout$/;
 
 /** Errors of the gateway that come before it forwards a request. */

@@ -32,6 +32,5 @@ test("a response of one byte a chunk costs the server little more than its bytes
   const { body } = await vm.vmFetch(3000, "/");
   clearInterval(sampler);
   expect(body).toHaveLength(BYTES);
-  // Room for a whole body of unknown length counts, although the kernel gives no memory for it.
   expect(most).toBeLessThan(50_000_000);
 });

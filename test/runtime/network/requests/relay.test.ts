@@ -75,7 +75,7 @@ test("a receiver that leaves a body unread ends the connection to its server", a
   await closed;
 });
 
-// A response that is corked answers `false` to a write, and may emit no "drain" after it is uncorked.
+/** Reads with a small buffer, after a pause in which the response has filled it. */
 const SLOW_READER = `
 import socket, sys, time
 reader = socket.socket()
