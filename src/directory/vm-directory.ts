@@ -218,8 +218,9 @@ export class VmDirectory implements ActorRegister {
     this.#storage.close();
   }
 
-  /** Counts the VMs that are awake or booting. */
+  /** Counts the VMs that are awake or booting, if their number has a limit. */
   #awakeBeside(live: LiveEntry | undefined): number {
+    if (this.#options.quota.maxAwake === undefined) return 0;
     return [...this.#live.values()].filter((each) => each !== live && each.state() !== "sleeping").length;
   }
 }

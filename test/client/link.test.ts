@@ -11,6 +11,9 @@ import {
 import { Link } from "../../src/client/link.ts";
 import type { RawConnection, RawHandle } from "../../src/client/rivet/raw.ts";
 
+/** Longest time that a link looks for the reason of a late connection. */
+const REASON_MS = 2_000;
+
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
@@ -133,6 +136,21 @@ test("gives up a connection that does not open, and tries again", async () => {
   fake.connections.at(-1)?.status("connected");
   await vi.advanceTimersByTimeAsync(2 * CONNECT_TIMEOUT_MS);
   expect([link.status, down.length]).toEqual(["connected", 2]);
+  await link.close();
+});
+
+test.each([
+  ["a server that takes too long to open a connection was reached", true],
+  ["a server that answers nothing was not reached", false],
+])("%s", async (_title, isReached) => {
+  const fake = fakeHandle();
+  if (!isReached) fake.answer = () => new Promise(() => undefined);
+  const link = new Link(fake.handle);
+  const reached: boolean[] = [];
+  link.down.add((_error, wasReached) => reached.push(wasReached));
+  link.open();
+  await vi.advanceTimersByTimeAsync(CONNECT_TIMEOUT_MS + REASON_MS);
+  expect(reached).toEqual([isReached]);
   await link.close();
 });
 
