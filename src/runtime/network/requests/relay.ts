@@ -38,10 +38,12 @@ export function relay(
       void fail(error as Error);
       return;
     }
-    response.flushHeaders();
-    // On failure the pipeline cuts the response. Its status is already sent, so there is no other way to report it.
-    if (through === undefined) pipeline(answer, response, () => undefined);
-    else pipeline(answer, through, response, () => undefined);
+    // On failure the response is cut. Its status is already sent, so there is no other way to report it.
+    if (through === undefined) sendOn(answer, response);
+    else {
+      response.flushHeaders();
+      pipeline(answer, through, response, () => undefined);
+    }
   });
   outgoing.once("upgrade", (_answer, socket) => {
     socket.destroy();
@@ -52,4 +54,23 @@ export function relay(
   if (body !== undefined) outgoing.write(body.bytes);
   if (hasBody(framing) && body?.isWhole !== true) request.pipe(outgoing);
   else outgoing.end();
+}
+
+/**
+ * Sends a server's response on. Its head waits for the body that has arrived with it, so that both leave in one packet. `pipeline` makes
+ * an error with a stack for each response, even after a good end.
+ */
+function sendOn(answer: IncomingMessage, response: ServerResponse): void {
+  let hasBegun = false;
+  answer.once("data", () => {
+    hasBegun = true;
+  });
+  answer.once("error", () => response.destroy());
+  // The receiver may leave between two pieces.
+  response.on("error", () => undefined);
+  response.once("close", () => answer.destroy());
+  answer.pipe(response);
+  setImmediate(() => {
+    if (!hasBegun && !response.writableEnded && !response.destroyed) response.flushHeaders();
+  });
 }
