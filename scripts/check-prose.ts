@@ -35,7 +35,7 @@ function listFiles(): string[] {
   });
   return output
     .split("\n")
-    .filter((path) => /\.(ts|js|pl|md)$/.test(path) && !/^test\/fixtures\//.test(path))
+    .filter((path) => /\.(tsx?|m?js|pl|md)$/.test(path) && !/^test\/fixtures\//.test(path))
     .filter((path) => existsSync(join(root, path)));
 }
 

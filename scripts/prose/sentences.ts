@@ -18,13 +18,13 @@ export function sentencesOf(path: string, text: string): Sentence[] {
       }))
       .flatMap(split);
   }
-  return commentsOf(text).flatMap(split);
+  return commentsOf(path, text).flatMap(split);
 }
 
 /** Returns the sentences of a TypeScript file's comments. Consecutive `//` lines are one comment. */
-function commentsOf(text: string): Sentence[] {
+function commentsOf(path: string, text: string): Sentence[] {
   const comments: { pos: number; end: number; text: string }[] = [];
-  for (const { pos, end } of scanComments(text)) {
+  for (const { pos, end } of scanComments(parse(path, text))) {
     const comment = text.slice(pos, end);
     const before = comments.at(-1);
     const follows = before !== undefined && /^\n[ \t]*$/.test(text.slice(before.end, pos));
@@ -41,45 +41,30 @@ function commentsOf(text: string): Sentence[] {
   );
 }
 
-/**
- * Yields the positions of all comments. TypeScript's scanner does not know where a template continues and where `/` begins
- * a regular expression, so this function rescans both.
- */
-function* scanComments(text: string): Generator<{ pos: number; end: number }> {
-  const { SyntaxKind } = ts;
-  const scanner = ts.createScanner(ts.ScriptTarget.Latest, false, ts.LanguageVariant.Standard, text);
-  // Number of open braces inside each template.
-  const templates: number[] = [];
-  let previous = SyntaxKind.Unknown;
-  for (let kind = scanner.scan(); kind !== SyntaxKind.EndOfFileToken; kind = scanner.scan()) {
-    if (kind === SyntaxKind.SingleLineCommentTrivia || kind === SyntaxKind.MultiLineCommentTrivia) {
-      yield { pos: scanner.getTokenStart(), end: scanner.getTokenEnd() };
-    }
-    if (kind <= SyntaxKind.LastTriviaToken) continue;
-    const depth = templates.length - 1;
-    if (kind === SyntaxKind.OpenBraceToken && depth >= 0) templates[depth]! += 1;
-    else if (kind === SyntaxKind.CloseBraceToken && depth >= 0) {
-      if (templates[depth] === 0) {
-        templates.pop();
-        kind = scanner.reScanTemplateToken(false);
-        if (kind === SyntaxKind.TemplateMiddle) templates.push(0);
-      } else templates[depth]! -= 1;
-    } else if (kind === SyntaxKind.TemplateHead) templates.push(0);
-    else if (kind === SyntaxKind.SlashToken && !endsExpression(previous)) scanner.reScanSlashToken();
-    previous = kind;
-  }
+function parse(path: string, text: string): ts.SourceFile {
+  const { Latest: languageVersion } = ts.ScriptTarget;
+  return ts.createSourceFile(path, text, {
+    languageVersion,
+    jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
+  });
 }
 
-/** Returns whether `/` means division after this token. */
-function endsExpression(kind: ts.SyntaxKind): boolean {
-  const { SyntaxKind } = ts;
-  return (
-    kind === SyntaxKind.Identifier ||
-    kind === SyntaxKind.NumericLiteral ||
-    kind === SyntaxKind.CloseParenToken ||
-    kind === SyntaxKind.CloseBracketToken ||
-    kind === SyntaxKind.CloseBraceToken
-  );
+/** Returns the comments of all tokens, in their order. Text of JSX that looks like a comment belongs to no token's trivia. */
+function scanComments(source: ts.SourceFile): ts.CommentRange[] {
+  const comments = new Map<number, ts.CommentRange>();
+  const visit = (node: ts.Node): void => {
+    if (node.kind === ts.SyntaxKind.JsxText) return;
+    const children = node.getChildren(source);
+    children.forEach(visit);
+    if (children.length > 0) return;
+    const found = [
+      ...(ts.getTrailingCommentRanges(source.text, node.pos) ?? []),
+      ...(ts.getLeadingCommentRanges(source.text, node.pos) ?? []),
+    ];
+    for (const comment of found) comments.set(comment.pos, comment);
+  };
+  visit(source);
+  return [...comments.values()].sort((a, b) => a.pos - b.pos);
 }
 
 /** Returns the paragraphs, list items and table cells of a document, without code blocks and headings. */

@@ -30,6 +30,22 @@ test("finds a program's comments, but no text in templates, strings and regular 
   ]);
 });
 
+test("finds the comments of a page, but no text that its elements show", () => {
+  const page = [
+    "/** Shows a file. */",
+    "export const File = () => (",
+    "  // Inside.",
+    "  <p title={name /* Its name. */}>",
+    "    It's at http://a.example // none and `none",
+    "    {/* A child. */}",
+    "  </p>",
+    ");",
+    "// The end.",
+    "",
+  ].join("\n");
+  expect(textsOf("a.tsx", page)).toEqual(["Shows a file.", "Inside.", "Its name.", "A child.", "The end."]);
+});
+
 test("finds a document's paragraphs, items and cells, but no code, headings and link targets", () => {
   const document = [
     "# What it is",

@@ -6,7 +6,7 @@ import { importsOf, type SourceImport } from "./imports.ts";
 
 const SOURCE = join(import.meta.dirname, "../../src");
 
-const files = globSync("**/*.ts", { cwd: SOURCE });
+const files = globSync("**/*.{ts,tsx}", { cwd: SOURCE });
 const arrows = files.flatMap((file) => importsOf(SOURCE, file)).filter(isArrow);
 
 function roomOf(file: string): string | undefined {

@@ -32,7 +32,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // Pages of a browser. Their only way to a VM is the client.
   react: { uses: ["client"] },
   element: { uses: ["client"] },
-  console: { uses: ["client"], types: [] },
+  // The console shows a VM's terminal on the screen of `<agent-vm-terminal>`.
+  console: { uses: ["client", "element"] },
 
   // The server.
   "index.ts": {

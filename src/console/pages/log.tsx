@@ -13,7 +13,7 @@ const LOOK_MS = 3_000;
 const ASLEEP_MS = 3_600_000;
 const MOST_LINES = 10_000;
 
-/** Events of the machine: those that the server still has, then new ones as they come. Reading them boots nothing. */
+/** Shows the events that the server still has, and new events when they happen. Reading events does not boot the machine. */
 export default function LogPage() {
   const { vm, key, isAwake } = useMachine();
   const [lines, setLines] = useState<EventLogEntry[]>([]);

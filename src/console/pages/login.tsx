@@ -23,7 +23,7 @@ export function LoginPage({ onLogin }: Props) {
   );
 }
 
-/** Asks for a token again, over the page as it is: what the user has entered there stays. */
+/** Asks for a token again in a dialog over the page. The page keeps the text that the user has entered. */
 export function LoginDialog({ onLogin, onClose }: Props & { onClose: () => void }) {
   return (
     <Dialog title="The login has ended" onClose={onClose}>

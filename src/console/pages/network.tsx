@@ -13,7 +13,7 @@ const ASLEEP_MS = 3_600_000;
 /** Denials on the page. */
 const MOST_DENIALS = 200;
 
-/** What programs may reach, what was denied, and what browsers reach. */
+/** Shows the outbound policy, denied requests, and the ports that browsers reach. */
 export default function NetworkPage() {
   const { vm, key, isAwake } = useMachine();
   const session = useSession();

@@ -82,7 +82,7 @@ function Listener({ session, machine: { id, name, key }, onWaiting }: ListenerPr
   useEffect(() => {
     let isOver = false;
     const connection = accessor.get(key).connect();
-    // What waits is asked anew with each event, so that an answer of another client counts too.
+    // Reads the pending requests again with each event, so that the answer of another client counts too.
     const look = async () => {
       const sessions = await connection.listSessions();
       const infos = await Promise.all(sessions.map(({ sessionId }) => connection.getSession(sessionId)));

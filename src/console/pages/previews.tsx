@@ -17,7 +17,7 @@ export function Previews() {
   const session = useSession();
   const look = async () => {
     const previews = await vm.listPreviews();
-    // Only a machine that is awake has ports, and asking for them would boot one that sleeps.
+    // Only a machine that is awake has ports, and asking for them would boot a machine that sleeps.
     // The list of machines is older: a machine that has just fallen asleep must not boot.
     const hasPorts = isAwake && (await vm.status()).state !== "sleeping";
     return { previews, ports: hasPorts ? await vm.listPorts() : [] };

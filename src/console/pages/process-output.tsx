@@ -4,7 +4,7 @@ import { Lines } from "../state/lines.ts";
 import { Failure } from "../ui/parts.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 
-/** Output of a process that a method has started: what is kept, and then what comes. */
+/** Shows the output of a process that a method has started: the kept output first, then new output. */
 export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () => void }) {
   const { vm } = useMachine();
   const [lines, setLines] = useState<string[]>([]);

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 interface Question {
   title: string;
-  /** What will happen. */
+  /** Effect of the answer "yes". */
   text?: string;
   /** Name of the button that says yes. */
   yes: string;

@@ -18,7 +18,7 @@ export function Sparkline({ points, label }: { points: readonly number[]; label:
   );
 }
 
-/** What a page shows instead of its content: it is empty, waits, or has failed. */
+/** Stands in place of the content of a page that is empty, waits, or has failed. */
 export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="empty">{children}</div>;
 }

@@ -28,7 +28,7 @@ export default function FilesPage() {
     },
     [vm],
   );
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another machine begins anew
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the tree of another machine is empty at first
   useEffect(() => {
     setFolders(new Map());
     setChosen(undefined);

@@ -95,7 +95,7 @@ function Shown({ content, type, name }: { content: Uint8Array; type: string; nam
   );
 }
 
-/** First bytes of a file that is no text, as hexdump shows them. */
+/** Shows the first bytes of a binary file as hexdump does. */
 function Bytes({ content }: { content: Uint8Array }) {
   const lines: string[] = [];
   for (let at = 0; at < Math.min(content.length, 4096); at += 16) {
