@@ -2,12 +2,13 @@ import { globSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { COMMON, ROOMS } from "./arrows.ts";
-import { importsOf, type SourceImport } from "./imports.ts";
+import { importsOf, packagesOf, type SourceImport } from "./imports.ts";
 
 const SOURCE = join(import.meta.dirname, "../../src");
 
 const files = globSync("**/*.{ts,tsx}", { cwd: SOURCE });
-const arrows = files.flatMap((file) => importsOf(SOURCE, file)).filter(isArrow);
+const imports = files.flatMap((file) => importsOf(SOURCE, file));
+const arrows = imports.filter(isArrow);
 
 function roomOf(file: string): string | undefined {
   const rooms = Object.keys(ROOMS).filter((room) => file === room || file.startsWith(`${room}/`));
@@ -51,6 +52,23 @@ test("every arrow that test/house/arrows.ts allows is in use", () => {
   expect(allowed.filter((arrow) => !used.includes(arrow))).toEqual([]);
 });
 
+const RIVETKIT = /^(rivetkit|@rivetkit\/.*)(\/|$)/;
+const takers = files.filter((file) => packagesOf(SOURCE, file).some((name) => RIVETKIT.test(name)));
+
+test("only the rooms that speak with RivetKit import it", () => {
+  expect(takers.filter((file) => !/^(client\/)?rivet\//.test(file))).toEqual([]);
+  expect(takers).toContain("rivet/rivetkit.ts");
+});
+
+test("no file of the runtime reaches RivetKit, not even its types", () => {
+  const reached = new Set(files.filter((file) => file.startsWith("runtime/")));
+  for (const file of reached) {
+    for (const { from, to } of imports) if (from === file) reached.add(to);
+  }
+  expect(reached).toContain("api/limits.ts");
+  expect(takers.filter((file) => reached.has(file))).toEqual([]);
+});
+
 test("rooms form no cycle", () => {
   expect(circles().map((circle) => circle.join(" <-> "))).toEqual([]);
 });
@@ -78,6 +96,13 @@ function circles(): string[][] {
     ({ length }) => length > 1,
   );
 }
+
+test("the check finds packages", () => {
+  expect(packagesOf(join(import.meta.dirname, "fixtures"), "imports.ts.txt")).toEqual([
+    "node:fs",
+    "rivetkit/client",
+  ]);
+});
 
 test("the check finds each kind of import", () => {
   const found = importsOf(join(import.meta.dirname, "fixtures"), "imports.ts.txt");

@@ -10,15 +10,37 @@ export interface SourceImport {
   isType: boolean;
 }
 
-/** Reads the relative imports, re-exports, `import()` calls and `import()` types of a file. */
+/** Returns the relative imports of a file. */
 export function importsOf(sourceRoot: string, file: string): SourceImport[] {
-  const text = readFileSync(join(sourceRoot, file), "utf8");
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
-  const found: SourceImport[] = [];
+  return specifiersOf(sourceRoot, file)
+    .filter(({ text }) => text.startsWith("."))
+    .map(({ text, isType }) => ({ from: file, to: normalize(join(dirname(file), text)), isType }));
+}
+
+/** Returns the specifiers of the packages that a file imports, Node's own modules included. */
+export function packagesOf(sourceRoot: string, file: string): string[] {
+  return specifiersOf(sourceRoot, file)
+    .map(({ text }) => text)
+    .filter((text) => !text.startsWith("."));
+}
+
+interface Specifier {
+  text: string;
+  isType: boolean;
+}
+
+/** Reads the imports, re-exports, `import()` calls and `import()` types of a file. */
+function specifiersOf(sourceRoot: string, file: string): Specifier[] {
+  const source = ts.createSourceFile(
+    file,
+    readFileSync(join(sourceRoot, file), "utf8"),
+    ts.ScriptTarget.Latest,
+    true,
+  );
+  const found: Specifier[] = [];
   const add = (specifier: ts.Node | undefined, isType: boolean) => {
-    if (specifier === undefined || !ts.isStringLiteralLike(specifier) || !specifier.text.startsWith("."))
-      return;
-    found.push({ from: file, to: normalize(join(dirname(file), specifier.text)), isType });
+    if (specifier !== undefined && ts.isStringLiteralLike(specifier))
+      found.push({ text: specifier.text, isType });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, isTypeImport(node));
