@@ -264,7 +264,7 @@ export interface VmAccessor<Parts extends Added = NothingAdded> {
    * Lists VMs in the order of their keys, page by page. Wakes and boots none.
    *
    * @param options `prefix`, `labels`, `state`, `limit` and `cursor`. @default the first 100 VMs
-   * @throws AgentVmError `invalid_argument`; `not_supported` behind a Rivet Engine
+   * @throws AgentVmError `invalid_argument`; `not_supported` through an engine's gateway
    * @example
    * ```ts
    * const { vms, cursor } = await client.vm.list({ prefix: "team", state: "awake", limit: 1000 });

@@ -51,7 +51,8 @@ beforeAll(async () => {
 }, PACKAGE_TIMEOUT_MS);
 
 test("the archive has only files that users need", () => {
-  const allowed = /^(dist|deploy|docs|examples)\/|^[A-Z]+\.md$|^LICENSE$|^package\.json$/;
+  const allowed =
+    /^(dist|deploy|docs|examples)\/|^compose(\.scale)?\.yaml$|^[A-Z]+\.md$|^LICENSE$|^package\.json$/;
   expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   expect(paths.filter((path) => path.endsWith(".pl"))).toEqual([]);
 });

@@ -175,6 +175,6 @@ export class TunnelLine {
 
 function noTunnels(): AgentVmError {
   return new AgentVmError("not_supported", "The server takes no tunnels", {
-    hint: "Update the server. Behind a Rivet Engine there are no tunnels.",
+    hint: "Update the server. If the endpoint is a Rivet Engine's gateway, use the address of a server with AGENT_VM_PEER_SECRET.",
   });
 }

@@ -67,7 +67,7 @@ export interface TunnelMethods {
    * ssh, debuggers. A connection wakes the VM and keeps it awake; a tunnel without connections does not. Not in browsers.
    *
    * @param options `port` or `socketPath` inside; `localPort`, `host` and `onError`
-   * @throws AgentVmError `EADDRINUSE`; `not_supported` in a browser and behind a Rivet Engine; `limit_exceeded`; `actor_not_found`
+   * @throws AgentVmError `EADDRINUSE`; `not_supported` in a browser and through an engine's gateway; `limit_exceeded`; `actor_not_found`
    * @example
    * ```ts
    * await using database = await agent.tunnel({ port: 5432, localPort: 15432 });
@@ -81,7 +81,7 @@ export interface TunnelMethods {
    *
    * @param options `name` and `port` inside; `localPort`, `localHost` or `localSocketPath` of the service; `onError`
    * @throws AgentVmError `forbidden` when the policy has no such rule; `EADDRINUSE` when another client offers the name and
-   * port; `not_supported` in a browser and behind a Rivet Engine; `limit_exceeded`; `actor_not_found`
+   * port; `not_supported` in a browser and through an engine's gateway; `limit_exceeded`; `actor_not_found`
    * @example
    * ```ts
    * await agent.setNetworkPolicy({ outbound: { allow: ["model.agent-vm:8080"] } });
@@ -98,7 +98,7 @@ export interface TunnelMethods {
    * @param protocols subprotocols to offer. @default none
    * @returns an open WebSocket of the platform
    * @throws AgentVmError `ECONNREFUSED` when nothing listens; `fetch_failed` when the server takes no WebSocket there;
-   * `not_supported` behind a Rivet Engine; `actor_not_found`
+   * `not_supported` through an engine's gateway; `actor_not_found`
    * @example
    * ```ts
    * const socket = await agent.vmWebSocket(3000, "/live?room=1");

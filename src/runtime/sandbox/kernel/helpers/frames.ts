@@ -1,4 +1,4 @@
-/** Frames between the server and its helper programs; `preamble.pl` has the other side of the format. */
+/** Frames between the server and its helper programs; `speech.pl` has the other side of the format. */
 export interface Frame {
   /** One character. */
   kind: string;
