@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { z } from "zod";
-import { AgentVmError } from "../../api/errors.ts";
+import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { statOrNull } from "../shared/file-kind.ts";
 import type { AdapterVm } from "../shared/workplace.ts";
 import { defineTool } from "../toolbox/tool.ts";
@@ -61,6 +61,9 @@ export async function readResource(
 }
 
 function tooLarge(bytes: number): AgentVmError {
-  const limit = { limit: "MAX_RESOURCE_BYTES", value: MAX_RESOURCE_BYTES };
-  return new AgentVmError("limit_exceeded", `The file has ${bytes} bytes, above MAX_RESOURCE_BYTES`, limit);
+  return limitExceeded(
+    { MAX_RESOURCE_BYTES },
+    `The file has ${bytes} bytes`,
+    "Copy it in parts.",
+  );
 }

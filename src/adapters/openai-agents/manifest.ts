@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, posix } from "node:path";
-import { AgentVmError, invalidArgument } from "../../api/errors.ts";
+import { AgentVmError, invalidArgument, limitExceeded } from "../../api/errors.ts";
 import type { Workplace } from "../shared/workplace.ts";
 import type { ManifestEntry, ManifestLike } from "./sandbox-types.ts";
 
@@ -82,7 +82,11 @@ async function copyFolder({ vm }: Workplace, source: string, target: string): Pr
   };
   const entries = await readdir(source, { recursive: true, withFileTypes: true });
   if (entries.length > MAX_LOCAL_FILES)
-    throw new AgentVmError("limit_exceeded", `${basename(source)} has more than ${MAX_LOCAL_FILES} files`);
+    throw limitExceeded(
+      { MAX_LOCAL_FILES },
+      `${basename(source)} has ${entries.length} files and directories`,
+      "Copy fewer files.",
+    );
   for (const entry of entries) {
     const from = join(entry.parentPath, entry.name);
     const path = posix.join(target, from.slice(join(source, "/").length));

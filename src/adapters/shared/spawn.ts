@@ -43,7 +43,11 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   let next = 0;
   const onOutput = async ({ stream, data, seq }: OutputChunk) => {
     if (seq !== next)
-      throw new AgentVmError("limit_exceeded", "The VM no longer keeps the command's oldest output");
+      throw new AgentVmError(
+        "limit_exceeded",
+        "The VM no longer keeps the command's oldest output (PROCESS_REPLAY_BYTES). Read the output faster.",
+        { limit: "PROCESS_REPLAY_BYTES" },
+      );
     next = seq + 1;
     await streams[stream].write(data);
   };

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { AgentVmError } from "../../api/errors.ts";
+import { limitExceeded } from "../../api/errors.ts";
 import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
 
 /** Writes to a stream, and waits until the stream has room for more. */
@@ -21,7 +21,7 @@ export async function readStdin(): Promise<Uint8Array> {
   for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
     bytes += piece.byteLength;
     if (bytes > MAX_TRANSFER_BYTES)
-      throw new AgentVmError("limit_exceeded", `A file may have at most ${MAX_TRANSFER_BYTES} bytes`, {});
+      throw limitExceeded({ MAX_TRANSFER_BYTES }, "Stdin has more bytes than a file may have", "Write less.");
     pieces.push(piece);
   }
   return Buffer.concat(pieces);

@@ -126,7 +126,7 @@ export class Handoff {
           outgoing = opened;
           forget = watch.begun(to, () => {
             places.forget(actorId);
-            end(new Error("gives no sign of life"));
+            end(new Error("the server gave no sign of life"));
           });
           way.send(opened, (error) => way.refuse(lostAt(error)), upgraded);
         },

@@ -1,3 +1,4 @@
+import { limitExceeded } from "../../../api/errors.ts";
 import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
 import type { Report } from "../../reports.ts";
@@ -117,7 +118,11 @@ export class OutboundGate {
   async open(destination: Destination, signal: AbortSignal): Promise<Outside> {
     // Connections outlive those of the programs until their last bytes are sent.
     if (this.#connections.size + this.#opening >= MAX_OUTSIDE_CONNECTIONS)
-      throw new Error(`outside connection limit of the VM reached (${MAX_OUTSIDE_CONNECTIONS})`);
+      throw limitExceeded(
+        { MAX_OUTSIDE_CONNECTIONS },
+        "Limit of the VM's connections to the outside reached",
+        "Close one first.",
+      );
     this.#opening += 1;
     try {
       return await this.#open(destination, signal);
