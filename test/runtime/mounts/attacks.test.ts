@@ -198,7 +198,8 @@ test("a directory that the host moves out of the folder leads a program nowhere"
   expect(await output()).toBe("in\n");
 });
 
-test("no program of a VM mounts, unmounts, remounts or opens by handle", async () => {
+test("no program of a VM mounts, unmounts, remounts or opens by handle", async ({ skip }) => {
+  if (process.arch !== "x64") skip("the attack has the system calls of x64");
   const folder = testFolder();
   writeFileSync(join(folder, "file"), "x");
   const { vm } = startVm({ hostFolders: [{ path: folder }], seccomp: "none" });
@@ -220,7 +221,6 @@ test("no program of a VM mounts, unmounts, remounts or opens by handle", async (
     }
     print "done";
   `;
-  if (process.arch !== "x64") return;
   await vm.writeFile("/workspace/attack.pl", program);
   expect((await vm.exec("perl /workspace/attack.pl")).stdout).toBe("done");
   expect((await vm.exec("cat /mnt/host/file; touch /mnt/host/new")).stderr).toContain("Read-only");

@@ -4,6 +4,7 @@ import {
   encodeAnswer,
   encodeMalformed,
   parseQuestion,
+  type Question,
   RCODE,
 } from "../../../../src/runtime/network/outbound/dns-message.ts";
 
@@ -25,12 +26,11 @@ test("reads a question, and answers it with an address", () => {
   const message = question("Api.Example", 28, "0000291000000000000000");
   const parsed = parseQuestion(message);
   expect(parsed).toMatchObject({ id: 0x1234, name: "api.example", type: 28, isRecursive: true });
-  if (parsed === undefined) return;
-  const answer = encodeAnswer(parsed, RCODE.ok, { address: Buffer.alloc(16, 7), ttlSeconds: 60 });
+  const answer = encodeAnswer(parsed as Question, RCODE.ok, { address: Buffer.alloc(16, 7), ttlSeconds: 60 });
   expect(answer.toString("hex")).toBe(
     `123481800001000100000000${message.subarray(12, 29).toString("hex")}c00c001c00010000003c0010${"07".repeat(16)}`,
   );
-  expect(encodeAnswer(parsed, RCODE.absent).toString("hex")).toBe(
+  expect(encodeAnswer(parsed as Question, RCODE.absent).toString("hex")).toBe(
     `123481830001000000000000${message.subarray(12, 29).toString("hex")}`,
   );
 });

@@ -28,7 +28,8 @@ test("curl gets a secret added to https, with the proxy and without it, and neve
   expect(stdout).not.toContain("PRIVATE KEY");
 });
 
-test("Node, python, git and Java trust the VM's authority without setup", { tags: ["slow"] }, async () => {
+/** Starts a VM whose policy adds a password to a host, which serves a git repository and `/hello`. */
+async function startGitVm() {
   const folder = mkdtempSync(join(tmpdir(), "agent-vm-git-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const git = (...args: string[]) => execFileSync("git", args, { cwd: folder, stdio: "pipe" });
@@ -59,7 +60,11 @@ test("Node, python, git and Java trust the VM's authority without setup", { tags
       response.writeHead(404).end();
     }
   };
-  const { vm, url } = await startSecretVm({ headers: {}, basicUser: "agent" }, { listener: serve });
+  return await startSecretVm({ headers: {}, basicUser: "agent" }, { listener: serve });
+}
+
+test("Node, python and git trust the VM's authority without setup", { tags: ["slow"] }, async () => {
+  const { vm, url } = await startGitVm();
   const program = `fetch("${url}/hello").then((r) => r.text()).then(console.log);
     require("node:https").get("${url}/hello", (response) => response.pipe(process.stdout));`;
   expect((await vm.execArgv("node", ["-e", program])).stdout).toMatch(/hello\s*hello/);
@@ -69,7 +74,11 @@ test("Node, python, git and Java trust the VM's authority without setup", { tags
   if (has("python3")) expect((await vm.execArgv("python3", ["-c", python])).stdout).toBe("hello\n");
   const cloned = await vm.exec(`git clone -q ${url}/repo.git /tmp/repo && git -C /tmp/repo log --format=%s`);
   expect([cloned.stdout, cloned.stderr]).toEqual(["first\n", ""]);
-  if (!has("java")) return;
+});
+
+test("Java trusts the VM's authority without setup", { tags: ["slow"] }, async ({ skip }) => {
+  needs(skip, "java");
+  const { vm, url } = await startGitVm();
   const java = `public class Main { public static void main(String[] a) throws Exception {
     System.out.print(new String(new java.net.URL("${url}/hello").openStream().readAllBytes())); } }`;
   await vm.writeFile("/tmp/Main.java", java);

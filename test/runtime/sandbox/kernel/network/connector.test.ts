@@ -46,6 +46,18 @@ test("a connector is replaced after it was killed, and open connections survive"
   expect(textOf(await slow)).toBe("firstsecond");
 });
 
+/**
+ * Traces every process of its pid namespace that the kernel lets it trace, prints their number, and waits. PTRACE_SEIZE
+ * does not stop a process. Its own child shows that tracing works in the VM.
+ */
+const TRACER = `
+  my ($call, $child) = (${process.arch === "x64" ? 101 : 117}, fork // die);
+  if ($child == 0) { sleep 1000; exit }
+  my @pids = map { m{(\\d+)$} } glob "/proc/[0-9]*";
+  my @traced = grep { $_ != $$ && syscall($call, 0x4206, $_ + 0, 0, 0) == 0 } @pids;
+  syswrite(STDOUT, (grep { $_ == $child } @traced) ? "traces\\n" : "cannot trace\\n");
+  sleep 1000;`;
+
 test("a connector cannot be seen, signalled or traced from inside", async () => {
   const { vm } = startVm();
   await startHttpServer(vm, 3000);
@@ -53,6 +65,12 @@ test("a connector cannot be seen, signalled or traced from inside", async () => 
   const look = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
   // The process of the HTTP server gets its command line a moment after its start.
   await expect.poll(async () => (await vm.exec(look)).stdout).toContain("server.cjs");
+  const tracer = await vm.spawn("perl", ["-e", TRACER]);
+  const output = async () =>
+    (await vm.readProcessOutput(tracer.pid)).chunks.map(({ data }) => textOf({ body: data }));
+  await expect.poll(async () => (await output()).join("")).toBe("traces\n");
+  const [pid = 0] = connectors();
+  expect(readProc(pid, "status")).toMatch(/^TracerPid:\t0$/m);
   const { stdout } = await vm.exec(`${look}; kill -9 -1`);
   expect(stdout).not.toMatch(/agentos-connector/);
   await expect.poll(connectors).toHaveLength(1);

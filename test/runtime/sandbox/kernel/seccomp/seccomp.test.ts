@@ -71,7 +71,10 @@ describe.runIf(filtered)("the filter of system calls", () => {
     });
     const answers = await probe(vm, denied);
     expect(answers).toEqual(Object.fromEntries(denied.map(([name]) => [name, "1"])));
-    if (arch !== "x64") return;
+  });
+
+  test.runIf(arch === "x64")("leaves calls that the kernel of x64 does not implement to it", async () => {
+    const { vm } = startVm();
     const unimplemented = await probe(vm, UNIMPLEMENTED);
     expect(unimplemented).toEqual(Object.fromEntries(UNIMPLEMENTED.map(([name]) => [name, "38"])));
   });
