@@ -14,7 +14,10 @@ interface Ring {
 const LOGGED: ReadonlySet<VmEventName> = new Set(LOGGED_EVENTS);
 const isLogged = (name: VmEventName): name is LoggedEventName => LOGGED.has(name);
 
-/** Late events of the VMs of a server, in memory: also of VMs that sleep. The VMs that were quiet longest are forgotten first. */
+/**
+ * Late events of the VMs of a server, in memory: also of VMs that sleep. The VMs that were quiet longest are forgotten first.
+ * @internal exported for tests of its limits
+ */
 export class EventLogs {
   /** Rings by actor, those with the latest event last. */
   readonly #rings = new Map<string, Ring>();

@@ -6,7 +6,10 @@ interface ErrorDefinition {
   hint?: string;
 }
 
-/** Codes of this package. */
+/**
+ * Codes of this package.
+ * @internal exported for the page of errors
+ */
 export const ERROR_DEFINITIONS = {
   /** An argument or option has the wrong type, is out of range, or is unknown. `metadata.argument` names it. */
   invalid_argument: { status: 400 },
@@ -188,7 +191,10 @@ export const ERROR_DEFINITIONS = {
   unknown_error: { status: 500, hint: "Update agent-vm on the client." },
 } as const satisfies Record<string, ErrorDefinition>;
 
-/** Codes of Linux that calls pass on. `EIO` stands for any other code of the kernel. */
+/**
+ * Codes of Linux that calls pass on. `EIO` stands for any other code of the kernel.
+ * @internal exported for the page of errors
+ */
 export const POSIX_DEFINITIONS = {
   /** The argument list is too long. */
   E2BIG: { status: 413 },

@@ -45,7 +45,7 @@ export function permits(may: readonly Right[], { right, reads }: Guarded): boole
   return may.some((has) => has === "admin" || has === right || (has === "read" && isSeen({ right, reads })));
 }
 
-/** Returns whether the right `read` suffices. */
+/** Returns whether the right `read` suffices. @internal exported for the page of methods */
 export function isSeen({ right, reads }: { right: Guarded["right"]; reads?: true | undefined }): boolean {
   return reads === true && right !== "terminal" && right !== "any";
 }

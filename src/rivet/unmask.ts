@@ -31,7 +31,7 @@ export function unmaskQuickly(receiver: Receiver): void {
   };
 }
 
-/** Undoes the mask of a frame in place. */
+/** Undoes the mask of a frame in place. @internal exported for tests of each length and alignment */
 export function unmask(data: Uint8Array, mask: Uint8Array): void {
   const bytes = (from: number, to: number) => {
     for (let at = from; at < to; at++) data[at] = (data[at] as number) ^ (mask[at & 3] as number);

@@ -5,7 +5,7 @@ import type { SandboxFactory } from "./sandbox/sandbox.ts";
 import type { LiveVm } from "./vm.ts";
 
 /** Makes a VM that boots with its first call. */
-export type CreateVm = (options: VmOptions, hooks: VmHooks, run: VmRunOptions) => Promise<LiveVm>;
+type CreateVm = (options: VmOptions, hooks: VmHooks, run: VmRunOptions) => Promise<LiveVm>;
 
 /** Parts that only tests replace. */
 export interface TestSeams {

@@ -6,7 +6,7 @@ import type { ShellOutput } from "../../src/api/methods/shells.ts";
 import type { FileReadTransfer } from "../../src/api/methods/transport.ts";
 import type { Bytes } from "../../src/api/values.ts";
 import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
-import type { CreateVm } from "../../src/runtime/test-seams.ts";
+import type { TestSeams } from "../../src/runtime/test-seams.ts";
 import { BodyTurn } from "../../src/runtime/transfers/body-turn.ts";
 import type { LiveVm } from "../../src/runtime/vm.ts";
 
@@ -28,7 +28,7 @@ export const EXEC_RESULT: ExecResult = {
 
 /** The fake VMs of a server. */
 export interface FakeVms {
-  create: CreateVm;
+  create: NonNullable<TestSeams["createVm"]>;
   /** Every command line that a VM has run, in order. */
   ran: string[];
   /** Every VM that the server has made, newest last. */

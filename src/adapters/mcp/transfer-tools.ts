@@ -61,9 +61,5 @@ export async function readResource(
 }
 
 function tooLarge(bytes: number): AgentVmError {
-  return limitExceeded(
-    { MAX_RESOURCE_BYTES },
-    `The file has ${bytes} bytes`,
-    "Copy it in parts.",
-  );
+  return limitExceeded({ MAX_RESOURCE_BYTES }, `The file has ${bytes} bytes`, "Copy it in parts.");
 }

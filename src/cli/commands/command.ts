@@ -21,7 +21,7 @@ const SERVER_COMMANDS = new WeakSet<Command>();
 /** Width of the help's paragraphs. */
 const HELP_WIDTH = 80;
 
-/** Returns the examples and notes of a command. */
+/** Returns the examples and notes of a command. @internal exported for the page of the command line */
 export function factsOf(command: Command): CommandFacts | undefined {
   return FACTS.get(command);
 }

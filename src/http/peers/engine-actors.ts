@@ -16,7 +16,7 @@ import {
 } from "./limits.ts";
 
 /** Ids that the engine gives to actors. */
-export const ACTOR_ID = /^[0-9a-z]{30}$/;
+const ACTOR_ID = /^[0-9a-z]{30}$/;
 
 /** The actors of all servers, as the engine knows them. */
 export class EngineActors {

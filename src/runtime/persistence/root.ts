@@ -158,7 +158,7 @@ export async function encodeRoot(number: number, root: RootRecord): Promise<Stor
   return partsOf("root", number, await encodeBlock(encodeJson(root)));
 }
 
-/** @throws Damage if the record is missing or corrupt */
+/** @throws Damage if the record is missing or corrupt @internal exported for tests that look into the store */
 export async function loadRoot(store: Store, number: number): Promise<RootRecord> {
   const block = await getParts(store, "root", number);
   if (block === undefined) throw new Damage(`root ${number} is missing`);
@@ -176,7 +176,7 @@ export async function loadTree(store: Store, number: number): Promise<RootRecord
   }
 }
 
-/** @throws Damage if the page is missing or corrupt */
+/** @throws Damage if the page is missing or corrupt @internal exported for tests that look into the store */
 export async function loadPage(store: Store, number: number, steps: Steps): Promise<TreeEntry[]> {
   const block = await getParts(store, "page", number);
   if (block === undefined) throw new Damage(`page ${number} is missing`);

@@ -54,7 +54,10 @@ export class Upload extends Incoming {
   }
 }
 
-/** Tracks which bytes of a file have arrived. Pieces may arrive in any order and more than once. */
+/**
+ * Tracks which bytes of a file have arrived. Pieces may arrive in any order and more than once.
+ * @internal exported for tests of every order
+ */
 export class ByteRanges {
   /** Sorted ranges that neither overlap nor touch. */
   #ranges: { start: number; end: number }[] = [];
