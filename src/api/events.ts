@@ -30,7 +30,7 @@ export interface ProcessExitEvent {
   signal?: string;
   /** Why the process ended. */
   reason: ExitReason;
-  /** Processes of the VM that the kernel killed meanwhile because memory ran out; absent when there are none. */
+  /** Number of processes of the VM that the kernel killed meanwhile because memory ran out. Absent if it is 0. */
   oomKills?: number;
 }
 
@@ -133,9 +133,9 @@ export interface ServiceChangedEvent
 export interface LimitWarningEvent {
   /** Name of the limit, such as `memoryBytes` or `MAX_SESSIONS`. */
   limit: string;
-  /** Amount in use, in the unit of the limit. */
+  /** Amount in use, in the unit of the limit: bytes, or a number. */
   observed: number;
-  /** The limit. */
+  /** The limit, in its own unit: bytes, or a number. */
   capacity: number;
   /** Option of `vmActor` that raises the limit, such as `limits.memoryBytes`; `null` if the limit is fixed. */
   path: string | null;

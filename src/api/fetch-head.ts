@@ -14,6 +14,7 @@ export const MAX_HEAD_BYTES = 256 * 1024;
 
 /** Head of a response. */
 export interface FetchHead {
+  /** HTTP status. */
   status: number;
   statusText: string;
   headers: [string, string][];

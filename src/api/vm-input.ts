@@ -6,11 +6,11 @@ import type { Env } from "./values.ts";
 export interface OwnLimits {
   /** Bytes of the VM's file tree. */
   filesystemBytes?: number;
-  /** Files, directories and links. */
+  /** Number of files, directories and links. */
   inodes?: number;
-  /** Processes and threads. */
+  /** Number of processes and threads. */
   processes?: number;
-  /** Open descriptors of one process. */
+  /** Number of open descriptors of one process. */
   openFiles?: number;
   /** Bytes of memory. */
   memoryBytes?: number;

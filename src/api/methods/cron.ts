@@ -87,6 +87,7 @@ export const CRON_METHODS = {
    * Deletes a job. Runs that have started go on. An unknown id does nothing.
    *
    * @param id id of the job
+   * @throws AgentVmError `invalid_argument`
    */
   cancelCronJob: method<(id: string) => Promise<void>>()({ right: "cron", input: takes(["id", id]) }),
   /**
@@ -94,6 +95,7 @@ export const CRON_METHODS = {
    *
    * @param jobId id of the job. @default all jobs
    * @param options `limit` and `before`. @default the newest 100 runs
+   * @throws AgentVmError `invalid_argument`
    */
   listCronRuns: method<(jobId?: string, options?: ListCronRunsOptions) => Promise<CronRun[]>>()({
     right: "cron",

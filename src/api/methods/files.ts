@@ -141,6 +141,7 @@ export const FILE_METHODS = {
    *
    * @param paths absolute paths
    * @returns one result a path, in order
+   * @throws AgentVmError `invalid_argument` for more than 10,000 paths
    */
   readFiles: method<(paths: string[]) => Promise<BatchReadResult[]>>()({
     right: "files",
@@ -153,6 +154,7 @@ export const FILE_METHODS = {
    *
    * @param entries paths with their new content
    * @returns one result an entry, in order
+   * @throws AgentVmError `invalid_argument` for more than 10,000 entries
    */
   writeFiles: method<(entries: BatchWriteEntry[]) => Promise<BatchWriteResult[]>>()({
     right: "files",
@@ -195,6 +197,7 @@ export const FILE_METHODS = {
    * Tells whether a path exists: `false` for a missing path and for a dangling link.
    *
    * @param path absolute path
+   * @throws AgentVmError `invalid_argument`
    */
   exists: method<(path: string) => Promise<boolean>>()({
     right: "files",

@@ -18,9 +18,9 @@ export type Labels = Record<string, string>;
 
 /** A resource of a VM: how much is used, and its limit. */
 export interface ResourceUse {
-  /** Amount in use; `null` if it is not known. */
+  /** Amount in use: bytes, or a number of processes. `null` if it is not known. */
   used: number | null;
-  /** Limit; `null` without one. */
+  /** Limit: bytes, or a number of processes. `null` without a limit. */
   limit: number | null;
 }
 
@@ -192,7 +192,8 @@ export const MACHINE_METHODS = {
    * Returns late events of the VM that the caller's token may see, oldest first: boots, ends of processes, ports, denied
    * connections, cron jobs and the like, at most 500. The server keeps them in memory, also while the VM sleeps. Never boots the VM.
    *
-   * @param options number of the last event that the caller has
+   * @param options `after`: number of the last event that the caller has. @default every kept event
+   * @throws AgentVmError `invalid_argument`
    */
   getEventLog: actorMethod<(options?: EventLogOptions) => Promise<EventLogEntry[]>>()({
     right: "any",

@@ -200,6 +200,7 @@ export const PREVIEW_METHODS = {
    * name is used again.
    *
    * @param preview token or name of the preview, or its id from `listPreviews`
+   * @throws AgentVmError `invalid_argument`
    */
   expireSignedPreviewUrl: method<(preview: string) => Promise<void>>()({
     right: "network",
@@ -211,6 +212,7 @@ export const PREVIEW_METHODS = {
    * Returns the newest 1,000 requests to previews with `log` since the VM's actor woke, oldest first.
    *
    * @param preview id or name of a preview. @default all previews
+   * @throws AgentVmError `invalid_argument`
    */
   getPreviewLog: method<(preview?: string) => Promise<PreviewLogEntry[]>>()({
     right: "network",

@@ -140,7 +140,7 @@ export const PROCESS_METHODS = {
    *
    * @param command name or path of a program
    * @param args arguments, passed on unchanged. @default []
-   * @param options environment, working directory and first stdin
+   * @param options environment, working directory, first stdin and `record`
    * @returns the process id inside the VM
    * @throws AgentVmError `ENOENT` when the working directory is missing. A missing program is exit code 127 instead
    */
@@ -154,7 +154,7 @@ export const PROCESS_METHODS = {
    *
    * @param command name or path of a program
    * @param args arguments, passed on unchanged. @default []
-   * @param options environment, working directory and first stdin
+   * @param options environment, working directory, first stdin and `record`
    * @throws AgentVmError `ENOENT` when the working directory is missing. A missing program is exit code 127 instead
    */
   spawnProcess: method<(command: string, args?: string[], options?: SpawnOptions) => Promise<number>>()({

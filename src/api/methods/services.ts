@@ -58,7 +58,7 @@ export interface ServiceInfo extends Omit<ServiceOptions, "env"> {
   state: ServiceState;
   /** Process id inside the VM; `null` while it does not run. */
   pid: number | null;
-  /** Starts after the first since `startService` or the boot. */
+  /** Number of starts after the first since `startService` or the boot. */
   restarts: number;
   /** Exit code of the last end; `null` if it has not ended. */
   exitCode: number | null;

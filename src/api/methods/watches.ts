@@ -62,6 +62,7 @@ export const WATCH_METHODS = {
    * Ends a watch. An unknown id does nothing.
    *
    * @param watchId id that `watchFiles` returned
+   * @throws AgentVmError `invalid_argument`
    */
   unwatchFiles: method<(watchId: string) => Promise<void>>()({
     right: "files",
