@@ -259,7 +259,7 @@ export class VmInstance {
     await this.dispose("destroy");
   }
 
-  /** Deletes the actor. @param destroy deletes it where a Rivet Engine stores it */
+  /** Deletes the actor. @param destroy deletes the actor of a Rivet Engine in the engine */
   destroyActor(destroy: () => void): void {
     if (this.#listing === undefined) destroy();
     else this.#listing.destroy().catch(this.#onFailure);

@@ -76,8 +76,8 @@ export async function bodyOfStream(
 }
 
 /**
- * Node's `fetch` reads a stream to its end although its request has failed or has been answered, and never lets the event loop turn if the
- * stream does not (undici 7). So this one ends when it is told to, and lets the event loop turn.
+ * Node's `fetch` reads a stream to its end although its request has failed or has been answered (undici 7). It never lets the
+ * event loop turn if the stream does not. So this one ends when it is told to, and lets the event loop turn.
  */
 function endable(source: ReadableStream<Uint8Array>, signal: AbortSignal | undefined): EndableBody {
   const reader = source.getReader();

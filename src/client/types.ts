@@ -210,7 +210,7 @@ type ConnectionWith<Parts extends Added> = VmClientMethods &
      */
     readonly once: Subscribe & OwnSubscribe<Parts["events"]>;
     /**
-     * Calls back when the connection ended or could not be opened, and with `forbidden` when the token may not see an event
+     * Calls back when the connection ended or could not be opened. Calls back with `forbidden` when the token may not see an event
      * that the connection has subscribed to.
      *
      * @returns a function that ends the subscription

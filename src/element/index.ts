@@ -41,20 +41,24 @@ export class AgentVmTerminal extends HTMLElement {
     return this.#vm;
   }
 
+  /** Opens a terminal of this VM in place of the terminal before. */
   set vm(vm: VmHandle | undefined) {
     if (vm === this.#vm) return;
     this.#vm = vm;
     this.#plan();
   }
 
+  /** Opens the terminal when the element enters a document. */
   connectedCallback(): void {
     this.#plan();
   }
 
+  /** Closes the terminal when the element leaves its document. */
   disconnectedCallback(): void {
     this.#plan();
   }
 
+  /** Opens another terminal for other attributes. */
   attributeChangedCallback(): void {
     this.#plan();
   }

@@ -64,7 +64,7 @@ describe("a server without a token refuses a web page's attack:", () => {
     },
   );
 
-  test("a WebSocket", async () => {
+  test("a WebSocket from another site is closed", async () => {
     const upgrade = [
       `GET /gateway/${actorId}/connect HTTP/1.1`,
       "Host: localhost",

@@ -47,7 +47,7 @@ export interface VmSecret {
    * `basicUser`; ["headers"] without
    */
   placeholderIn?: SecretPart[];
-  /** Writes asterisks over the value where a response repeats it. @default false */
+  /** Writes asterisks over the value if a response repeats it. @default false */
   mask?: boolean;
 }
 

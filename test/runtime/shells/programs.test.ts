@@ -17,7 +17,7 @@ test.skipIf(!has("vim"))("vim edits a file", async () => {
   expect(Buffer.from(await vm.readFile("/tmp/note")).toString()).toBe("written in vim\n");
 });
 
-test.skipIf(!has("less"))("less pages", async () => {
+test.skipIf(!has("less"))("less shows the end of a long file", async () => {
   const { vm, screenHas } = startVm();
   await vm.writeFile("/tmp/long", Array.from({ length: 500 }, (_, index) => `line ${index}`).join("\n"));
   const { shellId } = await vm.openShell({ command: "less", args: ["/tmp/long"] });

@@ -3,7 +3,7 @@ import { parseNetworkRule } from "../../../api/network-rule.ts";
 import type { Reach } from "../../sandbox/network.ts";
 import { MAX_LED_PORTS } from "../limits.ts";
 
-/** Ports that a rule without a port leads, where the host cannot lead all: ssh, http and https. */
+/** Ports that a rule without a port leads, if the host cannot lead all: ssh, http and https. */
 const USUAL_PORTS = [22, 80, 443];
 
 /** Returns the places and ports of a policy's rules that the set-up of a VM's network depends on. */

@@ -14,7 +14,7 @@ export interface HostMount {
   layer?: string;
 }
 
-/** Where /usr is merged these are links on the host too; where it is not, they are folders of their own. */
+/** With a merged /usr these are links on the host too. Otherwise they are folders of their own. */
 const USR_LINKS = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /** Public configuration of the host as it is now: certificates, alternatives, the linker's cache. */

@@ -74,7 +74,7 @@ function claimBlock(): UidBlock {
   throw new Error(`all ${blocks} uid blocks in ${CLAIMS_FOLDER} are claimed`);
 }
 
-/** @returns `false` where there is something of that name. */
+/** @returns `false` if there is something of that name. */
 function linked(draft: string, name: string): boolean {
   try {
     linkSync(draft, name);

@@ -26,7 +26,7 @@ test("a host folder is seen read-only, at its own path or another", async () => 
   expect(await vm.readdir("/opt/tools/bin")).toEqual(["tool"]);
 });
 
-test("a single file", async () => {
+test("a single file of the host is a program of the VM", async () => {
   const hostPath = join(hostFolder(), "bin", "tool");
   const { vm } = startVm({ software: [{ hostPath, path: "/opt/one/tool" }] });
   expect((await vm.execArgv("/opt/one/tool")).stdout).toBe("tool of the host\n");

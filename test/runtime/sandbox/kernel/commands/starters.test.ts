@@ -115,7 +115,7 @@ describe("more commands", { tags: ["slow"] }, () => {
     expect(await vm.waitProcess(third as number)).toBe(137);
   });
 
-  test("usage", async () => {
+  test("a command's CPU time and memory are measured", async () => {
     const { vm } = startVm();
     const result = await vm.exec(
       "python3 -c 'import time; x = bytearray(64 << 20); t = time.process_time()\nwhile time.process_time() - t < 0.4: pass'",

@@ -23,7 +23,7 @@ test("filesystemBytes: ENOSPC for processes and for the API, and the old file st
   await vm.writeFile("/workspace/kept", "after");
 });
 
-test("inodes: ENOSPC", async () => {
+test("files above the limit of inodes fail with ENOSPC", async () => {
   const { vm } = startVm({ limits: { inodes: 1000 } });
   expect(
     (await vm.exec("mkdir many; cd many; for i in $(seq 1 2000); do : > $i || exit 9; done")).exitCode,
