@@ -1,7 +1,7 @@
 // @module-tag attack
 import { expect, test } from "vitest";
-import { MAX_TOKEN_REQUEST_BYTES } from "../../../src/http/limits.ts";
-import { questionText } from "../../../src/http/tokens/shared/question-text.ts";
+import { MAX_TOKEN_REQUEST_BYTES } from "../../../../src/http/limits.ts";
+import { questionText } from "../../../../src/http/tokens/shared/question-text.ts";
 
 const PIECE = Buffer.alloc(MAX_TOKEN_REQUEST_BYTES / 4, "a");
 

@@ -1,8 +1,8 @@
 // @module-tag attack
 import { expect, test } from "vitest";
-import { TokenBook } from "../../../src/http/tokens/shared/token-book.ts";
-import type { StoredToken } from "../../../src/http/tokens/token-store.ts";
-import { MemoryStore, type StoreEntry } from "../../../src/runtime/store/store.ts";
+import { TokenBook } from "../../../../src/http/tokens/shared/token-book.ts";
+import type { StoredToken } from "../../../../src/http/tokens/token-store.ts";
+import { MemoryStore, type StoreEntry } from "../../../../src/runtime/store/store.ts";
 
 const END = Date.now() + 60_000;
 const LATER = END + 600_000;

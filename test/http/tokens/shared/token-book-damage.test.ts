@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { TokenBook } from "../../../src/http/tokens/shared/token-book.ts";
-import type { StoredToken } from "../../../src/http/tokens/token-store.ts";
-import { MemoryStore } from "../../../src/runtime/store/store.ts";
+import { TokenBook } from "../../../../src/http/tokens/shared/token-book.ts";
+import type { StoredToken } from "../../../../src/http/tokens/token-store.ts";
+import { MemoryStore } from "../../../../src/runtime/store/store.ts";
 
 const token = (id: string): StoredToken => ({
   ...{ id, parent: null, owner: null, label: "", createdAt: 1, lifetimeMs: 60_000 },

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { REVOKED_STEP } from "../../../src/http/tokens/shared/messages.ts";
-import { RevokedList } from "../../../src/http/tokens/shared/revoked-list.ts";
+import { REVOKED_STEP } from "../../../../src/http/tokens/shared/messages.ts";
+import { RevokedList } from "../../../../src/http/tokens/shared/revoked-list.ts";
 
 test("a list of mostly expired tokens drops them, and tells the others again", () => {
   const list = new RevokedList();
