@@ -52,18 +52,6 @@ export function destroyForGood(vars: VmVars, c: Pick<VmContext, "conns" | "destr
   vars.instance.endForGood().then(end, end);
 }
 
-/** Methods that carry the calls of other methods. */
-const PROTOCOL: ReadonlySet<string> = new Set<VmMethodName>(["beginCall", "acknowledge", "abandonCall"]);
-
-/** Looks at the VM, and heartbeats, are no use of it. */
-const LOOKS: ReadonlySet<VmMethodName> = new Set<VmMethodName>([
-  "acknowledge",
-  "status",
-  "usage",
-  "getEventLog",
-  "listSnapshots",
-]);
-
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 
 type TransferStart = "beginFileRead" | "beginFileWrite" | "beginTarRead" | "beginTarWrite";
@@ -163,7 +151,7 @@ export function ownAction(name: string): AnyHandler {
 function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
-      if (!PROTOCOL.has(name)) assertNotDraining();
+      if (rowOf(name)?.protocol !== true) assertNotDraining();
       const result = await answer(c, name, received);
       // The token may have ended during a long action.
       if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
@@ -201,7 +189,7 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
     args = isMethod ? parseArgs(name, received) : received;
     return await (isMethod ? run(c, name, [...args]) : runOwn(c, name, args));
   };
-  if (PROTOCOL.has(name)) return await call();
+  if (rowOf(name)?.protocol) return await call();
   try {
     return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
@@ -245,8 +233,8 @@ async function runOwn(c: VmContext, name: string, args: readonly unknown[]): Pro
 
 /** Runs a method. Its arguments are checked. */
 async function run(c: VmContext, name: VmMethodName, args: unknown[]): Promise<unknown> {
-  if (!LOOKS.has(name)) c.vars.instance.used();
-  const { abortable, input } = rowOf(name);
+  const { abortable, input, looks } = rowOf(name);
+  if (!looks) c.vars.instance.used();
   if (abortable) args[input.names.length] = currentCaller().gone;
   const own = (OWN_METHODS as Partial<Record<VmMethodName, AnyHandler>>)[name];
   const { vm } = c.vars.instance;

@@ -1,8 +1,8 @@
-import type { VmMethodName } from "./table.ts";
+// Written by `npm run docs` from the method table. Do not edit.
 
 /*
- * Facts of the method table that the client acts on. The table itself has the schemas of the arguments, which would double
- * the size of a client in a browser. test/api/facts.test.ts compares both.
+ * Facts of the method table that the client acts on. The client must not load the table: the table has the schemas of the
+ * arguments, and zod with them would double the size of a client in a browser.
  */
 
 /** Methods that may take longer than an HTTP request lives. */
@@ -24,10 +24,10 @@ export const LONG_METHODS: ReadonlySet<string> = new Set([
   "followProcess",
   "commitFileWrite",
   "commitTarWrite",
-] satisfies VmMethodName[]);
+]);
 
 /** Methods of which `null` is a result. */
-export const NULLABLE_METHODS: ReadonlySet<string> = new Set(["getModes"] satisfies VmMethodName[]);
+export const NULLABLE_METHODS: ReadonlySet<string> = new Set(["getModes"]);
 
 /** Methods that take `CallOptions`, each with the number of arguments before them. */
 export const SIGNAL_METHODS: ReadonlyMap<string, number> = new Map([
@@ -41,4 +41,4 @@ export const SIGNAL_METHODS: ReadonlyMap<string, number> = new Map([
   ["sendPrompt", 2],
   ["prompt", 2],
   ["followProcess", 2],
-] satisfies [VmMethodName, number][]);
+]);

@@ -144,14 +144,14 @@ export const MACHINE_METHODS = {
    *
    * @throws AgentVmError `storage_failed`
    */
-  status: method<() => Promise<VmStatus>>()({ right: "any", input: takes(), reads: true }),
+  status: method<() => Promise<VmStatus>>()({ right: "any", input: takes(), reads: true, looks: true }),
   /**
    * Returns the resources that the VM has used since its creation, and in each of the last hours in which it was awake.
    * Never boots the VM. The server measures every minute and before the VM sleeps: a crash of the server loses a minute.
    *
    * @throws AgentVmError `storage_failed`
    */
-  usage: method<() => Promise<VmUsage>>()({ right: "any", input: takes(), reads: true }),
+  usage: method<() => Promise<VmUsage>>()({ right: "any", input: takes(), reads: true, looks: true }),
   /**
    * Ends every process of the VM and boots it again with the same files. Commands in flight end with the reason
    * `vm_stopped`; shells and agents end. Sessions, snapshots, cron jobs and previews stay.
@@ -199,6 +199,7 @@ export const MACHINE_METHODS = {
     right: "any",
     input: takes(["options", options({ after: offset.optional() }).optional()]),
     reads: true,
+    looks: true,
   }),
   /**
    * Deletes the VM: ends every process, and deletes files, snapshots, sessions, cron jobs, previews and the key. Its key is

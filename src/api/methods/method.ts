@@ -43,6 +43,10 @@ interface MethodFacts extends Guarded {
   readonly abortable?: true;
   /** `null` is a result. For every other method `null` stands for no result. */
   readonly nullable?: true;
+  /** Only looks at the VM, or keeps a connection alive: the VM's time without a use runs on. */
+  readonly looks?: true;
+  /** Carries the calls of other methods: a draining server takes it, and nothing notes it as a call. */
+  readonly protocol?: true;
 }
 
 /** A row of the method table. */

@@ -81,6 +81,7 @@ export const SNAPSHOT_METHODS = {
     right: "snapshots",
     input: takes(),
     reads: true,
+    looks: true,
   }),
   /**
    * Replaces the VM's files with those of a snapshot. Ends all processes; the next call boots the VM again.

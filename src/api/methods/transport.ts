@@ -250,15 +250,19 @@ export const TRANSPORT_METHODS = {
   beginCall: actorMethod<(request: CallRequest) => Promise<CallTicket>>()({
     right: "any",
     input: takes(["request", callRequest]),
+    protocol: true,
   }),
   /** Lets the server forget the outcomes of calls, and returns the instance of the VM that answers. */
   acknowledge: actorMethod<(received: string[]) => Promise<CallTicket>>()({
     right: "any",
     input: takes(["received", callIds]),
+    protocol: true,
+    looks: true,
   }),
   /** Gives up a call: a vmFetch is cut, a waitForPort ends, other work goes on. An unknown id does nothing. */
   abandonCall: actorMethod<(callId: string) => Promise<void>>()({
     right: "any",
     input: takes(["callId", id]),
+    protocol: true,
   }),
 };
