@@ -84,8 +84,11 @@ export const ERROR_DEFINITIONS = {
   limit_exceeded: { status: 429 },
   /** The result is larger than one message can carry. */
   response_too_large: { status: 413 },
-  /** The VM's runtime lacks `metadata.capability`. `metadata.runtime` names the runtime. */
-  not_supported: { status: 501, hint: 'Run the VM with runtime: "kernel".' },
+  /**
+   * The server, or the runtime of the VM, cannot do this. If the runtime lacks `metadata.capability`, `metadata.runtime` names the
+   * runtime. `metadata.hint` says what to do.
+   */
+  not_supported: { status: 501 },
   /** The VM did not boot. */
   boot_failed: {
     status: 500,

@@ -154,7 +154,7 @@ export function notSupported(action: string, capability: Capability, runtime: st
   return new AgentVmError(
     "not_supported",
     `${action} needs ${capability}, which the runtime "${runtime}" does not have`,
-    { action, capability, runtime },
+    { action, capability, runtime, hint: 'Run the VM with runtime: "kernel".' },
   );
 }
 

@@ -55,7 +55,9 @@ function errorIn(body: unknown, status: number): AgentVmError {
     metadata?: Record<string, unknown>;
   };
   if (code === undefined && status === 404)
-    return new AgentVmError("not_supported", "This server does not answer such requests");
+    return new AgentVmError("not_supported", "This server does not answer such requests", {
+      hint: "Give the client the endpoint of an agent-vm server, not that of a Rivet Engine. Update an old server.",
+    });
   if (code === undefined) return connectionLost(`The server answered with status ${status}`);
   return receivedError(code, message ?? code, metadata ?? {});
 }

@@ -24,7 +24,10 @@ export function vmListRoute(
     if (!names.includes(name)) throw actorTypeNotFound(name, names);
     const [options] = parseInput("list", VM_LIST_INPUT, [parseJson(searchParams.get("options") ?? "{}")]);
     const open = directory();
-    if (open === undefined) throw new AgentVmError("not_supported", "This server cannot list its VMs");
+    if (open === undefined)
+      throw new AgentVmError("not_supported", "This server cannot list its VMs", {
+        hint: "The server has not opened its data folder yet. Ask again.",
+      });
     const { actors } = grant.vms;
     const covers = actors?.includes(name) === false ? () => false : coverOf(grant.vms);
     return await open.list(name, options, covers);

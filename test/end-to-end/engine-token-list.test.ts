@@ -7,6 +7,14 @@ const TOKEN = "token of the servers";
 const within = { interval: 250 };
 const revoked = { code: "unauthorized", metadata: { reason: "revoked" } };
 
+test("a server behind an engine without AGENT_VM_SECRET says how it can make tokens", async (context) => {
+  const server = await startPeer(await startEngine(context), { vms: false, env: { AGENT_VM_SECRET: "" } });
+  expect(await failure(server.client({ token: TOKEN }).tokens.list())).toMatchObject({
+    code: "not_supported",
+    metadata: { hint: "Set AGENT_VM_SECRET to one secret on all servers behind the engine." },
+  });
+});
+
 test("tokens behind an engine are listed, renewed and revoked at every server, and end at all of them", async (context) => {
   const engine = await startEngine(context);
   const first = await startPeer(engine);

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AgentVmError } from "../../api/errors.ts";
 import { presentedTokens } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
+import { noTokens } from "../tokens/routes.ts";
 import { type Asset, consoleAssets } from "./assets.ts";
 import { ConsoleLogins, isKept } from "./login.ts";
 import { HEADERS, page } from "./page.ts";
@@ -40,7 +40,7 @@ export function consoleRoutes(access: AccessControl, vms: readonly string[]): Co
     const header = (name: string) => request.headers[name]?.toString();
     const [presented] = presentedTokens({ header, path: request.url ?? "", external: true });
     const token = await logins.tokenOf(grant, presented);
-    if (token === undefined) throw new AgentVmError("not_supported", "This server makes no tokens");
+    if (token === undefined) throw noTokens();
     return new OwnAnswer(async (response) => {
       if (isKept(token)) response.setHeader("set-cookie", logins.cookie(request, token));
       const headers = { "content-type": "application/json", "cache-control": "no-store" };

@@ -50,7 +50,7 @@ export function tokenRoutes(
       let error: EndedCall["error"];
       try {
         const open = tokens();
-        if (open === undefined) throw new AgentVmError("not_supported", "This server makes no tokens");
+        if (open === undefined) throw noTokens();
         args = parseInput(method, input, await bodyOf(request));
         result = await run(open, grant, ...args);
         return result;
@@ -88,6 +88,13 @@ export function tokenRoutes(
       subject: (grant, [id = grant.tokenId]) => id,
     }),
   };
+}
+
+/** Returns the error of a server that makes no tokens: behind an engine that is a server without a secret. */
+export function noTokens(): AgentVmError {
+  return new AgentVmError("not_supported", "This server makes no tokens", {
+    hint: "Set AGENT_VM_SECRET to one secret on all servers behind the engine.",
+  });
 }
 
 /** Returns the name of the method that a route answers; `undefined` for a route that is not about tokens. */

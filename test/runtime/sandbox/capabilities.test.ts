@@ -40,7 +40,7 @@ test("a kernel VM loads no module of the memory sandbox", async () => {
   expect(modules.filter((url) => url.includes("/sandbox/memory/"))).toEqual([]);
 });
 
-test("not_supported names the action, the capability and the runtime", async () => {
+test("not_supported names the action, the capability, the runtime and the runtime that can", async () => {
   const { vm } = startVm({ runtime: "memory" });
   const calls: [string, string, () => Promise<unknown>][] = [
     ["exec", "processes", () => vm.exec("true")],
@@ -58,7 +58,7 @@ test("not_supported names the action, the capability and the runtime", async () 
   for (const [action, capability, call] of calls) {
     await expect(call(), action).rejects.toMatchObject({
       code: "not_supported",
-      metadata: { action, capability, runtime: "memory" },
+      metadata: { action, capability, runtime: "memory", hint: 'Run the VM with runtime: "kernel".' },
     });
   }
 });

@@ -87,6 +87,11 @@ async function checkVm(trialMs: number): Promise<Check> {
     const isKnown = error instanceof AgentVmError || !signal.aborted;
     const message = isKnown ? reason : `no answer within ${trialMs / 1000} s, waiting for ${step}`;
     return required("a VM", false, message, ...trialRemedies(message));
+  } finally {
+    const closed = factory.close();
+    // Files that are being made when the time is over go later. The diagnosis does not wait for them.
+    if (signal.aborted) closed.catch(() => undefined);
+    else await closed;
   }
 }
 

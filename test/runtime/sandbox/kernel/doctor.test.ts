@@ -1,9 +1,27 @@
 // @module-tag any-user
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
 import { diagnose, formatDiagnosis } from "../../../../src/runtime/sandbox/kernel/doctor.ts";
 import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
 import { doctorAfter } from "../../../support/doctor-after.ts";
+
+/** Returns the folders in which factories of this process keep the files that their VMs share. */
+function sharedFolders(): string[] {
+  const own = readdirSync(tmpdir()).filter((name) => name.startsWith(`agent-vm-${process.pid}-`));
+  const inside = own.flatMap((name) => readdirSync(join(tmpdir(), name)).map((kind) => join(name, kind)));
+  return inside.filter((path) => path.includes("/kind-"));
+}
+
+test("diagnose() leaves no file of its VM behind, also without the time to boot it", async () => {
+  const before = sharedFolders();
+  expect((await diagnose()).ok).toBe(true);
+  expect(sharedFolders()).toEqual(before);
+  expect((await diagnose(1)).ok).toBe(false);
+  await expect.poll(sharedFolders).toEqual(before);
+});
 
 test("diagnose() passes every check on this host", async () => {
   const diagnosis = await diagnose();

@@ -36,8 +36,8 @@ function loadNodePty(): typeof NodePty {
   } catch (error) {
     throw new AgentVmError(
       "not_supported",
-      "Terminals need the package node-pty, which is not beside the server. Install agent-vm there.",
-      { capability: "terminals" },
+      "Terminals need the package node-pty, which is not beside the server",
+      { capability: "terminals", hint: "Install agent-vm beside the server." },
       { cause: error },
     );
   }
