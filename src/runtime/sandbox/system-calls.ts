@@ -97,6 +97,37 @@ const RESTRICTED = {
   socketpair: [53, 199],
 } as const satisfies Record<string, Numbers>;
 
+/** System calls that helper programs make, and that a VM may make too. */
+const UNFILTERED = {
+  capset: [126, 91],
+  close: [3, 57],
+  close_range: [436, 436],
+  dup3: [292, 24],
+  fchdir: [81, 50],
+  getdents64: [217, 61],
+  getxattr: [191, 8],
+  inotify_add_watch: [254, 27],
+  inotify_init1: [294, 26],
+  inotify_rm_watch: [255, 28],
+  listxattr: [194, 11],
+  mknodat: [259, 33],
+  openat: [257, 56],
+  openat2: [437, 437],
+  removexattr: [197, 14],
+  rt_sigprocmask: [14, 135],
+  seccomp: [317, 277],
+  sendmsg: [46, 211],
+  setfsgid: [123, 152],
+  setfsuid: [122, 151],
+  setgroups: [116, 159],
+  setresgid: [119, 149],
+  setresuid: [117, 147],
+  setsid: [112, 157],
+  setxattr: [188, 5],
+  signalfd4: [289, 74],
+  wait4: [61, 260],
+} as const satisfies Record<string, Numbers>;
+
 type ForbiddenCall = keyof typeof FORBIDDEN;
 export type RestrictedCall = keyof typeof RESTRICTED;
 export type FilteredCall = ForbiddenCall | RestrictedCall;
@@ -110,10 +141,13 @@ export const FILTERED_CALLS = [...FORBIDDEN_CALLS, ...RESTRICTED_CALLS];
 /** First number of the calls that Linux 6.15 and later add. x32 has its numbers above it too. */
 export const FIRST_UNKNOWN_CALL = 467;
 
-export type FilteredArch = "x64" | "arm64";
+/** Architectures on which VMs run, in the order of the numbers. */
+export const ARCHITECTURES = ["x64", "arm64"] as const;
+export type FilteredArch = (typeof ARCHITECTURES)[number];
 
-/** @returns `undefined` if the architecture does not have the call */
-export function numberOf(name: FilteredCall, arch: FilteredArch): number | undefined {
-  const numbers: Numbers = { ...FORBIDDEN, ...RESTRICTED }[name];
-  return numbers[arch === "x64" ? 0 : 1] ?? undefined;
+const ALL: Readonly<Record<string, Numbers>> = { ...FORBIDDEN, ...RESTRICTED, ...UNFILTERED };
+
+/** @returns `undefined` if the architecture does not have the call, or the tables do not name it */
+export function numberOf(name: string, arch: FilteredArch): number | undefined {
+  return ALL[name]?.[ARCHITECTURES.indexOf(arch)] ?? undefined;
 }

@@ -23,13 +23,7 @@ my $socket;
 # Sends a frame. A server that refuses the call reads nothing more: its answer, which is read next, says why.
 sub tell_server {
   local $SIG{PIPE} = 'IGNORE';
-  my $data = frame(@_);
-  while (length $data) {
-    my $written = syswrite($socket, $data);
-    next if !defined $written && $! == $EINTR;
-    return unless $written;
-    substr($data, 0, $written, '');
-  }
+  write_all($socket, frame(@_), stays => 1);
 }
 
 my $name = $0;

@@ -34,9 +34,14 @@ binmode STDOUT;
 
 # A mount that does not stay if the program stops.
 my $passing;
+sub let_go {
+  syscall($SYS{umount2}, $here, $MNT_DETACH) if defined $passing && syscall($SYS{fchdir}, $passing) == 0;
+  undef $passing;
+}
+END { let_go(); }
 sub stop {
   my $errno = $_[1] // $! + 0;
-  syscall($SYS{umount2}, $here, $MNT_DETACH) if defined $passing && syscall($SYS{fchdir}, $passing) == 0;
+  let_go();
   send_frame(\*STDOUT, 'e', $errno, $_[0]);
   exit 1;
 }

@@ -1,3 +1,4 @@
+import { ARCHITECTURES, type FilteredArch, numberOf } from "../../system-calls.ts";
 import { perlText } from "./program-text.ts";
 
 type Program =
@@ -16,9 +17,6 @@ type Program =
   | "seal"
   | "spawner"
   | "watcher";
-
-/** Architectures for which `preamble.pl` has the numbers of system calls. */
-export const ARCHITECTURES: readonly NodeJS.Architecture[] = ["x64", "arm64"];
 
 const PREAMBLE = perlText("preamble");
 
@@ -64,8 +62,23 @@ export function launcherSource(): string {
 
 const partsOf = (name: Program): string => [...SHARED[name], perlText(name)].join("");
 
-const withPreamble = (text: string): string =>
-  `our $ARCH = '${process.arch}';\n${(PREAMBLE + text).replace(/^ *#.*\n/gm, "")}`;
+function withPreamble(text: string): string {
+  const whole = (PREAMBLE + text).replace(/^ *#.*\n/gm, "");
+  return `our $ARCH = '${process.arch}';\nmy %SYS = (${numbersIn(whole)});\n${whole}`;
+}
+
+/** Lists the numbers of the system calls that a text names. */
+function numbersIn(text: string): string {
+  const arch = ARCHITECTURES.find((known) => known === process.arch);
+  const names = new Set(Array.from(text.matchAll(/\$SYS\{(\w+)\}/g), ([, name = ""]) => name));
+  return Array.from(names, (name) => `${name} => ${arch && systemCall(name, arch)}`).join(", ");
+}
+
+function systemCall(name: string, arch: FilteredArch): number {
+  const number = numberOf(name, arch);
+  if (number === undefined) throw new Error(`system-calls.ts does not have ${name} on ${arch}`);
+  return number;
+}
 
 /** The command that runs a helper's text. `-f` loads no file of the site before it. */
 export function helperCommand(

@@ -11,12 +11,13 @@ sub frame {
   return pack('N/a*', pack('a1 N a*', $kind, $number, $body));
 }
 
-# Writes everything, and ends the process if nobody reads it.
+# Writes everything. If nobody reads it, the process ends, or, with `stays => 1`, goes on without the rest.
 sub write_all {
-  my ($stream, $data) = @_;
+  my ($stream, $data, %option) = @_;
   while (length $data) {
     my $written = syswrite($stream, $data);
-    exit 0 unless $written;
+    next if !defined $written && $! == $EINTR;
+    unless ($written) { return if $option{stays}; exit 0; }
     substr($data, 0, $written, '');
   }
 }

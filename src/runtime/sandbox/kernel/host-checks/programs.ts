@@ -1,11 +1,11 @@
+import { ARCHITECTURES } from "../../system-calls.ts";
 import { findHostNode } from "../boot/host-node.ts";
-import { ARCHITECTURES } from "../helpers/programs.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { missingTools } from "../tools.ts";
 import { type Check, required, wanted } from "./check.ts";
 
 export function checkPlatform(): Check {
-  const ok = process.platform === "linux" && ARCHITECTURES.includes(process.arch);
+  const ok = process.platform === "linux" && ARCHITECTURES.some((arch) => arch === process.arch);
   const release = (readProc("/proc/sys/kernel/osrelease") ?? readProc("/proc/version") ?? "").trim();
   return required(
     "Linux",

@@ -1,16 +1,21 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import {
   encodeFrame,
   type Frame,
   FrameReader,
   MAX_FRAME_BYTES,
 } from "../../../../../src/runtime/sandbox/kernel/helpers/frames.ts";
-import { helperCommand, helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
+import {
+  helperCommand,
+  helperSource,
+  launcherSource,
+} from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
 import { findTool } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
 
 const perl = findTool("perl") as string;
@@ -20,11 +25,15 @@ const ROOT_FD = 3;
 const PROGRAMS = {
   attributes: [ROOT_FD, 65_536],
   connector: [ROOT_FD, 0, 1],
+  launcher: [ROOT_FD, process.pid],
   spawner: [0, 64],
   watcher: [ROOT_FD],
 } as const;
 type Name = keyof typeof PROGRAMS;
 const NAMES = Object.keys(PROGRAMS) as Name[];
+
+/** Programs of which descriptor 3 is Node's channel between processes. The other ones have a folder there. */
+const WITH_CHANNEL: ReadonlySet<Name> = new Set(["connector", "launcher"]);
 
 /** Milliseconds within which a program ends, however busy the machine is. */
 const END_MS = 20_000;
@@ -40,8 +49,12 @@ async function run(name: Name, input: readonly Buffer[], closes = true): Promise
   const folder = mkdtempSync(join(tmpdir(), "helper-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, "file"), "text");
-  const [file, ...args] = helperCommand(perl, helperSource(name), PROGRAMS[name]);
-  const root = name === "connector" ? "ipc" : openSync(folder, "r");
+  const [file, ...args] = helperCommand(
+    perl,
+    name === "launcher" ? launcherSource() : helperSource(name),
+    PROGRAMS[name],
+  );
+  const root = WITH_CHANNEL.has(name) ? "ipc" : openSync(folder, "r");
   const child = spawn(file, args, {
     stdio: ["pipe", "pipe", "ignore", root],
     env: { PATH: process.env.PATH },
@@ -96,17 +109,37 @@ each("%s breaks off for a kind that there is not", async (name) => {
   }
 });
 
-test.each([
-  ["attributes", encodeFrame("r", 7, attributesOf("gone"))],
-  ["watcher", encodeFrame("a", 7, Buffer.from("gone"))],
-] as const)("%s takes a frame byte by byte, and many frames in one piece", async (name, known) => {
+/** A port of loopback that is taken. */
+const taken = createServer();
+beforeAll(async () => {
+  await once(taken.listen(0, "127.0.0.1"), "listening");
+});
+afterAll(() => void taken.close());
+
+/** Makes a request that a program answers with one frame of a kind. Each request of a spawner takes descriptors. */
+function answered(name: Name): { request: Buffer; kind: string; most: number } {
+  const port = Buffer.alloc(2);
+  port.writeUInt16BE((taken.address() as AddressInfo).port);
+  const of = {
+    attributes: { request: encodeFrame("r", 7, attributesOf("gone")), kind: "r", most: 1000 },
+    connector: { request: encodeFrame("l", 7, port), kind: "E", most: 1000 },
+    launcher: { request: encodeFrame("p", 7), kind: "P", most: 1000 },
+    spawner: { request: encodeFrame("s", 7, Buffer.from("1\x000\0/gone\x001\0true")), kind: "F", most: 50 },
+    watcher: { request: encodeFrame("a", 7, Buffer.from("gone")), kind: "A", most: 1000 },
+  };
+  return of[name];
+}
+
+each("%s takes a frame byte by byte, and many frames in one piece", async (name) => {
+  const { request, kind, most } = answered(name);
+  const answers = ({ frames }: Ended) => frames.filter((frame) => frame.number === 7 && frame.kind === kind);
   const single = await run(
     name,
-    [...known].map((byte) => Buffer.from([byte])),
+    [...request].map((byte) => Buffer.from([byte])),
   );
-  expect(single.frames.filter(({ number }) => number === 7).length).toBe(1);
-  const many = await run(name, [Buffer.concat(Array.from({ length: 1000 }, () => known))]);
-  expect(many.frames.filter(({ number }) => number === 7).length).toBe(1000);
+  expect(answers(single)).toHaveLength(1);
+  const many = await run(name, [Buffer.concat(Array.from({ length: most }, () => request))]);
+  expect(answers(many)).toHaveLength(most);
 });
 
 each("%s survives or breaks off, but never hangs, on random frames", async (name) => {
@@ -116,7 +149,7 @@ each("%s survives or breaks off, but never hangs, on random frames", async (name
     state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
     return state % below;
   };
-  const kinds = "acklnrsxREZ";
+  const kinds = "acdklnprsuxREZ";
   for (let round = 0; round < 10; round++) {
     const frames = Array.from({ length: 20 }, () =>
       encodeFrame(
@@ -203,6 +236,37 @@ test("spawner breaks off for a request whose counts are wrong, and runs nothing"
     expect(frames.map(({ kind }) => kind)).toEqual(["R"]);
   }
   expect(await run("spawner", [encodeFrame("k", 1, Buffer.alloc(3))], false)).toMatchObject({ code: 2 });
+});
+
+test("launcher breaks off for a request whose fields are wrong, and starts nothing", async () => {
+  for (const fields of [
+    "",
+    "0",
+    "0\x000\0-1",
+    "0\x000\0-1\0x",
+    "0\x000\0--1\x000",
+    "0\x000\0-1\x000\x000",
+    "-1\x000\0-1\x000",
+  ]) {
+    const { code, frames } = await run("launcher", [encodeFrame("x", 1, Buffer.from(fields))], false);
+    expect(code, JSON.stringify(fields)).toBe(2);
+    expect(frames).toEqual([]);
+  }
+});
+
+test("launcher refuses a folder that the server does not have open, and ignores programs that there are not", async () => {
+  const frames = [
+    encodeFrame("x", 1, Buffer.from("0\x000\x00999999\x000")),
+    encodeFrame("k", 4_000_000_000),
+    encodeFrame("c", 77),
+    encodeFrame("p", 2),
+  ];
+  const ended = await run("launcher", frames);
+  expect(ended.code).toBe(0);
+  expect(ended.frames.map(({ kind, number }) => [kind, number])).toEqual([
+    ["N", 1],
+    ["P", 2],
+  ]);
 });
 
 test("spawner ignores signals and closes for commands that there are not", async () => {
