@@ -1,7 +1,7 @@
-import { dirname } from "node:path";
+import { dirname, join, relative } from "node:path";
 import ts from "typescript";
 import { vmLimitRows, vmOptionRows } from "./options.ts";
-import { docstringOf, parse, shown, sourceFiles, table, unitOf } from "./source.ts";
+import { docstringOf, parse, ROOT, shown, sourceFiles, table, unitOf } from "./source.ts";
 
 interface Limit {
   name: string;
@@ -95,7 +95,7 @@ function limitsOf(path: string): Limit[] {
   return limits;
 }
 
-/** Evaluates a constant expression of numbers and of constants of its file. */
+/** Evaluates a constant expression of numbers, and of constants of its file or of a file that it imports. */
 function evaluate(node: ts.Expression | undefined, file: ts.SourceFile): number {
   if (node !== undefined && ts.isNumericLiteral(node)) return Number(node.text);
   if (node !== undefined && ts.isBinaryExpression(node)) {
@@ -109,6 +109,17 @@ function evaluate(node: ts.Expression | undefined, file: ts.SourceFile): number 
     for (const statement of file.statements.filter(ts.isVariableStatement)) {
       const found = statement.declarationList.declarations.find(({ name }) => name.getText() === node.text);
       if (found) return evaluate(found.initializer, file);
+    }
+    for (const statement of file.statements.filter(ts.isImportDeclaration)) {
+      const names = statement.importClause?.namedBindings;
+      if (names === undefined || !ts.isNamedImports(names) || !ts.isStringLiteral(statement.moduleSpecifier))
+        continue;
+      const isNamed = names.elements.some(({ name }) => name.text === node.text);
+      if (isNamed)
+        return evaluate(
+          node,
+          parse(relative(ROOT, join(dirname(file.fileName), statement.moduleSpecifier.text))),
+        );
     }
   }
   throw new Error(

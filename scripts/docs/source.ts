@@ -20,7 +20,12 @@ export function sourceFiles(folder = "src"): string[] {
 }
 
 export function parse(path: string): ts.SourceFile {
-  return ts.createSourceFile(path, readFileSync(join(ROOT, path), "utf8"), ts.ScriptTarget.Latest, true);
+  return ts.createSourceFile(
+    join(ROOT, path),
+    readFileSync(join(ROOT, path), "utf8"),
+    ts.ScriptTarget.Latest,
+    true,
+  );
 }
 
 export function docstringOf(node: ts.Node): Docstring {

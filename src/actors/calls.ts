@@ -1,6 +1,6 @@
 import { AgentVmError, limitExceeded, responseTooLarge } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { MAX_RESULT_BYTES } from "../api/limits.ts";
+import { MAX_RESULT_BYTES, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
 import { assertNotDraining, serverStopping } from "../monitoring/draining.ts";
@@ -16,9 +16,6 @@ import {
 
 /** Instances before the last one whose calls a note is about. An engine may start a VM several times in a row on a busy machine. */
 const MAX_EARLIER_INSTANCES = 8;
-
-/** Time for which a client repeats a call, in milliseconds. */
-const REPEATED_MS = 60_000;
 
 /** A connection that receives outcomes of calls. */
 export interface CallConnection {
@@ -168,7 +165,7 @@ export class CallTable {
     const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
     if (begun.length > MAX_ENDED_CALLS) return undefined;
     const { before } = this.#options;
-    const isOld = performance.now() - this.#startedAt > REPEATED_MS;
+    const isOld = performance.now() - this.#startedAt > RECONNECT_TIMEOUT_MS;
     const all = [...begun, ...this.#begunBefore];
     if (before === undefined || isOld || all.length > MAX_ENDED_CALLS) return { instanceId, begun };
     return { instanceId, earlier: idsOf(before).slice(0, MAX_EARLIER_INSTANCES), begun: all };

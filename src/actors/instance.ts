@@ -33,7 +33,7 @@ import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
  */
 const RING_RETRY_MS = 60_000;
 
-interface InstanceParts {
+interface InstanceDeps {
   vm: LiveVm;
   place: VmPlace;
   calls: CallTable;
@@ -90,7 +90,7 @@ export class VmInstance {
   #lastUsedAt = Date.now();
   #disposed: Promise<void> | undefined;
 
-  private constructor(parts: InstanceParts) {
+  private constructor(parts: InstanceDeps) {
     const { vm, place, calls, alarm, arrival, options, actor, monitor, onFailure } = parts;
     this.#place = place;
     this.#keepAwake = parts.keepAwake;

@@ -1,6 +1,6 @@
 /** Limits of the actor. `npm run docs` writes docs/limits.md from these comments. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../api/units.ts";
 
 /**
  * Running calls of one VM over connections, with the outcomes that the server keeps for clients.

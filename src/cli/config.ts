@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { parseJson } from "../base/json.ts";
 import type { Config } from "./config-schema.ts";
 import { UsageError } from "./exit-codes.ts";
 
@@ -37,12 +38,4 @@ export async function writeConfig(config: Config): Promise<void> {
   const next = `${file}.${process.pid}`;
   await writeFile(next, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600, flag: "wx" });
   await rename(next, file);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,9 +1,9 @@
 import { type AgentVmError, connectionLost, type ErrorMetadata, receivedError } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
+import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
-import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
 import { isTransient, type Link } from "./link.ts";
 import { Listeners } from "./listeners.ts";
 import { backgroundTimer, Receipts } from "./receipts.ts";

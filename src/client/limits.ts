@@ -1,14 +1,6 @@
 /** Limits of the client. `npm run docs` writes docs/limits.md from these comments. */
 
 /**
- * Time for which a call waits for a lost connection.
- * @unit ms
- * @past The call rejects.
- * @code connection_lost
- */
-export const RECONNECT_TIMEOUT_MS = 60_000;
-
-/**
  * Pause before the first attempt to reconnect. The client leaves out a random part of up to half of it.
  * @unit ms
  * @past The pause doubles with each attempt.

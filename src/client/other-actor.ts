@@ -1,5 +1,5 @@
 import { connectionLost } from "../api/errors.ts";
-import { RECONNECT_TIMEOUT_MS } from "./limits.ts";
+import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import { Link } from "./link.ts";
 import { LinkedConnection } from "./linked-connection.ts";
 import { withCalls } from "./methods.ts";

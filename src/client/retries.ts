@@ -1,5 +1,6 @@
+import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import { deferred } from "../base/deferred.ts";
-import { MAX_RECONNECT_DELAY_MS, RECONNECT_DELAY_MS, RECONNECT_TIMEOUT_MS } from "./limits.ts";
+import { MAX_RECONNECT_DELAY_MS, RECONNECT_DELAY_MS } from "./limits.ts";
 import { isTransient } from "./link.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 

@@ -2,7 +2,7 @@ import { invalidArgument } from "../api/errors.ts";
 import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "../api/methods/process-types.ts";
 import type { FollowedOutput } from "../api/methods/transport.ts";
-import { deferred } from "../base/deferred.ts";
+import { within } from "../base/within.ts";
 import { KILL_WAIT_MS } from "./limits.ts";
 import { RunOutput } from "./run-output.ts";
 import type { Invoke } from "./transfer.ts";
@@ -210,11 +210,8 @@ async function follow(
 
 /** Resolves when the tree is gone, or after KILL_WAIT_MS: a server that cannot be reached must not hold the caller up. */
 async function killTree(invoke: Invoke, pid: number): Promise<void> {
-  const { promise: late, resolve } = deferred<void>();
-  const timer = setTimeout(resolve, KILL_WAIT_MS);
   const killed = invoke("killProcess", [pid, { tree: true }]).catch(() => undefined);
-  await Promise.race([killed, late]);
-  clearTimeout(timer);
+  await within(killed, KILL_WAIT_MS);
 }
 
 function checkOptions(options: AttachOptions): void {

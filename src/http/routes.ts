@@ -24,7 +24,7 @@ import { vmChoicesRoute } from "./vm-choices.ts";
 import { vmListRoute } from "./vm-list.ts";
 
 /** Parts of the server that the operator's routes ask. */
-interface OperatorParts {
+interface OperatorDeps {
   access: AccessControl;
   monitor: Monitor;
   metrics: Metrics;
@@ -40,7 +40,7 @@ export function operatorRoutes({
   metrics,
   vms,
   directory,
-}: OperatorParts): Record<string, Route> {
+}: OperatorDeps): Record<string, Route> {
   return {
     "GET /metrics": metricsRoute(
       metrics,
@@ -56,7 +56,7 @@ export function operatorRoutes({
   };
 }
 
-interface RouteParts {
+interface RouteDeps {
   access: AccessControl;
   policy: AccessPolicy;
   admit: Admit;
@@ -86,7 +86,7 @@ interface GuardedRoutes {
 }
 
 /** Makes all routes of a server that does not serve through a Rivet Engine alone. */
-export function serverRoutes({ access, actors, admit, monitor, ...parts }: RouteParts): GuardedRoutes {
+export function serverRoutes({ access, actors, admit, monitor, ...parts }: RouteDeps): GuardedRoutes {
   const { vmNames } = parts;
   const isVm = (name: string) => vmNames.includes(name);
   const previews = new PreviewGate({ policy: parts.policy, isVm, ...actors });

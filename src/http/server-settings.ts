@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { Operations } from "./engine-listener.ts";
 
 /** Settings of a registry made by agent-vm's `setup()`. */
-interface ServerSettings {
+interface RegistryDeps {
   host: string;
   port: number;
   /** Folder of the actors' state in this process; `undefined` for RivetKit's own folder. */
@@ -20,14 +20,14 @@ interface ServerSettings {
 }
 
 /** Settings by configuration, because a lazy registry and the registry that it makes share their configuration. */
-const settings = new WeakMap<object, ServerSettings>();
+const settings = new WeakMap<object, RegistryDeps>();
 
-export function keepSettings({ config }: { config: object }, known: ServerSettings): void {
+export function keepSettings({ config }: { config: object }, known: RegistryDeps): void {
   settings.set(config, known);
 }
 
 /** @throws Error if the registry was not made by agent-vm's `setup()`. */
-export function settingsOf({ config }: { config: object }): ServerSettings {
+export function settingsOf({ config }: { config: object }): RegistryDeps {
   const known = settings.get(config);
   if (!known)
     throw new Error("The registry is not from agent-vm's setup(). Pass the registry that setup() returned.");

@@ -1,7 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../api/units.ts";
 
 /**
  * Lines of the audit that wait for a slow disk.

@@ -1,7 +1,6 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../api/units.ts";
 
 /**
  * Bytes that wait to be sent to one client.

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AgentVmError, tooLargeMessage, tooManyValues } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { parseJson } from "../base/json.ts";
 import { refuseUndecoded } from "./undecoded.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
 
@@ -69,16 +70,7 @@ const isForActors = (path: string): boolean => path.startsWith("/actors");
 
 /** Whether the input of an actor that a request makes can be decoded: CBOR in base64. */
 function hasDecodableInput(body: Buffer): boolean {
-  const request = tryDecodeJson(body) as { input?: unknown } | null | undefined;
+  const request = parseJson(body.toString()) as { input?: unknown } | null | undefined;
   if (typeof request?.input !== "string") return true;
   return valueCounter("cbor", "request").add(Buffer.from(request.input, "base64"));
-}
-
-function tryDecodeJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch {
-    // RivetKit refuses it.
-    return undefined;
-  }
 }

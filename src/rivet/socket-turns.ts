@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { within } from "../base/within.ts";
 
 /** The messages of one WebSocket. */
 export class SocketTurns {
@@ -39,7 +40,5 @@ export async function whileQuiet(work: Promise<unknown>, limitMs: number): Promi
   if (turn === undefined) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   if (!turn.of.onNext(turn.number, resolve)) return;
-  const timer = setTimeout(resolve, limitMs);
-  await Promise.race([work, promise]);
-  clearTimeout(timer);
+  await within(Promise.race([work, promise]), limitMs);
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { PERMISSION_TIMEOUT_MS } from "../api/limits.ts";
 import { service } from "../api/methods/services.ts";
 import { networkSchema } from "../api/network-policy.ts";
+import { MIB } from "../api/units.ts";
 import { timezone } from "../api/values.ts";
 import { bindingsSchema, hostFunctionsSchema } from "./host-functions/options.ts";
 import { hostFoldersSchema, mountsSchema, volumesSchema } from "./mounts/options.ts";
@@ -11,8 +12,6 @@ import { MAX_SERVICES } from "./services/limits.ts";
 import { unmetNeed } from "./services/order.ts";
 import { agentsSchema } from "./sessions/agents/options.ts";
 import { rootSnapshotSchema } from "./tar/snapshot.ts";
-
-const MIB = 1024 * 1024;
 
 const positive = z.int().positive();
 

@@ -17,7 +17,7 @@ const SHARED: ReadonlySet<string> = new Set([
   "cron",
   "sessions",
   "network",
-]);
+] satisfies (keyof VmOptions)[]);
 
 /**
  * One definition of VMs: options, and everything that its VMs share. The runtime is loaded with the first VM, so a

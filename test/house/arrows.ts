@@ -203,7 +203,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   [`${KERNEL}/procfs`]: { uses: [SANDBOX] },
   [`${KERNEL}/descriptors.ts`]: { uses: [`${KERNEL}/procfs`] },
   [`${KERNEL}/helpers`]: {
-    uses: [SANDBOX, `${KERNEL}/procfs`, ...KERNEL_PARTS],
+    uses: [SANDBOX, `${SANDBOX}/system-calls.ts`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
     types: [`${KERNEL}/commands`],
   },
   [`${KERNEL}/seccomp`]: {
@@ -231,7 +231,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: [
       SANDBOX,
       `${KERNEL}/boot`,
-      `${KERNEL}/helpers`,
+      `${SANDBOX}/system-calls.ts`,
       `${KERNEL}/network`,
       `${KERNEL}/processes`,
       `${KERNEL}/procfs`,

@@ -1,4 +1,5 @@
 import { AgentVmError } from "../../api/errors.ts";
+import { loadOnce } from "../../base/load-once.ts";
 
 /** The parts of `@modelcontextprotocol/sdk` that every server uses. */
 async function load() {
@@ -14,20 +15,12 @@ async function load() {
 
 export type Sdk = Awaited<ReturnType<typeof load>>;
 
-let loaded: Promise<Sdk> | undefined;
-
 /**
  * Loads the SDK, which is an optional dependency.
  *
  * @throws AgentVmError `not_supported` if it is not installed
  */
-export function loadSdk(): Promise<Sdk> {
-  loaded ??= load().catch((error) => {
-    loaded = undefined;
-    throw error;
-  });
-  return loaded;
-}
+export const loadSdk: () => Promise<Sdk> = loadOnce(load);
 
 /** Loads the transport of a server on stdin and stdout. */
 export async function loadStdio() {

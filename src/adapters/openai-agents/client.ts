@@ -3,11 +3,11 @@ import type { VmAccessor } from "../../client/index.ts";
 import { Workplace } from "../shared/workplace.ts";
 import { applyManifest } from "./manifest.ts";
 import type { ManifestEntry, ManifestLike, VmSandboxState } from "./sandbox-types.ts";
-import { type SessionParts, VmSandboxSession } from "./session.ts";
+import { type SandboxSessionDeps, VmSandboxSession } from "./session.ts";
 
 /** Functions of the SDK that the adapter needs. */
-export interface SandboxParts<Manifest extends ManifestLike, Input>
-  extends Pick<SessionParts<Manifest>, "applyDiff"> {
+export interface SandboxDeps<Manifest extends ManifestLike, Input>
+  extends Pick<SandboxSessionDeps<Manifest>, "applyDiff"> {
   /** Class of the SDK. */
   Manifest: ManifestClass<Manifest>;
   /** Reads the arguments of `create`. */
@@ -60,7 +60,7 @@ interface SandboxOptions {
  */
 export function openAiSandbox<Manifest extends ManifestLike, Input>(
   vms: VmAccessor,
-  parts: SandboxParts<Manifest, Input>,
+  parts: SandboxDeps<Manifest, Input>,
   options: OpenAiSandboxOptions = {},
 ): VmSandboxClient<Manifest, Input> {
   return new VmSandboxClient(vms, parts, options);
@@ -73,12 +73,12 @@ export class VmSandboxClient<Manifest extends ManifestLike, Input> {
   /** Options may be missing. */
   readonly supportsDefaultOptions = true;
   readonly #vms: VmAccessor;
-  readonly #parts: SandboxParts<Manifest, Input>;
+  readonly #parts: SandboxDeps<Manifest, Input>;
   readonly #prefix: readonly string[];
 
   constructor(
     vms: VmAccessor,
-    parts: SandboxParts<Manifest, Input>,
+    parts: SandboxDeps<Manifest, Input>,
     { keyPrefix = ["openai"] }: OpenAiSandboxOptions,
   ) {
     this.#vms = vms;

@@ -22,7 +22,7 @@ import type {
 const PREVIEW_SECONDS = 86_400;
 
 /** Parts of a session that come from the SDK. */
-export interface SessionParts<Manifest> {
+export interface SandboxSessionDeps<Manifest> {
   /** `applyDiff` of the SDK. */
   applyDiff(input: string, diff: string, mode?: "default" | "create"): string;
   /** Adds the entries and variables of a manifest to another. */
@@ -34,12 +34,12 @@ export class VmSandboxSession<Manifest extends ManifestLike> {
   /** State of the session. */
   readonly state: VmSandboxState<Manifest>;
   readonly #vm: VmHandle;
-  readonly #parts: SessionParts<Manifest>;
+  readonly #parts: SandboxSessionDeps<Manifest>;
   readonly #place: Workplace;
   readonly #commands: Commands;
 
   /** @param state state of a session that is new or resumed */
-  constructor(vm: VmHandle, state: VmSandboxState<Manifest>, parts: SessionParts<Manifest>) {
+  constructor(vm: VmHandle, state: VmSandboxState<Manifest>, parts: SandboxSessionDeps<Manifest>) {
     this.#vm = vm;
     this.state = state;
     this.#parts = parts;

@@ -1,22 +1,26 @@
 import { AgentVmError } from "../../api/errors.ts";
+import { MIB } from "../../api/units.ts";
 import type { AdapterVm } from "./workplace.ts";
 
 /** Bytes of stdin that one call carries. */
-const PIECE_BYTES = 1024 * 1024;
+const PIECE_BYTES = MIB;
 
 /** Milliseconds until stdin that does not fit is sent again. */
 const RETRY_MS = 50;
 
 /** A process that gets input. */
 export interface Receiver {
-  vm: AdapterVm;
+  vm: Pick<AdapterVm, "writeProcessStdin">;
   pid: number;
-  /** Returns `true` when no more input should be sent. */
-  isOver(): boolean;
+  /** Returns `true` when no more input should be sent. @default never */
+  isOver?(): boolean;
 }
 
 /** Writes to a process's stdin in pieces. Waits while the process reads slowly. */
-export async function sendInput({ vm, pid, isOver }: Receiver, data: Uint8Array): Promise<void> {
+export async function sendInput(
+  { vm, pid, isOver = () => false }: Receiver,
+  data: Uint8Array,
+): Promise<void> {
   for (let at = 0; at < data.byteLength; at += PIECE_BYTES) {
     const piece = data.subarray(at, at + PIECE_BYTES);
     while (!(await isTaken(vm.writeProcessStdin(pid, piece), isOver)))

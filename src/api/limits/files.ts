@@ -1,6 +1,6 @@
 /** Limits of file methods, transfers and file watches. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../units.ts";
 
 /**
  * A path, in UTF-8, as in Linux (PATH_MAX counts the final NUL).

@@ -1,7 +1,6 @@
 /** Limits of commands and terminals. */
 
-const KIB = 1024;
-const MIB = 1024 * 1024;
+import { KIB, MIB } from "../units.ts";
 
 /**
  * One argument of a command, or one variable as `NAME=value`. The line of `exec` is an argument. As in

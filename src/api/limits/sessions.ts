@@ -1,6 +1,6 @@
 /** Limits of sessions. */
 
-const KIB = 1024;
+import { KIB } from "../units.ts";
 
 /**
  * Stored events of one session.

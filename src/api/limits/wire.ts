@@ -1,7 +1,6 @@
 /** Limits of messages and of the arguments of calls. */
 
-const KIB = 1024;
-const MIB = 1024 * 1024;
+import { KIB, MIB } from "../units.ts";
 
 /**
  * One message between client and server, either way. RivetKit cannot carry 32 MiB.
@@ -59,3 +58,11 @@ export const MAX_ID_BYTES = 256;
  * @code invalid_argument
  */
 export const MAX_ACKNOWLEDGED_CALLS = 4096;
+
+/**
+ * Time for which a call waits for a lost connection. The client repeats the call within it.
+ * @unit ms
+ * @past The call rejects.
+ * @code connection_lost
+ */
+export const RECONNECT_TIMEOUT_MS = 60_000;

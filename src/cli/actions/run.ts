@@ -1,5 +1,5 @@
 import process from "node:process";
-import { AgentVmError } from "../../api/errors.ts";
+import { sendInput } from "../../adapters/shared/stdin.ts";
 import type { OutputChunk } from "../../client/index.ts";
 import type { RunOptions } from "../../client/run.ts";
 import type { VmHandle } from "../../client/types.ts";
@@ -23,12 +23,6 @@ interface RunCommandOptions extends CommandOptions {
   stdin: boolean;
   detach?: boolean;
 }
-
-/** Bytes of stdin that one call carries. */
-const PIECE_BYTES = 1024 * 1024;
-
-/** Milliseconds until stdin that does not fit is sent again. */
-const RETRY_MS = 50;
 
 /**
  * Runs a command to its end and passes on its output, all of it, as bytes. With `--json` the result has the output as text, up to
@@ -164,22 +158,8 @@ export function textOrBytes(data: Uint8Array): string | Uint8Array {
 
 /** Sends stdin to a process, and its end. Waits while the process reads slowly. */
 async function forwardStdin(vm: VmHandle, pid: number): Promise<void> {
-  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
-    for (let at = 0; at < piece.byteLength; at += PIECE_BYTES)
-      await send(vm, pid, piece.subarray(at, at + PIECE_BYTES));
-  }
+  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) await sendInput({ vm, pid }, piece);
   await vm.closeProcessStdin(pid);
-}
-
-async function send(vm: VmHandle, pid: number, data: Uint8Array): Promise<void> {
-  for (;;) {
-    try {
-      return await vm.writeProcessStdin(pid, data);
-    } catch (error) {
-      if (!(error instanceof AgentVmError) || error.code !== "limit_exceeded") throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
 }
 
 function exitLike({ exitCode, timedOut }: { exitCode: number; timedOut: boolean }): void {

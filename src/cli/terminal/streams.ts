@@ -1,6 +1,7 @@
 import process from "node:process";
 import { limitExceeded } from "../../api/errors.ts";
 import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
+import { readAtMost } from "../../base/read-at-most.ts";
 
 /** Writes to a stream, and waits until the stream has room for more. */
 export async function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
@@ -16,15 +17,9 @@ export async function write(stream: NodeJS.WriteStream, data: string | Uint8Arra
 
 /** Reads all of stdin. @throws AgentVmError `limit_exceeded` above the largest file that a VM takes */
 export async function readStdin(): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
-    bytes += piece.byteLength;
-    if (bytes > MAX_TRANSFER_BYTES)
-      throw limitExceeded({ MAX_TRANSFER_BYTES }, "Stdin has more bytes than a file may have", "Write less.");
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
+  const content = await readAtMost(process.stdin, MAX_TRANSFER_BYTES);
+  if (content !== undefined) return content;
+  throw limitExceeded({ MAX_TRANSFER_BYTES }, "Stdin has more bytes than a file may have", "Write less.");
 }
 
 /** Whether a person can answer questions: they are asked on stderr and answered on stdin. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { AgentVmError } from "../../api/errors.ts";
+import { loadOnce } from "../../base/load-once.ts";
 import { bundleConsole, type ConsoleFile } from "./bundle.ts";
 
 /** A file of the console, ready to be sent. */
@@ -19,7 +20,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 const compress = promisify(gzip);
-let loading: Promise<ReadonlyMap<string, Asset>> | undefined;
+const loadAssets = loadOnce(load);
 
 /**
  * Returns the files of the console by name. The first call loads them.
@@ -27,12 +28,9 @@ let loading: Promise<ReadonlyMap<string, Asset>> | undefined;
  * @throws AgentVmError `not_supported` if this server has no such files: it was bundled, or a clone lacks its development dependencies
  */
 export async function consoleAssets(): Promise<ReadonlyMap<string, Asset>> {
-  loading ??= load();
   try {
-    return await loading;
+    return await loadAssets();
   } catch (error) {
-    // The next request tries again.
-    loading = undefined;
     throw new AgentVmError("not_supported", "This server has no files of the console", {
       hint: `Install agent-vm as a package, or run npm ci in its clone. (${String(error).split("\n")[0]})`,
     });

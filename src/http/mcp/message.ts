@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { AgentVmError, invalidArgument } from "../../api/errors.ts";
 import { parseJson } from "../../base/json.ts";
+import { readAtMost } from "../../base/read-at-most.ts";
 import { MAX_MCP_REQUEST_BYTES } from "../limits.ts";
 
 /**
@@ -10,20 +11,14 @@ import { MAX_MCP_REQUEST_BYTES } from "../limits.ts";
  * @throws AgentVmError `E2BIG`; `invalid_argument` for a batch, which one request could fill with thousands of calls
  */
 export async function readMessage(request: IncomingMessage): Promise<unknown> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
   // The answer leaves on the same socket, so the loop must not destroy the request.
-  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += piece.byteLength;
-    if (bytes > MAX_MCP_REQUEST_BYTES) break;
-    pieces.push(piece);
-  }
-  if (bytes > MAX_MCP_REQUEST_BYTES) {
+  const body = await readAtMost(request.iterator({ destroyOnReturn: false }), MAX_MCP_REQUEST_BYTES);
+  if (body === undefined) {
     // The rest flows away, so that the client reads the answer and can use the connection again.
     request.resume();
     throw tooLarge();
   }
-  const message = parseJson(Buffer.concat(pieces).toString()) ?? null;
+  const message = parseJson(body.toString()) ?? null;
   if (Array.isArray(message))
     throw invalidArgument("body", "one message, because batches are not served", "an array");
   return message;

@@ -9,6 +9,7 @@ import {
   REVOKE_TOKEN_INPUT,
 } from "../../api/tokens.ts";
 import { parseJson } from "../../base/json.ts";
+import { readAtMost } from "../../base/read-at-most.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
 import { errorOf } from "../../rivet/user-error.ts";
 import type { Grant } from "../grant.ts";
@@ -105,17 +106,11 @@ export function tokenMethodOf(route: string): string | undefined {
 
 /** @throws AgentVmError `invalid_argument` if the body is not a JSON array of a moderate size */
 async function bodyOf(request: IncomingMessage): Promise<unknown[]> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
   // The answer leaves on the same socket, so the loop must not destroy the request.
-  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += piece.byteLength;
-    if (bytes > MAX_TOKEN_REQUEST_BYTES) {
-      throw invalidArgument("arguments", `at most ${MAX_TOKEN_REQUEST_BYTES} bytes`, undefined);
-    }
-    pieces.push(piece);
-  }
-  const args = parseJson(Buffer.concat(pieces).toString());
+  const body = await readAtMost(request.iterator({ destroyOnReturn: false }), MAX_TOKEN_REQUEST_BYTES);
+  if (body === undefined)
+    throw invalidArgument("arguments", `at most ${MAX_TOKEN_REQUEST_BYTES} bytes`, undefined);
+  const args = parseJson(body.toString());
   if (Array.isArray(args)) return args;
   throw invalidArgument("arguments", "a JSON array", args);
 }

@@ -1,6 +1,6 @@
 /** Limits of cron. `npm run docs` writes docs/limits.md from these comments. */
 
-const KIB = 1024;
+import { KIB } from "../../api/units.ts";
 
 /**
  * Cron jobs of one VM. A job that is over makes room.

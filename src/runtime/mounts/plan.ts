@@ -1,13 +1,12 @@
 import { posix } from "node:path";
 import { AgentVmError, invalidArgument, limitExceeded } from "../../api/errors.ts";
 import type { MountOptions } from "../../api/methods/mounts.ts";
+import { MIB } from "../../api/units.ts";
 import type { VmLimits, VmOptions } from "../options.ts";
 import type { HostFolder, MountRequest } from "../sandbox/mounts.ts";
 import { placeIn } from "./host-folders.ts";
 import { isWithin } from "./targets.ts";
 import { openVolume } from "./volumes.ts";
-
-const MIB = 1024 * 1024;
 
 /** Size and inodes of a memory mount that names none. */
 const MEMORY_BYTES = 64 * MIB;

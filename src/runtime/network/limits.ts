@@ -1,6 +1,6 @@
 /** Limits of network. `npm run docs` writes docs/limits.md from these comments. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../../api/units.ts";
 
 /**
  * Default `timeoutMs` of `vmFetch`, for the whole response, or for its head with `stream: true`.

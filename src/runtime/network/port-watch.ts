@@ -1,4 +1,5 @@
 import type { VmPort } from "../../api/methods/network.ts";
+import { BackOff } from "../../base/back-off.ts";
 import type { VmServices } from "../vm-services.ts";
 
 /** The kernel does not announce ports, so the server polls its tables: soon after a start, then ever less often. */
@@ -19,7 +20,7 @@ export class PortWatch {
   #open = new Map<string, VmPort>();
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
-  #delay = FIRST_DELAY_MS;
+  readonly #delay = new BackOff(FIRST_DELAY_MS, LONGEST_DELAY_MS);
   #isChecking = false;
   #isStopped = false;
 
@@ -57,15 +58,14 @@ export class PortWatch {
   }
 
   #checkSoon(): void {
-    this.#delay = FIRST_DELAY_MS;
+    this.#delay.restart();
     if (!this.#isChecking) this.#scheduleCheck();
   }
 
   #scheduleCheck(): void {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
-    this.#timer = setTimeout(() => void this.#check(), this.#delay).unref();
-    this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
+    this.#timer = setTimeout(() => void this.#check(), this.#delay.next()).unref();
   }
 
   async #check(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { WaitingForInputEvent } from "../../api/events.ts";
+import { BackOff } from "../../base/back-off.ts";
 import type { InputWait } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
 
@@ -18,7 +19,7 @@ export class InputWatch {
   readonly #programs = new Map<number, { shellId: string | null; found?: InputWait; isTold?: boolean }>();
   #look: Promise<InputWait[]> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #delay = FIRST_DELAY_MS;
+  readonly #delay = new BackOff(FIRST_DELAY_MS, LONGEST_DELAY_MS);
   /** `true` while a look runs, or comes within FIRST_DELAY_MS. */
   #isSoon = false;
 
@@ -38,7 +39,7 @@ export class InputWatch {
 
   /** A program has written, or gets input. */
   touched(): void {
-    this.#delay = FIRST_DELAY_MS;
+    this.#delay.restart();
     if (!this.#isSoon) this.#schedule();
   }
 
@@ -70,9 +71,8 @@ export class InputWatch {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    this.#isSoon = this.#delay === FIRST_DELAY_MS;
-    this.#timer = setTimeout(() => void this.#check(), this.#delay).unref();
-    this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
+    this.#isSoon = this.#delay.isFresh;
+    this.#timer = setTimeout(() => void this.#check(), this.#delay.next()).unref();
   }
 
   async #check(): Promise<void> {
@@ -83,7 +83,7 @@ export class InputWatch {
       for (const [pid, program] of this.#programs) this.#compare(pid, program, waits.get(pid));
     }
     this.#isSoon = false;
-    this.#delay = Math.min(Math.max(this.#delay, (performance.now() - begun) * REST), LONGEST_DELAY_MS);
+    this.#delay.stretch((performance.now() - begun) * REST);
     if (this.#programs.size > 0) this.#schedule();
   }
 
@@ -101,7 +101,7 @@ export class InputWatch {
     }
     program.found = wait;
     if (wait === undefined || program.isTold) return;
-    if (found?.pid !== wait.pid) this.#delay = FIRST_DELAY_MS;
+    if (found?.pid !== wait.pid) this.#delay.restart();
     if (!goesOn) return;
     program.isTold = true;
     this.#emit({ shellId, pid, waiting: true, waitingPid: wait.pid, command: wait.command });

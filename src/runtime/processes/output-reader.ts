@@ -1,3 +1,4 @@
+import { within } from "../../base/within.ts";
 import type { SandboxProcess } from "../sandbox/processes.ts";
 import { MAX_UNREAD_OUTPUT_BYTES, READER_GONE_MS, REPLAY_CHUNK_BYTES } from "./limits.ts";
 
@@ -53,12 +54,10 @@ export class OutputReader {
   async change(ms: number, signal?: AbortSignal): Promise<void> {
     if (ms === 0 || this.#hasEnded || signal?.aborted) return;
     this.#next ??= Promise.withResolvers();
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
+    const { promise: aborted, resolve } = Promise.withResolvers<void>();
     const stop = () => resolve();
     signal?.addEventListener("abort", stop);
-    await Promise.race([this.#next.promise, late]);
-    clearTimeout(timer);
+    await within(Promise.race([this.#next.promise, aborted]), ms);
     signal?.removeEventListener("abort", stop);
   }
 

@@ -1,4 +1,5 @@
 import type { Capability } from "../../api/errors.ts";
+import { loadOnce } from "../../base/load-once.ts";
 import type { VmOptions } from "../options.ts";
 import type { Provision } from "./provision.ts";
 import type { SandboxFactory } from "./sandbox.ts";
@@ -38,18 +39,14 @@ export function createSandboxFactory(
   provisions: () => readonly Provision[] = () => [],
 ): SandboxFactory {
   const { capabilities, load } = RUNTIMES[options.runtime];
+  let runtime: LoadedRuntime | undefined;
   let loading: Promise<LoadedRuntime> | undefined;
-  const loadRuntime = async () => {
+  const loadRuntime = loadOnce<LoadedRuntime>(async () => {
     runtime = await load(options, provisions);
     return runtime;
-  };
-  let runtime: LoadedRuntime | undefined;
+  });
   const loaded = () => {
-    loading ??= loadRuntime().catch((error: unknown) => {
-      // The next boot tries again.
-      loading = undefined;
-      throw error;
-    });
+    loading = loadRuntime();
     return loading;
   };
   return {
@@ -58,6 +55,7 @@ export function createSandboxFactory(
     describe: async () => await (await loaded()).describe(),
     boot: async (signal, limits) => await (await loaded()).boot(signal, limits),
     isShort: () => runtime?.isShort?.() ?? false,
-    close: async () => await (await loading)?.close?.(),
+    // A runtime that could not be loaded has nothing to close.
+    close: async () => await (await loading?.catch(() => undefined))?.close?.(),
   };
 }

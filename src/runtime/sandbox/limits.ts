@@ -1,6 +1,6 @@
 /** Limits of the trees that a VM's sandbox reads. `npm run docs` writes docs/limits.md from these comments. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../../api/units.ts";
 
 /**
  * Estimated memory of the server for the checkpoints, archives and file watches of one VM.

@@ -32,7 +32,7 @@ export interface ShellLine {
   line: string;
 }
 
-export interface CommandSettings {
+export interface ProgramOptions {
   /** The whole environment of the command. */
   env: Readonly<Record<string, string>>;
   /** Absolute path of an existing directory. */
@@ -40,7 +40,7 @@ export interface CommandSettings {
 }
 
 /** A program or a shell line, and its settings. */
-export type CommandRequest = CommandSettings & (ProgramCall | ShellLine);
+export type CommandRequest = ProgramOptions & (ProgramCall | ShellLine);
 
 export type SpawnRequest = CommandRequest & {
   /** `false`: stdin is empty from the start. */

@@ -1,6 +1,6 @@
-import type { CommandSettings, ExitStatus, ProcessTree, ProgramCall } from "./processes.ts";
+import type { ExitStatus, ProcessTree, ProgramCall, ProgramOptions } from "./processes.ts";
 
-export interface TerminalRequest extends CommandSettings, ProgramCall {
+export interface TerminalRequest extends ProgramOptions, ProgramCall {
   cols: number;
   rows: number;
 }

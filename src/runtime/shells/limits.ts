@@ -1,7 +1,6 @@
 /** Limits of shells. `npm run docs` writes docs/limits.md from these comments. */
 
-const KIB = 1024;
-const MIB = 1024 * 1024;
+import { KIB, MIB } from "../../api/units.ts";
 
 /**
  * Kept output of one shell.

@@ -1,6 +1,6 @@
 /** Limits of archives. `npm run docs` writes docs/limits.md from these comments. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../../api/units.ts";
 
 /**
  * Archives that one VM packs at the same time. Each holds a list of its entries.

@@ -1,4 +1,5 @@
 import { useId } from "preact/hooks";
+import { MIB } from "../../../api/units.ts";
 import { choicesOf, type Draft, kindOf, type Shape } from "./shape.ts";
 
 interface Props {
@@ -88,8 +89,6 @@ function Control({ id, shape, value, onChange }: ControlProps) {
     </select>
   );
 }
-
-const MIB = 1024 ** 2;
 
 /** Says how large a number may be. */
 function mostOf(label: string, { maximum }: Shape): string | undefined {

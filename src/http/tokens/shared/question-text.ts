@@ -1,3 +1,4 @@
+import { readAtMost } from "../../../base/read-at-most.ts";
 import { MAX_TOKEN_REQUEST_BYTES } from "../../limits.ts";
 import { TOKENS_PATH } from "./messages.ts";
 
@@ -11,13 +12,7 @@ export const isQuestion = (path: string) => path === TOKENS_PATH || path === `/r
 export async function questionText(request: Request): Promise<string | undefined> {
   if (request.method !== "POST" || !isQuestion(new URL(request.url).pathname)) return undefined;
   if (request.body === null) return undefined;
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
   // Anyone may send a request, and need not say how large it is.
-  for await (const piece of request.body as unknown as AsyncIterable<Uint8Array>) {
-    bytes += piece.byteLength;
-    if (bytes > MAX_QUESTION_BYTES) return undefined;
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
+  const body = request.body as unknown as AsyncIterable<Uint8Array>;
+  return (await readAtMost(body, MAX_QUESTION_BYTES))?.toString();
 }

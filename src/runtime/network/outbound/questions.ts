@@ -8,6 +8,7 @@ import type {
 } from "../../../api/methods/network-requests.ts";
 import { asCaller } from "../../../base/caller.ts";
 import { printable } from "../../../base/printable.ts";
+import { unlessAborted } from "../../../base/within.ts";
 import type { VmHandlers } from "../../hooks.ts";
 import type { VmServices } from "../../vm-services.ts";
 import { DENIED_ANSWER_MS, MAX_NETWORK_ANSWERS, MAX_NETWORK_QUESTIONS } from "../limits.ts";
@@ -175,16 +176,4 @@ export class NetworkQuestions {
 /** Requests with a method and a path are one question each, like the connections to a port. */
 function keyOf({ host, port, method = "", path = "" }: Wanted): string {
   return JSON.stringify([host, port, method, path]);
-}
-
-async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { AgentVmError, limitExceeded, previewDenied } from "../../../api/errors.ts";
+import { readAtMost } from "../../../base/read-at-most.ts";
+import { within } from "../../../base/within.ts";
 import { LOGIN_MS, MAX_PREVIEW_CONNECTIONS } from "../limits.ts";
 import type { AppPorts } from "../requests/app-ports.ts";
 import { headerValues } from "../requests/end-to-end.ts";
@@ -157,23 +159,8 @@ type Body = AsyncIterable<Uint8Array>;
 
 /** Reads a form; `undefined` if it is large, slow or cut off. */
 async function readForm(body: Body | IncomingMessage): Promise<string | undefined> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  const read = async () => {
-    for await (const piece of body as Body) {
-      size += piece.byteLength;
-      if (size > MAX_FORM_BYTES) return undefined;
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces).toString();
-  };
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => late.resolve(undefined), LOGIN_MS);
-  try {
-    return await Promise.race([read().catch(() => undefined), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const reading = readAtMost(body as Body, MAX_FORM_BYTES).catch(() => undefined);
+  return (await within(reading, LOGIN_MS))?.toString();
 }
 
 /** Error of a VM with too many visits. */

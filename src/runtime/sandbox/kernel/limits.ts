@@ -1,7 +1,6 @@
 /** Limits of the kernel sandbox. `npm run docs` writes docs/limits.md from these comments. */
 
-const KIB = 1024;
-const MIB = 1024 * 1024;
+import { KIB, MIB } from "../../../api/units.ts";
 
 /**
  * Output pipes of ended commands that processes of one VM still hold.

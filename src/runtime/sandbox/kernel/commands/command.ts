@@ -1,4 +1,4 @@
-import type { CommandSettings, ProgramCall, ResourceUsage } from "../../processes.ts";
+import type { ProgramCall, ProgramOptions, ResourceUsage } from "../../processes.ts";
 import type { Tags } from "../procfs/slack-tag.ts";
 import type { Tools } from "../tools.ts";
 import type { OutputShare } from "./output-share.ts";
@@ -6,7 +6,7 @@ import type { PipeReader } from "./pipe-reader.ts";
 import type { StdinWriter } from "./stdin-writer.ts";
 
 /** A program to start. Shell lines have become calls of the shell by now. */
-export interface ProgramRequest extends ProgramCall, CommandSettings {
+export interface ProgramRequest extends ProgramCall, ProgramOptions {
   /** `false`: stdin is empty from the start. */
   stdin: boolean;
 }

@@ -1,4 +1,5 @@
 import { closeSync, readSync } from "node:fs";
+import { KIB, MIB } from "../../../../api/units.ts";
 import { joined } from "../../../../base/bytes.ts";
 import type { FileReader } from "../../files.ts";
 import { asPosixError, type Call, fileTooLarge } from "../../posix.ts";
@@ -6,9 +7,6 @@ import { Descriptor } from "./descriptors.ts";
 import { openForReading } from "./open.ts";
 import type { Entry } from "./place.ts";
 import type { Root } from "./root.ts";
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
 
 /** Up to this size a synchronous call is faster than the thread pool: 60 us instead of 100. */
 export const SYNC_BYTES = 256 * KIB;

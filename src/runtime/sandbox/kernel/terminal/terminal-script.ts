@@ -1,5 +1,5 @@
 import { quote } from "../../posix.ts";
-import type { CommandSettings, ProgramCall } from "../../processes.ts";
+import type { ProgramCall, ProgramOptions } from "../../processes.ts";
 
 /** A variable that the shell can export; others go through env(1). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -8,7 +8,7 @@ const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 export const LAUNCHED = "launched";
 export const NO_CWD = "no-cwd";
 
-interface TerminalSettings {
+interface TerminalScriptOptions {
   processes: number;
   openFiles: number;
   /** Path of env(1) in the VM. */
@@ -20,8 +20,8 @@ interface TerminalSettings {
  * VM without privileges: an LD_PRELOAD of the caller must not reach a program that enters.
  */
 export function terminalScript(
-  { command, args, env, cwd }: ProgramCall & CommandSettings,
-  { processes, openFiles, env: envTool }: TerminalSettings,
+  { command, args, env, cwd }: ProgramCall & ProgramOptions,
+  { processes, openFiles, env: envTool }: TerminalScriptOptions,
 ): string {
   const variables = Object.entries(env);
   const exported = variables.filter(([name]) => SHELL_NAME.test(name));

@@ -67,7 +67,7 @@ test("enter ends with a message for a VM or a cgroup that there is not", async (
   expect(await run("enter", cgroup)).toEqual(refused("cannot open the VM's cgroup"));
 });
 
-test("enter ends with a message for a process that is no VM", async () => {
+test("enter ends with a message for a process that is not a VM", async () => {
   const { errors, ...ended } = await run("enter", [process.pid, -1, -1, 64, 0, "", 0, "/bin/true"]);
   expect(ended).toEqual({ output: "", code: 1, signal: null });
   expect(errors).toMatch(/^cannot (enter|open the VM's (outer user namespace|namespaces)), error \d+\n$/);

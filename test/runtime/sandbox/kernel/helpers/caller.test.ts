@@ -55,7 +55,7 @@ const length = (bytes: number) => {
   return head;
 };
 
-test("prints what the server sends, and ends with its code", async () => {
+test("caller prints what the server sends, and ends with its code", async () => {
   const answer = [
     encodeFrame("o", 0, Buffer.from("out\n")),
     encodeFrame("E", 0, Buffer.from("err\n")),
@@ -64,7 +64,7 @@ test("prints what the server sends, and ends with its code", async () => {
   expect(await call(...answer)).toEqual({ stdout: "out\n", stderr: "err\n", code: 7, signal: null });
 });
 
-test("says that the host has ended the call if the answer ends, also inside a frame", async () => {
+test("caller says that the host has ended the call if the answer ends, also inside a frame", async () => {
   const whole = encodeFrame("o", 0, Buffer.from("never printed"));
   for (const cut of [0, 1, 4, 8, whole.length - 1]) {
     expect(await call(whole.subarray(0, cut)), `${cut}`).toEqual({
@@ -76,7 +76,7 @@ test("says that the host has ended the call if the answer ends, also inside a fr
   }
 });
 
-test("breaks off for a frame that is too short or too long, and for a kind that there is not", async () => {
+test("caller breaks off for a frame that is too short or too long, and for a kind that there is not", async () => {
   const bodies = [0, 4, MAX_FRAME_BYTES + 1, 0xffffffff].map(length);
   for (const frame of [...bodies, ...["\0", "Z", "\n", "a"].map((kind) => encodeFrame(kind, 0))]) {
     expect(await call(frame), frame.toString("hex")).toEqual({
@@ -88,7 +88,7 @@ test("breaks off for a frame that is too short or too long, and for a kind that 
   }
 });
 
-test("reads no file that is too large or that there is not, and goes on", async () => {
+test("caller reads no file that is too large or that there is not, and goes on", async () => {
   const answer = ["/proc/self/maps", "/gone", "a\0b", "", "-"].map((path) =>
     encodeFrame("r", 1, Buffer.from(path)),
   );
