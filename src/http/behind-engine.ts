@@ -9,7 +9,7 @@ export async function warnOfOpenEngine(
   { namespace }: { namespace?: string | undefined },
   log: Logger,
 ): Promise<void> {
-  if (!(await isEngineOpen(engine, namespace ?? process.env.RIVET_NAMESPACE))) return;
+  if (!(await isEngineOpen(engine, { namespace: namespace ?? process.env.RIVET_NAMESPACE }))) return;
   const msg =
     "The API of the Rivet Engine is open: anyone who reaches it reads and deletes every VM. Set its admin token";
   log.warn({ msg });

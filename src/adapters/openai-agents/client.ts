@@ -6,7 +6,7 @@ import type { ManifestEntry, ManifestLike, VmSandboxState } from "./sandbox-type
 import { type SandboxSessionDeps, VmSandboxSession } from "./session.ts";
 
 /** Functions of the SDK that the adapter needs. */
-export interface SandboxDeps<Manifest extends ManifestLike, Input>
+export interface SandboxParts<Manifest extends ManifestLike, Input>
   extends Pick<SandboxSessionDeps<Manifest>, "applyDiff"> {
   /** Class of the SDK. */
   Manifest: ManifestClass<Manifest>;
@@ -60,7 +60,7 @@ interface SandboxOptions {
  */
 export function openAiSandbox<Manifest extends ManifestLike, Input>(
   vms: VmAccessor,
-  parts: SandboxDeps<Manifest, Input>,
+  parts: SandboxParts<Manifest, Input>,
   options: OpenAiSandboxOptions = {},
 ): VmSandboxClient<Manifest, Input> {
   return new VmSandboxClient(vms, parts, options);
@@ -73,12 +73,12 @@ export class VmSandboxClient<Manifest extends ManifestLike, Input> {
   /** Options may be missing. */
   readonly supportsDefaultOptions = true;
   readonly #vms: VmAccessor;
-  readonly #parts: SandboxDeps<Manifest, Input>;
+  readonly #parts: SandboxParts<Manifest, Input>;
   readonly #prefix: readonly string[];
 
   constructor(
     vms: VmAccessor,
-    parts: SandboxDeps<Manifest, Input>,
+    parts: SandboxParts<Manifest, Input>,
     { keyPrefix = ["openai"] }: OpenAiSandboxOptions,
   ) {
     this.#vms = vms;

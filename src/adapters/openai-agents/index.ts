@@ -8,7 +8,7 @@ export {
   type ManifestClass,
   type OpenAiSandboxOptions,
   openAiSandbox,
-  type SandboxDeps,
+  type SandboxParts,
   VmSandboxClient,
 } from "./client.ts";
 export type * from "./sandbox-types.ts";

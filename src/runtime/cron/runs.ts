@@ -55,9 +55,9 @@ export class Runs {
   requestRun(job: CronJob, tick: number, seq = this.#deps.history.take()): Decision {
     const { overlap } = job.definition;
     const { pending } = job.state;
-    if (overlap === "allow") return this.#startRun(job, tick, seq, false);
+    if (overlap === "allow") return this.#startRun(job, { tick, seq, waited: false });
     const busy = this.isRunning(job.id) || pending.length > 0;
-    if (!busy) return this.#startRun(job, tick, seq, false);
+    if (!busy) return this.#startRun(job, { tick, seq, waited: false });
     if (overlap === "skip") return this.recordTick(job, { tick, seq, status: "skipped", reason: "overlap" });
     if (pending.some(({ why }) => why === "queue")) {
       return this.recordTick(job, { tick, seq, status: "skipped", reason: "queue_full" });
@@ -89,7 +89,9 @@ export class Runs {
       job.definition.overlap === "allow" ? live.some(({ waited }) => waited) : live.length > 0;
     if (paused || isBlocked || this.#stopping) return merged();
     const first = pending.shift();
-    return first === undefined ? merged() : this.#startRun(job, first.tick, first.seq, true);
+    return first === undefined
+      ? merged()
+      : this.#startRun(job, { tick: first.tick, seq: first.seq, waited: true });
   }
 
   /** Records a tick that does not run. */
@@ -102,7 +104,10 @@ export class Runs {
     return { entries, events: [eventOf(job.definition, record, this.#deps.now())], starts: [] };
   }
 
-  #startRun(job: CronJob, tick: number, seq: number, waited: boolean): Decision {
+  #startRun(
+    job: CronJob,
+    { tick, seq, waited }: { tick: number; seq: number } & Pick<LiveRun, "waited">,
+  ): Decision {
     if (this.#count >= MAX_CRON_LIVE_RUNS) {
       return this.recordTick(job, { tick, seq, status: "skipped", reason: "limit_exceeded" });
     }

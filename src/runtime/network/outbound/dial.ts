@@ -3,17 +3,19 @@ import { kindOf } from "../../../api/network-rule.ts";
 import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { Sink } from "./sink.ts";
 
-/**
- * Connects to an address. `address` must not be a name, because `connect` would resolve it again.
- *
- * @param sink receives the bytes of the connection, which then has no data to read
- */
+interface DialOptions {
+  /** Keeps the own side open when the other side has ended. @default `false` */
+  allowHalfOpen?: boolean;
+  signal: AbortSignal;
+  /** Receives the bytes of the connection, which then has no data to read. */
+  sink?: Sink | undefined;
+}
+
+/** Connects to an address. `address` must not be a name, because `connect` would resolve it again. */
 export function dial(
   address: string,
   port: number,
-  allowHalfOpen: boolean,
-  signal: AbortSignal,
-  sink?: Sink,
+  { allowHalfOpen = false, signal, sink }: DialOptions,
 ): Promise<Socket> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {

@@ -171,7 +171,7 @@ export class OutboundGate {
       reason = this.#refusal(name, address, port);
       if (reason !== undefined) continue;
       try {
-        const socket = await dial(address, port, allowHalfOpen, signal, sink);
+        const socket = await dial(address, port, { allowHalfOpen, signal, sink });
         if (signal.aborted) socket.destroy();
         signal.throwIfAborted();
         // The policy may have changed during the connect.

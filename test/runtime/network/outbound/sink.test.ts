@@ -12,7 +12,11 @@ async function relayTo(serve: (socket: Socket) => void): Promise<Socket> {
   const port = await listenOutside(serve);
   const relay = createServer({ allowHalfOpen: true }, async (inside) => {
     const sink = new Sink(inside);
-    const outside = await dial("127.0.0.1", port, true, new AbortController().signal, sink);
+    const outside = await dial("127.0.0.1", port, {
+      allowHalfOpen: true,
+      signal: new AbortController().signal,
+      sink,
+    });
     sink.takes(outside);
     joinHalves(inside, outside, sink);
   });

@@ -83,12 +83,12 @@ export class TreeScanner {
   }
 
   /** Watches a directory of the tree, if the watch includes subdirectories. */
-  follow(parent: WatchedDirectory, directory: WatchedDirectory, deep = false): void {
-    if (this.#model.follows(parent) && this.#model.count(directory)) this.watch(directory, deep);
+  follow(parent: WatchedDirectory, directory: WatchedDirectory, { deep = false } = {}): void {
+    if (this.#model.follows(parent) && this.#model.count(directory)) this.watch(directory, { deep });
   }
 
-  /** Watches a directory. @param deep also all known directories below */
-  watch(directory: WatchedDirectory, deep = false): void {
+  /** Watches a directory; with `deep` also all known directories below. */
+  watch(directory: WatchedDirectory, { deep = false } = {}): void {
     if (!this.#closed) this.#pending.set(directory, deep || (this.#pending.get(directory) ?? false));
   }
 
@@ -130,7 +130,7 @@ export class TreeScanner {
   #startRescan(): void {
     this.#rescan = "running";
     this.#rescanTimer.begin();
-    this.watch(this.#model.top, true);
+    this.watch(this.#model.top, { deep: true });
     this.flush();
   }
 
@@ -152,7 +152,7 @@ export class TreeScanner {
           if (isLatest()) {
             // The directory has moved.
             this.#rescanTimer.request();
-            this.watch(directory, deep);
+            this.watch(directory, { deep });
           }
           isCurrent = () => false;
         }
@@ -216,7 +216,7 @@ export class TreeScanner {
     const known = directory.entries.get(name);
     const isKnown = known !== undefined && (known !== "other") === isDirectory;
     if (!isKnown) this.#deps.appear(directory, name, isDirectory);
-    else if (deep && known !== "other") this.follow(directory, known, true);
+    else if (deep && known !== "other") this.follow(directory, known, { deep: true });
   }
 
   #answered(): void {
