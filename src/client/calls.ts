@@ -67,7 +67,7 @@ export class CallChannel {
     this.#patient = patient;
     link.on("callSettled", (event) => this.#onSettled(event));
     link.opened.add(() => void this.#onOpen());
-    link.down.add((error, wasReached) => this.#onDown(error, wasReached));
+    link.down.add((error, wasUp) => this.#onDown(error, wasUp));
     link.beat.add((ticket) => this.#meet(ticket));
     link.statusChanged.add((status) => {
       if (status !== "connected") this.#instanceId = undefined;
@@ -252,10 +252,10 @@ export class CallChannel {
     this.#patience = undefined;
   }
 
-  #onDown(error: AgentVmError, wasReached: boolean): void {
+  #onDown(error: AgentVmError, wasUp: boolean): void {
     if (!isTransient(error)) this.fail(error);
     if (isBetweenServers(error)) this.#isRestarting = true;
-    if (!this.#patient && !this.#isRestarting && !wasReached && error.code === "connection_lost") {
+    if (!this.#patient && !this.#isRestarting && !wasUp && error.code === "connection_lost") {
       // A call that the server has not received fails at once, like a request. A call that it may run keeps waiting.
       for (const call of this.#pending.values()) {
         if (call.instanceId === undefined) this.#finish(call.callId, () => call.reject(error));

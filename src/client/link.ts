@@ -50,11 +50,8 @@ export class Link {
 
   /** Called when a connection has opened and all subscriptions are sent. */
   readonly opened = new Listeners<[]>();
-  /**
-   * Called when a connection ended, or could not be opened. After a transient error the link tries again. `wasReached` is `true` if
-   * the server had answered before: the connection was open, or the server took too long to open it.
-   */
-  readonly down = new Listeners<[error: AgentVmError, wasReached: boolean]>();
+  /** Called when a connection ended, or could not be opened (`wasUp: false`). After a transient error the link tries again. */
+  readonly down = new Listeners<[error: AgentVmError, wasUp: boolean]>();
   /** Called when the server refuses a subscription. The connection stays open. */
   readonly refused = new Listeners<[error: AgentVmError]>();
   readonly statusChanged = new Listeners<[ActorConnStatus]>();
@@ -229,8 +226,9 @@ export class Link {
       REASON_TIMEOUT_MS,
     );
     const late = `The connection did not open within ${CONNECT_TIMEOUT_MS} ms`;
-    if (epoch !== this.#epoch) return;
-    this.#end(reason ? toAgentVmError(reason) : connectionLost(late), this.#raw !== undefined);
+    // The connection may have opened meanwhile.
+    if (epoch !== this.#epoch || this.#status === "connected") return;
+    this.#end(reason ? toAgentVmError(reason) : connectionLost(late));
   }
 
   #up(): void {
@@ -274,8 +272,9 @@ export class Link {
     void this.#connect();
   }
 
-  #end(error: AgentVmError, wasReached = this.#status === "connected"): void {
+  #end(error: AgentVmError): void {
     const raw = this.#raw;
+    const wasUp = this.#status === "connected";
     const again = isTransient(error);
     this.#leave(again ? "disconnected" : "idle");
     // Not awaited: a silent connection takes 30 s to close.
@@ -285,7 +284,7 @@ export class Link {
       this.#failures += 1;
       this.#retry = setTimeout(() => void this.#connect(), delay * (0.5 + Math.random() / 2));
     }
-    this.down.emit(error, wasReached);
+    this.down.emit(error, wasUp);
   }
 
   #leave(status: ActorConnStatus): void {

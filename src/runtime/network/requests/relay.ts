@@ -25,7 +25,11 @@ export function relay(
   { framing, body, through, headersOf, phraseOf = (phrase) => phrase, fail }: RelayOptions,
 ): void {
   boundInterim(outgoing);
-  outgoing.once("error", fail);
+  outgoing.once("error", (error) => {
+    // The head may wait for its body: a server that sends more than its head allows has sent a head all the same.
+    if (response.headersSent && !response.writableEnded && !response.destroyed) response.flushHeaders();
+    return fail(error);
+  });
   outgoing.once("response", (answer) => {
     const { statusCode = 502, statusMessage = "", rawHeaders } = answer;
     // `pipeline` throws for a response whose receiver has just left.

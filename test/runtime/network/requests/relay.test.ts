@@ -20,7 +20,7 @@ async function listen(server: Server): Promise<number> {
 async function relayTo(port: number): Promise<number> {
   return await listen(
     createServer((incoming: IncomingMessage, response: ServerResponse) =>
-      relay(incoming, response, request({ port, host: "127.0.0.1" }), {
+      relay(incoming, response, request({ port, host: "127.0.0.1", method: incoming.method }), {
         framing: {},
         headersOf: (raw) => [...raw],
         fail: () => response.destroy(),
@@ -43,6 +43,21 @@ test("a head arrives before the body that follows later, and then the body", asy
   const [answer] = (await once(get({ port }), "response")) as [IncomingMessage];
   resolve();
   expect(Buffer.concat(await answer.toArray()).toString()).toBe("late");
+});
+
+test("a server that sends a body to HEAD still answers with its head", async () => {
+  const port = await relayTo(
+    await listen(
+      createSocketServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody"));
+      }),
+    ),
+  );
+  const asked = request({ port, method: "HEAD" }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  answer.resume();
+  expect(answer.statusCode).toBe(200);
 });
 
 test("a body that breaks off cuts the response", async () => {
