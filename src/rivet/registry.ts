@@ -6,8 +6,10 @@ import {
   type RegistryActors,
   type RegistryConfigInput,
   RegistryConfigSchema,
+  RUNNER_PROTOTYPE,
   setup,
 } from "./rivetkit.ts";
+import { joinStartReads } from "./start-reads.ts";
 
 export type { Registry, RegistryActors } from "./rivetkit.ts";
 
@@ -85,6 +87,7 @@ export function makeRegistry<Actors extends RegistryActors>(
     ...(isServing && { endpoint: "" }),
   };
   for (const definition of Object.values(options.use)) orderQueues(definition);
+  if (slots !== undefined) joinStartReads(RUNNER_PROTOTYPE);
   const registry = setup<Actors>({ ...config, use: options.use });
   // Passed to `setup`, it would start the server at once.
   if (isServing) registry.config.serveManager = true;

@@ -5,6 +5,7 @@
 
 import { Runner } from "@rivetkit/engine-runner";
 import type { StorageRequests } from "./runner-repairs.ts";
+import type { ActorStorage } from "./start-reads.ts";
 
 export {
   type ActionContext,
@@ -26,4 +27,4 @@ export {
 } from "rivetkit";
 
 /** Prototype of RivetKit's connections to an engine. Their own type would need the declarations of `ws`. */
-export const RUNNER_PROTOTYPE: StorageRequests = Runner.prototype;
+export const RUNNER_PROTOTYPE: StorageRequests & ActorStorage = Runner.prototype;
