@@ -3,7 +3,6 @@ import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
 import { isStorageFailed } from "../store/coded-store.ts";
 import { FILES_FORMAT, keyOf, prefixOf } from "../store/keys.ts";
-import { findsRival } from "../store/owned-store.ts";
 import { LAZY, putAll, type Store } from "../store/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { isStorageDamaged } from "./codec.ts";
@@ -77,7 +76,7 @@ export class Archive {
     await deleteOrphans(store, head);
     await collectGarbage(store, head.generation);
     await store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal));
-    const gap = (await findsRival(store)) ? RIVAL_NUMBERS : 0;
+    const gap = store.hasRival === true ? RIVAL_NUMBERS : 0;
     try {
       const root = head.root === null ? EMPTY_ROOT : await loadTree(store, head.root);
       return new Archive(store, head, root, gap);

@@ -129,9 +129,20 @@ export class Commits {
       const counts = isReplaced ? undefined : await this.#counts(generation);
       this.#isUnsure ||= counts === undefined || this.#store.isRemote === true;
       if (!counts) throw error;
+      await this.#confirm();
     }
     this.#head = head;
     this.#isUnsure = false;
+  }
+
+  /** Makes sure that the head of this instance counts: the answer to its put is lost, and so is the look at the owner after it. */
+  async #confirm(): Promise<void> {
+    try {
+      await this.#store.confirm?.();
+    } catch (error) {
+      this.#isUnsure = true;
+      throw error;
+    }
   }
 
   /** Whether a failed commit was stored all the same, and only its answer was lost. `undefined`: the store does not say. */

@@ -14,6 +14,7 @@
  * | `mounts/`    | mounts      | 1      | mounts that mountFs has made                                     |
  * | `recording/` | recordings  | 1      | recordings of shells and processes                               |
  * | `owner`      | store       | 1      | the instance of the VM that may change the store                 |
+ * | `owner-end`  | store       | 1      | the last instance that has ended in order                        |
  *
  * The format of `fs/` is stored in its head record, and a server refuses a newer one. The other rooms store no number: they
  * may add optional fields, and a change that an older server cannot read needs a new prefix.
@@ -43,6 +44,9 @@ export const READABLE_FILES_FORMATS = [1, 2, FILES_FORMAT] as const;
 
 /** The mark of the VM's instance that may change the store. Servers without this key leave the mark as it is. */
 export const OWNER_KEY = "owner";
+
+/** The note of the last instance that has ended in order. Servers without this key take that instance for a killed instance. */
+export const OWNER_END_KEY = "owner-end";
 
 const padded = (number: number, digits: number): string => String(number).padStart(digits, "0");
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
-import { HEAD_KEY, OWNER_KEY } from "./keys.ts";
+import { HEAD_KEY, OWNER_END_KEY, OWNER_KEY } from "./keys.ts";
 import { encodeJson, LAZY, type Store, tryDecodeJson } from "./store.ts";
 
 /**
@@ -13,13 +13,18 @@ const TRUST_MS = 500;
 const ownerSchema = z.object({
   /** Instance of the VM that the store belongs to. */
   id: z.string(),
-  /** Whether the instance has ended: it changes nothing any more. */
+  /** Whether the instance has ended: it changes nothing any more. Servers before OWNER_END_KEY note that here. */
   isEnded: z.boolean(),
   /** Whether an earlier instance has not ended. It may still try to change something. */
   hasRival: z.boolean(),
 });
 
 type Owner = z.infer<typeof ownerSchema>;
+
+/** The note of an instance that it has ended. */
+const endSchema = ownerSchema.pick({ id: true, hasRival: true });
+
+type End = z.infer<typeof endSchema>;
 
 /** A store of which one instance of a VM is the owner, from its first access until another instance takes it. */
 export interface OwnedStore extends Store {
@@ -37,7 +42,7 @@ export interface OwnedStoreOptions {
 /**
  * Wraps a store so that only its newest owner changes it. The first access stores a mark, which is read again before the
  * head record is put, and after that. In a shared store the mark is also read before any change after a pause, and after each put: a
- * put of an instance that has been replaced is never reported as stored.
+ * put of an instance that has been replaced is never reported as stored. A lazy put counts only with a later change, whose put reads the mark.
  */
 export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOptions = {}): OwnedStore {
   const id = randomUUID();
@@ -45,15 +50,14 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   let hasRival = false;
   let isReplaced = false;
   let readAt = Number.NEGATIVE_INFINITY;
+  let checking: Promise<void> | undefined;
 
-  // A mark reaches the disk before any later change. A mark that a loss of power takes leaves what an instance without changes leaves.
-  const mark = (isEnded: boolean) =>
-    store.put([[OWNER_KEY, encodeJson({ id, isEnded, hasRival } satisfies Owner)]], LAZY);
   const take = async () => {
-    const before = await loadOwner(store);
-    hasRival = before !== undefined && (!before.isEnded || before.hasRival);
+    hasRival = await findsRival(store);
     const takenAt = performance.now();
-    await mark(false);
+    const mark: Owner = { id, isEnded: false, hasRival };
+    // A mark reaches the disk before any later change. A mark that a loss of power takes leaves what an instance without changes leaves.
+    await store.put([[OWNER_KEY, encodeJson(mark)]], LAZY);
     readAt = takenAt;
   };
   const owned = (): Promise<void> => {
@@ -65,7 +69,8 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   };
   const check = async () => {
     const askedAt = performance.now();
-    if (!isReplaced && (await loadOwner(store))?.id === id) {
+    const [mark] = isReplaced ? [] : await store.get([OWNER_KEY]);
+    if (decode(ownerSchema, mark)?.id === id) {
       readAt = askedAt;
       return;
     }
@@ -77,10 +82,22 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   const trusted = async () => {
     await owned();
     // A process that was paused in between asks again.
-    while (isReplaced || (isShared && performance.now() - readAt > TRUST_MS)) await check();
+    while (isReplaced || (isShared && performance.now() - readAt > TRUST_MS)) {
+      checking ??= check().finally(() => {
+        checking = undefined;
+      });
+      await checking;
+    }
   };
   return {
     isRemote: isShared === true,
+    get hasRival() {
+      return hasRival;
+    },
+    async confirm() {
+      await owned();
+      await check();
+    },
     async get(keys) {
       await owned();
       return await store.get(keys);
@@ -92,7 +109,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       await trusted();
       await store.put(entries, options);
       // Only the owner may delete what the new head does not refer to.
-      if (isShared || isCommit) await check();
+      if (isCommit || (isShared && options?.isLazy !== true)) await check();
       // From now on the numbers of records are past those of the rival.
       if (isCommit) hasRival = false;
     },
@@ -109,20 +126,28 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       return await store.list(prefix, options);
     },
     async release() {
-      if (taking === undefined) return;
+      if (taking === undefined || isReplaced) return;
       await owned();
-      await check();
-      await mark(true);
+      // A record of its own: a mark that another instance has stored meanwhile stays.
+      const end: End = { id, hasRival };
+      await store.put([[OWNER_END_KEY, encodeJson(end)]], LAZY);
     },
   };
 }
 
 /** Returns whether an earlier instance of this VM may still try to change the store. */
-export async function findsRival(store: Store): Promise<boolean> {
-  return (await loadOwner(store))?.hasRival ?? false;
+async function findsRival(store: Store): Promise<boolean> {
+  const [mark, note] = await store.get([OWNER_KEY, OWNER_END_KEY]);
+  const owner = decode(ownerSchema, mark);
+  if (owner === undefined) return false;
+  const end = decode(endSchema, note);
+  if (end?.id === owner.id) return end.hasRival;
+  return !owner.isEnded || owner.hasRival;
 }
 
-async function loadOwner(store: Store): Promise<Owner | undefined> {
-  const [bytes] = await store.get([OWNER_KEY]);
-  return bytes && ownerSchema.safeParse(tryDecodeJson(bytes)).data;
+function decode<Schema extends z.ZodType>(
+  schema: Schema,
+  bytes: Uint8Array | undefined,
+): z.output<Schema> | undefined {
+  return bytes && schema.safeParse(tryDecodeJson(bytes)).data;
 }

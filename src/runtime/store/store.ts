@@ -33,6 +33,10 @@ export const MAX_STORE_BATCH_BYTES = 900 * 1024;
 export interface Store {
   /** Whether a change whose call has failed may still be on its way. @default false: a read after the call tells whether it was made */
   readonly isRemote?: boolean;
+  /** Whether an earlier instance of the VM may still try to change the store. Known after the first access. @default false */
+  readonly hasRival?: boolean;
+  /** Makes sure that the VM's instance may still change the store. @throws AgentVmError `vm_stopped` @default it may */
+  confirm?(): Promise<void>;
   /** Reads values in the order of the keys, `undefined` for a missing value. Takes any number of keys. */
   get(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;
   /** Stores all entries or none, within the limits of a batch. */
