@@ -23,7 +23,9 @@ import { Sessions } from "./sessions/sessions.ts";
 import { MAX_OPEN_SHELLS } from "./shells/limits.ts";
 import { Shells } from "./shells/shells.ts";
 import { codedStore } from "./store/coded-store.ts";
+import { START_KEYS } from "./store/keys.ts";
 import { ownedStore } from "./store/owned-store.ts";
+import { readTogether } from "./store/read-together.ts";
 import { Sealer } from "./store/sealer.ts";
 import { MemoryStore } from "./store/store.ts";
 import { noBodies, type TransferBodies } from "./transfers/bodies.ts";
@@ -92,7 +94,11 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   } = run;
   const onReplaced = () => void dispose("error").catch(onFailure);
   const durable =
-    run.store && ownedStore(codedStore(run.store, report), { isShared: run.isStoreShared, onReplaced });
+    run.store &&
+    ownedStore(readTogether(codedStore(run.store, report), START_KEYS), {
+      isShared: run.isStoreShared,
+      onReplaced,
+    });
   const store = durable ?? new MemoryStore();
   const { hookTimeoutMs } = options;
   const { exclude } = options.persistence;

@@ -13,6 +13,7 @@ import type { OwnOptions } from "../own-options.ts";
 import { storedUsage } from "../persistence/usage.ts";
 import type { Room } from "../room.ts";
 import type { SandboxUsage } from "../sandbox/sandbox.ts";
+import { LAZY } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
 import { ActivityTimer } from "./activity-timer.ts";
 import { type Gauge, LimitWatch } from "./limit-watch.ts";
@@ -51,6 +52,7 @@ export class Machine implements MachineMethods, Room {
   #lastCpu: { cpuMs: number; at: number } | undefined;
   #own: OwnOptions;
   #bootedAt: number | undefined;
+  #isGoingDown = false;
 
   constructor(deps: MachineDeps) {
     this.#deps = deps;
@@ -62,6 +64,7 @@ export class Machine implements MachineMethods, Room {
 
   up(): void {
     this.#bootedAt = Date.now();
+    this.#isGoingDown = false;
     this.#meter.up();
     this.#record.countBoot().catch(this.#deps.onFailure);
   }
@@ -71,7 +74,9 @@ export class Machine implements MachineMethods, Room {
   }
 
   async beforeDown(): Promise<void> {
-    await this.#meter.sample();
+    this.#isGoingDown = true;
+    // The end of the VM makes it durable.
+    await this.#meter.sample(LAZY);
   }
 
   down(): void {
@@ -169,7 +174,8 @@ export class Machine implements MachineMethods, Room {
   async #meters(): Promise<Meters | undefined> {
     const measured = await this.#deps.liveSandbox()?.usage();
     if (measured === undefined) return undefined;
-    await this.#warn(measured);
+    // The end of a VM waits for this, and a warning would come too late.
+    if (!this.#isGoingDown) await this.#warn(measured);
     return { cpuMs: measured.cpuMs, diskBytes: measured.filesystemBytes, ...this.#deps.traffic() };
   }
 

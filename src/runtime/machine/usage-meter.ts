@@ -3,7 +3,13 @@ import type { VmUsage } from "../../api/methods/machine.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { SIZE_KEY, USAGE_KEY } from "../store/keys.ts";
-import { encodeJson, type Store, type StoreEntry, tryDecodeJson } from "../store/store.ts";
+import {
+  type ChangeOptions,
+  encodeJson,
+  type Store,
+  type StoreEntry,
+  tryDecodeJson,
+} from "../store/store.ts";
 
 /**
  * Time between two measurements of an awake VM. A server that is killed loses this much.
@@ -75,8 +81,8 @@ export class UsageMeter {
     return bytesOut + bytesIn;
   }
 
-  /** Adds what the VM has used since the last reading. Durable when it resolves. */
-  sample(): Promise<void> {
+  /** Adds what the VM has used since the last reading. Durable when it resolves, if the options do not say otherwise. */
+  sample(options?: ChangeOptions): Promise<void> {
     return this.#samples.run(async () => {
       const usage = await this.#load();
       const last = this.#last;
@@ -97,7 +103,7 @@ export class UsageMeter {
         hour[name] += used[name];
       }
       const size: StoreEntry[] = meters.diskBytes === null ? [] : [[SIZE_KEY, encodeJson(meters.diskBytes)]];
-      await this.#store.put([[USAGE_KEY, encodeJson(usage)], ...size]);
+      await this.#store.put([[USAGE_KEY, encodeJson(usage)], ...size], options);
     });
   }
 

@@ -73,17 +73,19 @@ export class Archive {
   /** @throws AgentVmError `storage_damaged`, `storage_too_new` */
   static async open(store: Store): Promise<Archive> {
     const head = await loadHead(store);
-    await deleteOrphans(store, head);
-    await collectGarbage(store, head.generation);
-    await store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal));
+    const load = async () => (head.root === null ? EMPTY_ROOT : await loadTree(store, head.root));
+    const work = [
+      deleteOrphans(store, head),
+      collectGarbage(store, head.generation),
+      store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal)),
+    ];
+    const [root, ...deleted] = await Promise.allSettled([load(), ...work]);
+    // A deletion that goes on could take what this instance stores from here on.
+    for (const each of deleted) if (each.status === "rejected") throw each.reason;
     const gap = store.hasRival === true ? RIVAL_NUMBERS : 0;
-    try {
-      const root = head.root === null ? EMPTY_ROOT : await loadTree(store, head.root);
-      return new Archive(store, head, root, gap);
-    } catch (error) {
-      if (!isStorageDamaged(error)) throw error;
-      return new Archive(store, head, EMPTY_ROOT, gap, error);
-    }
+    if (root.status === "fulfilled") return new Archive(store, head, root.value, gap);
+    if (!isStorageDamaged(root.reason)) throw root.reason;
+    return new Archive(store, head, EMPTY_ROOT, gap, root.reason);
   }
 
   get hasCheckpoint(): boolean {
@@ -221,7 +223,7 @@ export class Archive {
     const firstPack = this.#next.nextPack;
     this.#next.nextPack = packs.next;
     const firstPage = this.#next.nextPage;
-    const pages = await storePages(this.#store, entries, known, () => this.#next.nextPage++);
+    const { pages, waiting } = await storePages(this.#store, entries, known, () => this.#next.nextPage++);
     const isSame =
       this.hasCheckpoint &&
       this.#next.nextPage === firstPage &&
@@ -239,7 +241,7 @@ export class Archive {
       return;
     }
     const number = this.#next.nextRoot++;
-    await putAll(this.#store, await encodeRoot(number, root), LAZY);
+    await putAll(this.#store, [...waiting, ...(await encodeRoot(number, root))], LAZY);
     this.#roots.set(number, root);
     await this.#replaceTrees({ version: FILES_FORMAT, root: number, journal, takenAt: Date.now() }, [
       this.#head.root,
@@ -283,12 +285,11 @@ export class Archive {
 
   /** Deletes the records that no tree refers to. */
   async #clean(): Promise<void> {
-    try {
-      if (!this.#keepsGarbage) await collectGarbage(this.#store, this.#head.generation);
-      await this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal), LAZY);
-    } catch {
-      // The commit counts. The next commit or the next boot deletes the noted garbage.
-    }
+    // If this fails, the commit counts all the same. The next commit or the next boot deletes the noted garbage.
+    await Promise.allSettled([
+      this.#keepsGarbage ? undefined : collectGarbage(this.#store, this.#head.generation),
+      this.#store.deleteRange(prefixOf("journal"), keyOf("journal", this.journal), LAZY),
+    ]);
   }
 
   /** Loads a tree to keep its records. A damaged tree is lost already and keeps nothing. */

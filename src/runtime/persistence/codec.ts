@@ -147,3 +147,17 @@ export async function getParts(
   const entries = await store.list(`${keyOf(kind, number)}/`);
   return entries.length === 0 ? undefined : joined(entries.map(([, value]) => value));
 }
+
+/** Reads values of one kind together, like `getParts`. Large values take a request each. */
+export async function getValues(
+  store: Store,
+  kind: FileRecord,
+  numbers: readonly number[],
+): Promise<(Uint8Array | undefined)[]> {
+  const firsts = await store.get(numbers.map((number) => partOf(kind, number, 0)));
+  const isWhole = (first: Uint8Array | undefined) =>
+    first === undefined || first.length < MAX_STORE_VALUE_BYTES;
+  return await Promise.all(
+    numbers.map((number, index) => (isWhole(firsts[index]) ? firsts[index] : getParts(store, kind, number))),
+  );
+}

@@ -122,11 +122,11 @@ export async function deleteOrphans(
   store: Store,
   { nextPack, nextPage, nextRoot }: Numbering,
 ): Promise<void> {
-  for (const [kind, number] of [
+  const kinds = [
     ["pack", nextPack],
     ["page", nextPage],
     ["root", nextRoot],
-  ] as const) {
-    await store.deleteRange(keyOf(kind, number), `${prefixOf(kind)}~`);
-  }
+  ] as const;
+  const deleted = kinds.map(([kind, number]) => store.deleteRange(keyOf(kind, number), `${prefixOf(kind)}~`));
+  for (const each of await Promise.allSettled(deleted)) if (each.status === "rejected") throw each.reason;
 }

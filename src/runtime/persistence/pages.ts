@@ -33,14 +33,14 @@ const LARGE_PAGE_BYTES = 64 * 1024;
  * Cuts a tree into pages, and stores new ones. A page that the last tree has keeps its number.
  *
  * @param take takes the number of a new page
- * @returns the pages in the form of a root record
+ * @returns the pages in the form of a root record, and the last new ones, which the caller puts together with the root
  */
 export async function storePages(
   store: Store,
   tree: Iterable<TreeEntry>,
   known: ReadonlyMap<string, number>,
   take: () => number,
-): Promise<RootRecord["pages"]> {
+): Promise<{ pages: RootRecord["pages"]; waiting: StoreEntry[] }> {
   const list: RootRecord["pages"] = [];
   const steps = new StepWriter();
   let waiting: StoreEntry[] = [];
@@ -66,8 +66,7 @@ export async function storePages(
     waiting = [];
     bytes = 0;
   }
-  await putAll(store, waiting, LAZY);
-  return list;
+  return { pages: list, waiting };
 }
 
 /** The start of a path. */

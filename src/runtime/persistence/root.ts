@@ -5,7 +5,7 @@ import type { TreePlace } from "../sandbox/persistent-tree.ts";
 import { namesIn } from "../sandbox/posix.ts";
 import { placeOf, StepReader, type Steps, TreeOrder } from "../sandbox/tree-path.ts";
 import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/store.ts";
-import { Damage, decodeBlock, encodeBlock, getParts, partsOf, storageDamaged } from "./codec.ts";
+import { Damage, decodeBlock, encodeBlock, getParts, getValues, partsOf, storageDamaged } from "./codec.ts";
 import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
 import { PackReader } from "./packs.ts";
 import { SHOWN_CHARACTERS } from "./pages.ts";
@@ -26,6 +26,11 @@ export type RootRecord = z.infer<typeof rootSchema>;
 
 export const EMPTY_ROOT: RootRecord = { pages: [], packs: [], files: 0, bytes: 0 };
 
+/** Pages that are read together. A tree with no more pages keeps them, because a restart reads its pages twice. */
+const PAGES_AT_ONCE = 8;
+
+type Blocks = (Uint8Array | undefined)[];
+
 function fail(error: Error): never {
   throw error;
 }
@@ -36,6 +41,8 @@ export class StoredTree {
   readonly packs: PackReader;
   readonly #store: Store;
   readonly #root: RootRecord;
+  /** Pages of a small tree, once they have been read. */
+  #kept: Blocks | undefined;
 
   constructor(store: Store, root: RootRecord) {
     this.packs = new PackReader(store);
@@ -59,16 +66,31 @@ export class StoredTree {
     steps: Steps = new StepReader(),
     onLost: (error: AgentVmError) => void = fail,
   ): AsyncGenerator<TreeEntry[]> {
-    for (const [number, , firstPath] of this.#root.pages) {
-      try {
-        yield await loadPage(this.#store, number, steps);
-      } catch (error) {
-        if (!(error instanceof Damage)) throw error;
-        steps.lose();
-        const lost = `${error.message}: it held ${firstPath} and the entries after it`;
-        onLost(storageDamaged(lost, { from: firstPath }));
+    const { pages } = this.#root;
+    for (let start = 0; start < pages.length; start += PAGES_AT_ONCE) {
+      const blocks = await this.#blocks(start);
+      for (const [index, block] of blocks.entries()) {
+        const [number, , firstPath] = pages[start + index]!;
+        try {
+          yield await decodePage(block, number, steps);
+        } catch (error) {
+          if (!(error instanceof Damage)) throw error;
+          steps.lose();
+          const lost = `${error.message}: it held ${firstPath} and the entries after it`;
+          onLost(storageDamaged(lost, { from: firstPath }));
+        }
       }
     }
+  }
+
+  /** Reads the pages from a place on, several together. */
+  async #blocks(start: number): Promise<Blocks> {
+    if (this.#kept !== undefined) return this.#kept;
+    const { pages } = this.#root;
+    const numbers = pages.slice(start, start + PAGES_AT_ONCE).map(([number]) => number);
+    const blocks = await getValues(this.#store, "page", numbers);
+    if (pages.length <= PAGES_AT_ONCE) this.#kept = blocks;
+    return blocks;
   }
 
   /**
@@ -178,7 +200,11 @@ export async function loadTree(store: Store, number: number): Promise<RootRecord
 
 /** @throws Damage if the page is missing or corrupt @internal exported for tests that look into the store */
 export async function loadPage(store: Store, number: number, steps: Steps): Promise<TreeEntry[]> {
-  const block = await getParts(store, "page", number);
+  return await decodePage(await getParts(store, "page", number), number, steps);
+}
+
+/** @throws Damage if the page is missing or corrupt */
+async function decodePage(block: Uint8Array | undefined, number: number, steps: Steps): Promise<TreeEntry[]> {
   if (block === undefined) throw new Damage(`page ${number} is missing`);
   return decodeEntries(await decodeBlock(block), steps);
 }

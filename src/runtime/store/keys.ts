@@ -127,6 +127,16 @@ export const GUARDED_PREVIEWS = `${PREFIXES.network}guarded-preview/`;
 
 export const guardedPreviewKey = (hash: string): string => `${GUARDED_PREVIEWS}${hash}`;
 
+/** Records that the rooms of a VM read while it starts. All are small, and none has content of files. */
+export const START_KEYS: readonly string[] = [
+  MACHINE_KEY,
+  USAGE_KEY,
+  NETWORK_POLICY_KEY,
+  SECRETS_KEY,
+  MOUNTS_KEY,
+  SERVICES_KEY,
+];
+
 export const watchKey = (id: string): string => `${PREFIXES.watches}${id}`;
 
 /** Records of sessions: how each was made and its state now. */
