@@ -10,7 +10,7 @@ import { type ServerProcess, startServerProcess } from "../test/support/server-p
 
 /**
  * `npm run bench:engine`: measures what one Rivet Engine carries, with VMs in memory, which cost their server next to nothing.
- * Needs RIVET_ENGINE_BINARY. VMS chooses the number of VMs.
+ * Needs RIVET_ENGINE_BINARY. VMS chooses the number of VMs, and DRAINED how many of them a drained server has. ONLY=drain leaves the rest out.
  */
 const program = process.env.RIVET_ENGINE_BINARY;
 if (program === undefined) throw new Error("RIVET_ENGINE_BINARY names no Rivet Engine");
@@ -19,7 +19,8 @@ const AT_ONCE = 16;
 const TOKEN = "token of the server";
 const MIB = 1024 * 1024;
 /** VMs of a server that is drained. */
-const DRAINED = 50;
+const DRAINED = Math.min(Number(process.env.DRAINED ?? 50), VMS);
+const ONLY_DRAIN = process.env.ONLY === "drain";
 
 const folder = mkdtempSync(join(tmpdir(), "agent-vm-engine-"));
 const [guard, peer, metrics] = [await freePort(), await freePort(), await freePort()];
@@ -119,29 +120,58 @@ async function measure(
   );
 }
 
+/** Prints when the first, the middle and the last VM had done something. */
+function printTimes(name: string, times: readonly number[]): void {
+  const sorted = times.toSorted((one, other) => one - other);
+  const at = (place: number) => String(Math.round(sorted[Math.floor(place)] ?? 0)).padStart(7);
+  const last = sorted.length - 1;
+  console.log(`${name.padEnd(34)} first ${at(0)} ms   middle ${at(last / 2)} ms   last ${at(last)} ms`);
+}
+
 /** Drains the server, and prints when its VMs have answered on another one. */
 async function measureDrain(count: number): Promise<void> {
-  const connections = Array.from({ length: count }, (_, index) => vm(index).connect());
+  const vms = Array.from({ length: count }, (_, index) => vm(index));
+  await Promise.all(vms.map((each) => each.writeFile("/moved", "moved")));
+  const connections = vms.map((each) => each.connect());
   await Promise.all(connections.map((connection) => connection.status()));
   other = await startServer();
   const before = usage();
   const startedAt = performance.now();
+  const since = () => performance.now() - startedAt;
   server.process.kill("SIGTERM");
-  while ((await fetch(`${server.endpoint}/health/ready`)).status !== 503) await delay(5);
+  const exited = server.exited.then(() => since());
+  while (
+    await fetch(`${server.endpoint}/health/ready`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  )
+    await delay(5);
   const answered: number[] = [];
+  const read: number[] = [];
+  let failed = 0;
   await Promise.all(
     connections.map(async (connection) => {
-      await connection.status();
-      answered.push(Math.round(performance.now() - startedAt));
+      try {
+        await connection.status();
+        answered.push(since());
+        await connection.readFile("/moved");
+        read.push(since());
+      } catch {
+        failed += 1;
+      }
     }),
   );
   const each = (usage().cpuMs - before.cpuMs) / count;
+  printTimes(`drain of ${count} VMs: status`, answered);
+  printTimes(`drain of ${count} VMs: stored file`, read);
   console.log(
-    `${`drain of ${count} VMs`.padEnd(34)} answers after ${answered[0]} to ${answered.at(-1)} ms   engine ${each.toFixed(2).padStart(7)} ms CPU each`,
+    `${`drain of ${count} VMs: server exits`.padEnd(34)} after ${Math.round(await exited)} ms   engine ${each.toFixed(2).padStart(7)} ms CPU each   ${failed} failed`,
   );
 }
 
-try {
+/** Measures everything but the drain. */
+async function measureWork(): Promise<void> {
   await measure("creations, first answer", VMS, (index) => vm(index).exists("/"));
   await measure("short calls (HTTP)", VMS * 4, (index) => vm(index % VMS).exists("/"));
   const connections = Array.from({ length: VMS }, (_, index) => vm(index).connect());
@@ -164,7 +194,11 @@ try {
   while (!(await areAsleep())) await delay(1_000);
   client = createClient<typeof Registry>({ endpoint, token: TOKEN });
   await measure("wakes, first answer", VMS, (index) => vm(index).exists("/file"));
-  await measureDrain(Math.min(DRAINED, VMS));
+}
+
+try {
+  if (!ONLY_DRAIN) await measureWork();
+  await measureDrain(DRAINED);
 } finally {
   await client.dispose();
   await direct.dispose();

@@ -78,8 +78,10 @@ export async function openWithRooms(
     .prepare(sandbox)
     .then(open)
     .then(async (booted) => {
-      await rooms.complete(sandbox).catch((error: unknown) => {
-        void booted.persistence?.close(false);
+      await rooms.complete(sandbox).catch(async (error: unknown) => {
+        await booted.persistence?.close(false);
+        // The next boot must find the head of a checkpoint under way.
+        await booted.persistence?.idle();
         throw error;
       });
       return booted;

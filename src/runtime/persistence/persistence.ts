@@ -230,6 +230,11 @@ export class Persistence {
     }
   }
 
+  /** Resolves when the checkpoint under way has been stored or has failed. */
+  idle(): Promise<void> {
+    return this.#schedule.idle();
+  }
+
   async #finish(keep: boolean): Promise<void> {
     if (this.#isClosed) return;
     if (!keep) {
