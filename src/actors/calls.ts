@@ -90,6 +90,8 @@ export class CallTable {
   /** Oldest first. */
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
+  /** Instances before this one that have ended in order, the newest first. A copy: the actor's state forgets its note. */
+  readonly #before: readonly string[];
   readonly #begunBefore: ReadonlySet<string>;
   readonly #startedAt = performance.now();
   /** Whether the note for the next instance is written. */
@@ -97,6 +99,7 @@ export class CallTable {
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#before = options.before === undefined ? [] : idsOf(options.before);
     this.#begunBefore = new Set(options.before?.begun);
     this.#limits = {
       calls: MAX_CALLS,
@@ -143,12 +146,10 @@ export class CallTable {
 
   /** Whether a call was meant for the instance before this one, which has not begun it. */
   isLeftOver({ callId, instanceId }: CallRequest): boolean {
-    const { before } = this.#options;
     return (
       !this.#isEnded &&
-      before !== undefined &&
       instanceId !== undefined &&
-      idsOf(before).includes(instanceId) &&
+      this.#before.includes(instanceId) &&
       !this.#begunBefore.has(callId)
     );
   }
@@ -164,11 +165,10 @@ export class CallTable {
     const { instanceId } = this;
     const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
     if (begun.length > MAX_ENDED_CALLS) return undefined;
-    const { before } = this.#options;
     const isOld = performance.now() - this.#startedAt > RECONNECT_TIMEOUT_MS;
     const all = [...begun, ...this.#begunBefore];
-    if (before === undefined || isOld || all.length > MAX_ENDED_CALLS) return { instanceId, begun };
-    return { instanceId, earlier: idsOf(before).slice(0, MAX_EARLIER_INSTANCES), begun: all };
+    if (this.#before.length === 0 || isOld || all.length > MAX_ENDED_CALLS) return { instanceId, begun };
+    return { instanceId, earlier: this.#before.slice(0, MAX_EARLIER_INSTANCES), begun: all };
   }
 
   /** Forgets outcomes that have arrived. Clients never repeat their keys. */
