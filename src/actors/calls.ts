@@ -90,7 +90,7 @@ export class CallTable {
   /** Oldest first. */
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
-  /** Instances before this one that have ended in order, the newest first. A copy: the actor's state forgets its note. */
+  /** Earlier instances that have ended in order, the newest first. A copy: the actor's state forgets its note. */
   readonly #before: readonly string[];
   readonly #begunBefore: ReadonlySet<string>;
   readonly #startedAt = performance.now();

@@ -257,7 +257,7 @@ test("a call that never began runs on the instance after several that ended soon
 test("knows the calls of earlier instances also after the actor's state has dropped its note", () => {
   const first = new CallTable({ keepAwake: () => undefined, mayMove: true });
   const second = new CallTable({ keepAwake: () => undefined, mayMove: true, before: first.ended() });
-  // RivetKit watches objects of the state, and throws for a nested one that the state no longer has.
+  // RivetKit watches objects of the state, and throws for a nested object that the state no longer has.
   const { proxy: note, revoke } = Proxy.revocable(second.ended()!, {});
   const third = new CallTable({ keepAwake: () => undefined, mayMove: true, before: note });
   revoke();
