@@ -9,6 +9,7 @@ import {
   RUNNER_PROTOTYPE,
   setup,
 } from "./rivetkit.ts";
+import { repeatLostRequests } from "./runner-repairs.ts";
 import { joinStartReads } from "./start-reads.ts";
 
 export type { Registry, RegistryActors } from "./rivetkit.ts";
@@ -87,7 +88,11 @@ export function makeRegistry<Actors extends RegistryActors>(
     ...(isServing && { endpoint: "" }),
   };
   for (const definition of Object.values(options.use)) orderQueues(definition);
-  if (slots !== undefined) joinStartReads(RUNNER_PROTOTYPE);
+  if (slots !== undefined) {
+    // Requests that are not joined are repeated too, so that the repetition is the inner layer.
+    repeatLostRequests(RUNNER_PROTOTYPE);
+    joinStartReads(RUNNER_PROTOTYPE);
+  }
   const registry = setup<Actors>({ ...config, use: options.use });
   // Passed to `setup`, it would start the server at once.
   if (isServing) registry.config.serveManager = true;

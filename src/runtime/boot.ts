@@ -1,6 +1,6 @@
 import { MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import { Mutex } from "../base/mutex.ts";
-import { unlessAborted } from "../base/within.ts";
+import { unlessAborted, within } from "../base/within.ts";
 import { Files } from "./filesystem/files.ts";
 import { giveMachineId } from "./filesystem/machine-id.ts";
 import { readOnlyFiles } from "./filesystem/read-only.ts";
@@ -64,6 +64,12 @@ export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boo
 }
 
 /**
+ * Time for which a boot that fails waits for a checkpoint under way.
+ * @unit ms
+ */
+const COMMIT_WAIT_MS = 30_000;
+
+/**
  * Opens a boot together with the VM's rooms.
  *
  * @param signal aborts when the VM ends, which must not wait for storage that does not answer
@@ -81,7 +87,7 @@ export async function openWithRooms(
       await rooms.complete(sandbox).catch(async (error: unknown) => {
         await booted.persistence?.close(false);
         // The next boot must find the head of a checkpoint under way.
-        await booted.persistence?.idle();
+        if (booted.persistence) await within(booted.persistence.idle(), COMMIT_WAIT_MS);
         throw error;
       });
       return booted;

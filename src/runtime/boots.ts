@@ -149,6 +149,8 @@ export class BootCycle {
     // The files must be stored before the processes end: a failure then loses nothing.
     await booted.persistence?.checkpoint();
     await this.#hooks.stopping("sleep");
+    // The hooks take time, in which another boot may have begun.
+    if (this.#live !== booted) return await this.#replacement;
     await this.#rooms.beforeDown();
     if (this.#live !== booted) return await this.#replacement;
     this.#boot = undefined;

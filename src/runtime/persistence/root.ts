@@ -29,6 +29,12 @@ export const EMPTY_ROOT: RootRecord = { pages: [], packs: [], files: 0, bytes: 0
 /** Pages that are read together. A tree with no more pages keeps them, because a restart reads its pages twice. */
 const PAGES_AT_ONCE = 8;
 
+/**
+ * Bytes of pages that a small tree keeps.
+ * @unit bytes
+ */
+const KEPT_PAGES_BYTES = 1024 * 1024;
+
 type Blocks = (Uint8Array | undefined)[];
 
 function fail(error: Error): never {
@@ -89,7 +95,8 @@ export class StoredTree {
     const { pages } = this.#root;
     const numbers = pages.slice(start, start + PAGES_AT_ONCE).map(([number]) => number);
     const blocks = await getValues(this.#store, "page", numbers);
-    if (pages.length <= PAGES_AT_ONCE) this.#kept = blocks;
+    const bytes = blocks.reduce((sum, block) => sum + (block?.length ?? 0), 0);
+    if (pages.length <= PAGES_AT_ONCE && bytes <= KEPT_PAGES_BYTES) this.#kept = blocks;
     return blocks;
   }
 

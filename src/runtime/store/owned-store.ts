@@ -47,13 +47,17 @@ export interface OwnedStoreOptions {
 export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOptions = {}): OwnedStore {
   const id = randomUUID();
   let taking: Promise<void> | undefined;
+  /** Whether there was a rival when this instance began. Its numbers may be ahead in the journal until a checkpoint moves the journal. */
+  let foundRival = false;
+  /** Whether the next instance must leave out numbers too. */
   let hasRival = false;
   let isReplaced = false;
   let readAt = Number.NEGATIVE_INFINITY;
   let checking: Promise<void> | undefined;
 
   const take = async () => {
-    hasRival = await findsRival(store);
+    foundRival = await findsRival(store);
+    hasRival = foundRival;
     const takenAt = performance.now();
     const mark: Owner = { id, isEnded: false, hasRival };
     // A mark reaches the disk before any later change. A mark that a loss of power takes leaves what an instance without changes leaves.
@@ -92,7 +96,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   return {
     isRemote: isShared === true,
     get hasRival() {
-      return hasRival;
+      return foundRival;
     },
     async confirm() {
       await owned();
@@ -110,7 +114,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       await store.put(entries, options);
       // Only the owner may delete what the new head does not refer to.
       if (isCommit || (isShared && options?.isLazy !== true)) await check();
-      // From now on the numbers of records are past those of the rival.
+      // The next instance goes on from the numbers of this head.
       if (isCommit) hasRival = false;
     },
     async delete(keys) {

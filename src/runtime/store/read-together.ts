@@ -15,12 +15,13 @@ const FORGET_MS = 10_000;
  * @param keys keys of small values: all of them are in memory for some seconds
  */
 export function readTogether(store: Store, keys: readonly string[]): Store {
-  /** Keys whose values may be handed out, or `undefined` before the first reading. */
-  let left: Set<string> | undefined;
+  /** Keys whose values may be handed out. A key that was changed before the first reading is not among them. */
+  const left = new Set(keys);
+  let hasBegun = false;
   let reading: Promise<Map<string, Uint8Array | undefined>> | undefined;
 
   const forget = () => {
-    left = new Set();
+    left.clear();
     reading = undefined;
   };
   const read = async () => {
@@ -28,22 +29,22 @@ export function readTogether(store: Store, keys: readonly string[]): Store {
     return new Map(keys.map((key, index) => [key, values[index]]));
   };
   const begin = () => {
-    left = new Set(keys);
+    hasBegun = true;
     reading = read();
     // A reader gets the error. Later ones ask again.
     reading.catch(forget);
     setTimeout(forget, FORGET_MS).unref();
   };
   const changed = (isChanged: (key: string) => boolean) => {
-    for (const key of left ?? []) if (isChanged(key)) left?.delete(key);
+    for (const key of left) if (isChanged(key)) left.delete(key);
   };
   return {
     async get(asked) {
-      if (left === undefined && asked.some((key) => keys.includes(key))) begin();
-      if (reading === undefined || !asked.every((key) => left?.has(key))) return await store.get(asked);
+      if (!hasBegun && asked.some((key) => left.has(key))) begin();
+      if (reading === undefined || !asked.every((key) => left.has(key))) return await store.get(asked);
       const shared = reading;
-      for (const key of asked) left?.delete(key);
-      if (left?.size === 0) forget();
+      for (const key of asked) left.delete(key);
+      if (left.size === 0) forget();
       const values = await shared;
       return asked.map((key) => values.get(key));
     },

@@ -91,7 +91,8 @@ test("knows of a rival only after an instance that has not released the store", 
   await fourth.get([]);
   expect(fourth.hasRival).toBe(true);
   await fourth.put([[HEAD_KEY, value("4")]]);
-  expect(fourth.hasRival).toBe(false);
+  // Records of the rival may still be ahead of those that the fourth instance has not moved.
+  expect(fourth.hasRival).toBe(true);
   await fourth.release();
   const fifth = ownedStore(store);
   await fifth.get([]);

@@ -105,6 +105,16 @@ test("a change that is on its way counts for a reading after it", async () => {
   expect(texts(await together.get(["a"]))).toEqual(["new"]);
 });
 
+test("a change that began before the first reading counts for a reading after it", async () => {
+  const { store } = await open();
+  await store.put([["a", bytes("old")]]);
+  const together = readTogether(store, KEYS);
+  const put = together.put([["a", bytes("new")]]);
+  await together.get(["b"]);
+  await put;
+  expect(texts(await together.get(["a"]))).toEqual(["new"]);
+});
+
 test("reads again after a failure", async () => {
   const { store, fail } = await open();
   await store.put([["a", bytes("1")]]);
