@@ -91,7 +91,7 @@ test("knows of a rival only after an instance that has not released the store", 
   await fourth.get([]);
   expect(fourth.hasRival).toBe(true);
   await fourth.put([[HEAD_KEY, value("4")]]);
-  // Records of the rival may still be ahead of those that the fourth instance has not moved.
+  // A journal that the fourth instance has not moved may still get records of the rival.
   expect(fourth.hasRival).toBe(true);
   await fourth.release();
   const fifth = ownedStore(store);
