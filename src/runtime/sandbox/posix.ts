@@ -17,6 +17,18 @@ export interface Call {
   destination?: string;
 }
 
+/** How a path is resolved. */
+export interface WalkOptions {
+  /** Whether a symbolic link at the end of the path is followed. */
+  follow: boolean;
+}
+
+/** How a path is resolved, and what an error says about it. */
+export interface VisitOptions extends WalkOptions {
+  /** Paths that an error names. @default the path that is resolved */
+  named?: Omit<Call, "syscall">;
+}
+
 /**
  * Symbolic links that one path may follow, as in the kernel (MAXSYMLINKS).
  * @unit links

@@ -5,7 +5,7 @@ import { pause } from "../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
 import { isTemporaryName } from "../names.ts";
 import type { PersistentTree } from "../persistent-tree.ts";
-import { type Call, fileTooLarge, posixError } from "../posix.ts";
+import { type Call, fileTooLarge, posixError, type VisitOptions } from "../posix.ts";
 import * as changes from "./changes.ts";
 import { MemoryDraft, MemoryReader } from "./draft.ts";
 import { makeInitialTree } from "./initial-tree.ts";
@@ -51,7 +51,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   openReader(path: string): Promise<FileReader> {
-    return this.#at("open", path, true, (place, call) => {
+    return this.#at("open", path, { follow: true }, (place, call) => {
       const link = place.existing(call);
       const read: Call = { syscall: "read", path };
       if (link.node.isDirectory()) throw posixError("EISDIR", read);
@@ -74,17 +74,19 @@ export class MemoryFileSystem implements FileSystem {
     return this.#at(
       "open",
       path,
-      true,
+      { follow: true },
       (place, call) => new MemoryDraft(this.#tree, this.#quota, place, call),
     );
   }
 
   stat(path: string): Promise<VirtualStat> {
-    return this.#at("stat", path, true, (place, call) => describeLink(this.#tree, place.existing(call)));
+    return this.#at("stat", path, { follow: true }, (place, call) =>
+      describeLink(this.#tree, place.existing(call)),
+    );
   }
 
   lstat(path: string): Promise<VirtualStat> {
-    return this.#at("lstat", path, path.endsWith("/"), (place, call) =>
+    return this.#at("lstat", path, { follow: path.endsWith("/") }, (place, call) =>
       describeLink(this.#tree, place.existing(call)),
     );
   }
@@ -98,32 +100,38 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   mkdir(path: string): Promise<void> {
-    return this.#at("mkdir", path, false, (place, call) => changes.makeDirectory(this.#tree, place, call));
+    return this.#at("mkdir", path, { follow: false }, (place, call) =>
+      changes.makeDirectory(this.#tree, place, call),
+    );
   }
 
   rmdir(path: string): Promise<void> {
-    return this.#at("rmdir", path, false, (place, call) => changes.removeDirectory(this.#tree, place, call));
+    return this.#at("rmdir", path, { follow: false }, (place, call) =>
+      changes.removeDirectory(this.#tree, place, call),
+    );
   }
 
   async removeTree(path: string): Promise<void> {
-    const directory = await this.#at("rmdir", path, false, changes.directoryToRemove);
+    const directory = await this.#at("rmdir", path, { follow: false }, changes.directoryToRemove);
     const { parent } = directory;
     do await this.#empty(directory);
     while (!changes.removeIfEmpty(this.#tree, parent, directory));
   }
 
   unlink(path: string): Promise<void> {
-    return this.#at("unlink", path, false, (place, call) => changes.removeFile(this.#tree, place, call));
+    return this.#at("unlink", path, { follow: false }, (place, call) =>
+      changes.removeFile(this.#tree, place, call),
+    );
   }
 
   rename(from: string, to: string): Promise<void> {
     const rename = (source: Place, call: Call) =>
-      changes.rename(this.#tree, source, walk(this.#tree, call, to, false), call);
-    return this.#at("rename", from, false, rename, { path: from, destination: to });
+      changes.rename(this.#tree, source, walk(this.#tree, call, to, { follow: false }), call);
+    return this.#at("rename", from, { follow: false, named: { path: from, destination: to } }, rename);
   }
 
   readlink(path: string): Promise<string> {
-    return this.#at("readlink", path, path.endsWith("/"), (place, call) => {
+    return this.#at("readlink", path, { follow: path.endsWith("/") }, (place, call) => {
       const { node } = place.existing(call);
       if (!node.isSymlink()) throw posixError("EINVAL", call);
       return node.symlink;
@@ -132,17 +140,17 @@ export class MemoryFileSystem implements FileSystem {
 
   symlink(target: string, path: string): Promise<void> {
     const make = (place: Place, call: Call) => changes.makeSymlink(this.#tree, place, call, target);
-    return this.#at("symlink", path, false, make, { path: target, destination: path });
+    return this.#at("symlink", path, { follow: false, named: { path: target, destination: path } }, make);
   }
 
   chmod(path: string, mode: number): Promise<void> {
-    return this.#at("chmod", path, true, (place, call) =>
+    return this.#at("chmod", path, { follow: true }, (place, call) =>
       changes.changeMode(this.#tree, place.existing(call), call, mode),
     );
   }
 
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void> {
-    return this.#at("utime", path, true, (place, call) =>
+    return this.#at("utime", path, { follow: true }, (place, call) =>
       changes.changeTimes(this.#tree, place.existing(call), call, atimeMs, mtimeMs),
     );
   }
@@ -154,7 +162,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async #list<T>(path: string, describe: (name: string, link: Link) => T): Promise<T[]> {
-    const directory = await this.#at("scandir", path, true, (place, call) => {
+    const directory = await this.#at("scandir", path, { follow: true }, (place, call) => {
       const link = place.existing(call);
       if (!link.node.isDirectory()) throw posixError("ENOTDIR", call);
       return link;
@@ -179,18 +187,17 @@ export class MemoryFileSystem implements FileSystem {
     }
   }
 
-  /** Walks to a path and works there in one turn of the event loop. @param named paths that an error names */
+  /** Walks to a path and works there in one turn of the event loop. */
   async #at<T>(
     syscall: string,
     path: string,
-    follow: boolean,
+    { follow, named = { path } }: VisitOptions,
     work: (place: Place, call: Call) => T,
-    named: Omit<Call, "syscall"> = { path },
   ): Promise<T> {
     const call: Call = { syscall, ...named };
     const turn = pause();
     if (turn !== null) await turn;
     if (this.#closed) throw vmStopped();
-    return work(walk(this.#tree, call, path, follow), call);
+    return work(walk(this.#tree, call, path, { follow }), call);
   }
 }

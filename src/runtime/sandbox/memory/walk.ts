@@ -1,11 +1,11 @@
-import { type Call, endsWithSlash, MAX_LINKS, namesIn, posixError } from "../posix.ts";
+import { type Call, endsWithSlash, MAX_LINKS, namesIn, posixError, type WalkOptions } from "../posix.ts";
 import { Place } from "./place.ts";
 import { type Link, parentOf, type Tree } from "./tree.ts";
 
 const MAX_NAME_BYTES = 255;
 
 /** Resolves a path as Linux does: follows up to 40 links, and `..` stops at the root. */
-export function walk(tree: Tree, call: Call, path: string, follow: boolean): Place {
+export function walk(tree: Tree, call: Call, path: string, { follow }: WalkOptions): Place {
   const pending = namesIn(path).reverse();
   let directory = tree.root;
   let slash = endsWithSlash(path);

@@ -1,7 +1,7 @@
 import { closeSync, type Stats } from "node:fs";
 import { vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
-import { asPosixError, type Call, posixError } from "../../posix.ts";
+import { asPosixError, type Call, posixError, type VisitOptions, type WalkOptions } from "../../posix.ts";
 import { closeElsewhere, duplicateDirectory } from "./descriptors.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";
@@ -40,22 +40,19 @@ export class TreeAccess {
   /**
    * Walks to a path and works there in one turn of the event loop. The root's descriptor is in use only in this turn,
    * and a thousand concurrent calls hold no more descriptors than one call.
-   *
-   * @param named paths that an error names. @default the path
    */
   async at<T>(
     syscall: string,
     path: string,
-    follow: boolean,
+    { follow, named = { path } }: VisitOptions,
     work: (place: Place, call: Call) => T,
-    named: Omit<Call, "syscall"> = { path },
   ): Promise<Awaited<T>> {
     const call: Call = { syscall, ...named };
     const turn = pause();
     if (turn !== null) await turn;
     this.assertOpen();
     try {
-      const place = walk(this.root, call, path, follow);
+      const place = walk(this.root, call, path, { follow });
       let result: T;
       let freed: Promise<void> | undefined;
       try {
@@ -73,11 +70,11 @@ export class TreeAccess {
   /** Lists a directory by its own descriptor. @param check throws if the caller may not list the directory */
   async list<T>(
     path: string,
-    follow: boolean,
+    options: WalkOptions,
     check: (stats: Stats, call: Call) => void,
     read: (fd: number) => Promise<T>,
   ): Promise<T> {
-    const fd = await this.at("scandir", path, follow, (place, call) => {
+    const fd = await this.at("scandir", path, options, (place, call) => {
       const { fd, stats } = place.existing(call);
       if (!stats.isDirectory()) throw posixError("ENOTDIR", call);
       check(stats, call);

@@ -70,7 +70,7 @@ export class RootedFileSystem implements FileSystem {
   }
 
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {
-    const opened = await this.#access.at("open", path, true, (place, call) => {
+    const opened = await this.#access.at("open", path, { follow: true }, (place, call) => {
       const entry = place.existing(call);
       const inside = this.#readGenerated(entry, call, maxBytes);
       if (inside !== undefined) return inside;
@@ -82,34 +82,43 @@ export class RootedFileSystem implements FileSystem {
   }
 
   openReader(path: string): Promise<FileReader> {
-    return this.#access.at<FileReader | Promise<FileReader>>("open", path, true, (place, call) => {
-      const entry = place.existing(call);
-      const inside = this.#readGenerated(entry, call, MAX_UNSIZED_BYTES);
-      if (inside !== undefined) return inside.then((bytes) => new BytesReader(bytes));
-      const { source, size } = openSource(this.#root, entry, call);
-      if (size === 0 && source.foreign)
-        return readAndClose({ source, size }, MAX_READ_FILE_BYTES).then((bytes) => new BytesReader(bytes));
-      return this.#access.keep((onClose) => new RootedReader(source, size, onClose));
-    });
+    return this.#access.at<FileReader | Promise<FileReader>>(
+      "open",
+      path,
+      { follow: true },
+      (place, call) => {
+        const entry = place.existing(call);
+        const inside = this.#readGenerated(entry, call, MAX_UNSIZED_BYTES);
+        if (inside !== undefined) return inside.then((bytes) => new BytesReader(bytes));
+        const { source, size } = openSource(this.#root, entry, call);
+        if (size === 0 && source.foreign)
+          return readAndClose({ source, size }, MAX_READ_FILE_BYTES).then((bytes) => new BytesReader(bytes));
+        return this.#access.keep((onClose) => new RootedReader(source, size, onClose));
+      },
+    );
   }
 
   async writeFile(path: string, data: Uint8Array): Promise<void> {
     if (data.length > SYNC_BYTES) return this.#writeInPieces(path, data);
-    return this.#access.at("open", path, true, (place, call) => replaceNow(this.#root, place, call, data));
+    return this.#access.at("open", path, { follow: true }, (place, call) =>
+      replaceNow(this.#root, place, call, data),
+    );
   }
 
   openWriter(path: string): Promise<FileWriter> {
-    return this.#access.at("open", path, true, (place, call) =>
+    return this.#access.at("open", path, { follow: true }, (place, call) =>
       this.#access.keep((onClose) => new Draft(this.#root, place, call, onClose)),
     );
   }
 
   stat(path: string): Promise<VirtualStat> {
-    return this.#access.at("stat", path, true, (place, call) => this.#describe(place.existing(call)));
+    return this.#access.at("stat", path, { follow: true }, (place, call) =>
+      this.#describe(place.existing(call)),
+    );
   }
 
   lstat(path: string): Promise<VirtualStat> {
-    return this.#access.at("lstat", path, path.endsWith("/"), (place, call) =>
+    return this.#access.at("lstat", path, { follow: path.endsWith("/") }, (place, call) =>
       this.#describe(place.existing(call)),
     );
   }
@@ -117,7 +126,7 @@ export class RootedFileSystem implements FileSystem {
   readdir(path: string): Promise<FileEntry[]> {
     return this.#access.list(
       path,
-      true,
+      { follow: true },
       (stats, call) => this.#root.assertReadable(stats, call),
       listEntries,
     );
@@ -126,39 +135,39 @@ export class RootedFileSystem implements FileSystem {
   readdirWithSizes(path: string): Promise<FileEntryWithSize[]> {
     return this.#access.list(
       path,
-      true,
+      { follow: true },
       (stats, call) => this.#root.assertReadable(stats, call),
       listEntriesWithSizes,
     );
   }
 
   mkdir(path: string): Promise<void> {
-    return this.#access.at("mkdir", path, false, (place, call) =>
+    return this.#access.at("mkdir", path, { follow: false }, (place, call) =>
       changes.makeDirectory(this.#root, place, call),
     );
   }
 
   rmdir(path: string): Promise<void> {
-    return this.#access.at("rmdir", path, false, changes.removeDirectory);
+    return this.#access.at("rmdir", path, { follow: false }, changes.removeDirectory);
   }
 
   async removeTree(path: string): Promise<void> {
     const removal = await this.#access.at(
       "rmdir",
       path,
-      false,
+      { follow: false },
       (place) => new TreeRemoval(this.#access, place, path),
     );
     await removal.run();
   }
 
   unlink(path: string): Promise<void> {
-    return this.#access.at("unlink", path, false, changes.removeFile);
+    return this.#access.at("unlink", path, { follow: false }, changes.removeFile);
   }
 
   rename(from: string, to: string): Promise<void> {
     const rename = (source: Place, call: Call) => {
-      const target = walk(this.#root, call, to, false);
+      const target = walk(this.#root, call, to, { follow: false });
       let freed: Promise<void> | undefined;
       try {
         changes.rename(source, target, call);
@@ -167,33 +176,40 @@ export class RootedFileSystem implements FileSystem {
       }
       return freed;
     };
-    return this.#access.at("rename", from, false, rename, { path: from, destination: to });
+    return this.#access.at("rename", from, { follow: false, named: { path: from, destination: to } }, rename);
   }
 
   readlink(path: string): Promise<string> {
-    return this.#access.at("readlink", path, path.endsWith("/"), (place, call) => place.readLink(call));
+    return this.#access.at("readlink", path, { follow: path.endsWith("/") }, (place, call) =>
+      place.readLink(call),
+    );
   }
 
   symlink(target: string, path: string): Promise<void> {
     const make = (place: Place, call: Call) => changes.makeSymlink(this.#root, place, call, target);
-    return this.#access.at("symlink", path, false, make, { path: target, destination: path });
+    return this.#access.at(
+      "symlink",
+      path,
+      { follow: false, named: { path: target, destination: path } },
+      make,
+    );
   }
 
   chmod(path: string, mode: number): Promise<void> {
-    return this.#access.at("chmod", path, true, (place, call) =>
+    return this.#access.at("chmod", path, { follow: true }, (place, call) =>
       changes.changeMode(this.#root, place.existing(call), call, mode),
     );
   }
 
   utimes(path: string, atimeMs: number, mtimeMs: number): Promise<void> {
-    return this.#access.at("utime", path, true, (place, call) =>
+    return this.#access.at("utime", path, { follow: true }, (place, call) =>
       changes.changeTimes(this.#root, place.existing(call), call, atimeMs, mtimeMs),
     );
   }
 
   /** Connects to a Unix socket. The kernel finds a socket by its file, whatever network namespace its program is in. */
   connect(path: string): Promise<Socket> {
-    return this.#access.at("connect", path, true, (place, call) => {
+    return this.#access.at("connect", path, { follow: true }, (place, call) => {
       const { fd, stats } = place.existing(call);
       // A socket that is mounted into the VM is one of the host.
       if (!stats.isSocket() || this.#root.isForeign(stats)) throw posixError("ECONNREFUSED", call);
@@ -211,7 +227,7 @@ export class RootedFileSystem implements FileSystem {
     // A path that does not exist yet lies in the mount of the directory above it.
     for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
       try {
-        return await this.#access.at("stat", at, follow || at !== path, ({ mount }) => mount);
+        return await this.#access.at("stat", at, { follow: follow || at !== path }, ({ mount }) => mount);
       } catch (error) {
         // The change itself reports every other error.
         if (codeOf(error) !== "ENOENT" || at === "/") return undefined;
@@ -226,7 +242,7 @@ export class RootedFileSystem implements FileSystem {
    * @throws AgentVmError `ESTALE` if the path leads elsewhere
    */
   addMount(mount: Omit<Mounted, "fd">): Promise<Mounted> {
-    return this.#access.at("mount", mount.path, false, (place, call) => {
+    return this.#access.at("mount", mount.path, { follow: false }, (place, call) => {
       const { fd, stats } = place.existing(call);
       if (stats.dev !== mount.dev || stats.ino !== mount.ino) throw posixError("ESTALE", call);
       const mounted = { ...mount, fd: duplicateDirectory(fd) };

@@ -44,7 +44,7 @@ export class RootedTree implements PersistentTree {
   list(path: string): Promise<TreeNode[]> {
     return this.#access.list(
       path,
-      false,
+      { follow: false },
       (stats, call) => {
         if (this.#root.isForeign(stats)) throw posixError("EXDEV", call);
       },
@@ -105,12 +105,7 @@ export class RootedTree implements PersistentTree {
     }
   }
 
-  #at<T>(
-    syscall: string,
-    path: string,
-    work: (place: Place, call: Call) => T,
-    named?: Omit<Call, "syscall">,
-  ): Promise<Awaited<T>> {
-    return this.#access.at(syscall, path, false, work, named);
+  #at<T>(syscall: string, path: string, work: (place: Place, call: Call) => T): Promise<Awaited<T>> {
+    return this.#access.at(syscall, path, { follow: false }, work);
   }
 }

@@ -1,6 +1,15 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
 import { decodeName } from "../../names.ts";
-import { type Call, codeOf, endsWithSlash, MAX_LINKS, namesIn, O_PATH, posixError } from "../../posix.ts";
+import {
+  type Call,
+  codeOf,
+  endsWithSlash,
+  MAX_LINKS,
+  namesIn,
+  O_PATH,
+  posixError,
+  type WalkOptions,
+} from "../../posix.ts";
 import { at } from "./descriptors.ts";
 import { type Entry, Place } from "./place.ts";
 import type { Directory, Root } from "./root.ts";
@@ -18,7 +27,7 @@ const MAX_LOST_LINKS = 1_000;
  * - `..` returns to the previous directory and stops at the root.
  * - A link of procfs such as `/proc/1/root` leads to the path in its text, inside this root. The kernel would jump out.
  */
-export function walk(root: Root, call: Call, path: string, follow: boolean): Place {
+export function walk(root: Root, call: Call, path: string, { follow }: WalkOptions): Place {
   const way: Directory[] = [root.directory()];
   const pending = namesIn(path).reverse();
   let slash = endsWithSlash(path);
