@@ -1,4 +1,5 @@
 import type { VmEvents } from "../api/events.ts";
+import type { VisitKind } from "../http/actor-visits.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import { closeDefinitions } from "./definitions.ts";
 import { drained } from "./drain.ts";
@@ -18,10 +19,10 @@ export async function handOverVm(actorId: string): Promise<void> {
 /** Lets an awake VM of this process serve a connection. @returns `undefined` if the VM is not awake */
 export function serveAwake(
   actorId: string,
-  isCall: boolean,
   visit: (instance: VmInstance) => Promise<void>,
+  kind: VisitKind,
 ): Promise<void> | undefined {
-  return awake.get(actorId)?.serve(visit, isCall);
+  return awake.get(actorId)?.serve(visit, kind);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

@@ -66,7 +66,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   const options = check(rest);
   const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
   const vms = new VmDefinition(options, seams);
-  const checkInput = (input: unknown, isOwn: boolean) => {
+  const checkInput = (input: unknown, { isOwn }: { isOwn: boolean }) => {
     // A client could make up a ticket, and so wake the VM that the ticket names.
     if (!isOwn || ticketOf(input) === undefined) return parseOwnOptions(input, options);
     // A fork has the options of its parent. The server may allow less today.
@@ -87,7 +87,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     async createState(c, input: undefined): Promise<VmState> {
       const ticket = ticketOf(input);
       try {
-        const chosen = checkInput(input, true);
+        const chosen = checkInput(input, { isOwn: true });
         const user = await own.createState(c, chosen);
         return { alarms: [], own: chosen, user, ...(ticket && { fork: ticket }) };
       } catch (error) {
@@ -223,9 +223,12 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   });
   server = registerVm(definition, {
     ringAll,
-    serveAwake: (vm, actorId, serve, isCall) =>
-      serveAwake(actorId, isCall, (instance) =>
-        serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+    serveAwake: (vm, actorId, serve, kind) =>
+      serveAwake(
+        actorId,
+        (instance) =>
+          serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+        kind,
       ),
     choices: choicesOf(options),
     checkInput,

@@ -6,6 +6,7 @@ import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
+import type { VisitKind } from "../http/actor-visits.ts";
 import type { LiveFacts } from "../http/peers/messages.ts";
 import type { Tunnels } from "../http/tunnels/tunnels.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
@@ -132,13 +133,13 @@ export class VmInstance {
     const store = kvStore(actor.kv);
     const arrival = new Arrival(actor, store, place.peer);
     let listing: Listing | undefined;
-    const admit = () => {
+    const admitBoot = () => {
       if (refusal !== undefined) throw refusal;
       listing?.admitBoot();
     };
     const offers = tunnels?.offersOf(actorId);
     const hooks = {
-      ...hooksOf(actor, log, alarm, arrival, admit, events),
+      ...hooksOf({ actor, log, alarm, arrival, admitBoot, events }),
       ...handlers,
       ...(offers && { offers }),
     };
@@ -220,10 +221,9 @@ export class VmInstance {
   /**
    * Serves a connection, which keeps the VM awake.
    *
-   * @param isCall whether a server that shuts down waits for the end
    * @returns `undefined` if the actor starts or stops
    */
-  serve(visit: (instance: VmInstance) => Promise<void>, isCall: boolean): Promise<void> | undefined {
+  serve(visit: (instance: VmInstance) => Promise<void>, { isCall }: VisitKind): Promise<void> | undefined {
     if (!this.#isStarted || this.#actor.abortSignal.aborted || this.#disposed !== undefined) return undefined;
     this.used();
     const served = isCall ? asRunning(this, () => visit(this)) : visit(this);

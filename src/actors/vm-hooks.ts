@@ -21,15 +21,19 @@ export interface ActorDeps extends AlarmActor, ForkActor {
   readonly abortSignal: AbortSignal;
 }
 
-/** Makes the hooks by which a VM uses its actor. @param admitBoot throws if the VM must not boot */
-export function hooksOf(
-  actor: ActorDeps,
-  log: VmMonitor["log"],
-  alarm: ActorAlarm,
-  arrival: Arrival,
-  admitBoot: () => void,
-  events: EventHooks | undefined,
-): VmHooks {
+interface HookDeps {
+  actor: ActorDeps;
+  log: VmMonitor["log"];
+  alarm: ActorAlarm;
+  arrival: Arrival;
+  /** Throws if the VM must not boot. */
+  admitBoot(): void;
+  /** Functions of the actor's definition that see the VM's events. */
+  events: EventHooks | undefined;
+}
+
+/** Makes the hooks by which a VM uses its actor. */
+export function hooksOf({ actor, log, alarm, arrival, admitBoot, events }: HookDeps): VmHooks {
   const { actorId, key } = actor;
   return {
     identity: { actorId, key },

@@ -15,19 +15,24 @@ const RETRY_MS = 250;
 /** Header of the request that wakes an actor. Its value identifies the visit. */
 const TICKET = "x-agent-vm-visit";
 
+/** How long a visit may last. */
+export interface VisitKind {
+  /** Whether a server that shuts down waits for the end. A tunnel or WebSocket may last for ever. */
+  isCall: boolean;
+}
+
 /** The actors of a server, with the way to the VMs that are awake. */
 export interface VisitedActors extends Actors {
   /**
    * Lets a VM serve a connection, if it is awake in this process. A request through RivetKit takes ten times as long.
    *
    * @param serve must not reject
-   * @param isCall whether a server that shuts down waits for the end
    * @returns `undefined` if the VM is not awake
    */
   serveAwake(
     actorId: string,
     serve: (vm: VisitedVm) => Promise<void>,
-    isCall: boolean,
+    kind: VisitKind,
   ): Promise<void> | undefined;
 }
 
@@ -37,17 +42,14 @@ export interface VisitedActors extends Actors {
  */
 export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
   readonly #path: string;
-  readonly #isCall: boolean;
+  readonly #kind: VisitKind;
   /** Pending visits by ticket. */
   readonly #pending = new Map<string, Visit>();
 
-  /**
-   * @param path path below the actor, by which `onRequest` knows these visits
-   * @param isCall whether a server that shuts down waits for their end. A tunnel or WebSocket may last for ever
-   */
-  constructor(path: string, isCall: boolean) {
+  /** @param path path below the actor, by which `onRequest` knows these visits */
+  constructor(path: string, kind: VisitKind) {
     this.#path = path;
-    this.#isCall = isCall;
+    this.#kind = kind;
   }
 
   /** Removes and returns the visit that a request to an actor identifies. */
@@ -70,7 +72,7 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
   ): Promise<"served" | "unknown" | "asleep"> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       if (actors.nameOf(actorId) === undefined) return "unknown";
-      const served = actors.serveAwake(actorId, visit, this.#isCall);
+      const served = actors.serveAwake(actorId, visit, this.#kind);
       if (served !== undefined) {
         await served;
         return "served";
@@ -101,7 +103,7 @@ export interface VisitedVm {
 /** Serves a connection by a VM, which stays awake until the promise settles. Must not reject. */
 export type Visit = (visited: VisitedVm) => Promise<void>;
 
-const connections = new ActorVisits<Visit>("/fetch/", false);
+const connections = new ActorVisits<Visit>("/fetch/", { isCall: false });
 
 /** Removes and returns the visit of a preview's or a tunnel's connection that a request to an actor identifies. */
 export const takeVisit = (request: Request): Visit | undefined => connections.take(request);

@@ -155,9 +155,9 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
   const operator = operatorRoutes({ access, monitor, metrics, vms, directory: () => directory });
-  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, isCall) => {
+  const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, kind) => {
     const vm = nameOf(actorId);
-    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve, isCall);
+    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve, kind);
   };
   const onServer = (server: Server, managed: ServedActors) => {
     const routes = serverRoutes({
@@ -209,7 +209,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     secret: policy.secret,
     isVm: (actorId) => isVm(nameOf(actorId)?.name ?? ""),
     names: Object.keys(options.use),
-    checkInput: (name, input, isOwn) => bindingOf(options.use[name])?.checkInput(input, isOwn),
+    checkInput: (name, input, sender) => bindingOf(options.use[name])?.checkInput(input, sender),
   };
   const driver = behindEngine
     ? peering?.driver({ guard, hasActors: hasVms, onServer, onError: reject })

@@ -4,7 +4,7 @@ import type { VmDirectory } from "../directory/vm-directory.ts";
 import type { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
-import type { VisitedVm } from "./actor-visits.ts";
+import type { VisitedVm, VisitKind } from "./actor-visits.ts";
 import type { VmName } from "./grant.ts";
 import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
@@ -34,16 +34,16 @@ export interface VmBinding {
   /**
    * Checks the input of a VM that may be made.
    *
-   * @param isOwn whether another VM of the server makes it, as its fork
+   * @param sender `isOwn`: whether another VM of the server makes it, as its fork
    * @throws AgentVmError `invalid_argument`
    */
-  checkInput(input: unknown, isOwn: boolean): unknown;
+  checkInput(input: unknown, sender: { isOwn: boolean }): unknown;
   /** Lets a VM serve a connection. @returns `undefined` if the VM is not awake in this process */
   serveAwake(
     vm: VmName,
     actorId: string,
     serve: (vm: VisitedVm) => Promise<void>,
-    isCall: boolean,
+    kind: VisitKind,
   ): Promise<void> | undefined;
   /** Awake VMs that this process can have at most. */
   capacity(): number;

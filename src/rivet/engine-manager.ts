@@ -65,7 +65,7 @@ export function guardEngineManager(
     await coded(async () => {
       if (!guard.names.includes(name)) throw actorTypeNotFound(name, guard.names);
       visitor[need](name, key, input);
-      if (need === "create") guard.checkInput(name, input, c === undefined);
+      if (need === "create") guard.checkInput(name, input, { isOwn: c === undefined });
     });
   };
 

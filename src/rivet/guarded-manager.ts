@@ -92,7 +92,7 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
     let isNew = false;
     try {
       isNew = await coded(async () => {
-        guard.checkInput(name, input, c === undefined);
+        guard.checkInput(name, input, { isOwn: c === undefined });
         return await actors.prepare({ actorId, name, key });
       });
       if (!isNew) settle();

@@ -45,10 +45,10 @@ export interface ManagerGuard {
   /**
    * Checks the input of an actor that may be made.
    *
-   * @param isOwn whether an actor of this server makes it, and no client
+   * @param sender `isOwn`: whether an actor of this server makes it, and no client
    * @throws AgentVmError to refuse it
    */
-  checkInput(name: string, input: unknown, isOwn: boolean): void;
+  checkInput(name: string, input: unknown, sender: { isOwn: boolean }): void;
   /** Whether an actor is a VM, which takes no connection parameters but a token. */
   isVm(actorId: string): boolean;
   /** The actor names of the server. */

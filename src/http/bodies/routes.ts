@@ -30,7 +30,7 @@ const KINDS: ReadonlyMap<string, BodyKind> = new Map([
   ["POST fetch", requestIntoVm],
 ]);
 
-const visits = new ActorVisits<(place: BodyPlace) => Promise<void>>(PATH, true);
+const visits = new ActorVisits<(place: BodyPlace) => Promise<void>>(PATH, { isCall: true });
 
 /** Returns whether a path that RivetKit hands to an actor is that of a body. */
 export function isBodyRequest(path: string): boolean {

@@ -24,8 +24,14 @@ interface Sent {
   status: number;
 }
 
+interface Refusal {
+  error: Error;
+  /** Whether the request is for a preview, which gets an HTTP answer. */
+  isPreview: boolean;
+}
+
 /** Answers a request that cannot be handed on. */
-export function refuseRequest(response: ServerResponse, error: Error, isPreview: boolean): void {
+export function refuseRequest(response: ServerResponse, { error, isPreview }: Refusal): void {
   if (isPreview) return void refuse(response, previewError(error));
   if (response.headersSent || response.destroyed) return void response.destroy();
   const { status, ...body } = sent(error);
@@ -44,8 +50,7 @@ export function refuseSocket(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  error: Error,
-  isPreview: boolean,
+  { error, isPreview }: Refusal,
 ): void {
   if (socket.destroyed) return;
   const tunnel = parseTunnel(request.url ?? "");

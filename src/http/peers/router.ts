@@ -50,7 +50,7 @@ export class PeerRouter {
       if (actorId === undefined || (request.method === "OPTIONS" && !this.#isPreview(request))) return pass();
       const framing = framingOf(request);
       if (framing === undefined || request.method === "TRACE")
-        return refuseRequest(response, badRequest(request), this.#isPreview(request));
+        return refuseRequest(response, { error: badRequest(request), isPreview: this.#isPreview(request) });
       const release = holdBody(request);
       void this.#route(request, response, actorId, {
         pass: () => release(pass),
@@ -59,7 +59,7 @@ export class PeerRouter {
             const headersOf = (raw: readonly string[]) => endToEnd(raw).flat();
             relay(request, response, outgoing, { framing, headersOf, fail });
           }),
-        refuse: (error) => refuseRequest(response, error, this.#isPreview(request)),
+        refuse: (error) => refuseRequest(response, { error, isPreview: this.#isPreview(request) }),
         added: framing,
       });
     });
@@ -81,7 +81,8 @@ export class PeerRouter {
           pass();
         },
         send: (outgoing, fail, upgraded) => relayUpgrade(socket, head, outgoing, { upgraded, fail }),
-        refuse: (error) => refuseSocket(request, socket, head, error, this.#isPreview(request)),
+        refuse: (error) =>
+          refuseSocket(request, socket, head, { error, isPreview: this.#isPreview(request) }),
         added: { connection: ["Upgrade"], upgrade: ["websocket"] },
       });
     });

@@ -40,7 +40,7 @@ export class ChangeRecorder {
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
     this.#journal = deps.journal;
-    this.#marked = this.mark(false);
+    this.#marked = this.mark();
   }
 
   /** Events that may have changed files, until now. */
@@ -97,7 +97,7 @@ export class ChangeRecorder {
   }
 
   /** Marks this moment. Changes after it are replayed on top of the checkpoint, even if the checkpoint has them already. */
-  mark(isBusy: boolean): Mark {
+  mark({ isBusy = false }: Partial<Pick<Mark, "isBusy">> = {}): Mark {
     return { number: this.#journal.next, seen: this.#seen, isBusy };
   }
 

@@ -208,7 +208,7 @@ export class Persistence {
   async adopt(snapshotId: string): Promise<void> {
     await this.#moves.run(() =>
       this.#changes.run(async () => {
-        await this.#archive.adoptSnapshot(snapshotId, this.#recorder.mark(false).number);
+        await this.#archive.adoptSnapshot(snapshotId, this.#recorder.mark().number);
         this.#isClosed = true;
         this.#isReplaced = true;
       }),
@@ -257,10 +257,10 @@ export class Persistence {
     const deps = this.#deps;
     const startedAt = performance.now();
     let isFrozen = false;
-    let marked = recorder.mark(false);
+    let marked = recorder.mark();
     const mark = () =>
       this.#changes.run(async () => {
-        marked = recorder.mark(isFrozen);
+        marked = recorder.mark({ isBusy: isFrozen });
         return marked.number;
       });
     const result = await this.#checkpoints.take(mark, {

@@ -122,7 +122,11 @@ export class Processes implements RoomMethods<"processes"> {
             command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
           })
         : undefined;
-    const spawned = new SpawnedProcess(process, command, args, this.#deps, this.#kept, run, recorder);
+    const spawned = new SpawnedProcess({
+      ...{ process, command, args, run, recorder },
+      vm: this.#deps,
+      budget: this.#kept,
+    });
     // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);

@@ -44,6 +44,18 @@ export interface RunLimits {
   openStdin: boolean;
 }
 
+interface SpawnedProcessOptions {
+  process: SandboxProcess;
+  command: string;
+  args: readonly string[];
+  vm: SpawnedProcessDeps;
+  /** Bytes of output that all processes of the VM share. */
+  budget: ReplayBudget;
+  /** Limits of a process that `run` starts. */
+  run: RunLimits | undefined;
+  recorder: Recorder | undefined;
+}
+
 /** A process that spawn started: its record, its output and its end. */
 export class SpawnedProcess {
   readonly pid: number;
@@ -64,15 +76,7 @@ export class SpawnedProcess {
   #killing: Promise<void> | undefined;
   #ended: ProcessEnd | undefined;
 
-  constructor(
-    process: SandboxProcess,
-    command: string,
-    args: readonly string[],
-    vm: SpawnedProcessDeps,
-    budget: ReplayBudget,
-    run?: RunLimits,
-    recorder?: Recorder,
-  ) {
+  constructor({ process, command, args, vm, budget, run, recorder }: SpawnedProcessOptions) {
     this.#recorder = recorder;
     this.#reader = new OutputReader(process);
     this.#run = run;

@@ -34,7 +34,7 @@ export async function place(fs: FileSystem, staging: Staging, path: string): Pro
   try {
     await makeTarget(fs, path, undo);
     const { moves, merged } = await plan(fs, staging, path);
-    for (const [index, move] of moves.entries()) await applyMove(fs, staging, path, move, index, undo);
+    for (const [index, move] of moves.entries()) await applyMove(move, { fs, staging, path, index, undo });
     await setDirectoryMetadata(fs, staging, path, merged, undo);
   } catch (error) {
     for (const step of undo.reverse()) {
@@ -82,13 +82,20 @@ async function plan(fs: FileSystem, staging: Staging, path: string): Promise<Pla
   return found;
 }
 
+interface MoveOptions {
+  fs: FileSystem;
+  staging: Staging;
+  /** Directory that receives the archive. */
+  path: string;
+  /** Number of the move in its plan. */
+  index: number;
+  /** Steps that undo the changes made until now. */
+  undo: (() => Promise<unknown>)[];
+}
+
 async function applyMove(
-  fs: FileSystem,
-  staging: Staging,
-  path: string,
   { name, replaces }: Move,
-  index: number,
-  undo: (() => Promise<unknown>)[],
+  { fs, staging, path, index, undo }: MoveOptions,
 ): Promise<void> {
   const target = joinPath(path, name);
   const staged = staging.pathOf(name);

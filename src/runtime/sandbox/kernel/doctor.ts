@@ -81,12 +81,16 @@ async function checkVm(trialMs: number): Promise<Check> {
       const ended = sandbox.dispose();
       if (!signal.aborted) await waitFor("its end", () => ended);
     }
-    return required("a VM", true, `booted and ended in ${Math.round(performance.now() - started)} ms`);
+    return required({
+      name: "a VM",
+      ok: true,
+      detail: `booted and ended in ${Math.round(performance.now() - started)} ms`,
+    });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const isKnown = error instanceof AgentVmError || !signal.aborted;
     const message = isKnown ? reason : `no answer within ${trialMs / 1000} s, waiting for ${step}`;
-    return required("a VM", false, message, ...trialRemedies(message));
+    return required({ name: "a VM", ok: false, detail: message, fixes: trialRemedies(message) });
   } finally {
     const closed = factory.close();
     // Files that are being made when the time is over go later. The diagnosis does not wait for them.

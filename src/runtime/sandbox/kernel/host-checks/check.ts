@@ -11,17 +11,22 @@ export interface Check {
   fixes: readonly string[];
 }
 
+/** Facts of a check, with the steps to take if it fails. */
+type RequiredCheck = Omit<Check, "fixes"> & { fixes?: readonly string[] };
+
+type WantedCheck = Omit<Check, "ok"> & { isThere: boolean };
+
 /** Milliseconds for a program that takes a few on an idle host. */
 const RUN_TIMEOUT_MS = 30_000;
 
 /** Result of a check for a requirement of VMs. */
-export function required(name: string, ok: boolean, detail: string, ...fixes: string[]): Check {
+export function required({ name, ok, detail, fixes = [] }: RequiredCheck): Check {
   return { name, ok, detail, fixes: ok ? [] : fixes };
 }
 
 /** Result of a check for an optional improvement of VMs. */
-export function wanted(name: string, there: boolean, detail: string, ...fixes: string[]): Check {
-  return { name, ok: true, detail, fixes: there ? [] : fixes };
+export function wanted({ name, isThere, detail, fixes }: WantedCheck): Check {
+  return { name, ok: true, detail, fixes: isThere ? [] : fixes };
 }
 
 /** Runs a program of the host to its end. */

@@ -11,11 +11,11 @@ export function checkUserNamespaces(): Check {
   const outer = hasOwnUids() ? [] : ["unshare", ...NEW_USER, "--"];
   const [program = "", ...args] = [...outer, "unshare", ...NEW_USER, "--mount", "true"];
   const { ok, output } = run(program, args);
-  if (!ok) return required(name, false, output, ...refusals(output));
+  if (!ok) return required({ name, ok: false, detail: output, fixes: refusals(output) });
   const limit = userNamespaceLimit();
   const room = limit === undefined || limit >= FEW_NAMESPACES;
   const detail = room ? "allowed" : `allowed, ${limit} at most: a VM takes up to two`;
-  return wanted(name, room, detail, moreNamespaces());
+  return wanted({ name, isThere: room, detail, fixes: [moreNamespaces()] });
 }
 
 /**
@@ -26,12 +26,14 @@ export function checkProcMount(): Check {
   const ownProc = ["--pid", "--fork", "--mount-proc"];
   const first = hasOwnUids() ? ["--mount", ...ownProc, "--", "unshare"] : [];
   const { ok, output } = run("unshare", [...first, ...NEW_USER, ...ownProc, "true"]);
-  return required(
-    "own procfs",
+  return required({
+    name: "own procfs",
     ok,
-    ok ? "can be mounted" : output,
-    "Parts of this container's /proc are masked: start it with --security-opt systempaths=unconfined " +
-      "(Podman: unmask=ALL, Kubernetes: procMount: Unmasked with hostUsers: false).",
-    ...(/Permission denied/.test(output) ? refusals(output) : []),
-  );
+    detail: ok ? "can be mounted" : output,
+    fixes: [
+      "Parts of this container's /proc are masked: start it with --security-opt systempaths=unconfined " +
+        "(Podman: unmask=ALL, Kubernetes: procMount: Unmasked with hostUsers: false).",
+      ...(/Permission denied/.test(output) ? refusals(output) : []),
+    ],
+  });
 }
