@@ -9,7 +9,7 @@ import { isPlaceRequest } from "../http/peers/places.ts";
 import { isServerToken } from "../http/preview-gate.ts";
 import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
-import { registerVm, type VmBinding } from "../http/vm-binding.ts";
+import { registerVm, unboundVm, type VmBinding } from "../http/vm-binding.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
 import { Monitor } from "../monitoring/monitor.ts";
 import { ownActionsOnly } from "../rivet/actions.ts";
@@ -64,7 +64,6 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   const { parts, rest } = takeOwnParts(input);
   const check = (data: VmOptionsInput) => checkOptions(data).options;
   const options = check(rest);
-  const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
   const vms = new VmDefinition(options, seams);
   const checkInput = (input: unknown, { isOwn }: { isOwn: boolean }) => {
     // A client could make up a ticket, and so wake the VM that the ticket names.
@@ -72,12 +71,30 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     // A fork has the options of its parent. The server may allow less today.
     return clampOwnOptions((input as { own?: unknown }).own, options);
   };
-  // Assigned before RivetKit calls any of the functions below.
-  let server: VmBinding;
+  const server: VmBinding = unboundVm({
+    ringAll,
+    serveAwake: (vm, actorId, serve, kind) =>
+      serveAwake(
+        actorId,
+        (instance) =>
+          serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+        kind,
+      ),
+    choices: choicesOf(options),
+    checkInput,
+    destroyAfterMs: options.destroyAfterMs,
+    capacity: () => vms.capacity,
+    tryBoot: (signal) => vms.tryBoot(signal),
+    load: () => vms.load(),
+    warm: () => warm(vms, server),
+    drain: () => vms.drain(),
+    poolTally: () => vms.poolTally,
+  });
   const monitorOf = () => {
     server.monitor ??= new Monitor(createLogger());
     return server.monitor;
   };
+  const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
   const openConnection = (connection: GrantedConnection & { disconnect(reason: string): Promise<void> }) => {
     server.access.opened(connection, (reason) => {
       void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
@@ -221,25 +238,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     },
     beforeStop: handOverVm,
   });
-  server = registerVm(definition, {
-    ringAll,
-    serveAwake: (vm, actorId, serve, kind) =>
-      serveAwake(
-        actorId,
-        (instance) =>
-          serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
-        kind,
-      ),
-    choices: choicesOf(options),
-    checkInput,
-    destroyAfterMs: options.destroyAfterMs,
-    capacity: () => vms.capacity,
-    tryBoot: (signal) => vms.tryBoot(signal),
-    load: () => vms.load(),
-    warm: () => warm(vms, server),
-    drain: () => vms.drain(),
-    poolTally: () => vms.poolTally,
-  });
+  registerVm(definition, server);
   return definition as unknown as VmActor;
 }
 

@@ -19,16 +19,16 @@ interface RegistryDeps {
   operations: Operations | undefined;
 }
 
-/** Settings by configuration, because a lazy registry and the registry that it makes share their configuration. */
-const settings = new WeakMap<object, RegistryDeps>();
+const SETTINGS = Symbol("settings of agent-vm's setup()");
 
-export function keepSettings({ config }: { config: object }, known: RegistryDeps): void {
-  settings.set(config, known);
+/** Stores the settings in a field of the registry. A lazy registry passes reads of the field on to the registry that it makes. */
+export function keepSettings(registry: object, known: RegistryDeps): void {
+  Object.defineProperty(registry, SETTINGS, { value: known });
 }
 
 /** @throws Error if the registry was not made by agent-vm's `setup()`. */
-export function settingsOf({ config }: { config: object }): RegistryDeps {
-  const known = settings.get(config);
+export function settingsOf(registry: object): RegistryDeps {
+  const known = (registry as { [SETTINGS]?: RegistryDeps })[SETTINGS];
   if (!known)
     throw new Error("The registry is not from agent-vm's setup(). Pass the registry that setup() returned.");
   return known;

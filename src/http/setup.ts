@@ -1,14 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
-import type { VmChoices } from "../api/vm-input.ts";
 import { serverOf } from "../client/rivet/config.ts";
-import { checkQuota } from "../directory/quota.ts";
+import { checkQuota, type Quota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
 import { checkAudit } from "../monitoring/audit.ts";
-import { assertNotDraining, isDraining, onDraining } from "../monitoring/draining.ts";
-import { Health } from "../monitoring/health.ts";
+import { assertNotDraining, onDraining } from "../monitoring/draining.ts";
 import { Metrics } from "../monitoring/metrics.ts";
 import { Monitor } from "../monitoring/monitor.ts";
+import type { ActorLife } from "../rivet/actor-life.ts";
 import { limitBacklog } from "../rivet/client-backlog.ts";
 import { guardedDriver, type Actors as ServedActors } from "../rivet/guarded-driver.ts";
 import { rivetLogger } from "../rivet/log.ts";
@@ -25,7 +24,7 @@ import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
 import { AccessControl, Visitor } from "./access-control.ts";
 import type { VisitedActors } from "./actor-visits.ts";
-import { sharedToken, tryBoot, warnOfOpenEngine } from "./behind-engine.ts";
+import { sharedToken, warnOfOpenEngine } from "./behind-engine.ts";
 import { type Grant, UNLIMITED } from "./grant.ts";
 import { createLogger, rivetLevel, withSafeErrors } from "./logger.ts";
 import { healthRoutes } from "./operations.ts";
@@ -33,6 +32,7 @@ import { checkPeers } from "./peers/options.ts";
 import { Peering } from "./peers/peering.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
 import { operatorRoutes, serverRoutes } from "./routes.ts";
+import { type ServerFiles, serverHealth } from "./server-health.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
 import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
@@ -40,7 +40,7 @@ import { checkedSecret, folderSecret } from "./tokens/secret.ts";
 import { shareTokens } from "./tokens/shared/share-tokens.ts";
 import { Tokens } from "./tokens/tokens.ts";
 import { Tunnels } from "./tunnels/tunnels.ts";
-import { bindingOf, bindVms } from "./vm-binding.ts";
+import { bindVms, type VmBinding, vmsIn } from "./vm-binding.ts";
 
 /** Options of `setup()`: agent-vm's own options, and RivetKit's options that agent-vm does not set itself. */
 export type SetupOptions<Actors extends RegistryActors> = ServerOptions &
@@ -108,37 +108,24 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       ? shareTokens(chosenSecret, engineServer, access.live, peering?.actors)
       : undefined;
   access.tokens = sharing?.tokens;
-  let folder = behindEngine ? dataDir : undefined;
-  const health = new Health({
-    folder: () => folder,
-    async tryBoot(signal) {
-      const boot = async (place: AbortSignal) => {
-        for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
-      };
-      if (behindEngine) return hasVms ? await tryBoot(boot, signal) : true;
-      return (await directory?.tryBoot(boot)) ?? false;
-    },
-    isDraining,
-    onChange(check, error) {
-      if (error === undefined) log.info({ check, msg: "server is ready again" });
-      else log.error({ check, err: error, msg: "server is not ready" });
-    },
-  });
+  const vms = vmsIn(options.use);
+  const bindings = [...vms.values()];
+  const vmNames = [...vms.keys()];
+  const isVm = (name: string) => vms.has(name);
+  const files: ServerFiles = { folder: behindEngine ? dataDir : undefined, directory: undefined };
+  const health = serverHealth({ vms: bindings, files, behindEngine, hasVms, log });
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
-  const vms = bindVms(Object.values(options.use), access, monitor);
+  bindVms(bindings, access, monitor);
   const tunnels = new Tunnels();
-  for (const binding of vms)
+  for (const binding of bindings)
     Object.assign(binding, { secret: chosenSecret, tunnels, places: peering?.places });
-  const vmNames = Object.keys(options.use).filter((name) => bindingOf(options.use[name]) !== undefined);
-  const isVm = (name: string) => vmNames.includes(name);
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
   // Without `listen()` nothing awaits this promise, and a rejection would be unhandled.
   listening.catch(() => undefined);
-  let directory: VmDirectory | undefined;
   const onFailure = (error: unknown) =>
     log.error({ msg: "background work of the server failed", err: error });
-  const nameOf = (actorId: string) => (peering?.actors ?? directory)?.nameOf(actorId);
+  const nameOf = (actorId: string) => (peering?.actors ?? files.directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {
     const actorId = actorIn(request);
     return access.admitOnce(
@@ -147,17 +134,18 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       actorId === undefined ? undefined : nameOf(actorId),
     );
   };
-  const choices = new Map<string, VmChoices>();
-  for (const name of vmNames) {
-    const binding = bindingOf(options.use[name]);
-    if (binding !== undefined) choices.set(name, binding.choices);
-  }
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
-  const operator = operatorRoutes({ access, monitor, metrics, vms, directory: () => directory });
+  const operator = operatorRoutes({
+    access,
+    monitor,
+    metrics,
+    vms: bindings,
+    directory: () => files.directory,
+  });
   const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, kind) => {
     const vm = nameOf(actorId);
-    return vm && bindingOf(options.use[vm.name])?.serveAwake(vm, actorId, serve, kind);
+    return vm && vms.get(vm.name)?.serveAwake(vm, actorId, serve, kind);
   };
   const onServer = (server: Server, managed: ServedActors) => {
     const routes = serverRoutes({
@@ -165,8 +153,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       own: `http://${reachable(host)}:${port}`,
       actors: { ...managed, serveAwake },
       vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
-      list: () => peering?.list ?? directory,
-      choices,
+      list: () => peering?.list ?? files.directory,
+      choices: new Map([...vms].map(([name, { choices }]) => [name, choices])),
     });
     const attached = peering?.attach(
       server,
@@ -177,14 +165,14 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     limitBacklog(server);
     onDraining(() => log.info({ msg: "server shuts down" }));
     log.info({ host, port, msg: "server listens" });
-    for (const binding of vms) {
+    for (const binding of bindings) {
       binding.takesBodies = true;
       if (hasVms) binding.warm();
     }
     server.once("close", () => {
       void routes.close();
-      for (const { drain } of vms) void drain();
-      directory?.close();
+      for (const { drain } of bindings) void drain();
+      files.directory?.close();
       monitor.flush();
     });
     boundWebSockets();
@@ -209,7 +197,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     secret: policy.secret,
     isVm: (actorId) => isVm(nameOf(actorId)?.name ?? ""),
     names: Object.keys(options.use),
-    checkInput: (name, input, sender) => bindingOf(options.use[name])?.checkInput(input, sender),
+    checkInput: (name, input, sender) => vms.get(name)?.checkInput(input, sender),
   };
   const driver = behindEngine
     ? peering?.driver({ guard, hasActors: hasVms, onServer, onError: reject })
@@ -217,25 +205,17 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         guard,
         dataDir,
         onFolder(path, life) {
-          folder = path;
-          const opened = new VmDirectory(path, {
-            quota,
-            lifetimes: new Map(
-              vmNames.map((name) => [name, bindingOf(options.use[name])?.destroyAfterMs ?? null]),
-            ),
-            isStarting: life.isStarting,
-            destroy: life.destroy,
-            onFailure,
-          });
-          directory = opened;
+          files.folder = path;
+          const directory = openDirectory(path, life, { vms, quota, onFailure });
+          files.directory = directory;
           const own = chosenSecret ?? folderSecret(path);
-          for (const binding of vms) Object.assign(binding, { directory: opened, secret: own });
+          for (const binding of bindings) Object.assign(binding, { directory, secret: own });
           access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids));
-          return opened;
+          return directory;
         },
         onFailure,
         ringAll: () => {
-          for (const { ringAll } of vms) ringAll();
+          for (const { ringAll } of bindings) ringAll();
         },
         onServer,
         onError: reject,
@@ -248,7 +228,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     inspectorToken: policy.secret,
     driver,
     isServing: peering !== undefined,
-    slots: behindEngine && hasVms ? Math.min(...vms.map(({ capacity }) => capacity())) : undefined,
+    slots: behindEngine && hasVms ? Math.min(...bindings.map(({ capacity }) => capacity())) : undefined,
   });
   const operations = { access, openRoutes: healthRoutes(health), routes: operator };
   keepSettings(registry, {
@@ -258,7 +238,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     // A server that loads code while its first VM starts gives the engine no sign of life, and the engine starts the VM elsewhere.
     load:
       behindEngine && hasVms
-        ? async () => void (await Promise.allSettled(vms.map((vm) => vm.load())))
+        ? async () => void (await Promise.allSettled(bindings.map((vm) => vm.load())))
         : undefined,
     checkEngine: engine === undefined ? undefined : () => warnOfOpenEngine(engine, options, log),
   });
@@ -269,6 +249,28 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
 function engineOptions({ namespace, runner }: Pick<RivetOptions<RegistryActors>, "namespace" | "runner">) {
   const { runnerName } = runner ?? {};
   return { ...(namespace !== undefined && { namespace }), ...(runnerName !== undefined && { runnerName }) };
+}
+
+interface DirectoryDeps {
+  /** The VMs of the server by name. */
+  vms: ReadonlyMap<string, VmBinding>;
+  quota: Quota;
+  onFailure(error: unknown): void;
+}
+
+/** Opens the directory of the VMs that a folder has. */
+function openDirectory(
+  path: string,
+  life: Pick<ActorLife, "destroy" | "isStarting">,
+  { vms, quota, onFailure }: DirectoryDeps,
+): VmDirectory {
+  return new VmDirectory(path, {
+    quota,
+    lifetimes: new Map([...vms].map(([name, { destroyAfterMs }]) => [name, destroyAfterMs ?? null])),
+    isStarting: life.isStarting,
+    destroy: life.destroy,
+    onFailure,
+  });
 }
 
 /** @returns the id of the actor that a request names; `undefined` if it names none */

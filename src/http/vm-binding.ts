@@ -62,21 +62,34 @@ export interface VmBinding {
 /** Access to a `vmActor()` that no `setup()` of agent-vm has taken: loopback only. */
 const UNBOUND = new AccessControl({ allowedOrigins: [], behindEngine: false, secret: randomUUID() });
 
-const bindings = new WeakMap<object, VmBinding>();
+const BINDING = Symbol("server of a vmActor()");
 
-/** Registers a definition as a `vmActor()`. @returns its binding, which admits loopback only. */
-export function registerVm(
-  definition: object,
+/** @returns a binding that no server has taken, which admits loopback only */
+export function unboundVm(
   vms: Omit<VmBinding, "access" | "directory" | "monitor" | "places" | "tunnels">,
 ): VmBinding {
-  const binding: VmBinding = { access: UNBOUND, ...vms };
-  bindings.set(definition, binding);
-  return binding;
+  return { access: UNBOUND, ...vms };
+}
+
+/** Registers a definition as a `vmActor()`, in a field of the definition. */
+export function registerVm(definition: object, binding: VmBinding): void {
+  Object.defineProperty(definition, BINDING, { value: binding });
 }
 
 /** @returns the binding of a `vmActor()`; `undefined` for an actor of another kind. */
-export function bindingOf(definition: unknown): VmBinding | undefined {
-  return typeof definition === "object" && definition !== null ? bindings.get(definition) : undefined;
+function bindingOf(definition: unknown): VmBinding | undefined {
+  const isObject = typeof definition === "object" && definition !== null;
+  return isObject ? (definition as { [BINDING]?: VmBinding })[BINDING] : undefined;
+}
+
+/** @returns the bindings of all `vmActor()`s among the actors of a server, by name */
+export function vmsIn(actors: Readonly<Record<string, unknown>>): ReadonlyMap<string, VmBinding> {
+  const found = new Map<string, VmBinding>();
+  for (const [name, definition] of Object.entries(actors)) {
+    const binding = bindingOf(definition);
+    if (binding !== undefined) found.set(name, binding);
+  }
+  return found;
 }
 
 /**
@@ -84,18 +97,12 @@ export function bindingOf(definition: unknown): VmBinding | undefined {
  *
  * @throws Error if another server has taken a definition: its token would silently change.
  */
-export function bindVms(
-  definitions: Iterable<unknown>,
-  access: AccessControl,
-  monitor: Monitor,
-): VmBinding[] {
-  const found = [...definitions].map(bindingOf).filter((binding) => binding !== undefined);
-  for (const binding of found) {
+export function bindVms(vms: readonly VmBinding[], access: AccessControl, monitor: Monitor): void {
+  for (const binding of vms) {
     if (binding.access !== UNBOUND) {
       throw new Error("This vmActor() belongs to another setup(). Make a new vmActor() for each setup().");
     }
     binding.access = access;
     binding.monitor = monitor;
   }
-  return found;
 }

@@ -1,0 +1,42 @@
+import type { VmDirectory } from "../directory/vm-directory.ts";
+import { isDraining } from "../monitoring/draining.ts";
+import { Health } from "../monitoring/health.ts";
+import { tryBoot } from "./behind-engine.ts";
+import type { Logger } from "./logger.ts";
+import type { VmBinding } from "./vm-binding.ts";
+
+/** Files of a server. RivetKit opens its folder after `setup()`. */
+export interface ServerFiles {
+  /** Folder of the server; `undefined` until it is open, and behind a Rivet Engine without a folder. */
+  folder: string | undefined;
+  /** The VMs of the folder; `undefined` until it is open, and behind a Rivet Engine. */
+  directory: VmDirectory | undefined;
+}
+
+interface ServerHealthOptions {
+  vms: readonly VmBinding[];
+  files: Readonly<ServerFiles>;
+  behindEngine: boolean;
+  /** Whether VMs run in this process. */
+  hasVms: boolean;
+  log: Logger;
+}
+
+/** Makes the checks of a server: whether its folder takes files, and whether its VMs boot. */
+export function serverHealth({ vms, files, behindEngine, hasVms, log }: ServerHealthOptions): Health {
+  return new Health({
+    folder: () => files.folder,
+    async tryBoot(signal) {
+      const boot = async (place: AbortSignal) => {
+        for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
+      };
+      if (behindEngine) return hasVms ? await tryBoot(boot, signal) : true;
+      return (await files.directory?.tryBoot(boot)) ?? false;
+    },
+    isDraining,
+    onChange(check, error) {
+      if (error === undefined) log.info({ check, msg: "server is ready again" });
+      else log.error({ check, err: error, msg: "server is not ready" });
+    },
+  });
+}
