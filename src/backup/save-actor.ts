@@ -1,8 +1,8 @@
 import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { parseActor } from "../rivet/actor-files.ts";
 import { alarmTime } from "../rivet/driver-alarms.ts";
+import { hasFirstValues } from "../rivet/first-values.ts";
 import { copyDatabase, settledStamp } from "./copy-database.ts";
 import { hashed, syncHashed } from "./hashed-file.ts";
 import { inlineValues } from "./inline-values.ts";
@@ -104,19 +104,6 @@ async function copyStorage(data: string, backup: string, path: string): Promise<
     return undefined;
   }
   return { path, ...(await syncHashed(target)), ...(stamp !== undefined && { stamp }) };
-}
-
-/** Key of the values that RivetKit 2.2 writes first into the storage of a new actor. */
-const FIRST_KEY = new Uint8Array([1]);
-
-/** Returns whether the creation of the actor had ended. An actor without its first values cannot start. */
-function hasFirstValues(path: string): boolean {
-  const db = new DatabaseSync(path, { readOnly: true });
-  try {
-    return db.prepare("SELECT 1 FROM kv WHERE key = ?").get(FIRST_KEY) !== undefined;
-  } finally {
-    db.close();
-  }
 }
 
 /**

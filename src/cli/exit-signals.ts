@@ -3,6 +3,7 @@ import { disposeAll } from "../actors/awake-vms.ts";
 import { drain } from "../actors/drain.ts";
 import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
 import { onStopAsked } from "../http/operations.ts";
+import { signalStop } from "../rivet/stop-signal.ts";
 
 /**
  * Time between two looks at the process that has started the server, if npm has.
@@ -37,12 +38,11 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  // RivetKit tells a Rivet Engine on the signal, and by nothing else, that this process stops.
   const signal = () => {
     if (stopping || asked) return;
     asked = true;
     isForgiven = true;
-    process.kill(process.pid, "SIGTERM");
+    signalStop();
   };
   onStopAsked(signal);
   if (process.env.npm_command !== undefined) onOrphaned(signal);

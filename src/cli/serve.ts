@@ -5,6 +5,8 @@ import { readEnvironment } from "../http/environment.ts";
 import { listen } from "../http/listen.ts";
 import { createLogger } from "../http/logger.ts";
 import { settingsOf } from "../http/server-settings.ts";
+import { runInProduction } from "../rivet/production.ts";
+import { logRejections } from "../rivet/rejections.ts";
 import { vmOptionsSchema } from "../runtime/options.ts";
 import { openShared } from "../runtime/vm-shared.ts";
 import { registry } from "../server.ts";
@@ -17,14 +19,12 @@ import { exitOnSignals } from "./exit-signals.ts";
  * @throws Error if the environment is malformed, VMs cannot run here, or the server cannot listen.
  */
 export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<void> {
-  // In development RivetKit opens routes, installs signal handlers and misdirects clients on other hosts.
-  process.env.NODE_ENV ||= "production";
+  runInProduction();
   if (!vms) process.env.AGENT_VM_VMS = "0";
   const { dataDir, drainMs, runtime, token, vms: hasVms } = readEnvironment(process.env);
   const logger = createLogger();
   const { engine, listening, checkEngine, load } = settingsOf(registry);
-  // RivetKit does not handle all of its rejections; Node would end the process, and with it every VM.
-  process.on("unhandledRejection", (error) => logger.error({ msg: "unhandled rejection", err: error }));
+  logRejections(logger);
   makeFolder(dataDir);
   const sandbox = hasVms ? await preflight(runtime) : undefined;
   exitOnSignals({ drainMs });

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { AgentVmError } from "../api/errors.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
 import { withDecodableBody } from "../rivet/request-bodies.ts";
+import { isParsableTarget } from "../rivet/upgrade-target.ts";
 import type { AccessRequest } from "./access.ts";
 import { type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
@@ -150,9 +151,8 @@ export class HttpGate {
       };
       if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
       if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
-      // RivetKit 2.2 throws if it cannot parse the URL. Nothing catches the error, so it would end the process.
       const target = request.url ?? "";
-      if (isPlainTarget(target) && URL.canParse(target, "http://localhost")) pass();
+      if (isPlainTarget(target) && isParsableTarget(target)) pass();
       else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     });
   }

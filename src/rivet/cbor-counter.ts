@@ -33,7 +33,7 @@ interface Open {
   missing: number;
 }
 
-/** Looks at CBOR. See `ValueCounter`. */
+/** Looks at CBOR as RivetKit 2.2 decodes it. See `ValueCounter`. */
 export class CborCounter {
   readonly #head: BareField[];
   readonly #open: Open[] = [];

@@ -8,7 +8,7 @@ import { holdDataFolder } from "./data-lock.ts";
 
 /**
  * Newest format of a data folder: which files it has, and how they belong together. Format 2 has large values in files beside the
- * databases (`databases/ID.values`).
+ * databases (`databases/ID.values`). The mark is agent-vm's own: RivetKit does not read it.
  */
 const DATA_FORMAT = 2;
 

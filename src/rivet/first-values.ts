@@ -37,6 +37,23 @@ export class FirstValues {
   }
 }
 
+/** Key of the first of these values. */
+const FIRST_KEY = new Uint8Array([1]);
+
+/**
+ * Returns whether the creation of an actor had ended. An actor without its first values cannot start.
+ *
+ * @param path of its database
+ */
+export function hasFirstValues(path: string): boolean {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return db.prepare("SELECT 1 FROM kv WHERE key = ?").get(FIRST_KEY) !== undefined;
+  } finally {
+    db.close();
+  }
+}
+
 /** Stands for the database that RivetKit opens, and takes only a transaction of new values. */
 class Collector {
   readonly #onCommit: (entries: readonly Entry[]) => void;

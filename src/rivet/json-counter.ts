@@ -36,7 +36,7 @@ function isIntegerMark(start: string): boolean {
   return start.startsWith("\\u0024") || (start.startsWith("$") && !start.startsWith("$$"));
 }
 
-/** Looks at JSON. See `ValueCounter`. */
+/** Looks at JSON as RivetKit 2.2 decodes it. See `ValueCounter`. */
 export class JsonCounter {
   #values = 0;
   #keys = 0;

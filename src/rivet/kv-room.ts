@@ -19,7 +19,7 @@ const CONVERT = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
 
 type Pragma = "auto_vacuum" | "freelist_count" | "page_count";
 
-/** Gives the free pages of a database back to the file system. */
+/** Gives the free pages of a database back to the file system. Part of agent-vm's own storage of actors. */
 export class FreeRoom {
   readonly #db: DatabaseSync;
   readonly #pragmas = new Map<Pragma, StatementSync>();

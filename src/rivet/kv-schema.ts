@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "../base/sqlite.ts";
 
-/** The table is RivetKit's own, which a data folder of format 1 has, with the place of a value in a file. */
+/**
+ * The table of agent-vm's own storage of actors. Its columns `key` and `value` are those of RivetKit 2.2's file system driver, which a data
+ * folder of format 1 has. Further columns have the place of a value in a file.
+ */
 export const TABLE = "CREATE TABLE IF NOT EXISTS kv (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)";
 const PLACES =
   "ALTER TABLE kv ADD COLUMN file INTEGER; ALTER TABLE kv ADD COLUMN start INTEGER; ALTER TABLE kv ADD COLUMN size INTEGER; " +

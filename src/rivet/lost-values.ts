@@ -1,6 +1,6 @@
 /**
  * Values of lazy changes that the disk has lost, by their keys. The next commit fails, unless all these keys are deleted or put again before.
- * A database that is closed and opened again has the same lost values.
+ * A database that is closed and opened again has the same lost values. Part of agent-vm's own storage of actors.
  */
 export class LostValues {
   /** Keys in hexadecimal digits, whose order is that of the bytes. */

@@ -29,7 +29,11 @@ export interface Visitor {
   vouch(request: object): void;
 }
 
-/** Decides which requests reach the manager. */
+/**
+ * Decides which requests reach the manager.
+ *
+ * For RivetKit 2.2, whose manager is open to everybody.
+ */
 export interface ManagerGuard {
   /**
    * Lets a request in.

@@ -16,6 +16,8 @@ const MAX_WAIT_MS = 3_600_000;
  * Finds out whether a Rivet Engine lets anybody list, read and delete actors: whether its API answers a request without a
  * token. Waits until the engine answers, and does not keep the process alive.
  *
+ * For the engine of RivetKit 2.2, whose API is open without `RIVET__AUTH__ADMIN_TOKEN`.
+ *
  * @param endpoint its URL, which may have a namespace and a token
  * @param waitMs longest wait, in milliseconds. @default an hour
  * @returns `undefined` if the engine has not answered within that time

@@ -18,6 +18,8 @@ const NO_MASK = new Uint8Array(4);
 /**
  * Unmasks frames word by word. `ws` does it byte by byte without its native addon, which holds the event loop for 50 ms at
  * 30 MiB.
+ *
+ * For `ws` 8, which receives the messages of RivetKit 2.2.
  */
 export function unmaskQuickly(receiver: Receiver): void {
   const { consume } = receiver;

@@ -4,7 +4,11 @@ import { JsonCounter } from "./json-counter.ts";
 /** Encodings of messages, as RivetKit names them. */
 export type Encoding = "json" | "cbor" | "bare";
 
-/** Looks for values of a message, which arrives in pieces, whose decoding would hold the event loop. Decodes nothing. */
+/**
+ * Looks for values of a message, which arrives in pieces, whose decoding would hold the event loop. Decodes nothing.
+ *
+ * For RivetKit 2.2, which decodes a message of any form at once.
+ */
 export interface ValueCounter {
   /** @returns `false` if decoding the message would hold the event loop */
   add(piece: Uint8Array): boolean;

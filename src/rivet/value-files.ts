@@ -36,7 +36,7 @@ export function valueFolder(databasePath: string): string {
  * of the event loop: 100 MB take 1.2 s there, and 0.07 s here.
  *
  * A file is never changed. The database names the files that count, and each other file is deleted. Callers write, settle and list one
- * at a time.
+ * at a time. Part of agent-vm's own storage of actors.
  */
 export class ValueFiles {
   readonly #folder: string;

@@ -13,7 +13,10 @@ interface Known {
   bytes: number;
 }
 
-/** The bytes of actors' large values. A file is written once, so only new files are looked at. */
+/**
+ * The bytes of actors' large values. A file is written once, so only new files are looked at. Part of agent-vm's own storage of
+ * actors.
+ */
 export class ValueSizes {
   readonly #databases: string;
   readonly #known = new Map<string, Known>();

@@ -51,6 +51,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "client",
       "client/rivet",
       "http",
+      "rivet",
       "runtime",
       "runtime/options.ts",
       KERNEL,

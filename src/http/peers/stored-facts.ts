@@ -2,13 +2,11 @@ import { z } from "zod";
 import type { Labels } from "../../api/methods/machine.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { readStored } from "../../client/rivet/http.ts";
+import { storedKey } from "../../rivet/stored-keys.ts";
 import { MACHINE_KEY, SIZE_KEY } from "../../runtime/store/keys.ts";
 import { tryDecodeJson } from "../../runtime/store/store.ts";
 import type { EngineActors } from "./engine-actors.ts";
 import { MAX_PEER_FACTS } from "./limits.ts";
-
-/** For RivetKit 2.2, which puts this byte before each key of an actor's own values. */
-const OWN_VALUES = 4;
 
 const recordSchema = z.object({ labels: z.record(z.string(), z.string()) });
 const sizeSchema = z.number();
@@ -33,7 +31,7 @@ export class StoredFacts {
   }
 
   async #read<Value>(actorId: string, key: string, schema: z.ZodType<Value>): Promise<Value | undefined> {
-    const stored = Buffer.concat([Buffer.of(OWN_VALUES), Buffer.from(key)]);
+    const stored = storedKey(key);
     const value = await this.#actors.ask((engine) => readStored(engine, actorId, stored), this.#places);
     return value && schema.safeParse(tryDecodeJson(value)).data;
   }
