@@ -1,18 +1,14 @@
+import { GrowingBuffer } from "./growing-buffer.ts";
+
 const NEWLINE = 0x0a;
-
-/** First size of the buffer for an incomplete line, in bytes. */
-const MIN_ROOM_BYTES = 4096;
-
-const NOTHING = Buffer.alloc(0);
 
 /** Cuts a stream of bytes into lines. */
 export class LineSplitter {
   readonly #maxBytes: number;
   readonly #onLine: (line: string) => void;
   readonly #onTooLong: () => void;
-  /** Incomplete line, in one buffer that doubles. Keeping pieces of 1 byte would take a hundred times their size. */
-  #room = NOTHING;
-  #bytes = 0;
+  /** Incomplete line. */
+  readonly #begun = new GrowingBuffer();
   #stopped = false;
 
   /** @param onTooLong called when a line exceeds `maxBytes`; later input is ignored */
@@ -28,10 +24,10 @@ export class LineSplitter {
       const at = data.indexOf(NEWLINE, from);
       const end = at < 0 ? data.byteLength : at;
       const piece = data.subarray(from, end);
-      if (this.#bytes + piece.byteLength > this.#maxBytes) {
+      if (this.#begun.length + piece.byteLength > this.#maxBytes) {
         this.stop();
         this.#onTooLong();
-      } else if (at < 0) this.#keep(piece);
+      } else if (at < 0) this.#begun.add(piece, this.#maxBytes);
       else this.#end(piece);
       from = end + 1;
     }
@@ -39,29 +35,17 @@ export class LineSplitter {
 
   stop(): void {
     this.#stopped = true;
-    this.#room = NOTHING;
-  }
-
-  #keep(piece: Buffer): void {
-    const bytes = this.#bytes + piece.byteLength;
-    if (bytes > this.#room.byteLength) {
-      const room = Buffer.allocUnsafeSlow(Math.max(MIN_ROOM_BYTES, Math.min(2 * bytes, this.#maxBytes)));
-      this.#room.copy(room, 0, 0, this.#bytes);
-      this.#room = room;
-    }
-    piece.copy(this.#room, this.#bytes);
-    this.#bytes = bytes;
+    this.#begun.clear();
   }
 
   #end(piece: Buffer): void {
-    if (this.#bytes === 0) {
+    if (this.#begun.length === 0) {
       this.#onLine(piece.toString("utf8"));
       return;
     }
-    this.#keep(piece);
-    const line = this.#room.toString("utf8", 0, this.#bytes);
-    this.#room = NOTHING;
-    this.#bytes = 0;
+    this.#begun.add(piece, this.#maxBytes);
+    const line = this.#begun.content.toString("utf8");
+    this.#begun.clear();
     this.#onLine(line);
   }
 }

@@ -1,10 +1,12 @@
-import { AgentVmError, actorTypeNotFound, vmStopped } from "../api/errors.ts";
+import { vmStopped } from "../api/errors.ts";
 import {
   admitterOf,
   type Context,
   closeAtOnce,
   coded,
   type GetUpgrade,
+  guardedReads,
+  keyAdmitterOf,
   type Manager,
   type ManagerGuard,
   reasonOf,
@@ -55,19 +57,8 @@ export function guardEngineManager(
   const proxyWebSocket = manager.proxyWebSocket.bind(manager);
   const setGetUpgradeWebSocket = manager.setGetUpgradeWebSocket.bind(manager);
   const admit = admitterOf(guard);
+  const admitKey = keyAdmitterOf(guard);
   let getUpgrade: GetUpgrade | undefined;
-
-  const checked = async (
-    need: "lookUp" | "create",
-    { name, key, input, c }: ActorName & { input?: unknown; c?: Context | undefined },
-  ): Promise<void> => {
-    const visitor = await admit(c);
-    await coded(async () => {
-      if (!guard.names.includes(name)) throw actorTypeNotFound(name, guard.names);
-      visitor[need](name, key, input);
-      if (need === "create") guard.checkInput(name, input, { isOwn: c === undefined });
-    });
-  };
 
   /** @throws UserError if the sender does not reach the actor */
   const reached = async (visitor: Visitor, actorId: string): Promise<ActorName> => {
@@ -77,8 +68,9 @@ export function guardEngineManager(
   };
 
   const make = (method: "POST" | "PUT") => async (input: Parameters<Manager["createActor"]>[0]) => {
-    await checked("create", input);
-    const { name, key } = input;
+    await admitKey("create", input);
+    const { name, key, c } = input;
+    await coded(async () => guard.checkInput(name, input.input, { isOwn: c === undefined }));
     const actorId = await coded(() => store.make(method, { name, key, input: input.input }));
     return { actorId, name, key };
   };
@@ -91,18 +83,14 @@ export function guardEngineManager(
       return { actorId, name, key: [...found.key], error: await coded(() => store.failureOf(actorId)) };
     },
     async getWithKey(input: Parameters<Manager["getWithKey"]>[0]) {
-      await checked("lookUp", input);
+      await admitKey("lookUp", input);
       const { name, key } = input;
       const actorId = await coded(() => store.find({ name, key }));
       return actorId === undefined ? undefined : { actorId, name, key };
     },
     getOrCreateWithKey: make("PUT"),
     createActor: make("POST"),
-    async listActors(input: Parameters<Manager["listActors"]>[0]) {
-      const visitor = await admit(input.c);
-      await coded(async () => visitor.listAll());
-      return await remote.listActors(input);
-    },
+    ...guardedReads(guard, (input) => remote.listActors(input)),
 
     async proxyRequest(c: Context, request: Request, actorId: string): Promise<Response> {
       const visitor = await admit(c);
@@ -141,9 +129,5 @@ export function guardEngineManager(
       return await sendRequest(actorId, request);
     },
     openWebSocket: remote.openWebSocket.bind(remote),
-
-    async kvGet(): Promise<never> {
-      throw userError(new AgentVmError("unauthorized", "An actor's storage is not readable from outside"));
-    },
   });
 }

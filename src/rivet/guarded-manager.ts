@@ -1,4 +1,3 @@
-import { AgentVmError, actorTypeNotFound } from "../api/errors.ts";
 import type { StoredActor } from "./actor-files.ts";
 import { type ActorRegister, storageErrorOf } from "./actor-life.ts";
 import { actorIdOf } from "./kv-storage.ts";
@@ -8,13 +7,16 @@ import {
   closeAtOnce,
   coded,
   type GetUpgrade,
+  guardedReads,
+  type KeyRequest,
+  keyAdmitterOf,
   type Manager,
   type ManagerGuard,
   reasonOf,
   type Visitor,
   withoutStoredHeaders,
 } from "./manager-guard.ts";
-import { actorGone, userError } from "./user-error.ts";
+import { actorGone } from "./user-error.ts";
 
 /** The actors of the manager's data folder. */
 export interface ManagedActors extends Pick<ActorRegister, "nameOf" | "deletionOf"> {
@@ -39,28 +41,20 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
   let getUpgrade: GetUpgrade | undefined;
 
   const admit = admitterOf(guard);
+  const admitKey = keyAdmitterOf(guard);
 
   /**
-   * Refuses a name that the server does not have: RivetKit would store an actor that can never start. Calls for one key take
-   * turns: RivetKit hands out a new actor before its first values are written, and such an actor does not start. A call
+   * Admits calls for a key. Calls for one key take turns: RivetKit hands out a new actor before its first values are written, and such an actor does not start. A call
    * waits while the key's old actor is being deleted.
    */
   const keyed =
-    <
-      Input extends { name: string; key: readonly string[]; input?: unknown; c?: Context | undefined },
-      Output,
-    >(
+    <Input extends KeyRequest, Output>(
       need: "lookUp" | "create",
       method: (input: Input, actorId: string) => Promise<Output>,
     ) =>
     async (input: Input): Promise<Output> => {
-      const { name, key, c } = input;
-      const visitor = await admit(c);
-      await coded(async () => {
-        if (!guard.names.includes(name)) throw actorTypeNotFound(name, guard.names);
-        visitor[need](name, key, input.input);
-      });
-      const id = actorIdOf(name, key);
+      await admitKey(need, input);
+      const id = actorIdOf(input.name, input.key);
       for (;;) {
         const call = running.get(id);
         const deletion = call === undefined ? actors.deletionOf(id) : undefined;
@@ -123,11 +117,7 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
         return await inner.createActor(input);
       }),
     ),
-    async listActors(input: Parameters<Manager["listActors"]>[0]) {
-      const visitor = await admit(input.c);
-      await coded(async () => visitor.listAll());
-      return await inner.listActors(input);
-    },
+    ...guardedReads(guard, inner.listActors),
 
     async proxyRequest(c: Context, request: Request, actorId: string): Promise<Response> {
       const visitor = await admit(c);
@@ -167,10 +157,6 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
       await newborn.get(actorId);
       const given = typeof params === "object" && params !== null ? params : {};
       return await inner.openWebSocket(path, actorId, encoding, { ...given, token: guard.secret });
-    },
-
-    async kvGet(): Promise<never> {
-      throw userError(new AgentVmError("unauthorized", "An actor's storage is not readable from outside"));
     },
   });
 }

@@ -1,4 +1,4 @@
-import { AgentVmError } from "../api/errors.ts";
+import { AgentVmError, actorTypeNotFound } from "../api/errors.ts";
 import type { Driver } from "./guarded-driver.ts";
 import { noopNext, type UserError } from "./rivetkit.ts";
 import { userError } from "./user-error.ts";
@@ -70,6 +70,51 @@ export function admitterOf(guard: ManagerGuard) {
     const { incoming } = (c.env ?? {}) as { incoming?: object };
     const request = { header: (name: string) => c.req.header(name), path: c.req.path, params };
     return await coded(() => guard.admit(incoming ?? c.req.raw, request));
+  };
+}
+
+/** A request for the actor of a key. */
+export interface KeyRequest {
+  name: string;
+  key: readonly string[];
+  input?: unknown;
+  c?: Context | undefined;
+}
+
+/**
+ * Returns the check of requests for the actor of a key. It refuses a name that the server does not have: RivetKit would store
+ * an actor that can never start.
+ */
+export function keyAdmitterOf(guard: ManagerGuard) {
+  const admit = admitterOf(guard);
+  return async (need: "lookUp" | "create", { name, key, input, c }: KeyRequest): Promise<void> => {
+    const visitor = await admit(c);
+    await coded(async () => {
+      if (!guard.names.includes(name)) throw actorTypeNotFound(name, guard.names);
+      visitor[need](name, key, input);
+    });
+  };
+}
+
+/**
+ * Returns the methods that list all actors, which needs a right, and that read an actor's storage, which nobody may.
+ *
+ * @param list RivetKit's own list of actors
+ */
+export function guardedReads(
+  guard: ManagerGuard,
+  list: Manager["listActors"],
+): Pick<Manager, "listActors" | "kvGet"> {
+  const admit = admitterOf(guard);
+  return {
+    async listActors(input) {
+      const visitor = await admit(input.c);
+      await coded(async () => visitor.listAll());
+      return await list(input);
+    },
+    async kvGet() {
+      throw userError(new AgentVmError("unauthorized", "An actor's storage is not readable from outside"));
+    },
   };
 }
 

@@ -19,7 +19,7 @@ export const GREETING_MS = 30_000;
  * @unit ms
  * @past The server cuts the connection.
  */
-export const CLOSE_GRACE_MS = 2_000;
+const CLOSE_GRACE_MS = 2_000;
 
 /**
  * Time without a byte on a connection that one side has ended.
@@ -118,7 +118,8 @@ export function signalOf(socket: Duplex): AbortSignal {
 /** Relays bytes both ways until both sides have ended. */
 export function join(inside: Duplex, outside: Duplex): void {
   outside.on("error", () => inside.destroy());
-  // Deliver what has arrived, then close. A program that does not close within CLOSE_GRACE_MS is cut off.
+  // Deliver what has arrived, for example the close frame of a WebSocket, then close. A program that does not close within
+  // CLOSE_GRACE_MS is cut off.
   outside.once("close", () => inside.end(() => setTimeout(() => inside.destroy(), CLOSE_GRACE_MS).unref()));
   inside.once("close", () => outside.destroy());
   inside.pipe(outside).pipe(inside);

@@ -2,7 +2,7 @@ import { type IncomingMessage, request as startRequest } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { endToEnd } from "../../requests/end-to-end.ts";
 import { boundInterim } from "../../requests/framing.ts";
-import { CLOSE_GRACE_MS } from "../sockets.ts";
+import { join } from "../sockets.ts";
 import { answerRaw } from "./answer.ts";
 import type { PreparedRequest } from "./prepared-request.ts";
 
@@ -42,14 +42,10 @@ export function forwardUpgrade(
     pipeline(answer, mask.stream(), inside, () => inside.destroy());
   });
   outgoing.once("upgrade", (answer, outside, first) => {
-    outside.on("error", () => inside.destroy());
-    // The program's close frame may still be on its way.
-    outside.once("close", () => inside.end(() => setTimeout(() => inside.destroy(), CLOSE_GRACE_MS).unref()));
-    inside.once("close", () => outside.destroy());
     inside.write(headOf(answer, ["connection: Upgrade", "upgrade: websocket"]));
     inside.write(first);
     outside.write(head);
-    outside.pipe(inside).pipe(outside);
+    join(inside, outside);
   });
   outgoing.end();
 }

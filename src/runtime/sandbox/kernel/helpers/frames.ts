@@ -1,3 +1,5 @@
+import { GrowingBuffer } from "../../../../base/growing-buffer.ts";
+
 /** Frames between the server and its helper programs; `speech.pl` has the other side of the format. */
 export interface Frame {
   /** One character. */
@@ -12,7 +14,6 @@ export const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 const LENGTH_BYTES = 4;
 const HEAD_BYTES = 5;
 const SHORTEST_BYTES = LENGTH_BYTES + HEAD_BYTES;
-const FIRST_ROOM_BYTES = 4096;
 const NOTHING = Buffer.alloc(0);
 
 /** @param number an unsigned integer of 32 bits */
@@ -43,9 +44,8 @@ export type FrameLimit = (kind: string) => number | undefined;
 export class FrameReader {
   readonly #limitOf: FrameLimit;
   readonly #maxBytes: number;
-  /** Incomplete frame, in one buffer that doubles up to the frame's length. */
-  #room: Buffer = NOTHING;
-  #bytes = 0;
+  /** Incomplete frame, whose buffer doubles up to the frame's length. */
+  readonly #begun = new GrowingBuffer();
 
   /**
    * @param maxBytes longest frame that the helper may send
@@ -58,7 +58,7 @@ export class FrameReader {
 
   /** Whether a frame has begun to arrive. */
   get isInFrame(): boolean {
-    return this.#bytes > 0;
+    return this.#begun.length > 0;
   }
 
   /** @throws Error for bytes that break the format */
@@ -66,23 +66,19 @@ export class FrameReader {
     let at = 0;
     while (at < data.length) {
       const left = data.subarray(at);
-      const whole = this.#bytesOf(this.#bytes === 0 ? left : this.#kept());
-      const piece = left.subarray(0, whole - this.#bytes);
+      const begun = this.#begun.content;
+      const whole = this.#bytesOf(begun.length === 0 ? left : begun);
+      const piece = left.subarray(0, whole - begun.length);
       at += piece.length;
       if (piece.length === whole) yield frameOf(piece);
       else {
-        this.#keep(piece, whole);
-        const frame = this.#kept();
+        this.#begun.add(piece, whole);
+        const frame = this.#begun.content;
         if (this.#bytesOf(frame) > frame.length) continue;
-        this.#room = NOTHING;
-        this.#bytes = 0;
+        this.#begun.clear();
         yield frameOf(frame);
       }
     }
-  }
-
-  #kept(): Buffer {
-    return this.#room.subarray(0, this.#bytes);
   }
 
   /** Returns the length of a frame that has begun, or of the shortest frame while its head is incomplete. */
@@ -99,17 +95,6 @@ export class FrameReader {
       throw new Error(`a frame ${JSON.stringify(kind)} of ${length} bytes, which may not come now`);
     }
     return LENGTH_BYTES + length;
-  }
-
-  #keep(piece: Buffer, whole: number): void {
-    const bytes = this.#bytes + piece.length;
-    if (bytes > this.#room.length) {
-      const room = Buffer.allocUnsafeSlow(Math.min(whole, Math.max(FIRST_ROOM_BYTES, 2 * bytes)));
-      this.#room.copy(room, 0, 0, this.#bytes);
-      this.#room = room;
-    }
-    piece.copy(this.#room, this.#bytes);
-    this.#bytes = bytes;
   }
 }
 
