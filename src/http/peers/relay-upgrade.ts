@@ -2,9 +2,7 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { boundInterim } from "../../runtime/network/requests/framing.ts";
-
-/** Time for one side of a WebSocket to close after the other side. @unit ms @past The server cuts it. */
-const CLOSE_GRACE_MS = 2_000;
+import { relaySockets } from "../../runtime/network/requests/relay-sockets.ts";
 
 /**
  * Sends an upgrade on, and the bytes of both sides after it.
@@ -34,15 +32,11 @@ export function relayUpgrade(
   outgoing.once("upgrade", (answer, inside, first) => {
     isAnswered = true;
     upgraded();
-    inside.on("error", () => socket.destroy());
-    // The last frames of the other side may still be on their way.
-    inside.once("close", () => socket.end(() => setTimeout(() => socket.destroy(), CLOSE_GRACE_MS).unref()));
-    socket.once("close", () => inside.destroy());
     if (socket.destroyed) return void inside.destroy();
     socket.write(headOf(answer, ["Connection: Upgrade", "Upgrade: websocket"]));
     socket.write(first);
     inside.write(head);
-    inside.pipe(socket).pipe(inside);
+    relaySockets(socket, inside);
   });
   outgoing.end();
 }

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
 import { MAX_OUTBOUND_CONNECTIONS } from "../limits.ts";
+import { relaySockets } from "../requests/relay-sockets.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { CredentialRules } from "./credentials/rules.ts";
 import { OutboundDenied } from "./denial.ts";
@@ -21,7 +22,6 @@ import {
   acceptTls,
   beginsHttp2,
   GREETING_MS,
-  join,
   joinHalves,
   offersHttp2,
   onFirstByte,
@@ -136,7 +136,7 @@ export class OutboundProxy {
       const outside = await this.#deps.gate.open(target, signalOf(socket));
       socket.write(ESTABLISHED);
       outside.write(head);
-      join(socket, outside);
+      relaySockets(socket, outside);
     } catch (error) {
       const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
       answerRaw(socket, line, (error as Error).message);
@@ -180,7 +180,7 @@ export class OutboundProxy {
         return await this.#openTls(socket, canonicalHost(host) ?? host, authority, origin);
       }
       try {
-        join(socket, await this.#deps.gate.open(destination, signalOf(socket)));
+        relaySockets(socket, await this.#deps.gate.open(destination, signalOf(socket)));
       } catch {
         // The program has its connection already, so the proxy can only close it.
         socket.destroy();
@@ -215,7 +215,7 @@ export class OutboundProxy {
         }
         const outside = await this.#deps.gate.open(target, signalOf(socket));
         socket.write(socksReply(SOCKS_REPLY.ok));
-        join(socket, outside);
+        relaySockets(socket, outside);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         const failed = code === "ECONNREFUSED" ? SOCKS_REPLY.refused : SOCKS_REPLY.unreachable;

@@ -15,13 +15,6 @@ import type { Sink } from "./sink.ts";
 export const GREETING_MS = 30_000;
 
 /**
- * Time for a program to close a connection that the outside has closed.
- * @unit ms
- * @past The server cuts the connection.
- */
-const CLOSE_GRACE_MS = 2_000;
-
-/**
  * Time without a byte on a connection that one side has ended.
  * @unit ms
  * @past The server cuts the connection.
@@ -113,16 +106,6 @@ export function signalOf(socket: Duplex): AbortSignal {
   const abort = new AbortController();
   socket.once("close", () => abort.abort());
   return abort.signal;
-}
-
-/** Relays bytes both ways until both sides have ended. */
-export function join(inside: Duplex, outside: Duplex): void {
-  outside.on("error", () => inside.destroy());
-  // Deliver what has arrived, for example the close frame of a WebSocket, then close. A program that does not close within
-  // CLOSE_GRACE_MS is cut off.
-  outside.once("close", () => inside.end(() => setTimeout(() => inside.destroy(), CLOSE_GRACE_MS).unref()));
-  inside.once("close", () => outside.destroy());
-  inside.pipe(outside).pipe(inside);
 }
 
 /**

@@ -10,15 +10,9 @@ import { boundInterim, type Framing, framingOf, hasBody } from "../requests/fram
 import { type Connect, connectWith, type VmAgent } from "../requests/http-agent.ts";
 import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
+import { relaySockets } from "../requests/relay-sockets.ts";
 import { type PreviewApp, requestHeaders, responseHeaders } from "./preview-headers.ts";
 import { refuse, refuseUpgrade } from "./refusals.ts";
-
-/**
- * Time for a browser to close a WebSocket that the app has closed.
- * @unit ms
- * @past The server cuts the connection.
- */
-const CLOSE_GRACE_MS = 2_000;
 
 /** A browser's request below a preview's path. */
 interface PreviewVisit {
@@ -115,17 +109,11 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
     });
     outgoing.once("upgrade", (answer, inside, first) => {
       way.answered?.(101);
-      inside.on("error", end);
-      inside.once("close", () => {
-        // The browser's close frame may still be on its way.
-        socket.end(() => setTimeout(() => socket.destroy(), CLOSE_GRACE_MS).unref());
-      });
-      socket.once("close", () => inside.destroy());
       const headers = responseHeaders(answer.rawHeaders, way, prefix, request.headers.origin);
       socket.write(headOf(answer, headers, ["Connection: Upgrade", "Upgrade: websocket"]));
       socket.write(first);
       inside.write(head);
-      inside.pipe(socket).pipe(inside);
+      relaySockets(socket, inside);
     });
     outgoing.end();
   });

@@ -2,7 +2,7 @@ import { type IncomingMessage, request as startRequest } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { endToEnd } from "../../requests/end-to-end.ts";
 import { boundInterim } from "../../requests/framing.ts";
-import { join } from "../sockets.ts";
+import { relaySockets } from "../../requests/relay-sockets.ts";
 import { answerRaw } from "./answer.ts";
 import type { PreparedRequest } from "./prepared-request.ts";
 
@@ -45,7 +45,7 @@ export function forwardUpgrade(
     inside.write(headOf(answer, ["connection: Upgrade", "upgrade: websocket"]));
     inside.write(first);
     outside.write(head);
-    join(inside, outside);
+    relaySockets(inside, outside);
   });
   outgoing.end();
 }

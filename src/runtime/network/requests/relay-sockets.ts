@@ -1,0 +1,21 @@
+import type { Duplex } from "node:stream";
+
+/**
+ * Time for a client to close a connection whose other side has closed.
+ * @unit ms
+ * @past The server cuts the connection.
+ */
+const CLOSE_GRACE_MS = 2_000;
+
+/**
+ * Relays bytes both ways until both sides have ended.
+ *
+ * @param client the side that asked for the connection. Its owner handles its errors.
+ */
+export function relaySockets(client: Duplex, other: Duplex): void {
+  other.on("error", () => client.destroy());
+  // Deliver what has arrived, for example the close frame of a WebSocket, then close.
+  other.once("close", () => client.end(() => setTimeout(() => client.destroy(), CLOSE_GRACE_MS).unref()));
+  client.once("close", () => other.destroy());
+  client.pipe(other).pipe(client);
+}
