@@ -2,8 +2,10 @@ import { useMachine, useSession } from "../../state/context.ts";
 import { ask } from "../../ui/dialog.tsx";
 import { bytes } from "../../ui/format.ts";
 import { attempt } from "../../ui/toast.tsx";
-import { save } from "./save.ts";
 import { folderOf, joined, nameOf, type TreeRow } from "./tree.ts";
+
+/** Time after which a download no longer needs its address. In milliseconds. */
+const KEPT_MS = 60_000;
 
 interface Props {
   row: TreeRow;
@@ -84,4 +86,15 @@ export function FileActions({ row, folder, onChanged }: Props) {
       )}
     </div>
   );
+}
+
+/** Gives a file to the browser's downloads. Its type makes no browser open it. */
+function save(name: string, content: Uint8Array | Blob): void {
+  const blob = new Blob([content as BlobPart], { type: "application/octet-stream" });
+  const address = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), KEPT_MS);
 }

@@ -1,17 +1,21 @@
 import type { Socket } from "node:net";
-import { canonicalHost } from "../../../api/network-rule.ts";
+import type { OutboundPolicy } from "../../../api/methods/network.ts";
+import { canonicalHost, parseNetworkRule } from "../../../api/network-rule.ts";
 import type { Interception, Reach, SandboxNetwork } from "../../sandbox/network.ts";
+import { MAX_LED_PORTS } from "../limits.ts";
 import type { Destination } from "./destination.ts";
 import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
 import type { OutboundProxy } from "./proxy.ts";
-import { reachOf } from "./reach.ts";
 import { OutboundResolver } from "./resolver.ts";
 
 /** Port in the VM of the server's sockets for intercepted connections and questions, if it is free. */
 const INTERCEPT_PORT = 61_081;
 
 const DNS_PORT = 53;
+
+/** Ports that a rule without a port leads, if the host cannot lead all: ssh, http and https. */
+const USUAL_PORTS = [22, 80, 443];
 
 interface TransparentDeps {
   network: SandboxNetwork;
@@ -87,4 +91,16 @@ export class TransparentEgress {
     if (name !== null) return { host: name ?? host, port };
     return { host, port, refusal: "no name has this address any more: resolve the name again" };
   }
+}
+
+/** Returns the places and ports of a policy's rules that the set-up of a VM's network depends on. */
+function reachOf(policy: OutboundPolicy): Reach {
+  if (typeof policy === "string") return { places: [], ports: policy === "all" ? USUAL_PORTS : [] };
+  const rules = [...policy.allow, ...(policy.ask ?? [])].flatMap((text) => parseNetworkRule(text) ?? []);
+  const places = rules.flatMap(({ kind, host, bits, port }) => {
+    const isPlace = kind === "ipv4" && host.startsWith("127.") && bits >= 8 && port !== undefined;
+    return isPlace ? [{ address: host, bits, port }] : [];
+  });
+  const ports = new Set(rules.flatMap(({ port }) => port ?? USUAL_PORTS));
+  return { places, ports: [...ports].slice(0, MAX_LED_PORTS) };
 }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { MAX_PIPELINED } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
 import type { Destination } from "../destination.ts";
 import { GREETING_MS } from "../sockets.ts";
@@ -12,7 +13,6 @@ import { KeptConnection } from "./kept-connection.ts";
 import type { OutgoingRequests, Target as OutgoingTarget } from "./outgoing-requests.ts";
 import { isSameHost, parseAuthority } from "./parse-authority.ts";
 import type { GivenRequest } from "./prepared-request.ts";
-import { Unanswered } from "./unanswered.ts";
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -176,6 +176,28 @@ export class ProgramRequests {
         `This connection is one to ${authority}, not to another host`,
       );
     return { destination, authority, method, path: url, isOpened, kept };
+  }
+}
+
+/** Counts the requests of each connection that have no whole response yet. Each of them holds memory. */
+class Unanswered {
+  readonly #counts = new WeakMap<Duplex, number>();
+
+  /**
+   * Counts a request. Cuts a connection with more than MAX_PIPELINED.
+   *
+   * @returns whether the request may be served
+   */
+  begin(connection: Duplex): boolean {
+    const count = (this.#counts.get(connection) ?? 0) + 1;
+    if (count > MAX_PIPELINED) connection.destroy();
+    else this.#counts.set(connection, count);
+    return count <= MAX_PIPELINED;
+  }
+
+  /** The response to a request has closed. */
+  end(connection: Duplex): void {
+    this.#counts.set(connection, (this.#counts.get(connection) ?? 0) - 1);
   }
 }
 

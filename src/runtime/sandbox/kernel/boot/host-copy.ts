@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { helperSource } from "../helpers/programs.ts";
 import type { Tools } from "../tools.ts";
-import { makeCallers } from "./callers.ts";
 import { copyHostCpus } from "./host-cpus.ts";
 import { copyHostEtc } from "./host-etc.ts";
 import { makeHostFiles } from "./made-host-files.ts";
@@ -61,4 +61,19 @@ async function makeCopy(
     await rm(host, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * Writes programs that call the server into the folder of the host's programs. All are one program, which sends the name
+ * that it was started by.
+ *
+ * @param names of the programs
+ */
+function makeCallers(folder: string, perl: string, names: readonly string[]): void {
+  const [first, ...others] = names;
+  if (first === undefined) return;
+  const path = join(folder, "bin", first);
+  writeFileSync(path, `#!${perl}\n${helperSource("caller")}`);
+  chmodSync(path, 0o755);
+  for (const name of others) symlinkSync(first, join(folder, "bin", name));
 }
