@@ -17,9 +17,13 @@ export class GrowingBuffer {
     return this.#room.subarray(0, this.#length);
   }
 
-  /** @param maxBytes bytes that it may reach with later pieces; the buffer does not grow above */
+  /**
+   * @param maxBytes bytes that it may reach with later pieces; the buffer does not grow above
+   * @throws RangeError if the piece does not fit
+   */
   add(piece: Buffer, maxBytes: number): void {
     const length = this.#length + piece.byteLength;
+    if (length > maxBytes) throw new RangeError(`${length} bytes in a buffer of at most ${maxBytes}`);
     if (length > this.#room.byteLength) {
       const room = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(FIRST_BYTES, 2 * length)));
       this.#room.copy(room, 0, 0, this.#length);

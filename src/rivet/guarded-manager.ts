@@ -44,8 +44,8 @@ export function guardManager(manager: Manager, guard: ManagerGuard, actors: Mana
   const admitKey = keyAdmitterOf(guard);
 
   /**
-   * Admits calls for a key. Calls for one key take turns: RivetKit hands out a new actor before its first values are written, and such an actor does not start. A call
-   * waits while the key's old actor is being deleted.
+   * Admits calls for a key. Calls for one key take turns: RivetKit hands out a new actor before its first values are written, and such an
+   * actor does not start. A call waits while the key's old actor is being deleted.
    */
   const keyed =
     <Input extends KeyRequest, Output>(

@@ -104,6 +104,7 @@ function peek(socket: Duplex, count: number): Promise<Buffer | undefined> {
 /** Returns a signal that aborts when the connection closes. */
 export function signalOf(socket: Duplex): AbortSignal {
   const abort = new AbortController();
+  if (socket.destroyed) abort.abort();
   socket.once("close", () => abort.abort());
   return abort.signal;
 }

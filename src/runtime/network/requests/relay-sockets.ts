@@ -14,6 +14,8 @@ const CLOSE_GRACE_MS = 2_000;
  */
 export function relaySockets(client: Duplex, other: Duplex): void {
   other.on("error", () => client.destroy());
+  // A client that left while the connection opened closes no second time.
+  if (client.destroyed) return void other.destroy();
   // Deliver what has arrived, for example the close frame of a WebSocket, then close.
   other.once("close", () => client.end(() => setTimeout(() => client.destroy(), CLOSE_GRACE_MS).unref()));
   client.once("close", () => other.destroy());
