@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 export const ROOT = join(import.meta.dirname, "../..");
 
 /** Milliseconds for a build or an install on a busy machine. */
-export const PACKAGE_TIMEOUT_MS = 300_000;
+export const PACKAGE_TIMEOUT_MS = 600_000;
 
 const MAX_OUTPUT_BYTES = 10_000_000;
 
