@@ -187,20 +187,12 @@ test("the tests run every example", () => {
   expect(readdirSync(EXAMPLES).sort()).toEqual([...run, ...PARTS, ...PAGES].sort());
 });
 
-/** Programs whose events and answers may arrive in any order. */
-const UNORDERED: ReadonlySet<string> = new Set(["services.ts"]);
-
 test.each(Object.entries(OUTPUTS))(
   "%s prints its expected output and exits by itself",
   async (name, lines) => {
     const args = ["--conditions=agent-vm-source", join(EXAMPLES, name)];
     const env = { ENDPOINT: server.endpoint, PORT: String(await freePort()), TASKS: "5" };
     const end = await runProgram(args, { env, stdin: INPUTS[name] ?? "" });
-    const shown = (text: string) => (UNORDERED.has(name) ? text.split("\n").sort().join("\n") : text);
-    expect({ ...end, stdout: shown(end.stdout) }).toEqual({
-      code: 0,
-      stdout: shown(lines.join("\n")),
-      stderr: "",
-    });
+    expect(end).toEqual({ code: 0, stdout: lines.join("\n"), stderr: "" });
   },
 );
