@@ -1,4 +1,4 @@
-import { GrowingBuffer } from "./growing-buffer.ts";
+import { BodyCollector } from "./body-collector.ts";
 
 const NEWLINE = 0x0a;
 
@@ -8,7 +8,7 @@ export class LineSplitter {
   readonly #onLine: (line: string) => void;
   readonly #onTooLong: () => void;
   /** Incomplete line. */
-  readonly #begun = new GrowingBuffer();
+  readonly #begun = new BodyCollector();
   #stopped = false;
 
   /** @param onTooLong called when a line exceeds `maxBytes`; later input is ignored */
@@ -27,7 +27,7 @@ export class LineSplitter {
       if (this.#begun.length + piece.byteLength > this.#maxBytes) {
         this.stop();
         this.#onTooLong();
-      } else if (at < 0) this.#begun.add(piece, this.#maxBytes);
+      } else if (at < 0) this.#begun.add(piece);
       else this.#end(piece);
       from = end + 1;
     }
@@ -35,7 +35,7 @@ export class LineSplitter {
 
   stop(): void {
     this.#stopped = true;
-    this.#begun.clear();
+    this.#begun.take();
   }
 
   #end(piece: Buffer): void {
@@ -43,9 +43,7 @@ export class LineSplitter {
       this.#onLine(piece.toString("utf8"));
       return;
     }
-    this.#begun.add(piece, this.#maxBytes);
-    const line = this.#begun.content.toString("utf8");
-    this.#begun.clear();
-    this.#onLine(line);
+    this.#begun.add(piece);
+    this.#onLine(this.#begun.take().toString("utf8"));
   }
 }

@@ -8,8 +8,7 @@ import { BodyCollector } from "./body-collector.ts";
 export async function readAtMost(body: AsyncIterable<Uint8Array>, most: number): Promise<Buffer | undefined> {
   const collected = new BodyCollector(most);
   for await (const piece of body) {
-    if (collected.length + piece.byteLength > most) return undefined;
-    collected.add(piece);
+    if (!collected.add(piece)) return undefined;
   }
   return collected.take();
 }

@@ -33,10 +33,21 @@ test("a body has a memory of its own length", () => {
   }
 });
 
-test("refuses a byte above the most that a body may have", () => {
+test("refuses a piece above the most that a body may have, and keeps the rest", () => {
   const body = new BodyCollector(3);
-  body.add(new Uint8Array(3));
-  expect(() => body.add(new Uint8Array(1))).toThrow(RangeError);
+  expect(body.add(Buffer.from("ab"))).toBe(true);
+  expect(body.add(Buffer.from("cd"))).toBe(false);
+  expect(body.add(Buffer.from("e"))).toBe(true);
+  expect(body.take().toString()).toBe("abe");
+});
+
+test("a limit of one piece replaces the collector's own, and the buffer does not grow above it", () => {
+  const body = new BodyCollector(3);
+  expect(body.add(new Uint8Array(4), 5)).toBe(true);
+  expect(body.add(new Uint8Array(1))).toBe(false);
+  expect(body.add(new Uint8Array(2), 5)).toBe(false);
+  expect(body.add(new Uint8Array(1), 5)).toBe(true);
+  expect(body.content.buffer.byteLength).toBe(5);
 });
 
 test("a body that arrives byte by byte takes little more memory than its bytes", () => {

@@ -92,9 +92,7 @@ function collect(
   const body = new BodyCollector(maximum);
   return new Promise((resolve, reject) => {
     response.on("data", (chunk: Buffer) => {
-      const size = body.length + chunk.byteLength;
-      if (size > maximum) reject(tooLarge(response, size, maximum));
-      else body.add(chunk);
+      if (!body.add(chunk)) reject(tooLarge(response, body.length + chunk.byteLength, maximum));
     });
     response.once("end", () => {
       const bytes = body.take();

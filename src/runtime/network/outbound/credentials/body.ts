@@ -18,7 +18,7 @@ const EVENTS = ["readable", "end", "close", "error"] as const;
  */
 export async function takeBody(request: Readable): Promise<TakenBody> {
   // The last piece may pass the limit.
-  const body = new BodyCollector(Number.POSITIVE_INFINITY);
+  const body = new BodyCollector();
   const deadline = performance.now() + SECRET_BODY_MS;
   for (;;) {
     const piece = request.read() as Buffer | null;

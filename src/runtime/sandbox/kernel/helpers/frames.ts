@@ -1,4 +1,4 @@
-import { GrowingBuffer } from "../../../../base/growing-buffer.ts";
+import { BodyCollector } from "../../../../base/body-collector.ts";
 
 /** Frames between the server and its helper programs; `speech.pl` has the other side of the format. */
 export interface Frame {
@@ -45,7 +45,7 @@ export class FrameReader {
   readonly #limitOf: FrameLimit;
   readonly #maxBytes: number;
   /** Incomplete frame, whose buffer doubles up to the frame's length. */
-  readonly #begun = new GrowingBuffer();
+  readonly #begun = new BodyCollector();
 
   /**
    * @param maxBytes longest frame that the helper may send
@@ -73,10 +73,8 @@ export class FrameReader {
       if (piece.length === whole) yield frameOf(piece);
       else {
         this.#begun.add(piece, whole);
-        const frame = this.#begun.content;
-        if (this.#bytesOf(frame) > frame.length) continue;
-        this.#begun.clear();
-        yield frameOf(frame);
+        if (this.#bytesOf(this.#begun.content) > this.#begun.length) continue;
+        yield frameOf(this.#begun.take());
       }
     }
   }
