@@ -122,12 +122,13 @@ export function cronJobNotFound(jobId: string): AgentVmError {
   return new AgentVmError("cron_job_not_found", `Cron job not found: ${jobId}`, { jobId });
 }
 
-/** @param closed `true` if the session has a transcript, so that resumeSession() can open it */
-export function sessionNotFound(sessionId: string, closed = false): AgentVmError {
-  return new AgentVmError("session_not_found", `Session not found: ${sessionId}`, {
-    sessionId,
-    ...(closed && { hint: "It is closed; resumeSession() opens it again." }),
-  });
+export function sessionNotFound(sessionId: string, more: { hint?: string } = {}): AgentVmError {
+  return new AgentVmError("session_not_found", `Session not found: ${sessionId}`, { sessionId, ...more });
+}
+
+/** The error of a session that has a transcript, so that resumeSession() can open it. */
+export function sessionClosed(sessionId: string): AgentVmError {
+  return sessionNotFound(sessionId, { hint: "It is closed; resumeSession() opens it again." });
 }
 
 export function transferNotFound(transferId: string): AgentVmError {

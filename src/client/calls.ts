@@ -55,16 +55,16 @@ export class CallChannel {
   #answers = false;
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
-  readonly #patient: boolean;
+  readonly #isPatient: boolean;
   /** Pause before the next question whether the VM has moved. */
   #question: ReturnType<typeof setTimeout> | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
   readonly #ready = new Listeners<[]>();
 
-  /** @param patient `true`: calls wait for a connection. `false`: calls fail with the first attempt that fails */
-  constructor(link: Link, patient: boolean) {
+  /** @param options `isPatient: true`: calls wait for a connection. `false`: calls fail with the first attempt that fails */
+  constructor(link: Link, { isPatient }: { isPatient: boolean }) {
     this.#link = link;
-    this.#patient = patient;
+    this.#isPatient = isPatient;
     link.on("callSettled", (event) => this.#onSettled(event));
     link.opened.add(() => void this.#onOpen());
     link.down.add((error, wasUp) => this.#onDown(error, wasUp));
@@ -255,7 +255,7 @@ export class CallChannel {
   #onDown(error: AgentVmError, wasUp: boolean): void {
     if (!isTransient(error)) this.fail(error);
     if (isBetweenServers(error)) this.#isRestarting = true;
-    if (!this.#patient && !this.#isRestarting && !wasUp && error.code === "connection_lost") {
+    if (!this.#isPatient && !this.#isRestarting && !wasUp && error.code === "connection_lost") {
       // A call that the server has not received fails at once, like a request. A call that it may run keeps waiting.
       for (const call of this.#pending.values()) {
         if (call.instanceId === undefined) this.#finish(call.callId, () => call.reject(error));

@@ -24,7 +24,7 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
     super(link, (error) => error);
     this.target = target;
     this.#link = link;
-    this.#calls = new CallChannel(this.#link, true);
+    this.#calls = new CallChannel(this.#link, { isPatient: true });
     target.connections.add(this);
     this.#link.down.add((error) => {
       // A later call must not make another VM of the key.

@@ -33,7 +33,7 @@ export class Target {
   constructor(raw: RawHandle) {
     this.raw = raw;
     this.link = new Link(raw);
-    this.#calls = new CallChannel(this.link, false);
+    this.#calls = new CallChannel(this.link, { isPatient: false });
   }
 
   /**

@@ -85,7 +85,7 @@ export async function openWithRooms(
     .then(open)
     .then(async (booted) => {
       await rooms.complete(sandbox).catch(async (error: unknown) => {
-        await booted.persistence?.close(false);
+        await booted.persistence?.close();
         // The next boot must find the head of a checkpoint under way.
         if (booted.persistence) await within(booted.persistence.idle(), COMMIT_WAIT_MS);
         throw error;
@@ -96,7 +96,7 @@ export async function openWithRooms(
     return await unlessAborted(opening, signal);
   } catch (error) {
     // The storage may still answer later.
-    opening.then(({ persistence }) => persistence?.close(false)).catch(() => undefined);
+    opening.then(({ persistence }) => persistence?.close()).catch(() => undefined);
     throw error;
   }
 }
@@ -112,8 +112,7 @@ async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence
   return await Persistence.open(
     store,
     sandbox.files,
-    { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude },
-    { allowMissing },
+    { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude, allowMissing },
     {
       ...(rootFilesystem && { initialize: plant }),
       keepAwake,
@@ -129,14 +128,17 @@ async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence
 /**
  * Ends a boot and its sandbox.
  *
- * @param keep stores the files as they are now
+ * @param options `keep` stores the files as they are now
  */
-export async function closeBoot({ sandbox, transfers, persistence }: Boot, keep: boolean): Promise<void> {
+export async function closeBoot(
+  { sandbox, transfers, persistence }: Boot,
+  { keep }: { keep: boolean },
+): Promise<void> {
   try {
     await transfers.dispose();
     if (persistence !== undefined) {
       if (keep) await sandbox.halt();
-      await persistence.close(keep);
+      await persistence.close({ keep });
     }
   } finally {
     await sandbox.dispose();

@@ -102,10 +102,10 @@ export class BootCycle {
   /**
    * Boots, again if the files of this boot could not be restored whole.
    *
-   * @param allowMissing leaves out files whose content is lost
+   * @param options `allowMissing` leaves out files whose content is lost
    * @throws AgentVmError `storage_damaged`
    */
-  async restore(allowMissing: boolean): Promise<void> {
+  async restore({ allowMissing }: { allowMissing: boolean }): Promise<void> {
     const live = this.#live;
     if (live?.persistence?.damage !== undefined) await this.replace(live, async () => undefined);
     this.#allowMissing = allowMissing;
@@ -234,7 +234,7 @@ export class BootCycle {
       if (this.#live !== booted) throw error;
       this.#live = undefined;
       this.#rooms.down();
-      await closeBoot(booted, true).catch(this.#options.onFailure);
+      await closeBoot(booted, { keep: true }).catch(this.#options.onFailure);
       throw error;
     } finally {
       this.#isGreeting = false;
@@ -249,7 +249,7 @@ export class BootCycle {
     this.#down("error", performance.now());
     this.#rooms.down();
     // The next boot restores what this one keeps.
-    const closed = closeBoot(booted, true).catch(this.#options.onFailure);
+    const closed = closeBoot(booted, { keep: true }).catch(this.#options.onFailure);
     this.#holdBoots(Promise.all([closed, this.#hooks.stopping("error")]).then(() => undefined));
   }
 
@@ -262,7 +262,7 @@ export class BootCycle {
       await adopt();
       isReplaced = true;
     } finally {
-      await closeBoot(booted, !isReplaced).catch(this.#options.onFailure);
+      await closeBoot(booted, { keep: !isReplaced }).catch(this.#options.onFailure);
       this.#down("sleep", since);
     }
   }
@@ -271,7 +271,7 @@ export class BootCycle {
     const since = performance.now();
     this.#rooms.down();
     try {
-      await closeBoot(booted, true);
+      await closeBoot(booted, { keep: true });
     } finally {
       this.#down("sleep", since);
     }
@@ -289,7 +289,7 @@ export class BootCycle {
     if (keep) await this.#rooms.beforeDown();
     this.#rooms.down();
     try {
-      await closeBoot(booted, keep);
+      await closeBoot(booted, { keep });
     } finally {
       this.#down(reason, since);
     }

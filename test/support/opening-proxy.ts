@@ -31,7 +31,7 @@ export async function startOpeningProxy({ port, cert, secret, policy, questions 
     () => undefined,
   );
   const outbound = policy?.(port) ?? { allow: ["api.test", `127.0.0.2:${port}`] };
-  const gate = new OutboundGate(outbound, log, async () => ["127.0.0.2"], undefined, { questions });
+  const gate = new OutboundGate(outbound, log, { resolve: async () => ["127.0.0.2"], questions });
   const hosts = [`api.test:${port}`];
   const headers = { authorization: "Bearer {secret}" };
   const rules = new CredentialRules({}, { API_KEY: { value: SECRET, hosts, headers, ...secret } });

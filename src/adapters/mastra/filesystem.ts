@@ -42,6 +42,9 @@ export function mastraFilesystem(
   return new VmFilesystem(vm, errors, options);
 }
 
+/** A call whose path should be a directory. */
+const OF_DIRECTORY = { isDirectory: true };
+
 /** Files of a VM. Relative paths resolve against the base directory. Made by `mastraFilesystem`. */
 export class VmFilesystem {
   /** Names the file system. */
@@ -141,7 +144,7 @@ export class VmFilesystem {
 
   /** Makes a directory. */
   async mkdir(path: string, { recursive = true }: { recursive?: boolean } = {}): Promise<void> {
-    await this.#do("mkdir", path, this.#vm.mkdir(this.#place.resolve(path), { recursive }), true);
+    await this.#do("mkdir", path, this.#vm.mkdir(this.#place.resolve(path), { recursive }), OF_DIRECTORY);
   }
 
   /** Removes a directory: an empty one, or any with `recursive`. */
@@ -150,7 +153,7 @@ export class VmFilesystem {
     const stat = await orNull(this.#vm.lstat(full));
     if (stat === null && force) return;
     if (stat !== null && !stat.isDirectory) throw new this.#errors.NotDirectoryError(path);
-    await this.#do("rmdir", path, this.#vm.delete(full, { recursive }), true);
+    await this.#do("rmdir", path, this.#vm.delete(full, { recursive }), OF_DIRECTORY);
   }
 
   /** Lists a directory. */
@@ -200,7 +203,7 @@ export class VmFilesystem {
   async #tree(path: string, maxDepth: number | undefined): Promise<MastraWalkEntry[]> {
     const root = this.#place.resolve(path);
     const options = maxDepth === undefined ? {} : { maxDepth: Math.max(0, maxDepth) };
-    const found = await this.#do("list", path, this.#vm.readdirRecursive(root, options), true);
+    const found = await this.#do("list", path, this.#vm.readdirRecursive(root, options), OF_DIRECTORY);
     return found.map((entry: DirEntry) => ({
       name: posix.basename(entry.path),
       path: posix.relative(root, entry.path),
@@ -226,12 +229,12 @@ export class VmFilesystem {
     throw new Error(stderr.trim());
   }
 
-  /** Gives an error of the VM the class that Mastra expects. @param isDirectory whether the path should be a directory */
+  /** Gives an error of the VM the class that Mastra expects. @param options `isDirectory`: whether the path should be a directory */
   async #do<Value>(
     operation: string,
     path: string,
     call: Promise<Value>,
-    isDirectory = false,
+    { isDirectory } = { isDirectory: false },
   ): Promise<Value> {
     try {
       return await call;

@@ -37,7 +37,7 @@ export class RivetConnection implements RawConnection {
 
   constructor(source: SocketSource) {
     this.#source = source;
-    void this.#open(true);
+    void this.#open({ mayRepeat: true });
   }
 
   async action({ name, args }: ActionRequest): Promise<unknown> {
@@ -55,13 +55,13 @@ export class RivetConnection implements RawConnection {
     const callbacks = this.#callbacks.get(event) ?? new Set();
     if (callbacks.size === 0) {
       this.#callbacks.set(event, callbacks);
-      this.#subscribe(event, true);
+      this.#setSubscription(event, "on");
     }
     callbacks.add(callback);
     return () => {
       if (!callbacks.delete(callback) || callbacks.size > 0) return;
       this.#callbacks.delete(event);
-      this.#subscribe(event, false);
+      this.#setSubscription(event, "off");
     };
   }
 
@@ -86,8 +86,8 @@ export class RivetConnection implements RawConnection {
     await closed;
   }
 
-  /** @param mayRepeat whether to look up the actor once more if its id is out of date */
-  async #open(mayRepeat: boolean): Promise<void> {
+  /** @param options `mayRepeat`: whether to look up the actor once more if its id is out of date */
+  async #open({ mayRepeat }: { mayRepeat: boolean }): Promise<void> {
     let socket: WebSocket;
     try {
       socket = await this.#source.open();
@@ -106,7 +106,7 @@ export class RivetConnection implements RawConnection {
     socket.addEventListener("close", ({ reason }) => {
       const error = errorOf(reason);
       const isStale = error !== undefined && this.#source.isStale(error);
-      if (isStale && mayRepeat && this.#status === "connecting") void this.#open(false);
+      if (isStale && mayRepeat && this.#status === "connecting") void this.#open({ mayRepeat: false });
       else void this.#closed(error);
     });
   }
@@ -152,7 +152,7 @@ export class RivetConnection implements RawConnection {
     this.actorId = actorId;
     this.connId = connectionId;
     this.#status = "connected";
-    for (const event of this.#callbacks.keys()) this.#subscribe(event, true);
+    for (const event of this.#callbacks.keys()) this.#setSubscription(event, "on");
     this.#onStatusChange("connected");
   }
 
@@ -175,11 +175,10 @@ export class RivetConnection implements RawConnection {
     this.#pending.clear();
   }
 
-  #subscribe(eventName: string, subscribe: boolean): void {
+  #setSubscription(eventName: string, state: "on" | "off"): void {
     if (this.#status !== "connected" || this.#socket?.readyState !== this.#socket?.OPEN) return;
-    this.#socket?.send(
-      encodeMessage(this.#source.encoding, { tag: "SubscriptionRequest", val: { eventName, subscribe } }),
-    );
+    const val = { eventName, subscribe: state === "on" };
+    this.#socket?.send(encodeMessage(this.#source.encoding, { tag: "SubscriptionRequest", val }));
   }
 }
 

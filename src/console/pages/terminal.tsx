@@ -5,7 +5,7 @@ import { useMachine } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { Empty, Failure } from "../ui/parts.tsx";
-import { attempt, tell } from "../ui/toast.tsx";
+import { attempt, tellError } from "../ui/toast.tsx";
 
 /** Pause between two looks at the open shells, which other clients may open too. In milliseconds. */
 const LOOK_MS = 4_000;
@@ -117,7 +117,7 @@ function Shell({
     const made = new Screen(element, {
       onTitle,
       onExit,
-      onError: (error) => tell(error.message, true),
+      onError: tellError,
       onFind: () => setIsSearching(true),
     });
     screen.current = made;

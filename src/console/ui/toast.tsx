@@ -13,9 +13,18 @@ const listeners = new Set<(note: Note) => void>();
 let count = 0;
 
 /** Shows a note for a while. Screen readers say it. */
-export function tell(text: string, isError = false): void {
+export function tell(text: string): void {
+  show({ text, isError: false });
+}
+
+/** Shows the message of a failure for a while. */
+export function tellError({ message }: { message: string }): void {
+  show({ text: message, isError: true });
+}
+
+function show(note: Omit<Note, "id">): void {
   count += 1;
-  for (const listener of listeners) listener({ id: count, text, isError });
+  for (const listener of listeners) listener({ id: count, ...note });
 }
 
 /** Runs an action of the user, and tells its failure. @returns whether it succeeded */
@@ -25,7 +34,7 @@ export async function attempt(work: () => Promise<unknown>, done?: string): Prom
     if (done !== undefined) tell(done);
     return true;
   } catch (error) {
-    tell((error as Error).message, true);
+    tellError(error as Error);
     return false;
   }
 }

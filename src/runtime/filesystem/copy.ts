@@ -22,7 +22,7 @@ export async function moveAcross(fs: FileSystem, from: string, to: string): Prom
     await removeCopy(fs, copy);
     throw error;
   }
-  await remove(fs, stripSlash(from), true);
+  await remove(fs, stripSlash(from), { recursive: true });
 }
 
 async function copyTree(fs: FileSystem, from: string, to: string): Promise<void> {
@@ -68,14 +68,18 @@ async function removeCopy(fs: FileSystem, copy: string): Promise<void> {
     () => true,
     () => false,
   );
-  if (exists) await remove(fs, copy, true);
+  if (exists) await remove(fs, copy, { recursive: true });
 }
 
 /**
  * Removes a file, a link (never its target) or a directory. Tries unlink(2) first and reads the type from its error:
  * a check before the call could be outdated.
  */
-export async function remove(fs: FileSystem, path: string, recursive: boolean): Promise<void> {
+export async function remove(
+  fs: FileSystem,
+  path: string,
+  { recursive }: { recursive: boolean },
+): Promise<void> {
   if (path === "/") throw posixError("EBUSY", { syscall: "rmdir", path });
   try {
     await fs.unlink(path);

@@ -158,7 +158,7 @@ export class Files implements FileMethods {
 
   async delete(path: string, { recursive = false }: RecursiveOption = {}): Promise<void> {
     checkWritablePath(path, "unlink");
-    await this.#change({ action: "delete", path, recursive }, () => remove(this.#fs, path, recursive));
+    await this.#change({ action: "delete", path, recursive }, () => remove(this.#fs, path, { recursive }));
   }
 
   async deleteFile(path: string, options: RecursiveOption = {}): Promise<void> {
@@ -176,8 +176,8 @@ export class Files implements FileMethods {
    */
   async #make(change: TreeChange, work: () => Promise<void>): Promise<{ durable: Promise<void> }> {
     const paths = change.action === "move" ? [change.from, change.to] : [change.path];
-    const follow = change.action === "write";
-    const mounts = await Promise.all(paths.map((path) => this.#fs.mountOf(path, follow)));
+    const options = { follow: change.action === "write" };
+    const mounts = await Promise.all(paths.map((path) => this.#fs.mountOf(path, options)));
     if (mounts.every((mount) => mount === undefined)) return await this.#changes(change, work);
     if (mounts.every((mount) => mount?.kept === false)) return await unstoredChanges(change, work);
     return await this.#changes(change, work, { isReplayable: false });

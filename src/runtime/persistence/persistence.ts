@@ -17,19 +17,28 @@ import { CheckpointSchedule, type ScheduleDeps } from "./checkpoint-schedule.ts"
 import { Checkpoints } from "./checkpoints.ts";
 import { filesReadOnly, storageDamaged } from "./codec.ts";
 import { KnownContents } from "./known-contents.ts";
-import { type Restored, type RestoreOptions, restoreTree } from "./restore.ts";
+import { type Restored, restoreTree } from "./restore.ts";
 
 interface PersistenceOptions {
   /** Milliseconds between checkpoints while something runs. */
   intervalMs: number;
   /** Globs of absolute paths that are not stored. */
   exclude: readonly string[];
+  /** Leaves out what cannot be restored, instead of making the files read-only. */
+  allowMissing: boolean;
 }
 
 interface PersistenceDeps extends Omit<Freezer, "changes">, Pick<ScheduleDeps, "keepAwake" | "onFailure"> {
   /** Makes the first files of a new VM. @default nothing */
   initialize?(): Promise<void>;
   readonly report: Report;
+}
+
+/** The stored and restored files that a boot begins with. */
+interface OpenedFiles extends Pick<Persistence, "damage" | "putBack"> {
+  archive: Archive;
+  checkpoints: Checkpoints;
+  journal: ChangeJournal;
 }
 
 /** Result of a checkpoint that has nothing to store. */
@@ -56,13 +65,9 @@ export class Persistence {
   #isReplaced = false;
 
   private constructor(
-    archive: Archive,
-    checkpoints: Checkpoints,
-    journal: ChangeJournal,
+    { archive, checkpoints, journal, damage, putBack }: OpenedFiles,
     { intervalMs }: PersistenceOptions,
     deps: PersistenceDeps,
-    putBack: readonly string[],
-    damage: AgentVmError | undefined,
   ) {
     this.putBack = putBack;
     this.damage = damage;
@@ -96,13 +101,12 @@ export class Persistence {
     store: Store,
     files: FileSystem,
     options: PersistenceOptions,
-    restore: RestoreOptions,
     deps: PersistenceDeps,
   ): Promise<Persistence> {
     const isExcluded = excludes(options.exclude);
     const archive = await Archive.open(store);
     const isNew = !archive.hasCheckpoint && (await isJournalEmpty(store));
-    if (archive.damage !== undefined && restore.allowMissing) throw archive.damage;
+    if (archive.damage !== undefined && options.allowMissing) throw archive.damage;
     const restored: Restored =
       archive.hasCheckpoint && archive.damage === undefined
         ? await restoreTree(await archive.openTree(), files, isExcluded)
@@ -122,15 +126,15 @@ export class Persistence {
     const putBack = isNew ? [] : [...restored.putBack, ...(await repairPlaces(files))];
     const checkpoints = new Checkpoints(archive, files.tree, isExcluded, restored.contents);
     const journal = new ChangeJournal(store, archive.journalAfter(next));
-    if (restore.allowMissing) damage = undefined;
-    const persistence = new Persistence(archive, checkpoints, journal, options, deps, putBack, damage);
+    if (options.allowMissing) damage = undefined;
+    const persistence = new Persistence({ archive, checkpoints, journal, damage, putBack }, options, deps);
     // The next checkpoint stores the tree without the lost files.
     if (isChanged || putBack.length > 0) persistence.touch();
     try {
       // From now on the VM keeps its own files, even if the files of new VMs change.
       if (isNew && deps.initialize !== undefined) await persistence.keepNow();
     } catch (error) {
-      await persistence.close(false);
+      await persistence.close();
       throw error;
     }
     return persistence;
@@ -219,12 +223,14 @@ export class Persistence {
   /**
    * Refuses further changes. Idempotent.
    *
-   * @param keep takes a last checkpoint; no process runs in the VM any more
+   * @param options `keep` takes a last checkpoint; no process runs in the VM any more
    */
-  async close(keep: boolean): Promise<void> {
+  async close({ keep = false } = {}): Promise<void> {
     this.#schedule.stop();
     try {
-      await this.#finish(keep);
+      if (keep) await this.#finish();
+      // Without a last one, a running checkpoint fails when the files are closed.
+      this.#isClosed = true;
     } finally {
       this.#checkpoints.close();
     }
@@ -235,13 +241,8 @@ export class Persistence {
     return this.#schedule.idle();
   }
 
-  async #finish(keep: boolean): Promise<void> {
+  async #finish(): Promise<void> {
     if (this.#isClosed) return;
-    if (!keep) {
-      // A running checkpoint fails when the files are closed.
-      this.#isClosed = true;
-      return;
-    }
     // A change under way is completed first.
     await this.#changes.run(async () => {
       this.#isClosed = true;

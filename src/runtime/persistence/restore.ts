@@ -42,11 +42,6 @@ const OPEN_MODE = 0o700;
 /** Mode of a directory whose entry is lost. */
 const LOST_MODE = 0o755;
 
-export interface RestoreOptions {
-  /** Leaves out what cannot be restored, instead of making the files read-only. */
-  allowMissing: boolean;
-}
-
 /** Restored content by inode, its chunks by hash, and what the base tree got back. */
 export interface Restored {
   contents: KnownContents;

@@ -63,7 +63,7 @@ export class SnapshotActions implements Omit<SnapshotMethods, "fork"> {
   }
 
   restore({ allowMissing = false }: RestoreOptions = {}): Promise<void> {
-    return this.#boots.restore(allowMissing);
+    return this.#boots.restore({ allowMissing });
   }
 
   async createSnapshot(name?: string): Promise<SnapshotInfo> {

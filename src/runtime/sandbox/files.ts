@@ -84,7 +84,7 @@ export interface FileSystem {
    * @param follow whether a link at the end of the path counts as the file to which it leads
    * @returns `undefined` for the VM's own files
    */
-  mountOf(path: string, follow: boolean): Promise<VmMount | undefined>;
+  mountOf(path: string, options: { follow: boolean }): Promise<VmMount | undefined>;
   /** Releases all descriptors. Every later call throws `vm_stopped`. */
   close(): Promise<void>;
 }

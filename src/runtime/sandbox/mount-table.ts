@@ -65,8 +65,13 @@ export class MountTable {
   }
 }
 
-const own = (path: string, kept = true): VmMount => ({ path, kind: "own", writable: true, kept });
-const server = (path: string, kept = true): VmMount => ({ path, kind: "server", writable: true, kept });
+const own = (path: string, { kept = true } = {}): VmMount => ({ path, kind: "own", writable: true, kept });
+const server = (path: string, { kept = true } = {}): VmMount => ({
+  path,
+  kind: "server",
+  writable: true,
+  kept,
+});
 const link = (path: string): VmMount => ({ path, kind: "link", writable: true, kept: true });
 const kernel = (path: string): VmMount => ({ path, kind: "kernel", writable: false, kept: false });
 
@@ -75,14 +80,14 @@ export const VM_MOUNTS = new MountTable([
   kernel("/proc"),
   kernel("/sys"),
   kernel("/dev"),
-  server("/run", false),
+  server("/run", { kept: false }),
   { path: "/usr", kind: "host", writable: false, kept: true },
   server(NODE_FOLDER),
   ...["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/var/run", "/var/lock", "/home/user"].map(
     link,
   ),
   ...["/", "/etc", "/home", VM_HOME, "/workspace"].map((path) => own(path)),
-  own("/tmp", false),
+  own("/tmp", { kept: false }),
   ...["/var", "/var/tmp", "/opt", "/root"].map((path) => own(path)),
 ]);
 

@@ -97,7 +97,7 @@ export class Services implements ServiceMethods, Room {
     await this.#deps.sandbox();
     return await this.#changes.run(async () => {
       const service = typeof given === "string" ? this.#find(given) : await this.#define(given);
-      await this.#store(this.#record(service.definition, false));
+      await this.#store(this.#record(service.definition, { isStopped: false }));
       if (OVER.includes(service.state)) service.reset();
       await asCaller({}, () => this.#startWaiting());
       return service.info;
@@ -113,7 +113,9 @@ export class Services implements ServiceMethods, Room {
       const rest = [...this.#table.values()].map(({ definition }) => definition);
       const unmet = remove ? unmetNeed(rest.filter((other) => other.name !== name)) : undefined;
       if (unmet !== undefined) throw new AgentVmError("invalid_argument", `Cannot remove ${name}: ${unmet}`);
-      await this.#store(remove ? this.#recordWithout(name) : this.#record(service.definition, true));
+      await this.#store(
+        remove ? this.#recordWithout(name) : this.#record(service.definition, { isStopped: true }),
+      );
       await service.stop();
       if (remove) {
         this.#table.delete(name);
@@ -165,13 +167,13 @@ export class Services implements ServiceMethods, Room {
     const record = this.#recordWithout(name);
     await this.#store({ ...record, defined: [...record.defined, definition] });
     await old?.stop();
-    const service = this.#make(definition, false);
+    const service = this.#make(definition, { isStopped: false });
     this.#defined.set(name, definition);
     this.#table.set(name, service);
     return service;
   }
 
-  #make(definition: ServiceOptions, isStopped: boolean): Service {
+  #make(definition: ServiceOptions, { isStopped }: { isStopped: boolean }): Service {
     const deps = this.#deps;
     return new Service(
       definition,
@@ -235,7 +237,10 @@ export class Services implements ServiceMethods, Room {
     // An entry that is not valid any more must not take the others with it.
     const kept = defined.flatMap((entry) => serviceSchema.safeParse(entry).data ?? []);
     for (const definition of [...this.#deps.services, ...kept])
-      this.#table.set(definition.name, this.#make(definition, stopped.includes(definition.name)));
+      this.#table.set(
+        definition.name,
+        this.#make(definition, { isStopped: stopped.includes(definition.name) }),
+      );
     for (const definition of kept) this.#defined.set(definition.name, definition);
   }
 
@@ -249,7 +254,7 @@ export class Services implements ServiceMethods, Room {
   }
 
   /** Returns the record with a service stopped, or not. */
-  #record({ name }: ServiceOptions, isStopped: boolean): ServicesRecord {
+  #record({ name }: ServiceOptions, { isStopped }: { isStopped: boolean }): ServicesRecord {
     const { stopped } = this.#recordWithout(name);
     return { defined: [...this.#defined.values()], stopped: isStopped ? [...stopped, name] : stopped };
   }

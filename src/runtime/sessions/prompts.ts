@@ -1,5 +1,5 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
-import { limitExceeded, sessionNotFound, vmStopped } from "../../api/errors.ts";
+import { limitExceeded, sessionClosed, vmStopped } from "../../api/errors.ts";
 import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-types.ts";
 import { fitsUtf8 } from "../../api/size.ts";
 import { currentCaller } from "../../base/caller.ts";
@@ -49,7 +49,7 @@ export class Prompts {
         "Write the text to a file and refer to it.",
       );
     }
-    if (data.closed) throw sessionNotFound(data.sessionId, true);
+    if (data.closed) throw sessionClosed(data.sessionId);
     if (this.#turns.length > MAX_QUEUED_PROMPTS) {
       throw limitExceeded(
         { MAX_QUEUED_PROMPTS },
@@ -69,9 +69,17 @@ export class Prompts {
     return result;
   }
 
-  /** @param all `true` cancels the queued prompts too; `false` only the oldest prompt */
-  cancel(all: boolean): JsonRpcResponse {
-    const turns = all ? [...this.#turns] : this.#turns.slice(0, 1);
+  /** Cancels the oldest prompt. */
+  cancel(): JsonRpcResponse {
+    return this.#cancelAll(this.#turns.slice(0, 1));
+  }
+
+  /** Cancels the running prompt and the queued ones. */
+  cancelAll(): JsonRpcResponse {
+    return this.#cancelAll([...this.#turns]);
+  }
+
+  #cancelAll(turns: readonly Turn[]): JsonRpcResponse {
     const cancelled = turns.filter((turn) => this.#cancel(turn));
     return localResponse({ result: { cancelled: cancelled.length > 0 } });
   }
@@ -92,7 +100,7 @@ export class Prompts {
   async #runTurn(turn: Turn): Promise<PromptResult> {
     const { state, log, keeper, vm } = this.#deps;
     if (turn.isCancelled) return turn.cancelledResult();
-    if (state.data.closed) throw sessionNotFound(state.data.sessionId, true);
+    if (state.data.closed) throw sessionClosed(state.data.sessionId);
     const agent = await Promise.race([keeper.agent(), turn.cancelled]);
     if (agent === undefined) return turn.cancelledResult();
     const preface = await this.#preface(agent);

@@ -1,4 +1,4 @@
-import { sessionNotFound } from "../../api/errors.ts";
+import { sessionClosed, sessionNotFound } from "../../api/errors.ts";
 import type {
   JsonRpcResponse,
   PersistedSessionRecord,
@@ -115,7 +115,7 @@ export class Session {
       if (!this.isClosed) await this.#state.change({ closed: true });
     } finally {
       // The agent ends even if the change could not be stored.
-      this.prompts.cancel(true);
+      this.prompts.cancelAll();
       await this.#keeper.stop();
     }
     await this.#transcript.flushed();
@@ -149,7 +149,7 @@ export class Session {
 
   /** Setters for mode, model and thought level. @throws AgentVmError `session_not_found` if the session is closed */
   control(): SettingsControl {
-    if (this.isClosed) throw sessionNotFound(this.id, true);
+    if (this.isClosed) throw sessionClosed(this.id);
     return this.#control;
   }
 

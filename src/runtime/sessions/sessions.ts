@@ -138,7 +138,7 @@ export class Sessions implements SessionMethods {
       timer = setTimeout(() => {
         timedOut = true;
         start.abort();
-        session?.prompts.cancel(true);
+        session?.prompts.cancelAll();
       }, timeoutMs);
     }
     try {
@@ -156,11 +156,11 @@ export class Sessions implements SessionMethods {
   }
 
   async cancelPrompt(sessionId: string): Promise<JsonRpcResponse> {
-    return (await this.#table.find("cancelPrompt", sessionId)).prompts.cancel(false);
+    return (await this.#table.find("cancelPrompt", sessionId)).prompts.cancel();
   }
 
   async cancelSession(sessionId: string): Promise<JsonRpcResponse> {
-    return (await this.#table.find("cancelSession", sessionId)).prompts.cancel(true);
+    return (await this.#table.find("cancelSession", sessionId)).prompts.cancelAll();
   }
 
   async respondPermission(sessionId: string, permissionId: string, reply: string): Promise<JsonRpcResponse> {

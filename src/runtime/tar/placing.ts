@@ -48,7 +48,8 @@ export async function place(fs: FileSystem, staging: Staging, path: string): Pro
 /** Makes the target directory and its missing parents. */
 async function makeTarget(fs: FileSystem, path: string, undo: (() => Promise<unknown>)[]): Promise<void> {
   const missing: string[] = [];
-  for (let at = path; (await statIfExists(fs, at, true)) === undefined; at = parentPath(at)) missing.push(at);
+  for (let at = path; (await statIfExists(fs, at, { follow: true })) === undefined; at = parentPath(at))
+    missing.push(at);
   for (const directory of missing.reverse()) {
     await makeDirectory(fs, directory);
     undo.push(() => fs.rmdir(directory));
@@ -66,7 +67,7 @@ async function plan(fs: FileSystem, staging: Staging, path: string): Promise<Pla
     const above = merged.get(name.includes("/") ? parentPath(`/${name}`).slice(1) : "");
     if (above === undefined) continue;
     const target = joinPath(path, name);
-    const there = await statIfExists(fs, target, false);
+    const there = await statIfExists(fs, target, { follow: false });
     if (there?.isDirectory && type === "directory") {
       merged.set(name, there);
       if (own.holds(there.dev)) found.merged.push(name);
@@ -131,7 +132,11 @@ async function setDirectoryMetadata(
 }
 
 /** Returns `undefined` if the path does not exist. */
-async function statIfExists(fs: FileSystem, path: string, follow: boolean): Promise<VirtualStat | undefined> {
+async function statIfExists(
+  fs: FileSystem,
+  path: string,
+  { follow }: { follow: boolean },
+): Promise<VirtualStat | undefined> {
   try {
     return await (follow ? fs.stat(path) : fs.lstat(path));
   } catch (error) {

@@ -80,7 +80,7 @@ export class Staging {
 
   /** Removes the folder with all staged entries. */
   async discard(): Promise<void> {
-    await remove(this.#fs, this.#folder, true);
+    await remove(this.#fs, this.#folder, { recursive: true });
   }
 
   async #makeParents(name: string): Promise<void> {

@@ -4,7 +4,7 @@ import { useMachine, useSession } from "../../state/context.ts";
 import { ask } from "../../ui/dialog.tsx";
 import { bytes, dateTime } from "../../ui/format.ts";
 import { Empty } from "../../ui/parts.tsx";
-import { attempt, tell } from "../../ui/toast.tsx";
+import { attempt, tellError } from "../../ui/toast.tsx";
 import { VirtualList } from "../../ui/virtual-list.tsx";
 import { FileDiff } from "./file-diff.tsx";
 import type { Side } from "./file-text.ts";
@@ -45,7 +45,7 @@ export function Changes({ snapshots, since }: Props) {
       (error: Error) => {
         if (isOver) return;
         setChanges([]);
-        tell(error.message, true);
+        tellError(error);
       },
     );
     return () => {

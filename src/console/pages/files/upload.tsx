@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useMachine } from "../../state/context.ts";
-import { attempt, tell } from "../../ui/toast.tsx";
+import { attempt, tellError } from "../../ui/toast.tsx";
 import { joined } from "./tree.ts";
 
 interface Props {
@@ -42,7 +42,7 @@ export function Upload({ folder, onDone, children }: Props) {
         event.preventDefault();
         setIsOver(false);
         const files = [...(event.dataTransfer?.files ?? [])];
-        if (files.length === 0) tell("Drop files, not directories or text", true);
+        if (files.length === 0) tellError(new Error("Drop files, not directories or text"));
         else void upload(files);
       }}
     >

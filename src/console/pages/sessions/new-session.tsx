@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { AgentType, PermissionPolicy } from "../../../client/index.ts";
 import { useMachine } from "../../state/context.ts";
-import { attempt, tell } from "../../ui/toast.tsx";
+import { attempt, tellError } from "../../ui/toast.tsx";
 
 /** A form that starts an agent. */
 export function NewSession({ onDone }: { onDone: (sessionId?: string) => void }) {
@@ -12,13 +12,10 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
   const [cwd, setCwd] = useState("/workspace");
   const [isBusy, setIsBusy] = useState(false);
   useEffect(() => {
-    vm.listAgents().then(
-      (found) => {
-        setAgents(found);
-        setAgent((found.find(({ installed }) => installed) ?? found[0])?.id ?? "");
-      },
-      (error: Error) => tell(error.message, true),
-    );
+    vm.listAgents().then((found) => {
+      setAgents(found);
+      setAgent((found.find(({ installed }) => installed) ?? found[0])?.id ?? "");
+    }, tellError);
   }, [vm]);
   const chosen = agents?.find(({ id }) => id === agent);
   const start = async () => {

@@ -57,9 +57,9 @@ export class OutsideConnections {
   }
 
   /** Counts the bytes of a connection until it closes. @returns the stream for the VM's program */
-  keep(socket: OutsideSocket, to: OutsidePlace, allowHalfOpen: boolean): Outside {
+  keep(socket: OutsideSocket, to: OutsidePlace, options: { allowHalfOpen: boolean }): Outside {
     const { meter } = this.#budget;
-    const outside = meter.isNeeded ? new MeteredSocket(socket, meter, allowHalfOpen) : socket;
+    const outside = meter.isNeeded ? new MeteredSocket(socket, meter, options) : socket;
     this.#live.set(socket, { ...to, outside });
     socket.once("close", () => {
       this.#report({ kind: "traffic", bytesOut: socket.bytesWritten, bytesIn: socket.bytesRead });

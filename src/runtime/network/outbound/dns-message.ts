@@ -64,7 +64,7 @@ export function encodeAnswer(
   rcode: number,
   record?: { address: Buffer; ttlSeconds: number },
 ): Buffer {
-  const head = encodeHead(id, isRecursive, rcode, 1, record === undefined ? 0 : 1);
+  const head = encodeHead({ id, rcode, isRecursive, questions: 1, answers: record === undefined ? 0 : 1 });
   if (record === undefined) return Buffer.concat([head, section]);
   const fields = Buffer.alloc(12);
   // The name is that of the question, 12 bytes from the start.
@@ -79,16 +79,21 @@ export function encodeAnswer(
 /** Writes the answer to a message that is not a question of the kind above. @returns `undefined` if it must have no answer */
 export function encodeMalformed(message: Buffer): Buffer | undefined {
   if (message.length < HEAD_BYTES || (message.readUInt16BE(2) & 0x8000) !== 0) return undefined;
-  return encodeHead(message.readUInt16BE(0), false, RCODE.malformed, 0, 0);
+  return encodeHead({ id: message.readUInt16BE(0), rcode: RCODE.malformed });
 }
 
-function encodeHead(
-  id: number,
-  isRecursive: boolean,
-  rcode: number,
-  questions: number,
-  answers: number,
-): Buffer {
+/** Head of an answer. */
+interface Head {
+  id: number;
+  rcode: number;
+  isRecursive?: boolean;
+  /** Number of questions that the answer repeats. */
+  questions?: number;
+  /** Number of records. */
+  answers?: number;
+}
+
+function encodeHead({ id, rcode, isRecursive = false, questions = 0, answers = 0 }: Head): Buffer {
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt16BE(id, 0);
   // A response; recursion is available.

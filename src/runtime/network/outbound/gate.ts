@@ -22,6 +22,10 @@ const DNS_PORT = 53;
 const ABSENT = new Set(["ENOTFOUND", "ENODATA"]);
 
 interface GateOptions {
+  /** @default the resolver of the server */
+  resolve?: Resolve | undefined;
+  /** @default nothing is reported */
+  report?: Report;
   /** Asks about the destinations of rules of `ask`. @default they are denied */
   questions?: NetworkQuestions | undefined;
   limits?: OutboundLimits;
@@ -45,9 +49,7 @@ export class OutboundGate {
   constructor(
     policy: OutboundPolicy,
     log: NetworkLog,
-    resolve?: Resolve,
-    report: Report = () => undefined,
-    { questions, limits = {}, offers = NO_OFFERS }: GateOptions = {},
+    { resolve, report = () => undefined, questions, limits = {}, offers = NO_OFFERS }: GateOptions = {},
   ) {
     this.#offers = offers;
     this.#questions = questions;
@@ -162,7 +164,7 @@ export class OutboundGate {
     const sink = this.#connections.isMetered ? undefined : destination.sink;
     if (name !== undefined && isOffer(name)) {
       const to = { address: undefined, name, port, isPermitted };
-      return await this.#openOffer(to, allowHalfOpen, signal);
+      return await this.#openOffer(to, { allowHalfOpen, signal });
     }
     const addresses = name === undefined ? [canonical] : await this.#lookups.find(name, signal);
     let reason: string | undefined;
@@ -179,7 +181,7 @@ export class OutboundGate {
         reason = asks ? "the policy has changed: connect again" : this.#refusal(name, address, port);
         if (reason === undefined) {
           sink?.takes(socket);
-          return this.#connections.keep(socket, { address, name, port, isPermitted }, allowHalfOpen);
+          return this.#connections.keep(socket, { address, name, port, isPermitted }, { allowHalfOpen });
         }
         socket.destroy();
       } catch (error) {
@@ -235,8 +237,7 @@ export class OutboundGate {
 
   async #openOffer(
     to: OutsidePlace & { name: string },
-    allowHalfOpen: boolean,
-    signal: AbortSignal,
+    { allowHalfOpen, signal }: { allowHalfOpen: boolean; signal: AbortSignal },
   ): Promise<Outside> {
     const { name, port } = to;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(OUTBOUND_CONNECT_TIMEOUT_MS)]);
@@ -247,7 +248,7 @@ export class OutboundGate {
     const refusal = asks ? "the policy has changed: connect again" : this.#refusal(name, undefined, port);
     if (refusal !== undefined) socket.destroy();
     if (refusal !== undefined) throw await this.#denied({ host: name, port }, refusal);
-    return this.#connections.keep(socket, to, allowHalfOpen);
+    return this.#connections.keep(socket, to, { allowHalfOpen });
   }
 
   #refusal(name: string | undefined, address: string | undefined, port: number): string | undefined {

@@ -70,8 +70,8 @@ export class MeteredSocket extends Duplex implements Outside {
   #isTaking = false;
   #hasEnded = false;
 
-  constructor(inner: Outside, meter: Meter, allowHalfOpen: boolean) {
-    super({ allowHalfOpen });
+  constructor(inner: Outside, meter: Meter, options: { allowHalfOpen: boolean }) {
+    super(options);
     this.#inner = inner;
     this.#meter = meter;
     inner.once("end", () => {

@@ -94,7 +94,9 @@ export class Outbound {
     const { emit, hasListeners, onFailure, onNetworkRequest, offers } = deps;
     const { askTimeoutMs: timeoutMs = NETWORK_ASK_TIMEOUT_MS, limits } = options;
     this.questions = new NetworkQuestions({ emit, hasListeners, onFailure, onNetworkRequest, timeoutMs });
-    this.#gate = new OutboundGate(options.outbound, this.log, seams.resolve, deps.report, {
+    this.#gate = new OutboundGate(options.outbound, this.log, {
+      resolve: seams.resolve,
+      report: deps.report,
       questions: this.questions,
       limits,
       offers,

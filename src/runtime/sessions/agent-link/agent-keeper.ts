@@ -1,5 +1,5 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
-import { AgentVmError, sessionNotFound, vmStopped } from "../../../api/errors.ts";
+import { AgentVmError, sessionClosed, vmStopped } from "../../../api/errors.ts";
 import { Mutex } from "../../../base/mutex.ts";
 import { commandEnv } from "../../processes/command.ts";
 import { HOST_CALL_SESSION } from "../../sandbox/host-call.ts";
@@ -68,7 +68,7 @@ export class AgentKeeper {
 
   /** Asks the agent to end, and kills it if it does not. */
   async stop(): Promise<void> {
-    this.#opening?.abort.abort(sessionNotFound(this.#deps.state.data.sessionId, true));
+    this.#opening?.abort.abort(sessionClosed(this.#deps.state.data.sessionId));
     await this.#opening?.agent.catch(() => undefined);
     if (!this.#live) return;
     const { connection, agentSessionId, terminals } = this.#live;

@@ -15,9 +15,11 @@ test("a program that leaves during the lookup of a name opens no connection to t
     () => undefined,
     () => undefined,
   );
-  const gate = new OutboundGate({ allow: ["slow.test", `127.0.0.1:${port}`] }, log, () => {
-    ask();
-    return answer;
+  const gate = new OutboundGate({ allow: ["slow.test", `127.0.0.1:${port}`] }, log, {
+    resolve() {
+      ask();
+      return answer;
+    },
   });
   const program = new AbortController();
   const opening = gate.open({ host: "slow.test", port }, program.signal);

@@ -20,7 +20,7 @@ function gateWith(policy: OutboundPolicy) {
     asked.push(host);
     return ["192.0.2.1"];
   };
-  const gate = new OutboundGate(policy, log, resolve, () => undefined, { offers });
+  const gate = new OutboundGate(policy, log, { resolve, offers });
   return { gate, asked, log };
 }
 

@@ -17,7 +17,7 @@ test("each denial, and the bytes of each connection at its end, are reported", a
     () => undefined,
     () => report({ kind: "denied" }),
   );
-  const gate = new OutboundGate({ allow: [`127.0.0.1:${port}`] }, log, undefined, report);
+  const gate = new OutboundGate({ allow: [`127.0.0.1:${port}`] }, log, { report });
   const { signal } = new AbortController();
   await failure(gate.open({ host: "127.0.0.1", port: 1 }, signal));
   expect(reports).toEqual([{ kind: "denied" }]);

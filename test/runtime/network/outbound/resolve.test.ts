@@ -72,12 +72,14 @@ test("a VM's lookups wait in a queue of its own with an end, and use a bounded n
   let running = 0;
   let most = 0;
   const { promise: gone, resolve: go } = Promise.withResolvers<void>();
-  const gate = new OutboundGate({ allow: ["*"] }, new NetworkLog(() => undefined), async () => {
-    running += 1;
-    most = Math.max(most, running);
-    await gone;
-    running -= 1;
-    return Array.from({ length: 10_000 }, (_, index) => `127.1.${index >> 8}.${index & 255}`);
+  const gate = new OutboundGate({ allow: ["*"] }, new NetworkLog(() => undefined), {
+    async resolve() {
+      running += 1;
+      most = Math.max(most, running);
+      await gone;
+      running -= 1;
+      return Array.from({ length: 10_000 }, (_, index) => `127.1.${index >> 8}.${index & 255}`);
+    },
   });
   const { signal } = new AbortController();
   const outcomes = Array.from({ length: 300 }, (_, index) =>
@@ -98,10 +100,12 @@ test("a VM's lookups wait in a queue of its own with an end, and use a bounded n
 test("a lookup whose program has gone is not made", async () => {
   const asked: string[] = [];
   const { promise: gone, resolve: go } = Promise.withResolvers<void>();
-  const gate = new OutboundGate({ allow: ["*"] }, new NetworkLog(() => undefined), async (host) => {
-    asked.push(host);
-    await gone;
-    return [];
+  const gate = new OutboundGate({ allow: ["*"] }, new NetworkLog(() => undefined), {
+    async resolve(host) {
+      asked.push(host);
+      await gone;
+      return [];
+    },
   });
   const abort = new AbortController();
   const outcomes = Array.from({ length: 20 }, (_, index) =>

@@ -101,15 +101,15 @@ function extensionsOf({ hosts, publicKey, issuer }: CertificateRequest): Sequenc
   if (hosts === undefined) {
     const isAuthority = new Sequence({ value: [new Bool({ value: true }), new Integer({ value: 0 })] });
     return [
-      extension(OID.basicConstraints, isAuthority, true),
-      extension(OID.keyUsage, bits(AUTHORITY_USAGE), true),
+      extension(OID.basicConstraints, isAuthority, CRITICAL),
+      extension(OID.keyUsage, bits(AUTHORITY_USAGE), CRITICAL),
       own,
       authority,
     ];
   }
   return [
-    extension(OID.basicConstraints, new Sequence({ value: [] }), true),
-    extension(OID.keyUsage, bits(SERVER_USAGE), true),
+    extension(OID.basicConstraints, new Sequence({ value: [] }), CRITICAL),
+    extension(OID.keyUsage, bits(SERVER_USAGE), CRITICAL),
     extension(
       OID.extendedKeyUsage,
       new Sequence({ value: [new ObjectIdentifier({ value: OID.serverAuth })] }),
@@ -137,7 +137,14 @@ function addressBytes(address: string): Buffer {
   return Buffer.from(all.flatMap((word) => [word >> 8, word & 0xff]));
 }
 
-function extension(id: string, value: Block | OctetString | BitString, isCritical = false): Sequence {
+/** An extension that a client must understand. */
+const CRITICAL = { isCritical: true };
+
+function extension(
+  id: string,
+  value: Block | OctetString | BitString,
+  { isCritical } = { isCritical: false },
+): Sequence {
   return new Sequence({
     value: [
       new ObjectIdentifier({ value: id }),

@@ -222,7 +222,7 @@ export class RootedFileSystem implements FileSystem {
     });
   }
 
-  async mountOf(path: string, follow: boolean): Promise<VmMount | undefined> {
+  async mountOf(path: string, { follow }: { follow: boolean }): Promise<VmMount | undefined> {
     if (this.#root.mounted.size === 0) return undefined;
     // A path that does not exist yet lies in the mount of the directory above it.
     for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
@@ -251,9 +251,14 @@ export class RootedFileSystem implements FileSystem {
     });
   }
 
-  /** Returns the mount of exactly this path, or the innermost mount at or above it. */
-  findMount(path: string, above = false): Mounted | undefined {
-    return above ? this.#root.mounted.at(path) : this.#root.mounted.get(path);
+  /** Returns the mount of exactly this path. */
+  findMount(path: string): Mounted | undefined {
+    return this.#root.mounted.get(path);
+  }
+
+  /** Returns the innermost mount at or above a path. */
+  findMountAbove(path: string): Mounted | undefined {
+    return this.#root.mounted.at(path);
   }
 
   removeMount(path: string): Promise<void> {

@@ -53,7 +53,7 @@ export class KernelMounts implements SandboxMounts {
   /** Watches a file in a mount. @returns `undefined` for a file outside of all mounts */
   watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> | undefined {
     const { files, owner, perl } = this.#deps;
-    const mounted = files.findMount(request.realPath, true);
+    const mounted = files.findMountAbove(request.realPath);
     if (mounted === undefined) return undefined;
     let watches = this.#watches.get(mounted.path);
     if (watches === undefined) {
