@@ -1,20 +1,15 @@
-import type { StatementSync } from "node:sqlite";
 import { Mutex } from "../base/mutex.ts";
 import { pause } from "../base/pace.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
 import { FreeRoom } from "./kv-room.ts";
+import { isPlaced, type KvEntry, KvRows, type Row } from "./kv-rows.ts";
 import { addPlaces, TABLE } from "./kv-schema.ts";
 import { LostValues } from "./lost-values.ts";
-import { FILE_VALUE_BYTES, ValueFiles, type ValuePlace, valueFolder } from "./value-files.ts";
+import { FILE_VALUE_BYTES, ValueFiles, valueFolder } from "./value-files.ts";
 
 /** Entries that a list returns without a limit, as in RivetKit. */
 const DEFAULT_LIMIT = 16_384;
-
-/** Rows that one step of a long deletion deletes, which holds the event loop. */
-const STEP_ROWS = 32;
-
-type Entry = [Uint8Array, Uint8Array];
 
 /** Options of a list. */
 export interface KvListOptions {
@@ -28,15 +23,10 @@ interface OpenOptions {
   /** Values that were lost while the database was open before. @default none */
   lost?: LostValues;
   /** Values of a database that was just made and never opened. They are on disk with the first call that is. @default none */
-  first?: readonly Entry[] | undefined;
+  first?: readonly KvEntry[] | undefined;
 }
 
 const SETTINGS = `PRAGMA busy_timeout = 5000; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
-
-type Row = { key: Uint8Array; value: Uint8Array } & { [Part in keyof ValuePlace]: number | null };
-
-/** A value that is in a file has no bytes in its row. */
-const NO_BYTES = new Uint8Array();
 
 /**
  * The key-value database of one actor. A call that resolves is on disk, unless it is lazy: then it is on disk with the next call that
@@ -47,7 +37,7 @@ const NO_BYTES = new Uint8Array();
  */
 export class KvDatabase {
   readonly #db: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #rows: KvRows;
   readonly #files: ValueFiles;
   readonly #room: FreeRoom;
   readonly #order = new Mutex();
@@ -62,6 +52,7 @@ export class KvDatabase {
   private constructor(db: DatabaseSync, path: string, lost: LostValues) {
     this.#db = db;
     this.#lost = lost;
+    this.#rows = new KvRows(db);
     this.#room = new FreeRoom(db);
     this.#files = new ValueFiles(valueFolder(path));
   }
@@ -82,7 +73,7 @@ export class KvDatabase {
         // A new log has nothing that its own header could damage, so that needs no sync of its own.
         db.exec("PRAGMA synchronous = OFF");
         const opened = new KvDatabase(db, path, lost);
-        opened.#atomically(() => opened.#put(first, new Map()));
+        opened.#rows.atomically(() => opened.#rows.put(first, new Map()));
         db.exec("PRAGMA synchronous = FULL");
         return opened;
       }
@@ -98,14 +89,14 @@ export class KvDatabase {
     }
   }
 
-  async put(entries: readonly Entry[], options: ChangeOptions = {}): Promise<void> {
+  async put(entries: readonly KvEntry[], options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
-      const isLarge = ([, { byteLength }]: Entry) => options.isLazy && byteLength >= FILE_VALUE_BYTES;
+      const isLarge = ([, { byteLength }]: KvEntry) => options.isLazy && byteLength >= FILE_VALUE_BYTES;
       const large = entries.filter(isLarge);
       const places = large.length === 0 ? [] : await this.#files.write(large.map(([, value]) => value));
       const placeOf = new Map(large.map(([key], index) => [key, places[index]]));
       try {
-        await this.#change(options, () => this.#put(entries, placeOf));
+        await this.#change(options, () => this.#rows.put(entries, placeOf));
         this.#lost.end(entries.map(([key]) => key));
       } catch (error) {
         for (const { file } of places) this.#doomed.add(file);
@@ -114,44 +105,13 @@ export class KvDatabase {
     });
   }
 
-  /** @returns files of the values that were replaced */
-  #put(
-    entries: readonly Entry[],
-    places: ReadonlyMap<Uint8Array, ValuePlace | undefined>,
-  ): ReadonlySet<number> {
-    const replaced = new Set<number>();
-    const put = this.#statement(
-      "INSERT OR REPLACE INTO kv (key, value, file, start, size) VALUES (?, ?, ?, ?, ?)",
-    );
-    const find = this.#statement("SELECT file FROM kv WHERE key = ? AND file IS NOT NULL");
-    for (const [key, value] of entries) {
-      const old = find.get(key) as { file: number } | undefined;
-      if (old !== undefined) replaced.add(old.file);
-      const place = places.get(key);
-      put.run(
-        key,
-        place === undefined ? value : NO_BYTES,
-        place?.file ?? null,
-        place?.start ?? null,
-        place?.size ?? null,
-      );
-    }
-    return replaced;
-  }
-
   get(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
-    const get = this.#statement("SELECT * FROM kv WHERE key = ?");
-    return this.#valuesOf(keys.map((key) => get.get(key) as Row | undefined)).map((value) => value ?? null);
+    return this.#valuesOf(this.#rows.get(keys)).map((value) => value ?? null);
   }
 
   async delete(keys: readonly Uint8Array[], options: ChangeOptions = {}): Promise<void> {
-    const remove = () => {
-      const remove = this.#statement("DELETE FROM kv WHERE key = ? RETURNING file");
-      const rows = keys.flatMap((key) => remove.all(key) as unknown as Pick<Row, "file">[]);
-      return new Set(rows.flatMap(({ file }) => file ?? []));
-    };
     await this.#inOrder(async () => {
-      await this.#change(options, remove);
+      await this.#change(options, () => this.#rows.delete(keys));
       this.#lost.end(keys);
     });
   }
@@ -159,45 +119,29 @@ export class KvDatabase {
   /** Deletes the entries of a range in steps. A call that fails may have deleted some. */
   async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
-      let last = this.#keyAfter(start, end);
-      for (; last !== undefined; last = this.#keyAfter(start, end)) {
+      let last = this.#rows.endOfStep(start, end);
+      for (; last !== undefined; last = this.#rows.endOfStep(start, end)) {
         const before = last;
-        await this.#change({ isLazy: true }, () => this.#deleteRange(start, before));
+        await this.#change({ isLazy: true }, () => this.#rows.deleteRange(start, before));
         await pause();
       }
-      await this.#change(options, () => this.#deleteRange(start, end));
+      await this.#change(options, () => this.#rows.deleteRange(start, end));
       this.#lost.endRange(start, end);
     });
-  }
-
-  /** Returns the key of a range before which one step deletes; `undefined` if one step deletes the whole range. */
-  #keyAfter(start: Uint8Array, end: Uint8Array): Uint8Array | undefined {
-    const find = this.#statement(
-      `SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT 1 OFFSET ${STEP_ROWS}`,
-    );
-    return (find.get(start, end) as Pick<Row, "key"> | undefined)?.key;
-  }
-
-  /** @returns files of the values that were deleted */
-  #deleteRange(start: Uint8Array, end: Uint8Array): number[] {
-    const find = "SELECT DISTINCT file FROM kv WHERE key >= ? AND key < ? AND file IS NOT NULL";
-    const freed = this.#statement(find).all(start, end) as unknown as { file: number }[];
-    this.#statement("DELETE FROM kv WHERE key >= ? AND key < ?").run(start, end);
-    return freed.map(({ file }) => file);
   }
 
   /** Lists entries from `start` on. @param end first key that is not listed; `undefined` lists to the last key */
   list(
     start: Uint8Array,
     end: Uint8Array | undefined,
-    { reverse, limit = DEFAULT_LIMIT }: KvListOptions = {},
-  ): Entry[] {
-    const entries: Entry[] = [];
+    { reverse = false, limit = DEFAULT_LIMIT }: KvListOptions = {},
+  ): KvEntry[] {
+    const entries: KvEntry[] = [];
     let [from, below] = [start, end];
     // A row whose value is lost takes no place of the limit.
     for (;;) {
       const wanted = limit - entries.length;
-      const rows = this.#rows(from, below, reverse === true, wanted);
+      const rows = this.#rows.list(from, below, { reverse, limit: wanted });
       const values = this.#valuesOf(rows);
       for (const [index, { key }] of rows.entries()) {
         const value = values[index];
@@ -208,14 +152,6 @@ export class KvDatabase {
       if (reverse) below = last;
       else from = Buffer.concat([last, new Uint8Array(1)]);
     }
-  }
-
-  #rows(from: Uint8Array, below: Uint8Array | undefined, isReverse: boolean, limit: number): Row[] {
-    const order = isReverse ? "DESC" : "ASC";
-    const bound = below === undefined ? "" : "AND key < ? ";
-    const select = this.#statement(`SELECT * FROM kv WHERE key >= ? ${bound}ORDER BY key ${order} LIMIT ?`);
-    const bounds = below === undefined ? [from] : [from, below];
-    return select.all(...bounds, limit) as unknown as Row[];
   }
 
   /** Brings everything to the disk, if no call is under way. */
@@ -266,10 +202,10 @@ export class KvDatabase {
     if (!isLazy) await this.#settleFiles();
     if (isCommit) this.#lost.fail();
     this.#sync(isLazy);
-    const freed = this.#atomically(() => {
+    const freed = this.#rows.atomically(() => {
       // A change of nothing would not sync the log, and the rows of doomed files might come back.
       if (!isLazy && this.#doomed.size > 0) this.#db.exec("PRAGMA user_version = 0");
-      return this.#unnamed(change());
+      return this.#rows.unnamed(change());
     });
     for (const file of freed) this.#doomed.add(file);
     if (isLazy) return;
@@ -286,37 +222,11 @@ export class KvDatabase {
     const failed = await this.#files.settle();
     if (failed.size === 0) return;
     const files = [...failed.keys()];
-    this.#atomically(() => {
-      const drop = this.#statement("DELETE FROM kv WHERE file = ? RETURNING key");
-      for (const [file, error] of failed) {
-        const rows = drop.all(file) as unknown as Pick<Row, "key">[];
-        this.#lost.add(
-          rows.map(({ key }) => key),
-          error,
-        );
-      }
+    this.#rows.atomically(() => {
+      for (const [file, error] of failed) this.#lost.add(this.#rows.deleteOfFile(file), error);
     });
     for (const file of files) this.#doomed.add(file);
     this.#files.forget(files);
-  }
-
-  /** Returns the files that no row names. */
-  #unnamed(files: Iterable<number>): number[] {
-    const isNamed = this.#statement("SELECT 1 FROM kv WHERE file = ?");
-    return [...files].filter((file) => isNamed.get(file) === undefined);
-  }
-
-  #atomically<Result>(work: () => Result): Result {
-    this.#db.exec("BEGIN");
-    try {
-      const result = work();
-      this.#db.exec("COMMIT");
-      return result;
-    } catch (error) {
-      // SQLite itself may have rolled back, for example on a full disk.
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
   }
 
   /** After a loss of power a lazy change may have its row without its file. It counts as not made. */
@@ -332,21 +242,7 @@ export class KvDatabase {
   async #sweep(): Promise<void> {
     const files = await this.#files.list();
     if (files.length === 0) return;
-    const rows = this.#statement("SELECT DISTINCT file FROM kv WHERE file IS NOT NULL").all();
-    const named = new Set(rows.map(({ file }) => Number(file)));
+    const named = this.#rows.files();
     for (const file of files) if (!named.has(file)) this.#doomed.add(file);
   }
-
-  #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#db.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
-}
-
-function isPlaced(row: Row | undefined): row is Row & ValuePlace {
-  return typeof row?.file === "number";
 }
