@@ -15,6 +15,7 @@ export interface RawConnection {
 
 type Members = Record<PropertyKey, { get(): unknown; set?(value: unknown): void }>;
 
+/** Connections of the server's own code, each as long as RivetKit's: code may compare them, and RivetKit's have no place for them. */
 const connections = new WeakMap<object, object>();
 
 /**

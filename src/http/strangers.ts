@@ -23,7 +23,8 @@ const PUBLIC: Limits = { total: { MAX_STRANGERS }, perAddress: { MAX_STRANGERS_P
 
 /** Bounds the connections of a server that have not yet sent a request with access. */
 export class Strangers {
-  readonly #timers = new Map<Socket, NodeJS.Timeout>();
+  /** Connections that have not sent a request with access. A closed socket does not know its address. */
+  readonly #counted = new Map<Socket, { timer: NodeJS.Timeout; address: string }>();
   /** Connections whose requests are being decided. */
   readonly #undecided = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
@@ -42,7 +43,7 @@ export class Strangers {
   }
 
   of(socket: Socket): Stranger {
-    const refresh = () => void this.#timers.get(socket)?.refresh();
+    const refresh = () => void this.#counted.get(socket)?.timer.refresh();
     return {
       refresh,
       admit: () => {
@@ -71,11 +72,11 @@ export class Strangers {
 
   /** Stops counting a connection, because it has sent a request with access. */
   admit(socket: Socket): void {
-    const timer = this.#timers.get(socket);
-    if (timer === undefined) return;
+    const counted = this.#counted.get(socket);
+    if (counted === undefined) return;
+    const { timer, address } = counted;
     clearTimeout(timer);
-    this.#timers.delete(socket);
-    const address = addressOf.get(socket) ?? "";
+    this.#counted.delete(socket);
     const left = (this.#byAddress.get(address) ?? 1) - 1;
     if (left > 0) this.#byAddress.set(address, left);
     else this.#byAddress.delete(address);
@@ -85,21 +86,17 @@ export class Strangers {
     const address = socket.remoteAddress ?? "";
     const known = this.#byAddress.get(address) ?? 0;
     const { total, perAddress } = this.#limits;
-    if (isReached(total, this.#timers.size)) return void refuse(socket, total);
+    if (isReached(total, this.#counted.size)) return void refuse(socket, total);
     if (isReached(perAddress, known)) return void refuse(socket, perAddress);
-    addressOf.set(socket, address);
     this.#byAddress.set(address, known + 1);
     const timer = setTimeout(() => {
       if (this.#undecided.has(socket)) timer.refresh();
       else socket.destroy();
     }, STRANGER_IDLE_MS).unref();
-    this.#timers.set(socket, timer);
+    this.#counted.set(socket, { timer, address });
     socket.once("close", () => this.admit(socket));
   }
 }
-
-/** Addresses of connections. A closed socket does not know its own. */
-const addressOf = new WeakMap<Socket, string>();
 
 function isReached(limit: Record<string, number>, count: number): boolean {
   return Object.values(limit).every((most) => count >= most);

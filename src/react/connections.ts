@@ -5,6 +5,7 @@ interface Shared {
   users: number;
 }
 
+/** Open connections by handle. Hooks get a handle from anywhere, also from a client without a provider. */
 const open = new WeakMap<VmHandle, Shared>();
 
 /** Returns the connection that all hooks of a VM share. @returns it, and a function that gives it back */

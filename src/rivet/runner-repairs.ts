@@ -29,7 +29,7 @@ export type StorageRequests = RunnerPart & Partial<Record<(typeof METHODS)[numbe
 /** Runners that are changed already. */
 const changed = new WeakSet<object>();
 
-/** Work for the moment at which a connection closes. */
+/** Work for the moment at which a connection closes, by RivetKit's connection: one listener of a connection serves all its requests. */
 const closings = new WeakMap<Connection, Set<() => void>>();
 
 /**

@@ -15,8 +15,8 @@ interface CommandFacts {
   isDefault?: boolean;
 }
 
-const FACTS = new WeakMap<Command, CommandFacts>();
-const SERVER_COMMANDS = new WeakSet<Command>();
+/** Facts of commands. Commander's objects have no place for them. */
+const FACTS = new WeakMap<Command, CommandFacts & { needsServer: boolean }>();
 
 /** Width of the help's paragraphs. */
 const HELP_WIDTH = 80;
@@ -28,6 +28,20 @@ export function factsOf(command: Command): CommandFacts | undefined {
 
 /** Adds a command that needs no server. */
 export function localCommand(parent: Command, usage: string, summary: string, facts: CommandFacts): Command {
+  return addCommand(parent, usage, summary, { ...facts, needsServer: false });
+}
+
+/** Adds a command that talks to a server. `finish` adds the common options. */
+export function serverCommand(parent: Command, usage: string, summary: string, facts: CommandFacts): Command {
+  return addCommand(parent, usage, summary, { ...facts, needsServer: true });
+}
+
+function addCommand(
+  parent: Command,
+  usage: string,
+  summary: string,
+  facts: CommandFacts & { needsServer: boolean },
+): Command {
   const { examples, notes, isDefault = false } = facts;
   const command = parent.command(usage, { isDefault }).description(summary);
   FACTS.set(command, facts);
@@ -55,16 +69,9 @@ function withShortErrors(command: Command): Command {
   });
 }
 
-/** Adds a command that talks to a server. `finish` adds the common options. */
-export function serverCommand(parent: Command, usage: string, summary: string, facts: CommandFacts): Command {
-  const command = localCommand(parent, usage, summary, facts);
-  SERVER_COMMANDS.add(command);
-  return command;
-}
-
 /** Adds the common options to a command and all below it, behind their own options. */
 export function finish(command: Command): void {
-  if (SERVER_COMMANDS.has(command)) withServer(withJson(command));
+  if (FACTS.get(command)?.needsServer) withServer(withJson(command));
   for (const child of command.commands) finish(child);
 }
 
