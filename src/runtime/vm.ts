@@ -8,6 +8,7 @@ import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
 import { hostVm } from "./host-vm.ts";
 import { Machine } from "./machine/machine.ts";
+import { UsageRecord } from "./machine/usage-record.ts";
 import { Mounts } from "./mounts/mounts.ts";
 import { Network } from "./network/network.ts";
 import { type OwnOptions, withOwn } from "./own-options.ts";
@@ -141,9 +142,10 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     new Mounts({ ...vm, options, dataFolder: run.dataFolder, limits: () => boots.limits }),
   );
   const sealer = run.sealingKey && new Sealer(run.sealingKey);
+  const used = new UsageRecord(store);
   const asked = {
     onNetworkRequest: hooks.onNetworkRequest?.bind(hooks),
-    bytesBefore: (): Promise<number> => machine.bytesOutside(),
+    bytesBefore: () => used.bytesOutside(),
   };
   const network = rooms.add(
     new Network({ ...vm, sealer, offers: hooks.offers, ...asked }, options.network, seams.outbound),
@@ -184,11 +186,13 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       listens: (port, timeoutMs, signal) => network.waitForPort(port, { timeoutMs }, signal),
     }),
   );
+  // Each needs the other: a connection waits for the service of its port, and a service is up when its port accepts one.
   network.onRefused = (port, signal) => services.comes(port, signal);
   const machine = rooms.add(
     new Machine({
       ...vm,
       own,
+      used,
       boots,
       traffic: () => network.traffic,
       sessions: () => sessions.count(),

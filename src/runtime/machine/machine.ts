@@ -19,10 +19,13 @@ import { ActivityTimer } from "./activity-timer.ts";
 import { type Gauge, LimitWatch } from "./limit-watch.ts";
 import { MachineRecord } from "./record.ts";
 import { type Meters, UsageMeter } from "./usage-meter.ts";
+import type { UsageRecord } from "./usage-record.ts";
 
 export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | "emit" | "onFailure"> {
   /** Options that the creator of the VM has chosen. */
   own: OwnOptions;
+  /** Resources that the VM has used so far. */
+  used: UsageRecord;
   boots: Pick<BootCycle, "booted" | "isBooting" | "limits" | "rest" | "setLimits">;
   /** Bytes that have gone through the outbound proxy since the boot. */
   traffic(): { bytesOut: number; bytesIn: number };
@@ -57,7 +60,7 @@ export class Machine implements MachineMethods, Room {
   constructor(deps: MachineDeps) {
     this.#deps = deps;
     this.#own = deps.own;
-    this.#meter = new UsageMeter(deps.store, () => this.#meters(), deps.onFailure);
+    this.#meter = new UsageMeter(deps.used, () => this.#meters(), deps.onFailure);
     this.#limits = new LimitWatch((warning) => deps.emit("limitWarning", warning));
     this.#record = new MachineRecord(deps.store, deps.own.labels);
   }
@@ -89,11 +92,6 @@ export class Machine implements MachineMethods, Room {
 
   stop(): void {
     this.#activity.stop();
-  }
-
-  /** Bytes that the VM has sent and received outside since its creation, up to the last measurement. */
-  bytesOutside(): Promise<number> {
-    return this.#meter.bytesOutside();
   }
 
   usage(): Promise<VmUsage> {
