@@ -1,8 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import { Mutex } from "../base/mutex.ts";
 import { unlessAborted, within } from "../base/within.ts";
 import { Files } from "./filesystem/files.ts";
-import { giveMachineId } from "./filesystem/machine-id.ts";
 import { readOnlyFiles } from "./filesystem/read-only.ts";
 import { excludes } from "./filesystem/scan.ts";
 import type { VmOptions } from "./options.ts";
@@ -10,6 +10,8 @@ import { filesReadOnly } from "./persistence/codec.ts";
 import { Persistence } from "./persistence/persistence.ts";
 import type { Report } from "./reports.ts";
 import type { RoomList } from "./room.ts";
+import type { FileSystem } from "./sandbox/files.ts";
+import { codeOf } from "./sandbox/posix.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import type { Store } from "./store/store.ts";
 import type { ChangeTree } from "./tar/import.ts";
@@ -17,6 +19,8 @@ import type { RootFilesystem } from "./tar/root-filesystem.ts";
 import { TarTransfers } from "./tar/transfers.ts";
 import { FileTransfers } from "./transfers/file-transfers.ts";
 import { TransferTable } from "./transfers/transfer-table.ts";
+
+const MACHINE_ID = "/etc/machine-id";
 
 /** Everything that lives as long as one boot. */
 export interface Boot {
@@ -61,6 +65,21 @@ export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boo
   const change: ChangeTree = (work) => (persistence ? persistence.changeTree(work) : mutex.run(work));
   const tars = new TarTransfers(tree, { table, isExcluded, change });
   return { sandbox, files, transfers, tars, persistence };
+}
+
+/**
+ * Gives a machine its id, see machine-id(5), unless it has one. The file is kept with the VM's other files. An id that
+ * no checkpoint has stored is another one at the next boot.
+ */
+async function giveMachineId(files: FileSystem): Promise<void> {
+  try {
+    await files.lstat(MACHINE_ID);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") return;
+    // A full tree has no id, and boots.
+    const id = randomUUID().replaceAll("-", "");
+    await files.writeFile(MACHINE_ID, Buffer.from(`${id}\n`)).catch(() => undefined);
+  }
 }
 
 /**

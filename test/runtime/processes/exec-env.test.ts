@@ -1,6 +1,6 @@
 // @module-tag any-user
 import { describe, expect, test } from "vitest";
-import { hostCertificates } from "../../../src/runtime/sandbox/kernel/boot/host-certificates.ts";
+import { hostCertificates } from "../../../src/runtime/sandbox/host-certificates.ts";
 import { cgroupSupport } from "../../../src/runtime/sandbox/kernel/processes/cgroup.ts";
 import { startVm } from "../../support/vm.ts";
 

@@ -1,6 +1,6 @@
 import type { Env } from "../../../../api/values.ts";
-import { CERTIFICATE_BUNDLES } from "../../../sandbox/certificate-bundles.ts";
 import type { FileSystem } from "../../../sandbox/files.ts";
+import { CERTIFICATE_BUNDLES } from "../../../sandbox/host-certificates.ts";
 import { RUN_FOLDER } from "../../../sandbox/vm-layout.ts";
 import { VmAuthority } from "./authority.ts";
 import { toPem } from "./certificate.ts";

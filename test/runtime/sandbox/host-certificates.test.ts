@@ -2,8 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
-import { hostCertificates } from "../../../../../src/runtime/sandbox/kernel/boot/host-certificates.ts";
-import { fileVm } from "../../../../support/vm.ts";
+import { hostCertificates } from "../../../src/runtime/sandbox/host-certificates.ts";
+import { fileVm } from "../../support/vm.ts";
 
 const machine = fileVm();
 const { env } = hostCertificates();

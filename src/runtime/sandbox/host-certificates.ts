@@ -1,6 +1,12 @@
 import { existsSync } from "node:fs";
-import { CERTIFICATE_BUNDLES } from "../../certificate-bundles.ts";
-import type { Provision } from "../../provision.ts";
+import type { Provision } from "./provision.ts";
+
+/** The bundle of trusted authorities of Debian, Alpine and Arch, of Fedora, of openSUSE: in folders that a VM sees. */
+export const CERTIFICATE_BUNDLES: readonly string[] = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/certs/ca-bundle.crt",
+];
 
 /**
  * Variables for programs that bring authorities of their own: Node, and Python's and other clients from registries. A
