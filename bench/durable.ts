@@ -1,14 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { actor } from "rivetkit";
-import { createClient } from "rivetkit/client";
-import { listen, setup } from "../src/index.ts";
-import { type ActorKv, kvStore } from "../src/rivet/kv-store.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
 import type { Store } from "../src/runtime/store/store.ts";
 import { assembleVm } from "../src/runtime/vm.ts";
 import { openShared } from "../src/runtime/vm-shared.ts";
+import { actorStores } from "./actor-stores.ts";
 import { measure } from "./loop.ts";
 
 /** `npm run bench:durable`: times of checkpoints, journalled writes and wakes on RivetKit's storage. */
@@ -17,24 +11,7 @@ const FILE_BYTES = 4096;
 const MANY_FILES = 100_000;
 const VMS = 20;
 
-const stores = new Map<string, ActorKv>();
-const holder = actor({
-  actions: {
-    open: (c) => {
-      stores.set(c.actorId, c.kv);
-      return c.actorId;
-    },
-  },
-});
-const dataDir = await mkdtemp(join(tmpdir(), "agent-vm-bench-"));
-const registry = setup({ use: { holder }, port: 6499, dataDir });
-const { endpoint, close } = await listen(registry);
-const client = createClient<typeof registry>({ endpoint, disableMetadataLookup: true });
-
-async function storeOf(key: string): Promise<Store> {
-  const id = await client.holder.getOrCreate(key).open();
-  return kvStore(stores.get(id) as ActorKv);
-}
+const stores = await actorStores();
 
 const options = vmOptionsSchema.parse({ checkpoint: { intervalMs: 2_000_000_000 } });
 const shared = openShared(options);
@@ -66,7 +43,7 @@ async function median(
 
 const fill = `mkdir -p /workspace/t && cd /workspace/t && for d in $(seq 100); do mkdir -p $d; done; head -c ${FILES * FILE_BYTES} /dev/urandom | split -a 4 -b ${FILE_BYTES} - f && ls | grep ^f | head -n ${FILES} | awk '{print "mv " $0 " " (NR % 100 + 1) "/" $0}' | sh`;
 
-const store = await storeOf("one");
+const store = await stores.open("one");
 const vm = vmOver(store);
 await vm.exec(fill, { timeout: 120_000 });
 await vm.exec("sleep 0.1");
@@ -103,7 +80,7 @@ await timed("checkpoint after the wake, none changed", () => woken.checkpoint())
 await woken.dispose("destroy");
 
 const many = await Promise.all(
-  Array.from({ length: VMS }, async (_, index) => vmOver(await storeOf(`vm-${index}`))),
+  Array.from({ length: VMS }, async (_, index) => vmOver(await stores.open(`vm-${index}`))),
 );
 for (const each of many)
   await each.exec("mkdir /workspace/t; head -c 2000000 /dev/urandom | split -b 4096 - /workspace/t/f");
@@ -112,7 +89,5 @@ process.stdout.write(
   `${`${VMS} VMs of 500 files checkpoint at once`.padEnd(58)} ${ms.toFixed(1).padStart(9)} ms   loop delay p99 ${delay.toFixed(0)} ms\n`,
 );
 await Promise.all(many.map((each) => each.dispose("destroy")));
-await client.dispose();
-await close();
-await rm(dataDir, { recursive: true, force: true });
+await stores[Symbol.asyncDispose]();
 process.exit(0);

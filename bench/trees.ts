@@ -1,15 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
-import { actor } from "rivetkit";
-import { createClient } from "rivetkit/client";
-import { listen, setup } from "../src/index.ts";
-import { type ActorKv, kvStore } from "../src/rivet/kv-store.ts";
 import { vmOptionsSchema } from "../src/runtime/options.ts";
 import { assembleVm, type Vm } from "../src/runtime/vm.ts";
 import { openShared } from "../src/runtime/vm-shared.ts";
-import { freePort } from "../test/support/free-port.ts";
+import { actorStores } from "./actor-stores.ts";
 import { measure } from "./loop.ts";
 
 /**
@@ -22,27 +15,14 @@ const DEPTH = Number(process.env.DEPTH ?? "600");
 const DEEP_FILES = 2000;
 const MIB = 1024 * 1024;
 
-const stores = new Map<string, ActorKv>();
-const holder = actor({
-  actions: {
-    open: (c) => {
-      stores.set(c.actorId, c.kv);
-      return c.actorId;
-    },
-  },
-});
-const dataDir = await mkdtemp(join(tmpdir(), "agent-vm-bench-"));
-const registry = setup({ use: { holder }, port: await freePort(), dataDir });
-const { endpoint, close } = await listen(registry);
-const client = createClient<typeof registry>({ endpoint, disableMetadataLookup: true });
+const stores = await actorStores();
 
 const options = vmOptionsSchema.parse({ checkpoint: { intervalMs: 2_000_000_000 } });
 const shared = openShared(options);
 const hooks = { emit: () => undefined, keepAwake: () => undefined };
 
 async function newVm(key: string): Promise<Vm> {
-  const id = await client.holder.getOrCreate(key).open();
-  return assembleVm(shared, hooks, { store: kvStore(stores.get(id) as ActorKv) });
+  return assembleVm(shared, hooks, { store: await stores.open(key) });
 }
 
 /** Runs a program in a VM. @throws Error if it fails */
@@ -154,7 +134,5 @@ await phase("wake", () =>
   }),
 );
 await Promise.all(vms.map((vm) => vm.dispose("destroy")));
-await client.dispose();
-await close();
-await rm(dataDir, { recursive: true, force: true });
+await stores[Symbol.asyncDispose]();
 process.exit(0);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { collectOutput } from "./program-output.ts";
 
 /** Runs a shell line on the host as a VM would. Tests compare a VM's output with this golden output. */
 export function onHost(
@@ -16,16 +17,9 @@ export function onHost(
     cwd: options.cwd ?? "/",
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
+  const output = collectOutput(child);
   return new Promise((resolve) => {
-    child.on("close", (code, signal) => resolve({ exitCode: code ?? -1, stdout, stderr, signal }));
+    child.on("close", (code, signal) => resolve({ exitCode: code ?? -1, ...output, signal }));
   });
 }
 

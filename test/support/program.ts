@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { programEnv } from "./program-env.ts";
+import { collectOutput } from "./program-output.ts";
 
 export interface ProgramEnd {
   code: number | null;
@@ -21,14 +22,7 @@ export async function runProgram(
   // A program may end before it reads its input.
   child.stdin.on("error", () => undefined);
   child.stdin.end(options.stdin ?? "");
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
+  const output = collectOutput(child);
   const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout, stderr };
+  return { code, ...output };
 }
