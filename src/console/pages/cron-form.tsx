@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { useMachine } from "../state/context.ts";
+import { Form } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 
 /** A form for a job that runs a command. */
@@ -16,12 +17,7 @@ export function NewJob({ onDone }: { onDone: () => void }) {
     if (made) onDone();
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
+    <Form onSubmit={submit}>
       <label class="field">
         <span>Id (a job with this id is replaced)</span>
         <input value={id} placeholder="backup" onInput={(event) => setId(event.currentTarget.value)} />
@@ -46,6 +42,6 @@ export function NewJob({ onDone }: { onDone: () => void }) {
           Schedule
         </button>
       </div>
-    </form>
+    </Form>
   );
 }

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import type { OwnLimits } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Failure } from "../ui/parts.tsx";
+import { Failure, Form } from "../ui/parts.tsx";
 import { SchemaFields } from "../ui/schema-form/fields.tsx";
 import { limitsShape } from "../ui/schema-form/limits-shape.ts";
 import { type Draft, fieldValue } from "../ui/schema-form/shape.ts";
@@ -36,12 +36,7 @@ export function LimitsForm({ maxima, own, onDone }: Props) {
   };
   return (
     <Dialog title="Limits" onClose={onDone}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <Form onSubmit={submit}>
         <p class="hint">
           An empty field leaves the limit as it is. Memory and CPUs follow at once, the others with the next
           boot.
@@ -56,7 +51,7 @@ export function LimitsForm({ maxima, own, onDone }: Props) {
             Set
           </button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

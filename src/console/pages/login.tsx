@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { keepsLogin, login } from "../state/session.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Failure } from "../ui/parts.tsx";
+import { Failure, Form } from "../ui/parts.tsx";
 
 interface Props {
   onLogin: (token: string) => void;
@@ -46,12 +46,7 @@ function LoginForm({ onLogin }: Props) {
     setIsBusy(false);
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
+    <Form onSubmit={submit}>
       <label class="field">
         <span>Server token, or a token for some machines</span>
         <input
@@ -67,6 +62,6 @@ function LoginForm({ onLogin }: Props) {
       <button class="primary" type="submit" disabled={isBusy || token.trim() === ""}>
         Log in
       </button>
-    </form>
+    </Form>
   );
 }

@@ -4,7 +4,7 @@ import { rowOf, VM_METHOD_NAMES, type VmMethodName } from "../../api/methods/tab
 import { TRANSPORT_METHODS } from "../../api/methods/transport.ts";
 import { useMachine, useSession } from "../state/context.ts";
 import type { Session } from "../state/session.ts";
-import { Empty, Failure } from "../ui/parts.tsx";
+import { Empty, Failure, Form } from "../ui/parts.tsx";
 import { SchemaFields } from "../ui/schema-form/fields.tsx";
 import { shapeOf } from "../ui/schema-form/method-shape.ts";
 import { type Draft, fieldValue } from "../ui/schema-form/shape.ts";
@@ -86,20 +86,14 @@ function Call({ name, row }: { name: VmMethodName; row: AnyMethod }) {
         Needs the right {row.reads && row.right !== "any" ? `${row.right} or read` : row.right}.
         {row.boots && !isAwake && " It boots the machine."}
       </p>
-      <form
-        aria-label={name}
-        onSubmit={(event) => {
-          event.preventDefault();
-          void call();
-        }}
-      >
+      <Form aria-label={name} onSubmit={call}>
         <SchemaFields shape={shape} draft={draft} onChange={setDraft} />
         <div class="buttons">
           <button type="submit" class={row.reads ? "primary" : "danger"} disabled={isBusy}>
             {isBusy ? "…" : "Call"}
           </button>
         </div>
-      </form>
+      </Form>
       <Failure error={error} />
       {result !== undefined && (
         <section aria-label="Result" aria-live="polite">

@@ -3,7 +3,7 @@ import type { NetworkLogEntry, OutboundPolicy } from "../../client/index.ts";
 import { useMachine, useSession } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { ago, clock } from "../ui/format.ts";
-import { Empty, Failure } from "../ui/parts.tsx";
+import { Empty, Failure, Form } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 import { Previews } from "./previews.tsx";
 
@@ -71,13 +71,7 @@ function PolicyForm({ outbound, mayChange, set }: FormProps) {
   const next = (): OutboundPolicy =>
     kind === "rules" ? { allow: linesOf(allow), deny: linesOf(deny) } : (kind as "none" | "all");
   return (
-    <form
-      class="card"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void set(next(), "The policy holds now");
-      }}
-    >
+    <Form class="card" onSubmit={() => set(next(), "The policy holds now")}>
       <h2>Programs reach</h2>
       <fieldset disabled={!mayChange}>
         <legend class="hidden">Outbound policy</legend>
@@ -115,7 +109,7 @@ function PolicyForm({ outbound, mayChange, set }: FormProps) {
           </button>
         )}
       </fieldset>
-    </form>
+    </Form>
   );
 }
 

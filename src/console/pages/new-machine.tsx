@@ -4,7 +4,7 @@ import { useSession } from "../state/context.ts";
 import { goTo } from "../state/router.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Failure } from "../ui/parts.tsx";
+import { Failure, Form } from "../ui/parts.tsx";
 import { SchemaFields } from "../ui/schema-form/fields.tsx";
 import { limitsShape } from "../ui/schema-form/limits-shape.ts";
 import { type Draft, fieldValue, type Shape } from "../ui/schema-form/shape.ts";
@@ -43,12 +43,7 @@ export function NewMachine({ onDone }: { onDone: () => void }) {
   };
   return (
     <Dialog title="New machine" onClose={onDone}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <Form onSubmit={submit}>
         {session.names.length > 1 && (
           <label class="field">
             <span>Kind</span>
@@ -89,7 +84,7 @@ export function NewMachine({ onDone }: { onDone: () => void }) {
             Create
           </button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -1,5 +1,6 @@
 import { type ComponentChildren, render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Form } from "./parts.tsx";
 
 interface Question {
   title: string;
@@ -35,9 +36,8 @@ function Asked({ question, end }: { question: Question; end: (answer: string | u
   const label = typed === undefined ? field?.label : `Type ${typed} to confirm`;
   return (
     <Dialog title={title} onClose={() => end(undefined)}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
+      <Form
+        onSubmit={() => {
           if (isReady) end(value);
         }}
       >
@@ -61,7 +61,7 @@ function Asked({ question, end }: { question: Question; end: (answer: string | u
             {yes}
           </button>
         </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

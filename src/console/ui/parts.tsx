@@ -18,6 +18,28 @@ export function Sparkline({ points, label }: { points: readonly number[]; label:
   );
 }
 
+interface FormProps {
+  class?: string;
+  "aria-label"?: string;
+  /** Called in place of the browser's own request. */
+  onSubmit(): unknown;
+  children: ComponentChildren;
+}
+
+export function Form({ onSubmit, children, ...attributes }: FormProps) {
+  return (
+    <form
+      {...attributes}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void onSubmit();
+      }}
+    >
+      {children}
+    </form>
+  );
+}
+
 /** Stands in place of the content of a page that is empty, waits, or has failed. */
 export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="empty">{children}</div>;

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { AgentType, PermissionPolicy } from "../../../client/index.ts";
 import { useMachine } from "../../state/context.ts";
+import { Form } from "../../ui/parts.tsx";
 import { attempt, tellError } from "../../ui/toast.tsx";
 
 /** A form that starts an agent. */
@@ -28,12 +29,7 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
     if (done) onDone(sessionId);
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void start();
-      }}
-    >
+    <Form onSubmit={start}>
       <label class="field">
         <span>Agent</span>
         <select value={agent} onChange={(event) => setAgent(event.currentTarget.value)}>
@@ -69,6 +65,6 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
           {isBusy ? "Starts…" : "Start"}
         </button>
       </div>
-    </form>
+    </Form>
   );
 }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { PersistedSessionRecord } from "../../../client/index.ts";
 import { useMachine, useSession } from "../../state/context.ts";
 import { usePoll } from "../../state/use-poll.ts";
-import { Empty, Failure } from "../../ui/parts.tsx";
+import { Empty, Failure, Form } from "../../ui/parts.tsx";
 import { attempt } from "../../ui/toast.tsx";
 import { ItemView } from "./item.tsx";
 import { Settings } from "./settings.tsx";
@@ -84,13 +84,7 @@ function Composer({
     void attempt(() => vm.prompt(sessionId, prompt));
   };
   return (
-    <form
-      class="composer"
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-    >
+    <Form class="composer" onSubmit={send}>
       <textarea
         aria-label="Prompt"
         rows={3}
@@ -114,6 +108,6 @@ function Composer({
           Send
         </button>
       </div>
-    </form>
+    </Form>
   );
 }
