@@ -5,6 +5,7 @@ import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
 import { FreeRoom } from "./kv-room.ts";
 import { addPlaces, TABLE } from "./kv-schema.ts";
+import { LogFile } from "./log-file.ts";
 import { LostValues } from "./lost-values.ts";
 import { FILE_VALUE_BYTES, ValueFiles, type ValuePlace, valueFolder } from "./value-files.ts";
 
@@ -51,7 +52,7 @@ export class KvDatabase {
   readonly #files: ValueFiles;
   readonly #room: FreeRoom;
   readonly #order = new Mutex();
-  #isLazy = false;
+  readonly #log: LogFile;
   /** Changes that have not ended. */
   #changes = 0;
   /** Files that no row names any more. They are deleted when the disk knows that. */
@@ -64,6 +65,7 @@ export class KvDatabase {
     this.#lost = lost;
     this.#room = new FreeRoom(db);
     this.#files = new ValueFiles(valueFolder(path));
+    this.#log = new LogFile(db, path);
   }
 
   /** Whether nothing is under way and nothing waits for the disk. */
@@ -79,14 +81,12 @@ export class KvDatabase {
     try {
       db.exec(SETTINGS);
       if (first !== undefined) {
-        // A new log has nothing that its own header could damage, so that needs no sync of its own.
-        db.exec("PRAGMA synchronous = OFF");
         const opened = new KvDatabase(db, path, lost);
+        opened.#log.begin();
         opened.#atomically(() => opened.#put(first, new Map()));
-        db.exec("PRAGMA synchronous = FULL");
         return opened;
       }
-      db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${TABLE}`);
+      db.exec(`PRAGMA journal_mode = WAL; ${TABLE}`);
       addPlaces(db);
       const opened = new KvDatabase(db, path, lost);
       await opened.#room.convert(path);
@@ -229,6 +229,7 @@ export class KvDatabase {
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle) await this.#order.run(() => this.#files.close());
     if (this.#db.isOpen) this.#db.close();
+    await this.#log.close();
   }
 
   get #isSettled(): boolean {
@@ -251,13 +252,6 @@ export class KvDatabase {
     void this.#room.reclaim();
   }
 
-  /** In FULL each commit syncs the whole log, with all changes before it. In NORMAL the log is synced before it is written back. */
-  #sync(isLazy: boolean): void {
-    if (this.#isLazy === isLazy) return;
-    this.#db.exec(`PRAGMA synchronous = ${isLazy ? "NORMAL" : "FULL"}`);
-    this.#isLazy = isLazy;
-  }
-
   /** Makes a change in one transaction. @param change returns files from which it has taken values */
   async #change(
     { isLazy = false, isCommit = false }: ChangeOptions,
@@ -265,14 +259,11 @@ export class KvDatabase {
   ): Promise<void> {
     if (!isLazy) await this.#settleFiles();
     if (isCommit) this.#lost.fail();
-    this.#sync(isLazy);
-    const freed = this.#atomically(() => {
-      // A change of nothing would not sync the log, and the rows of doomed files might come back.
-      if (!isLazy && this.#doomed.size > 0) this.#db.exec("PRAGMA user_version = 0");
-      return this.#unnamed(change());
-    });
+    this.#log.begin();
+    const freed = this.#atomically(() => this.#unnamed(change()));
     for (const file of freed) this.#doomed.add(file);
     if (isLazy) return;
+    await this.#log.sync();
     this.#files.delete(this.#doomed);
     this.#doomed.clear();
   }
