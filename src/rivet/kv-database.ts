@@ -78,22 +78,21 @@ export class KvDatabase {
     { isFirst = true, lost = new LostValues(), first }: OpenOptions = {},
   ): Promise<KvDatabase> {
     const db = new DatabaseSync(path);
+    const opened = new KvDatabase(db, path, lost);
     try {
       db.exec(SETTINGS);
       if (first !== undefined) {
-        const opened = new KvDatabase(db, path, lost);
-        opened.#log.begin();
+        await opened.#log.begin();
         opened.#atomically(() => opened.#put(first, new Map()));
         return opened;
       }
       db.exec(`PRAGMA journal_mode = WAL; ${TABLE}`);
       addPlaces(db);
-      const opened = new KvDatabase(db, path, lost);
       await opened.#room.convert(path);
       if (isFirst) await opened.#sweep();
       return opened;
     } catch (error) {
-      db.close();
+      await opened.close();
       throw error;
     }
   }
@@ -140,6 +139,7 @@ export class KvDatabase {
   }
 
   get(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
+    this.#log.assertSound();
     const get = this.#statement("SELECT * FROM kv WHERE key = ?");
     return this.#valuesOf(keys.map((key) => get.get(key) as Row | undefined)).map((value) => value ?? null);
   }
@@ -192,6 +192,7 @@ export class KvDatabase {
     end: Uint8Array | undefined,
     { reverse, limit = DEFAULT_LIMIT }: KvListOptions = {},
   ): Entry[] {
+    this.#log.assertSound();
     const entries: Entry[] = [];
     let [from, below] = [start, end];
     // A row whose value is lost takes no place of the limit.
@@ -228,12 +229,16 @@ export class KvDatabase {
     this.#isClosing = true;
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle) await this.#order.run(() => this.#files.close());
-    if (this.#db.isOpen) this.#db.close();
-    await this.#log.close();
+    try {
+      if (this.#db.isOpen) this.#db.close();
+    } finally {
+      await this.#log.close();
+    }
   }
 
+  /** A database whose log has failed is never settled: to close it would fold the log. */
   get #isSettled(): boolean {
-    return this.#files.isSettled && this.#doomed.size === 0;
+    return !this.#log.hasFailed && this.#files.isSettled && this.#doomed.size === 0;
   }
 
   /** Runs one change at a time. */
@@ -257,9 +262,9 @@ export class KvDatabase {
     { isLazy = false, isCommit = false }: ChangeOptions,
     change: () => Iterable<number>,
   ): Promise<void> {
+    await this.#log.begin();
     if (!isLazy) await this.#settleFiles();
     if (isCommit) this.#lost.fail();
-    this.#log.begin();
     const freed = this.#atomically(() => this.#unnamed(change()));
     for (const file of freed) this.#doomed.add(file);
     if (isLazy) return;

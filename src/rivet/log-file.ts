@@ -2,7 +2,10 @@ import { statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "../base/sqlite.ts";
-import { inTurn, LOG_SYNCS, syncFolder } from "./disk-turns.ts";
+import { inTurn, syncFolder } from "./disk-turns.ts";
+
+/** Times that the content of the log is folded into the database after a failed sync. SQLite's first sync reports the same failure again. */
+const FOLDS = 3;
 
 /**
  * The log of a database (the WAL of SQLite), whose syncs are made in a thread of Node's pool. SQLite's own sync after each commit would
@@ -15,13 +18,9 @@ export class LogFile {
   readonly #db: DatabaseSync;
   readonly #path: string;
   #hasBegun = false;
-  /** `false` for a database without a log, which SQLite itself syncs. */
-  #isThere = false;
+  /** `undefined` before the first change, and for a database without a log, which SQLite itself syncs. */
   #handle: FileHandle | undefined;
-  /** Whether the log's own name is on disk. */
-  #isNamed = false;
-  /** Whether a sync has failed. A later one may succeed without the content of the first. */
-  #isDoubtful = false;
+  #failure: { error: unknown } | undefined;
 
   /** @param path of the database */
   constructor(db: DatabaseSync, path: string) {
@@ -29,14 +28,30 @@ export class LogFile {
     this.#path = `${path}-wal`;
   }
 
+  /** Whether a sync has failed for good. The log must then not be folded into the database any more. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /**
+   * Throws after a sync that has failed for good. The changes since the last sync may be on disk or not, and Linux may have lost them in
+   * memory too. The next server that opens the database finds out by the checksums of the log.
+   */
+  assertSound(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
   /** Prepares the log for changes of this connection. Call it before each of them, outside a transaction. */
-  begin(): void {
+  async begin(): Promise<void> {
+    this.assertSound();
     if (this.#hasBegun) return;
     const { journal_mode: mode } = this.#db.prepare("PRAGMA journal_mode").get() as { journal_mode: string };
-    this.#isThere = mode === "wal";
-    if (this.#isThere) {
+    if (mode === "wal") {
       // An empty log has nothing that its own header could damage, so the header needs no sync.
       if (isEmpty(this.#path)) this.#writeHeader();
+      // A full table of descriptors fails the call before the change, and not after it.
+      this.#handle ??= await open(this.#path, "r");
+      await syncFolder(dirname(this.#path));
       this.#db.exec("PRAGMA synchronous = NORMAL");
     }
     this.#hasBegun = true;
@@ -51,32 +66,44 @@ export class LogFile {
     }
   }
 
-  /**
-   * Resolves when all changes so far are on disk. After an error they may be there or not, and count nevertheless. The next sync brings
-   * them to the disk.
-   */
+  /** Resolves when all changes so far are on disk. */
   async sync(): Promise<void> {
-    if (!this.#isThere) return;
+    const handle = this.#handle;
+    if (handle === undefined) return;
     try {
-      if (this.#isDoubtful) this.#fold();
-      this.#handle ??= await open(this.#path, "r");
-      const { datasync } = this.#handle;
-      await Promise.all([
-        inTurn(LOG_SYNCS, datasync.bind(this.#handle)),
-        this.#isNamed || syncFolder(LOG_SYNCS, dirname(this.#path)),
-      ]);
-      this.#isNamed = true;
-      this.#isDoubtful = false;
+      await inTurn(() => handle.datasync());
     } catch (error) {
-      this.#isDoubtful = true;
-      throw error;
+      if (!this.#fold()) {
+        this.#failure = { error };
+        throw error;
+      }
     }
   }
 
-  /** Writes the changes of the log into the database, which SQLite syncs. */
-  #fold(): void {
-    const { busy } = this.#db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
-    if (busy !== 0) throw new Error("The database is in use by another process");
+  /**
+   * Writes the changes of the log into the database, which SQLite syncs. Linux may report the next sync of the log as done without the
+   * pages that it has lost, so the log alone cannot be trusted. Right after the failure the pages are still in memory.
+   *
+   * @returns whether all changes are on disk
+   */
+  #fold(): boolean {
+    this.#db.exec("PRAGMA busy_timeout = 0");
+    try {
+      for (let attempt = 0; attempt < FOLDS; attempt++) if (this.#foldOnce()) return true;
+      return false;
+    } finally {
+      this.#db.exec("PRAGMA busy_timeout = 5000");
+    }
+  }
+
+  #foldOnce(): boolean {
+    try {
+      const { busy } = this.#db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+      return busy === 0;
+    } catch {
+      // The disk fails here too.
+      return false;
+    }
   }
 
   async close(): Promise<void> {

@@ -79,8 +79,8 @@ export class ValueFiles {
     await Promise.all(this.#syncing);
     if (this.#unnamed.size > 0) {
       try {
-        await syncFolder(VALUE_SYNCS, this.#folder);
-        if (!this.#isFolderNamed) await syncFolder(VALUE_SYNCS, dirname(this.#folder));
+        await syncFolder(this.#folder, VALUE_SYNCS);
+        if (!this.#isFolderNamed) await syncFolder(dirname(this.#folder), VALUE_SYNCS);
         this.#isFolderNamed = true;
       } catch (error) {
         for (const file of this.#unnamed) this.#failed.set(file, error);
@@ -125,7 +125,7 @@ export class ValueFiles {
     this.#deleting = this.#deleting.then(async () => {
       for (const path of paths) {
         if (this.#isClosed) return;
-        await inTurn(DELETIONS, () => unlink(path)).catch(() => undefined);
+        await inTurn(() => unlink(path), DELETIONS).catch(() => undefined);
       }
     });
   }
@@ -155,7 +155,7 @@ export class ValueFiles {
   }
 
   #sync(file: number, handle: FileHandle): void {
-    const syncing = inTurn(VALUE_SYNCS, () => handle.datasync())
+    const syncing = inTurn(() => handle.datasync(), VALUE_SYNCS)
       .finally(() => handle.close())
       .catch((error: unknown) => {
         this.#failed.set(file, error);

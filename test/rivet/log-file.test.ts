@@ -50,14 +50,12 @@ const fails = () => Promise.reject(Object.assign(new Error("EIO: i/o error"), { 
 /** Calls of SQLite's `exec`, which may sync in the thread of the event loop. */
 const statements = () => vi.spyOn(DatabaseSync.prototype, "exec");
 
-test.each([
-  ["datasync", "-wal"],
-  ["sync", ""],
-] as const)("a put resolves after the %s of its new log", async (kind, suffix) => {
+test("a put resolves after the sync of its log, whose name is on disk before", async () => {
   database = await KvDatabase.open(path);
   const gate = deferred<void>();
   const begun = deferred<void>();
-  const synced = beforeSyncs(kind, async () => {
+  const folders = beforeSyncs("sync", async () => expect(has("a")).toBe(false));
+  const logs = beforeSyncs("datasync", async () => {
     begun.resolve();
     await gate.promise;
   });
@@ -67,10 +65,11 @@ test.each([
   });
   await begun.promise;
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-  expect(isDone).toBe(false);
+  expect([isDone, folders]).toEqual([false, [root]]);
   gate.resolve();
   await done;
-  expect(synced).toEqual([suffix === "" ? root : path + suffix]);
+  await database.put(entry("b"));
+  expect([folders, logs]).toEqual([[root], [`${path}-wal`, `${path}-wal`]]);
 });
 
 test("a lazy put is on disk with the next put that is not lazy, also one that changes nothing", async () => {
@@ -82,24 +81,72 @@ test("a lazy put is on disk with the next put that is not lazy, also one that ch
   expect(synced).toEqual([`${path}-wal`]);
 });
 
-test.each(["datasync", "sync"] as const)(
-  "a failed %s of the log fails the put, and the next one brings both into the database",
-  async (kind) => {
-    database = await KvDatabase.open(path);
-    beforeSyncs(kind, fails);
-    await expect(database.put(entry("a"))).rejects.toThrow("EIO");
-    await expect(database.put(entry("b"))).rejects.toThrow("EIO");
-    vi.restoreAllMocks();
-    await database.put(entry("c"));
-    // The file alone, as after a loss of power that has taken the log.
-    const copy = `${path}.copy`;
-    copyFileSync(path, copy);
-    const alone = new DatabaseSync(copy);
-    const rows = alone.prepare("SELECT CAST(key AS TEXT) AS name FROM kv ORDER BY key").all();
-    alone.close();
-    expect(rows.map(({ name }) => name)).toEqual(["a", "b", "c"]);
-  },
-);
+/** Names in the file alone, as after a loss of power that has taken the log. */
+function namesInFile(): unknown[] {
+  const copy = `${path}.copy`;
+  copyFileSync(path, copy);
+  const alone = new DatabaseSync(copy);
+  const rows = alone.prepare("SELECT CAST(key AS TEXT) AS name FROM kv ORDER BY key").all();
+  alone.close();
+  return rows.map(({ name }) => name);
+}
+
+test("after a failed sync of the log its changes are synced with the database itself", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  beforeSyncs("datasync", fails);
+  await database.put(entry("b"));
+  expect(namesInFile()).toEqual(["a", "b"]);
+});
+
+/** Lets SQLite find the database in use, so that it cannot fold the log. */
+function readElsewhere(): DatabaseSync {
+  const reader = new DatabaseSync(path, { readOnly: true });
+  reader.exec("BEGIN; SELECT count(*) FROM kv");
+  return reader;
+}
+
+test("a sync that fails for good fails every later call, and keeps the database open", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const reader = readElsewhere();
+  const synced = beforeSyncs("datasync", fails);
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  reader.close();
+  await expect(database.put(entry("c"))).rejects.toThrow("EIO");
+  await expect(database.put(entry("d"), LAZY)).rejects.toThrow("EIO");
+  await expect(database.settle()).rejects.toThrow("EIO");
+  expect(() => database.get([key("b")])).toThrow("EIO");
+  expect(() => database.list(new Uint8Array(), undefined)).toThrow("EIO");
+  expect([database.isIdle, namesInFile(), synced]).toEqual([false, [], []]);
+});
+
+test("the change of a sync that failed for good may count on the next server", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  readElsewhere();
+  beforeSyncs("datasync", fails);
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  const left = `${path}.left`;
+  copyFileSync(path, left);
+  copyFileSync(`${path}-wal`, `${left}-wal`);
+  await database.close();
+  database = await KvDatabase.open(left);
+  await database.put(entry("c"));
+  expect([has("a"), has("b"), has("c")]).toEqual([true, true, true]);
+});
+
+test("a failed sync of the log's folder fails the put before it counts", async () => {
+  database = await KvDatabase.open(path);
+  beforeSyncs("sync", fails);
+  await expect(database.put(entry("a"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  expect(has("a")).toBe(false);
+  await database.put(entry("b"));
+  expect([has("a"), has("b")]).toEqual([false, true]);
+});
 
 test("changes run without a sync in the thread of the event loop", async () => {
   database = await KvDatabase.open(path);
