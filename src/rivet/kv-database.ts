@@ -5,6 +5,7 @@ import type { ChangeOptions } from "../runtime/store/store.ts";
 import { FreeRoom } from "./kv-room.ts";
 import { isPlaced, type KvEntry, KvRows, type Row } from "./kv-rows.ts";
 import { addPlaces, TABLE } from "./kv-schema.ts";
+import { LogFile } from "./log-file.ts";
 import { LostValues } from "./lost-values.ts";
 import { FILE_VALUE_BYTES, ValueFiles, valueFolder } from "./value-files.ts";
 
@@ -41,7 +42,7 @@ export class KvDatabase {
   readonly #files: ValueFiles;
   readonly #room: FreeRoom;
   readonly #order = new Mutex();
-  #isLazy = false;
+  readonly #log: LogFile;
   /** Changes that have not ended. */
   #changes = 0;
   /** Files that no row names any more. They are deleted when the disk knows that. */
@@ -55,6 +56,7 @@ export class KvDatabase {
     this.#rows = new KvRows(db);
     this.#room = new FreeRoom(db);
     this.#files = new ValueFiles(valueFolder(path));
+    this.#log = new LogFile(db, path);
   }
 
   /** Whether nothing is under way and nothing waits for the disk. */
@@ -67,24 +69,21 @@ export class KvDatabase {
     { isFirst = true, lost = new LostValues(), first }: OpenOptions = {},
   ): Promise<KvDatabase> {
     const db = new DatabaseSync(path);
+    const opened = new KvDatabase(db, path, lost);
     try {
       db.exec(SETTINGS);
       if (first !== undefined) {
-        // A new log has nothing that its own header could damage, so that needs no sync of its own.
-        db.exec("PRAGMA synchronous = OFF");
-        const opened = new KvDatabase(db, path, lost);
+        await opened.#log.begin();
         opened.#rows.atomically(() => opened.#rows.put(first, new Map()));
-        db.exec("PRAGMA synchronous = FULL");
         return opened;
       }
-      db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${TABLE}`);
+      db.exec(`PRAGMA journal_mode = WAL; ${TABLE}`);
       addPlaces(db);
-      const opened = new KvDatabase(db, path, lost);
       await opened.#room.convert(path);
       if (isFirst) await opened.#sweep();
       return opened;
     } catch (error) {
-      db.close();
+      await opened.close();
       throw error;
     }
   }
@@ -106,6 +105,7 @@ export class KvDatabase {
   }
 
   get(keys: readonly Uint8Array[]): (Uint8Array | null)[] {
+    this.#log.assertSound();
     return this.#valuesOf(this.#rows.get(keys)).map((value) => value ?? null);
   }
 
@@ -136,6 +136,7 @@ export class KvDatabase {
     end: Uint8Array | undefined,
     { reverse = false, limit = DEFAULT_LIMIT }: KvListOptions = {},
   ): KvEntry[] {
+    this.#log.assertSound();
     const entries: KvEntry[] = [];
     let [from, below] = [start, end];
     // A row whose value is lost takes no place of the limit.
@@ -164,11 +165,16 @@ export class KvDatabase {
     this.#isClosing = true;
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle) await this.#order.run(() => this.#files.close());
-    if (this.#db.isOpen) this.#db.close();
+    try {
+      if (this.#db.isOpen) this.#db.close();
+    } finally {
+      await this.#log.close();
+    }
   }
 
+  /** A database whose log has failed is never settled: to close it would fold the log. */
   get #isSettled(): boolean {
-    return this.#files.isSettled && this.#doomed.size === 0;
+    return !this.#log.hasFailed && this.#files.isSettled && this.#doomed.size === 0;
   }
 
   /** Runs one change at a time. */
@@ -187,28 +193,18 @@ export class KvDatabase {
     void this.#room.reclaim();
   }
 
-  /** In FULL each commit syncs the whole log, with all changes before it. In NORMAL the log is synced before it is written back. */
-  #sync(isLazy: boolean): void {
-    if (this.#isLazy === isLazy) return;
-    this.#db.exec(`PRAGMA synchronous = ${isLazy ? "NORMAL" : "FULL"}`);
-    this.#isLazy = isLazy;
-  }
-
   /** Makes a change in one transaction. @param change returns files from which it has taken values */
   async #change(
     { isLazy = false, isCommit = false }: ChangeOptions,
     change: () => Iterable<number>,
   ): Promise<void> {
+    await this.#log.begin();
     if (!isLazy) await this.#settleFiles();
     if (isCommit) this.#lost.fail();
-    this.#sync(isLazy);
-    const freed = this.#rows.atomically(() => {
-      // A change of nothing would not sync the log, and the rows of doomed files might come back.
-      if (!isLazy && this.#doomed.size > 0) this.#db.exec("PRAGMA user_version = 0");
-      return this.#rows.unnamed(change());
-    });
+    const freed = this.#rows.atomically(() => this.#rows.unnamed(change()));
     for (const file of freed) this.#doomed.add(file);
     if (isLazy) return;
+    await this.#log.sync();
     this.#files.delete(this.#doomed);
     this.#doomed.clear();
   }

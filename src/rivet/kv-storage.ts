@@ -11,7 +11,7 @@ import { LostValues } from "./lost-values.ts";
 import { valueFolder } from "./value-files.ts";
 
 /**
- * Time without a call after which a database is closed. It has three descriptors.
+ * Time without a call after which a database is closed. It has four descriptors.
  * @unit ms
  */
 const IDLE_MS = 5_000;
@@ -141,7 +141,8 @@ export class KvStorage {
     const rest = () => {
       if (database.isIdle) {
         this.#open.delete(actorId);
-        void database.close();
+        // A database that cannot be closed is opened again all the same.
+        database.close().catch(() => undefined);
         return;
       }
       // A failure of the disk stays, and the next rest tries again.

@@ -2,17 +2,13 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Semaphore } from "../base/semaphore.ts";
+import { DELETIONS, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
 
 /** A value of at least this size, which the next synced change makes durable, gets a place in a file. */
 export const FILE_VALUE_BYTES = 64 * 1024;
 
 /** Files of one database that wait for their sync. Writing waits for them. */
 const MAX_SYNCING = 4;
-
-/** Syncs and deletions of all databases. Node has four threads for all work with files, and each of these takes one for long. */
-const syncs = new Semaphore(2);
-const deletions = new Semaphore(1);
 
 /** Files that are open for one reading. Further files are opened when they are read. */
 const MAX_OPEN = 1000;
@@ -83,8 +79,8 @@ export class ValueFiles {
     await Promise.all(this.#syncing);
     if (this.#unnamed.size > 0) {
       try {
-        await syncFolder(this.#folder);
-        if (!this.#isFolderNamed) await syncFolder(dirname(this.#folder));
+        await syncFolder(this.#folder, VALUE_SYNCS);
+        if (!this.#isFolderNamed) await syncFolder(dirname(this.#folder), VALUE_SYNCS);
         this.#isFolderNamed = true;
       } catch (error) {
         for (const file of this.#unnamed) this.#failed.set(file, error);
@@ -129,7 +125,7 @@ export class ValueFiles {
     this.#deleting = this.#deleting.then(async () => {
       for (const path of paths) {
         if (this.#isClosed) return;
-        await inTurn(deletions, () => unlink(path)).catch(() => undefined);
+        await inTurn(() => unlink(path), DELETIONS).catch(() => undefined);
       }
     });
   }
@@ -159,7 +155,7 @@ export class ValueFiles {
   }
 
   #sync(file: number, handle: FileHandle): void {
-    const syncing = inTurn(syncs, () => handle.datasync())
+    const syncing = inTurn(() => handle.datasync(), VALUE_SYNCS)
       .finally(() => handle.close())
       .catch((error: unknown) => {
         this.#failed.set(file, error);
@@ -173,32 +169,12 @@ export class ValueFiles {
   }
 }
 
-async function inTurn<Result>(places: Semaphore, work: () => Promise<Result>): Promise<Result> {
-  await places.acquire();
-  try {
-    return await work();
-  } finally {
-    places.release();
-  }
-}
-
 async function writeAll(handle: FileHandle, values: readonly Uint8Array[]): Promise<void> {
   const size = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let { bytesWritten: done } = await handle.writev(values);
   // A disk that is nearly full takes a part. The next write says why.
   for (const whole = done < size ? Buffer.concat(values) : undefined; whole && done < size; )
     done += (await handle.write(whole, done, size - done)).bytesWritten;
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  await inTurn(syncs, async () => {
-    const handle = await open(folder, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  });
 }
 
 /** Files with large values that are open. */

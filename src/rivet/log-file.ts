@@ -1,0 +1,117 @@
+import { statSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { DatabaseSync } from "../base/sqlite.ts";
+import { inTurn, syncFolder } from "./disk-turns.ts";
+
+/** Times that the content of the log is folded into the database after a failed sync. SQLite's first sync reports the same failure again. */
+const FOLDS = 3;
+
+/**
+ * The log of a database (the WAL of SQLite), whose syncs are made in a thread of Node's pool. SQLite's own sync after each commit would
+ * hold the event loop, and the changes of all other actors with it. Part of agent-vm's own storage of actors.
+ *
+ * With `synchronous = NORMAL` SQLite leaves out that sync alone. It still syncs a log that it writes from the start again, and the log
+ * before it is folded into the database.
+ */
+export class LogFile {
+  readonly #db: DatabaseSync;
+  readonly #path: string;
+  #hasBegun = false;
+  /** `undefined` before the first change, and for a database without a log, which SQLite itself syncs. */
+  #handle: FileHandle | undefined;
+  #failure: { error: unknown } | undefined;
+
+  /** @param path of the database */
+  constructor(db: DatabaseSync, path: string) {
+    this.#db = db;
+    this.#path = `${path}-wal`;
+  }
+
+  /** Whether a sync has failed for good. The log must then not be folded into the database any more. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /**
+   * Throws after a sync that has failed for good. The changes since the last sync may be on disk or not, and Linux may have lost them in
+   * memory too. The next server that opens the database finds out by the checksums of the log.
+   */
+  assertSound(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Prepares the log for changes of this connection. Call it before each of them, outside a transaction. */
+  async begin(): Promise<void> {
+    this.assertSound();
+    if (this.#hasBegun) return;
+    const { journal_mode: mode } = this.#db.prepare("PRAGMA journal_mode").get() as { journal_mode: string };
+    if (mode === "wal") {
+      // An empty log has nothing that its own header could damage, so the header needs no sync.
+      if (isEmpty(this.#path)) this.#writeHeader();
+      // A full table of descriptors fails the call before the change, and not after it.
+      this.#handle ??= await open(this.#path, "r");
+      await syncFolder(dirname(this.#path));
+      this.#db.exec("PRAGMA synchronous = NORMAL");
+    }
+    this.#hasBegun = true;
+  }
+
+  #writeHeader(): void {
+    this.#db.exec("PRAGMA synchronous = OFF");
+    try {
+      this.#db.exec("PRAGMA user_version = 0");
+    } finally {
+      this.#db.exec("PRAGMA synchronous = FULL");
+    }
+  }
+
+  /** Resolves when all changes so far are on disk. */
+  async sync(): Promise<void> {
+    const handle = this.#handle;
+    if (handle === undefined) return;
+    try {
+      await inTurn(() => handle.datasync());
+    } catch (error) {
+      if (!this.#fold()) {
+        this.#failure = { error };
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Writes the changes of the log into the database, which SQLite syncs. Linux may report the next sync of the log as done without the
+   * pages that it has lost, so the log alone cannot be trusted. Right after the failure the pages are still in memory.
+   *
+   * @returns whether all changes are on disk
+   */
+  #fold(): boolean {
+    this.#db.exec("PRAGMA busy_timeout = 0");
+    try {
+      for (let attempt = 0; attempt < FOLDS; attempt++) if (this.#foldOnce()) return true;
+      return false;
+    } finally {
+      this.#db.exec("PRAGMA busy_timeout = 5000");
+    }
+  }
+
+  #foldOnce(): boolean {
+    try {
+      const { busy } = this.#db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+      return busy === 0;
+    } catch {
+      // The disk fails here too.
+      return false;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = undefined;
+  }
+}
+
+function isEmpty(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0;
+}

@@ -1,0 +1,177 @@
+import { copyFileSync, readlinkSync } from "node:fs";
+import { type FileHandle, open as openFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { deferred } from "../../src/base/deferred.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
+import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
+import { LAZY } from "../../src/runtime/store/store.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const root = temporaryFolder();
+let count = 0;
+let path = "";
+let database: KvDatabase;
+let handles: FileHandle;
+
+beforeEach(async () => {
+  count += 1;
+  path = join(root, `${count}.db`);
+  await createKvDatabase(path);
+  const handle = await openFile(path);
+  handles = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await database.close();
+});
+
+const key = (text: string) => new TextEncoder().encode(text);
+const entry = (name: string): [Uint8Array, Uint8Array][] => [[key(name), key(name)]];
+const has = (name: string) => database.get([key(name)])[0] != null;
+
+/** Runs work before each sync of one kind. @returns the files that were synced */
+function beforeSyncs(kind: "datasync" | "sync", work: () => Promise<void>): string[] {
+  const real = handles[kind];
+  const synced: string[] = [];
+  vi.spyOn(handles, kind).mockImplementation(async function (this: FileHandle) {
+    await work();
+    await real.call(this);
+    synced.push(readlinkSync(`/proc/self/fd/${this.fd}`));
+  });
+  return synced;
+}
+
+const fails = () => Promise.reject(Object.assign(new Error("EIO: i/o error"), { code: "EIO" }));
+
+/** Calls of SQLite's `exec`, which may sync in the thread of the event loop. */
+const statements = () => vi.spyOn(DatabaseSync.prototype, "exec");
+
+test("a put resolves after the sync of its log, whose name is on disk before", async () => {
+  database = await KvDatabase.open(path);
+  const gate = deferred<void>();
+  const begun = deferred<void>();
+  const folders = beforeSyncs("sync", async () => expect(has("a")).toBe(false));
+  const logs = beforeSyncs("datasync", async () => {
+    begun.resolve();
+    await gate.promise;
+  });
+  let isDone = false;
+  const done = database.put(entry("a")).then(() => {
+    isDone = true;
+  });
+  await begun.promise;
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect([isDone, folders]).toEqual([false, [root]]);
+  gate.resolve();
+  await done;
+  await database.put(entry("b"));
+  expect([folders, logs]).toEqual([[root], [`${path}-wal`, `${path}-wal`]]);
+});
+
+test("a lazy put is on disk with the next put that is not lazy, also one that changes nothing", async () => {
+  database = await KvDatabase.open(path);
+  const synced = beforeSyncs("datasync", async () => undefined);
+  await database.put(entry("a"), LAZY);
+  expect(synced).toEqual([]);
+  await database.delete([key("none")]);
+  expect(synced).toEqual([`${path}-wal`]);
+});
+
+/** Names in the file alone, as after a loss of power that has taken the log. */
+function namesInFile(): unknown[] {
+  const copy = `${path}.copy`;
+  copyFileSync(path, copy);
+  const alone = new DatabaseSync(copy);
+  const rows = alone.prepare("SELECT CAST(key AS TEXT) AS name FROM kv ORDER BY key").all();
+  alone.close();
+  return rows.map(({ name }) => name);
+}
+
+test("after a failed sync of the log its changes are synced with the database itself", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  beforeSyncs("datasync", fails);
+  await database.put(entry("b"));
+  expect(namesInFile()).toEqual(["a", "b"]);
+});
+
+/** Lets SQLite find the database in use, so that it cannot fold the log. */
+function readElsewhere(): DatabaseSync {
+  const reader = new DatabaseSync(path, { readOnly: true });
+  reader.exec("BEGIN; SELECT count(*) FROM kv");
+  return reader;
+}
+
+test("a sync that fails for good fails every later call, and keeps the database open", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const reader = readElsewhere();
+  const synced = beforeSyncs("datasync", fails);
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  reader.close();
+  await expect(database.put(entry("c"))).rejects.toThrow("EIO");
+  await expect(database.put(entry("d"), LAZY)).rejects.toThrow("EIO");
+  await expect(database.settle()).rejects.toThrow("EIO");
+  expect(() => database.get([key("b")])).toThrow("EIO");
+  expect(() => database.list(new Uint8Array(), undefined)).toThrow("EIO");
+  expect([database.isIdle, namesInFile(), synced]).toEqual([false, [], []]);
+});
+
+test("the change of a sync that failed for good may count on the next server", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  readElsewhere();
+  beforeSyncs("datasync", fails);
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  const left = `${path}.left`;
+  copyFileSync(path, left);
+  copyFileSync(`${path}-wal`, `${left}-wal`);
+  await database.close();
+  database = await KvDatabase.open(left);
+  await database.put(entry("c"));
+  expect([has("a"), has("b"), has("c")]).toEqual([true, true, true]);
+});
+
+test("a failed sync of the log's folder fails the put before it counts", async () => {
+  database = await KvDatabase.open(path);
+  beforeSyncs("sync", fails);
+  await expect(database.put(entry("a"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  expect(has("a")).toBe(false);
+  await database.put(entry("b"));
+  expect([has("a"), has("b")]).toEqual([false, true]);
+});
+
+test("changes run without a sync in the thread of the event loop", async () => {
+  database = await KvDatabase.open(path);
+  const run = statements();
+  await database.put(entry("a"));
+  await database.put(entry("b"));
+  const modes = run.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes("synchronous"));
+  // A new log takes its header without one.
+  expect(modes).toEqual([
+    "PRAGMA synchronous = OFF",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA synchronous = NORMAL",
+  ]);
+});
+
+test("a log that a killed server has left is continued with syncs", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const left = `${path}.left`;
+  copyFileSync(path, left);
+  copyFileSync(`${path}-wal`, `${left}-wal`);
+  await database.close();
+  const run = statements();
+  database = await KvDatabase.open(left);
+  await database.put(entry("b"));
+  expect([has("a"), has("b")]).toEqual([true, true]);
+  expect(run.mock.calls.map(([sql]) => sql)).not.toContain("PRAGMA synchronous = OFF");
+});
