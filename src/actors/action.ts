@@ -13,6 +13,7 @@ import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
 import type { Guarded } from "../api/rights.ts";
 import { wireSize } from "../api/size.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
+import { give } from "../base/given.ts";
 import { requireOutside } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
@@ -187,6 +188,7 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
     if (isClients) access.check(c.conn, rightOf(c, name), { method: name });
     await turnAfter(received);
     args = isMethod ? parseArgs(name, received) : received;
+    if (isMethod) giveAway(received, args);
     return await (isMethod ? run(c, name, [...args]) : runOwn(c, name, args));
   };
   if (rowOf(name)?.protocol) return await call();
@@ -209,6 +211,19 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
         error,
         ms,
       });
+  }
+}
+
+/**
+ * Lets the method take stdin out of its arguments. A command may run for hours, and its input would stay in memory until its
+ * end, also if it is read.
+ */
+function giveAway(received: readonly unknown[], args: readonly unknown[]): void {
+  for (const arg of args) give(arg);
+  for (const arg of received) {
+    const holder = arg as { stdin?: unknown } | null | undefined;
+    if (args.includes(arg)) continue;
+    if (typeof holder === "object" && holder?.stdin !== undefined) delete holder.stdin;
   }
 }
 
