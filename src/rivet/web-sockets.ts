@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { type Room, roomOf } from "./client-backlog.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
@@ -63,17 +64,17 @@ export function boundWebSockets(): void {
     this.options.allowSynchronousEvents = false;
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
-      guard(webSocket, request);
+      guard(webSocket, request, roomOf(socket));
       gather(webSocket, socket);
       done(webSocket, request);
     });
   };
 }
 
-function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
+function guard(webSocket: WebSocket, { headers }: IncomingMessage, room: Room): void {
   const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
   const { emit, close } = webSocket;
-  const turns = new SocketTurns();
+  const turns = new SocketTurns(room);
   let isClosing = false;
   let isOpen = false;
   webSocket.close = (code, reason) => {

@@ -1,7 +1,6 @@
 import type { ExecOptions, ExecResult, ExitReason, OutputStream } from "../../api/methods/process-types.ts";
 import type { ProcessMethods } from "../../api/methods/processes.ts";
-import { toBytes } from "../../base/bytes.ts";
-import type { SandboxProcess } from "../sandbox/processes.ts";
+import { type SandboxProcess, TakenInput } from "../sandbox/processes.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { Capture, CaptureBudget } from "./capture.ts";
@@ -63,16 +62,14 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     const { captureBytes } = vm.limits;
     const output = { captureBytes, budget: this.#captures, ...(onOutput && { onOutput }) };
     const program = args === undefined ? { line: command } : { command, args };
-    const request = { ...(await resolveCommand(program, options, vm)), stdin: options.stdin !== undefined };
+    const input = TakenInput.of(options);
+    const request = { ...(await resolveCommand(program, options, vm)), stdin: input !== undefined, input };
     vm.filesMayChange();
     try {
       const startedAt = performance.now();
       const process = await processes.spawn(request);
       const execution = new Execution(process, options, output);
-      if (options.stdin !== undefined) {
-        process.writeStdin(toBytes(options.stdin));
-        process.closeStdin();
-      }
+      if (input !== undefined) process.closeStdin();
       const ended = execution.result(startedAt, vm);
       vm.whileRunning(ended);
       return await ended;

@@ -17,7 +17,7 @@ import { toBytes } from "../../base/bytes.ts";
 import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import type { EndReason } from "../room.ts";
-import type { ProgramCall, ShellLine } from "../sandbox/processes.ts";
+import { type ProgramCall, type ShellLine, TakenInput } from "../sandbox/processes.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { resolveCommand } from "./command.ts";
@@ -106,8 +106,9 @@ export class Processes implements RoomMethods<"processes"> {
     const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
     const request = await resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
+    const input = TakenInput.of(options);
     if (options.record === true) await this.#deps.recordings.admit();
-    const starting = spawn({ ...request, stdin: staysOpen || options.stdin !== undefined });
+    const starting = spawn({ ...request, stdin: staysOpen || input !== undefined, input });
     const process = await starting.catch((error: unknown) => {
       if (options.record === true) this.#deps.recordings.release();
       throw error;
@@ -130,7 +131,6 @@ export class Processes implements RoomMethods<"processes"> {
     // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);
     this.#table.set(spawned.pid, spawned);
-    if (options.stdin !== undefined) spawned.writeStdin(toBytes(options.stdin));
     if (staysOpen) this.#deps.inputs.add(spawned.pid, null, spawned.exited);
     else spawned.closeStdin();
     this.#deps.whileRunning(spawned.exited);

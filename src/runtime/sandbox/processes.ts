@@ -1,4 +1,6 @@
 import type { VmProcess } from "../../api/methods/process-types.ts";
+import { toBytes } from "../../base/bytes.ts";
+import { isGiven } from "../../base/given.ts";
 
 /** Exit code or signal that ended a process. */
 export interface ExitStatus {
@@ -45,7 +47,33 @@ export type CommandRequest = ProgramOptions & (ProgramCall | ShellLine);
 export type SpawnRequest = CommandRequest & {
   /** `false`: stdin is empty from the start. */
   stdin: boolean;
+  /** First input. Stdin stays open after it. */
+  input?: TakenInput | undefined;
 };
+
+/** Input that a reader takes out. A call that runs for hours does not hold the input that its command has read. */
+export class TakenInput {
+  #data: Uint8Array | undefined;
+
+  /** Takes `stdin` out of the options of a call, if they are given away. @returns `undefined` without it */
+  static of(options: { stdin?: string | Uint8Array }): TakenInput | undefined {
+    if (options.stdin === undefined) return undefined;
+    const input = new TakenInput(toBytes(options.stdin));
+    if (isGiven(options)) delete options.stdin;
+    return input;
+  }
+
+  constructor(data: Uint8Array) {
+    this.#data = data;
+  }
+
+  /** Returns the bytes once, then nothing. */
+  take(): Uint8Array {
+    const data = this.#data ?? new Uint8Array();
+    this.#data = undefined;
+    return data;
+  }
+}
 
 /** A process and its descendants. */
 export interface ProcessTree {
@@ -70,7 +98,11 @@ export interface SandboxProcess extends ProcessTree {
   resumeOutput(): void;
   /** Bytes that the process has not read yet. */
   readonly pendingStdin: number;
-  /** Writes to stdin. Does nothing if stdin is closed or no process reads it any more. */
+  /**
+   * Writes to stdin. Does nothing if stdin is closed or no process reads it any more.
+   *
+   * @throws AgentVmError `ENOSPC` if the VM has no room for further input, of which nothing is written then
+   */
   writeStdin(data: Uint8Array): void;
   closeStdin(): void;
   /**

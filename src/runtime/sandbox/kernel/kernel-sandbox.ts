@@ -12,8 +12,10 @@ import type { Entry, ProgramRequest, StartedCommand } from "./commands/command.t
 import { OutputShare } from "./commands/output-share.ts";
 import { SpawnerStarter } from "./commands/spawner-starter.ts";
 import { CwdError, cwdError } from "./commands/start-errors.ts";
+import { StdinStore } from "./commands/stdin-store.ts";
 import { closeElsewhere } from "./files/descriptors.ts";
 import type { Owner } from "./files/id-mapping.ts";
+import { NamelessFile } from "./files/nameless-file.ts";
 import { makeRootReadOnly } from "./files/read-only.ts";
 import type { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { HelperLost } from "./helpers/helper-process.ts";
@@ -76,6 +78,7 @@ export class KernelSandbox implements Sandbox {
   readonly #openTerminals = new Set<KernelTerminal>();
   readonly #running = new Set<KernelProcess>();
   readonly #leftPipes = new LeftPipes();
+  readonly #stdin: StdinStore;
   readonly #ending = new AbortController();
   readonly #watches: KernelWatches;
   #disposal: Promise<void> | undefined;
@@ -103,6 +106,7 @@ export class KernelSandbox implements Sandbox {
       budget: files.tree.budget,
     });
     const { initPid, rootFd } = vm;
+    this.#stdin = new StdinStore(() => new NamelessFile(rootFd, { syscall: "write", path: "/dev/stdin" }));
     this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl });
     const shell = tools.bash ?? "sh";
     this.processes = {
@@ -159,13 +163,24 @@ export class KernelSandbox implements Sandbox {
     return { ...measured, connections: this.network.connections };
   }
 
-  async #spawn({ env, cwd, stdin, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {
+  async #spawn({ env, cwd, stdin, input, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {
     this.#assertRunning();
     const { command, args } = "line" in program ? { command: shell, args: ["-c", program.line] } : program;
     this.#deps.memory?.renew();
     const oom = watchOom(this.#deps.cgroup?.oomKills);
-    const started = await this.#start({ command, args, env: { ...this.#deps.env, ...env }, cwd, stdin });
-    const process = new KernelProcess(started, oom, this.#leftPipes, this.#entry.output);
+    const held = input && this.#stdin.hold(input.take());
+    const request = { command, args, env: { ...this.#deps.env, ...env }, cwd, stdin };
+    const started = await this.#start(request).catch((error: unknown) => {
+      held?.release();
+      throw error;
+    });
+    if (held) started.stdin.add(held);
+    const process = new KernelProcess(started, {
+      oom,
+      left: this.#leftPipes,
+      share: this.#entry.output,
+      stdin: this.#stdin,
+    });
     this.#running.add(process);
     void process.exited.then(() => this.#running.delete(process));
     return process;
@@ -255,6 +270,7 @@ export class KernelSandbox implements Sandbox {
     await Promise.all([offline, ended, this.#starter.close()]).finally(() => clearInterval(waking));
     await Promise.all(running);
     this.#leftPipes.close();
+    this.#stdin.close();
     await files.close();
     await closeElsewhere(vm.procFd);
     memory?.close();

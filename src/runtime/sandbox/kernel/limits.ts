@@ -140,3 +140,26 @@ export const MAX_UNREAD_CALL_BYTES = 16 * MIB;
  * @past The server cuts the program off.
  */
 export const CALL_GREETING_MS = 10_000;
+
+/**
+ * Input in the server's memory that the commands, processes and agents of one VM have not read.
+ * @unit bytes
+ * @past Further input waits in the VM's own file tree, as a file without a name. If the tree has no room, the call fails before its command starts.
+ * @code ENOSPC
+ */
+export const MAX_STDIN_BYTES = 32 * MIB;
+
+/**
+ * Input in the server's memory that the programs of all VMs have not read, without the first SMALL_STDIN_BYTES of each VM.
+ * @unit bytes
+ * @past Further input waits in the file tree of its VM, as with MAX_STDIN_BYTES.
+ * @code ENOSPC
+ */
+export const MAX_SERVER_STDIN_BYTES = 128 * MIB;
+
+/**
+ * Unread input that each VM has in the server's memory at any time.
+ * @unit bytes
+ * @past MAX_SERVER_STDIN_BYTES applies.
+ */
+export const SMALL_STDIN_BYTES = 1 * MIB;

@@ -68,7 +68,13 @@ export class AgentProcess {
     const data = Buffer.from(line, "utf8");
     if (this.#process.pendingStdin + data.byteLength > MAX_PENDING_AGENT_BYTES) {
       this.killFor(`it left more than ${MAX_PENDING_AGENT_BYTES} bytes of its stdin unread`);
-    } else this.#process.writeStdin(data);
+      return;
+    }
+    try {
+      this.#process.writeStdin(data);
+    } catch (error) {
+      this.killFor(`its unread stdin has no room in the VM: ${(error as Error).message}`);
+    }
   }
 
   /** Stops or resumes reading of the agent's stdout. The server reads again when no reason is left. */

@@ -4,6 +4,7 @@ import { within } from "../../../../base/within.ts";
 import type { ProcessEnd, SandboxProcess } from "../../processes.ts";
 import type { StartedCommand } from "../commands/command.ts";
 import type { OutputShare } from "../commands/output-share.ts";
+import type { StdinStore } from "../commands/stdin-store.ts";
 import { killAll, signalAll } from "../procfs/process-trees.ts";
 import { readProc, readStat } from "../procfs/procfs.ts";
 import type { LeftPipes } from "./left-pipes.ts";
@@ -15,6 +16,13 @@ import type { LeftPipes } from "./left-pipes.ts";
  */
 const DRAIN_MS = 25;
 
+interface KernelProcessDeps {
+  oom: OomWatch;
+  left: LeftPipes;
+  share: OutputShare;
+  stdin: StdinStore;
+}
+
 /** A command that runs in a VM. */
 export class KernelProcess implements SandboxProcess {
   readonly pid: number;
@@ -22,11 +30,13 @@ export class KernelProcess implements SandboxProcess {
   readonly #command: StartedCommand;
   readonly #oom: OomWatch;
   readonly #left: LeftPipes;
+  readonly #stdin: StdinStore;
   #killedTree = false;
 
-  constructor(command: StartedCommand, oom: OomWatch, left: LeftPipes, share: OutputShare) {
+  constructor(command: StartedCommand, { oom, left, share, stdin }: KernelProcessDeps) {
     for (const reader of [command.stdout, command.stderr]) reader.shareTurns(share);
     this.#command = command;
+    this.#stdin = stdin;
     this.#oom = oom;
     this.#left = left;
     this.pid = command.pid;
@@ -70,7 +80,7 @@ export class KernelProcess implements SandboxProcess {
   }
 
   writeStdin(data: Uint8Array): void {
-    this.#command.stdin.write(data);
+    this.#command.stdin.write(data, (rest) => this.#stdin.hold(rest));
   }
 
   closeStdin(): void {
