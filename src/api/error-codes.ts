@@ -173,11 +173,14 @@ export const ERROR_DEFINITIONS = {
   /** An actor with this key exists already. */
   duplicate_key: { status: 409, hint: "getOrCreate() returns the actor that has the key." },
   /** Another process listens on the server's port. */
-  port_in_use: { status: 500, hint: "Stop that process, or choose another port with PORT." },
+  port_in_use: {
+    status: 500,
+    hint: "Stop that process, or choose another port: `port` of setup(), PORT of `agent-vm serve`.",
+  },
   /** Another server uses the data folder. */
   data_in_use: {
     status: 500,
-    hint: "Stop that server, or choose another folder with AGENT_VM_DATA or `dataDir`.",
+    hint: "Stop that server, or choose another folder: `dataDir` of setup(), AGENT_VM_DATA of `agent-vm serve`.",
   },
   /** A restore of the data folder broke off. */
   restore_unfinished: {

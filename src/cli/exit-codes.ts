@@ -54,13 +54,14 @@ export class ActionFailure extends Error {
 /** Returns the exit code that fits an error. */
 export function exitCodeOf(error: unknown): number {
   if (isUsageError(error)) return EXIT.usage;
-  if (!(error instanceof AgentVmError)) return EXIT.failed;
+  if (!(error instanceof AgentVmError)) return Object(error).code === "ENOENT" ? EXIT.notFound : EXIT.failed;
+  if (error.code === "invalid_argument") return EXIT.usage;
   if (error.code === "connection_lost") return EXIT.unreachable;
   if (error.status === 404 || error.status === 410) return EXIT.notFound;
   return error.status === 401 || error.status === 403 ? EXIT.refused : EXIT.failed;
 }
 
 /** Whether arguments are wrong. The readers of values throw the parser's error. */
-function isUsageError(error: unknown): boolean {
+export function isUsageError(error: unknown): boolean {
   return error instanceof UsageError || error instanceof InvalidArgumentError;
 }

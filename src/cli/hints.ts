@@ -1,5 +1,6 @@
 import { AgentVmError, type ErrorCode } from "../api/errors.ts";
 import { printable } from "../base/printable.ts";
+import { isUsageError } from "./exit-codes.ts";
 import { jsonLine, printableText } from "./out.ts";
 
 /** Remedies in words of the command line. The hints of the other codes fit here too. */
@@ -37,7 +38,10 @@ export interface ShownFailure {
 /** Describes an error in words of the command line. */
 export function describeFailure(error: unknown): ShownFailure {
   if (!(error instanceof AgentVmError))
-    return { code: "failed", message: error instanceof Error ? error.message : String(error) };
+    return {
+      code: isUsageError(error) ? "invalid_argument" : "failed",
+      message: error instanceof Error ? error.message : String(error),
+    };
   const own = Object.hasOwn(HINTS, error.code) ? HINTS[error.code as ErrorCode] : undefined;
   const hint = own ?? error.metadata.hint;
   const { code, message } = error;

@@ -2,7 +2,7 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../base/package-version.ts";
 import { addAccessCommands } from "./commands/access.ts";
-import { finish, withJson, withServer } from "./commands/command.ts";
+import { finish, localCommand, withJson, withServer, withShortErrors } from "./commands/command.ts";
 import { addCronCommands } from "./commands/cron.ts";
 import { addFileCommands } from "./commands/files.ts";
 import { addNetworkCommands } from "./commands/network.ts";
@@ -32,19 +32,35 @@ export function buildProgram(): Command {
     .description("A real Linux machine for every AI agent.")
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
-    .helpCommand("help [command]", "print the help of a command")
-    .showHelpAfterError()
+    .helpCommand(false)
     .enablePositionalOptions()
     .exitOverride();
+  withShortErrors(program);
   for (const [heading, add] of GROUPS) {
     program.commandsGroup(heading);
     add(program);
   }
   finish(program);
+  addHelpCommand(program);
   withServer(withJson(program));
   return program.addHelpText(
     "after",
     "\n`agent-vm COMMAND --help` shows options and examples. docs/cli.md has everything.",
+  );
+}
+
+/** Adds a command that prints the help of another. The parser's own one answers an unknown name with the general help. */
+function addHelpCommand(program: Command): void {
+  const facts = { examples: [["help net policy", "Print the help of `net policy`."]] } as const;
+  localCommand(program, "help [command...]", "print the help of a command", facts).action(
+    (names: string[]) => {
+      let command = program;
+      for (const name of names) {
+        const found = command.commands.find((each) => each.name() === name || each.aliases().includes(name));
+        command = found ?? program.error(`unknown command '${names.join(" ")}'`);
+      }
+      command.help();
+    },
   );
 }
 

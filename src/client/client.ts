@@ -1,6 +1,7 @@
 import type { VmChoices } from "../api/vm-input.ts";
 import type { VmPage } from "../api/vm-list.ts";
 import { HandleCore } from "./handle.ts";
+import { partsOfKey } from "./key.ts";
 import { resolveLocalhostNames } from "./localhost-names.ts";
 import { withActions, withCalls } from "./methods.ts";
 import { OtherActor, type OtherConnection } from "./other-actor.ts";
@@ -85,11 +86,17 @@ function accessorOf(server: Server, name: string, targets: Targets): VmAccessor 
     return Object.keys(others).length === 0 ? JSON.stringify([name, kind, key, createWithInput]) : undefined;
   };
   return {
-    getOrCreate: (key, options) => handle(idOf("key", key, options), () => handles.getOrCreate(key, options)),
-    get: (key, options) => handle(idOf("existing", key, options), () => handles.get(key, options)),
+    getOrCreate(key, options) {
+      const parts = partsOfKey(key);
+      return handle(idOf("key", parts, options), () => handles.getOrCreate(parts, options));
+    },
+    get(key, options) {
+      const parts = partsOfKey(key);
+      return handle(idOf("existing", parts, options), () => handles.get(parts, options));
+    },
     getForId: (id, options) => handle(idOf("id", id, options), () => handles.getForId(id, options)),
     async create(key, options) {
-      const raw = await coded(handles.create(key, options));
+      const raw = await coded(handles.create(partsOfKey(key), options));
       return handle(undefined, () => raw);
     },
     options: async () =>

@@ -248,18 +248,29 @@ export interface CreateVmOptions extends HandleOptions {
 
 /** The VMs of one actor name, with what the server adds to them. */
 export interface VmAccessor<Parts extends Added = NothingAdded> {
-  /** Returns a handle of the VM with this key. The first action creates a missing VM. @default the key [] */
-  getOrCreate(key?: string | string[], options?: GetOrCreateVmOptions): HandleWith<Parts>;
-  /** Returns a handle of the VM with this key. Its actions reject with `actor_not_found` if there is no such VM. */
-  get(key?: string | string[], options?: HandleOptions): HandleWith<Parts>;
+  /**
+   * Returns a handle of the VM with this key. The first action creates a missing VM.
+   *
+   * @param key a name, or its parts such as `["team", "alice"]`: 1 to 16 strings, none empty, of at most 1,024 bytes together
+   * @throws AgentVmError `invalid_argument` for any other key
+   */
+  getOrCreate(key: string | string[], options?: GetOrCreateVmOptions): HandleWith<Parts>;
+  /**
+   * Returns a handle of the VM with this key. Its actions reject with `actor_not_found` if there is no such VM.
+   *
+   * @param key as in `getOrCreate`
+   * @throws AgentVmError `invalid_argument` for a key that no VM can have
+   */
+  get(key: string | string[], options?: HandleOptions): HandleWith<Parts>;
   /** Returns a handle of the VM with this actor id. Its actions reject with `actor_not_found` if there is no such VM. */
   getForId(actorId: string, options?: HandleOptions): HandleWith<Parts>;
   /**
    * Creates a VM now.
    *
-   * @throws AgentVmError `duplicate_key` if a VM has this key
+   * @param key as in `getOrCreate`
+   * @throws AgentVmError `duplicate_key` if a VM has this key; `invalid_argument`
    */
-  create(key?: string | string[], options?: CreateVmOptions): Promise<HandleWith<Parts>>;
+  create(key: string | string[], options?: CreateVmOptions): Promise<HandleWith<Parts>>;
   /**
    * Lists VMs in the order of their keys, page by page. Wakes and boots none.
    *

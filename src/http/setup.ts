@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota, type Quota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -164,7 +165,10 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     if (attached === undefined) routes.guard(server, strangers);
     limitBacklog(server);
     onDraining(() => log.info({ msg: "server shuts down" }));
-    log.info({ host, port, msg: "server listens" });
+    const listensOn = (server.address() as AddressInfo).port;
+    if (listensOn === port) log.info({ host, port, msg: "server listens" });
+    else
+      log.warn({ host, port: listensOn, configured: port, msg: "port is in use, server listens on another" });
     for (const binding of bindings) {
       binding.takesBodies = true;
       if (hasVms) binding.warm();

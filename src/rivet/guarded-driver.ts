@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import { makeFolder } from "../base/private-folder.ts";
@@ -107,12 +108,14 @@ interface Taken {
 function takeOver(
   driver: Driver,
   first: FirstValues,
-  { ringAll, onFolder, onFailure }: GuardedDriverOptions,
+  { dataDir, ringAll, onFolder, onFailure }: GuardedDriverOptions,
 ): Taken {
   const makeActorDriver = driver.actor;
   const taken: Taken = { actors: undefined };
   let ours: { alarms: DriverAlarms; storage: KvStorage; life: ActorLife } | undefined;
   const open = (storagePath: string) => {
+    // RivetKit lets every user of the host read the folder that it chooses itself.
+    if (dataDir === undefined) chmodSync(storagePath, 0o700);
     openDataFolder(storagePath);
     const storage = new KvStorage(storagePath, first);
     const register = onFolder(storagePath, {

@@ -103,7 +103,7 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
     expect(await server.exited).toBe(1);
     expect(server.stdout()).toBe("");
     expect(server.stderr()).toBe(
-      `agent-vm: Port ${port} is in use on 127.0.0.1 or on another address of this machine. Stop that process, or choose another port with PORT.\n`,
+      `agent-vm: Port ${port} is in use on 127.0.0.1 or on another address of this machine. Stop that process, or choose another port: \`port\` of setup(), PORT of \`agent-vm serve\`.\n`,
     );
     taken.close();
   });

@@ -116,7 +116,13 @@ describe("a server that cannot be reached", () => {
       "x",
     );
     for (const call of [() => agent.exists("/x"), () => agent.exec("echo hi"), () => agent.resolve()]) {
-      expect(await failure(call())).toMatchObject({ name: "AgentVmError", code: "connection_lost" });
+      const error = await failure(call());
+      expect(error).toMatchObject({
+        name: "AgentVmError",
+        code: "connection_lost",
+        metadata: { endpoint: "http://127.0.0.1:9", hint: expect.stringContaining("createClient()") },
+      });
+      expect(error.message).toMatch(/^The server at http:\/\/127.0.0.1:9 cannot be reached: ./);
     }
   });
 

@@ -31,7 +31,9 @@ test("a second server on a data folder exits at once and names the first, which 
       `^agent-vm: The data folder ${dataDir} is in use by another server: process ${first.process.pid} on ${hostname()}, since \\d{4}-`,
     ),
   );
-  expect(message).toMatch(/\. Stop that server, or choose another folder with AGENT_VM_DATA or `dataDir`\.$/);
+  expect(message).toMatch(
+    /\. Stop that server, or choose another folder: `dataDir` of setup\(\), AGENT_VM_DATA of `agent-vm serve`\.$/,
+  );
   expect(end).toBe("");
   expect(new TextDecoder().decode(await vm.readFile("/workspace/a"))).toBe("a");
 });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import { errorText } from "../shared/errors.ts";
 import { Workplace } from "../shared/workplace.ts";
-import type { ToolContext, ToolDefinition } from "../toolbox/tool.ts";
+import type { ToolAnswer, ToolContext, ToolDefinition } from "../toolbox/tool.ts";
 import { TOOLS } from "../toolbox/toolbox.ts";
 import type { Sdk } from "./sdk.ts";
 import type { Serving } from "./server.ts";
@@ -20,12 +20,16 @@ const PROGRESS_MS = 250;
 /** Characters of a progress notification: the end of the output. */
 const PROGRESS_CHARS = 200;
 
-interface ServedTool {
-  tool: ToolDefinition<object>;
-  input: z.ZodObject;
-  /** Whether the tool is about one VM, which its input names if the server has many. */
-  isOfVm: boolean;
+/** A tool that is about no VM, or about VMs that it finds itself. */
+interface FleetTool extends Omit<ToolDefinition<object>, "run"> {
+  run(input: object): Promise<ToolAnswer>;
 }
+
+/** A tool is about one VM, which its input names if the server has many, or about all. */
+type ServedTool = { input: z.ZodObject } & (
+  | { isOfVm: true; tool: ToolDefinition<object> }
+  | { isOfVm: false; tool: FleetTool }
+);
 
 /** Answers `tools/list` and `tools/call`. */
 export function serveTools(server: Server, types: Sdk["types"], serving: Serving): void {
@@ -67,7 +71,7 @@ function servedTools({ vms }: Serving): Map<string, ServedTool> {
   if ("one" in vms) return new Map(ofVm);
   const ofAll = Object.entries(fleetTools(vms.many)).map(([name, tool]): [string, ServedTool] => [
     name,
-    { tool: tool as unknown as ToolDefinition<object>, input: tool.input, isOfVm: false },
+    { tool: tool as unknown as FleetTool, input: tool.input, isOfVm: false },
   ]);
   return new Map([...ofAll, ...ofVm]);
 }
@@ -90,17 +94,21 @@ function describe(name: string, { tool, input }: ServedTool): Tool {
 }
 
 async function call(
-  { tool, input, isOfVm }: ServedTool,
+  served: ServedTool,
   given: Record<string, unknown>,
   { vms, workingDirectory, outputLimit, yieldAfterMs }: Serving,
   running: Pick<ToolContext, "signal" | "onOutput">,
 ): Promise<CallToolResult> {
-  const { success, data, error } = input.safeParse(given);
+  const { success, data, error } = served.input.safeParse(given);
   if (!success) throw new AgentVmError("invalid_argument", z.prettifyError(error));
-  const { vm: key, ...rest } = data as { vm?: VmKey };
+  if (!served.isOfVm) {
+    const { text } = await served.tool.run(data);
+    return { content: [{ type: "text", text }] };
+  }
+  const { vm: key, ...rest } = data as { vm: VmKey };
   const vm = "one" in vms ? vms.one : vms.many.get(key);
   const place = new Workplace(vm, workingDirectory);
-  const answer = await tool.run(isOfVm ? rest : data, { vm, place, outputLimit, yieldAfterMs, ...running });
+  const answer = await served.tool.run(rest, { vm, place, outputLimit, yieldAfterMs, ...running });
   const path = typeof answer.path === "string" ? answer.path : undefined;
   if (answer.download !== true || path === undefined)
     return { content: [{ type: "text", text: answer.text }] };

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { printable } from "../../base/printable.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { ActionFailure } from "../exit-codes.ts";
+import { jsonLine } from "../out.ts";
 import { endWithReader } from "../terminal/streams.ts";
 
 /** Facts of a command that its help and docs/cli.md show. */
@@ -53,9 +54,9 @@ function addCommand(
   return withShortErrors(command);
 }
 
-/** Makes the parser report wrong arguments in one line that names the help. */
-function withShortErrors(command: Command): Command {
-  const help = `agent-vm ${pathOf(command)} --help`;
+/** Makes the parser report wrong arguments in one line that names the help, or as JSON. */
+export function withShortErrors(command: Command): Command {
+  const help = `See \`${["agent-vm", pathOf(command), "--help"].filter(Boolean).join(" ")}\`.`;
   return command.showHelpAfterError(false).configureOutput({
     outputError: (text, print) => {
       const message = printable(
@@ -64,9 +65,17 @@ function withShortErrors(command: Command): Command {
           .replace(/^error: /, "")
           .replace(/\s*\n\s*/g, " "),
       );
-      print(`agent-vm: ${message}${/[.?)]$/.test(message) ? "" : "."} See \`${help}\`.\n`);
+      if (asksForJson(process.argv))
+        print(`${jsonLine({ error: { code: "invalid_argument", message, hint: help } })}\n`);
+      else print(`agent-vm: ${message}${/[.?)]$/.test(message) ? "" : "."} ${help}\n`);
     },
   });
+}
+
+/** Whether the arguments have `--json`. The parser that reports a wrong argument may not have come to it. */
+function asksForJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? undefined : end).includes("--json");
 }
 
 /** Adds the common options to a command and all below it, behind their own options. */

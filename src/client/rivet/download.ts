@@ -1,4 +1,4 @@
-import { RequestError } from "./errors.ts";
+import { unreachable } from "./errors.ts";
 import { downloadInto, socketsOf } from "./socket-download.ts";
 
 /** The answer to a request, whose body arrives in pieces. */
@@ -31,9 +31,7 @@ async function fetched({ url, headers, signal }: DownloadRequest): Promise<Downl
   try {
     response = await fetch(url, { headers, signal: signal ?? null });
   } catch (error) {
-    throw signal?.aborted
-      ? signal.reason
-      : new RequestError("The server cannot be reached", { cause: error });
+    throw signal?.aborted ? signal.reason : unreachable(url, error);
   }
   const length = response.headers.get("content-length");
   return {

@@ -22,7 +22,27 @@ export class RivetError extends Error {
 }
 
 /** A request without an answer, or with an answer that is not RivetKit's. */
-export class RequestError extends Error {}
+export class RequestError extends Error {
+  /** Details for the AgentVmError that it becomes. */
+  readonly metadata: ErrorMetadata;
+
+  constructor(message: string, { cause, metadata = {} }: { cause?: unknown; metadata?: ErrorMetadata } = {}) {
+    super(message, { cause });
+    this.metadata = metadata;
+  }
+}
+
+/** Returns the error of a request that has not reached the server. @param url of the request. Its path may have a token */
+export function unreachable(url: string, cause: unknown): RequestError {
+  const { origin: endpoint } = new URL(url);
+  const { message } = Object(Object(cause).cause ?? cause) as Partial<Error>;
+  const hint = "Start a server, or pass the endpoint of one to createClient().";
+  const reason = message ? `: ${message}` : "";
+  return new RequestError(`The server at ${endpoint} cannot be reached${reason}`, {
+    cause,
+    metadata: { endpoint, hint },
+  });
+}
 
 /** RivetKit's codes and their counterparts here. */
 const CODES: Record<string, ErrorCode> = {
@@ -75,7 +95,8 @@ const TEXTS: readonly [rivet: RegExp, text: string][] = [
 export function toAgentVmError(error: unknown): AgentVmError {
   if (error instanceof AgentVmError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof RequestError) return connectionLost(message, error);
+  if (error instanceof RequestError)
+    return new AgentVmError("connection_lost", message, error.metadata, { cause: error });
   if (!(error instanceof RivetError)) return connectionLost(`The connection failed: ${message}`, error);
   if (GATEWAY_GROUPS.has(error.group) || (error.group === "pegboard" && LATE_ROUTE.test(error.code))) {
     if (Object(error.metadata).details === NO_CAPACITY) {

@@ -1,6 +1,6 @@
 import type { Encoding, Server } from "./config.ts";
 import { type Download, type DownloadRequest, download } from "./download.ts";
-import { RequestError, RivetError } from "./errors.ts";
+import { RequestError, RivetError, unreachable } from "./errors.ts";
 import { decodeError } from "./messages.ts";
 import { fromBase64, fromJson, toBase64, toCbor, toJson } from "./values.ts";
 
@@ -178,7 +178,7 @@ async function send(request: Request): Promise<Response> {
     return await fetch(request);
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason;
-    throw new RequestError("The server cannot be reached", { cause: error });
+    throw unreachable(request.url, error);
   }
 }
 

@@ -1,7 +1,7 @@
 import type * as Net from "node:net";
 import { deferred } from "../../base/deferred.ts";
 import type { Download, DownloadRequest } from "./download.ts";
-import { RequestError } from "./errors.ts";
+import { unreachable } from "./errors.ts";
 
 /** Longest head of an answer. */
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -82,7 +82,7 @@ export async function downloadInto(
   } catch (error) {
     socket.destroy();
     if (signal?.aborted) throw signal.reason;
-    throw new RequestError("The server cannot be reached", { cause: error });
+    throw unreachable(url, error);
   }
 }
 

@@ -26,6 +26,7 @@ test("the help of every command has examples, and they begin with its own name",
 
 test("every command that talks to a server takes --json and the options of a server", () => {
   const local = [
+    "help",
     "serve",
     "doctor",
     "backup",
