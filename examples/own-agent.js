@@ -42,5 +42,7 @@ const methods = {
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const { id, method, params, result } = JSON.parse(line);
   if (method === undefined) waiting.get(id)(result);
-  else if (id !== undefined) send({ id, result: await methods[method](params) });
+  else if (id === undefined) return;
+  else if (Object.hasOwn(methods, method)) send({ id, result: await methods[method](params) });
+  else send({ id, error: { code: -32601, message: `Method not found: ${method}` } });
 });

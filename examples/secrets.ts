@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listen, setup, vmActor } from "agent-vm";
+import { disposeAll, listen, setup, vmActor } from "agent-vm";
 import { createClient } from "agent-vm/client";
 
 const KEY = "sk-1234-5678";
@@ -46,3 +46,6 @@ await client.dispose();
 await server.close();
 api.close();
 api.closeAllConnections();
+await disposeAll("destroy");
+// RivetKit's timers would keep the process running
+process.exit();

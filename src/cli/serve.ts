@@ -1,4 +1,6 @@
+import { appendFileSync } from "node:fs";
 import process from "node:process";
+import { invalidArgument } from "../api/errors.ts";
 import { makeFolder } from "../base/private-folder.ts";
 import { listenForOperations } from "../http/engine-listener.ts";
 import { readEnvironment } from "../http/environment.ts";
@@ -21,11 +23,12 @@ import { exitOnSignals } from "./exit-signals.ts";
 export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<void> {
   runInProduction();
   if (!vms) process.env.AGENT_VM_VMS = "0";
-  const { dataDir, drainMs, runtime, token, vms: hasVms } = readEnvironment(process.env);
+  const { dataDir, drainMs, runtime, token, vms: hasVms, auditFile } = readEnvironment(process.env);
   const logger = createLogger();
   const { engine, listening, checkEngine, load } = settingsOf(registry);
   logRejections(logger);
-  makeFolder(dataDir);
+  makeDataFolder(dataDir);
+  if (auditFile !== undefined) assertWritable(auditFile);
   const sandbox = hasVms ? await preflight(runtime) : undefined;
   exitOnSignals({ drainMs });
   let endpoint: string | undefined;
@@ -38,6 +41,24 @@ export async function serve({ vms = true }: { vms?: boolean } = {}): Promise<voi
   }
   checkEngine?.().catch((error: unknown) => logger.error({ msg: "the engine was not checked", err: error }));
   process.stdout.write(banner({ endpoint, engine, dataDir, ...sandbox, hasToken: token !== undefined }));
+}
+
+function makeDataFolder(path: string): void {
+  try {
+    makeFolder(path);
+  } catch (error) {
+    throw invalidArgument("AGENT_VM_DATA", `a folder that can be made (${(error as Error).message})`, path);
+  }
+}
+
+/** An audit that is lost line by line would go unnoticed. */
+function assertWritable(auditFile: string): void {
+  try {
+    appendFileSync(auditFile, "", { mode: 0o600 });
+  } catch (error) {
+    const expected = `a file that the server can write (${(error as Error).message})`;
+    throw invalidArgument("AGENT_VM_AUDIT_FILE", expected, auditFile);
+  }
 }
 
 /**

@@ -42,16 +42,17 @@ export class AuditFile {
     while (this.#waiting.length > 0) {
       const count = this.#waiting.length;
       const text = this.#waiting.join("");
+      let reason = `${this.#path} was too slow`;
       try {
         const file = await this.#open();
         await file.appendFile(text);
       } catch (error) {
         this.#lost += count;
-        this.#onFailure(error);
+        reason = (error as Error).message;
       }
       // Taken out after they are written: an exit meanwhile repeats lines, but loses none.
       this.#drop(count);
-      if (this.#lost > 0) this.#onFailure(new Error(`${this.#lost} lines of the audit are lost`));
+      if (this.#lost > 0) this.#onFailure(new Error(`${this.#lost} lines of the audit are lost: ${reason}`));
       this.#lost = 0;
     }
     this.#writing = false;

@@ -138,7 +138,21 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
         { HOST: "203.0.113.7", AGENT_VM_TOKEN: "t" },
         "Cannot listen on 203.0.113.7",
       ],
-      ["a data folder that cannot be made", { AGENT_VM_DATA: "/proc/agent-vm/data" }, "'/proc/agent-vm'"],
+      [
+        "a data folder that cannot be made",
+        { AGENT_VM_DATA: "/proc/agent-vm/data" },
+        "Expected `AGENT_VM_DATA` to be a folder that can be made (ENOENT",
+      ],
+      [
+        "a data folder that is a file",
+        { AGENT_VM_DATA: "/etc/passwd" },
+        "Expected `AGENT_VM_DATA` to be a folder",
+      ],
+      [
+        "an audit that cannot be written",
+        { AGENT_VM_AUDIT_FILE: "/dev/null/audit" },
+        "Expected `AGENT_VM_AUDIT_FILE` to be a file that the server can write (ENOTDIR",
+      ],
     ],
     1,
   )("%s", async (_name, env, message) => {

@@ -108,7 +108,7 @@ export const SNAPSHOT_METHODS = {
   /**
    * Lists the paths that changed since a snapshot. Takes a checkpoint to compare with.
    *
-   * @param snapshotId id that `createSnapshot` returned. @default the last checkpoint
+   * @param snapshotId id that `createSnapshot` returned. @default the last checkpoint, which the VM takes itself about a second after a command
    * @throws AgentVmError `snapshot_not_found`; `no_storage`; `response_too_large`
    */
   diff: method<(snapshotId?: string) => Promise<FileChange[]>>()({
@@ -154,7 +154,7 @@ export const SNAPSHOT_METHODS = {
    * Puts paths back as they were in a snapshot, each with everything below it.
    *
    * @param paths absolute paths, at most 10,000
-   * @param snapshotId id that `createSnapshot` returned. @default the last checkpoint
+   * @param snapshotId id that `createSnapshot` returned. @default the last checkpoint, which the VM takes itself about a second after a command
    * @returns one result a path, in order
    * @throws AgentVmError `snapshot_not_found`; `no_storage`
    */

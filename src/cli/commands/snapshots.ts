@@ -28,7 +28,7 @@ export function addSnapshotCommands(program: Command): void {
 
   serverCommand(program, "diff <key> [snapshot] [later]", "list paths that changed since a snapshot", {
     notes:
-      "Without a snapshot: since the last checkpoint. With a later snapshot: between both, which boots nothing. A added, M modified, D deleted, T mode or owner.",
+      "Without a snapshot: since the last checkpoint, which the VM takes itself about a second after a command. With a later snapshot: between both, which boots nothing. A added, M modified, D deleted, T mode or owner.",
     examples: [
       ["diff alice 5f3c", "lists one path a line"],
       ["diff alice 5f3c 81aa", "compares two snapshots"],
@@ -38,6 +38,9 @@ export function addSnapshotCommands(program: Command): void {
     notes: "Paths are absolute. Exits 3 if a path was not put back.",
     examples: [["undo alice /workspace/src --snapshot 5f3c", "puts a folder back"]],
   })
-    .option("-s, --snapshot <id>", "snapshot to take the paths from (default: the last checkpoint)")
+    .option(
+      "-s, --snapshot <id>",
+      "snapshot to take the paths from (default: the last checkpoint, about a second after the last command)",
+    )
     .action(does(async () => (await actions()).undo));
 }

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { limitExceeded } from "../../../../api/errors.ts";
 import { descendants, readProc } from "./procfs.ts";
 
 /**
@@ -13,7 +14,7 @@ const DEFAULT_SLACK_NS = 50_000;
  * Running commands and shells of one VM.
  * @unit commands
  * @past The next command fails.
- * @code internal_error
+ * @code limit_exceeded
  */
 const MAX_TAGS = 20_000;
 
@@ -47,7 +48,7 @@ export class Tags {
       this.#taken.add(this.#last);
       return this.#last;
     }
-    throw new Error(`Command limit of the VM reached (MAX_TAGS = ${this.#count}). End a command first.`);
+    throw limitExceeded({ MAX_TAGS: this.#count }, "Command limit of the VM reached", "End a command first.");
   }
 
   /** @returns a function that says whether the tag still marks the processes that its command has left */
