@@ -16,7 +16,7 @@ export async function fetchStream(
   ask: Ask,
   port: number,
   path: string,
-  { stream: _, body, ...options }: VmFetchStreamOptions,
+  { body, ...options }: Omit<VmFetchStreamOptions, "stream">,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   signal?.throwIfAborted();
