@@ -54,6 +54,7 @@ import { openTunnelOut } from "./tunnel/tunnel-out.ts";
 import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 import { openVmWebSocket } from "./tunnel/web-socket.ts";
 import type { CallOptions } from "./types.ts";
+import { checkCrossing } from "./wire.ts";
 
 const CALL_OPTIONS: Rules<CallOptions> = { signal: abortSignal };
 const TRANSFER_OPTIONS: Rules<TransferOptions> = { onProgress: callback, signal: abortSignal };
@@ -95,7 +96,7 @@ export class Methods {
   async readFile(...args: unknown[]): Promise<Uint8Array | ReadableStream<Uint8Array>> {
     const [path, given] = args as [string, ReadFileOptions?];
     checkCount("readFile", 2, args);
-    check("path", path, aPath);
+    checkPath("readFile", 0, path);
     checkOptions("readFile", given, READ_OPTIONS);
     const { stream = false, ...options } = given ?? {};
     return stream ? await readFileStream(this.#vm, path, options) : await readFile(this.#vm, path, options);
@@ -108,7 +109,7 @@ export class Methods {
       TransferOptions?,
     ];
     checkCount("writeFile", 3, args);
-    check("path", path, aPath);
+    checkPath("writeFile", 0, path);
     checkOptions("writeFile", given, TRANSFER_OPTIONS);
     const options = given ?? {};
     if (content instanceof ReadableStream)
@@ -136,7 +137,7 @@ export class Methods {
   async exportTar(...args: unknown[]): Promise<TarExport> {
     checkCount("exportTar", 2, args);
     const path = args[0] ?? "/";
-    check("path", path, aPath);
+    checkPath("exportTar", 0, path);
     return await exportTar(this.#vm, [path], tarOptions("exportTar", args[1]));
   }
 
@@ -148,7 +149,7 @@ export class Methods {
   async importTar(...args: unknown[]): Promise<ArchiveImport> {
     checkCount("importTar", 3, args);
     const [data, path, options] = args as [PieceSource, string?, TarTransferOptions?];
-    check("path", path ?? "/", aPath);
+    checkPath("importTar", 1, path ?? "/");
     return await importTar(this.#vm, data, path ?? "/", tarOptions("importTar", options));
   }
 
@@ -255,6 +256,12 @@ export function withCalls(
     },
     has: (target, property) => typeof property === "string" || Reflect.has(target, property),
   });
+}
+
+/** Checks a path. The VM checks that it is absolute. @param position place of the path among the arguments */
+function checkPath(action: string, position: number, path: unknown): void {
+  checkCrossing(action, [...new Array<undefined>(position), path]);
+  check("path", path, aPath);
 }
 
 /** Checks the options of a transfer of an archive. */

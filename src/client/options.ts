@@ -18,7 +18,7 @@ export const aString: Rule = [(value) => typeof value === "string", "a string"];
 /** Takes a string that is not empty. */
 export const someText: Rule = [(value) => typeof value === "string" && value !== "", "a non-empty string"];
 
-/** Takes a path. The VM checks that it is absolute. */
+/** Takes a path. */
 export const aPath: Rule = [(value) => typeof value === "string", "a path"];
 
 /** Takes every value: the server checks it. */

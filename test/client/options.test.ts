@@ -35,7 +35,17 @@ describe("the client refuses before it sends anything", () => {
     ["a misspelt option", call("readFile", "/x", { steam: true }), "Unknown option `steam` of readFile"],
     ["options that are no object", call("readFile", "/x", 5), "Expected `options` to be an object, got 5"],
     ["an argument too many", call("readFile", "/x", {}, 5), "readFile takes at most 2 arguments, got 3"],
-    ["a path that is no text", call("readFile", /x/), "Expected `path` to be a path, got an object"],
+    [
+      "a path that is no text",
+      call("readFile", /x/),
+      "Argument 1 of readFile is a RegExp, which cannot cross",
+    ],
+    [
+      "a promise as path",
+      call("writeFile", Promise.resolve("/x"), ""),
+      "Argument 1 of writeFile is a Promise",
+    ],
+    ["a number as path", call("importTar", new Uint8Array(), 5), "Expected `path` to be a path, got 5"],
     ["a missing path", call("readFile"), "Expected `path` to be a path, got undefined"],
     ["a flag that is none", call("readFile", "/x", { stream: "yes" }), "Expected `stream` to be a boolean"],
     [
