@@ -79,7 +79,7 @@ export interface TokenPage {
   cursor: string | null;
 }
 
-const KEY = `a key of at most ${MAX_KEY_PARTS} strings and ${MAX_KEY_BYTES} bytes`;
+const KEY = `a key of 1 to ${MAX_KEY_PARTS} strings and ${MAX_KEY_BYTES} bytes`;
 
 const key = z
   .array(z.string({ error: KEY }), { error: KEY })

@@ -89,7 +89,7 @@ export function integer(minimum: number, maximum: number, error: string): z.ZodT
 
 export const bool = z.boolean({ error: "a boolean" });
 export const text = z.string({ error: "a string" });
-export const pid = integer(1, MAX_PID, "a process id");
+export const pid = integer(1, MAX_PID, `a process id from 1 to ${MAX_PID}`);
 export const cells = integer(1, MAX_TERMINAL_CELLS, `an integer from 1 to ${MAX_TERMINAL_CELLS}`);
 export const timeout = integer(
   0,

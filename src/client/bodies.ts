@@ -34,9 +34,11 @@ const STEP_BYTES = 1024 * 1024;
 const TURN_BYTES = 4 * 1024 * 1024;
 
 /** The body of a request. `end` ends it if it is a stream that has not been sent: nobody waits for it. */
-interface EndableBody {
+export interface EndableBody {
   init: RequestInit;
   end(): void;
+  /** The error with which the stream itself has failed, if it has. */
+  failure?(): { reason: unknown } | undefined;
 }
 
 /** Whether `fetch` sends a stream while it is made. Browsers do so over HTTP/2 only. */
@@ -82,6 +84,7 @@ export async function bodyOfStream(
 function endable(source: ReadableStream<Uint8Array>, signal: AbortSignal | undefined): EndableBody {
   const reader = source.getReader();
   let isEnded = false;
+  let failure: { reason: unknown } | undefined;
   let sinceTurn = 0;
   const end = () => {
     if (isEnded) return;
@@ -97,7 +100,10 @@ function endable(source: ReadableStream<Uint8Array>, signal: AbortSignal | undef
           sinceTurn = 0;
           await new Promise((resolve) => setTimeout(resolve));
         }
-        const next = await reader.read();
+        const next = await reader.read().catch((reason: unknown) => {
+          failure = { reason };
+          throw reason;
+        });
         if (next.done) {
           end();
           controller.close();
@@ -110,7 +116,7 @@ function endable(source: ReadableStream<Uint8Array>, signal: AbortSignal | undef
     },
     { highWaterMark: 0 },
   );
-  return { init: streamBody(stream), end };
+  return { init: streamBody(stream), end, failure: () => failure };
 }
 
 function streamBody(stream: ReadableStream<Uint8Array>): RequestInit {

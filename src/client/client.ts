@@ -1,12 +1,15 @@
+import { invalidArgument } from "../api/errors.ts";
 import type { VmChoices } from "../api/vm-input.ts";
 import type { VmPage } from "../api/vm-list.ts";
 import { HandleCore } from "./handle.ts";
 import { partsOfKey } from "./key.ts";
 import { resolveLocalhostNames } from "./localhost-names.ts";
 import { withActions, withCalls } from "./methods.ts";
+import { anything, aString, callback, checkOptions, type Rules } from "./options.ts";
 import { OtherActor, type OtherConnection } from "./other-actor.ts";
 import { type Server, serverOf } from "./rivet/config.ts";
 import { coded } from "./rivet/errors.ts";
+import type { HandleOptions } from "./rivet/handle.ts";
 import { Handles } from "./rivet/handles.ts";
 import type { RawHandle } from "./rivet/raw.ts";
 import { askServer } from "./server-request.ts";
@@ -15,11 +18,13 @@ import { tokensOf } from "./tokens.ts";
 import type {
   AnyRegistry,
   ClientOptions,
+  CreateVmOptions,
   GetOrCreateVmOptions,
   VmAccessor,
   VmClient,
   VmHandle,
 } from "./types.ts";
+import { checkJson } from "./wire.ts";
 
 /**
  * Creates a typed client of a server. It speaks RivetKit's protocol and has calls of any length, files of any size
@@ -36,7 +41,7 @@ import type {
  * ```
  */
 export function createClient<R extends AnyRegistry>(options: string | ClientOptions = {}): VmClient<R> {
-  const { vms, ...config }: ClientOptions = typeof options === "string" ? { endpoint: options } : options;
+  const { vms, ...config } = checked(options);
   const isVm = (name: string) => vms === undefined || vms.includes(name);
   const server = serverOf(config);
   resolveLocalhostNames();
@@ -62,6 +67,35 @@ export function createClient<R extends AnyRegistry>(options: string | ClientOpti
   }) as VmClient<R>;
 }
 
+const HANDLE_OPTIONS: Rules<HandleOptions> = { params: anything, getParams: callback };
+const GET_OR_CREATE_OPTIONS: Rules<GetOrCreateVmOptions> = {
+  createWithInput: anything,
+  createInRegion: aString,
+  ...HANDLE_OPTIONS,
+};
+const CREATE_OPTIONS: Rules<CreateVmOptions> = { input: anything, region: aString, ...HANDLE_OPTIONS };
+/** `serverOf` checks the values of the options that lead to the server. */
+const CLIENT_OPTIONS: Rules<ClientOptions> = {
+  endpoint: anything,
+  token: anything,
+  namespace: anything,
+  runnerName: anything,
+  encoding: anything,
+  headers: anything,
+  vms: [
+    (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
+    "an array of strings",
+  ],
+};
+
+function checked(options: string | ClientOptions): ClientOptions {
+  if (typeof options === "string") return { endpoint: options };
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw invalidArgument("options", "a URL or an object", options);
+  checkOptions("createClient", options, CLIENT_OPTIONS);
+  return options;
+}
+
 /** Makes the handles of an actor that is not a VM. */
 function otherAccessorOf(server: Server, name: string, open: Set<OtherConnection>): object {
   type Arguments<Method extends keyof Handles> = Parameters<Handles[Method]>;
@@ -81,27 +115,37 @@ function accessorOf(server: Server, name: string, targets: Targets): VmAccessor 
   const handle = (id: string | undefined, make: () => RawHandle): VmHandle =>
     withActions(new HandleCore(targets.get(id, make))) as VmHandle;
   /** Handles of one key and one input share a connection. A handle with other options has its own. */
-  const idOf = (kind: string, key: unknown, options: object = {}) => {
-    const { createWithInput, ...others } = options as GetOrCreateVmOptions;
+  const idOf = (kind: string, key: unknown, options?: object) => {
+    const { createWithInput, ...others } = (options ?? {}) as GetOrCreateVmOptions;
     return Object.keys(others).length === 0 ? JSON.stringify([name, kind, key, createWithInput]) : undefined;
   };
   return {
     getOrCreate(key, options) {
       const parts = partsOfKey(key);
-      return handle(idOf("key", parts, options), () => handles.getOrCreate(parts, options));
+      checkOptions("getOrCreate", options, GET_OR_CREATE_OPTIONS);
+      checkJson("getOrCreate", [parts, { createWithInput: options?.createWithInput }]);
+      return handle(idOf("key", parts, options), () => handles.getOrCreate(parts, options ?? {}));
     },
     get(key, options) {
       const parts = partsOfKey(key);
-      return handle(idOf("existing", parts, options), () => handles.get(parts, options));
+      checkOptions("get", options, HANDLE_OPTIONS);
+      return handle(idOf("existing", parts, options), () => handles.get(parts, options ?? {}));
     },
-    getForId: (id, options) => handle(idOf("id", id, options), () => handles.getForId(id, options)),
+    getForId(id, options) {
+      checkOptions("getForId", options, HANDLE_OPTIONS);
+      return handle(idOf("id", id, options), () => handles.getForId(id, options ?? {}));
+    },
     async create(key, options) {
-      const raw = await coded(handles.create(partsOfKey(key), options));
+      const parts = partsOfKey(key);
+      checkOptions("create", options, CREATE_OPTIONS);
+      checkJson("create", [parts, { input: options?.input }]);
+      const raw = await coded(handles.create(parts, options ?? {}));
       return handle(undefined, () => raw);
     },
     options: async () =>
       (await askServer(server, { method: "GET", path: "vms/options", query: { name } })) as VmChoices,
     list: async (options = {}) => {
+      checkJson("list", [options]);
       const query = { name, options: JSON.stringify(options) };
       return (await askServer(server, { method: "GET", path: "vms", query })) as VmPage;
     },

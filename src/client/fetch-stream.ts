@@ -3,7 +3,8 @@ import { FETCH_HEADER, type FetchHead, HEAD_LENGTH_BYTES, MAX_HEAD_BYTES } from 
 import type { VmFetchOptions } from "../api/methods/network.ts";
 import { joined } from "../base/bytes.ts";
 import { parseJson } from "../base/json.ts";
-import { type Ask, asked, bodyOf, bodyOfStream } from "./bodies.ts";
+import { type Ask, asked, bodyOf, bodyOfStream, type EndableBody } from "./bodies.ts";
+import { checkUnlocked } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import { toBase64 } from "./rivet/values.ts";
 import type { VmFetchStreamOptions } from "./transfer-types.ts";
@@ -16,11 +17,11 @@ export async function fetchStream(
   ask: Ask,
   port: number,
   path: string,
-  { stream: _, body, ...options }: VmFetchStreamOptions,
+  { body, ...options }: Omit<VmFetchStreamOptions, "stream">,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   signal?.throwIfAborted();
-  const { init: bodied, end } = await bodyInit(body, signal);
+  const { init: bodied, end, failure } = await bodyInit(body, signal);
   const init: RequestInit = {
     ...bodied,
     method: "POST",
@@ -32,17 +33,22 @@ export async function fetchStream(
   } catch (error) {
     end();
     signal?.throwIfAborted();
-    throw toAgentVmError(error);
+    const failed = failure?.();
+    throw failed ? failed.reason : toAgentVmError(error);
   }
 }
 
-async function bodyInit(body: VmFetchStreamOptions["body"], signal: AbortSignal | undefined) {
+async function bodyInit(
+  body: VmFetchStreamOptions["body"],
+  signal: AbortSignal | undefined,
+): Promise<EndableBody> {
   const whole = (init: RequestInit) => ({ init, end: () => undefined });
   if (body === undefined) return whole({});
   if (typeof body === "string") return whole(bodyOf(new TextEncoder().encode(body)));
   if (body instanceof Uint8Array) return whole(bodyOf(body));
   if (body instanceof Blob) return whole({ body });
   if (body instanceof ReadableStream && !body.locked) return await bodyOfStream(body, signal);
+  checkUnlocked("body", body);
   throw invalidArgument("body", "a string, bytes, a Blob or a stream of bytes", body);
 }
 

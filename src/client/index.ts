@@ -46,6 +46,7 @@ export type {
   TarTransferOptions,
   TransferOptions,
   TransferProgress,
+  VmFetchClientOptions,
   VmFetchStreamOptions,
   WriteStreamOptions,
 } from "./transfer-types.ts";

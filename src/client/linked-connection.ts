@@ -1,5 +1,6 @@
 import type { AgentVmError } from "../api/errors.ts";
 import type { EventCallback, Link } from "./link.ts";
+import { callback as aCallback, check, someText } from "./options.ts";
 import type { ActorConnStatus } from "./rivet/raw.ts";
 
 /** A connection that a client has opened: its events, its state, and its end. */
@@ -14,10 +15,13 @@ export class LinkedConnection {
   }
 
   on(event: string, callback: EventCallback): () => void {
+    check("event", event, someText);
+    checkCallback(callback);
     return this.#link.on(event, callback);
   }
 
   once(event: string, callback: EventCallback): () => void {
+    checkCallback(callback);
     const end = this.on(event, (...args) => {
       end();
       callback(...args);
@@ -26,6 +30,7 @@ export class LinkedConnection {
   }
 
   onError(callback: (error: never) => void): () => void {
+    checkCallback(callback);
     const report = (error: AgentVmError) => callback(this.#errorOf(error) as never);
     const ends = [this.#link.down.add(report), this.#link.refused.add(report)];
     return () => {
@@ -34,14 +39,17 @@ export class LinkedConnection {
   }
 
   onOpen(callback: () => void): () => void {
+    checkCallback(callback);
     return this.#link.opened.add(callback);
   }
 
   onClose(callback: () => void): () => void {
+    checkCallback(callback);
     return this.#link.onClose(callback);
   }
 
   onStatusChange(callback: (status: ActorConnStatus) => void): () => void {
+    checkCallback(callback);
     return this.#link.statusChanged.add(callback);
   }
 
@@ -60,4 +68,9 @@ export class LinkedConnection {
   get connId(): string | undefined {
     return this.#link.raw?.connId;
   }
+}
+
+/** @throws AgentVmError `invalid_argument` for a callback that cannot be called */
+function checkCallback(callback: unknown): void {
+  check("callback", callback, aCallback);
 }

@@ -1,3 +1,4 @@
+import { invalidArgument } from "../api/errors.ts";
 import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
@@ -5,6 +6,18 @@ import type { Bytes } from "../api/values.ts";
 import type { Ways } from "./bodies.ts";
 import { fetchStream } from "./fetch-stream.ts";
 import type { Link } from "./link.ts";
+import {
+  abortSignal,
+  anything,
+  aPath,
+  callback,
+  check,
+  checkCount,
+  checkOptions,
+  flag,
+  type Rules,
+  someText,
+} from "./options.ts";
 import type { PieceSource } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import type { ActionRequest } from "./rivet/raw.ts";
@@ -20,11 +33,19 @@ import { exportTar, importTar } from "./tar.ts";
 import type { TarExport } from "./tar-export.ts";
 import type { Target } from "./target.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
-import { type Invoke, readFile, readFileStream, writeFile, writeFileStream } from "./transfer.ts";
+import {
+  type Invoke,
+  readFile,
+  readFileStream,
+  writeFile,
+  writeFileBlob,
+  writeFileStream,
+} from "./transfer.ts";
 import type {
   ReadFileOptions,
   TarTransferOptions,
   TransferOptions,
+  VmFetchClientOptions,
   VmFetchStreamOptions,
   WriteStreamOptions,
 } from "./transfer-types.ts";
@@ -33,6 +54,11 @@ import { openTunnelOut } from "./tunnel/tunnel-out.ts";
 import type { Tunnel, TunnelOptions, TunnelOut, TunnelOutOptions } from "./tunnel/types.ts";
 import { openVmWebSocket } from "./tunnel/web-socket.ts";
 import type { CallOptions } from "./types.ts";
+import { checkCrossing } from "./wire.ts";
+
+const CALL_OPTIONS: Rules<CallOptions> = { signal: abortSignal };
+const TRANSFER_OPTIONS: Rules<TransferOptions> = { onProgress: callback, signal: abortSignal };
+const READ_OPTIONS: Rules<ReadFileOptions> = { stream: flag, ...TRANSFER_OPTIONS };
 
 /** A handle or a connection of a VM. */
 export interface VmCore extends Ways {
@@ -51,7 +77,8 @@ export class Methods {
     this.#vm = vm;
   }
 
-  async action({ name, args, signal }: ActionRequest): Promise<unknown> {
+  async action(request: ActionRequest): Promise<unknown> {
+    const { name, args, signal } = checkRequest(request);
     return await this.#vm.invoke(name, args, signal);
   }
 
@@ -66,46 +93,69 @@ export class Methods {
     await this.#vm.ended();
   }
 
-  async readFile(
-    path: string,
-    { stream = false, ...options }: ReadFileOptions = {},
-  ): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+  async readFile(...args: unknown[]): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+    const [path, given] = args as [string, ReadFileOptions?];
+    checkCount("readFile", 2, args);
+    checkPath("readFile", 0, path);
+    checkOptions("readFile", given, READ_OPTIONS);
+    const { stream = false, ...options } = given ?? {};
     return stream ? await readFileStream(this.#vm, path, options) : await readFile(this.#vm, path, options);
   }
 
-  async writeFile(
-    path: string,
-    content: Bytes | ReadableStream<Uint8Array>,
-    options?: TransferOptions | WriteStreamOptions,
-  ): Promise<void> {
+  async writeFile(...args: unknown[]): Promise<void> {
+    const [path, content, given] = args as [
+      string,
+      Bytes | Blob | ReadableStream<Uint8Array>,
+      TransferOptions?,
+    ];
+    checkCount("writeFile", 3, args);
+    checkPath("writeFile", 0, path);
+    checkOptions("writeFile", given, TRANSFER_OPTIONS);
+    const options = given ?? {};
     if (content instanceof ReadableStream)
       await writeFileStream(this.#vm, path, content, options as WriteStreamOptions);
-    else await writeFile(this.#vm, path, content, options as TransferOptions);
+    else if (content instanceof Blob) await writeFileBlob(this.#vm, path, content, options);
+    else await writeFile(this.#vm, path, content, options);
   }
 
   async vmFetch(...received: unknown[]): Promise<unknown> {
-    const [port, path, options, call] = received as [number, string, VmFetchStreamOptions?, CallOptions?];
-    if (options?.stream === true) return await fetchStream(this.#vm.ask, port, path, options, call?.signal);
     const { args, signal } = splitOptions("vmFetch", received);
-    return await this.#vm.invoke("vmFetch", args, signal);
+    type Options = VmFetchClientOptions | VmFetchStreamOptions;
+    const [port, path, options, ...rest] = args as [number, string, Options?, ...unknown[]];
+    if (typeof options !== "object" || options === null)
+      return await this.#vm.invoke("vmFetch", args, signal);
+    const { stream, ...sent } = options;
+    if (stream !== undefined) check("stream", stream, flag);
+    if (stream) {
+      checkCount("vmFetch", 4, received);
+      return await fetchStream(this.#vm.ask, port, path, sent, signal);
+    }
+    if (sent.body instanceof Blob) sent.body = new Uint8Array(await sent.body.arrayBuffer());
+    return await this.#vm.invoke("vmFetch", [port, path, sent, ...rest], signal);
   }
 
-  async exportTar(path = "/", options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this.#vm, [path], options);
+  async exportTar(...args: unknown[]): Promise<TarExport> {
+    checkCount("exportTar", 2, args);
+    const path = args[0] ?? "/";
+    checkPath("exportTar", 0, path);
+    return await exportTar(this.#vm, [path], tarOptions("exportTar", args[1]));
   }
 
-  async exportSnapshot(options?: TarTransferOptions): Promise<TarExport> {
-    return await exportTar(this.#vm, [], options);
+  async exportSnapshot(...args: unknown[]): Promise<TarExport> {
+    checkCount("exportSnapshot", 1, args);
+    return await exportTar(this.#vm, [], tarOptions("exportSnapshot", args[0]));
   }
 
-  async importTar(data: PieceSource, path = "/", options?: TarTransferOptions): Promise<ArchiveImport> {
-    return await importTar(this.#vm, data, path, options);
+  async importTar(...args: unknown[]): Promise<ArchiveImport> {
+    checkCount("importTar", 3, args);
+    const [data, path, options] = args as [PieceSource, string?, TarTransferOptions?];
+    checkPath("importTar", 1, path ?? "/");
+    return await importTar(this.#vm, data, path ?? "/", tarOptions("importTar", options));
   }
 
-  async fork(
-    newKey: string | string[],
-    { signal, ...options }: ForkOptions & CallOptions = {},
-  ): Promise<ForkedVm> {
+  async fork(newKey: string | string[], given?: ForkOptions & CallOptions): Promise<ForkedVm> {
+    const { signal, ...options } = given ?? {};
+    checkOptions("fork", { signal }, CALL_OPTIONS);
     // A server of an earlier release does not take options.
     const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
     return (await this.#vm.invoke("fork", args, signal)) as ForkedVm;
@@ -208,13 +258,35 @@ export function withCalls(
   });
 }
 
+/** Checks a path. The VM checks that it is absolute. @param position place of the path among the arguments */
+function checkPath(action: string, position: number, path: unknown): void {
+  checkCrossing(action, [...new Array<undefined>(position), path]);
+  check("path", path, aPath);
+}
+
+/** Checks the options of a transfer of an archive. */
+function tarOptions(action: string, options: unknown): TarTransferOptions {
+  checkOptions(action, options, TRANSFER_OPTIONS);
+  return options ?? {};
+}
+
+/** @throws AgentVmError `invalid_argument` for a request that names no action */
+function checkRequest(request: unknown): ActionRequest {
+  const { name, args, signal } = Object(request) as Partial<ActionRequest>;
+  if (typeof name !== "string" || name === "")
+    throw invalidArgument("request", "an object with `name` and `args`", request);
+  if (!Array.isArray(args)) throw invalidArgument("args", "an array", args);
+  checkOptions("action", request, { name: someText, args: anything, signal: abortSignal });
+  return { name, args, ...(signal && { signal }) };
+}
+
 /** Splits `CallOptions` off the arguments of a method that takes them. */
 function splitOptions(name: string, args: unknown[]): { args: unknown[]; signal?: AbortSignal } {
   const at = SIGNAL_METHODS.get(name);
   if (at === undefined || args.length !== at + 1) return { args };
   const options = args[at];
   if (typeof options !== "object" || options === null) return { args };
-  // The server refuses other options.
-  if (!Object.keys(options).every((key) => key === "signal")) return { args };
-  return { args: args.slice(0, at), ...(options as { signal?: AbortSignal }) };
+  checkOptions(name, options, CALL_OPTIONS);
+  const { signal } = options as { signal?: AbortSignal | null };
+  return { args: args.slice(0, at), ...(signal && { signal }) };
 }

@@ -1,4 +1,4 @@
-import { AgentVmError } from "../api/errors.ts";
+import { invalidArgument } from "../api/errors.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
 
@@ -6,6 +6,7 @@ import { within } from "../base/within.ts";
 export type PieceSource =
   | Uint8Array
   | ArrayBuffer
+  | Blob
   | ReadableStream<Uint8Array>
   | AsyncIterable<Uint8Array>
   | Iterable<Uint8Array>;
@@ -19,11 +20,15 @@ interface PieceOptions {
   /** Milliseconds after which the bytes collected so far are yielded, even if there are none. */
   patienceMs: number;
   signal: AbortSignal | undefined;
+  /** Name of the source among the arguments of its call. @default "data" */
+  name?: string;
 }
 
 /**
  * Cuts or collects bytes into pieces of one size. Closes the source at the end and after an error. A piece holds until the next one is
  * asked for: all pieces of a stream share one buffer. A value of the source is copied before the next one is asked for.
+ *
+ * @throws AgentVmError `invalid_argument` for a source that is neither bytes nor a stream; the pieces throw it for other values in it
  */
 export function piecesOf(
   source: PieceSource,
@@ -31,7 +36,10 @@ export function piecesOf(
 ): { pieces: AsyncGenerator<Uint8Array>; total: number | null } {
   const whole = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
   if (whole instanceof Uint8Array) return { pieces: cut(whole, options), total: whole.byteLength };
-  return { pieces: collect(whole, options), total: null };
+  const { name = "data" } = options;
+  if (!isStream(whole)) throw invalidArgument(name, "bytes, or a stream of them", whole);
+  checkUnlocked(name, whole);
+  return { pieces: collect(whole, name, options), total: whole instanceof Blob ? whole.size : null };
 }
 
 async function* cut(whole: Uint8Array, { maxBytes }: PieceOptions): AsyncGenerator<Uint8Array> {
@@ -40,8 +48,15 @@ async function* cut(whole: Uint8Array, { maxBytes }: PieceOptions): AsyncGenerat
   }
 }
 
+/** Refuses a stream that something else reads. @throws AgentVmError `invalid_argument` */
+export function checkUnlocked(name: string, source: unknown): void {
+  if (source instanceof ReadableStream && source.locked)
+    throw invalidArgument(name, "a stream that is not locked", source);
+}
+
 async function* collect(
-  from: PieceSource,
+  from: Exclude<PieceSource, ArrayBuffer>,
+  name: string,
   { maxBytes, patienceMs, signal }: PieceOptions,
 ): AsyncGenerator<Uint8Array> {
   const source = readerOf(from);
@@ -78,7 +93,7 @@ async function* collect(
       if (next === undefined) continue;
       waiting = undefined;
       if (next.done) break;
-      const data = checked(next.value);
+      const data = checked(name, next.value);
       for (let offset = 0; offset < data.byteLength; ) {
         const part = data.subarray(offset, offset + maxBytes - bytes);
         add(part);
@@ -97,13 +112,21 @@ async function* collect(
   }
 }
 
-function readerOf(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
-  if (typeof source === "object" && source !== null) {
-    if (source instanceof ReadableStream) return streamReader(source);
-    if (Symbol.asyncIterator in source) return (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-    if (Symbol.iterator in source) return (source as Iterable<unknown>)[Symbol.iterator]();
-  }
-  throw notBytes("bytes, or a stream of them");
+function isStream(source: unknown): source is Exclude<PieceSource, Uint8Array | ArrayBuffer> {
+  if (typeof source !== "object" || source === null || ArrayBuffer.isView(source)) return false;
+  return (
+    source instanceof ReadableStream ||
+    source instanceof Blob ||
+    Symbol.asyncIterator in source ||
+    Symbol.iterator in source
+  );
+}
+
+function readerOf(source: Exclude<PieceSource, ArrayBuffer>): AsyncIterator<unknown> | Iterator<unknown> {
+  if (source instanceof ReadableStream) return streamReader(source);
+  if (source instanceof Blob) return streamReader(source.stream());
+  if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
+  return source[Symbol.iterator]();
 }
 
 /** Iterates a stream. Some browsers have no async iterator on streams. */
@@ -121,13 +144,9 @@ function streamReader(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
   };
 }
 
-function checked(value: unknown): Uint8Array {
+function checked(name: string, value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
-  throw notBytes("a stream of bytes");
-}
-
-function notBytes(expected: string): AgentVmError {
-  return new AgentVmError("invalid_argument", `Expected \`data\` to be ${expected}`, { argument: "data" });
+  throw invalidArgument(name, "a stream of bytes", value);
 }
 
 /** Makes a promise that rejects when the signal aborts. */

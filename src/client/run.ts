@@ -1,11 +1,12 @@
-import { invalidArgument } from "../api/errors.ts";
 import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
 import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "../api/methods/process-types.ts";
 import type { FollowedOutput } from "../api/methods/transport.ts";
 import { within } from "../base/within.ts";
 import { KILL_WAIT_MS } from "./limits.ts";
+import { abortSignal, anything, callback, checkOptions, flag, type Rule, type Rules } from "./options.ts";
 import { RunOutput } from "./run-output.ts";
 import type { Invoke } from "./transfer.ts";
+import { checkCrossing } from "./wire.ts";
 
 /** Receives text of one stream: whole characters, in order. If it returns a promise, the next text waits for it. */
 export type TextListener = (text: string) => unknown;
@@ -145,20 +146,44 @@ export interface RunMethods {
   attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand>;
 }
 
-const LISTENERS = ["onStdout", "onStderr", "onOutput"] as const;
-const CLIENT_OPTIONS = [...LISTENERS, "onStart", "yieldAfterMs", "captureStdio", "signal"] as const;
+const FOLLOW_OPTIONS = {
+  onStdout: callback,
+  onStderr: callback,
+  onOutput: callback,
+  yieldAfterMs: [
+    (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TIMEOUT_MS,
+    `an integer of milliseconds from 0 to ${MAX_TIMEOUT_MS}`,
+  ],
+  captureStdio: flag,
+  signal: abortSignal,
+} satisfies Record<string, Rule>;
+const ATTACH_OPTIONS: Rules<AttachOptions> = { after: anything, ...FOLLOW_OPTIONS };
+/** Options of the command itself. The server checks their values. */
+const COMMAND_OPTIONS = {
+  env: anything,
+  cwd: anything,
+  stdin: anything,
+  timeout: anything,
+  outputLimit: anything,
+  openStdin: anything,
+  record: anything,
+};
+const RUN_OPTIONS: Rules<RunOptions> = { ...COMMAND_OPTIONS, onStart: callback, ...FOLLOW_OPTIONS };
 
 /** Starts a command and follows it. @param args `null` if the command is a shell line */
 export async function run(
   invoke: Invoke,
   command: string,
   args: readonly string[] | null,
-  options: RunOptions = {},
+  given?: RunOptions,
 ): Promise<RunResult | RunningCommand> {
+  const action = args === null ? "run" : "runArgv";
+  checkOptions(action, given, RUN_OPTIONS);
+  const options = given ?? {};
   const { signal } = options;
-  checkOptions(options);
   signal?.throwIfAborted();
-  const rest = Object.entries(options).filter(([name]) => !CLIENT_OPTIONS.includes(name as never));
+  const rest = Object.entries(options).filter(([name]) => Object.hasOwn(COMMAND_OPTIONS, name));
+  checkCrossing(action, args === null ? [command, options.env] : [command, args, options.env]);
   // Not abandoned by an abort: the command may have begun, and then has to be killed.
   const { pid } = (await invoke("startRun", [command, args, Object.fromEntries(rest)])) as SpawnedPid;
   try {
@@ -175,10 +200,11 @@ export async function run(
 export async function attach(
   invoke: Invoke,
   pid: number,
-  options: AttachOptions = {},
+  options?: AttachOptions,
 ): Promise<RunResult | RunningCommand> {
-  checkOptions(options);
-  return await follow(invoke, pid, options);
+  checkOptions("attach", options, ATTACH_OPTIONS);
+  checkCrossing("attach", [pid, options?.after]);
+  return await follow(invoke, pid, options ?? {});
 }
 
 async function follow(
@@ -212,16 +238,4 @@ async function follow(
 async function killTree(invoke: Invoke, pid: number): Promise<void> {
   const killed = invoke("killProcess", [pid, { tree: true }]).catch(() => undefined);
   await within(killed, KILL_WAIT_MS);
-}
-
-function checkOptions(options: AttachOptions): void {
-  const { yieldAfterMs } = options;
-  for (const name of [...LISTENERS, "onStart"] as const) {
-    const listener: unknown = (options as RunOptions)[name];
-    if (listener !== undefined && typeof listener !== "function")
-      throw invalidArgument(`options.${name}`, "a function", listener);
-  }
-  if (yieldAfterMs === undefined) return;
-  if (!Number.isInteger(yieldAfterMs) || yieldAfterMs < 0 || yieldAfterMs > MAX_TIMEOUT_MS)
-    throw invalidArgument("options.yieldAfterMs", "a non-negative integer of milliseconds", yieldAfterMs);
 }

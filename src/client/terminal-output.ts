@@ -2,6 +2,7 @@ import { connectionLost } from "../api/errors.ts";
 import type { ShellDataEvent, ShellExitEvent } from "../api/events.ts";
 import type { ShellOutput } from "../api/methods/shells.ts";
 import { deferred } from "../base/deferred.ts";
+import { callBack } from "./listeners.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import type { Invoke } from "./transfer.ts";
 
@@ -122,6 +123,6 @@ export class Output {
     if (this.#hasLeft) return;
     this.#next = seq + 1;
     this.#newest = Math.max(this.#newest, seq);
-    this.#onData(data);
+    callBack(this.#onData, data);
   }
 }

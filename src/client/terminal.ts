@@ -1,8 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type AgentVmError, shellNotFound, unknownOption } from "../api/errors.ts";
+import { type AgentVmError, shellNotFound } from "../api/errors.ts";
 import type { ShellDataEvent, ShellExitEvent } from "../api/events.ts";
 import type { ConnectTerminalOptions, OpenedShell, ShellInfo } from "../api/methods/shells.ts";
 import type { Link } from "./link.ts";
+import { anything, callback, checkOptions, type Rules, someText } from "./options.ts";
 import { Output } from "./terminal-output.ts";
 import type { Invoke } from "./transfer.ts";
 
@@ -48,6 +49,13 @@ export interface Terminal extends AsyncDisposable {
   readonly exited: Promise<number>;
 }
 
+const ATTACH_OPTIONS: Rules<AttachTerminalOptions> = {
+  shellId: someText,
+  onData: callback,
+  cols: anything,
+  rows: anything,
+};
+
 /** A connection that carries a terminal. */
 interface TerminalLine {
   link: Link;
@@ -65,8 +73,9 @@ type ShellPid = Pick<ShellInfo, "shellId" | "pid">;
  */
 export async function openTerminal(
   { link, invoke }: TerminalLine,
-  { onData, ...options }: TerminalOptions = {},
+  given?: TerminalOptions,
 ): Promise<Terminal> {
+  const { onData, ...options } = checked(given);
   const output = new Output(invoke, onData ?? (() => undefined));
   const isOwn = options.shellId === undefined;
   let size: Pick<ConnectTerminalOptions, "cols" | "rows"> = {};
@@ -141,14 +150,20 @@ export async function openTerminal(
   }
 }
 
+/** The options of a new shell are the server's own to check, except `onData`. */
+function checked(options: TerminalOptions | undefined): TerminalOptions {
+  const { shellId, onData } = Object(options) as TerminalOptions;
+  if (shellId === undefined) checkOptions("terminal", { onData }, { onData: callback });
+  else checkOptions("terminal", options, ATTACH_OPTIONS);
+  return options ?? {};
+}
+
 async function newShell(invoke: Invoke, options: ConnectTerminalOptions): Promise<ShellPid> {
   const { shellId } = (await invoke("openShell", [options])) as OpenedShell;
   return { shellId, pid: (await find(invoke, shellId))?.pid ?? 0 };
 }
 
 async function openedShell(invoke: Invoke, { shellId, ...size }: AttachTerminalOptions): Promise<ShellPid> {
-  const wrong = Object.keys(size).find((name) => name !== "cols" && name !== "rows");
-  if (wrong !== undefined) throw unknownOption("terminal", wrong, ["shellId", "onData", "cols", "rows"]);
   const shell = await find(invoke, shellId);
   if (shell === undefined) throw shellNotFound(shellId);
   const { pid, cols, rows } = { ...shell, ...size };

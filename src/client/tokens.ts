@@ -1,6 +1,7 @@
 import type { CreateTokenOptions, IssuedToken, ListTokensOptions, TokenPage } from "../api/tokens.ts";
 import type { Server } from "./rivet/config.ts";
 import { askServer } from "./server-request.ts";
+import { checkJson } from "./wire.ts";
 
 /** The tokens of a server. A client with the server's token, or with a token that may `admin`, makes and ends them. */
 export interface TokensAccessor {
@@ -46,8 +47,10 @@ export interface TokensAccessor {
 
 /** Makes the methods of `client.tokens`. */
 export function tokensOf(server: Server): TokensAccessor {
-  const ask = (method: string, ...args: unknown[]) =>
-    askServer(server, { method: "POST", path: `tokens/${method}`, body: args });
+  const ask = async (method: string, ...args: unknown[]) => {
+    checkJson(`tokens.${method}`, args);
+    return await askServer(server, { method: "POST", path: `tokens/${method}`, body: args });
+  };
   return {
     create: async (options) => (await ask("create", options)) as IssuedToken,
     list: async (options = {}) => (await ask("list", options)) as TokenPage,

@@ -107,10 +107,18 @@ export interface WriteFile {
    * travels as the body of an HTTP request, and goes on where it was after a broken connection.
    *
    * @param path absolute path
-   * @param content new content; a string is written as UTF-8
+   * @param content new content; a string is written as UTF-8, and a large Blob is read piece by piece
    * @throws AgentVmError `EISDIR` for a directory; `ENOSPC` when the VM's disk is full; `EROFS` below a read-only mount
    */
-  (path: string, content: Bytes, options?: TransferOptions): Promise<void>;
+  (path: string, content: Bytes | Blob, options?: TransferOptions): Promise<void>;
+}
+
+/** Options of `vmFetch` of this client, with the whole response as its result. */
+export interface VmFetchClientOptions extends Omit<VmFetchOptions, "body"> {
+  /** Body of the request. Dropped for GET and HEAD. @default none */
+  body?: Bytes | Blob;
+  /** `false` answers the whole response. @default false */
+  stream?: false;
 }
 
 /** `vmFetch` of this client. */
@@ -138,7 +146,7 @@ export interface VmFetch {
    * @throws AgentVmError `ECONNREFUSED` when nothing listens; `fetch_timeout`; `fetch_failed` when the connection breaks;
    * `response_too_large` above 31 MiB, use `stream: true` instead
    */
-  (port: number, path: string, options?: VmFetchOptions, call?: CallOptions): Promise<VmFetchResponse>;
+  (port: number, path: string, options?: VmFetchClientOptions, call?: CallOptions): Promise<VmFetchResponse>;
 }
 
 /** Options of `readFile` in either form. */

@@ -1,10 +1,11 @@
+import { invalidArgument } from "../api/errors.ts";
 import { TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import type { FileReadTransfer, TransferTicket } from "../api/methods/transport.ts";
 import type { Bytes } from "../api/values.ts";
 import { readBodies, type Ways, writeBody } from "./bodies.ts";
 import { piecesOf } from "./pieces.ts";
 import { Steps } from "./steps.ts";
-import type { TransferOptions, WriteStreamOptions } from "./transfer-types.ts";
+import type { TransferOptions } from "./transfer-types.ts";
 
 /** Runs an action. */
 export type Invoke = (action: string, args: unknown[], signal?: AbortSignal) => Promise<unknown>;
@@ -148,14 +149,12 @@ export async function writeFile(
   { onProgress, signal }: TransferOptions = {},
 ): Promise<void> {
   const data = toBytes(content);
-  // Invalid content is sent unchanged; the server rejects it.
-  if (data === undefined || data.byteLength <= DIRECT_WRITE_BYTES) {
-    await ways.invoke("writeFile", [path, data ?? content], signal);
-    const total = data?.byteLength ?? 0;
+  const total = data.byteLength;
+  if (total <= DIRECT_WRITE_BYTES) {
+    await ways.invoke("writeFile", [path, data], signal);
     onProgress?.({ transferred: total, total });
     return;
   }
-  const total = data.byteLength;
   const steps = new Steps((transferred) => onProgress?.({ transferred, total }));
   const ticket = (await ways.invoke("beginFileWrite", [path, total], signal)) as TransferTicket;
   const { transferId, direct } = ticket;
@@ -179,14 +178,35 @@ export async function writeFile(
   });
 }
 
-/** Replaces a file by the bytes of a stream. Keeps each piece until it has arrived. */
+interface StreamOptions extends Pick<TransferOptions, "signal"> {
+  onProgress?: (progress: { transferred: number; total: never }) => void;
+}
+
+/** Replaces a file by a Blob. Never has all bytes of a large one in memory. */
+export async function writeFileBlob(
+  ways: Ways,
+  path: string,
+  content: Blob,
+  options: TransferOptions = {},
+): Promise<void> {
+  if (content.size <= DIRECT_WRITE_BYTES) await writeFile(ways, path, await content.arrayBuffer(), options);
+  else await writeFileStream(ways, path, content.stream(), options, content.size);
+}
+
+/**
+ * Replaces a file by the bytes of a stream. Keeps each piece until it has arrived.
+ *
+ * @param total bytes of the stream, if they are known
+ */
 export async function writeFileStream(
   ways: Ways,
   path: string,
   content: ReadableStream<Uint8Array>,
-  { onProgress, signal }: WriteStreamOptions = {},
+  { onProgress, signal }: StreamOptions = {},
+  total: number | null = null,
 ): Promise<void> {
-  const { pieces } = piecesOf(content, { maxBytes: TRANSFER_CHUNK_BYTES, patienceMs: KEEP_MS, signal });
+  const name = "content";
+  const { pieces } = piecesOf(content, { maxBytes: TRANSFER_CHUNK_BYTES, patienceMs: KEEP_MS, signal, name });
   let ticket: TransferTicket;
   try {
     ticket = (await ways.invoke("beginFileWrite", [path], signal)) as TransferTicket;
@@ -203,7 +223,7 @@ export async function writeFileStream(
         ? writeBody(ways, { transferId, signal }, transferred, piece)
         : ways.invoke("writeFileChunk", [transferId, transferred, piece], signal));
       transferred += piece.byteLength;
-      if (piece.byteLength > 0) onProgress?.({ transferred, total: null });
+      if (piece.byteLength > 0) onProgress?.({ transferred, total: total as never });
     }
     await ways.invoke("commitFileWrite", [transferId, transferred], signal);
   });
@@ -242,8 +262,13 @@ async function eachPiece(
   await Promise.all(Array.from({ length: PIECES_IN_FLIGHT }, worker));
 }
 
-function toBytes(content: unknown): Uint8Array | undefined {
+function toBytes(content: Bytes | ArrayBuffer): Uint8Array {
   if (typeof content === "string") return new TextEncoder().encode(content);
   if (content instanceof ArrayBuffer) return new Uint8Array(content);
-  return content instanceof Uint8Array ? content : undefined;
+  if (content instanceof Uint8Array) return content;
+  const given: unknown = content;
+  const isIterable = Symbol.asyncIterator in Object(given);
+  const error = invalidArgument("content", "a string, bytes, a Blob or a ReadableStream", given);
+  if (isIterable) error.metadata.hint = "ReadableStream.from() makes a stream of an iterable.";
+  throw error;
 }

@@ -57,8 +57,8 @@ describe("the error for a bad argument names the argument, the expected and the 
     ["listProcesses", [1], "listProcesses takes no arguments, got 1"],
     ["execArgv", ["", []], 'Expected `command` to be the name or path of a program, got ""'],
     ["execArgv", ["ls", ["a", 5]], "Expected `args[1]` to be a string, got 5"],
-    ["waitProcess", [-1], "Expected `pid` to be a process id, got -1"],
-    ["waitProcess", ["2"], 'Expected `pid` to be a process id, got "2"'],
+    ["waitProcess", [-1], "Expected `pid` to be a process id from 1 to 4194304, got -1"],
+    ["waitProcess", ["2"], 'Expected `pid` to be a process id from 1 to 4194304, got "2"'],
     ["readProcessOutput", [2, { after: -2 }], "Expected `after` to be an integer from -1, got -2"],
     [
       "signalProcess",

@@ -8,6 +8,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
+async function* generated() {
+  yield 1;
+}
 const circle: Record<string, unknown> = {};
 circle.inner = { circle };
 
@@ -24,6 +27,15 @@ describe.each(["request", "connection"] as const)(
         "Pass { signal } as the argument after the options.",
       ],
       ["a promise", Promise.resolve(1), "Argument 2 of openShell is a Promise", "Await it first."],
+      [
+        "a Blob",
+        [new Blob(["x"])],
+        "Argument 2.0 of openShell is a Blob",
+        "Pass its bytes: new Uint8Array(await blob.arrayBuffer()).",
+      ],
+      ["a regular expression", /x/, "Argument 2 of openShell is a RegExp"],
+      ["a URL", new URL("http://x/"), "Argument 2 of openShell is a URL", "Pass its text: String(url)."],
+      ["a generator", generated(), "Argument 2 of openShell is an AsyncGenerator"],
       ["a circle", circle, "Argument 2.inner.circle of openShell is an object inside itself"],
     ])("%s", async (_name, argument, message, hint) => {
       const agent = server.client().vm.getOrCreate("arguments");

@@ -100,7 +100,7 @@ test("errors carry the file system's codes", async () => {
     expect(await failure(vm.readFile("/missing"))).toMatchObject({ name: "AgentVmError", code: "ENOENT" });
     expect(await failure(vm.writeFile("/x", 5 as unknown as string))).toMatchObject({
       code: "invalid_argument",
-      message: "Expected `content` to be a string or bytes, got 5",
+      message: "Expected `content` to be a string, bytes, a Blob or a ReadableStream, got 5",
     });
   }
 });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { MAX_PATH_BYTES } from "../limits.ts";
 import { fitsUtf8 } from "../size.ts";
-import { bool } from "../values.ts";
+import { bool, integer } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 
 const method = methodsOf("mounts");
@@ -92,7 +92,8 @@ export const volumeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 
   error: "a name of letters, digits, dots, dashes and underscores, at most 64",
 });
 
-const amount = (minimum: number) => z.int({ error: "an integer" }).min(minimum).max(Number.MAX_SAFE_INTEGER);
+const atLeast = (minimum: number, unit: string) =>
+  integer(minimum, Number.MAX_SAFE_INTEGER, `an integer of ${unit}, at least ${minimum}`).optional();
 
 const onHost = z.strictObject({ hostPath: shortPath });
 
@@ -103,7 +104,7 @@ const plugin = z.discriminatedUnion(
     z.strictObject({
       id: z.literal("memory"),
       config: z
-        .strictObject({ sizeBytes: amount(64 * 1024).optional(), inodes: amount(16).optional() })
+        .strictObject({ sizeBytes: atLeast(64 * 1024, "bytes"), inodes: atLeast(16, "inodes") })
         .optional(),
     }),
     z.strictObject({

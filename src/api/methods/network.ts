@@ -132,7 +132,7 @@ const fetchOptions = options({
 const waitOptions = options({
   timeoutMs: wait.optional(),
   path: text.optional(),
-  status: integer(100, 599, "an HTTP status").optional(),
+  status: integer(100, 599, "an HTTP status from 100 to 599").optional(),
 }).optional();
 
 /** Network methods: the VM's own loopback and the outbound policy. */

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { AgentVmError, invalidArgument, tooManyArguments, tooManyValues, unknownOption } from "../errors.ts";
+import { issueText } from "../issue-text.ts";
 import { isDecodable } from "../size.ts";
 import { WHOLE } from "../values.ts";
 import { knownKeys } from "./known-keys.ts";
@@ -33,7 +34,7 @@ export function parseInput<Args extends readonly unknown[]>(
   while (padded.length < names.length) padded.push(undefined);
 
   if (!isDecodable(padded)) throw tooManyValues();
-  const result = args.safeParse(padded);
+  const result = args.safeParse(padded, { error: issueText });
   if (result.success) return result.data;
   throw refusal(action, { names, args }, padded, result.error.issues[0]!);
 }

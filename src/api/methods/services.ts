@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MAX_TIMEOUT_MS } from "../limits.ts";
-import { args, bool, cwd, type Env, env, offset, options, port, program } from "../values.ts";
+import { args, bool, cwd, type Env, env, integer, offset, options, port, program } from "../values.ts";
 import { type CallsOf, methodsOf, takes } from "./method.ts";
 import type { OutputChunk } from "./process-types.ts";
 
@@ -91,7 +91,7 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: "a name of letters, digits, dots, dashes and underscores, at most 64",
 });
 
-const ms = z.int().min(100).max(MAX_TIMEOUT_MS);
+const ms = integer(100, MAX_TIMEOUT_MS, `an integer of milliseconds from 100 to ${MAX_TIMEOUT_MS}`);
 
 /** Schema of a service. */
 export const service: z.ZodType<ServiceOptions> = z.strictObject({

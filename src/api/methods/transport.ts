@@ -129,8 +129,8 @@ const piece = binary.refine((data) => data.byteLength <= TRANSFER_CHUNK_BYTES, {
 });
 const transfer = takes(["transferId", id]);
 const pieceOut = takes(["transferId", id], ["offset", offset]);
-const fileSize = integer(0, MAX_TRANSFER_BYTES, `a size of at most ${MAX_TRANSFER_BYTES} bytes`);
-const firstBytes = integer(0, TRANSFER_CHUNK_BYTES, `a number of at most ${TRANSFER_CHUNK_BYTES} bytes`);
+const fileSize = integer(0, MAX_TRANSFER_BYTES, `a size from 0 to ${MAX_TRANSFER_BYTES} bytes`);
+const firstBytes = integer(0, TRANSFER_CHUNK_BYTES, `a number of bytes from 0 to ${TRANSFER_CHUNK_BYTES}`);
 const pieceIn = takes(["transferId", id], ["offset", offset], ["data", piece]);
 
 const callRequest = options({

@@ -47,6 +47,8 @@ export function serverOf(options: ServerAddress): Server {
   if (token !== undefined && options.token !== undefined) throw twice("token");
   const { encoding = "bare", headers = {} } = options;
   if (!ENCODINGS.includes(encoding)) throw invalidArgument("encoding", '"bare", "cbor" or "json"', encoding);
+  const isRecord = typeof headers === "object" && headers !== null && !Array.isArray(headers);
+  if (!isRecord) throw invalidArgument("headers", "an object of strings", headers);
   for (const [name, value] of Object.entries(headers)) text(`headers.${name}`, value);
   return {
     endpoint: url,

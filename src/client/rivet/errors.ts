@@ -79,6 +79,8 @@ const TEXTS: readonly [rivet: RegExp, text: string][] = [
   [/^Action '(.*)' not found\..*$/s, "Action not found: $1"],
   [/^Actor not found(: .*?)?( \(https:.*\))?$/s, "VM not found$1"],
   [/^Actor already exists .* and key '(.*)' \(https:.*\)$/s, "A VM with the key $1 exists already"],
+  [/^Connection closed: actor\.not_found(#.*)?$/, "VM not found"],
+  [/^Connection closed: user\.invalid_argument(#.*)?$/, "The server cannot read a message of this client"],
   [/^Connection closed: user\.vm_destroyed$/, "The VM has been destroyed"],
   [/^Connection closed: user\.unauthorized$/, "The token is missing or invalid, has expired, or was revoked"],
   [/^Connection closed: user\.unauthorized#missing$/, "The request has no token"],

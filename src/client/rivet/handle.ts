@@ -15,6 +15,10 @@ import { decodeQueued, decodeResult, encodeCall, encodeQueued } from "./messages
 import type { ActionRequest, QueueOptions, RawConnection, RawHandle } from "./raw.ts";
 import { openSocket, RivetConnection } from "./socket.ts";
 
+/** Remedy for an id that names no actor. Nothing makes an actor of an id. */
+const UNKNOWN_ID =
+  "The VM of this id was destroyed, or the id is of another server. list() has the ids of all VMs.";
+
 /** Options of the accessors that make a handle. */
 export interface HandleOptions {
   /** Parameters of a connection, which the actor's server checks. @default none */
@@ -186,9 +190,14 @@ export class RivetHandle implements RawHandle {
     return true;
   }
 
-  /** A Rivet Engine keeps the reason for which an actor did not start with the actor. */
+  /** A Rivet Engine keeps the reason for which an actor did not start with the actor. An id that names no actor stays so. */
   async #explain(error: RivetError): Promise<RivetError> {
     const { group, code } = error;
+    if ("actorId" in this.#query && group === "actor" && code === "not_found") {
+      const { actorId } = this.#query;
+      const metadata = { ...Object(error.metadata), actorId, hint: UNKNOWN_ID };
+      return new RivetError(group, code, `Actor not found: ${actorId}`, metadata);
+    }
     const isStart = group === "guard" && (code === "actor_ready_timeout" || code === "actor_runner_failed");
     return (isStart ? await this.startFailure(code) : undefined) ?? error;
   }

@@ -1,3 +1,4 @@
+import { invalidArgument } from "../../api/errors.ts";
 import type { Server } from "./config.ts";
 import { type HandleOptions, RivetHandle } from "./handle.ts";
 import { makeActor } from "./http.ts";
@@ -38,6 +39,8 @@ export class Handles {
   }
 
   getForId(actorId: string, options?: HandleOptions): RivetHandle {
+    if (typeof actorId !== "string" || actorId === "")
+      throw invalidArgument("actorId", "a non-empty string", actorId);
     return new RivetHandle(this.#server, { name: this.#name, actorId }, options);
   }
 
@@ -49,6 +52,10 @@ export class Handles {
   }
 }
 
+/** Returns the parts of a key. @throws AgentVmError `invalid_argument` for a key of another type */
 function partsOf(key: Key = []): string[] {
-  return typeof key === "string" ? [key] : key;
+  const parts: unknown = typeof key === "string" ? [key] : key;
+  if (!Array.isArray(parts) || !parts.every((part) => typeof part === "string"))
+    throw invalidArgument("key", "a string, or an array of strings", key);
+  return parts;
 }

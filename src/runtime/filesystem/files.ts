@@ -27,9 +27,8 @@ interface FilesOptions {
   changes?: FileChanges;
 }
 
-const IN_PIECES =
-  "Read it with beginFileRead and readFileChunk; readFile of agent-vm's client does so by itself.";
-const FEWER_FILES = "Read fewer files at a time, or read large files with beginFileRead.";
+const IN_PIECES = "Read it with `readFile` of agent-vm's client, which takes files of any size.";
+const FEWER_FILES = "Read fewer files at a time, and each large file with `readFile`.";
 const LIST_INSIDE = "List it inside the VM with exec, and return only the names you need.";
 const LIST_LESS = "List its directories one by one, or list less with `maxDepth` and `exclude`.";
 

@@ -32,8 +32,9 @@ interface Plan {
 export async function place(fs: FileSystem, staging: Staging, path: string): Promise<void> {
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    await makeTarget(fs, path, undo);
-    const { moves, merged } = await plan(fs, staging, path);
+    const own = new OwnDevice((await fs.lstat("/")).dev);
+    await makeTarget(fs, own, path, undo);
+    const { moves, merged } = await plan(fs, own, staging, path);
     for (const [index, move] of moves.entries()) await applyMove(move, { fs, staging, path, index, undo });
     await setDirectoryMetadata(fs, staging, path, merged, undo);
   } catch (error) {
@@ -45,11 +46,25 @@ export async function place(fs: FileSystem, staging: Staging, path: string): Pro
   }
 }
 
-/** Makes the target directory and its missing parents. */
-async function makeTarget(fs: FileSystem, path: string, undo: (() => Promise<unknown>)[]): Promise<void> {
+/**
+ * Makes the target directory and its missing parents.
+ *
+ * @throws AgentVmError EROFS if the directory, or the one that it would be made in, is mounted into the VM
+ */
+async function makeTarget(
+  fs: FileSystem,
+  own: OwnDevice,
+  path: string,
+  undo: (() => Promise<unknown>)[],
+): Promise<void> {
   const missing: string[] = [];
-  for (let at = path; (await statIfExists(fs, at, { follow: true })) === undefined; at = parentPath(at))
+  let at = path;
+  let there = await statIfExists(fs, at, { follow: true });
+  for (; there === undefined; there = await statIfExists(fs, at, { follow: true })) {
     missing.push(at);
+    at = parentPath(at);
+  }
+  own.assertHolds(there.dev, path);
   for (const directory of missing.reverse()) {
     await makeDirectory(fs, directory);
     undo.push(() => fs.rmdir(directory));
@@ -57,8 +72,7 @@ async function makeTarget(fs: FileSystem, path: string, undo: (() => Promise<unk
   if (!(await fs.stat(path)).isDirectory) throw posixError("ENOTDIR", { syscall: "mkdir", path });
 }
 
-async function plan(fs: FileSystem, staging: Staging, path: string): Promise<Plan> {
-  const own = new OwnDevice((await fs.lstat("/")).dev);
+async function plan(fs: FileSystem, own: OwnDevice, staging: Staging, path: string): Promise<Plan> {
   const found: Plan = { moves: [], merged: [] };
   const merged = new Map([["", await fs.stat(path)]]);
   for (const [name, type] of staging.types) {

@@ -21,6 +21,15 @@ describe("errors of a gateway while a VM has no server", () => {
     expect(hasNotBegun(error)).toBe(notBegun);
   });
 
+  test.for([
+    ["actor", "not_found", "actor_not_found", "VM not found"],
+    ["user", "invalid_argument", "invalid_argument", "The server cannot read a message of this client"],
+  ] as const)("a connection that the server closes with %s.%s has a message for people", (row) => {
+    const [group, code, ours, message] = row;
+    const error = toAgentVmError(new RivetError(group, code, `Connection closed: ${group}.${code}`));
+    expect(error).toMatchObject({ code: ours, message });
+  });
+
   test("actor.stopped is vm_stopped", () => {
     const error = toAgentVmError(new RivetError("actor", "stopped", "Connection closed: actor.stopped"));
     expect(error.code).toBe("vm_stopped");

@@ -22,7 +22,7 @@ describeFiles("results above the size of one message", (tree) => {
       tooLarge(
         "readFile",
         LIMIT + 64,
-        "Read it with beginFileRead and readFileChunk; readFile of agent-vm's client does so by itself.",
+        "Read it with `readFile` of agent-vm's client, which takes files of any size.",
       ),
     );
     expect((await tree.files.readFile("/workspace/large")).length).toBe(LIMIT);
@@ -37,7 +37,7 @@ describeFiles("results above the size of one message", (tree) => {
       path: "/workspace/a",
       content: null,
       error: expect.stringMatching(
-        /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, or read large files with beginFileRead\.$/,
+        /^The result of readFiles has \d+ bytes, .* Read fewer files at a time, and each large file with `readFile`\.$/,
       ),
     });
   });
