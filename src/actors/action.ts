@@ -1,4 +1,4 @@
-import { AgentVmError, actionNotFound, connectionLost, responseTooLarge } from "../api/errors.ts";
+import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
 import type { PreviewUrl } from "../api/methods/previews.ts";
@@ -18,11 +18,10 @@ import { requireOutside } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
-import { currentRoom } from "../rivet/socket-turns.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { CallAnswer } from "./call-answer.ts";
-import { type CallConnection, callLost } from "./calls.ts";
+import { callLost } from "./calls.ts";
 import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
 import { eventLogs } from "./event-log.ts";
@@ -45,16 +44,6 @@ function urlsOf(c: VmContext, { path, token }: Pick<PreviewUrl, "path" | "token"
   const { endpoint = "", previewHosts } = c.vars.access.policy;
   const pathUrl = `${endpoint}/gateway/${c.actorId}${path}/`;
   return { url: previewHosts?.urlOf(c.actorId, token) ?? pathUrl, pathUrl };
-}
-
-/** Returns the connection of the current message, for the outcome of its call. */
-function connectionOf({ conn }: VmContext): CallConnection {
-  const room = currentRoom();
-  return {
-    id: conn.id,
-    send: (event, payload) => conn.send(event, payload),
-    ...(room && { room: (bytes) => room(bytes, "kept") }),
-  };
 }
 
 /** Ends a VM for good, for code of the server that does not wait for it. */
@@ -134,9 +123,8 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     // After a crash of this instance nobody could say whether it has begun the call.
     if (calls.isLeftOver(request)) await instance.note.forget(() => c.saveState({ immediate: true }));
     const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
-    const connection = connectionOf(c);
-    if (!request.answer) return calls.begin(connection, request, run);
-    const answer = new CallAnswer(connection);
+    if (!request.answer) return calls.begin(c.conn, request, run);
+    const answer = new CallAnswer(c.conn);
     return await answer.over(calls.begin(answer, request, run));
   },
   async acknowledge(c, received) {
@@ -169,9 +157,6 @@ function actionOf(name: string): AnyHandler {
       // The token may have ended during a long action.
       if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
       const bytes = wireSize(result);
-      // Later messages of the connection wait with the result.
-      const room = bytes <= MAX_RESULT_BYTES ? currentRoom()?.(bytes, "held") : undefined;
-      if (room && !(await room)) throw connectionLost("The client has left before the result of its action");
       if (bytes <= MAX_RESULT_BYTES) return withQuickJson(result);
       throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
     });

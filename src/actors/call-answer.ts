@@ -21,11 +21,6 @@ export class CallAnswer implements CallConnection {
     this.#connection = connection;
   }
 
-  /** Room of the client for a large outcome. */
-  room(bytes: number): Promise<boolean> | undefined {
-    return this.#connection.room?.(bytes);
-  }
-
   get id(): string {
     return this.#connection.id;
   }

@@ -21,12 +21,6 @@ const MAX_EARLIER_INSTANCES = 8;
 export interface CallConnection {
   readonly id: string;
   send(event: "callSettled", payload: CallSettledEvent): void;
-  /**
-   * Waits until the client has read most of what was sent to it, before an outcome of this size is encoded.
-   *
-   * @returns `undefined` if it may be sent at once; `false` later if the connection has closed
-   */
-  room?(bytes: number): Promise<boolean> | undefined;
 }
 
 /** Calls of an instance that has ended in order. Any other call with its id, or with an id of `earlier`, has never begun. */
@@ -77,8 +71,6 @@ interface KeptOutcome {
   outcome: CallOutcome;
   bytes: number;
   settledAt: number;
-  /** Connections that have no room for it yet. */
-  waiting: Set<CallConnection>;
 }
 
 /**
@@ -133,7 +125,7 @@ export class CallTable {
     if (running) {
       clearTimeout(running.timer);
       running.waiting.add(connection);
-    } else if (kept) this.#deliverKept(connection, callId, kept);
+    } else if (kept) this.#deliver(connection, callId, kept.outcome);
     else if (this.#spent.has(callId) || !this.#mayBegin(request)) {
       this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
     } else if (this.#running.size >= this.#limits.calls) {
@@ -236,27 +228,11 @@ export class CallTable {
     const call = this.#running.get(callId);
     clearTimeout(call?.timer);
     this.#running.delete(callId);
-    const kept = { outcome, bytes, settledAt: Date.now(), waiting: new Set<CallConnection>() };
-    this.#kept.set(callId, kept);
+    this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
     this.#keptBytes += bytes;
-    for (const connection of call?.waiting ?? []) this.#deliverKept(connection, callId, kept);
+    for (const connection of call?.waiting ?? []) this.#deliver(connection, callId, outcome);
     this.#makeRoom();
     this.#scheduleSweep();
-  }
-
-  /** Sends an outcome when the connection has room for it. Until then it is in memory once, as a kept outcome. */
-  #deliverKept(connection: CallConnection, callId: string, kept: KeptOutcome): void {
-    const room = connection.room?.(kept.bytes);
-    if (room === undefined) {
-      this.#deliver(connection, callId, kept.outcome);
-      return;
-    }
-    kept.waiting.add(connection);
-    // The function must not hold the outcome: the table may drop it meanwhile.
-    void room.then((isOpen) => {
-      const now = this.#kept.get(callId);
-      if (now?.waiting.delete(connection) && isOpen) this.#deliver(connection, callId, now.outcome);
-    });
   }
 
   #deliver(connection: CallConnection, callId: string, outcome: CallOutcome): void {
@@ -274,17 +250,8 @@ export class CallTable {
     for (const callId of this.#kept.keys()) {
       const crowded = this.#running.size + this.#kept.size > this.#limits.calls;
       if (!crowded && this.#keptBytes <= this.#limits.keptBytes) return;
-      this.#sendNow(callId);
       this.#spend(callId);
     }
-  }
-
-  /** Sends an outcome that makes room for others to the connections that still wait for it: it would be lost. */
-  #sendNow(callId: string): void {
-    const kept = this.#kept.get(callId);
-    if (kept === undefined) return;
-    for (const connection of kept.waiting) this.#deliver(connection, callId, kept.outcome);
-    kept.waiting.clear();
   }
 
   #spend(callId: string): void {
@@ -308,11 +275,7 @@ export class CallTable {
     this.#sweep = setTimeout(() => {
       this.#sweep = undefined;
       const expired = Date.now() - this.#limits.retentionMs;
-      for (const [callId, { settledAt }] of this.#kept)
-        if (settledAt <= expired) {
-          this.#sendNow(callId);
-          this.#spend(callId);
-        }
+      for (const [callId, { settledAt }] of this.#kept) if (settledAt <= expired) this.#spend(callId);
       if (this.#kept.size > 0) this.#scheduleSweep();
     }, this.#limits.retentionMs).unref();
   }

@@ -1,7 +1,10 @@
 import { open } from "node:fs/promises";
 import { Semaphore } from "../base/semaphore.ts";
 
-/** Work with the disk that may take one of Node's four threads for long. One thread is left for all other work with files. */
+/**
+ * Work with the disk that may take one of Node's four threads for long. One thread is left for all other work with files. Part of
+ * agent-vm's own storage of actors.
+ */
 const threads = new Semaphore(3);
 
 /** Places of a kind of such work. */

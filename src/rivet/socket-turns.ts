@@ -1,18 +1,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { within } from "../base/within.ts";
-import type { Room } from "./client-backlog.ts";
 
 /** The messages of one WebSocket. */
 export class SocketTurns {
-  /** Room of its client for large results. */
-  readonly room: Room;
   #arrived = 0;
   #onNext: (() => void) | undefined;
-
-  /** @param room @default large results do not wait */
-  constructor(room: Room = () => undefined) {
-    this.room = room;
-  }
 
   /** A message has arrived. @param handle hands it to the code that answers it */
   arrived<Result>(handle: () => Result): Result {
@@ -34,11 +26,6 @@ export class SocketTurns {
 }
 
 const turns = new AsyncLocalStorage<{ of: SocketTurns; number: number }>();
-
-/** Returns the room of the client that has sent the current message. @returns `undefined` for a message without a WebSocket */
-export function currentRoom(): Room | undefined {
-  return turns.getStore()?.of.room;
-}
 
 /**
  * Waits for a promise while no further message has arrived over the WebSocket of the current message. Resolves at once for any

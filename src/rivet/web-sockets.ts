@@ -3,7 +3,6 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
-import { type Room, roomOf } from "./client-backlog.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
@@ -64,17 +63,17 @@ export function boundWebSockets(): void {
     this.options.allowSynchronousEvents = false;
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
-      guard(webSocket, request, roomOf(socket));
+      guard(webSocket, request);
       gather(webSocket, socket);
       done(webSocket, request);
     });
   };
 }
 
-function guard(webSocket: WebSocket, { headers }: IncomingMessage, room: Room): void {
+function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
   const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
   const { emit, close } = webSocket;
-  const turns = new SocketTurns(room);
+  const turns = new SocketTurns();
   let isClosing = false;
   let isOpen = false;
   webSocket.close = (code, reason) => {

@@ -61,52 +61,6 @@ test("a repeated key of an ended call receives the first outcome", async () => {
   expect(two.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });
 
-/** Makes a connection whose client has no room for large outcomes until it reads or leaves. */
-function fullConnection(id = "full") {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  return { ...connection(id), room: () => promise, reads: () => resolve(true), leaves: () => resolve(false) };
-}
-
-test("an outcome waits until its connection has room", async () => {
-  const { calls } = table();
-  const one = fullConnection();
-  calls.begin(one, request("a"), done(7));
-  await settled();
-  expect(one.told).toEqual([]);
-  one.reads();
-  await settled();
-  expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
-});
-
-test("an outcome that waits for room is not sent after the client has left, or has received it elsewhere", async () => {
-  const { calls } = table();
-  const [left, late, two] = [fullConnection("left"), fullConnection("late"), connection("two")];
-  calls.begin(left, request("a"), done(7));
-  calls.begin(late, request("a"), done(7));
-  await settled();
-  left.leaves();
-  calls.begin(two, request("a"), done(7));
-  expect(two.told).toHaveLength(1);
-  calls.acknowledge(["a"]);
-  late.reads();
-  await settled();
-  expect([left.told, late.told]).toEqual([[], []]);
-});
-
-test("an outcome that waits for room is sent before it makes room for newer ones", async () => {
-  const { calls } = table({ keptBytes: 1_500 });
-  const one = fullConnection();
-  calls.begin(one, request("a"), done("x".repeat(1000)));
-  await settled();
-  expect(one.told).toEqual([]);
-  calls.begin(one, request("b"), done("y".repeat(1000)));
-  await settled();
-  expect(one.told.map(({ callId, outcome }) => [callId, outcome.ok])).toEqual([["a", true]]);
-  one.reads();
-  await settled();
-  expect(one.told.map(({ callId }) => callId)).toEqual(["a", "b"]);
-});
-
 test("a call without a connection keeps running, and the client's next connection receives its outcome", async () => {
   const { calls, kept } = table();
   const one = connection("one");

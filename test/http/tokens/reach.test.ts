@@ -3,6 +3,8 @@ import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CREATE_TOKEN_INPUT } from "../../../src/api/tokens.ts";
 import type { Right, VmClient } from "../../../src/client/index.ts";
+import { serverOf } from "../../../src/client/rivet/config.ts";
+import { Handles } from "../../../src/client/rivet/handles.ts";
 import { type FakeServer, startTestServer } from "../../support/servers.ts";
 import { failure } from "../../support/until.ts";
 
@@ -53,9 +55,15 @@ test("a prefix covers keys that begin with it, part by part", async () => {
   const { vm } = server.client({ token: await tokenFor({ prefix: ["team", "al"] }, "create", "files") });
   await vm.getOrCreate(["team", "al"]).exists("/x");
   await vm.getOrCreate(["team", "al", "deep"]).exists("/x");
-  for (const key of [["team"], ["team", "alice"], ["team", "bob"], ["teamal"], ["team/al"], "teamal", []]) {
+  for (const key of [["team"], ["team", "alice"], ["team", "bob"], ["teamal"], ["team/al"], "teamal"]) {
     expect(await failure(vm.getOrCreate(key).exists("/x"))).toMatchObject({ code: "forbidden" });
   }
+});
+
+test("a prefix does not cover the empty key, which another client may name", async () => {
+  const token = await tokenFor({ prefix: ["team"] }, "create", "files");
+  const handle = new Handles(serverOf({ endpoint: server.endpoint, token }), "vm").getOrCreate([]);
+  expect(await failure(handle.action({ name: "exists", args: ["/x"] }))).toMatchObject({ code: "forbidden" });
 });
 
 test("list shows the VMs of the token, and needs the right to read", async () => {
@@ -96,24 +104,27 @@ test("a token is bound to the actors that it names", async () => {
     tokens.create({ vms: "alice", may: ["files", "read"], actors: ["gpu"] }),
     tokens.create({ vms: "alice", may: ["files", "read"], actors: ["vm"] }),
   ]);
-  expect(await failure(server.client(other).vm.get("alice").exists("/x"))).toMatchObject({
+  const [ofOther, ofOwn] = [other, own].map(({ token }) => server.client({ token }));
+  expect(await failure(ofOther!.vm.get("alice").exists("/x"))).toMatchObject({
     code: "forbidden",
   });
-  expect((await server.client(other).vm.list()).vms).toEqual([]);
-  expect(await server.client(own).vm.get("alice").exists("/x")).toBe(false);
+  expect((await ofOther!.vm.list()).vms).toEqual([]);
+  expect(await ofOwn!.vm.get("alice").exists("/x")).toBe(false);
 });
 
 describe("tokens of a token that may admin", () => {
   test("stay within its VMs and its time, and end with it", async () => {
     const { tokens } = server.client({ token: TOKEN });
     const team = await tokens.create({ vms: { prefix: ["crew", ""] }, may: ["admin"], expiresIn: 100 });
-    const own = server.client(team).tokens;
+    const own = server.client({ token: team.token }).tokens;
     for (const vms of ["alice", { prefix: "cre" }, { prefix: "" }, ["alice", ["crew", "x"]]]) {
       expect(await failure(own.create({ vms, may: ["read"] }))).toMatchObject({ code: "forbidden" });
     }
     const child = await own.create({ vms: [["crew", "x"]], may: ["admin"], expiresIn: 10_000 });
     expect(child.expiresAt).toBeLessThanOrEqual(team.expiresAt);
-    const grandchild = await server.client(child).tokens.create({ vms: [["crew", "x"]], may: ["files"] });
+    const grandchild = await server
+      .client({ token: child.token })
+      .tokens.create({ vms: [["crew", "x"]], may: ["files"] });
     expect((await own.list()).tokens.map(({ id }) => id)).toEqual([team.id, child.id, grandchild.id]);
     await tokens.revoke(team.id);
     for (const { token } of [team, child, grandchild]) {

@@ -131,7 +131,7 @@ class MemoryInput implements HeldInput {
   }
 
   #keep(data: Uint8Array): void {
-    this.#pieces.push(data);
+    this.#pieces.push(isSmallPart(data) ? new Uint8Array(data) : data);
     this.rest += data.byteLength;
     this.#charged += chargeOf(data);
   }
@@ -185,6 +185,12 @@ class Spool implements HeldInput {
   }
 }
 
-function chargeOf({ byteLength }: Uint8Array): number {
-  return byteLength + PIECE_OVERHEAD_BYTES;
+/** Memory of input that is kept: its own, or that of the buffer which it is a part of. */
+function chargeOf(data: Uint8Array): number {
+  return PIECE_OVERHEAD_BYTES + (isSmallPart(data) ? data.byteLength : data.buffer.byteLength);
+}
+
+/** Whether the buffer of input has more than half of something else, such as the rest of a message. Such input is copied, so that the rest is freed. */
+function isSmallPart(data: Uint8Array): boolean {
+  return data.buffer.byteLength > 2 * data.byteLength;
 }

@@ -1,4 +1,4 @@
-import { constants, openSync, readSync, writeSync } from "node:fs";
+import { constants, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { asPosixError, type Call } from "../../posix.ts";
 import { closeFile, descriptorPath } from "./descriptors.ts";
 
@@ -24,10 +24,15 @@ export class NamelessFile {
 
   /** Writes all of the data in this turn of the event loop. @throws AgentVmError such as `ENOSPC`, and keeps nothing of it */
   append(data: Uint8Array): void {
-    this.#coded(() => {
-      for (let done = 0; done < data.length; )
-        done += writeSync(this.#fd, data, done, data.length - done, this.#size + done);
-    });
+    try {
+      this.#coded(() => {
+        for (let done = 0; done < data.length; )
+          done += writeSync(this.#fd, data, done, data.length - done, this.#size + done);
+      });
+    } catch (error) {
+      ftruncateSync(this.#fd, this.#size);
+      throw error;
+    }
     this.#size += data.length;
   }
 

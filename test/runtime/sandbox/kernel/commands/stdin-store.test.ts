@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readlinkSync } from "node:fs";
 import { expect, test } from "vitest";
+import { StdinStore } from "../../../../../src/runtime/sandbox/kernel/commands/stdin-store.ts";
 import { until } from "../../../../support/until.ts";
 import { startVm, type TestVm } from "../../../../support/vm.ts";
 
@@ -87,6 +88,27 @@ test("a VM without room refuses further input before the command starts, and a s
   const other = startVm();
   expect((await other.vm.exec("wc -c", { stdin: new Uint8Array(31 * MIB) })).stdout).toBe(`${31 * MIB}\n`);
   expect((await vm.exec("cat", { stdin: "small" })).stdout).toBe("small");
+});
+
+test("a write for which there is no room leaves nothing of itself", async () => {
+  const { vm } = startVm({ limits: { filesystemBytes: 48 * MIB } });
+  const [, pid = 0] = await fill(vm, [31, 4]);
+  await vm.writeFile("/tmp/fill", new Uint8Array(24 * MIB));
+  const before = await usedBytes(vm);
+  await expect(vm.writeProcessStdin(pid, new Uint8Array(25 * MIB))).rejects.toMatchObject({ code: "ENOSPC" });
+  expect((await usedBytes(vm)) - before).toBeLessThan(MIB);
+});
+
+test("a small part of a large message does not keep the message in memory", () => {
+  const store = new StdinStore(() => {
+    throw new Error("there is no file tree");
+  });
+  const message = new Uint8Array(25 * MIB);
+  expect(store.hold(message.subarray(0, 70_000)).next()?.buffer.byteLength).toBe(70_000);
+  expect(store.hold(message.subarray(1, 24 * MIB)).next()?.buffer).toBe(message.buffer);
+  // The second part is charged with all of its message.
+  expect(() => store.hold(new Uint8Array(8 * MIB))).toThrow("there is no file tree");
+  store.close();
 });
 
 test("a VM that ends with unread input leaves no file open", async () => {
