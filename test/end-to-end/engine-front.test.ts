@@ -187,7 +187,7 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers behind one engine", () =>
       const client = at().client({ token: TOKEN });
       expect(await client.vm.get(KEY).resolve()).toBe(await vmOf().resolve());
       await expect(client.vm.get("nobody").resolve()).rejects.toMatchObject({ code: "actor_not_found" });
-      const key = ["a/b\\c", "", name];
+      const key = ["a/b\\c", "\\0", name];
       const made = await client.vm.create(key);
       expect(await made.resolve()).toMatch(/^[0-9a-z]{30}$/);
       await made.writeFile("/workspace/own", "content");
