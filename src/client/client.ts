@@ -1,11 +1,12 @@
 import { invalidArgument } from "../api/errors.ts";
 import type { VmChoices } from "../api/vm-input.ts";
 import type { VmPage } from "../api/vm-list.ts";
+import { unlessAborted } from "../base/within.ts";
 import { HandleCore } from "./handle.ts";
 import { partsOfKey } from "./key.ts";
 import { resolveLocalhostNames } from "./localhost-names.ts";
 import { withActions, withCalls } from "./methods.ts";
-import { anything, aString, callback, checkOptions, type Rules } from "./options.ts";
+import { abortSignal, anything, aString, callback, checkOptions, type Rules } from "./options.ts";
 import { OtherActor, type OtherConnection } from "./other-actor.ts";
 import { type Server, serverOf } from "./rivet/config.ts";
 import { coded } from "./rivet/errors.ts";
@@ -73,7 +74,12 @@ const GET_OR_CREATE_OPTIONS: Rules<GetOrCreateVmOptions> = {
   createInRegion: aString,
   ...HANDLE_OPTIONS,
 };
-const CREATE_OPTIONS: Rules<CreateVmOptions> = { input: anything, region: aString, ...HANDLE_OPTIONS };
+const CREATE_OPTIONS: Rules<CreateVmOptions> = {
+  input: anything,
+  region: aString,
+  signal: abortSignal,
+  ...HANDLE_OPTIONS,
+};
 /** `serverOf` checks the values of the options that lead to the server. */
 const CLIENT_OPTIONS: Rules<ClientOptions> = {
   endpoint: anything,
@@ -82,6 +88,10 @@ const CLIENT_OPTIONS: Rules<ClientOptions> = {
   runnerName: anything,
   encoding: anything,
   headers: anything,
+  // Of RivetKit's client, for code that was written for it.
+  getUpgradeWebSocket: anything,
+  disableMetadataLookup: anything,
+  devtools: anything,
   vms: [
     (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
     "an array of strings",
@@ -139,7 +149,10 @@ function accessorOf(server: Server, name: string, targets: Targets): VmAccessor 
       const parts = partsOfKey(key);
       checkOptions("create", options, CREATE_OPTIONS);
       checkJson("create", [parts, { input: options?.input }]);
-      const raw = await coded(handles.create(parts, options ?? {}));
+      const { signal, ...others } = options ?? {};
+      signal?.throwIfAborted();
+      const creation = coded(handles.create(parts, others));
+      const raw = await (signal ? unlessAborted(creation, signal) : creation);
       return handle(undefined, () => raw);
     },
     options: async () =>

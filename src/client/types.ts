@@ -244,6 +244,8 @@ export interface CreateVmOptions extends HandleOptions {
   input?: VmInput;
   /** Region of a Rivet Engine for the VM. @default the engine's choice */
   region?: string;
+  /** Ends the wait with the signal's reason. The VM may be made all the same. @default none */
+  signal?: AbortSignal;
 }
 
 /** The VMs of one actor name, with what the server adds to them. */
@@ -314,4 +316,10 @@ export interface ClientOptions extends ServerAddress {
    * @default every actor is a VM
    */
   vms?: readonly string[];
+  /** Option of RivetKit's client, without effect here. */
+  getUpgradeWebSocket?: unknown;
+  /** Option of RivetKit's client, without effect here: this client looks nothing up before its first call. */
+  disableMetadataLookup?: boolean;
+  /** Option of RivetKit's client, without effect here: there are no devtools. */
+  devtools?: boolean;
 }

@@ -198,3 +198,18 @@ test("null and undefined stand for options that are left out", async () => {
   for (const options of [null, undefined, {}, { signal: null, onProgress: undefined }])
     expect(await failure(call("readFile", "/x", options)())).toMatchObject({ code: "connection_lost" });
 });
+
+test("the client takes the options of RivetKit's client, and ends a creation with its signal", async () => {
+  const own = make({
+    endpoint,
+    disableMetadataLookup: true,
+    devtools: false,
+    getUpgradeWebSocket: undefined,
+  }) as {
+    vm: { create(key: string, options: object): Promise<unknown> };
+    dispose(): Promise<void>;
+  };
+  const reason = new Error("enough");
+  expect(await failure(own.vm.create("a", { signal: AbortSignal.abort(reason) }))).toBe(reason);
+  await own.dispose();
+});
