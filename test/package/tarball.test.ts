@@ -13,7 +13,8 @@ import { type ServerProcess, startServerProcess } from "../support/server-proces
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const MAX_INSTALLED_BYTES = 100 * 1024 * 1024;
-const MAX_CLIENT_BYTES = 40_000;
+/** README and docs/client.md name 41 kB. */
+const MAX_CLIENT_BYTES = 42_000;
 
 /** Uses requests, a connection, an event and bytes. */
 const CLIENT = `
