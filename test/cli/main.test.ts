@@ -19,7 +19,8 @@ test.each([[[]], [["--help"]], [["help"]]])("%j prints the commands and exits 0"
 test("refuses a Node older than 22.18 in one line, exits 1", async () => {
   const old = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'22.17.1'}})";
   const args = ["--import", `data:text/javascript,${encodeURIComponent(old)}`, AGENT_VM_PROGRAM, "doctor"];
-  const stderr = "agent-vm needs Node 22.18 or newer to run a server, this is Node 22.17.1\n";
+  const stderr =
+    "agent-vm needs Node 22.18 or newer for its server and its command line, this is Node 22.17.1\n";
   expect(await runProgram(args, { cwd: home, env: { HOME: home } })).toEqual({ code: 1, stdout: "", stderr });
 });
 

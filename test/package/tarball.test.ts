@@ -123,7 +123,8 @@ describe.each(RUNTIME_NAMES)("on %s", (name) => {
       const env = { ENDPOINT: server.endpoint, NO_COLOR: "1" };
       const run = (...given: string[]) => runProgram([...args, ...given], { program, cwd: folder, env });
       expect((await run("client.js", name)).stdout).toBe(CLIENT_OUTPUT);
-      const line = /^agent-vm needs Node 22\.18 or newer to run a server, this is (Node|Bun|Deno) [\d.]+\n$/;
+      const line =
+        /^agent-vm needs Node 22\.18 or newer for its server and its command line, this is (Node|Bun|Deno) [\d.]+\n$/;
       const served = await run("node_modules/agent-vm/dist/cli/main.js", "serve");
       expect(served).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(line) });
       writeFileSync(
