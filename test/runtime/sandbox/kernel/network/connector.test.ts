@@ -106,10 +106,12 @@ test("a connector makes a hundred concurrent connections, and dispose() frees ev
     await vm.dispose("destroy");
   };
   await cycle();
+  await expect.poll(ownDescendants).toEqual([]);
   const before = openDescriptors().length;
   await cycle();
   await expect.poll(ownDescendants).toEqual([]);
-  await expect.poll(() => openDescriptors().length).toBe(before);
+  // The last descriptors of the first cycle may close after the count.
+  await expect.poll(() => openDescriptors().length).toBeLessThanOrEqual(before);
 });
 
 test("a port that never accepts does not delay connections to other ports", async () => {
