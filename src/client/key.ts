@@ -1,5 +1,6 @@
 import { invalidArgument } from "../api/errors.ts";
 import { MAX_KEY_BYTES, MAX_KEY_PARTS } from "../api/limits.ts";
+import { fitsUtf8 } from "../api/size.ts";
 
 /**
  * Returns the parts of a VM's key. None may be missing or empty: with a missing user id all users would share one VM.
@@ -17,7 +18,7 @@ export function partsOfKey(key: unknown): string[] {
       "a string, or an array of strings, none of them empty",
       parts.find((part) => !isText(part)),
     );
-  if (new TextEncoder().encode(parts.join("/")).length > MAX_KEY_BYTES)
+  if (!fitsUtf8(parts.join("/"), MAX_KEY_BYTES))
     throw invalidArgument("key", `at most ${MAX_KEY_BYTES} bytes`, key);
   return parts;
 }

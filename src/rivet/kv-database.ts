@@ -4,7 +4,7 @@ import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
 import { FreeRoom } from "./kv-room.ts";
 import { isPlaced, type KvEntry, KvRows, type Row } from "./kv-rows.ts";
-import { addPlaces, TABLE } from "./kv-schema.ts";
+import { addPlaces, TABLE, WAIT_FOR_LOCKS } from "./kv-schema.ts";
 import { LogFile } from "./log-file.ts";
 import { LostValues } from "./lost-values.ts";
 import { FILE_VALUE_BYTES, ValueFiles, valueFolder } from "./value-files.ts";
@@ -27,7 +27,7 @@ interface OpenOptions {
   first?: readonly KvEntry[] | undefined;
 }
 
-const SETTINGS = `PRAGMA busy_timeout = 5000; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
+const SETTINGS = `${WAIT_FOR_LOCKS}; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
 
 /**
  * The key-value database of one actor. A call that resolves is on disk, unless it is lazy: then it is on disk with the next call that

@@ -13,6 +13,9 @@ const PLACES =
   "ALTER TABLE kv ADD COLUMN file INTEGER; ALTER TABLE kv ADD COLUMN start INTEGER; ALTER TABLE kv ADD COLUMN size INTEGER; " +
   "CREATE INDEX kv_file ON kv (file) WHERE file IS NOT NULL";
 
+/** Lets a statement wait for another process, such as a backup. */
+export const WAIT_FOR_LOCKS = "PRAGMA busy_timeout = 5000";
+
 /** Adds the places to the table of a data folder of format 1. */
 export function addPlaces(db: InstanceType<typeof DatabaseSync>): void {
   const found = db.prepare("SELECT 1 FROM pragma_table_info('kv') WHERE name = 'file'").get();

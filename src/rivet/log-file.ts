@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "../base/sqlite.ts";
 import { inTurn, syncFolder } from "./disk-turns.ts";
+import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
 
 /** Times that the content of the log is folded into the database after a failed sync. SQLite's first sync reports the same failure again. */
 const FOLDS = 3;
@@ -92,7 +93,7 @@ export class LogFile {
       for (let attempt = 0; attempt < FOLDS; attempt++) if (this.#foldOnce()) return true;
       return false;
     } finally {
-      this.#db.exec("PRAGMA busy_timeout = 5000");
+      this.#db.exec(WAIT_FOR_LOCKS);
     }
   }
 
