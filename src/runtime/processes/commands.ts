@@ -1,10 +1,11 @@
-import type { ExecOptions, ExecResult, ExitReason, OutputStream } from "../../api/methods/process-types.ts";
+import type { ExecOptions, ExecResult, OutputStream } from "../../api/methods/process-types.ts";
 import type { ProcessMethods } from "../../api/methods/processes.ts";
 import { type SandboxProcess, TakenInput } from "../sandbox/processes.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { Capture, CaptureBudget } from "./capture.ts";
 import { resolveCommand } from "./command.ts";
+import { CommandLife } from "./command-life.ts";
 import { MAX_CAPTURED_BYTES } from "./limits.ts";
 import { type Notices, noticesOf } from "./notices.ts";
 
@@ -22,15 +23,8 @@ type CommandsDeps = Pick<
 > &
   Notices;
 
-/** Captures the output of one `exec`. */
-interface ExecOutput {
-  /** Captured bytes of one exec. */
-  captureBytes: number;
-  /** Captured bytes of all execs of the VM together. */
-  budget: CaptureBudget;
-  /** Receives all output, captured or not. */
-  onOutput?: (stream: OutputStream, data: Buffer) => void;
-}
+/** Receives all output of a command, captured or not. */
+type OutputListener = (stream: OutputStream, data: Buffer) => void;
 
 /** Commands that run to their end. */
 export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
@@ -54,13 +48,11 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     command: string,
     args: readonly string[] | undefined,
     options: ExecOptions = {},
-    onOutput?: ExecOutput["onOutput"],
+    onOutput?: OutputListener,
   ): Promise<ExecResult> {
     const vm = this.#deps;
     const action = args === undefined ? "exec" : "execArgv";
     const processes = capabilityOf(await vm.sandbox(), "processes", action);
-    const { captureBytes } = vm.limits;
-    const output = { captureBytes, budget: this.#captures, ...(onOutput && { onOutput }) };
     const program = args === undefined ? { line: command } : { command, args };
     const input = TakenInput.of(options);
     const request = { ...(await resolveCommand(program, options, vm)), stdin: input !== undefined, input };
@@ -68,76 +60,36 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     try {
       const startedAt = performance.now();
       const process = await processes.spawn(request);
-      const execution = new Execution(process, options, output);
+      const ended = this.#result(process, startedAt, options, onOutput);
       if (input !== undefined) process.closeStdin();
-      const ended = execution.result(startedAt, vm);
       vm.whileRunning(ended);
       return await ended;
     } finally {
       vm.filesMayHaveChanged();
     }
   }
-}
 
-/** A run of a command. The timeout or the output limit may kill it. */
-class Execution {
-  readonly #process: SandboxProcess;
-  readonly #capture: Capture;
-  readonly #isCaptured: boolean;
-  readonly #startedAt = Date.now();
-  #cut: "timeout" | "outputLimit" | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #killing: Promise<void> | undefined;
-
-  constructor(process: SandboxProcess, options: ExecOptions, output: ExecOutput) {
-    const { captureBytes, budget, onOutput } = output;
-    this.#process = process;
-    this.#isCaptured = options.captureStdio !== false;
-    this.#capture = new Capture(this.#isCaptured ? captureBytes : 0, budget);
+  /** Captures the output of a command up to its end. The timeout or the output limit may kill it. */
+  async #result(
+    process: SandboxProcess,
+    startedAt: number,
+    options: ExecOptions,
+    onOutput: OutputListener | undefined,
+  ): Promise<ExecResult> {
+    const vm = this.#deps;
+    const since = Date.now();
+    const isCaptured = options.captureStdio !== false;
+    const capture = new Capture(isCaptured ? vm.limits.captureBytes : 0, this.#captures);
+    const life = new CommandLife(process, vm, options.timeout, startedAt);
     process.onOutput((stream, data) => {
       onOutput?.(stream, data);
-      if (!this.#isCaptured) return;
-      this.#capture.push(stream, data);
-      if (options.outputLimit === "kill" && this.#capture.truncated) this.#cutShort("outputLimit");
+      if (!isCaptured) return;
+      capture.push(stream, data);
+      if (options.outputLimit === "kill" && capture.truncated) life.cutShort("outputLimit");
     });
-    if (options.timeout) this.#timer = setTimeout(() => this.#cutShort("timeout"), options.timeout);
-  }
-
-  #cutShort(why: "timeout" | "outputLimit"): void {
-    if (this.#cut !== undefined) return;
-    this.#cut = why;
-    this.#killing = this.#process.killTree();
-  }
-
-  async result(startedAt: number, vm: CommandsDeps): Promise<ExecResult> {
-    const { exitCode, signal, oom, oomKills, cpuMs, maxRssBytes } = await this.#process.exited;
-    const denials = exitCode === 0 ? [] : vm.denialsSince(this.#startedAt);
-    if (this.#isCaptured) this.#capture.push("stderr", noticesOf(oomKills, denials));
-    clearTimeout(this.#timer);
-    // The command ends first. Its daemons must be gone too before the call returns.
-    await this.#killing;
-    const durationMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
-    const reason = this.#reason(signal, oom, vm);
-    if (oomKills > 0) vm.report({ kind: "outOfMemory", kills: oomKills });
-    vm.report({ kind: "commandEnded", ms: durationMs, reason });
-    return {
-      exitCode,
-      ...this.#capture.texts(),
-      signal,
-      timedOut: this.#cut === "timeout",
-      reason,
-      truncated: this.#capture.truncated,
-      durationMs,
-      cpuMs,
-      maxRssBytes,
-      oomKills,
-    };
-  }
-
-  #reason(signal: string | null, oom: boolean, vm: CommandsDeps): ExitReason {
-    if (this.#cut !== undefined) return this.#cut;
-    if (vm.isStopping()) return "vm_stopped";
-    if (oom) return "oom";
-    return signal === null ? "exit" : "signal";
+    const { exitCode, ...end } = await life.end();
+    const denials = exitCode === 0 ? [] : vm.denialsSince(since);
+    if (isCaptured) capture.push("stderr", noticesOf(end.oomKills, denials));
+    return { exitCode, ...capture.texts(), ...end, truncated: capture.truncated };
   }
 }

@@ -1,22 +1,14 @@
-import { constants } from "node:os";
-import type {
-  ExitReason,
-  OutputStream,
-  ProcessOutput,
-  SpawnedProcessInfo,
-} from "../../api/methods/process-types.ts";
+import type { OutputStream, ProcessOutput, SpawnedProcessInfo } from "../../api/methods/process-types.ts";
 import type { FollowedOutput, FollowOptions, ProcessEnd } from "../../api/methods/transport.ts";
 import type { Recorder } from "../recordings/recorder.ts";
 import type { ExitStatus, SandboxProcess } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
+import { CommandLife } from "./command-life.ts";
 import type { InputWatch } from "./input-watch.ts";
 import { PROCESS_REPLAY_BYTES } from "./limits.ts";
 import { type Notices, noticesOf } from "./notices.ts";
 import { OutputReader } from "./output-reader.ts";
 import { type ReplayBudget, ReplayBuffer, splitEvent } from "./replay-buffer.ts";
-
-const { SIGHUP, SIGINT, SIGQUIT, SIGTERM } = constants.signals;
-const STOP_REQUESTS = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /** Processes that a signal reaches. `SandboxProcess.signalAll` describes jobs and trees. */
 export type Reach = "process" | "job" | "tree";
@@ -65,15 +57,11 @@ export class SpawnedProcess {
   readonly #vm: SpawnedProcessDeps;
   readonly #output: ReplayBuffer<Kind>;
   readonly #info: SpawnedProcessInfo;
-  readonly #signalsSent = new Set<number>();
   readonly #reader: OutputReader;
-  readonly #startedAt = performance.now();
+  readonly #life: CommandLife;
   readonly #run: RunLimits | undefined;
   readonly #recorder: Recorder | undefined;
   #outputBytes = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #cut: "timeout" | "outputLimit" | undefined;
-  #killing: Promise<void> | undefined;
   #ended: ProcessEnd | undefined;
 
   constructor({ process, command, args, vm, budget, run, recorder }: SpawnedProcessOptions) {
@@ -98,8 +86,12 @@ export class SpawnedProcess {
       waitingForInput: false,
     };
     if (run !== undefined) this.#reader.hold();
-    if (run?.timeout) this.#timer = setTimeout(() => this.#cutShort("timeout"), run.timeout);
-    process.onOutput((stream, data) => this.#publish(stream, data));
+    this.#life = new CommandLife(process, vm, run?.timeout);
+    process.onOutput((stream, data) => {
+      this.#publish(stream, data);
+      this.#outputBytes += data.length;
+      if (run !== undefined && this.#outputBytes > run.outputBytes) this.#life.cutShort("outputLimit");
+    });
     this.exited = this.#end();
   }
 
@@ -122,7 +114,7 @@ export class SpawnedProcess {
 
   async signal(signal: number, reach: Reach): Promise<void> {
     if (signal === 0 || (!this.#info.running && reach !== "tree")) return;
-    this.#signalsSent.add(signal);
+    this.#life.signalsSent.add(signal);
     if (reach === "process") this.#process.signal(signal);
     else await this.#process.signalAll(signal, reach);
   }
@@ -155,28 +147,19 @@ export class SpawnedProcess {
       this.#vm.emit("processOutput", { pid: this.pid, ...chunk });
     }
     this.#recorder?.output(stream, data);
-    this.#outputBytes += data.length;
-    if (this.#run !== undefined && this.#outputBytes > this.#run.outputBytes) this.#cutShort("outputLimit");
     this.#reader.published(data.length);
     this.#vm.filesMayHaveChanged();
   }
 
   async #end(): Promise<ExitStatus> {
-    const { exitCode, signal, oom, ...usage } = await this.#process.exited;
-    clearTimeout(this.#timer);
-    // The command ends first. Its daemons must be gone too before its end is told.
-    await this.#killing;
-    const { oomKills } = usage;
+    const end = await this.#life.end();
+    const { exitCode, signal, reason, oomKills } = end;
     const hasFailed = this.#run !== undefined && exitCode !== 0;
     const denials = hasFailed ? this.#vm.denialsSince(this.#info.startedAt) : [];
     this.#publish("stderr", noticesOf(oomKills, denials));
-    const reason = this.#reason(signal, oom);
     this.#output.end();
     this.#recorder?.ended();
-    const durationMs = Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
-    if (oomKills > 0) this.#vm.report({ kind: "outOfMemory", kills: oomKills });
-    this.#vm.report({ kind: "commandEnded", ms: durationMs, reason });
-    this.#ended = { exitCode, signal, timedOut: this.#cut === "timeout", reason, durationMs, ...usage };
+    this.#ended = end;
     Object.assign(this.#info, { running: false, exitCode, signal, reason, exitedAt: Date.now(), oomKills });
     this.#vm.emit("processExit", {
       pid: this.pid,
@@ -188,20 +171,5 @@ export class SpawnedProcess {
     this.#reader.ended();
     this.#vm.filesMayHaveChanged();
     return { exitCode, signal };
-  }
-
-  #cutShort(why: "timeout" | "outputLimit"): void {
-    if (this.#cut !== undefined) return;
-    this.#cut = why;
-    this.#killing = this.#process.killTree();
-  }
-
-  #reason(signal: NodeJS.Signals | null, oom: boolean): ExitReason {
-    if (this.#cut !== undefined) return this.#cut;
-    if (this.#vm.isStopping()) return "vm_stopped";
-    if (oom) return "oom";
-    if (signal !== null) return this.#signalsSent.has(constants.signals[signal]) ? "killed" : "signal";
-    // A program may clean up and exit after a stop request. An exit after any other signal is its own decision.
-    return STOP_REQUESTS.some((request) => this.#signalsSent.has(request)) ? "killed" : "exit";
   }
 }
