@@ -70,6 +70,7 @@ describe("exec", () => {
     const { vm } = shared();
     const result = await vm.exec("kill -USR1 $$");
     expect(result).toMatchObject({ exitCode: 138, signal: "SIGUSR1", reason: "signal" });
+    expect(await vm.exec("kill -ABRT $$")).toMatchObject({ exitCode: 134, signal: "SIGABRT" });
   });
 
   test("an exit code above 128 is not mistaken for a signal", async () => {

@@ -6,8 +6,11 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-const SIGNAL_NAMES = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals] as const),
+/** Names of signals by number. Of two names the table has the first: SIGABRT, not SIGIOT. */
+export const SIGNAL_NAMES: ReadonlyMap<number, NodeJS.Signals> = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals]),
 );
 
 /** A wait status taken apart, as by WIFSIGNALED and its like; see wait(2). */

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { constants } from "node:os";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { FileSystem } from "../../files.ts";
 import type { ExitStatus } from "../../processes.ts";
@@ -10,6 +9,7 @@ import { cwdError } from "../commands/start-errors.ts";
 import { sealedCommand } from "../descriptors.ts";
 import { enterCommand } from "../helpers/enter.ts";
 import { refusalIn } from "../helpers/refusal.ts";
+import { SIGNAL_NAMES } from "../helpers/wait-status.ts";
 import { commandTree, killAll, sendSignal } from "../procfs/process-trees.ts";
 import { childrenOf, descendants, processStartTime, readStat } from "../procfs/procfs.ts";
 import { withTag } from "../procfs/slack-tag.ts";
@@ -232,6 +232,5 @@ function spawnScript(job: string, { cols, rows }: TerminalRequest, entry: Entry)
 
 function exitStatusOf(exitCode: number, signal: number | undefined): ExitStatus {
   const number = signal === undefined || signal === 0 ? exitCode - 128 : signal;
-  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
-  return { exitCode: signal ? 128 + signal : exitCode, signal: (name as NodeJS.Signals | undefined) ?? null };
+  return { exitCode: signal ? 128 + signal : exitCode, signal: SIGNAL_NAMES.get(number) ?? null };
 }
