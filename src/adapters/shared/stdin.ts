@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError } from "../../api/errors.ts";
 import { MIB } from "../../api/units.ts";
 import type { AdapterVm } from "./workplace.ts";
@@ -23,8 +24,7 @@ export async function sendInput(
 ): Promise<void> {
   for (let at = 0; at < data.byteLength; at += PIECE_BYTES) {
     const piece = data.subarray(at, at + PIECE_BYTES);
-    while (!(await isTaken(vm.writeProcessStdin(pid, piece), isOver)))
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    while (!(await isTaken(vm.writeProcessStdin(pid, piece), isOver))) await delay(RETRY_MS);
   }
 }
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { VmLimits } from "../../../options.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { type Controller, poolSettings, vmSettings } from "./cgroup-settings.ts";
@@ -151,6 +152,6 @@ function enterPool(hierarchy: Hierarchy): void {
 async function removeWhenEmpty(path: string): Promise<void> {
   for (let tries = 0; tries < REMOVE_TRIES; tries++) {
     if (tryRemove(path)) return;
-    await new Promise((resolve) => setTimeout(resolve, REMOVE_PAUSE_MS));
+    await delay(REMOVE_PAUSE_MS);
   }
 }

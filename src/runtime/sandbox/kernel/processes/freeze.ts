@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { sendSignal } from "../procfs/process-trees.ts";
 import { processStartTime, readStat } from "../procfs/procfs.ts";
 
@@ -32,7 +33,7 @@ export async function freezeAll(find: () => number[]): Promise<() => void> {
   }
   const deadline = performance.now() + STOP_TIMEOUT_MS;
   while (performance.now() < deadline && !stopped.every(({ pid }) => isStopped(pid))) {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await delay(PAUSE_MS);
   }
   return () => {
     for (const { pid, startTime } of stopped.reverse()) {

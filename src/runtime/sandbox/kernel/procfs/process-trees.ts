@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { childrenOf, descendants, innermostPid, processStartTime, readStat } from "./procfs.ts";
 import { hasTag } from "./slack-tag.ts";
 
@@ -68,7 +69,7 @@ export async function killAll(find: () => number[]): Promise<void> {
     const pids = stopAll(find);
     quietRounds = pids.length === 0 ? quietRounds + 1 : 0;
     for (const pid of pids) sendSignal(pid, "SIGKILL");
-    await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS));
+    await delay(ROUND_PAUSE_MS);
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { sendSignal } from "../procfs/process-trees.ts";
 import { readProc, statusField } from "../procfs/procfs.ts";
 
@@ -38,7 +39,7 @@ export async function hangUpSession({ session, leader, exited, kill }: HangupDep
     const stragglers = session().filter(diesOfHangup);
     if (stragglers.length === 0) return;
     hangUp(stragglers);
-    await new Promise((resolve) => setTimeout(resolve, STRAGGLER_PAUSE_MS));
+    await delay(STRAGGLER_PAUSE_MS);
   }
 }
 
