@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { readdirSync, statfsSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
 import { AgentVmError } from "../../api/errors.ts";
+import { ownLimit } from "./own-proc.ts";
 import { hasOwnUids, uidRange } from "./own-uids.ts";
 import { ownProcessLimits, type ProcessLimit } from "./process-limits.ts";
 
@@ -169,10 +170,9 @@ let usable: number | undefined;
 /** Descriptors that VMs may take. Node raises the soft limit of open files to the hard limit when it starts. */
 function usableDescriptors(): number {
   if (usable !== undefined) return usable;
-  const text = /^Max open files\s+(\S+)/m.exec(read("/proc/self/limits") ?? "")?.[1];
-  const limit = Number(text);
+  const limit = ownLimit("Max open files", "soft");
   const { part, least, most } = KEPT_DESCRIPTORS;
-  usable = limit > 0 ? limit - Math.min(most, Math.max(least, limit * part)) : Number.POSITIVE_INFINITY;
+  usable = limit - Math.min(most, Math.max(least, limit * part));
   return usable;
 }
 
@@ -192,12 +192,4 @@ function openDescriptors(): number {
     counted = { at: now, descriptors };
   }
   return counted.descriptors;
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

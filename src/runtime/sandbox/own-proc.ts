@@ -14,3 +14,10 @@ export function readOwnProc(path: string): string | undefined {
     throw error;
   }
 }
+
+/** Returns a limit of the server itself by its title in /proc/self/limits, see getrlimit(2); `Infinity` without a limit. */
+export function ownLimit(title: string, kind: "soft" | "hard"): number {
+  const limits = readOwnProc("/proc/self/limits") ?? "";
+  const found = new RegExp(`^${title}\\s+(\\S+)\\s+(\\S+)`, "m").exec(limits)?.[kind === "soft" ? 1 : 2];
+  return found === undefined || found === "unlimited" ? Number.POSITIVE_INFINITY : Number(found);
+}

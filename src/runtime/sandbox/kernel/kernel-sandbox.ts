@@ -29,10 +29,10 @@ import { LeftPipes } from "./processes/left-pipes.ts";
 import { mappedFiles } from "./processes/mappings.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
-import { measureVm, pidsIn } from "./processes/usage.ts";
+import { measureVm } from "./processes/usage.ts";
 import { ENDED_STATES } from "./procfs/held-process.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
-import { processStartTime, readStat } from "./procfs/procfs.ts";
+import { pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
 import { KernelTerminal } from "./terminal/terminal.ts";
 import type { Tools } from "./tools.ts";
@@ -113,7 +113,7 @@ export class KernelSandbox implements Sandbox {
       spawn: (request) => this.#spawn(request, shell),
       list: () => this.#list(),
       inputWaits: () => this.#inputWaits(),
-      count: () => pidsIn(vm.procFd).length,
+      count: () => pidsIn(`/proc/self/fd/${vm.procFd}`).length,
       isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
       // The parents of interactive shells continue: script(1) stops itself with its shell.
       freeze: () => freezeAll(() => this.#everything()),

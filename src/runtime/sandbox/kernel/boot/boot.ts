@@ -13,8 +13,7 @@ import { ForkedHelper } from "../helpers/forked-helper.ts";
 import type { Launched } from "../helpers/launched.ts";
 import { LaunchRefused, launch } from "../helpers/launcher.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
-import { pidsIn } from "../processes/usage.ts";
-import { childrenOf, readStat } from "../procfs/procfs.ts";
+import { childrenOf, pidsIn, readStat } from "../procfs/procfs.ts";
 import type { Tools } from "../tools.ts";
 import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
 import { inotifyLimits, ipcLimits, userLimits } from "./per-user.ts";
@@ -137,7 +136,7 @@ export async function endVm({ keeper, procFd }: BootedVm): Promise<void> {
 
 function mayHaveProcesses(procFd: number): boolean {
   try {
-    return pidsIn(procFd).length > 0;
+    return pidsIn(`/proc/self/fd/${procFd}`).length > 0;
   } catch {
     // The server has no descriptor left. The next look may have one.
     return true;

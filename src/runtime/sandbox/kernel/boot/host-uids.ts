@@ -1,18 +1,9 @@
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { serverFull } from "../../host-room.ts";
 import { uidRange } from "../../own-uids.ts";
-import { processStartTime } from "../procfs/procfs.ts";
+import { pidsIn, processStartTime } from "../procfs/procfs.ts";
 
 /**
  * Host uids of the VMs of a root server. Each VM has one of its own: the kernel counts processes per uid, so two VMs
@@ -117,9 +108,8 @@ function ownerOf(claim: string): string | undefined {
 /** Processes of a killed server still count toward their uid's limit, zombies too. */
 function uidsInUse(): Set<number> {
   const found = new Set<number>();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stats = statSync(`/proc/${name}`, { throwIfNoEntry: false });
+  for (const pid of pidsIn("/proc")) {
+    const stats = statSync(`/proc/${pid}`, { throwIfNoEntry: false });
     if (stats !== undefined) found.add(stats.uid);
   }
   return found;

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import type { VmLimits } from "../../../options.ts";
+import { ownLimit } from "../../own-proc.ts";
 import { readProc } from "../procfs/procfs.ts";
 
 /*
@@ -29,7 +29,10 @@ const RESOURCES = [
 export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
   if (owner !== null) return [];
   return ["instances", "watches"]
-    .map((name): [string, number] => [name, partOf(readProc(`/proc/sys/fs/inotify/max_user_${name}`))])
+    .map((name): [string, number] => [
+      name,
+      partOf(Number(readProc(`/proc/sys/fs/inotify/max_user_${name}`))),
+    ])
     .filter(([, limit]) => limit !== 0);
 }
 
@@ -39,10 +42,9 @@ export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
  */
 export function userLimits(owner: Owner): [resource: number, limit: number][] {
   if (owner !== null) return [];
-  const limits = readFileSync("/proc/self/limits", "utf8");
   return RESOURCES.map(([resource, title]): [number, number] => [
     resource,
-    partOf(new RegExp(`^${title}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1]),
+    partOf(ownLimit(title, "hard")),
   ]).filter(([, limit]) => limit !== 0);
 }
 
@@ -58,7 +60,6 @@ export function ipcLimits({
 }
 
 /** @returns 0 for no limit */
-function partOf(limit: string | undefined): number {
-  const number = Number(limit);
-  return Number.isFinite(number) ? Math.ceil(number * PART) : 0;
+function partOf(limit: number): number {
+  return Number.isFinite(limit) ? Math.ceil(limit * PART) : 0;
 }

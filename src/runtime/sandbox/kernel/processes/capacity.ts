@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { VmLimits } from "../../../options.ts";
+import { ownLimit } from "../../own-proc.ts";
 import { hasOwnUids } from "../../own-uids.ts";
 import { cgroupLimits, hostLimit, ownProcessLimits, type ProcessLimit } from "../../process-limits.ts";
 import { usableHierarchies } from "./hierarchies.ts";
@@ -29,11 +29,8 @@ export function processCapacity(): number {
 
 function findCapacity(): number {
   const limits = limitsOfVms();
-  const ownLimit = Number(
-    /^Max processes\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "unlimited",
-  );
   // The limit of the server's user does not hold for VMs with uids of their own.
-  if (!hasOwnUids() && ownLimit > 0) limits.push({ ...hostLimit(), limit: ownLimit });
+  if (!hasOwnUids()) limits.push({ ...hostLimit(), limit: ownLimit("Max processes", "soft") });
   const left = limits.map(({ limit, running }) => Math.floor(limit * (1 - KEPT_FOR_HOST)) - running);
   return Math.max(1, Math.min(...left));
 }
@@ -53,7 +50,6 @@ let hardLimit: number | undefined;
 
 /** Lowers a limit to the server's hard limit: a shell cannot raise its limit above it, and fails. */
 export function openFilesLimit(wanted: number): number {
-  const text = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  hardLimit ??= text === "unlimited" || text === undefined ? Number.POSITIVE_INFINITY : Number(text);
+  hardLimit ??= ownLimit("Max open files", "hard");
   return Math.min(wanted, hardLimit);
 }

@@ -3,8 +3,7 @@ import { pause, visitAll } from "../../../../base/pace.ts";
 import type { InputWait } from "../../processes.ts";
 import { MAX_EXAMINED_THREADS } from "../limits.ts";
 import { awaitedDescriptors } from "../procfs/blocked-call.ts";
-import { type ProcessStat, parseStat, readProc, statusField } from "../procfs/procfs.ts";
-import { pidsOf } from "./process-list.ts";
+import { type ProcessStat, parseStat, pidsIn, readProc, statusField } from "../procfs/procfs.ts";
 
 /** Major number of terminals in /dev/pts. */
 const PTS_MAJOR = 136;
@@ -34,7 +33,7 @@ interface Candidate {
 export async function findInputWaits(procFd: number, { stdins, terminals }: Inputs): Promise<InputWait[]> {
   const candidates: Candidate[] = [];
   const owners = new Map<number, number>();
-  await visitAll(pidsOf(procFd), (pid) => {
+  await visitAll(pidsIn(`/proc/self/fd/${procFd}`), (pid) => {
     const folder = folderOf(procFd, pid);
     const text = readProc(`${folder}/stat`);
     if (text === undefined) return;

@@ -1,5 +1,5 @@
-import { readdirSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { pidsIn } from "../procfs/procfs.ts";
 
 /** Bytes that are read of all processes' lists together. A program may have 65,530 mappings of 100 bytes each. */
 const MAX_BYTES = 8 * 1024 * 1024;
@@ -19,8 +19,7 @@ const SHARED_WRITABLE = /^\S+ .w.s \S+ \S+ (\d+)/gm;
 export async function mappedFiles(procFd: number): Promise<ReadonlySet<number>> {
   const inodes = new Set<number>();
   let left = MAX_BYTES;
-  for (const pid of readdirSync(`/proc/self/fd/${procFd}`)) {
-    if (!/^\d+$/.test(pid)) continue;
+  for (const pid of pidsIn(`/proc/self/fd/${procFd}`)) {
     let file: FileHandle | undefined;
     try {
       file = await open(`/proc/self/fd/${procFd}/${pid}/maps`);

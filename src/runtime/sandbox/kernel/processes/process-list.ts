@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import type { VmProcess } from "../../../../api/methods/process-types.ts";
 import { visitAll } from "../../../../base/pace.ts";
 import { VM_USER } from "../../vm-layout.ts";
@@ -8,7 +8,7 @@ import {
   MAX_PROCESS_ARGUMENTS,
   MAX_PROCESS_ARGUMENTS_BYTES,
 } from "../limits.ts";
-import { parseStat, statusField } from "../procfs/procfs.ts";
+import { parseStat, pidsIn, statusField } from "../procfs/procfs.ts";
 
 type ListedProcess = Omit<VmProcess, "waitingForInput">;
 
@@ -27,17 +27,12 @@ interface Room {
 export async function listProcesses(procFd: number, hostUid: number): Promise<ListedProcess[]> {
   const processes: ListedProcess[] = [];
   const room: Room = { bytes: MAX_LISTED_BYTES, args: MAX_LISTED_ARGUMENTS };
-  await visitAll(pidsOf(procFd), (pid) => {
+  // The oldest process usually comes first, so that its arguments are never left out.
+  await visitAll(pidsIn(`/proc/self/fd/${procFd}`), (pid) => {
     const process = readProcess(procFd, pid, hostUid, room);
     if (process !== undefined) processes.push(process);
   });
   return processes;
-}
-
-/** Lists pids in ascending order: usually the oldest process first, so that its arguments are never left out. */
-export function pidsOf(procFd: number): number[] {
-  const names = readdirSync(`/proc/self/fd/${procFd}`).filter((name) => /^\d+$/.test(name));
-  return names.map(Number).sort((a, b) => a - b);
 }
 
 function readProcess(procFd: number, pid: number, hostUid: number, room: Room): ListedProcess | undefined {

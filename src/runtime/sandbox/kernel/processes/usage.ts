@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { visitAll } from "../../../../base/pace.ts";
 import type { SandboxUsage } from "../../sandbox.ts";
-import { parseStat, statusField } from "../procfs/procfs.ts";
+import { parseStat, pidsIn, statusField } from "../procfs/procfs.ts";
 
 /**
  * Measures a VM through its root directory and its own procfs.
@@ -19,7 +19,7 @@ export async function measureVm(
   const { bsize, blocks, bfree, files, ffree } = await statfs(`/proc/self/fd/${rootFd}`);
   const total = { processes: 0, rss: 0, cpuMs: 0, openFiles: 0 };
   const folder = `/proc/self/fd/${procFd}`;
-  await visitAll(pidsIn(procFd), (pid) => {
+  await visitAll(pidsIn(folder), (pid) => {
     try {
       const status = readFileSync(`${folder}/${pid}/status`, "utf8");
       total.cpuMs += parseStat(readFileSync(`${folder}/${pid}/stat`, "utf8")).cpuMs;
@@ -39,9 +39,4 @@ export async function measureVm(
     cpuMs: total.cpuMs,
     openFiles: total.openFiles === 0 ? null : total.openFiles,
   };
-}
-
-/** Names of the processes in a procfs. */
-export function pidsIn(procFd: number): string[] {
-  return readdirSync(`/proc/self/fd/${procFd}`).filter((name) => /^\d+$/.test(name));
 }

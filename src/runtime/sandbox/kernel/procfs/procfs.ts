@@ -31,6 +31,12 @@ export function readProc(path: string): string | undefined {
   }
 }
 
+/** Lists the pids of the procfs at `folder` in ascending order: usually the oldest process first. */
+export function pidsIn(folder: string): number[] {
+  const names = readdirSync(folder).filter((name) => /^\d+$/.test(name));
+  return names.map(Number).sort((a, b) => a - b);
+}
+
 /** Parses /proc/PID/stat. The program's name may contain spaces and parentheses. */
 export function parseStat(text: string): ProcessStat {
   const nameEnd = text.lastIndexOf(")");
