@@ -70,39 +70,35 @@ export class Connector implements Replaceable {
   }
 
   /** Connects to a port of the VM's loopback. */
-  async connect(family: 4 | 6, port: number, signal: AbortSignal): Promise<Socket> {
-    const socket = await this.#ask("c", Buffer.from([family, port >> 8, port & 0xff]), signal);
-    if (!(socket instanceof Socket)) throw new HelperLost("the connector passed another kind of socket");
-    return socket;
+  connect(family: 4 | 6, port: number, signal: AbortSignal): Promise<Socket> {
+    return this.#ask("c", Buffer.from([family, port >> 8, port & 0xff]), signal, Socket);
   }
 
   /** Listens on a port of 127.0.0.1 in the VM, or on a free port for 0. */
-  async listen(port: number, signal: AbortSignal): Promise<Server> {
-    const server = await this.#ask("l", Buffer.from([port >> 8, port & 0xff]), signal);
-    if (!(server instanceof Server)) throw new HelperLost("the connector passed another kind of socket");
-    return server;
+  listen(port: number, signal: AbortSignal): Promise<Server> {
+    return this.#ask("l", Buffer.from([port >> 8, port & 0xff]), signal, Server);
   }
 
   /** Takes the datagrams that programs send to a port of 127.0.0.1 in the VM. */
-  async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
-    const socket = await this.#ask("d", Buffer.from([port >> 8, port & 0xff]), signal);
-    if (!(socket instanceof DatagramSocket))
-      throw new HelperLost("the connector passed another kind of socket");
-    return socket;
+  takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
+    return this.#ask("d", Buffer.from([port >> 8, port & 0xff]), signal, DatagramSocket);
   }
 
   /** Listens at an abstract name of the Unix sockets in the VM's network namespace. */
-  async listenAt(name: string, signal: AbortSignal): Promise<Server> {
-    const server = await this.#ask("u", Buffer.from(name), signal);
-    if (!(server instanceof Server)) throw new HelperLost("the connector passed another kind of socket");
-    return server;
+  listenAt(name: string, signal: AbortSignal): Promise<Server> {
+    return this.#ask("u", Buffer.from(name), signal, Server);
   }
 
   async close(): Promise<void> {
     await this.#helper.close();
   }
 
-  async #ask(kind: "c" | "l" | "d" | "u", body: Buffer, signal: AbortSignal): Promise<Handle> {
+  async #ask<Expected extends Handle>(
+    kind: "c" | "l" | "d" | "u",
+    body: Buffer,
+    signal: AbortSignal,
+    Expected: abstract new (...args: never[]) => Expected,
+  ): Promise<Expected> {
     signal.throwIfAborted();
     if (this.#helper.isLost) throw this.#helper.loss;
     const id = ++this.#lastId;
@@ -115,7 +111,10 @@ export class Connector implements Replaceable {
     signal.addEventListener("abort", cancel, { once: true });
     this.#helper.send(kind, id, body);
     try {
-      return await answer.promise;
+      const handle = await answer.promise;
+      if (handle instanceof Expected) return handle;
+      closeHandle(handle);
+      throw new HelperLost("the connector passed another kind of socket");
     } finally {
       signal.removeEventListener("abort", cancel);
       this.#waiting.delete(id);
