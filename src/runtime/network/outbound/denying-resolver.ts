@@ -1,9 +1,9 @@
 import { AgentVmError } from "../../../api/errors.ts";
+import { PerSecond } from "../../../base/per-second.ts";
 import type { SandboxNetwork } from "../../sandbox/network.ts";
 import { MAX_DENIED_QUESTIONS } from "../limits.ts";
 import type { OutboundGate } from "./gate.ts";
 import { OutboundNames } from "./names.ts";
-import { PerSecond } from "./per-second.ts";
 import { OutboundResolver } from "./resolver.ts";
 
 /** Port at which programs ask if /etc/resolv.conf names no resolver. */

@@ -1,5 +1,6 @@
 import type { NetworkDeniedEvent } from "../../../api/events.ts";
 import type { NetworkLogEntry } from "../../../api/methods/network.ts";
+import { PerSecond } from "../../../base/per-second.ts";
 import { MAX_DENIED_EVENTS_PER_SECOND, MAX_NETWORK_LOG } from "../limits.ts";
 
 /** Log of denied connections, newest last. A repeated denial increments the last entry's count. */
@@ -7,8 +8,8 @@ export class NetworkLog {
   readonly #emit: (payload: NetworkDeniedEvent) => void;
   readonly #count: () => void;
   #entries: NetworkLogEntry[] = [];
-  #second = 0;
-  #sent = 0;
+  /** A VM may cause ten thousand denials a second, which must not flood the clients' connections. */
+  readonly #events = new PerSecond(MAX_DENIED_EVENTS_PER_SECOND);
 
   /** @param count called for each denial, sent or not */
   constructor(emit: (payload: NetworkDeniedEvent) => void, count: () => void = () => undefined) {
@@ -32,17 +33,12 @@ export class NetworkLog {
 
   denied(denial: NetworkDeniedEvent): void {
     this.#count();
-    const time = this.#note(denial);
-    // A VM may cause ten thousand denials a second, which must not flood the clients' connections.
-    const second = Math.floor(time / 1000);
-    if (second !== this.#second) this.#sent = 0;
-    this.#second = second;
-    this.#sent += 1;
-    if (this.#sent <= MAX_DENIED_EVENTS_PER_SECOND) this.#emit(denial);
+    this.#note(denial);
+    if (!this.#events.isTooMany()) this.#emit(denial);
   }
 
-  /** Adds an entry, or counts it in the last one. @returns its time */
-  #note(entry: Omit<NetworkLogEntry, "time" | "count">): number {
+  /** Adds an entry, or counts it in the last one. */
+  #note(entry: Omit<NetworkLogEntry, "time" | "count">): void {
     const time = Date.now();
     const last = this.#entries.at(-1);
     const isSame = (["host", "port", "reason", "allowed"] as const).every(
@@ -56,6 +52,5 @@ export class NetworkLog {
       this.#entries.push({ ...entry, time, count: 1 });
       if (this.#entries.length > MAX_NETWORK_LOG) this.#entries = this.#entries.slice(-MAX_NETWORK_LOG);
     }
-    return time;
   }
 }

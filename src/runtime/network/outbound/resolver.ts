@@ -1,6 +1,7 @@
 import type { Socket as DatagramSocket, RemoteInfo } from "node:dgram";
 import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
+import { PerSecond } from "../../../base/per-second.ts";
 import { MAX_OPEN_QUESTIONS, MAX_QUESTIONS_PER_SECOND } from "../limits.ts";
 import {
   encodeAnswer,
@@ -13,7 +14,6 @@ import {
 } from "./dns-message.ts";
 import type { OutboundGate } from "./gate.ts";
 import type { OutboundNames } from "./names.ts";
-import { PerSecond } from "./per-second.ts";
 
 /** Time for which programs may keep an address. */
 const TTL_SECONDS = 60;

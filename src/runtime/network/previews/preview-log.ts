@@ -1,4 +1,5 @@
 import type { PreviewLogEntry } from "../../../api/methods/previews.ts";
+import { PerSecond } from "../../../base/per-second.ts";
 import { printable } from "../../../base/printable.ts";
 import { MAX_PREVIEW_EVENTS_PER_SECOND, MAX_PREVIEW_LOG } from "../limits.ts";
 
@@ -8,8 +9,7 @@ const MAX_PATH_CHARS = 1_024;
 export class PreviewLog {
   readonly #emit: (entry: PreviewLogEntry) => void;
   readonly #entries: PreviewLogEntry[] = [];
-  #second = 0;
-  #sent = 0;
+  readonly #events = new PerSecond(MAX_PREVIEW_EVENTS_PER_SECOND);
 
   constructor(emit: (entry: PreviewLogEntry) => void) {
     this.#emit = emit;
@@ -26,10 +26,6 @@ export class PreviewLog {
     const shown = { ...entry, path: printable(entry.path.slice(0, MAX_PATH_CHARS)) };
     this.#entries.push(shown);
     if (this.#entries.length > MAX_PREVIEW_LOG) this.#entries.shift();
-    const second = Math.floor(Date.now() / 1000);
-    if (second !== this.#second) this.#sent = 0;
-    this.#second = second;
-    this.#sent += 1;
-    if (this.#sent <= MAX_PREVIEW_EVENTS_PER_SECOND) this.#emit(shown);
+    if (!this.#events.isTooMany()) this.#emit(shown);
   }
 }
