@@ -247,5 +247,5 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   [`${KERNEL}/terminal`]: {
     uses: [SANDBOX, `${KERNEL}/commands`, `${KERNEL}/helpers`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
   },
-  [`${KERNEL}/watch`]: { uses: [SANDBOX, `${KERNEL}/helpers`], types: [`${KERNEL}/files`] },
+  [`${KERNEL}/watch`]: { uses: [SANDBOX, `${KERNEL}/helpers`] },
 };

@@ -1,5 +1,5 @@
 import type { FileSystem } from "../sandbox/files.ts";
-import { type Call, MAX_LINKS, posixError } from "../sandbox/posix.ts";
+import { type Call, MAX_LINKS, namesIn, posixError } from "../sandbox/posix.ts";
 import { joinPath, parentPath } from "./paths.ts";
 
 /**
@@ -8,7 +8,7 @@ import { joinPath, parentPath } from "./paths.ts";
  * @throws AgentVmError `ENOENT` if the path does not exist
  */
 export async function realPath(fs: FileSystem, path: string, call: Call): Promise<string> {
-  const pending = namesOf(path).reverse();
+  const pending = namesIn(path).reverse();
   let at = "/";
   let links = 0;
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
@@ -26,11 +26,7 @@ export async function realPath(fs: FileSystem, path: string, call: Call): Promis
     if (++links > MAX_LINKS) throw posixError("ELOOP", call);
     const target = await fs.readlink(next);
     if (target.startsWith("/")) at = "/";
-    pending.push(...namesOf(target).reverse());
+    pending.push(...namesIn(target).reverse());
   }
   return at;
-}
-
-function namesOf(path: string): string[] {
-  return path.split("/").filter((name) => name !== "" && name !== ".");
 }

@@ -1,6 +1,6 @@
 /** Limits of persistence. `npm run docs` writes docs/limits.md from these comments. */
 
-const MIB = 1024 * 1024;
+import { MIB } from "../../api/units.ts";
 
 /**
  * Snapshots of one VM.

@@ -23,6 +23,12 @@ const UIDS_PER_SERVER = 4096;
 const FIRST_UID = 0x60000000;
 const MAX_BLOCKS = 4096;
 
+/** A user and a group of the host, to which the files and processes of a VM belong. */
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
 let lack: string | null | undefined;
 
 /**

@@ -2,6 +2,7 @@ import { extract as makeExtract } from "tar-stream";
 import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
 import { pause } from "../../base/pace.ts";
 import { decodeName } from "../sandbox/names.ts";
+import { MODE_BITS } from "../sandbox/persistent-tree.ts";
 import { type ArchiveContent, type ArchiveEntry, entryName, invalidArchive, refused } from "./entry.ts";
 import { MAX_ARCHIVE_HEADER_BYTES } from "./limits.ts";
 import { isSparse, SPARSE_NAME, sparseContent } from "./sparse.ts";
@@ -10,8 +11,6 @@ const BLOCK_BYTES = 512;
 
 /** Maximum bytes given to the parser at a time, so that it does not block the event loop. */
 const SLICE_BYTES = 128 * 1024;
-
-const MODE_BITS = 0o7777;
 
 /** End of the year 9999. Times of files are limited to 1970 up to this. */
 const MAX_TIME_MS = 253_402_300_799_000;

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { pause } from "../../base/pace.ts";
+import { MODE_BITS } from "../sandbox/persistent-tree.ts";
 import { type ArchiveEntry, entryName } from "./entry.ts";
-
-const MODE_BITS = 0o7777;
 
 const entrySchema = z
   .object({

@@ -3,6 +3,7 @@ import type { FileSystem } from "../files.ts";
 import {
   type AttributesFound,
   type Inodes,
+  MODE_BITS,
   type NodeMetadata,
   type PersistentTree,
   type TreeContent,
@@ -15,7 +16,6 @@ import { codeOf, posixError } from "../posix.ts";
 import { TreeBudget } from "../tree-budget.ts";
 import { PathWriter } from "../tree-path.ts";
 
-const MODE_BITS = 0o7777;
 const ZEROS = new Uint8Array(64 * 1024);
 
 /** A memory VM's files for checkpoints. No process changes them, so the file actions are enough to read them. */

@@ -5,6 +5,7 @@ import util from "node:util";
 import { AgentVmError } from "../../../../api/errors.ts";
 import type { VmLimits } from "../../../options.ts";
 import { serverFull } from "../../host-room.ts";
+import type { Owner } from "../../own-uids.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
 import { spawnerSource } from "../helpers/enter.ts";
@@ -66,7 +67,7 @@ interface BootRequest {
   /** Open descriptors that a command may have. */
   openFiles: number;
   /** Host uid and gid of the VM under a root server; `null`: the server's own. */
-  owner: { uid: number; gid: number } | null;
+  owner: Owner | null;
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;

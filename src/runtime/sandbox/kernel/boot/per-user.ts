@@ -1,5 +1,6 @@
 import type { VmLimits } from "../../../options.ts";
 import { ownLimit } from "../../own-proc.ts";
+import type { Owner } from "../../own-uids.ts";
 import { readProc } from "../procfs/procfs.ts";
 
 /*
@@ -16,8 +17,6 @@ const PAGE_BYTES = 4096;
 /** System V message queues, and semaphores: in a set, in all, in one call, sets. */
 const [MESSAGE_QUEUES, SEMAPHORES] = [512, "1000 32000 500 1000"];
 
-type Owner = { uid: number } | null;
-
 /** Numbers of resource limits; see getrlimit(2). */
 const RESOURCES = [
   [11, "Max pending signals"],
@@ -26,7 +25,7 @@ const RESOURCES = [
 ] as const;
 
 /** Most inotify instances and watches of a VM. None are given if the host's limits hold. */
-export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
+export function inotifyLimits(owner: Owner | null): [name: string, limit: number][] {
   if (owner !== null) return [];
   return ["instances", "watches"]
     .map((name): [string, number] => [
@@ -40,7 +39,7 @@ export function inotifyLimits(owner: Owner): [name: string, limit: number][] {
  * Resource limits that bound what all processes of a VM have together: signals that wait, POSIX message queues, locked
  * memory.
  */
-export function userLimits(owner: Owner): [resource: number, limit: number][] {
+export function userLimits(owner: Owner | null): [resource: number, limit: number][] {
   if (owner !== null) return [];
   return RESOURCES.map(([resource, title]): [number, number] => [
     resource,

@@ -1,3 +1,4 @@
+import type { Owner } from "../../own-uids.ts";
 import type { ProgramCall, ProgramOptions, ResourceUsage } from "../../processes.ts";
 import type { Tags } from "../procfs/slack-tag.ts";
 import type { Tools } from "../tools.ts";
@@ -15,7 +16,7 @@ export interface ProgramRequest extends ProgramCall, ProgramOptions {
 export interface Entry {
   initPid: number;
   tags: Tags;
-  owner: { uid: number; gid: number } | null;
+  owner: Owner | null;
   tools: Tools;
   /** Processes up to which a command may fork. */
   processes: number;

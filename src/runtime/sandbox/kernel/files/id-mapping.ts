@@ -1,11 +1,6 @@
 import type { Stats } from "node:fs";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
-
-/** A user and a group of the host. */
-export interface Owner {
-  uid: number;
-  gid: number;
-}
+import type { Owner } from "../../own-uids.ts";
 
 /** Id of the VM's only user and group, as its user namespace maps them. */
 const VM_ID = 1000;

@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import { temporaryName } from "../../names.ts";
+import type { Owner } from "../../own-uids.ts";
 import { asPosixError, type Call, codeOf, posixError } from "../../posix.ts";
 import { at } from "./descriptors.ts";
-import type { Owner } from "./id-mapping.ts";
 import { assertRegularFile } from "./open.ts";
 import type { Place } from "./place.ts";
 import type { Root } from "./root.ts";

@@ -1,8 +1,8 @@
 import { chownSync, fchownSync, fstatSync, type Stats, statfsSync } from "node:fs";
 import { OwnDevice } from "../../mount-table.ts";
+import type { Owner } from "../../own-uids.ts";
 import { type Call, posixError } from "../../posix.ts";
 import { descriptorPath } from "./descriptors.ts";
-import type { Owner } from "./id-mapping.ts";
 import { type Mounted, MountedTrees } from "./mounted.ts";
 
 const READ = 4;

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { within } from "../../../../base/within.ts";
+import type { Owner } from "../../own-uids.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { HeldProcess } from "../procfs/held-process.ts";
 import { sendSignal } from "../procfs/process-trees.ts";
@@ -39,7 +40,7 @@ interface HelperOptions extends Speech {
   /** Its descriptors from 3 on. */
   descriptors?: readonly (number | "ipc")[];
   /** Host user that it runs as. @default the server's */
-  owner?: { uid: number; gid: number } | null;
+  owner?: Owner | null;
 }
 
 interface LaunchedHelper extends Speech, LaunchRequest {}

@@ -4,6 +4,7 @@ import { closeSync, constants as fs, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants } from "node:os";
 import util from "node:util";
+import type { Owner } from "../../own-uids.ts";
 import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { readStat } from "../procfs/procfs.ts";
@@ -57,7 +58,7 @@ export interface LaunchRequest {
   /** Flags of unshare(2) for namespaces of its own. Its own user namespace has only its root. @default none */
   namespaces?: number;
   /** Host user that it runs as. @default the server's */
-  owner?: { uid: number; gid: number } | null;
+  owner?: Owner | null;
   /** A directory's descriptor, which is descriptor 3 of the program. The program has it, whatever becomes of the server's. */
   rootFd?: number;
   /**

@@ -1,9 +1,9 @@
 import { AgentVmError, vmStopped } from "../../../../api/errors.ts";
 import { pause } from "../../../../base/pace.ts";
+import type { Owner } from "../../own-uids.ts";
 import { codeOfErrno, posixError } from "../../posix.ts";
 import type { TreeAccount, TreeBudget } from "../../tree-budget.ts";
 import type { FileWatch, FileWatchRequest, FileWatchSink } from "../../watches.ts";
-import type { Owner } from "../files/id-mapping.ts";
 import { MAX_WATCHED_DIRECTORIES, MAX_WATCHED_ENTRIES } from "../limits.ts";
 import { eventsIn, IN } from "./inotify.ts";
 import { WatchBudget, type WatchedDirectory } from "./watched-directory.ts";

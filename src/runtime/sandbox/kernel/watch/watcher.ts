@@ -1,6 +1,6 @@
 import { pause } from "../../../../base/pace.ts";
 import { nameBytes } from "../../names.ts";
-import type { Owner } from "../files/id-mapping.ts";
+import type { Owner } from "../../own-uids.ts";
 import type { Frame } from "../helpers/frames.ts";
 import { HelperProcess } from "../helpers/helper-process.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
