@@ -24,6 +24,22 @@ export function castEvent(ms: number, kind: "o" | "r", data: string): string {
   return `[${(ms / 1000).toFixed(6)}, "${kind}", ${JSON.stringify(data)}]\n`;
 }
 
+/** UTF-16 units of the text of one event. JSON makes at most six bytes of each. */
+const MAX_EVENT_UNITS = 8 * 1024;
+
+/** Cuts output into the texts of events, between two characters. */
+export function* textsOf(output: string): Generator<string> {
+  for (let start = 0, end = 0; start < output.length; start = end) {
+    end = start + MAX_EVENT_UNITS;
+    if (isLowSurrogate(output.charCodeAt(end))) end -= 1;
+    yield output.slice(start, end);
+  }
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
 /** Makes text out of output. A character that is split over two pieces of output stays whole. */
 export class CastText {
   readonly #decoders = new Map<string, StringDecoder>();

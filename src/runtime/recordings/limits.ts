@@ -17,7 +17,7 @@ export const MAX_RECORDINGS = 32;
  */
 export const MAX_RECORDING_BYTES = 8 * MIB;
 
-/** Text of a recording that is stored as one piece. */
+/** Most text of a recording that is stored as one piece: whole lines. */
 export const PIECE_BYTES = 64 * 1024;
 
 /** Text of one answer. */

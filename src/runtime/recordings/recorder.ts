@@ -1,9 +1,9 @@
 import type { RecordingInfo } from "../../api/methods/recordings.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { recordingInfoKey, recordingPieceKey } from "../store/keys.ts";
-import { encodeJson } from "../store/store.ts";
+import { encodeJson, type StoreEntry } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
-import { CastText, castEvent, castHeader } from "./asciicast.ts";
+import { CastText, castEvent, castHeader, textsOf } from "./asciicast.ts";
 import { FLUSH_MS, MAX_RECORDING_BYTES, PIECE_BYTES } from "./limits.ts";
 
 /** Begin of a recording. */
@@ -23,8 +23,11 @@ export class Recorder {
   readonly #begun = performance.now();
   readonly #writing = new Mutex();
   #pending = "";
+  #pendingBytes = 0;
   #pieces = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Storing has failed: later output would leave a gap. */
+  #hasFailed = false;
   #isOver = false;
 
   constructor(recordingId: string, start: RecordingStart, deps: Pick<VmServices, "store" | "onFailure">) {
@@ -48,8 +51,8 @@ export class Recorder {
   }
 
   output(stream: string, data: Uint8Array): void {
-    const text = this.#text.of(stream, data);
-    if (text !== "") this.#add(castEvent(this.#ms, "o", text));
+    if (this.#isOver || this.info.truncated) return;
+    for (const text of textsOf(this.#text.of(stream, data))) this.#add(castEvent(this.#ms, "o", text));
   }
 
   resized(cols: number, rows: number): void {
@@ -66,7 +69,7 @@ export class Recorder {
   /** Records no more. */
   drop(): void {
     this.#isOver = true;
-    this.#pending = "";
+    this.#take();
     clearTimeout(this.#timer);
   }
 
@@ -87,10 +90,19 @@ export class Recorder {
       this.info.truncated = true;
       return;
     }
+    // A line is never larger than a piece.
+    if (this.#pendingBytes + bytes > PIECE_BYTES) this.#flush();
     Object.assign(this.info, { bytes: this.info.bytes + bytes, durationMs: Math.round(this.#ms) });
     this.#pending += line;
-    if (this.#pending.length >= PIECE_BYTES) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
+    this.#pendingBytes += bytes;
+    this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
+  }
+
+  #take(): Buffer {
+    const data = Buffer.from(this.#pending);
+    this.#pending = "";
+    this.#pendingBytes = 0;
+    return data;
   }
 
   #flush(): void {
@@ -98,20 +110,19 @@ export class Recorder {
     this.#timer = undefined;
     if (this.#isOver) return;
     const { recordingId } = this.info;
-    const data = Buffer.from(this.#pending);
-    this.#pending = "";
-    const piece: [string, Uint8Array][] =
-      data.length === 0 ? [] : [[recordingPieceKey(recordingId, this.#pieces++), data]];
-    const entries: [string, Uint8Array][] = [
-      ...piece,
-      [recordingInfoKey(recordingId), encodeJson(this.info)],
-    ];
+    const data = this.#take();
+    const infoEntry = (): StoreEntry => [recordingInfoKey(recordingId), encodeJson(this.info)];
+    const entries = [infoEntry()];
+    if (data.length > 0) entries.unshift([recordingPieceKey(recordingId, this.#pieces++), data]);
     this.#writing
       .run(async () => {
-        if (!this.#isOver) await this.#deps.store.put(entries);
+        if (this.#isOver) return;
+        if (this.#hasFailed) this.info.bytes -= data.length;
+        await this.#deps.store.put(this.#hasFailed ? [infoEntry()] : entries);
       })
       .catch((error: unknown) => {
-        this.drop();
+        if (!this.#hasFailed) this.info.bytes -= data.length;
+        this.#hasFailed = true;
         this.info.truncated = true;
         this.#deps.onFailure(error);
       });

@@ -33,7 +33,7 @@ const infoSchema: z.ZodType<RecordingInfo> = z.object({
   truncated: z.boolean(),
 });
 
-/** Pieces that one answer may need. A piece can be as large as one line. */
+/** Pieces that one step of an answer reads. */
 const PIECES_AT_ONCE = 16;
 
 type RecordingsDeps = Pick<VmServices, "store" | "onFailure">;
