@@ -1,4 +1,4 @@
-import { renameSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { StatementSync } from "node:sqlite";
 import type { Labels } from "../api/methods/machine.ts";
@@ -6,6 +6,8 @@ import { parseJson } from "../base/json.ts";
 import { Known } from "../base/known.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { StoredActor } from "../rivet/actor-files.ts";
+import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
+import { storageFailed } from "../runtime/store/coded-store.ts";
 import { keyText } from "./key-text.ts";
 
 /** File of the index in a data folder. */
@@ -196,20 +198,38 @@ function storedIds(db: DatabaseSync, where: string): string[] {
   return (rows as unknown as VmRow[]).map((row) => row.actor_id);
 }
 
-/** Opens the index. A file that is none is moved aside, for people to look at. */
+/**
+ * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file.
+ *
+ * @throws AgentVmError `storage_failed` if the file cannot be used now: it may be whole, and the index of a full disk or of a server
+ * without free descriptors has labels and deletions that no other file has
+ */
 function open(path: string): DatabaseSync {
   try {
     return connect(path);
-  } catch {
-    renameSync(path, `${path}.damaged-${Date.now()}`);
+  } catch (error) {
+    if (!isDamage(error)) throw storageFailed(`The index of VMs ${path} cannot be opened`, error);
+    const suffix = `.damaged-${Date.now()}`;
+    for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
+    rmSync(`${path}-shm`, { force: true });
     return connect(path);
   }
+}
+
+/** Result codes of SQLite for a file that is damaged or is not a database. */
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+function isDamage(error: unknown): boolean {
+  const { errcode = 0 } = error as { errcode?: number };
+  // The lowest byte of an extended code is the code.
+  return [SQLITE_CORRUPT, SQLITE_NOTADB].includes(errcode & 0xff);
 }
 
 function connect(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
-    db.exec(SCHEMA);
+    db.exec(`${WAIT_FOR_LOCKS};${SCHEMA}`);
     return db;
   } catch (error) {
     db.close();

@@ -1,0 +1,76 @@
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
+import { VmRows } from "../../src/directory/vm-rows.ts";
+import { testFolder } from "../support/temporary-folder.ts";
+import { failure } from "../support/until.ts";
+
+const VM = { actorId: "a1", name: "vm", key: ["a"], createdAt: 1 };
+
+/** Makes the index of a server that was killed: its rows are still in the log. */
+function indexed(): { folder: string; path: string } {
+  const server = testFolder();
+  const rows = new VmRows(server);
+  rows.insert(VM);
+  rows.change(VM.actorId, { labels: '{"x":"y"}' });
+  rows.insert({ ...VM, actorId: "a2" });
+  rows.markDestroying("a2");
+  const folder = testFolder();
+  for (const name of ["vms.db", "vms.db-wal"]) copyFileSync(join(server, name), join(folder, name));
+  return { folder, path: join(folder, "vms.db") };
+}
+
+/** Names of the files that were moved aside. */
+const aside = (folder: string) =>
+  readdirSync(folder)
+    .filter((name) => name.includes(".damaged-"))
+    .map((name) => name.replace(/\d+/, "N"))
+    .sort();
+
+const open = async (folder: string) => new VmRows(folder);
+
+test.each(["vms.db", "vms.db-wal"])(
+  "an index stays, with its labels and deletions, while %s cannot be opened",
+  async (name) => {
+    const { folder, path } = indexed();
+    const hidden = join(folder, name);
+    renameSync(hidden, `${hidden}-away`);
+    mkdirSync(hidden);
+    const error = await failure(open(folder));
+    expect(error).toMatchObject({ code: "storage_failed", message: expect.stringContaining(path) });
+    expect(aside(folder)).toEqual([]);
+    rmdirSync(hidden);
+    renameSync(`${hidden}-away`, hidden);
+    const rows = new VmRows(folder);
+    expect(rows.get(VM.actorId)?.labels).toBe('{"x":"y"}');
+    expect(rows.destroying()).toEqual(["a2"]);
+  },
+);
+
+test.each([
+  ["no database", () => Buffer.alloc(8192, "x")],
+  ["cut", (whole: Buffer) => whole.subarray(0, 50)],
+])("an index that is %s moves aside with its log, and a new one takes its place", (_, damaged) => {
+  const { folder, path } = indexed();
+  // SQLite keeps a log as long as another program, such as a backup, reads the file.
+  const other = new DatabaseSync(path);
+  // A log that has every page would repair the file.
+  other.exec("PRAGMA wal_checkpoint(TRUNCATE); UPDATE vms SET labels = '{}'");
+  writeFileSync(path, damaged(readFileSync(path)));
+  const rows = new VmRows(folder);
+  expect(aside(folder)).toEqual(["vms.db-wal.damaged-N", "vms.db.damaged-N"]);
+  expect(rows.get(VM.actorId)).toBeUndefined();
+  rows.insert(VM);
+  expect(rows.count()).toBe(1);
+  other.close();
+  expect(new VmRows(folder).count()).toBe(1);
+});
