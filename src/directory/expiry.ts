@@ -30,6 +30,7 @@ export class Expiry {
   readonly #deps: ExpiryDeps;
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
+  #isClosed = false;
 
   constructor(deps: ExpiryDeps) {
     this.#deps = deps;
@@ -37,7 +38,7 @@ export class Expiry {
 
   /** Sets the timer for the next VM. Call it when a VM has fallen asleep. */
   arm(): void {
-    if (this.#isRunning) return;
+    if (this.#isRunning || this.#isClosed) return;
     clearTimeout(this.#timer);
     const next = this.#next(1)[0];
     if (next === undefined) return;
@@ -45,9 +46,10 @@ export class Expiry {
     this.#timer = setTimeout(() => void this.#run(), wait).unref();
   }
 
+  /** Destroys no further VM. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#isRunning = true;
+    this.#isClosed = true;
   }
 
   async #run(): Promise<void> {
@@ -55,6 +57,7 @@ export class Expiry {
     this.#isRunning = true;
     try {
       for (const { actor_id, at } of this.#next(ROUND)) {
+        if (this.#isClosed) return;
         // A VM that was used meanwhile has another end.
         const isDue =
           at <= Date.now() && this.#next(ROUND).some((end) => end.actor_id === actor_id && end.at === at);

@@ -15,6 +15,7 @@ export class StorageMeter {
   #bytes = 0;
   #measuredAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(files: ActorFiles, volumes: VolumeFiles, onFailure: (error: unknown) => void) {
     this.#files = files;
@@ -35,12 +36,14 @@ export class StorageMeter {
   /** Measures now and every ten seconds, until `close`. */
   keepMeasuring(): void {
     void this.#measure().then(() => {
+      if (this.#isClosed) return;
       this.#timer = setTimeout(() => this.keepMeasuring(), MEASURE_MS).unref();
     });
   }
 
   close(): void {
     clearTimeout(this.#timer);
+    this.#isClosed = true;
   }
 
   async #measure(): Promise<void> {
