@@ -72,6 +72,24 @@ test("handed-over data is the listener's to keep", async () => {
   expect(Buffer.concat(pieces)).toEqual(Buffer.from(Array.from({ length: 256 }, (_, index) => index)));
 });
 
+test("data of one pipe stays as it is while another pipe is read", async () => {
+  const letters = ["a", "b"];
+  const readers = letters.map((letter) => {
+    const reader = new PipeReader(
+      pipe(`${LARGE}\nfor _ in range(64): os.write(1, b"${letter}" * (1 << 16))`).fd,
+    );
+    const pieces: Buffer[] = [];
+    reader.listen((data) => pieces.push(data));
+    return { reader, pieces };
+  });
+  await Promise.all(readers.map(({ reader }) => new Promise<void>((resolve) => reader.onEnd(resolve))));
+  for (const [index, { pieces }] of readers.entries()) {
+    const whole = Buffer.concat(pieces);
+    expect(whole.length).toBe(64 << 16);
+    expect(whole.every((byte) => byte === letters[index]?.charCodeAt(0))).toBe(true);
+  }
+});
+
 /** Starts a reader of a program that writes without end, in pieces of some bytes. */
 function flooded(share: OutputShare, bytes: number, listener: (data: Buffer) => void): PipeReader {
   const reader = new PipeReader(pipe(`while True: os.write(1, bytes(${bytes}))`).fd);
