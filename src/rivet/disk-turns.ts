@@ -1,4 +1,5 @@
-import { open } from "node:fs/promises";
+import { closeSync, fdatasync, fsync, openSync } from "node:fs";
+import { promisify } from "node:util";
 import { Semaphore } from "../base/semaphore.ts";
 
 /**
@@ -15,6 +16,14 @@ export const VALUE_SYNCS: DiskTurns = new Semaphore(2);
 
 /** Deletions of files with large values. */
 export const DELETIONS: DiskTurns = new Semaphore(1);
+
+/** Syncs of an open file in a thread of Node's pool. A `FileHandle` would take further turns of these threads to open and to close. */
+export const diskSyncs = {
+  /** Brings the content of a file to the disk. */
+  data: promisify(fdatasync),
+  /** Brings the content of a file or a folder, and all about it, to the disk. */
+  all: promisify(fsync),
+};
 
 /** Runs work when there is a thread for it. @param turns of its kind. @default only the threads limit it */
 export async function inTurn<Result>(
@@ -34,14 +43,23 @@ export async function inTurn<Result>(
   }
 }
 
-/** Brings the names of a folder's files to the disk. */
-export async function syncFolder(folder: string, turns?: DiskTurns): Promise<void> {
-  await inTurn(async () => {
-    const handle = await open(folder, "r");
+/** Syncs of folders that have not begun. */
+const waiting = new Map<string, Promise<void>>();
+
+/** Brings the names of a folder's files to the disk. Callers that wait for a thread at the same time share one sync. */
+export function syncFolder(folder: string, turns?: DiskTurns): Promise<void> {
+  const shared = waiting.get(folder);
+  if (shared !== undefined) return shared;
+  const sync = inTurn(async () => {
+    // The name of a later caller may come after this sync.
+    waiting.delete(folder);
+    const fd = openSync(folder, "r");
     try {
-      await handle.sync();
+      await diskSyncs.all(fd);
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
   }, turns);
+  waiting.set(folder, sync);
+  return sync;
 }

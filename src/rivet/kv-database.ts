@@ -168,7 +168,7 @@ export class KvDatabase {
     try {
       if (this.#db.isOpen) this.#db.close();
     } finally {
-      await this.#log.close();
+      this.#log.close();
     }
   }
 

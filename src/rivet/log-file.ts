@@ -1,8 +1,7 @@
-import { statSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "../base/sqlite.ts";
-import { inTurn, syncFolder } from "./disk-turns.ts";
+import { diskSyncs, inTurn, syncFolder } from "./disk-turns.ts";
 import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
 
 /** Times that the content of the log is folded into the database after a failed sync. SQLite's first sync reports the same failure again. */
@@ -19,8 +18,8 @@ export class LogFile {
   readonly #db: DatabaseSync;
   readonly #path: string;
   #hasBegun = false;
-  /** `undefined` before the first change, and for a database without a log, which SQLite itself syncs. */
-  #handle: FileHandle | undefined;
+  /** Descriptor; `undefined` before the first change, and for a database without a log, which SQLite itself syncs. */
+  #fd: number | undefined;
   #failure: { error: unknown } | undefined;
 
   /** @param path of the database */
@@ -51,7 +50,7 @@ export class LogFile {
       // An empty log has nothing that its own header could damage, so the header needs no sync.
       if (isEmpty(this.#path)) this.#writeHeader();
       // A full table of descriptors fails the call before the change, and not after it.
-      this.#handle ??= await open(this.#path, "r");
+      this.#fd ??= openSync(this.#path, "r");
       await syncFolder(dirname(this.#path));
       this.#db.exec("PRAGMA synchronous = NORMAL");
     }
@@ -69,10 +68,10 @@ export class LogFile {
 
   /** Resolves when all changes so far are on disk. */
   async sync(): Promise<void> {
-    const handle = this.#handle;
-    if (handle === undefined) return;
+    const fd = this.#fd;
+    if (fd === undefined) return;
     try {
-      await inTurn(() => handle.datasync());
+      await inTurn(() => diskSyncs.data(fd));
     } catch (error) {
       if (!this.#fold()) {
         this.#failure = { error };
@@ -107,9 +106,10 @@ export class LogFile {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#handle?.close();
-    this.#handle = undefined;
+  /** Closes the file. No change and no sync may be under way. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
   }
 }
 

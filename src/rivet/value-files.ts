@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { DELETIONS, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
+import { DELETIONS, diskSyncs, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
 
 /** A value of at least this size, which the next synced change makes durable, gets a place in a file. */
 export const FILE_VALUE_BYTES = 64 * 1024;
@@ -155,7 +155,7 @@ export class ValueFiles {
   }
 
   #sync(file: number, handle: FileHandle): void {
-    const syncing = inTurn(() => handle.datasync(), VALUE_SYNCS)
+    const syncing = inTurn(() => diskSyncs.data(handle.fd), VALUE_SYNCS)
       .finally(() => handle.close())
       .catch((error: unknown) => {
         this.#failed.set(file, error);

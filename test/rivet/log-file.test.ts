@@ -1,9 +1,9 @@
 import { copyFileSync, readlinkSync } from "node:fs";
-import { type FileHandle, open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
+import { diskSyncs } from "../../src/rivet/disk-turns.ts";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { LAZY } from "../../src/runtime/store/store.ts";
@@ -13,15 +13,11 @@ const root = temporaryFolder();
 let count = 0;
 let path = "";
 let database: KvDatabase;
-let handles: FileHandle;
 
 beforeEach(async () => {
   count += 1;
   path = join(root, `${count}.db`);
   await createKvDatabase(path);
-  const handle = await openFile(path);
-  handles = Object.getPrototypeOf(handle) as FileHandle;
-  await handle.close();
 });
 
 afterEach(async () => {
@@ -34,13 +30,13 @@ const entry = (name: string): [Uint8Array, Uint8Array][] => [[key(name), key(nam
 const has = (name: string) => database.get([key(name)])[0] != null;
 
 /** Runs work before each sync of one kind. @returns the files that were synced */
-function beforeSyncs(kind: "datasync" | "sync", work: () => Promise<void>): string[] {
-  const real = handles[kind];
+function beforeSyncs(kind: "data" | "all", work: () => Promise<void>): string[] {
+  const real = diskSyncs[kind];
   const synced: string[] = [];
-  vi.spyOn(handles, kind).mockImplementation(async function (this: FileHandle) {
+  vi.spyOn(diskSyncs, kind).mockImplementation(async (fd) => {
     await work();
-    await real.call(this);
-    synced.push(readlinkSync(`/proc/self/fd/${this.fd}`));
+    await real(fd);
+    synced.push(readlinkSync(`/proc/self/fd/${fd}`));
   });
   return synced;
 }
@@ -54,8 +50,8 @@ test("a put resolves after the sync of its log, whose name is on disk before", a
   database = await KvDatabase.open(path);
   const gate = deferred<void>();
   const begun = deferred<void>();
-  const folders = beforeSyncs("sync", async () => expect(has("a")).toBe(false));
-  const logs = beforeSyncs("datasync", async () => {
+  const folders = beforeSyncs("all", async () => expect(has("a")).toBe(false));
+  const logs = beforeSyncs("data", async () => {
     begun.resolve();
     await gate.promise;
   });
@@ -74,7 +70,7 @@ test("a put resolves after the sync of its log, whose name is on disk before", a
 
 test("a lazy put is on disk with the next put that is not lazy, also one that changes nothing", async () => {
   database = await KvDatabase.open(path);
-  const synced = beforeSyncs("datasync", async () => undefined);
+  const synced = beforeSyncs("data", async () => undefined);
   await database.put(entry("a"), LAZY);
   expect(synced).toEqual([]);
   await database.delete([key("none")]);
@@ -94,7 +90,7 @@ function namesInFile(): unknown[] {
 test("after a failed sync of the log its changes are synced with the database itself", async () => {
   database = await KvDatabase.open(path);
   await database.put(entry("a"));
-  beforeSyncs("datasync", fails);
+  beforeSyncs("data", fails);
   await database.put(entry("b"));
   expect(namesInFile()).toEqual(["a", "b"]);
 });
@@ -110,7 +106,7 @@ test("a sync that fails for good fails every later call, and keeps the database 
   database = await KvDatabase.open(path);
   await database.put(entry("a"));
   const reader = readElsewhere();
-  const synced = beforeSyncs("datasync", fails);
+  const synced = beforeSyncs("data", fails);
   await expect(database.put(entry("b"))).rejects.toThrow("EIO");
   vi.restoreAllMocks();
   reader.close();
@@ -126,7 +122,7 @@ test("the change of a sync that failed for good may count on the next server", a
   database = await KvDatabase.open(path);
   await database.put(entry("a"));
   readElsewhere();
-  beforeSyncs("datasync", fails);
+  beforeSyncs("data", fails);
   await expect(database.put(entry("b"))).rejects.toThrow("EIO");
   vi.restoreAllMocks();
   const left = `${path}.left`;
@@ -140,7 +136,7 @@ test("the change of a sync that failed for good may count on the next server", a
 
 test("a failed sync of the log's folder fails the put before it counts", async () => {
   database = await KvDatabase.open(path);
-  beforeSyncs("sync", fails);
+  beforeSyncs("all", fails);
   await expect(database.put(entry("a"))).rejects.toThrow("EIO");
   vi.restoreAllMocks();
   expect(has("a")).toBe(false);

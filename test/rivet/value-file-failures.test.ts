@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readlinkSync, rmSync } from "node:fs";
-import { type FileHandle, open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
+import { diskSyncs } from "../../src/rivet/disk-turns.ts";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { type KvDriver, KvStorage } from "../../src/rivet/kv-storage.ts";
@@ -15,15 +15,11 @@ const root = temporaryFolder();
 let count = 0;
 let path = "";
 let opened: KvDatabase[] = [];
-let handles: FileHandle;
 
 beforeEach(async () => {
   count += 1;
   path = join(root, `${count}.db`);
   await createKvDatabase(path);
-  const handle = await openFile(path);
-  handles = Object.getPrototypeOf(handle) as FileHandle;
-  await handle.close();
 });
 
 afterEach(async () => {
@@ -45,21 +41,21 @@ const large = (byte: number) => new Uint8Array(100_000).fill(byte);
 const first = (database: KvDatabase, name: string) => database.get([key(name)])[0]?.[0];
 
 /** Puts work before syncs of one kind. Syncs of logs stay as they are. */
-function beforeSyncs(kind: "datasync" | "sync", work: () => Promise<void>) {
-  const real = handles[kind];
-  return vi.spyOn(handles, kind).mockImplementation(async function (this: FileHandle) {
-    if (!readlinkSync(`/proc/self/fd/${this.fd}`).endsWith("-wal")) await work();
-    await real.call(this);
+function beforeSyncs(kind: "data" | "all", work: () => Promise<void>) {
+  const real = diskSyncs[kind];
+  return vi.spyOn(diskSyncs, kind).mockImplementation(async (fd) => {
+    if (!readlinkSync(`/proc/self/fd/${fd}`).endsWith("-wal")) await work();
+    await real(fd);
   });
 }
 
 /** Lets syncs of one kind fail. */
-function broken(kind: "datasync" | "sync") {
+function broken(kind: "data" | "all") {
   return beforeSyncs(kind, () => Promise.reject(Object.assign(new Error("EIO: i/o error"), { code: "EIO" })));
 }
 
 /** Holds syncs of one kind until `release`. `begun` resolves with the first of them, and `count` is their number. */
-function held(kind: "datasync" | "sync") {
+function held(kind: "data" | "all") {
   const begun = deferred<void>();
   const gate = deferred<void>();
   const sync = { begun: begun.promise, release: () => gate.resolve(), count: 0 };
@@ -76,8 +72,8 @@ const turns = async () => {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-test.each(["datasync", "sync"] as const)(
-  "a failed %s of a value fails the next commit, whatever other change comes before it",
+test.each(["data", "all"] as const)(
+  "a failed sync of a value (%s) fails the next commit, whatever other change comes before it",
   async (kind) => {
     const database = await open();
     const failing = broken(kind);
@@ -106,7 +102,7 @@ test.each(Object.entries(LOST_ENDS))(
   "a %s of the keys whose values are lost lets the next commit succeed",
   async (_, end) => {
     const database = await open();
-    const failing = broken("datasync");
+    const failing = broken("data");
     await database.put([[key("pack"), large(1)]], LAZY);
     await database.put([[key("other"), key("other")]]);
     failing.mockRestore();
@@ -119,7 +115,7 @@ test.each(Object.entries(LOST_ENDS))(
 test("a database with a lost value becomes idle, and the commit fails after it was opened again", async () => {
   const lost = new LostValues();
   const database = await KvDatabase.open(path, { lost });
-  const failing = broken("datasync");
+  const failing = broken("data");
   await database.put([[key("pack"), large(1)]], LAZY);
   await database.settle();
   failing.mockRestore();
@@ -132,8 +128,8 @@ test("a database with a lost value becomes idle, and the commit fails after it w
   await again.put([[key("head"), key("2")]], COMMIT);
 });
 
-test.each(["datasync", "sync"] as const)(
-  "no synced change overtakes the %s of an earlier value",
+test.each(["data", "all"] as const)(
+  "no synced change overtakes the sync of an earlier value (%s)",
   async (kind) => {
     const database = await open();
     const sync = held(kind);
@@ -150,7 +146,7 @@ test.each(["datasync", "sync"] as const)(
 
 test("changes take effect in the order of their calls, also while a value is synced", async () => {
   const database = await open();
-  const sync = held("datasync");
+  const sync = held("data");
   await database.put([[key("pack"), large(1)]], LAZY);
   const changes = [
     database.put([[key("a"), key("1")]]),
@@ -166,7 +162,7 @@ test("changes take effect in the order of their calls, also while a value is syn
 
 test("a database is not idle, and stays open, until its values are on disk", async () => {
   const database = await open();
-  const sync = held("datasync");
+  const sync = held("data");
   await database.put([[key("pack"), large(1)]], LAZY);
   await sync.begun;
   expect(database.isIdle).toBe(false);
@@ -177,7 +173,7 @@ test("a database is not idle, and stays open, until its values are on disk", asy
 });
 
 test("databases leave threads for other work while their values are synced", async () => {
-  const sync = held("datasync");
+  const sync = held("data");
   const databases = [await open()];
   for (let more = 0; more < 3; more++) {
     path = join(root, `${count}-${more}.db`);
@@ -198,7 +194,7 @@ test("nothing of a destroyed actor is written after its database has closed", as
   const storage = new KvStorage(folder);
   const driver = storage.takeOver({} as KvDriver);
   await storage.prepare("x");
-  const sync = held("datasync");
+  const sync = held("data");
   const put = (name: string) => withSync(LAZY, () => driver.kvBatchPut("x", [[key(name), large(1)]]));
   for (const name of ["a", "b", "c", "d"]) await put(name);
   const late = put("e");
