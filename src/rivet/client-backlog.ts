@@ -10,16 +10,27 @@ import { MIB } from "../api/units.ts";
  */
 const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
 
+/**
+ * Bytes that wait in the server for all clients together: what they have not read, and messages and bodies of calls whose end they
+ * have not sent.
+ * @unit bytes
+ * @past The server disconnects the connection with the most, of the address with the most.
+ * @code connection_lost
+ */
+const MAX_CLIENTS_BACKLOG_BYTES = 256 * MIB;
+
 /** Milliseconds between two checks of all backlogs. */
 const CHECK_INTERVAL_MS = 100;
 
-/** Bytes sent after which a check does not wait for the interval: a flood passes the limit within milliseconds. */
+/** Bytes after which a check does not wait for the interval: a flood passes the limit within milliseconds. */
 const CHECK_EVERY_BYTES = 8 * MIB;
 
 /** Open connections of each server of this process. */
 const connections = new Map<Server, Set<Socket>>();
+/** Bytes of the message or body that a client has begun, by its connection. */
+const unended = new WeakMap<Socket, () => number>();
 let timer: NodeJS.Timeout | undefined;
-let sentSinceCheck = 0;
+let sinceCheck = 0;
 
 /**
  * Bounds the bytes that wait in this process for clients that do not read.
@@ -46,10 +57,15 @@ export function limitBacklog(server: Server): void {
   });
 }
 
-/** Counts bytes that were handed to clients. */
-export function noteSent(bytes: number): void {
-  sentSinceCheck += bytes;
-  if (sentSinceCheck >= CHECK_EVERY_BYTES) check();
+/** Counts bytes that were handed to clients, or came from them. */
+export function noteBytes(bytes: number): void {
+  sinceCheck += bytes;
+  if (sinceCheck >= CHECK_EVERY_BYTES) check();
+}
+
+/** Lets what a client has begun to send count as its backlog. @param bytes returns how much of it the server holds */
+export function countUnended(socket: Socket, bytes: () => number): void {
+  unended.set(socket, bytes);
 }
 
 /** Cuts every connection of a server, including WebSockets. */
@@ -58,8 +74,33 @@ export function cutConnections(server: Server): void {
 }
 
 function check(): void {
-  sentSinceCheck = 0;
-  for (const sockets of connections.values()) {
-    for (const socket of sockets) if (socket.writableLength > MAX_CLIENT_BACKLOG_BYTES) socket.destroy();
+  sinceCheck = 0;
+  let total = 0;
+  for (const socket of open()) {
+    if (socket.writableLength > MAX_CLIENT_BACKLOG_BYTES) socket.destroy();
+    else total += backlogOf(socket);
   }
+  while (total > MAX_CLIENTS_BACKLOG_BYTES) total -= cutHeaviest();
+}
+
+function open(): Socket[] {
+  return [...connections.values()].flatMap((sockets) => [...sockets]).filter(({ destroyed }) => !destroyed);
+}
+
+function backlogOf(socket: Socket): number {
+  return socket.writableLength + (unended.get(socket)?.() ?? 0);
+}
+
+/** @returns the bytes of the connection */
+function cutHeaviest(): number {
+  const addresses = Map.groupBy(open(), ({ remoteAddress = "" }) => remoteAddress);
+  const byWeight = [...addresses.values()].map((sockets) => ({
+    sockets,
+    bytes: sockets.reduce((sum, socket) => sum + backlogOf(socket), 0),
+  }));
+  const { sockets } = byWeight.reduce((one, other) => (other.bytes > one.bytes ? other : one));
+  const heaviest = sockets.reduce((one, other) => (backlogOf(other) > backlogOf(one) ? other : one));
+  const bytes = backlogOf(heaviest);
+  heaviest.destroy();
+  return bytes;
 }

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AgentVmError, tooLargeMessage, tooManyValues } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { BodyCollector } from "../base/body-collector.ts";
 import { parseJson } from "../base/json.ts";
+import { countUnended, noteBytes } from "./client-backlog.ts";
 import { refuseUndecoded } from "./undecoded.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
 
@@ -29,19 +31,21 @@ export function withDecodableBody(
   }
   const counter = valueCounter(encodingOf(request, path), "request");
   const push = request.push;
-  const pieces: Buffer[] = [];
+  // A client may send a body of 31 MiB in pieces of one byte.
+  const body = new BodyCollector();
   let bytes = 0;
   let refusal: AgentVmError | undefined;
+  countUnended(request.socket, () => body.length);
   // Node hands over the body with `push`, whether or not anybody reads.
   request.push = (piece: Buffer | null) => {
     if (piece === null) {
-      if (refusal === undefined && isForActors(path) && !hasDecodableInput(Buffer.concat(pieces)))
+      if (refusal === undefined && isForActors(path) && !hasDecodableInput(body.content))
         refusal = tooManyValues();
       if (refusal !== undefined) refuse(refusal);
       else if (isForActors(path)) pass();
       else refuseUndecoded(response, pass, refuse);
       request.push = push;
-      for (const held of pieces) request.push(held);
+      if (body.length > 0) request.push(body.take());
       return request.push(null);
     }
     bytes += piece.length;
@@ -52,11 +56,12 @@ export function withDecodableBody(
       return false;
     }
     if (refusal !== undefined) return true;
-    pieces.push(piece);
+    body.add(piece);
+    noteBytes(piece.length);
     if (counter.add(piece)) return true;
     // The rest is read and dropped: a client that still sends could not read the answer.
     refusal = tooManyValues();
-    pieces.length = 0;
+    body.take();
     return true;
   };
 }

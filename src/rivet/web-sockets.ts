@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { countUnended } from "./client-backlog.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
@@ -30,6 +31,7 @@ interface WebSocket extends EventEmitter {
   send(...message: unknown[]): void;
   close(code?: number, reason?: string): void;
   terminate(): void;
+  _receiver?: { _bufferedBytes: number; _messageLength: number };
 }
 type Done = (webSocket: WebSocket, request: IncomingMessage) => void;
 interface SocketServer {
@@ -64,6 +66,7 @@ export function boundWebSockets(): void {
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
       guard(webSocket, request);
+      countUnended(request.socket, () => unendedOf(webSocket));
       gather(webSocket, socket);
       done(webSocket, request);
     });
@@ -99,6 +102,11 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
     if (event === "error") return true;
     return emit.call(webSocket, event, ...args);
   };
+}
+
+/** Bytes of the message that is arriving: of its whole frames, and of the frame whose end is still to come. */
+function unendedOf({ _receiver }: WebSocket): number {
+  return _receiver === undefined ? 0 : _receiver._bufferedBytes + _receiver._messageLength;
 }
 
 /** Sends all messages of one turn of the event loop with one system call, which wakes the client once. */

@@ -2,16 +2,9 @@
 import { once } from "node:events";
 import { expect, test, vi } from "vitest";
 import { MAX_MESSAGE_BYTES } from "../../src/api/limits.ts";
+import { makeActor } from "../support/plain-actor.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { wsClient } from "../support/ws-client.ts";
-
-/** Makes an actor, with the requests of a plain client. */
-async function makeActor({ endpoint }: TestServer): Promise<string> {
-  const body = { name: "vm", key: "flood", runner_name_selector: "default", crash_policy: "sleep" };
-  const headers = { "content-type": "application/json" };
-  const made = await fetch(`${endpoint}/actors`, { method: "PUT", headers, body: JSON.stringify(body) });
-  return ((await made.json()) as { actor: { actor_id: string } }).actor.actor_id;
-}
 
 async function connect({ endpoint }: TestServer, actorId: string): Promise<WebSocket> {
   const url = `${endpoint.replace("http", "ws")}/gateway/${actorId}/connect`;
