@@ -19,6 +19,31 @@ export const FETCH_TIMEOUT_MS = 30_000;
 export const MAX_FETCH_BODY_BYTES = 256 * MIB;
 
 /**
+ * Bodies of requests and responses of `vmFetch` that the server holds for one VM, without `stream: true`. Without a server at least
+ * MAX_FETCH_BODY_BYTES.
+ * @unit bytes
+ * @past The request is refused, or ends.
+ * @code limit_exceeded
+ */
+export const MAX_FETCHES_BYTES = 128 * MIB;
+
+/**
+ * Bodies of requests and responses of `vmFetch` that the server holds for all VMs, without `stream: true` and without the first
+ * SMALL_FETCHES_BYTES of each VM.
+ * @unit bytes
+ * @past As with MAX_FETCHES_BYTES.
+ * @code limit_exceeded
+ */
+export const MAX_SERVER_FETCHES_BYTES = 256 * MIB;
+
+/**
+ * Bodies of `vmFetch` that the server holds for each VM at any time.
+ * @unit bytes
+ * @past MAX_SERVER_FETCHES_BYTES applies.
+ */
+export const SMALL_FETCHES_BYTES = 4 * MIB;
+
+/**
  * Open requests of `vmFetch` with `stream: true` of one VM.
  * @unit requests
  * @past The request is refused.

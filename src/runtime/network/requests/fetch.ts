@@ -1,8 +1,9 @@
 import { type IncomingMessage, type RequestOptions, request as startRequest } from "node:http";
-import { AgentVmError, responseTooLarge } from "../../../api/errors.ts";
+import { AgentVmError, limitExceeded, responseTooLarge } from "../../../api/errors.ts";
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
 import { BodyCollector } from "../../../base/body-collector.ts";
-import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES } from "../limits.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
+import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES, MAX_FETCHES_BYTES } from "../limits.ts";
 import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { type Connect, connectWith, type VmAgent, type WithConnectSignal } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
@@ -14,6 +15,8 @@ const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 /** Bytes of a message that are reserved for the head of a response. */
 const HEAD_BYTES = 64 * 1024;
 
+const STREAM_HINT = "Fetch it with { stream: true }, or through a preview URL (createSignedPreviewUrl).";
+
 /** Longest page that tells a client to speak TLS. */
 const MAX_HINT_BYTES = 4096;
 
@@ -22,10 +25,17 @@ interface FetchDeps {
   connect: Connect;
   /** Whether a port has just turned out to speak TLS. Requests to it then use TLS. */
   speaksTls(port: number, signal: AbortSignal): Promise<boolean>;
-  /** Maximum bytes of a result. */
-  maxResultBytes: number;
+  /** Maximum bytes of a body: see `maximumBody`. */
+  maxBodyBytes: number;
+  /** Memory for the bodies of the VM's requests and responses. */
+  memory: ByteShare;
   /** Each of them ends the request. */
   signals: readonly AbortSignal[];
+}
+
+/** Bytes of the largest body of a response. @param maxResultBytes maximum bytes of a result */
+export function maximumBody(maxResultBytes: number): number {
+  return Math.min(maxResultBytes - HEAD_BYTES, MAX_FETCH_BODY_BYTES);
 }
 
 /** Sends an HTTP request to a port of the VM and returns its complete response. Does not follow redirects. */
@@ -37,6 +47,7 @@ export async function fetchPort(
 ): Promise<VmFetchResponse> {
   const { timeoutMs = FETCH_TIMEOUT_MS } = options;
   const { request, body } = requestOptions(port, pathOrUrl, options);
+  const held = new HeldBytes(deps.memory);
   const limit = new TimeLimit(timeoutMs, () => timedOut(port, timeoutMs));
   limit.follow(deps.signals, (signal) => aborted(signal, port));
   const { signal } = limit;
@@ -52,13 +63,15 @@ export async function fetchPort(
   };
   try {
     for (;;) {
+      held.release();
+      held.add(body?.byteLength ?? 0);
       const outgoing = startRequest({ ...request, ...way });
       try {
-        const response = await collect(
-          await answer(outgoing, signal, () => outgoing.end(body)),
-          deps.maxResultBytes,
+        const response = await collect(await answer(outgoing, signal, () => outgoing.end(body)), {
+          maximum: deps.maxBodyBytes,
+          held,
           signal,
-        );
+        });
         if (!asksForTls(response) || !(await isNews())) return response;
       } catch (error) {
         outgoing.destroy();
@@ -71,7 +84,34 @@ export async function fetchPort(
       }
     }
   } finally {
+    held.release();
     limit.end();
+  }
+}
+
+/** Bytes of one request and of its responses. */
+class HeldBytes {
+  readonly #memory: ByteShare;
+  #bytes = 0;
+
+  constructor(memory: ByteShare) {
+    this.#memory = memory;
+  }
+
+  /** @throws AgentVmError `limit_exceeded` */
+  add(bytes: number): void {
+    if (!this.#memory.take(bytes))
+      throw limitExceeded(
+        { MAX_FETCHES_BYTES },
+        "Too many bytes of requests to the VM are under way",
+        STREAM_HINT,
+      );
+    this.#bytes += bytes;
+  }
+
+  release(): void {
+    this.#memory.give(this.#bytes);
+    this.#bytes = 0;
   }
 }
 
@@ -85,13 +125,17 @@ function asksForTls({ status, body }: VmFetchResponse): boolean {
 /** Reads a response to its end. Events take a third of the time of an iterator, which small responses notice. */
 function collect(
   response: IncomingMessage,
-  maxResultBytes: number,
-  signal: AbortSignal,
+  { maximum, held, signal }: { maximum: number; held: HeldBytes; signal: AbortSignal },
 ): Promise<VmFetchResponse> {
-  const maximum = Math.min(maxResultBytes - HEAD_BYTES, MAX_FETCH_BODY_BYTES);
   const body = new BodyCollector(maximum);
   return new Promise((resolve, reject) => {
     response.on("data", (chunk: Buffer) => {
+      try {
+        held.add(chunk.byteLength);
+      } catch (error) {
+        reject(error as Error);
+        return;
+      }
       if (!body.add(chunk)) reject(tooLarge(response, body.length + chunk.byteLength, maximum));
     });
     response.once("end", () => {
@@ -112,6 +156,5 @@ function collect(
 function tooLarge(response: IncomingMessage, size: number, maximum: number): AgentVmError {
   const announced = Number(response.headers["content-length"]);
   const bytes = announced > size ? announced : size;
-  const hint = "Fetch it with { stream: true }, or through a preview URL (createSignedPreviewUrl).";
-  return responseTooLarge("vmFetch", bytes, maximum, hint);
+  return responseTooLarge("vmFetch", bytes, maximum, STREAM_HINT);
 }

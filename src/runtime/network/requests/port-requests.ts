@@ -1,8 +1,14 @@
 import { limitExceeded } from "../../../api/errors.ts";
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
-import { MAX_FETCH_STREAMS } from "../limits.ts";
+import { BytePool, ByteShare } from "../../../base/byte-share.ts";
+import {
+  MAX_FETCH_STREAMS,
+  MAX_FETCHES_BYTES,
+  MAX_SERVER_FETCHES_BYTES,
+  SMALL_FETCHES_BYTES,
+} from "../limits.ts";
 import type { AppPorts } from "./app-ports.ts";
-import { fetchPort } from "./fetch.ts";
+import { fetchPort, maximumBody } from "./fetch.ts";
 import { fetchStream, type StreamedBody, type StreamedResponse } from "./fetch-stream.ts";
 import { FreshAgent, VmAgent } from "./http-agent.ts";
 
@@ -11,10 +17,13 @@ export interface StreamedRequest {
   body: StreamedBody | undefined;
 }
 
+const pool = new BytePool(MAX_SERVER_FETCHES_BYTES);
+
 /** Requests of `vmFetch` to the ports of one VM, with the connections that they keep. */
 export class PortRequests {
   readonly #ports: AppPorts;
-  readonly #maxResultBytes: number;
+  readonly #maxBodyBytes: number;
+  readonly #memory: ByteShare;
   readonly #agent: VmAgent;
   /** Of its own, because a stream may keep its connection for hours. */
   readonly #streamAgent: VmAgent;
@@ -23,7 +32,9 @@ export class PortRequests {
 
   constructor(ports: AppPorts, maxResultBytes: number) {
     this.#ports = ports;
-    this.#maxResultBytes = maxResultBytes;
+    this.#maxBodyBytes = maximumBody(maxResultBytes);
+    const most = Math.max(MAX_FETCHES_BYTES, this.#maxBodyBytes);
+    this.#memory = new ByteShare({ most, small: SMALL_FETCHES_BYTES, pool });
     this.#agent = new VmAgent(ports.connect);
     this.#streamAgent = new VmAgent(ports.connect, MAX_FETCH_STREAMS);
     this.#freshAgent = new FreshAgent(ports.connect, MAX_FETCH_STREAMS);
@@ -40,7 +51,8 @@ export class PortRequests {
       agent: this.#agent,
       connect: this.#ports.connect,
       speaksTls: this.#ports.speaksTls,
-      maxResultBytes: this.#maxResultBytes,
+      maxBodyBytes: this.#maxBodyBytes,
+      memory: this.#memory,
       signals,
     });
   }

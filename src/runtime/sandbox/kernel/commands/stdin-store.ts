@@ -1,5 +1,6 @@
 import { vmStopped } from "../../../../api/errors.ts";
 import { MIB } from "../../../../api/units.ts";
+import { BytePool, ByteShare } from "../../../../base/byte-share.ts";
 import { joined } from "../../../../base/bytes.ts";
 import { MAX_SERVER_STDIN_BYTES, MAX_STDIN_BYTES, SMALL_STDIN_BYTES } from "../limits.ts";
 
@@ -12,8 +13,7 @@ const PART_BYTES = 64 * 1024;
 /** A file of this size takes no further input, so that the VM gets back the room of input that has been read. */
 const MAX_SPOOL_BYTES = 8 * MIB;
 
-/** Bytes in memory for all VMs, without the first SMALL_STDIN_BYTES of each. */
-let sharedBytes = 0;
+const pool = new BytePool(MAX_SERVER_STDIN_BYTES);
 
 /** Input that waits for its reader. Its owner releases it, and else the end of the VM. */
 export interface HeldInput {
@@ -43,9 +43,7 @@ interface SpoolFile {
 export class StdinStore {
   readonly #openFile: () => SpoolFile;
   readonly #held = new Set<HeldInput>();
-  #bytes = 0;
-  /** Bytes in memory that other VMs cannot have meanwhile. */
-  #shared = 0;
+  readonly #memory = new ByteShare({ most: MAX_STDIN_BYTES, small: SMALL_STDIN_BYTES, pool });
   #isClosed = false;
 
   /** @param openFile makes a file in the VM. It throws if the VM has no room */
@@ -59,10 +57,10 @@ export class StdinStore {
     if (this.#isClosed) throw vmStopped();
     const forget = (held: HeldInput, charged = 0) => {
       this.#held.delete(held);
-      this.#set(this.#bytes - charged);
+      this.#memory.give(charged);
     };
-    const held = this.#take(chargeOf(data))
-      ? new MemoryInput(data, (bytes) => this.#take(bytes), forget)
+    const held = this.#memory.take(chargeOf(data))
+      ? new MemoryInput(data, (bytes) => this.#memory.take(bytes), forget)
       : new Spool(this.#openFile(), data, forget);
     this.#held.add(held);
     return held;
@@ -72,22 +70,6 @@ export class StdinStore {
   close(): void {
     this.#isClosed = true;
     for (const held of this.#held) held.release();
-  }
-
-  #take(bytes: number): boolean {
-    const own = this.#bytes + bytes;
-    const shared = Math.max(0, own - SMALL_STDIN_BYTES);
-    if (own > MAX_STDIN_BYTES) return false;
-    if (shared > 0 && sharedBytes - this.#shared + shared > MAX_SERVER_STDIN_BYTES) return false;
-    this.#set(own);
-    return true;
-  }
-
-  #set(bytes: number): void {
-    const shared = Math.max(0, bytes - SMALL_STDIN_BYTES);
-    sharedBytes += shared - this.#shared;
-    this.#bytes = bytes;
-    this.#shared = shared;
   }
 }
 
