@@ -48,11 +48,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   if (runtime !== "kernel" && runtime !== "memory") {
     throw invalidArgument("AGENT_VM_RUNTIME", '"kernel" or "memory"', runtime);
   }
-  const stateHome = env.XDG_STATE_HOME || join(homedir(), ".local", "state");
   return {
     host: env.HOST || "127.0.0.1",
     port: Number(port),
-    dataDir: resolve(env.AGENT_VM_DATA || join(stateHome, "agent-vm")),
+    dataDir: resolve(env.AGENT_VM_DATA || join(stateHome(env), "agent-vm")),
     token: env.AGENT_VM_TOKEN || undefined,
     secret: env.AGENT_VM_SECRET || undefined,
     allowedOrigins: (env.AGENT_VM_ALLOWED_ORIGINS ?? "").split(/[\s,]+/).filter(Boolean),
@@ -73,6 +72,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     auditDetails: flagIn(env, "AGENT_VM_AUDIT_DETAILS"),
   };
 }
+
+/** Folder of a user's programs for data. A user without an entry in /etc/passwd and without HOME has no home: it needs `AGENT_VM_DATA`. */
+const stateHome = (env: NodeJS.ProcessEnv): string =>
+  env.XDG_STATE_HOME || join(homedir(), ".local", "state");
 
 function peersIn(env: NodeJS.ProcessEnv): PeerOptions | undefined {
   const secret = env.AGENT_VM_PEER_SECRET;
