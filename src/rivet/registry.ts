@@ -73,8 +73,8 @@ export function makeRegistry<Actors extends RegistryActors>(
     noWelcome: true,
     publicDir: "",
     ...options,
-    // In production RivetKit warns about a missing version, although only the runners of an engine need a version.
-    ...(engineOf(options) === undefined && { runner: { version: 1, ...options.runner } }),
+    // In production RivetKit warns about a missing version, although only a server that runs VMs behind an engine needs one.
+    ...(slots === undefined && { runner: { version: 1, ...options.runner } }),
     ...(hasSlots(slots) && { runner: { totalSlots: slots, ...options.runner } }),
     managerHost: host,
     managerPort: port,
