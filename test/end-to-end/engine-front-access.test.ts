@@ -83,6 +83,22 @@ describe.skipIf(ENGINE_PROGRAM === undefined)("servers with a function that deci
       expect((await client.vm.get(["bob", "1"]).exec("cat /workspace/whose")).stdout).toBe("bob\n");
     });
 
+    test("forks to every key that the client reaches, and to no other", async () => {
+      const { token } = await owner.client({ token: TOKEN }).tokens.create({
+        vms: { prefix: "alice" },
+        may: ["create", "exec"],
+      });
+      for (const [kind, sender] of Object.entries({ user: ALICE, token })) {
+        const { vm } = at().client({ token: sender });
+        const { key } = await vm.get(["alice", "1"]).fork(["alice", "fork", kind, name]);
+        expect((await vm.get(key).exec("cat /workspace/whose")).stdout).toBe("alice\n");
+        expect(await failure(vm.get(["alice", "1"]).fork(["bob", kind, name]))).toMatchObject({
+          ...forbidden,
+          metadata: { key: ["bob", kind, name] },
+        });
+      }
+    });
+
     test("serves MCP for one VM and for all, with the rights of each client", async () => {
       const one = await connectHttp(at().endpoint, "?vm=alice&vm=1", ALICE);
       expect(await one.text("exec", { command: "cat /workspace/whose" })).toContain("alice");

@@ -10,7 +10,7 @@ import type { Stranger } from "../strangers.ts";
 import type { EngineActors } from "./engine-actors.ts";
 import type { Forwarder } from "./forward.ts";
 import { MAX_FORWARDED, PEER_RETRY_MS } from "./limits.ts";
-import { narrowed } from "./messages.ts";
+import { grantFor } from "./messages.ts";
 import { onwardHeaders, onwardUrl } from "./onward-headers.ts";
 import type { PeerWatch } from "./peer-watch.ts";
 import type { Peer, Places } from "./places.ts";
@@ -98,7 +98,7 @@ export class Handoff {
       method: request.method ?? "GET",
       url: onwardUrl(request.url ?? "/"),
       actorId,
-      ...(grant && { grant: narrowed(grant, vm) }),
+      ...(grant && { grant: grantFor(grant, vm) }),
       headers: { ...onwardHeaders(request, isOurs), ...way.added },
     };
     const upgraded = () => {

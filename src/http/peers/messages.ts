@@ -78,9 +78,15 @@ export const placeSchema = z.strictObject({
   facts: factsSchema.optional(),
 });
 
-/** Returns the part of a grant that reaches one VM. The other server needs no more. */
-export function narrowed(whole: Grant, vm: VmName): Grant {
-  if (whole.unlimited) return whole;
+/** Bytes of a scope that goes on whole, as JSON. The scope of every token has fewer. */
+const MAX_SCOPE_BYTES = 4096;
+
+/**
+ * Returns the rights of a sender for the server that has its VM. They keep their scope, because `fork` needs the reach of another key. A
+ * longer scope, which only an answer of `authorize` can have, does not fit the head of a request: it becomes that of the VM.
+ */
+export function grantFor(whole: Grant, vm: VmName): Grant {
+  if (Buffer.byteLength(JSON.stringify(whole.vms)) <= MAX_SCOPE_BYTES) return whole;
   const { asked: _, ...rest } = whole;
   return { ...rest, vms: { keys: [[...vm.key]], actors: [vm.name] } };
 }
