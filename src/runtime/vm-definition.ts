@@ -1,3 +1,4 @@
+import { loadOnce } from "../base/load-once.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import type { VmOptions } from "./options.ts";
 import { awakeCapacity } from "./sandbox/host-room.ts";
@@ -34,7 +35,9 @@ export class VmDefinition {
   readonly #seams: TestSeams;
   /** The definition whose sandboxes this one uses. */
   readonly #base: VmDefinition | undefined;
-  #shared: Promise<VmShared> | undefined;
+  readonly #shared = loadOnce(async () =>
+    (await import("./vm-shared.ts")).openShared(this.options, this.#seams),
+  );
   #pool: SandboxPool | undefined;
 
   /** @param base definition whose sandboxes this one uses. @default sandboxes of its own */
@@ -61,16 +64,8 @@ export class VmDefinition {
 
   /** Loads the runtime and makes what the VMs share. Idempotent; `create` calls it. */
   open(): Promise<VmShared> {
-    if (this.#base !== undefined)
-      return this.#base.open().then((shared) => ({ ...shared, options: this.options }));
-    this.#shared ??= import("./vm-shared.ts")
-      .then(({ openShared }) => openShared(this.options, this.#seams))
-      .catch((error: unknown) => {
-        // The next VM tries again.
-        this.#shared = undefined;
-        throw error;
-      });
-    return this.#shared;
+    if (this.#base === undefined) return this.#shared();
+    return this.#base.open().then((shared) => ({ ...shared, options: this.options }));
   }
 
   /** Loads what `create` needs: the code of VMs, and what they share. Idempotent. */
@@ -105,7 +100,7 @@ export class VmDefinition {
 
   /** Ends the sandboxes that wait for a VM, and boots no more ahead. */
   async drain(): Promise<void> {
-    const opened = await this.#shared?.catch(() => undefined);
+    const opened = await this.#shared.peek()?.catch(() => undefined);
     await opened?.pool?.drain();
   }
 
@@ -124,8 +119,8 @@ export class VmDefinition {
 
   /** Releases what the VMs share. Call it after their end. Idempotent; the next VM opens the definition again. */
   async close(): Promise<void> {
-    const shared = this.#shared;
-    this.#shared = undefined;
+    const shared = this.#shared.peek();
+    this.#shared.forget();
     const opened = await shared?.catch(() => undefined);
     await (opened?.pool ?? opened?.factory)?.close?.();
   }

@@ -18,3 +18,14 @@ test("rejects all callers of a failed load, and loads again on the next call", a
   expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(await load()).toBe(2);
 });
+
+test("shows the load without starting one, and loads again after it was forgotten", async () => {
+  let loads = 0;
+  const load = loadOnce(async () => ++loads);
+  expect(load.peek()).toBeUndefined();
+  const first = load();
+  expect(load.peek()).toBe(first);
+  load.forget();
+  expect(load.peek()).toBeUndefined();
+  expect([await first, await load()]).toEqual([1, 2]);
+});

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { loadOnce } from "../../base/load-once.ts";
 import type { VmHandle } from "../../client/index.ts";
 
 /** A VM as the adapters take it: a handle or a connection of this package's client. */
@@ -12,7 +13,7 @@ export class Workplace {
   readonly vm: AdapterVm;
   /** Absolute path. */
   readonly path: string;
-  #made: Promise<void> | undefined;
+  readonly #make = loadOnce(() => this.vm.mkdir(this.path, { recursive: true }));
 
   constructor(vm: AdapterVm, path = HOME) {
     this.vm = vm;
@@ -26,19 +27,7 @@ export class Workplace {
 
   /** Returns the working directory of a command, and creates the base directory before its first use. */
   async directory(path?: string): Promise<string> {
-    await this.#make();
+    if (this.path !== HOME && this.path !== "/") await this.#make();
     return path === undefined ? this.path : this.resolve(path);
-  }
-
-  async #make(): Promise<void> {
-    if (this.path === HOME || this.path === "/") return;
-    this.#made ??= this.vm.mkdir(this.path, { recursive: true });
-    try {
-      await this.#made;
-    } catch (error) {
-      // The next command tries again.
-      this.#made = undefined;
-      throw error;
-    }
   }
 }

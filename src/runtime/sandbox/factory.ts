@@ -40,22 +40,17 @@ export function createSandboxFactory(
 ): SandboxFactory {
   const { capabilities, load } = RUNTIMES[options.runtime];
   let runtime: LoadedRuntime | undefined;
-  let loading: Promise<LoadedRuntime> | undefined;
   const loadRuntime = loadOnce<LoadedRuntime>(async () => {
     runtime = await load(options, provisions);
     return runtime;
   });
-  const loaded = () => {
-    loading = loadRuntime();
-    return loading;
-  };
   return {
     runtime: options.runtime,
     capabilities: new Set(capabilities),
-    describe: async () => await (await loaded()).describe(),
-    boot: async (signal, limits) => await (await loaded()).boot(signal, limits),
+    describe: async () => await (await loadRuntime()).describe(),
+    boot: async (signal, limits) => await (await loadRuntime()).boot(signal, limits),
     isShort: () => runtime?.isShort?.() ?? false,
     // A runtime that could not be loaded has nothing to close.
-    close: async () => await (await loading?.catch(() => undefined))?.close?.(),
+    close: async () => await (await loadRuntime.peek()?.catch(() => undefined))?.close?.(),
   };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
+import { loadOnce } from "../../base/load-once.ts";
 import { HEAD_KEY, OWNER_END_KEY, OWNER_KEY } from "./keys.ts";
 import { encodeJson, LAZY, type Store, tryDecodeJson } from "./store.ts";
 
@@ -46,7 +47,6 @@ export interface OwnedStoreOptions {
  */
 export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOptions = {}): OwnedStore {
   const id = randomUUID();
-  let taking: Promise<void> | undefined;
   /** Whether there was a rival when this instance began. Its numbers may be ahead in the journal until a checkpoint moves the journal. */
   let foundRival = false;
   /** Whether the next instance must leave out numbers too. */
@@ -55,7 +55,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
   let readAt = Number.NEGATIVE_INFINITY;
   let checking: Promise<void> | undefined;
 
-  const take = async () => {
+  const owned = loadOnce(async () => {
     foundRival = await findsRival(store);
     hasRival = foundRival;
     const takenAt = performance.now();
@@ -63,14 +63,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
     // A mark reaches the disk before any later change. A mark that a loss of power takes leaves what an instance without changes leaves.
     await store.put([[OWNER_KEY, encodeJson(mark)]], LAZY);
     readAt = takenAt;
-  };
-  const owned = (): Promise<void> => {
-    taking ??= take().catch((error: unknown) => {
-      taking = undefined;
-      throw error;
-    });
-    return taking;
-  };
+  });
   const check = async () => {
     const askedAt = performance.now();
     const [mark] = isReplaced ? [] : await store.get([OWNER_KEY]);
@@ -130,7 +123,7 @@ export function ownedStore(store: Store, { isShared, onReplaced }: OwnedStoreOpt
       return await store.list(prefix, options);
     },
     async release() {
-      if (taking === undefined || isReplaced) return;
+      if (owned.peek() === undefined || isReplaced) return;
       await owned();
       // A record of its own: a mark that another instance has stored meanwhile stays.
       const end: End = { id, hasRival };

@@ -2,6 +2,7 @@ import { closeSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { AgentVmError, type Capability } from "../../../api/errors.ts";
 import type { Env } from "../../../api/values.ts";
+import { loadOnce } from "../../../base/load-once.ts";
 import { unlessAborted } from "../../../base/within.ts";
 import type { VmLimits, VmOptions } from "../../options.ts";
 import { bootInTurn } from "../boot-queue.ts";
@@ -61,7 +62,7 @@ export class KernelSandboxFactory {
   readonly #added: () => readonly Provision[];
   readonly #name = `kind-${factories++}`;
   #filter: string | undefined;
-  #prepared: Promise<Prepared> | undefined;
+  readonly #prepare = loadOnce(() => this.#prepareOnce());
 
   constructor(options: VmOptions, { provisions = () => [], spawnerSource }: KernelFactoryOptions = {}) {
     this.#options = options;
@@ -193,20 +194,11 @@ export class KernelSandboxFactory {
   }
 
   async close(): Promise<void> {
-    const prepared = this.#prepared;
+    const prepared = this.#prepare.peek();
     if (prepared === undefined) return;
-    this.#prepared = undefined;
+    this.#prepare.forget();
     await prepared.catch(() => undefined);
     await rm(workspaceSubfolder(this.#name), { recursive: true, force: true });
-  }
-
-  #prepare(): Promise<Prepared> {
-    this.#prepared ??= this.#prepareOnce().catch((error: unknown) => {
-      // The next boot tries again.
-      this.#prepared = undefined;
-      throw error;
-    });
-    return this.#prepared;
   }
 
   async #prepareOnce(): Promise<Prepared> {
