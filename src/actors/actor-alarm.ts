@@ -15,8 +15,7 @@ const MAX_EXACT_ALARMS = 16;
 
 /** The part of an actor that its alarm uses. */
 export interface AlarmActor {
-  /** Absent in an actor that is older than alarms. */
-  readonly state: VmState | undefined;
+  readonly state: VmState;
   readonly schedule: { at(timestampMs: number, action: string): Promise<void> };
 }
 
@@ -27,14 +26,9 @@ export interface AlarmActor {
  */
 export class ActorAlarm {
   readonly #actor: AlarmActor;
-  readonly #substitute: VmState = { alarms: [] };
 
   constructor(actor: AlarmActor) {
     this.#actor = actor;
-  }
-
-  get #state(): VmState {
-    return this.#actor.state ?? this.#substitute;
   }
 
   /**
@@ -50,19 +44,19 @@ export class ActorAlarm {
     // Each further alarm halves the time that is left, so earlier and earlier requests end after about 40 alarms.
     const isCrowded = ahead.length >= MAX_EXACT_ALARMS && timestampMs > now;
     const at = isCrowded ? Math.floor(now + (timestampMs - now) / 2) : timestampMs;
-    this.#state.alarms = [...ahead, at];
+    this.#actor.state.alarms = [...ahead, at];
     await this.#actor.schedule.at(at, ALARM_ACTION);
   }
 
   /** Forgets alarms that have rung. */
   rang(): void {
     const ahead = this.#ahead();
-    if (ahead.length < this.#state.alarms.length) this.#state.alarms = ahead;
+    if (ahead.length < this.#actor.state.alarms.length) this.#actor.state.alarms = ahead;
   }
 
   #ahead(): number[] {
     const now = Date.now();
-    return this.#state.alarms.filter((alarm) => alarm > now);
+    return this.#actor.state.alarms.filter((alarm) => alarm > now);
   }
 }
 

@@ -3,7 +3,7 @@ import type { CallTable, EndedCalls } from "./calls.ts";
 
 /** The part of an actor whose state has the note. */
 interface NotedActor {
-  readonly state?: { ended?: EndedCalls };
+  readonly state: { ended?: EndedCalls };
 }
 
 /** Tells the next instance of a VM, which may be on another server, which calls have begun. RivetKit stores the note. */
@@ -19,7 +19,6 @@ export class CallNote {
   /** Writes the note, at the end of an instance. */
   write(calls: CallTable): void {
     const { state } = this.#actor;
-    if (state === undefined) return;
     const ended = calls.ended();
     if (ended === undefined) delete state.ended;
     else state.ended = ended;
@@ -42,8 +41,8 @@ export class CallNote {
 
   async #drop(save: () => Promise<void>): Promise<void> {
     const { state } = this.#actor;
-    const note = state?.ended;
-    if (state === undefined || note === undefined) return;
+    const note = state.ended;
+    if (note === undefined) return;
     delete state.ended;
     try {
       await save();

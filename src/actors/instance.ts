@@ -146,11 +146,11 @@ export class VmInstance {
     const calls = new CallTable({
       keepAwake: hooks.keepAwake,
       mayMove,
-      before: actor.state?.ended,
+      before: actor.state.ended,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
     });
     if (place.close === undefined) keepDefinition(definition);
-    const own = actor.state?.own ?? {};
+    const own = actor.state.own ?? {};
     const onFailure = (error: unknown) => log.error({ msg: "background work of the VM failed", err: error });
     const vm = await definition.create(hooks, {
       store,

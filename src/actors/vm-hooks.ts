@@ -10,7 +10,7 @@ import { eventLogs } from "./event-log.ts";
 import type { Arrival, ForkActor } from "./fork.ts";
 
 /** The part of an actor's context that its VM uses. */
-export interface ActorDeps extends AlarmActor, ForkActor {
+export interface ActorDeps extends AlarmActor, Omit<ForkActor, "state"> {
   broadcast<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
   keepAwake(work: Promise<unknown>): Promise<unknown>;
   readonly kv: ActorKv;
