@@ -2,7 +2,6 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { DirectoryTally } from "../directory/vm-directory.ts";
 import type { VmReport } from "../runtime/reports.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
-import { PoolMetrics } from "./pool-metrics.ts";
 
 const SECOND_MS = 1_000;
 const BOOT_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
@@ -21,7 +20,20 @@ export class Metrics {
   readonly #draining = this.#gauge("draining", "1 while the server shuts down");
   readonly #boots = this.#counter("boots_total", "Boots of VMs by outcome", ["outcome"]);
   readonly #bootSeconds = this.#histogram("boot_seconds", "Duration of a boot", BOOT_BUCKETS);
-  readonly #pool = new PoolMetrics(this.#registry);
+  readonly #poolWaiting = this.#gauge(
+    "pool_waiting",
+    "VMs that are booted ahead and wait for their first call",
+  );
+  readonly #poolClaims = this.#counter(
+    "pool_claims_total",
+    "VMs that found one that was booted ahead (hit), or had to boot (miss)",
+    ["outcome"],
+  );
+  readonly #poolBoots = this.#counter("pool_boots_total", "Boots ahead by outcome", ["outcome"]);
+  readonly #poolDropped = this.#counter(
+    "pool_dropped_total",
+    "VMs that were booted ahead and ended without a call",
+  );
   readonly #ends = this.#counter("vm_ends_total", "Ends of boots by reason; `error` is a crash", ["reason"]);
   readonly #commands = this.#counter(
     "commands_total",
@@ -94,7 +106,7 @@ export class Metrics {
     if (!this.#isScraped) collectDefaultMetrics({ register: this.#registry });
     this.#isScraped = true;
     this.#draining.set(isDraining ? 1 : 0);
-    this.#pool.set(pools.filter((pool) => pool !== undefined));
+    this.#setPools(pools.filter((pool) => pool !== undefined));
     if (tally !== undefined) {
       for (const [state, count] of Object.entries(tally.states)) this.#vms.set({ state }, count);
       this.#processes.set(tally.processes);
@@ -106,6 +118,17 @@ export class Metrics {
 
   get contentType(): string {
     return this.#registry.contentType;
+  }
+
+  #setPools(pools: readonly PoolTally[]): void {
+    const total = (count: keyof PoolTally) => pools.reduce((sum, pool) => sum + pool[count], 0);
+    for (const counter of [this.#poolClaims, this.#poolBoots, this.#poolDropped]) counter.reset();
+    this.#poolWaiting.set(total("waiting"));
+    this.#poolClaims.inc({ outcome: "hit" }, total("hits"));
+    this.#poolClaims.inc({ outcome: "miss" }, total("misses"));
+    this.#poolBoots.inc({ outcome: "ok" }, total("booted"));
+    this.#poolBoots.inc({ outcome: "failed" }, total("failed"));
+    this.#poolDropped.inc(total("dropped"));
   }
 
   #gauge<Label extends string>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
