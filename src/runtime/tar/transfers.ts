@@ -17,22 +17,18 @@ interface TarTransfersDeps {
   /** Paths that a checkpoint leaves out. */
   isExcluded: Excludes;
   change: ChangeTree;
-  /** Maximum bytes of one piece. @default TRANSFER_CHUNK_BYTES */
-  chunkBytes?: number;
 }
 
 /** Transfers tar archives over the wire in pieces. */
 export class TarTransfers {
   readonly #fs: FileSystem;
   readonly #deps: TarTransfersDeps;
-  readonly #chunkBytes: number;
   /** Number of archives that are being packed. Each holds a list of its entries. */
   #packings = 0;
 
   constructor(fs: FileSystem, deps: TarTransfersDeps) {
     this.#fs = fs;
     this.#deps = deps;
-    this.#chunkBytes = deps.chunkBytes ?? TRANSFER_CHUNK_BYTES;
   }
 
   /** Packs the VM's own files at and below a path. Without a path, packs all files that a checkpoint keeps. */
@@ -74,7 +70,7 @@ export class TarTransfers {
     return this.#deps.table.begin(
       async () => {
         const packing = await this.pack(path);
-        return Object.assign(new TarDownload(packing, this.#chunkBytes), { estimate: packing.estimate });
+        return Object.assign(new TarDownload(packing, TRANSFER_CHUNK_BYTES), { estimate: packing.estimate });
       },
       async (download) => ({ transferId: this.#deps.table.keep(download), estimate: download.estimate }),
     );
@@ -92,8 +88,8 @@ export class TarTransfers {
   }
 
   writeTarChunk(transferId: string, offset: number, data: Uint8Array): Promise<void> {
-    if (data.length > this.#chunkBytes)
-      return Promise.reject(invalidArgument("data", `at most ${this.#chunkBytes} bytes`, data));
+    if (data.length > TRANSFER_CHUNK_BYTES)
+      return Promise.reject(invalidArgument("data", `at most ${TRANSFER_CHUNK_BYTES} bytes`, data));
     return this.#deps.table.use(transferId, TarUpload, (upload) => upload.write(offset, data));
   }
 
@@ -108,8 +104,8 @@ export class TarTransfers {
   async importTar(data: Uint8Array, path: string): Promise<ArchiveImport> {
     const { transferId } = await this.beginTarWrite(path);
     try {
-      for (let offset = 0; offset < data.length; offset += this.#chunkBytes)
-        await this.writeTarChunk(transferId, offset, data.subarray(offset, offset + this.#chunkBytes));
+      for (let offset = 0; offset < data.length; offset += TRANSFER_CHUNK_BYTES)
+        await this.writeTarChunk(transferId, offset, data.subarray(offset, offset + TRANSFER_CHUNK_BYTES));
       return await this.commitTarWrite(transferId);
     } finally {
       await this.#deps.table.end(transferId);

@@ -15,14 +15,10 @@ import { TransferTable } from "./transfer-table.ts";
 import { Upload } from "./upload.ts";
 
 interface FileTransfersOptions {
-  /** Table of open transfers. @default a new table with the limits below */
+  /** Table of open transfers. @default a new table */
   table?: TransferTable;
-  /** Maximum number of open transfers. @default MAX_TRANSFERS */
-  maxTransfers?: number;
   /** Maximum bytes of one piece. @default TRANSFER_CHUNK_BYTES */
   chunkBytes?: number;
-  /** Milliseconds after which an unused transfer is closed. @default TRANSFER_IDLE_MS */
-  idleMs?: number;
   /** Called and awaited after a file was put in place. @default does nothing */
   placed?(): Promise<void>;
 }
@@ -48,9 +44,7 @@ export class FileTransfers implements RoomMethods<"transfers"> {
     this.#fs = fs;
     this.#chunkBytes = options.chunkBytes ?? TRANSFER_CHUNK_BYTES;
     this.#placed = options.placed ?? (async () => undefined);
-    this.#table =
-      options.table ??
-      new TransferTable(options.maxTransfers ?? MAX_TRANSFERS, options.idleMs ?? TRANSFER_IDLE_MS);
+    this.#table = options.table ?? new TransferTable(MAX_TRANSFERS, TRANSFER_IDLE_MS);
     this.bodies = new TransferBodies(this.#table);
   }
 

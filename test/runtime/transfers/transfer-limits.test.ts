@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { FileTransfers } from "../../../src/runtime/transfers/file-transfers.ts";
+import { TransferTable } from "../../../src/runtime/transfers/transfer-table.ts";
 import { describeFiles, failure } from "../filesystem/file-systems.ts";
 
 afterEach(() => {
@@ -15,7 +16,7 @@ describeFiles("open transfers", (tree) => {
   const begin = (transfers: FileTransfers) => transfers.beginFileWrite("/workspace/a", 1);
 
   test("are limited, and make room when they end", async () => {
-    const transfers = new FileTransfers(tree.fs, { maxTransfers: 2 });
+    const transfers = new FileTransfers(tree.fs, { table: new TransferTable(2, 1000) });
     const [first] = [await begin(transfers), await begin(transfers)];
     expect(await failure(begin(transfers))).toEqual({
       code: "limit_exceeded",
@@ -27,7 +28,7 @@ describeFiles("open transfers", (tree) => {
   });
 
   test("count as soon as they are requested", async () => {
-    const transfers = new FileTransfers(tree.fs, { maxTransfers: 2 });
+    const transfers = new FileTransfers(tree.fs, { table: new TransferTable(2, 1000) });
     const results = await Promise.allSettled([begin(transfers), begin(transfers), begin(transfers)]);
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
     await transfers.dispose();
@@ -36,7 +37,7 @@ describeFiles("open transfers", (tree) => {
   test("are closed after the idle time", async () => {
     fakeTimers();
     await tree.files.writeFile("/workspace/b", "12");
-    const transfers = new FileTransfers(tree.fs, { idleMs: 1000, chunkBytes: 1 });
+    const transfers = new FileTransfers(tree.fs, { table: new TransferTable(2, 1000), chunkBytes: 1 });
     const { transferId } = await begin(transfers);
     const download = await transfers.beginFileRead("/workspace/b");
     await vi.advanceTimersByTimeAsync(900);
