@@ -3,9 +3,8 @@ import process from "node:process";
 import { backUp } from "../backup/backup.ts";
 import { restore } from "../backup/restore.ts";
 import { readEnvironment } from "../http/environment.ts";
-
-/** Exit code for a backup without some of the VMs. */
-const INCOMPLETE = 3;
+import { EXIT } from "./exit-codes.ts";
+import { shownBytes } from "./shown.ts";
 
 /**
  * Shortest time between two lines about the progress.
@@ -42,9 +41,9 @@ export async function backup(dir: string, { data, base, tokens, json }: BackupOp
   if (json) console.log(JSON.stringify(result));
   else
     console.log(
-      `Backup ${result.backup}: ${result.vms} VMs (${result.unchanged} unchanged), ${shown(result.bytes)}`,
+      `Backup ${result.backup}: ${result.vms} VMs (${result.unchanged} unchanged), ${shownBytes(result.bytes)}`,
     );
-  if (result.leftOut.length > 0) process.exitCode = INCOMPLETE;
+  if (result.leftOut.length > 0) process.exitCode = EXIT.partly;
 }
 
 /** Copies a backup into an empty data folder. */
@@ -54,7 +53,9 @@ export async function restoreBackup(dir: string, { data, json }: DataOptions): P
   const result = await restore({ backup: resolve(dir), dataDir, onProgress: progress("files") });
   if (json) console.log(JSON.stringify(result));
   else
-    console.log(`Restored ${result.vms} VMs of ${result.createdAt}, ${shown(result.bytes)}, into ${dataDir}`);
+    console.log(
+      `Restored ${result.vms} VMs of ${result.createdAt}, ${shownBytes(result.bytes)}, into ${dataDir}`,
+    );
 }
 
 function dataFolder(given: string | undefined): string {
@@ -69,8 +70,4 @@ function progress(unit: string): (done: number, of: number) => void {
     shownAt = performance.now();
     process.stderr.write(`${done} of ${of} ${unit}\n`);
   };
-}
-
-function shown(bytes: number): string {
-  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }

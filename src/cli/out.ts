@@ -20,11 +20,6 @@ export class Out {
     else if (text !== "") await this.#line(printable(text));
   }
 
-  /** Prints one line of several: a line of JSON, else text. */
-  async item(value: unknown, text: string): Promise<void> {
-    await this.value(value, text);
-  }
-
   /** Prints a list: one JSON array, a table on a terminal, or lines with tabs in a pipe. */
   async table<Row>(
     rows: readonly Row[],

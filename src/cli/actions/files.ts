@@ -23,7 +23,7 @@ export async function cat(cli: Cli, names: string[], { snapshot }: { snapshot?: 
       continue;
     }
     const data = snapshot === undefined ? await vm.readFile(path) : await wholeOf(vm, snapshot, path);
-    await cli.out.item({ path, size: data.byteLength, content: textOrBytes(data) }, "");
+    await cli.out.value({ path, size: data.byteLength, content: textOrBytes(data) }, "");
   }
 }
 
@@ -124,7 +124,7 @@ export async function watch(
     if (event.watchId !== watchId || left <= 0) return;
     const { type, path: changed, oldPath } = event;
     left -= 1;
-    void cli.out.item(
+    void cli.out.value(
       event,
       `${type.padEnd(8)} ${oldPath === undefined ? changed : `${oldPath} -> ${changed}`}`,
     );

@@ -39,7 +39,7 @@ export async function tunnel(
     onError: ({ message }) => cli.out.warn(message),
   });
   const address = open.host.includes(":") ? `[${open.host}]:${open.port}` : `${open.host}:${open.port}`;
-  await cli.out.item({ host: open.host, port: open.port, key, to: socketPath ?? port }, address);
+  await cli.out.value({ host: open.host, port: open.port, key, to: socketPath ?? port }, address);
   cli.out.note(`Leads to ${socketPath ?? `port ${port}`} of ${key}. Ctrl-C ends.`);
   await interrupted(Promise.withResolvers<void>().promise);
   await open.close();
@@ -143,7 +143,7 @@ export async function networkLog(cli: Cli, key: string, { follow }: { follow?: b
   connection.onError((error) => failed.reject(error));
   const print = ({ host, port, reason, pid, time = Date.now() }: Denial & { time?: number }) => {
     const at = shownTime(time);
-    void cli.out.item(
+    void cli.out.value(
       { time, host, port, reason, pid },
       `${at} ${host}:${port} ${pid === undefined ? "" : `pid ${pid} `}${reason}`,
     );

@@ -54,7 +54,7 @@ export async function logs(
     data: Uint8Array;
     seq: number;
   }) => {
-    if (cli.out.json) await cli.out.item({ seq, stream, data: textOrBytes(data) }, "");
+    if (cli.out.json) await cli.out.value({ seq, stream, data: textOrBytes(data) }, "");
     else {
       const to = stream === "stdout" ? process.stdout : process.stderr;
       await write(to, to.isTTY ? shownLog(data) : data);

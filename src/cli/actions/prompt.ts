@@ -98,7 +98,7 @@ class Talk {
   }
 
   async #finish({ response, text }: PromptResult): Promise<void> {
-    if (this.#cli.out.json) await this.#cli.out.item({ response, text }, "");
+    if (this.#cli.out.json) await this.#cli.out.value({ response, text }, "");
     else if (!this.#endsLine) await this.#cli.out.raw("\n");
     this.#endsLine = true;
     const { error } = response;
@@ -108,7 +108,7 @@ class Talk {
   }
 
   #show(event: SessionEvent, sequenceNumber: number): void {
-    if (this.#cli.out.json) return void this.#cli.out.item({ sequenceNumber, event }, "");
+    if (this.#cli.out.json) return void this.#cli.out.value({ sequenceNumber, event }, "");
     const brief = briefly(event);
     if (brief === undefined || brief.speaker === "user") return;
     if (brief.speaker === "agent") {

@@ -86,7 +86,7 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
     });
     if (cli.out.json) {
       const { exitCode, signal, reason, durationMs } = result;
-      await cli.out.item({ exitCode, signal, reason, durationMs }, "");
+      await cli.out.value({ exitCode, signal, reason, durationMs }, "");
     }
     exitLike(result);
   });
@@ -143,7 +143,7 @@ function commandOptions(options: CommandOptions) {
 }
 
 async function print(cli: Cli, { stream, data }: OutputChunk): Promise<void> {
-  if (cli.out.json) return await cli.out.item({ stream, data: textOrBytes(data) }, "");
+  if (cli.out.json) return await cli.out.value({ stream, data: textOrBytes(data) }, "");
   await write(stream === "stdout" ? process.stdout : process.stderr, data);
 }
 

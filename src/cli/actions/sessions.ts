@@ -100,7 +100,7 @@ class TranscriptWriter {
   }
 
   async add(sequenceNumber: number, event: SessionEvent): Promise<void> {
-    if (this.#cli.out.json) return await this.#cli.out.item({ sequenceNumber, event }, "");
+    if (this.#cli.out.json) return await this.#cli.out.value({ sequenceNumber, event }, "");
     const brief = briefly(event);
     if (brief === undefined) return;
     const { speaker, text } = brief;

@@ -79,7 +79,7 @@ async function sampleOf(vm: VmHandle): Promise<Sample> {
 }
 
 async function print(cli: Cli, key: string, { status, processes }: Sample): Promise<void> {
-  if (cli.out.json) return await cli.out.item({ status, processes }, "");
+  if (cli.out.json) return await cli.out.value({ status, processes }, "");
   await cli.out.raw(`${header(key, status).join("\n")}\n`);
   await cli.out.table(processes, PROCESS_COLUMNS);
 }
