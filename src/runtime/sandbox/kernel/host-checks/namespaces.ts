@@ -1,6 +1,6 @@
 import { hasOwnUids } from "../../own-uids.ts";
 import { type Check, required, run, wanted } from "./check.ts";
-import { FEW_NAMESPACES, moreNamespaces, refusals, userNamespaceLimit } from "./remedies.ts";
+import { FEW_NAMESPACES, MORE_NAMESPACES, refusals, userNamespaceLimit } from "./remedies.ts";
 
 const NEW_USER = ["--user", "--map-root-user"];
 
@@ -15,7 +15,7 @@ export function checkUserNamespaces(): Check {
   const limit = userNamespaceLimit();
   const room = limit === undefined || limit >= FEW_NAMESPACES;
   const detail = room ? "allowed" : `allowed, ${limit} at most: a VM takes up to two`;
-  return wanted({ name, isThere: room, detail, fixes: [moreNamespaces()] });
+  return wanted({ name, isThere: room, detail, fixes: [MORE_NAMESPACES] });
 }
 
 /**

@@ -4,7 +4,7 @@ import { readProc, statusField } from "../procfs/procfs.ts";
 
 const CAP_SETFCAP = 31;
 
-const MORE_NAMESPACES =
+export const MORE_NAMESPACES =
   "On the host, and in a container also there: sysctl -w user.max_user_namespaces=15000";
 
 export const TOO_SLOW = "The host is too slow or too busy: run the doctor again when it is idle.";
@@ -16,10 +16,6 @@ export const FEW_NAMESPACES = 1024;
 export function userNamespaceLimit(): number | undefined {
   const text = readProc("/proc/sys/user/max_user_namespaces");
   return text === undefined ? undefined : Number(text);
-}
-
-export function moreNamespaces(): string {
-  return MORE_NAMESPACES;
 }
 
 /**

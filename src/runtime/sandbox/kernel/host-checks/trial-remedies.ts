@@ -1,8 +1,8 @@
-import { moreNamespaces, refusals, TOO_SLOW } from "./remedies.ts";
+import { MORE_NAMESPACES, refusals, TOO_SLOW } from "./remedies.ts";
 
 /** Causes of a failed trial VM by the text of its error, the first that matches. */
 const CAUSES: readonly (readonly [pattern: RegExp, remedies: (message: string) => string[]])[] = [
-  [/(unshare|namespaces).*no space left on device/i, () => [moreNamespaces()]],
+  [/(unshare|namespaces).*no space left on device/i, () => [MORE_NAMESPACES]],
   [/no space left on device/i, () => ["Free space in the folder TMPDIR (default /tmp)."]],
   [
     /read-only file system|mkdtemp|permission denied, mkdir/i,
