@@ -163,7 +163,7 @@ function checkNames({
 }
 
 function reserved(kind: string, name: string): AgentVmError {
-  return new AgentVmError("invalid_argument", `agentOS() ${kind} name is reserved: ${name}`, {
+  return new AgentVmError("invalid_argument", `vmActor() ${kind} name is reserved: ${name}`, {
     argument: `${kind}s.${name}`,
   });
 }

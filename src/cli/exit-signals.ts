@@ -12,9 +12,10 @@ import { signalStop } from "../rivet/stop-signal.ts";
 const ORPHAN_CHECK_MS = 250;
 
 /**
- * Makes SIGTERM and SIGINT shut the server down: it refuses new calls, waits for the calls that run, stores and ends every
- * VM, and exits 0. A second signal exits at once with 130, except for one SIGTERM with or after a `POST /drain`. RivetKit by itself ignores SIGTERM in production and only stops
- * listening in development. Behind a Rivet Engine the engine gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
+ * Makes SIGTERM and SIGINT shut the server down. The server refuses new calls, waits for the calls that run, stores and ends
+ * every VM, and exits 0. A second signal exits at once with 130. One SIGTERM with or after a `POST /drain` does not count.
+ * RivetKit by itself ignores SIGTERM in production, and only stops listening in development. Behind a Rivet Engine the engine
+ * gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
  *
  * @param options `drainMs`: longest wait for calls that run, in milliseconds. @default 5,000
  */

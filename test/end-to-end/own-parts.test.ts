@@ -214,7 +214,7 @@ test.each(["exec", "beginCall", "ringCron", "readFork", "connect", "then", "cons
   "the action name %s is reserved",
   (name) => {
     expect(() => defineVm({ actions: Object.fromEntries([[name, () => 1]]) })).toThrow(
-      `agentOS() action name is reserved: ${name}`,
+      `vmActor() action name is reserved: ${name}`,
     );
   },
 );
@@ -232,6 +232,6 @@ test.each<[object, string]>([
 
 test("the name of an event of the VM is reserved", () => {
   expect(() => defineVm({ events: { processExit: event<string>() } })).toThrow(
-    "agentOS() event name is reserved: processExit",
+    "vmActor() event name is reserved: processExit",
   );
 });

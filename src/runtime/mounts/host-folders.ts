@@ -26,7 +26,7 @@ export function settleFolders(paths: readonly string[]): void {
  * @param hostPath absolute, normalized path
  * @param folders folders of the operator
  */
-export function placeIn(hostPath: string, folders: readonly string[]): HostFolder | undefined {
+export function hostPlaceOf(hostPath: string, folders: readonly string[]): HostFolder | undefined {
   const [outermost] = folders.filter((path) => isWithin(hostPath, path)).sort((a, b) => a.length - b.length);
   if (outermost === undefined) return undefined;
   const name = hostPath.slice(outermost.length).replace(/^\//, "");

@@ -4,7 +4,7 @@ import type { MountOptions } from "../../api/methods/mounts.ts";
 import { MIB } from "../../api/units.ts";
 import type { VmLimits, VmOptions } from "../options.ts";
 import type { HostFolder, MountRequest } from "../sandbox/mounts.ts";
-import { placeIn } from "./host-folders.ts";
+import { hostPlaceOf } from "./host-folders.ts";
 import { isWithin } from "./targets.ts";
 import { openVolume } from "./volumes.ts";
 
@@ -37,7 +37,7 @@ export function foldersOf({ mounts, hostFolders }: Pick<VmOptions, "mounts" | "h
 
 /** Returns the place of an overlay's base. */
 export function baseOf(hostPath: string, rules: Pick<VmOptions, "mounts" | "hostFolders">): HostFolder {
-  return placeIn(hostPath, foldersOf(rules)) ?? { folder: hostPath, name: "" };
+  return hostPlaceOf(hostPath, foldersOf(rules)) ?? { folder: hostPath, name: "" };
 }
 
 /** Whether a VM may only read a mount. */
@@ -108,7 +108,7 @@ function allowedFolder(hostPath: string, isWritten: boolean, { hostFolders }: Mo
   )
     throw invalidArgument("mount.plugin.config.hostPath", "an absolute, normalized path", hostPath);
   const fitting = hostFolders.filter(({ writable }) => writable || !isWritten).map(({ path }) => path);
-  const allowed = placeIn(hostPath, fitting);
+  const allowed = hostPlaceOf(hostPath, fitting);
   if (allowed !== undefined) return allowed;
   const isReadable = hostFolders.some(({ path }) => isWithin(hostPath, path));
   const what = isReadable ? "lets a VM only read" : "lets no VM mount";

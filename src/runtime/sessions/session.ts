@@ -49,8 +49,6 @@ export class Session {
     this.prompts = new Prompts({ state, log, keeper, permissions, vm });
   }
 
-  // ----------------------------------------------------------- information
-
   get id(): string {
     return this.#state.data.sessionId;
   }
@@ -98,8 +96,6 @@ export class Session {
     return this.#transcript.after(since);
   }
 
-  // ------------------------------------------------------------- lifecycle
-
   /** Starts the agent of a new, closed or dormant session, and resets its count of crashes. */
   async open(): Promise<void> {
     this.#assertExists();
@@ -140,8 +136,6 @@ export class Session {
     // The calls that made the changes have already reported a failure.
     await Promise.allSettled([this.#state.saved(), this.#transcript.flushed()]);
   }
-
-  // ---------------------------------------------------------- conversation
 
   respondPermission(permissionId: string, reply: string): JsonRpcResponse {
     return localResponse({ result: { outcome: this.#permissions.respond(permissionId, reply) } });

@@ -65,8 +65,6 @@ export class Sessions implements SessionMethods {
     await this.#table.settled();
   }
 
-  // ------------------------------------------------------------- lifecycle
-
   async createSession(agentType: string, options?: CreateSessionOptions): Promise<SessionRecord> {
     return (await this.#table.create(agentType, options)).record;
   }
@@ -84,8 +82,6 @@ export class Sessions implements SessionMethods {
   async destroySession(sessionId: string): Promise<void> {
     await this.#table.destroy(await this.#table.find("destroySession", sessionId));
   }
-
-  // ------------------------------------------------------------------ list
 
   async listSessions(): Promise<SessionRecord[]> {
     const sessions = await this.#table.list("listSessions");
@@ -114,8 +110,6 @@ export class Sessions implements SessionMethods {
   async listAgents(): Promise<AgentType[]> {
     return this.#deps.agents.list();
   }
-
-  // --------------------------------------------------------------- prompts
 
   async sendPrompt(sessionId: string, prompt: string): Promise<PromptResult> {
     return (await this.#table.find("sendPrompt", sessionId)).prompts.prompt(prompt);
@@ -167,8 +161,6 @@ export class Sessions implements SessionMethods {
     return (await this.#table.find("respondPermission", sessionId)).respondPermission(permissionId, reply);
   }
 
-  // -------------------------------------------------------------- settings
-
   async setMode(sessionId: string, modeId: string): Promise<JsonRpcResponse> {
     return (await this.#table.find("setMode", sessionId)).control().setMode(modeId);
   }
@@ -188,8 +180,6 @@ export class Sessions implements SessionMethods {
   async getConfigOptions(sessionId: string): Promise<SessionConfigOption[]> {
     return (await this.#table.find("getConfigOptions", sessionId)).configOptions;
   }
-
-  // ------------------------------------------------------------ transcript
 
   async getSequencedEvents(
     sessionId: string,

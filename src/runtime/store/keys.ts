@@ -3,7 +3,7 @@
  *
  * | prefix       | room        | format | what lies there                                                  |
  * | ------------ | ----------- | ------ | ---------------------------------------------------------------- |
- * | `fs/`        | persistence | 1      | checkpoints, snapshots and the journal of changes                |
+ * | `fs/`        | persistence | 3      | checkpoints, snapshots and the journal of changes                |
  * | `processes/` | processes   | 1      | the table of spawned processes                                   |
  * | `cron/`      | cron        | 1      | jobs, how far their ticks have been considered, and their runs   |
  * | `net/`       | network     | 1      | policy and encrypted secrets set at run time, hashes of previews  |

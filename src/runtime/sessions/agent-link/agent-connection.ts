@@ -8,6 +8,7 @@ import { z } from "zod";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { JsonRpcResponse } from "../../../api/methods/session-types.ts";
 import { fitsJson } from "../../../api/size.ts";
+import { packageVersion } from "../../../base/package-version.ts";
 import { within } from "../../../base/within.ts";
 import type { CommandRequest } from "../../sandbox/processes.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
@@ -24,7 +25,7 @@ function clientCapabilities(files: boolean): ClientCapabilities {
   };
 }
 
-const CLIENT_INFO = { name: "agent-vm", title: "agent-vm", version: "0.1.0" };
+const CLIENT_INFO = { name: "agent-vm", title: "agent-vm", version: packageVersion() };
 
 const initializeSchema = z.looseObject({
   protocolVersion: z.number(),

@@ -3,13 +3,13 @@ import { Socket } from "node:net";
 import { O_PATH } from "../../posix.ts";
 
 /**
- * Opens an end of a pipe. Its holder is the server's, but it runs inside, where a process of the VM might have put something
- * else in its place: it is looked at before it is opened.
+ * Opens an end of a pipe. The process that holds it may run inside, where a process of the VM might have put something
+ * else in its place: the server looks at it before it opens it.
  */
 export function openPipe(holder: string, fd: number, end: "read" | "write"): number {
   const found = openSync(`${holder}/fd/${fd}`, O_PATH);
   try {
-    if (!fstatSync(found).isFIFO()) throw new Error("the spawner has no pipe there");
+    if (!fstatSync(found).isFIFO()) throw new Error("the process has no pipe there");
     const mode = end === "read" ? constants.O_RDONLY : constants.O_WRONLY;
     return openSync(`/proc/self/fd/${found}`, mode | constants.O_NONBLOCK);
   } finally {

@@ -20,13 +20,13 @@ interface Entry {
   inode: string;
 }
 
-interface Owner {
+interface Holder {
   pid: number;
   command: string;
 }
 
 /** Owners of sockets by inode, from the last search. The next search looks only for new sockets. */
-export type Owners = Map<string, Owner>;
+export type Owners = Map<string, Holder>;
 
 /**
  * Counts the TCP sockets of a VM that listen or are connected; `undefined` if the kernel does not say. The tables of sockets take

@@ -13,7 +13,7 @@ import { parseStat, pidsIn, statusField } from "../procfs/procfs.ts";
 type ListedProcess = Omit<VmProcess, "waitingForInput">;
 
 /** Space that is left in one list. */
-interface Room {
+interface Space {
   bytes: number;
   args: number;
 }
@@ -26,23 +26,23 @@ interface Room {
  */
 export async function listProcesses(procFd: number, hostUid: number): Promise<ListedProcess[]> {
   const processes: ListedProcess[] = [];
-  const room: Room = { bytes: MAX_LISTED_BYTES, args: MAX_LISTED_ARGUMENTS };
+  const space: Space = { bytes: MAX_LISTED_BYTES, args: MAX_LISTED_ARGUMENTS };
   // The oldest process usually comes first, so that its arguments are never left out.
   await visitAll(pidsIn(`/proc/self/fd/${procFd}`), (pid) => {
-    const process = readProcess(procFd, pid, hostUid, room);
+    const process = readProcess(procFd, pid, hostUid, space);
     if (process !== undefined) processes.push(process);
   });
   return processes;
 }
 
-function readProcess(procFd: number, pid: number, hostUid: number, room: Room): ListedProcess | undefined {
+function readProcess(procFd: number, pid: number, hostUid: number, space: Space): ListedProcess | undefined {
   const folder = `/proc/self/fd/${procFd}/${pid}`;
   try {
     const stat = parseStat(readFileSync(`${folder}/stat`, "utf8"));
     // Dead and reaped: it is on its way out of the table.
     if (stat.state === "X") return undefined;
     const status = readFileSync(`${folder}/status`, "utf8");
-    const args = readArguments(`${folder}/cmdline`, room);
+    const args = readArguments(`${folder}/cmdline`, space);
     const uid = Number.parseInt(statusField(status, "Uid") ?? "", 10);
     return {
       pid,
@@ -61,8 +61,8 @@ function readProcess(procFd: number, pid: number, hostUid: number, room: Room): 
 }
 
 /** Reads a command line up to the limits. A program can make a command line of 6 MB of NULs at almost no cost. */
-function readArguments(path: string, room: Room): string[] {
-  const target = Buffer.allocUnsafe(Math.min(MAX_PROCESS_ARGUMENTS_BYTES, room.bytes));
+function readArguments(path: string, space: Space): string[] {
+  const target = Buffer.allocUnsafe(Math.min(MAX_PROCESS_ARGUMENTS_BYTES, space.bytes));
   const fd = openSync(path, "r");
   let length = 0;
   try {
@@ -76,8 +76,8 @@ function readArguments(path: string, room: Room): string[] {
   // Each argument ends with a NUL, except for an argument that was cut.
   if (text === "") return [];
   const whole = text.endsWith("\0") ? text.slice(0, -1) : text;
-  const args = whole.split("\0", Math.min(MAX_PROCESS_ARGUMENTS, room.args));
-  room.bytes -= length;
-  room.args -= args.length;
+  const args = whole.split("\0", Math.min(MAX_PROCESS_ARGUMENTS, space.args));
+  space.bytes -= length;
+  space.args -= args.length;
   return args;
 }
