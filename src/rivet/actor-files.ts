@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { BareReader } from "../base/bare.ts";
 import { valueFolder } from "./value-files.ts";
 import { ValueSizes } from "./value-sizes.ts";
 
@@ -101,38 +102,17 @@ export class ActorFiles {
   }
 }
 
-const VERSION_BYTES = 2;
-
 /**
  * Parses the record of an actor: in BARE, a version, id, name, key, entries of old storage, and the time of creation.
  *
  * @throws Error if the record has another form
  */
-export function parseActor(bytes: Buffer): StoredActor {
-  let at = VERSION_BYTES;
-  const uint = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++];
-      if (byte === undefined || shift > 49) throw new Error("The record ends early");
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  const data = (): Buffer => {
-    const length = uint();
-    at += length;
-    if (at > bytes.length) throw new Error("The record ends early");
-    return bytes.subarray(at - length, at);
-  };
-  const actorId = data().toString();
-  const name = data().toString();
+export function parseActor(bytes: Uint8Array): StoredActor {
+  const reader = new BareReader(bytes);
+  reader.version();
+  const [actorId, name] = [reader.text(), reader.text()];
   const key: string[] = [];
-  for (let left = uint(); left > 0; left--) key.push(data().toString());
-  for (let left = uint(); left > 0; left--) {
-    data();
-    data();
-  }
-  const createdAt = Number(bytes.readBigUInt64LE(at));
-  return { actorId, name, key, createdAt };
+  for (let left = reader.integer(); left > 0; left--) key.push(reader.text());
+  for (let left = 2 * reader.integer(); left > 0; left--) reader.data();
+  return { actorId, name, key, createdAt: reader.fixed64() };
 }

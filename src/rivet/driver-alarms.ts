@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { BareReader } from "../base/bare.ts";
 
 /**
  * Time after which the server notices that its clock was set.
@@ -150,9 +151,14 @@ function storedAlarms(folder: string): { actorId: string; at: number }[] {
 
 /** The time in the file of an alarm, which has a version, the actor's id and a time, in BARE; `NaN` if it is cut short. */
 export function alarmTime(bytes: Uint8Array): number {
-  const idAt = 3;
-  const idBytes = bytes[2] ?? 0;
-  return readUint(bytes.subarray(idAt + idBytes));
+  const reader = new BareReader(bytes);
+  try {
+    reader.version();
+    reader.data();
+    return reader.integer();
+  } catch {
+    return Number.NaN;
+  }
 }
 
 function names(folder: string): string[] {
@@ -162,11 +168,4 @@ function names(folder: string): string[] {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   }
-}
-
-/** Decodes a number in groups of seven bits, lowest group first. */
-function readUint(bytes: Uint8Array): number {
-  let value = 0;
-  for (const [index, byte] of bytes.entries()) value += (byte & 0x7f) * 2 ** (7 * index);
-  return bytes.length === 0 ? Number.NaN : value;
 }

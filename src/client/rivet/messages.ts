@@ -1,4 +1,4 @@
-import { BareReader, BareWriter } from "./bare.ts";
+import { BareReader, BareWriter } from "../../base/bare.ts";
 import type { Encoding } from "./config.ts";
 import { decodeValue, encodeValue, fromCbor, toCbor } from "./values.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Writes values of BARE (Binary Application Record Encoding), in which RivetKit frames its messages. A value of BARE has
+ * Writes values of BARE (Binary Application Record Encoding), in which RivetKit frames its messages and its files. A value of BARE has
  * no type of its own: the reader knows the order.
  */
 export class BareWriter {
@@ -71,6 +71,11 @@ export class BareReader {
     return byte;
   }
 
+  /** Passes over the version in front of a file, which takes 2 bytes. */
+  version(): void {
+    this.#take(2);
+  }
+
   /** Reads an integer in LEB128. */
   integer(): number {
     let value = 0;
@@ -84,21 +89,30 @@ export class BareReader {
     }
   }
 
+  /** Reads an integer in 8 bytes. */
+  fixed64(): number {
+    const { buffer, byteOffset } = this.#take(8);
+    return Number(new DataView(buffer, byteOffset).getBigUint64(0, true));
+  }
+
   data(): Uint8Array {
-    const length = this.integer();
-    const end = this.#offset + length;
-    if (end > this.#bytes.byteLength) throw new Error("The message ends early");
-    const data = this.#bytes.subarray(this.#offset, end);
-    this.#offset = end;
-    return data;
+    return this.#take(this.integer());
   }
 
   text(): string {
-    return new TextDecoder().decode(this.data());
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.data());
   }
 
   /** Reads a value that may be missing. */
   optional<Value>(read: () => Value): Value | undefined {
     return this.byte() === 0 ? undefined : read();
+  }
+
+  #take(length: number): Uint8Array {
+    const end = this.#offset + length;
+    if (end > this.#bytes.byteLength) throw new Error("The message ends early");
+    const taken = this.#bytes.subarray(this.#offset, end);
+    this.#offset = end;
+    return taken;
   }
 }
