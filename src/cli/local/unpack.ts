@@ -15,8 +15,9 @@ import process from "node:process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Headers } from "tar-stream";
+import { MIB } from "../../api/units.ts";
+import { isSparse, sparseContent } from "../../base/sparse-map.ts";
 import { invalidArchive } from "./archive-error.ts";
-import { isSparse, type PlacedBytes, placeSparse } from "./sparse.ts";
 
 /** Files that an archive has put on this machine. */
 export interface Unpacked {
@@ -28,6 +29,11 @@ export interface Unpacked {
 
 /** Bits of a mode that a VM may choose: no setuid, setgid and sticky. */
 const MODE_BITS = 0o777;
+
+const SPARSE = {
+  maxMapBytes: 16 * MIB,
+  damaged: () => invalidArchive("it has a sparse file with a damaged map"),
+};
 
 /** Names that are kept for the report. */
 const MAX_SKIPPED = 100;
@@ -148,21 +154,27 @@ class Unpacking {
     // "wx" follows no link and takes no file that appeared meanwhile.
     const file = await open(path, "wx", mode);
     try {
-      for await (const piece of isSparse(pax) ? placeSparse(content) : placed(content))
-        await this.#write(file, piece);
-      if (isSparse(pax)) await file.truncate(sizeOf(pax));
+      let at = 0;
+      for await (const piece of isSparse(pax) ? sparseContent(content, pax, SPARSE) : content) {
+        if ("hole" in piece) at += piece.hole;
+        else at += await this.#write(file, piece, at);
+      }
+      // A hole at the end.
+      if (isSparse(pax)) await file.truncate(at);
     } finally {
       await file.close();
     }
     if (mtime !== undefined) await utimes(path, mtime, mtime);
   }
 
-  async #write(file: FileHandle, { at, data }: PlacedBytes): Promise<void> {
+  /** @returns the bytes that were written: all */
+  async #write(file: FileHandle, data: Uint8Array, at: number): Promise<number> {
     for (let done = 0; done < data.byteLength; ) {
       const { bytesWritten } = await file.write(data, done, data.byteLength - done, at + done);
       done += bytesWritten;
     }
     this.#done.bytes += data.byteLength;
+    return data.byteLength;
   }
 
   async #hardLink(parts: readonly string[], target: readonly string[]): Promise<void> {
@@ -172,18 +184,4 @@ class Unpacking {
     const to = await this.#place(parts);
     await link(from, to).catch(() => copyFile(from, to));
   }
-}
-
-async function* placed(content: AsyncIterable<Uint8Array>): AsyncGenerator<PlacedBytes> {
-  let at = 0;
-  for await (const data of content) {
-    yield { at, data };
-    at += data.byteLength;
-  }
-}
-
-function sizeOf(pax: Record<string, string>): number {
-  const digits = pax["GNU.sparse.realsize"] ?? "";
-  if (!/^\d{1,15}$/.test(digits)) throw invalidArchive("a sparse file has no size");
-  return Number(digits);
 }

@@ -1,13 +1,19 @@
 import { extract as makeExtract } from "tar-stream";
 import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
 import { pause } from "../../base/pace.ts";
+import { isSparse, sparseContent } from "../../base/sparse-map.ts";
 import { decodeName } from "../sandbox/names.ts";
 import { MODE_BITS } from "../sandbox/persistent-tree.ts";
 import { type ArchiveContent, type ArchiveEntry, entryName, invalidArchive, refused } from "./entry.ts";
 import { MAX_ARCHIVE_HEADER_BYTES } from "./limits.ts";
-import { isSparse, SPARSE_NAME, sparseContent } from "./sparse.ts";
+import { SPARSE_NAME } from "./sparse.ts";
 
 const BLOCK_BYTES = 512;
+
+const SPARSE = {
+  maxMapBytes: MAX_ARCHIVE_HEADER_BYTES,
+  damaged: () => invalidArchive("it has a sparse file with a damaged map"),
+};
 
 /** Maximum bytes given to the parser at a time, so that it does not block the event loop. */
 const SLICE_BYTES = 128 * 1024;
@@ -136,10 +142,9 @@ function describe(header: Header, content: ArchiveContent): ArchiveEntry {
   switch (header.type) {
     case "file":
     case "contiguous-file":
-      if (isSparse(header.pax ?? {})) {
-        const sparse = header.pax ?? {};
-        const real = entryName(sparse[SPARSE_NAME] ?? "");
-        return { ...common, name: real, type: "file", content: sparseContent(content, sparse) };
+      if (header.pax?.[SPARSE_NAME] !== undefined && isSparse(header.pax)) {
+        const real = entryName(header.pax[SPARSE_NAME]);
+        return { ...common, name: real, type: "file", content: sparseContent(content, header.pax, SPARSE) };
       }
       if (hasSparseRecords(header))
         throw refused(header.pax?.[SPARSE_NAME] ?? name, "is a sparse file in an old form of GNU");
