@@ -1,4 +1,4 @@
-import { hkdfSync } from "node:crypto";
+import { derivedKey } from "../base/derived-key.ts";
 import { isEngineOpen } from "../rivet/open-engine.ts";
 import { errorOf } from "../rivet/user-error.ts";
 import type { Logger } from "./logger.ts";
@@ -17,7 +17,7 @@ export async function warnOfOpenEngine(
 
 /** Returns the token of own calls that all servers with the same secret derive from it. */
 export function sharedToken(secret: string): string {
-  return Buffer.from(hkdfSync("sha256", secret, "", "agent-vm own calls", 32)).toString("hex");
+  return Buffer.from(derivedKey(Buffer.from(secret), "own calls")).toString("hex");
 }
 
 /** Boots a VM as a trial. @returns `false` if the server is full */
