@@ -153,6 +153,7 @@ function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
       if (rowOf(name)?.protocol !== true) assertNotDraining();
+      await turnAfter(received);
       const result = await answer(c, name, received);
       // The token may have ended during a long action.
       if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
@@ -186,7 +187,6 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
   let error: ReturnType<typeof errorOf> | undefined;
   const call = async () => {
     if (isClients) access.check(c.conn, rightOf(c, name), { method: name });
-    await turnAfter(received);
     args = isMethod ? parseArgs(name, received) : received;
     if (isMethod) giveAway(received, args);
     return await (isMethod ? run(c, name, [...args]) : runOwn(c, name, args));
