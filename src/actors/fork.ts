@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
 import type { ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
+import { Sealer } from "../base/sealer.ts";
 import { isOwner } from "../http/access.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import { requireReach, requireRight } from "../http/grant.ts";
 import { toUserError, userError, withUserErrors } from "../rivet/user-error.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
-import { Sealer } from "../runtime/store/sealer.ts";
 import type { Store } from "../runtime/store/store.ts";
 import type { VmContext, VmState } from "./context.ts";
 import type { ForkTicket } from "./fork-ticket.ts";

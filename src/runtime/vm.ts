@@ -1,4 +1,5 @@
 import type { NamesIn, VmMethods } from "../api/methods/table.ts";
+import { Sealer } from "../base/sealer.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
@@ -27,7 +28,6 @@ import { codedStore } from "./store/coded-store.ts";
 import { START_KEYS } from "./store/keys.ts";
 import { ownedStore } from "./store/owned-store.ts";
 import { readTogether } from "./store/read-together.ts";
-import { Sealer } from "./store/sealer.ts";
 import { MemoryStore } from "./store/store.ts";
 import { noBodies, type TransferBodies } from "./transfers/bodies.ts";
 import { vmServices } from "./vm-services.ts";

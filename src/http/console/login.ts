@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { Sealer } from "../../runtime/store/sealer.ts";
+import { Sealer } from "../../base/sealer.ts";
 import { bearerOf } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
 import { type Grant, UNLIMITED } from "../grant.ts";

@@ -6,12 +6,12 @@ import { type networkSchema, outboundSchema } from "../../../api/network-policy.
 import type { Env } from "../../../api/values.ts";
 import { parseJson } from "../../../base/json.ts";
 import { loadOnce } from "../../../base/load-once.ts";
+import type { Sealer } from "../../../base/sealer.ts";
 import { within } from "../../../base/within.ts";
 import type { VmHandlers } from "../../hooks.ts";
 import type { SandboxNetwork } from "../../sandbox/network.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
 import { NETWORK_POLICY_KEY } from "../../store/keys.ts";
-import type { Sealer } from "../../store/sealer.ts";
 import type { VmServices } from "../../vm-services.ts";
 import { VmTrust } from "./authority/trust.ts";
 import { VmSecrets } from "./credentials/vm-secrets.ts";

@@ -4,8 +4,8 @@ import { type SecretInfo, secretsSchema, type VmSecret } from "../../../../api/m
 import { parseJson } from "../../../../base/json.ts";
 import { loadOnce } from "../../../../base/load-once.ts";
 import { Mutex } from "../../../../base/mutex.ts";
+import type { Sealer } from "../../../../base/sealer.ts";
 import { SECRETS_KEY } from "../../../store/keys.ts";
-import type { Sealer } from "../../../store/sealer.ts";
 import type { VmServices } from "../../../vm-services.ts";
 import { CredentialRules } from "./rules.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Sealer } from "../../../src/runtime/store/sealer.ts";
+import { Sealer } from "../../src/base/sealer.ts";
 
 test("a sealed record opens with its key and at its place only, and not when a byte of it has changed", () => {
   const sealer = new Sealer(new Uint8Array(32).fill(1));
