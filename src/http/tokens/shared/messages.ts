@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { ErrorCode } from "../../../api/errors.ts";
 import type { TokenQuery, TokenRequest } from "../../../api/tokens.ts";
 import { grant } from "../../peers/messages.ts";
 import { fresh } from "../../peers/seal.ts";
@@ -35,7 +34,7 @@ export const answerSchema = z.strictObject({
   result: z.unknown().optional(),
   error: z
     .strictObject({
-      code: z.custom<ErrorCode>((code) => typeof code === "string"),
+      code: z.string(),
       message: z.string(),
       metadata: z.record(z.string(), z.unknown()),
     })

@@ -1,4 +1,4 @@
-import { AgentVmError } from "../../../api/errors.ts";
+import { AgentVmError, receivedError } from "../../../api/errors.ts";
 import { askActor } from "../../../client/rivet/http.ts";
 import { type EngineActors, engineError } from "../../peers/engine-actors.ts";
 import { freshly, type PeerSeal } from "../../peers/seal.ts";
@@ -49,7 +49,7 @@ export class TokenDesk {
       if (answer?.nonce !== asked.nonce) throw unanswered();
       if (answer.error === undefined) return answer.result;
       const { code, message, metadata } = answer.error;
-      throw new AgentVmError(code, message, metadata);
+      throw receivedError(code, message, metadata);
     } catch (error) {
       // The actor may have been deleted, and made again.
       if (!(error instanceof AgentVmError) || error.code === "connection_lost") this.#actorId = undefined;
