@@ -1,6 +1,6 @@
 import type { CronJobInfo, SerializableCronJobOptions } from "../../api/methods/cron-types.ts";
 import { cronKey } from "../store/keys.ts";
-import { encodeJson, type StoreEntry } from "../store/store.ts";
+import { decodeJson, encodeJson, type StoreEntry } from "../store/store.ts";
 import { Schedule, timestamp } from "./schedule.ts";
 import type { Span } from "./spans.ts";
 import { nextDue, type TickSource } from "./ticks.ts";
@@ -39,6 +39,10 @@ export class CronJob {
   readonly state: JobState;
   /** When its ticks must be considered next, in Unix milliseconds. `undefined`: never. */
   due: number | undefined;
+  /** The last state that the store is known to have, as JSON. */
+  #stored: Uint8Array;
+  /** Number of changes of the state that were to be stored. */
+  #changes = 0;
 
   constructor(number: number, definition: JobDefinition, state: JobState) {
     const { schedule, timezone } = definition;
@@ -46,6 +50,7 @@ export class CronJob {
     this.definition = definition;
     this.state = state;
     this.schedule = new Schedule(schedule, timezone, boundsOf(definition));
+    this.#stored = encodeJson(state);
   }
 
   get id(): string {
@@ -91,6 +96,28 @@ export class CronJob {
 
   stateEntry(): StoreEntry {
     return [cronKey("state", this.number), encodeJson(this.state)];
+  }
+
+  /**
+   * Stores the state. If that fails, and no later change is on its way, the state becomes the last stored one.
+   *
+   * @param write stores the entry of the state. The writes of a job end in their order
+   */
+  async store(write: (entry: StoreEntry) => Promise<void>): Promise<void> {
+    this.updateDue();
+    const entry = this.stateEntry();
+    this.#changes += 1;
+    const change = this.#changes;
+    try {
+      await write(entry);
+      this.#stored = entry[1];
+    } catch (error) {
+      if (change === this.#changes) {
+        Object.assign(this.state, decodeJson(this.#stored));
+        this.updateDue();
+      }
+      throw error;
+    }
   }
 
   keys(): string[] {

@@ -134,7 +134,7 @@ export class Cron implements CronMethods {
     await this.#ready();
     const job = this.#table.find(id);
     job.state.paused = true;
-    await this.#runs.commit(job, merged(), this.#updateAlarmFor(job));
+    await this.#change(job, merged());
   }
 
   async resumeCronJob(id: string): Promise<void> {
@@ -143,13 +143,7 @@ export class Cron implements CronMethods {
     if (!job.state.paused) return;
     job.state.paused = false;
     job.state.cursor = this.#now();
-    try {
-      await this.#runs.commit(job, this.#runs.startNext(job), this.#updateAlarmFor(job));
-    } catch (error) {
-      // The next attempt must find the job paused.
-      job.state.paused = true;
-      throw error;
-    }
+    await this.#change(job, this.#runs.startNext(job));
   }
 
   /** Fires due jobs and sets the next alarm. Call it when the VM wakes; calls at other times do no harm. */
@@ -212,9 +206,16 @@ export class Cron implements CronMethods {
     return merged(...decisions);
   }
 
-  #updateAlarmFor(job: CronJob): Promise<void> {
+  /** Stores a change that moves the job's next tick, together with the alarm. */
+  async #change(job: CronJob, decision: Decision): Promise<void> {
     job.updateDue();
-    return this.#updateAlarm();
+    try {
+      await this.#runs.commit(job, decision, this.#updateAlarm());
+    } catch (error) {
+      // The job has its earlier tick again.
+      await this.#updateAlarm().catch(() => undefined);
+      throw error;
+    }
   }
 
   async #updateAlarm(): Promise<void> {

@@ -60,6 +60,11 @@ export class RunHistory {
     return entries;
   }
 
+  /** Drops runs that could not be stored. */
+  drop(records: readonly RunRecord[]): void {
+    if (records.length > 0) this.#records = this.#records.filter((record) => !records.includes(record));
+  }
+
   /** Drops the oldest ended runs past the limit. @returns keys to delete */
   prune(): string[] {
     const excess = this.#records.length - MAX_CRON_RUNS;

@@ -32,6 +32,8 @@ export interface Decision {
   entries: StoreEntry[];
   events: CronEvent[];
   starts: LiveRun[];
+  /** Runs that the decision added to the history. */
+  added: RunRecord[];
 }
 
 /** The runs of a VM's jobs: decides which run may start, runs it, and records how it ended. */
@@ -101,7 +103,8 @@ export class Runs {
   ): Decision {
     const record = recordOf(job, seq, tick, why);
     const entries = this.#deps.history.set(record);
-    return { entries, events: [eventOf(job.definition, record, this.#deps.now())], starts: [] };
+    const events = [eventOf(job.definition, record, this.#deps.now())];
+    return { entries, events, starts: [], added: [record] };
   }
 
   #startRun(
@@ -119,18 +122,23 @@ export class Runs {
     const live = this.#live.get(job.id) ?? new Set();
     this.#live.set(job.id, live.add(run));
     this.#count++;
-    return { entries: this.#deps.history.set(record), events: [], starts: [run] };
+    return { entries: this.#deps.history.set(record), events: [], starts: [run], added: [record] };
   }
 
-  /** Stores a decision together with the job's new state, then sends its events and starts its runs. */
+  /**
+   * Stores a decision together with the job's new state, then sends its events and starts its runs. A decision that is not stored is
+   * undone.
+   */
   async commit(job: CronJob, decision: Decision, ready?: Promise<void>): Promise<void> {
     const { records, history, emit } = this.#deps;
-    job.updateDue();
-    const { entries, events, starts } = decision;
+    const { entries, events, starts, added } = decision;
     try {
-      await Promise.all([records.write([job.stateEntry(), ...entries], history.prune()), ready]);
+      await job.store(async (state) => {
+        await Promise.all([records.write([state, ...entries], history.prune()), ready]);
+      });
     } catch (error) {
       for (const run of starts) this.#forget(run);
+      history.drop(added);
       throw error;
     }
     for (const event of events) emit(event);
@@ -177,7 +185,7 @@ export class Runs {
     const event = eventOf(run.definition, record, now(), error);
     const job = this.#deps.job(record.jobId);
     if (job === undefined) await records.write(entries, history.prune());
-    else await this.commit(job, merged({ entries, events: [], starts: [] }, this.startNext(job)));
+    else await this.commit(job, merged({ ...merged(), entries }, this.startNext(job)));
     emit(event);
   }
 
@@ -228,5 +236,6 @@ export function merged(...decisions: Decision[]): Decision {
     entries: decisions.flatMap(({ entries }) => entries),
     events: decisions.flatMap(({ events }) => events),
     starts: decisions.flatMap(({ starts }) => starts),
+    added: decisions.flatMap(({ added }) => added),
   };
 }

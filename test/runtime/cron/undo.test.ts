@@ -1,0 +1,87 @@
+import { expect, test } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
+import { startCron, type TestCron } from "../../support/cron.ts";
+import { failure } from "../../support/until.ts";
+
+const NOON = "2030-01-01T12:00:00Z";
+
+/** A room with the hourly job `a`, whose store can fail. */
+async function hourly(options: Partial<Parameters<TestCron["schedule"]>[0]> = {}) {
+  const store = new MemoryStore();
+  const put = store.put.bind(store);
+  const disk = { isFull: false };
+  store.put = async (entries) => {
+    if (disk.isFull) throw new Error("ENOSPC");
+    await put(entries);
+  };
+  const machine = startCron(NOON, { store });
+  await machine.schedule({ id: "a", schedule: "0 * * * *", ...options });
+  /** Runs a call while the store fails. */
+  const fails = async (call: () => Promise<unknown>) => {
+    disk.isFull = true;
+    expect(await failure(call())).toMatchObject({ message: "ENOSPC" });
+    disk.isFull = false;
+  };
+  const job = async () => (await machine.cron.listCronJobs())[0];
+  return { machine, disk, fails, job };
+}
+
+test("a job whose pause was not stored fires on", async () => {
+  const { machine, fails, job } = await hourly();
+  const before = await job();
+  await fails(() => machine.cron.pauseCronJob("a"));
+  expect(await job()).toEqual(before);
+  await machine.advanceTo("2030-01-01T13:30:00Z");
+  expect(await machine.history()).toEqual(["2030-01-01T13:00:00Z completed"]);
+});
+
+test("two pauses at once that were not stored leave the job as it was", async () => {
+  const { machine, fails, job } = await hourly();
+  const { cron } = machine;
+  await fails(async () => {
+    const [first, second] = await Promise.allSettled([cron.pauseCronJob("a"), cron.pauseCronJob("a")]);
+    expect(second.status).toBe("rejected");
+    if (first.status === "rejected") throw first.reason;
+  });
+  expect(await job()).toMatchObject({ paused: false });
+});
+
+test("a job whose resumption was not stored stays paused, with its queue and the time of its pause", async () => {
+  const { machine, fails, job } = await hourly({ overlap: "queue", command: "hold" });
+  const { cron } = machine;
+  await cron.runCronJob("a");
+  await cron.runCronJob("a");
+  await cron.pauseCronJob("a");
+  machine.release();
+  await expect.poll(async () => (await job())?.running).toBe(false);
+  const before = await job();
+  machine.setClock("2030-01-01T15:30:00Z");
+  await fails(() => cron.resumeCronJob("a"));
+  expect(await job()).toEqual(before);
+  const stored = await machine.restart();
+  expect(await stored.cron.listCronJobs()).toEqual([before]);
+  await cron.resumeCronJob("a");
+  expect(await job()).toMatchObject({ paused: false, running: true, runCount: 2 });
+});
+
+test("a run that was not stored did not happen", async () => {
+  const { machine, fails, job } = await hourly({ maxRuns: 2 });
+  const before = await job();
+  await fails(() => machine.cron.runCronJob("a"));
+  expect(await job()).toEqual(before);
+  expect(machine.ran).toEqual([]);
+  expect(await machine.history()).toEqual([]);
+});
+
+test("a tick that was not stored runs when the jobs are looked at again, once", async () => {
+  const { machine, fails } = await hourly({ catchUp: "all" });
+  machine.setClock("2030-01-01T13:00:00Z");
+  await fails(() => machine.cron.ring());
+  expect(machine.ran).toEqual([]);
+  await machine.advanceTo("2030-01-01T14:30:00Z");
+  expect(machine.ran).toHaveLength(2);
+  expect(await machine.history()).toEqual([
+    "2030-01-01T13:00:00Z completed",
+    "2030-01-01T14:00:00Z completed",
+  ]);
+});
