@@ -66,9 +66,11 @@ export async function askUser(
   const { token } = request;
   const refused = () =>
     unauthorized(token === undefined ? "missing" : "invalid", "The server does not admit the request");
-  let answer: unknown;
   try {
-    answer = await within(Promise.resolve(authorize(request)), AUTHORIZE_TIMEOUT_MS);
+    const answering = Promise.resolve(authorize(request)).then((answer) => ({ answer }));
+    const answered = await within(answering, AUTHORIZE_TIMEOUT_MS);
+    if (answered === undefined) throw new Error(`no answer within ${AUTHORIZE_TIMEOUT_MS} ms`);
+    const { answer } = answered;
     if (answer === null || answer === undefined) throw refused();
     const { success, data, error } = schema.safeParse(answer);
     if (!success) {
