@@ -10,7 +10,6 @@ const systemResolve = makeResolve();
 export class OutboundLookups {
   readonly #resolve: Resolve;
   readonly #lookups = new Semaphore(MAX_OUTBOUND_LOOKUPS);
-  #waiting = 0;
 
   constructor(resolve: Resolve = systemResolve) {
     this.#resolve = resolve;
@@ -19,16 +18,12 @@ export class OutboundLookups {
   /** Returns the addresses of a canonical name, in canonical form. */
   async find(name: string, signal: AbortSignal): Promise<string[]> {
     if (name === HOST_NAME) return ["127.0.0.1", "::1"];
-    const waits = this.#lookups.busy >= MAX_OUTBOUND_LOOKUPS;
-    if (waits && this.#waiting >= MAX_WAITING_LOOKUPS)
+    if (this.#lookups.waiting >= MAX_WAITING_LOOKUPS)
       throw new Error(
         `name lookup limit of the VM reached (MAX_WAITING_LOOKUPS = ${MAX_WAITING_LOOKUPS}). Try again later.`,
       );
-    if (waits) this.#waiting += 1;
-    await this.#lookups.acquire();
-    if (waits) this.#waiting -= 1;
+    await this.#lookups.acquire(signal);
     try {
-      signal.throwIfAborted();
       const found = await this.#resolve(name);
       return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
     } finally {
