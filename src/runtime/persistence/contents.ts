@@ -22,6 +22,8 @@ export async function storeContent(
 ): Promise<Reading> {
   let file: TreeFile | undefined;
   try {
+    const empty = node.size === 0 ? await emptyContent(reader, node) : undefined;
+    if (empty !== undefined) return empty;
     file = await reader.open(node, node.ino);
   } catch (error) {
     const code = codeOf(error);
@@ -51,6 +53,15 @@ export async function storeContent(
   } finally {
     await file.close();
   }
+}
+
+/** Describes an empty file without opening it. @returns `undefined` if its place no longer has it, or if it has content by now */
+async function emptyContent(reader: TreeCursor, node: ScannedNode): Promise<KnownContent | undefined> {
+  const startedAt = Date.now();
+  const found = await reader.stat(node);
+  if (found?.type !== "file" || found.ino !== node.ino || found.size > 0) return undefined;
+  const { mtimeMs, ctimeMs } = found;
+  return { size: 0, mtimeMs, ctimeMs, chunks: [], settled: isSettled(ctimeMs, startedAt) };
 }
 
 async function readChunks(
