@@ -19,11 +19,18 @@ export const NO_RETRIES: Env = {
  */
 export const NODE_PROXY: Env = { NODE_USE_ENV_PROXY: "1" };
 
+let last: { port: number; env: Env } | undefined;
+
 /**
- * Returns the environment variables that point programs to the proxy. ALL_PROXY is an HTTP URL too: Python's httpx fails
+ * Returns the environment variables that point programs to the proxy. Nearly all VMs have one port, and each command asks. ALL_PROXY is an HTTP URL too: Python's httpx fails
  * at startup for a SOCKS proxy without an extra package. The same port also accepts SOCKS 5.
  */
-export function proxyEnv(port: number): Env {
+export function proxyEnv(port: number): Readonly<Env> {
+  if (last?.port !== port) last = { port, env: envOf(port) };
+  return last.env;
+}
+
+function envOf(port: number): Env {
   const url = `http://127.0.0.1:${port}`;
   const both = { HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: INSIDE };
   const lower = Object.fromEntries(Object.entries(both).map(([name, value]) => [name.toLowerCase(), value]));

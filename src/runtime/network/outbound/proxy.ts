@@ -54,6 +54,7 @@ interface ProxyDeps {
  * checks every destination. All input comes from hostile programs.
  */
 export class OutboundProxy {
+  readonly port: number;
   readonly #deps: ProxyDeps;
   readonly #server: Server;
   readonly #outgoing: OutgoingRequests;
@@ -65,6 +66,8 @@ export class OutboundProxy {
   constructor(server: Server, deps: ProxyDeps) {
     this.#deps = deps;
     this.#server = server;
+    const address = server.address();
+    this.port = typeof address === "object" && address !== null ? address.port : 0;
     this.#outgoing = new OutgoingRequests(deps);
     this.#streams = new ProgramStreams(this.#outgoing);
     this.#requests = new ProgramRequests({
@@ -74,11 +77,6 @@ export class OutboundProxy {
     });
     server.on("connection", (socket) => this.#accept(socket));
     server.on("error", () => server.close());
-  }
-
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
   }
 
   close(): void {

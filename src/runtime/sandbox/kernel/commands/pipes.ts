@@ -7,18 +7,27 @@ import { StdinWriter } from "./stdin-writer.ts";
 /** The server's ends of a command's stdio. */
 export type CommandPipes = Pick<StartedCommand, "stdin" | "stdout" | "stderr">;
 
-/** Opens the server's ends of three pipes that a process inside, by its folder in /proc, holds under these descriptors. */
-export function openPipes(holder: string, stdinFd: number, stdoutFd: number, stderrFd: number): CommandPipes {
+/**
+ * Opens the server's ends of pipes that a process inside, by its folder in /proc, holds under these descriptors.
+ *
+ * @param stdinFd `undefined` for a command without stdin
+ */
+export function openPipes(
+  holder: string,
+  stdinFd: number | undefined,
+  stdoutFd: number,
+  stderrFd: number,
+): CommandPipes {
   const open: number[] = [];
   try {
-    open.push(openPipe(holder, stdinFd, "write"));
     open.push(openPipe(holder, stdoutFd, "read"));
     open.push(openPipe(holder, stderrFd, "read"));
+    if (stdinFd !== undefined) open.push(openPipe(holder, stdinFd, "write"));
   } catch (error) {
     for (const fd of open) closeSync(fd);
     throw error;
   }
-  const [stdin, stdout, stderr] = open as [number, number, number];
+  const [stdout, stderr, stdin] = open;
   return { stdin: new StdinWriter(stdin), stdout: new PipeReader(stdout), stderr: new PipeReader(stderr) };
 }
 

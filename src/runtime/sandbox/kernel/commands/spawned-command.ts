@@ -2,7 +2,7 @@ import { HelperLost } from "../helpers/helper-process.ts";
 import { refusal } from "../helpers/refusal.ts";
 import { parseWaitStatus } from "../helpers/wait-status.ts";
 import type { HeldProcess } from "../procfs/held-process.ts";
-import type { CommandEnd } from "./command.ts";
+import type { CommandEnd, ProgramRequest } from "./command.ts";
 import { type CommandPipes, lostPipes, openPipes } from "./pipes.ts";
 import type { CommandMessage } from "./spawner-messages.ts";
 import { CwdError } from "./start-errors.ts";
@@ -22,12 +22,14 @@ export class SpawnedCommand {
   readonly running = Promise.withResolvers<CommandPipes>();
   readonly ended = Promise.withResolvers<CommandEnd>();
   readonly #cwd: string;
+  readonly #hasStdin: boolean;
   #last: CommandMessage["what"] | undefined;
 
-  constructor(id: number, tag: number, cwd: string) {
+  constructor(id: number, tag: number, { cwd, stdin }: Pick<ProgramRequest, "cwd" | "stdin">) {
     this.id = id;
     this.tag = tag;
     this.#cwd = cwd;
+    this.#hasStdin = stdin;
     // Nobody need wait for either: a command that could not start has no end to tell.
     this.running.promise.catch(() => undefined);
     this.ended.promise.catch(() => undefined);
@@ -67,7 +69,7 @@ export class SpawnedCommand {
   /** The command runs, also if the server cannot open its pipes, for example because the command has killed the spawner. */
   #open({ stdinFd, stdoutFd, stderrFd }: Started, spawner: HeldProcess): CommandPipes {
     try {
-      return openPipes(spawner.folder, stdinFd, stdoutFd, stderrFd);
+      return openPipes(spawner.folder, this.#hasStdin ? stdinFd : undefined, stdoutFd, stderrFd);
     } catch {
       this.isLost = true;
       return lostPipes();

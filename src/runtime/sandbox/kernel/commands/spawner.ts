@@ -135,9 +135,10 @@ export class Spawner implements Replaceable {
     }
   }
 
-  async #start({ command, args, cwd, stdin, env }: ProgramRequest): Promise<StartedCommand> {
+  async #start(request: ProgramRequest): Promise<StartedCommand> {
     if (this.#helper.isLost) throw this.#loss();
-    const spawned = new SpawnedCommand(++this.#lastId, this.#entry.tags.acquire(), cwd);
+    const { command, args, cwd, stdin, env } = request;
+    const spawned = new SpawnedCommand(++this.#lastId, this.#entry.tags.acquire(), request);
     this.#commands.set(spawned.id, spawned);
     this.#waker ??= setInterval(() => this.#helper.wake(), IDLE_WAKE_MS).unref();
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);

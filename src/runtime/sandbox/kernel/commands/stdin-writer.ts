@@ -5,21 +5,22 @@ import type { HeldInput } from "./stdin-store.ts";
 /** Writes to a command's stdin. Owns the descriptor, and the input that the command has not read. */
 export class StdinWriter {
   readonly #fd: number;
-  readonly #socket: Socket;
+  readonly #socket: Socket | undefined;
   /** Input that the pipe has not taken. The socket has parts of the first. */
   readonly #input: HeldInput[] = [];
   #pending = 0;
   #isWriting = false;
   #isEnding = false;
 
-  /** @param fd none for a pipe that nobody reads */
+  /** @param fd none for a command without stdin, or whose pipe is lost */
   constructor(fd?: number) {
     this.#fd = fd ?? -1;
-    this.#socket = new Socket({ ...(fd !== undefined && { fd }), readable: false, writable: true });
+    if (fd === undefined) return;
+    const socket = new Socket({ fd, readable: false, writable: true });
     // EPIPE: nobody reads it any more. As in a shell pipeline, that is the writer's end and no failure of the command.
-    this.#socket.on("error", () => this.#socket.destroy());
-    this.#socket.once("close", () => this.#release());
-    if (fd === undefined) this.close();
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => this.#release());
+    this.#socket = socket;
   }
 
   /** Bytes that the command has not read yet. */
@@ -29,7 +30,7 @@ export class StdinWriter {
 
   /** Whether the command can get further input. */
   get isOpen(): boolean {
-    return this.#socket.writable && !this.#isEnding;
+    return this.#socket?.writable === true && !this.#isEnding;
   }
 
   /** Name of the pipe in /proc/PID/fd; `undefined` once it is closed. */
@@ -63,18 +64,20 @@ export class StdinWriter {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
     this.#release();
   }
 
   #writeNext(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
     for (let first = this.#input[0]; first !== undefined; first = this.#input[0]) {
       const part = first.next();
       if (part !== undefined) {
         this.#isWriting = true;
-        this.#socket.write(part, () => {
+        socket.write(part, () => {
           // A socket that has failed has released everything.
-          if (this.#socket.destroyed) return;
+          if (socket.destroyed) return;
           this.#isWriting = false;
           this.#pending -= part.byteLength;
           this.#writeNext();
@@ -88,7 +91,8 @@ export class StdinWriter {
   }
 
   #endNow(): void {
-    this.#socket.end(() => this.#socket.destroy());
+    const socket = this.#socket;
+    socket?.end(() => socket.destroy());
   }
 
   #release(): void {
