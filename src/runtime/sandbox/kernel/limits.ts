@@ -144,7 +144,7 @@ export const CALL_GREETING_MS = 10_000;
 /**
  * Input in the server's memory that the commands, processes and agents of one VM have not read.
  * @unit bytes
- * @past Further input waits in the VM's own file tree, as a file without a name. If the tree has no room, the call fails before its command starts.
+ * @past Further input waits in the VM's own file tree, as a file without a name. If the tree has no room, the call fails before its command starts. If it is read-only, that is `limit_exceeded`.
  * @code ENOSPC
  */
 export const MAX_STDIN_BYTES = 32 * MIB;

@@ -1,4 +1,4 @@
-import { vmStopped } from "../../../../api/errors.ts";
+import { AgentVmError, limitExceeded, vmStopped } from "../../../../api/errors.ts";
 import { MIB } from "../../../../api/units.ts";
 import { BytePool, ByteShare } from "../../../../base/byte-share.ts";
 import { joined } from "../../../../base/bytes.ts";
@@ -51,7 +51,10 @@ export class StdinStore {
     this.#openFile = openFile;
   }
 
-  /** @throws AgentVmError `ENOSPC` if the VM's file tree has no room; `vm_stopped` after `close` */
+  /**
+   * @throws AgentVmError `ENOSPC` if the VM's file tree has no room; `limit_exceeded` if it is read-only; `vm_stopped` after
+   * `close`
+   */
   hold(data: Uint8Array): HeldInput {
     // The number of the VM's root directory may be another VM's by now.
     if (this.#isClosed) throw vmStopped();
@@ -61,9 +64,22 @@ export class StdinStore {
     };
     const held = this.#memory.take(chargeOf(data))
       ? new MemoryInput(data, (bytes) => this.#memory.take(bytes), forget)
-      : new Spool(this.#openFile(), data, forget);
+      : new Spool(this.#open(), data, forget);
     this.#held.add(held);
     return held;
+  }
+
+  #open(): SpoolFile {
+    try {
+      return this.#openFile();
+    } catch (error) {
+      if (!(error instanceof AgentVmError && error.code === "EROFS")) throw error;
+      throw limitExceeded(
+        { MAX_STDIN_BYTES },
+        "The VM's programs have too much unread input, and its files, which are read-only, take none",
+        "Wait until a program reads. `status()` says why the files are read-only.",
+      );
+    }
   }
 
   /** Releases everything. Idempotent. */

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readlinkSync } from "node:fs";
 import { expect, test } from "vitest";
 import { StdinStore } from "../../../../../src/runtime/sandbox/kernel/commands/stdin-store.ts";
+import { readOnlyPath } from "../../../../../src/runtime/sandbox/posix.ts";
 import { until } from "../../../../support/until.ts";
 import { startVm, type TestVm } from "../../../../support/vm.ts";
 
@@ -108,6 +109,23 @@ test("a small part of a large message does not keep the message in memory", () =
   expect(store.hold(message.subarray(1, 24 * MIB)).next()?.buffer).toBe(message.buffer);
   // The second part is charged with all of its message.
   expect(() => store.hold(new Uint8Array(8 * MIB))).toThrow("there is no file tree");
+  store.close();
+});
+
+test("a VM whose files are read-only holds input in memory alone, and refuses more with a reason", () => {
+  const store = new StdinStore(() => {
+    throw readOnlyPath("/dev/stdin");
+  });
+  const held = store.hold(new Uint8Array(31 * MIB));
+  expect(() => store.hold(new Uint8Array(2 * MIB))).toThrow(
+    expect.objectContaining({
+      code: "limit_exceeded",
+      message: expect.stringContaining("read-only"),
+      metadata: expect.objectContaining({ limit: "MAX_STDIN_BYTES" }),
+    }),
+  );
+  held.release();
+  expect(store.hold(new Uint8Array(2 * MIB)).rest).toBe(2 * MIB);
   store.close();
 });
 
