@@ -16,7 +16,9 @@ import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { InputWatch } from "./processes/input-watch.ts";
+import { MAX_KEPT_OUTPUT_BYTES } from "./processes/limits.ts";
 import { Processes } from "./processes/processes.ts";
+import { ReplayBudget } from "./processes/replay-buffer.ts";
 import { Recordings } from "./recordings/recordings.ts";
 import { type EndReason, RoomList } from "./room.ts";
 import { Services } from "./services/services.ts";
@@ -154,8 +156,9 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const notices = { denialsSince: network.denialsSince.bind(network) };
   const recordings = rooms.add(new Recordings(vm));
   const inputs = rooms.add(new InputWatch(vm));
-  const processes = rooms.add(new Processes({ ...vm, ...notices, recordings, inputs }));
-  const shells = rooms.add(new Shells({ ...vm, recordings, inputs }));
+  const kept = new ReplayBudget(MAX_KEPT_OUTPUT_BYTES);
+  const processes = rooms.add(new Processes({ ...vm, ...notices, recordings, inputs, kept }));
+  const shells = rooms.add(new Shells({ ...vm, recordings, inputs, kept }));
   const commands = rooms.add(new Commands({ ...vm, ...notices }));
   const onPermissionRequest = hooks.onPermissionRequest?.bind(hooks);
   const wakeAt = hooks.wakeAt?.bind(hooks);
@@ -166,6 +169,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       agents,
       hostInstructions: hostInstructions(hostFunctions),
       onPermissionRequest,
+      kept,
     }),
   );
   if (!hostFunctions.isEmpty) {
@@ -183,6 +187,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     new Services({
       ...vm,
       services: options.services,
+      kept,
       listens: (port, timeoutMs, signal) => network.waitForPort(port, { timeoutMs }, signal),
     }),
   );

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Tail } from "../../src/base/tail.ts";
+import { ReplayBudget } from "../../src/runtime/processes/replay-buffer.ts";
 
 test("keeps the end of the output", () => {
   const tail = new Tail(5);
@@ -21,4 +22,17 @@ test("keeps the end of output that arrives byte by byte", () => {
   const tail = new Tail(8);
   for (let count = 0; count < 5000; count++) tail.push(Buffer.from("x"));
   expect(tail.text()).toBe("xxxxxxxx");
+});
+
+test("tails with one budget are cut when there are too many bytes, those of ended commands first", () => {
+  const budget = new ReplayBudget(1000);
+  const [ended, running] = [new Tail(800, budget), new Tail(800, budget)];
+  ended.push(Buffer.alloc(600, "a"));
+  ended.end();
+  running.push(Buffer.alloc(600, "b"));
+  expect([ended.text(), ended.isCut]).toEqual(["a".repeat(300), true]);
+  expect([running.text(), running.isCut]).toEqual(["b".repeat(600), false]);
+  ended.clear();
+  running.push(Buffer.alloc(400, "c"));
+  expect([running.text(), running.isCut]).toEqual([`${"b".repeat(400)}${"c".repeat(400)}`, false]);
 });

@@ -17,11 +17,18 @@ export const MAX_EVENT_DATA_BYTES = 192 * KIB;
 export const PROCESS_REPLAY_BYTES = 1 * MIB;
 
 /**
- * Kept output of all processes of one VM.
+ * Kept output of all processes, shells, services and ACP terminals of one VM.
  * @unit bytes
- * @past The oldest output of ended processes is dropped first. `readProcessOutput` says `truncated`.
+ * @past The oldest output of what has ended is dropped first. Its reader sees `truncated`.
  */
 export const MAX_KEPT_OUTPUT_BYTES = 64 * MIB;
+
+/**
+ * Command line of one process or shell in `listProcesses`, `getProcess` and `listShells`.
+ * @unit characters
+ * @past The rest is left out.
+ */
+export const MAX_KEPT_COMMAND_CHARS = 16 * KIB;
 
 /**
  * Output of a process that its `run` or `attach` has not read.

@@ -23,9 +23,9 @@ import type { VmServices } from "../vm-services.ts";
 import { resolveCommand } from "./command.ts";
 import { type PastProcess, ProcessHistory } from "./history.ts";
 import type { InputWatch } from "./input-watch.ts";
-import { MAX_ENDED_PROCESSES, MAX_KEPT_OUTPUT_BYTES, MAX_PENDING_STDIN_BYTES } from "./limits.ts";
+import { MAX_ENDED_PROCESSES, MAX_PENDING_STDIN_BYTES } from "./limits.ts";
 import type { Notices } from "./notices.ts";
-import { ReplayBudget } from "./replay-buffer.ts";
+import type { ReplayBudget } from "./replay-buffer.ts";
 import { type RunLimits, SpawnedProcess } from "./spawned-process.ts";
 
 type ProcessesDeps = Pick<
@@ -42,7 +42,11 @@ type ProcessesDeps = Pick<
   | "onFailure"
   | "report"
 > &
-  Notices & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch };
+  Notices & {
+    recordings: Pick<Recordings, "admit" | "begin" | "release">;
+    inputs: InputWatch;
+    kept: ReplayBudget;
+  };
 
 /** Size of the terminal on which a player shows a process without one. */
 const RECORDED_SIZE = { cols: 80, rows: 24 };
@@ -53,7 +57,6 @@ export class Processes implements RoomMethods<"processes"> {
   /** In the order of their start. The kernel reuses pids; the newest process of a pid counts. */
   readonly #table = new Map<number, SpawnedProcess>();
   readonly #history: ProcessHistory;
-  readonly #kept = new ReplayBudget(MAX_KEPT_OUTPUT_BYTES);
 
   constructor(deps: ProcessesDeps) {
     this.#deps = deps;
@@ -126,7 +129,7 @@ export class Processes implements RoomMethods<"processes"> {
     const spawned = new SpawnedProcess({
       ...{ process, command, args, run, recorder },
       vm: this.#deps,
-      budget: this.#kept,
+      budget: this.#deps.kept,
     });
     // Deleted and set again, so that a reused pid moves to the end of the order.
     this.#forget(spawned.pid);

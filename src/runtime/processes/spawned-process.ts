@@ -5,6 +5,7 @@ import type { ExitStatus, SandboxProcess } from "../sandbox/processes.ts";
 import type { VmServices } from "../vm-services.ts";
 import { CommandLife } from "./command-life.ts";
 import type { InputWatch } from "./input-watch.ts";
+import { keptCommand } from "./kept-command.ts";
 import { PROCESS_REPLAY_BYTES } from "./limits.ts";
 import { type Notices, noticesOf } from "./notices.ts";
 import { OutputReader } from "./output-reader.ts";
@@ -74,8 +75,7 @@ export class SpawnedProcess {
     this.#vm = vm;
     this.#info = {
       pid: process.pid,
-      command,
-      args: [...args],
+      ...keptCommand({ command, args }),
       running: true,
       exitCode: null,
       signal: null,

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import type { OutputStream } from "../../api/methods/process-types.ts";
 import type { ServiceInfo, ServiceLogs, ServiceOptions, ServiceState } from "../../api/methods/services.ts";
 import { within } from "../../base/within.ts";
-import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
+import { type ReplayBudget, ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
 import type { SandboxProcess } from "../sandbox/processes.ts";
 import { SERVICE_LOG_BYTES, SERVICE_READY_MS, SERVICE_STOP_MS } from "./limits.ts";
 
@@ -21,6 +21,8 @@ interface ServiceDeps {
   changed(service: Service): void;
   /** Files may have changed. */
   wrote(): void;
+  /** Output that the VM keeps. */
+  kept: ReplayBudget;
 }
 
 /** One service of a VM: its process, its restarts and its log. */
@@ -45,7 +47,7 @@ export class Service {
   constructor(definition: ServiceOptions, deps: ServiceDeps, isStopped: boolean) {
     this.definition = definition;
     this.#deps = deps;
-    this.#log = new ReplayBuffer(SERVICE_LOG_BYTES);
+    this.#log = new ReplayBuffer(SERVICE_LOG_BYTES, deps.kept);
     this.#state = isStopped ? "stopped" : "waiting";
   }
 
@@ -68,6 +70,11 @@ export class Service {
 
   logs(after: number): ServiceLogs {
     return this.#log.after(after);
+  }
+
+  /** Drops the log, when the service leaves the table. */
+  forget(): void {
+    this.#log.clear();
   }
 
   /** Starts the program, unless it runs. Never rejects. */

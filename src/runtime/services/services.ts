@@ -15,6 +15,7 @@ import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { unlessAborted, within } from "../../base/within.ts";
 import { resolveCommand } from "../processes/command.ts";
+import type { ReplayBudget } from "../processes/replay-buffer.ts";
 import type { Room } from "../room.ts";
 import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbox.ts";
 import { SERVICES_KEY } from "../store/keys.ts";
@@ -43,6 +44,8 @@ interface ServicesDeps
   services: readonly ServiceOptions[];
   /** Resolves when a port listens. */
   listens(port: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** Output that the VM keeps. */
+  kept: ReplayBudget;
 }
 
 const recordSchema = z.object({
@@ -118,6 +121,7 @@ export class Services implements ServiceMethods, Room {
       );
       await service.stop();
       if (remove) {
+        service.forget();
         this.#table.delete(name);
         this.#defined.delete(name);
       }
@@ -167,6 +171,7 @@ export class Services implements ServiceMethods, Room {
     const record = this.#recordWithout(name);
     await this.#store({ ...record, defined: [...record.defined, definition] });
     await old?.stop();
+    old?.forget();
     const service = this.#make(definition, { isStopped: false });
     this.#defined.set(name, definition);
     this.#table.set(name, service);
@@ -187,6 +192,7 @@ export class Services implements ServiceMethods, Room {
           );
           return await spawn({ ...request, stdin: false });
         },
+        kept: deps.kept,
         listens: (port, timeoutMs, signal) => deps.listens(port, timeoutMs, signal),
         running: ({ keepAwake = false }, ended) =>
           keepAwake ? deps.whileRunning(ended) : deps.trackRunning(ended),

@@ -1,3 +1,4 @@
+import type { OutputBudget } from "../../base/tail.ts";
 import type { VmHandlers } from "../hooks.ts";
 import type { VmServices } from "../vm-services.ts";
 import type { Agents } from "./agents/registry.ts";
@@ -24,6 +25,8 @@ export interface SessionsDeps
   /** List of the host functions for agents. */
   hostInstructions?: string | undefined;
   permissionTimeoutMs: number;
+  /** Output that the VM keeps. */
+  kept: OutputBudget;
 }
 
 /** Services that one session uses. */

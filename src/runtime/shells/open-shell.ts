@@ -1,7 +1,8 @@
 import type { ShellInfo, ShellOutput, ShellSnapshot, SnapshotMode } from "../../api/methods/shells.ts";
 import type { Mutex } from "../../base/mutex.ts";
 import type { InputWatch } from "../processes/input-watch.ts";
-import { ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
+import { keptCommand } from "../processes/kept-command.ts";
+import { type ReplayBudget, ReplayBuffer, splitEvent } from "../processes/replay-buffer.ts";
 import type { Recorder } from "../recordings/recorder.ts";
 import type { ExitStatus } from "../sandbox/processes.ts";
 import type { SandboxTerminal } from "../sandbox/terminals.ts";
@@ -14,6 +15,8 @@ const NO_KIND = {};
 
 type OpenShellDeps = Pick<VmServices, "emit" | "filesMayHaveChanged"> & {
   inputs: Pick<InputWatch, "touched">;
+  /** Output that the VM keeps. */
+  kept: ReplayBudget;
 };
 
 /** A shell on a terminal: its record, its scrollback and its end. */
@@ -23,7 +26,7 @@ export class OpenShell {
   readonly exited: Promise<ExitStatus>;
   readonly #terminal: SandboxTerminal;
   readonly #vm: OpenShellDeps;
-  readonly #scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES);
+  readonly #scrollback: ReplayBuffer<object>;
   readonly #info: ShellInfo;
   readonly #screen: ShellScreen;
   readonly #recorder: Recorder | undefined;
@@ -40,8 +43,9 @@ export class OpenShell {
     this.shellId = info.shellId;
     this.#terminal = terminal;
     this.#vm = vm;
+    this.#scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES, vm.kept);
     const state = { pid: terminal.pid, running: true, exitCode: null, waitingForInput: false };
-    this.#info = { ...info, args: [...info.args], ...state };
+    this.#info = { ...info, ...keptCommand(info), ...state };
     this.#screen = new ShellScreen(info, (seq) => this.#scrollback.after(seq), drawing);
     terminal.onOutput((data) => this.#publish(data));
     this.exited = this.#end();
@@ -85,6 +89,11 @@ export class OpenShell {
     return { ...this.#scrollback.after(after), running: this.#info.running, exitCode: this.#info.exitCode };
   }
 
+  /** Drops the output, when the shell leaves the table. */
+  forget(): void {
+    this.#scrollback.clear();
+  }
+
   #publish(data: Buffer): void {
     this.#vm.inputs.touched();
     for (const piece of splitEvent(data)) {
@@ -100,6 +109,7 @@ export class OpenShell {
     const { exitCode, signal } = await this.#terminal.exited;
     Object.assign(this.#info, { running: false, exitCode });
     this.#recorder?.ended();
+    this.#scrollback.end();
     this.#vm.emit("shellExit", { shellId: this.shellId, exitCode, ...(signal === null ? {} : { signal }) });
     this.#vm.filesMayHaveChanged();
     return { exitCode, signal };

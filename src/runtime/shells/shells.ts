@@ -14,6 +14,7 @@ import { toBytes } from "../../base/bytes.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
 import type { InputWatch } from "../processes/input-watch.ts";
+import type { ReplayBudget } from "../processes/replay-buffer.ts";
 import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
@@ -27,7 +28,7 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
-> & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch };
+> & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch; kept: ReplayBudget };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
@@ -158,7 +159,9 @@ export class Shells implements ShellMethods {
 
   #forgetOldest(): void {
     const ended = [...this.#table.values()].filter((shell) => !shell.info.running);
-    for (const shell of ended.slice(0, Math.max(0, ended.length - MAX_ENDED_SHELLS)))
+    for (const shell of ended.slice(0, Math.max(0, ended.length - MAX_ENDED_SHELLS))) {
+      shell.forget();
       this.#table.delete(shell.shellId);
+    }
   }
 }

@@ -106,9 +106,13 @@ export class AgentKeeper {
       );
     }
     const [sandbox, files] = await Promise.all([this.#deps.vm.sandbox(), this.#deps.vm.files()]);
-    const { agents, hostInstructions } = this.#deps.vm;
+    const { agents, hostInstructions, kept } = this.#deps.vm;
     const env = { ...(await this.#deps.vm.env()), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
-    const terminals = new AgentTerminals(sandbox, { env: commandEnv(env), cwd: options.cwd ?? SESSION_CWD });
+    const terminals = new AgentTerminals(sandbox, {
+      env: commandEnv(env),
+      cwd: options.cwd ?? SESSION_CWD,
+      kept,
+    });
     const client = {
       files,
       terminals,

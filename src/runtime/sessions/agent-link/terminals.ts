@@ -3,7 +3,7 @@ import { MAX_ARGUMENT_BYTES, MAX_ARGUMENTS_BYTES, MAX_PATH_BYTES } from "../../.
 import { fitsUtf8 } from "../../../api/size.ts";
 import type { Env } from "../../../api/values.ts";
 import { fitsCommand } from "../../../api/values.ts";
-import { Tail } from "../../../base/tail.ts";
+import { type OutputBudget, Tail } from "../../../base/tail.ts";
 import type { SandboxProcess } from "../../sandbox/processes.ts";
 import { capabilityOf, type Sandbox } from "../../sandbox/sandbox.ts";
 import { MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINALS } from "../limits.ts";
@@ -40,6 +40,8 @@ function variablesOf(env: z.infer<typeof variableSchema>[]): Env {
 interface TerminalOptions {
   env: Env;
   cwd: string;
+  /** Output that the VM keeps. */
+  kept: OutputBudget;
 }
 
 interface Terminal {
@@ -84,7 +86,11 @@ export class AgentTerminals {
 
   output(terminalId: string): object {
     const { output, written, limit, exit } = this.#find(terminalId);
-    return { output: output.text(), truncated: written > limit, ...(exit && { exitStatus: exit }) };
+    return {
+      output: output.text(),
+      truncated: written > limit || output.isCut,
+      ...(exit && { exitStatus: exit }),
+    };
   }
 
   async waitForExit(terminalId: string): Promise<object> {
@@ -99,9 +105,10 @@ export class AgentTerminals {
   }
 
   async release(terminalId: string): Promise<object> {
-    const { process } = this.#find(terminalId);
+    const { process, output } = this.#find(terminalId);
     this.#terminals.delete(terminalId);
     await process.killTree();
+    output.clear();
     return {};
   }
 
@@ -115,6 +122,7 @@ export class AgentTerminals {
     const terminals = [...this.#terminals.values()];
     this.#terminals.clear();
     await Promise.all(terminals.map(({ process }) => process.killTree()));
+    for (const { output } of terminals) output.clear();
   }
 
   async #start({
@@ -134,12 +142,19 @@ export class AgentTerminals {
       stdin: false,
     });
     const limit = Math.min(outputByteLimit ?? MAX_AGENT_TERMINAL_BYTES, MAX_AGENT_TERMINAL_BYTES);
-    const terminal: Terminal = { process, output: new Tail(limit), written: 0, limit, exit: undefined };
+    const terminal: Terminal = {
+      process,
+      output: new Tail(limit, defaults.kept),
+      written: 0,
+      limit,
+      exit: undefined,
+    };
     process.onOutput((_stream, data) => {
       terminal.written += data.byteLength;
       terminal.output.push(data);
     });
     void process.exited.then(({ exitCode, signal }) => {
+      terminal.output.end();
       terminal.exit = { exitCode: signal === null ? exitCode : null, signal };
     });
     if (this.#closing !== undefined) {
