@@ -111,7 +111,11 @@ test("the fleet of compose has the walls of the one server, and waits for the wh
       "pids_limit",
     ])
       expect([name, key, at(fleet[name], key)]).toEqual([name, key, at(compose, key)]);
-    expect(at(fleet[name], "environment")).toMatchObject({ RIVET_ENGINE: "http://engine:6420" });
+    expect(at(fleet[name], "environment")).toMatchObject({
+      RIVET_ENGINE: "http://engine:6420",
+      // Docker Compose takes the default after `:-`.
+      AGENT_VM_PUBLIC_URL: "${AGENT_VM_PUBLIC_URL:-http://localhost:6420}",
+    });
   }
   // Clients reach the front alone.
   expect(Object.keys(fleet).filter((name) => at(fleet[name], "ports") !== undefined)).toEqual(["front"]);
@@ -165,6 +169,9 @@ test("the kustomization of the fleet lists its manifests, and its servers advert
   const frontPod = at(parse(read("deploy/fleet/front.yaml")), "spec", "template", "spec");
   expect(at(frontPod, "terminationGracePeriodSeconds")).toBe(70);
   const names = (at(frontPod, "containers", 0, "env") as { name: string }[]).map(({ name }) => name);
+  const publicUrl = expect.objectContaining({ name: "AGENT_VM_PUBLIC_URL" });
+  for (const env of [patched, at(frontPod, "containers", 0, "env")])
+    expect(env).toEqual(expect.arrayContaining([publicUrl]));
   expect(names).toEqual(expect.arrayContaining(["AGENT_VM_VMS", "AGENT_VM_PEER_SECRET", "AGENT_VM_SECRET"]));
 });
 
