@@ -8,6 +8,13 @@
 export const REVOKED_AGE_MS = 5_000;
 
 /**
+ * Time for which a request waits for a newer list of revoked tokens, while the server's own is not older than MAX_REVOKED_AGE_MS.
+ * @unit ms
+ * @past The server decides by the list that it has.
+ */
+export const REVOKED_WAIT_MS = 1_000;
+
+/**
  * Age of a server's list of revoked tokens, if nobody tells the server a newer one.
  * @unit ms
  * @past The server refuses scoped tokens. Open connections go on.

@@ -1,4 +1,5 @@
-import { MAX_REVOKED_AGE_MS, REVOKED_AGE_MS } from "./limits.ts";
+import { within } from "../../../base/within.ts";
+import { MAX_REVOKED_AGE_MS, REVOKED_AGE_MS, REVOKED_WAIT_MS } from "./limits.ts";
 import { REVOKED_STEP } from "./messages.ts";
 import type { TokenDesk } from "./token-desk.ts";
 
@@ -19,6 +20,8 @@ export class RevokedTokens {
   #askedAt = Number.NEGATIVE_INFINITY;
   #usedAt = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | undefined;
+  /** When the question under way began. */
+  #askingSince = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: RevokedDeps) {
@@ -34,11 +37,14 @@ export class RevokedTokens {
     this.#usedAt = performance.now();
     this.#timer ??= setInterval(() => this.#watch(), REVOKED_AGE_MS).unref();
     if (this.#age < REVOKED_AGE_MS) return;
-    try {
-      await this.#refresh();
-    } catch (error) {
-      if (this.#age > MAX_REVOKED_AGE_MS) throw error;
-    }
+    const asking = this.#refresh();
+    if (this.#age > MAX_REVOKED_AGE_MS) return await asking;
+    // The actor that knows may be on its way to another server. The list that is here holds meanwhile.
+    const left = REVOKED_WAIT_MS - (performance.now() - this.#askingSince);
+    await within(
+      asking.catch(() => undefined),
+      left,
+    );
   }
 
   /** Asks for a list that has what was revoked until now. */
@@ -48,7 +54,9 @@ export class RevokedTokens {
   }
 
   #refresh(): Promise<void> {
-    this.#asking ??= this.#ask().finally(() => {
+    if (this.#asking !== undefined) return this.#asking;
+    this.#askingSince = performance.now();
+    this.#asking = this.#ask().finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
