@@ -104,6 +104,7 @@ export class Handoff {
     const upgraded = () => {
       isSocket = true;
     };
+    const lost = (error: Error) => way.refuse(lostAt(error));
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
         places.forget(actorId);
@@ -122,18 +123,23 @@ export class Handoff {
         });
       };
       forwarder.begin(to, head, left.signal, {
-        taken(opened) {
+        sent(opened) {
           outgoing = opened;
           forget = watch.begun(to, () => {
             places.forget(actorId);
             end(new Error("the server gave no sign of life"));
           });
-          way.send(opened, (error) => way.refuse(lostAt(error)), upgraded);
+          if (left.signal.aborted) end(new Error("the client has left"));
         },
+        taken: (opened) => way.send(opened, lost, upgraded),
         admitted: () => stranger.admit(),
-        moved: () => again(connectionLost("The VM has just moved to another server")),
+        moved() {
+          forget();
+          again(connectionLost("The VM has just moved to another server"));
+        },
         failed: (error) =>
           again(connectionLost(`The server that has the VM cannot be reached: ${error.message}`)),
+        lost,
       });
     };
     attempt(peer, 1);

@@ -17,7 +17,7 @@ export const PEER_CLOCK_MS = 30_000;
 export const MAX_PEER_NONCES = 500_000;
 
 /**
- * Time for the server that has a VM to take a forwarded request.
+ * Time for a server to say whether it has a VM, before a request is forwarded to it.
  * @unit ms
  * @past The request has not begun. The server asks once more which server has the VM, and then gives up.
  * @code connection_lost
@@ -33,7 +33,7 @@ export const PEER_ANSWER_MS = 5_000;
 export const PEER_WAKE_MS = 30_000;
 
 /**
- * Pause between two signs of life of a server with forwarded requests under way, and time for each.
+ * Pause between two signs of life of a server with forwarded requests under way.
  * @unit ms
  * @past After two signs that do not come, the requests under way to that server end.
  * @code call_lost

@@ -5,6 +5,7 @@ import { AgentVmError } from "../../api/errors.ts";
 import type { Grant, VmName } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import type { Strangers } from "../strangers.ts";
+import { QUESTION_PATH } from "./forward.ts";
 import { MAX_PEER_HEADER_BYTES } from "./limits.ts";
 import { type Forwarded, forwardedSchema, type Proof } from "./messages.ts";
 import type { PeerAddress } from "./options.ts";
@@ -72,7 +73,7 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
     deps.strangers.admit(request.socket);
     // The other server counts its client as one without access until the VM has checked the token.
     const tell = () => prove(request, { nonce, isHere: true, hasAccess: true });
-    if (grant === undefined) deps.strangers.whenAdmitted(request.socket, tell);
+    if (grant === undefined && !isQuestion(message)) deps.strangers.whenAdmitted(request.socket, tell);
     return message;
   };
   /** Says who answers, and whether it takes the request. @returns whether it does */
@@ -97,6 +98,7 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
       if (!isHere) return void response.writeHead(421, { connection: "close" }).end();
       letIn(request, message);
       release(() => {
+        if (isQuestion(message)) return void response.writeHead(204).end();
         for (const listener of requests) listener(request, response);
       });
     });
@@ -116,6 +118,11 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
       for (const listener of upgrades) listener(request, socket, head);
     });
   });
+}
+
+/** Returns whether a request begins nothing: the other server asks whether this one has the VM. */
+function isQuestion({ method, url }: Forwarded): boolean {
+  return method === "GET" && url === QUESTION_PATH;
 }
 
 /** Removes the signature, which no program of a VM needs to see. */

@@ -34,7 +34,7 @@ export class PeerWatch {
     watched.cuts.add(cut);
     this.#timer ??= setInterval(() => this.#look(), PEER_SIGN_MS).unref();
     return () => {
-      watched.cuts.delete(cut);
+      if (!watched.cuts.delete(cut)) return;
       if (watched.cuts.size === 0) this.#watched.delete(peer.server);
       if (this.#watched.size > 0) return;
       clearInterval(this.#timer);
@@ -50,15 +50,7 @@ export class PeerWatch {
       const alive = () => {
         watched.missing = 0;
       };
-      const sign = { method: "GET", url: SIGN_PATH, actorId: "", headers: { host: "peer" } };
-      this.#forwarder.begin(watched.peer, sign, AbortSignal.timeout(PEER_SIGN_MS), {
-        taken(outgoing) {
-          alive();
-          outgoing.on("error", () => undefined).destroy();
-        },
-        moved: alive,
-        failed: () => undefined,
-      });
+      this.#forwarder.sign(watched.peer, SIGN_PATH).then(alive, () => undefined);
     }
   }
 }

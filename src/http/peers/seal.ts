@@ -15,6 +15,7 @@ type Purpose = "request" | "answer" | "question" | "place" | "tokens" | "tokens 
 /** Signs texts with the secret of all servers, and reads signed texts. */
 export class PeerSeal {
   readonly #secret: Uint8Array;
+  readonly #keys = new Map<Purpose, Buffer>();
 
   constructor(secret: Uint8Array) {
     this.#secret = secret;
@@ -38,8 +39,12 @@ export class PeerSeal {
   }
 
   #mac(purpose: Purpose, content: string): Buffer {
-    const key = hkdfSync("sha256", this.#secret, "", `agent-vm peers: ${purpose}`, 32);
-    return createHmac("sha256", Buffer.from(key)).update(content).digest();
+    let key = this.#keys.get(purpose);
+    if (key === undefined) {
+      key = Buffer.from(hkdfSync("sha256", this.#secret, "", `agent-vm peers: ${purpose}`, 32));
+      this.#keys.set(purpose, key);
+    }
+    return createHmac("sha256", key).update(content).digest();
   }
 }
 

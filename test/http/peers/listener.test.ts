@@ -100,7 +100,9 @@ function forward(head: Partial<ForwardedHead> = {}, by = seal, ca?: string): Pro
       admitted: () => {
         outcome += ", admitted,";
       },
+      sent: () => undefined,
       moved: () => resolve("moved"),
+      lost: ({ message }) => resolve(`lost: ${message}`),
       failed: ({ message }) => resolve(`failed: ${message}`),
     });
   });
