@@ -145,8 +145,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     types: ["runtime", "runtime/tar"],
   },
   "runtime/recordings": { uses: [STORE], types: ["runtime"] },
-  "runtime/processes": { uses: ["runtime/recordings", SANDBOX, STORE], types: ["runtime"] },
-  "runtime/shells": { uses: ["runtime/processes", "runtime/recordings", SANDBOX], types: ["runtime"] },
+  "runtime/processes": { uses: [SANDBOX, STORE], types: ["runtime", "runtime/recordings"] },
+  "runtime/shells": { uses: ["runtime/processes", SANDBOX], types: ["runtime", "runtime/recordings"] },
   "runtime/network": {
     uses: [
       "runtime/network/outbound",

@@ -14,7 +14,6 @@ import type { FollowedOutput, FollowOptions, StartRunOptions } from "../../api/m
 import { MAX_SIGNAL, SIGNAL_NUMBERS, signalName } from "../../api/signals.ts";
 import type { Bytes, Signal } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
-import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import type { EndReason } from "../room.ts";
 import { type ProgramCall, type ShellLine, TakenInput } from "../sandbox/processes.ts";
@@ -43,7 +42,7 @@ type ProcessesDeps = Pick<
   | "report"
 > &
   Notices & {
-    recordings: Pick<Recordings, "admit" | "begin" | "release">;
+    recordings: Pick<Recordings, "around">;
     inputs: InputWatch;
     kept: ReplayBudget;
   };
@@ -110,22 +109,11 @@ export class Processes implements RoomMethods<"processes"> {
     const request = await resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
     const input = TakenInput.of(options);
-    if (options.record === true) await this.#deps.recordings.admit();
-    const starting = spawn({ ...request, stdin: staysOpen || input !== undefined, input });
-    const process = await starting.catch((error: unknown) => {
-      if (options.record === true) this.#deps.recordings.release();
-      throw error;
-    });
     const { command, args } = "line" in program ? { command: program.line, args: [] } : program;
-    const recorder =
-      options.record === true
-        ? this.#deps.recordings.begin({
-            ...RECORDED_SIZE,
-            shellId: null,
-            pid: process.pid,
-            command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
-          })
-        : undefined;
+    const about = { ...RECORDED_SIZE, shellId: null, command: [command, ...args] };
+    const [process, recorder] = await this.#deps.recordings.around(options.record, about, () =>
+      spawn({ ...request, stdin: staysOpen || input !== undefined, input }),
+    );
     const spawned = new SpawnedProcess({
       ...{ process, command, args, run, recorder },
       vm: this.#deps,

@@ -18,7 +18,7 @@ import {
 } from "../store/keys.ts";
 import { rangeOf, tryDecodeJson } from "../store/store.ts";
 import type { VmServices } from "../vm-services.ts";
-import { MAX_PART_BYTES, MAX_RECORDINGS, PIECE_BYTES } from "./limits.ts";
+import { MAX_PART_BYTES, MAX_RECORDED_COMMAND, MAX_RECORDINGS, PIECE_BYTES } from "./limits.ts";
 import { Recorder, type RecordingStart } from "./recorder.ts";
 
 const infoSchema: z.ZodType<RecordingInfo> = z.object({
@@ -43,7 +43,7 @@ export class Recordings implements RecordingMethods, Room {
   readonly #deps: RecordingsDeps;
   /** Oldest first. */
   readonly #known = new Map<string, RecordingInfo>();
-  /** Recordings that are admitted and have not begun. */
+  /** Programs that are starting and will be recorded. */
   #admitted = 0;
   readonly #growing = new Map<string, Recorder>();
   readonly #load = loadOnce(() => this.#read());
@@ -61,40 +61,45 @@ export class Recordings implements RecordingMethods, Room {
     await Promise.all([...this.#growing.values()].map((recorder) => recorder.settled()));
   }
 
-  /** Makes room for one more recording, until `begin` or `release`. @throws AgentVmError `limit_exceeded` */
-  async admit(): Promise<void> {
+  /**
+   * Starts a program, and records it if `record` is `true`.
+   *
+   * @param about describes the program. The recording keeps the first characters of its command and arguments
+   * @throws AgentVmError `limit_exceeded`, before the program starts
+   */
+  async around<Program extends { readonly pid: number }>(
+    record: boolean | undefined,
+    about: Omit<RecordingStart, "pid" | "command"> & { command: readonly string[] },
+    start: () => Promise<Program>,
+  ): Promise<[Program, Recorder?]> {
+    if (record !== true) return [await start()];
     await this.#load();
     this.#admitted += 1;
     try {
-      while (this.#known.size + this.#admitted > MAX_RECORDINGS) {
-        const oldest = [...this.#known.values()].find(({ running }) => !running);
-        if (oldest === undefined)
-          throw limitExceeded(
-            { MAX_RECORDINGS },
-            "Recording limit of the VM reached",
-            "End a recorded program first.",
-          );
-        await this.#delete(oldest.recordingId);
-      }
-    } catch (error) {
-      this.release();
-      throw error;
+      await this.#makeRoom();
+      const program = await start();
+      const recordingId = `rec-${randomBytes(8).toString("hex")}`;
+      const command = about.command.join(" ").slice(0, MAX_RECORDED_COMMAND);
+      const recorder = new Recorder(recordingId, { ...about, command, pid: program.pid }, this.#deps);
+      this.#known.set(recordingId, recorder.info);
+      this.#growing.set(recordingId, recorder);
+      return [program, recorder];
+    } finally {
+      this.#admitted -= 1;
     }
   }
 
-  /** Gives back the room of a program that did not start. */
-  release(): void {
-    this.#admitted -= 1;
-  }
-
-  /** Begins a recording. */
-  begin(start: RecordingStart): Recorder {
-    this.#admitted -= 1;
-    const recordingId = `rec-${randomBytes(8).toString("hex")}`;
-    const recorder = new Recorder(recordingId, start, this.#deps);
-    this.#known.set(recordingId, recorder.info);
-    this.#growing.set(recordingId, recorder);
-    return recorder;
+  async #makeRoom(): Promise<void> {
+    while (this.#known.size + this.#admitted > MAX_RECORDINGS) {
+      const oldest = [...this.#known.values()].find(({ running }) => !running);
+      if (oldest === undefined)
+        throw limitExceeded(
+          { MAX_RECORDINGS },
+          "Recording limit of the VM reached",
+          "End a recorded program first.",
+        );
+      await this.#delete(oldest.recordingId);
+    }
   }
 
   async listRecordings(): Promise<RecordingInfo[]> {

@@ -15,7 +15,6 @@ import { Mutex } from "../../base/mutex.ts";
 import { terminalEnv } from "../processes/command.ts";
 import type { InputWatch } from "../processes/input-watch.ts";
 import type { ReplayBudget } from "../processes/replay-buffer.ts";
-import { MAX_RECORDED_COMMAND } from "../recordings/limits.ts";
 import type { Recordings } from "../recordings/recordings.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
@@ -28,7 +27,7 @@ const DEFAULT_ROWS = 24;
 type ShellsDeps = Pick<
   VmServices,
   "sandbox" | "env" | "cwd" | "emit" | "whileRunning" | "filesMayHaveChanged"
-> & { recordings: Pick<Recordings, "admit" | "begin" | "release">; inputs: InputWatch; kept: ReplayBudget };
+> & { recordings: Pick<Recordings, "around">; inputs: InputWatch; kept: ReplayBudget };
 
 /** The interactive shells of one VM. */
 export class Shells implements ShellMethods {
@@ -75,29 +74,12 @@ export class Shells implements ShellMethods {
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
     const env = terminalEnv(await this.#deps.env(), options.env);
-    if (options.record === true) await this.#deps.recordings.admit();
-    const opening = terminals.open({
-      command,
-      args,
-      env,
-      cwd: options.cwd ?? cwd,
-      ...size,
-    });
-    const terminal = await opening.catch((error: unknown) => {
-      if (options.record === true) this.#deps.recordings.release();
-      throw error;
-    });
     this.#opened++;
     const shellId = `shell-${this.#opened}`;
-    const recorder =
-      options.record === true
-        ? this.#deps.recordings.begin({
-            ...size,
-            shellId,
-            pid: terminal.pid,
-            command: [command, ...args].join(" ").slice(0, MAX_RECORDED_COMMAND),
-          })
-        : undefined;
+    const about = { ...size, shellId, command: [command, ...args] };
+    const [terminal, recorder] = await this.#deps.recordings.around(options.record, about, () =>
+      terminals.open({ command, args, env, cwd: options.cwd ?? cwd, ...size }),
+    );
     const opened = new OpenShell(
       terminal,
       { shellId, command, args, ...size },

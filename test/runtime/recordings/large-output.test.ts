@@ -4,14 +4,15 @@ import { Recordings } from "../../../src/runtime/recordings/recordings.ts";
 import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { outputOf, parseCast } from "../../support/asciicast.ts";
 
-const START = { cols: 80, rows: 24, shellId: "shell-1", pid: 2, command: "cat" };
+const START = { cols: 80, rows: 24, shellId: "shell-1", command: ["cat"] };
 
 /** Begins a recording whose store works. */
 async function begun(store = new MemoryStore()) {
   const failures: unknown[] = [];
   const recordings = new Recordings({ store, onFailure: (error) => failures.push(error) });
-  await recordings.admit();
-  return { recordings, recorder: recordings.begin(START), failures };
+  const [, recorder] = await recordings.around(true, START, async () => ({ pid: 2 }));
+  if (recorder === undefined) throw new Error("nothing is recorded");
+  return { recordings, recorder, failures };
 }
 
 /** Returns each part of a recording. */
