@@ -18,6 +18,7 @@ import { MEMORY_FILE, planLayout } from "./boot/layout.ts";
 import { workspaceSubfolder } from "./boot/scratch-folder.ts";
 import { findInherited } from "./descriptors.ts";
 import { RootedFileSystem } from "./files/rooted-filesystem.ts";
+import { spawnerText } from "./helpers/enter.ts";
 import { countsProcesses, sharedWatches } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
@@ -138,7 +139,7 @@ export class KernelSandboxFactory {
     findInherited();
     const owner = takeOwner();
     const name = `vm-${booted++}`;
-    const spawnerSource = this.#spawnerSource;
+    const spawner = this.#spawnerSource ?? spawnerText(tools.perl, owner);
     const release = () => {
       if (owner !== null) releaseUid(owner.uid);
     };
@@ -153,7 +154,7 @@ export class KernelSandboxFactory {
       const shown = cgroup && memory ? [...cgroup.mounts, { source: memory.path, target: MEMORY_FILE }] : [];
       const vm = await bootVm({
         ...{ planPath, mountPoint, shown, cgroupProcs: cgroup?.procs ?? [] },
-        ...{ limits, openFiles, owner, tools, filter, spawnerSource, signal },
+        ...{ limits, openFiles, owner, tools, filter, spawner, signal },
       });
       try {
         const files: RootedFileSystem = new RootedFileSystem({
@@ -173,7 +174,7 @@ export class KernelSandboxFactory {
           tools,
           filter,
           openFiles,
-          spawnerSource,
+          spawner,
           release,
         });
         const inside = new InsideReader((request) => sandbox.processes.spawn(request), tools.cat);

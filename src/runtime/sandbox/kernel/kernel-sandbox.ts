@@ -53,8 +53,8 @@ interface KernelSandboxDeps {
   filter: string;
   /** Open descriptors that a command may have. */
   openFiles: number;
-  /** Text of a program that replaces the spawner, for tests. */
-  spawnerSource: string | undefined;
+  /** Text of the spawner's program; `""` for a fork. */
+  spawner: string;
   /** Frees the VM's host uid. */
   release(): void;
 }
@@ -84,7 +84,7 @@ export class KernelSandbox implements Sandbox {
   #disposal: Promise<void> | undefined;
 
   constructor(deps: KernelSandboxDeps) {
-    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawnerSource } = deps;
+    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawner } = deps;
     this.#deps = deps;
     this.files = files;
     this.#entry = {
@@ -95,11 +95,12 @@ export class KernelSandbox implements Sandbox {
       processes: limits.processes,
       openFiles,
       filter,
+      spawner,
       cgroupProcs: cgroup?.procs ?? [],
       output: new OutputShare(),
       ending: this.#ending.signal,
     };
-    this.#starter = new SpawnerStarter(this.#entry, spawnerSource, vm.spawner);
+    this.#starter = new SpawnerStarter(this.#entry, vm.spawner);
     this.network = new KernelNetwork(this.#entry, vm.procFd, (path) => files.connect(path));
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },

@@ -8,7 +8,6 @@ import { serverFull } from "../../host-room.ts";
 import type { Owner } from "../../own-uids.ts";
 import { O_PATH } from "../../posix.ts";
 import { VM_HOSTNAME } from "../../vm-layout.ts";
-import { spawnerSource } from "../helpers/enter.ts";
 import { Excerpt } from "../helpers/excerpt.ts";
 import { ForkedHelper } from "../helpers/forked-helper.ts";
 import type { Launched } from "../helpers/launched.ts";
@@ -71,8 +70,8 @@ interface BootRequest {
   tools: Tools;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
-  /** Text of a program that replaces the spawner. */
-  spawnerSource: string | undefined;
+  /** Text of the spawner's program; `""` for a fork. */
+  spawner: string;
   signal: AbortSignal;
 }
 
@@ -226,7 +225,7 @@ function bootArguments(request: BootRequest): string[] {
     files: request.openFiles,
     processes: limits.processes,
     perl: tools.perl,
-    spawner: request.spawnerSource ?? spawnerSource(tools.perl, owner) ?? "",
+    spawner: request.spawner,
   };
   const hidden = hiddenInProc();
   return [

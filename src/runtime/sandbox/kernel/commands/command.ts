@@ -24,6 +24,8 @@ export interface Entry {
   openFiles: number;
   /** Seccomp filter in hexadecimal digits; `""` for none. */
   filter: string;
+  /** Text of the spawner's program; `""` for a fork. */
+  spawner: string;
   /** Files of the VM's cgroup, if it has one. A process that writes "0" to them joins it. */
   cgroupProcs: readonly string[];
   /** The server's time for the VM's output. */

@@ -13,13 +13,10 @@ export class SpawnerStarter {
   /** Resolves once the boot's spawner takes commands, or has ended. */
   readonly booted: Promise<void>;
 
-  /**
-   * @param source text of the spawner's program, for tests
-   * @param booted process of the spawner that a boot has started
-   */
-  constructor(entry: Entry, source: string | undefined, booted: HelperBody | undefined) {
-    const start = () => Spawner.start(entry, source);
-    const first = booted && Spawner.start(entry, source, booted);
+  /** @param booted process of the spawner that a boot has started */
+  constructor(entry: Entry, booted: HelperBody | undefined) {
+    const start = () => Spawner.start(entry);
+    const first = booted && Spawner.start(entry, booted);
     this.#spawners = new OnDemand(start, MAX_TRIES, first);
     const settled = () => undefined;
     this.booted = first === undefined ? Promise.resolve() : first.then(settled, settled);

@@ -78,11 +78,8 @@ export class Spawner implements Replaceable {
     this.ended = this.#helper.ended.then(() => this.#lose());
   }
 
-  /**
-   * @param source text of its program, for tests
-   * @param booted process of a boot that has started it
-   */
-  static async start(entry: Entry, source?: string, booted?: HelperBody): Promise<Spawner> {
+  /** @param booted process of a boot that has started it */
+  static async start(entry: Entry, booted?: HelperBody): Promise<Spawner> {
     let spawner: Spawner | undefined;
     const speech = {
       name: "spawner",
@@ -95,8 +92,11 @@ export class Spawner implements Replaceable {
     };
     let helper: HelperProcess;
     if (booted === undefined) {
-      const command = spawnerCommand(entry, source);
-      helper = await HelperProcess.launch({ ...speech, command, signal: entry.ending });
+      helper = await HelperProcess.launch({
+        ...speech,
+        command: spawnerCommand(entry),
+        signal: entry.ending,
+      });
     } else {
       helper = new HelperProcess(speech, booted);
       helper.send("c", BOOT_ID);

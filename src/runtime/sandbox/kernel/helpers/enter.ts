@@ -13,15 +13,10 @@ export function enterCommand(entry: Entry, program: readonly string[]): [file: s
   return helperCommand(entry.tools.perl, PROGRAM, [...settings(entry, 0), ...program]);
 }
 
-/**
- * The launcher's command for a spawner, which has a session of its own.
- *
- * @param source text of its program, for tests
- */
-export function spawnerCommand(entry: Entry, source: string | undefined): [file: string, ...args: string[]] {
-  const { tools, owner, processes } = entry;
-  const text = source ?? spawnerSource(tools.perl, owner);
-  const program = text === undefined ? [] : helperCommand(tools.perl, text, []);
+/** The launcher's command for a spawner, which has a session of its own. */
+export function spawnerCommand(entry: Entry): [file: string, ...args: string[]] {
+  const { tools, processes, spawner } = entry;
+  const program = spawner === "" ? [] : helperCommand(tools.perl, spawner, []);
   return ["enter", ...settings(entry, processes), ...program];
 }
 
@@ -30,9 +25,9 @@ const settings = ({ initPid, owner, openFiles, filter, cgroupProcs }: Entry, pro
   ...[filter, String(cgroupProcs.length), ...cgroupProcs],
 ];
 
-/** Text of a spawner that is a program of its own; `undefined` if it is a fork, which keeps the host's perl. */
-export function spawnerSource(perl: string, owner: Entry["owner"]): string | undefined {
-  return isReplaceable(perl, owner) ? SPAWNER : undefined;
+/** Text of a spawner that is a program of its own; `""` if it is a fork, which keeps the host's perl. */
+export function spawnerText(perl: string, owner: Entry["owner"]): string {
+  return isReplaceable(perl, owner) ? SPAWNER : "";
 }
 
 /** `true` if a program of the VM that can look at a process of perl could write into the host's perl. */

@@ -11,6 +11,7 @@ import { vmOptionsSchema } from "../../../../../src/runtime/options.ts";
 import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory.ts";
 import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
 import { Attributes } from "../../../../../src/runtime/sandbox/kernel/files/attributes.ts";
+import { spawnerText } from "../../../../../src/runtime/sandbox/kernel/helpers/enter.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
 import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
 import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
@@ -64,9 +65,10 @@ function hangingBoot(signal: AbortSignal): Promise<unknown> {
   const planPath = join(testFolder(), "plan");
   execFileSync("mkfifo", [planPath]);
   const { limits } = vmOptionsSchema.parse({});
+  const tools = findTools();
   return bootVm({
     ...{ planPath, mountPoint: testFolder(), shown: [], cgroupProcs: [], limits, openFiles: 1024 },
-    ...{ owner: null, tools: findTools(), filter: "", spawnerSource: undefined, signal },
+    ...{ owner: null, tools, filter: "", spawner: spawnerText(tools.perl, null), signal },
   });
 }
 
