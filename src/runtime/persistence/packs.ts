@@ -1,4 +1,5 @@
 import { free } from "../../base/bytes.ts";
+import type { Hole } from "../sandbox/persistent-tree.ts";
 import { LAZY, putAll, type Store } from "../store/store.ts";
 import {
   BLOCK_HEAD_BYTES,
@@ -9,10 +10,13 @@ import {
   getParts,
   partsOf,
 } from "./codec.ts";
-import type { Chunk } from "./entries.ts";
+import { type Chunk, isHole } from "./entries.ts";
 
 /** A file's content is cut into chunks of this size. Each distinct chunk is stored once. */
 export const CHUNK_BYTES = 128 * 1024;
+
+/** Hash of a whole chunk of zeros. */
+const ZEROS = checksum(new Uint8Array(CHUNK_BYTES)).toString("base64url");
 
 /** Chunks are stored together in packs: the storage is faster with few large values than with many small ones. */
 const PACK_BYTES = 448 * 1024;
@@ -159,6 +163,17 @@ export class PackReader {
     const { content } = await this.#pack(pack);
     if (offset + length > content.length) throw new Damage(`pack ${pack} is too short`);
     return content.subarray(offset, offset + length);
+  }
+
+  /** Reads a chunk of a file that is made again: content, or a hole. @throws Damage if the chunk is missing or corrupt */
+  async piece(chunk: Chunk): Promise<Uint8Array | Hole> {
+    // Earlier servers stored zeros for holes, which may be more than the VM's size.
+    return isHole(chunk) || chunk.hash === ZEROS ? { hole: chunk.length } : await this.read(chunk);
+  }
+
+  /** Reads the content of a file that is made again. @throws Damage if a chunk is missing or corrupt */
+  async *contentOf(chunks: readonly Chunk[]): AsyncGenerator<Uint8Array | Hole> {
+    for (const chunk of chunks) yield await this.piece(chunk);
   }
 
   /** Begins to unpack a pack that will be read soon. */

@@ -5,7 +5,6 @@ import type { FileSystem } from "../sandbox/files.ts";
 import { SMALL_TREE_BYTES } from "../sandbox/limits.ts";
 import type {
   Attribute,
-  Hole,
   PersistentTree,
   TreeContent,
   TreeCursor,
@@ -14,10 +13,10 @@ import type {
 import { PathWriter, pathOf, ROOT } from "../sandbox/tree-path.ts";
 import { isHostLink } from "../sandbox/vm-layout.ts";
 import { clearTree } from "./base-tree.ts";
-import { checksum, Damage, storageDamaged } from "./codec.ts";
+import { Damage, storageDamaged } from "./codec.ts";
 import { type Chunk, type DirectoryEntry, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
 import { KnownContents } from "./known-contents.ts";
-import { CHUNK_BYTES, type PackReader } from "./packs.ts";
+import type { PackReader } from "./packs.ts";
 import type { StoredTree } from "./root.ts";
 
 /** Lost files that an error lists. */
@@ -32,9 +31,6 @@ const ENTRY_BYTES = 500;
 
 /** Pack number of files without content. */
 const NO_PACK = -1;
-
-/** Hash of a whole chunk of zeros. */
-const ZEROS = checksum(new Uint8Array(CHUNK_BYTES)).toString("base64url");
 
 /** Mode of a directory until its files are restored: the server must be able to write into it. */
 const OPEN_MODE = 0o700;
@@ -222,8 +218,8 @@ class Restoration {
     }
     try {
       const [only] = chunks;
-      let content: TreeContent = this.#contentOf(chunks);
-      if (only !== undefined && chunks.length === 1) content = [await this.#pieceOf(only)];
+      let content: TreeContent = this.#packs.contentOf(chunks);
+      if (only !== undefined && chunks.length === 1) content = [await this.#packs.piece(only)];
       // Reads all chunks first, so that a file with lost content is not made in part.
       else for (const chunk of chunks) if (!isHole(chunk)) await this.#packs.read(chunk);
       const node = await this.#cursor.makeFile(place, { mode, mtimeMs }, content);
@@ -244,14 +240,5 @@ class Restoration {
       // A part of a file would look like the file.
       await this.#cursor.remove(place).catch(() => undefined);
     }
-  }
-
-  async *#contentOf(chunks: readonly Chunk[]): AsyncGenerator<Uint8Array | Hole> {
-    for (const chunk of chunks) yield await this.#pieceOf(chunk);
-  }
-
-  async #pieceOf(chunk: Chunk): Promise<Uint8Array | Hole> {
-    // Earlier servers stored zeros for holes, which may be more than the VM's size.
-    return isHole(chunk) || chunk.hash === ZEROS ? { hole: chunk.length } : await this.#packs.read(chunk);
   }
 }

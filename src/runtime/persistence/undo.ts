@@ -3,12 +3,12 @@ import { entryError, Files } from "../filesystem/files.ts";
 import { checkWritablePath, parentPath } from "../filesystem/paths.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { temporaryName } from "../sandbox/names.ts";
-import type { Hole, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
+import type { TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
 import { codeOf } from "../sandbox/posix.ts";
 import type { TreeAccount } from "../sandbox/tree-budget.ts";
 import { PlaceIndex, pathOf, placeIn } from "../sandbox/tree-path.ts";
 import { Damage, storageDamaged } from "./codec.ts";
-import { entryMemory, type FileEntry, isHole, type TreeEntry } from "./entries.ts";
+import { entryMemory, type FileEntry, type TreeEntry } from "./entries.ts";
 import type { PackReader } from "./packs.ts";
 import type { StoredTree } from "./root.ts";
 
@@ -163,7 +163,7 @@ class Undoing {
     const { place, chunks } = entry;
     const temporary = { ...place, name: temporaryName() };
     try {
-      await this.#cursor.makeFile(temporary, entry, this.#contentOf(chunks));
+      await this.#cursor.makeFile(temporary, entry, this.#packs.contentOf(chunks));
       await this.#cursor.rename(temporary, place.name);
     } catch (error) {
       await this.#remove(temporary);
@@ -171,10 +171,6 @@ class Undoing {
       const path = pathOf(place);
       throw storageDamaged(`the content of ${path} is lost`, { files: [path] });
     }
-  }
-
-  async *#contentOf(chunks: FileEntry["chunks"]): AsyncGenerator<Uint8Array | Hole> {
-    for (const chunk of chunks) yield isHole(chunk) ? { hole: chunk.length } : await this.#packs.read(chunk);
   }
 }
 

@@ -44,6 +44,17 @@ test("files with holes larger than the VM survive sleep, crash, undo and a snaps
   expect(await run(machine.vm(), SUMS)).toBe(before);
 });
 
+test("zeros, which earlier servers stored for holes, become holes again by undo too", async () => {
+  const vm = durableVm().vm();
+  await run(vm, "head -c 8M /dev/zero > zeros && head -c 1000 /dev/urandom >> zeros");
+  const before = await run(vm, "sha256sum zeros");
+  const { id } = await vm.createSnapshot();
+  await run(vm, "truncate -s 5 zeros");
+  await vm.undo(["/workspace/zeros"], id);
+  expect(await run(vm, "sha256sum zeros")).toBe(before);
+  expect(Number.parseInt(await run(vm, "du -k zeros"), 10)).toBeLessThan(100);
+});
+
 test("archives and forks of files with holes stay small, and tar of the host reads and writes them", async () => {
   const machine = durableVm();
   await run(machine.vm(), MADE);
