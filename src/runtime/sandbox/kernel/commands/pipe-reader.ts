@@ -6,7 +6,7 @@ const READ_BYTES = 64 * 1024;
 
 /**
  * Takes the first reads of all pipes. Each pipe hands a copy over before another pipe is read. V8 collects the garbage of the whole heap
- * for memory outside of it: two buffers for each command cost as much CPU time as all else of a short command.
+ * when much memory outside of it is in use, and two buffers for each command are much: these collections took half of a server's CPU time.
  */
 const FIRST_READS = Buffer.allocUnsafeSlow(READ_BYTES);
 
