@@ -19,7 +19,7 @@ export const ALONE = [
   "test/runtime/cron/session.test.ts",
   "test/runtime/network/outbound/{gateway,gateway-attacks,outbound,proxy-only}.test.ts",
   "test/runtime/persistence/{bounded-trees,sparse-files,tree-limits}.test.ts",
-  "test/runtime/sessions/{cancel,limits,queue,races}.test.ts",
+  "test/runtime/sessions/{cancel,limits,memory,queue,races}.test.ts",
   "test/runtime/sessions/agent-link/{lines,messages}.test.ts",
   "test/runtime/sessions/transcript/event-bytes.test.ts",
   "test/base/line-splitter.test.ts",

@@ -33,6 +33,13 @@ export class ByteShare {
     return this.#bytes;
   }
 
+  /** Whether there is no room at all. */
+  get isFull(): boolean {
+    const isTaken = this.take(1);
+    if (isTaken) this.give(1);
+    return !isTaken;
+  }
+
   /** @returns `false` if there is no room. Then nothing is taken */
   take(bytes: number): boolean {
     const { most, small, pool } = this.#limits;

@@ -18,6 +18,11 @@ export class LineSplitter {
     this.#onTooLong = onTooLong;
   }
 
+  /** Bytes of the line that has begun. */
+  get begun(): number {
+    return this.#begun.length;
+  }
+
   push(data: Buffer): void {
     let from = 0;
     while (!this.#stopped && from < data.byteLength) {

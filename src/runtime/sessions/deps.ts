@@ -1,3 +1,4 @@
+import type { ByteShare } from "../../base/byte-share.ts";
 import type { OutputBudget } from "../../base/tail.ts";
 import type { VmHandlers } from "../hooks.ts";
 import type { VmServices } from "../vm-services.ts";
@@ -32,4 +33,6 @@ export interface SessionsDeps
 /** Services that one session uses. */
 export interface SessionDeps extends SessionsDeps {
   records: SessionRecords;
+  /** Memory that all sessions of the VM share. */
+  memory: ByteShare;
 }

@@ -88,6 +88,30 @@ export const MAX_AGENT_SETTINGS_BYTES = 1 * MIB;
 export const MAX_PENDING_AGENT_BYTES = 64 * MIB;
 
 /**
+ * Memory of the server for the sessions of one VM: prompts and the text of their answers, lines that have begun, requests of agents, and
+ * events that are not stored yet.
+ * @unit bytes
+ * @past A prompt is refused, and so is a request of an agent. Further text of an answer is only in the events. An agent in the middle of a line is killed.
+ * @code limit_exceeded
+ */
+export const MAX_SESSIONS_BYTES = 64 * MIB;
+
+/**
+ * Memory of the server for the sessions of all VMs, without the first SMALL_SESSIONS_BYTES of each VM.
+ * @unit bytes
+ * @past As with MAX_SESSIONS_BYTES.
+ * @code limit_exceeded
+ */
+export const MAX_SERVER_SESSIONS_BYTES = 256 * MIB;
+
+/**
+ * Memory for the sessions of each VM at any time.
+ * @unit bytes
+ * @past MAX_SERVER_SESSIONS_BYTES applies.
+ */
+export const SMALL_SESSIONS_BYTES = 4 * MIB;
+
+/**
  * End of an agent's stderr that its errors carry.
  * @unit bytes
  * @past The oldest output is dropped.

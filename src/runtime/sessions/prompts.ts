@@ -4,11 +4,11 @@ import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-ty
 import { fitsUtf8 } from "../../api/size.ts";
 import { currentCaller } from "../../base/caller.ts";
 import { Mutex } from "../../base/mutex.ts";
-import type { VmServices } from "../vm-services.ts";
 import type { AgentKeeper, LiveAgent } from "./agent-link/agent-keeper.ts";
 import { preambleOf } from "./agent-link/preamble.ts";
 import { localResponse } from "./agent-link/rpc.ts";
-import { CANCEL_GRACE_MS, MAX_PROMPT_BYTES, MAX_QUEUED_PROMPTS } from "./limits.ts";
+import type { SessionDeps } from "./deps.ts";
+import { CANCEL_GRACE_MS, MAX_PROMPT_BYTES, MAX_QUEUED_PROMPTS, MAX_SESSIONS_BYTES } from "./limits.ts";
 import type { Permissions } from "./permissions.ts";
 import type { SessionLog } from "./transcript/session-log.ts";
 import type { SessionState } from "./transcript/session-state.ts";
@@ -19,7 +19,7 @@ interface PromptsDeps {
   log: SessionLog;
   keeper: AgentKeeper;
   permissions: Permissions;
-  vm: Pick<VmServices, "whileRunning" | "keepFiles">;
+  vm: Pick<SessionDeps, "whileRunning" | "keepFiles" | "memory">;
 }
 
 /** The prompts of one session. They run one at a time, because agents handle concurrent prompts differently. */
@@ -57,12 +57,23 @@ export class Prompts {
         "Wait for a prompt to end.",
       );
     }
-    const turn = new Turn(prompt, currentCaller().identity);
+    const { memory } = this.#deps.vm;
+    const bytes = Buffer.byteLength(prompt);
+    if (!memory.take(bytes)) {
+      throw limitExceeded(
+        { MAX_SESSIONS_BYTES },
+        "The sessions of the VM take too much memory",
+        "Wait for a prompt to end.",
+      );
+    }
+    const turn = new Turn(prompt, currentCaller().identity, memory);
     this.#turns.push(turn);
     const result = this.#mutex
       .run(() => this.#runTurn(turn))
       .finally(() => {
         turn.isOver = true;
+        turn.release();
+        memory.give(bytes);
         this.#turns.splice(this.#turns.indexOf(turn), 1);
       });
     this.#deps.vm.whileRunning(result);

@@ -1,11 +1,20 @@
 import { limitExceeded, sessionNotFound, vmStopped } from "../../api/errors.ts";
 import type { CreateSessionOptions } from "../../api/methods/session-types.ts";
+import { BytePool, ByteShare } from "../../base/byte-share.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { requireCapability } from "../sandbox/sandbox.ts";
 import type { SessionDeps, SessionsDeps } from "./deps.ts";
-import { MAX_CLOSED_SESSIONS, MAX_SESSIONS } from "./limits.ts";
+import {
+  MAX_CLOSED_SESSIONS,
+  MAX_SERVER_SESSIONS_BYTES,
+  MAX_SESSIONS,
+  MAX_SESSIONS_BYTES,
+  SMALL_SESSIONS_BYTES,
+} from "./limits.ts";
 import { Session } from "./session.ts";
 import { SessionRecords } from "./transcript/records.ts";
+
+const pool = new BytePool(MAX_SERVER_SESSIONS_BYTES);
 
 /** The sessions of one VM, open and closed. The first call reads the stored sessions. */
 export class SessionTable {
@@ -20,7 +29,8 @@ export class SessionTable {
   #stopped = false;
 
   constructor(deps: SessionsDeps) {
-    this.#deps = { ...deps, records: new SessionRecords(deps.store) };
+    const memory = new ByteShare({ most: MAX_SESSIONS_BYTES, small: SMALL_SESSIONS_BYTES, pool });
+    this.#deps = { ...deps, records: new SessionRecords(deps.store), memory };
   }
 
   /** @param signal ends the agent if it is still starting */

@@ -34,7 +34,7 @@ export class Session {
   constructor(data: SessionData | NewSession, vm: SessionDeps) {
     const { sessionId } = data;
     const state = new SessionState(data, vm.records);
-    const transcript = new Transcript(vm.store, sessionId, ({ seq, notification }) => {
+    const transcript = new Transcript(vm.store, sessionId, vm.memory, ({ seq, notification }) => {
       vm.emit("sessionEvent", { sessionId, event: notification, sequenceNumber: seq });
       vm.filesMayHaveChanged();
     });

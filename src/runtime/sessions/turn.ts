@@ -1,4 +1,5 @@
 import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-types.ts";
+import type { ByteShare } from "../../base/byte-share.ts";
 import { localResponse } from "./agent-link/rpc.ts";
 import { MAX_PROMPT_TEXT_BYTES } from "./limits.ts";
 
@@ -6,17 +7,23 @@ import { MAX_PROMPT_TEXT_BYTES } from "./limits.ts";
 export class Turn {
   readonly prompt: string;
   readonly identity: unknown;
+  readonly #memory: ByteShare;
   readonly #cancelled = Promise.withResolvers<void>();
   #isCancelled = false;
   #pieces: string[] = [];
   #bytes = 0;
+  #held = 0;
   /** `true` once the agent has answered. Text that arrives later belongs to no turn. */
   isOver = false;
 
-  /** @param identity identity of the client that sent the prompt */
-  constructor(prompt: string, identity: unknown) {
+  /**
+   * @param identity identity of the client that sent the prompt
+   * @param memory pays for the text of the answer
+   */
+  constructor(prompt: string, identity: unknown, memory: ByteShare) {
     this.prompt = prompt;
     this.identity = identity;
+    this.#memory = memory;
   }
 
   get isCancelled(): boolean {
@@ -36,11 +43,22 @@ export class Turn {
     return true;
   }
 
-  /** Adds text of the agent. Text above MAX_PROMPT_TEXT_BYTES is only in the events. */
+  /** Gives back the memory, when the result has been taken. */
+  release(): void {
+    this.#memory.give(this.#held);
+    this.#held = 0;
+  }
+
+  /** Adds text of the agent. Text for which there is no room is only in the events. */
   addText(text: string): void {
     if (text === "" || this.isOver || this.#bytes >= MAX_PROMPT_TEXT_BYTES) return;
     const rest = MAX_PROMPT_TEXT_BYTES - this.#bytes;
     const bytes = Buffer.byteLength(text);
+    if (!this.#memory.take(bytes)) {
+      this.#bytes = MAX_PROMPT_TEXT_BYTES;
+      return;
+    }
+    this.#held += bytes;
     this.#bytes += bytes;
     this.#pieces.push(bytes <= rest ? text : Buffer.from(text).subarray(0, rest).toString("utf8"));
   }

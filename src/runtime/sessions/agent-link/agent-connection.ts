@@ -8,6 +8,7 @@ import { z } from "zod";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { JsonRpcResponse } from "../../../api/methods/session-types.ts";
 import { fitsJson } from "../../../api/size.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
 import { packageVersion } from "../../../base/package-version.ts";
 import { within } from "../../../base/within.ts";
 import type { CommandRequest } from "../../sandbox/processes.ts";
@@ -61,9 +62,14 @@ export class AgentConnection {
   }
 
   /** Starts an agent. Call `initialize` before any other request. */
-  static async start(sandbox: Sandbox, agentType: string, request: CommandRequest, handlers: RpcHandlers) {
+  static async start(
+    { sandbox, memory }: { sandbox: Sandbox; memory: ByteShare },
+    agentType: string,
+    request: CommandRequest,
+    handlers: RpcHandlers,
+  ) {
     let rpc: RpcPeer | undefined;
-    const process = await AgentProcess.start(sandbox, request, (line) => rpc?.receive(line));
+    const process = await AgentProcess.start(sandbox, request, memory, (line) => rpc?.receive(line));
     rpc = new RpcPeer(
       {
         send: (line) => process.write(line),
@@ -71,6 +77,7 @@ export class AgentConnection {
         broken: (fault) => process.killFor(fault),
       },
       handlers,
+      memory,
     );
     return new AgentConnection(agentType, process, rpc);
   }

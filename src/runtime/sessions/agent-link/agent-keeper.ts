@@ -106,7 +106,7 @@ export class AgentKeeper {
       );
     }
     const [sandbox, files] = await Promise.all([this.#deps.vm.sandbox(), this.#deps.vm.files()]);
-    const { agents, hostInstructions, kept } = this.#deps.vm;
+    const { agents, hostInstructions, kept, memory } = this.#deps.vm;
     const env = { ...(await this.#deps.vm.env()), [HOST_CALL_SESSION]: this.#deps.state.data.sessionId };
     const terminals = new AgentTerminals(sandbox, {
       env: commandEnv(env),
@@ -137,7 +137,7 @@ export class AgentKeeper {
           },
           signal,
         },
-        { sandbox, files, agents, env, hostInstructions },
+        { sandbox, files, memory, agents, env, hostInstructions },
       );
       return await this.#opened({ ...opened, terminals });
     } catch (error) {

@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { AgentVmError } from "../../../api/errors.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
 import { LineSplitter } from "../../../base/line-splitter.ts";
 import { Tail } from "../../../base/tail.ts";
 import { within } from "../../../base/within.ts";
@@ -30,31 +31,50 @@ export class AgentProcess {
   readonly #stderr = new Tail(AGENT_STDERR_BYTES);
   readonly #lines: LineSplitter;
   readonly #queue: LineQueue;
+  /** Memory that the sessions of the VM share, and what lines have of it that are not passed on. */
+  readonly #memory: ByteShare;
+  #held = 0;
   /** Reasons for which the server does not read stdout. */
   readonly #pauses = new Set<string>();
   #fault: string | undefined;
 
-  private constructor(process: SandboxProcess, onLine: (line: string) => void) {
+  private constructor(process: SandboxProcess, memory: ByteShare, onLine: (line: string) => void) {
     this.#process = process;
+    this.#memory = memory;
     this.pid = process.pid;
-    this.#queue = new LineQueue(onLine, (isBusy) => this.setPaused("lines", isBusy));
+    this.#queue = new LineQueue(
+      (line) => {
+        this.#payForLines();
+        onLine(line);
+      },
+      (isBusy) => this.setPaused("lines", isBusy),
+    );
     this.#lines = new LineSplitter(
       MAX_AGENT_LINE_BYTES,
       (line) => this.#queue.push(line),
       () => this.killFor(`it wrote a line of more than ${MAX_AGENT_LINE_BYTES} bytes`),
     );
     process.onOutput((stream, data) => {
-      if (stream === "stdout") this.#lines.push(data);
-      else this.#stderr.push(data);
+      if (stream === "stdout") {
+        this.#lines.push(data);
+        if (!this.#payForLines()) this.killFor("the agents of its VM wrote too much that is not read yet");
+      } else this.#stderr.push(data);
     });
     this.ended = this.#end();
     // The callback also runs if stdout has already ended.
     process.onStdoutEnd(() => void this.#endSoon());
   }
 
-  static async start(sandbox: Sandbox, request: CommandRequest, onLine: (line: string) => void) {
+  /** @param memory pays for lines that are not passed on yet */
+  static async start(
+    sandbox: Sandbox,
+    request: CommandRequest,
+    memory: ByteShare,
+    onLine: (line: string) => void,
+  ) {
     return new AgentProcess(
       await capabilityOf(sandbox, "processes", "Starting an agent").spawn({ ...request, stdin: true }),
+      memory,
       onLine,
     );
   }
@@ -90,6 +110,7 @@ export class AgentProcess {
   async stop(): Promise<void> {
     // An agent that blocks on a full stdout cannot end. Read the rest, and drop it if the server was paused.
     if (this.#pauses.size > 0) this.#lines.stop();
+    this.#payForLines();
     this.#process.resumeStdout();
     this.#process.closeStdin();
     if (await this.#endsSoon()) return;
@@ -123,13 +144,25 @@ export class AgentProcess {
     this.#fault ??= fault;
     this.#lines.stop();
     this.#queue.stop();
+    this.#payForLines();
     void this.#process.killTree();
+  }
+
+  /** @returns `false` if there is no room for what has arrived */
+  #payForLines(): boolean {
+    const held = this.#lines.begun + this.#queue.chars;
+    const more = held - this.#held;
+    if (more > 0 && !this.#memory.take(more)) return false;
+    if (more < 0) this.#memory.give(-more);
+    this.#held = held;
+    return true;
   }
 
   async #end(): Promise<AgentEnd> {
     const { exitCode, signal } = await this.#process.exited;
     this.#lines.stop();
     await this.#queue.idle();
+    this.#payForLines();
     // The agent may have left daemons behind.
     await this.#process.killTree();
     return {

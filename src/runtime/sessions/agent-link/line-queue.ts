@@ -13,6 +13,7 @@ export class LineQueue {
   #waiting: string[] = [];
   /** Number of lines in `#waiting` that have been passed on. */
   #count = 0;
+  #chars = 0;
   #isDraining = false;
   #drained: Promise<void> = Promise.resolve();
 
@@ -22,12 +23,18 @@ export class LineQueue {
     this.#onBusy = onBusy;
   }
 
+  /** Characters of the lines that wait. */
+  get chars(): number {
+    return this.#chars;
+  }
+
   push(line: string): void {
     if (!this.#isDraining && line.length < LARGE_CHARS) {
       this.#onLine(line);
       return;
     }
     this.#waiting.push(line);
+    this.#chars += line.length;
     if (!this.#isDraining) this.#drained = this.#drain();
   }
 
@@ -35,6 +42,7 @@ export class LineQueue {
   stop(): void {
     this.#waiting = [];
     this.#count = 0;
+    this.#chars = 0;
   }
 
   /** Resolves when no line waits. */
@@ -55,6 +63,7 @@ export class LineQueue {
         if (this.#waiting[this.#count] !== line) continue;
       }
       this.#count += 1;
+      this.#chars -= line.length;
       this.#onLine(line);
     }
     this.stop();

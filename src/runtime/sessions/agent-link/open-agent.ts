@@ -2,6 +2,7 @@ import { AGENT_METHODS } from "@agentclientprotocol/sdk";
 import { z } from "zod";
 import type { CreateSessionOptions, JsonRpcResponse } from "../../../api/methods/session-types.ts";
 import type { Env } from "../../../api/values.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
 import type { Files } from "../../filesystem/files.ts";
 import { commandEnv } from "../../processes/command.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
@@ -21,6 +22,8 @@ export const SESSION_CWD = "/workspace";
 interface OpenAgentDeps {
   sandbox: Sandbox;
   files: Files;
+  /** Memory that all sessions of the VM share. */
+  memory: ByteShare;
   agents: Agents;
   /** Environment of every command of the VM. */
   env: Env;
@@ -68,7 +71,7 @@ export async function openAgent(request: OpenAgentRequest, deps: OpenAgentDeps):
   for (const file of launch.files) await writeMissing(sandbox, files, file);
   const { command, args } = launch;
   const connection = await AgentConnection.start(
-    sandbox,
+    deps,
     agentType,
     { command, args, env: launch.env, cwd: options.cwd ?? SESSION_CWD },
     handlers,

@@ -4,6 +4,7 @@ import type {
   JsonRpcNotification,
   JsonRpcResponse,
 } from "../../../api/methods/session-types.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
 import { MAX_AGENT_REQUESTS } from "../limits.ts";
 import { type Message, MessageFault, parseMessage } from "./message.ts";
 
@@ -69,14 +70,17 @@ interface RpcChannel {
 export class RpcPeer {
   readonly #channel: RpcChannel;
   readonly #handlers: RpcHandlers;
+  readonly #memory: ByteShare;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #serving = 0;
   #servingChars = 0;
   #failure: unknown;
 
-  constructor(channel: RpcChannel, handlers: RpcHandlers) {
+  /** @param memory pays for requests of the agent until they are answered */
+  constructor(channel: RpcChannel, handlers: RpcHandlers, memory: ByteShare) {
     this.#channel = channel;
+    this.#memory = memory;
     this.#handlers = handlers;
   }
 
@@ -153,7 +157,7 @@ export class RpcPeer {
   }
 
   async #serve(id: string | number | null, method: string, params: unknown, chars: number): Promise<void> {
-    if (this.#serving >= MAX_AGENT_REQUESTS) {
+    if (this.#serving >= MAX_AGENT_REQUESTS || !this.#memory.take(chars)) {
       this.#write({ id, error: { code: BUSY, message: "Too many requests at once" } });
       return;
     }
@@ -168,6 +172,7 @@ export class RpcPeer {
     } finally {
       this.#serving--;
       this.#servingChars -= chars;
+      this.#memory.give(chars);
       if (this.#servingChars < IDLE_BELOW_CHARS) this.#channel.busy(false);
     }
   }

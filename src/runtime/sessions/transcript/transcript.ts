@@ -2,6 +2,7 @@ import { AgentVmError, vmStopped } from "../../../api/errors.ts";
 import { MAX_SESSION_EVENTS } from "../../../api/limits.ts";
 import type { SessionEvent } from "../../../api/methods/session-event.ts";
 import type { JsonRpcNotification } from "../../../api/methods/session-types.ts";
+import type { ByteShare } from "../../../base/byte-share.ts";
 import { GroupWriter } from "../../../base/group-writer.ts";
 import { loadOnce } from "../../../base/load-once.ts";
 import { pause } from "../../../base/pace.ts";
@@ -45,6 +46,7 @@ interface EventSource {
 /** The numbered events of one session. Each event is stored before it is sent to clients. */
 export class Transcript {
   readonly #events: TranscriptStore;
+  readonly #memory: ByteShare;
   readonly #onStored: (event: TranscriptEvent) => void;
   /** The agent that runs, if one does. */
   source: EventSource | undefined;
@@ -60,8 +62,17 @@ export class Transcript {
   #suspect = false;
   #deleted = false;
 
-  /** @param onStored called with each event in order, once it is stored */
-  constructor(store: Store, sessionId: string, onStored: (event: TranscriptEvent) => void) {
+  /**
+   * @param memory pays for events that are not stored yet
+   * @param onStored called with each event in order, once it is stored
+   */
+  constructor(
+    store: Store,
+    sessionId: string,
+    memory: ByteShare,
+    onStored: (event: TranscriptEvent) => void,
+  ) {
+    this.#memory = memory;
     this.#events = new TranscriptStore(store, sessionId);
     this.#onStored = onStored;
     this.#writer = new GroupWriter({
@@ -75,8 +86,8 @@ export class Transcript {
   append(notification: JsonRpcNotification): void {
     if (this.#deleted) return;
     const text = JSON.stringify(notification);
-    this.#queuedBytes += text.length;
-    this.#setCrowded(this.#queuedBytes > PAUSE_ABOVE_BYTES);
+    this.#queued(text.length);
+    this.#setCrowded(this.#queuedBytes > PAUSE_ABOVE_BYTES || this.#memory.isFull);
     // `flushed` throws the error.
     // The agent may send anything; the type is that of the protocol.
     const event = notification as SessionEvent;
@@ -109,6 +120,7 @@ export class Transcript {
   async delete(): Promise<void> {
     this.#deleted = true;
     this.#writer.close(vmStopped());
+    this.#queued(-this.#queuedBytes);
     this.#setCrowded(false);
     await this.#writer.idle();
     await this.#events.delete();
@@ -120,7 +132,7 @@ export class Transcript {
   }
 
   async #write(step: readonly Queued[]): Promise<void> {
-    this.#queuedBytes -= step.reduce((sum, { text }) => sum + text.length, 0);
+    if (!this.#deleted) this.#queued(-step.reduce((sum, { text }) => sum + text.length, 0));
     if (this.#queuedBytes < RESUME_BELOW_BYTES) this.#setCrowded(false);
     const position = await this.#load();
     if (this.#suspect) await this.#events.cutAt(position);
@@ -151,7 +163,7 @@ export class Transcript {
 
   /** Records a failed write. Later events reuse the numbers, because no client has seen the lost events. */
   #fail(cause: unknown): void {
-    this.#queuedBytes = 0;
+    this.#queued(-this.#queuedBytes);
     this.#setCrowded(false);
     this.#suspect = true;
     this.#failure = new AgentVmError(
@@ -161,6 +173,11 @@ export class Transcript {
       { cause },
     );
     this.source?.kill();
+  }
+
+  #queued(bytes: number): void {
+    this.#queuedBytes += bytes;
+    this.#memory.force(bytes);
   }
 
   #setCrowded(isCrowded: boolean): void {

@@ -23,6 +23,8 @@ test.each(["error", "lost"] as const)(
     expect(await ask(vm, id, "say one")).toBe("one");
     const turn = vm.sendPrompt(id, "touch /tmp/up; await /tmp/go; say lost; await /never");
     await until(() => vm.exists("/tmp/up"));
+    // The agent may get the prompt before the prompt's event is stored.
+    await until(() => sessionEvents(machine, id).length === 3);
     const sent = sessionEvents(machine, id).length;
     state.fault = fault;
     await vm.exec("touch /tmp/go");

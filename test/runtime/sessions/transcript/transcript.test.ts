@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { BytePool, ByteShare } from "../../../../src/base/byte-share.ts";
 import { Transcript } from "../../../../src/runtime/sessions/transcript/transcript.ts";
 import { MemoryStore } from "../../../../src/runtime/store/store.ts";
 
@@ -11,7 +12,8 @@ test("a thousand events of one write are sent in order, over many turns of the e
   };
   const sent: number[] = [];
   const perTurn = new Map<number, number>();
-  const transcript = new Transcript(new MemoryStore(), "session", ({ seq }) => {
+  const memory = new ByteShare({ most: 1e6, small: 1e6, pool: new BytePool(0) });
+  const transcript = new Transcript(new MemoryStore(), "session", memory, ({ seq }) => {
     sent.push(seq);
     perTurn.set(turns, (perTurn.get(turns) ?? 0) + 1);
     // About the time to send one event to a few clients.
@@ -19,7 +21,9 @@ test("a thousand events of one write are sent in order, over many turns of the e
   });
   count();
   for (let index = 0; index < 1000; index++) transcript.append({ jsonrpc: "2.0", method: `${index}` });
+  expect(memory.bytes).toBeGreaterThan(0);
   await transcript.flushed();
+  expect(memory.bytes).toBe(0);
   isOver = true;
   expect(sent).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   expect(Math.max(...perTurn.values())).toBeLessThan(50);

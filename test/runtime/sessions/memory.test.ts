@@ -1,0 +1,49 @@
+// @module-tag attack
+import { expect, test, vi } from "vitest";
+import { rawVm } from "../../support/raw-agent.ts";
+import { failure } from "../../support/until.ts";
+
+const MIB = 1024 * 1024;
+
+vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
+  MAX_SESSIONS_BYTES: 8 * 1024 * 1024,
+}));
+
+test("the prompts of all sessions of a VM share memory, and one past it is refused", async () => {
+  const { vm } = rawVm();
+  const sessions = [await vm.createSession("raw"), await vm.createSession("raw")];
+  const waiting: Promise<unknown>[] = [];
+  for (let count = 0; count < 5; count++) {
+    const { sessionId } = sessions[count % 2]!;
+    waiting.push(
+      vm
+        .sendPrompt(sessionId, `await 0; /*${"x".repeat(MIB - 4096)}*/ await new Promise(() => {})`)
+        .catch(() => undefined),
+    );
+  }
+  const { sessionId } = await vm.createSession("raw");
+  expect(await failure(vm.sendPrompt(sessionId, `/*${"x".repeat(4 * MIB)}*/`))).toMatchObject({
+    code: "limit_exceeded",
+    metadata: { limit: "MAX_SESSIONS_BYTES" },
+  });
+  for (const session of sessions) await vm.destroySession(session.sessionId);
+  await Promise.all(waiting);
+  const { text } = await vm.sendPrompt(sessionId, `/*${"x".repeat(4 * MIB)}*/ return "there is room again"`);
+  expect(text).toBe("there is room again");
+});
+
+test("lines that have begun share memory, and an agent that goes on past it is killed", async () => {
+  const { vm } = rawVm();
+  const script = `write('{"a":"' + "x".repeat(${2 * MIB})); await new Promise(() => {})`;
+  const sessions = await Promise.all(Array.from({ length: 5 }, () => vm.createSession("raw")));
+  const prompts = sessions.map(({ sessionId }) => vm.sendPrompt(sessionId, script));
+  expect(await Promise.race(prompts.map(failure))).toMatchObject({
+    code: "agent_crashed",
+    message: expect.stringContaining("wrote too much"),
+  });
+  await Promise.all(sessions.map(({ sessionId }) => vm.destroySession(sessionId)));
+  await Promise.allSettled(prompts);
+  const { sessionId } = await vm.createSession("raw");
+  expect((await vm.sendPrompt(sessionId, 'return "x".repeat(3)')).text).toBe("xxx");
+});
