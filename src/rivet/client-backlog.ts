@@ -11,8 +11,8 @@ import { MIB } from "../api/units.ts";
 const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
 
 /**
- * Bytes that wait in the server for all clients together: what they have not read, and messages and bodies of calls whose end they
- * have not sent.
+ * Bytes that wait in the server for all clients together: unread answers and events, and messages and bodies of calls without their
+ * end.
  * @unit bytes
  * @past The server disconnects the connection with the most, of the address with the most.
  * @code connection_lost
@@ -63,7 +63,7 @@ export function noteBytes(bytes: number): void {
   if (sinceCheck >= CHECK_EVERY_BYTES) check();
 }
 
-/** Lets what a client has begun to send count as its backlog. @param bytes returns how much of it the server holds */
+/** Counts a message or body without its end as backlog of its client. @param bytes returns how much of it the server holds */
 export function countUnended(socket: Socket, bytes: () => number): void {
   unended.set(socket, bytes);
 }

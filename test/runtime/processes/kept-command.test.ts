@@ -24,7 +24,7 @@ test("the table of processes and that of shells have the beginning of a long com
   }
 });
 
-test("what is kept of a command line takes no more memory than it has characters", () => {
+test("the kept part of a command line takes no more memory than it has characters", () => {
   const before = heldBytes();
   const kept = Array.from({ length: 100 }, (_, index) =>
     keptCommand({
