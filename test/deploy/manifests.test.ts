@@ -113,8 +113,7 @@ test("the fleet of compose has the walls of the one server, and waits for the wh
       expect([name, key, at(fleet[name], key)]).toEqual([name, key, at(compose, key)]);
     expect(at(fleet[name], "environment")).toMatchObject({
       RIVET_ENGINE: "http://engine:6420",
-      // Docker Compose takes the default after `:-`.
-      AGENT_VM_PUBLIC_URL: "${AGENT_VM_PUBLIC_URL:-http://localhost:6420}",
+      AGENT_VM_PUBLIC_URL: expect.stringContaining("http://localhost:6420"),
     });
   }
   // Clients reach the front alone.
