@@ -10,7 +10,7 @@ export type Encoding = (typeof ENCODINGS)[number];
 export interface ServerAddress {
   /** URL of the server, also `https://namespace:token@host`. @default RIVET_ENDPOINT, else "http://localhost:6420" */
   endpoint?: string | undefined;
-  /** Token of the server, or a token of `client.tokens.create()`; `""` sends none. @default RIVET_TOKEN, else none */
+  /** Token of the server, or a token of `client.tokens.create()`; `""` sends none. @default RIVET_TOKEN for the endpoint of RIVET_ENDPOINT, else none */
   token?: string | undefined;
   /** Namespace of a Rivet Engine. @default RIVET_NAMESPACE, else "default" */
   namespace?: string | undefined;
@@ -36,23 +36,29 @@ export interface Server {
 const DEFAULT_ENDPOINT = "http://localhost:6420";
 
 /**
- * Finds the server in the options, in the environment, or on this machine, as RivetKit's client does.
+ * Finds the server in the options, in the environment, or on this machine, as RivetKit's client does. The token of the environment is for the
+ * server of the environment: in the process of a server behind a Rivet Engine it is the engine's admin token.
  *
+ * @param isEngine whether the endpoint is that of the engine, to which the token of the environment belongs. @default false
  * @throws AgentVmError `invalid_argument`
  */
-export function serverOf(options: ServerAddress): Server {
-  const endpoint = text("endpoint", options.endpoint) ?? fromEnvironment("RIVET_ENGINE", "RIVET_ENDPOINT");
+export function serverOf(options: ServerAddress, { isEngine = false } = {}): Server {
+  const known = fromEnvironment("RIVET_ENGINE", "RIVET_ENDPOINT");
+  const endpoint = text("endpoint", options.endpoint) ?? known;
   const { url, namespace, token } = parsed(endpoint ?? DEFAULT_ENDPOINT);
   if (namespace !== undefined && options.namespace !== undefined) throw twice("namespace");
   if (token !== undefined && options.token !== undefined) throw twice("token");
   const { encoding = "bare", headers = {} } = options;
   if (!ENCODINGS.includes(encoding)) throw invalidArgument("encoding", '"bare", "cbor" or "json"', encoding);
+  const isKnown = isEngine || options.endpoint === undefined || (known && parsed(known).url === url);
   const isRecord = typeof headers === "object" && headers !== null && !Array.isArray(headers);
   if (!isRecord) throw invalidArgument("headers", "an object of strings", headers);
   for (const [name, value] of Object.entries(headers)) text(`headers.${name}`, value);
   return {
     endpoint: url,
-    token: (token ?? text("token", options.token) ?? fromEnvironment("RIVET_TOKEN")) || undefined,
+    token:
+      (token ?? text("token", options.token) ?? (isKnown ? fromEnvironment("RIVET_TOKEN") : undefined)) ||
+      undefined,
     namespace:
       namespace ?? text("namespace", options.namespace) ?? fromEnvironment("RIVET_NAMESPACE") ?? "default",
     runnerName: text("runnerName", options.runnerName) ?? fromEnvironment("RIVET_RUNNER") ?? "default",
