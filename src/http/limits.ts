@@ -69,6 +69,13 @@ export const KEEP_ALIVE_MS = 65_000;
 export const AUTHORIZE_TIMEOUT_MS = 10_000;
 
 /**
+ * Time since the last answer of the Rivet Engine to a server without VMs.
+ * @unit ms
+ * @past The server is not ready.
+ */
+export const FRONT_CONTACT_MS = 15_000;
+
+/**
  * Arguments of one call of `client.tokens`, as JSON.
  * @unit bytes
  * @past The call is refused.

@@ -1,7 +1,7 @@
 import type { VmDirectory } from "../directory/vm-directory.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import { Health } from "../monitoring/health.ts";
-import { tryBoot } from "./behind-engine.ts";
+import { contactOf, requireContact, tryBoot } from "./behind-engine.ts";
 import type { Logger } from "./logger.ts";
 import type { VmBinding } from "./vm-binding.ts";
 
@@ -16,23 +16,25 @@ export interface ServerFiles {
 interface ServerHealthOptions {
   vms: readonly VmBinding[];
   files: Readonly<ServerFiles>;
-  behindEngine: boolean;
+  /** URL of the Rivet Engine, if there is one. */
+  engine: string | undefined;
   /** Whether VMs run in this process. */
   hasVms: boolean;
   log: Logger;
 }
 
 /** Makes the checks of a server: whether its folder takes files, and whether its VMs boot. */
-export function serverHealth({ vms, files, behindEngine, hasVms, log }: ServerHealthOptions): Health {
+export function serverHealth({ vms, files, engine, hasVms, log }: ServerHealthOptions): Health {
   return new Health({
     folder: () => files.folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
         for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
       };
-      if (behindEngine) return hasVms ? await tryBoot(boot, signal) : true;
+      if (engine !== undefined) return hasVms ? await tryBoot(boot, signal) : true;
       return (await files.directory?.tryBoot(boot)) ?? false;
     },
+    tryEngine: engine === undefined ? undefined : hasVms ? requireContact : contactOf(engine),
     isDraining,
     onChange(check, error) {
       if (error === undefined) log.info({ check, msg: "server is ready again" });

@@ -102,7 +102,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const policy = { token, allowedOrigins, behindEngine, endpoint, previewHosts, secret: ownToken };
   const log = withSafeErrors(logger);
   const access = new AccessControl(policy, authorize, log);
-  const engineServer = engine && serverOf({ ...engineOptions(options), endpoint: engine });
+  const engineServer =
+    engine && serverOf({ ...engineOptions(options), endpoint: engine }, { isEngine: true });
   const peering = peers && engineServer ? new Peering(peers, engineServer) : undefined;
   const sharing =
     engineServer && chosenSecret
@@ -114,7 +115,13 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const vmNames = [...vms.keys()];
   const isVm = (name: string) => vms.has(name);
   const files: ServerFiles = { folder: behindEngine ? dataDir : undefined, directory: undefined };
-  const health = serverHealth({ vms: bindings, files, behindEngine, hasVms, log });
+  const health = serverHealth({
+    vms: bindings,
+    files,
+    engine: engineServer ? engineServer.endpoint : undefined,
+    hasVms,
+    log,
+  });
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
   bindVms(bindings, access, monitor);

@@ -15,6 +15,12 @@ const BOOT_FRESH_MS = 60_000;
 const FRESH_MS = 5_000;
 
 /**
+ * Time for which the outcome of a look at the engine counts.
+ * @unit ms
+ */
+const ENGINE_FRESH_MS = 1_000;
+
+/**
  * Time for a trial.
  * @unit ms
  * @past The server is not ready.
@@ -24,13 +30,15 @@ const TRIAL_TIMEOUT_MS = 10_000;
 /** Bytes of a trial write: one block, which a full disk refuses. */
 const TRIAL_BYTES = 4096;
 
-type CheckName = "storage" | "vms";
+type CheckName = "storage" | "vms" | "engine";
 
 /** Answer of `/health/ready`. It has no reasons, because anybody may ask; the log has them. */
 export interface Readiness {
   status: "ready" | "not ready";
   storage: "ok" | "failed";
   vms: "ok" | "failed";
+  /** Whether the server is in contact with its Rivet Engine; absent without one. */
+  engine?: "ok" | "failed";
   draining: boolean;
 }
 
@@ -39,6 +47,8 @@ export interface HealthOptions {
   folder(): string | undefined;
   /** Boots and ends a VM of each actor. @returns `false` if the server had no room for it */
   tryBoot(signal: AbortSignal): Promise<boolean>;
+  /** Rejects if the server is not in contact with its Rivet Engine. @default there is none */
+  tryEngine?: (() => Promise<void>) | undefined;
   isDraining(): boolean;
   /** A check has another outcome than before. @param error `undefined`: it passes now */
   onChange(check: CheckName, error: unknown): void;
@@ -49,6 +59,7 @@ export class Health {
   readonly #options: HealthOptions;
   readonly #storage: Trial;
   readonly #vms: Trial;
+  readonly #engine: Trial | undefined;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -60,6 +71,12 @@ export class Health {
     this.#storage = new Trial(write, FRESH_MS, changed("storage"));
     const boot = () => options.tryBoot(AbortSignal.timeout(TRIAL_TIMEOUT_MS));
     this.#vms = new Trial(boot, BOOT_FRESH_MS, changed("vms"));
+    const { tryEngine } = options;
+    const ask = async () => {
+      await tryEngine?.();
+      return true;
+    };
+    this.#engine = tryEngine && new Trial(ask, ENGINE_FRESH_MS, changed("engine"));
   }
 
   /** A VM has booted. */
@@ -71,11 +88,12 @@ export class Health {
     const draining = this.#options.isDraining();
     // A server that shuts down boots nothing.
     const vms = draining || this.#vms.isFresh ? this.#vms.isOk : this.#vms.run();
-    const [storage, boots] = await Promise.all([this.#storage.run(), vms]);
+    const [storage, boots, engine] = await Promise.all([this.#storage.run(), vms, this.#engine?.run()]);
     return {
-      status: storage && boots && !draining ? "ready" : "not ready",
+      status: storage && boots && engine !== false && !draining ? "ready" : "not ready",
       storage: storage ? "ok" : "failed",
       vms: boots ? "ok" : "failed",
+      ...(engine !== undefined && { engine: engine ? "ok" : "failed" }),
       draining,
     };
   }
@@ -129,7 +147,7 @@ class Trial {
   #settle(error: unknown): void {
     const wasOk = this.isOk;
     this.isOk = error === undefined;
-    this.#until = performance.now() + (this.isOk ? this.#freshMs : FRESH_MS);
+    this.#until = performance.now() + (this.isOk ? this.#freshMs : Math.min(this.#freshMs, FRESH_MS));
     if (wasOk !== this.isOk) this.#onChange(error);
   }
 }

@@ -1,4 +1,5 @@
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { missEngine } from "./engine-contact.ts";
 import type { Driver } from "./guarded-driver.ts";
 import { orderQueues } from "./queue-turns.ts";
 import {
@@ -9,6 +10,7 @@ import {
   RUNNER_PROTOTYPE,
   setup,
 } from "./rivetkit.ts";
+import { drainOverReconnects } from "./runner-drain.ts";
 import { repeatLostRequests } from "./runner-repairs.ts";
 import { joinStartReads } from "./start-reads.ts";
 
@@ -92,6 +94,8 @@ export function makeRegistry<Actors extends RegistryActors>(
     // Requests that are not joined are repeated too, so that the repetition is the inner layer.
     repeatLostRequests(RUNNER_PROTOTYPE);
     joinStartReads(RUNNER_PROTOTYPE);
+    missEngine(RUNNER_PROTOTYPE);
+    drainOverReconnects(RUNNER_PROTOTYPE);
   }
   const registry = setup<Actors>({ ...config, use: options.use });
   // Passed to `setup`, it would start the server at once.

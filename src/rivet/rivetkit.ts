@@ -4,6 +4,8 @@
  */
 
 import { Runner } from "@rivetkit/engine-runner";
+import type { ContactedRunner } from "./engine-contact.ts";
+import type { DrainedRunner } from "./runner-drain.ts";
 import type { StorageRequests } from "./runner-repairs.ts";
 import type { ActorStorage } from "./start-reads.ts";
 
@@ -27,4 +29,5 @@ export {
 } from "rivetkit";
 
 /** Prototype of RivetKit's connections to an engine. Their own type would need the declarations of `ws`. */
-export const RUNNER_PROTOTYPE: StorageRequests & ActorStorage = Runner.prototype;
+export const RUNNER_PROTOTYPE: StorageRequests & ActorStorage & DrainedRunner & ContactedRunner =
+  Runner.prototype;

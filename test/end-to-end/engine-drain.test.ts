@@ -14,6 +14,13 @@ const TOKEN = "token of both servers";
 const env = cliEnv();
 const within = { interval: 250 };
 
+/** Thresholds above the time that an engine takes to start on a busy machine. */
+const VERY_PATIENT = {
+  ...PATIENT,
+  RIVET__PEGBOARD__RUNNER_LOST_THRESHOLD: "120000",
+  RIVET__PEGBOARD__RUNNER_PING_TIMEOUT_MS: "60000",
+};
+
 test("agent-vm drain: the server is not ready, ends its calls, hands its VMs over with their files, and exits", async (context) => {
   const engine = await startEngine(context, PATIENT);
   const servers = { AGENT_VM_TOKEN: TOKEN, AGENT_VM_DRAIN_MS: "60000" };
@@ -104,6 +111,25 @@ test("a rolling restart of two servers under load loses no acknowledged write an
   expect(failures).toEqual([]);
   const read = await Promise.all(vms.map((vm) => vm.readFile("/workspace/counter")));
   expect(read.map((bytes) => Number(Buffer.from(bytes).toString()))).toEqual(acknowledged);
+});
+
+test("a server that is stopped while the engine is away hands its VMs over when the engine is back", async (context) => {
+  const engine = await startEngine(context, VERY_PATIENT);
+  const first = await startEngineServer(engine);
+  await using client = createClient<typeof registry>({ endpoint: engine.endpoint });
+  const vm = client.vm.getOrCreate("waits");
+  await expect.poll(() => vm.exists("/").catch(() => false), within).toBe(true);
+  const second = await startEngineServer(engine);
+  // Files that only a process has written, without a checkpoint.
+  await vm.exec("echo made > /workspace/made");
+  await engine.restart(async () => {
+    first.process.kill("SIGTERM");
+    await expect.poll(async () => (await fetch(`${first.endpoint}/health/ready`)).status, within).toBe(503);
+  });
+  expect(await first.exited).toBe(0);
+  const made = () => vm.exec("cat /workspace/made").then(({ stdout }) => stdout);
+  await expect.poll(() => made().catch((error: { code: string }) => error.code), within).toBe("made\n");
+  expect(await second.stop("SIGTERM")).toBe(0);
 });
 
 test("a server of the engine's without a token refuses to listen for strangers", async (context) => {

@@ -27,7 +27,7 @@ export class Fleet {
   readonly machines = new Machines();
   readonly servers: Server[] = [];
   readonly #folder: string;
-  readonly #engineMachine: Machine;
+  readonly engineMachine: Machine;
   readonly #engineProgram: string;
   #engine: Program | undefined;
   front: Server | undefined;
@@ -36,7 +36,7 @@ export class Fleet {
   constructor(engineProgram: string, folder: string) {
     this.#engineProgram = engineProgram;
     this.#folder = folder;
-    this.#engineMachine = this.machines.add();
+    this.engineMachine = this.machines.add();
   }
 
   async start(): Promise<void> {
@@ -60,7 +60,7 @@ export class Fleet {
     const folder = join(this.#folder, "engine");
     mkdirSync(folder, { recursive: true });
     const deployed = readFileSync(join(import.meta.dirname, "../../deploy/fleet/config.json"), "utf8");
-    const { address } = this.#engineMachine;
+    const { address } = this.engineMachine;
     const config = join(folder, "config.json");
     // Here all machines share a processor, by whose load the engine would refuse work.
     const busy = {
@@ -70,7 +70,7 @@ export class Fleet {
       ],
     };
     writeFileSync(config, JSON.stringify({ ...JSON.parse(deployed), runtime: busy }));
-    this.#engine = this.#engineMachine.start(
+    this.#engine = this.engineMachine.start(
       [this.#engineProgram, "--config", config, "start"],
       {
         HOME: folder,
@@ -120,7 +120,7 @@ export class Fleet {
       AGENT_VM_TOKEN: TOKEN,
       AGENT_VM_SECRET: "a secret that signs the tokens of all servers",
       AGENT_VM_PEER_SECRET: "a secret of all servers behind one engine",
-      RIVET_ENGINE: `http://${this.#engineMachine.address}:${GUARD}`,
+      RIVET_ENGINE: `http://${this.engineMachine.address}:${GUARD}`,
       RIVET_TOKEN: ADMIN,
       RIVET_RUNNER_VERSION: "1",
       ...(!isFront && { AGENT_VM_ADVERTISE: `http://${address}:${PORT + 1}` }),

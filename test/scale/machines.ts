@@ -23,7 +23,14 @@ export interface Machine {
   start(command: readonly string[], env: Record<string, string>, cwd?: string): Program;
   /** Cuts the machine's cable, or plugs it in again. */
   cable(state: "up" | "down"): void;
+  /** Makes packets to and from one other machine get lost, or arrive again. */
+  path(to: Machine, state: "up" | "down"): void;
+  /** Makes packets of this machine for an address get lost, or arrive again. */
+  lose(address: string, state: "up" | "down"): void;
 }
+
+/** An address in the network of cables that no machine has. */
+const NOBODY = "02:00:00:00:00:01";
 
 /** Machines on one network. The host is on it too, with the first address. Needs root and iproute2. */
 export class Machines {
@@ -53,8 +60,17 @@ export class Machines {
       if (state.length > 0) ip("-n", name, ...state);
       ip("-n", name, "link", "set", device, "up");
     }
+    const lose: Machine["lose"] = (to, state) => {
+      const lost = state === "down" ? ["replace", to, "lladdr", NOBODY, "nud", "permanent"] : ["del", to];
+      ip("-n", name, "neigh", ...lost, "dev", inner);
+    };
     return {
       address,
+      lose,
+      path(to, state) {
+        lose(to.address, state);
+        to.lose(address, state);
+      },
       start: (command, env, cwd) => this.#start(name, command, env, cwd),
       cable: (state) => ip("link", "set", outer, state),
     };

@@ -109,6 +109,18 @@ const DISTURBANCES: readonly (readonly [
     },
   ],
   [
+    "partition: the server with the VM loses the engine alone, and gets it back",
+    async (fleet, { machine, endpoint }, writer) => {
+      const isReady = async () => (await fetch(`${endpoint}/health/ready`)).ok;
+      machine.path(fleet.engineMachine, "down");
+      // The front still reaches the server, which says that it does not have the VM any more.
+      while (await isReady()) await delay(100);
+      await writer.moved();
+      machine.path(fleet.engineMachine, "up");
+      while (!(await isReady())) await delay(100);
+    },
+  ],
+  [
     "the engine is killed and starts again",
     async (fleet) => {
       await fleet.killEngine();

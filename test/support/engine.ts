@@ -12,8 +12,12 @@ import { type ProgramKind, type ProgramServer, startTestServer } from "./servers
 export interface Engine {
   /** Address of its gateway, which stays the same. */
   readonly endpoint: string;
-  /** Kills the engine and starts it again with its data. Resolves when it is healthy. */
-  restart(): Promise<void>;
+  /**
+   * Kills the engine and starts it again with its data. Resolves when it is healthy.
+   *
+   * @param meanwhile runs while there is no engine. @default nothing
+   */
+  restart(meanwhile?: () => Promise<void>): Promise<void>;
 }
 
 /** Thresholds with which the engine moves the actors of a silent server after a few seconds. */
@@ -104,8 +108,9 @@ export async function runEngine(
     await exited;
   };
   await start();
-  const restart = async () => {
+  const restart: Engine["restart"] = async (meanwhile) => {
     await kill();
+    await meanwhile?.();
     await start();
   };
   const end = async () => {

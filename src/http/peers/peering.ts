@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import type { Server as Engine } from "../../client/rivet/config.ts";
 import { cutConnections, limitBacklog } from "../../rivet/client-backlog.ts";
+import { isCutOff } from "../../rivet/engine-contact.ts";
 import { type EngineDriverOptions, engineDriver, type LocalActors } from "../../rivet/engine-driver.ts";
 import type { Driver } from "../../rivet/guarded-driver.ts";
 import type { AccessControl } from "../access-control.ts";
@@ -84,6 +85,8 @@ export class Peering {
   ): Promise<void> {
     const { listener } = this.#peers;
     const here = async (actorId: string) => {
+      // The engine may have started the VM elsewhere.
+      if (isCutOff()) return undefined;
       const vm = await this.#local?.here(actorId);
       if (vm !== undefined) this.actors.note(actorId, vm);
       return vm;

@@ -1,0 +1,89 @@
+/** A connection to the engine, as the package `ws` makes it. */
+interface Connection {
+  addEventListener(type: "message", callback: (event: { data: unknown }) => void): void;
+  addEventListener(type: "close", callback: () => void): void;
+  terminate?(): void;
+}
+
+/** The part of RivetKit's runner that this repair changes. */
+export interface ContactedRunner {
+  getPegboardWebSocketIfReady(): unknown;
+  __sendToServer(message: { tag: string; val: unknown }): void;
+}
+
+/** Pause between two looks whether the engine gives a sign of life. */
+const LOOK_MS = 500;
+
+/** Lost threshold of an engine that does not say its own, in milliseconds. */
+const LOST_MS = 15_000;
+
+/** Contact of this process with the engine: when it last gave a sign of life, and the silence after which it gives our actors away. */
+let contact: { heardAt: number; lostMs: number } | undefined;
+
+/** Prototypes that are changed already. */
+const changed = new WeakSet<object>();
+
+/**
+ * Makes a runner close its connection when the engine has given no sign of life for its lost threshold.
+ *
+ * For RivetKit 2.2, whose runner answers pings of the engine and does not miss them. If packets are lost without a word, it would go on with its
+ * actors until TCP gives up, while the engine has started them elsewhere. RivetKit ends them after a closed connection.
+ *
+ * @param prototype prototype of RivetKit's runners. It is changed in place.
+ */
+export function missEngine(prototype: ContactedRunner): void {
+  if (changed.has(prototype)) return;
+  changed.add(prototype);
+  const { __sendToServer: send } = prototype;
+  prototype.__sendToServer = function (message) {
+    // RivetKit sends it when a connection has opened.
+    if (message.tag === "ToServerInit") watch(this.getPegboardWebSocketIfReady() as Connection | undefined);
+    send.call(this, message);
+  };
+}
+
+/** Returns whether the engine has given no sign of life for its lost threshold: it may have started our actors elsewhere. */
+export function isCutOff(): boolean {
+  return contact !== undefined && isSilent(contact);
+}
+
+/** Returns whether this process has been in contact with the engine, and is. */
+export function hasContact(): boolean {
+  return contact !== undefined && !isCutOff();
+}
+
+function isSilent({ heardAt, lostMs }: NonNullable<typeof contact>): boolean {
+  return performance.now() - heardAt > lostMs;
+}
+
+function watch(connection: Connection | undefined): void {
+  if (connection === undefined) return;
+  const own = { heardAt: performance.now(), lostMs: LOST_MS };
+  let isFirst = true;
+  let missed = 0;
+  connection.addEventListener("message", ({ data }) => {
+    own.heardAt = performance.now();
+    if (isFirst) own.lostMs = lostThresholdIn(data) ?? LOST_MS;
+    isFirst = false;
+    contact = own;
+    missed = 0;
+  });
+  const timer = setInterval(() => {
+    missed = isSilent(own) ? missed + 1 : 0;
+    // A process that has stood still reads first what has come meanwhile.
+    if (missed > 1) connection.terminate?.();
+  }, LOOK_MS).unref();
+  connection.addEventListener("close", () => clearInterval(timer));
+}
+
+/** Bytes of the number of the message and of the length of the runner's id. */
+const HEAD_BYTES = 2;
+
+/** Reads the lost threshold in the first message of the engine: in BARE, 0, the runner's id, and milliseconds. */
+function lostThresholdIn(data: unknown): number | undefined {
+  if (!Buffer.isBuffer(data) || data[0] !== 0) return undefined;
+  const at = HEAD_BYTES + (data[1] ?? 0);
+  if (data.byteLength < at + 8) return undefined;
+  const threshold = Number(data.readBigInt64LE(at));
+  return threshold > 0 ? threshold : undefined;
+}
