@@ -9,7 +9,7 @@ export class BytePool {
   }
 }
 
-export interface ShareLimits {
+interface ShareLimits {
   /** Bytes of the share. */
   most: number;
   /** Bytes that it has at any time, whatever other shares of the pool have. */
