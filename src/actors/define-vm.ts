@@ -31,7 +31,7 @@ import { handOverVm, ringAll, serveAwake } from "./awake-vms.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
-import { FORK_ACTIONS, isFork, peerParams, readFork, takeFork } from "./fork.ts";
+import { checkFork, FORK_ACTIONS, isFork, peerParams, readFork, takeFork } from "./fork.ts";
 import { ticketOf } from "./fork-ticket.ts";
 import { VmInstance } from "./instance.ts";
 import { DISPOSE_TIMEOUT_MS, REPLACE_TIMEOUT_MS, START_TIMEOUT_MS } from "./limits.ts";
@@ -217,6 +217,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       [ALARM_ACTION]: ringCron,
       [FORK_ACTIONS.read]: readFork,
       [FORK_ACTIONS.take]: takeFork,
+      [FORK_ACTIONS.check]: checkFork,
     },
     options: {
       name: "VM",

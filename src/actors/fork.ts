@@ -1,25 +1,33 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
 import type { ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import { Sealer } from "../base/sealer.ts";
 import { isOwner } from "../http/access.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import { requireReach, requireRight } from "../http/grant.ts";
+import { isDraining, serverStopping } from "../monitoring/draining.ts";
 import { toUserError, userError, withUserErrors } from "../rivet/user-error.ts";
 import { type ForkRecords, type ForkSource, receiveFork } from "../runtime/persistence/fork.ts";
 import type { Store } from "../runtime/store/store.ts";
 import type { VmContext, VmState } from "./context.ts";
+import { asRunning } from "./drain.ts";
+import { forkError, isBetweenServers, isOver } from "./fork-error.ts";
 import type { ForkTicket } from "./fork-ticket.ts";
+import { FORK_MOVE_MS } from "./limits.ts";
 import { sealingKeyOf } from "./sealing-key.ts";
 
 /**
  * Actions between the two actors of a fork. The old VM creates the new VM with a ticket. The new VM reads the old VM's
- * storage under that ticket. Only the two actors know the ticket, and it expires with the fork; a made-up ticket leads to an
- * empty VM. Neither action is part of the API: a client gets `action_not_found`.
+ * storage under that ticket. Only the two actors know the ticket, and it expires with the fork; a VM with a made-up
+ * ticket destroys itself. None of them is part of the API: a client gets `action_not_found`.
  */
-export const FORK_ACTIONS = { read: "readFork", take: "takeFork" } as const;
+export const FORK_ACTIONS = { read: "readFork", take: "takeFork", check: "checkFork" } as const;
 
 const TICKET_BYTES = 32;
+
+/** Pause before a new VM that moves to another server is asked again. */
+const FORK_PAUSE_MS = 250;
 
 /** Parameters of a connection between the two actors of a fork, which no client knows. */
 export interface PeerParams {
@@ -46,6 +54,7 @@ interface Peer {
 
 interface Peers {
   create(key: string[], options: { input: unknown; params: PeerParams }): Promise<Peer>;
+  get(key: string[], options: { params: PeerParams }): Peer;
   getForId(actorId: string, options: { params: PeerParams }): Peer;
 }
 
@@ -54,6 +63,7 @@ export interface ForkActor {
   readonly name: string;
   readonly state: VmState | undefined;
   client(): unknown;
+  destroy(): void;
 }
 
 const peersOf = (actor: Pick<ForkActor, "name" | "client">): Peers =>
@@ -95,7 +105,7 @@ export class Arrival {
     this.#peer = peer;
   }
 
-  /** `true` until the files have arrived. */
+  /** `true` until the old VM has been told that everything has arrived. */
   get isPending(): boolean {
     return this.#actor.state?.fork !== undefined;
   }
@@ -110,12 +120,27 @@ export class Arrival {
     return this.#taking;
   }
 
-  /** Copies the files before a boot. After a failure the VM boots empty; the caller of `fork()` has got the error. */
+  /** Notes that everything has arrived. */
+  end(): void {
+    delete this.#actor.state?.fork;
+  }
+
+  /**
+   * Copies the files before a boot. A VM whose source offers them no more was cut off in the middle of its fork. It destroys itself, and its
+   * key is free again.
+   *
+   * @throws AgentVmError `vm_destroyed`, or the error of the copy
+   */
   async ready(): Promise<void> {
     try {
       await this.take();
-    } catch {
-      this.#forget();
+    } catch (error) {
+      if (!isOver(error)) throw forkError(error);
+      this.#actor.destroy();
+      throw new AgentVmError(
+        "vm_destroyed",
+        "The fork that made this VM was cut off before the files had arrived",
+      );
     }
   }
 
@@ -125,11 +150,6 @@ export class Arrival {
       const records = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
       return records as ForkRecords;
     });
-    this.#forget();
-  }
-
-  #forget(): void {
-    delete this.#actor.state?.fork;
   }
 }
 
@@ -152,10 +172,24 @@ export async function fork(
       const sealed = secrets ? await sealedSecrets(c, ticket) : undefined;
       const made = await create(peersOf(c), key, { input, params: peerParams(c.vars.access) });
       // A new VM that fails here destroys itself, so that its key is free again.
-      await made.action({ name: FORK_ACTIONS.take, args: sealed === undefined ? [] : [sealed] });
+      await fill(made, sealed === undefined ? [] : [sealed]);
       return { key, actorId: await made.resolve() };
     });
   return await instance.vm.withForkSource(work, snapshot);
+}
+
+/** Lets the new VM take its files. A server that it leaves in the middle hands it over, and it begins again. */
+async function fill(made: Peer, args: unknown[]): Promise<void> {
+  const until = performance.now() + FORK_MOVE_MS;
+  for (;;) {
+    try {
+      await made.action({ name: FORK_ACTIONS.take, args });
+      return;
+    } catch (error) {
+      if (!isBetweenServers(error) || performance.now() > until) throw forkError(error);
+      await delay(FORK_PAUSE_MS);
+    }
+  }
 }
 
 async function create(
@@ -166,7 +200,13 @@ async function create(
   try {
     return await peers.create(key, options);
   } catch (error) {
-    if ((error as { code?: unknown }).code !== "duplicate_key") throw error;
+    if ((error as { code?: unknown }).code !== "duplicate_key") throw forkError(error);
+    // A VM whose fork was cut off, and that nobody has called since, destroys itself now.
+    const { params } = options;
+    await peers
+      .get(key, { params })
+      .action({ name: FORK_ACTIONS.check, args: [] })
+      .catch(() => undefined);
     throw new AgentVmError("duplicate_key", `A VM with the key ${JSON.stringify(key)} exists already`, {
       key,
       hint: "fork() makes a new VM. Pass a key that no VM has.",
@@ -206,15 +246,29 @@ function sealerOf({ vars }: VmContext, ticket: string): Sealer {
 
 /** Copies the files into this new VM, then its secrets. Answers the old VM when they have arrived. */
 export async function takeFork(c: VmContext, sealed?: unknown): Promise<null> {
-  const { arrival } = c.vars.instance;
+  const { instance } = c.vars;
+  const { arrival } = instance;
   if (!c.conn.state.unlimited || !arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.take));
   const { ticket = "" } = c.state.fork ?? {};
   try {
-    await arrival.take();
-    if (typeof sealed === "string") await takeSecrets(c, ticket, sealed);
+    await asRunning(instance, async () => {
+      await arrival.take();
+      if (typeof sealed === "string") await takeSecrets(c, ticket, sealed);
+    });
+    arrival.end();
     return null;
   } catch (error) {
+    // The VM moves to another server, where the old VM asks it again.
+    if (isDraining()) throw userError(serverStopping());
     c.destroy();
-    throw toUserError(error, c.vars.instance.monitor.log, FORK_ACTIONS.take);
+    throw toUserError(forkError(error), instance.monitor.log, FORK_ACTIONS.take);
   }
+}
+
+/** Makes this VM destroy itself if it is the rest of a fork that was cut off. */
+export async function checkFork(c: VmContext): Promise<null> {
+  const { arrival, monitor } = c.vars.instance;
+  if (!c.conn.state.unlimited || !arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.check));
+  await withUserErrors(monitor.log, FORK_ACTIONS.check, () => arrival.ready());
+  return null;
 }

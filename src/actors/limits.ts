@@ -63,6 +63,14 @@ export const DISPOSE_TIMEOUT_MS = 30_000;
 export const REPLACE_TIMEOUT_MS = 10_000;
 
 /**
+ * Time for a new VM to come back, whose server ends in the middle of its fork.
+ * @unit ms
+ * @past The fork fails, and the new VM destroys itself.
+ * @code call_lost
+ */
+export const FORK_MOVE_MS = 60_000;
+
+/**
  * Time for the lost connection of a `vmFetch` caller to come back.
  * @unit ms
  * @past The server cancels the request.

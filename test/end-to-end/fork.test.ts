@@ -116,6 +116,7 @@ test("refuses the server's own fork actions and made-up tickets from clients", a
       ["readFork", [ticket, 0]],
       ["readFork", [null, "x"]],
       ["takeFork", []],
+      ["checkFork", []],
     ] as const) {
       expect(await failure(target.action({ name, args: [...args] }))).toMatchObject({
         code: "action_not_found",

@@ -61,11 +61,19 @@ export class ForkSource {
   }
 }
 
-/** Fills the store of a new VM. The head comes last: a fork that breaks off leaves the VM without files. */
+/**
+ * Fills the store of a new VM. The head comes last: a fork that breaks off leaves the VM without files. Does nothing for a store with a
+ * head: the files have come before, and the VM may have changed them.
+ */
 export async function receiveFork(store: Store, read: (from: number) => Promise<ForkRecords>): Promise<void> {
+  const isFilled = async () => (await store.get([HEAD_KEY]))[0] !== undefined;
+  if (await isFilled()) return;
   for (let from: number | null = 0; from !== null; ) {
     const records: ForkRecords = await read(from);
-    await putAll(store, records.entries, records.next === null ? COMMIT : LAZY);
+    const isLast = records.next === null;
+    // Another server may have finished the fork, if this one has stood still.
+    if (isLast && (await isFilled())) return;
+    await putAll(store, records.entries, isLast ? COMMIT : LAZY);
     from = records.next;
   }
 }
