@@ -10,6 +10,8 @@ export interface TestCron {
   events: CronEvent[];
   /** Time of the last requested alarm; `null` if there is none. */
   alarm: number | null;
+  /** Failures that no caller waits for. */
+  failures: unknown[];
   /** Command lines in the order of their start. */
   ran: string[];
   /** Sets the clock and rings no alarm. */
@@ -37,6 +39,7 @@ export function startCron(
   const test: TestCron = {
     store,
     events: [],
+    failures: [],
     alarm: null,
     ran: [],
     now: () => clock,
@@ -76,6 +79,7 @@ export function startCron(
         },
         emit: (_name, { event }) => void test.events.push(event),
         keepAwake: () => undefined,
+        onFailure: (error) => void test.failures.push(error),
         wakeAt(at) {
           test.alarm = at;
         },

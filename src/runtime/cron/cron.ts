@@ -23,7 +23,7 @@ import { type Decision, merged, Runs } from "./runs.ts";
 import { JobTable } from "./table.ts";
 import { dueTicks } from "./ticks.ts";
 
-interface CronDeps extends Pick<VmServices, "store" | "runtime" | "keepAwake"> {
+interface CronDeps extends Pick<VmServices, "store" | "runtime" | "keepAwake" | "onFailure"> {
   run: RunCommand;
   prompt: RunPrompt;
   emit(name: "cronEvent", payload: CronEventPayload): void;
@@ -232,10 +232,10 @@ export class Cron implements CronMethods {
   }
 
   async #read(): Promise<void> {
-    const { store } = this.#deps;
+    const { store, onFailure } = this.#deps;
     if ((await store.list(PREFIXES.cron, { limit: 1 })).length === 0) return;
-    await this.#history.load();
-    await this.#table.load(store);
+    await this.#history.load(onFailure);
+    await this.#table.load(store, onFailure);
     for (const { state } of this.#table.all()) {
       for (const { seq } of state.pending) this.#history.reserve(seq);
     }

@@ -2,8 +2,15 @@ import { invalidArgument } from "../../api/errors.ts";
 import type { CronEvent } from "../../api/events.ts";
 import { MAX_CRON_RUNS } from "../../api/limits.ts";
 import type { CronRun, ListCronRunsOptions } from "../../api/methods/cron-types.ts";
-import { cronKey, cronPrefix } from "../store/keys.ts";
-import { decodeJson, encodeJson, listAll, type Store, type StoreEntry } from "../store/store.ts";
+import { cronKey, cronNumber, cronPrefix } from "../store/keys.ts";
+import {
+  decodeJson,
+  encodeJson,
+  listAll,
+  type Store,
+  type StoreEntry,
+  tryDecodeJson,
+} from "../store/store.ts";
 import type { JobDefinition } from "./cron-job.ts";
 
 /** Excess runs are deleted in steps of at least this many. */
@@ -17,6 +24,17 @@ export interface RunRecord extends Omit<CronRun, "outputTail" | "runId"> {
   seq: number;
 }
 
+/** Returns whether a stored value has the members of a run that the server needs. */
+function isRecord(value: unknown): value is RunRecord {
+  const { seq, jobId, status, scheduledAt } = Object(value) as Partial<RunRecord>;
+  return (
+    typeof seq === "number" &&
+    typeof jobId === "string" &&
+    typeof status === "string" &&
+    typeof scheduledAt === "number"
+  );
+}
+
 /** Keeps the newest runs of a VM. */
 export class RunHistory {
   readonly #store: Store;
@@ -28,10 +46,18 @@ export class RunHistory {
     this.#store = store;
   }
 
-  async load(): Promise<void> {
+  /** @param onDamaged receives the error of each run that cannot be read */
+  async load(onDamaged: (error: unknown) => void): Promise<void> {
     this.#records = [];
-    for await (const [, value] of listAll(this.#store, cronPrefix("run")))
-      this.#records.push(decodeJson(value) as RunRecord);
+    for await (const [key, value] of listAll(this.#store, cronPrefix("run"))) {
+      const record = tryDecodeJson(value);
+      if (isRecord(record)) this.#records.push(record);
+      else {
+        // A new run must not take its number.
+        this.reserve(cronNumber("run", key));
+        onDamaged(new Error(`The record of a cron run is damaged: ${key}`));
+      }
+    }
     this.reserve(this.#records.at(-1)?.seq ?? 0);
   }
 

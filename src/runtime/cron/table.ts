@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { z } from "zod";
 import { cronJobNotFound, invalidArgument, limitExceeded } from "../../api/errors.ts";
 import type { SerializableCronJobOptions } from "../../api/methods/cron-types.ts";
 import { pause } from "../../base/pace.ts";
@@ -8,12 +9,32 @@ import { boundsOf, CronJob, type JobDefinition, type JobState } from "./cron-job
 import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "./limits.ts";
 import { refuseOver } from "./schedule.ts";
 
+/** The members of a stored job without which it cannot run. Earlier servers may have stored fewer of the others. */
+const definitionSchema = z.custom<JobDefinition>(
+  (value) =>
+    z
+      .looseObject({ id: z.string(), schedule: z.string(), action: z.looseObject({ type: z.string() }) })
+      .safeParse(value).success,
+);
+const stateSchema = z.custom<JobState>(
+  (value) =>
+    z
+      .looseObject({
+        cursor: z.number(),
+        runCount: z.number(),
+        spans: z.array(z.tuple([z.number(), z.number()])),
+        pending: z.array(z.looseObject({ seq: z.number(), tick: z.number() })),
+      })
+      .safeParse(value).success,
+);
+
 /** The jobs of one VM, in the order in which they were first scheduled. */
 export class JobTable {
   readonly #jobs = new Map<string, CronJob>();
   #nextNumber = 1;
 
-  async load(store: Store): Promise<void> {
+  /** @param onDamaged receives the error of each job that cannot be read. The other jobs run */
+  async load(store: Store, onDamaged: (error: unknown) => void): Promise<void> {
     const stateOf = new Map<number, Uint8Array>();
     for await (const [key, value] of listAll(store, cronPrefix("state")))
       stateOf.set(cronNumber("state", key), value);
@@ -24,9 +45,17 @@ export class JobTable {
       // Definition and state are written and deleted together. A deletion that failed may leave one of them.
       const state = stateOf.get(number);
       if (state === undefined) continue;
-      const job = new CronJob(number, decodeJson(value) as JobDefinition, decodeJson(state) as JobState);
-      job.updateDue();
-      this.#jobs.set(job.id, job);
+      try {
+        const job = new CronJob(
+          number,
+          definitionSchema.parse(decodeJson(value)),
+          stateSchema.parse(decodeJson(state)),
+        );
+        job.updateDue();
+        this.#jobs.set(job.id, job);
+      } catch (error) {
+        onDamaged(new Error(`The stored cron job ${number} is damaged`, { cause: error }));
+      }
     }
   }
 

@@ -20,6 +20,7 @@ export interface SessionsDeps
       | "whileRunning"
       | "filesMayHaveChanged"
       | "keepFiles"
+      | "onFailure"
     >,
     VmHandlers {
   agents: Agents;

@@ -30,7 +30,7 @@ export class SessionTable {
 
   constructor(deps: SessionsDeps) {
     const memory = new ByteShare({ most: MAX_SESSIONS_BYTES, small: SMALL_SESSIONS_BYTES, pool });
-    this.#deps = { ...deps, records: new SessionRecords(deps.store), memory };
+    this.#deps = { ...deps, records: new SessionRecords(deps.store, deps.onFailure), memory };
   }
 
   /** @param signal ends the agent if it is still starting */

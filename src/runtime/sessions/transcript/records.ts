@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { CreateSessionOptions } from "../../../api/methods/session-types.ts";
+import { parseJson } from "../../../base/json.ts";
 import { recordKey, recordPrefix, SESSION_RECORDS } from "../../store/keys.ts";
 import { cutValue, listAll, rangeOf, type Store } from "../../store/store.ts";
 import { settingsSchema } from "./settings.ts";
@@ -35,12 +36,15 @@ export type SessionData = z.infer<typeof recordSchema>;
 /** Reads and writes the records of a VM's sessions. */
 export class SessionRecords {
   readonly #store: Store;
+  readonly #onDamaged: (error: unknown) => void;
 
-  constructor(store: Store) {
+  /** @param onDamaged receives the error of each record that cannot be read */
+  constructor(store: Store, onDamaged: (error: unknown) => void) {
     this.#store = store;
+    this.#onDamaged = onDamaged;
   }
 
-  /** Returns all records, oldest first. */
+  /** Returns all records that can be read, oldest first. */
   async load(): Promise<SessionData[]> {
     const texts = new Map<string, Uint8Array[]>();
     for await (const [key, value] of listAll(this.#store, SESSION_RECORDS)) {
@@ -48,10 +52,12 @@ export class SessionRecords {
       texts.set(id, [...(texts.get(id) ?? []), value]);
     }
     const records: SessionData[] = [];
-    for (const values of texts.values()) {
+    for (const [id, values] of texts) {
       // The first part begins with the record's length: a shorter record leaves parts of the longer one before it.
       const [length, ...rest] = Buffer.concat(values).toString("utf8").split("\n");
-      records.push(recordSchema.parse(JSON.parse(rest.join("\n").slice(0, Number(length)))));
+      const read = recordSchema.safeParse(parseJson(rest.join("\n").slice(0, Number(length))));
+      if (read.success) records.push(read.data);
+      else this.#onDamaged(new Error(`The record of session ${id} is damaged: ${read.error.message}`));
     }
     return records.sort((one, other) => one.createdAt - other.createdAt);
   }
