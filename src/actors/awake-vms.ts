@@ -1,5 +1,6 @@
 import type { VmEvents } from "../api/events.ts";
 import type { VisitKind } from "../http/actor-visits.ts";
+import type { LiveFacts } from "../http/peers/messages.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import { closeDefinitions } from "./definitions.ts";
 import { drained } from "./drain.ts";
@@ -23,6 +24,16 @@ export function serveAwake(
   kind: VisitKind,
 ): Promise<void> | undefined {
   return awake.get(actorId)?.serve(visit, kind);
+}
+
+/** Returns whether a VM of this process is awake, and neither starts nor ends. */
+export function isAwake(actorId: string): boolean {
+  return awake.get(actorId)?.isServing ?? false;
+}
+
+/** Returns how a VM of this process is; `undefined` if it is not awake. */
+export function factsOf(actorId: string): Promise<LiveFacts> | undefined {
+  return awake.get(actorId)?.facts();
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

@@ -27,7 +27,7 @@ import { VmDefinition } from "../runtime/vm-definition.ts";
 import { destroyForGood, VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import type { VmActorOptions } from "./actor-options.ts";
-import { handOverVm, ringAll, serveAwake } from "./awake-vms.ts";
+import { factsOf, handOverVm, isAwake, ringAll, serveAwake } from "./awake-vms.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
@@ -72,7 +72,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     return clampOwnOptions((input as { own?: unknown }).own, options);
   };
   const server: VmBinding = unboundVm({
-    ringAll,
+    ...{ ringAll, isAwake, factsOf },
     serveAwake: (vm, actorId, serve, kind) =>
       serveAwake(
         actorId,
@@ -171,7 +171,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onRequest: async (c, request) => {
       const { instance } = c.vars;
       const vm = { name: c.name, key: c.key };
-      const place = await server.places?.answer(c.actorId, vm, request, () => instance.facts());
+      const place = await server.places?.answer(c.actorId, vm, request);
       if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);

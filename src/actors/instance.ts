@@ -218,13 +218,18 @@ export class VmInstance {
     this.#isStarted = true;
   }
 
+  /** Whether the actor neither starts nor stops. */
+  get isServing(): boolean {
+    return this.#isStarted && !this.#actor.abortSignal.aborted && this.#disposed === undefined;
+  }
+
   /**
    * Serves a connection, which keeps the VM awake.
    *
    * @returns `undefined` if the actor starts or stops
    */
   serve(visit: (instance: VmInstance) => Promise<void>, { isCall }: VisitKind): Promise<void> | undefined {
-    if (!this.#isStarted || this.#actor.abortSignal.aborted || this.#disposed !== undefined) return undefined;
+    if (!this.isServing) return undefined;
     this.used();
     const served = isCall ? asRunning(this, () => visit(this)) : visit(this);
     this.#keepAwake(served);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { Actors } from "../rivet/guarded-driver.ts";
+import { MOVED } from "../rivet/manager-guard.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import type { BodyPlace } from "./bodies/body.ts";
@@ -63,13 +64,14 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
   /**
    * Brings a visit to an actor, which wakes. Resolves when the actor has served it.
    *
-   * @returns `unknown` if there is no such actor, `asleep` if it did not wake; the visit has not begun then
+   * @returns `unknown` if there is no such actor, `asleep` if it did not wake, `moved` if another server has it; the visit has
+   * not begun then
    */
   async bring(
     actors: VisitedActors,
     actorId: string,
     visit: Visit,
-  ): Promise<"served" | "unknown" | "asleep"> {
+  ): Promise<"served" | "unknown" | "asleep" | "moved"> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       if (actors.nameOf(actorId) === undefined) return "unknown";
       const served = actors.serveAwake(actorId, visit, this.#kind);
@@ -86,6 +88,7 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
       );
       if (!this.#pending.delete(ticket)) return "served";
       if (status === 404 || status === 410) return "unknown";
+      if (status === MOVED) return "moved";
       await delay(RETRY_MS);
     }
     return "asleep";

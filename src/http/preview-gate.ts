@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { AgentVmError, previewDenied } from "../api/errors.ts";
+import { AgentVmError, connectionLost, previewDenied } from "../api/errors.ts";
 import { dropAuthorization } from "../runtime/network/previews/authorization.ts";
 import type { PreviewRequest, PreviewUpgrade } from "../runtime/network/previews/preview-proxy.ts";
 import { CORS, opensPage, refuse, refuseUpgrade } from "../runtime/network/previews/refusals.ts";
@@ -123,6 +123,7 @@ export class PreviewGate {
       vm.servePreview(token, visit, { admit, keys }),
     );
     if (outcome === "unknown") fail(previewDenied());
+    else if (outcome === "moved") fail(connectionLost("The VM has just moved to another server"));
     else if (outcome === "asleep") fail(new AgentVmError("preview_failed", "The VM did not wake"));
   }
 

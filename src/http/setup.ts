@@ -104,14 +104,18 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const access = new AccessControl(policy, authorize, log);
   const engineServer =
     engine && serverOf({ ...engineOptions(options), endpoint: engine }, { isEngine: true });
-  const peering = peers && engineServer ? new Peering(peers, engineServer) : undefined;
+  const vms = vmsIn(options.use);
+  const bindings = [...vms.values()];
+  const local = {
+    isAwake: (actorId: string) => bindings.some((vm) => vm.isAwake(actorId)),
+    factsOf: (actorId: string) => bindings.find((vm) => vm.isAwake(actorId))?.factsOf(actorId),
+  };
+  const peering = peers && engineServer ? new Peering(peers, engineServer, local) : undefined;
   const sharing =
     engineServer && chosenSecret
       ? shareTokens(chosenSecret, engineServer, access.live, peering?.actors)
       : undefined;
   access.tokens = sharing?.tokens;
-  const vms = vmsIn(options.use);
-  const bindings = [...vms.values()];
   const vmNames = [...vms.keys()];
   const isVm = (name: string) => vms.has(name);
   const files: ServerFiles = { folder: behindEngine ? dataDir : undefined, directory: undefined };
@@ -286,5 +290,5 @@ function openDirectory(
 
 /** @returns the id of the actor that a request names; `undefined` if it names none */
 function actorIn({ path, header }: AccessRequest): string | undefined {
-  return /^\/gateway\/([^/@]+)/.exec(path)?.[1] ?? header("x-rivet-actor") ?? undefined;
+  return /^\/gateway\/([^/@?]+)/.exec(path)?.[1] ?? header("x-rivet-actor") ?? undefined;
 }

@@ -6,6 +6,7 @@ import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
 import type { VisitedVm, VisitKind } from "./actor-visits.ts";
 import type { VmName } from "./grant.ts";
+import type { LiveFacts } from "./peers/messages.ts";
 import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
@@ -45,6 +46,10 @@ export interface VmBinding {
     serve: (vm: VisitedVm) => Promise<void>,
     kind: VisitKind,
   ): Promise<void> | undefined;
+  /** Returns whether a VM of this process is awake, and neither starts nor ends. */
+  isAwake(actorId: string): boolean;
+  /** Returns how a VM of this process is; `undefined` if it is not awake. */
+  factsOf(actorId: string): Promise<LiveFacts> | undefined;
   /** Awake VMs that this process can have at most. */
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */

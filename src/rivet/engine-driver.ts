@@ -3,7 +3,13 @@ import { type EngineStore, guardEngineManager } from "./engine-manager.ts";
 import type { Actors, Driver } from "./guarded-driver.ts";
 import { findHttpServer } from "./http-server.ts";
 import type { ManagerGuard } from "./manager-guard.ts";
-import { createClientWithDriver, createEngineDriver, createMemoryDriver } from "./rivetkit.ts";
+import {
+  createClientWithDriver,
+  createEngineDriver,
+  createMemoryDriver,
+  RUNNER_PROTOTYPE,
+} from "./rivetkit.ts";
+import { withRunnerMetadata } from "./runner-metadata.ts";
 
 /** A Rivet Engine, and what a server needs to speak with it. */
 interface EngineAddress {
@@ -19,6 +25,8 @@ export interface EngineDriverOptions {
     /** Wakes an actor, on whichever server. @returns whether it is this one */
     wake(actorId: string): Promise<boolean>;
   };
+  /** What the engine tells other servers about this one. */
+  metadata: Record<string, unknown>;
   /** Whether this server runs actors. */
   hasActors: boolean;
   /** Finds the name of an actor that `look` has found. */
@@ -56,7 +64,7 @@ const MAY_HIBERNATE = 5;
  * routes requests to actors of this process, and the engine's manager.
  */
 export function engineDriver(options: EngineDriverOptions): { driver: Driver; local: LocalActors } {
-  const { guard, engine, store, hasActors, nameOf, onServer, onError } = options;
+  const { guard, engine, store, metadata, hasActors, nameOf, onServer, onError } = options;
   const engineDrivers = createEngineDriver();
   const memory = createMemoryDriver();
   const makeIdle = memory.actor;
@@ -73,7 +81,9 @@ export function engineDriver(options: EngineDriverOptions): { driver: Driver; lo
     }
     // Actors reach each other through the engine.
     const remote = engineDrivers.manager(behind(config));
-    const inner = engineDrivers.actor(behind(config), remote, createClientWithDriver(remote));
+    const inner = withRunnerMetadata(RUNNER_PROTOTYPE, metadata, () =>
+      engineDrivers.actor(behind(config), remote, createClientWithDriver(remote)),
+    );
     const loadActor = inner.loadActor.bind(inner);
     actors = Object.assign(inner, {
       async loadActor(actorId: string) {

@@ -9,6 +9,7 @@ import {
   keyAdmitterOf,
   type Manager,
   type ManagerGuard,
+  MOVED,
   reasonOf,
   type Visitor,
   withoutStoredHeaders,
@@ -124,7 +125,7 @@ export function guardEngineManager(
       setGetUpgradeWebSocket(get);
     },
     async sendRequest(actorId: string, request: Request): Promise<Response> {
-      if (!(await store.wakeHere(actorId))) return new Response(null, { status: 503 });
+      if (!(await store.wakeHere(actorId))) return new Response(null, { status: MOVED });
       guard.own.vouch(request);
       return await sendRequest(actorId, request);
     },

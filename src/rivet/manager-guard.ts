@@ -3,6 +3,9 @@ import type { Driver } from "./guarded-driver.ts";
 import { noopNext, type UserError } from "./rivetkit.ts";
 import { userError } from "./user-error.ts";
 
+/** Status of a request for an actor that another server has. */
+export const MOVED = 421;
+
 export type Manager = ReturnType<Driver["manager"]>;
 export type Context = Parameters<Manager["proxyRequest"]>[0];
 export type GetUpgrade = Parameters<Manager["setGetUpgradeWebSocket"]>[0];

@@ -6,6 +6,7 @@
 import { Runner } from "@rivetkit/engine-runner";
 import type { ContactedRunner } from "./engine-contact.ts";
 import type { DrainedRunner } from "./runner-drain.ts";
+import type { AnnouncedRunner } from "./runner-metadata.ts";
 import type { StorageRequests } from "./runner-repairs.ts";
 import type { ActorStorage } from "./start-reads.ts";
 
@@ -29,5 +30,8 @@ export {
 } from "rivetkit";
 
 /** Prototype of RivetKit's connections to an engine. Their own type would need the declarations of `ws`. */
-export const RUNNER_PROTOTYPE: StorageRequests & ActorStorage & DrainedRunner & ContactedRunner =
-  Runner.prototype;
+export const RUNNER_PROTOTYPE: StorageRequests &
+  ActorStorage &
+  AnnouncedRunner &
+  ContactedRunner &
+  DrainedRunner = Runner.prototype;

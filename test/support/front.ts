@@ -78,6 +78,7 @@ export async function startFront(
   guardPeers(peer, {
     ...{ seal, server: "b", strangers: inside },
     here: async () => (moves.pop() ? undefined : { name: "vm", key: ["one"] }),
+    facts: async () => ({}),
     admit: () => undefined,
     onRefused: () => undefined,
   });

@@ -10,6 +10,9 @@ const TOKEN_HEADER = "x-rivet-token";
 /** Time for the server to find or make an actor, in milliseconds. */
 const LOOKUP_TIMEOUT_MS = 30_000;
 
+/** Servers behind one engine. */
+const MAX_RUNNERS = 10_000;
+
 /** An actor as the server lists it. */
 export interface ListedActor {
   actor_id: string;
@@ -54,14 +57,20 @@ export async function findActors(server: Server, query: Record<string, string>):
   }
 }
 
-/** @returns a page of the actors of a Rivet Engine */
+/** @returns the newest actors of a Rivet Engine. @param query `cursor`: a time in milliseconds, before which they were made */
 export async function listActors(
   server: Server,
   query: { name: string; limit: string; cursor?: string },
-): Promise<{ actors: ListedActor[]; cursor: string | null }> {
+): Promise<ListedActor[]> {
   const answer = await askActors(server, { method: "GET", query });
-  const { actors, pagination } = answer as { actors: ListedActor[]; pagination?: { cursor?: string | null } };
-  return { actors, cursor: pagination?.cursor ?? null };
+  return (answer as { actors: ListedActor[] }).actors;
+}
+
+/** @returns the servers that run actors for a Rivet Engine now, each with what it tells about itself */
+export async function listRunners(server: Server): Promise<{ metadata?: unknown }[]> {
+  const query = { limit: String(MAX_RUNNERS), include_stopped: "false" };
+  const answer = await askEngine(server, "/runners", { method: "GET", query });
+  return (answer as { runners: { metadata?: unknown }[] }).runners;
 }
 
 /** @returns a value that an actor has stored in a Rivet Engine; `undefined` for an unknown key */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { AgentVmError, actorNotFound, vmStopped } from "../../api/errors.ts";
+import { AgentVmError, actorNotFound, connectionLost, vmStopped } from "../../api/errors.ts";
 import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
@@ -111,6 +111,7 @@ async function serve(
   try {
     const outcome = await visits.bring(deps, actorId, visit);
     if (outcome === "unknown") throw actorNotFound(actorId);
+    if (outcome === "moved") throw connectionLost("The VM has just moved to another server");
     if (outcome === "asleep") throw vmStopped();
     await done.promise;
   } finally {

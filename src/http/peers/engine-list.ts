@@ -6,26 +6,27 @@ import { keyParts, type ListedActor, listActors } from "../../client/rivet/http.
 import { keyText, prefixText } from "../../directory/key-text.ts";
 import { type EngineActors, isGone } from "./engine-actors.ts";
 import { MAX_SCANNED_VMS } from "./limits.ts";
+import type { ServerFacts } from "./live-facts.ts";
 import type { LiveFacts } from "./messages.ts";
-import type { Places } from "./places.ts";
 import { StoredFacts } from "./stored-facts.ts";
 
 /** Actors that the engine lists at once. */
 const STEP = 100;
 
-/** Place in the engine's list: its cursor, and the number of actors after it that earlier pages had. */
-const cursorSchema = z.tuple([z.string().max(100).nullable(), z.int().min(0).max(STEP)]);
+/** Place in the list: time of creation and id of the last actor that the client has seen. */
+const cursorSchema = z.tuple([z.int().min(0), z.string().max(100)]);
+type Cursor = z.output<typeof cursorSchema>;
 
-/** Lists the VMs of all servers: the engine's actors, facts that awake VMs tell, and facts that sleeping ones have stored. No VM is woken. */
+/** Lists the VMs of all servers: the engine's actors, facts of awake VMs that their servers tell, and facts that sleeping ones have stored. No VM is woken, or kept awake. */
 export class EngineList {
   readonly #actors: EngineActors;
-  readonly #places: Pick<Places, "factsOf">;
+  readonly #facts: Pick<ServerFacts, "of">;
   readonly #stored: StoredFacts;
 
-  constructor(actors: EngineActors, places: Pick<Places, "factsOf">) {
+  constructor(actors: EngineActors, facts: Pick<ServerFacts, "of">) {
     this.#actors = actors;
     this.#stored = new StoredFacts(actors);
-    this.#places = places;
+    this.#facts = facts;
   }
 
   /**
@@ -35,44 +36,64 @@ export class EngineList {
    * @throws AgentVmError `invalid_argument`
    */
   async list(name: string, query: VmQuery, covers: (keyText: string) => boolean): Promise<VmPage> {
-    let [after, skipped] = cursorOf(query.cursor);
+    let last = cursorOf(query.cursor);
     const start = query.prefix === undefined ? "" : prefixText([query.prefix].flat());
     const vms: VmListEntry[] = [];
     for (let scanned = 0; scanned < MAX_SCANNED_VMS; scanned += STEP) {
-      const { actors, cursor } = await this.#actors.ask((engine) =>
-        listActors(engine, { name, limit: String(STEP), ...(after !== null && { cursor: after }) }),
-      );
-      const fresh = actors.slice(skipped);
+      const actors = await this.#after(name, last);
+      // The engine lists one actor less when one was destroyed meanwhile, so that only an empty answer is the end.
+      if (actors.length === 0) return { vms, cursor: null };
+      const wanted = actors.filter(({ destroy_ts: isGone, key }) => {
+        const text = keyText(keyParts(key));
+        return !isGone && text.startsWith(start) && covers(text);
+      });
+      const facts = await this.#facts.of(wanted.filter(isAwake).map(({ actor_id: actorId }) => actorId));
       const entries = await Promise.all(
-        fresh.map(async (actor) => {
-          const text = keyText(keyParts(actor.key));
-          if (actor.destroy_ts || !text.startsWith(start) || !covers(text)) return undefined;
-          return await this.#entryOf(actor, query).catch((error: unknown) => {
+        wanted.map((actor) =>
+          this.#entryOf(actor, query, facts[actor.actor_id]).catch((error: unknown) => {
             // The VM was destroyed after the engine listed it.
             if (isGone(error)) return undefined;
             throw error;
-          });
-        }),
+          }),
+        ),
       );
       for (const [index, entry] of entries.entries()) {
         if (entry === undefined) continue;
         vms.push(entry);
-        if (vms.length < query.limit) continue;
-        return { vms, cursor: JSON.stringify([after, skipped + index + 1]) };
+        if (vms.length >= query.limit) return { vms, cursor: JSON.stringify(placeOf(wanted[index])) };
       }
-      // The engine names a cursor after the last actor too.
-      if (cursor === null || actors.length < STEP) return { vms, cursor: null };
-      [after, skipped] = [cursor, 0];
+      last = placeOf(actors.at(-1));
     }
-    return { vms, cursor: JSON.stringify([after, skipped]) };
+    return { vms, cursor: JSON.stringify(last) };
+  }
+
+  /**
+   * Lists the next actors, the newest first. The engine lists those that were made before a time, so that actors of one millisecond are
+   * asked for together, and come in the order of their ids.
+   */
+  async #after(name: string, last: Cursor | undefined): Promise<ListedActor[]> {
+    for (let limit = STEP; ; limit *= 2) {
+      const before = last && { cursor: String(last[0] + 1) };
+      const actors = await this.#actors.ask((engine) =>
+        listActors(engine, { name, limit: String(limit), ...before }),
+      );
+      const oldest = placeOf(actors.at(-1))?.[0];
+      // There may be more of the last millisecond.
+      const whole =
+        actors.length < limit ? actors : actors.filter(({ create_ts: madeAt }) => madeAt !== oldest);
+      const next = whole.sort(inOrder).filter((actor) => last === undefined || isAfter(actor, last));
+      if (next.length > 0 || actors.length < limit) return next;
+    }
   }
 
   /** @returns `undefined` for a VM that does not fit the query */
-  async #entryOf(actor: ListedActor, query: VmQuery): Promise<VmListEntry | undefined> {
-    const { actor_id: actorId, key, create_ts: createdAt = 0, connectable_ts, sleep_ts } = actor;
-    const isAwake = typeof connectable_ts === "number" && typeof sleep_ts !== "number";
-    if (!isAwake && query.state !== undefined && query.state !== "sleeping") return undefined;
-    const live = isAwake ? await this.#places.factsOf(actorId) : undefined;
+  async #entryOf(
+    actor: ListedActor,
+    query: VmQuery,
+    live: LiveFacts | undefined,
+  ): Promise<VmListEntry | undefined> {
+    const { actor_id: actorId, key, create_ts: createdAt = 0, sleep_ts } = actor;
+    if (live === undefined && query.state !== undefined && query.state !== "sleeping") return undefined;
     const facts = live ?? (await this.#asleep(actorId, sleep_ts ?? createdAt));
     const { use, storedBytes, ...known } = facts;
     if (!fits(known, query)) return undefined;
@@ -95,8 +116,27 @@ function fits({ labels, state }: Pick<VmListEntry, "labels" | "state">, query: V
   return Object.entries(query.labels ?? {}).every(([label, value]) => labels[label] === value);
 }
 
-function cursorOf(text: string | undefined): z.output<typeof cursorSchema> {
-  if (text === undefined) return [null, 0];
+function isAwake({ connectable_ts: startedAt, sleep_ts: sleptAt }: ListedActor): boolean {
+  return typeof startedAt === "number" && typeof sleptAt !== "number";
+}
+
+function placeOf(actor: ListedActor): Cursor;
+function placeOf(actor: ListedActor | undefined): Cursor | undefined;
+function placeOf(actor: ListedActor | undefined): Cursor | undefined {
+  return actor && [actor.create_ts ?? 0, actor.actor_id];
+}
+
+function inOrder(one: ListedActor, other: ListedActor): number {
+  return isAfter(one, placeOf(other)) ? 1 : -1;
+}
+
+function isAfter(actor: ListedActor, [madeAt, actorId]: Cursor): boolean {
+  const [at, id] = placeOf(actor);
+  return at === madeAt ? id > actorId : at < madeAt;
+}
+
+function cursorOf(text: string | undefined): Cursor | undefined {
+  if (text === undefined) return undefined;
   const { data } = cursorSchema.safeParse(parseJson(text));
   if (data === undefined) throw invalidArgument("cursor", "the cursor of a page", text);
   return data;

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { ClientRequest, RequestOptions } from "node:http";
 import * as http from "node:http";
 import * as https from "node:https";
@@ -57,6 +58,34 @@ export class Forwarder {
     const agent = agentOf(peer);
     try {
       await this.#ask(agent, peer, { url: path, actorId: "" });
+    } finally {
+      agent.destroy();
+    }
+  }
+
+  /**
+   * Reads what a server answers to a request without a body, which begins nothing.
+   *
+   * @throws Error if there is no such answer, or one above `maxBytes`
+   */
+  async read(
+    peer: Peer,
+    request: { path: string; headers: http.OutgoingHttpHeaders },
+    { signal, maxBytes }: { signal: AbortSignal; maxBytes: number },
+  ): Promise<string> {
+    const agent = agentOf(peer);
+    try {
+      const outgoing = this.#start(agent, peer.url, { ...request, method: "GET", signal });
+      outgoing.end();
+      const [answer] = (await once(outgoing, "response")) as [http.IncomingMessage];
+      const pieces: Buffer[] = [];
+      let bytes = 0;
+      for await (const piece of answer as AsyncIterable<Buffer>) {
+        bytes += piece.byteLength;
+        if (bytes > maxBytes) throw new Error("the answer of another server is too long");
+        pieces.push(piece);
+      }
+      return Buffer.concat(pieces).toString();
     } finally {
       agent.destroy();
     }

@@ -107,12 +107,12 @@ export class Handoff {
     const lost = (error: Error) => way.refuse(lostAt(error));
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
-        places.forget(actorId);
+        places.forget(actorId, to.server);
         if (tries >= MAX_TRIES || left.signal.aborted) return void way.refuse(error);
         const located = settled(async () => {
           // Requests that one server has just refused do not come back all at once.
           await delay(PEER_RETRY_MS * (0.2 + 0.8 * Math.random()));
-          return await places.locate(actorId);
+          return await places.locate(actorId, { left: to.server, isStrange: grant === undefined });
         });
         void stranger.during(located.then(() => undefined));
         void located.then((place) => {
@@ -126,7 +126,7 @@ export class Handoff {
         sent(opened) {
           outgoing = opened;
           forget = watch.begun(to, () => {
-            places.forget(actorId);
+            places.forget(actorId, to.server);
             end(new Error("the server gave no sign of life"));
           });
           if (left.signal.aborted) end(new Error("the client has left"));

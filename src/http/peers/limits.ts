@@ -56,12 +56,20 @@ export const MAX_PEER_QUESTIONS = 128;
 export const MAX_STRANGER_QUESTIONS = 16;
 
 /**
- * Questions to the engine that wait because of MAX_STRANGER_QUESTIONS.
+ * Questions to the engine that wait because of MAX_STRANGER_QUESTIONS, and as many that wait because of MAX_STRANGER_WAKES.
  * @unit questions
  * @past A further request is refused with 429.
  * @code limit_exceeded
  */
 export const MAX_STRANGER_QUESTIONS_WAITING = 256;
+
+/**
+ * Questions to the engine which server has a VM, for requests without access, at once. Each may wake a VM.
+ * @unit questions
+ * @past Further questions wait, for at most PEER_WAKE_MS.
+ * @code vm_stopped
+ */
+export const MAX_STRANGER_WAKES = 64;
 
 /**
  * Time in which a server does not ask again about an actor that the engine does not know, for a request without access.
@@ -71,18 +79,25 @@ export const MAX_STRANGER_QUESTIONS_WAITING = 256;
 export const UNKNOWN_ACTOR_MS = 5_000;
 
 /**
- * VMs that a server asks at once how they are, for a list.
+ * Questions to other servers how their VMs are, for lists, at once.
  * @unit questions
  * @past Further questions wait, for at most PEER_FACTS_MS.
  */
 export const MAX_PEER_FACTS = 128;
 
 /**
- * Time for a VM to say how it is, for a list.
+ * Time for a server to say how its VMs are, for a list.
  * @unit ms
- * @past The list shows the VM as sleeping.
+ * @past The list shows the VMs as sleeping.
  */
 export const PEER_FACTS_MS = 2_000;
+
+/**
+ * Answer of a server that says how up to 100 of its VMs are.
+ * @unit bytes
+ * @past The list shows the VMs as sleeping.
+ */
+export const MAX_PEER_FACTS_BYTES = 4 * 1024 * 1024;
 
 /**
  * Requests and WebSockets that a server forwards at once.

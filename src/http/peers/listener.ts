@@ -7,7 +7,8 @@ import { holdBody } from "../held-body.ts";
 import type { Strangers } from "../strangers.ts";
 import { QUESTION_PATH } from "./forward.ts";
 import { MAX_PEER_HEADER_BYTES } from "./limits.ts";
-import { type Forwarded, forwardedSchema, type Proof } from "./messages.ts";
+import { FACTS_PATH, openFactsQuestion } from "./live-facts.ts";
+import { type Facts, type Forwarded, forwardedSchema, type Proof } from "./messages.ts";
 import type { PeerAddress } from "./options.ts";
 import { SIGN_PATH } from "./peer-watch.ts";
 import { Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal.ts";
@@ -25,6 +26,8 @@ interface ListenerDeps {
   strangers: Strangers;
   /** Finds an actor that runs in this process. */
   here(actorId: string): Promise<VmName | undefined>;
+  /** Says how VMs of this server are. */
+  facts(actorIds: readonly string[]): Promise<Facts>;
   /** Lets a request in with these rights. */
   admit(request: object, grant: Grant): void;
   /** Called with the reason for which a request is refused. */
@@ -83,6 +86,22 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
     prove(request, { nonce, isHere: vm !== undefined });
     return vm !== undefined;
   };
+  /** Says how VMs are. @returns whether the request asks that */
+  const tellFacts = (request: http.IncomingMessage, response: http.ServerResponse): boolean => {
+    if (request.url !== FACTS_PATH) return false;
+    const question = openFactsQuestion(deps.seal, deps.server, request.headers[PEER_HEADER]);
+    const reason = question === undefined ? "unsigned" : nonces.take(question);
+    if (question === undefined || reason !== undefined) {
+      deps.onRefused(reason ?? "unsigned");
+      response.writeHead(401, { connection: "close" }).end();
+      return true;
+    }
+    deps.strangers.admit(request.socket);
+    void deps.facts(question.actorIds).then((facts) => {
+      response.end(deps.seal.seal("facts answer", { nonce: question.nonce, facts }));
+    });
+    return true;
+  };
   const letIn = (request: http.IncomingMessage, { grant }: Forwarded) => {
     withoutSignature(request);
     if (grant !== undefined) deps.admit(request, grant);
@@ -91,6 +110,7 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
   const requests = server.listeners("request") as RequestListener[];
   server.removeAllListeners("request");
   server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+    if (tellFacts(request, response)) return;
     const message = opened(request);
     if (message === undefined) return void response.writeHead(401, { connection: "close" }).end();
     const release = holdBody(request);

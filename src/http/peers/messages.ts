@@ -42,12 +42,8 @@ export const proofSchema = z.strictObject({
 });
 export type Proof = z.output<typeof proofSchema>;
 
-/** Question to a VM which server has it. `wantsFacts`: and how it is. */
-export const questionSchema = z.strictObject({
-  ...fresh,
-  actorId: z.string(),
-  wantsFacts: z.literal(true).optional(),
-});
+/** Question to a VM which server has it. */
+export const questionSchema = z.strictObject({ ...fresh, actorId: z.string() });
 
 const factsSchema = z.strictObject({
   state: z.enum(["awake", "booting", "sleeping"]),
@@ -75,8 +71,24 @@ export const placeSchema = z.strictObject({
   server: z.string(),
   url: z.string(),
   vm: vmName,
-  facts: factsSchema.optional(),
 });
+
+/** Address of a server, as the engine shows it to the others. */
+export const addressSchema = z.strictObject({ server: z.string(), url: z.string() });
+
+/** Question to a server how VMs are. `to`: the server for which it is meant. */
+export const factsQuestionSchema = z.strictObject({
+  ...fresh,
+  to: z.string(),
+  actorIds: z.array(z.string()),
+});
+
+/** Answer of a server to that question, with the VMs that are awake there, by the id of their actor. */
+export const factsAnswerSchema = z.strictObject({
+  nonce: z.string(),
+  facts: z.record(z.string(), factsSchema),
+});
+export type Facts = z.output<typeof factsAnswerSchema>["facts"];
 
 /** Bytes of a scope that goes on whole, as JSON. The scope of every token has fewer. */
 const MAX_SCOPE_BYTES = 4096;

@@ -15,6 +15,8 @@ import { EngineList } from "./engine-list.ts";
 import { Forwarder } from "./forward.ts";
 import { MAX_PEER_STRANGERS, MAX_PEER_STRANGERS_PER_ADDRESS } from "./limits.ts";
 import { guardPeers, listenForPeers, makePeerServer } from "./listener.ts";
+import { ADDRESS, ServerFacts } from "./live-facts.ts";
+import type { LiveFacts } from "./messages.ts";
 import type { Peers } from "./options.ts";
 import { PeerWatch } from "./peer-watch.ts";
 import { Places } from "./places.ts";
@@ -23,6 +25,13 @@ import { PeerSeal } from "./seal.ts";
 
 /** Pause between two lines of the log about refused requests. @unit ms */
 const LOG_PAUSE_MS = 60_000;
+
+/** The VMs that run in this process. */
+interface LocalVms {
+  /** Returns whether a VM runs, and neither starts nor ends. */
+  isAwake(actorId: string): boolean;
+  factsOf(actorId: string): Promise<LiveFacts> | undefined;
+}
 
 interface PeeringDeps {
   access: AccessControl;
@@ -41,20 +50,30 @@ export class Peering {
   readonly #peers: Peers;
   readonly #server: string = randomUUID();
   readonly #seal: PeerSeal;
+  readonly #forwarder: Forwarder;
+  readonly #facts: ServerFacts;
+  readonly #vms: LocalVms;
   #local: LocalActors | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
-  constructor(peers: Peers, engine: Engine) {
+  constructor(peers: Peers, engine: Engine, vms: LocalVms) {
     this.#peers = peers;
+    this.#vms = vms;
     this.#seal = new PeerSeal(peers.secret);
     this.actors = new EngineActors(engine);
     const self = { server: this.#server, url: peers.listener?.url };
     this.places = new Places({ seal: this.#seal, actors: this.actors, self });
-    this.list = new EngineList(this.actors, this.places);
+    this.#forwarder = new Forwarder(this.#seal, peers.ca);
+    this.#facts = new ServerFacts({
+      ...{ seal: this.#seal, actors: this.actors, places: this.places, forwarder: this.#forwarder },
+      server: this.#server,
+      factsHere: (actorId) => vms.factsOf(actorId),
+    });
+    this.list = new EngineList(this.actors, this.#facts);
   }
 
   /** Returns RivetKit's driver for this server. */
-  driver(options: Omit<EngineDriverOptions, "engine" | "store" | "nameOf">): Driver {
+  driver(options: Omit<EngineDriverOptions, "engine" | "store" | "nameOf" | "metadata">): Driver {
     const { actors, places } = this;
     const { endpoint, namespace, token } = actors.engine;
     const store = {
@@ -64,7 +83,10 @@ export class Peering {
       failureOf: (actorId: string) => actors.failureOf(actorId),
       wake: async (actorId: string) => (await places.locate(actorId)) === "here",
     };
+    const url = this.#peers.listener?.url;
     const { driver, local } = engineDriver({
+      metadata:
+        url === undefined ? {} : { [ADDRESS]: this.#seal.seal("address", { server: this.#server, url }) },
       ...{ ...options, store },
       engine: { endpoint, namespace, token },
       nameOf: (actorId) => actors.nameOf(actorId)?.name,
@@ -88,8 +110,10 @@ export class Peering {
       // The engine may have started the VM elsewhere.
       if (isCutOff()) return undefined;
       const vm = await this.#local?.here(actorId);
-      if (vm !== undefined) this.actors.note(actorId, vm);
-      return vm;
+      if (vm === undefined) return undefined;
+      this.actors.note(actorId, vm);
+      // RivetKit still knows an actor that ends. Its next requests are for another server.
+      return deps.isVm(vm.name) && !this.#vms.isAwake(actorId) ? undefined : vm;
     };
     const inner = listener && makePeerServer(listener);
     if (inner !== undefined) {
@@ -103,6 +127,7 @@ export class Peering {
       limitBacklog(inner);
       guardPeers(inner, {
         ...{ seal: this.#seal, server: this.#server, strangers, here },
+        facts: (actorIds) => this.#facts.here(actorIds),
         admit: (request, grant) => deps.access.admitted(request, grant),
         onRefused: (reason) => this.#tell(deps.log, reason),
       });
@@ -112,7 +137,7 @@ export class Peering {
       });
     }
     guard(server, deps.strangers);
-    const forwarder = new Forwarder(this.#seal, this.#peers.ca);
+    const forwarder = this.#forwarder;
     const watch = new PeerWatch(forwarder);
     const { actors, places } = this;
     new PeerRouter({ ...deps, actors, places, forwarder, watch, here }).guard(server);

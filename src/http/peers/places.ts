@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { AgentVmError } from "../../api/errors.ts";
+import { AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { askActor } from "../../client/rivet/http.ts";
@@ -7,8 +7,14 @@ import { decodeError } from "../../client/rivet/messages.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import { type EngineActors, engineError, isGone } from "./engine-actors.ts";
-import { MAX_KNOWN_VMS, MAX_PEER_FACTS, MAX_PEER_QUESTIONS, PEER_FACTS_MS, PEER_WAKE_MS } from "./limits.ts";
-import { type LiveFacts, placeSchema, questionSchema } from "./messages.ts";
+import {
+  MAX_KNOWN_VMS,
+  MAX_PEER_QUESTIONS,
+  MAX_STRANGER_QUESTIONS_WAITING,
+  MAX_STRANGER_WAKES,
+  PEER_WAKE_MS,
+} from "./limits.ts";
+import { placeSchema, questionSchema } from "./messages.ts";
 import { freshly, Nonces, PEER_HEADER, type PeerSeal } from "./seal.ts";
 
 /** Path of an actor at which a VM says which server has it. */
@@ -27,6 +33,12 @@ export function isPlaceRequest(path: string): boolean {
   return path === PATH || path === `/request${PATH}`;
 }
 
+/** Questions under way, by actor, and the places for them. */
+interface Questions {
+  asking: Map<string, Promise<Peer | "here" | undefined>>;
+  places: Semaphore;
+}
+
 interface PlacesDeps {
   seal: PeerSeal;
   actors: EngineActors;
@@ -41,10 +53,9 @@ interface PlacesDeps {
 export class Places {
   readonly #deps: PlacesDeps;
   readonly #peers = new Known<Peer>(MAX_KNOWN_VMS);
-  readonly #asking = new Map<string, Promise<Peer | "here" | undefined>>();
-  readonly #questions = { places: new Semaphore(MAX_PEER_QUESTIONS), timeoutMs: PEER_WAKE_MS };
-  /** Questions of lists. They take no place of the questions of requests. */
-  readonly #facts = { places: new Semaphore(MAX_PEER_FACTS), timeoutMs: PEER_FACTS_MS };
+  readonly #questions: Questions = { asking: new Map(), places: new Semaphore(MAX_PEER_QUESTIONS) };
+  /** Questions for requests without access. They take no place of the others. */
+  readonly #strange: Questions = { asking: new Map(), places: new Semaphore(MAX_STRANGER_WAKES) };
   readonly #nonces = new Nonces();
 
   constructor(deps: PlacesDeps) {
@@ -54,51 +65,71 @@ export class Places {
   /**
    * Finds the server that has a VM. A sleeping VM wakes.
    *
+   * @param hints `left`: id of a server that does not have the VM any more, or does not answer. `isStrange`: whether the request has no access
    * @returns `undefined` if there is no such VM
    * @throws AgentVmError, UserError if the VM does not wake
    */
-  async locate(actorId: string): Promise<Peer | "here" | undefined> {
+  async locate(
+    actorId: string,
+    { left, isStrange = false }: { left?: string; isStrange?: boolean } = {},
+  ): Promise<Peer | "here" | undefined> {
+    if (left !== undefined) this.forget(actorId, left);
     const known = this.#peers.get(actorId);
     if (known !== undefined) return known;
-    const asking =
-      this.#asking.get(actorId) ?? this.#ask(actorId).finally(() => this.#asking.delete(actorId));
-    this.#asking.set(actorId, asking);
-    return await asking;
+    const questions = isStrange ? this.#strange : this.#questions;
+    const isUnderWay = questions.asking.has(actorId);
+    if (isStrange && !isUnderWay && questions.places.waiting >= MAX_STRANGER_QUESTIONS_WAITING)
+      throw limitExceeded(
+        { MAX_STRANGER_QUESTIONS_WAITING },
+        "Too many requests without access",
+        "Try again later.",
+      );
+    const place = await this.#join(actorId, questions);
+    // A question that was under way may have been answered before the VM left that server.
+    const isOld = isUnderWay && left !== undefined && Object(place).server === left;
+    if (!isOld) return place;
+    this.forget(actorId, left);
+    return this.#peers.get(actorId) ?? (await this.#join(actorId, questions));
+  }
+
+  /** Returns the server that had a VM when this server last asked. */
+  known(actorId: string): Peer | undefined {
+    return this.#peers.get(actorId);
+  }
+
+  /** A server has said that it has a VM. */
+  found(actorId: string, { server, url }: Peer): void {
+    this.#peers.set(actorId, { server, url });
   }
 
   /** A server does not have a VM any more, or does not answer. */
-  forget(actorId: string): void {
-    this.#peers.delete(actorId);
+  forget(actorId: string, server: string): void {
+    if (this.#peers.get(actorId)?.server === server) this.#peers.delete(actorId);
+  }
+
+  /** Asks where a VM is, once for all that wait for it. */
+  #join(actorId: string, { asking, places }: Questions): Promise<Peer | "here" | undefined> {
+    const joined = asking.get(actorId) ?? this.#ask(actorId, places).finally(() => asking.delete(actorId));
+    asking.set(actorId, joined);
+    return joined;
   }
 
   /** Answers the question which server has a VM; `undefined` for a request that is no such question. */
-  async answer(
-    actorId: string,
-    { name, key }: VmName,
-    request: Request,
-    facts: () => Promise<LiveFacts>,
-  ): Promise<Response | undefined> {
+  async answer(actorId: string, { name, key }: VmName, request: Request): Promise<Response | undefined> {
     if (!isPlaceRequest(new URL(request.url).pathname)) return undefined;
     const { seal, self } = this.#deps;
     const question = seal.open("question", request.headers.get(PEER_HEADER), questionSchema);
     const isValid = question?.actorId === actorId && this.#nonces.take(question) === undefined;
     if (!isValid || self.url === undefined) return new Response("Not Found", { status: 404 });
-    const place = {
-      ...{ nonce: question.nonce, server: self.server, url: self.url, vm: { name, key: [...key] } },
-      ...(question.wantsFacts && { facts: await facts() }),
-    };
-    return new Response(seal.seal("place", place));
+    const vm = { name, key: [...key] };
+    return new Response(
+      seal.seal("place", { nonce: question.nonce, server: self.server, url: self.url, vm }),
+    );
   }
 
-  /** Asks a VM that runs how it is. @returns `undefined` if it does not answer */
-  async factsOf(actorId: string): Promise<LiveFacts | undefined> {
-    const place = await this.#question(actorId, { wantsFacts: true }, this.#facts).catch(() => undefined);
-    return place?.facts;
-  }
-
-  async #ask(actorId: string): Promise<Peer | "here" | undefined> {
+  async #ask(actorId: string, places: Semaphore): Promise<Peer | "here" | undefined> {
     const { actors, self } = this.#deps;
-    const place = await this.#question(actorId, {}, this.#questions);
+    const place = await this.#question(actorId, places);
     if (place === undefined) return undefined;
     actors.note(actorId, place.vm);
     if (place.server === self.server) return "here";
@@ -107,19 +138,15 @@ export class Places {
     return peer;
   }
 
-  async #question(
-    actorId: string,
-    more: { wantsFacts?: true },
-    { places, timeoutMs }: { places: Semaphore; timeoutMs: number },
-  ): Promise<z.output<typeof placeSchema> | undefined> {
+  async #question(actorId: string, places: Semaphore): Promise<z.output<typeof placeSchema> | undefined> {
     const { seal, actors } = this.#deps;
     // One end for the wait and for the question.
-    const signal = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.timeout(PEER_WAKE_MS);
     let release = (): void => undefined;
     try {
       await places.acquire(signal);
       release = () => places.release();
-      const question = { ...freshly(), actorId, ...more };
+      const question = { ...freshly(), actorId };
       const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
         headers: { [PEER_HEADER]: seal.seal("question", question) },
         signal,

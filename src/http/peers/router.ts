@@ -121,7 +121,8 @@ export class PeerRouter {
       if (vm === undefined || !isVm(vm.name)) return undefined;
       const grant = isPreview ? undefined : await admitted();
       if (!isPreview && (grant === undefined || !reaches(grant, actorId))) return undefined;
-      return await this.#deps.places.locate(actorId).then((place) => ({ place, grant }));
+      const place = await this.#deps.places.locate(actorId, { isStrange: grant === undefined });
+      return { place, grant };
     });
     await stranger.during(decided.then(() => undefined));
     const outcome = await decided;

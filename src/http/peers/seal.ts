@@ -10,7 +10,16 @@ export const PEER_HEADER = "x-agent-vm-peer";
 export const PROOF_HEADER = "x-agent-vm-peer-proof";
 
 /** Purpose of a sealed text. A text for one purpose is not valid for another. */
-type Purpose = "request" | "answer" | "question" | "place" | "tokens" | "tokens answer";
+type Purpose =
+  | "request"
+  | "answer"
+  | "question"
+  | "place"
+  | "address"
+  | "facts"
+  | "facts answer"
+  | "tokens"
+  | "tokens answer";
 
 /** Signs texts with the secret of all servers, and reads signed texts. */
 export class PeerSeal {
@@ -65,12 +74,13 @@ export class Nonces {
 
   /** Notes a request. @returns why it must be refused; `undefined` if it must not */
   take({ at, nonce }: { at: number; nonce: string }): Stale | undefined {
-    const now = Date.now();
+    // The clock of the machine may be set back.
+    const now = performance.now();
     for (const [known, until] of this.#taken) {
       if (until > now) break;
       this.#taken.delete(known);
     }
-    if (Math.abs(now - at) > PEER_CLOCK_MS) return "clock";
+    if (Math.abs(Date.now() - at) > PEER_CLOCK_MS) return "clock";
     if (this.#taken.has(nonce)) return "repeated";
     if (this.#taken.size >= MAX_PEER_NONCES) return "full";
     this.#taken.set(nonce, now + 2 * PEER_CLOCK_MS);

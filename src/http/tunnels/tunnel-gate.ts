@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { AgentVmError, actorNotFound } from "../../api/errors.ts";
+import { AgentVmError, actorNotFound, connectionLost } from "../../api/errors.ts";
 import { encodeMuxFrame, FRAME, MAX_FRAME_BYTES } from "../../base/mux/frames.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
@@ -154,6 +154,7 @@ export class TunnelGate {
   async #visit(actorId: string, visit: Visit): Promise<void> {
     const outcome = await visitVm(this.#deps.actors, actorId, visit);
     if (outcome === "unknown") throw actorNotFound(actorId);
+    if (outcome === "moved") throw connectionLost("The VM has just moved to another server");
     if (outcome === "asleep") throw new AgentVmError("vm_stopped", "The VM did not wake");
   }
 }

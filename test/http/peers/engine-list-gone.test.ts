@@ -31,7 +31,7 @@ test("a list leaves out a VM that is destroyed while it is made", async ({ onTes
       headers: {},
     },
   };
-  const list = new EngineList(new EngineActors(server), { factsOf: async () => undefined });
+  const list = new EngineList(new EngineActors(server), { of: async () => ({}) });
   const { vms } = await list.list("vm", { limit: 10, use: false }, () => true);
   expect(vms.map(({ key }) => key)).toEqual([["kept"]]);
 });

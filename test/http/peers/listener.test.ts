@@ -41,6 +41,7 @@ beforeEach(async () => {
     server: "b",
     strangers,
     here: async (actorId) => (actorId === "gone" ? undefined : { name: "vm", key: ["one"] }),
+    facts: async () => ({}),
     admit: (request, grant) => void grants.set(request, grant),
     onRefused: (reason) => void refused.push(reason),
   });
@@ -192,6 +193,7 @@ test("takes requests over TLS, and sends nothing to a server whose certificate n
   guardPeers(server, {
     ...{ seal, server: "b", strangers: new Strangers() },
     here: async () => ({ name: "vm", key: ["one"] }),
+    facts: async () => ({}),
     admit: () => undefined,
     onRefused: () => undefined,
   });

@@ -9,9 +9,8 @@ vi.mock("../../../src/http/peers/limits.ts", async (load) => ({
   MAX_STRANGER_QUESTIONS: 2,
   MAX_STRANGER_QUESTIONS_WAITING: 3,
   MAX_PEER_QUESTIONS: 2,
-  MAX_PEER_FACTS: 2,
+  MAX_STRANGER_WAKES: 2,
   PEER_WAKE_MS: 1_500,
-  PEER_FACTS_MS: 300,
 }));
 
 const FORBIDDEN = () => ((_request, response) => void response.writeHead(403).end()) as RequestListener;
@@ -46,18 +45,40 @@ test("refuses previews of unknown actors past a few, and answers other questions
   expect(await actors.look(VM)).toEqual({ name: "vm", key: ["one"] });
 });
 
-test("lists with VMs that do not answer leave places to requests, and each question ends", async () => {
+test("each question to a VM that does not answer ends", async () => {
   const { engine, places } = await startFront(FORBIDDEN);
   engine.holds = (actorId) => actorId !== VM;
-  const facts = Array.from({ length: 6 }, (_, index) => places.factsOf(idOf(20 + index)));
-  await expect.poll(() => engine.asked.length).toBe(2);
-  expect(await places.locate(VM)).toMatchObject({ server: "b" });
-  expect(await Promise.all(facts)).toEqual(facts.map(() => undefined));
   const late = Array.from({ length: 4 }, (_, index) => places.locate(idOf(30 + index)));
   for (const result of await Promise.allSettled(late))
     expect(result).toMatchObject({ reason: { code: "vm_stopped" } });
   // The questions that waited until the end were never asked.
   expect(engine.asked.filter((actorId) => Number(actorId.slice(-2)) >= 30)).toHaveLength(2);
+});
+
+test("previews of VMs that do not wake leave places to requests with access, and are refused past a few", async () => {
+  const { engine, places } = await startFront(FORBIDDEN);
+  engine.holds = (actorId) => actorId !== VM;
+  const strange = Array.from({ length: 5 }, (_, index) =>
+    places.locate(idOf(40 + index), { isStrange: true }),
+  );
+  const settled = Promise.allSettled(strange);
+  await expect(places.locate(idOf(50), { isStrange: true })).rejects.toMatchObject({
+    code: "limit_exceeded",
+    metadata: { limit: "MAX_STRANGER_QUESTIONS_WAITING" },
+  });
+  expect(await places.locate(VM)).toMatchObject({ server: "b" });
+  for (const result of await settled) expect(result).toMatchObject({ reason: { code: "vm_stopped" } });
+});
+
+test("asks again when a question was answered before the VM left, and keeps a newer answer", async () => {
+  const { engine, places } = await startFront(FORBIDDEN);
+  const first = places.locate(VM);
+  // The answer of this question is older than the refusal of the server.
+  const second = places.locate(VM, { left: "b" });
+  await Promise.all([first, second]);
+  expect(engine.asked).toEqual([VM, VM]);
+  places.forget(VM, "an older server");
+  expect(places.known(VM)).toMatchObject({ server: "b" });
 });
 
 test("counts a client as one without access until the VM has taken its token, whatever the answer is", async () => {
