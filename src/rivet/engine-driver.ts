@@ -25,7 +25,7 @@ export interface EngineDriverOptions {
     /** Wakes an actor, on whichever server. @returns whether it is this one */
     wake(actorId: string): Promise<boolean>;
   };
-  /** What the engine tells other servers about this one. */
+  /** Facts about this server that the engine tells the others. */
   metadata: Record<string, unknown>;
   /** Whether this server runs actors. */
   hasActors: boolean;

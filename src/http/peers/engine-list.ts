@@ -68,7 +68,7 @@ export class EngineList {
   }
 
   /**
-   * Lists the next actors, the newest first. The engine lists those that were made before a time, so that actors of one millisecond are
+   * Lists the next actors, the newest first. The engine lists actors made before a time, so that actors of one millisecond are
    * asked for together, and come in the order of their ids.
    */
   async #after(name: string, last: Cursor | undefined): Promise<ListedActor[]> {

@@ -31,7 +31,7 @@ interface LiveFactsDeps {
 }
 
 /**
- * Asks servers how their VMs are. Requests to the VMs' actors would keep them awake, and wake those that have just fallen asleep.
+ * Asks servers how their VMs are. Requests to the VMs' actors would keep them awake, and wake VMs that have just fallen asleep.
  */
 export class ServerFacts {
   readonly #deps: LiveFactsDeps;
