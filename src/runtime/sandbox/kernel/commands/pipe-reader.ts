@@ -5,7 +5,7 @@ import type { OutputShare } from "./output-share.ts";
 const READ_BYTES = 64 * 1024;
 
 /**
- * Takes the first reads of all pipes. Each pipe hands a copy over before another pipe is read. V8 collects the garbage of the whole heap
+ * Takes the first reads of all pipes, and those of `drain`. Each pipe hands a copy over before another pipe is read. V8 collects the garbage of the whole heap
  * when much memory outside of it is in use, and two buffers for each command are much: these collections took half of a server's CPU time.
  */
 const FIRST_READS = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -29,7 +29,8 @@ type Listener = (data: Buffer) => void;
 export class PipeReader {
   readonly #fd: number;
   readonly #socket: Socket;
-  #buffer: Buffer | undefined = FIRST_READS;
+  /** Buffer of the socket's next read. Only a read of the socket may replace it: the socket learns of another one after a read alone. */
+  #buffer = FIRST_READS;
   #early: Buffer[] = [];
   #listener: Listener | undefined;
   #onEnd: (() => void) | undefined;
@@ -48,7 +49,7 @@ export class PipeReader {
       readable: true,
       writable: false,
       onread: {
-        buffer: () => this.#readBuffer(),
+        buffer: () => this.#buffer,
         callback: (count) => {
           this.#deliver(this.#taken(count));
           this.#waitsForTurn = this.#share?.mayReadOn(this, count) === false;
@@ -108,7 +109,7 @@ export class PipeReader {
     for (let reads = 0; !this.#ended && reads < MAX_DRAIN_READS && bytes < MAX_DRAIN_BYTES; reads++) {
       let count: number;
       try {
-        count = readSync(this.#fd, this.#readBuffer());
+        count = readSync(this.#fd, FIRST_READS);
       } catch {
         // EAGAIN: the pipe is empty, though somebody may still write.
         return;
@@ -118,7 +119,7 @@ export class PipeReader {
         return;
       }
       bytes += count;
-      this.#deliver(this.#taken(count));
+      this.#deliver(Buffer.from(FIRST_READS.subarray(0, count)));
     }
   }
 
@@ -133,18 +134,13 @@ export class PipeReader {
     this.#socket.destroy();
   }
 
-  #readBuffer(): Buffer {
-    this.#buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
-    return this.#buffer;
-  }
-
   /** Gives bytes to the listener, which may keep them. A small piece is copied, since it would keep a large buffer alive. */
   #taken(count: number): Buffer {
-    const buffer = this.#readBuffer();
+    const buffer = this.#buffer;
     const data = buffer.subarray(0, count);
     if (count * 2 < READ_BYTES) return Buffer.from(data);
     // A pipe with much output reads on into buffers of its own.
-    this.#buffer = undefined;
+    this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     return buffer === FIRST_READS ? Buffer.from(data) : data;
   }
 
