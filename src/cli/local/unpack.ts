@@ -100,6 +100,7 @@ class Unpacking {
         break;
       default:
         if (this.#done.skipped.length < MAX_SKIPPED) this.#done.skipped.push(header.name);
+        return;
     }
     this.#done.files += 1;
   }
