@@ -25,3 +25,11 @@ export const MAX_SERVER_TREE_BYTES = 144 * MIB;
  * @past MAX_SERVER_TREE_BYTES applies.
  */
 export const SMALL_TREE_BYTES = 16 * MIB;
+
+/**
+ * Large files of one tree that the server reads at the same time. Each read has memory for its whole file from its start, and reads take
+ * turns: of a hundred reads none would end before all have their memory.
+ * @unit files
+ * @past The read waits.
+ */
+export const MAX_LARGE_READS = 2;

@@ -3,6 +3,7 @@ import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
 import type { VirtualStat } from "../../../api/methods/files.ts";
 import { pause } from "../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
+import { LargeReads } from "../large-reads.ts";
 import { isTemporaryName } from "../names.ts";
 import type { PersistentTree } from "../persistent-tree.ts";
 import { type Call, fileTooLarge, posixError, type VisitOptions } from "../posix.ts";
@@ -27,6 +28,7 @@ export class MemoryFileSystem implements FileSystem {
   readonly tree: PersistentTree = new MemoryPersistentTree(this);
   readonly #quota: Quota;
   readonly #tree: Tree;
+  readonly #reads = new LargeReads();
   #closed = false;
 
   constructor(limits: MemoryLimits) {
@@ -47,7 +49,7 @@ export class MemoryFileSystem implements FileSystem {
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {
     const reader = await this.openReader(path);
     if (reader.size > maxBytes) throw fileTooLarge({ syscall: "read", path }, reader.size, maxBytes);
-    return reader.read(0, reader.size);
+    return this.#reads.run(reader.size, () => reader.read(0, reader.size));
   }
 
   openReader(path: string): Promise<FileReader> {

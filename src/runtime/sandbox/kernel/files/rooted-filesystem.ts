@@ -3,6 +3,7 @@ import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
+import { LargeReads } from "../../large-reads.ts";
 import type { VmMount } from "../../mount-table.ts";
 import type { Owner } from "../../own-uids.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
@@ -60,6 +61,9 @@ export class RootedFileSystem implements FileSystem {
   readonly #root: Root;
   readonly #access: TreeAccess;
   readonly #readInside: ReadInside | undefined;
+  readonly #reads = new LargeReads();
+  /** A slow disk of mounted files keeps no others waiting. */
+  readonly #foreignReads = new LargeReads();
 
   constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
@@ -79,7 +83,9 @@ export class RootedFileSystem implements FileSystem {
       const isSmall = size <= Math.min(SYNC_BYTES, maxBytes) && !this.#root.isForeign(entry.stats);
       return isSmall ? readNow(this.#root, entry, call) : openSource(this.#root, entry, call);
     });
-    return opened instanceof Uint8Array ? opened : readAndClose(opened, maxBytes);
+    if (opened instanceof Uint8Array) return opened;
+    const reads = opened.source.foreign ? this.#foreignReads : this.#reads;
+    return reads.run(opened.size, () => readAndClose(opened, maxBytes));
   }
 
   openReader(path: string): Promise<FileReader> {
