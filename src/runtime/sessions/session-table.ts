@@ -148,8 +148,8 @@ export class SessionTable {
   }
 
   async #loadRecords(): Promise<void> {
-    for (const data of await this.#deps.records.load()) {
-      this.#table.set(data.sessionId, new Session(data, this.#deps));
+    for (const stored of await this.#deps.records.load()) {
+      this.#table.set(stored.data.sessionId, new Session(stored, this.#deps));
     }
   }
 }

@@ -14,7 +14,7 @@ import type { SessionDeps } from "./deps.ts";
 import { Permissions } from "./permissions.ts";
 import { Prompts } from "./prompts.ts";
 import { SettingsControl } from "./settings-control.ts";
-import type { SessionData } from "./transcript/records.ts";
+import type { StoredSession } from "./transcript/records.ts";
 import { SessionLog } from "./transcript/session-log.ts";
 import { type NewSession, SessionState } from "./transcript/session-state.ts";
 import { configOptionsOf, modesOf } from "./transcript/settings.ts";
@@ -30,10 +30,12 @@ export class Session {
   readonly prompts: Prompts;
   readonly #control: SettingsControl;
   #destroyed = false;
+  /** Calls of `open` that run. */
+  #opening = 0;
 
-  constructor(data: SessionData | NewSession, vm: SessionDeps) {
-    const { sessionId } = data;
-    const state = new SessionState(data, vm.records);
+  constructor(session: StoredSession | NewSession, vm: SessionDeps) {
+    const state = new SessionState(session, vm.records);
+    const { sessionId } = state.data;
     const transcript = new Transcript(vm.store, sessionId, vm.memory, ({ seq, notification }) => {
       vm.emit("sessionEvent", { sessionId, event: notification, sequenceNumber: seq });
       vm.filesMayHaveChanged();
@@ -83,12 +85,12 @@ export class Session {
     };
   }
 
-  get modes(): SessionModeState | null {
-    return modesOf(this.#state.data.settings);
+  async modes(): Promise<SessionModeState | null> {
+    return modesOf((await this.#state.whole()).settings);
   }
 
-  get configOptions(): SessionConfigOption[] {
-    return configOptionsOf(this.#state.data.settings);
+  async configOptions(): Promise<SessionConfigOption[]> {
+    return configOptionsOf((await this.#state.whole()).settings);
   }
 
   /** Stored events whose sequence number is above `since`, oldest first. */
@@ -99,10 +101,18 @@ export class Session {
   /** Starts the agent of a new, closed or dormant session, and resets its count of crashes. */
   async open(): Promise<void> {
     this.#assertExists();
-    this.#keeper.resetCrashes();
-    await this.#keeper.agent();
-    this.#assertExists();
-    if (this.isClosed) await this.#state.change({ closed: false });
+    this.#opening++;
+    try {
+      await this.#state.load();
+      this.#assertExists();
+      this.#keeper.resetCrashes();
+      await this.#keeper.agent();
+      this.#assertExists();
+      if (this.isClosed) await this.#state.change({ closed: false });
+    } finally {
+      this.#opening--;
+      if (this.isClosed) await this.#rest();
+    }
   }
 
   /** Ends the agent and keeps the transcript. Idempotent. */
@@ -114,6 +124,7 @@ export class Session {
       this.prompts.cancelAll();
       await this.#keeper.stop();
     }
+    await this.#rest();
     await this.#transcript.flushed();
   }
 
@@ -145,6 +156,10 @@ export class Session {
   control(): SettingsControl {
     if (this.isClosed) throw sessionClosed(this.id);
     return this.#control;
+  }
+
+  async #rest(): Promise<void> {
+    await this.#state.rest(() => this.isClosed && this.#opening === 0 && this.#keeper.live === undefined);
   }
 
   #assertExists(): void {

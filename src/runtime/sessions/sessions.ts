@@ -174,11 +174,11 @@ export class Sessions implements SessionMethods {
   }
 
   async getModes(sessionId: string): Promise<SessionModeState | null> {
-    return (await this.#table.find("getModes", sessionId)).modes;
+    return (await this.#table.find("getModes", sessionId)).modes();
   }
 
   async getConfigOptions(sessionId: string): Promise<SessionConfigOption[]> {
-    return (await this.#table.find("getConfigOptions", sessionId)).configOptions;
+    return (await this.#table.find("getConfigOptions", sessionId)).configOptions();
   }
 
   async getSequencedEvents(

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { sessionNotFound } from "../../../api/errors.ts";
 import type { CreateSessionOptions } from "../../../api/methods/session-types.ts";
 import { parseJson } from "../../../base/json.ts";
 import { recordKey, recordPrefix, SESSION_RECORDS } from "../../store/keys.ts";
@@ -13,6 +14,9 @@ const PART_BYTES = 100 * 1024;
  * of UTF-8, so a record up to this length fits into one batch.
  */
 const MAX_RECORD_CHARS = 250_000;
+
+/** Length above which a closed session leaves its options and settings to the store. */
+const MAX_LIGHT_CHARS = 8 * 1024;
 
 const recordSchema = z.object({
   sessionId: z.string(),
@@ -33,6 +37,35 @@ const recordSchema = z.object({
 /** Stored data of a session. */
 export type SessionData = z.infer<typeof recordSchema>;
 
+/** A session as it is kept in memory. */
+export interface StoredSession {
+  data: SessionData;
+  /** Whether the options and settings of the session are only in the store. */
+  isLight: boolean;
+}
+
+/** Data of a closed session without what is large and only needed when it opens again. */
+export function lightened(data: SessionData): SessionData {
+  const { cwd, permissionPolicy } = data.options;
+  const options = { ...(cwd !== undefined && { cwd }), ...(permissionPolicy && { permissionPolicy }) };
+  return { ...data, options, settings: {} };
+}
+
+function restOf(parts: readonly Uint8Array[]): StoredSession {
+  const text = textIn(parts);
+  const data = recordIn(text);
+  const isLight = data.closed && text.length > MAX_LIGHT_CHARS;
+  return { data: isLight ? lightened(data) : data, isLight };
+}
+
+/** The first part begins with the record's length: a shorter record leaves parts of the longer one before it. */
+function textIn(parts: readonly Uint8Array[]): string {
+  const [length, ...rest] = Buffer.concat(parts).toString("utf8").split("\n");
+  return rest.join("\n").slice(0, Number(length));
+}
+
+const recordIn = (text: string): SessionData => recordSchema.parse(parseJson(text));
+
 /** Reads and writes the records of a VM's sessions. */
 export class SessionRecords {
   readonly #store: Store;
@@ -44,31 +77,50 @@ export class SessionRecords {
     this.#onDamaged = onDamaged;
   }
 
-  /** Returns all records that can be read, oldest first. */
-  async load(): Promise<SessionData[]> {
-    const texts = new Map<string, Uint8Array[]>();
+  /** Returns all records that can be read, oldest first. Closed sessions with large records are light. */
+  async load(): Promise<StoredSession[]> {
+    const records: StoredSession[] = [];
+    let [open, parts]: [string, Uint8Array[]] = ["", []];
+    const end = () => {
+      if (parts.length === 0) return;
+      try {
+        records.push(restOf(parts));
+      } catch (error) {
+        const { message } = error as Error;
+        this.#onDamaged(new Error(`The record of session ${open} is damaged: ${message}`));
+      }
+      parts = [];
+    };
     for await (const [key, value] of listAll(this.#store, SESSION_RECORDS)) {
       const id = key.slice(SESSION_RECORDS.length, key.lastIndexOf("/"));
-      texts.set(id, [...(texts.get(id) ?? []), value]);
+      if (id !== open) end();
+      open = id;
+      parts.push(value);
     }
-    const records: SessionData[] = [];
-    for (const [id, values] of texts) {
-      // The first part begins with the record's length: a shorter record leaves parts of the longer one before it.
-      const [length, ...rest] = Buffer.concat(values).toString("utf8").split("\n");
-      const read = recordSchema.safeParse(parseJson(rest.join("\n").slice(0, Number(length))));
-      if (read.success) records.push(read.data);
-      else this.#onDamaged(new Error(`The record of session ${id} is damaged: ${read.error.message}`));
-    }
-    return records.sort((one, other) => one.createdAt - other.createdAt);
+    end();
+    return records.sort((one, other) => one.data.createdAt - other.data.createdAt);
   }
 
-  /** Stores a record in one batch, so that a crash leaves the old record or the new one. */
-  async save(record: SessionData): Promise<void> {
+  /** @throws AgentVmError `session_not_found` */
+  async read(sessionId: string): Promise<SessionData> {
+    const parts: Uint8Array[] = [];
+    for await (const [, value] of listAll(this.#store, recordPrefix(sessionId))) parts.push(value);
+    if (parts.length === 0) throw sessionNotFound(sessionId);
+    return recordIn(textIn(parts));
+  }
+
+  /**
+   * Stores a record in one batch, so that a crash leaves the old record or the new one.
+   *
+   * @returns whether the record is large
+   */
+  async save(record: SessionData): Promise<boolean> {
     const whole = JSON.stringify(record);
     // A restarted agent reports its settings again.
     const text = whole.length <= MAX_RECORD_CHARS ? whole : JSON.stringify({ ...record, settings: {} });
     const bytes = Buffer.from(`${text.length}\n${text}`, "utf8");
     await this.#store.put(cutValue(bytes, PART_BYTES, (part) => recordKey(record.sessionId, part)));
+    return whole.length > MAX_LIGHT_CHARS;
   }
 
   async delete(sessionId: string): Promise<void> {

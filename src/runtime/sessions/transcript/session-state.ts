@@ -1,5 +1,5 @@
 import { GroupWriter } from "../../../base/group-writer.ts";
-import type { SessionData, SessionRecords } from "./records.ts";
+import { lightened, type SessionData, type SessionRecords, type StoredSession } from "./records.ts";
 import { type Settings, settingsAfter } from "./settings.ts";
 
 /** Fields of a session that createSession sets. */
@@ -22,17 +22,52 @@ export class SessionState {
   /** Saves the state as it is when the write begins. */
   readonly #writer = new GroupWriter<void>({ write: () => this.#save() });
   #deleted = false;
+  /** Whether options and settings are only in the store. */
+  #isLight: boolean;
+  /** The data that the store has, if it is large. */
+  #largeInStore: SessionData | undefined;
   #settingsSaved: Promise<void> = Promise.resolve();
   /** Number of changes to the settings. */
   settingsVersion = 0;
 
-  constructor(data: SessionData | NewSession, records: SessionRecords) {
-    this.#data = "settings" in data ? data : { ...UNOPENED, ...data, createdAt: Date.now() };
+  constructor(session: StoredSession | NewSession, records: SessionRecords) {
+    const isStored = "data" in session;
+    this.#data = isStored ? session.data : { ...UNOPENED, ...session, createdAt: Date.now() };
+    this.#isLight = isStored && session.isLight;
     this.#records = records;
   }
 
   get data(): Readonly<SessionData> {
     return this.#data;
+  }
+
+  /** Returns the data with all options and settings, also while they are only in the store. */
+  async whole(): Promise<Readonly<SessionData>> {
+    if (!this.#isLight) return this.#data;
+    const { options, settings } = await this.#records.read(this.#data.sessionId);
+    return this.#isLight ? { ...this.#data, options, settings } : this.#data;
+  }
+
+  /** Takes options and settings back into memory, before the session opens. */
+  async load(): Promise<void> {
+    const whole = await this.whole();
+    if (!this.#isLight) return;
+    this.#isLight = false;
+    this.#data = whole;
+    this.#largeInStore = whole;
+  }
+
+  /**
+   * Leaves large options and settings to the store: a VM may have a thousand closed sessions.
+   *
+   * @param mayRest whether nothing uses them, asked when all changes are stored
+   */
+  async rest(mayRest: () => boolean): Promise<void> {
+    await this.#writer.idle();
+    if (this.#largeInStore !== this.#data || !mayRest()) return;
+    this.#largeInStore = undefined;
+    this.#isLight = true;
+    this.#data = lightened(this.#data);
   }
 
   /** Resolves when the change is stored. A session that no agent has opened is not stored: no client knows its id. */
@@ -72,6 +107,10 @@ export class SessionState {
 
   /** A session that no agent has opened yet is not stored. */
   async #save(): Promise<void> {
-    if (this.#data.agentSessionId !== "" && !this.#deleted) await this.#records.save(this.#data);
+    if (this.#data.agentSessionId === "" || this.#deleted) return;
+    // A late change of a closed session keeps what is only in the store.
+    const data = this.#isLight ? await this.whole() : this.#data;
+    const isLarge = await this.#records.save(data);
+    this.#largeInStore = isLarge ? data : undefined;
   }
 }

@@ -26,6 +26,6 @@ test.each([
   const records = new SessionRecords(store, (error) => failures.push(error));
   for (const id of ["one", "two"]) await records.save(record(id));
   await store.put([[recordKey("one", 0), Buffer.from(damaged)]]);
-  expect(await records.load()).toEqual([record("two")]);
+  expect(await records.load()).toEqual([{ data: record("two"), isLight: false }]);
   expect(failures).toMatchObject([{ message: expect.stringContaining("session one") }]);
 });
