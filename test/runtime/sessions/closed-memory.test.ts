@@ -27,7 +27,7 @@ function heapBytes(): number {
 test("closed sessions leave their options to the store, also after the VM slept", async () => {
   const machine = durableVm(rawAgent());
   const { vm } = machine;
-  // What a VM leaves behind once, when it sleeps, does not count.
+  // The first sleep of a VM loads code that stays.
   await vm().closeSession((await vm().createSession("raw")).sessionId);
   await machine.sleep();
   await vm().listPersistedSessions();
