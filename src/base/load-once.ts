@@ -17,11 +17,14 @@ export interface Once<Value> {
 export function loadOnce<Value>(load: () => Promise<Value>): Once<Value> {
   let loading: Promise<Value> | undefined;
   const once = () => {
-    loading ??= load().catch((error: unknown) => {
-      loading = undefined;
+    if (loading !== undefined) return loading;
+    const started = load().catch((error: unknown) => {
+      // A call after `forget` may have started another load.
+      if (loading === started) loading = undefined;
       throw error;
     });
-    return loading;
+    loading = started;
+    return started;
   };
   const forget = () => {
     loading = undefined;

@@ -29,3 +29,20 @@ test("shows the load without starting one, and loads again after it was forgotte
   expect(load.peek()).toBeUndefined();
   expect([await first, await load()]).toEqual([1, 2]);
 });
+
+test("a load that was forgotten and then fails leaves the newer load", async () => {
+  const loads: PromiseWithResolvers<number>[] = [];
+  const load = loadOnce(() => {
+    const started = Promise.withResolvers<number>();
+    loads.push(started);
+    return started.promise;
+  });
+  const older = load();
+  load.forget();
+  const newer = load();
+  loads[0]?.reject(new Error("lost"));
+  await expect(older).rejects.toThrow("lost");
+  expect(load.peek()).toBe(newer);
+  loads[1]?.resolve(2);
+  expect(await load()).toBe(2);
+});
