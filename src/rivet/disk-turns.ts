@@ -43,16 +43,18 @@ export async function inTurn<Result>(
   }
 }
 
-/** Syncs of folders that have not begun. */
-const waiting = new Map<string, Promise<void>>();
+/** Syncs of folders that have not begun, by their turns: a log must not wait for the turn of a value. */
+const waiting = new Map<DiskTurns | undefined, Map<string, Promise<void>>>();
 
-/** Brings the names of a folder's files to the disk. Callers that wait for a thread at the same time share one sync. */
+/** Brings the names of a folder's files to the disk. Callers that wait for a thread in the same turns share one sync. */
 export function syncFolder(folder: string, turns?: DiskTurns): Promise<void> {
-  const shared = waiting.get(folder);
+  const syncs = waiting.get(turns) ?? new Map<string, Promise<void>>();
+  waiting.set(turns, syncs);
+  const shared = syncs.get(folder);
   if (shared !== undefined) return shared;
   const sync = inTurn(async () => {
     // The name of a later caller may come after this sync.
-    waiting.delete(folder);
+    syncs.delete(folder);
     const fd = openSync(folder, "r");
     try {
       await diskSyncs.all(fd);
@@ -60,6 +62,6 @@ export function syncFolder(folder: string, turns?: DiskTurns): Promise<void> {
       closeSync(fd);
     }
   }, turns);
-  waiting.set(folder, sync);
+  syncs.set(folder, sync);
   return sync;
 }

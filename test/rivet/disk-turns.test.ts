@@ -1,7 +1,7 @@
 import { readlinkSync } from "node:fs";
 import { afterEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
-import { diskSyncs, inTurn, syncFolder } from "../../src/rivet/disk-turns.ts";
+import { diskSyncs, inTurn, syncFolder, VALUE_SYNCS } from "../../src/rivet/disk-turns.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Work with the disk at the same time. */
@@ -53,4 +53,13 @@ test("a failed sync of a folder fails all callers that share it, and no later ca
   await threads.release();
   expect((await first).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   await syncFolder(folder);
+});
+
+test("the sync of a folder for a log does not wait for the turn of values that sync the same folder", async () => {
+  const gate = deferred<void>();
+  const values = [gate.promise, gate.promise].map((work) => inTurn(() => work, VALUE_SYNCS));
+  const forValue = syncFolder(folder, VALUE_SYNCS);
+  await syncFolder(folder);
+  gate.resolve();
+  await Promise.all([...values, forValue]);
 });
