@@ -206,9 +206,17 @@ function storedIds(db: DatabaseSync, where: string): string[] {
  */
 function open(path: string): DatabaseSync {
   try {
+    return openOrReplace(path);
+  } catch (error) {
+    throw storageFailed(`The index of VMs ${path} cannot be opened`, error);
+  }
+}
+
+function openOrReplace(path: string): DatabaseSync {
+  try {
     return connect(path);
   } catch (error) {
-    if (!isDamage(error)) throw storageFailed(`The index of VMs ${path} cannot be opened`, error);
+    if (!isDamage(error)) throw error;
     const suffix = `.damaged-${Date.now()}`;
     for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
     rmSync(`${path}-shm`, { force: true });
@@ -229,7 +237,8 @@ function isDamage(error: unknown): boolean {
 function connect(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
-    db.exec(`${WAIT_FOR_LOCKS};${SCHEMA}`);
+    // Later statements fail at once: they hold the event loop, and all VMs with it.
+    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}; PRAGMA busy_timeout = 0`);
     return db;
   } catch (error) {
     db.close();

@@ -74,3 +74,14 @@ test.each([
   other.close();
   expect(new VmRows(folder).count()).toBe(1);
 });
+
+test("a damaged index that cannot be replaced ends the start as a failure of the storage", async () => {
+  const folder = testFolder();
+  const path = join(folder, "vms.db");
+  writeFileSync(path, Buffer.alloc(8192, "x"));
+  mkdirSync(`${path}-shm`);
+  const error = await failure(open(folder));
+  expect(error).toMatchObject({ code: "storage_failed", message: expect.stringContaining(path) });
+  rmdirSync(`${path}-shm`);
+  expect(new VmRows(folder).count()).toBe(0);
+});
