@@ -121,9 +121,12 @@ export class Recorder {
         await this.#deps.store.put(this.#hasFailed ? [infoEntry()] : entries);
       })
       .catch((error: unknown) => {
-        if (!this.#hasFailed) this.info.bytes -= data.length;
-        this.#hasFailed = true;
-        this.info.truncated = true;
+        // Without output only `info` is not stored, and `settled` stores it.
+        if (data.length > 0 && !this.#hasFailed) {
+          this.info.bytes -= data.length;
+          this.info.truncated = true;
+          this.#hasFailed = true;
+        }
         this.#deps.onFailure(error);
       });
   }
