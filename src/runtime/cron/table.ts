@@ -9,6 +9,9 @@ import { boundsOf, CronJob, type JobDefinition, type JobState } from "./cron-job
 import { MAX_CRON_JOB_BYTES, MAX_CRON_JOBS } from "./limits.ts";
 import { refuseOver } from "./schedule.ts";
 
+/** The state of a job. Earlier servers may have stored it without some members. */
+type StoredState = Omit<JobState, "paused" | "lastRun"> & Partial<Pick<JobState, "paused" | "lastRun">>;
+
 /** The members of a stored job without which it cannot run. Earlier servers may have stored fewer of the others. */
 const definitionSchema = z.custom<JobDefinition>(
   (value) =>
@@ -16,7 +19,7 @@ const definitionSchema = z.custom<JobDefinition>(
       .looseObject({ id: z.string(), schedule: z.string(), action: z.looseObject({ type: z.string() }) })
       .safeParse(value).success,
 );
-const stateSchema = z.custom<JobState>(
+const stateSchema = z.custom<StoredState>(
   (value) =>
     z
       .looseObject({
@@ -46,11 +49,11 @@ export class JobTable {
       const state = stateOf.get(number);
       if (state === undefined) continue;
       try {
-        const job = new CronJob(
-          number,
-          definitionSchema.parse(decodeJson(value)),
-          stateSchema.parse(decodeJson(state)),
-        );
+        const job = new CronJob(number, definitionSchema.parse(decodeJson(value)), {
+          paused: false,
+          lastRun: null,
+          ...stateSchema.parse(decodeJson(state)),
+        });
         job.updateDue();
         this.#jobs.set(job.id, job);
       } catch (error) {

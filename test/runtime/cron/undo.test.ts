@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { MemoryStore } from "../../../src/runtime/store/store.ts";
+import { cronKey } from "../../../src/runtime/store/keys.ts";
+import { encodeJson, MemoryStore } from "../../../src/runtime/store/store.ts";
 import { startCron, type TestCron } from "../../support/cron.ts";
 import { failure } from "../../support/until.ts";
 
@@ -84,4 +85,15 @@ test("a tick that was not stored runs when the jobs are looked at again, once", 
     "2030-01-01T13:00:00Z completed",
     "2030-01-01T14:00:00Z completed",
   ]);
+});
+
+test("a failed change of a job that an earlier server stored with fewer members is undone", async () => {
+  const { machine, disk } = await hourly();
+  const state = { cursor: Date.parse(NOON), runCount: 0, spans: [], pending: [] };
+  await machine.store.put([[cronKey("state", 1), encodeJson(state)]]);
+  const { cron } = await machine.restart();
+  disk.isFull = true;
+  expect(await failure(cron.pauseCronJob("a"))).toMatchObject({ message: "ENOSPC" });
+  expect(await failure(cron.runCronJob("a"))).toMatchObject({ message: "ENOSPC" });
+  expect(await cron.listCronJobs()).toMatchObject([{ paused: false, lastRun: null, runCount: 0 }]);
 });
