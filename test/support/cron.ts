@@ -29,10 +29,17 @@ export interface TestCron {
   restart(time?: string | number): Promise<TestCron>;
 }
 
+interface TestCronOptions {
+  store?: Store;
+  timezone?: string;
+  /** Is called before each alarm is set, and may fail or take its time. */
+  beforeAlarm?: () => Promise<void>;
+}
+
 /** Starts a real cron room over a fake machine. Commands end at once, except `hold`, and the test sets the clock. */
 export function startCron(
   start: string | number,
-  { store = new MemoryStore(), timezone = "UTC" }: { store?: Store; timezone?: string } = {},
+  { store = new MemoryStore(), timezone = "UTC", beforeAlarm }: TestCronOptions = {},
 ): TestCron {
   let clock = toMs(start);
   const held: (() => void)[] = [];
@@ -80,7 +87,8 @@ export function startCron(
         emit: (_name, { event }) => void test.events.push(event),
         keepAwake: () => undefined,
         onFailure: (error) => void test.failures.push(error),
-        wakeAt(at) {
+        async wakeAt(at) {
+          await beforeAlarm?.();
           test.alarm = at;
         },
       },

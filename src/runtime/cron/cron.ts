@@ -41,8 +41,8 @@ interface CronOptions {
 }
 
 /**
- * The cron jobs of one VM. Each decision is stored before its consequences, and the next alarm is set before a run starts.
- * So the server may die at any time: afterwards the jobs are there, queued runs still run, and no tick runs twice.
+ * The cron jobs of one VM. Each decision is stored before its consequences, and the next alarm is set, or has failed, before a run
+ * starts. So the server may die at any time: afterwards the jobs are there, queued runs still run, and no tick runs twice.
  */
 export class Cron implements CronMethods {
   readonly #deps: CronDeps;
@@ -90,10 +90,8 @@ export class Cron implements CronMethods {
         this.#updateAlarm(),
       ]);
     } catch (error) {
-      this.#table.undo(job, [replaced, dropped]);
-      // The write may have succeeded although its answer was lost. The caller gets an error, so the job is deleted: it must
-      // not fire after a restart.
-      if (replaced === undefined) this.#records.write([], job.keys()).catch(() => undefined);
+      // The caller gets an error, so the job must not fire after a restart.
+      await this.#putBack(job, this.#table.undo(job, [replaced, dropped]));
       throw error;
     }
     return { id: job.id };
@@ -109,12 +107,15 @@ export class Cron implements CronMethods {
     const job = this.#table.get(id);
     if (job === undefined) return;
     this.#table.delete(id);
-    try {
-      await Promise.all([this.#records.write([], job.keys()), this.#updateAlarm()]);
-    } catch (error) {
-      this.#table.undo(undefined, [job]);
-      throw error;
+    const [deleted, alarmed] = await Promise.allSettled([
+      this.#records.write([], job.keys()),
+      this.#updateAlarm(),
+    ]);
+    if (deleted.status === "rejected") {
+      await this.#putBack(job, this.#table.undo(undefined, [job]));
+      throw deleted.reason;
     }
+    if (alarmed.status === "rejected") throw alarmed.reason;
   }
 
   async listCronRuns(jobId?: string, options?: ListCronRunsOptions): Promise<CronRun[]> {
@@ -206,13 +207,26 @@ export class Cron implements CronMethods {
     return merged(...decisions);
   }
 
+  /**
+   * Stores what a failed call has undone, and sets the alarm again. The writes of the call may have succeeded: an answer was lost, or
+   * only the alarm has failed.
+   *
+   * @param job of the call
+   * @param back jobs that are there again
+   */
+  async #putBack(job: CronJob, back: readonly CronJob[]): Promise<void> {
+    const entries = back.flatMap((known) => [known.definitionEntry(), known.stateEntry()]);
+    const gone = this.#table.get(job.id) === undefined ? job.keys() : [];
+    await Promise.allSettled([this.#records.write(entries, gone), this.#updateAlarm()]);
+  }
+
   /** Stores a change that moves the job's next tick, together with the alarm. */
   async #change(job: CronJob, decision: Decision): Promise<void> {
     job.updateDue();
     try {
       await this.#runs.commit(job, decision, this.#updateAlarm());
     } catch (error) {
-      // The job has its earlier tick again.
+      // The job has its earlier tick again, or the alarm has failed.
       await this.#updateAlarm().catch(() => undefined);
       throw error;
     }

@@ -86,9 +86,10 @@ export class RunHistory {
     return entries;
   }
 
-  /** Drops runs that could not be stored. */
-  drop(records: readonly RunRecord[]): void {
+  /** Drops runs that could not be stored. @returns keys to delete */
+  drop(records: readonly RunRecord[]): string[] {
     if (records.length > 0) this.#records = this.#records.filter((record) => !records.includes(record));
+    return records.map(({ seq }) => cronKey("run", seq));
   }
 
   /** Drops the oldest ended runs past the limit. @returns keys to delete */

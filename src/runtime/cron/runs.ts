@@ -128,21 +128,30 @@ export class Runs {
   /**
    * Stores a decision together with the job's new state, then sends its events and starts its runs. A decision that is not stored is
    * undone.
+   *
+   * @param alarmed settles when the alarm for the new state is set. Its failure is thrown, and the decision holds: it is stored
    */
-  async commit(job: CronJob, decision: Decision, ready?: Promise<void>): Promise<void> {
-    const { records, history, emit } = this.#deps;
-    const { entries, events, starts, added } = decision;
+  async commit(job: CronJob, decision: Decision, alarmed?: Promise<void>): Promise<void> {
+    const { emit } = this.#deps;
+    const [stored, alarm] = await Promise.allSettled([this.#store(job, decision), alarmed]);
+    if (stored.status === "rejected") throw stored.reason;
+    for (const event of decision.events) emit(event);
+    for (const run of decision.starts) this.#launch(run);
+    if (alarm.status === "rejected") throw alarm.reason;
+  }
+
+  async #store(job: CronJob, { entries, starts, added }: Decision): Promise<void> {
+    const { records, history } = this.#deps;
     try {
-      await job.store(async (state) => {
-        await Promise.all([records.write([state, ...entries], history.prune()), ready]);
-      });
+      await job.store((state) => records.write([state, ...entries], history.prune()));
     } catch (error) {
       for (const run of starts) this.#forget(run);
-      history.drop(added);
+      const gone = history.drop(added);
+      // The write may have succeeded although its answer was lost. Another job may have the keys of this one by now.
+      const state = this.#deps.job(job.id) === job ? [job.stateEntry()] : [];
+      await records.write(state, gone).catch(() => undefined);
       throw error;
     }
-    for (const event of events) emit(event);
-    for (const run of starts) this.#launch(run);
   }
 
   #launch(run: LiveRun): void {

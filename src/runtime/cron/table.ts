@@ -134,13 +134,21 @@ export class JobTable {
     return { job, replaced: known, dropped };
   }
 
-  /** Undoes a change that could not be stored. */
-  undo(added: CronJob | undefined, gone: readonly (CronJob | undefined)[]): void {
-    if (added !== undefined && this.#jobs.get(added.id) === added) this.#jobs.delete(added.id);
-    for (const job of gone) {
-      // A later call may have added a job with this id.
-      if (job !== undefined && !this.#jobs.has(job.id)) this.#jobs.set(job.id, job);
-    }
+  /**
+   * Undoes a call that has failed.
+   *
+   * @param added job of the call. A later call may have replaced or cancelled it
+   * @param gone jobs that the call replaced, dropped or cancelled
+   * @returns the jobs of `gone` that are there again
+   */
+  undo(added: CronJob | undefined, gone: readonly (CronJob | undefined)[]): CronJob[] {
+    const isCurrent = added !== undefined && this.#jobs.get(added.id) === added;
+    if (isCurrent) this.#jobs.delete(added.id);
+    const back = gone.filter(
+      (job) => job !== undefined && !this.#jobs.has(job.id) && (isCurrent || job.id !== added?.id),
+    ) as CronJob[];
+    for (const job of back) this.#jobs.set(job.id, job);
+    return back;
   }
 
   /** Jobs that are over stay listed until the table is full. */

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { cronKey } from "../../../src/runtime/store/keys.ts";
 import { encodeJson, MemoryStore } from "../../../src/runtime/store/store.ts";
-import { startCron, type TestCron } from "../../support/cron.ts";
+import { idle, startCron, type TestCron } from "../../support/cron.ts";
+import { type Fault, faultyStore } from "../../support/faulty-store.ts";
 import { failure } from "../../support/until.ts";
 
 const NOON = "2030-01-01T12:00:00Z";
@@ -11,11 +12,12 @@ async function hourly(options: Partial<Parameters<TestCron["schedule"]>[0]> = {}
   const store = new MemoryStore();
   const put = store.put.bind(store);
   const disk = { isFull: false };
+  const alarm = { ready: Promise.resolve() };
   store.put = async (entries) => {
     if (disk.isFull) throw new Error("ENOSPC");
     await put(entries);
   };
-  const machine = startCron(NOON, { store });
+  const machine = startCron(NOON, { store, beforeAlarm: () => alarm.ready });
   await machine.schedule({ id: "a", schedule: "0 * * * *", ...options });
   /** Runs a call while the store fails. */
   const fails = async (call: () => Promise<unknown>) => {
@@ -24,7 +26,7 @@ async function hourly(options: Partial<Parameters<TestCron["schedule"]>[0]> = {}
     disk.isFull = false;
   };
   const job = async () => (await machine.cron.listCronJobs())[0];
-  return { machine, disk, fails, job };
+  return { machine, alarm, disk, fails, job };
 }
 
 test("a job whose pause was not stored fires on", async () => {
@@ -87,6 +89,24 @@ test("a tick that was not stored runs when the jobs are looked at again, once", 
   ]);
 });
 
+test("a change that was not stored while the alarm of a stored tick is slow leaves the tick", async () => {
+  const { machine, alarm, fails, job } = await hourly();
+  const slow = Promise.withResolvers<void>();
+  alarm.ready = slow.promise;
+  machine.setClock("2030-01-01T13:00:00Z");
+  const rung = machine.cron.ring();
+  await idle();
+  await fails(() => machine.cron.runCronJob("a"));
+  slow.resolve();
+  await rung;
+  await idle();
+  await machine.cron.ring();
+  await idle();
+  expect(machine.ran).toHaveLength(1);
+  expect(await job()).toMatchObject({ runCount: 1, nextRun: Date.parse("2030-01-01T14:00:00Z") });
+  expect(await machine.history()).toEqual(["2030-01-01T13:00:00Z completed"]);
+});
+
 test("a failed change of a job that an earlier server stored with fewer members is undone", async () => {
   const { machine, disk } = await hourly();
   const state = { cursor: Date.parse(NOON), runCount: 0, spans: [], pending: [] };
@@ -96,4 +116,37 @@ test("a failed change of a job that an earlier server stored with fewer members 
   expect(await failure(cron.pauseCronJob("a"))).toMatchObject({ message: "ENOSPC" });
   expect(await failure(cron.runCronJob("a"))).toMatchObject({ message: "ENOSPC" });
   expect(await cron.listCronJobs()).toMatchObject([{ paused: false, lastRun: null, runCount: 0 }]);
+});
+
+/** A room with the hourly job `a`, whose store loses the answer of the next call of a method. */
+async function forgetful() {
+  const next: { lost?: string } = {};
+  const fault = (_: number, method: string): Fault => {
+    if (next.lost !== method) return "none";
+    delete next.lost;
+    return "lost";
+  };
+  const machine = startCron(NOON, { store: faultyStore(new MemoryStore(), fault) });
+  await machine.schedule({ id: "a", schedule: "0 * * * *" });
+  return { machine, next };
+}
+
+test("a tick whose answer of the store was lost runs later, also after a restart", async () => {
+  const { machine, next } = await forgetful();
+  machine.setClock("2030-01-01T13:00:00Z");
+  next.lost = "put";
+  expect(await failure(machine.cron.ring())).toMatchObject({ message: "put failed" });
+  expect(await machine.history()).toEqual([]);
+  const after = await machine.restart();
+  expect(after.ran).toHaveLength(1);
+  expect(await after.history()).toEqual(["2030-01-01T13:00:00Z completed"]);
+});
+
+test("a job whose cancellation failed is there after a restart too, and fires", async () => {
+  const { machine, next } = await forgetful();
+  next.lost = "delete";
+  expect(await failure(machine.cron.cancelCronJob("a"))).toMatchObject({ message: "delete failed" });
+  expect(machine.alarm).toBe(Date.parse("2030-01-01T13:00:00Z"));
+  const after = await machine.restart();
+  expect(await after.cron.listCronJobs()).toEqual(await machine.cron.listCronJobs());
 });
