@@ -50,7 +50,7 @@ export function serverOf(options: ServerAddress, { isEngine = false } = {}): Ser
   if (token !== undefined && options.token !== undefined) throw twice("token");
   const { encoding = "bare", headers = {} } = options;
   if (!ENCODINGS.includes(encoding)) throw invalidArgument("encoding", '"bare", "cbor" or "json"', encoding);
-  const isKnown = isEngine || options.endpoint === undefined || (known && parsed(known).url === url);
+  const isKnown = isEngine || options.endpoint === undefined || (known && parts(known)?.url === url);
   const isRecord = typeof headers === "object" && headers !== null && !Array.isArray(headers);
   if (!isRecord) throw invalidArgument("headers", "an object of strings", headers);
   for (const [name, value] of Object.entries(headers)) text(`headers.${name}`, value);
@@ -67,15 +67,16 @@ export function serverOf(options: ServerAddress, { isEngine = false } = {}): Ser
   };
 }
 
-/** Splits `https://namespace:token@host/path`. */
-function parsed(endpoint: string): {
+interface Parts {
   url: string;
   namespace: string | undefined;
   token: string | undefined;
-} {
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  const isUsable = url && /^(http|ws)s?:$/.test(url.protocol) && url.search === "" && url.hash === "";
-  if (!isUsable || (url.username === "" && url.password !== "")) {
+}
+
+/** @throws AgentVmError `invalid_argument` */
+function parsed(endpoint: string): Parts {
+  const found = parts(endpoint);
+  if (found === undefined) {
     // The endpoint may contain a token, so the message does not show it.
     const expected =
       "an http URL without a query or a fragment, such as http://localhost:6420 or https://namespace:token@host";
@@ -84,6 +85,14 @@ function parsed(endpoint: string): {
       expected,
     });
   }
+  return found;
+}
+
+/** Splits `https://namespace:token@host/path`. @returns `undefined` for anything else */
+function parts(endpoint: string): Parts | undefined {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  const isUsable = url && /^(http|ws)s?:$/.test(url.protocol) && url.search === "" && url.hash === "";
+  if (!isUsable || (url.username === "" && url.password !== "")) return undefined;
   const [namespace, token] = [url.username, url.password].map((part) =>
     part === "" ? undefined : decodeURIComponent(part),
   );

@@ -27,3 +27,9 @@ test("without an address the token of the environment goes to the server of this
   vi.stubEnv("RIVET_TOKEN", TOKEN);
   expect(serverOf({})).toMatchObject({ endpoint: "http://localhost:6420", token: TOKEN });
 });
+
+test("an endpoint that is given works beside one of the environment that is no URL", () => {
+  vi.stubEnv("RIVET_ENDPOINT", "localhost:6420");
+  expect(serverOf({ endpoint: "http://other.example" })).toMatchObject({ token: undefined });
+  expect(() => serverOf({})).toThrow("Expected `endpoint`");
+});
