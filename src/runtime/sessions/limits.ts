@@ -105,11 +105,11 @@ export const MAX_SESSIONS_BYTES = 64 * MIB;
 export const MAX_SERVER_SESSIONS_BYTES = 256 * MIB;
 
 /**
- * Memory for the sessions of each VM at any time.
+ * Memory for the sessions of each VM at any time. It holds the longest line of an agent, so that no other VM's sessions end an agent.
  * @unit bytes
  * @past MAX_SERVER_SESSIONS_BYTES applies.
  */
-export const SMALL_SESSIONS_BYTES = 4 * MIB;
+export const SMALL_SESSIONS_BYTES = MAX_AGENT_LINE_BYTES + 2 * MIB;
 
 /**
  * End of an agent's stderr that its errors carry.

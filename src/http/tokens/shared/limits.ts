@@ -1,7 +1,7 @@
 /** Limits of tokens behind a Rivet Engine. `npm run docs` writes docs/limits.md from these comments. */
 
 /**
- * Age of a server's list of revoked tokens. A revoked token may be valid on another server for so long.
+ * Age of a server's list of revoked tokens. A revoked token may be valid so long on another server that gets the list in REVOKED_WAIT_MS.
  * @unit ms
  * @past The server asks for the list before it admits a token, and while connections with tokens are open.
  */
