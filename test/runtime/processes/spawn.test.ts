@@ -1,4 +1,5 @@
 // @module-tag any-user
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { startVm } from "../../support/vm.ts";
 
@@ -57,6 +58,27 @@ test("stdin stays open until it is closed", async () => {
   expect(output(pid)).toBe("first\nhello from stdin\n\ufffd\0\n");
   await vm.closeProcessStdin(pid);
   await vm.writeProcessStdin(pid, "ignored");
+});
+
+test("a buffer may be used again when its bytes are accepted as stdin", async () => {
+  const { vm, output } = startVm();
+  // More than a pipe holds.
+  const buffer = new Uint8Array(200_000).fill(65);
+  const { pid } = await vm.spawn(
+    "sh",
+    ["-c", "while ! [ -e /workspace/go ]; do sleep 0.01; done; sha256sum"],
+    { stdin: buffer },
+  );
+  const hash = createHash("sha256").update(buffer);
+  for (const byte of [66, 67, 68]) {
+    hash.update(buffer.fill(byte));
+    await vm.writeProcessStdin(pid, buffer);
+  }
+  buffer.fill(69);
+  await vm.closeProcessStdin(pid);
+  await vm.exec("echo > /workspace/go");
+  await vm.waitProcess(pid);
+  expect(output(pid)).toContain(hash.digest("hex"));
 });
 
 test("waitProcess answers many callers before and after the exit", async () => {

@@ -161,6 +161,8 @@ export class KernelSandbox implements Sandbox {
   async usage(): Promise<SandboxUsage> {
     this.#assertRunning();
     const measured = await measureVm(this.#deps.vm, this.#deps.cgroup?.memoryBytes());
+    // Another VM may have the number of the descriptor by now.
+    this.#assertRunning();
     return { ...measured, connections: this.network.connections };
   }
 
@@ -231,7 +233,9 @@ export class KernelSandbox implements Sandbox {
       [...this.#running].flatMap(({ stdinName, pid }) => (stdinName ? [[stdinName, pid]] : [])),
     );
     const terminals = new Set([...this.#openTerminals].map(({ pid }) => pid));
-    return await findInputWaits(this.#deps.vm.procFd, { stdins, terminals });
+    const waits = await findInputWaits(this.#deps.vm.procFd, { stdins, terminals });
+    this.#assertRunning();
+    return waits;
   }
 
   makeReadOnly(): Promise<void> {

@@ -129,7 +129,8 @@ class MemoryInput implements HeldInput {
   }
 
   #keep(data: Uint8Array): void {
-    this.#pieces.push(isSmallPart(data) ? new Uint8Array(data) : data);
+    // The caller may use its buffer again when its call has resolved, which is before a program reads.
+    this.#pieces.push(new Uint8Array(data));
     this.rest += data.byteLength;
     this.#charged += chargeOf(data);
   }
@@ -183,12 +184,7 @@ class Spool implements HeldInput {
   }
 }
 
-/** Memory of input that is kept: its own, or that of the buffer which it is a part of. */
+/** Memory of input that is kept. */
 function chargeOf(data: Uint8Array): number {
-  return PIECE_OVERHEAD_BYTES + (isSmallPart(data) ? data.byteLength : data.buffer.byteLength);
-}
-
-/** Whether the buffer of input has more than half of something else, such as the rest of a message. Such input is copied, so that the rest is freed. */
-function isSmallPart(data: Uint8Array): boolean {
-  return data.buffer.byteLength > 2 * data.byteLength;
+  return PIECE_OVERHEAD_BYTES + data.byteLength;
 }

@@ -100,15 +100,15 @@ test("a write for which there is no room leaves nothing of itself", async () => 
   expect((await usedBytes(vm)) - before).toBeLessThan(MIB);
 });
 
-test("a small part of a large message does not keep the message in memory", () => {
+test("a part of a message does not keep the message in memory", () => {
   const store = new StdinStore(() => {
     throw new Error("there is no file tree");
   });
   const message = new Uint8Array(25 * MIB);
   expect(store.hold(message.subarray(0, 70_000)).next()?.buffer.byteLength).toBe(70_000);
-  expect(store.hold(message.subarray(1, 24 * MIB)).next()?.buffer).toBe(message.buffer);
-  // The second part is charged with all of its message.
+  const part = store.hold(message.subarray(1, 24 * MIB));
   expect(() => store.hold(new Uint8Array(8 * MIB))).toThrow("there is no file tree");
+  expect(part.next()?.buffer.byteLength).toBe(24 * MIB - 1);
   store.close();
 });
 
