@@ -6,6 +6,7 @@ import type * as NodePty from "@lydell/node-pty";
 import { AgentVmError } from "../../../../api/errors.ts";
 import { processesAreGone } from "../../host-room.ts";
 import { refusal } from "../helpers/refusal.ts";
+import { deliverLastOutput, type TerminalSource } from "./last-output.ts";
 
 export type Pty = NodePty.IPty;
 
@@ -22,7 +23,9 @@ export const spawnPty: typeof NodePty.spawn = (...args) => {
   // node-pty starts a thread for each terminal. If it gets none, it ends the server.
   if (processesAreGone()) throw refusal(constants.errno.EAGAIN);
   try {
-    return nodePty.spawn(...args);
+    const pty = nodePty.spawn(...args);
+    deliverLastOutput(pty as UnixPty);
+    return pty;
   } catch (error) {
     if ((error as Error).message.startsWith("forkpty(3) failed")) throw refusal(constants.errno.EAGAIN);
     throw error;
@@ -46,8 +49,7 @@ function loadNodePty(): typeof NodePty {
 /** Pause before the server writes again to a full terminal. */
 const WRITE_RETRY_MS = 10;
 
-/** Fields of UnixTerminal that its public type leaves out. */
-type UnixPty = Pty & { fd: number; _socket: { destroyed: boolean } };
+type UnixPty = Pty & TerminalSource;
 
 /**
  * The server's end of a terminal: its input and its size. node-pty's own `write` has no bound and blocks the event
