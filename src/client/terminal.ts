@@ -31,7 +31,7 @@ export type TerminalOptions =
 export interface Terminal extends AsyncDisposable {
   /** Process id of the shell inside the VM. Changes when the shell opens again after `vmRestarted`. */
   readonly pid: number;
-  /** Id of the shell: `shell-1`, `shell-2`, ... Changes when the shell opens again after `vmRestarted`. */
+  /** Id of the shell. Changes when the shell opens again after `vmRestarted`. */
   readonly shellId: string;
   /**
    * Sends keystrokes. They arrive in the order of the calls.

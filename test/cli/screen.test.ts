@@ -37,9 +37,9 @@ needsTmux(
     );
     await screen.shows(/^20 90$/m);
     await screen.press("C-p", "C-q");
-    await screen.shows(/^Detached. The shell goes on: agent-vm shell shell --attach shell-1$/m);
+    await screen.shows(/^Detached. The shell goes on: agent-vm shell shell --attach shell-[0-9a-f]{12}$/m);
     await screen.type("clear; agent-vm shell shell --list");
-    await screen.shows(/^shell-1 +\d+ +open +90x20/m);
+    await screen.shows(/^shell-[0-9a-f]{12} +\d+ +open +90x20/m);
     await screen.type("clear; agent-vm shell shell --attach");
     await screen.shows(/20 90[\s\S]*bash-[\d.]+\$/);
     await screen.type("clear; echo $x; exit 7");

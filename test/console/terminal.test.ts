@@ -37,7 +37,7 @@ test("a terminal takes keys, outlives a reload with what it showed, and several 
   await sees(page, /again-kept/);
   expect((await vm("term").listShells()).filter(({ running }) => running)).toHaveLength(2);
 
-  await page.getByRole("button", { name: "Close shell-1" }).click();
+  await page.getByRole("button", { name: "Close bash 1" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   await expect
     .poll(async () => (await vm("term").listShells()).filter(({ running }) => running).length)

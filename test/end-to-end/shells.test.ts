@@ -24,11 +24,12 @@ test("connectTerminal feeds onData, and writeShell and resizeShell reach its she
     },
   });
   const [shell] = await conn.listShells();
-  expect(shell).toMatchObject({ shellId: "shell-1", pid, cols: 90, rows: 20, running: true });
-  await conn.writeShell("shell-1", "stty size; tty\n");
+  const shellId = shell?.shellId ?? "";
+  expect(shell).toMatchObject({ pid, cols: 90, rows: 20, running: true });
+  await conn.writeShell(shellId, "stty size; tty\n");
   await has("20 90\r\n/dev/pts/");
-  await conn.resizeShell("shell-1", 100, 30);
-  await conn.writeShell("shell-1", "stty size; exit 5\n");
+  await conn.resizeShell(shellId, 100, 30);
+  await conn.writeShell(shellId, "stty size; exit 5\n");
   await has("30 100\r\n");
-  expect(await conn.waitShell("shell-1")).toBe(5);
+  expect(await conn.waitShell(shellId)).toBe(5);
 });

@@ -48,13 +48,13 @@ export interface ConnectTerminalOptions extends OpenShellOptions {
 
 /** Result of `openShell`. */
 export interface OpenedShell {
-  /** Id of the shell: `shell-1`, `shell-2`, ... */
+  /** Id of the shell, such as `shell-3f9c02d81b7e`. It is random, and never names another shell. */
   shellId: string;
 }
 
 /** A shell of the VM. */
 export interface ShellInfo {
-  /** Id of the shell: `shell-1`, `shell-2`, ... */
+  /** Id of the shell, such as `shell-3f9c02d81b7e`. It is random, and never names another shell. */
   shellId: string;
   /** Process id inside the VM. */
   pid: number;
@@ -125,7 +125,7 @@ const shellOptions = {
   record: bool.optional(),
 };
 
-/** Interactive shells on a pseudo-terminal. Ids are `shell-1`, `shell-2`, ... in each VM. */
+/** Interactive shells on a pseudo-terminal. Their ids are random. */
 export const SHELL_METHODS = {
   /**
    * Opens a shell on a terminal. Its output arrives as `shellData` events, its end as `shellExit`.

@@ -46,7 +46,7 @@ export function addProcessCommands(program: Command): void {
     examples: [
       ["shell alice", "opens bash"],
       ["shell alice --attach", "takes up the newest open shell, with its scrollback"],
-      ["shell alice --attach shell-2", "takes up this shell"],
+      ["shell alice --attach shell-3f9c02d81b7e", "takes up this shell"],
       ["shell alice --list", "lists the shells"],
     ],
   })

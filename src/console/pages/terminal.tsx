@@ -22,6 +22,10 @@ export default function TerminalPage() {
   const [titles, setTitles] = useState<Readonly<Record<string, string>>>({});
   const running = shells?.filter((shell) => shell.running || shell.shellId === chosen) ?? [];
   const current = running.find(({ shellId }) => shellId === chosen) ?? running[0];
+  const nameOf = (shell: ShellInfo) => {
+    const program = shell.command.slice(shell.command.lastIndexOf("/") + 1);
+    return titles[shell.shellId] ?? `${program} ${(shells?.indexOf(shell) ?? 0) + 1}`;
+  };
   const choose = (shellId: string) => {
     sessionStorage.setItem(keptName(key), shellId);
     setChosen(shellId);
@@ -53,12 +57,12 @@ export default function TerminalPage() {
                 aria-selected={shell === current}
                 onClick={() => choose(shell.shellId)}
               >
-                {titles[shell.shellId] ?? nameOf(shell)} {shell.running ? "" : "(ended)"}
+                {nameOf(shell)} {shell.running ? "" : "(ended)"}
               </button>
               <button
                 type="button"
                 class="quiet"
-                aria-label={`Close ${shell.shellId}`}
+                aria-label={`Close ${nameOf(shell)}`}
                 onClick={() => void close(shell)}
               >
                 ×
@@ -91,10 +95,6 @@ export default function TerminalPage() {
       )}
     </div>
   );
-}
-
-function nameOf({ shellId, command }: ShellInfo): string {
-  return `${command.slice(command.lastIndexOf("/") + 1)} ${shellId.replace("shell-", "")}`;
 }
 
 function Shell({

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { limitExceeded, shellNotFound } from "../../api/errors.ts";
 import type { ReadOutputOptions } from "../../api/methods/process-types.ts";
 import type {
@@ -21,6 +22,9 @@ import type { VmServices } from "../vm-services.ts";
 import { MAX_ENDED_SHELLS, MAX_OPEN_SHELLS, MAX_PENDING_SHELL_BYTES } from "./limits.ts";
 import { OpenShell } from "./open-shell.ts";
 
+/** An id is never given twice: a client that does not know of a sleep of the VM must not reach the shell of another client. */
+const ID_BYTES = 6;
+
 const DEFAULT_COLS = 80;
 const DEFAULT_ROWS = 24;
 
@@ -34,7 +38,6 @@ export class Shells implements ShellMethods {
   readonly #deps: ShellsDeps;
   readonly #table = new Map<string, OpenShell>();
   readonly #drawing = new Mutex();
-  #opened = 0;
   #opening = 0;
 
   constructor(deps: ShellsDeps) {
@@ -74,8 +77,7 @@ export class Shells implements ShellMethods {
     const args = options.args ?? (options.command === undefined ? ["-i"] : []);
     const size = { cols: options.cols ?? DEFAULT_COLS, rows: options.rows ?? DEFAULT_ROWS };
     const env = terminalEnv(await this.#deps.env(), options.env);
-    this.#opened++;
-    const shellId = `shell-${this.#opened}`;
+    const shellId = `shell-${randomBytes(ID_BYTES).toString("hex")}`;
     const about = { ...size, shellId, command: [command, ...args] };
     const [terminal, recorder] = await this.#deps.recordings.around(options.record, about, () =>
       terminals.open({ command, args, env, cwd: options.cwd ?? cwd, ...size }),

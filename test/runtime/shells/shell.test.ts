@@ -1,5 +1,6 @@
 // @module-tag any-user
 import { expect, test } from "vitest";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { startVm } from "../../support/vm.ts";
 
 const PROMPT = /\$ $/;
@@ -7,7 +8,7 @@ const PROMPT = /\$ $/;
 test("openShell runs a shell on a terminal of the VM", async () => {
   const { vm, screenHas } = startVm();
   const { shellId } = await vm.openShell();
-  expect(shellId).toBe("shell-1");
+  expect(shellId).toMatch(/^shell-[0-9a-f]{12}$/);
   await screenHas(shellId, PROMPT);
   await vm.writeShell(
     shellId,
@@ -75,7 +76,7 @@ test("openShell runs a given command with env and cwd", async () => {
 test("connectTerminal returns the shell's pid", async () => {
   const { vm } = startVm();
   const pid = await vm.connectTerminal({ cols: 90 });
-  expect(await vm.listShells()).toMatchObject([{ shellId: "shell-1", pid, cols: 90 }]);
+  expect(await vm.listShells()).toMatchObject([{ pid, cols: 90 }]);
   expect((await vm.exec(`ps -o args= -p ${pid}`)).stdout).toMatch(/bash -i\n$/);
 });
 
@@ -87,4 +88,25 @@ test("every shell method refuses an unknown shell", async () => {
   await expect(vm.closeShell("shell-9")).rejects.toMatchObject(error);
   await expect(vm.waitShell("shell-9")).rejects.toMatchObject(error);
   await expect(vm.readShell("shell-9")).rejects.toMatchObject(error);
+});
+
+test("listShells lists shells in the order in which they were opened, ended ones too", async () => {
+  const { vm } = startVm();
+  const opened: string[] = [];
+  for (let round = 0; round < 4; round++) opened.push((await vm.openShell({ command: "cat" })).shellId);
+  await vm.closeShell(opened[1] as string);
+  expect((await vm.listShells()).map(({ shellId }) => shellId)).toEqual(opened);
+});
+
+test("an id from before a sleep is unknown, whatever shells are open after it", async () => {
+  const store = new MemoryStore();
+  const before = startVm({}, undefined, { store });
+  const { shellId } = await before.vm.openShell({ command: "cat" });
+  await before.vm.dispose("sleep");
+  const { vm } = startVm({}, undefined, { store });
+  await vm.openShell({ command: "cat" });
+  const error = { code: "shell_not_found" };
+  await expect(vm.writeShell(shellId, "x")).rejects.toMatchObject(error);
+  await expect(vm.readShell(shellId)).rejects.toMatchObject(error);
+  await expect(vm.snapshotShell(shellId)).rejects.toMatchObject(error);
 });
