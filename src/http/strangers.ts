@@ -42,7 +42,8 @@ export class Strangers {
     server.prependListener("connection", (socket: Socket) => this.#accept(socket));
   }
 
-  of(socket: Socket): Stranger {
+  of(socketOfRequest: Socket): Stranger {
+    const socket = accepted(socketOfRequest);
     const refresh = () => void this.#counted.get(socket)?.timer.refresh();
     return {
       refresh,
@@ -62,7 +63,7 @@ export class Strangers {
 
   /** Calls a function when a later check finds that a request of the connection has access. */
   whenAdmitted(socket: Socket, call: () => void): void {
-    this.#onAdmitted.set(socket, call);
+    this.#onAdmitted.set(accepted(socket), call);
   }
 
   /** Like `admit`, by the message of a request. Ignores a message that did not come over a connection. */
@@ -71,7 +72,8 @@ export class Strangers {
   }
 
   /** Stops counting a connection, because it has sent a request with access. */
-  admit(socket: Socket): void {
+  admit(socketOfRequest: Socket): void {
+    const socket = accepted(socketOfRequest);
     const counted = this.#counted.get(socket);
     if (counted === undefined) return;
     const { timer, address } = counted;
@@ -96,6 +98,14 @@ export class Strangers {
     this.#counted.set(socket, { timer, address });
     socket.once("close", () => this.admit(socket));
   }
+}
+
+/**
+ * Returns the socket that a server accepted. A request over TLS has a socket of its own, which Node makes around the accepted one and
+ * links to it by a member without documentation.
+ */
+function accepted(socket: Socket & { _parent?: Socket | null }): Socket {
+  return socket._parent ?? socket;
 }
 
 function isReached(limit: Record<string, number>, count: number): boolean {
