@@ -14,10 +14,14 @@ const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
  * Bytes that wait in the server for all clients together: unread answers and events, and messages and bodies of calls without their
  * end.
  * @unit bytes
- * @past The server disconnects the connection with the most, of the address with the most.
+ * @past The server disconnects connections of the addresses with the most, until a quarter is free: first those with many bytes that
+ * have stood still for long.
  * @code connection_lost
  */
 const MAX_CLIENTS_BACKLOG_BYTES = 256 * MIB;
+
+/** Bytes that all clients together keep after a cut, so that the next cut is far away. */
+const KEPT_BYTES = (MAX_CLIENTS_BACKLOG_BYTES * 3) / 4;
 
 /** Milliseconds between two checks of all backlogs. */
 const CHECK_INTERVAL_MS = 100;
@@ -25,10 +29,32 @@ const CHECK_INTERVAL_MS = 100;
 /** Bytes after which a check does not wait for the interval: a flood passes the limit within milliseconds. */
 const CHECK_EVERY_BYTES = 8 * MIB;
 
-/** Open connections of each server of this process. */
-const connections = new Map<Server, Set<Socket>>();
+/** Bytes for each open connection that such a check waits for, because it looks at each. */
+const CHECK_EVERY_BYTES_EACH = 1024;
+
+/** Connections that one turn of the event loop cuts. */
+const CUTS_PER_TURN = 200;
+
+/** A socket with the bytes that the last check found. */
+interface Connection {
+  server: Server;
+  socket: Socket;
+  address: string;
+  /** Bytes that wait to be sent to the client. */
+  unread: number;
+  /** Bytes of the message or body that the client has begun. */
+  unended: number;
+  /** Time at which the client was last seen to read or to send. */
+  movedAt: number;
+}
+
+const servers = new Set<Server>();
+/** Open connections of all servers of this process. */
+const connections = new Map<Socket, Connection>();
 /** Bytes of the message or body that a client has begun, by its connection. */
 const unended = new WeakMap<Socket, () => number>();
+/** Connections that are about to be cut. */
+const doomed = new Set<Socket>();
 let timer: NodeJS.Timeout | undefined;
 let sinceCheck = 0;
 
@@ -40,18 +66,21 @@ let sinceCheck = 0;
  * continues.
  */
 export function limitBacklog(server: Server): void {
-  const sockets = new Set<Socket>();
-  connections.set(server, sockets);
+  servers.add(server);
   timer ??= setInterval(check, CHECK_INTERVAL_MS).unref();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
+  const opened = (socket: Socket) => {
+    const { remoteAddress: address = "" } = socket;
+    connections.set(socket, { server, socket, address, unread: 0, unended: 0, movedAt: 0 });
     // A WebSocket that is reset during its upgrade has no other error listener; the error would end the process.
     socket.on("error", () => socket.destroy());
-    socket.once("close", () => sockets.delete(socket));
-  });
+    socket.once("close", () => connections.delete(socket));
+  };
+  server.on("connection", opened);
+  // Over TLS requests have a second socket, which holds all that waits.
+  server.on("secureConnection", opened);
   server.once("close", () => {
-    connections.delete(server);
-    if (connections.size > 0) return;
+    servers.delete(server);
+    if (servers.size > 0) return;
     clearInterval(timer);
     timer = undefined;
   });
@@ -60,7 +89,7 @@ export function limitBacklog(server: Server): void {
 /** Counts bytes that were handed to clients, or came from them. */
 export function noteBytes(bytes: number): void {
   sinceCheck += bytes;
-  if (sinceCheck >= CHECK_EVERY_BYTES) check();
+  if (sinceCheck >= Math.max(CHECK_EVERY_BYTES, connections.size * CHECK_EVERY_BYTES_EACH)) check();
 }
 
 /** Counts a message or body without its end as backlog of its client. @param bytes returns how much of it the server holds */
@@ -70,37 +99,83 @@ export function countUnended(socket: Socket, bytes: () => number): void {
 
 /** Cuts every connection of a server, including WebSockets. */
 export function cutConnections(server: Server): void {
-  for (const socket of connections.get(server) ?? []) socket.destroy();
+  for (const connection of connections.values())
+    if (connection.server === server) connection.socket.destroy();
 }
 
 function check(): void {
   sinceCheck = 0;
+  const now = performance.now();
   let total = 0;
-  for (const socket of open()) {
-    if (socket.writableLength > MAX_CLIENT_BACKLOG_BYTES) socket.destroy();
-    else total += backlogOf(socket);
+  for (const connection of connections.values()) {
+    const { socket } = connection;
+    if (socket.destroyed || doomed.has(socket)) continue;
+    count(connection, now);
+    if (connection.unread > MAX_CLIENT_BACKLOG_BYTES) socket.destroy();
+    else total += heldOf(connection);
   }
-  while (total > MAX_CLIENTS_BACKLOG_BYTES) total -= cutHeaviest();
+  if (total > MAX_CLIENTS_BACKLOG_BYTES) makeRoom(now);
 }
 
-function open(): Socket[] {
-  return [...connections.values()].flatMap((sockets) => [...sockets]).filter(({ destroyed }) => !destroyed);
+function count(connection: Connection, now: number): void {
+  const { socket } = connection;
+  const unread = socket.writableLength;
+  const begun = unended.get(socket)?.() ?? 0;
+  const hasMoved = heldOf(connection) === 0 || unread < connection.unread || begun !== connection.unended;
+  if (hasMoved) connection.movedAt = now;
+  connection.unread = unread;
+  connection.unended = begun;
 }
 
-function backlogOf(socket: Socket): number {
-  return socket.writableLength + (unended.get(socket)?.() ?? 0);
-}
+const heldOf = ({ unread, unended: begun }: Connection): number => unread + begun;
 
-/** @returns the bytes of the connection */
-function cutHeaviest(): number {
-  const addresses = Map.groupBy(open(), ({ remoteAddress = "" }) => remoteAddress);
-  const byWeight = [...addresses.values()].map((sockets) => ({
-    sockets,
-    bytes: sockets.reduce((sum, socket) => sum + backlogOf(socket), 0),
+/**
+ * Cuts connections of the addresses with the most, until all together have KEPT_BYTES. Clients behind one proxy have one address: an
+ * upload or a download that goes on is cut after connections that take room and do nothing.
+ */
+function makeRoom(now: number): void {
+  const weightOf = (connection: Connection) =>
+    heldOf(connection) * (now - connection.movedAt + CHECK_INTERVAL_MS);
+  const holding = [...connections.values()].filter(
+    (connection) =>
+      heldOf(connection) > 0 && !connection.socket.destroyed && !doomed.has(connection.socket),
+  );
+  const addresses = [...Map.groupBy(holding, ({ address }) => address).values()].map((held) => ({
+    held,
+    bytes: held.reduce((sum, connection) => sum + heldOf(connection), 0),
   }));
-  const { sockets } = byWeight.reduce((one, other) => (other.bytes > one.bytes ? other : one));
-  const heaviest = sockets.reduce((one, other) => (backlogOf(other) > backlogOf(one) ? other : one));
-  const bytes = backlogOf(heaviest);
-  heaviest.destroy();
-  return bytes;
+  const share = shareOf(
+    addresses.map(({ bytes }) => bytes),
+    KEPT_BYTES,
+  );
+  for (const { held, bytes } of addresses) {
+    if (bytes <= share) continue;
+    let left = bytes;
+    for (const connection of held.toSorted((one, other) => weightOf(other) - weightOf(one))) {
+      if (left <= share) break;
+      left -= heldOf(connection);
+      doomed.add(connection.socket);
+    }
+  }
+  cutDoomed();
+}
+
+/** Returns the bytes that each address may keep if all together keep `most`, and addresses with less keep all they have. */
+function shareOf(bytes: readonly number[], most: number): number {
+  let left = most;
+  for (const [index, each] of bytes.toSorted((one, other) => one - other).entries()) {
+    const share = left / (bytes.length - index);
+    if (each > share) return share;
+    left -= each;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function cutDoomed(): void {
+  let cuts = 0;
+  for (const socket of doomed) {
+    if (cuts++ === CUTS_PER_TURN) return void setImmediate(cutDoomed);
+    doomed.delete(socket);
+    socket.destroy();
+  }
 }
