@@ -59,7 +59,10 @@ export interface Vm
       | "fetchStream"
     >,
     Pick<SnapshotActions, "withForkSource">,
-    Pick<Machine, "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse"> {
+    Pick<
+      Machine,
+      "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse" | "fileBytes"
+    > {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
   boot(): Promise<void>;
   /** Changes the options of this VM alone. Memory and CPUs follow at once, the other limits with the next boot. */
@@ -263,6 +266,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     processCount: () => machine.processCount(),
     sessionCount: () => machine.sessionCount(),
     listUse: () => machine.listUse(),
+    fileBytes: () => machine.fileBytes(),
     labels: () => machine.labels(),
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),

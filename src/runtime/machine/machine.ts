@@ -131,6 +131,11 @@ export class Machine implements MachineMethods, Room {
     return { memoryBytes, cpuMs, diskBytes: filesystemBytes, promptsRunning: this.#deps.promptsRunning() };
   }
 
+  /** Bytes of the VM's files now; `undefined` while it is down. Looks at no process. */
+  async fileBytes(): Promise<number | undefined> {
+    return await this.#deps.liveSandbox()?.fileBytes();
+  }
+
   /** Returns the VM's labels. */
   async labels(): Promise<Labels> {
     return (await this.#record.facts()).labels;

@@ -49,6 +49,8 @@ export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
   readonly files: FileSystem;
   /** Measures what the VM uses. */
   usage(): Promise<SandboxUsage>;
+  /** Bytes of the file tree, in whole pages. Looks at no process. */
+  fileBytes(): Promise<number>;
   /**
    * Makes the files read-only for the programs of the VM, none of which may have run. Absent in a runtime without programs.
    *

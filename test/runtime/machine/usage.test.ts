@@ -23,8 +23,10 @@ test("usage adds up what a VM has used over its boots", async () => {
   expect(first.bytesOut).toBeGreaterThan(2 * MIB);
   expect(first.bytesIn).toBeGreaterThan(0);
   expect(first.hours.at(-1)?.diskBytes).toBeGreaterThanOrEqual(2 * MIB);
+  expect(await vm.fileBytes()).toBeGreaterThanOrEqual(2 * MIB);
 
   await vm.sleep();
+  expect(await vm.fileBytes()).toBe(undefined);
   const asleep = await vm.usage();
   await vm.exec("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done");
   await vm.dispose("sleep");

@@ -29,7 +29,7 @@ import { LeftPipes } from "./processes/left-pipes.ts";
 import { mappedFiles } from "./processes/mappings.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
-import { measureVm } from "./processes/usage.ts";
+import { measureFiles, measureVm } from "./processes/usage.ts";
 import { ENDED_STATES } from "./procfs/held-process.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
 import { pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
@@ -164,6 +164,11 @@ export class KernelSandbox implements Sandbox {
     // Another VM may have the number of the descriptor by now.
     this.#assertRunning();
     return { ...measured, connections: this.network.connections };
+  }
+
+  async fileBytes(): Promise<number> {
+    this.#assertRunning();
+    return (await measureFiles(this.#deps.vm)).filesystemBytes;
   }
 
   async #spawn({ env, cwd, stdin, input, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {

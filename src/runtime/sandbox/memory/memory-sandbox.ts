@@ -32,6 +32,7 @@ export class MemorySandboxFactory {
       files,
       crashed,
       usage,
+      fileBytes: async () => files.used().filesystemBytes,
       halt: async () => undefined,
       dispose: () => files.close(),
     };

@@ -4,6 +4,16 @@ import { visitAll } from "../../../../base/pace.ts";
 import type { SandboxUsage } from "../../sandbox.ts";
 import { parseStat, pidsIn, statusField } from "../procfs/procfs.ts";
 
+/** Measures the file tree of a VM through its root directory. */
+export async function measureFiles({
+  rootFd,
+}: {
+  rootFd: number;
+}): Promise<Pick<SandboxUsage, "filesystemBytes" | "inodes">> {
+  const { bsize, blocks, bfree, files, ffree } = await statfs(`/proc/self/fd/${rootFd}`);
+  return { filesystemBytes: (blocks - bfree) * bsize, inodes: files - ffree };
+}
+
 /**
  * Measures a VM through its root directory and its own procfs.
  *
@@ -16,7 +26,7 @@ export async function measureVm(
   { rootFd, procFd }: { rootFd: number; procFd: number },
   memoryBytes: number | undefined,
 ): Promise<Omit<SandboxUsage, "connections">> {
-  const { bsize, blocks, bfree, files, ffree } = await statfs(`/proc/self/fd/${rootFd}`);
+  const measured = await measureFiles({ rootFd });
   const total = { processes: 0, rss: 0, cpuMs: 0, openFiles: 0 };
   const folder = `/proc/self/fd/${procFd}`;
   await visitAll(pidsIn(folder), (pid) => {
@@ -32,8 +42,7 @@ export async function measureVm(
     }
   });
   return {
-    filesystemBytes: (blocks - bfree) * bsize,
-    inodes: files - ffree,
+    ...measured,
     processes: total.processes,
     memoryBytes: memoryBytes ?? total.rss,
     cpuMs: total.cpuMs,
