@@ -11,7 +11,7 @@ export const ALONE = [
   ...slowFiles(),
   "test/actors/cron.test.ts",
   "test/http/{admitted-sockets,preview-strangers,strangers}.test.ts",
-  "test/http/peers/{late-requests,live-facts,router}.test.ts",
+  "test/http/peers/{engine-list-late,late-requests,live-facts,peering,router}.test.ts",
   "test/http/tunnels/{attacks,idle,tunnel-connection}.test.ts",
   "test/http/bodies/attacks.test.ts",
   "test/runtime/{room,vm-dispose}.test.ts",

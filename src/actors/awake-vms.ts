@@ -31,9 +31,9 @@ export function isAwake(actorId: string): boolean {
   return awake.get(actorId)?.isServing ?? false;
 }
 
-/** Returns how a VM of this process is; `undefined` if it is not awake. */
-export function factsOf(actorId: string): Promise<LiveFacts> | undefined {
-  return awake.get(actorId)?.facts();
+/** Returns how a VM of this process is, and with `use` what it uses; `undefined` if it is not awake. */
+export function factsOf(actorId: string, options: { use: boolean }): Promise<LiveFacts> | undefined {
+  return awake.get(actorId)?.facts(options);
 }
 
 /** Makes every awake VM run its due cron jobs and set its alarm again, for example after the clock was set. */

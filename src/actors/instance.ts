@@ -26,6 +26,7 @@ import type { EventHooks } from "./event-hooks.ts";
 import { eventLogs } from "./event-log.ts";
 import { Arrival, Forks, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
+import { vmFacts } from "./vm-facts.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
 
 /**
@@ -236,15 +237,9 @@ export class VmInstance {
     return served;
   }
 
-  /** Returns the state of the VM, as a list shows it. */
-  async facts(): Promise<LiveFacts> {
-    const { vm } = this;
-    const [labels, use] = await Promise.all([vm.labels(), vm.listUse()]);
-    return {
-      ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: this.#lastUsedAt, labels },
-      ...(use && { use }),
-      ...(typeof use?.diskBytes === "number" && { storedBytes: use.diskBytes }),
-    };
+  /** Returns the state of the VM, as a list shows it, and with `use` what it uses. */
+  facts({ use }: { use: boolean }): Promise<LiveFacts> {
+    return vmFacts(this.vm, { use, lastUsedAt: () => this.#lastUsedAt });
   }
 
   async setLabels(labels: Labels): Promise<void> {

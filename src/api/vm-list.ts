@@ -41,11 +41,14 @@ export interface VmListEntry {
   key: string[];
   /** Id of the VM's actor, for `client.vm.getForId()`. */
   actorId: string;
-  /** `awake`, `booting` or `sleeping`. */
+  /** `awake`, `booting` or `sleeping`. Behind a Rivet Engine also `sleeping` if the VM is awake and its server does not answer. */
   state: VmState;
   /** Time of the VM's creation, in milliseconds since the Unix epoch. */
   createdAt: number;
-  /** Time of the last call or preview visit, in milliseconds since the Unix epoch. */
+  /**
+   * Time of the last call or preview visit, in milliseconds since the Unix epoch. Behind a Rivet Engine, for a VM with the state
+   * `sleeping`: time at which it fell asleep; if its server does not answer, time at which it woke.
+   */
   lastUsedAt: number;
   /** Bytes that the VM takes in the server's data folder. Behind a Rivet Engine: bytes of its files when they were last measured. */
   storedBytes: number;

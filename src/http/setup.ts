@@ -108,7 +108,8 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   const bindings = [...vms.values()];
   const local = {
     isAwake: (actorId: string) => bindings.some((vm) => vm.isAwake(actorId)),
-    factsOf: (actorId: string) => bindings.find((vm) => vm.isAwake(actorId))?.factsOf(actorId),
+    factsOf: (actorId: string, options: { use: boolean }) =>
+      bindings.find((vm) => vm.isAwake(actorId))?.factsOf(actorId, options),
   };
   const peering = peers && engineServer ? new Peering(peers, engineServer, local) : undefined;
   const sharing =

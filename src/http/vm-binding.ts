@@ -48,8 +48,8 @@ export interface VmBinding {
   ): Promise<void> | undefined;
   /** Returns whether a VM of this process is awake, and neither starts nor ends. */
   isAwake(actorId: string): boolean;
-  /** Returns how a VM of this process is; `undefined` if it is not awake. */
-  factsOf(actorId: string): Promise<LiveFacts> | undefined;
+  /** Returns how a VM of this process is, and with `use` what it uses; `undefined` if it is not awake. */
+  factsOf(actorId: string, options: { use: boolean }): Promise<LiveFacts> | undefined;
   /** Awake VMs that this process can have at most. */
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */

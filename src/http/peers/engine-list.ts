@@ -6,7 +6,7 @@ import { keyParts, type ListedActor, listActors } from "../../client/rivet/http.
 import { keyText, prefixText } from "../../directory/key-text.ts";
 import { type EngineActors, isGone } from "./engine-actors.ts";
 import { MAX_SCANNED_VMS } from "./limits.ts";
-import type { ServerFacts } from "./live-facts.ts";
+import type { ListFacts } from "./list-facts.ts";
 import type { LiveFacts } from "./messages.ts";
 import { StoredFacts } from "./stored-facts.ts";
 
@@ -17,16 +17,21 @@ const STEP = 100;
 const cursorSchema = z.tuple([z.int().min(0), z.string().max(100)]);
 type Cursor = z.output<typeof cursorSchema>;
 
+/** What servers say of their VMs, for one list. */
+interface Servers {
+  forList(use: boolean): Pick<ListFacts, "of" | "isOver">;
+}
+
 /** Lists the VMs of all servers: the engine's actors, facts of awake VMs that their servers tell, and facts that sleeping ones have stored. No VM is woken, or kept awake. */
 export class EngineList {
   readonly #actors: EngineActors;
-  readonly #facts: Pick<ServerFacts, "of">;
+  readonly #servers: Servers;
   readonly #stored: StoredFacts;
 
-  constructor(actors: EngineActors, facts: Pick<ServerFacts, "of">) {
+  constructor(actors: EngineActors, servers: Servers) {
     this.#actors = actors;
     this.#stored = new StoredFacts(actors);
-    this.#facts = facts;
+    this.#servers = servers;
   }
 
   /**
@@ -39,6 +44,7 @@ export class EngineList {
     let last = cursorOf(query.cursor);
     const start = query.prefix === undefined ? "" : prefixText([query.prefix].flat());
     const vms: VmListEntry[] = [];
+    const list = this.#servers.forList(query.use);
     for (let scanned = 0; scanned < MAX_SCANNED_VMS; scanned += STEP) {
       const actors = await this.#after(name, last);
       // The engine lists one actor less when one was destroyed meanwhile, so that only an empty answer is the end.
@@ -47,7 +53,9 @@ export class EngineList {
         const text = keyText(keyParts(key));
         return !isGone && text.startsWith(start) && covers(text);
       });
-      const facts = await this.#facts.of(wanted.filter(isAwake).map(({ actor_id: actorId }) => actorId));
+      const facts = await list.of(wanted.filter(isAwake).map(({ actor_id: actorId }) => actorId));
+      // Awake VMs would seem to sleep. The next page has time of its own for them.
+      if (list.isOver && scanned > 0) break;
       const entries = await Promise.all(
         wanted.map((actor) =>
           this.#entryOf(actor, query, facts[actor.actor_id]).catch((error: unknown) => {
@@ -92,9 +100,10 @@ export class EngineList {
     query: VmQuery,
     live: LiveFacts | undefined,
   ): Promise<VmListEntry | undefined> {
-    const { actor_id: actorId, key, create_ts: createdAt = 0, sleep_ts } = actor;
+    const { actor_id: actorId, key, create_ts: createdAt = 0, connectable_ts, sleep_ts } = actor;
     if (live === undefined && query.state !== undefined && query.state !== "sleeping") return undefined;
-    const facts = live ?? (await this.#asleep(actorId, sleep_ts ?? createdAt));
+    // Nobody knows when a VM was used whose server does not answer, but not that it was idle since its creation.
+    const facts = live ?? (await this.#asleep(actorId, sleep_ts ?? connectable_ts ?? createdAt));
     const { use, storedBytes, ...known } = facts;
     if (!fits(known, query)) return undefined;
     return {

@@ -81,16 +81,37 @@ export const UNKNOWN_ACTOR_MS = 5_000;
 /**
  * Questions to other servers how their VMs are, for lists, at once.
  * @unit questions
- * @past Further questions wait, for at most PEER_FACTS_MS.
+ * @past Further questions wait, for at most PEER_LIST_MS.
  */
 export const MAX_PEER_FACTS = 128;
 
 /**
  * Time for a server to say how its VMs are, for a list.
  * @unit ms
- * @past The list shows the VMs as sleeping.
+ * @past The list shows the VMs as sleeping, and the server is not asked for PEER_SILENT_MS.
  */
 export const PEER_FACTS_MS = 2_000;
+
+/**
+ * Time in which lists do not ask a server that has not answered.
+ * @unit ms
+ * @past Lists ask the server again.
+ */
+export const PEER_SILENT_MS = 10_000;
+
+/**
+ * Time in which one page of `client.vm.list()` waits for what servers say of their VMs.
+ * @unit ms
+ * @past The page ends early, with a cursor.
+ */
+export const PEER_LIST_MS = 5_000;
+
+/**
+ * Time for a VM to say how it is, for a list of all servers.
+ * @unit ms
+ * @past The list shows the VM as sleeping.
+ */
+export const VM_FACTS_MS = 1_000;
 
 /**
  * Answer of a server that says how up to 100 of its VMs are.

@@ -26,8 +26,8 @@ interface ListenerDeps {
   strangers: Strangers;
   /** Finds an actor that runs in this process. */
   here(actorId: string): Promise<VmName | undefined>;
-  /** Says how VMs of this server are. */
-  facts(actorIds: readonly string[]): Promise<Facts>;
+  /** Says how VMs of this server are. Never rejects. */
+  facts(actorIds: readonly string[], use: boolean): Promise<Facts>;
   /** Lets a request in with these rights. */
   admit(request: object, grant: Grant): void;
   /** Called with the reason for which a request is refused. */
@@ -97,8 +97,9 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
       return true;
     }
     deps.strangers.admit(request.socket);
-    void deps.facts(question.actorIds).then((facts) => {
-      response.end(deps.seal.seal("facts answer", { nonce: question.nonce, facts }));
+    const { nonce, actorIds, use = false } = question;
+    void deps.facts(actorIds, use).then((facts) => {
+      response.end(deps.seal.seal("facts answer", { nonce, facts }));
     });
     return true;
   };

@@ -1,13 +1,23 @@
+import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { within } from "../../base/within.ts";
 import { listRunners } from "../../client/rivet/http.ts";
 import type { EngineActors } from "./engine-actors.ts";
 import type { Forwarder } from "./forward.ts";
-import { MAX_PEER_FACTS, MAX_PEER_FACTS_BYTES, PEER_FACTS_MS } from "./limits.ts";
+import {
+  MAX_PEER_FACTS,
+  MAX_PEER_FACTS_BYTES,
+  PEER_FACTS_MS,
+  PEER_SILENT_MS,
+  VM_FACTS_MS,
+} from "./limits.ts";
+import { ListFacts } from "./list-facts.ts";
 import {
   addressSchema,
   type Facts,
   factsAnswerSchema,
   factsQuestionSchema,
+  factsSchema,
   type LiveFacts,
 } from "./messages.ts";
 import type { Peer, Places } from "./places.ts";
@@ -19,6 +29,9 @@ export const FACTS_PATH = "/agent-vm/facts";
 /** Name of the metadata of a runner in which a server tells its address. */
 export const ADDRESS = "agent-vm";
 
+/** Silent servers that a server remembers. */
+const MAX_SILENT = 1_000;
+
 interface LiveFactsDeps {
   seal: PeerSeal;
   actors: EngineActors;
@@ -27,7 +40,7 @@ interface LiveFactsDeps {
   /** Id of this server's process. */
   server: string;
   /** Returns how a VM of this server is; `undefined` if it is not awake here. */
-  factsHere(actorId: string): Promise<LiveFacts> | undefined;
+  factsHere(actorId: string, options: { use: boolean }): Promise<LiveFacts> | undefined;
 }
 
 /**
@@ -36,55 +49,38 @@ interface LiveFactsDeps {
 export class ServerFacts {
   readonly #deps: LiveFactsDeps;
   readonly #questions = new Semaphore(MAX_PEER_FACTS);
+  /** Servers that have not answered, and when they are asked again. */
+  readonly #silent = new Known<number>(MAX_SILENT);
 
   constructor(deps: LiveFactsDeps) {
     this.#deps = deps;
   }
 
-  /** Returns how VMs of this server are. */
-  async here(actorIds: readonly string[]): Promise<Facts> {
+  /** Begins a list. @param use whether the list shows what VMs use */
+  forList(use: boolean): ListFacts {
+    return new ListFacts(this, use);
+  }
+
+  /** Returns how VMs of this server are. A VM that does not say it in time has no facts. */
+  async here(actorIds: readonly string[], use: boolean): Promise<Facts> {
     const found: Facts = {};
     await Promise.all(
       actorIds.map(async (actorId) => {
-        const facts = await this.#deps.factsHere(actorId)?.catch(() => undefined);
+        const telling = this.#deps.factsHere(actorId, { use });
+        const facts = telling && (await within(telling, VM_FACTS_MS).catch(() => undefined));
         if (facts !== undefined) found[actorId] = facts;
       }),
     );
     return found;
   }
 
-  /** Returns how VMs of all servers are. A VM whose server does not answer has no facts. */
-  async of(actorIds: readonly string[]): Promise<Facts> {
-    if (actorIds.length === 0) return {};
-    const { places } = this.#deps;
-    const found = await this.here(actorIds);
-    const missing = () => actorIds.filter((actorId) => found[actorId] === undefined);
-    const known = new Map<string, { peer: Peer; actorIds: string[] }>();
-    for (const actorId of missing()) {
-      const peer = places.known(actorId);
-      if (peer === undefined) continue;
-      const each = known.get(peer.server) ?? { peer, actorIds: [] };
-      known.set(peer.server, each);
-      each.actorIds.push(actorId);
-    }
-    await Promise.all(
-      [...known.values()].map(async ({ peer, actorIds: asked }) => {
-        Object.assign(found, await this.#ask(peer, asked));
-      }),
-    );
-    const rest = missing();
-    if (rest.length === 0) return found;
-    const servers = await this.#servers().catch(() => []);
-    await Promise.all(
-      servers.map(async (peer) => {
-        Object.assign(found, await this.#ask(peer, rest));
-      }),
-    );
-    return found;
+  /** Returns the server that had a VM when this server last asked. */
+  known(actorId: string): Peer | undefined {
+    return this.#deps.places.known(actorId);
   }
 
-  /** Finds the servers that have told the engine their address. */
-  async #servers(): Promise<Peer[]> {
+  /** Finds the other servers that have told the engine their address. @throws AgentVmError, UserError if the engine does not answer */
+  async others(): Promise<Peer[]> {
     const { actors, seal, server } = this.#deps;
     const runners = await actors.ask((engine) => listRunners(engine), this.#questions);
     return runners
@@ -93,32 +89,65 @@ export class ServerFacts {
       .filter((peer) => peer.server !== server);
   }
 
-  async #ask(peer: Peer, actorIds: string[]): Promise<Facts> {
-    const { seal, places, forwarder } = this.#deps;
-    // One end for the wait and for the question.
-    const signal = AbortSignal.timeout(PEER_FACTS_MS);
+  /** Asks another server how VMs are. A VM that is not awake there, or whose server does not answer, has no facts. */
+  async ask(
+    peer: Peer,
+    actorIds: readonly string[],
+    { use, signal }: { use: boolean; signal: AbortSignal },
+  ): Promise<Facts> {
+    if (this.#isSilent(peer)) return {};
     try {
       await this.#questions.acquire(signal);
     } catch {
       return {};
     }
     try {
-      const question = { ...freshly(), to: peer.server, actorIds };
-      const headers = { host: "peer", [PEER_HEADER]: seal.seal("facts", question) };
-      const request = { path: FACTS_PATH, headers };
-      const text = await forwarder.read(peer, request, { signal, maxBytes: MAX_PEER_FACTS_BYTES });
-      const answer = seal.open("facts answer", text, factsAnswerSchema);
-      if (answer?.nonce !== question.nonce) return {};
-      for (const actorId of actorIds) {
-        if (answer.facts[actorId] !== undefined) places.found(actorId, peer);
-        else places.forget(actorId, peer.server);
-      }
-      return answer.facts;
+      // The server may have missed another question meanwhile.
+      if (this.#isSilent(peer)) return {};
+      const late = AbortSignal.timeout(PEER_FACTS_MS);
+      return await this.#read(peer, actorIds, { use, signal: AbortSignal.any([signal, late]) });
     } catch {
+      // If only the list's own time is over, nothing is known of the server.
+      if (signal.aborted) return {};
+      this.#silent.set(peer.server, performance.now() + PEER_SILENT_MS);
+      for (const actorId of actorIds) this.#deps.places.forget(actorId, peer.server);
       return {};
     } finally {
       this.#questions.release();
     }
+  }
+
+  #isSilent({ server }: Peer): boolean {
+    const until = this.#silent.get(server);
+    return until !== undefined && until > performance.now();
+  }
+
+  /** @throws Error if the server does not answer */
+  async #read(
+    peer: Peer,
+    actorIds: readonly string[],
+    { use, signal }: { use: boolean; signal: AbortSignal },
+  ): Promise<Facts> {
+    const { seal, places, forwarder } = this.#deps;
+    const question = { ...freshly(), to: peer.server, actorIds, ...(use && { use }) };
+    const headers = { host: "peer", [PEER_HEADER]: seal.seal("facts", question) };
+    const request = { path: FACTS_PATH, headers };
+    const text = await forwarder.read(peer, request, { signal, maxBytes: MAX_PEER_FACTS_BYTES });
+    const answer = seal.open("facts answer", text, factsAnswerSchema);
+    if (answer?.nonce !== question.nonce)
+      throw new Error("the answer is not from a server with the same secret");
+    const found: Facts = {};
+    for (const actorId of actorIds) {
+      if (answer.facts[actorId] === undefined) {
+        places.forget(actorId, peer.server);
+        continue;
+      }
+      places.found(actorId, peer);
+      // A newer server may tell of one VM what this server does not understand.
+      const { data } = factsSchema.safeParse(answer.facts[actorId]);
+      if (data !== undefined) found[actorId] = data;
+    }
+    return found;
   }
 }
 

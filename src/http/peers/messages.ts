@@ -45,7 +45,8 @@ export type Proof = z.output<typeof proofSchema>;
 /** Question to a VM which server has it. */
 export const questionSchema = z.strictObject({ ...fresh, actorId: z.string() });
 
-const factsSchema = z.strictObject({
+/** How a VM is. A newer server may tell more. */
+export const factsSchema = z.object({
   state: z.enum(["awake", "booting", "sleeping"]),
   processes: z.number(),
   lastUsedAt: z.number(),
@@ -53,7 +54,7 @@ const factsSchema = z.strictObject({
   /** Bytes of its files; absent if the VM does not know them. */
   storedBytes: z.number().optional(),
   use: z
-    .strictObject({
+    .object({
       memoryBytes: z.number().nullable(),
       cpuMs: z.number().nullable(),
       diskBytes: z.number().nullable(),
@@ -73,22 +74,27 @@ export const placeSchema = z.strictObject({
   vm: vmName,
 });
 
-/** Address of a server, as the engine shows it to the others. */
-export const addressSchema = z.strictObject({ server: z.string(), url: z.string() });
+/** Address of a server, as the engine shows it to the others. A newer server may tell more. */
+export const addressSchema = z.object({ server: z.string(), url: z.string() });
 
-/** Question to a server how VMs are. `to`: the server for which it is meant. */
-export const factsQuestionSchema = z.strictObject({
+/**
+ * Question to a server how VMs are. `to`: the server for which it is meant. `use`: and what they use. A newer server may ask more.
+ */
+export const factsQuestionSchema = z.object({
   ...fresh,
   to: z.string(),
   actorIds: z.array(z.string()),
+  use: z.literal(true).optional(),
 });
 
-/** Answer of a server to that question, with the VMs that are awake there, by the id of their actor. */
-export const factsAnswerSchema = z.strictObject({
+/** Answer of a server to that question: facts of the VMs that are awake there, by the id of their actor. Each is checked by itself. */
+export const factsAnswerSchema = z.object({
   nonce: z.string(),
-  facts: z.record(z.string(), factsSchema),
+  facts: z.record(z.string(), z.unknown()),
 });
-export type Facts = z.output<typeof factsAnswerSchema>["facts"];
+
+/** How VMs are, by the id of their actor. */
+export type Facts = Record<string, LiveFacts>;
 
 /** Bytes of a scope that goes on whole, as JSON. The scope of every token has fewer. */
 const MAX_SCOPE_BYTES = 4096;

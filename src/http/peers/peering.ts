@@ -30,7 +30,7 @@ const LOG_PAUSE_MS = 60_000;
 interface LocalVms {
   /** Returns whether a VM runs, and neither starts nor ends. */
   isAwake(actorId: string): boolean;
-  factsOf(actorId: string): Promise<LiveFacts> | undefined;
+  factsOf(actorId: string, options: { use: boolean }): Promise<LiveFacts> | undefined;
 }
 
 interface PeeringDeps {
@@ -67,7 +67,8 @@ export class Peering {
     this.#facts = new ServerFacts({
       ...{ seal: this.#seal, actors: this.actors, places: this.places, forwarder: this.#forwarder },
       server: this.#server,
-      factsHere: (actorId) => vms.factsOf(actorId),
+      // The engine may have started the VM elsewhere.
+      factsHere: (actorId, options) => (isCutOff() ? undefined : vms.factsOf(actorId, options)),
     });
     this.list = new EngineList(this.actors, this.#facts);
   }
@@ -127,7 +128,7 @@ export class Peering {
       limitBacklog(inner);
       guardPeers(inner, {
         ...{ seal: this.#seal, server: this.#server, strangers, here },
-        facts: (actorIds) => this.#facts.here(actorIds),
+        facts: (actorIds, use) => this.#facts.here(actorIds, use),
         admit: (request, grant) => deps.access.admitted(request, grant),
         onRefused: (reason) => this.#tell(deps.log, reason),
       });

@@ -31,7 +31,9 @@ test("a list leaves out a VM that is destroyed while it is made", async ({ onTes
       headers: {},
     },
   };
-  const list = new EngineList(new EngineActors(server), { of: async () => ({}) });
+  const list = new EngineList(new EngineActors(server), {
+    forList: () => ({ of: async () => ({}), isOver: false }),
+  });
   const { vms } = await list.list("vm", { limit: 10, use: false }, () => true);
   expect(vms.map(({ key }) => key)).toEqual([["kept"]]);
 });

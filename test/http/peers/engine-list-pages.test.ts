@@ -46,7 +46,9 @@ async function listOf(actors: Made[], isLost: (actor: Made) => boolean = () => f
   const endpoint = `http://127.0.0.1:${(engine.address() as AddressInfo).port}`;
   const settings = { token: undefined, namespace: "default", runnerName: "default", headers: {} };
   const server = { ...settings, endpoint, encoding: "json" as const };
-  const list = new EngineList(new EngineActors(server), { of: async () => ({}) });
+  const list = new EngineList(new EngineActors(server), {
+    forList: () => ({ of: async () => ({}), isOver: false }),
+  });
   return async (limit: number) => {
     const keys: string[] = [];
     for (let cursor: string | null | undefined; cursor !== null; ) {
