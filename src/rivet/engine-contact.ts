@@ -1,15 +1,14 @@
-/** A connection to the engine, as the package `ws` makes it. */
-interface Connection {
-  addEventListener(type: "message", callback: (event: { data: unknown }) => void): void;
-  addEventListener(type: "close", callback: () => void): void;
-  terminate?(): void;
-}
+import { WebSocket } from "ws";
 
 /** The part of RivetKit's runner that this repair changes. */
 export interface ContactedRunner {
   getPegboardWebSocketIfReady(): unknown;
   __sendToServer(message: { tag: string; val: unknown }): void;
+  start(): Promise<void>;
 }
+
+/** Time for the engine to accept a connection, in milliseconds. */
+const ACCEPT_MS = 10_000;
 
 /** Pause between two looks whether the engine gives a sign of life. */
 const LOOK_MS = 500;
@@ -23,23 +22,45 @@ let contact: { heardAt: number; lostMs: number } | undefined;
 /** Prototypes that are changed already. */
 const changed = new WeakSet<object>();
 
+/** A connection to the engine. Node's own can be closed only with the other end, which does not answer here. */
+class EngineSocket extends WebSocket {
+  constructor(url: string, protocols: string[]) {
+    super(url, protocols, { handshakeTimeout: ACCEPT_MS, perMessageDeflate: false });
+  }
+}
+
 /**
- * Makes a runner close its connection when the engine has given no sign of life for its lost threshold.
+ * Makes a runner close its connection when the engine has given no sign of life for its lost threshold, or has not accepted it in time.
  *
  * For RivetKit 2.2, whose runner answers pings of the engine and does not miss them. If packets are lost without a word, it would go on with its
- * actors until TCP gives up, while the engine has started them elsewhere. RivetKit ends them after a closed connection.
+ * actors until TCP gives up, while the engine has started them elsewhere. RivetKit ends them after a closed connection, and connects again.
  *
- * @param prototype prototype of RivetKit's runners. It is changed in place.
+ * @param prototype prototype of RivetKit's runners. It is changed in place, before a runner starts.
  */
 export function missEngine(prototype: ContactedRunner): void {
   if (changed.has(prototype)) return;
   changed.add(prototype);
-  const { __sendToServer: send } = prototype;
+  const { start, __sendToServer: send } = prototype;
+  prototype.start = function () {
+    return withSocket(() => start.call(this));
+  };
   prototype.__sendToServer = function (message) {
     // RivetKit sends it when a connection has opened.
-    if (message.tag === "ToServerInit") watch(this.getPegboardWebSocketIfReady() as Connection | undefined);
+    if (message.tag === "ToServerInit") watch(this.getPegboardWebSocketIfReady());
     send.call(this, message);
   };
+}
+
+/** Calls a function while the global WebSocket is ours. RivetKit takes it in the turn in which its first runner starts, and keeps it. */
+function withSocket<Result>(run: () => Result): Result {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+  Object.defineProperty(globalThis, "WebSocket", { value: EngineSocket, configurable: true });
+  try {
+    return run();
+  } finally {
+    if (own === undefined) Reflect.deleteProperty(globalThis, "WebSocket");
+    else Object.defineProperty(globalThis, "WebSocket", own);
+  }
 }
 
 /** Returns whether the engine has given no sign of life for its lost threshold: it may have started our actors elsewhere. */
@@ -56,8 +77,8 @@ function isSilent({ heardAt, lostMs }: NonNullable<typeof contact>): boolean {
   return performance.now() - heardAt > lostMs;
 }
 
-function watch(connection: Connection | undefined): void {
-  if (connection === undefined) return;
+function watch(connection: unknown): void {
+  if (!(connection instanceof WebSocket)) return;
   const own = { heardAt: performance.now(), lostMs: LOST_MS };
   let isFirst = true;
   let missed = 0;
@@ -71,7 +92,7 @@ function watch(connection: Connection | undefined): void {
   const timer = setInterval(() => {
     missed = isSilent(own) ? missed + 1 : 0;
     // A process that has stood still reads first what has come meanwhile.
-    if (missed > 1) connection.terminate?.();
+    if (missed > 1) connection.terminate();
   }, LOOK_MS).unref();
   connection.addEventListener("close", () => clearInterval(timer));
 }

@@ -6,9 +6,17 @@ interface Message {
   val: unknown;
 }
 
+/** An actor of RivetKit's runner. */
+interface RunActor {
+  readonly generation: number;
+}
+
 /** The part of RivetKit's runner that this repair changes. Its connection is `undefined` unless it is open. */
 export interface DrainedRunner {
-  readonly actors: { readonly size: number };
+  /** The runner's own map. */
+  readonly actors: Map<string, RunActor>;
+  /** The runner's own options. */
+  readonly config: { onActorStart(actorId: string, generation: number, ...more: never[]): Promise<void> };
   getPegboardWebSocketIfReady(): unknown;
   __sendToServer(message: Message): void;
   shutdown(immediate: boolean, exit?: boolean): Promise<void>;
@@ -64,11 +72,32 @@ export function drainOverReconnects(prototype: DrainedRunner): void {
         const isKnown = this.getPegboardWebSocketIfReady() !== undefined;
         now = { left: leave(this), isKnown };
         leaving.set(this, now);
+        ignoreRepeatedStarts(this);
         if (isKnown) send.call(this, STOPPING);
       }
       await now.left;
     }
     await shutdown.call(this, immediate, exit);
+  };
+}
+
+/**
+ * Makes a runner ignore commands to start actors that it runs. An engine that restarts repeats its commands. RivetKit would start such an actor again,
+ * which a server that shuts down refuses, and would count its events from 0, so that the engine would miss its end.
+ */
+function ignoreRepeatedStarts({ actors, config }: DrainedRunner): void {
+  const set = actors.set.bind(actors);
+  const start = config.onActorStart.bind(config);
+  const repeated = new Set<string>();
+  const runs = (actorId: string, generation: number) => actors.get(actorId)?.generation === generation;
+  // RivetKit notes an actor and starts it in the same turn.
+  actors.set = (actorId, actor) => {
+    if (!runs(actorId, actor.generation)) return set(actorId, actor);
+    repeated.add(actorId);
+    return actors;
+  };
+  config.onActorStart = async (actorId, ...more) => {
+    if (!repeated.delete(actorId)) await start(actorId, ...more);
   };
 }
 

@@ -103,9 +103,12 @@ const DISTURBANCES: readonly (readonly [
     "partition: the server with the VM loses its cable, and gets it back",
     async (_fleet, { machine }, writer) => {
       machine.cable("down");
-      // The other server has the VM by then.
-      await writer.moved();
-      machine.cable("up");
+      try {
+        // The other server has the VM by then.
+        await writer.moved();
+      } finally {
+        machine.cable("up");
+      }
     },
   ],
   [
@@ -113,10 +116,13 @@ const DISTURBANCES: readonly (readonly [
     async (fleet, { machine, endpoint }, writer) => {
       const isReady = async () => (await fetch(`${endpoint}/health/ready`)).ok;
       machine.path(fleet.engineMachine, "down");
-      // The front still reaches the server, which says that it does not have the VM any more.
-      while (await isReady()) await delay(100);
-      await writer.moved();
-      machine.path(fleet.engineMachine, "up");
+      try {
+        // The front still reaches the server, which says that it does not have the VM any more.
+        while (await isReady()) await delay(100);
+        await writer.moved();
+      } finally {
+        machine.path(fleet.engineMachine, "up");
+      }
       while (!(await isReady())) await delay(100);
     },
   ],

@@ -3,6 +3,40 @@ import { onTestFinished } from "vitest";
 import type { Engine } from "./engine.ts";
 import { until } from "./until.ts";
 
+type RunnerOptions = ConstructorParameters<typeof Runner>[0];
+
+/**
+ * Makes RivetKit's runner, which shuts down when the test ends.
+ *
+ * @param Kind the class of the runner. @default RivetKit's
+ */
+export function newRunner(
+  { endpoint }: Pick<Engine, "endpoint">,
+  options: Partial<RunnerOptions> = {},
+  Kind: typeof Runner = Runner,
+): Runner {
+  const runner = new Kind({
+    version: 1,
+    endpoint,
+    namespace: "default",
+    totalSlots: 1,
+    runnerName: "requests",
+    prepopulateActorNames: {},
+    noAutoShutdown: true,
+    onConnected: () => undefined,
+    onDisconnected: () => undefined,
+    onShutdown: () => undefined,
+    fetch: async () => new Response(),
+    websocket: async () => undefined,
+    hibernatableWebSocket: { canHibernate: () => false },
+    onActorStart: async () => undefined,
+    onActorStop: async () => undefined,
+    ...options,
+  });
+  onTestFinished(() => runner.shutdown(true));
+  return runner;
+}
+
 /**
  * Starts RivetKit's runner with one actor, until the test ends.
  *
@@ -14,24 +48,8 @@ export async function startRunner(
 ): Promise<{ runner: Runner; actorId: string }> {
   const connected = Promise.withResolvers<void>();
   const started = Promise.withResolvers<string>();
-  const runner = new Kind({
-    version: 1,
-    endpoint: engine.endpoint,
-    namespace: "default",
-    totalSlots: 1,
-    runnerName: "requests",
-    prepopulateActorNames: {},
-    noAutoShutdown: true,
-    onConnected: connected.resolve,
-    onDisconnected: () => undefined,
-    onShutdown: () => undefined,
-    fetch: async () => new Response(),
-    websocket: async () => undefined,
-    hibernatableWebSocket: { canHibernate: () => false },
-    onActorStart: async (actorId) => started.resolve(actorId),
-    onActorStop: async () => undefined,
-  });
-  onTestFinished(() => runner.shutdown(true));
+  const onActorStart = async (id: string) => started.resolve(id);
+  const runner = newRunner(engine, { onConnected: connected.resolve, onActorStart }, Kind);
   await runner.start();
   await connected.promise;
   // The engine knows the name of a runner shortly after the runner is connected.
