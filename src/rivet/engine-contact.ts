@@ -19,6 +19,9 @@ const LOST_MS = 15_000;
 /** Contact of this process with the engine: when it last gave a sign of life, and the silence after which it gives our actors away. */
 let contact: { heardAt: number; lostMs: number } | undefined;
 
+/** Work for the moment at which a connection is closed for its silence. */
+const cutOff = new Set<() => void>();
+
 /** Prototypes that are changed already. */
 const changed = new WeakSet<object>();
 
@@ -68,6 +71,12 @@ export function isCutOff(): boolean {
   return contact !== undefined && isSilent(contact);
 }
 
+/** Calls a function each time a connection is closed for its silence. @returns a function that ends this */
+export function onCutOff(listener: () => void): () => void {
+  cutOff.add(listener);
+  return () => void cutOff.delete(listener);
+}
+
 /** Returns whether this process has been in contact with the engine, and is. */
 export function hasContact(): boolean {
   return contact !== undefined && !isCutOff();
@@ -92,7 +101,9 @@ function watch(connection: unknown): void {
   const timer = setInterval(() => {
     missed = isSilent(own) ? missed + 1 : 0;
     // A process that has stood still reads first what has come meanwhile.
-    if (missed > 1) connection.terminate();
+    if (missed <= 1) return;
+    connection.terminate();
+    for (const listener of cutOff) listener();
   }, LOOK_MS).unref();
   connection.addEventListener("close", () => clearInterval(timer));
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import type { Server as Engine } from "../../client/rivet/config.ts";
 import { cutConnections, limitBacklog } from "../../rivet/client-backlog.ts";
-import { isCutOff } from "../../rivet/engine-contact.ts";
+import { isCutOff, onCutOff } from "../../rivet/engine-contact.ts";
 import { type EngineDriverOptions, engineDriver, type LocalActors } from "../../rivet/engine-driver.ts";
 import type { Driver } from "../../rivet/guarded-driver.ts";
 import type { AccessControl } from "../access-control.ts";
@@ -132,7 +132,10 @@ export class Peering {
         admit: (request, grant) => deps.access.admitted(request, grant),
         onRefused: (reason) => this.#tell(deps.log, reason),
       });
+      // Calls under way would wait for the engine's storage. Other servers find the VMs anew.
+      const forget = onCutOff(() => cutConnections(inner));
       server.once("close", () => {
+        forget();
         inner.close();
         cutConnections(inner);
       });
