@@ -107,8 +107,10 @@ export class Handoff {
     const lost = (error: Error) => way.refuse(lostAt(error));
     const attempt = (to: Peer, tries: number): void => {
       const again = (error: AgentVmError) => {
+        // A client that has left says nothing about the server.
+        if (left.signal.aborted) return void way.refuse(error);
         places.forget(actorId, to.server);
-        if (tries >= MAX_TRIES || left.signal.aborted) return void way.refuse(error);
+        if (tries >= MAX_TRIES) return void way.refuse(error);
         const located = settled(async () => {
           // Requests that one server has just refused do not come back all at once.
           await delay(PEER_RETRY_MS * (0.2 + 0.8 * Math.random()));

@@ -1,6 +1,7 @@
 // @module-tag attack
+import { once } from "node:events";
 import type { RequestListener } from "node:http";
-import net from "node:net";
+import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { idOf, previewOf, startFront, VM } from "../../support/front.ts";
 
@@ -109,4 +110,20 @@ test("tries a request once more that has not begun, and then gives up", async ()
   moves.push(true, true);
   expect(await (await fetch(url + previewOf(VM))).text()).toContain("connection_lost");
   expect(moves).toEqual([]);
+});
+
+test("a client that leaves before the server answers takes the place of the VM from nobody", async () => {
+  const silent = net.createServer((socket) => void socket.on("error", () => undefined).resume());
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void silent.close());
+  const { url, places } = await startFront(
+    FORBIDDEN,
+    async () => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+  );
+  const client = net.connect(Number(new URL(url).port), "127.0.0.1");
+  client.write(`GET ${previewOf(VM)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const [question] = (await once(silent, "connection")) as [net.Socket];
+  client.destroy();
+  await once(question, "close");
+  expect(places.known(VM)).toMatchObject({ server: "b" });
 });
