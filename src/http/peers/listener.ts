@@ -11,7 +11,7 @@ import { FACTS_PATH, openFactsQuestion } from "./live-facts.ts";
 import { type Facts, type Forwarded, forwardedSchema, type Proof } from "./messages.ts";
 import type { PeerAddress } from "./options.ts";
 import { SIGN_PATH } from "./peer-watch.ts";
-import { Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal.ts";
+import { isLate, Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal.ts";
 
 /** Bytes of the head of a forwarded request: its signature, and as much as Node takes of another request. */
 const MAX_HEAD_BYTES = MAX_PEER_HEADER_BYTES + 16 * 1024;
@@ -55,7 +55,7 @@ export async function listenForPeers(server: http.Server, { host, port }: PeerAd
 
 /**
  * Puts the check of signatures in front of a server's listeners. A request without the signature of a server with the same secret,
- * an old one and a repeated one are refused.
+ * an old one and a repeated one are refused. A question that begins nothing may be repeated.
  */
 export function guardPeers(server: http.Server, deps: ListenerDeps): void {
   const nonces = new Nonces();
@@ -63,20 +63,26 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
     const sealed = deps.seal.seal("answer", proof);
     if (!socket.destroyed) socket.write(`HTTP/1.1 103 Early Hints\r\n${PROOF_HEADER}: ${sealed}\r\n\r\n`);
   };
+  const staleness = (message: Forwarded) => {
+    if (beginsNothing(message)) return isLate(message) ? "clock" : undefined;
+    return nonces.take(message);
+  };
   const opened = (request: http.IncomingMessage): Forwarded | undefined => {
     const message = deps.seal.open("request", request.headers[PEER_HEADER], forwardedSchema);
     const { to, method, url } = message ?? {};
     const isMeant = to === deps.server && method === request.method && url === request.url;
-    const reason = message === undefined || !isMeant ? "unsigned" : nonces.take(message);
+    const reason = message === undefined || !isMeant ? "unsigned" : staleness(message);
     if (message === undefined || reason !== undefined) {
       deps.onRefused(reason ?? "unsigned");
       return undefined;
     }
+    // A question can be repeated, so that its connection still counts as one without access.
+    if (beginsNothing(message)) return message;
     const { nonce, grant } = message;
     deps.strangers.admit(request.socket);
     // The other server counts its client as one without access until the VM has checked the token.
     const tell = () => prove(request, { nonce, isHere: true, hasAccess: true });
-    if (grant === undefined && !isQuestion(message)) deps.strangers.whenAdmitted(request.socket, tell);
+    if (grant === undefined) deps.strangers.whenAdmitted(request.socket, tell);
     return message;
   };
   /** Says who answers, and whether it takes the request. @returns whether it does */
@@ -119,7 +125,7 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
       if (!isHere) return void response.writeHead(421, { connection: "close" }).end();
       letIn(request, message);
       release(() => {
-        if (isQuestion(message)) return void response.writeHead(204).end();
+        if (beginsNothing(message)) return void response.writeHead(204).end();
         for (const listener of requests) listener(request, response);
       });
     });
@@ -130,7 +136,7 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const message = opened(request);
-    if (message === undefined)
+    if (message === undefined || beginsNothing(message))
       return void socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     void answer(request, message).then((isHere) => {
       if (!isHere)
@@ -141,9 +147,9 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
   });
 }
 
-/** Returns whether a request begins nothing: the other server asks whether this one has the VM. */
-function isQuestion({ method, url }: Forwarded): boolean {
-  return method === "GET" && url === QUESTION_PATH;
+/** Returns whether a request begins nothing: the other server asks whether this one has the VM, or lives. */
+function beginsNothing({ method, url }: Forwarded): boolean {
+  return method === "GET" && (url === QUESTION_PATH || url === SIGN_PATH);
 }
 
 /** Removes the signature, which no program of a VM needs to see. */

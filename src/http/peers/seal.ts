@@ -67,20 +67,26 @@ export function freshly(): { at: number; nonce: string } {
 /** Why a request between servers is refused. */
 export type Stale = "clock" | "repeated" | "full";
 
+/** Returns whether a request was made too long ago, or by a clock that is too far ahead. */
+export function isLate({ at }: { at: number }): boolean {
+  return Math.abs(Date.now() - at) > PEER_CLOCK_MS;
+}
+
 /** The requests that a server has taken, each of which it takes once. */
 export class Nonces {
   /** Times at which requests are too old anyway, by nonce, in order. */
   readonly #taken = new Map<string, number>();
 
   /** Notes a request. @returns why it must be refused; `undefined` if it must not */
-  take({ at, nonce }: { at: number; nonce: string }): Stale | undefined {
+  take(request: { at: number; nonce: string }): Stale | undefined {
+    const { nonce } = request;
     // The clock of the machine may be set back.
     const now = performance.now();
     for (const [known, until] of this.#taken) {
       if (until > now) break;
       this.#taken.delete(known);
     }
-    if (Math.abs(Date.now() - at) > PEER_CLOCK_MS) return "clock";
+    if (isLate(request)) return "clock";
     if (this.#taken.has(nonce)) return "repeated";
     if (this.#taken.size >= MAX_PEER_NONCES) return "full";
     this.#taken.set(nonce, now + 2 * PEER_CLOCK_MS);

@@ -3,8 +3,9 @@ import { createServer, type IncomingMessage, request as startRequest } from "nod
 import net, { type AddressInfo } from "node:net";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Grant } from "../../../src/http/grant.ts";
-import { type ForwardedHead, Forwarder } from "../../../src/http/peers/forward.ts";
+import { type ForwardedHead, Forwarder, QUESTION_PATH } from "../../../src/http/peers/forward.ts";
 import { guardPeers, listenForPeers, makePeerServer } from "../../../src/http/peers/listener.ts";
+import { SIGN_PATH } from "../../../src/http/peers/peer-watch.ts";
 import { freshly, PEER_HEADER, PeerSeal } from "../../../src/http/peers/seal.ts";
 import { Strangers } from "../../../src/http/strangers.ts";
 import { makeCertificate } from "../../support/certificate.ts";
@@ -156,6 +157,34 @@ test("refuses a repeated request and one of another time", async () => {
   for (const at of [Date.now() - 31_000, Date.now() + 31_000]) expect(await send(sealed({ at }))).toBe(401);
   expect(refused).toEqual(["repeated", "clock", "clock"]);
   expect(passed).toHaveLength(1);
+});
+
+test.each([
+  [QUESTION_PATH, 204],
+  [SIGN_PATH, 421],
+])(
+  "answers %s again and again, notes nothing of it, and still counts its connection",
+  async (path, status) => {
+    const admit = vi.spyOn(strangers, "admit");
+    const get = { method: "GET", url: path, grant: undefined };
+    const question = sealed(get);
+    for (let count = 0; count < 3; count++)
+      expect(await send(question, { method: "GET", path })).toBe(status);
+    const old = sealed({ ...get, at: Date.now() - 31_000 });
+    expect(await send(old, { method: "GET", path })).toBe(401);
+    expect(refused).toEqual(["clock"]);
+    expect(admit).not.toHaveBeenCalled();
+  },
+);
+
+test("a question cannot begin a WebSocket", async () => {
+  const socket = net.connect(port, "127.0.0.1");
+  socket.write(
+    `GET ${QUESTION_PATH} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${PEER_HEADER}: ${sealed({ method: "GET", url: QUESTION_PATH })}\r\n\r\n`,
+  );
+  const [answer] = await once(socket, "data");
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 401 /);
+  expect(passed).toEqual([]);
 });
 
 test("refuses an upgrade without a signature", async () => {
