@@ -33,7 +33,7 @@ const CHECK_EVERY_BYTES = 8 * MIB;
 const CHECK_EVERY_BYTES_EACH = 1024;
 
 /** Connections that one turn of the event loop cuts. */
-const CUTS_PER_TURN = 200;
+const CUTS_PER_TURN = 50;
 
 /** A socket with the bytes that the last check found. */
 interface Connection {
@@ -134,11 +134,11 @@ const heldOf = ({ unread, unended: begun }: Connection): number => unread + begu
  * upload or a download that goes on is cut after connections that take room and do nothing.
  */
 function makeRoom(now: number): void {
+  const isCutting = doomed.size > 0;
   const weightOf = (connection: Connection) =>
     heldOf(connection) * (now - connection.movedAt + CHECK_INTERVAL_MS);
   const holding = [...connections.values()].filter(
-    (connection) =>
-      heldOf(connection) > 0 && !connection.socket.destroyed && !doomed.has(connection.socket),
+    (connection) => heldOf(connection) > 0 && !connection.socket.destroyed && !doomed.has(connection.socket),
   );
   const addresses = [...Map.groupBy(holding, ({ address }) => address).values()].map((held) => ({
     held,
@@ -157,7 +157,7 @@ function makeRoom(now: number): void {
       doomed.add(connection.socket);
     }
   }
-  cutDoomed();
+  if (!isCutting) cutDoomed();
 }
 
 /** Returns the bytes that each address may keep if all together keep `most`, and addresses with less keep all they have. */
