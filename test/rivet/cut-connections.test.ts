@@ -89,7 +89,7 @@ test("over TLS bodies without an end are bounded, and a server that closes cuts 
   await once(other, "close");
 });
 
-test("connections whose bytes stand still are cut before one that goes on, and a light address keeps its own", async () => {
+test("connections whose bytes stand still are cut before an upload that goes on, and a light address keeps its own", async () => {
   const passed = vi.spyOn(performance, "now").mockReturnValue(0);
   onTestFinished(() => passed.mockRestore());
   const { held, port } = await startHolder();

@@ -63,7 +63,7 @@ test("over TLS a forwarded request outlives the time for strangers, and a connec
   );
   const end = await Promise.race([served, answer.then(() => () => undefined)]);
 
-  // A connection without a handshake, and one that says nothing after its handshake.
+  // A connection without a handshake, and a connection that says nothing after its handshake.
   const raw = connect(port, "127.0.0.1");
   const silent = tls.connect({ port, host: "127.0.0.1", ca: certificate.cert, servername: "localhost" });
   for (const socket of [raw, silent]) socket.on("error", () => undefined).resume();
