@@ -17,7 +17,7 @@ const STEP = 100;
 const cursorSchema = z.tuple([z.int().min(0), z.string().max(100)]);
 type Cursor = z.output<typeof cursorSchema>;
 
-/** What servers say of their VMs, for one list. */
+/** Servers that report how the VMs of one list are. */
 interface Servers {
   forList(use: boolean): Pick<ListFacts, "of" | "isOver">;
 }

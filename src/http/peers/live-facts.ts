@@ -143,7 +143,7 @@ export class ServerFacts {
         continue;
       }
       places.found(actorId, peer);
-      // A newer server may tell of one VM what this server does not understand.
+      // A newer server may report facts of one VM that this server does not understand.
       const { data } = factsSchema.safeParse(answer.facts[actorId]);
       if (data !== undefined) found[actorId] = data;
     }
