@@ -1,5 +1,12 @@
+import { AgentVmError } from "../api/errors.ts";
 import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
-import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "../api/methods/process-types.ts";
+import type {
+  ExecOptions,
+  ExecResult,
+  OutputChunk,
+  SpawnedPid,
+  StartedAt,
+} from "../api/methods/process-types.ts";
 import type { FollowedOutput } from "../api/methods/transport.ts";
 import { within } from "../base/within.ts";
 import { KILL_WAIT_MS } from "./limits.ts";
@@ -80,7 +87,7 @@ export interface RunMethods {
    * @param command line for the VM's shell, at most 131,071 bytes
    * @param options those of `exec`, listeners and `signal`
    * @returns exit code, output and resource usage, after the last output
-   * @throws the signal's reason; AgentVmError as `exec`
+   * @throws the signal's reason; AgentVmError as `exec`; `call_lost` if the VM has restarted and the command's end is not known
    * @example
    * ```ts
    * const { exitCode } = await agent.run("npm test", { onStdout: (text) => process.stdout.write(text), signal });
@@ -170,6 +177,12 @@ const COMMAND_OPTIONS = {
 };
 const RUN_OPTIONS: Rules<RunOptions> = { ...COMMAND_OPTIONS, onStart: callback, ...FOLLOW_OPTIONS };
 
+/** A process that a call follows. After a restart of the VM its pid may be another process's. */
+interface Followed extends SpawnedPid, StartedAt {
+  /** Whether the server has lost the process, or a call that followed it. */
+  isLost?: boolean;
+}
+
 /** Starts a command and follows it. @param args `null` if the command is a shell line */
 export async function run(
   invoke: Invoke,
@@ -185,13 +198,19 @@ export async function run(
   const rest = Object.entries(options).filter(([name]) => Object.hasOwn(COMMAND_OPTIONS, name));
   checkCrossing(action, args === null ? [command, options.env] : [command, args, options.env]);
   // Not abandoned by an abort: the command may have begun, and then has to be killed.
-  const { pid } = (await invoke("startRun", [command, args, Object.fromEntries(rest)])) as SpawnedPid;
+  const started = (await invoke("startRun", [command, args, Object.fromEntries(rest)])) as Followed;
+  // An older server does not answer `startedAt`, and refuses it.
+  const { pid, startedAt } = started;
+  const process: Followed = { pid, startedAt };
   try {
     options.onStart?.(pid);
-    return await follow(invoke, pid, options);
+    return await follow(invoke, process, options);
   } catch (error) {
     // An abort, a listener that threw, or a server that no longer answers. Nobody follows the command any more.
-    await killTree(invoke, pid);
+    await killTree(invoke, process);
+    if (process.isLost && codeOf(error) === "process_not_found") {
+      throw new AgentVmError("call_lost", `The VM has restarted: how process ${pid} ended is lost`, { pid });
+    }
     throw error;
   }
 }
@@ -204,20 +223,32 @@ export async function attach(
 ): Promise<RunResult | RunningCommand> {
   checkOptions("attach", options, ATTACH_OPTIONS);
   checkCrossing("attach", [pid, options?.after]);
-  return await follow(invoke, pid, options ?? {});
+  return await follow(invoke, { pid }, options ?? {});
 }
 
 async function follow(
   invoke: Invoke,
-  pid: number,
+  process: Followed,
   { after: seen = -1, yieldAfterMs, signal, ...options }: AttachOptions,
 ): Promise<RunResult | RunningCommand> {
+  const { pid } = process;
+  let { startedAt } = process;
   const output = new RunOutput(options);
   const yieldAt = performance.now() + (yieldAfterMs ?? Number.POSITIVE_INFINITY);
   for (let after = seen; ; ) {
     const left = Math.max(0, Math.ceil(yieldAt - performance.now()));
-    const request = { after, waitMs: Math.min(left, MAX_FOLLOW_WAIT_MS), hold: left > 0 };
-    const part = (await invoke("followProcess", [pid, request], signal)) as FollowedOutput;
+    const request = {
+      after,
+      waitMs: Math.min(left, MAX_FOLLOW_WAIT_MS),
+      hold: left > 0,
+      ...startOf({ startedAt }),
+    };
+    const part = (await invoke("followProcess", [pid, request], signal).catch((error: unknown) => {
+      process.isLost = ["call_lost", "process_not_found"].includes(String(codeOf(error)));
+      throw error;
+    })) as FollowedOutput;
+    // The next question must not reach another process at the pid.
+    startedAt ??= part.startedAt;
     signal?.throwIfAborted();
     if (part.truncated) output.truncated = true;
     for (const chunk of part.chunks) {
@@ -235,7 +266,19 @@ async function follow(
 }
 
 /** Resolves when the tree is gone, or after KILL_WAIT_MS: a server that cannot be reached must not hold the caller up. */
-async function killTree(invoke: Invoke, pid: number): Promise<void> {
-  const killed = invoke("killProcess", [pid, { tree: true }]).catch(() => undefined);
+async function killTree(invoke: Invoke, process: Followed): Promise<void> {
+  // Without its start the process cannot be told from another client's process at its pid.
+  if (process.isLost && process.startedAt === undefined) return;
+  const options = { tree: true, ...startOf(process) };
+  const killed = invoke("killProcess", [process.pid, options]).catch(() => undefined);
   await within(killed, KILL_WAIT_MS);
+}
+
+/** Returns the option that tells a process from others at its pid, if the server knows the option. */
+function startOf({ startedAt }: StartedAt): StartedAt {
+  return startedAt === undefined ? {} : { startedAt };
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null | undefined)?.code;
 }

@@ -88,6 +88,15 @@ export interface SpawnedPid {
   pid: number;
 }
 
+/** Part of the options of methods that take a pid. After a restart of the VM the kernel gives the same pids again. */
+export interface StartedAt {
+  /**
+   * Start of the process that is meant, in milliseconds since the Unix epoch: `startedAt` of `getProcess`. Another process at
+   * the pid is `process_not_found`. @default the newest process of the pid
+   */
+  startedAt?: number;
+}
+
 /** A process that `spawn` or `run` started. */
 export interface SpawnedProcessInfo {
   /** Process id inside the VM, as `ps` shows it there. */
@@ -121,7 +130,7 @@ export interface SpawnedProcessInfo {
 }
 
 /** Options of `stopProcess`, `killProcess` and `signalProcess`. */
-export interface SignalOptions {
+export interface SignalOptions extends StartedAt {
   /**
    * `true` signals the process with everything that it has started, daemons too, even after its own end. `false` signals
    * only the process itself.

@@ -73,7 +73,13 @@ const spawnInput = fitting(
   ([command, rest = [], given]) => [[command, ...rest], given?.env],
 );
 
-const signalOptions = options({ tree: bool.optional() }).optional();
+const startedAt = integer(
+  0,
+  Number.MAX_SAFE_INTEGER,
+  "an integer of milliseconds since the Unix epoch",
+).optional();
+
+const signalOptions = options({ tree: bool.optional(), startedAt }).optional();
 
 /** Options of `startRun`. */
 export const startRunOptions = options(runOptions).optional();
@@ -88,6 +94,7 @@ export const followOptions = options({
   after,
   waitMs: integer(0, MAX_FOLLOW_WAIT_MS, `an integer from 0 to ${MAX_FOLLOW_WAIT_MS}`).optional(),
   hold: bool.optional(),
+  startedAt,
 }).optional();
 
 /** Process methods. A pid is the process id inside the VM. */
@@ -216,7 +223,7 @@ export const PROCESS_METHODS = {
    * job. Does nothing after the process has ended.
    *
    * @param pid process id that `spawn` returned
-   * @param options `tree`: also daemons, or only the process
+   * @param options `tree`: also daemons, or only the process; `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`
    */
   stopProcess: method<(pid: number, options?: SignalOptions) => Promise<void>>()({
@@ -228,7 +235,7 @@ export const PROCESS_METHODS = {
    * nothing after the process has ended.
    *
    * @param pid process id that `spawn` returned
-   * @param options `tree`: also daemons, or only the process
+   * @param options `tree`: also daemons, or only the process; `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`
    */
   killProcess: method<(pid: number, options?: SignalOptions) => Promise<void>>()({
@@ -240,7 +247,7 @@ export const PROCESS_METHODS = {
    *
    * @param pid process id that `spawn` returned
    * @param signal name (`"SIGHUP"` or `"HUP"`) or number from 0 to 64
-   * @param options `tree`: also everything that the process has started
+   * @param options `tree`: also everything that the process has started; `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`
    */
   signalProcess: method<(pid: number, signal: Signal, options?: SignalOptions) => Promise<void>>()({

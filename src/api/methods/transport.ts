@@ -2,7 +2,7 @@ import { z } from "zod";
 import { MAX_ACKNOWLEDGED_CALLS, MAX_TRANSFER_BYTES, TRANSFER_CHUNK_BYTES } from "../limits.ts";
 import { args, argument, binary, id, integer, offset, options, path, pid, text } from "../values.ts";
 import { methodsOf, takes } from "./method.ts";
-import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid } from "./process-types.ts";
+import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid, StartedAt } from "./process-types.ts";
 import { fitting, followOptions, startRunOptions } from "./processes.ts";
 import type { ArchiveImport } from "./snapshot-types.ts";
 
@@ -86,10 +86,18 @@ export interface FollowedOutput {
   captureBytes: number;
   /** End of the process, with its last output; `null` while it runs. */
   end: ProcessEnd | null;
+  /** Start of the process, in milliseconds since the Unix epoch. */
+  startedAt: number;
+}
+
+/** Result of `startRun`. */
+export interface StartedRun extends SpawnedPid {
+  /** Start of the command, in milliseconds since the Unix epoch. With the pid it names this command and no other one. */
+  startedAt: number;
 }
 
 /** Options of `followProcess`. */
-export interface FollowOptions {
+export interface FollowOptions extends StartedAt {
   /** Only chunks whose `seq` is greater. @default -1, every kept chunk */
   after?: number;
   /** Longest wait for output or the end, in milliseconds. @default 0 */
@@ -150,7 +158,7 @@ const callIds = z
 export const TRANSPORT_METHODS = {
   /** Starts a command for `run` of this package's client: a shell line without arguments, otherwise a program. */
   startRun: processesMethod<
-    (command: string, args: readonly string[] | null, options?: StartRunOptions) => Promise<SpawnedPid>
+    (command: string, args: readonly string[] | null, options?: StartRunOptions) => Promise<StartedRun>
   >()({
     right: "exec",
     input: fitting(

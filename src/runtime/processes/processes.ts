@@ -3,14 +3,18 @@ import type {
   ProcessOutput,
   ReadOutputOptions,
   SignalOptions,
-  SpawnedPid,
   SpawnedProcessInfo,
   SpawnOptions,
   VmProcess,
   VmProcessNode,
 } from "../../api/methods/process-types.ts";
 import type { RoomMethods } from "../../api/methods/table.ts";
-import type { FollowedOutput, FollowOptions, StartRunOptions } from "../../api/methods/transport.ts";
+import type {
+  FollowedOutput,
+  FollowOptions,
+  StartedRun,
+  StartRunOptions,
+} from "../../api/methods/transport.ts";
 import { MAX_SIGNAL, SIGNAL_NUMBERS, signalName } from "../../api/signals.ts";
 import type { Bytes, Signal } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
@@ -80,12 +84,12 @@ export class Processes implements RoomMethods<"processes"> {
     command: string,
     args: readonly string[] | null,
     options: StartRunOptions = {},
-  ): Promise<SpawnedPid> {
+  ): Promise<StartedRun> {
     const { timeout = 0, outputLimit, openStdin = false } = options;
     const outputBytes = outputLimit === "kill" ? this.#deps.limits.captureBytes : Number.POSITIVE_INFINITY;
     const program = args === null ? { line: command } : { command, args };
-    const { pid } = await this.#start("run", program, options, { timeout, outputBytes, openStdin });
-    return { pid };
+    const { pid, info } = await this.#start("run", program, options, { timeout, outputBytes, openStdin });
+    return { pid, startedAt: info.startedAt };
   }
 
   async followProcess(
@@ -93,9 +97,11 @@ export class Processes implements RoomMethods<"processes"> {
     options: FollowOptions = {},
     signal?: AbortSignal,
   ): Promise<FollowedOutput> {
-    const process = await this.#find(pid);
+    const process = await this.#find(pid, options.startedAt);
     if ("follow" in process) return await process.follow(options, signal);
-    return { chunks: [], truncated: true, captureBytes: this.#deps.limits.captureBytes, end: process.end };
+    const { captureBytes } = this.#deps.limits;
+    const { end, info } = process;
+    return { chunks: [], truncated: true, captureBytes, end, startedAt: info.startedAt };
   }
 
   /** @param run rules for a command of `run`, whose stdin usually ends after the first input */
@@ -168,19 +174,19 @@ export class Processes implements RoomMethods<"processes"> {
   }
 
   async stopProcess(pid: number, options: SignalOptions = {}): Promise<void> {
-    await this.#signal(pid, "SIGTERM", options.tree);
+    await this.#signal(pid, "SIGTERM", options);
   }
 
   async killProcess(pid: number, options: SignalOptions = {}): Promise<void> {
-    await this.#signal(pid, "SIGKILL", options.tree);
+    await this.#signal(pid, "SIGKILL", options);
   }
 
   async signalProcess(pid: number, signal: Signal, options: SignalOptions = {}): Promise<void> {
-    await this.#signal(pid, signal, options.tree ?? false);
+    await this.#signal(pid, signal, { ...options, tree: options.tree ?? false });
   }
 
-  async #signal(pid: number, signal: Signal, tree: boolean | undefined): Promise<void> {
-    const process = await this.#find(pid);
+  async #signal(pid: number, signal: Signal, { tree, startedAt }: SignalOptions): Promise<void> {
+    const process = await this.#find(pid, startedAt);
     const number = toSignalNumber(signal);
     await process.signal(number, tree === undefined ? "job" : tree ? "tree" : "process");
   }
@@ -201,9 +207,11 @@ export class Processes implements RoomMethods<"processes"> {
     return await capabilityOf(await this.#deps.sandbox(), "processes", action).list();
   }
 
-  async #find(pid: number): Promise<SpawnedProcess | PastProcess> {
+  /** @param startedAt start of the process that is meant. Pids begin again with each boot */
+  async #find(pid: number, startedAt?: number): Promise<SpawnedProcess | PastProcess> {
     const process = this.#table.get(pid) ?? (await this.#history.load()).get(pid);
     if (process === undefined) throw processNotFound(pid);
+    if (startedAt !== undefined && startedAt !== process.info.startedAt) throw processNotFound(pid);
     return process;
   }
 

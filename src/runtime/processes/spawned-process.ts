@@ -132,7 +132,8 @@ export class SpawnedProcess {
     if (hold) this.#reader.hold();
     else this.#reader.release();
     const { captureBytes } = this.#vm.limits;
-    return { ...this.#output.after(after), captureBytes, end: this.#ended ?? null };
+    const { startedAt } = this.#info;
+    return { ...this.#output.after(after), captureBytes, end: this.#ended ?? null, startedAt };
   }
 
   /** Drops the output, when the process leaves the table. */

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { sharedServer } from "../support/servers.ts";
+import { failure } from "../support/until.ts";
+
+const server = sharedServer();
+const agent = (key: string) => server().client().vm.getOrCreate(key);
+type Agent = ReturnType<typeof agent>;
+
+/** Ends a VM's processes, and starts another client's command under a pid of before. */
+async function reuse(vm: Agent, pid: number, way: "restart" | "sleep"): Promise<void> {
+  await vm[way]();
+  for (let newest = 0; newest !== pid; ) {
+    ({ pid: newest } = await vm.run("echo of another client; sleep 30", { yieldAfterMs: 0 }));
+    expect(newest).toBeLessThanOrEqual(pid);
+  }
+}
+
+for (const way of ["restart", "sleep"] as const) {
+  test(`run rejects if its pid is another command's after a ${way}, and leaves that command alone`, async () => {
+    const vm = agent(`run-${way}`);
+    const other = agent(`run-${way}`);
+    await vm.exec("true");
+    let pid = 0;
+    let heard = "";
+    const running = vm.run("echo mine; sleep 1000", {
+      onStart: (started) => {
+        pid = started;
+      },
+      async onStdout(text) {
+        if (heard === "") await reuse(other, pid, way);
+        heard += text;
+      },
+    });
+    expect(await failure(running)).toMatchObject({ code: "call_lost" });
+    expect(heard).toBe("mine\n");
+    expect(await other.getProcess(pid)).toMatchObject({ running: true });
+  });
+
+  test(`a listener that throws after a ${way} kills no other command`, async () => {
+    const vm = agent(`kill-${way}`);
+    const other = agent(`kill-${way}`);
+    await vm.exec("true");
+    let pid = 0;
+    const running = vm.run("echo mine; sleep 1000", {
+      onStart: (started) => {
+        pid = started;
+      },
+      async onStdout() {
+        await reuse(other, pid, way);
+        throw new Error("no more");
+      },
+    });
+    await expect(running).rejects.toThrow("no more");
+    expect(await other.getProcess(pid)).toMatchObject({ running: true });
+  });
+}
