@@ -132,7 +132,7 @@ export class Peering {
         admit: (request, grant) => deps.access.admitted(request, grant),
         onRefused: (reason) => this.#tell(deps.log, reason),
       });
-      // Calls under way would wait for the engine's storage. Other servers find the VMs anew.
+      // Calls under way would wait for the engine's storage. Other servers find the VMs again.
       const forget = onCutOff(() => cutConnections(inner));
       server.once("close", () => {
         forget();
