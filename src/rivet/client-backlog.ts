@@ -44,6 +44,8 @@ interface Connection {
   unread: number;
   /** Bytes of the message or body that the client has begun. */
   unended: number;
+  /** Bytes that the client has got. */
+  sent: number;
   /** Time at which the client was last seen to read or to send. */
   movedAt: number;
 }
@@ -70,7 +72,7 @@ export function limitBacklog(server: Server): void {
   timer ??= setInterval(check, CHECK_INTERVAL_MS).unref();
   const opened = (socket: Socket) => {
     const { remoteAddress: address = "" } = socket;
-    connections.set(socket, { server, socket, address, unread: 0, unended: 0, movedAt: 0 });
+    connections.set(socket, { server, socket, address, unread: 0, unended: 0, sent: 0, movedAt: 0 });
     // A WebSocket that is reset during its upgrade has no other error listener; the error would end the process.
     socket.on("error", () => socket.destroy());
     socket.once("close", () => connections.delete(socket));
@@ -121,8 +123,11 @@ function count(connection: Connection, now: number): void {
   const { socket } = connection;
   const unread = socket.writableLength;
   const begun = unended.get(socket)?.() ?? 0;
-  const hasMoved = heldOf(connection) === 0 || unread < connection.unread || begun !== connection.unended;
+  // A download that goes on has the same bytes waiting at each check.
+  const sent = socket.bytesWritten - unread;
+  const hasMoved = heldOf(connection) === 0 || sent !== connection.sent || begun !== connection.unended;
   if (hasMoved) connection.movedAt = now;
+  connection.sent = sent;
   connection.unread = unread;
   connection.unended = begun;
 }

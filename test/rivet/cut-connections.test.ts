@@ -111,6 +111,52 @@ test("connections whose bytes stand still are cut before an upload that goes on,
   expect([honest.destroyed, light.destroyed]).toEqual([false, false]);
 });
 
+test("a download that goes on with as many bytes waiting is cut after connections that read nothing", async () => {
+  const passed = vi.spyOn(performance, "now").mockReturnValue(0);
+  onTestFinished(() => passed.mockRestore());
+  const waiting: number[] = [];
+  const [downloads, floods]: [Socket[], Socket[]] = [[], []];
+  const server = createServer((request, response) => {
+    if (request.url === "/flood") {
+      floods.push(request.socket);
+      return void response.write(Buffer.alloc(30 * MIB));
+    }
+    downloads.push(request.socket);
+    const piece = Buffer.alloc(8 * MIB);
+    const send = () => {
+      response.write(piece);
+      waiting.push(request.socket.writableLength);
+      response.once("drain", send);
+    };
+    send();
+  });
+  const port = await listen(server);
+  const open = (path: string) => {
+    const socket = connect(port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.on("error", () => undefined).pause();
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    return socket;
+  };
+  const client = open("/download");
+  await expect.poll(() => waiting.length).toBe(1);
+  for (const seconds of [10, 20, 30]) {
+    const pieces = waiting.length;
+    client.resume();
+    await expect.poll(() => waiting.length).toBeGreaterThan(pieces);
+    client.pause();
+    passed.mockReturnValue(seconds * 1000);
+    checkNow();
+  }
+  for (let count = 1; count <= 10; count++) {
+    open("/flood");
+    await expect.poll(() => floods.length).toBe(count);
+  }
+  checkNow();
+  await expect.poll(() => floods.some(({ destroyed }) => destroyed)).toBe(true);
+  expect(downloads.map(({ destroyed }) => destroyed)).toEqual([false]);
+});
+
 test("counts each connection a few times to cut many, and leaves room for a while", async () => {
   const { held, port } = await startHolder();
   const names = Array.from({ length: 60 }, (_, index) => `/${index}`);
