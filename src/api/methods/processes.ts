@@ -76,7 +76,7 @@ const spawnInput = fitting(
 const startedAt = integer(
   0,
   Number.MAX_SAFE_INTEGER,
-  "an integer of milliseconds since the Unix epoch",
+  "a non-negative integer of milliseconds since the Unix epoch",
 ).optional();
 
 const signalOptions = options({ tree: bool.optional(), startedAt }).optional();
