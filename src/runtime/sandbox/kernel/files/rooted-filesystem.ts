@@ -62,8 +62,8 @@ export class RootedFileSystem implements FileSystem {
   readonly #access: TreeAccess;
   readonly #readInside: ReadInside | undefined;
   readonly #reads = new LargeReads();
-  /** A slow disk of mounted files keeps no others waiting. */
-  readonly #foreignReads = new LargeReads();
+  /** Reads of mounted files, by their device: a disk that is slow or gone keeps no others waiting. */
+  readonly #foreignReads = new Map<number, LargeReads>();
 
   constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
     this.#readInside = readInside;
@@ -75,17 +75,26 @@ export class RootedFileSystem implements FileSystem {
   }
 
   async readFile(path: string, maxBytes = MAX_READ_FILE_BYTES): Promise<Uint8Array> {
+    let device = 0;
     const opened = await this.#access.at("open", path, { follow: true }, (place, call) => {
       const entry = place.existing(call);
       const inside = this.#readGenerated(entry, call, maxBytes);
       if (inside !== undefined) return inside;
-      const { size } = entry.stats;
+      const { size, dev } = entry.stats;
+      device = dev;
       const isSmall = size <= Math.min(SYNC_BYTES, maxBytes) && !this.#root.isForeign(entry.stats);
       return isSmall ? readNow(this.#root, entry, call) : openSource(this.#root, entry, call);
     });
     if (opened instanceof Uint8Array) return opened;
-    const reads = opened.source.foreign ? this.#foreignReads : this.#reads;
-    return reads.run(opened.size, () => readAndClose(opened, maxBytes));
+    const read = () => readAndClose(opened, maxBytes);
+    if (opened.size > maxBytes) return read();
+    return (opened.source.foreign ? this.#foreignReadsOf(device) : this.#reads).run(opened.size, read);
+  }
+
+  #foreignReadsOf(device: number): LargeReads {
+    const reads = this.#foreignReads.get(device) ?? new LargeReads();
+    this.#foreignReads.set(device, reads);
+    return reads;
   }
 
   openReader(path: string): Promise<FileReader> {
