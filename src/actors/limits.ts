@@ -116,3 +116,10 @@ export const MAX_LOGGED_EVENT_CHARACTERS = 2_000;
  * @past The events of the VM that was quiet longest are forgotten.
  */
 export const MAX_LOGGED_EVENTS_BYTES = 32 * MIB;
+
+/**
+ * Time to measure what a VM uses and the size of its files, for a list.
+ * @unit ms
+ * @past The list shows the VM without them.
+ */
+export const VM_MEASURE_MS = 700;

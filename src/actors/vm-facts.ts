@@ -1,5 +1,7 @@
+import { within } from "../base/within.ts";
 import type { LiveFacts } from "../http/peers/messages.ts";
 import type { LiveVm } from "../runtime/vm.ts";
+import { VM_MEASURE_MS } from "./limits.ts";
 
 /** The part of a VM that says how it is. */
 type Telling = Pick<LiveVm, "state" | "processCount" | "labels" | "listUse" | "fileBytes">;
@@ -9,7 +11,9 @@ export async function vmFacts(
   vm: Telling,
   { use: wantsUse, lastUsedAt }: { use: boolean; lastUsedAt: () => number },
 ): Promise<LiveFacts> {
-  const [labels, { use, storedBytes }] = await Promise.all([vm.labels(), wantsUse ? used(vm) : files(vm)]);
+  // On a busy server what takes long to measure is left out, and not the VM.
+  const measured = within(wantsUse ? used(vm) : files(vm), VM_MEASURE_MS).catch(() => undefined);
+  const [labels, { use, storedBytes } = {}] = await Promise.all([vm.labels(), measured]);
   return {
     ...{ state: vm.state(), processes: vm.processCount(), lastUsedAt: lastUsedAt(), labels },
     ...(use && { use }),

@@ -168,7 +168,10 @@ export class KernelSandbox implements Sandbox {
 
   async fileBytes(): Promise<number> {
     this.#assertRunning();
-    return (await measureFiles(this.#deps.vm)).filesystemBytes;
+    const { filesystemBytes } = await measureFiles(this.#deps.vm);
+    // Another VM may have the number of the descriptor by now.
+    this.#assertRunning();
+    return filesystemBytes;
   }
 
   async #spawn({ env, cwd, stdin, input, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {
