@@ -34,6 +34,8 @@ const stateSchema = z.custom<StoredState>(
 /** The jobs of one VM, in the order in which they were first scheduled. */
 export class JobTable {
   readonly #jobs = new Map<string, CronJob>();
+  /** The jobs of failed calls, each with the job that is there in its place. */
+  readonly #failed = new WeakMap<CronJob, CronJob | undefined>();
   #nextNumber = 1;
 
   /** @param onDamaged receives the error of each job that cannot be read. The other jobs run */
@@ -138,17 +140,29 @@ export class JobTable {
    * Undoes a call that has failed.
    *
    * @param added job of the call. A later call may have replaced or cancelled it
-   * @param gone jobs that the call replaced, dropped or cancelled
-   * @returns the jobs of `gone` that are there again
+   * @param gone jobs that the call replaced, dropped or cancelled. The calls that added them may have failed too
+   * @returns the jobs that are there again
    */
   undo(added: CronJob | undefined, gone: readonly (CronJob | undefined)[]): CronJob[] {
+    const lasting = gone.map((job) => this.#lasting(job)).filter((job) => job !== undefined);
     const isCurrent = added !== undefined && this.#jobs.get(added.id) === added;
     if (isCurrent) this.#jobs.delete(added.id);
-    const back = gone.filter(
-      (job) => job !== undefined && !this.#jobs.has(job.id) && (isCurrent || job.id !== added?.id),
-    ) as CronJob[];
+    if (added !== undefined) {
+      this.#failed.set(
+        added,
+        lasting.find(({ id }) => id === added.id),
+      );
+    }
+    const back = lasting.filter(({ id }) => !this.#jobs.has(id) && (isCurrent || id !== added?.id));
     for (const job of back) this.#jobs.set(job.id, job);
     return back;
+  }
+
+  /** Returns the job, or what is there in its place if its call has failed. */
+  #lasting(job: CronJob | undefined): CronJob | undefined {
+    let lasting = job;
+    while (lasting !== undefined && this.#failed.has(lasting)) lasting = this.#failed.get(lasting);
+    return lasting;
   }
 
   /** Jobs that are over stay listed until the table is full. */

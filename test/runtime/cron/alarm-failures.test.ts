@@ -89,3 +89,60 @@ test("a job that was cancelled stays so when the alarm of its earlier change fai
   expect(await first).toMatchObject({ message: "no alarm" });
   expect(await agreed()).toEqual({ jobs: [], runs: [] });
 });
+
+const orders = [
+  [0, 1, 2],
+  [0, 2, 1],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+  [2, 1, 0],
+];
+test.each(["a", "b"].flatMap((id) => orders.map((order) => ({ id, order }))))(
+  "changes of the job $id whose alarms fail in the order $order leave the jobs as they were",
+  async ({ id, order }) => {
+    const { machine, alarm, agreed } = await hourly();
+    const before = await agreed();
+    const alarms: PromiseWithResolvers<void>[] = [];
+    alarm.set = () => {
+      const set = Promise.withResolvers<void>();
+      alarms.push(set);
+      return set.promise;
+    };
+    const calls = ["10 * * * *", "20 * * * *", "30 * * * *"].map((schedule) =>
+      failure(machine.schedule({ id, schedule, command: "wrong" })),
+    );
+    await idle();
+    alarm.set = async () => undefined;
+    for (const call of order) {
+      alarms[call]?.reject(new Error("no alarm"));
+      expect(await calls[call]).toMatchObject({ message: "no alarm" });
+      await idle();
+    }
+    expect(await agreed()).toEqual(before);
+    await machine.advanceTo("2030-01-01T13:45:00Z");
+    expect(machine.ran).toEqual(["echo"]);
+  },
+);
+
+test("a job is there when its change and then the cancellation of the change fail", async () => {
+  const { machine, alarm, agreed } = await hourly();
+  const before = await agreed();
+  const slow = Promise.withResolvers<void>();
+  const remove = machine.store.delete.bind(machine.store);
+  alarm.set = () => slow.promise;
+  const changed = failure(machine.schedule({ id: "a", schedule: "10 * * * *", command: "wrong" }));
+  await idle();
+  const deleting = Promise.withResolvers<void>();
+  machine.store.delete = () => deleting.promise;
+  const cancelled = failure(machine.cron.cancelCronJob("a"));
+  await idle();
+  alarm.set = async () => undefined;
+  slow.reject(new Error("no alarm"));
+  await idle();
+  machine.store.delete = remove;
+  deleting.reject(new Error("no disk"));
+  expect(await changed).toMatchObject({ message: "no alarm" });
+  expect(await cancelled).toMatchObject({ message: "no disk" });
+  expect(await agreed()).toEqual(before);
+});
