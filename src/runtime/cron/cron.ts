@@ -216,7 +216,8 @@ export class Cron implements CronMethods {
    */
   async #putBack(job: CronJob, back: readonly CronJob[]): Promise<void> {
     const entries = back.flatMap((known) => [known.definitionEntry(), known.stateEntry()]);
-    const gone = this.#table.get(job.id) === undefined ? job.keys() : [];
+    // A job that was scheduled after a cancellation has other keys.
+    const gone = this.#table.get(job.id)?.number === job.number ? [] : job.keys();
     await Promise.allSettled([this.#records.write(entries, gone), this.#updateAlarm()]);
   }
 

@@ -118,13 +118,16 @@ test("a failed change of a job that an earlier server stored with fewer members 
   expect(await cron.listCronJobs()).toMatchObject([{ paused: false, lastRun: null, runCount: 0 }]);
 });
 
-/** A room with the hourly job `a`, whose store loses the answer of the next call of a method. */
+/** A room with the hourly job `a`, whose store fails the next call of a method, or loses its answer. */
 async function forgetful() {
-  const next: { lost?: string } = {};
+  const next: { error?: string; lost?: string } = {};
   const fault = (_: number, method: string): Fault => {
-    if (next.lost !== method) return "none";
-    delete next.lost;
-    return "lost";
+    for (const kind of ["error", "lost"] as const) {
+      if (next[kind] !== method) continue;
+      delete next[kind];
+      return kind;
+    }
+    return "none";
   };
   const machine = startCron(NOON, { store: faultyStore(new MemoryStore(), fault) });
   await machine.schedule({ id: "a", schedule: "0 * * * *" });
@@ -149,4 +152,17 @@ test("a job whose cancellation failed is there after a restart too, and fires", 
   expect(machine.alarm).toBe(Date.parse("2030-01-01T13:00:00Z"));
   const after = await machine.restart();
   expect(await after.cron.listCronJobs()).toEqual(await machine.cron.listCronJobs());
+});
+
+test("a job that was scheduled during a failed cancellation is gone when it is cancelled, also after a restart", async () => {
+  const { machine, next } = await forgetful();
+  next.error = "delete";
+  const cancelled = failure(machine.cron.cancelCronJob("a"));
+  await machine.schedule({ id: "a", schedule: "30 * * * *" });
+  expect(await cancelled).toMatchObject({ message: "delete failed" });
+  await machine.cron.cancelCronJob("a");
+  await machine.cron.settled();
+  expect(await machine.cron.listCronJobs()).toEqual([]);
+  const after = await machine.restart();
+  expect(await after.cron.listCronJobs()).toEqual([]);
 });
