@@ -61,17 +61,19 @@ export class VmDirectory implements ActorRegister {
   readonly #live = new Map<string, LiveEntry>();
   #trial: AbortController | undefined;
 
-  /** Opens the index of a data folder that no other server uses. Finishes deletions that an earlier server began. */
+  /**
+   * Opens the index of a data folder that no other server uses. Finishes deletions that an earlier server began.
+   *
+   * @throws AgentVmError `storage_failed`
+   */
   constructor(folder: string, options: VmDirectoryOptions) {
     const { lifetimes, isStarting, destroy, onFailure, quota } = options;
     this.#options = options;
     this.folder = folder;
     this.#files = new ActorFiles(folder);
-    this.#rows = new VmRows(folder);
-    this.#rows.reconcile(new Set(this.#files.ids()), (actorId) => this.#files.read(actorId));
+    this.#rows = openRows(folder, this.#files);
     this.#deletions = new Deletions(this.#rows, this.#files);
     this.#storage = new StorageMeter(this.#files, new VolumeFiles(folder), onFailure);
-    this.#rows.allAsleep(Date.now());
     for (const actorId of this.#rows.destroying()) {
       this.#deletions.begin(actorId);
       this.#deletions.end(actorId).catch(onFailure);
@@ -79,6 +81,7 @@ export class VmDirectory implements ActorRegister {
     const isInUse = (actorId: string) => this.#live.has(actorId) || isStarting(actorId);
     this.#expiry = new Expiry({ rows: this.#rows, lifetimes, isInUse, destroy, onFailure });
     this.#expiry.arm();
+    this.#rows.started();
     if (quota.maxStoredBytes !== undefined) this.#storage.keepMeasuring();
   }
 
@@ -222,6 +225,19 @@ export class VmDirectory implements ActorRegister {
   #awakeBeside(live: LiveEntry | undefined): number {
     if (this.#options.quota.maxAwake === undefined) return 0;
     return [...this.#live.values()].filter((each) => each !== live && each.state() !== "sleeping").length;
+  }
+}
+
+/** Opens the index, and brings it to the state of a server that starts. */
+function openRows(folder: string, files: ActorFiles): VmRows {
+  const rows = new VmRows(folder);
+  try {
+    rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));
+    rows.allAsleep(Date.now());
+    return rows;
+  } catch (error) {
+    rows.close();
+    throw error;
   }
 }
 

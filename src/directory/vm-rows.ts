@@ -7,7 +7,7 @@ import { Known } from "../base/known.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { StoredActor } from "../rivet/actor-files.ts";
 import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
-import { storageFailed } from "../runtime/store/coded-store.ts";
+import { isStorageFailed, storageFailed } from "../runtime/store/coded-store.ts";
 import { keyText } from "./key-text.ts";
 
 /** File of the index in a data folder. */
@@ -61,7 +61,10 @@ type Change = Partial<Record<"last_used_at" | "slept_at" | "awake" | "destroying
  */
 const MAX_NAMES = 10_000;
 
-/** The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. */
+/**
+ * The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. Changes wait for a lock of
+ * another process until the server has started. A change that fails throws an AgentVmError `storage_failed`.
+ */
 export class VmRows {
   readonly #db: DatabaseSync;
   /** Every request to a VM asks for its row. */
@@ -72,6 +75,11 @@ export class VmRows {
   constructor(folder: string) {
     this.#db = open(join(folder, VMS_FILE));
     this.#get = this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?");
+  }
+
+  /** The server has started. Later changes fail at once for a lock: a wait holds the event loop, and all VMs with it. */
+  started(): void {
+    this.#db.exec("PRAGMA busy_timeout = 0");
   }
 
   get(actorId: string): (VmRow & { destroying: number }) | undefined {
@@ -95,18 +103,23 @@ export class VmRows {
   }
 
   insert({ actorId, name, key, createdAt }: StoredActor): void {
-    this.#db
-      .prepare(
-        "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      )
-      .run(actorId, name, keyText(key), JSON.stringify(key), createdAt, createdAt, createdAt);
+    const text = JSON.stringify(key);
+    changed(() =>
+      this.#db
+        .prepare(
+          "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .run(actorId, name, keyText(key), text, createdAt, createdAt, createdAt),
+    );
   }
 
   change(actorId: string, change: Change): void {
     const columns = Object.keys(change).map((column) => `${column} = ?`);
-    this.#db
-      .prepare(`UPDATE vms SET ${columns.join(", ")} WHERE actor_id = ?`)
-      .run(...Object.values(change), actorId);
+    changed(() =>
+      this.#db
+        .prepare(`UPDATE vms SET ${columns.join(", ")} WHERE actor_id = ?`)
+        .run(...Object.values(change), actorId),
+    );
   }
 
   /** Notes that an actor is being deleted. The note outlives a loss of power. */
@@ -126,7 +139,7 @@ export class VmRows {
 
   forget(actorId: string): void {
     this.#names.delete(actorId);
-    this.#db.prepare("DELETE FROM vms WHERE actor_id = ?").run(actorId);
+    changed(() => this.#db.prepare("DELETE FROM vms WHERE actor_id = ?").run(actorId));
   }
 
   /** VMs of a name in the order of their keys, from a text of a key on, whose text begins with `prefix`. */
@@ -153,20 +166,30 @@ export class VmRows {
 
   /** Notes that no VM is awake: their server has started again. The sleep of each VM that was awake begins now. */
   allAsleep(now: number): void {
-    this.#db.prepare("UPDATE vms SET awake = 0, slept_at = ? WHERE awake = 1").run(now);
+    changed(() => this.#db.prepare("UPDATE vms SET awake = 0, slept_at = ? WHERE awake = 1").run(now));
   }
 
-  /** Adds actors that the index does not know, and drops rows without an actor, except for deletions to be finished. */
+  /**
+   * Adds actors that the index does not know, and drops rows without an actor, except for deletions to be finished. Close an index
+   * that fails to do so: its transaction may be open.
+   */
   reconcile(stored: ReadonlySet<string>, read: (actorId: string) => StoredActor | undefined): void {
-    const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
-    const destroying = new Set(this.destroying());
-    this.#db.exec("BEGIN");
-    for (const actorId of stored) {
-      const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
-      if (actor !== undefined) this.insert(actor);
-    }
-    for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
-    this.#db.exec("COMMIT");
+    changed(() => {
+      const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
+      const destroying = new Set(this.destroying());
+      this.#db.exec("BEGIN");
+      for (const actorId of stored) {
+        const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
+        if (actor !== undefined) this.insert(actor);
+      }
+      for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
+      this.#db.exec("COMMIT");
+    });
+  }
+
+  /** No statement follows. */
+  close(): void {
+    this.#db.close();
   }
 }
 
@@ -190,6 +213,15 @@ export function indexedIds(path: string): Set<string> {
     return new Set(storedIds(db, "WHERE destroying = 0"));
   } finally {
     db.close();
+  }
+}
+
+/** Codes the failure of a change. */
+function changed(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    throw isStorageFailed(error) ? error : storageFailed("The index of VMs could not be changed", error);
   }
 }
 
@@ -237,8 +269,7 @@ function isDamage(error: unknown): boolean {
 function connect(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
-    // Later statements fail at once: they hold the event loop, and all VMs with it.
-    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}; PRAGMA busy_timeout = 0`);
+    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}`);
     return db;
   } catch (error) {
     db.close();

@@ -1,8 +1,10 @@
 import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
+import { VmDirectory } from "../../src/directory/vm-directory.ts";
 import { VmRows } from "../../src/directory/vm-rows.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
@@ -34,7 +36,16 @@ async function held(path: string, ms: number): Promise<{ release(): Promise<void
   };
 }
 
-test("a start waits for the lock of the index", async () => {
+const start = (folder: string) =>
+  new VmDirectory(folder, {
+    quota: {},
+    lifetimes: new Map(),
+    isStarting: () => false,
+    destroy: async () => undefined,
+    onFailure: (error) => expect.unreachable(String(error)),
+  });
+
+test("a start waits for the lock of an index without tables", async () => {
   const folder = testFolder();
   const path = join(folder, "vms.db");
   const db = new DatabaseSync(path);
@@ -47,9 +58,39 @@ test("a start waits for the lock of the index", async () => {
   db.close();
 });
 
+test("a start waits for the lock of the index of an earlier server", async () => {
+  const folder = testFolder();
+  const rows = new VmRows(folder);
+  rows.insert(VM);
+  const { release } = await held(join(folder, "vms.db"), 300);
+  start(folder).close();
+  // The VM has no file.
+  expect(rows.count()).toBe(0);
+  await release();
+});
+
+test.each([
+  ["drop a row", "DELETE", []],
+  ["note that no VM is awake", "UPDATE", [VM.actorId]],
+])("a start that cannot %s fails with storage_failed", (_, change, actors) => {
+  const folder = testFolder();
+  mkdirSync(join(folder, "state"));
+  for (const actorId of actors) writeFileSync(join(folder, "state", actorId), "");
+  const rows = new VmRows(folder);
+  rows.insert(VM);
+  rows.change(VM.actorId, { awake: 1 });
+  const db = new DatabaseSync(join(folder, "vms.db"));
+  db.exec(`CREATE TRIGGER refuse BEFORE ${change} ON vms BEGIN SELECT RAISE(ABORT, 'no'); END`);
+  expect(() => start(folder)).toThrow(expect.objectContaining({ code: "storage_failed" }));
+  db.exec("DROP TRIGGER refuse");
+  start(folder).close();
+  db.close();
+});
+
 test("a change does not hold the server for the lock of the index", async () => {
   const folder = testFolder();
   const rows = new VmRows(folder);
+  rows.started();
   // A change that waited would succeed after these milliseconds.
   const { release } = await held(join(folder, "vms.db"), 4000);
   expect(() => rows.insert(VM)).toThrow("database is locked");
