@@ -8,6 +8,7 @@ import { Deletions } from "./deletions.ts";
 import { Expiry } from "./expiry.ts";
 import type { LiveEntry } from "./live-entry.ts";
 import { assertBoot, assertRoom, hasPlace, type Quota } from "./quota.ts";
+import { Sleeps } from "./sleeps.ts";
 import { StorageMeter } from "./storage-meter.ts";
 import { listPage } from "./vm-page.ts";
 import { VmRows } from "./vm-rows.ts";
@@ -27,11 +28,15 @@ export interface Listing {
   setLabels(labels: Labels): void;
   /** The VM is about to boot. @throws AgentVmError `limit_exceeded` if the quota has no room */
   admitBoot(): void;
-  /** The actor is about to be deleted. A server that dies before deletes it when it starts again. */
+  /**
+   * The actor is about to be deleted. A server that dies before deletes it when it starts again.
+   *
+   * @throws AgentVmError `storage_failed`: try again
+   */
   beginDestroy(): void;
   /** Deletes the actor. */
   destroy(): Promise<void>;
-  /** The actor sleeps, or its server ends. */
+  /** The actor sleeps, or its server ends. Never throws: the directory tries again to note it. */
   leave(): void;
 }
 
@@ -56,6 +61,7 @@ export class VmDirectory implements ActorRegister {
   readonly #files: ActorFiles;
   readonly #options: VmDirectoryOptions;
   readonly #expiry: Expiry;
+  readonly #sleeps: Sleeps;
   readonly #deletions: Deletions;
   readonly #storage: StorageMeter;
   readonly #live = new Map<string, LiveEntry>();
@@ -81,6 +87,7 @@ export class VmDirectory implements ActorRegister {
     const isInUse = (actorId: string) => this.#live.has(actorId) || isStarting(actorId);
     this.#expiry = new Expiry({ rows: this.#rows, lifetimes, isInUse, destroy, onFailure });
     this.#expiry.arm();
+    this.#sleeps = new Sleeps({ rows: this.#rows, onNoted: () => this.#expiry.arm(), onFailure });
     this.#rows.started();
     if (quota.maxStoredBytes !== undefined) this.#storage.keepMeasuring();
   }
@@ -89,7 +96,7 @@ export class VmDirectory implements ActorRegister {
    * An actor has started.
    *
    * @returns its row, for its changes
-   * @throws AgentVmError `vm_destroyed` if the actor should be gone
+   * @throws AgentVmError `vm_destroyed` if the actor should be gone, `storage_failed`
    */
   enter(
     actor: Omit<StoredActor, "createdAt">,
@@ -106,10 +113,11 @@ export class VmDirectory implements ActorRegister {
       destroy_after: destroyAfterMs ?? null,
       awake: 1,
     });
+    this.#sleeps.forget(actorId);
     this.#live.set(actorId, live);
     return {
       setLabels: (changed) => this.#rows.change(actorId, { labels: JSON.stringify(changed) }),
-      beginDestroy: () => this.#deletions.begin(actorId),
+      beginDestroy: () => this.beginDeletion(actorId),
       destroy: () => this.#options.destroy(actorId),
       admitBoot: () => {
         const others = this.#awakeBeside(live);
@@ -119,8 +127,7 @@ export class VmDirectory implements ActorRegister {
       leave: () => {
         if (this.#live.get(actorId) !== live) return;
         this.#live.delete(actorId);
-        this.#rows.change(actorId, { last_used_at: live.lastUsedAt(), slept_at: Date.now(), awake: 0 });
-        this.#expiry.arm();
+        this.#sleeps.note(actorId, { last_used_at: live.lastUsedAt(), slept_at: Date.now() });
       },
     };
   }
@@ -175,6 +182,7 @@ export class VmDirectory implements ActorRegister {
 
   beginDeletion(actorId: string): void {
     this.#deletions.begin(actorId);
+    this.#sleeps.forget(actorId);
   }
 
   endDeletion(actorId: string): Promise<void> {
@@ -218,6 +226,7 @@ export class VmDirectory implements ActorRegister {
   /** Destroys and measures no more by itself. */
   close(): void {
     this.#expiry.close();
+    this.#sleeps.close();
     this.#storage.close();
   }
 
