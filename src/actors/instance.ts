@@ -272,15 +272,18 @@ export class VmInstance {
     const before = reason === "sleep" ? beforeSleep?.() : undefined;
     const ended = () => this.vm.dispose(reason);
     this.#disposed = (before === undefined ? ended() : before.then(ended)).finally(async () => {
-      await events?.settled();
-      await close?.().catch(this.#onFailure);
-      if (reason === "destroy") eventLogs.forget(this.#actor.actorId);
-      if (this.#place.mayMove) this.note.write(this.calls);
-      this.calls.dispose();
-      const { actorId } = this.#actor;
-      if (awake.get(actorId) === this) awake.delete(actorId);
-      this.#listing?.leave();
-      this.monitor.end();
+      try {
+        await events?.settled();
+        await close?.().catch(this.#onFailure);
+        if (reason === "destroy") eventLogs.forget(this.#actor.actorId);
+        if (this.#place.mayMove) this.note.write(this.calls);
+        this.calls.dispose();
+      } finally {
+        const { actorId } = this.#actor;
+        if (awake.get(actorId) === this) awake.delete(actorId);
+        this.#listing?.leave();
+        this.monitor.end();
+      }
     });
     return this.#disposed;
   }
