@@ -1,7 +1,6 @@
-import { once } from "node:events";
-import { createServer, type RequestListener, type Server, ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
-import { onTestFinished, vi } from "vitest";
+import { createServer, type RequestListener, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { vi } from "vitest";
 import type { Server as EngineConfig } from "../../src/client/rivet/config.ts";
 import { AccessControl } from "../../src/http/access-control.ts";
 import type { Admit } from "../../src/http/http-gate.ts";
@@ -14,6 +13,7 @@ import { Places } from "../../src/http/peers/places.ts";
 import { PeerRouter } from "../../src/http/peers/router.ts";
 import { PEER_HEADER, PeerSeal } from "../../src/http/peers/seal.ts";
 import { Strangers } from "../../src/http/strangers.ts";
+import { listen } from "./listen.ts";
 
 const seal = new PeerSeal(new TextEncoder().encode("a secret of all servers behind one engine"));
 const TOKEN = "t".repeat(32);
@@ -22,15 +22,6 @@ export const idOf = (index: number) => String(index).padStart(30, "a");
 /** The one actor that the engine knows. */
 export const VM = idOf(1);
 export const previewOf = (actorId: string, path = "") => `/gateway/${actorId}/request/fetch/${TOKEN}/${path}`;
-
-async function listen(server: Server): Promise<string> {
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 /** Starts what answers like the engine: it knows one actor, and keeps some questions without an answer. */
 async function startEngine(peerUrl: string) {

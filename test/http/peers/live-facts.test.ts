@@ -1,7 +1,5 @@
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { createServer } from "node:http";
+import { beforeEach, expect, test, vi } from "vitest";
 import type { Server as EngineConfig } from "../../../src/client/rivet/config.ts";
 import { EngineActors } from "../../../src/http/peers/engine-actors.ts";
 import { Forwarder } from "../../../src/http/peers/forward.ts";
@@ -11,6 +9,7 @@ import type { Facts, LiveFacts } from "../../../src/http/peers/messages.ts";
 import { Places } from "../../../src/http/peers/places.ts";
 import { freshly, PEER_HEADER, PeerSeal } from "../../../src/http/peers/seal.ts";
 import { Strangers } from "../../../src/http/strangers.ts";
+import { listen } from "../../support/listen.ts";
 
 vi.mock("../../../src/http/peers/limits.ts", async (load) => ({
   ...(await load<typeof import("../../../src/http/peers/limits.ts")>()),
@@ -25,15 +24,6 @@ vi.mock("../../../src/http/peers/limits.ts", async (load) => ({
 
 const seal = new PeerSeal(new TextEncoder().encode("a secret of all servers behind one engine"));
 const AWAKE = { state: "awake" as const, processes: 3, lastUsedAt: 1, labels: { tier: "pro" } };
-
-async function listen(server: Server): Promise<string> {
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 /** Metadata of the engine's runners. */
 let runners: unknown[];
