@@ -11,8 +11,8 @@ describeFiles("reads of large files at once", (tree) => {
     const before = process.memoryUsage().arrayBuffers;
     const reads = Array.from({ length: READS }, () => tree.files.readFile("/workspace/large"));
     await Promise.race(reads);
-    // With a fair turn for each read, all would have their memory before the first ends.
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan((READS * FILE_BYTES) / 3);
+    // With a fair turn for each read, all would have their memory before the first ends. Two may have ended, and two have begun.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5 * FILE_BYTES);
     const sizes = await Promise.all(reads.map(async (read) => (await read).byteLength));
     expect(sizes).toEqual(new Array(READS).fill(FILE_BYTES));
   });
