@@ -5,6 +5,7 @@ import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
 import { relay } from "../../runtime/network/requests/relay.ts";
+import { relayUpgrade } from "../../runtime/network/requests/relay-upgrade.ts";
 import type { Grant } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import type { Admit } from "../http-gate.ts";
@@ -12,7 +13,6 @@ import { parsePreview } from "../preview-path.ts";
 import type { Strangers } from "../strangers.ts";
 import { Handoff, type HandoffDeps, settled, type Way } from "./handoff.ts";
 import { refuseRequest, refuseSocket } from "./refusal.ts";
-import { relayUpgrade } from "./relay-upgrade.ts";
 
 /** Token of a preview. Other text must not wake a VM. */
 const PREVIEW_TOKEN = /^[\w-]{32}$/;
@@ -56,7 +56,6 @@ export class PeerRouter {
         pass: () => release(pass),
         send: (outgoing, fail) =>
           release(() => {
-            const headersOf = (raw: readonly string[]) => endToEnd(raw).flat();
             relay(request, response, outgoing, { framing, headersOf, fail });
           }),
         refuse: (error) => refuseRequest(response, { error, isPreview: this.#isPreview(request) }),
@@ -80,7 +79,10 @@ export class PeerRouter {
           socket.off("error", ignore);
           pass();
         },
-        send: (outgoing, fail, upgraded) => relayUpgrade(socket, head, outgoing, { upgraded, fail }),
+        send: (outgoing, fail, upgraded) => {
+          const answered = (status: number) => status === 101 && upgraded();
+          relayUpgrade(socket, head, outgoing, { headersOf, answered, fail });
+        },
         refuse: (error) =>
           refuseSocket(request, socket, head, { error, isPreview: this.#isPreview(request) }),
         added: { connection: ["Upgrade"], upgrade: ["websocket"] },
@@ -137,6 +139,10 @@ export class PeerRouter {
     const { previewHosts } = this.#deps.access.policy;
     return previewHosts?.find(headers.host) !== undefined || parsePreview(url) !== undefined;
   }
+}
+
+function headersOf(raw: readonly string[]): string[] {
+  return endToEnd(raw).flat();
 }
 
 function badRequest({ method }: IncomingMessage): AgentVmError {

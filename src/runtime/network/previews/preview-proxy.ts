@@ -4,13 +4,13 @@ import {
   type ServerResponse,
   request as startRequest,
 } from "node:http";
-import { type Duplex, pipeline } from "node:stream";
+import type { Duplex } from "node:stream";
 import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
-import { boundInterim, type Framing, framingOf, hasBody } from "../requests/framing.ts";
+import { type Framing, framingOf, hasBody } from "../requests/framing.ts";
 import { type Connect, connectWith, type VmAgent } from "../requests/http-agent.ts";
 import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
-import { relaySockets } from "../requests/relay-sockets.ts";
+import { relayUpgrade } from "../requests/relay-upgrade.ts";
 import { type PreviewApp, requestHeaders, responseHeaders } from "./preview-headers.ts";
 import { refuse, refuseUpgrade } from "./refusals.ts";
 
@@ -90,32 +90,15 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
   const added: Framing = { connection: ["Upgrade"], upgrade: ["websocket"] };
   const outgoing = outgoingOf(visit, way, added, socket);
   await exchange(outgoing, socket, way.ended, (end) => {
-    boundInterim(outgoing);
     socket.on("error", end);
-    outgoing.once("error", async (error) => {
-      if (!socket.destroyed && (await mayRepeat(way, error))) void proxyUpgrade(visit, once(way));
-      else refuseUpgrade(socket, badGateway(way.port, error));
+    relayUpgrade(socket, head, outgoing, {
+      headersOf: (raw) => responseHeaders(raw, way, prefix, request.headers.origin),
+      answered: (status) => way.answered?.(status),
+      fail: async (error) => {
+        if (!socket.destroyed && (await mayRepeat(way, error))) void proxyUpgrade(visit, once(way));
+        else refuseUpgrade(socket, badGateway(way.port, error));
+      },
     });
-    outgoing.once("response", (answer) => {
-      // `pipeline` throws for a connection whose other end has just left.
-      if (socket.destroyed) return void outgoing.destroy();
-      way.answered?.(answer.statusCode ?? 502);
-      socket.write(
-        headOf(answer, responseHeaders(answer.rawHeaders, way, prefix, request.headers.origin), [
-          "Connection: close",
-        ]),
-      );
-      pipeline(answer, socket, () => socket.destroy());
-    });
-    outgoing.once("upgrade", (answer, inside, first) => {
-      way.answered?.(101);
-      const headers = responseHeaders(answer.rawHeaders, way, prefix, request.headers.origin);
-      socket.write(headOf(answer, headers, ["Connection: Upgrade", "Upgrade: websocket"]));
-      socket.write(first);
-      inside.write(head);
-      relaySockets(socket, inside);
-    });
-    outgoing.end();
   });
 }
 
@@ -196,13 +179,6 @@ export async function mayRepeat({ port, ended, speaksTls }: PreviewWay, error: u
 /** The way of a request that is repeated already. */
 export function once(way: PreviewWay): PreviewWay {
   return { ...way, speaksTls: async () => false };
-}
-
-function headOf(answer: IncomingMessage, headers: readonly string[], more: readonly string[]): string {
-  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`, ...more];
-  for (let index = 0; index < headers.length; index += 2)
-    lines.push(`${headers[index]}: ${headers[index + 1]}`);
-  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 function badRequest(method: string | undefined): AgentVmError {

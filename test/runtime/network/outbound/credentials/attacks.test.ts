@@ -174,6 +174,8 @@ test("a redirect to another host carries no secret there, and no answer shows a 
   expect(last().headers).toMatchObject({ authorization: `Bearer ${VALUE}`, "accept-encoding": "identity" });
   expect(last().headers.range).toBeUndefined();
   expect((await curl(`${url}/coded`)).text).toContain("agent-vm: the response is coded (gzip)");
+  const upgrade = "-H 'connection: upgrade' -H 'upgrade: websocket'";
+  expect((await curl(`${upgrade} ${url}/coded`)).text).toContain("agent-vm: the response is coded (gzip)");
 });
 
 test("an answer to a request without the secret is masked too, with its status text and basic authentication", async () => {
