@@ -11,10 +11,8 @@ import { refuseHttp2 } from "./http2-refusal.ts";
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
 import { isPlainTarget } from "./plain-target.ts";
 import type { PreviewGate } from "./preview-gate.ts";
+import { putInFront } from "./server-front.ts";
 import { type Stranger, Strangers } from "./strangers.ts";
-
-type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
-type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /** Answers a request that is admitted. An error becomes its answer. */
 export type Route = (request: IncomingMessage, grant: Grant) => Promise<unknown>;
@@ -113,47 +111,38 @@ export class HttpGate {
     this.#routes = routes;
   }
 
-  /** Replaces the server's listeners for requests and upgrades. Admitted requests reach the replaced listeners. */
+  /** Puts the gate in front of a server's listeners, which get the admitted requests. */
   guard(server: Server): void {
     refuseHttp2(server);
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#strangers.watch(server);
-    const requests = server.listeners("request") as RequestListener[];
-    server.removeAllListeners("request");
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      const stranger = this.#strangers.of(request.socket);
-      stranger.refresh();
-      const handOn = () => {
-        for (const listener of requests) listener(request, response);
-      };
-      const pass = () => {
-        if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
-        const name = `${request.method} ${pathOf(request)}`;
-        const open = this.#openRoutes[name] ?? this.#openRoute(name);
-        if (open !== undefined) void answer(request, response, NOTHING, open);
-        else if (isOpen(request)) handOn();
-        else void this.#serve(request, response, handOn);
-      };
-      if (!this.#previews.request(request, response, stranger, pass)) pass();
-    });
-
-    // The gate lets every upgrade pass: the guarded manager can tell a WebSocket why it refuses it. The connection counts
-    // as a stranger's until the manager lets it in.
-    const upgrades = server.listeners("upgrade") as UpgradeListener[];
-    server.removeAllListeners("upgrade");
-    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const stranger = this.#strangers.of(request.socket);
-      stranger.refresh();
-      const pass = () => {
-        for (const listener of upgrades) listener(request, socket, head);
-      };
-      if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
-      if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
-      const target = request.url ?? "";
-      if (isPlainTarget(target) && isParsableTarget(target)) pass();
-      else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    putInFront(server, {
+      request: (request, response, handOn) => {
+        const stranger = this.#strangers.of(request.socket);
+        stranger.refresh();
+        const pass = () => {
+          if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
+          const name = `${request.method} ${pathOf(request)}`;
+          const open = this.#openRoutes[name] ?? this.#openRoute(name);
+          if (open !== undefined) void answer(request, response, NOTHING, open);
+          else if (isOpen(request)) handOn();
+          else void this.#serve(request, response, handOn);
+        };
+        if (!this.#previews.request(request, response, stranger, pass)) pass();
+      },
+      // The gate lets every upgrade pass: the guarded manager can tell a WebSocket why it refuses it. The connection counts
+      // as a stranger's until the manager lets it in.
+      upgrade: (request, socket, head, pass) => {
+        const stranger = this.#strangers.of(request.socket);
+        stranger.refresh();
+        if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
+        if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
+        const target = request.url ?? "";
+        if (isPlainTarget(target) && isParsableTarget(target)) pass();
+        else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      },
     });
   }
 

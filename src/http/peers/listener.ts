@@ -1,9 +1,9 @@
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Duplex } from "node:stream";
 import { AgentVmError } from "../../api/errors.ts";
 import type { Grant, VmName } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
+import { putInFront } from "../server-front.ts";
 import type { Strangers } from "../strangers.ts";
 import { QUESTION_PATH } from "./forward.ts";
 import { MAX_PEER_HEADER_BYTES } from "./limits.ts";
@@ -15,9 +15,6 @@ import { isLate, Nonces, PEER_HEADER, type PeerSeal, PROOF_HEADER } from "./seal
 
 /** Bytes of the head of a forwarded request: its signature, and as much as Node takes of another request. */
 const MAX_HEAD_BYTES = MAX_PEER_HEADER_BYTES + 16 * 1024;
-
-type RequestListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
-type UpgradeListener = (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 interface ListenerDeps {
   seal: PeerSeal;
@@ -114,36 +111,33 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
     if (grant !== undefined) deps.admit(request, grant);
   };
 
-  const requests = server.listeners("request") as RequestListener[];
-  server.removeAllListeners("request");
-  server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
-    if (tellFacts(request, response)) return;
-    const message = opened(request);
-    if (message === undefined) return void response.writeHead(401, { connection: "close" }).end();
-    const release = holdBody(request);
-    void answer(request, message).then((isHere) => {
-      if (!isHere) return void response.writeHead(421, { connection: "close" }).end();
-      letIn(request, message);
-      release(() => {
-        if (beginsNothing(message)) return void response.writeHead(204).end();
-        for (const listener of requests) listener(request, response);
+  putInFront(server, {
+    request(request, response, pass) {
+      if (tellFacts(request, response)) return;
+      const message = opened(request);
+      if (message === undefined) return void response.writeHead(401, { connection: "close" }).end();
+      const release = holdBody(request);
+      void answer(request, message).then((isHere) => {
+        if (!isHere) return void response.writeHead(421, { connection: "close" }).end();
+        letIn(request, message);
+        release(() => {
+          if (beginsNothing(message)) response.writeHead(204).end();
+          else pass();
+        });
       });
-    });
-  });
-
-  const upgrades = server.listeners("upgrade") as UpgradeListener[];
-  server.removeAllListeners("upgrade");
-  server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => socket.destroy());
-    const message = opened(request);
-    if (message === undefined || beginsNothing(message))
-      return void socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    void answer(request, message).then((isHere) => {
-      if (!isHere)
-        return void socket.end("HTTP/1.1 421 Moved\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-      letIn(request, message);
-      for (const listener of upgrades) listener(request, socket, head);
-    });
+    },
+    upgrade(request, socket, _head, pass) {
+      socket.on("error", () => socket.destroy());
+      const message = opened(request);
+      if (message === undefined || beginsNothing(message))
+        return void socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      void answer(request, message).then((isHere) => {
+        if (!isHere)
+          return void socket.end("HTTP/1.1 421 Moved\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        letIn(request, message);
+        pass();
+      });
+    },
   });
 }
 

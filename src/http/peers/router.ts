@@ -10,6 +10,7 @@ import type { Grant } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import type { Admit } from "../http-gate.ts";
 import { parsePreview } from "../preview-path.ts";
+import { putInFront } from "../server-front.ts";
 import type { Strangers } from "../strangers.ts";
 import { Handoff, type HandoffDeps, settled, type Way } from "./handoff.ts";
 import { refuseRequest, refuseSocket } from "./refusal.ts";
@@ -39,54 +40,45 @@ export class PeerRouter {
 
   /** Puts itself in front of a server's listeners, which get the requests for this server. */
   guard(server: Server): void {
-    const requests = server.listeners("request") as ((...args: unknown[]) => void)[];
-    server.removeAllListeners("request");
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      const pass = () => {
-        for (const listener of requests) listener(request, response);
-      };
-      const actorId = this.#actorOf(request);
-      // RivetKit answers the preflights of pages that use the API.
-      if (actorId === undefined || (request.method === "OPTIONS" && !this.#isPreview(request))) return pass();
-      const framing = framingOf(request);
-      if (framing === undefined || request.method === "TRACE")
-        return refuseRequest(response, { error: badRequest(request), isPreview: this.#isPreview(request) });
-      const release = holdBody(request);
-      void this.#route(request, response, actorId, {
-        pass: () => release(pass),
-        send: (outgoing, fail) =>
-          release(() => {
-            relay(request, response, outgoing, { framing, headersOf, fail });
-          }),
-        refuse: (error) => refuseRequest(response, { error, isPreview: this.#isPreview(request) }),
-        added: framing,
-      });
-    });
-    const upgrades = server.listeners("upgrade") as ((...args: unknown[]) => void)[];
-    server.removeAllListeners("upgrade");
-    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const pass = () => {
-        for (const listener of upgrades) listener(request, socket, head);
-      };
-      const actorId = this.#actorOf(request);
-      if (actorId === undefined) return pass();
-      const ignore = () => undefined;
-      socket.on("error", ignore);
-      if (request.method !== "GET" || hasBody(framingOf(request)))
-        return refuseUpgrade(socket, badRequest(request));
-      void this.#route(request, socket, actorId, {
-        pass() {
-          socket.off("error", ignore);
-          pass();
-        },
-        send: (outgoing, fail, upgraded) => {
-          const answered = (status: number) => status === 101 && upgraded();
-          relayUpgrade(socket, head, outgoing, { headersOf, answered, fail });
-        },
-        refuse: (error) =>
-          refuseSocket(request, socket, head, { error, isPreview: this.#isPreview(request) }),
-        added: { connection: ["Upgrade"], upgrade: ["websocket"] },
-      });
+    putInFront(server, {
+      request: (request, response, pass) => {
+        const actorId = this.#actorOf(request);
+        const isPreview = this.#isPreview(request);
+        // RivetKit answers the preflights of pages that use the API.
+        if (actorId === undefined || (request.method === "OPTIONS" && !isPreview)) return pass();
+        const framing = framingOf(request);
+        const refuse = (error: Error) => refuseRequest(response, { error, isPreview });
+        if (framing === undefined || request.method === "TRACE") return refuse(badRequest(request));
+        const release = holdBody(request);
+        void this.#route(request, response, actorId, {
+          pass: () => release(pass),
+          send: (outgoing, fail) =>
+            release(() => relay(request, response, outgoing, { framing, headersOf, fail })),
+          refuse,
+          added: framing,
+        });
+      },
+      upgrade: (request, socket, head, pass) => {
+        const actorId = this.#actorOf(request);
+        if (actorId === undefined) return pass();
+        const ignore = () => undefined;
+        socket.on("error", ignore);
+        if (request.method !== "GET" || hasBody(framingOf(request)))
+          return refuseUpgrade(socket, badRequest(request));
+        void this.#route(request, socket, actorId, {
+          pass() {
+            socket.off("error", ignore);
+            pass();
+          },
+          send: (outgoing, fail, upgraded) => {
+            const answered = (status: number) => status === 101 && upgraded();
+            relayUpgrade(socket, head, outgoing, { headersOf, answered, fail });
+          },
+          refuse: (error) =>
+            refuseSocket(request, socket, head, { error, isPreview: this.#isPreview(request) }),
+          added: { connection: ["Upgrade"], upgrade: ["websocket"] },
+        });
+      },
     });
   }
 
