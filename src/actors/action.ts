@@ -1,4 +1,5 @@
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
+import { gatewayPath } from "../api/gateway-path.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
 import type { PreviewUrl } from "../api/methods/previews.ts";
@@ -42,7 +43,7 @@ function destroyActor(c: Pick<VmContext, "conns" | "vars" | "destroy">): void {
 /** Returns the URLs under which the server answers for a preview. */
 function urlsOf(c: VmContext, { path, token }: Pick<PreviewUrl, "path" | "token">) {
   const { endpoint = "", previewHosts } = c.vars.access.policy;
-  const pathUrl = `${endpoint}/gateway/${c.actorId}${path}/`;
+  const pathUrl = `${endpoint}${gatewayPath(c.actorId, path)}/`;
   return { url: previewHosts?.urlOf(c.actorId, token) ?? pathUrl, pathUrl };
 }
 

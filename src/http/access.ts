@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AgentVmError, unauthorized } from "../api/errors.ts";
+import { parseGateway } from "../api/gateway-path.ts";
 import { parseJson } from "../base/json.ts";
 import type { PreviewHosts } from "./preview-hosts.ts";
 
@@ -106,13 +107,13 @@ function forbidden(message: string, metadata: Record<string, unknown> = {}): Age
 
 /** Returns every token that a request carries: in its connection parameters, its headers and its path. */
 export function presentedTokens(request: AccessRequest): string[] {
-  const inPath = /\/gateway\/[^/@]+@([^/?#]+)/.exec(request.path)?.[1];
+  const inPath = parseGateway(request.path)?.token;
   return [
     tokenOfParams(request.params),
     tokenOfParams(parseJson(request.header("x-rivet-conn-params") ?? "")),
     request.header("x-rivet-token"),
     bearerOf(request.header("authorization")),
-    inPath === undefined ? undefined : decode(inPath),
+    inPath ? decode(inPath) : undefined,
   ].filter((token) => typeof token === "string");
 }
 

@@ -1,8 +1,7 @@
-/** Token in the path of a gateway request: `/gateway/ACTOR@TOKEN/...`. It may be encoded. */
-const GATEWAY_TOKEN = /^(\/gateway\/[\w-]+)@[^/]*/;
+import { parseGateway } from "../api/gateway-path.ts";
 
-/** Path of a request that RivetKit hands to an actor's own `onRequest` without looking at its body. */
-const HANDED_ON = /^\/gateway\/[\w-]+\/request(\/|$)/;
+/** Path of an actor that RivetKit hands to its own `onRequest` without looking at the body. */
+const HANDED_ON = /^\/request(\/|$)/;
 
 const DOTS = /(^|\/)(\.|%2e){1,2}(\/|$)/i;
 
@@ -13,7 +12,10 @@ const DOTS = /(^|\/)(\.|%2e){1,2}(\/|$)/i;
  * @param target target of a request, as in its first line
  */
 export function isPlainTarget(target: string): boolean {
-  const path = (target.split("?")[0] as string).replace(GATEWAY_TOKEN, "$1");
-  if (!path.startsWith("/") || path.startsWith("//") || /[#\\]/.test(target) || DOTS.test(path)) return false;
-  return !path.includes("%") || HANDED_ON.test(path);
+  const whole = target.split("?")[0] as string;
+  // A token in the path may be encoded.
+  const path = parseGateway(whole)?.rest ?? whole;
+  if (!whole.startsWith("/") || whole.startsWith("//") || /[#\\]/.test(target) || DOTS.test(path))
+    return false;
+  return !path.includes("%") || (path !== whole && HANDED_ON.test(path));
 }

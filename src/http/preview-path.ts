@@ -1,3 +1,5 @@
+import { gatewayPath, isGateway, parseGateway } from "../api/gateway-path.ts";
+
 /** A request for a preview, cut from its request line. */
 export interface PreviewTarget {
   actorId: string;
@@ -11,14 +13,17 @@ export interface PreviewTarget {
 }
 
 /** Matches only this spelling, and no spelling that decodes to it. The access policy decides about all other requests. */
-const PREVIEW = /^(\/gateway\/([\w-]{1,64})\/request\/fetch\/([^/?#]*))([/?].*)?$/;
+const PREVIEW = /^(\/request\/fetch\/([^/?#]*))([/?].*)?$/;
 
 /** @returns the parts of a preview's URL; `undefined` for any other URL. */
 export function parsePreview(url: string): PreviewTarget | undefined {
-  const [, prefix, actorId, token, rest = ""] = PREVIEW.exec(url) ?? [];
-  if (prefix === undefined || actorId === undefined || token === undefined) return undefined;
+  const target = parseGateway(url);
+  const [, below, token, rest = ""] = PREVIEW.exec(target?.rest ?? "") ?? [];
+  if (target === undefined || target.token !== undefined || below === undefined || token === undefined)
+    return undefined;
+  const { actorId } = target;
   const isBare = !rest.startsWith("/");
-  return { actorId, token, prefix, path: isBare ? `/${rest}` : rest, isBare };
+  return { actorId, token, prefix: gatewayPath(actorId, below), path: isBare ? `/${rest}` : rest, isBare };
 }
 
 /**
@@ -32,7 +37,7 @@ export function strayPath(
   host: string | undefined,
   referer: string | undefined,
 ): string | undefined {
-  if (referer === undefined || host === undefined || !/^\/(?!gateway\/)/.test(url)) return undefined;
+  if (referer === undefined || host === undefined || !url.startsWith("/") || isGateway(url)) return undefined;
   if (!URL.canParse(referer)) return undefined;
   const from = new URL(referer);
   const target = from.host === host ? parsePreview(from.pathname) : undefined;

@@ -1,3 +1,4 @@
+import { gatewayPath } from "../api/gateway-path.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";
 import { takeVisit, type VisitedVm } from "./actor-visits.ts";
@@ -53,7 +54,7 @@ export async function answerPreview(
   const hasGateway = engineActor !== undefined && !request.headers.has(TARGET_HEADER);
   const visit = {
     path: rest + search,
-    prefix: `${hasGateway ? `/gateway/${engineActor}` : ""}/request${prefix}`,
+    prefix: hasGateway ? gatewayPath(engineActor, `/request${prefix}`) : `/request${prefix}`,
     request,
     isOurs,
     maxBodyBytes: engineActor === undefined ? undefined : MAX_ENGINE_BODY_BYTES,

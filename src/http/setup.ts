@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { actorNamedBy } from "../api/gateway-path.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota, type Quota } from "../directory/quota.ts";
 import { VmDirectory } from "../directory/vm-directory.ts";
@@ -291,5 +292,5 @@ function openDirectory(
 
 /** @returns the id of the actor that a request names; `undefined` if it names none */
 function actorIn({ path, header }: AccessRequest): string | undefined {
-  return /^\/gateway\/([^/@?]+)/.exec(path)?.[1] ?? header("x-rivet-actor") ?? undefined;
+  return actorNamedBy(path, header("x-rivet-actor"));
 }

@@ -1,3 +1,4 @@
+import { gatewayPath } from "../../api/gateway-path.ts";
 import type { Encoding, Server } from "./config.ts";
 import { type Download, type DownloadRequest, download } from "./download.ts";
 import { RequestError, RivetError, unreachable } from "./errors.ts";
@@ -153,8 +154,7 @@ export function keyParts(text: string): string[] {
 
 /** @returns the URL of an actor behind the server's gateway */
 export function gatewayUrl({ endpoint, token }: Server, actorId: string, path = ""): string {
-  const credentials = token === undefined ? "" : `@${encodeURIComponent(token)}`;
-  return `${endpoint}/gateway/${encodeURIComponent(actorId)}${credentials}${path}`;
+  return `${endpoint}${gatewayPath(actorId, path, token)}`;
 }
 
 /** Asks an actor for bytes. */

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { AgentVmError, actorNotFound, connectionLost, vmStopped } from "../../api/errors.ts";
+import { parseGateway } from "../../api/gateway-path.ts";
 import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
@@ -20,8 +21,7 @@ interface BodyRoutesDeps extends VisitedActors {
 }
 
 const PATH = "/bytes/";
-const ROUTE =
-  /^\/gateway\/([\w-]{1,64})(?:@[^/]*)?\/request\/bytes\/(?:(transfer|transcript)\/([\w-]{1,64})|fetch)$/;
+const ROUTE = /^\/request\/bytes\/(?:(transfer|transcript)\/([\w-]{1,64})|fetch)$/;
 
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
   ["GET transfer", bytesOut],
@@ -53,9 +53,12 @@ export function takeBody(request: Request): ((place: BodyPlace) => Promise<void>
  */
 export function bodyRoutes(deps: BodyRoutesDeps): (method: string, path: string) => Route | undefined {
   return (method, path) => {
-    const [, actorId, place = "fetch", id = ""] = ROUTE.exec(path) ?? [];
+    const { actorId, rest = "" } = parseGateway(path) ?? {};
+    const match = ROUTE.exec(rest);
+    if (actorId === undefined || match === null) return undefined;
+    const [, place = "fetch", id = ""] = match;
     const kind = KINDS.get(`${method} ${place}`);
-    if (actorId === undefined || kind === undefined) return undefined;
+    if (kind === undefined) return undefined;
     const name = deps.nameOf(actorId);
     if (name !== undefined && !deps.isVm(name)) return undefined;
     return async (request, grant) => {

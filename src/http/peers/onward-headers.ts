@@ -1,10 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { gatewayPath, parseGateway } from "../../api/gateway-path.ts";
 import { parseJson } from "../../base/json.ts";
 import { canonicalName, endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { PEER_HEADER, PROOF_HEADER } from "./seal.ts";
-
-/** Token in the path of a gateway request. */
-const GATEWAY_TOKEN = /^(\/gateway\/[^/@?]+)@[^/?]*/;
 
 const PARAMS_PROTOCOL = "rivet_conn_params.";
 
@@ -19,7 +17,8 @@ const DROPPED: ReadonlySet<string> = new Set([
 
 /** Returns the target of a request without the token that its path may have. */
 export function onwardUrl(url: string): string {
-  return url.replace(GATEWAY_TOKEN, "$1");
+  const target = parseGateway(url);
+  return target === undefined ? url : gatewayPath(target.actorId, target.rest);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type AgentVmError, invalidArgument } from "../../api/errors.ts";
+import { actorNamedBy } from "../../api/gateway-path.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
@@ -89,7 +90,7 @@ export class PeerRouter {
     if (named !== undefined) return named.actorId;
     const preview = parsePreview(url);
     if (preview !== undefined && !PREVIEW_TOKEN.test(preview.token)) return undefined;
-    return /^\/gateway\/([\w-]{1,64})(?=[@/?]|$)/.exec(url)?.[1] ?? headers["x-rivet-actor"]?.toString();
+    return actorNamedBy(url, headers["x-rivet-actor"]?.toString());
   }
 
   async #route(
