@@ -39,7 +39,6 @@ import { OwnActor } from "./own-actor.ts";
 import { ownActions, ownEvents, ownQueues } from "./own-declarations.ts";
 import { takeOwnParts } from "./own-parts.ts";
 import { resolveDefinition } from "./resolved-options.ts";
-import { sealingKeyOf } from "./sealing-key.ts";
 import type { VmActor, VmConnectionParams } from "./vm-actor.ts";
 
 /** A `vm` actor with the types of its parts on the server. */
@@ -132,7 +131,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
           directory,
           tunnels,
           mayMove,
-          sealingKey: secret && sealingKeyOf(secret, c.actorId),
+          secret,
           events: own.eventHooks(c, vars),
           // A server that shuts down ends its VMs without RivetKit, which would store the state.
           beforeSleep: own.hasSleep

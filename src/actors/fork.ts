@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { AgentVmError, actionNotFound } from "../api/errors.ts";
+import type { VmSecret } from "../api/methods/secrets.ts";
 import type { ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import { Sealer } from "../base/sealer.ts";
 import { isOwner } from "../http/access.ts";
@@ -69,20 +70,43 @@ export interface ForkActor {
 const peersOf = (actor: Pick<ForkActor, "name" | "client">): Peers =>
   (actor.client() as Record<string, Peers>)[actor.name]!;
 
+/** One read of a fork. The last one, which has the head, also has the secrets. */
+interface ForkPiece extends ForkRecords {
+  /** Encrypted secrets, if the fork gets them. */
+  secrets?: string;
+}
+
+/** A running fork. */
+interface OpenFork {
+  source: ForkSource;
+  /** Encrypted secrets for the new VM; `undefined`: it gets no secrets. */
+  secrets: string | undefined;
+}
+
 /** Running forks of one awake VM. */
 export class Forks {
-  readonly #open = new Map<string, ForkSource>();
+  readonly #open = new Map<string, OpenFork>();
 
-  async read(ticket: string, from: number): Promise<ForkRecords> {
-    const source = this.#open.get(ticket);
-    if (source === undefined) throw actionNotFound(FORK_ACTIONS.read);
-    return await source.read(from);
+  async read(ticket: string, from: number): Promise<ForkPiece> {
+    const open = this.#open.get(ticket);
+    if (open === undefined) throw actionNotFound(FORK_ACTIONS.read);
+    const { source, secrets } = open;
+    const records = await source.read(from);
+    return records.next === null && secrets !== undefined ? { ...records, secrets } : records;
   }
 
-  /** Runs `work`. Until it ends, the ticket opens the source. */
-  async during<Result>(source: ForkSource, work: (ticket: string) => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work`. Until it ends, the ticket opens the source.
+   *
+   * @param seal returns the encrypted secrets for the new VM, if it gets secrets
+   */
+  async during<Result>(
+    source: ForkSource,
+    seal: (ticket: string) => Promise<string | undefined>,
+    work: (ticket: string) => Promise<Result>,
+  ): Promise<Result> {
     const ticket = randomBytes(TICKET_BYTES).toString("hex");
-    this.#open.set(ticket, source);
+    this.#open.set(ticket, { source, secrets: await seal(ticket) });
     try {
       return await work(ticket);
     } finally {
@@ -91,18 +115,24 @@ export class Forks {
   }
 }
 
-/** Copy of another VM's files into a new VM. */
+/** The part of a new VM that a copy fills. */
+interface ArrivalDeps {
+  store: Store;
+  /** Parameters of connections to the other VM. */
+  peer: PeerParams;
+  /** Stores the encrypted secrets of the other VM. */
+  takeSecrets(ticket: string, sealed: string): Promise<void>;
+}
+
+/** Copy of another VM's files and secrets into a new VM. */
 export class Arrival {
   readonly #actor: ForkActor;
-  readonly #store: Store;
-  readonly #peer: PeerParams;
+  readonly #deps: ArrivalDeps;
   #taking: Promise<void> | undefined;
 
-  /** @param peer parameters of connections to the other VM */
-  constructor(actor: ForkActor, store: Store, peer: PeerParams) {
+  constructor(actor: ForkActor, deps: ArrivalDeps) {
     this.#actor = actor;
-    this.#store = store;
-    this.#peer = peer;
+    this.#deps = deps;
   }
 
   /** `true` until the old VM has been told that everything has arrived. */
@@ -110,7 +140,7 @@ export class Arrival {
     return this.#actor.state?.fork !== undefined;
   }
 
-  /** Copies the files once, for any number of callers. Does nothing if the VM is not a fork or has its files. */
+  /** Copies files and secrets once, for any number of callers. Does nothing if the VM is not a fork or has its files. */
   take(): Promise<void> {
     const ticket = this.#actor.state?.fork;
     if (ticket === undefined) return this.#taking ?? Promise.resolve();
@@ -145,10 +175,14 @@ export class Arrival {
   }
 
   async #take({ actorId, ticket }: ForkTicket): Promise<void> {
-    const source = peersOf(this.#actor).getForId(actorId, { params: this.#peer });
-    await receiveFork(this.#store, async (from) => {
-      const records = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
-      return records as ForkRecords;
+    const { store, peer, takeSecrets } = this.#deps;
+    const source = peersOf(this.#actor).getForId(actorId, { params: peer });
+    await receiveFork(store, async (from) => {
+      const piece = await source.action({ name: FORK_ACTIONS.read, args: [ticket, from] });
+      const { secrets, ...records } = piece as ForkPiece;
+      // The head, which is stored next, makes the VM whole.
+      if (secrets !== undefined) await takeSecrets(ticket, secrets);
+      return records;
     });
   }
 }
@@ -163,27 +197,27 @@ export async function fork(
   const key = [newKey].flat();
   requireReach(c.conn.state, { name: c.name, key });
   if (secrets) requireRight(c.conn.state, { right: "admin" }, { option: "secrets of fork" });
+  const seal = async (ticket: string) => (secrets ? await sealedSecrets(c, ticket) : undefined);
   const work = (source: ForkSource) =>
-    instance.forks.during(source, async (ticket) => {
+    instance.forks.during(source, seal, async (ticket) => {
       const input = {
         fork: { actorId: c.actorId, ticket },
         own: { ...c.state.own, labels: await instance.vm.labels() },
       };
-      const sealed = secrets ? await sealedSecrets(c, ticket) : undefined;
       const made = await create(peersOf(c), key, { input, params: peerParams(c.vars.access) });
       // A new VM that fails here destroys itself, so that its key is free again.
-      await fill(made, sealed === undefined ? [] : [sealed]);
+      await fill(made);
       return { key, actorId: await made.resolve() };
     });
   return await instance.vm.withForkSource(work, snapshot);
 }
 
 /** Lets the new VM take its files. A server that it leaves in the middle hands it over, and it begins again. */
-async function fill(made: Peer, args: unknown[]): Promise<void> {
+async function fill(made: Peer): Promise<void> {
   const until = performance.now() + FORK_MOVE_MS;
   for (;;) {
     try {
-      await made.action({ name: FORK_ACTIONS.take, args });
+      await made.action({ name: FORK_ACTIONS.take, args: [] });
       return;
     } catch (error) {
       if (!isBetweenServers(error) || performance.now() > until) throw forkError(error);
@@ -215,7 +249,7 @@ async function create(
 }
 
 /** Answers a new VM that copies this VM's files. */
-export async function readFork(c: VmContext, ticket: unknown, from: unknown): Promise<ForkRecords> {
+export async function readFork(c: VmContext, ticket: unknown, from: unknown): Promise<ForkPiece> {
   if (!c.conn.state.unlimited || typeof ticket !== "string" || typeof from !== "number")
     throw userError(actionNotFound(FORK_ACTIONS.read));
   return await withUserErrors(c.vars.instance.monitor.log, FORK_ACTIONS.read, () =>
@@ -226,35 +260,35 @@ export async function readFork(c: VmContext, ticket: unknown, from: unknown): Pr
 /** Encrypts the secrets of a VM for its fork, which the ticket names. @throws AgentVmError `not_supported` */
 async function sealedSecrets(c: VmContext, ticket: string): Promise<string> {
   const own = await c.vars.instance.vm.ownSecrets();
-  return sealerOf(c, ticket)
+  return sealerOf(c.vars.secret, ticket)
     .seal(FORK_ACTIONS.take, Buffer.from(JSON.stringify(own)))
     .toString("base64");
 }
 
-/** Takes over the secrets of the old VM. */
-async function takeSecrets(c: VmContext, ticket: string, sealed: string): Promise<void> {
-  const opened = sealerOf(c, ticket).open(FORK_ACTIONS.take, Buffer.from(sealed, "base64"));
-  await c.vars.instance.vm.setSecrets(JSON.parse(opened.toString()));
+/** Decrypts the secrets of the old VM. @throws AgentVmError `not_supported`, Error if the old VM's server has another secret */
+export function openSecrets(
+  secret: Uint8Array | undefined,
+  ticket: string,
+  sealed: string,
+): Record<string, VmSecret> {
+  const opened = sealerOf(secret, ticket).open(FORK_ACTIONS.take, Buffer.from(sealed, "base64"));
+  return JSON.parse(opened.toString());
 }
 
-function sealerOf({ vars }: VmContext, ticket: string): Sealer {
-  if (vars.secret !== undefined) return new Sealer(sealingKeyOf(vars.secret, `fork ${ticket}`));
+function sealerOf(secret: Uint8Array | undefined, ticket: string): Sealer {
+  if (secret !== undefined) return new Sealer(sealingKeyOf(secret, `fork ${ticket}`));
   throw new AgentVmError("not_supported", "This server has no key to pass secrets on to a fork", {
     hint: "Set AGENT_VM_SECRET on the server, or fork without secrets and call setSecrets().",
   });
 }
 
-/** Copies the files into this new VM, then its secrets. Answers the old VM when they have arrived. */
-export async function takeFork(c: VmContext, sealed?: unknown): Promise<null> {
+/** Copies files and secrets into this new VM. Answers the old VM when they have arrived. */
+export async function takeFork(c: VmContext): Promise<null> {
   const { instance } = c.vars;
   const { arrival } = instance;
   if (!c.conn.state.unlimited || !arrival.isPending) throw userError(actionNotFound(FORK_ACTIONS.take));
-  const { ticket = "" } = c.state.fork ?? {};
   try {
-    await asRunning(instance, async () => {
-      await arrival.take();
-      if (typeof sealed === "string") await takeSecrets(c, ticket, sealed);
-    });
+    await asRunning(instance, () => arrival.take());
     arrival.end();
     return null;
   } catch (error) {

@@ -24,8 +24,9 @@ import { keepDefinition } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
 import { eventLogs } from "./event-log.ts";
-import { Arrival, Forks, type PeerParams } from "./fork.ts";
+import { Arrival, Forks, openSecrets, type PeerParams } from "./fork.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
+import { sealingKeyOf } from "./sealing-key.ts";
 import { vmFacts } from "./vm-facts.ts";
 import { type ActorDeps, hooksOf } from "./vm-hooks.ts";
 
@@ -58,8 +59,8 @@ interface VmPlace {
   tunnels?: Tunnels | undefined;
   /** Whether the VM may move to another server, as behind a Rivet Engine. @default false */
   mayMove?: boolean;
-  /** Key for the VM's secrets in its store. @default they are not stored */
-  sealingKey?: Uint8Array | undefined;
+  /** Secret of the server, which encrypts the VM's secrets. @default the VM's secrets are not stored */
+  secret?: Uint8Array | undefined;
   /** Functions of the server for the VM's events. */
   events?: EventHooks;
   /** Why the VM must not boot; `undefined`: it may. */
@@ -120,7 +121,7 @@ export class VmInstance {
     monitor: VmMonitor,
     place: VmPlace,
   ): Promise<VmInstance> {
-    const { directory, tunnels, mayMove = false, sealingKey, events, refusal } = place;
+    const { directory, tunnels, mayMove = false, secret, events, refusal } = place;
     const { actorId, name, key } = actor;
     const { log } = monitor;
     const ended = awake.get(actorId)?.dispose("sleep");
@@ -132,7 +133,11 @@ export class VmInstance {
       );
     const alarm = new ActorAlarm(actor);
     const store = kvStore(actor.kv);
-    const arrival = new Arrival(actor, store, place.peer);
+    const arrival = new Arrival(actor, {
+      store,
+      peer: place.peer,
+      takeSecrets: (ticket, sealed) => vm.takeSecrets(openSecrets(secret, ticket, sealed)),
+    });
     let listing: Listing | undefined;
     const admitBoot = () => {
       if (refusal !== undefined) throw refusal;
@@ -157,7 +162,7 @@ export class VmInstance {
       store,
       own,
       isStoreShared: mayMove,
-      sealingKey,
+      sealingKey: secret && sealingKeyOf(secret, actorId),
       dataFolder: directory?.folder,
       maxResultBytes: MAX_RESULT_BYTES,
       onFailure,

@@ -56,6 +56,7 @@ export interface Vm
       | "openTunnel"
       | "mayOffer"
       | "ownSecrets"
+      | "takeSecrets"
       | "fetchStream"
     >,
     Pick<SnapshotActions, "withForkSource">,
@@ -271,6 +272,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
     ownSecrets: () => network.ownSecrets(),
+    takeSecrets: (secrets) => network.takeSecrets(secrets),
     createPreview: (...made) => network.createPreview(...made),
     servePreview: (...visit) => network.servePreview(...visit),
     servePort: (...visit) => network.servePort(...visit),

@@ -9,7 +9,10 @@ const HEAD = new TextEncoder().encode("head");
 const last = { entries: [[HEAD_KEY, HEAD]], next: null };
 
 /** Makes a new VM whose source answers with `read`. */
-function arrivalFrom(read: () => Promise<unknown>) {
+function arrivalFrom(
+  read: () => Promise<unknown>,
+  takeSecrets: (ticket: string, sealed: string) => Promise<void> = async () => undefined,
+) {
   const state: VmState = { alarms: [], fork: { actorId: "source", ticket: "t" } };
   const told: string[] = [];
   const actor: ForkActor = {
@@ -19,7 +22,11 @@ function arrivalFrom(read: () => Promise<unknown>) {
     destroy: () => void told.push("destroyed"),
   };
   const store = new MemoryStore();
-  return { told, store, arrival: new Arrival(actor, store, { fork: true, token: "t" }) };
+  return {
+    told,
+    store,
+    arrival: new Arrival(actor, { store, peer: { fork: true, token: "t" }, takeSecrets }),
+  };
 }
 
 const fails = (error: object) => async () => {
@@ -61,4 +68,21 @@ test("a server that stood still does not write over files that another one has t
   });
   await arrival.take();
   expect(await store.get([HEAD_KEY])).toEqual([new TextEncoder().encode("newer")]);
+});
+
+test("a fork that is cut off at its secrets has no files either, and takes both with a later boot", async () => {
+  const taken: string[] = [];
+  let isCut = true;
+  const { arrival, told, store } = arrivalFrom(
+    async () => ({ ...last, secrets: "sealed" }),
+    async (ticket, sealed) => {
+      if (isCut) throw new Error("no storage");
+      taken.push(`${ticket} ${sealed}`);
+    },
+  );
+  expect(await failure(arrival.ready())).toMatchObject({ message: "no storage" });
+  expect(await store.get([HEAD_KEY])).toEqual([undefined]);
+  isCut = false;
+  await arrival.ready();
+  expect([told, taken, await store.get([HEAD_KEY])]).toEqual([[], ["t sealed"], [HEAD]]);
 });

@@ -156,6 +156,11 @@ export class Network
     await this.#apply();
   }
 
+  /** Stores secrets of another VM before this VM boots, which applies them. */
+  async takeSecrets(secrets: Record<string, VmSecret>): Promise<void> {
+    await this.#outbound.secrets.set(secrets);
+  }
+
   /** Returns the secrets of `setSecrets` with their values, for a fork. */
   ownSecrets(): Promise<Readonly<Record<string, VmSecret>>> {
     return this.#outbound.secrets.own();
