@@ -22,7 +22,7 @@ export type TextListener = (text: string) => unknown;
 export type OutputListener = (chunk: OutputChunk) => unknown;
 
 /** Options of `attach`. */
-export interface AttachOptions {
+export interface AttachOptions extends StartedAt {
   /** Number of the last chunk that the caller has: `after` of an earlier answer. @default -1, all output that is kept */
   after?: number;
   /** Called with each piece of stdout. @default not called */
@@ -40,7 +40,7 @@ export interface AttachOptions {
 }
 
 /** Options of `run` and `runArgv`. */
-export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "signal"> {
+export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "startedAt" | "signal"> {
   /**
    * Kills the command's whole process tree when it aborts, and then rejects with the signal's reason. A listener that throws
    * does so too. @default none
@@ -74,6 +74,8 @@ export interface RunningCommand extends Pick<ExecResult, "stdout" | "stderr" | "
   running: true;
   /** Process id inside the VM, for `attach`, `stopProcess` and the other process methods. */
   pid: number;
+  /** Start of the command, in milliseconds since the Unix epoch. `attach(pid, { startedAt })` follows no other command at the pid. */
+  startedAt: number;
   /** Number of the last chunk of this answer. `attach(pid, { after })` continues behind it. */
   after: number;
 }
@@ -105,7 +107,10 @@ export interface RunMethods {
    * @example
    * ```ts
    * let step = await agent.run("npm run build", { yieldAfterMs: 10_000 });
-   * while (step.running) step = await agent.attach(step.pid, { after: step.after, yieldAfterMs: 10_000 });
+   * while (step.running) {
+   *   const { pid, after, startedAt } = step;
+   *   step = await agent.attach(pid, { after, startedAt, yieldAfterMs: 10_000 });
+   * }
    * ```
    */
   run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand>;
@@ -137,18 +142,18 @@ export interface RunMethods {
    * Follows a process that `run` or `spawn` started to its end. The answer has the output behind `after`.
    *
    * @param pid process id that `run` or `spawn` returned
-   * @param options `after`, listeners and `signal`, which stops only the wait
+   * @param options `after`, `startedAt`, listeners and `signal`, which stops only the wait
    * @returns exit code, output and resource usage, after the last output
-   * @throws the signal's reason; AgentVmError `process_not_found`
+   * @throws the signal's reason; AgentVmError `process_not_found`, also if another process has the pid since a restart of the VM
    */
   attach(pid: number, options?: AttachOptions & ToItsEnd): Promise<RunResult>;
   /**
    * Follows a process that `run` or `spawn` started, and answers after `yieldAfterMs` at the latest.
    *
    * @param pid process id that `run` or `spawn` returned
-   * @param options `after`, listeners, `yieldAfterMs` and `signal`, which stops only the wait
+   * @param options `after`, `startedAt`, listeners, `yieldAfterMs` and `signal`, which stops only the wait
    * @returns `running: false` with the result, or `running: true` with the output behind `after`
-   * @throws the signal's reason; AgentVmError `process_not_found`
+   * @throws the signal's reason; AgentVmError `process_not_found`, also if another process has the pid since a restart of the VM
    */
   attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand>;
 }
@@ -164,7 +169,7 @@ const FOLLOW_OPTIONS = {
   captureStdio: flag,
   signal: abortSignal,
 } satisfies Record<string, Rule>;
-const ATTACH_OPTIONS: Rules<AttachOptions> = { after: anything, ...FOLLOW_OPTIONS };
+const ATTACH_OPTIONS: Rules<AttachOptions> = { after: anything, startedAt: anything, ...FOLLOW_OPTIONS };
 /** Options of the command itself. The server checks their values. */
 const COMMAND_OPTIONS = {
   env: anything,
@@ -222,14 +227,15 @@ export async function attach(
   options?: AttachOptions,
 ): Promise<RunResult | RunningCommand> {
   checkOptions("attach", options, ATTACH_OPTIONS);
-  checkCrossing("attach", [pid, options?.after]);
-  return await follow(invoke, { pid }, options ?? {});
+  const { startedAt, ...rest } = options ?? {};
+  checkCrossing("attach", [pid, rest.after, startedAt]);
+  return await follow(invoke, { pid, ...startOf({ startedAt }) }, rest);
 }
 
 async function follow(
   invoke: Invoke,
   process: Followed,
-  { after: seen = -1, yieldAfterMs, signal, ...options }: AttachOptions,
+  { after: seen = -1, yieldAfterMs, signal, ...options }: Omit<AttachOptions, "startedAt">,
 ): Promise<RunResult | RunningCommand> {
   const { pid } = process;
   let { startedAt } = process;
@@ -261,7 +267,7 @@ async function follow(
       await output.end();
       return { ...part.end, ...output.texts, running: false, pid };
     }
-    if (left === 0) return { running: true, pid, after, ...output.texts };
+    if (left === 0) return { running: true, pid, startedAt, after, ...output.texts };
   }
 }
 

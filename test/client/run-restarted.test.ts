@@ -54,3 +54,18 @@ for (const way of ["restart", "sleep"] as const) {
     expect(await other.getProcess(pid)).toMatchObject({ running: true });
   });
 }
+
+test("attach with the start of its command rejects if the pid is another command's after a restart", async () => {
+  const vm = agent("attach-restart");
+  const step = await vm.run("echo mine; sleep 1000", { yieldAfterMs: 0 });
+  if (!step.running) throw new Error("the command has ended");
+  const { pid, startedAt } = step;
+  expect(startedAt).toBe((await vm.getProcess(pid)).startedAt);
+  await reuse(vm, pid, "restart");
+  expect(await failure(vm.attach(pid, { startedAt, yieldAfterMs: 0 }))).toMatchObject({
+    code: "process_not_found",
+  });
+  expect(await vm.attach(pid, { yieldAfterMs: 0 })).toMatchObject({ running: true });
+  const wrong = vm.attach(pid, { startedAt: "now" as unknown as number });
+  expect(await failure(wrong)).toMatchObject({ code: "invalid_argument" });
+});

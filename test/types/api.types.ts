@@ -223,12 +223,12 @@ export async function runs(agent: VmHandle) {
   });
   type<[number, string, false]>([done.exitCode, done.output, done.running]);
   const step = await agent.run("x", { yieldAfterMs: 10, timeout: 5, env: { A: "b" } });
-  if (step.running) type<[number, number]>([step.pid, step.after]);
+  if (step.running) type<[number, number, number]>([step.pid, step.startedAt, step.after]);
   else type<number>(step.exitCode);
   // @ts-expect-error the command may still run
   type<number>(step.exitCode);
   type<string>((await agent.runArgv("ls", ["-l"], { cwd: "/tmp" })).stdout);
-  type<boolean>((await agent.attach(step.pid, { after: 3, yieldAfterMs: 10 })).running);
+  type<boolean>((await agent.attach(step.pid, { after: 3, startedAt: 7, yieldAfterMs: 10 })).running);
   // @ts-expect-error only attach continues
   await agent.run("x", { after: 3 });
   await agent.stopProcess(1, { tree: true });

@@ -36,6 +36,7 @@ export function processesOf(
     exitCode: number | undefined;
     readonly #vm: AdapterVm;
     readonly #hasStdin: boolean;
+    #startedAt: number | undefined;
     #ended: Promise<RunResult> | undefined;
 
     constructor(vm: AdapterVm, options: CommandOptions) {
@@ -62,8 +63,9 @@ export function processesOf(
         ...(timeout !== undefined && { timeout }),
       });
       this.pid = String(first.pid);
+      if (first.running) this.#startedAt = first.startedAt;
       const end = first.running
-        ? this.#vm.attach(first.pid, { ...listeners, after: first.after })
+        ? this.#vm.attach(first.pid, { ...listeners, after: first.after, startedAt: first.startedAt })
         : Promise.resolve(first);
       this.#ended = end.then((result) => {
         this.exitCode = result.exitCode;
@@ -87,9 +89,9 @@ export function processesOf(
     }
 
     async kill(): Promise<boolean> {
-      if (this.exitCode !== undefined) return false;
+      if (this.exitCode !== undefined || this.#startedAt === undefined) return false;
       try {
-        await this.#vm.killProcess(Number(this.pid), { tree: true });
+        await this.#vm.killProcess(Number(this.pid), { tree: true, startedAt: this.#startedAt });
         return true;
       } catch (error) {
         if (error instanceof AgentVmError && error.code === "process_not_found") return false;

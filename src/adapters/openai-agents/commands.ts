@@ -16,7 +16,13 @@ const BYTES_PER_TOKEN = 4;
 const INTERRUPT = "\u0003";
 
 /** A command that goes on after an answer. */
-type Live = { pid: number; after: number } | { shellId: string; after: number };
+type Live = LiveProcess | { shellId: string; after: number };
+
+interface LiveProcess {
+  pid: number;
+  startedAt: number;
+  after: number;
+}
 
 /** Output of one answer, and whether the command has ended. */
 interface Step {
@@ -24,7 +30,8 @@ interface Step {
   stdout: string;
   stderr: string;
   exitCode: number | null;
-  live: Live;
+  /** `undefined` if the command has ended. */
+  live: Live | undefined;
 }
 
 /** Commands of one session: each answers after a time, and goes on under a number. */
@@ -68,7 +75,7 @@ export class Commands {
     await Promise.all(
       all.map((live) =>
         "pid" in live
-          ? ended(this.#vm.killProcess(live.pid, { tree: true }))
+          ? ended(this.#vm.killProcess(live.pid, { tree: true, startedAt: live.startedAt }))
           : ended(this.#vm.closeShell(live.shellId)),
       ),
     );
@@ -83,12 +90,13 @@ export class Commands {
     return pipeStep(step, texts);
   }
 
-  async #writePipe({ pid, after }: { pid: number; after: number }, chars: string, yieldAfterMs: number) {
+  async #writePipe({ pid, startedAt, after }: LiveProcess, chars: string, yieldAfterMs: number) {
     const text = chars.replaceAll(INTERRUPT, "");
-    if (chars.includes(INTERRUPT)) await ended(this.#vm.signalProcess(pid, "SIGINT", { tree: true }));
+    if (chars.includes(INTERRUPT))
+      await ended(this.#vm.signalProcess(pid, "SIGINT", { tree: true, startedAt }));
     if (text !== "") await ended(this.#vm.writeProcessStdin(pid, text));
     const { texts, options } = collector();
-    return pipeStep(await this.#vm.attach(pid, { ...options, after, yieldAfterMs }), texts);
+    return pipeStep(await this.#vm.attach(pid, { ...options, startedAt, after, yieldAfterMs }), texts);
   }
 
   async #terminal(
@@ -128,7 +136,7 @@ export class Commands {
 
   #outcome(number: number, step: Step, begun: number, maxTokens: number | undefined): ExecOutcome {
     const { exitCode, live, output, stdout, stderr } = step;
-    if (exitCode === null) this.#live.set(number, live);
+    if (exitCode === null && live !== undefined) this.#live.set(number, live);
     else this.#live.delete(number);
     return {
       ...cut(output, maxTokens),
@@ -176,7 +184,7 @@ function collector() {
 }
 
 function pipeStep(
-  step: Awaited<ReturnType<AdapterVm["attach"]>> | { running: true; pid: number; after: number },
+  step: Awaited<ReturnType<AdapterVm["attach"]>>,
   texts: ReturnType<typeof collector>["texts"],
 ): Step {
   return {
@@ -184,7 +192,7 @@ function pipeStep(
     stdout: texts.stdout.toString(),
     stderr: texts.stderr.toString(),
     exitCode: step.running ? null : step.exitCode,
-    live: { pid: step.pid, after: step.running ? step.after : -1 },
+    live: step.running ? { pid: step.pid, startedAt: step.startedAt, after: step.after } : undefined,
   };
 }
 

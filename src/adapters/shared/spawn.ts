@@ -53,25 +53,23 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   };
   const options = { cwd, ...(env && { env }) };
   const listeners = { onOutput, captureStdio: false };
-  const first = request.stdin
-    ? {
-        running: true as const,
-        ...(await vm.spawn("bash", ["-c", GATE, "bash", command], options)),
-        after: -1,
-      }
-    : await vm.run(command, { ...options, ...listeners, yieldAfterMs: 0 });
+  const first = await (request.stdin
+    ? vm.runArgv("bash", ["-c", GATE, "bash", command], { ...options, openStdin: true, yieldAfterMs: 0 })
+    : vm.run(command, { ...options, ...listeners, yieldAfterMs: 0 }));
   const { pid } = first;
+  // After a restart of the VM the pid may be another command's.
+  const same = first.running ? { startedAt: first.startedAt } : {};
   const kill = async () => {
     streams.stdout.free();
     streams.stderr.free();
     try {
-      await vm.killProcess(pid, { tree: true });
+      await vm.killProcess(pid, { tree: true, ...same });
     } catch (error) {
       if (!(error instanceof AgentVmError && error.code === "process_not_found")) throw error;
     }
   };
   const following = first.running
-    ? vm.attach(pid, { after: first.after, ...listeners, signal })
+    ? vm.attach(pid, { after: first.after, ...same, ...listeners, signal })
     : Promise.resolve(first);
   // A slow reader must not hold up an abort.
   const abort = () => {
