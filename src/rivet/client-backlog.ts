@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { MIB } from "../api/units.ts";
+import { equalShare } from "../base/fair-pool.ts";
 
 /**
  * Bytes that wait to be sent to one client.
@@ -149,7 +150,7 @@ function makeRoom(now: number): void {
     held,
     bytes: held.reduce((sum, connection) => sum + heldOf(connection), 0),
   }));
-  const share = shareOf(
+  const share = equalShare(
     addresses.map(({ bytes }) => bytes),
     KEPT_BYTES,
   );
@@ -163,17 +164,6 @@ function makeRoom(now: number): void {
     }
   }
   if (!isCutting) cutDoomed();
-}
-
-/** Returns the bytes that each address may keep if all together keep `most`, and addresses with less keep all they have. */
-function shareOf(bytes: readonly number[], most: number): number {
-  let left = most;
-  for (const [index, each] of bytes.toSorted((one, other) => one - other).entries()) {
-    const share = left / (bytes.length - index);
-    if (each > share) return share;
-    left -= each;
-  }
-  return Number.POSITIVE_INFINITY;
 }
 
 function cutDoomed(): void {

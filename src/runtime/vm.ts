@@ -1,4 +1,5 @@
 import type { NamesIn, VmMethods } from "../api/methods/table.ts";
+import { FairPool } from "../base/fair-pool.ts";
 import { Sealer } from "../base/sealer.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
@@ -16,7 +17,7 @@ import { type OwnOptions, withOwn } from "./own-options.ts";
 import { SnapshotActions } from "./persistence/snapshot-actions.ts";
 import { Commands } from "./processes/commands.ts";
 import { InputWatch } from "./processes/input-watch.ts";
-import { MAX_KEPT_OUTPUT_BYTES } from "./processes/limits.ts";
+import { MAX_KEPT_OUTPUT_BYTES, MAX_SERVER_KEPT_OUTPUT_BYTES } from "./processes/limits.ts";
 import { Processes } from "./processes/processes.ts";
 import { ReplayBudget } from "./processes/replay-buffer.ts";
 import { Recordings } from "./recordings/recordings.ts";
@@ -38,6 +39,9 @@ import { FileWatches } from "./watches/file-watches.ts";
 
 /** Paths that the event `vmBooted` lists. */
 const MAX_PUT_BACK = 100;
+
+/** Output that the programs of all VMs keep. */
+const keptOutput = new FairPool(MAX_SERVER_KEPT_OUTPUT_BYTES);
 
 /** The methods of the API, for arguments that are already checked. */
 type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
@@ -160,7 +164,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
   const notices = { denialsSince: network.denialsSince.bind(network) };
   const recordings = rooms.add(new Recordings(vm));
   const inputs = rooms.add(new InputWatch(vm));
-  const kept = new ReplayBudget(MAX_KEPT_OUTPUT_BYTES);
+  const kept = rooms.add(new ReplayBudget(MAX_KEPT_OUTPUT_BYTES, keptOutput));
   const processes = rooms.add(new Processes({ ...vm, ...notices, recordings, inputs, kept }));
   const shells = rooms.add(new Shells({ ...vm, recordings, inputs, kept }));
   const commands = rooms.add(new Commands({ ...vm, ...notices }));

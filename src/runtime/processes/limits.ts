@@ -17,11 +17,18 @@ export const MAX_EVENT_DATA_BYTES = 192 * KIB;
 export const PROCESS_REPLAY_BYTES = 1 * MIB;
 
 /**
- * Kept output of all processes, shells, services and ACP terminals of one VM.
+ * Kept output of all processes, shells, services and ACP terminals of one VM, with the drawn screens of its shells.
  * @unit bytes
  * @past The oldest output of what has ended is dropped first. Its reader sees `truncated`.
  */
 export const MAX_KEPT_OUTPUT_BYTES = 64 * MIB;
+
+/**
+ * Kept output of the programs of all VMs together.
+ * @unit bytes
+ * @past Output of the VMs that keep the most is dropped, as with MAX_KEPT_OUTPUT_BYTES.
+ */
+export const MAX_SERVER_KEPT_OUTPUT_BYTES = 256 * MIB;
 
 /**
  * Command line of one process or shell in `listProcesses`, `getProcess` and `listShells`.

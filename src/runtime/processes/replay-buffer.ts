@@ -1,3 +1,4 @@
+import type { FairPool, Keeper } from "../../base/fair-pool.ts";
 import { MAX_EVENT_DATA_BYTES, REPLAY_CHUNK_BYTES } from "./limits.ts";
 
 /** Chunks share a block of memory of this size. */
@@ -138,31 +139,47 @@ interface Holder {
   dropOldest(): boolean;
 }
 
-/** Bytes that all replay buffers of one VM may hold. Past the limit the oldest buffers are cut, ended buffers first. */
-export class ReplayBudget {
+/**
+ * Bytes that one VM keeps of its programs' output. Past the limit the oldest buffers are cut, ended buffers first. Past the limit of
+ * all VMs, the VMs that keep the most lose output.
+ */
+export class ReplayBudget implements Keeper {
   readonly #capacity: number;
+  readonly #pool: FairPool | undefined;
   readonly #running = new Set<Holder>();
   readonly #ended = new Set<Holder>();
   #bytes = 0;
+  #isReleased = false;
 
-  constructor(capacityBytes: number) {
+  /** @param pool bytes of all VMs. @default none */
+  constructor(capacityBytes: number, pool?: FairPool) {
     this.#capacity = capacityBytes;
+    this.#pool = pool;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   take(holder: Holder, bytes: number): void {
+    if (this.#isReleased) return;
     this.#running.add(holder);
-    this.#bytes += bytes;
+    this.#change(bytes);
+    this.shrinkTo(this.#capacity);
+  }
+
+  shrinkTo(bytes: number): void {
     for (const set of [this.#ended, this.#running]) {
       for (const oldest of set) {
-        while (this.#bytes > this.#capacity && oldest.dropOldest());
-        if (this.#bytes <= this.#capacity) return;
+        while (this.#bytes > bytes && oldest.dropOldest());
+        if (this.#bytes <= bytes) return;
         set.delete(oldest);
       }
     }
   }
 
   give(bytes: number): void {
-    this.#bytes -= bytes;
+    if (!this.#isReleased) this.#change(-bytes);
   }
 
   ended(holder: Holder): void {
@@ -172,6 +189,17 @@ export class ReplayBudget {
   forget(holder: Holder): void {
     this.#running.delete(holder);
     this.#ended.delete(holder);
+  }
+
+  /** The VM has ended, and its output goes with it. */
+  async settled(): Promise<void> {
+    this.#change(-this.#bytes);
+    this.#isReleased = true;
+  }
+
+  #change(bytes: number): void {
+    this.#bytes += bytes;
+    this.#pool?.changed(this, bytes);
   }
 }
 

@@ -46,7 +46,7 @@ export class OpenShell {
     this.#scrollback = new ReplayBuffer<object>(SHELL_SCROLLBACK_BYTES, vm.kept);
     const state = { pid: terminal.pid, running: true, exitCode: null, waitingForInput: false };
     this.#info = { ...info, ...keptCommand(info), ...state };
-    this.#screen = new ShellScreen(info, (seq) => this.#scrollback.after(seq), drawing);
+    this.#screen = new ShellScreen(info, (seq) => this.#scrollback.after(seq), drawing, vm.kept);
     terminal.onOutput((data) => this.#publish(data));
     this.exited = this.#end();
   }
@@ -92,6 +92,7 @@ export class OpenShell {
   /** Drops the output, when the shell leaves the table. */
   forget(): void {
     this.#scrollback.clear();
+    this.#screen.forget();
   }
 
   #publish(data: Buffer): void {
@@ -110,6 +111,7 @@ export class OpenShell {
     Object.assign(this.#info, { running: false, exitCode });
     this.#recorder?.ended();
     this.#scrollback.end();
+    this.#screen.end();
     this.#vm.emit("shellExit", { shellId: this.shellId, exitCode, ...(signal === null ? {} : { signal }) });
     this.#vm.filesMayHaveChanged();
     return { exitCode, signal };

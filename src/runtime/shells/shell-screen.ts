@@ -1,6 +1,7 @@
 import { limitExceeded } from "../../api/errors.ts";
 import type { SnapshotMode } from "../../api/methods/shells.ts";
 import type { Mutex } from "../../base/mutex.ts";
+import type { OutputBudget } from "../../base/tail.ts";
 import { type DrawnScreen, drawScreen, type ScreenStep } from "./draw-screen.ts";
 import {
   FOLD_BYTES,
@@ -44,6 +45,10 @@ export interface DrawnShell extends Size {
 export class ShellScreen {
   readonly #output: OutputAfter;
   readonly #drawing: Mutex;
+  /** Output that the VM keeps. */
+  readonly #kept: OutputBudget;
+  #isEnded = false;
+  #isForgotten = false;
   /** Size of the terminal before the oldest kept change. */
   #first: Size;
   #resizes: Resize[] = [];
@@ -56,8 +61,10 @@ export class ShellScreen {
   /**
    * @param output returns the kept output after a chunk
    * @param drawing lets one shell of the VM draw at a time, so that no VM keeps another waiting for long
+   * @param kept counts the drawn screen
    */
-  constructor(size: Size, output: OutputAfter, drawing: Mutex) {
+  constructor(size: Size, output: OutputAfter, drawing: Mutex, kept: OutputBudget) {
+    this.#kept = kept;
     this.#drawing = drawing;
     this.#first = size;
     this.#output = output;
@@ -75,7 +82,7 @@ export class ShellScreen {
   grown(bytes: number): void {
     if (this.#base === undefined) return;
     if (Date.now() - this.#askedAt > SCREEN_KEEP_MS) {
-      this.#base = undefined;
+      this.#setBase(undefined);
       return;
     }
     this.#unfolded += bytes;
@@ -100,6 +107,25 @@ export class ShellScreen {
     } finally {
       this.#asking--;
     }
+  }
+
+  /** Drops the drawn screen for the sake of others. @returns `false` if there is none */
+  dropOldest(): boolean {
+    if (this.#base === undefined) return false;
+    this.#setBase(undefined);
+    return true;
+  }
+
+  /** The shell has ended: its screen is dropped before the output of running programs. */
+  end(): void {
+    this.#isEnded = true;
+    this.#kept.ended(this);
+  }
+
+  /** The shell leaves the table. */
+  forget(): void {
+    this.#setBase(undefined);
+    this.#isForgotten = true;
   }
 
   #queueDraw(mode: "screen" | "scrollback"): Promise<DrawnShell> {
@@ -145,7 +171,17 @@ export class ShellScreen {
 
   #keep(drawn: DrawnScreen, at: Omit<Base, "data">, tail: Uint8Array): void {
     const fits = [drawn.scrollback, drawn.screen].find((text) => text.length <= MAX_KEPT_SCREEN_BYTES);
-    this.#base = fits === undefined ? undefined : { ...at, data: bytesOf(fits, tail) };
+    this.#setBase(fits === undefined ? undefined : { ...at, data: bytesOf(fits, tail) });
+  }
+
+  #setBase(base: Base | undefined): void {
+    if (this.#isForgotten) return;
+    const before = this.#base?.data.byteLength ?? 0;
+    this.#base = base;
+    this.#kept.give(before);
+    if (base === undefined) this.#kept.forget(this);
+    else this.#kept.take(this, base.data.byteLength);
+    if (this.#isEnded) this.#kept.ended(this);
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { FairPool } from "../../../src/base/fair-pool.ts";
 import { REPLAY_CHUNK_BYTES } from "../../../src/runtime/processes/limits.ts";
 import { ReplayBudget, ReplayBuffer } from "../../../src/runtime/processes/replay-buffer.ts";
 import { heldBytes } from "../../support/heap.ts";
@@ -97,5 +98,41 @@ describe("the budget of a VM", () => {
     push(b, "c");
     push(b, "d");
     expect([a, b].map(kept)).toEqual(["", "cd"]);
+  });
+});
+
+describe("the output of all VMs", () => {
+  const full = 100 + REPLAY_CHUNK_BYTES;
+
+  test("the VM that keeps the most loses output, and no VM that keeps little", () => {
+    const pool = new FairPool(100 * full);
+    const vmOf = () => {
+      const budget = new ReplayBudget(1000 * full, pool);
+      return { budget, buffer: new ReplayBuffer<object>(1 << 20, budget) };
+    };
+    const witness = vmOf();
+    for (let chunk = 0; chunk < 10; chunk++) witness.buffer.push({}, Buffer.alloc(100));
+    witness.buffer.end();
+    const flood = vmOf();
+    for (let chunk = 0; chunk < 1000; chunk++) flood.buffer.push({}, Buffer.alloc(100));
+    expect(witness.buffer.after(-1)).toMatchObject({ truncated: false });
+    expect(flood.buffer.after(-1)).toMatchObject({ truncated: true });
+    expect(pool.bytes).toBeLessThanOrEqual(100 * full);
+    expect(pool.bytes).toBe(witness.budget.bytes + flood.budget.bytes);
+  });
+
+  test("a VM that has ended keeps no output", async () => {
+    const pool = new FairPool(100 * full);
+    const budget = new ReplayBudget(10 * full, pool);
+    const [running, ended] = [0, 1].map(() => new ReplayBuffer<object>(1 << 20, budget)) as [
+      ReplayBuffer<object>,
+      ReplayBuffer<object>,
+    ];
+    running.push({}, Buffer.alloc(100));
+    ended.push({}, Buffer.alloc(100));
+    await budget.settled();
+    running.push({}, Buffer.alloc(100));
+    ended.clear();
+    expect(pool.bytes).toBe(0);
   });
 });
