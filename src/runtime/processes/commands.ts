@@ -1,12 +1,13 @@
 import type { ExecOptions, ExecResult, OutputStream } from "../../api/methods/process-types.ts";
 import type { ProcessMethods } from "../../api/methods/processes.ts";
+import { FairPool } from "../../base/fair-pool.ts";
 import { type SandboxProcess, TakenInput } from "../sandbox/processes.ts";
 import { capabilityOf } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { Capture, CaptureBudget } from "./capture.ts";
 import { resolveCommand } from "./command.ts";
 import { CommandLife } from "./command-life.ts";
-import { MAX_CAPTURED_BYTES } from "./limits.ts";
+import { MAX_CAPTURED_BYTES, MAX_SERVER_CAPTURED_BYTES } from "./limits.ts";
 import { type Notices, noticesOf } from "./notices.ts";
 
 type CommandsDeps = Pick<
@@ -23,13 +24,16 @@ type CommandsDeps = Pick<
 > &
   Notices;
 
+/** Output that the `exec` calls of all VMs capture. */
+const captured = new FairPool(MAX_SERVER_CAPTURED_BYTES);
+
 /** Receives all output of a command, captured or not. */
 type OutputListener = (stream: OutputStream, data: Buffer) => void;
 
 /** Commands that run to their end. */
 export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
   readonly #deps: CommandsDeps;
-  readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES);
+  readonly #captures = new CaptureBudget(MAX_CAPTURED_BYTES, captured);
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
@@ -87,9 +91,14 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
       capture.push(stream, data);
       if (options.outputLimit === "kill" && capture.truncated) life.cutShort("outputLimit");
     });
-    const { exitCode, ...end } = await life.end();
-    const denials = exitCode === 0 ? [] : vm.denialsSince(since);
-    if (isCaptured) capture.push("stderr", noticesOf(end.oomKills, denials));
-    return { exitCode, ...capture.texts(), ...end, truncated: capture.truncated };
+    try {
+      const { exitCode, ...end } = await life.end();
+      const denials = exitCode === 0 ? [] : vm.denialsSince(since);
+      if (isCaptured) capture.push("stderr", noticesOf(end.oomKills, denials));
+      const texts = await capture.texts();
+      return { exitCode, ...texts, ...end, truncated: capture.truncated };
+    } finally {
+      capture.release();
+    }
   }
 }

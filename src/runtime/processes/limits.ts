@@ -65,6 +65,13 @@ export const REPLAY_CHUNK_BYTES = 32;
 export const MAX_CAPTURED_BYTES = 128 * MIB;
 
 /**
+ * Captured output of all running `exec` calls of all VMs together.
+ * @unit bytes
+ * @past The VMs that capture the most lose the end of their largest captures, with `truncated`.
+ */
+export const MAX_SERVER_CAPTURED_BYTES = 256 * MIB;
+
+/**
  * `output` of one `exec`: both streams in one text. Together with `stdout` and `stderr` it must fit into one message.
  * @unit bytes
  * @past The text ends. `stdout` and `stderr` have the rest.
