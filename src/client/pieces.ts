@@ -1,6 +1,5 @@
 import { invalidArgument } from "../api/errors.ts";
-import { deferred } from "../base/deferred.ts";
-import { within } from "../base/within.ts";
+import { unlessAborted, within } from "../base/within.ts";
 
 /** Bytes, or a stream of bytes. */
 export type PieceSource =
@@ -60,7 +59,6 @@ async function* collect(
   { maxBytes, patienceMs, signal }: PieceOptions,
 ): AsyncGenerator<Uint8Array> {
   const source = readerOf(from);
-  const { aborted, release } = abortion(signal);
   let waiting: Promise<IteratorResult<unknown>> | undefined;
   let room: Uint8Array = new Uint8Array();
   let bytes = 0;
@@ -84,8 +82,8 @@ async function* collect(
   let since = Date.now();
   try {
     for (;;) {
-      waiting ??= Promise.resolve(source.next());
-      const next = await within(Promise.race([waiting, aborted]), since + patienceMs - Date.now());
+      waiting ??= nextOf(source, signal);
+      const next = await within(waiting, since + patienceMs - Date.now());
       if (next === undefined || Date.now() - since >= patienceMs) {
         yield take();
         since = Date.now();
@@ -105,7 +103,6 @@ async function* collect(
     }
     if (bytes > 0) yield take();
   } finally {
-    release();
     // A source that is still waiting handles `return` only after its next value, so nothing awaits it.
     const ending = source.return?.();
     if (ending instanceof Promise) ending.catch(() => undefined);
@@ -149,12 +146,14 @@ function checked(name: string, value: unknown): Uint8Array {
   throw invalidArgument(name, "a stream of bytes", value);
 }
 
-/** Makes a promise that rejects when the signal aborts. */
-function abortion(signal: AbortSignal | undefined): { aborted: Promise<never>; release(): void } {
-  const { promise: aborted, reject } = deferred<never>();
-  aborted.catch(() => undefined);
-  const abort = () => reject(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
-  return { aborted, release: () => signal?.removeEventListener("abort", abort) };
+/**
+ * Reads the next value, unless the signal aborts. A race with one promise for all values would keep each of them until the end of the
+ * source.
+ */
+async function nextOf(
+  source: AsyncIterator<unknown> | Iterator<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<IteratorResult<unknown>> {
+  const next = source.next();
+  return await (signal === undefined ? next : unlessAborted(next, signal));
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { type PieceSource, piecesOf } from "../../src/client/pieces.ts";
+import { heldBytes } from "../support/heap.ts";
 
 const options = { maxBytes: 200_000, patienceMs: 60_000, signal: undefined };
 
@@ -38,4 +39,18 @@ test("a source may free each value once the next one is asked for", async () => 
   const { bytes } = await collected(source());
   expect(bytes.length).toBe(450_000);
   expect([...new Set(bytes)]).toEqual([1, 2, 3, 4, 5]);
+});
+
+test("a long stream holds none of the values that it has passed on", async () => {
+  const before = heldBytes();
+  let most = 0;
+  async function* source() {
+    for (let index = 0; index < 100; index++) yield new Uint8Array(1024 * 1024);
+    most = heldBytes() - before;
+  }
+  const { signal } = new AbortController();
+  let total = 0;
+  for await (const piece of piecesOf(source(), { ...options, signal }).pieces) total += piece.byteLength;
+  expect(total).toBe(100 * 1024 * 1024);
+  expect(most).toBeLessThan(20 * 1024 * 1024);
 });

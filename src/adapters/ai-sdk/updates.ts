@@ -20,20 +20,20 @@ export async function* updatesOf<Value>(
     newest = { value };
     changed.resolve();
   });
-  const ended = result.then(
-    () => true,
-    () => true,
-  );
-  for (let isOver = false; !isOver; ) {
-    isOver = await Promise.race([ended, changed.promise.then(() => false)]);
-    if (isOver || newest === undefined) continue;
+  const over = new AbortController();
+  const end = () => {
+    over.abort();
+    changed.resolve();
+  };
+  result.then(end, end);
+  for (;;) {
+    await changed.promise;
+    if (over.signal.aborted || newest === undefined) break;
     const { value } = newest;
     newest = undefined;
     changed = deferred();
     yield value;
-    const pause = new AbortController();
-    await Promise.race([ended, delay(UPDATE_MS, undefined, { signal: pause.signal }).catch(() => undefined)]);
-    pause.abort();
+    await delay(UPDATE_MS, undefined, { signal: over.signal }).catch(() => undefined);
   }
   yield await result;
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { VmStatus } from "../../api/methods/machine.ts";
 import type { VmProcess } from "../../api/methods/process-types.ts";
 import { printable } from "../../base/printable.ts";
+import { unlessAborted } from "../../base/within.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { bold } from "../out.ts";
@@ -35,9 +36,6 @@ export async function top(cli: Cli, key: string, { interval, count }: TopOptions
   const isLive = process.stdout.isTTY === true && process.stdin.isTTY === true && !cli.out.json;
   const looks = count ?? (isLive ? Number.POSITIVE_INFINITY : 1);
   const abort = new AbortController();
-  const aborted = new Promise<undefined>((resolve) => {
-    abort.signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
   const stop = onSignals(() => abort.abort());
   const screen = new RawTerminal();
   const redraw = new EventTarget();
@@ -59,14 +57,15 @@ export async function top(cli: Cli, key: string, { interval, count }: TopOptions
     redraw.addEventListener("resize", draw);
     for (let look = 0; look < looks && !abort.signal.aborted; look++) {
       // A server that does not answer must not hold up keys and signals.
-      const sample = await Promise.race([sampleOf(vm), aborted]);
-      if (sample === undefined) break;
+      const sample = await unlessAborted(sampleOf(vm), abort.signal);
       before = shown;
       shown = sample;
       if (isLive) draw();
       else await print(cli, key, shown);
       if (look + 1 < looks) await delay(interval, undefined, { signal: abort.signal }).catch(() => undefined);
     }
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
   } finally {
     screen.close();
     stop();

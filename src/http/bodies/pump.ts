@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { AgentVmError, connectionLost } from "../../api/errors.ts";
 import { TRANSFER_IDLE_MS } from "../../api/limits.ts";
 import { free } from "../../base/bytes.ts";
+import { unlessAborted } from "../../base/within.ts";
 import type { BodySource } from "../../runtime/transfers/bodies.ts";
 import { Gathering } from "./gathering.ts";
 
@@ -25,7 +26,7 @@ export async function sendBody(
     let sent = 0;
     for (let turn = 0; ; turn++) {
       const buffer = buffers[turn % BUFFERS] as (typeof buffers)[number];
-      await Promise.race([buffer.sent, gone]);
+      await unlessAborted(buffer.sent, gone);
       buffer.bytes ??= new Uint8Array(Math.min(PIECE_BYTES, source.length ?? PIECE_BYTES));
       const count = sent === source.length ? 0 : await source.fill(buffer.bytes);
       if (count === 0) break;
@@ -34,7 +35,7 @@ export async function sendBody(
       // The loop waits for it later, and must not leave its failure unhandled until then.
       buffer.sent.catch(() => undefined);
     }
-    await Promise.race([Promise.all(buffers.map(({ sent }) => sent)), gone]);
+    await unlessAborted(Promise.all(buffers.map(({ sent }) => sent)), gone);
     // A file that has become shorter leaves the response incomplete. The client would wait for the rest.
     if (sent < (source.length ?? sent)) response.destroy();
     else response.end();
@@ -87,23 +88,22 @@ function written(response: ServerResponse, data: Uint8Array, isAlive: () => void
 /**
  * Runs work on a connection, which is destroyed when the signal aborts or when nothing moves for TRANSFER_IDLE_MS.
  *
- * @param work calls `isAlive` when something has moved. `gone` rejects when the connection has closed
+ * @param work calls `isAlive` when something has moved. `gone` aborts when the connection has closed
  */
 async function whileAlive(
   connection: IncomingMessage | ServerResponse,
   signal: AbortSignal,
-  work: (isAlive: () => void, gone: Promise<never>) => Promise<void>,
+  work: (isAlive: () => void, gone: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { promise: gone, reject } = Promise.withResolvers<never>();
-  gone.catch(() => undefined);
-  const closed = () => reject(new Error("The connection has closed"));
+  const gone = new AbortController();
+  const closed = () => gone.abort(new Error("The connection has closed"));
   connection.once("close", closed);
   const cut = () => void connection.destroy();
   const idle = setTimeout(cut, TRANSFER_IDLE_MS).unref();
   signal.addEventListener("abort", cut, { once: true });
   if (signal.aborted) cut();
   try {
-    await work(() => idle.refresh(), gone);
+    await work(() => idle.refresh(), gone.signal);
   } catch (error) {
     throw connection.destroyed && !(error instanceof AgentVmError) ? clientLeft(error) : error;
   } finally {
