@@ -57,7 +57,10 @@ export class Transcript {
   readonly #writer: GroupWriter<Queued>;
   #queuedBytes = 0;
   #crowded = false;
-  #failure: AgentVmError | undefined;
+  /** Callers of `flushed` that wait. */
+  readonly #flushing = new Set<{ failure: AgentVmError | undefined }>();
+  /** Failure while nobody waited. The next caller of `flushed` hears of it. */
+  #unheard: AgentVmError | undefined;
   /** `true` after a failed put, which may have left data after the position. */
   #suspect = false;
   #deleted = false;
@@ -96,10 +99,12 @@ export class Transcript {
 
   /** Resolves when all appended events are stored. @throws AgentVmError `storage_failed` */
   async flushed(): Promise<void> {
+    const caller = { failure: this.#unheard };
+    this.#unheard = undefined;
+    this.#flushing.add(caller);
     await this.#writer.idle();
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure) throw failure;
+    this.#flushing.delete(caller);
+    if (caller.failure) throw caller.failure;
   }
 
   async lastSequenceNumber(): Promise<number> {
@@ -166,12 +171,10 @@ export class Transcript {
     this.#queued(-this.#queuedBytes);
     this.#setCrowded(false);
     this.#suspect = true;
-    this.#failure = new AgentVmError(
-      "storage_failed",
-      "The session's events could not be stored",
-      {},
-      { cause },
-    );
+    const message = "The session's events could not be stored";
+    const failure = new AgentVmError("storage_failed", message, {}, { cause });
+    for (const caller of this.#flushing) caller.failure ??= failure;
+    if (this.#flushing.size === 0) this.#unheard = failure;
     this.source?.kill();
   }
 

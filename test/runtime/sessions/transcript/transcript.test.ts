@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { BytePool, ByteShare } from "../../../../src/base/byte-share.ts";
 import { Transcript } from "../../../../src/runtime/sessions/transcript/transcript.ts";
 import { MemoryStore } from "../../../../src/runtime/store/store.ts";
+import { faultyStore } from "../../../support/faulty-store.ts";
+import { failure } from "../../../support/until.ts";
 
 test("a thousand events of one write are sent in order, over many turns of the event loop", async () => {
   let turns = 0;
@@ -27,4 +30,24 @@ test("a thousand events of one write are sent in order, over many turns of the e
   isOver = true;
   expect(sent).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   expect(Math.max(...perTurn.values())).toBeLessThan(50);
+});
+
+test("everybody who waits for the events hears that they could not be stored, or else the next one, and nobody later", async () => {
+  let isBroken = true;
+  const store = faultyStore(new MemoryStore(), (_call, method) =>
+    method === "put" && isBroken ? "error" : "none",
+  );
+  const memory = new ByteShare({ most: 1e6, small: 1e6, pool: new BytePool(0) });
+  const transcript = new Transcript(store, "session", memory, () => undefined);
+  const lose = () => transcript.append({ jsonrpc: "2.0", method: "lost" });
+  lose();
+  const waiting = [transcript.flushed(), transcript.flushed()].map((flushed) => failure(flushed));
+  for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ code: "storage_failed" });
+  await transcript.flushed();
+  lose();
+  // The store answers in this turn of the event loop.
+  await nextTurn();
+  isBroken = false;
+  expect(await failure(transcript.flushed())).toMatchObject({ code: "storage_failed" });
+  await transcript.flushed();
 });
