@@ -47,6 +47,7 @@ export class Link {
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #lastSign = 0;
   readonly #subscriptions = new Map<string, Subscription>();
+  #destroyed: AgentVmError | undefined;
 
   /** Called when a connection has opened and all subscriptions are sent. */
   readonly opened = new Listeners<[]>();
@@ -70,6 +71,11 @@ export class Link {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Error of the last connection that ended with its VM. Another VM may have the key since. */
+  get destroyed(): AgentVmError | undefined {
+    return this.#destroyed;
   }
 
   /** The current connection. */
@@ -284,6 +290,7 @@ export class Link {
       this.#failures += 1;
       this.#retry = setTimeout(() => void this.#connect(), delay * (0.5 + Math.random() / 2));
     }
+    if (error.code === "vm_destroyed") this.#destroyed = error;
     this.down.emit(error, wasUp);
   }
 

@@ -105,14 +105,12 @@ export async function openTerminal(
   const stop = () => {
     for (const end of ends) end();
   };
-  let end: AgentVmError | undefined;
-  link.down.add((error) => {
-    // A later call must not make another VM of the key.
-    if (error.code === "vm_destroyed") end = error;
-  });
+  const before = link.destroyed;
   const send = async (action: string, ...args: unknown[]) => {
     await opening;
-    if (end !== undefined) throw end;
+    // A call must not make another VM of the key.
+    const { destroyed } = link;
+    if (destroyed !== undefined && destroyed !== before) throw destroyed;
     await invoke(action, [shell?.shellId, ...args]);
   };
   try {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { terminal } from "../../src/client/index.ts";
+import { Link } from "../../src/client/link.ts";
+import { openTerminal } from "../../src/client/terminal.ts";
 import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { failure, until } from "../support/until.ts";
@@ -129,4 +131,29 @@ test("a write to a shell that the server has forgotten fails with shell_not_foun
 
 test("terminal() refuses objects that are not handles or connections of this client", async () => {
   expect(await failure(terminal({} as never))).toMatchObject({ code: "invalid_argument" });
+});
+
+test("a terminal that is over listens to nothing of its connection", async () => {
+  const link = new Link({} as never);
+  let listening = 0;
+  const counting = <Args extends unknown[]>(add: (...args: Args) => () => void) => {
+    return (...args: Args) => {
+      const remove = add(...args);
+      listening += 1;
+      return () => {
+        remove();
+        listening -= 1;
+      };
+    };
+  };
+  link.on = counting(link.on.bind(link));
+  for (const each of [link.opened, link.down] as { add(callback: never): () => void }[])
+    each.add = counting(each.add.bind(each));
+  const shell = { shellId: "shell-1", pid: 7 };
+  const invoke = async (action: string) => (action === "listShells" ? [shell] : shell);
+  const opened = await openTerminal({ link, invoke });
+  expect(listening).toBeGreaterThan(0);
+  opened.detach();
+  expect(await failure(opened.exited)).toMatchObject({ code: "connection_lost" });
+  expect(listening).toBe(0);
 });
