@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentVmError } from "../api/errors.ts";
 import { makeFolder } from "../base/private-folder.ts";
-import { VMS_FILE } from "../directory/vm-rows.ts";
+import { VMS_FILE } from "../directory/index-file.ts";
 import { MARK_FILE, readDataMark, removeDataMark, syncFolder, writeDataMark } from "../rivet/data-format.ts";
 import { holdDataFolder, LOCK_FILE } from "../rivet/data-lock.ts";
 import { copyHashed } from "./hashed-file.ts";

@@ -1,36 +1,12 @@
-import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { StatementSync } from "node:sqlite";
 import type { Labels } from "../api/methods/machine.ts";
 import { parseJson } from "../base/json.ts";
 import { Known } from "../base/known.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { StoredActor } from "../rivet/actor-files.ts";
-import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
-import { isStorageFailed, storageFailed } from "../runtime/store/coded-store.ts";
+import { CodedDatabase, type CodedStatement } from "../runtime/store/coded-database.ts";
+import { openIndex, VMS_FILE } from "./index-file.ts";
 import { keyText } from "./key-text.ts";
-
-/** File of the index in a data folder. */
-export const VMS_FILE = "vms.db";
-
-const SCHEMA = `
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = NORMAL;
-  CREATE TABLE IF NOT EXISTS vms (
-    actor_id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    key_text TEXT NOT NULL,
-    key TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    last_used_at INTEGER NOT NULL,
-    slept_at INTEGER NOT NULL,
-    labels TEXT NOT NULL DEFAULT '{}',
-    destroy_after INTEGER,
-    awake INTEGER NOT NULL DEFAULT 0,
-    destroying INTEGER NOT NULL DEFAULT 0
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS vms_by_key ON vms (name, key_text);
-`;
 
 /** A VM in the index. */
 export interface VmRow {
@@ -63,17 +39,22 @@ const MAX_NAMES = 10_000;
 
 /**
  * The index of a data folder: one row an actor, in SQLite. It can be made again from the actors' files. Changes wait for a lock of
- * another process until the server has started. A change that fails throws an AgentVmError `storage_failed`.
+ * another process until the server has started. A method that fails throws an AgentVmError `storage_failed`.
  */
 export class VmRows {
-  readonly #db: DatabaseSync;
+  readonly #db: CodedDatabase;
   /** Every request to a VM asks for its row. */
-  readonly #get: StatementSync;
+  readonly #get: CodedStatement;
   /** Names of VMs that were asked for. SQLite takes as long as the rest of a small request. */
   readonly #names = new Known<{ name: string; key: readonly string[] }>(MAX_NAMES);
 
-  constructor(folder: string) {
-    this.#db = open(join(folder, VMS_FILE));
+  /** @param onDamage receives the first failure of an index that is damaged while it is in use */
+  constructor(folder: string, onDamage: (error: unknown) => void = () => undefined) {
+    this.#db = new CodedDatabase(() => openIndex(join(folder, VMS_FILE)), {
+      name: "The index of VMs",
+      remedy: "Start the server again: it makes another one from the files of the VMs",
+      onDamage,
+    });
     this.#get = this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?");
   }
 
@@ -104,22 +85,18 @@ export class VmRows {
 
   insert({ actorId, name, key, createdAt }: StoredActor): void {
     const text = JSON.stringify(key);
-    changed(() =>
-      this.#db
-        .prepare(
-          "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .run(actorId, name, keyText(key), text, createdAt, createdAt, createdAt),
-    );
+    this.#db
+      .prepare(
+        "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      )
+      .run(actorId, name, keyText(key), text, createdAt, createdAt, createdAt);
   }
 
   change(actorId: string, change: Change): void {
     const columns = Object.keys(change).map((column) => `${column} = ?`);
-    changed(() =>
-      this.#db
-        .prepare(`UPDATE vms SET ${columns.join(", ")} WHERE actor_id = ?`)
-        .run(...Object.values(change), actorId),
-    );
+    this.#db
+      .prepare(`UPDATE vms SET ${columns.join(", ")} WHERE actor_id = ?`)
+      .run(...Object.values(change), actorId);
   }
 
   /** Notes that an actor is being deleted. The note outlives a loss of power. */
@@ -139,7 +116,7 @@ export class VmRows {
 
   forget(actorId: string): void {
     this.#names.delete(actorId);
-    changed(() => this.#db.prepare("DELETE FROM vms WHERE actor_id = ?").run(actorId));
+    this.#db.prepare("DELETE FROM vms WHERE actor_id = ?").run(actorId);
   }
 
   /** VMs of a name in the order of their keys, from a text of a key on, whose text begins with `prefix`. */
@@ -166,7 +143,7 @@ export class VmRows {
 
   /** Notes that no VM is awake: their server has started again. The sleep of each VM that was awake begins now. */
   allAsleep(now: number): void {
-    changed(() => this.#db.prepare("UPDATE vms SET awake = 0, slept_at = ? WHERE awake = 1").run(now));
+    this.#db.prepare("UPDATE vms SET awake = 0, slept_at = ? WHERE awake = 1").run(now);
   }
 
   /**
@@ -174,17 +151,15 @@ export class VmRows {
    * that fails to do so: its transaction may be open.
    */
   reconcile(stored: ReadonlySet<string>, read: (actorId: string) => StoredActor | undefined): void {
-    changed(() => {
-      const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
-      const destroying = new Set(this.destroying());
-      this.#db.exec("BEGIN");
-      for (const actorId of stored) {
-        const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
-        if (actor !== undefined) this.insert(actor);
-      }
-      for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
-      this.#db.exec("COMMIT");
-    });
+    const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
+    const destroying = new Set(this.destroying());
+    this.#db.exec("BEGIN");
+    for (const actorId of stored) {
+      const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
+      if (actor !== undefined) this.insert(actor);
+    }
+    for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
+    this.#db.exec("COMMIT");
   }
 
   /** No statement follows. */
@@ -216,65 +191,9 @@ export function indexedIds(path: string): Set<string> {
   }
 }
 
-/** Codes the failure of a change. */
-function changed(change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    throw isStorageFailed(error) ? error : storageFailed("The index of VMs could not be changed", error);
-  }
-}
-
-function storedIds(db: DatabaseSync, where: string): string[] {
+function storedIds(db: { prepare(sql: string): Pick<CodedStatement, "all"> }, where: string): string[] {
   const rows = db.prepare(`SELECT actor_id FROM vms ${where}`).all();
   return (rows as unknown as VmRow[]).map((row) => row.actor_id);
-}
-
-/**
- * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file.
- *
- * @throws AgentVmError `storage_failed` if the file cannot be used now: it may be whole, and the index of a full disk or of a server
- * without free descriptors has labels and deletions that no other file has
- */
-function open(path: string): DatabaseSync {
-  try {
-    return openOrReplace(path);
-  } catch (error) {
-    throw storageFailed(`The index of VMs ${path} cannot be opened`, error);
-  }
-}
-
-function openOrReplace(path: string): DatabaseSync {
-  try {
-    return connect(path);
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-    const suffix = `.damaged-${Date.now()}`;
-    for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
-    rmSync(`${path}-shm`, { force: true });
-    return connect(path);
-  }
-}
-
-/** Result codes of SQLite for a file that is damaged or is not a database. */
-const SQLITE_CORRUPT = 11;
-const SQLITE_NOTADB = 26;
-
-function isDamage(error: unknown): boolean {
-  const { errcode = 0 } = error as { errcode?: number };
-  // The lowest byte of an extended code is the code.
-  return [SQLITE_CORRUPT, SQLITE_NOTADB].includes(errcode & 0xff);
-}
-
-function connect(path: string): DatabaseSync {
-  const db = new DatabaseSync(path);
-  try {
-    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}`);
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
-  }
 }
 
 export function labelsOf(row: VmRow): Labels {

@@ -227,7 +227,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
           files.directory = directory;
           const own = chosenSecret ?? folderSecret(path);
           for (const binding of bindings) Object.assign(binding, { directory, secret: own });
-          access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids));
+          access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids), onFailure);
           return directory;
         },
         onFailure,

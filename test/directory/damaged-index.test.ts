@@ -10,6 +10,7 @@ import {
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
+import { VmDirectory } from "../../src/directory/vm-directory.ts";
 import { VmRows } from "../../src/directory/vm-rows.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
@@ -84,4 +85,48 @@ test("a damaged index that cannot be replaced ends the start as a failure of the
   expect(error).toMatchObject({ code: "storage_failed", message: expect.stringContaining(path) });
   rmdirSync(`${path}-shm`);
   expect(new VmRows(folder).count()).toBe(0);
+});
+
+/** Writes over every page of an index but the first, which has the names of its tables. */
+function damage(path: string): void {
+  const other = new DatabaseSync(path);
+  other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  other.close();
+  writeFileSync(path, readFileSync(path).fill("x", 4096));
+}
+
+test("damage of an index in use fails each question as a failure of the storage, and is told once", () => {
+  const folder = testFolder();
+  const failures: unknown[] = [];
+  const rows = new VmRows(folder, (error) => failures.push(error));
+  rows.insert(VM);
+  damage(join(folder, "vms.db"));
+  const questions = [
+    () => rows.get("a1"),
+    () => rows.nameOf("a1"),
+    () => rows.count(),
+    () => rows.destroying(),
+    () => rows.select("vm", "", "", 10),
+    () => rows.ends("vm", 1, 10),
+    () => rows.change("a1", { awake: 1 }),
+  ];
+  const failed = expect.objectContaining({ code: "storage_failed" });
+  for (const question of questions) expect(question).toThrow(failed);
+  expect(failures).toEqual([failed]);
+});
+
+test("a server that starts replaces an index whose rows are damaged", () => {
+  const folder = testFolder();
+  new VmRows(folder).insert(VM);
+  damage(join(folder, "vms.db"));
+  const directory = new VmDirectory(folder, {
+    quota: {},
+    lifetimes: new Map(),
+    isStarting: () => false,
+    destroy: async () => undefined,
+    onFailure: () => undefined,
+  });
+  expect(directory.nameOf("a1")).toBeUndefined();
+  expect(aside(folder)).toContain("vms.db.damaged-N");
+  directory.close();
 });

@@ -2,6 +2,7 @@ import type { Right } from "../../api/rights.ts";
 import { parseJson } from "../../base/json.ts";
 import { pause } from "../../base/pace.ts";
 import { DatabaseSync } from "../../base/sqlite.ts";
+import { CodedDatabase } from "../../runtime/store/coded-database.ts";
 import type { Scope } from "../grant.ts";
 
 /** Rows that one step reads or deletes. */
@@ -71,11 +72,20 @@ interface Row {
  * folder that loses the file revokes its tokens.
  */
 export class TokenStore {
-  readonly #db: DatabaseSync;
+  readonly #db: CodedDatabase;
 
-  /** Opens the tokens of a file. Finishes a removal that an earlier server began. */
-  constructor(file: string) {
-    this.#db = new DatabaseSync(file);
+  /**
+   * Opens the tokens of a file. Finishes a removal that an earlier server began. Every method that fails throws an AgentVmError
+   * `storage_failed`.
+   *
+   * @param onDamage receives the first failure of a damaged file
+   */
+  constructor(file: string, onDamage: (error: unknown) => void = () => undefined) {
+    this.#db = new CodedDatabase(() => new DatabaseSync(file), {
+      name: "The file of tokens",
+      remedy: "Restore it from a backup, or delete it, which revokes all tokens",
+      onDamage,
+    });
     this.#db.exec(SCHEMA);
     const column = "SELECT 1 FROM pragma_table_info('tokens') WHERE name = 'owner'";
     // Tokens of earlier versions count to the administrator.

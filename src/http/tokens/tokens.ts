@@ -48,13 +48,15 @@ export class Tokens {
    * @param folder the data folder that keeps notes about the tokens, or other notes
    * @param secret signs the tokens. Tokens that another secret has signed are invalid
    * @param onRevoked receives the ids of tokens that have just been revoked
+   * @param onDamage receives the first failure of a damaged file
    */
   constructor(
     folder: string | TokenRecords,
     secret: Uint8Array,
     onRevoked: (ids: readonly string[]) => void,
+    onDamage?: (error: unknown) => void,
   ) {
-    this.#store = typeof folder === "string" ? new TokenStore(join(folder, FILE)) : folder;
+    this.#store = typeof folder === "string" ? new TokenStore(join(folder, FILE), onDamage) : folder;
     this.#secret = secret;
     this.#onRevoked = onRevoked;
   }

@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { type StoredToken, TokenStore } from "../../../src/http/tokens/token-store.ts";
 import { testFolder } from "../../support/temporary-folder.ts";
@@ -49,4 +51,18 @@ test("forgets expired tokens", async () => {
   expect(store.has("old")).toBe(false);
   expect((await store.list(10, 0, () => true)).tokens.map(({ id }) => id)).toEqual(["new"]);
   store.close();
+});
+
+test("a failure of the file is a failure of the storage, and damage is told once", () => {
+  const path = join(testFolder(), "tokens.db");
+  const failures: unknown[] = [];
+  const store = new TokenStore(path, (error) => failures.push(error));
+  const other = new DatabaseSync(path);
+  other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  other.close();
+  writeFileSync(path, readFileSync(path).fill("x", 4096));
+  const failed = expect.objectContaining({ code: "storage_failed" });
+  for (const question of [() => store.has("a"), () => store.count(), () => store.renew("a", 1, null)])
+    expect(question).toThrow(failed);
+  expect(failures).toEqual([failed]);
 });

@@ -1,0 +1,69 @@
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { DatabaseSync } from "../base/sqlite.ts";
+import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
+import { isDamage } from "../runtime/store/coded-database.ts";
+import { storageFailed } from "../runtime/store/coded-store.ts";
+
+/** File of the index in a data folder. */
+export const VMS_FILE = "vms.db";
+
+const SCHEMA = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = NORMAL;
+  CREATE TABLE IF NOT EXISTS vms (
+    actor_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    key_text TEXT NOT NULL,
+    key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    slept_at INTEGER NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
+    destroy_after INTEGER,
+    awake INTEGER NOT NULL DEFAULT 0,
+    destroying INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS vms_by_key ON vms (name, key_text);
+`;
+
+/**
+ * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file.
+ *
+ * @throws AgentVmError `storage_failed` if the file cannot be used now: it may be whole, and the index of a full disk or of a server
+ * without free descriptors has labels and deletions that no other file has
+ */
+export function openIndex(path: string): DatabaseSync {
+  try {
+    return openOrReplace(path);
+  } catch (error) {
+    throw storageFailed(`The index of VMs ${path} cannot be opened`, error);
+  }
+}
+
+function openOrReplace(path: string): DatabaseSync {
+  try {
+    return connect(path);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    moveAside(path);
+    return connect(path);
+  }
+}
+
+/** Moves a damaged index aside, which no program of this server has open. */
+export function moveAside(path: string): void {
+  const suffix = `.damaged-${Date.now()}`;
+  for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
+  rmSync(`${path}-shm`, { force: true });
+}
+
+function connect(path: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}`);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
