@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BareReader } from "../base/bare.ts";
+import { storageFailed } from "../runtime/store/coded-store.ts";
 import { valueFolder } from "./value-files.ts";
 import { ValueSizes } from "./value-sizes.ts";
 
@@ -39,20 +40,21 @@ export class ActorFiles {
     this.#values = new ValueSizes(join(folder, "databases"));
   }
 
-  /** Ids of all actors. */
+  /** Ids of all actors. @throws AgentVmError `storage_failed` */
   ids(): string[] {
-    try {
-      return readdirSync(join(this.#folder, "state")).filter((name) => !name.includes(".tmp."));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw error;
-    }
+    const names = unlessMissing(() => readdirSync(join(this.#folder, "state"))) ?? [];
+    return names.filter((name) => !name.includes(".tmp."));
   }
 
-  /** Reads an actor's record; `undefined` if it is missing or has an unknown form. */
+  /**
+   * Reads an actor's record; `undefined` if it is missing or has an unknown form.
+   *
+   * @throws AgentVmError `storage_failed` if it cannot be read now
+   */
   read(actorId: string): StoredActor | undefined {
+    const record = unlessMissing(() => readFileSync(join(this.#folder, "state", actorId)));
     try {
-      return parseActor(readFileSync(join(this.#folder, "state", actorId)));
+      return record && parseActor(record);
     } catch {
       return undefined;
     }
@@ -99,6 +101,16 @@ export class ActorFiles {
         if (isLeft) await rm(join(folder, name), { force: true }).catch(() => undefined);
       }
     }
+  }
+}
+
+/** Reads a file or a folder; `undefined` if there is none. @throws AgentVmError `storage_failed` */
+function unlessMissing<Read>(read: () => Read): Read | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw storageFailed("The records of VMs could not be read", error);
   }
 }
 
