@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
+import { acceptedSocket } from "../base/server-sockets.ts";
 import { MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
 
 /** A connection whose request is being decided. */
@@ -43,7 +44,7 @@ export class Strangers {
   }
 
   of(socketOfRequest: Socket): Stranger {
-    const socket = accepted(socketOfRequest);
+    const socket = acceptedSocket(socketOfRequest);
     const refresh = () => void this.#counted.get(socket)?.timer.refresh();
     return {
       refresh,
@@ -63,7 +64,7 @@ export class Strangers {
 
   /** Calls a function when a later check finds that a request of the connection has access. */
   whenAdmitted(socket: Socket, call: () => void): void {
-    this.#onAdmitted.set(accepted(socket), call);
+    this.#onAdmitted.set(acceptedSocket(socket), call);
   }
 
   /** Like `admit`, by the message of a request. Ignores a message that did not come over a connection. */
@@ -73,7 +74,7 @@ export class Strangers {
 
   /** Stops counting a connection, because it has sent a request with access. */
   admit(socketOfRequest: Socket): void {
-    const socket = accepted(socketOfRequest);
+    const socket = acceptedSocket(socketOfRequest);
     const counted = this.#counted.get(socket);
     if (counted === undefined) return;
     const { timer, address } = counted;
@@ -98,14 +99,6 @@ export class Strangers {
     this.#counted.set(socket, { timer, address });
     socket.once("close", () => this.admit(socket));
   }
-}
-
-/**
- * Returns the socket that a server accepted. A request over TLS has a socket of its own, which Node makes around the accepted one and
- * links to it by a member without documentation.
- */
-function accepted(socket: Socket & { _parent?: Socket | null }): Socket {
-  return socket._parent ?? socket;
 }
 
 function isReached(limit: Record<string, number>, count: number): boolean {

@@ -2,6 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { MIB } from "../api/units.ts";
 import { equalShare } from "../base/fair-pool.ts";
+import { onSockets } from "../base/server-sockets.ts";
 
 /**
  * Bytes that wait to be sent to one client.
@@ -71,16 +72,13 @@ let sinceCheck = 0;
 export function limitBacklog(server: Server): void {
   servers.add(server);
   timer ??= setInterval(check, CHECK_INTERVAL_MS).unref();
-  const opened = (socket: Socket) => {
+  onSockets(server, (socket) => {
     const { remoteAddress: address = "" } = socket;
     connections.set(socket, { server, socket, address, unread: 0, unended: 0, sent: 0, movedAt: 0 });
     // A WebSocket that is reset during its upgrade has no other error listener; the error would end the process.
     socket.on("error", () => socket.destroy());
     socket.once("close", () => connections.delete(socket));
-  };
-  server.on("connection", opened);
-  // Over TLS requests have a second socket, which holds all that waits.
-  server.on("secureConnection", opened);
+  });
   server.once("close", () => {
     servers.delete(server);
     if (servers.size > 0) return;
