@@ -4,14 +4,12 @@ import type { Guarded } from "../api/rights.ts";
 import type { GrantedConnection } from "../http/access-control.ts";
 import { isBodyRequest, takeBody } from "../http/bodies/routes.ts";
 import { NOTHING } from "../http/grant.ts";
-import { createLogger } from "../http/logger.ts";
 import { isPlaceRequest } from "../http/peers/places.ts";
 import { isServerToken } from "../http/preview-gate.ts";
 import { previewKeys } from "../http/preview-keys.ts";
 import { answerPreview, isPreviewRequest } from "../http/preview-request.ts";
-import { registerVm, unboundVm, type VmBinding } from "../http/vm-binding.ts";
+import { registerVm, unboundServer, type VmBinding } from "../http/vm-binding.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
-import { Monitor } from "../monitoring/monitor.ts";
 import { ownActionsOnly } from "../rivet/actions.ts";
 import { endDoubledActors } from "../rivet/doubled-actors.ts";
 import { takeOverEngineDriver } from "../rivet/engine-runner.ts";
@@ -70,13 +68,13 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     // A fork has the options of its parent. The server may allow less today.
     return clampOwnOptions((input as { own?: unknown }).own, options);
   };
-  const server: VmBinding = unboundVm({
-    ...{ ringAll, isAwake, factsOf },
+  const binding: VmBinding = {
+    ...{ server: unboundServer(), ringAll, isAwake, factsOf },
     serveAwake: (vm, actorId, serve, kind) =>
       serveAwake(
         actorId,
         (instance) =>
-          serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(server.access, vm) }),
+          serve({ vm: instance.vm, monitor: instance.monitor, keys: previewKeys(binding.server.access, vm) }),
         kind,
       ),
     choices: choicesOf(options),
@@ -85,17 +83,13 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     capacity: () => vms.capacity,
     tryBoot: (signal) => vms.tryBoot(signal),
     load: () => vms.load(),
-    warm: () => warm(vms, server),
+    warm: () => warm(vms, binding.server),
     drain: () => vms.drain(),
     poolTally: () => vms.poolTally,
-  });
-  const monitorOf = () => {
-    server.monitor ??= new Monitor(createLogger());
-    return server.monitor;
   };
-  const own = new OwnActor(parts, options.hookTimeoutMs, () => monitorOf().log);
+  const own = new OwnActor(parts, options.hookTimeoutMs, () => binding.server.monitor.log);
   const openConnection = (connection: GrantedConnection & { disconnect(reason: string): Promise<void> }) => {
-    server.access.opened(connection, (reason) => {
+    binding.server.access.opened(connection, (reason) => {
       void connection.disconnect(`user.unauthorized#${reason}`).catch(() => undefined);
     });
   };
@@ -113,15 +107,16 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onCreate: (c) => own.created(c),
     async createVars(c): Promise<VmVars> {
       assertNotDraining();
-      const monitor = monitorOf().vm(c.name, c.key);
-      const { access, directory, secret, tunnels } = server;
+      const { server } = binding;
+      const { access, directory, secret, tunnels, takesBodies } = server;
+      const monitor = server.monitor.vm(c.name, c.key);
       const mayMove = access.policy.behindEngine;
       // Behind an engine nothing says when the server is there.
       if (mayMove) warm(vms, server);
       try {
         // A VM that is older than the server's own state gets it now.
         c.state.user ??= await own.createState(c, c.state.own);
-        const facts = { access, secret, takesBodies: server.takesBodies === true };
+        const facts = { access, secret, takesBodies };
         const vars = await own.vars(c, facts, monitor, () => destroyForGood(vars, c as unknown as VmContext));
         // The definition of one VM may boot from this one.
         keepDefinition(vms);
@@ -153,10 +148,11 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       // of a body. Such a connection may do nothing else.
       if (isPreviewRequest(path) || isBodyRequest(path) || isPlaceRequest(path)) return NOTHING;
       const facts = { header, path, params, external: Boolean(header("host")) };
+      const { access } = binding.server;
       try {
-        const grant = await server.access.connect(request, facts, { name: c.name, key: c.key });
+        const grant = await access.connect(request, facts, { name: c.name, key: c.key });
         // The hooks are for clients, and the other VM of a fork is none.
-        if (grant.unlimited && isFork(server.access, params)) return grant;
+        if (grant.unlimited && isFork(access, params)) return grant;
         return { ...grant, user: await own.connecting(c, grant, params) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
@@ -170,7 +166,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onRequest: async (c, request) => {
       const { instance } = c.vars;
       const vm = { name: c.name, key: c.key };
-      const place = await server.places?.answer(c.actorId, vm, request);
+      const { access, places } = binding.server;
+      const place = await places?.answer(c.actorId, vm, request);
       if (place !== undefined) return place;
       instance.used();
       const body = takeBody(request);
@@ -178,8 +175,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         await asRunning(instance, () => body(instance));
         return new Response(null, { status: 204 });
       }
-      const { access } = server;
-      const keys = previewKeys(access, { name: c.name, key: c.key });
+      const keys = previewKeys(access, vm);
       const engineActor = access.policy.behindEngine ? c.actorId : undefined;
       const isOurs = (value: string) => isServerToken(access.policy, value);
       const preview = await answerPreview(instance, request, { engineActor, keys, isOurs });
@@ -189,7 +185,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
       return await own.answer(c, request);
     },
     onDisconnect: (c, connection) => {
-      server.access.live.closed(connection.id);
+      binding.server.access.live.closed(connection.id);
       c.vars.instance.calls.disconnected(connection.id);
       own.disconnected(c, connection);
     },
@@ -234,11 +230,11 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
   endDoubledActors(definition, {
     limitMs: REPLACE_TIMEOUT_MS,
     onDriver: (driver) => {
-      if (server.access.policy.behindEngine) takeOverEngineDriver(driver);
+      if (binding.server.access.policy.behindEngine) takeOverEngineDriver(driver);
     },
     beforeStop: handOverVm,
   });
-  registerVm(definition, server);
+  registerVm(definition, binding);
   return definition as unknown as VmActor;
 }
 

@@ -1,4 +1,4 @@
-import type { VmBinding } from "../http/vm-binding.ts";
+import type { VmServer } from "../http/vm-binding.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import type { VmDefinition } from "../runtime/vm-definition.ts";
 
@@ -18,11 +18,11 @@ export async function closeDefinitions(): Promise<void> {
 }
 
 /** Boots VMs of a definition ahead, as long as its server has room for them. */
-export function warm(definition: VmDefinition, server: Pick<VmBinding, "directory" | "monitor">): void {
+export function warm(definition: VmDefinition, server: Pick<VmServer, "directory" | "monitor">): void {
   if (definition.options.pool.size === 0) return;
   keepDefinition(definition);
   definition.warm({
     places: () => (isDraining() ? 0 : (server.directory?.places ?? Number.POSITIVE_INFINITY)),
-    onFailure: (error) => server.monitor?.log.warn({ msg: "no VM could be booted ahead", err: error }),
+    onFailure: (error) => server.monitor.log.warn({ msg: "no VM could be booted ahead", err: error }),
   });
 }

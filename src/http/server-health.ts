@@ -5,17 +5,12 @@ import { contactOf, requireContact, tryBoot } from "./behind-engine.ts";
 import type { Logger } from "./logger.ts";
 import type { VmBinding } from "./vm-binding.ts";
 
-/** Files of a server. RivetKit opens its folder after `setup()`. */
-export interface ServerFiles {
-  /** Folder of the server; `undefined` until it is open, and behind a Rivet Engine without a folder. */
-  folder: string | undefined;
-  /** The VMs of the folder; `undefined` until it is open, and behind a Rivet Engine. */
-  directory: VmDirectory | undefined;
-}
-
 interface ServerHealthOptions {
   vms: readonly VmBinding[];
-  files: Readonly<ServerFiles>;
+  /** Folder of the server; `undefined` until RivetKit has opened it, and behind a Rivet Engine without a folder. */
+  folder(): string | undefined;
+  /** The VMs of the folder; `undefined` until it is open, and behind a Rivet Engine. */
+  directory(): VmDirectory | undefined;
   /** URL of the Rivet Engine, if there is one. */
   engine: string | undefined;
   /** Whether VMs run in this process. */
@@ -24,15 +19,15 @@ interface ServerHealthOptions {
 }
 
 /** Makes the checks of a server: whether its folder takes files, and whether its VMs boot. */
-export function serverHealth({ vms, files, engine, hasVms, log }: ServerHealthOptions): Health {
+export function serverHealth({ vms, folder, directory, engine, hasVms, log }: ServerHealthOptions): Health {
   return new Health({
-    folder: () => files.folder,
+    folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
         for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
       };
       if (engine !== undefined) return hasVms ? await tryBoot(boot, signal) : true;
-      return (await files.directory?.tryBoot(boot)) ?? false;
+      return (await directory()?.tryBoot(boot)) ?? false;
     },
     tryEngine: engine === undefined ? undefined : hasVms ? requireContact : contactOf(engine),
     isDraining,

@@ -34,7 +34,7 @@ import { checkPeers } from "./peers/options.ts";
 import { Peering } from "./peers/peering.ts";
 import { PreviewHosts } from "./preview-hosts.ts";
 import { operatorRoutes, serverRoutes } from "./routes.ts";
-import { type ServerFiles, serverHealth } from "./server-health.ts";
+import { serverHealth } from "./server-health.ts";
 import { checkServerOptions, reachable, refuseUnknown, type ServerOptions } from "./server-options.ts";
 import { keepSettings } from "./server-settings.ts";
 import { Strangers } from "./strangers.ts";
@@ -120,26 +120,36 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   access.tokens = sharing?.tokens;
   const vmNames = [...vms.keys()];
   const isVm = (name: string) => vms.has(name);
-  const files: ServerFiles = { folder: behindEngine ? dataDir : undefined, directory: undefined };
+  /** The data folder, once RivetKit has opened it. Behind an engine it does not. */
+  let data: DataFolder | undefined;
+  const directory = () => data?.directory;
   const health = serverHealth({
     vms: bindings,
-    files,
+    folder: () => data?.path ?? (behindEngine ? dataDir : undefined),
+    directory,
     engine: engineServer ? engineServer.endpoint : undefined,
     hasVms,
     log,
   });
   const metrics = new Metrics();
   const monitor = new Monitor(log, { audit, meter: metrics, onBoot: () => health.booted() });
-  bindVms(bindings, access, monitor);
   const tunnels = new Tunnels();
-  for (const binding of bindings)
-    Object.assign(binding, { secret: chosenSecret, tunnels, places: peering?.places });
+  bindVms(bindings, {
+    ...{ access, monitor, tunnels, places: peering?.places },
+    takesBodies: !behindEngine || peering !== undefined,
+    get directory() {
+      return data?.directory;
+    },
+    get secret() {
+      return data?.secret ?? chosenSecret;
+    },
+  });
   const { promise: listening, resolve, reject } = Promise.withResolvers<Server>();
   // Without `listen()` nothing awaits this promise, and a rejection would be unhandled.
   listening.catch(() => undefined);
   const onFailure = (error: unknown) =>
     log.error({ msg: "background work of the server failed", err: error });
-  const nameOf = (actorId: string) => (peering?.actors ?? files.directory)?.nameOf(actorId);
+  const nameOf = (actorId: string) => (peering?.actors ?? data?.directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {
     const actorId = actorIn(request);
     return access.admitOnce(
@@ -150,13 +160,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   };
   const strangers = new Strangers();
   const visitor = (grant: Grant) => new Visitor(access, grant, vmNames, nameOf);
-  const operator = operatorRoutes({
-    access,
-    monitor,
-    metrics,
-    vms: bindings,
-    directory: () => files.directory,
-  });
+  const operator = operatorRoutes({ access, monitor, metrics, vms: bindings, directory });
   const serveAwake: VisitedActors["serveAwake"] = (actorId, serve, kind) => {
     const vm = nameOf(actorId);
     return vm && vms.get(vm.name)?.serveAwake(vm, actorId, serve, kind);
@@ -167,7 +171,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       own: `http://${reachable(host)}:${port}`,
       actors: { ...managed, serveAwake },
       vmOf: (actorId) => (isVm(nameOf(actorId)?.name ?? "") ? nameOf(actorId) : undefined),
-      list: () => peering?.list ?? files.directory,
+      list: () => peering?.list ?? data?.directory,
       choices: new Map([...vms].map(([name, { choices }]) => [name, choices])),
     });
     const attached = peering?.attach(
@@ -182,14 +186,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     if (listensOn === port) log.info({ host, port, msg: "server listens" });
     else
       log.warn({ host, port: listensOn, configured: port, msg: "port is in use, server listens on another" });
-    for (const binding of bindings) {
-      binding.takesBodies = true;
-      if (hasVms) binding.warm();
-    }
+    if (hasVms) for (const { warm } of bindings) warm();
     server.once("close", () => {
       void routes.close();
       for (const { drain } of bindings) void drain();
-      files.directory?.close();
+      data?.directory.close();
       monitor.flush();
     });
     boundWebSockets();
@@ -222,13 +223,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         guard,
         dataDir,
         onFolder(path, life) {
-          files.folder = path;
-          const directory = openDirectory(path, life, { vms, quota, onFailure });
-          files.directory = directory;
+          const opened = openDirectory(path, life, { vms, quota, onFailure });
           const own = chosenSecret ?? folderSecret(path);
-          for (const binding of bindings) Object.assign(binding, { directory, secret: own });
+          data = { path, directory: opened, secret: own };
           access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids), onFailure);
-          return directory;
+          return opened;
         },
         onFailure,
         ringAll: () => {
@@ -266,6 +265,14 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
 function engineOptions({ namespace, runner }: Pick<RivetOptions<RegistryActors>, "namespace" | "runner">) {
   const { runnerName } = runner ?? {};
   return { ...(namespace !== undefined && { namespace }), ...(runnerName !== undefined && { runnerName }) };
+}
+
+/** An open data folder. */
+interface DataFolder {
+  path: string;
+  directory: VmDirectory;
+  /** Secret of which keys are derived. */
+  secret: Uint8Array;
 }
 
 interface DirectoryDeps {

@@ -1,31 +1,36 @@
 import { randomUUID } from "node:crypto";
 import type { VmChoices } from "../api/vm-input.ts";
 import type { VmDirectory } from "../directory/vm-directory.ts";
-import type { Monitor } from "../monitoring/monitor.ts";
+import { Monitor } from "../monitoring/monitor.ts";
 import type { PoolTally } from "../runtime/sandbox/pool/sandbox-pool.ts";
 import { AccessControl } from "./access-control.ts";
 import type { VisitedVm, VisitKind } from "./actor-visits.ts";
 import type { VmName } from "./grant.ts";
+import { createLogger } from "./logger.ts";
 import type { LiveFacts } from "./peers/messages.ts";
 import type { Places } from "./peers/places.ts";
 import type { Tunnels } from "./tunnels/tunnels.ts";
 
+/** The server of VMs, as their actors see it. */
+export interface VmServer {
+  readonly access: AccessControl;
+  /** The VMs of the server's data folder; `undefined` until the folder is open, and behind a Rivet Engine. */
+  readonly directory: VmDirectory | undefined;
+  /** The server's secret, of which keys are derived; `undefined` as `directory`, unless the server was given one. */
+  readonly secret: Uint8Array | undefined;
+  /** The tunnels of the server's clients. */
+  readonly tunnels: Tunnels | undefined;
+  readonly monitor: Monitor;
+  /** The servers behind a Rivet Engine; `undefined` if this one does not know the others. */
+  readonly places: Places | undefined;
+  /** Whether the server takes and gives bytes of a VM as HTTP bodies, as it does unless a Rivet Engine alone reaches it. */
+  readonly takesBodies: boolean;
+}
+
 /** The link between a `vmActor()` and the server that serves it. */
 export interface VmBinding {
-  /** Set by `setup()`. */
-  access: AccessControl;
-  /** The VMs of the server's data folder; `undefined` behind a Rivet Engine, which stores the actors. */
-  directory?: VmDirectory;
-  /** The tunnels of the server's clients. Set by `setup()`. */
-  tunnels?: Tunnels;
-  /** Watches the server. Set by `setup()`. */
-  monitor?: Monitor;
-  /** The servers behind a Rivet Engine; `undefined` if this one does not know the others. Set by `setup()`. */
-  places?: Places | undefined;
-  /** The server's secret, of which keys are derived. Set by `setup()`; `undefined` behind a Rivet Engine without one. */
-  secret?: Uint8Array | undefined;
-  /** Whether the server takes and gives bytes of a VM as HTTP bodies. @default false, as behind a Rivet Engine */
-  takesBodies?: true;
+  /** The server that `setup()` has made. Until then a server that admits loopback only. */
+  server: VmServer;
   /** Makes every awake VM run the cron jobs that are due, and set its alarm again. */
   ringAll(): void;
   /** Milliseconds of sleep after which a VM is destroyed; `undefined`: never. A VM may have a time of its own. */
@@ -64,16 +69,22 @@ export interface VmBinding {
   poolTally(): PoolTally | undefined;
 }
 
-/** Access to a `vmActor()` that no `setup()` of agent-vm has taken: loopback only. */
+/** Access to `vmActor()`s that no `setup()` of agent-vm has taken: loopback only. */
 const UNBOUND = new AccessControl({ allowedOrigins: [], behindEngine: false, secret: randomUUID() });
 
 const BINDING = Symbol("server of a vmActor()");
 
-/** @returns a binding that no server has taken, which admits loopback only */
-export function unboundVm(
-  vms: Omit<VmBinding, "access" | "directory" | "monitor" | "places" | "tunnels">,
-): VmBinding {
-  return { access: UNBOUND, ...vms };
+/** Makes the server of a `vmActor()` that no `setup()` of agent-vm has taken. */
+export function unboundServer(): VmServer {
+  let monitor: Monitor | undefined;
+  return {
+    access: UNBOUND,
+    get monitor() {
+      monitor ??= new Monitor(createLogger());
+      return monitor;
+    },
+    ...{ directory: undefined, secret: undefined, tunnels: undefined, places: undefined, takesBodies: false },
+  };
 }
 
 /** Registers a definition as a `vmActor()`, in a field of the definition. */
@@ -98,16 +109,15 @@ export function vmsIn(actors: Readonly<Record<string, unknown>>): ReadonlyMap<st
 }
 
 /**
- * Gives a server's access control and monitor to all of its `vmActor()`s.
+ * Gives a server to all of its `vmActor()`s.
  *
  * @throws Error if another server has taken a definition: its token would silently change.
  */
-export function bindVms(vms: readonly VmBinding[], access: AccessControl, monitor: Monitor): void {
+export function bindVms(vms: readonly VmBinding[], server: VmServer): void {
   for (const binding of vms) {
-    if (binding.access !== UNBOUND) {
+    if (binding.server.access !== UNBOUND) {
       throw new Error("This vmActor() belongs to another setup(). Make a new vmActor() for each setup().");
     }
-    binding.access = access;
-    binding.monitor = monitor;
+    binding.server = server;
   }
 }
