@@ -20,6 +20,8 @@ export interface Room {
   complete?(sandbox: Sandbox): Promise<void>;
   /** Adds variables to the environment of every command. The command waits for them. */
   env?(): Env | Promise<Env>;
+  /** A program is about to start in the sandbox that is up. The program does not wait. */
+  programStarts?(): void;
   /** The sandbox is up, with its files. */
   up?(sandbox: Sandbox): void;
   /** A program runs in the VM until the promise settles. */
@@ -59,7 +61,9 @@ export class RoomList {
     for (const room of this.#rooms) await room.complete?.(sandbox);
   }
 
-  async env(): Promise<Env> {
+  /** A program is about to start. @returns its variables */
+  async programStarts(): Promise<Env> {
+    this.#each((room) => room.programStarts?.());
     return Object.assign({}, ...(await Promise.all(this.#rooms.map((room) => room.env?.()))));
   }
 

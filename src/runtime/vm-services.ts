@@ -28,7 +28,7 @@ export interface VmServices {
   readonly runtime: Runtime;
   /** Working directory of commands that name none. */
   readonly cwd: string;
-  /** Variables of every command. Options override the variables of rooms. */
+  /** Tells the rooms that a program is about to start. @returns its variables: options override the variables of rooms */
   env(): Promise<Env>;
   /** Sends an event to everybody who listens. Never throws. */
   emit<Name extends VmEventName>(name: Name, payload: VmEvents[Name]): void;
@@ -77,7 +77,7 @@ export function vmServices({ options, factory, hooks, boots, rooms, ...rest }: S
     maxResultBytes,
     runtime: factory,
     cwd: options.defaultCwd,
-    env: async () => ({ ...(await rooms.env()), ...options.env }),
+    env: async () => ({ ...(await rooms.programStarts()), ...options.env }),
     emit: (name, payload) => hooks.emit(name, payload),
     hasListeners: (name) => hooks.hasListeners?.(name) ?? true,
     keepAwake: (work) => hooks.keepAwake(work),

@@ -16,6 +16,7 @@ function recorded(name: string, life: string[]): Required<Room> {
   return {
     prepare: async () => note("prepare"),
     complete: async () => note("complete"),
+    programStarts: () => note("programStarts"),
     env: () => ({ [name]: "1", SHARED: name }),
     up: () => note("up"),
     running: () => note("running"),
@@ -156,9 +157,10 @@ test("a room that fails does not keep the others from their part", async () => {
   ]);
 });
 
-test("a later room's variables come over an earlier room's", async () => {
-  const { rooms } = cycle();
-  expect(await rooms.env()).toEqual({ first: "1", second: "1", SHARED: "second" });
+test("each room hears of a program that starts, and a later room's variables come over an earlier room's", async () => {
+  const { rooms, life } = cycle();
+  expect(await rooms.programStarts()).toEqual({ first: "1", second: "1", SHARED: "second" });
+  expect(life).toEqual(["first programStarts", "second programStarts"]);
 });
 
 test("a VM whose rooms throw when they stop ends all the same, and leaves no process", async () => {

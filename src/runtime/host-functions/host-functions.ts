@@ -1,4 +1,3 @@
-import type { Env } from "../../api/values.ts";
 import { asCaller } from "../../base/caller.ts";
 import type { Room } from "../room.ts";
 import type { HostCall } from "../sandbox/host-call.ts";
@@ -34,11 +33,10 @@ export class HostFunctionRoom implements Room {
     };
   }
 
-  /** Starts to listen with the first program, which does not wait for it. Adds no variable. */
-  env(): Env {
+  /** Starts to listen with the first program. */
+  programStarts(): void {
     const sandbox = this.#deps.liveSandbox();
     if (sandbox !== undefined && this.#sandbox !== sandbox) this.#listen(sandbox);
-    return {};
   }
 
   down(): void {
