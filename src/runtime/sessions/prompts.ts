@@ -118,9 +118,8 @@ export class Prompts {
     if (!state.data.prompted) await state.change({ prompted: true });
     if (turn.isCancelled) return turn.cancelledResult();
     try {
-      return await this.#send(agent, turn, preface);
+      return await log.during(turn, () => this.#send(agent, turn, preface));
     } finally {
-      log.turn = undefined;
       clearTimeout(this.#grace);
       await vm.keepFiles();
     }
@@ -130,7 +129,6 @@ export class Prompts {
     const { log, keeper } = this.#deps;
     const { connection, agentSessionId } = agent;
     const prompt = [...preface, turn.prompt].map((text) => ({ type: "text", text }));
-    log.turn = turn;
     log.update({ sessionUpdate: "user_message_chunk", content: { type: "text", text: turn.prompt } });
     try {
       const response = await connection.request(

@@ -154,13 +154,16 @@ export class AgentKeeper {
     const { connection, agentSessionId, settings } = live;
     const { agentCapabilities, agentInfo } = connection.traits;
     this.#live = live;
-    this.#deps.transcript.source = {
+    const detach = this.#deps.transcript.attach({
       pause: (isPaused) => connection.process.setPaused("events", isPaused),
       kill: () => void connection.kill(),
-    };
+    });
     this.#canReopen = true;
     this.#deps.vm.filesMayHaveChanged();
-    void connection.process.ended.then((end) => this.#ended(live, end));
+    void connection.process.ended.then((end) => {
+      detach();
+      this.#ended(live, end);
+    });
     await this.#deps.state.change({
       agentSessionId,
       capabilities: { ...agentCapabilities },
@@ -171,10 +174,7 @@ export class AgentKeeper {
   }
 
   #ended(live: LiveAgent, end: AgentEnd): void {
-    if (this.#live === live) {
-      this.#live = undefined;
-      this.#deps.transcript.source = undefined;
-    }
+    if (this.#live === live) this.#live = undefined;
     void live.terminals.close();
     this.#deps.permissions.cancel();
     if (live.connection.isStopping) return;

@@ -9,12 +9,26 @@ import type { TranscriptEvent } from "./transcript-store.ts";
 export class SessionLog {
   readonly #state: SessionState;
   readonly #transcript: Transcript;
-  /** The turn that the agent works on. */
-  turn: Turn | undefined;
+  #turn: Turn | undefined;
 
   constructor(state: SessionState, transcript: Transcript) {
     this.#state = state;
     this.#transcript = transcript;
+  }
+
+  /** The turn that the agent works on. */
+  get turn(): Turn | undefined {
+    return this.#turn;
+  }
+
+  /** Runs work in which the agent works on a turn. */
+  async during<Result>(turn: Turn, work: () => Promise<Result>): Promise<Result> {
+    this.#turn = turn;
+    try {
+      return await work();
+    } finally {
+      this.#turn = undefined;
+    }
   }
 
   /**
@@ -34,7 +48,7 @@ export class SessionLog {
     const isOurs = agentSessionId === undefined || params.sessionId === agentSessionId;
     if (message.method === CLIENT_METHODS.session_update && isOurs) {
       this.#state.applyUpdate(params.update);
-      if (!isReplaying) this.turn?.addText(messageText(params.update));
+      if (!isReplaying) this.#turn?.addText(messageText(params.update));
     }
     if (isReplaying) return;
     const { sessionId } = this.#state.data;

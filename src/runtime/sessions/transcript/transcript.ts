@@ -49,7 +49,7 @@ export class Transcript {
   readonly #memory: ByteShare;
   readonly #onStored: (event: TranscriptEvent) => void;
   /** The agent that runs, if one does. */
-  source: EventSource | undefined;
+  #source: EventSource | undefined;
   #position: Position | undefined;
   readonly #loadPosition = loadOnce(async () => {
     this.#position ??= await this.#events.position();
@@ -83,6 +83,14 @@ export class Transcript {
       count: countInStep,
       onLost: (cause) => this.#fail(cause),
     });
+  }
+
+  /** An agent has started, whose events arrive until it detaches. @returns detaches it */
+  attach(source: EventSource): () => void {
+    this.#source = source;
+    return () => {
+      if (this.#source === source) this.#source = undefined;
+    };
   }
 
   /** Queues an event. `flushed` resolves when it is stored. */
@@ -175,7 +183,7 @@ export class Transcript {
     const failure = new AgentVmError("storage_failed", message, {}, { cause });
     for (const caller of this.#flushing) caller.failure ??= failure;
     if (this.#flushing.size === 0) this.#unheard = failure;
-    this.source?.kill();
+    this.#source?.kill();
   }
 
   #queued(bytes: number): void {
@@ -186,7 +194,7 @@ export class Transcript {
   #setCrowded(isCrowded: boolean): void {
     if (this.#crowded === isCrowded) return;
     this.#crowded = isCrowded;
-    this.source?.pause(isCrowded);
+    this.#source?.pause(isCrowded);
   }
 }
 
