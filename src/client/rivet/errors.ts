@@ -69,7 +69,7 @@ const NOT_FORWARDED: ReadonlySet<unknown> = new Set([
 ]);
 
 /** A Rivet Engine's reason for an actor that no server takes. */
-const NO_CAPACITY = "no_capacity";
+export const NO_CAPACITY = "no_capacity";
 
 /** Longest message whose text is replaced. The expressions take long for long texts. */
 const MAX_REPLACED_CHARACTERS = 1_000;

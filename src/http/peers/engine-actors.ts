@@ -1,8 +1,9 @@
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { within } from "../../base/within.ts";
 import type { Server } from "../../client/rivet/config.ts";
-import { RequestError, RivetError } from "../../client/rivet/errors.ts";
+import { NO_CAPACITY, RequestError, RivetError } from "../../client/rivet/errors.ts";
 import { findActors, keyParts, keyText, makeActor, type NewActor } from "../../client/rivet/http.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
@@ -17,6 +18,9 @@ import {
 
 /** Ids that the engine gives to actors. */
 const ACTOR_ID = /^[0-9a-z]{30}$/;
+
+/** Wait for the reason why an actor does not start, in milliseconds. */
+const FAILURE_MS = 2_000;
 
 /** The actors of all servers, as the engine knows them. */
 export class EngineActors {
@@ -91,6 +95,15 @@ export class EngineActors {
   async failureOf(actorId: string): Promise<unknown> {
     const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }));
     return found?.error ?? undefined;
+  }
+
+  /** Returns whether an actor does not start because no server has room for it, if the engine says so soon. */
+  async hasNoPlace(actorId: string): Promise<boolean> {
+    const asking = this.failureOf(actorId).then(
+      (failure) => failure === NO_CAPACITY,
+      () => false,
+    );
+    return (await within(asking, FAILURE_MS)) === true;
   }
 
   /** Finds the id of a key's actor. */

@@ -142,7 +142,7 @@ export class Places {
     const { seal, actors } = this.#deps;
     // One end for the wait and for the question.
     const signal = AbortSignal.timeout(PEER_WAKE_MS);
-    let release = (): void => undefined;
+    let release: (() => void) | undefined;
     try {
       await places.acquire(signal);
       release = () => places.release();
@@ -161,10 +161,11 @@ export class Places {
         actors.forget(actorId);
         return undefined;
       }
+      if (release !== undefined && (await actors.hasNoPlace(actorId))) throw noRoom();
       const isLate = Object(error).name === "TimeoutError";
       throw isLate ? new AgentVmError("vm_stopped", "The VM did not wake in time") : engineError(error);
     } finally {
-      release();
+      release?.();
     }
   }
 }
@@ -178,6 +179,10 @@ function refusalOf(status: number, body: Uint8Array): Error {
       ? noPeer()
       : new AgentVmError("vm_stopped", `The VM did not wake: the engine answered ${status}`);
   }
+}
+
+function noRoom(): AgentVmError {
+  return new AgentVmError("server_full", "No server has room for another VM");
 }
 
 function noPeer(): AgentVmError {

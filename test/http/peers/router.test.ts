@@ -53,7 +53,7 @@ test("each question to a VM that does not answer ends", async () => {
   for (const result of await Promise.allSettled(late))
     expect(result).toMatchObject({ reason: { code: "vm_stopped" } });
   // The questions that waited until the end were never asked.
-  expect(engine.asked.filter((actorId) => Number(actorId.slice(-2)) >= 30)).toHaveLength(2);
+  expect(new Set(engine.asked.filter((actorId) => Number(actorId.slice(-2)) >= 30)).size).toBe(2);
 });
 
 test("previews of VMs that do not wake leave places to requests with access, and are refused past a few", async () => {

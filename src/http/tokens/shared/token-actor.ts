@@ -59,7 +59,8 @@ export function tokenActor(
       c.vars.book.close();
     },
     actions: {},
-    options: { name: "Tokens", createVarsTimeout: TOKEN_ANSWER_MS },
+    // Asleep it would lose its place to a VM, and nobody could revoke a token while the servers are full.
+    options: { name: "Tokens", createVarsTimeout: TOKEN_ANSWER_MS, noSleep: true },
   });
   endDoubledActors(definition, { limitMs: TOKEN_ANSWER_MS, onDriver: takeOverEngineDriver });
   return definition as never;

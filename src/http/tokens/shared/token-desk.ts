@@ -53,9 +53,16 @@ export class TokenDesk {
     } catch (error) {
       // The actor may have been deleted, and made again.
       if (!(error instanceof AgentVmError) || error.code === "connection_lost") this.#actorId = undefined;
-      throw engineError(error);
+      const hasNoPlace = !(error instanceof AgentVmError) && (await this.#actors.hasNoPlace(actorId));
+      throw hasNoPlace ? noPlace() : engineError(error);
     }
   }
+}
+
+function noPlace(): AgentVmError {
+  return new AgentVmError("server_full", "No server has room for the actor that notes tokens", {
+    hint: "Put a VM to sleep or start another server, then repeat the call. Until then it has changed nothing.",
+  });
 }
 
 function unanswered(): AgentVmError {
