@@ -1,46 +1,15 @@
 // @module-tag slow
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Runner } from "@rivetkit/engine-runner";
 import { expect, onTestFinished, test } from "vitest";
 import { hasContact, isCutOff, missEngine } from "../../src/rivet/engine-contact.ts";
 import { startEngine } from "../support/engine.ts";
 import { newRunner, startRunner } from "../support/engine-runner.ts";
+import { startLossy } from "../support/lossy.ts";
 
 missEngine(Runner.prototype as never);
-
-/** Starts a relay that can hold all bytes back without closing a connection, as TCP does while packets are lost. */
-async function startLossy(target: number) {
-  const sockets = new Set<Socket>();
-  let isLost = false;
-  const pass = (from: Socket, to: Socket) => {
-    sockets.add(from);
-    from.on("data", (bytes) => to.write(bytes));
-    from.on("error", () => to.destroy());
-    from.on("close", () => to.destroy());
-    if (isLost) from.pause();
-  };
-  const relay = {
-    connections: 0,
-    lose(isNow: boolean) {
-      isLost = isNow;
-      for (const socket of sockets) isNow ? socket.pause() : socket.resume();
-    },
-  };
-  const server = createServer((client) => {
-    relay.connections += 1;
-    const engine = connect(target, "127.0.0.1");
-    pass(client, engine);
-    pass(engine, client);
-  });
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return Object.assign(relay, { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
-}
 
 test("a runner whose engine falls silent closes its connection, and has contact again when the engine answers", async (context) => {
   const engine = await startEngine(context);

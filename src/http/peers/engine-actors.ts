@@ -1,10 +1,11 @@
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { within } from "../../base/within.ts";
+import { unlessAborted, within } from "../../base/within.ts";
 import type { Server } from "../../client/rivet/config.ts";
 import { NO_CAPACITY, RequestError, RivetError } from "../../client/rivet/errors.ts";
 import { findActors, keyParts, keyText, makeActor, type NewActor } from "../../client/rivet/http.ts";
+import { isCutOff } from "../../rivet/engine-contact.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import {
@@ -18,6 +19,9 @@ import {
 
 /** Ids that the engine gives to actors. */
 const ACTOR_ID = /^[0-9a-z]{30}$/;
+
+/** Wait for an engine that gives no sign of life to this server, in milliseconds. */
+const CUT_OFF_MS = 2_000;
 
 /** Wait for the reason why an actor does not start, in milliseconds. */
 const FAILURE_MS = 2_000;
@@ -135,7 +139,9 @@ export class EngineActors {
     try {
       await places.acquire(AbortSignal.timeout(PEER_WAKE_MS));
       try {
-        return await question(this.engine);
+        const answer = question(this.engine);
+        // A client would wait long for an answer that does not come, and may find another server.
+        return await (isCutOff() ? unlessAborted(answer, AbortSignal.timeout(CUT_OFF_MS)) : answer);
       } finally {
         places.release();
       }

@@ -132,10 +132,7 @@ export class Peering {
         admit: (request, grant) => deps.access.admitted(request, grant),
         onRefused: (reason) => this.#tell(deps.log, reason),
       });
-      // Calls under way would wait for the engine's storage. Other servers find the VMs again.
-      const forget = onCutOff(() => cutConnections(inner));
       server.once("close", () => {
-        forget();
         inner.close();
         cutConnections(inner);
       });
@@ -144,7 +141,14 @@ export class Peering {
     const forwarder = this.#forwarder;
     const watch = new PeerWatch(forwarder);
     const { actors, places } = this;
-    new PeerRouter({ ...deps, actors, places, forwarder, watch, here }).guard(server);
+    const router = new PeerRouter({ ...deps, actors, places, forwarder, watch, here });
+    router.guard(server);
+    // Calls under way would wait for the engine's storage. Clients and other servers find the VMs again.
+    const forget = onCutOff(() => {
+      router.cutServed();
+      if (inner !== undefined) cutConnections(inner);
+    });
+    server.once("close", forget);
     if (inner !== undefined) await listenForPeers(inner, listener as NonNullable<typeof listener>);
   }
 

@@ -4,6 +4,7 @@ import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { askActor } from "../../client/rivet/http.ts";
 import { decodeError } from "../../client/rivet/messages.ts";
+import { isCutOff } from "../../rivet/engine-contact.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import { type EngineActors, engineError, isGone } from "./engine-actors.ts";
@@ -129,6 +130,8 @@ export class Places {
 
   async #ask(actorId: string, places: Semaphore): Promise<Peer | "here" | undefined> {
     const { actors, self } = this.#deps;
+    // The VM may take long to wake. An engine that does not answer takes longer.
+    if (isCutOff()) await actors.failureOf(actorId);
     const place = await this.#question(actorId, places);
     if (place === undefined) return undefined;
     actors.note(actorId, place.vm);

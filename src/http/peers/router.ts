@@ -33,10 +33,17 @@ interface RouterDeps extends HandoffDeps {
 export class PeerRouter {
   readonly #deps: RouterDeps;
   readonly #handoff: Handoff;
+  /** Sockets of clients whose requests for actors this server serves itself. */
+  readonly #served = new Set<Duplex>();
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
     this.#handoff = new Handoff(deps);
+  }
+
+  /** Ends the requests and connections for actors that this server serves itself. */
+  cutServed(): void {
+    for (const socket of this.#served) socket.destroy();
   }
 
   /** Puts itself in front of a server's listeners, which get the requests for this server. */
@@ -52,7 +59,10 @@ export class PeerRouter {
         if (framing === undefined || request.method === "TRACE") return refuse(badRequest(request));
         const release = holdBody(request);
         void this.#route(request, response, actorId, {
-          pass: () => release(pass),
+          pass: () => {
+            this.#serve(request.socket, response);
+            release(pass);
+          },
           send: (outgoing, fail) =>
             release(() => relay(request, response, outgoing, { framing, headersOf, fail })),
           refuse,
@@ -67,8 +77,9 @@ export class PeerRouter {
         if (request.method !== "GET" || hasBody(framingOf(request)))
           return refuseUpgrade(socket, badRequest(request));
         void this.#route(request, socket, actorId, {
-          pass() {
+          pass: () => {
             socket.off("error", ignore);
+            this.#serve(socket, socket);
             pass();
           },
           send: (outgoing, fail, upgraded) => {
@@ -81,6 +92,14 @@ export class PeerRouter {
         });
       },
     });
+  }
+
+  /** Notes a client until its request has been served. */
+  #serve(socket: Duplex, served: { once(event: "close", listener: () => void): unknown }): void {
+    // A client that has left meanwhile may have emitted its `close` already.
+    if (socket.destroyed) return;
+    this.#served.add(socket);
+    served.once("close", () => this.#served.delete(socket));
   }
 
   /** Finds the actor that a request is for, in the ways in which clients name it. */
