@@ -1,4 +1,5 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
+import { askAgain } from "../base/ask-again.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
 import {
@@ -205,24 +206,9 @@ export class Link {
    * receives before its servers are back.
    */
   async #ask(): Promise<void> {
-    const { promise, resolve, reject } = deferred<void>();
-    const asking = new AbortController();
-    this.#asking = asking;
-    let pauseMs = ASK_AGAIN_MS;
-    let timer: ReturnType<typeof setTimeout>;
-    const ask = () => {
-      const request = { name: "acknowledge", args: [[]], signal: asking.signal };
-      this.#handle.action(request).then(() => resolve(), reject);
-      timer = setTimeout(ask, pauseMs);
-      pauseMs *= 2;
-    };
-    asking.signal.addEventListener("abort", () => clearTimeout(timer));
-    ask();
-    try {
-      await promise;
-    } finally {
-      asking.abort();
-    }
+    this.#asking = new AbortController();
+    const ask = (signal: AbortSignal) => this.#handle.action({ name: "acknowledge", args: [[]], signal });
+    await askAgain(ask, ASK_AGAIN_MS, this.#asking.signal);
   }
 
   /** Gives a connection up that has not opened. */

@@ -33,6 +33,13 @@ export const PEER_ANSWER_MS = 5_000;
 export const PEER_WAKE_MS = 30_000;
 
 /**
+ * Time for a VM to say which server has it, before it is asked once more.
+ * @unit ms
+ * @past The server asks once more, and waits twice as long. The first answer counts.
+ */
+export const PEER_ASK_AGAIN_MS = 1_500;
+
+/**
  * Pause between two signs of life of a server with forwarded requests under way.
  * @unit ms
  * @past After two signs that do not come, the requests under way to that server end.

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
+import { askAgain } from "../../base/ask-again.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { askActor } from "../../client/rivet/http.ts";
@@ -13,6 +14,7 @@ import {
   MAX_PEER_QUESTIONS,
   MAX_STRANGER_QUESTIONS_WAITING,
   MAX_STRANGER_WAKES,
+  PEER_ASK_AGAIN_MS,
   PEER_WAKE_MS,
 } from "./limits.ts";
 import { placeSchema, questionSchema } from "./messages.ts";
@@ -142,23 +144,14 @@ export class Places {
   }
 
   async #question(actorId: string, places: Semaphore): Promise<z.output<typeof placeSchema> | undefined> {
-    const { seal, actors } = this.#deps;
+    const { actors } = this.#deps;
     // One end for the wait and for the question.
     const signal = AbortSignal.timeout(PEER_WAKE_MS);
     let release: (() => void) | undefined;
     try {
       await places.acquire(signal);
       release = () => places.release();
-      const question = { ...freshly(), actorId };
-      const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
-        headers: { [PEER_HEADER]: seal.seal("question", question) },
-        signal,
-      });
-      const body = new Uint8Array(await response.arrayBuffer());
-      if (!response.ok) throw refusalOf(response.status, body);
-      const place = seal.open("place", new TextDecoder().decode(body), placeSchema);
-      if (place?.nonce !== question.nonce) throw noPeer();
-      return place;
+      return await askAgain((asking) => this.#askOnce(actorId, asking), PEER_ASK_AGAIN_MS, signal);
     } catch (error) {
       if (isGone(error)) {
         actors.forget(actorId);
@@ -170,6 +163,20 @@ export class Places {
     } finally {
       release?.();
     }
+  }
+
+  async #askOnce(actorId: string, signal: AbortSignal): Promise<z.output<typeof placeSchema>> {
+    const { seal, actors } = this.#deps;
+    const question = { ...freshly(), actorId };
+    const response = await askActor(actors.engine, actorId, `/request${PATH}`, {
+      headers: { [PEER_HEADER]: seal.seal("question", question) },
+      signal,
+    });
+    const body = new Uint8Array(await response.arrayBuffer());
+    if (!response.ok) throw refusalOf(response.status, body);
+    const place = seal.open("place", new TextDecoder().decode(body), placeSchema);
+    if (place?.nonce !== question.nonce) throw noPeer();
+    return place;
   }
 }
 
