@@ -132,6 +132,37 @@ test("a server that is stopped while the engine is away hands its VMs over when 
   expect(await second.stop("SIGTERM")).toBe(0);
 });
 
+test("an engine that is killed and starts again in the middle of a drain gets each VM with its files", async (context) => {
+  const engine = await startEngine(context, VERY_PATIENT);
+  const first = await startEngineServer(engine, { AGENT_VM_DRAIN_MS: "120000" });
+  await using client = createClient<typeof registry>({ endpoint: engine.endpoint });
+  const vms = ["idle", "busy"].map((key) => client.vm.getOrCreate(key));
+  const made = (vm: (typeof vms)[number]) => vm.exec("cat /workspace/made").then(({ stdout }) => stdout);
+  await expect.poll(() => vms[0]?.exists("/").catch(() => false), within).toBe(true);
+  // Files that only processes have written, without a checkpoint.
+  await Promise.all(vms.map((vm) => vm.exec("echo made > /workspace/made")));
+  const mark = `mark-${process.pid}-${Date.now()}`;
+  const running = underWay(failure(vms[1]!.exec(`sh -c 'while :; do sleep 0.1; done' ${mark}`)));
+  await until(() => marked(mark).length > 0);
+  const second = await startEngineServer(engine);
+
+  first.process.kill("SIGTERM");
+  // The idle VM has moved, and the busy VM waits for its call.
+  await expect
+    .poll(() => made(vms[0]!).catch((error: { code: string }) => error.code), within)
+    .toBe("made\n");
+  expect([first.process.exitCode, marked(mark).length > 0]).toEqual([null, true]);
+  await engine.restart();
+  process.kill(Number(marked(mark)[0]), "SIGTERM");
+  expect(await first.exited).toBe(0);
+  // The killed engine's worker has the work of its actors on lease for 30 s, and the next one looks every 10 s.
+  const patient = { ...within, timeout: 150_000 };
+  for (const vm of vms)
+    await expect.poll(() => made(vm).catch((error: { code: string }) => error.code), patient).toBe("made\n");
+  await running.catch(() => undefined);
+  expect(await second.stop("SIGTERM")).toBe(0);
+});
+
 test("a server of the engine's without a token refuses to listen for strangers", async (context) => {
   const engine = await startEngine(context, PATIENT);
   const error = await failure(startEngineServer(engine, { HOST: "0.0.0.0" }));
