@@ -191,7 +191,7 @@ export class CallChannel {
       return false;
     }
     if (this.#instanceId !== undefined && this.#instanceId !== instanceId) {
-      this.#link.restart(connectionLost("Another instance of the VM answers"));
+      this.#link.renew(connectionLost("Another instance of the VM answers"));
       return false;
     }
     this.#instanceId = instanceId;

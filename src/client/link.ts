@@ -148,6 +148,11 @@ export class Link {
     this.#end(error);
   }
 
+  /** Drops the connection, which has outlived an instance of the VM, and opens another at once: the next instance has just answered. */
+  renew(error: AgentVmError): void {
+    this.#end(error, { isReachable: true });
+  }
+
   /** Resolves when the connection has ended, at most after a second. */
   async ended(): Promise<void> {
     if (this.#status !== "connected") return;
@@ -264,7 +269,7 @@ export class Link {
     void this.#connect();
   }
 
-  #end(error: AgentVmError): void {
+  #end(error: AgentVmError, { isReachable = false } = {}): void {
     const raw = this.#raw;
     const wasUp = this.#status === "connected";
     const again = isTransient(error);
@@ -272,8 +277,9 @@ export class Link {
     // Not awaited: a silent connection takes 30 s to close.
     void raw?.dispose();
     if (again) {
-      const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
-      this.#failures += 1;
+      const pause = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
+      const delay = isReachable ? 0 : pause;
+      if (!isReachable) this.#failures += 1;
       this.#retry = setTimeout(() => void this.#connect(), delay * (0.5 + Math.random() / 2));
     }
     if (error.code === "vm_destroyed") this.#destroyed = error;

@@ -170,6 +170,20 @@ test("asks again if a question gets no answer after a lost connection", async ()
   await link.close();
 });
 
+test("replaces a connection that has outlived its instance at once, and asks nothing before", async () => {
+  const { fake, link } = await connected();
+  fake.ask = async () => {
+    throw new Error("no question");
+  };
+  link.renew(new AgentVmError("connection_lost", "Another instance of the VM answers"));
+  expect([link.status, fake.connections[0]?.disposed]).toEqual(["disconnected", true]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(fake.connections).toHaveLength(2);
+  fake.connections[1]?.status("connected");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(link.status).toBe("connected");
+});
+
 test("does not retry after a refusal", async () => {
   const { fake, link } = await connected();
   const down: string[] = [];
