@@ -12,7 +12,6 @@ import {
 } from "../api/methods/table.ts";
 import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
 import type { Guarded } from "../api/rights.ts";
-import { wireSize } from "../api/size.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { give } from "../base/given.ts";
 import { requireOutside } from "../http/grant.ts";
@@ -28,6 +27,7 @@ import { asRunning } from "./drain.ts";
 import { eventLogs } from "./event-log.ts";
 import { fork } from "./fork.ts";
 import { turnAfter } from "./large-calls.ts";
+import { assertJson, measured } from "./large-results.ts";
 import { ownContext } from "./own-context.ts";
 import { ownRight } from "./own-parts.ts";
 
@@ -158,7 +158,8 @@ function actionOf(name: string): AnyHandler {
       const result = await answer(c, name, received);
       // The token may have ended during a long action.
       if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
-      const bytes = wireSize(result);
+      await assertEncodable(c, name, result);
+      const bytes = await measured(result);
       if (bytes <= MAX_RESULT_BYTES) return withQuickJson(result);
       throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
     });
@@ -169,13 +170,20 @@ async function runCall(c: VmContext, { action: name, args }: CallRequest): Promi
   const isOwn = Object.hasOwn(c.vars.own.parts.actions ?? {}, name);
   if (!isOwn && (!isVmMethodName(name) || name === "beginCall")) return failedOutcome(actionNotFound(name));
   try {
-    return { ok: true, output: await answer(c, name, args) };
+    const output = await answer(c, name, args);
+    await assertEncodable(c, name, output);
+    return { ok: true, output };
   } catch (error) {
     const { log } = c.vars.instance.monitor;
     // A call that a stopping server has cut off cannot be repeated: it may have taken effect.
     const isCut = isDraining() && error instanceof AgentVmError && error.code === "vm_stopped";
     return failedOutcome(isCut ? callLost(name) : toUserError(error, log, name));
   }
+}
+
+/** @throws AgentVmError `response_too_large` for a result that cannot be encoded for the connection within a turn */
+async function assertEncodable(c: VmContext, name: string, result: unknown): Promise<void> {
+  if (isClientCall(c) && c.conn.state.isJson) await assertJson(name, result);
 }
 
 /** Checks the client's rights and the arguments of a method, runs it, and notes its end. */

@@ -1,6 +1,6 @@
 import type { CallSettledEvent } from "../api/events.ts";
 import type { CallOutcome, CallTicket } from "../api/methods/transport.ts";
-import { wireSize } from "../api/size.ts";
+import { fitsWire } from "../api/size.ts";
 import { whileQuiet } from "../rivet/socket-turns.ts";
 import type { CallConnection } from "./calls.ts";
 
@@ -26,7 +26,7 @@ export class CallAnswer implements CallConnection {
   }
 
   send(event: "callSettled", payload: CallSettledEvent): void {
-    if (this.#isSent || wireSize(payload.outcome) > MAX_ANSWER_BYTES) this.#connection.send(event, payload);
+    if (this.#isSent || !fitsWire(payload.outcome, MAX_ANSWER_BYTES)) this.#connection.send(event, payload);
     else this.#outcome = payload.outcome;
     this.#settled.resolve();
   }

@@ -4,7 +4,9 @@ import { MAX_RESULT_BYTES, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
 import { assertNotDraining, serverStopping } from "../monitoring/draining.ts";
+import { withQuickJson } from "../rivet/json-bytes.ts";
 import { failedOutcome } from "../rivet/user-error.ts";
+import { measured } from "./large-results.ts";
 import {
   CALL_ABANDON_MS,
   CALL_RETENTION_MS,
@@ -213,18 +215,17 @@ export class CallTable {
     this.#makeRoom();
     this.#options.keepAwake(
       run(gone.signal)
-        .then((outcome) => this.#keep(callId, action, outcome))
-        .catch(() => this.#keep(callId, action, failedOutcome(unmeasured(action)))),
+        .then(async (outcome) => this.#keep(callId, action, outcome, await measured(outcome)))
+        .catch(() => {
+          const outcome = failedOutcome(unmeasured(action));
+          this.#keep(callId, action, outcome, wireSize(outcome));
+        }),
     );
   }
 
-  #keep(callId: string, action: string, result: CallOutcome): void {
-    let outcome = result;
-    let bytes = wireSize(outcome);
-    if (bytes > MAX_RESULT_BYTES) {
-      outcome = failedOutcome(tooLarge(action, bytes));
-      bytes = wireSize(outcome);
-    }
+  #keep(callId: string, action: string, result: CallOutcome, size: number): void {
+    const outcome = size > MAX_RESULT_BYTES ? failedOutcome(tooLarge(action, size)) : withQuickJson(result);
+    const bytes = outcome === result ? size : wireSize(outcome);
     const call = this.#running.get(callId);
     clearTimeout(call?.timer);
     this.#running.delete(callId);

@@ -21,6 +21,8 @@ interface OwnValue {
 export interface VmConnectionState extends Grant {
   /** State that the server's own code keeps with the connection; absent for the connection of a preview. */
   user?: OwnValue;
+  /** The client reads JSON. */
+  isJson?: true;
 }
 
 /** State that RivetKit stores for an actor. The actor's key-value storage has everything else of the VM. */

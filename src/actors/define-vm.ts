@@ -14,6 +14,7 @@ import { ownActionsOnly } from "../rivet/actions.ts";
 import { endDoubledActors } from "../rivet/doubled-actors.ts";
 import { takeOverEngineDriver } from "../rivet/engine-runner.ts";
 import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
+import { readsJson } from "../rivet/json-size.ts";
 import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
 import { limitSubscriptions } from "../rivet/subscribers.ts";
 import { toUserError } from "../rivet/user-error.ts";
@@ -153,7 +154,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         const grant = await access.connect(request, facts, { name: c.name, key: c.key });
         // The hooks are for clients, and the other VM of a fork is none.
         if (grant.unlimited && isFork(access, params)) return grant;
-        return { ...grant, user: await own.connecting(c, grant, params) };
+        const user = await own.connecting(c, grant, params);
+        return { ...grant, user, ...(readsJson(header) && { isJson: true }) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
       }

@@ -1,6 +1,7 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import { noteBytes } from "../rivet/client-backlog.ts";
+import { withQuickJson } from "../rivet/json-bytes.ts";
 import type { ActorKv } from "../rivet/kv-store.ts";
 import { hasListeners } from "../rivet/subscribers.ts";
 import type { VmHooks } from "../runtime/hooks.ts";
@@ -40,7 +41,7 @@ export function hooksOf({ actor, log, alarm, arrival, admitBoot, events }: HookD
     emit(name, payload) {
       if ("putBack" in payload) log.warn({ msg: "put back deleted files of the VM", paths: payload.putBack });
       try {
-        actor.broadcast(name, payload);
+        actor.broadcast(name, withQuickJson(payload));
         if ("data" in payload) noteBytes(payload.data.byteLength);
       } catch (error) {
         // The actor has stopped before its VM. No client is connected any more.

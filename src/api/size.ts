@@ -64,6 +64,21 @@ export function wireSize(value: unknown): number {
   return bytes;
 }
 
+/** Whether `wireSize` of a value is at most `maximum`. Texts that are far too long are not measured. */
+export function fitsWire(value: unknown, maximum: number): boolean {
+  return leastSize(value) <= maximum && wireSize(value) <= maximum;
+}
+
+/** Returns a lower bound of a value's bytes on the wire. A character takes at least one. */
+function leastSize(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 1;
+  if (value instanceof Uint8Array || value instanceof ArrayBuffer) return value.byteLength;
+  let bytes = 0;
+  for (const item of Array.isArray(value) ? value : Object.values(value)) bytes += leastSize(item);
+  return bytes;
+}
+
 /**
  * Whether a value has at most MAX_CALL_VALUES entries and MAX_CALL_KEYS keys, at every depth, and at most MAX_CALL_DEPTH levels.
  * Stops at the first above.

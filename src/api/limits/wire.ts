@@ -20,6 +20,15 @@ export const MAX_MESSAGE_BYTES = 31 * MIB;
 export const MAX_RESULT_BYTES = MAX_MESSAGE_BYTES - 64 * KIB;
 
 /**
+ * Characters of a result that JSON writes as escapes: quotes, backslashes and control characters, such as line feeds. Only for a client
+ * with the encoding `json`.
+ * @unit characters
+ * @past The result is refused. Ask for it in parts, or with the encoding `bare` or `cbor`.
+ * @code response_too_large
+ */
+export const MAX_JSON_ESCAPES = 4 * MIB;
+
+/**
  * Values in the arguments of one call: entries of objects and arrays, at every depth.
  * @unit values
  * @past The call is refused before it is decoded. A WebSocket is closed with 1009.

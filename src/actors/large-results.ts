@@ -1,0 +1,43 @@
+import { setImmediate } from "node:timers/promises";
+import { AgentVmError, responseTooLarge } from "../api/errors.ts";
+import { MAX_JSON_ESCAPES, MAX_RESULT_BYTES } from "../api/limits.ts";
+import { fitsWire, wireSize } from "../api/size.ts";
+import { jsonSize } from "../rivet/json-size.ts";
+
+/** Results whose encoding takes a good part of a turn of the event loop, in bytes. */
+const LARGE_RESULT_BYTES = 2 * 1024 * 1024;
+
+/** Results that JSON cannot make too large. */
+const SMALL_JSON_BYTES = 512 * 1024;
+
+/** The turn of the last large result. */
+let turn: Promise<void> = Promise.resolve();
+
+/** Measures a result. A large result gets a turn of the event loop of its own for its encoding. */
+export async function measured(result: unknown): Promise<number> {
+  const bytes = wireSize(result);
+  if (bytes > LARGE_RESULT_BYTES && bytes <= MAX_RESULT_BYTES) {
+    turn = turn.then(() => setImmediate());
+    await turn;
+  }
+  return bytes;
+}
+
+/**
+ * Checks that a result can be sent as JSON. JSON has six bytes for some characters, and writing them would hold the event loop.
+ *
+ * @throws AgentVmError `response_too_large`
+ */
+export async function assertJson(action: string, result: unknown): Promise<void> {
+  if (fitsWire(result, SMALL_JSON_BYTES)) return;
+  const instead = "Ask for it in parts, or with the encoding bare or cbor.";
+  const { bytes, escapes } = await jsonSize(result, { bytes: MAX_RESULT_BYTES, escapes: MAX_JSON_ESCAPES });
+  if (bytes > MAX_RESULT_BYTES) throw responseTooLarge(action, bytes, MAX_RESULT_BYTES, instead);
+  if (escapes > MAX_JSON_ESCAPES) {
+    throw new AgentVmError(
+      "response_too_large",
+      `The result of ${action} has more characters that JSON escapes than one message carries (MAX_JSON_ESCAPES = ${MAX_JSON_ESCAPES}). ${instead}`,
+      { action, maximum: MAX_JSON_ESCAPES },
+    );
+  }
+}

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { jsonSize, readsJson } from "../../src/rivet/json-size.ts";
+
+const NO_LIMIT = { bytes: Number.POSITIVE_INFINITY, escapes: Number.POSITIVE_INFINITY };
+
+test.each([
+  ["plain", "abc", 0],
+  ["short escapes", '"\\\n\r\t\b\f', 7],
+  ["control characters", "\u0000\u0001\u001f", 3],
+  ["wide characters", "é漢\u{1f600}", 0],
+  ["a long text", `${"a".repeat(200_000)}\n${"é".repeat(100_000)}`, 1],
+])("measures %s as JSON", async (_name, text, escapes) => {
+  const { bytes, ...rest } = await jsonSize(text, NO_LIMIT);
+  const exact = Buffer.byteLength(JSON.stringify(text)) - 2;
+  expect(rest).toEqual({ escapes });
+  expect(bytes).toBeGreaterThanOrEqual(exact);
+  expect(bytes).toBeLessThanOrEqual(exact + 2);
+});
+
+test("measures bytes and names in objects and lists", async () => {
+  const value = { list: ["a\n", 1, null], content: new Uint8Array(10) };
+  expect(await jsonSize(value, NO_LIMIT)).toEqual({ bytes: 4 + 3 + 5 + 5 + 7 + 16, escapes: 1 });
+});
+
+test("stops above a limit", async () => {
+  const { escapes } = await jsonSize("\n".repeat(10_000_000), { ...NO_LIMIT, escapes: 1000 });
+  expect(escapes).toBeLessThan(1_000_000);
+});
+
+test("knows the encoding of a client by its request", () => {
+  const from = (headers: Record<string, string>) => readsJson((name) => headers[name]);
+  expect(from({})).toBe(true);
+  expect(from({ "x-rivet-encoding": "json" })).toBe(true);
+  expect(from({ "x-rivet-encoding": "bare" })).toBe(false);
+  expect(from({ "sec-websocket-protocol": "rivet, rivet_encoding.json, rivet_conn_params.x" })).toBe(true);
+  expect(from({ "sec-websocket-protocol": "rivet, rivet_encoding.cbor, rivet_conn_params.x" })).toBe(false);
+});
