@@ -1,19 +1,17 @@
 import { z } from "zod";
 import { sessionNotFound } from "../../../api/errors.ts";
 import type { CreateSessionOptions } from "../../../api/methods/session-types.ts";
+import { KIB } from "../../../api/units.ts";
 import { parseJson } from "../../../base/json.ts";
 import { recordKey, recordPrefix, SESSION_RECORDS } from "../../store/keys.ts";
-import { cutValue, listAll, rangeOf, type Store } from "../../store/store.ts";
-import { settingsSchema } from "./settings.ts";
+import { cutValue, listAll, MAX_STORE_BATCH_BYTES, rangeOf, type Store } from "../../store/store.ts";
+import { type Settings, settingsSchema } from "./settings.ts";
 
 /** Bytes of one part of a record. Records need parts because some agents offer thousands of models. */
 const PART_BYTES = 100 * 1024;
 
-/**
- * Length above which a record is stored without the agent's settings. A JavaScript character takes at most three bytes
- * of UTF-8, so a record up to this length fits into one batch.
- */
-const MAX_RECORD_CHARS = 250_000;
+/** Bytes of a record, which fits into one batch with the keys of its parts. A larger one is stored without large settings. */
+const MAX_RECORD_BYTES = MAX_STORE_BATCH_BYTES - 8 * KIB;
 
 /** Length above which a closed session leaves its options and settings to the store. */
 const MAX_LIGHT_CHARS = 8 * 1024;
@@ -66,6 +64,29 @@ function textIn(parts: readonly Uint8Array[]): string {
 
 const recordIn = (text: string): SessionData => recordSchema.parse(parseJson(text));
 
+/** Returns a record as JSON that fits into one batch. The largest settings are left out: a restarted agent reports them again. */
+function fitting(record: SessionData, whole: string): string {
+  let excess = Buffer.byteLength(whole) - MAX_RECORD_BYTES;
+  if (excess <= 0) return whole;
+  const { modes, models, configOptions } = record.settings;
+  const parts = [modes, models, ...(configOptions ?? [])].map((part) => ({
+    part,
+    bytes: Buffer.byteLength(JSON.stringify(part ?? null)),
+  }));
+  const left = new Set<unknown>(parts.map(({ part }) => part));
+  for (const { part, bytes } of parts.sort((one, other) => other.bytes - one.bytes)) {
+    if (excess <= 0) break;
+    left.delete(part);
+    excess -= bytes;
+  }
+  const settings: Settings = {
+    modes: left.has(modes) ? modes : null,
+    models: left.has(models) ? models : null,
+    configOptions: configOptions?.filter((option) => left.has(option)),
+  };
+  return JSON.stringify({ ...record, settings });
+}
+
 /** Reads and writes the records of a VM's sessions. */
 export class SessionRecords {
   readonly #store: Store;
@@ -116,8 +137,7 @@ export class SessionRecords {
    */
   async save(record: SessionData): Promise<boolean> {
     const whole = JSON.stringify(record);
-    // A restarted agent reports its settings again.
-    const text = whole.length <= MAX_RECORD_CHARS ? whole : JSON.stringify({ ...record, settings: {} });
+    const text = fitting(record, whole);
     const bytes = Buffer.from(`${text.length}\n${text}`, "utf8");
     await this.#store.put(cutValue(bytes, PART_BYTES, (part) => recordKey(record.sessionId, part)));
     return whole.length > MAX_LIGHT_CHARS;

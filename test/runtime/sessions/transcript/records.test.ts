@@ -29,3 +29,26 @@ test.each([
   expect(await records.load()).toEqual([{ data: record("two"), isLight: false }]);
   expect(failures).toMatchObject([{ message: expect.stringContaining("session one") }]);
 });
+
+const MODES = { currentModeId: "ask", availableModes: [{ id: "ask" }, { id: "code" }] };
+
+test("a session with large options keeps its settings", async () => {
+  const records = new SessionRecords(new MemoryStore(), () => undefined);
+  const options = { env: { LARGE: "漢".repeat(120_000), LARGER: "x".repeat(160_000) } };
+  await records.save({ ...record("one"), closed: true, options, settings: { modes: MODES } });
+  expect(await records.read("one")).toMatchObject({ options, settings: { modes: MODES } });
+});
+
+test("a record that is too large for the store leaves out the largest settings, and keeps the others", async () => {
+  const records = new SessionRecords(new MemoryStore(), () => undefined);
+  const optionOf = (id: string, values: number) => ({
+    id,
+    currentValue: "0",
+    options: Array.from({ length: values }, (_, value) => ({ value: `${value}`, name: "x".repeat(80) })),
+  });
+  const configOptions = [optionOf("effort", 10), optionOf("model", 8_000)];
+  const options = { env: { LARGE: "x".repeat(400_000) } };
+  await records.save({ ...record("one"), options, settings: { modes: MODES, configOptions } });
+  const { settings } = await records.read("one");
+  expect(settings).toMatchObject({ modes: MODES, configOptions: [optionOf("effort", 10)] });
+});
