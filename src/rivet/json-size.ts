@@ -1,5 +1,7 @@
 import { pause } from "../base/pace.ts";
 
+const REPLACEMENT = 0xfffd;
+
 /** Characters that are counted without a look at the time: less than a millisecond. */
 const SLICE_CHARS = 64 * 1024;
 
@@ -7,7 +9,10 @@ const SLICE_CHARS = 64 * 1024;
 interface JsonSize {
   /** Bytes of the JSON, without brackets and commas. */
   bytes: number;
-  /** Characters of its texts that JSON writes as escapes. */
+  /**
+   * Characters of its texts that JSON writes as escapes. The character in place of bytes that are no text counts twice: such a text takes as
+   * long.
+   */
   escapes: number;
 }
 
@@ -56,8 +61,10 @@ function count(text: string, from: number, to: number, size: JsonSize): void {
   let { bytes, escapes } = size;
   for (let index = from; index < to; index++) {
     const unit = text.charCodeAt(index);
-    if (unit >= 0x80) bytes += unit < 0x800 ? 2 : 3;
-    else if (unit >= 0x20 && unit !== 0x22 && unit !== 0x5c) bytes += 1;
+    if (unit >= 0x80) {
+      bytes += unit < 0x800 ? 2 : 3;
+      if (unit === REPLACEMENT) escapes += 2;
+    } else if (unit >= 0x20 && unit !== 0x22 && unit !== 0x5c) bytes += 1;
     else {
       escapes += 1;
       bytes += unit >= 0x20 || SHORT_ESCAPES.has(unit) ? 2 : 6;

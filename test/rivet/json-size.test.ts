@@ -7,6 +7,7 @@ test.each([
   ["plain", "abc", 0],
   ["short escapes", '"\\\n\r\t\b\f', 7],
   ["control characters", "\u0000\u0001\u001f", 3],
+  ["binary output", Buffer.from([0xff, 0xfe]).toString(), 4],
   ["wide characters", "é漢\u{1f600}", 0],
   ["a long text", `${"a".repeat(200_000)}\n${"é".repeat(100_000)}`, 1],
 ])("measures %s as JSON", async (_name, text, escapes) => {
