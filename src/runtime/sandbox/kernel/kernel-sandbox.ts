@@ -35,6 +35,7 @@ import { everythingBelow, killAll } from "./procfs/process-trees.ts";
 import { pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
 import { KernelTerminal } from "./terminal/terminal.ts";
+import { terminalMemory } from "./terminal/terminal-end.ts";
 import type { Tools } from "./tools.ts";
 import { KernelWatches } from "./watch/kernel-watches.ts";
 
@@ -98,6 +99,7 @@ export class KernelSandbox implements Sandbox {
       spawner,
       cgroupProcs: cgroup?.procs ?? [],
       output: new OutputShare(),
+      terminalInput: terminalMemory(),
       ending: this.#ending.signal,
     };
     this.#starter = new SpawnerStarter(this.#entry, vm.spawner);

@@ -163,3 +163,26 @@ export const MAX_SERVER_STDIN_BYTES = 128 * MIB;
  * @past MAX_SERVER_STDIN_BYTES applies.
  */
 export const SMALL_STDIN_BYTES = 1 * MIB;
+
+/**
+ * Input that the terminals of one VM have not taken, with 256 bytes for each piece.
+ * @unit bytes
+ * @past `writeShell` is refused.
+ * @code limit_exceeded
+ */
+export const MAX_TERMINAL_INPUT_BYTES = 16 * MIB;
+
+/**
+ * Input that the terminals of all VMs have not taken, without the first SMALL_TERMINAL_INPUT_BYTES of each VM.
+ * @unit bytes
+ * @past `writeShell` is refused.
+ * @code limit_exceeded
+ */
+export const MAX_SERVER_TERMINAL_INPUT_BYTES = 64 * MIB;
+
+/**
+ * Input of its terminals that each VM has in the server's memory at any time.
+ * @unit bytes
+ * @past MAX_SERVER_TERMINAL_INPUT_BYTES applies.
+ */
+export const SMALL_TERMINAL_INPUT_BYTES = 2 * MIB;

@@ -1,3 +1,4 @@
+import type { ByteShare } from "../../../../base/byte-share.ts";
 import type { Owner } from "../../own-uids.ts";
 import type { ProgramCall, ProgramOptions, ResourceUsage } from "../../processes.ts";
 import type { Tags } from "../procfs/slack-tag.ts";
@@ -30,6 +31,8 @@ export interface Entry {
   cgroupProcs: readonly string[];
   /** The server's time for the VM's output. */
   output: OutputShare;
+  /** The server's memory for input that the VM's terminals have not taken. */
+  terminalInput: ByteShare;
   /** Aborted when the VM has been told to end. */
   ending: AbortSignal;
 }

@@ -3,9 +3,15 @@ import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import type * as NodePty from "@lydell/node-pty";
-import { AgentVmError } from "../../../../api/errors.ts";
+import { AgentVmError, limitExceeded } from "../../../../api/errors.ts";
+import { BytePool, ByteShare } from "../../../../base/byte-share.ts";
 import { processesAreGone } from "../../host-room.ts";
 import { refusal } from "../helpers/refusal.ts";
+import {
+  MAX_SERVER_TERMINAL_INPUT_BYTES,
+  MAX_TERMINAL_INPUT_BYTES,
+  SMALL_TERMINAL_INPUT_BYTES,
+} from "../limits.ts";
 import { deliverLastOutput, type TerminalSource } from "./last-output.ts";
 
 export type Pty = NodePty.IPty;
@@ -46,6 +52,15 @@ function loadNodePty(): typeof NodePty {
   }
 }
 
+/** Overhead charged for each pending piece of input, besides its data. */
+const PIECE_OVERHEAD_BYTES = 256;
+
+const pool = new BytePool(MAX_SERVER_TERMINAL_INPUT_BYTES);
+
+/** Returns the memory for the input of one VM's terminals. */
+export const terminalMemory = (): ByteShare =>
+  new ByteShare({ most: MAX_TERMINAL_INPUT_BYTES, small: SMALL_TERMINAL_INPUT_BYTES, pool });
+
 /** Pause before the server writes again to a full terminal. */
 const WRITE_RETRY_MS = 10;
 
@@ -60,10 +75,15 @@ export class TerminalEnd {
   readonly #pty: UnixPty;
   #input: Buffer[] = [];
   #pending = 0;
+  readonly #memory: ByteShare;
+  /** Bytes of the share. */
+  #charged = 0;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(pty: Pty) {
+  /** @param memory holds the input of the VM's terminals */
+  constructor(pty: Pty, memory: ByteShare) {
     this.#pty = pty as UnixPty;
+    this.#memory = memory;
   }
 
   /** Bytes of input that the terminal has not taken yet. */
@@ -71,9 +91,12 @@ export class TerminalEnd {
     return this.#pending;
   }
 
+  /** @throws AgentVmError `limit_exceeded` if the terminals of the VM, or of all VMs, have too much pending input */
   write(data: Uint8Array): void {
     if (!this.#isOpen || data.byteLength === 0) return;
-    this.#input.push(Buffer.from(data));
+    this.#charge(data.byteLength + PIECE_OVERHEAD_BYTES);
+    // A buffer of its own, whose length is the charge.
+    this.#input.push(Buffer.from(Uint8Array.from(data).buffer));
     this.#pending += data.byteLength;
     if (this.#retry === undefined) this.#flush();
   }
@@ -88,6 +111,24 @@ export class TerminalEnd {
     this.#retry = undefined;
     this.#input = [];
     this.#pending = 0;
+    this.#give(this.#charged);
+  }
+
+  #charge(bytes: number): void {
+    if (!this.#memory.take(bytes)) {
+      const isOwn = this.#memory.bytes + bytes > MAX_TERMINAL_INPUT_BYTES;
+      throw limitExceeded(
+        isOwn ? { MAX_TERMINAL_INPUT_BYTES } : { MAX_SERVER_TERMINAL_INPUT_BYTES },
+        `The terminals of ${isOwn ? "the VM" : "all VMs"} have too much unread input`,
+        "Wait until their programs read.",
+      );
+    }
+    this.#charged += bytes;
+  }
+
+  #give(bytes: number): void {
+    this.#charged -= bytes;
+    this.#memory.give(bytes);
   }
 
   /** A destroyed socket has closed its descriptor, or closes it in this turn of the event loop. */
@@ -108,8 +149,13 @@ export class TerminalEnd {
         return;
       }
       this.#pending -= written;
-      if (written === next.length) this.#input.shift();
-      else this.#input[0] = next.subarray(written);
+      if (written < next.length) {
+        this.#input[0] = next.subarray(written);
+        continue;
+      }
+      this.#input.shift();
+      // A part of a piece keeps the memory of the whole piece.
+      this.#give(next.buffer.byteLength + PIECE_OVERHEAD_BYTES);
     }
   }
 

@@ -45,7 +45,7 @@ export class KernelTerminal implements SandboxTerminal {
 
   private constructor(pty: Pty, tag: number, entry: Entry) {
     this.#pty = pty;
-    this.#end = new TerminalEnd(pty);
+    this.#end = new TerminalEnd(pty, entry.terminalInput);
     this.#tag = tag;
     this.#entry = entry;
     this.exited = new Promise((resolve) => {
