@@ -3,6 +3,7 @@ import type { CallSettledEvent } from "../api/events.ts";
 import { MAX_RESULT_BYTES, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
+import { FairPool, type Keeper } from "../base/fair-pool.ts";
 import { assertNotDraining, serverStopping } from "../monitoring/draining.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { failedOutcome } from "../rivet/user-error.ts";
@@ -14,7 +15,11 @@ import {
   MAX_CALLS,
   MAX_ENDED_CALLS,
   MAX_KEPT_OUTCOME_BYTES,
+  MAX_SERVER_KEPT_OUTCOME_BYTES,
 } from "./limits.ts";
+
+/** Outcomes that all VMs keep. */
+const keptOutcomes = new FairPool(MAX_SERVER_KEPT_OUTCOME_BYTES);
 
 /** Instances before the last one whose calls a note is about. An engine may start a VM several times in a row on a busy machine. */
 const MAX_EARLIER_INSTANCES = 8;
@@ -44,6 +49,8 @@ interface CallTableOptions {
   /** The instance before this one, if it has ended in order. @default none: its calls are lost */
   before?: EndedCalls | undefined;
   limits?: Partial<CallLimits>;
+  /** Outcomes that all VMs keep. @default the pool of the server */
+  pool?: FairPool;
 }
 
 export interface CallLimits {
@@ -80,7 +87,7 @@ interface KeptOutcome {
  * outcome, even if the call has ended. The table keeps an outcome until the client acknowledges it, until it is too old, or
  * until newer outcomes need its place. An outcome that was dropped unacknowledged leaves a spent key (`call_lost`).
  */
-export class CallTable {
+export class CallTable implements Keeper {
   /** Differs from the id of every other instance of this VM. */
   readonly instanceId: string = crypto.randomUUID();
   readonly #options: CallTableOptions;
@@ -89,6 +96,8 @@ export class CallTable {
   /** Oldest first. */
   readonly #kept = new Map<string, KeptOutcome>();
   #keptBytes = 0;
+  readonly #pool: FairPool;
+  #isDisposed = false;
   /** Oldest first. */
   readonly #spent = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
@@ -101,6 +110,7 @@ export class CallTable {
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#pool = options.pool ?? keptOutcomes;
     this.#before = options.before === undefined ? [] : idsOf(options.before);
     this.#begunBefore = new Set(options.before?.begun);
     this.#limits = {
@@ -198,11 +208,30 @@ export class CallTable {
     }
   }
 
+  /** Bytes of all kept outcomes. */
+  get bytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** Drops the oldest outcomes for the sake of other VMs. */
+  shrinkTo(bytes: number): void {
+    for (const callId of this.#kept.keys()) {
+      if (this.#keptBytes <= bytes) return;
+      this.#spend(callId);
+    }
+  }
+
   /** Drops all outcomes. Running calls end by themselves. */
   dispose(): void {
+    this.#isDisposed = true;
     clearTimeout(this.#sweep);
     this.#kept.clear();
-    this.#keptBytes = 0;
+    this.#change(-this.#keptBytes);
+  }
+
+  #change(bytes: number): void {
+    this.#keptBytes += bytes;
+    this.#pool.changed(this, bytes);
   }
 
   get #ticket(): CallTicket {
@@ -229,9 +258,10 @@ export class CallTable {
     const call = this.#running.get(callId);
     clearTimeout(call?.timer);
     this.#running.delete(callId);
-    this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
-    this.#keptBytes += bytes;
+    if (!this.#isDisposed) this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
     for (const connection of call?.waiting ?? []) this.#deliver(connection, callId, outcome);
+    if (this.#isDisposed) return;
+    this.#change(bytes);
     this.#makeRoom();
     this.#scheduleSweep();
   }
@@ -268,7 +298,7 @@ export class CallTable {
     const kept = this.#kept.get(callId);
     if (!kept) return;
     this.#kept.delete(callId);
-    this.#keptBytes -= kept.bytes;
+    this.#change(-kept.bytes);
   }
 
   #scheduleSweep(): void {

@@ -19,6 +19,14 @@ export const MAX_CALLS = 4096;
 export const MAX_KEPT_OUTCOME_BYTES = 64 * MIB;
 
 /**
+ * Outcomes of all VMs that wait for clients.
+ * @unit bytes
+ * @past The VMs with the most lose their oldest outcomes. If their clients have not received them, the calls are lost.
+ * @code call_lost
+ */
+export const MAX_SERVER_KEPT_OUTCOME_BYTES = 256 * MIB;
+
+/**
  * Time for which an outcome waits for its client.
  * @unit ms
  * @past The outcome is dropped.

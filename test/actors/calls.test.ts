@@ -3,6 +3,7 @@ import { type CallLimits, CallTable } from "../../src/actors/calls.ts";
 import type { CallSettledEvent } from "../../src/api/events.ts";
 import { MAX_RESULT_BYTES } from "../../src/api/limits.ts";
 import type { CallOutcome } from "../../src/api/methods/transport.ts";
+import { FairPool } from "../../src/base/fair-pool.ts";
 import { quietFor } from "../support/until.ts";
 
 /** Makes a connection that records the outcomes that it receives. */
@@ -135,6 +136,36 @@ test("an outcome that the connection cannot carry becomes response_too_large", a
   calls.begin(one, request("a"), done("x"));
   await settled();
   expect(one.told.map(codeOf)).toEqual(["response_too_large"]);
+});
+
+test("outcomes of all VMs are bounded: the VM with the most loses its oldest, and no other VM", async () => {
+  const pool = new FairPool(1000);
+  const tableOf = () => new CallTable({ keepAwake: () => undefined, pool });
+  const [witness, loud] = [tableOf(), tableOf()];
+  witness.begin(connection(), request("w"), done("x".repeat(50)));
+  await settled();
+  for (let call = 0; call < 20; call++) loud.begin(connection(), request(`c${call}`), done("x".repeat(50)));
+  await settled();
+  expect(pool.bytes).toBeLessThanOrEqual(1000);
+  expect(pool.bytes).toBe(witness.bytes + loud.bytes);
+  const again = connection();
+  witness.begin(again, request("w"), done("again"));
+  loud.begin(again, request("c0"), done("again"));
+  loud.begin(again, request("c19"), done("again"));
+  expect(again.told.map(codeOf)).toEqual(["ok", "call_lost", "ok"]);
+  for (const table of [witness, loud]) table.dispose();
+  expect(pool.bytes).toBe(0);
+});
+
+test("a call that ends after its VM leaves nothing behind", async () => {
+  const pool = new FairPool(1000);
+  const calls = new CallTable({ keepAwake: () => undefined, pool });
+  const one = connection();
+  calls.begin(one, request("a"), done("x"));
+  calls.dispose();
+  await settled();
+  expect(one.told).toHaveLength(1);
+  expect(pool.bytes).toBe(0);
 });
 
 describe("forgets", () => {
