@@ -197,11 +197,13 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
   const call = async () => {
     if (isClients) access.check(c.conn, rightOf(c, name), { method: name });
     args = isMethod ? parseArgs(name, received) : received;
-    if (isMethod) giveAway(received, args);
+    if (isMethod) giveAway(received, args, () => held?.changed());
     return await (isMethod ? run(c, name, [...args]) : runOwn(c, name, args));
   };
   if (rowOf(name)?.protocol) return await call();
+  let held: ReturnType<typeof instance.held.hold> | undefined;
   try {
+    held = instance.held.hold(received);
     return await asRunning(instance, () => instance.monitor.traced(name, call));
   } catch (thrown) {
     error = errorOf(thrown);
@@ -209,6 +211,7 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
     if (error.code === "server_full" && access.policy.behindEngine) c.sleep();
     throw thrown;
   } finally {
+    held?.release();
     const names = isMethod ? rowOf(name).input.names : [];
     const ms = performance.now() - startedAt;
     if (isClients)
@@ -227,8 +230,8 @@ async function answer(c: VmContext, name: string, received: readonly unknown[]):
  * Lets the method take stdin out of its arguments. A command may run for hours, and its input would stay in memory until its
  * end, also if it is read.
  */
-function giveAway(received: readonly unknown[], args: readonly unknown[]): void {
-  for (const arg of args) give(arg);
+function giveAway(received: readonly unknown[], args: readonly unknown[], onTaken: () => void): void {
+  for (const arg of args) give(arg, onTaken);
   for (const arg of received) {
     const holder = arg as { stdin?: unknown } | null | undefined;
     if (args.includes(arg)) continue;

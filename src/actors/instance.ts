@@ -25,6 +25,7 @@ import { asRunning } from "./drain.ts";
 import type { EventHooks } from "./event-hooks.ts";
 import { eventLogs } from "./event-log.ts";
 import { Arrival, Forks, openSecrets, type PeerParams } from "./fork.ts";
+import { HeldArguments } from "./held-arguments.ts";
 import { REPLACE_TIMEOUT_MS } from "./limits.ts";
 import { sealingKeyOf } from "./sealing-key.ts";
 import { vmFacts } from "./vm-facts.ts";
@@ -77,6 +78,8 @@ export class VmInstance {
   readonly calls: CallTable;
   /** Tells the next instance which calls have begun. */
   readonly note: CallNote;
+  /** Arguments of running calls. */
+  readonly held = new HeldArguments();
   /** Forks that other VMs are copying from this VM. */
   readonly forks = new Forks();
   /** Copy of the parent's files, if `fork()` made this VM. */

@@ -27,6 +27,30 @@ export const MAX_KEPT_OUTCOME_BYTES = 64 * MIB;
 export const MAX_SERVER_KEPT_OUTCOME_BYTES = 256 * MIB;
 
 /**
+ * Arguments of the running calls of one VM, such as content for files. Calls with less than 16 KiB do not count, nor does stdin that
+ * has reached the VM.
+ * @unit bytes
+ * @past The call is refused.
+ * @code limit_exceeded
+ */
+export const MAX_HELD_ARGUMENT_BYTES = 256 * MIB;
+
+/**
+ * Arguments of the running calls of all VMs, without the first SMALL_HELD_ARGUMENT_BYTES of each VM.
+ * @unit bytes
+ * @past The call is refused.
+ * @code limit_exceeded
+ */
+export const MAX_SERVER_HELD_ARGUMENT_BYTES = 512 * MIB;
+
+/**
+ * Arguments of running calls that each VM may have at any time. They hold the largest message.
+ * @unit bytes
+ * @past MAX_SERVER_HELD_ARGUMENT_BYTES applies.
+ */
+export const SMALL_HELD_ARGUMENT_BYTES = 32 * MIB;
+
+/**
  * Time for which an outcome waits for its client.
  * @unit ms
  * @past The outcome is dropped.

@@ -69,8 +69,8 @@ export function fitsWire(value: unknown, maximum: number): boolean {
   return leastSize(value) <= maximum && wireSize(value) <= maximum;
 }
 
-/** Returns a lower bound of a value's bytes on the wire. A character takes at least one. */
-function leastSize(value: unknown): number {
+/** Returns a lower bound of a value's bytes on the wire, without a look at its texts. A character takes at least one. */
+export function leastSize(value: unknown): number {
   if (typeof value === "string") return value.length;
   if (typeof value !== "object" || value === null) return 1;
   if (value instanceof Uint8Array || value instanceof ArrayBuffer) return value.byteLength;

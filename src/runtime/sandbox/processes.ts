@@ -1,6 +1,6 @@
 import type { VmProcess } from "../../api/methods/process-types.ts";
 import { toBytes } from "../../base/bytes.ts";
-import { isGiven } from "../../base/given.ts";
+import { takeOut } from "../../base/given.ts";
 
 /** Exit code or signal that ended a process. */
 export interface ExitStatus {
@@ -59,7 +59,7 @@ export class TakenInput {
   static of(options: { stdin?: string | Uint8Array }): TakenInput | undefined {
     if (options.stdin === undefined) return undefined;
     const input = new TakenInput(toBytes(options.stdin));
-    if (isGiven(options)) delete options.stdin;
+    takeOut(options, "stdin");
     return input;
   }
 
