@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
 import { gatewayPath } from "../api/gateway-path.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
@@ -10,7 +11,7 @@ import {
   VM_METHOD_NAMES,
   type VmMethodName,
 } from "../api/methods/table.ts";
-import type { CallOutcome, CallRequest } from "../api/methods/transport.ts";
+import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import type { Guarded } from "../api/rights.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { give } from "../base/given.ts";
@@ -21,7 +22,7 @@ import { withQuickJson } from "../rivet/json-bytes.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { CallAnswer } from "./call-answer.ts";
-import { callLost } from "./calls.ts";
+import { type CallConnection, callLost } from "./calls.ts";
 import type { VmActorActions, VmContext, VmVars } from "./context.ts";
 import { asRunning } from "./drain.ts";
 import { eventLogs } from "./event-log.ts";
@@ -30,6 +31,12 @@ import { turnAfter } from "./large-calls.ts";
 import { assertJson, measured } from "./large-results.ts";
 import { ownContext } from "./own-context.ts";
 import { ownRight } from "./own-parts.ts";
+
+/** Methods that begin calls, which no call can be. */
+const BEGINNING: ReadonlySet<string> = new Set(["beginCall", "beginCalls"]);
+
+/** Calls of one message that begin in one turn of the event loop. */
+const CALLS_PER_TURN = 8;
 
 /** Reason for which a connection to a destroyed VM closes. The client reads it as an error code. */
 const DESTROYED = "user.vm_destroyed";
@@ -119,14 +126,16 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     }
   },
   async beginCall(c, request) {
-    const { instance } = c.vars;
-    const { calls } = instance;
-    // After a crash of this instance nobody could say whether it has begun the call.
-    if (calls.isLeftOver(request)) await instance.note.forget(() => c.saveState({ immediate: true }));
-    const run = (gone: AbortSignal) => asCaller({ gone }, () => runCall(c, request));
-    if (!request.answer) return calls.begin(c.conn, request, run);
+    if (!request.answer) return await begin(c, c.conn, request);
     const answer = new CallAnswer(c.conn);
-    return await answer.over(calls.begin(answer, request, run));
+    return await answer.over(await begin(c, answer, request));
+  },
+  async beginCalls(c, requests) {
+    for (const [index, request] of requests.entries()) {
+      if (index > 0 && index % CALLS_PER_TURN === 0) await nextTurn();
+      await begin(c, c.conn, request);
+    }
+    return c.vars.instance.calls.acknowledge([]);
   },
   async acknowledge(c, received) {
     return c.vars.instance.calls.acknowledge(received);
@@ -135,6 +144,14 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     c.vars.instance.calls.abandon(callId);
   },
 };
+
+/** Begins a call, or joins the call of its key. @param connection receives the outcome */
+async function begin(c: VmContext, connection: CallConnection, request: CallRequest): Promise<CallTicket> {
+  const { calls, note } = c.vars.instance;
+  // After a crash of this instance nobody could say whether it has begun the call.
+  if (calls.isLeftOver(request)) await note.forget(() => c.saveState({ immediate: true }));
+  return calls.begin(connection, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+}
 
 /** Every action of a `vm` actor, made from the method table. */
 export const VM_ACTIONS = Object.fromEntries(
@@ -168,7 +185,7 @@ function actionOf(name: string): AnyHandler {
 /** Runs a call of the call protocol. The call table measures the outcome. */
 async function runCall(c: VmContext, { action: name, args }: CallRequest): Promise<CallOutcome> {
   const isOwn = Object.hasOwn(c.vars.own.parts.actions ?? {}, name);
-  if (!isOwn && (!isVmMethodName(name) || name === "beginCall")) return failedOutcome(actionNotFound(name));
+  if (!isOwn && (!isVmMethodName(name) || BEGINNING.has(name))) return failedOutcome(actionNotFound(name));
   try {
     const output = await answer(c, name, args);
     await assertEncodable(c, name, output);

@@ -235,7 +235,8 @@ export class CallTable implements Keeper {
   }
 
   get #ticket(): CallTicket {
-    return { instanceId: this.instanceId, answers: true, ...(this.#options.mayMove && { mayMove: true }) };
+    const { instanceId } = this;
+    return { instanceId, answers: true, together: true, ...(this.#options.mayMove && { mayMove: true }) };
   }
 
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {

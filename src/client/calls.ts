@@ -1,6 +1,6 @@
 import { type AgentVmError, connectionLost, type ErrorMetadata, receivedError } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
+import { MAX_CALLS_TOGETHER, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
@@ -22,10 +22,15 @@ const MOVE_PAUSE_MS = 200;
 /** Longest wait for the last acknowledgement when a connection closes, in milliseconds. */
 const ACKNOWLEDGE_TIMEOUT_MS = 500;
 
+/** Arguments of a call that may share a message with others, in bytes. */
+const MAX_SMALL_CALL_BYTES = 2048;
+
 interface PendingCall {
   callId: string;
   action: string;
   args: unknown[];
+  /** Whether the call may share a message with others. */
+  isSmall: boolean;
   /** VM instance that the client has sent the call to; `undefined` before. */
   instanceId: string | undefined;
   /** Connection over which the client has sent the call last; `undefined` if no server has begun it. */
@@ -53,6 +58,10 @@ export class CallChannel {
   #mayMove = false;
   /** Whether the server may answer with the outcome of a call. */
   #answers = false;
+  /** Whether the server takes several calls with one message. */
+  #together = false;
+  /** Calls that leave at the end of the current microtask. */
+  #leaving: PendingCall[] = [];
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
   readonly #isPatient: boolean;
@@ -93,10 +102,10 @@ export class CallChannel {
    */
   async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     signal?.throwIfAborted();
-    checkArguments(action, args);
+    const isSmall = checkArguments(action, args) <= MAX_SMALL_CALL_BYTES;
     const { promise, resolve, reject } = deferred<unknown>();
     const unsent = { instanceId: undefined, epoch: undefined };
-    const call: PendingCall = { callId: randomId(), action, args, ...unsent, resolve, reject };
+    const call: PendingCall = { callId: randomId(), action, args, isSmall, ...unsent, resolve, reject };
     const abort = () => {
       this.#finish(call.callId, () => reject(signal?.reason));
       this.#abandon(call);
@@ -106,7 +115,7 @@ export class CallChannel {
     if (this.isReady && this.#mayMove && this.#link.silence > UNSURE_MS) void this.#onOpen();
     else if (this.isReady) {
       // The old connection still brings the outcomes of earlier calls.
-      if (!this.#isRestarting) this.#begin(call);
+      if (!this.#isRestarting) this.#beginSoon(call);
     } else {
       this.#wait();
       this.#link.open();
@@ -175,7 +184,7 @@ export class CallChannel {
     this.#patience = undefined;
     this.#isRestarting = false;
     this.#ready.emit();
-    for (const call of this.#pending.values()) if (call.epoch !== epoch) this.#begin(call);
+    for (const call of this.#pending.values()) if (call.epoch !== epoch) this.#beginSoon(call);
   }
 
   /**
@@ -185,7 +194,12 @@ export class CallChannel {
    * @returns whether the connection stays
    */
   #meet(ticket: unknown): boolean {
-    const { instanceId, mayMove = false, answers = false } = Object(ticket) as Partial<CallTicket>;
+    const {
+      instanceId,
+      mayMove = false,
+      answers = false,
+      together = false,
+    } = Object(ticket) as Partial<CallTicket>;
     if (instanceId === undefined) {
       this.#link.restart(connectionLost("The server does not say which instance of the VM answers"));
       return false;
@@ -197,20 +211,61 @@ export class CallChannel {
     this.#instanceId = instanceId;
     this.#mayMove = mayMove;
     this.#answers = answers;
+    this.#together = together;
     const isNew = this.#lastInstanceId !== undefined && this.#lastInstanceId !== instanceId;
     this.#lastInstanceId = instanceId;
     if (isNew) this.#link.tell("vmRestarted", {});
     return true;
   }
 
-  #begin(call: PendingCall): void {
-    const { callId, action, args } = call;
+  /** Begins a call with the calls that are made in the same microtask. */
+  #beginSoon(call: PendingCall): void {
+    call.epoch = this.#link.epoch;
+    call.instanceId ??= this.#instanceId;
+    if (!this.#together || !call.isSmall) {
+      // Calls begin in their order.
+      this.#leave();
+      this.#begin(call);
+    } else if (this.#leaving.push(call) === 1) queueMicrotask(() => this.#leave());
+    else if (this.#leaving.length === MAX_CALLS_TOGETHER) this.#leave();
+  }
+
+  /** Sends the calls that are about to leave. */
+  #leave(): void {
+    const { epoch } = this.#link;
+    const calls = this.#leaving.filter((call) => call.epoch === epoch && this.#pending.has(call.callId));
+    this.#leaving = [];
+    const [call] = calls;
+    if (calls.length > 1) this.#beginTogether(calls);
+    else if (call) this.#begin(call);
+  }
+
+  /** Begins calls with one message. If the server refuses it, each call begins by itself: a key runs once. */
+  #beginTogether(calls: readonly PendingCall[]): void {
     const { epoch } = this.#link;
     const received = this.#receipts.take();
-    call.epoch = epoch;
-    call.instanceId ??= this.#instanceId;
-    const request: CallRequest = { callId, action, args, received };
-    if (call.instanceId !== undefined) request.instanceId = call.instanceId;
+    const requests = calls.map((call, index) => this.#requestOf(call, index === 0 ? received : []));
+    this.#link.action("beginCalls", [requests]).then(
+      (ticket) => {
+        if (epoch === this.#link.epoch) this.#meet(ticket);
+      },
+      () => {
+        this.#receipts.putBack(received);
+        if (epoch !== this.#link.epoch) return;
+        for (const call of calls) if (this.#pending.has(call.callId)) this.#begin(call);
+      },
+    );
+  }
+
+  #requestOf({ callId, action, args, instanceId }: PendingCall, received: string[]): CallRequest {
+    return { callId, action, args, received, ...(instanceId !== undefined && { instanceId }) };
+  }
+
+  #begin(call: PendingCall): void {
+    const { callId } = call;
+    const { epoch } = this.#link;
+    const received = this.#receipts.take();
+    const request = this.#requestOf(call, received);
     if (this.#answers) request.answer = true;
     this.#link.action("beginCall", [request]).then(
       (ticket) => {

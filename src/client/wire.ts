@@ -13,13 +13,15 @@ interface Uncrossable {
 /**
  * Refuses arguments that cannot cross the wire. RivetKit's encoder fails on them silently, and the call would never end.
  *
+ * @returns their size in bytes
  * @throws AgentVmError `invalid_argument`
  */
-export function checkArguments(action: string, args: readonly unknown[]): void {
+export function checkArguments(action: string, args: readonly unknown[]): number {
   checkCrossing(action, args);
   if (!isDecodable(args)) throw tooManyValues();
   const bytes = wireSize(args);
   if (bytes > MAX_RESULT_BYTES) throw argumentsTooLarge(action, bytes, MAX_RESULT_BYTES);
+  return bytes;
 }
 
 /** Refuses values that cannot cross the wire, whatever their size. @throws AgentVmError `invalid_argument` */

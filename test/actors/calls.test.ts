@@ -25,7 +25,11 @@ const codeOf = ({ outcome }: CallSettledEvent): string => (outcome.ok ? "ok" : o
 test("sends the outcome of a call to the connection that began it", async () => {
   const { calls } = table();
   const one = connection();
-  expect(calls.begin(one, request("a"), done(7))).toEqual({ instanceId: calls.instanceId, answers: true });
+  expect(calls.begin(one, request("a"), done(7))).toEqual({
+    instanceId: calls.instanceId,
+    answers: true,
+    together: true,
+  });
   await settled();
   expect(one.told).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
 });

@@ -149,6 +149,7 @@ const SAMPLES: { [Name in VmMethodName]: Parameters<VmMethods[Name]> } = {
   writeTarChunk: ["id", 0, bytes],
   commitTarWrite: ["id"],
   beginCall: [{ callId: "id", action: "exists", args: ["/tmp"] }],
+  beginCalls: [[{ callId: "id", action: "exists", args: ["/tmp"] }]],
   acknowledge: [["id"]],
   abandonCall: ["id"],
 };

@@ -24,6 +24,18 @@ describe("calls do not wait for each other", () => {
     await Promise.all(calls);
   });
 
+  test("and each begins once if many begin at once on a connection", async () => {
+    const connection = server.client().vm.getOrCreate("parallel").connect();
+    await connection.exists("/");
+    const names = Array.from({ length: 100 }, (_, index) => `once-${index}`);
+    const results = await Promise.all(names.map((name) => connection.exec(`echo ${name}`)));
+    expect(results.map(({ stdout }) => stdout)).toEqual(names.map((name) => `${name}\n`));
+    expect(server.vms.ran.filter((line) => line.includes("once-"))).toEqual(
+      names.map((name) => `echo ${name}`),
+    );
+    await connection.dispose();
+  });
+
   test("on a connection", async () => {
     const connection = server.client().vm.getOrCreate("parallel").connect();
     let ended = false;

@@ -210,14 +210,21 @@ test("an own action's error, result and arguments are checked like those of the 
   });
 });
 
-test.each(["exec", "beginCall", "ringCron", "readFork", "connect", "then", "constructor", "run"])(
-  "the action name %s is reserved",
-  (name) => {
-    expect(() => defineVm({ actions: Object.fromEntries([[name, () => 1]]) })).toThrow(
-      `vmActor() action name is reserved: ${name}`,
-    );
-  },
-);
+test.each([
+  "exec",
+  "beginCall",
+  "beginCalls",
+  "ringCron",
+  "readFork",
+  "connect",
+  "then",
+  "constructor",
+  "run",
+])("the action name %s is reserved", (name) => {
+  expect(() => defineVm({ actions: Object.fromEntries([[name, () => 1]]) })).toThrow(
+    `vmActor() action name is reserved: ${name}`,
+  );
+});
 
 test.each<[object, string]>([
   [{ options: { noSuch: 1 } }, "Unknown option `options.noSuch` of vmActor"],

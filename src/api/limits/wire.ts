@@ -69,6 +69,14 @@ export const MAX_ID_BYTES = 256;
 export const MAX_ACKNOWLEDGED_CALLS = 4096;
 
 /**
+ * Calls that one message of the client begins.
+ * @unit calls
+ * @past The client begins the rest with the next message.
+ * @code invalid_argument
+ */
+export const MAX_CALLS_TOGETHER = 32;
+
+/**
  * Time for which a call waits for a lost connection. The client repeats the call within it.
  * @unit ms
  * @past The call rejects.

@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { MAX_ACKNOWLEDGED_CALLS, MAX_TRANSFER_BYTES, TRANSFER_CHUNK_BYTES } from "../limits.ts";
+import {
+  MAX_ACKNOWLEDGED_CALLS,
+  MAX_CALLS_TOGETHER,
+  MAX_TRANSFER_BYTES,
+  TRANSFER_CHUNK_BYTES,
+} from "../limits.ts";
 import { args, argument, binary, id, integer, offset, options, path, pid, text } from "../values.ts";
 import { methodsOf, takes } from "./method.ts";
 import type { ExecOptions, ExecResult, OutputChunk, SpawnedPid, StartedAt } from "./process-types.ts";
@@ -57,6 +62,8 @@ export interface CallTicket {
   mayMove?: boolean;
   /** `true` if the server takes `answer` in a request. */
   answers?: true;
+  /** `true` if the server takes `beginCalls`. */
+  together?: true;
   /** Outcome of the call, if it has ended already. There is no event then. */
   outcome?: CallOutcome;
 }
@@ -149,6 +156,11 @@ const callRequest = options({
   received: z.array(id).max(MAX_ACKNOWLEDGED_CALLS).optional(),
   answer: z.boolean().optional(),
 });
+
+const callRequests = z
+  .array(callRequest, { error: "an array of calls" })
+  .min(1, { error: "at least one call" })
+  .max(MAX_CALLS_TOGETHER, { error: `at most ${MAX_CALLS_TOGETHER} calls` });
 
 const callIds = z
   .array(id, { error: "an array of call ids" })
@@ -258,6 +270,12 @@ export const TRANSPORT_METHODS = {
   beginCall: actorMethod<(request: CallRequest) => Promise<CallTicket>>()({
     right: "any",
     input: takes(["request", callRequest]),
+    protocol: true,
+  }),
+  /** Begins calls in their order, each as `beginCall` does. Every outcome arrives as a callSettled event. */
+  beginCalls: actorMethod<(requests: CallRequest[]) => Promise<CallTicket>>()({
+    right: "any",
+    input: takes(["requests", callRequests]),
     protocol: true,
   }),
   /** Lets the server forget the outcomes of calls, and returns the instance of the VM that answers. */

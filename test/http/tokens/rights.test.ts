@@ -35,7 +35,7 @@ const METHODS: Record<Exclude<Right, "admin">, string> = {
     listPorts waitForPort listPreviews getPreviewLog getNetworkPolicy getNetworkLog listSecrets listNetworkRequests listCronJobs listCronRuns
     listSnapshots diffSnapshots readSnapshotFile`,
 };
-const ANY = "status usage getEventLog endFileTransfer beginCall acknowledge abandonCall";
+const ANY = "status usage getEventLog endFileTransfer beginCall beginCalls acknowledge abandonCall";
 const ONLY_ADMIN =
   "setNetworkPolicy answerNetworkRequest setSecrets mountFs unmountFs restart sleep setLabels setLimits destroy";
 
@@ -74,6 +74,18 @@ async function vmFor(right: Right): Promise<VmHandle> {
 const refusalOf = async (target: Pick<VmHandle, "action">, name: string) =>
   await failure(target.action({ name, args: Array(9).fill(0) }));
 
+test("each of several calls that begin with one message needs its own right", async () => {
+  const connection = (await vmFor("files")).connect();
+  await connection.status();
+  const calls = [connection.exists("/"), connection.exec("true"), connection.exists("/tmp")];
+  expect(await Promise.allSettled(calls)).toMatchObject([
+    { value: true },
+    { reason: { code: "forbidden", metadata: { right: "exec", method: "exec" } } },
+    { status: "fulfilled" },
+  ]);
+  await connection.dispose();
+});
+
 test("the tables name every method and every event", () => {
   const methods = [...Object.values(METHODS), ANY, ONLY_ADMIN].flatMap(words);
   expect(new Set(methods)).toEqual(new Set(VM_METHOD_NAMES));
@@ -99,7 +111,7 @@ function checkRight(right: Right): void {
     await connection.status();
     for (const name of VM_METHOD_NAMES) {
       const errors = await Promise.all([refusalOf(vm, name), refusalOf(connection, name)]);
-      const allowed = { code: name === "beginCall" ? expect.any(String) : "invalid_argument" };
+      const allowed = { code: name.startsWith("beginCall") ? expect.any(String) : "invalid_argument" };
       const refused = { code: "forbidden", metadata: { right: expect.any(String), method: name } };
       for (const error of errors) expect(error, name).toMatchObject(isAllowed(name) ? allowed : refused);
     }
