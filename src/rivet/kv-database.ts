@@ -27,6 +27,8 @@ interface OpenOptions {
   first?: readonly KvEntry[] | undefined;
 }
 
+const resting = new Mutex();
+
 const SETTINGS = `${WAIT_FOR_LOCKS}; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
 
 /**
@@ -49,6 +51,9 @@ export class KvDatabase {
   readonly #doomed = new Set<number>();
   readonly #lost: LostValues;
   #isClosing = false;
+  #isAtRest = false;
+  /** The rest that is under way. */
+  #rest: Promise<void> | undefined;
 
   private constructor(db: DatabaseSync, path: string, lost: LostValues) {
     this.#db = db;
@@ -57,6 +62,11 @@ export class KvDatabase {
     this.#room = new FreeRoom(db);
     this.#files = new ValueFiles(valueFolder(path));
     this.#log = new LogFile(db, path);
+  }
+
+  /** Whether nothing has begun since `rest`, so that `close` has nothing to write. */
+  get isAtRest(): boolean {
+    return this.#isAtRest && this.isIdle && this.#rest === undefined;
   }
 
   /** Whether nothing is under way and nothing waits for the disk. */
@@ -160,16 +170,39 @@ export class KvDatabase {
     if (this.#changes === 0 && !this.#isSettled) await this.#inOrder(() => this.#change({}, () => []));
   }
 
+  /**
+   * Brings everything into the database itself, if no call is under way, and syncs it in threads of Node's pool. One database at a time
+   * does so: others need the threads for changes that somebody waits for.
+   */
+  rest(): Promise<void> {
+    this.#rest ??= this.#foldLog().finally(() => {
+      this.#rest = undefined;
+    });
+    return this.#rest;
+  }
+
   /** Ends the changes that were called before, and takes no more. */
   async close(): Promise<void> {
     this.#isClosing = true;
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
-    if (!this.isIdle) await this.#order.run(() => this.#files.close());
+    if (!this.isIdle || this.#rest !== undefined) await this.#order.run(() => this.#files.close());
     try {
       if (this.#db.isOpen) this.#db.close();
     } finally {
       this.#log.close();
     }
+  }
+
+  async #foldLog(): Promise<void> {
+    await this.settle();
+    await resting.run(async () => {
+      if (!this.isIdle || this.#isClosing) return;
+      // A change that is called from now on waits.
+      await this.#order.run(async () => {
+        if (!this.#room.isReclaiming) await this.#log.fold();
+        this.#isAtRest = this.#changes === 0;
+      });
+    });
   }
 
   /** A database whose log has failed is never settled: to close it would fold the log. */
@@ -180,6 +213,7 @@ export class KvDatabase {
   /** Runs one change at a time. */
   async #inOrder(work: () => Promise<void>): Promise<void> {
     if (this.#isClosing) throw new Error("The database is closed");
+    this.#isAtRest = false;
     this.#changes += 1;
     try {
       await this.#order.run(async () => {

@@ -29,6 +29,11 @@ export class FreeRoom {
     this.#db = db;
   }
 
+  /** Whether free pages are being given back, which changes the database. Begins only at the end of another change. */
+  get isReclaiming(): boolean {
+    return this.#isReclaiming;
+  }
+
   /** Gives free pages back, a few at a time. Never rejects: the next call tries again. */
   async reclaim(): Promise<void> {
     if (this.#isReclaiming) return;

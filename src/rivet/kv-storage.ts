@@ -138,16 +138,16 @@ export class KvStorage {
   /** The time without a call begins when the database is open: a conversion may take long. */
   #restTimer(actorId: string, open: Open, database: KvDatabase): void {
     if (this.#open.get(actorId) !== open) return;
-    const rest = () => {
-      if (database.isIdle) {
-        this.#open.delete(actorId);
-        // A database that cannot be closed is opened again all the same.
-        database.close().catch(() => undefined);
-        return;
-      }
-      // A failure of the disk stays, and the next rest tries again.
-      database.settle().catch(() => undefined);
-      open.timer?.refresh();
+    // A failure of the disk stays, and the next rest tries again. Callers that have just got the database use it before it is closed.
+    const rest = () => void database.rest().then(() => setImmediate(end), again);
+    const again = () => void open.timer?.refresh();
+    const end = () => {
+      if (this.#open.get(actorId) !== open) return;
+      if (!database.isAtRest) return again();
+      clearTimeout(open.timer);
+      this.#open.delete(actorId);
+      // A database that cannot be closed is opened again all the same.
+      database.close().catch(() => undefined);
     };
     open.timer = setTimeout(rest, IDLE_MS).unref();
   }
@@ -157,7 +157,10 @@ export class KvStorage {
     if (open === undefined) return;
     this.#open.delete(actorId);
     clearTimeout(open.timer);
-    await (await open.database.catch(() => undefined))?.close();
+    const database = await open.database.catch(() => undefined);
+    // A database that cannot rest is folded by SQLite.
+    await database?.rest().catch(() => undefined);
+    await database?.close();
   }
 
   /** Deletes large values of actors that a killed server had begun to make or to delete. */

@@ -17,6 +17,9 @@ const FOLDS = 3;
 export class LogFile {
   readonly #db: DatabaseSync;
   readonly #path: string;
+  readonly #databasePath: string;
+  /** Descriptor of the database, for its sync. */
+  #databaseFd: number | undefined;
   #hasBegun = false;
   /** Descriptor; `undefined` before the first change, and for a database without a log, which SQLite itself syncs. */
   #fd: number | undefined;
@@ -26,6 +29,7 @@ export class LogFile {
   constructor(db: DatabaseSync, path: string) {
     this.#db = db;
     this.#path = `${path}-wal`;
+    this.#databasePath = path;
   }
 
   /** Whether a sync has failed for good. The log must then not be folded into the database any more. */
@@ -106,10 +110,46 @@ export class LogFile {
     }
   }
 
-  /** Closes the file. No change and no sync may be under way. */
+  /**
+   * Folds the log into the database, with both syncs in a thread of Node's pool. SQLite then only deletes the log when it closes the database,
+   * and would else sync both in the thread of the event loop. No change may begin meanwhile: it would write over a log whose content is not
+   * on disk elsewhere. If SQLite cannot fold now, it folds what is left when it closes the database.
+   */
+  async fold(): Promise<void> {
+    if (this.#fd === undefined) return;
+    await this.sync();
+    if (!this.#foldUnsynced()) return;
+    // The descriptor stays open until SQLite has closed the database: closing it would end SQLite's own locks on the file.
+    this.#databaseFd ??= openSync(this.#databasePath, "r");
+    const fd = this.#databaseFd;
+    try {
+      await inTurn(() => diskSyncs.data(fd));
+    } catch (error) {
+      // The log alone has all changes now. SQLite takes it for folded: the next change would write over it, and a close delete it.
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  /** Writes the log, which is on disk, into the database. @returns whether the database needs a sync */
+  #foldUnsynced(): boolean {
+    this.#db.exec("PRAGMA synchronous = OFF");
+    try {
+      this.#db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+      return true;
+    } catch {
+      // For example a full disk. SQLite then counts no page as folded.
+      return false;
+    } finally {
+      this.#db.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+
+  /** Closes the files. No change and no sync may be under way, and SQLite has closed the database. */
   close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    for (const fd of [this.#fd, this.#databaseFd]) if (fd !== undefined) closeSync(fd);
     this.#fd = undefined;
+    this.#databaseFd = undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import { copyFileSync, readlinkSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -170,4 +170,133 @@ test("a log that a killed server has left is continued with syncs", async () => 
   await database.put(entry("b"));
   expect([has("a"), has("b")]).toEqual([true, true]);
   expect(run.mock.calls.map(([sql]) => sql)).not.toContain("PRAGMA synchronous = OFF");
+});
+
+test("a database comes to rest with both syncs in threads of the pool, and its end deletes the log", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  await database.put(entry("b"), LAZY);
+  expect([database.isAtRest, namesInFile()]).toEqual([false, []]);
+  const synced = beforeSyncs("data", async () => undefined);
+  await database.rest();
+  expect([database.isAtRest, namesInFile(), synced]).toEqual([true, ["a", "b"], [`${path}-wal`, path]]);
+  await database.close();
+  expect(existsSync(`${path}-wal`)).toBe(false);
+  database = await KvDatabase.open(path);
+  expect([has("a"), has("b")]).toEqual([true, true]);
+});
+
+test("no change begins before a database that comes to rest is on disk", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const gate = deferred<void>();
+  const begun = deferred<void>();
+  let syncs = 0;
+  beforeSyncs("data", async () => {
+    syncs += 1;
+    if (syncs < 2) return;
+    begun.resolve();
+    await gate.promise;
+  });
+  const rest = database.rest();
+  await begun.promise;
+  const put = database.put(entry("b"), LAZY);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect([has("a"), has("b"), database.isAtRest]).toEqual([true, false, false]);
+  gate.resolve();
+  await Promise.all([rest, put]);
+  expect([has("b"), database.isAtRest]).toEqual([true, false]);
+  await database.rest();
+  expect([database.isAtRest, namesInFile()]).toEqual([true, ["a", "b"]]);
+});
+
+test("an end that is called while a database comes to rest waits for it", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const gate = deferred<void>();
+  const begun = deferred<void>();
+  const synced = beforeSyncs("data", async () => {
+    begun.resolve();
+    await gate.promise;
+  });
+  const rest = database.rest();
+  await begun.promise;
+  const end = database.close();
+  gate.resolve();
+  await Promise.all([rest, end]);
+  expect([synced, namesInFile()]).toEqual([[`${path}-wal`, path], ["a"]]);
+});
+
+/** Opens what a loss of power has left, and returns its names. */
+async function namesAfter(content: Buffer, log: Buffer | undefined): Promise<string[]> {
+  count += 1;
+  const left = join(root, `${count}.db`);
+  writeFileSync(left, content);
+  if (log !== undefined) writeFileSync(`${left}-wal`, log);
+  const opened = await KvDatabase.open(left);
+  const names = opened.list(new Uint8Array(), undefined).map(([name]) => new TextDecoder().decode(name));
+  await opened.close();
+  const check = new DatabaseSync(left).prepare("PRAGMA integrity_check").get();
+  expect(check).toEqual({ integrity_check: "ok" });
+  return names;
+}
+
+test("a loss of power at any step to the rest and the end loses no change", async () => {
+  database = await KvDatabase.open(path);
+  const names = Array.from({ length: 40 }, (_, index) => `name-${index + 10}`);
+  for (const name of names) await database.put([[key(name), new Uint8Array(1_000).fill(7)]]);
+  await database.delete([key("name-10")]);
+  const kept = names.slice(1);
+  const before = readFileSync(path);
+  const log = readFileSync(`${path}-wal`);
+  await database.rest();
+  const after = readFileSync(path);
+  expect(after.equals(before)).toBe(false);
+  // Any of the pages may have reached the disk before the sync of the database.
+  for (const isWritten of [(page: number) => page % 2 === 0, (page: number) => page % 2 === 1]) {
+    const mixed = Buffer.from(after);
+    for (let page = 0; page * 4096 < mixed.length; page++)
+      if (!isWritten(page))
+        mixed
+          .fill(0, page * 4096, (page + 1) * 4096)
+          .set(before.subarray(page * 4096, (page + 1) * 4096), page * 4096);
+    expect(await namesAfter(mixed, log)).toEqual(kept);
+  }
+  expect(await namesAfter(before, log)).toEqual(kept);
+  expect(await namesAfter(after, log)).toEqual(kept);
+  expect(await namesAfter(after, undefined)).toEqual(kept);
+});
+
+test("a failed sync of a database that comes to rest fails every later call, and the log keeps the changes", async () => {
+  database = await KvDatabase.open(path);
+  const empty = readFileSync(path);
+  await database.put(entry("a"));
+  const real = diskSyncs.data;
+  let syncs = 0;
+  vi.spyOn(diskSyncs, "data").mockImplementation((fd) => {
+    syncs += 1;
+    return syncs === 2 ? fails() : real(fd);
+  });
+  await expect(database.rest()).rejects.toThrow("EIO");
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  await expect(database.put(entry("b"), LAZY)).rejects.toThrow("EIO");
+  await expect(database.rest()).rejects.toThrow("EIO");
+  expect(() => database.get([key("a")])).toThrow("EIO");
+  expect([database.isIdle, database.isAtRest]).toEqual([false, false]);
+  // The failed sync may have lost the pages of the database.
+  expect(await namesAfter(empty, readFileSync(`${path}-wal`))).toEqual(["a"]);
+});
+
+test("a database that is read elsewhere is folded later", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const reader = readElsewhere();
+  await database.put(entry("b"));
+  await database.rest();
+  expect(has("b")).toBe(true);
+  await database.put(entry("c"));
+  reader.exec("COMMIT");
+  reader.close();
+  await database.rest();
+  expect([database.isAtRest, namesInFile()]).toEqual([true, ["a", "b", "c"]]);
 });
