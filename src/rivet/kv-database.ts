@@ -189,7 +189,7 @@ export class KvDatabase {
     try {
       if (this.#db.isOpen) this.#db.close();
     } finally {
-      this.#log.close();
+      await this.#log.close();
     }
   }
 

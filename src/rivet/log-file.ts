@@ -1,8 +1,11 @@
-import { closeSync, openSync, statSync } from "node:fs";
+import { close, closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import type { DatabaseSync } from "../base/sqlite.ts";
 import { diskSyncs, inTurn, syncFolder } from "./disk-turns.ts";
 import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
+
+const closeFile = promisify(close);
 
 /** Times that the content of the log is folded into the database after a failed sync. SQLite's first sync reports the same failure again. */
 const FOLDS = 3;
@@ -146,10 +149,14 @@ export class LogFile {
   }
 
   /** Closes the files. No change and no sync may be under way, and SQLite has closed the database. */
-  close(): void {
-    for (const fd of [this.#fd, this.#databaseFd]) if (fd !== undefined) closeSync(fd);
+  async close(): Promise<void> {
+    const [log, database] = [this.#fd, this.#databaseFd];
     this.#fd = undefined;
     this.#databaseFd = undefined;
+    // At once: a close after the next opening of the database would end SQLite's locks.
+    if (database !== undefined) closeSync(database);
+    // The kernel frees a deleted log with its last descriptor, which may wait for the disk.
+    if (log !== undefined) await closeFile(log);
   }
 }
 
