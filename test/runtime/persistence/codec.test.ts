@@ -8,10 +8,11 @@ testRows(
   [
     ["that cannot be compressed", randomBytes(200_000)],
     ["that is compressed", Buffer.from("text ".repeat(40_000))],
+    ["that is compressed and small", Buffer.from("text ".repeat(1_000))],
     ["of a few bytes", Buffer.from("x")],
     ["without bytes", Buffer.alloc(0)],
   ] as const,
-  4,
+  5,
 )("content %s comes back whole, and no changed or shortened block is taken", async (_what, content) => {
   const block = await encodeBlock(content);
   expect(block.length).toBeLessThanOrEqual(content.length + 5);

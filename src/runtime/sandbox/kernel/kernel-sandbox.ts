@@ -170,10 +170,7 @@ export class KernelSandbox implements Sandbox {
 
   async fileBytes(): Promise<number> {
     this.#assertRunning();
-    const { filesystemBytes } = await measureFiles(this.#deps.vm);
-    // Another VM may have the number of the descriptor by now.
-    this.#assertRunning();
-    return filesystemBytes;
+    return measureFiles(this.#deps.vm).filesystemBytes;
   }
 
   async #spawn({ env, cwd, stdin, input, ...program }: SpawnRequest, shell: string): Promise<SandboxProcess> {
