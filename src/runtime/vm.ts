@@ -1,10 +1,10 @@
 import type { NamesIn, VmMethods } from "../api/methods/table.ts";
 import { FairPool } from "../base/fair-pool.ts";
 import { Sealer } from "../base/sealer.ts";
+import { bootEvents } from "./boot-events.ts";
 import { BootCycle } from "./boots.ts";
 import { Cron } from "./cron/cron.ts";
 import { dispatch } from "./dispatch.ts";
-import { MAX_STOP_HOOK_MS, runHook } from "./hook-calls.ts";
 import type { VmHooks, VmRunOptions } from "./hooks.ts";
 import { hostInstructions } from "./host-functions/help.ts";
 import { HostFunctionRoom } from "./host-functions/host-functions.ts";
@@ -37,8 +37,28 @@ import { vmServices } from "./vm-services.ts";
 import type { VmShared } from "./vm-shared.ts";
 import { FileWatches } from "./watches/file-watches.ts";
 
-/** Paths that the event `vmBooted` lists. */
-const MAX_PUT_BACK = 100;
+/** Members of rooms that the server uses beside the methods of the API. */
+const FROM_NETWORK = [
+  "createPreview",
+  "servePreview",
+  "fetchPreview",
+  "servePort",
+  "openTunnel",
+  "mayOffer",
+  "ownSecrets",
+  "takeSecrets",
+  "fetchStream",
+] as const;
+const FROM_MACHINE = [
+  "labels",
+  "setLabels",
+  "state",
+  "processCount",
+  "sessionCount",
+  "listUse",
+  "fileBytes",
+] as const;
+const FROM_SNAPSHOTS = ["withForkSource"] as const;
 
 /** Output that the programs of all VMs keep. */
 const keptOutput = new FairPool(MAX_SERVER_KEPT_OUTPUT_BYTES);
@@ -49,25 +69,9 @@ type VmRuntime = Omit<VmMethods, NamesIn<"actor"> | "vmFetch" | "waitForPort">;
 /** One VM: the methods of the API, the methods of its server, and its end. */
 export interface Vm
   extends VmRuntime,
-    Pick<
-      Network,
-      | "vmFetch"
-      | "waitForPort"
-      | "createPreview"
-      | "servePreview"
-      | "fetchPreview"
-      | "servePort"
-      | "openTunnel"
-      | "mayOffer"
-      | "ownSecrets"
-      | "takeSecrets"
-      | "fetchStream"
-    >,
-    Pick<SnapshotActions, "withForkSource">,
-    Pick<
-      Machine,
-      "labels" | "setLabels" | "state" | "processCount" | "sessionCount" | "listUse" | "fileBytes"
-    > {
+    Pick<Network, "vmFetch" | "waitForPort" | (typeof FROM_NETWORK)[number]>,
+    Pick<Machine, (typeof FROM_MACHINE)[number]>,
+    Pick<SnapshotActions, (typeof FROM_SNAPSHOTS)[number]> {
   /** Boots the sandbox if it is down. Every method that needs the sandbox does so too. */
   boot(): Promise<void>;
   /** Changes the options of this VM alone. Memory and CPUs follow at once, the other limits with the next boot. */
@@ -111,8 +115,6 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       onReplaced,
     });
   const store = durable ?? new MemoryStore();
-  const { hookTimeoutMs } = options;
-  const { exclude } = options.persistence;
 
   const host = hostVm(() => methods, hooks.identity);
   const rooms = new RoomList(onFailure);
@@ -128,23 +130,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       report,
     },
     rooms,
-    {
-      beforeBoot: () => hooks.beforeBoot?.(),
-      starting: () => hooks.onVmStart && runHook("onVmStart", hookTimeoutMs, () => hooks.onVmStart?.(host)),
-      stopping: (reason) =>
-        hooks.onVmStop &&
-        runHook("onVmStop", Math.min(hookTimeoutMs, MAX_STOP_HOOK_MS), () =>
-          hooks.onVmStop?.(host, reason),
-        ).catch(onFailure),
-      booted: (putBack) =>
-        hooks.emit("vmBooted", putBack.length === 0 ? {} : { putBack: putBack.slice(0, MAX_PUT_BACK) }),
-      readOnly(damage) {
-        onFailure(damage);
-        const files = (damage.metadata?.files ?? []) as string[];
-        hooks.emit("filesReadOnly", { error: damage.message, files });
-      },
-      shutDown: (reason) => hooks.emit("vmShutdown", { reason }),
-    },
+    bootEvents({ hooks, host, hookTimeoutMs: options.hookTimeoutMs, onFailure }),
   );
   const vm = vmServices({ options, factory, hooks, boots, rooms, store, maxResultBytes, onFailure, report });
 
@@ -215,7 +201,10 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     }),
   );
   const snapshots = rooms.add(
-    new SnapshotActions(boots, { maxResultBytes, store: durable, exclude, mounts }),
+    new SnapshotActions(boots, {
+      ...{ maxResultBytes, store: durable, mounts },
+      exclude: options.persistence.exclude,
+    }),
   );
 
   const end = async (reason: EndReason): Promise<void> => {
@@ -266,24 +255,19 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     ringCron: () => cron.ring(),
     dispose,
     [Symbol.asyncDispose]: () => dispose("sleep"),
-    withForkSource: (...fork) => snapshots.withForkSource(...fork),
-    state: () => machine.state(),
-    processCount: () => machine.processCount(),
-    sessionCount: () => machine.sessionCount(),
-    listUse: () => machine.listUse(),
-    fileBytes: () => machine.fileBytes(),
-    labels: () => machine.labels(),
-    setLabels: (labels) => machine.setLabels(labels),
     setOwn: (changed) => machine.setOwn(changed, withOwn(shared.options, changed).limits),
-    ownSecrets: () => network.ownSecrets(),
-    takeSecrets: (secrets) => network.takeSecrets(secrets),
-    createPreview: (...made) => network.createPreview(...made),
-    servePreview: (...visit) => network.servePreview(...visit),
-    servePort: (...visit) => network.servePort(...visit),
-    openTunnel: (end, signal) => network.openTunnel(end, signal),
-    mayOffer: (host, port) => network.mayOffer(host, port),
-    fetchPreview: (...visit) => network.fetchPreview(...visit),
-    fetchStream: (...request) => network.fetchStream(...request),
+    ...membersOf(network, FROM_NETWORK),
+    ...membersOf(machine, FROM_MACHINE),
+    ...membersOf(snapshots, FROM_SNAPSHOTS),
     ...methods,
   };
+}
+
+/** Takes methods of a room, which need no room to be called. */
+function membersOf<Room extends object, Name extends keyof Room>(
+  room: Room,
+  names: readonly Name[],
+): Pick<Room, Name> {
+  const members = names.map((name) => [name, (room[name] as () => unknown).bind(room)]);
+  return Object.fromEntries(members) as Pick<Room, Name>;
 }
