@@ -19,6 +19,7 @@ import { requireOutside } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
+import { beginAnswer } from "../rivet/socket-turns.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { CallAnswer } from "./call-answer.ts";
@@ -170,6 +171,7 @@ export function ownAction(name: string): AnyHandler {
 function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
+      beginAnswer();
       if (rowOf(name)?.protocol !== true) assertNotDraining();
       await turnAfter(received);
       const result = await answer(c, name, received);

@@ -1,17 +1,47 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { within } from "../base/within.ts";
 
+/** Messages that are not counted: of the others each is a call, which has an answer. */
+const SMALL_MESSAGE_BYTES = 128 * 1024;
+
 /** The messages of one WebSocket. */
 export class SocketTurns {
   #arrived = 0;
   #onNext: (() => void) | undefined;
+  /** Bytes of messages that nothing has begun to answer, by their number, oldest first. */
+  readonly #waiting = new Map<number, number>();
+  #waitingBytes = 0;
 
-  /** A message has arrived. @param handle hands it to the code that answers it */
-  arrived<Result>(handle: () => Result): Result {
+  /** Bytes of large messages that wait for the messages before them. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** A message has arrived. @param handle hands it to the code that answers it @param bytes size of the message */
+  arrived<Result>(handle: () => Result, bytes = 0): Result {
     this.#arrived += 1;
     const number = this.#arrived;
+    if (bytes > SMALL_MESSAGE_BYTES) {
+      this.#waiting.set(number, bytes);
+      this.#waitingBytes += bytes;
+    }
     this.#onNext?.();
     return turns.run({ of: this, number }, handle);
+  }
+
+  /** The answer to a message has begun, and that of each message before it. */
+  began(number: number): void {
+    for (const [waiting, bytes] of this.#waiting) {
+      if (waiting > number) return;
+      this.#waiting.delete(waiting);
+      this.#waitingBytes -= bytes;
+    }
+  }
+
+  /** The server has sent something over the WebSocket, which may be the answer to the current message. */
+  sent(): void {
+    const turn = turns.getStore();
+    if (turn?.of === this) this.began(turn.number);
   }
 
   /** Calls back once when a message after this one has arrived. @returns `false` if one has arrived already */
@@ -26,6 +56,12 @@ export class SocketTurns {
 }
 
 const turns = new AsyncLocalStorage<{ of: SocketTurns; number: number }>();
+
+/** The current message is being answered. Its call counts its arguments. */
+export function beginAnswer(): void {
+  const turn = turns.getStore();
+  turn?.of.began(turn.number);
+}
 
 /**
  * Waits for a promise while no further message has arrived over the WebSocket of the current message. Resolves at once for any

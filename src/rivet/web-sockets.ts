@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
-import { countUnended } from "./client-backlog.ts";
+import { countUnended, noteBytes } from "./client-backlog.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
@@ -65,18 +65,18 @@ export function boundWebSockets(): void {
     this.options.allowSynchronousEvents = false;
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
-      guard(webSocket, request);
-      countUnended(request.socket, () => unendedOf(webSocket));
+      const turns = new SocketTurns();
+      guard(webSocket, request, turns);
+      countUnended(request.socket, () => unendedOf(webSocket) + turns.waitingBytes);
       gather(webSocket, socket);
       done(webSocket, request);
     });
   };
 }
 
-function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
+function guard(webSocket: WebSocket, { headers }: IncomingMessage, turns: SocketTurns): void {
   const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
-  const { emit, close } = webSocket;
-  const turns = new SocketTurns();
+  const { emit, close, send } = webSocket;
   let isClosing = false;
   let isOpen = false;
   webSocket.close = (code, reason) => {
@@ -84,6 +84,10 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
     if (isOpen && reason === UNDECODED) close.call(webSocket, INVALID, REFUSED);
     else close.call(webSocket, code, reason);
     setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
+  };
+  webSocket.send = (...message) => {
+    turns.sent();
+    send.apply(webSocket, message);
   };
   webSocket.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event === "message" && isClosing) return false;
@@ -94,9 +98,10 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage): void {
     if (event === "message") {
       isOpen = true;
       const [data, isBinary] = args;
-      return turns.arrived(() =>
-        emit.call(webSocket, event, isBinary === true ? whole(data) : data, isBinary),
-      );
+      const bytes = data instanceof Uint8Array ? data.byteLength : 0;
+      noteBytes(bytes);
+      const handle = () => emit.call(webSocket, event, isBinary === true ? whole(data) : data, isBinary);
+      return turns.arrived(handle, bytes);
     }
     // The connection closes by itself, with the code of the error. The adapter of @hono/node-ws 1 throws on Node.
     if (event === "error") return true;
