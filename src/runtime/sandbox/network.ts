@@ -43,7 +43,7 @@ export interface SandboxNetwork {
   /**
    * Connects to a port of the VM's loopback. The caller closes the connection.
    *
-   * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`
+   * @throws AgentVmError with the kernel's code, such as `ECONNREFUSED`, also for a port at which the server itself listens
    */
   connect(port: number, options?: ConnectOptions): Promise<Socket>;
   /**

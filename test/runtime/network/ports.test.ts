@@ -1,5 +1,6 @@
 // @module-tag any-user
 import { expect, test } from "vitest";
+import { startOutboundVm } from "../../support/outside.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
 import { startHttpServer, textOf } from "../../support/vm-servers.ts";
@@ -15,6 +16,26 @@ test("listPorts returns port, address, pid and command", async () => {
     { port: 3001, address: "127.0.0.1", pid: first, command: "node" },
     { port: 3002, address: "::", pid: third, command: "node" },
   ]);
+});
+
+test("a client reaches no socket of the server in the VM, such as the outbound proxy", async () => {
+  const { vm } = startOutboundVm({ outbound: { allow: ["a.example"] } });
+  const proxy = Number(new URL((await vm.exec("echo $HTTP_PROXY")).stdout.trim()).port);
+  const { stdout } = await vm.exec("cat /proc/net/tcp");
+  const own = [...stdout.matchAll(/: [\dA-F]+:([\dA-F]{4}) [\dA-F:]+ 0A /g)].map(([, hex = ""]) =>
+    Number.parseInt(hex, 16),
+  );
+  expect(own).toContain(proxy);
+  const refused = { code: "ECONNREFUSED" };
+  for (const port of own) {
+    const tunnel = vm.openTunnel({ port }, new AbortController().signal);
+    expect(await failure(tunnel), `a tunnel to ${port}`).toMatchObject(refused);
+    expect(await failure(vm.vmFetch(port, "http://a.example/")), `a request to ${port}`).toMatchObject(
+      refused,
+    );
+  }
+  await startHttpServer(vm, proxy, "::1");
+  expect((await vm.vmFetch(proxy, "/hello")).status).toBe(200);
 });
 
 test("portOpened and portClosed report a server without a call of listPorts", async () => {

@@ -1,5 +1,6 @@
 import type { Socket as DatagramSocket } from "node:dgram";
 import type { Server, Socket } from "node:net";
+import { constants } from "node:os";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import { unlessAborted } from "../../../../base/within.ts";
@@ -39,6 +40,8 @@ export class KernelNetwork implements SandboxNetwork {
   readonly #closed = new AbortController();
   readonly #sockets = new Set<Socket>();
   readonly #servers = new Set<Server>();
+  /** Sockets of the server in the VM that may listen before the server has them. */
+  readonly #opening = new Set<Promise<unknown>>();
   #passed: Passed | undefined;
   readonly #owners: Owners = new Map();
   readonly #connectionOwners: ConnectionOwners;
@@ -101,26 +104,66 @@ export class KernelNetwork implements SandboxNetwork {
 
   async #connect(port: number, family: 4 | 6 | undefined, signal: AbortSignal): Promise<Socket> {
     try {
-      return await this.#ask((connector) => connector.connect(family ?? 4, port, signal));
+      return await this.#reach(family ?? 4, port, signal);
     } catch (error) {
       if (family !== undefined || !(error instanceof SocketRefused)) throw error;
       // Nothing on 127.0.0.1: try ::1, and if that fails too, report the IPv4 error.
-      return await this.#ask((connector) => connector.connect(6, port, signal)).catch((second: unknown) => {
+      return await this.#reach(6, port, signal).catch((second: unknown) => {
         throw second instanceof SocketRefused ? error : second;
       });
     }
   }
 
+  /** Connects to a program of the VM. A client that reached the server's proxy there would go out with the VM's secrets. */
+  async #reach(family: 4 | 6, port: number, signal: AbortSignal): Promise<Socket> {
+    if (this.#isOwn(family, port)) throw new SocketRefused(constants.errno.ECONNREFUSED);
+    const socket = await this.#ask((connector) => connector.connect(family, port, signal));
+    await unlessAborted(Promise.allSettled(this.#opening), signal).catch((error: unknown) => {
+      socket.destroy();
+      throw error;
+    });
+    if (!this.#isOwn(family, port)) return socket;
+    socket.destroy();
+    throw new SocketRefused(constants.errno.ECONNREFUSED);
+  }
+
   async listen(wanted: number): Promise<Server> {
     const listen = (port: number) => this.#askInTime((connector, signal) => connector.listen(port, signal));
-    const server = await listen(wanted).catch((error: unknown) => {
-      if (!(error instanceof SocketRefused)) throw error;
-      return listen(0);
+    return await this.#whileOpening(async () => {
+      const server = await listen(wanted).catch((error: unknown) => {
+        if (!(error instanceof SocketRefused)) throw error;
+        return listen(0);
+      });
+      new AcceptRate().add(server);
+      this.#servers.add(server);
+      server.once("close", () => this.#servers.delete(server));
+      return server;
     });
-    new AcceptRate().add(server);
-    this.#servers.add(server);
-    server.once("close", () => this.#servers.delete(server));
-    return server;
+  }
+
+  async #whileOpening<Opened>(open: () => Promise<Opened>): Promise<Opened> {
+    const opening = open();
+    this.#opening.add(opening);
+    try {
+      return await opening;
+    } finally {
+      this.#opening.delete(opening);
+    }
+  }
+
+  /** Returns whether the server itself listens at a port of the VM's loopback. */
+  #isOwn(family: 4 | 6, port: number): boolean {
+    return this.#ownSockets().has(`${family === 6 ? "::1" : "127.0.0.1"} ${port}`);
+  }
+
+  /** Returns the addresses with ports at which the server listens on the VM's loopback. A gateway's are in another namespace. */
+  #ownSockets(): Set<string> {
+    const sockets = [...this.#servers, ...(this.#passed?.connections ?? [])].map(addressOf);
+    return new Set(
+      sockets
+        .filter(({ address }) => /^(127\.|::1$)/.test(address))
+        .map((one) => `${one.address} ${one.port}`),
+    );
   }
 
   async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
@@ -147,6 +190,15 @@ export class KernelNetwork implements SandboxNetwork {
   async intercept(port: number, reach: Reach, onConnection: (socket: Socket) => void): Promise<Interception> {
     const { way, description } = await interceptionSupport();
     if (way === undefined) throw new AgentVmError("network_failed", description);
+    return await this.#whileOpening(() => this.#intercept(way, port, reach, onConnection));
+  }
+
+  async #intercept(
+    way: "gateway" | "redirection",
+    port: number,
+    reach: Reach,
+    onConnection: (socket: Socket) => void,
+  ): Promise<Interception> {
     const { signal } = this.#closed;
     for (let tries = 1; ; tries++) {
       const passed = new Passed(onConnection);
@@ -168,13 +220,7 @@ export class KernelNetwork implements SandboxNetwork {
 
   async listening(): Promise<VmPort[]> {
     this.#closed.signal.throwIfAborted();
-    const sockets = [...this.#servers, ...(this.#passed?.connections ?? [])].map(addressOf);
-    // The server's sockets in the VM are at loopback addresses, and those of a gateway are at all addresses of another namespace.
-    const own = new Set(
-      sockets
-        .filter(({ address }) => /^(127\.|::1$)/.test(address))
-        .map((one) => `${one.address} ${one.port}`),
-    );
+    const own = this.#ownSockets();
     const count = countSockets(this.#procFd);
     if (count !== undefined && count <= own.size) return [];
     const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
