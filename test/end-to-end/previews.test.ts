@@ -151,7 +151,13 @@ describe("an answer", () => {
     expect(redirect.headers.get("location")).toBe(`${pathOf(base)}elsewhere`);
     const login = await fetch(`${base}login`, { redirect: "manual" });
     expect(login.headers.get("location")).toBe(`${pathOf(base)}home`);
-    expect(login.headers.getSetCookie()).toEqual([`s=1; Path=${pathOf(base).slice(0, -1)}/app`]);
+    const [cookie = ""] = login.headers.getSetCookie();
+    expect(cookie).toMatch(/^agent-vm-app-\w{16}-s=1; /);
+    expect(cookie).toContain(`; Path=${pathOf(base).slice(0, -1)}/app`);
+    const [pair = ""] = cookie.split(";");
+    const next = await fetch(`${base}app`, { headers: { cookie: `session=user; ${pair}; s=2` } });
+    const { headers } = (await next.json()) as { headers: string[] };
+    expect(headers.filter((_, at) => headers[at - 1]?.toLowerCase() === "cookie")).toEqual(["s=1"]);
     expect(login.headers.get("referrer-policy")).toBe("same-origin");
   });
 

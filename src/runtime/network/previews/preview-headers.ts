@@ -1,4 +1,5 @@
 import { canonicalName, endToEnd, type HeaderPair } from "../requests/end-to-end.ts";
+import { AppCookies, withoutDomain } from "./app-cookies.ts";
 import { type PreviewCors, withCors } from "./cors.ts";
 
 /** Response headers that affect more than a preview: all that the browser knows of a domain or a port. */
@@ -32,6 +33,7 @@ interface PreviewRequestHead extends Pick<PreviewApp, "port" | "host"> {
  */
 export function requestHeaders(head: PreviewRequestHead): Record<string, string[]> {
   const pairs = endToEnd(head.rawHeaders);
+  const cookies = head.prefix === "" ? undefined : new AppCookies(head.prefix);
   const headerOf = (wanted: string) => pairs.find(([name]) => name === wanted)?.[1];
   const host = headerOf("host") ?? "localhost";
   const local = head.host ?? `localhost:${head.port}`;
@@ -44,8 +46,10 @@ export function requestHeaders(head: PreviewRequestHead): Record<string, string[
     if (/^(x-rivet-|x-forwarded-|forwarded$)/.test(canonical)) continue;
     // The request's framing is set apart from its headers.
     if (canonical === "expect" || canonical === "host" || canonical === "content-length") continue;
+    const shown = name === "cookie" && cookies !== undefined ? cookies.toApp(value) : value;
+    if (shown === undefined) continue;
     headers[name] ??= [];
-    headers[name].push(localized(name, value, { host, local, prefix: head.prefix }));
+    headers[name].push(localized(name, shown, { host, local, prefix: head.prefix }));
   }
   const outside = {
     "x-forwarded-host": [host],
@@ -93,10 +97,11 @@ export function responseHeaders(
   const pairs = endToEnd(raw).filter(
     ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || !OWN_ORIGIN_HEADERS.has(name)),
   );
+  const cookies = isOwnOrigin ? undefined : new AppCookies(prefix);
   const has = (wanted: string) => pairs.some(([name]) => name === wanted);
   const moved = pairs.map(([name, value]): HeaderPair => {
     if (name === "location" || name === "content-location") return [name, below(value, app, prefix)];
-    if (name === "set-cookie") return [name, cookieBelow(value, prefix)];
+    if (name === "set-cookie") return [name, cookies?.toBrowser(value) ?? withoutDomain(value)];
     return [name, value];
   });
   const rewritten = withCors(moved, app.cors, origin);
@@ -115,19 +120,4 @@ function below(location: string, { port, host: own }: PreviewApp, prefix: string
   // Two slashes at the start would name another host.
   const start = prefix === "" && pathname.startsWith("//") ? "/." : prefix;
   return start + pathname + search + hash;
-}
-
-/** Restricts a cookie to this preview: removes its domain, and moves its path below a preview without a host name. */
-function cookieBelow(cookie: string, prefix: string): string {
-  const [pair = "", ...attributes] = cookie.split(";");
-  let path: string | undefined;
-  const kept = attributes.filter((attribute) => {
-    const [name = "", value = ""] = attribute.split("=", 2);
-    const key = name.trim().toLowerCase();
-    if (key === "path" && value.trim().startsWith("/")) path = value.trim();
-    return key !== "path" && key !== "domain";
-  });
-  // A browser gives a cookie without a path the folder of the request.
-  const below = prefix === "" ? path : prefix + (path ?? "/");
-  return [pair, ...kept, ...(below === undefined ? [] : [` Path=${below}`])].join(";");
 }

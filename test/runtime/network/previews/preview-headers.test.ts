@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { AppCookies } from "../../../../src/runtime/network/previews/app-cookies.ts";
 import { requestHeaders, responseHeaders } from "../../../../src/runtime/network/previews/preview-headers.ts";
 
 const prefix = "/gateway/actor/request/fetch/token";
 const head = { port: 3000, prefix, remoteAddress: "192.0.2.1", isEncrypted: false };
+/** Prefix of the names that the app's cookies have in a browser. */
+const COOKIE = /^[^=]+-(?==)/.exec(new AppCookies(prefix).toBrowser("="))?.[0] ?? "";
 const requested = (...rawHeaders: string[]) => requestHeaders({ ...head, rawHeaders });
 const answered = (...raw: string[]) => linesOf(responseHeaders(raw, { port: 3000 }, prefix));
 const linesOf = (pairs: string[]) => {
@@ -32,7 +35,7 @@ describe("a request", () => {
     const forwarded = requested(
       ...["Host", "preview.test", "X-Forwarded-For", "198.51.100.7", "X-Forwarded-Proto", "https"],
       ...["X-Forwarded-Host", "spoofed", "X-Forwarded-Prefix", "/spoofed", "Forwarded", "for=spoofed"],
-      ...["X-Rivet-Token", "secret", "Cookie", "a=1", "Cookie", "b=2"],
+      ...["X-Rivet-Token", "secret", "Cookie", `${COOKIE}a=1`, "Cookie", `${COOKIE}b=2`],
     );
     expect(forwarded).toEqual({
       cookie: ["a=1", "b=2"],
@@ -42,6 +45,14 @@ describe("a request", () => {
       "x-forwarded-proto": ["https"],
       "x-forwarded-prefix": [prefix],
     });
+  });
+
+  test("carries the app's own cookies only", () => {
+    const other = new AppCookies(`${prefix}x`).toBrowser("b=2").split(";")[0];
+    const mixed = `session=alice; ${COOKIE}a=1;${other}; agent-vm-app-b=2; ${COOKIE}=x; ${COOKIE}session=mine;c`;
+    expect(requested("Cookie", "session=alice").cookie).toBeUndefined();
+    expect(requested("Cookie", mixed, "cookie", "d=4").cookie).toEqual(["a=1; x; session=mine"]);
+    expect(requested("COOKIE", `${COOKIE}__Host-a=1`).cookie).toEqual(["__Host-a=1"]);
   });
 
   test("rewrites Origin and Referer of the preview to the app's host", () => {
@@ -108,8 +119,12 @@ describe("a response", () => {
     ["a=1; Path=/app; HttpOnly", `a=1; HttpOnly; Path=${prefix}/app`],
     ["a=1;domain=.test;PATH=/;Secure; SameSite=Lax", `a=1;Secure; SameSite=Lax; Path=${prefix}/`],
     ["a=1; Path=relative", `a=1; Path=${prefix}/`],
+    ["__Host-a=1; Path=/; Secure", `__Host-a=1; Secure; Path=${prefix}/`],
+    [" a = b=c", `a = b=c; Path=${prefix}/`],
+    ["agent-vm-preview=x", `agent-vm-preview=x; Path=${prefix}/`],
+    ["nameless", `=nameless; Path=${prefix}/`],
   ])("with the cookie %s sets %s", (cookie, expected) => {
-    expect(answered("Set-Cookie", cookie)[0]).toBe(`set-cookie: ${expected}`);
+    expect(answered("Set-Cookie", cookie)[0]).toBe(`set-cookie: ${COOKIE}${expected}`);
   });
 });
 
