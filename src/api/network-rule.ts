@@ -97,7 +97,8 @@ export function canonicalHost(host: string): string | undefined {
   if (port !== "") return undefined;
   const name = hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
   const mapped = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(name);
-  if (mapped === null) return name === "" || name.length > 253 ? undefined : name;
+  // A resolver drops the final dots of a name, so a name with two of them would pass a rule that denies it.
+  if (mapped === null) return name.split(".").includes("") || name.length > 253 ? undefined : name;
   const words = [mapped[1], mapped[2]].map((word) => Number.parseInt(word ?? "0", 16));
   return words.flatMap((word) => [word >> 8, word & 255]).join(".");
 }

@@ -35,6 +35,12 @@ describe("canonicalHost", () => {
     ".",
     "a#b",
     "a\nb",
+    "localhost..",
+    "localhost...",
+    "a..example",
+    ".example",
+    "127.0.0.1..",
+    "..",
   ])("rejects %j", (host) => expect(canonicalHost(host)).toBeUndefined());
 });
 
