@@ -16,17 +16,17 @@ export const SHUTDOWN_TIMEOUT_MS = 60_000;
 export const DRAIN_TIMEOUT_MS = 5_000;
 
 /**
- * Open connections to the server that have sent no request with access.
+ * Open connections to the server that have sent no request with access, or that wait for another request to a preview.
  * @unit connections
- * @past A further connection is refused with 429.
+ * @past A connection that waits for another request to a preview is closed, else the new one is refused with 429.
  * @code limit_exceeded
  */
 export const MAX_STRANGERS = 4096;
 
 /**
- * Open connections from one address that have sent no request with access.
+ * Open connections from one address that have sent no request with access, or that wait for another request to a preview.
  * @unit connections
- * @past A further connection from the address is refused with 429.
+ * @past A connection of the address that waits for another request to a preview is closed, else the new one is refused with 429.
  * @code limit_exceeded
  */
 export const MAX_STRANGERS_PER_ADDRESS = 1024;

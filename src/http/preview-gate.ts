@@ -63,11 +63,7 @@ export class PreviewGate {
     const { path, prefix } = target;
     const visit = { path, prefix, request, response };
     const fail = (error: AgentVmError) => refuse(response, error);
-    const admit = () => {
-      stranger.admit();
-      this.#strip(request);
-    };
-    void stranger.during(this.#serve(target, visit, admit, pass, fail));
+    this.#receive(request, stranger, (admit) => this.#serve(target, visit, admit, pass, fail));
     return true;
   }
 
@@ -91,12 +87,18 @@ export class PreviewGate {
     const { path, prefix } = target;
     const visit = { path, prefix, request, socket, head };
     const fail = (error: AgentVmError) => refuseUpgrade(socket, error);
+    this.#receive(request, stranger, (admit) => this.#serve(target, visit, admit, pass, fail));
+    return true;
+  }
+
+  /** Serves a request of a connection, which is admitted while the request runs. */
+  #receive(request: IncomingMessage, stranger: Stranger, serve: (admit: () => void) => Promise<void>): void {
+    const over = Promise.withResolvers<void>();
     const admit = () => {
-      stranger.admit();
+      stranger.admitDuring(over.promise);
       this.#strip(request);
     };
-    void stranger.during(this.#serve(target, visit, admit, pass, fail));
-    return true;
+    void stranger.during(serve(admit)).finally(over.resolve);
   }
 
   /** Finds the preview of a request: by its Host, else by its path. Every request to a preview's host name has a target. */

@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
 import { acceptedSocket } from "../base/server-sockets.ts";
-import { MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
+import { KEEP_ALIVE_MS, MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
 
 /** A connection whose request is being decided. */
 export interface Stranger {
@@ -12,6 +12,16 @@ export interface Stranger {
   during(decision: Promise<void>): Promise<void>;
   /** Stops counting the connection, because its request has access. */
   admit(): void;
+  /** Stops counting the connection until a request to a preview has ended: the visitors of one preview may be many. */
+  admitDuring(visit: Promise<void>): void;
+}
+
+/** A counted connection. */
+interface Counted {
+  timer: NodeJS.Timeout;
+  address: string;
+  /** Whether a preview has served the connection before. Such a connection makes room for a new one. */
+  wasServed: boolean;
 }
 
 /** Names and values of the limits of connections without access: together, and from one address. */
@@ -25,7 +35,9 @@ const PUBLIC: Limits = { total: { MAX_STRANGERS }, perAddress: { MAX_STRANGERS_P
 /** Bounds the connections of a server that have not yet sent a request with access. */
 export class Strangers {
   /** Connections that have not sent a request with access. A closed socket does not know its address. */
-  readonly #counted = new Map<Socket, { timer: NodeJS.Timeout; address: string }>();
+  readonly #counted = new Map<Socket, Counted>();
+  /** Numbers of the requests to previews that run, by connections that have no other access. */
+  readonly #visiting = new Map<Socket, { visits: number; address: string }>();
   /** Connections whose requests are being decided. */
   readonly #undecided = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
@@ -52,6 +64,10 @@ export class Strangers {
         this.admit(socket);
         this.#onAdmitted.get(socket)?.();
       },
+      admitDuring: (visit) => {
+        this.admitDuring(socket, visit);
+        this.#onAdmitted.get(socket)?.();
+      },
       during: (decision) => {
         this.#undecided.add(socket);
         return decision.finally(() => {
@@ -75,29 +91,70 @@ export class Strangers {
   /** Stops counting a connection, because it has sent a request with access. */
   admit(socketOfRequest: Socket): void {
     const socket = acceptedSocket(socketOfRequest);
+    this.#visiting.delete(socket);
+    this.#forget(socket);
+  }
+
+  /** Stops counting a connection until a request to a preview has ended. */
+  admitDuring(socketOfRequest: Socket, visit: Promise<void>): void {
+    const socket = accepted(socketOfRequest);
+    const { address } = this.#forget(socket) ?? this.#visiting.get(socket) ?? {};
+    // Another request of the connection has access of its own.
+    if (address === undefined) return;
+    const visiting = this.#visiting.get(socket) ?? { visits: 0, address };
+    visiting.visits += 1;
+    this.#visiting.set(socket, visiting);
+    void visit.finally(() => {
+      visiting.visits -= 1;
+      if (visiting.visits > 0 || this.#visiting.get(socket) !== visiting) return;
+      this.#visiting.delete(socket);
+      if (!socket.destroyed && this.#count(socket, address, true) !== undefined) socket.destroySoon();
+    });
+  }
+
+  #forget(socket: Socket): Counted | undefined {
     const counted = this.#counted.get(socket);
-    if (counted === undefined) return;
+    if (counted === undefined) return undefined;
     const { timer, address } = counted;
     clearTimeout(timer);
     this.#counted.delete(socket);
     const left = (this.#byAddress.get(address) ?? 1) - 1;
     if (left > 0) this.#byAddress.set(address, left);
     else this.#byAddress.delete(address);
+    return counted;
   }
 
   #accept(socket: Socket): void {
-    const address = socket.remoteAddress ?? "";
-    const known = this.#byAddress.get(address) ?? 0;
+    const refusal = this.#count(socket, socket.remoteAddress ?? "", false);
+    if (refusal !== undefined) return void refuse(socket, refusal);
+    socket.once("close", () => this.admit(socket));
+  }
+
+  /** Counts a connection. @returns the limit that refuses it */
+  #count(socket: Socket, address: string, wasServed: boolean): Record<string, number> | undefined {
+    const known = () => this.#byAddress.get(address) ?? 0;
     const { total, perAddress } = this.#limits;
-    if (isReached(total, this.#counted.size)) return void refuse(socket, total);
-    if (isReached(perAddress, known)) return void refuse(socket, perAddress);
-    this.#byAddress.set(address, known + 1);
-    const timer = setTimeout(() => {
+    if (isReached(total, this.#counted.size) && !this.#makeRoom()) return total;
+    if (isReached(perAddress, known()) && !this.#makeRoom(address)) return perAddress;
+    this.#byAddress.set(address, known() + 1);
+    const cut = () => {
       if (this.#undecided.has(socket)) timer.refresh();
       else socket.destroy();
-    }, STRANGER_IDLE_MS).unref();
-    this.#counted.set(socket, { timer, address });
-    socket.once("close", () => this.admit(socket));
+    };
+    const timer = setTimeout(cut, wasServed ? KEEP_ALIVE_MS : STRANGER_IDLE_MS).unref();
+    this.#counted.set(socket, { timer, address, wasServed });
+    return undefined;
+  }
+
+  /** Cuts the connection that waits longest for another request to a preview. @returns whether there was one */
+  #makeRoom(from?: string): boolean {
+    for (const [socket, { wasServed, address }] of this.#counted) {
+      if (!wasServed || this.#undecided.has(socket) || (from !== undefined && from !== address)) continue;
+      this.#forget(socket);
+      socket.destroy();
+      return true;
+    }
+    return false;
   }
 }
 

@@ -99,3 +99,37 @@ test("a connection counts as one without access until a preview serves it", asyn
     answers.push(await answered(await send(port, "127.0.2.1", served), "hello"));
   expect(refused(answers)).toBe(0);
 });
+
+test("a connection of a preview counts as one without access again when its request has ended, and makes room for others", async () => {
+  const { server } = await startServer();
+  const vm = server.client({ token: "secret" }).vm.getOrCreate("idle");
+  await startHttpServer(vm, 3000);
+  const { pathUrl } = await vm.createSignedPreviewUrl(3000);
+  const preview = new URL(pathUrl).pathname;
+  const isOpen: (() => boolean)[] = [];
+  const ask = async (path: string, until: string) => {
+    const socket = net.connect({ port: server.port, host: "127.0.0.1", localAddress: "127.0.3.1" });
+    onTestFinished(() => void socket.destroy());
+    socket.on("error", () => undefined);
+    isOpen.push(() => !socket.closed);
+    let answer = "";
+    socket.on("data", (data) => {
+      answer += data;
+    });
+    const send = () => socket.write(`GET ${preview}${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    send();
+    await expect.poll(() => answer).toContain(until);
+    return { send, answer: () => answer };
+  };
+  const running = await ask("slow", "first");
+  for (let count = 0; count < MOST * 2; count++) await ask("status/204", "204 No Content");
+  await expect.poll(() => isOpen.filter((each) => each()).length).toBe(MOST + 1);
+  expect(isOpen[0]?.()).toBe(true);
+  // The oldest of the idle connections were cut. The newest ones take further requests.
+  expect(isOpen.slice(1, MOST + 1).some((each) => each())).toBe(false);
+  const last = await ask("status/204", "204 No Content");
+  last.send();
+  await expect.poll(() => last.answer().split("204 No Content").length).toBe(3);
+  await vm.vmFetch(3000, "/go");
+  await expect.poll(running.answer).toContain("second");
+});

@@ -81,7 +81,7 @@ export async function startFront(
   });
   const forwarder = new Forwarder(seal, undefined);
   const strangers = new Strangers();
-  const admitted = vi.spyOn(strangers, "admit");
+  const admitted = vi.spyOn(strangers, "admitDuring");
   const front = createServer((_request, response) => void response.writeHead(404).end("passed"));
   strangers.watch(front);
   const admit: Admit = (message, request) => access.admitOnce(message, request);

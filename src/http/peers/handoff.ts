@@ -74,6 +74,7 @@ export class Handoff {
     this.#forwarded += 1;
     let outgoing: ClientRequest | undefined;
     let forget = (): void => undefined;
+    const over = Promise.withResolvers<void>();
     let isSocket = false;
     const end = (error: Error) => {
       outgoing?.destroy(error);
@@ -85,6 +86,7 @@ export class Handoff {
       this.#forwarded -= 1;
       access.live.closed(id);
       forget();
+      over.resolve();
       end(new Error("the client has left"));
     });
     if (grant !== undefined) {
@@ -134,7 +136,7 @@ export class Handoff {
           if (left.signal.aborted) end(new Error("the client has left"));
         },
         taken: (opened) => way.send(opened, lost, upgraded),
-        admitted: () => stranger.admit(),
+        admitted: () => stranger.admitDuring(over.promise),
         moved() {
           forget();
           again(connectionLost("The VM has just moved to another server"));
