@@ -105,7 +105,7 @@ export const MAX_MCP_SESSIONS_PER_CLIENT = 64;
 export const MCP_IDLE_MS = 1_800_000;
 
 /**
- * Open requests of one session at `/mcp`, its streams included.
+ * Open requests of one session at `/mcp`, its streams included, and of one client without a session.
  * @unit requests
  * @past A further request is refused.
  * @code limit_exceeded

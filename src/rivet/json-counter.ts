@@ -38,6 +38,7 @@ function isIntegerMark(start: string): boolean {
 
 /** Looks at JSON as RivetKit 2.2 decodes it. See `ValueCounter`. */
 export class JsonCounter {
+  readonly #isPlain: boolean;
   #values = 0;
   #keys = 0;
   #syntax = 0;
@@ -51,6 +52,11 @@ export class JsonCounter {
   #isInteger = false;
   /** The piece before ended with a backslash that escapes the next byte. */
   #isEscaped = false;
+
+  /** @param isPlain `true` for JSON that RivetKit does not decode, whose strings have no meaning of its own */
+  constructor(isPlain = false) {
+    this.#isPlain = isPlain;
+  }
 
   add(piece: Uint8Array): boolean {
     let at = 0;
@@ -74,8 +80,8 @@ export class JsonCounter {
     if (this.#start.length < START_BYTES)
       this.#start += Buffer.from(piece.subarray(from, Math.min(end, from + START_BYTES))).toString("latin1");
     this.#length += end - from;
-    if (this.#arrays === 0 && this.#length > MAX_OUTSIDE_BYTES) return -1;
-    if (this.#isInteger && this.#length > MAX_INTEGER_BYTES) return -1;
+    if (!this.#isPlain && this.#arrays === 0 && this.#length > MAX_OUTSIDE_BYTES) return -1;
+    if (!this.#isPlain && this.#isInteger && this.#length > MAX_INTEGER_BYTES) return -1;
     if (end === piece.length) this.#isEscaped = isEscaped;
     else if (!isEscaped) {
       this.#isString = false;

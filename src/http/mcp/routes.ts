@@ -1,14 +1,13 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AgentVmError, actorTypeNotFound, limitExceeded } from "../../api/errors.ts";
+import { AgentVmError, actorTypeNotFound } from "../../api/errors.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import { presentedTokens } from "../access.ts";
-import type { Grant } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
 import type { Sender } from "../lent-grants.ts";
 import { MAX_MCP_OPEN_REQUESTS } from "../limits.ts";
 import { readMessage } from "./message.ts";
-import type { McpSession, McpSessions, SessionTarget } from "./sessions.ts";
+import { type McpSession, type McpSessions, type SessionTarget, tooManyRequests } from "./sessions.ts";
 
 /**
  * Makes the answers of `/mcp`: streamable HTTP of the Model Context Protocol, for all VMs that the client reaches or, at
@@ -18,30 +17,33 @@ import type { McpSession, McpSessions, SessionTarget } from "./sessions.ts";
  */
 export function mcpRoutes(sessions: McpSessions, names: readonly string[]): Record<string, Route> {
   const route: Route = async (request, grant) => {
-    const session = await sessionOf(request, grant, sessions, names);
-    return new OwnAnswer((response) => handle(session, request, response));
+    const id = request.headers["mcp-session-id"]?.toString();
+    const sender = senderOf(request);
+    if (id !== undefined) {
+      const session = sessions.find(id, grant, sender);
+      // A client answers 404 with a new session.
+      if (session === undefined)
+        throw new AgentVmError("mcp_session_not_found", "The MCP session is unknown or has ended");
+      return new OwnAnswer((response) => handle(session, request, response));
+    }
+    assertNotDraining();
+    const target = targetOf(request, names);
+    const close = sessions.open(grant);
+    try {
+      const session = await sessions.make(target, grant, sender);
+      return new OwnAnswer((response) => handle(session, request, response).finally(close));
+    } catch (error) {
+      close();
+      throw error;
+    }
   };
   return { "POST /mcp": route, "GET /mcp": route, "DELETE /mcp": route };
 }
 
-async function sessionOf(
-  request: IncomingMessage,
-  grant: Grant,
-  sessions: McpSessions,
-  names: readonly string[],
-): Promise<McpSession> {
+function senderOf(request: IncomingMessage): Sender {
   const header = (name: string) => request.headers[name.toLowerCase()]?.toString();
   const [token] = presentedTokens({ header, path: request.url ?? "", external: true });
-  const sender: Sender = { headers: { get: (name) => header(name) ?? null }, token };
-  const id = request.headers["mcp-session-id"]?.toString();
-  if (id === undefined) {
-    assertNotDraining();
-    return await sessions.make(targetOf(request, names), grant, sender);
-  }
-  const session = sessions.find(id, grant, sender);
-  if (session !== undefined) return session;
-  // A client answers 404 with a new session.
-  throw new AgentVmError("mcp_session_not_found", "The MCP session is unknown or has ended");
+  return { headers: { get: (name) => header(name) ?? null }, token };
 }
 
 /** @throws AgentVmError `actor_type_not_found` */
@@ -58,8 +60,7 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (session.active >= MAX_MCP_OPEN_REQUESTS)
-    throw limitExceeded({ MAX_MCP_OPEN_REQUESTS }, "Limit of open requests reached", "Wait until one ends.");
+  if (session.active >= MAX_MCP_OPEN_REQUESTS) throw tooManyRequests();
   response.setHeader("access-control-expose-headers", "mcp-session-id");
   session.active += 1;
   session.usedAt = Date.now();

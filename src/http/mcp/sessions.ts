@@ -1,10 +1,16 @@
 import type { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor, type VmHandle } from "../../client/index.ts";
 import type { AccessControl } from "../access-control.ts";
 import type { Grant } from "../grant.ts";
 import type { Sender } from "../lent-grants.ts";
-import { MAX_MCP_SESSIONS, MAX_MCP_SESSIONS_PER_CLIENT, MCP_IDLE_MS } from "../limits.ts";
+import {
+  MAX_MCP_OPEN_REQUESTS,
+  MAX_MCP_SESSIONS,
+  MAX_MCP_SESSIONS_PER_CLIENT,
+  MCP_IDLE_MS,
+} from "../limits.ts";
 
 /** The VM that a session is about: an actor's name, and a key unless the session is about all VMs. */
 export interface SessionTarget {
@@ -35,6 +41,8 @@ export class McpSessions {
   readonly #endpoint: string;
   readonly #access: Pick<AccessControl, "lent" | "hasEnded" | "tokens">;
   readonly #sessions = new Map<string, McpSession>();
+  /** Numbers of the requests without a session, by client. */
+  readonly #opening = new Map<string, number>();
   #sweeper: NodeJS.Timeout | undefined;
 
   /** @param endpoint URL at which this server reaches itself */
@@ -50,6 +58,24 @@ export class McpSessions {
     session.grant = grant;
     this.#access.lent.renew(session.token, grant, sender);
     return session;
+  }
+
+  /**
+   * Counts a request of a client that may open a session.
+   *
+   * @returns a function to call at its end
+   * @throws AgentVmError `limit_exceeded`
+   */
+  open(grant: Grant): () => void {
+    const client = clientOf(grant);
+    const open = this.#opening.get(client) ?? 0;
+    if (open >= MAX_MCP_OPEN_REQUESTS) throw tooManyRequests();
+    this.#opening.set(client, open + 1);
+    return () => {
+      const left = (this.#opening.get(client) ?? 1) - 1;
+      if (left > 0) this.#opening.set(client, left);
+      else this.#opening.delete(client);
+    };
   }
 
   /**
@@ -131,6 +157,10 @@ export class McpSessions {
 function targetIn(client: object, { name, key }: SessionTarget): VmAccessor | VmHandle {
   const vms = (client as Record<string, VmAccessor>)[name] as VmAccessor;
   return key === undefined ? vms : vms.getOrCreate(key);
+}
+
+export function tooManyRequests(): AgentVmError {
+  return limitExceeded({ MAX_MCP_OPEN_REQUESTS }, "Limit of open requests reached", "Wait until one ends.");
 }
 
 /** Names the client behind a grant: a token, an identity of `authorize`, or the administrator; with its rights. */
