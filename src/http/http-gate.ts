@@ -114,12 +114,16 @@ export class HttpGate {
   /** Puts the gate in front of a server's listeners, which get the admitted requests. */
   guard(server: Server): void {
     refuseHttp2(server);
+    // For Node 24.9 and newer. An older Node takes each offer of another protocol, such as h2c, out of the parser for good.
+    Object.assign(server, { shouldUpgradeCallback: asksForWebSocket });
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#strangers.watch(server);
     putInFront(server, {
       request: (request, response, handOn) => {
+        // Nobody behind the gate may take the offer of another protocol for a WebSocket.
+        delete request.headers.upgrade;
         const stranger = this.#strangers.of(request.socket);
         stranger.refresh();
         const pass = () => {
@@ -169,6 +173,11 @@ export class HttpGate {
       else withDecodableBody(request, response, path, handOn, (error) => refuse(request, response, error));
     });
   }
+}
+
+/** Returns whether an upgrade is to a WebSocket. A client may offer several protocols. */
+function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return /(^|,)\s*websocket\s*(,|$)/i.test(headers.upgrade ?? "");
 }
 
 function ambiguousTarget(): AgentVmError {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { readAll } from "../support/tcp.ts";
+import { startHttpServer } from "../support/vm-servers.ts";
 
 let server: TestServer;
 let vm: VmHandle;
@@ -78,4 +79,28 @@ test("a request that cannot be read is still refused with 400", async () => {
   const socket = net.connect(server.port, "127.0.0.1");
   socket.write("nonsense\r\n\r\n");
   expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\n\r\n$/);
+});
+
+test("a client that offers HTTP/2 by an upgrade gets its answer over HTTP/1.1, from the server and from an app", async () => {
+  await startHttpServer(vm, 3000);
+  const { pathUrl } = await vm.createSignedPreviewUrl(3000);
+  const path = new URL(pathUrl).pathname;
+  const ask = async (line: string, body = "") => {
+    const socket = net.connect(server.port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    const upgrade = [
+      "Connection: Upgrade, HTTP2-Settings, close",
+      "Upgrade: h2c",
+      "HTTP2-Settings: AAMAAABk",
+    ];
+    const head = [`${line} HTTP/1.1`, "Host: 127.0.0.1", ...upgrade, `Content-Length: ${body.length}`];
+    socket.write(`${head.join("\r\n")}\r\n\r\n${body}`);
+    return (await readAll(socket)).toString();
+  };
+  for (const target of ["/vms?name=vm", "/metadata", "/health/live", "/actors?name=vm"])
+    expect(await ask(`GET ${target}`), target).toMatch(/^HTTP\/1\.1 200 /);
+  const answer = await ask(`POST ${path}a`, "content");
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  expect(answer).toContain('"body":"content"');
+  expect(answer).not.toMatch(/upgrade|http2-settings/i);
 });
