@@ -127,8 +127,9 @@ export class CallChannel {
     }
   }
 
-  /** Resolves when the server has every subscription made so far, or when it cannot be reached. */
+  /** Resolves when the server has every subscription made so far, or when it cannot be reached, or after the link's end. */
   async synced(): Promise<void> {
+    if (this.#link.status === "idle") return;
     const { promise, resolve } = deferred<void>();
     if (this.isReady)
       void this.#link
@@ -136,7 +137,13 @@ export class CallChannel {
         .catch(() => undefined)
         .then(() => resolve());
     else {
-      const ends = [this.#ready.add(resolve), this.#link.down.add(() => resolve())];
+      const ends = [
+        this.#ready.add(resolve),
+        this.#link.down.add(() => resolve()),
+        this.#link.statusChanged.add((status) => {
+          if (status === "idle") resolve();
+        }),
+      ];
       promise.then(() => {
         for (const end of ends) end();
       });

@@ -23,6 +23,18 @@ test("an action on a handle reaches the server after the subscriptions on its co
   }
 });
 
+test("an action on a handle does not wait for a connection that has ended for good", async () => {
+  const client = server.client();
+  const agent = client.vm.get("late");
+  const connection = agent.connect();
+  connection.on("processOutput", () => undefined);
+  await new Promise((resolve) => void connection.onError(resolve));
+  await until(() => connection.connStatus === "idle");
+  await client.vm.create("late");
+  expect((await agent.exec("echo answers")).stdout).toBe("answers\n");
+  await client.dispose();
+});
+
 test("bytes arrive as Uint8Array", async () => {
   const connection = server.client().vm.getOrCreate("bytes").connect();
   const data = new Promise<Uint8Array>(
