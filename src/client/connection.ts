@@ -12,8 +12,8 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
   readonly target: Target;
   readonly #link: Link;
   readonly #calls: CallChannel;
-  /** `true` if the server has not confirmed every subscription. */
-  #unsynced = false;
+  /** Resolves when the server has every subscription made so far; `undefined` before a call has asked. */
+  #synced: Promise<void> | undefined = Promise.resolve();
   #disposed = false;
   /** Ends requests whose bodies are under way. */
   readonly #gone = new AbortController();
@@ -54,15 +54,14 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
   }
 
   override on(event: string, callback: EventCallback): () => void {
-    this.#unsynced = true;
+    this.#synced = undefined;
     return super.on(event, callback);
   }
 
   /** Resolves when the server has every subscription made so far, or when it cannot be reached. */
   async synced(): Promise<void> {
-    if (!this.#unsynced) return;
-    this.#unsynced = false;
-    await this.#calls.synced();
+    this.#synced ??= this.#calls.synced();
+    await this.#synced;
   }
 
   async dispose(): Promise<void> {

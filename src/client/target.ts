@@ -1,5 +1,6 @@
 import { connectionLost } from "../api/errors.ts";
 import { LONG_METHODS } from "../api/methods/facts.ts";
+import { unlessAborted } from "../base/within.ts";
 import { anyOf, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
@@ -42,7 +43,10 @@ export class Target {
    */
   async invoke(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     signal?.throwIfAborted();
-    for (const connection of this.connections) await connection.synced();
+    for (const connection of this.connections) {
+      const synced = connection.synced();
+      await (signal ? unlessAborted(synced, signal) : synced);
+    }
     const { isReady, isRestarting } = this.#calls;
     if (LONG_METHODS.has(action) || isReady || isRestarting) return await this.call(action, args, signal);
     return await this.#request(action, args, signal);

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
@@ -33,6 +36,22 @@ test("an action on a handle does not wait for a connection that has ended for go
   await client.vm.create("late");
   expect((await agent.exec("echo answers")).stdout).toBe("answers\n");
   await client.dispose();
+});
+
+test("an abort ends a call that waits for an earlier subscription", async () => {
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const client = server.client({ endpoint: `http://127.0.0.1:${port}` });
+  const agent = client.vm.getOrCreate("aborted");
+  agent.connect().on("processOutput", () => undefined);
+  const abort = new AbortController();
+  const call = agent.exec("true", {}, { signal: abort.signal });
+  abort.abort(new Error("the reason"));
+  await expect(call).rejects.toThrow("the reason");
+  await client.dispose();
+  silent.closeAllConnections();
+  silent.close();
 });
 
 test("bytes arrive as Uint8Array", async () => {
