@@ -31,6 +31,8 @@ interface PendingCall {
   args: unknown[];
   /** Whether the call may share a message with others. */
   isSmall: boolean;
+  /** Whether the call waits for a connection. */
+  isPatient: boolean;
   /** VM instance that the client has sent the call to; `undefined` before. */
   instanceId: string | undefined;
   /** Connection over which the client has sent the call last; `undefined` if no server has begun it. */
@@ -97,15 +99,30 @@ export class CallChannel {
    * Runs an action to its end.
    *
    * @param signal stops the wait and abandons the call on the server
+   * @param isPatient whether the call waits for a connection. @default as the channel
    * @throws AgentVmError the action's own error; `connection_lost` if the server cannot be reached, or stays unreachable for
    * RECONNECT_TIMEOUT_MS; `call_lost` if the server has restarted and forgotten the call
    */
-  async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+  async call(
+    action: string,
+    args: unknown[],
+    signal?: AbortSignal,
+    isPatient: boolean = this.#isPatient,
+  ): Promise<unknown> {
     signal?.throwIfAborted();
     const isSmall = checkArguments(action, args) <= MAX_SMALL_CALL_BYTES;
     const { promise, resolve, reject } = deferred<unknown>();
     const unsent = { instanceId: undefined, epoch: undefined };
-    const call: PendingCall = { callId: randomId(), action, args, isSmall, ...unsent, resolve, reject };
+    const call: PendingCall = {
+      callId: randomId(),
+      action,
+      args,
+      isSmall,
+      isPatient,
+      ...unsent,
+      resolve,
+      reject,
+    };
     const abort = () => {
       this.#finish(call.callId, () => reject(signal?.reason));
       this.#abandon(call);
@@ -317,10 +334,11 @@ export class CallChannel {
   #onDown(error: AgentVmError, wasUp: boolean): void {
     if (!isTransient(error)) this.fail(error);
     if (isBetweenServers(error)) this.#isRestarting = true;
-    if (!this.#isPatient && !this.#isRestarting && !wasUp && error.code === "connection_lost") {
+    if (!this.#isRestarting && !wasUp && error.code === "connection_lost") {
       // A call that the server has not received fails at once, like a request. A call that it may run keeps waiting.
       for (const call of this.#pending.values()) {
-        if (call.instanceId === undefined) this.#finish(call.callId, () => call.reject(error));
+        if (!call.isPatient && call.instanceId === undefined)
+          this.#finish(call.callId, () => call.reject(error));
       }
     }
     if (this.#pending.size > 0) this.#wait();

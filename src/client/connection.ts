@@ -83,6 +83,6 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
   }
 
   line() {
-    return { link: this.#link, invoke: this.invoke, release: () => undefined };
+    return { link: this.#link, invoke: this.invoke, patient: this.invoke, release: () => undefined };
   }
 }

@@ -54,6 +54,7 @@ export class HandleCore implements VmCore {
 
   line() {
     const target = this.target;
-    return { link: target.link, invoke: target.call.bind(target), release: target.hold() };
+    const patient: Invoke = (action, args, signal) => target.call(action, args, signal, true);
+    return { link: target.link, invoke: target.call.bind(target), patient, release: target.hold() };
   }
 }

@@ -65,8 +65,8 @@ export interface VmCore extends Ways {
   readonly target: Target;
   /** Resolves when the connections to a destroyed VM have ended. */
   ended(): Promise<void>;
-  /** Returns a link for a terminal, and keeps the link open until `release`. */
-  line(): { link: Link; invoke: Invoke; release(): void };
+  /** Returns a link for a terminal, and keeps the link open until `release`. Calls of `patient` wait for a connection. */
+  line(): { link: Link; invoke: Invoke; patient: Invoke; release(): void };
 }
 
 /** Common methods of handles and connections. Every other property is the action of that name. */
@@ -204,9 +204,9 @@ export class Methods {
   }
 
   async terminal(options?: TerminalOptions): Promise<Terminal> {
-    const { link, invoke, release } = this.#vm.line();
+    const { release, ...line } = this.#vm.line();
     try {
-      const terminal = await openTerminal({ link, invoke }, options);
+      const terminal = await openTerminal(line, options);
       terminal.exited.then(release, release);
       return terminal;
     } catch (error) {

@@ -52,11 +52,11 @@ export class Target {
     return await this.#request(action, args, signal);
   }
 
-  /** Runs an action over the shared connection. */
-  async call(action: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+  /** Runs an action over the shared connection. @param isPatient whether it waits for a connection. @default false */
+  async call(action: string, args: unknown[], signal?: AbortSignal, isPatient?: boolean): Promise<unknown> {
     const release = this.hold();
     try {
-      return await this.#calls.call(action, args, signal);
+      return await this.#calls.call(action, args, signal, isPatient);
     } finally {
       release();
     }

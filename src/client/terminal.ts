@@ -59,7 +59,10 @@ const ATTACH_OPTIONS: Rules<AttachTerminalOptions> = {
 /** A connection that carries a terminal. */
 interface TerminalLine {
   link: Link;
+  /** Opens the shell. */
   invoke: Invoke;
+  /** Makes every later call, which waits for a broken connection. */
+  patient: Invoke;
 }
 
 type ShellPid = Pick<ShellInfo, "shellId" | "pid">;
@@ -72,11 +75,13 @@ type ShellPid = Pick<ShellInfo, "shellId" | "pid">;
  * `exited` rejects.
  */
 export async function openTerminal(
-  { link, invoke }: TerminalLine,
+  { link, invoke: first, patient }: TerminalLine,
   given?: TerminalOptions,
 ): Promise<Terminal> {
   const { onData, ...options } = checked(given);
-  const output = new Output(invoke, onData ?? (() => undefined));
+  let shell: ShellPid | undefined;
+  const invoke: Invoke = (...call) => (shell === undefined ? first : patient)(...call);
+  const output = new Output(patient, onData ?? (() => undefined));
   const isOwn = options.shellId === undefined;
   let size: Pick<ConnectTerminalOptions, "cols" | "rows"> = {};
   const open = async () => {
@@ -84,7 +89,6 @@ export async function openTerminal(
     output.follow(opened.shellId, isOwn);
     return opened;
   };
-  let shell: ShellPid | undefined;
   let opening: Promise<unknown> = Promise.resolve();
   const reopen = () => {
     if (shell === undefined || output.isOver || !isOwn || options.command !== undefined) return;
@@ -114,8 +118,8 @@ export async function openTerminal(
     await invoke(action, [shell?.shellId, ...args]);
   };
   try {
-    const first = await open();
-    shell = first;
+    const opened = await open();
+    shell = opened;
     const close = async () => {
       try {
         await send("closeShell");
@@ -127,10 +131,10 @@ export async function openTerminal(
     const detach = () => output.leave();
     return {
       get pid() {
-        return (shell ?? first).pid;
+        return (shell ?? opened).pid;
       },
       get shellId() {
-        return (shell ?? first).shellId;
+        return (shell ?? opened).shellId;
       },
       write: (data) => send("writeShell", data),
       resize: async (cols, rows) => {

@@ -70,6 +70,27 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
     await proxy.close();
   });
 
+  test("keeps a keystroke while attempts to connect fail", async () => {
+    const proxy = await tcpProxy(server.port);
+    const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate(`patient-${kind}`);
+    const out = screen();
+    const shell = await terminal(kind === "handle" ? agent : agent.connect(), {
+      onData: (data) => out.onData(data),
+    });
+    proxy.target = undefined;
+    proxy.cut();
+    await until(() => proxy.refused > 0);
+    const written = shell.write("kept ");
+    const before = proxy.refused;
+    await until(() => proxy.refused > before + 2);
+    proxy.target = server.port;
+    await written;
+    await shell.write("exit\n");
+    expect(await shell.exited).toBe(0);
+    expect(out.text).toBe("$ kept exit\n");
+    await proxy.close();
+  });
+
   test("reports an exit that happened while it was disconnected", async () => {
     const proxy = await tcpProxy(server.port);
     const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate(`away-${kind}`);

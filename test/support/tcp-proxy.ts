@@ -7,6 +7,8 @@ export interface TcpProxy {
   connections(): number;
   /** Bytes that the server has sent so far. */
   received: number;
+  /** Number of connections that the proxy has refused. */
+  refused: number;
   /** Cuts every connection, as a broken network would. */
   cut(): void;
   /** Stops reading from the server without closing a connection. */
@@ -24,6 +26,7 @@ export async function tcpProxy(port: number): Promise<TcpProxy> {
   const proxy: TcpProxy = {
     endpoint: "",
     received: 0,
+    refused: 0,
     target: port,
     connections: () => pairs.size,
     cut() {
@@ -43,6 +46,7 @@ export async function tcpProxy(port: number): Promise<TcpProxy> {
   };
   const server = net.createServer((client) => {
     if (proxy.target === undefined) {
+      proxy.refused += 1;
       client.destroy();
       return;
     }

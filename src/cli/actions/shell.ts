@@ -9,6 +9,11 @@ import { DetachKeys, parseDetachKeys } from "../terminal/detach-keys.ts";
 import { onSignals } from "../terminal/interrupts.ts";
 import { RawTerminal } from "../terminal/raw-terminal.ts";
 
+const BELL = new Uint8Array([7]);
+
+/** Errors of a write to a shell that has ended. */
+const HAS_ENDED: ReadonlySet<string> = new Set(["shell_not_found", "vm_destroyed"]);
+
 interface ShellOptions {
   attach?: string | true;
   list?: boolean;
@@ -30,13 +35,19 @@ export async function shell(cli: Cli, key: string, words: string[], options: She
   const onData = (data: Uint8Array) => own.print(data);
   const opened = await terminal(vm, { ...(await request(vm, words, options)), ...size, onData });
   const left = Promise.withResolvers<"detached" | "hung up">();
+  const onWriteError = (error: AgentVmError) => {
+    // A terminal rings when it takes no more keys.
+    if (error.code === "limit_exceeded") own.print(BELL);
+    // `exited` has the end of a shell that is gone.
+    else if (!HAS_ENDED.has(error.code)) left.reject(error);
+  };
   // The shell stays open for --attach when this terminal goes away.
   const stop = onSignals((signal) => left.resolve(signal === "SIGINT" ? "detached" : "hung up"));
   try {
     own.open({
       onKeys: (data) => {
         const { data: passed, isComplete } = keys.take(data);
-        if (passed.byteLength > 0) void opened.write(passed).catch(() => undefined);
+        if (passed.byteLength > 0) void opened.write(passed).catch(onWriteError);
         if (isComplete) left.resolve("detached");
       },
       onResize: (cols, rows) => void opened.resize(cols, rows).catch(() => undefined),
