@@ -97,7 +97,7 @@ export class Strangers {
 
   /** Stops counting a connection until a request to a preview has ended. */
   admitDuring(socketOfRequest: Socket, visit: Promise<void>): void {
-    const socket = accepted(socketOfRequest);
+    const socket = acceptedSocket(socketOfRequest);
     const { address } = this.#forget(socket) ?? this.#visiting.get(socket) ?? {};
     // Another request of the connection has access of its own.
     if (address === undefined) return;

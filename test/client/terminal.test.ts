@@ -172,7 +172,7 @@ test("a terminal that is over listens to nothing of its connection", async () =>
     each.add = counting(each.add.bind(each));
   const shell = { shellId: "shell-1", pid: 7 };
   const invoke = async (action: string) => (action === "listShells" ? [shell] : shell);
-  const opened = await openTerminal({ link, invoke });
+  const opened = await openTerminal({ link, invoke, patient: invoke });
   expect(listening).toBeGreaterThan(0);
   opened.detach();
   expect(await failure(opened.exited)).toMatchObject({ code: "connection_lost" });
