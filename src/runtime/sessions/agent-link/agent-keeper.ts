@@ -132,6 +132,12 @@ export class AgentKeeper {
             // Agents print banners and debug output, which are not part of the conversation.
             stray: () => undefined,
           },
+          started: (connection) =>
+            this.#deps.transcript.setSource({
+              pause: (isPaused) => connection.process.setPaused("events", isPaused),
+              kill: () => void connection.kill(),
+              killFor: (fault) => connection.process.killFor(fault),
+            }),
           replaying: (isReplaying) => {
             this.#replaying = isReplaying;
           },
@@ -141,6 +147,7 @@ export class AgentKeeper {
       );
       return await this.#opened({ ...opened, terminals });
     } catch (error) {
+      this.#deps.transcript.setSource(undefined);
       await terminals.close();
       // The server aborted the start: report that reason and not the error that followed from it.
       signal.throwIfAborted();
@@ -154,16 +161,9 @@ export class AgentKeeper {
     const { connection, agentSessionId, settings } = live;
     const { agentCapabilities, agentInfo } = connection.traits;
     this.#live = live;
-    const detach = this.#deps.transcript.attach({
-      pause: (isPaused) => connection.process.setPaused("events", isPaused),
-      kill: () => void connection.kill(),
-    });
     this.#canReopen = true;
     this.#deps.vm.filesMayHaveChanged();
-    void connection.process.ended.then((end) => {
-      detach();
-      this.#ended(live, end);
-    });
+    void connection.process.ended.then((end) => this.#ended(live, end));
     await this.#deps.state.change({
       agentSessionId,
       capabilities: { ...agentCapabilities },
@@ -174,7 +174,10 @@ export class AgentKeeper {
   }
 
   #ended(live: LiveAgent, end: AgentEnd): void {
-    if (this.#live === live) this.#live = undefined;
+    if (this.#live === live) {
+      this.#live = undefined;
+      this.#deps.transcript.setSource(undefined);
+    }
     void live.terminals.close();
     this.#deps.permissions.cancel();
     if (live.connection.isStopping) return;

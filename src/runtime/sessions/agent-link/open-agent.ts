@@ -37,6 +37,8 @@ interface OpenAgentRequest {
   /** The agent's id of the session to continue; `undefined` opens a new session. */
   agentSessionId: string | undefined;
   handlers: RpcHandlers;
+  /** Called when the agent's process has started, before it can write anything. */
+  started(connection: AgentConnection): void;
   /** Called when the agent begins (`true`) and ends (`false`) to replay the conversation. */
   replaying(isReplaying: boolean): void;
   signal: AbortSignal;
@@ -76,6 +78,7 @@ export async function openAgent(request: OpenAgentRequest, deps: OpenAgentDeps):
     { command, args, env: launch.env, cwd: options.cwd ?? SESSION_CWD },
     handlers,
   );
+  request.started(connection);
   const kill = () => void connection.kill();
   signal.addEventListener("abort", kill);
   try {

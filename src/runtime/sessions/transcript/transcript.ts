@@ -23,6 +23,9 @@ const DROPPED_AT_ONCE_BYTES = 16 * 1024 * 1024;
 const PAUSE_ABOVE_BYTES = 4 * 1024 * 1024;
 const RESUME_BELOW_BYTES = 1024 * 1024;
 
+/** Queued characters of JSON of an agent that writes on although it is paused and the memory is full. */
+const KILL_ABOVE_BYTES = 32 * 1024 * 1024;
+
 /** Most characters of JSON in one write, unless the first event alone is longer. */
 const STEP_BYTES = 1024 * 1024;
 
@@ -41,6 +44,8 @@ interface EventSource {
   pause(isPaused: boolean): void;
   /** Called when events could not be stored and are lost. Later events would follow a gap in the transcript. */
   kill(): void;
+  /** Called when the agent writes on although it is paused. */
+  killFor(fault: string): void;
 }
 
 /** The numbered events of one session. Each event is stored before it is sent to clients. */
@@ -48,7 +53,6 @@ export class Transcript {
   readonly #events: TranscriptStore;
   readonly #memory: ByteShare;
   readonly #onStored: (event: TranscriptEvent) => void;
-  /** The agent that runs, if one does. */
   #source: EventSource | undefined;
   #position: Position | undefined;
   readonly #loadPosition = loadOnce(async () => {
@@ -85,12 +89,10 @@ export class Transcript {
     });
   }
 
-  /** An agent has started, whose events arrive until it detaches. @returns detaches it */
-  attach(source: EventSource): () => void {
+  /** Sets the agent whose events come, from the start of its process. An agent that comes while the queue is long is paused. */
+  setSource(source: EventSource | undefined): void {
     this.#source = source;
-    return () => {
-      if (this.#source === source) this.#source = undefined;
-    };
+    if (this.#crowded) source?.pause(true);
   }
 
   /** Queues an event. `flushed` resolves when it is stored. */
@@ -98,7 +100,10 @@ export class Transcript {
     if (this.#deleted) return;
     const text = JSON.stringify(notification);
     this.#queued(text.length);
-    this.#setCrowded(this.#queuedBytes > PAUSE_ABOVE_BYTES || this.#memory.isFull);
+    const { isFull } = this.#memory;
+    if (this.#crowded && isFull && this.#queuedBytes > KILL_ABOVE_BYTES)
+      this.#source?.killFor("it wrote too much that is not stored yet");
+    this.#setCrowded(this.#queuedBytes > PAUSE_ABOVE_BYTES || isFull);
     // `flushed` throws the error.
     // The agent may send anything; the type is that of the protocol.
     const event = notification as SessionEvent;

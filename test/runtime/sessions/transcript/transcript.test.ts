@@ -51,3 +51,23 @@ test("everybody who waits for the events hears that they could not be stored, or
   expect(await failure(transcript.flushed())).toMatchObject({ code: "storage_failed" });
   await transcript.flushed();
 });
+
+test("pauses an agent that comes while the queue is long, and kills one that writes on with the memory full", async () => {
+  const memory = new ByteShare({ most: 8e6, small: 8e6, pool: new BytePool(0) });
+  const transcript = new Transcript(new MemoryStore(), "session", memory, () => undefined);
+  const calls: unknown[] = [];
+  const append = () => transcript.append({ jsonrpc: "2.0", method: "x", params: { text: "y".repeat(5e6) } });
+  append();
+  transcript.setSource({
+    pause: (isPaused) => calls.push(isPaused),
+    kill: () => calls.push("kill"),
+    killFor: (fault) => calls.push(fault),
+  });
+  expect(calls).toEqual([true]);
+  for (let count = 1; count < 6; count++) append();
+  expect(calls).toEqual([true]);
+  append();
+  expect(calls).toEqual([true, "it wrote too much that is not stored yet"]);
+  await transcript.flushed();
+  expect(calls.at(-1)).toBe(false);
+});
