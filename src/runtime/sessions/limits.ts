@@ -97,6 +97,18 @@ export const MAX_PENDING_AGENT_BYTES = 64 * MIB;
 export const MAX_SESSIONS_BYTES = 64 * MIB;
 
 /**
+ * Overhead charged for each message of an agent and each event, besides its text.
+ * @unit bytes
+ */
+export const MESSAGE_OVERHEAD_BYTES = 600;
+
+/**
+ * Overhead charged for each value of an agent's message, as MAX_AGENT_MESSAGE_VALUES counts them, besides its text.
+ * @unit bytes
+ */
+export const MESSAGE_VALUE_BYTES = 64;
+
+/**
  * Memory of the server for the sessions of all VMs, without the first SMALL_SESSIONS_BYTES of each VM.
  * @unit bytes
  * @past As with MAX_SESSIONS_BYTES.

@@ -3,6 +3,9 @@ import type { ByteShare } from "../../base/byte-share.ts";
 import { localResponse } from "./agent-link/rpc.ts";
 import { MAX_PROMPT_TEXT_BYTES } from "./limits.ts";
 
+/** Pieces of text that are joined: an agent may send a character at a time, and a short string takes 32 bytes. */
+const PIECES_JOINED = 1024;
+
 /** One prompt, its cancellation and the text of its answer. */
 export class Turn {
   readonly prompt: string;
@@ -10,6 +13,7 @@ export class Turn {
   readonly #memory: ByteShare;
   readonly #cancelled = Promise.withResolvers<void>();
   #isCancelled = false;
+  readonly #joined: string[] = [];
   #pieces: string[] = [];
   #bytes = 0;
   #held = 0;
@@ -43,6 +47,10 @@ export class Turn {
     return true;
   }
 
+  get #text(): string {
+    return [...this.#joined, ...this.#pieces].join("");
+  }
+
   /** Gives back the memory, when the result has been taken. */
   release(): void {
     this.#memory.give(this.#held);
@@ -61,15 +69,16 @@ export class Turn {
     this.#held += bytes;
     this.#bytes += bytes;
     this.#pieces.push(bytes <= rest ? text : Buffer.from(text).subarray(0, rest).toString("utf8"));
+    if (this.#pieces.length === PIECES_JOINED) this.#joined.push(this.#pieces.splice(0).join(""));
   }
 
   /** The agent's answer. Some agents answer a cancelled prompt with an error; the caller gets `cancelled` instead. */
   result(response: JsonRpcResponse): PromptResult {
     if (this.#isCancelled && response.error) return this.cancelledResult();
-    return { response, text: this.#pieces.join("") };
+    return { response, text: this.#text };
   }
 
   cancelledResult(): PromptResult {
-    return { response: localResponse({ result: { stopReason: "cancelled" } }), text: this.#pieces.join("") };
+    return { response: localResponse({ result: { stopReason: "cancelled" } }), text: this.#text };
   }
 }

@@ -1,7 +1,8 @@
 // @module-tag attack
 import { expect, test, vi } from "vitest";
-import { rawVm } from "../../support/raw-agent.ts";
+import { rawAgent, rawVm } from "../../support/raw-agent.ts";
 import { failure } from "../../support/until.ts";
+import { startVm } from "../../support/vm.ts";
 
 const MIB = 1024 * 1024;
 
@@ -46,4 +47,17 @@ test("lines that have begun share memory, and an agent that goes on past it is k
   await Promise.allSettled(prompts);
   const { sessionId } = await vm.createSession("raw");
   expect((await vm.sendPrompt(sessionId, 'return "x".repeat(3)')).text).toBe("xxx");
+});
+
+test("a request of an agent pays for its values, and not for its text alone", async () => {
+  const { vm } = startVm(rawAgent(), undefined, {}, { hasListeners: () => true });
+  const { sessionId } = await vm.createSession("raw");
+  const { text } = await vm.sendPrompt(
+    sessionId,
+    `const rawInput = Array(40000).fill([]);
+     const asked = Array.from({ length: 8 }, () => ask("session/request_permission", { toolCall: { rawInput }, options: [] }));
+     const late = await Promise.all(asked.slice(3));
+     return late.map(({ error }) => error.message).join()`,
+  );
+  expect(text).toBe(Array(5).fill("Too many requests at once").join());
 });

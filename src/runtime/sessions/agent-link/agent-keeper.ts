@@ -126,8 +126,12 @@ export class AgentKeeper {
           options,
           agentSessionId: this.#canReopen && agentSessionId !== "" ? agentSessionId : undefined,
           handlers: {
-            notification: (message) =>
-              this.#deps.log.onNotification(message, this.#live?.agentSessionId, this.#replaying),
+            notification: (message, values) =>
+              this.#deps.log.onNotification(message, {
+                values,
+                agentSessionId: this.#live?.agentSessionId,
+                isReplaying: this.#replaying,
+              }),
             request: (method, params) => answerAgent(client, method, params),
             // Agents print banners and debug output, which are not part of the conversation.
             stray: () => undefined,

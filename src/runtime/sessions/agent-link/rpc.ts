@@ -6,7 +6,7 @@ import type {
 } from "../../../api/methods/session-types.ts";
 import type { ByteShare } from "../../../base/byte-share.ts";
 import { MAX_AGENT_REQUESTS } from "../limits.ts";
-import { type Message, MessageFault, parseMessage } from "./message.ts";
+import { type Message, MessageFault, messageBytes, parseMessage } from "./message.ts";
 
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
@@ -36,16 +36,16 @@ export function localResponse(answer: { result: unknown } | { error: JsonRpcErro
 }
 
 export interface RpcHandlers {
-  /** Called with each notification, in the order of arrival. */
-  notification(message: JsonRpcNotification): void;
+  /** Called with each notification, in the order of arrival. @param values number of its values, which take memory */
+  notification(message: JsonRpcNotification, values: number): void;
   request(method: string, params: unknown): Promise<unknown>;
   /** Called with a line that is not a JSON-RPC message, such as a banner, and with an answer to an unknown request. */
   stray(line: string): void;
 }
 
-/** Characters of unanswered requests above which the server stops reading, and below which it reads again. */
-const BUSY_ABOVE_CHARS = 32 * 1024 * 1024;
-const IDLE_BELOW_CHARS = 8 * 1024 * 1024;
+/** Memory of unanswered requests above which the server stops reading, and below which it reads again. */
+const BUSY_ABOVE_BYTES = 32 * 1024 * 1024;
+const IDLE_BELOW_BYTES = 8 * 1024 * 1024;
 
 const errorSchema = z.looseObject({ code: z.number(), message: z.string() });
 
@@ -74,7 +74,7 @@ export class RpcPeer {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #serving = 0;
-  #servingChars = 0;
+  #servingBytes = 0;
   #failure: unknown;
 
   /** @param memory pays for requests of the agent until they are answered */
@@ -114,12 +114,16 @@ export class RpcPeer {
 
   receive(line: string): void {
     if (this.#failure !== undefined || line.trim() === "") return;
-    const message = this.#parse(line);
-    if (message === undefined) this.#handlers.stray(line);
-    else if (message.method === undefined) this.#onAnswer(message, line);
-    else if (message.id === undefined) {
-      this.#handlers.notification({ ...message, jsonrpc: "2.0", method: message.method });
-    } else void this.#serve(message.id, message.method, message.params, line.length);
+    const parsed = this.#parse(line);
+    if (parsed === undefined) {
+      this.#handlers.stray(line);
+      return;
+    }
+    const { message, values } = parsed;
+    const { id, method } = message;
+    if (method === undefined) this.#onAnswer(message, line);
+    else if (id === undefined) this.#handlers.notification({ ...message, jsonrpc: "2.0", method }, values);
+    else void this.#serve(id, method, message.params, messageBytes(line.length, values));
   }
 
   /** Rejects all open and later requests. Called when the agent has ended. */
@@ -129,7 +133,7 @@ export class RpcPeer {
     this.#waiting.clear();
   }
 
-  #parse(line: string): Message | undefined {
+  #parse(line: string): ReturnType<typeof parseMessage> {
     try {
       return parseMessage(line);
     } catch (error) {
@@ -156,14 +160,14 @@ export class RpcPeer {
     });
   }
 
-  async #serve(id: string | number | null, method: string, params: unknown, chars: number): Promise<void> {
-    if (this.#serving >= MAX_AGENT_REQUESTS || !this.#memory.take(chars)) {
+  async #serve(id: string | number | null, method: string, params: unknown, bytes: number): Promise<void> {
+    if (this.#serving >= MAX_AGENT_REQUESTS || !this.#memory.take(bytes)) {
       this.#write({ id, error: { code: BUSY, message: "Too many requests at once" } });
       return;
     }
     this.#serving++;
-    this.#servingChars += chars;
-    if (this.#servingChars > BUSY_ABOVE_CHARS) this.#channel.busy(true);
+    this.#servingBytes += bytes;
+    if (this.#servingBytes > BUSY_ABOVE_BYTES) this.#channel.busy(true);
     try {
       const result = await this.#handlers.request(method, params);
       this.#write({ id, result });
@@ -171,9 +175,9 @@ export class RpcPeer {
       this.#write({ id, error: toJsonRpcError(error) });
     } finally {
       this.#serving--;
-      this.#servingChars -= chars;
-      this.#memory.give(chars);
-      if (this.#servingChars < IDLE_BELOW_CHARS) this.#channel.busy(false);
+      this.#servingBytes -= bytes;
+      this.#memory.give(bytes);
+      if (this.#servingBytes < IDLE_BELOW_BYTES) this.#channel.busy(false);
     }
   }
 

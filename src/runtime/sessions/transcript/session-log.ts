@@ -5,6 +5,15 @@ import type { SessionState } from "./session-state.ts";
 import type { Transcript } from "./transcript.ts";
 import type { TranscriptEvent } from "./transcript-store.ts";
 
+interface Arrival {
+  /** Number of the notification's values, which take memory. */
+  values: number;
+  /** The agent's id of the session; `undefined` until the agent has opened it. */
+  agentSessionId: string | undefined;
+  /** `true` while the agent replays the conversation after session/load. */
+  isReplaying: boolean;
+}
+
 /** Applies notifications of the agent and of the server to the session's settings and adds them to its transcript. */
 export class SessionLog {
   readonly #state: SessionState;
@@ -31,17 +40,8 @@ export class SessionLog {
     }
   }
 
-  /**
-   * Applies a notification of the agent to the settings, the running turn and the transcript.
-   *
-   * @param agentSessionId the agent's id of the session; `undefined` until the agent has opened it
-   * @param isReplaying `true` while the agent replays the conversation after session/load
-   */
-  onNotification(
-    message: JsonRpcNotification,
-    agentSessionId: string | undefined,
-    isReplaying: boolean,
-  ): void {
+  /** Applies a notification of the agent to the settings, the running turn and the transcript. */
+  onNotification(message: JsonRpcNotification, { values, agentSessionId, isReplaying }: Arrival): void {
     if (isReserved(message.method)) return;
     const params = asObject(message.params);
     // Until the agent has answered session/new, its updates can only be about this session.
@@ -53,7 +53,7 @@ export class SessionLog {
     if (isReplaying) return;
     const { sessionId } = this.#state.data;
     const own = isOurs && "sessionId" in params;
-    this.#transcript.append(own ? { ...message, params: { ...params, sessionId } } : message);
+    this.#transcript.append(own ? { ...message, params: { ...params, sessionId } } : message, values);
   }
 
   /** Applies an update of the server, in the form of an agent's session/update. */

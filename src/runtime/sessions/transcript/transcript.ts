@@ -7,6 +7,7 @@ import { GroupWriter } from "../../../base/group-writer.ts";
 import { loadOnce } from "../../../base/load-once.ts";
 import { pause } from "../../../base/pace.ts";
 import type { Store } from "../../store/store.ts";
+import { messageBytes } from "../agent-link/message.ts";
 import { MAX_SESSION_EVENT_BYTES } from "../limits.ts";
 import {
   type Position,
@@ -19,14 +20,14 @@ import {
 const DROPPED_AT_ONCE = 1_000;
 const DROPPED_AT_ONCE_BYTES = 16 * 1024 * 1024;
 
-/** Queued characters of JSON above which the agent is paused, and below which it resumes. */
+/** Memory of queued events above which the agent is paused, and below which it resumes. */
 const PAUSE_ABOVE_BYTES = 4 * 1024 * 1024;
 const RESUME_BELOW_BYTES = 1024 * 1024;
 
-/** Queued characters of JSON of an agent that writes on although it is paused and the memory is full. */
+/** Memory of queued events of an agent that writes on although it is paused and the memory is full. */
 const KILL_ABOVE_BYTES = 32 * 1024 * 1024;
 
-/** Most characters of JSON in one write, unless the first event alone is longer. */
+/** Most memory of the events of one write, unless the first event alone takes more. */
 const STEP_BYTES = 1024 * 1024;
 
 /** Method of the event that replaces dropped events at the start of a transcript. */
@@ -35,6 +36,8 @@ const DROPPED_METHOD = "_agentvm/events_dropped";
 interface Queued {
   notification: SessionEvent;
   text: string;
+  /** Memory that it takes. */
+  bytes: number;
   createdAt: number;
 }
 
@@ -70,7 +73,7 @@ export class Transcript {
   #deleted = false;
 
   /**
-   * @param memory pays for events that are not stored yet
+   * @param memory pays for events that are not stored and sent yet
    * @param onStored called with each event in order, once it is stored
    */
   constructor(
@@ -95,11 +98,12 @@ export class Transcript {
     if (this.#crowded) source?.pause(true);
   }
 
-  /** Queues an event. `flushed` resolves when it is stored. */
-  append(notification: JsonRpcNotification): void {
+  /** Queues an event. `flushed` resolves when it is stored. @param values number of its values that nothing else pays for */
+  append(notification: JsonRpcNotification, values = 0): void {
     if (this.#deleted) return;
     const text = JSON.stringify(notification);
-    this.#queued(text.length);
+    const bytes = messageBytes(text.length, values);
+    this.#queued(bytes);
     const { isFull } = this.#memory;
     if (this.#crowded && isFull && this.#queuedBytes > KILL_ABOVE_BYTES)
       this.#source?.killFor("it wrote too much that is not stored yet");
@@ -107,7 +111,7 @@ export class Transcript {
     // `flushed` throws the error.
     // The agent may send anything; the type is that of the protocol.
     const event = notification as SessionEvent;
-    this.#writer.add({ notification: event, text, createdAt: Date.now() }).catch(() => undefined);
+    this.#writer.add({ notification: event, text, bytes, createdAt: Date.now() }).catch(() => undefined);
   }
 
   /** Resolves when all appended events are stored. @throws AgentVmError `storage_failed` */
@@ -150,8 +154,15 @@ export class Transcript {
   }
 
   async #write(step: readonly Queued[]): Promise<void> {
-    if (!this.#deleted) this.#queued(-step.reduce((sum, { text }) => sum + text.length, 0));
-    if (this.#queuedBytes < RESUME_BELOW_BYTES) this.#setCrowded(false);
+    try {
+      await this.#store(step);
+    } finally {
+      if (!this.#deleted) this.#queued(-step.reduce((sum, { bytes }) => sum + bytes, 0));
+      if (this.#queuedBytes < RESUME_BELOW_BYTES) this.#setCrowded(false);
+    }
+  }
+
+  async #store(step: readonly Queued[]): Promise<void> {
     const position = await this.#load();
     if (this.#suspect) await this.#events.cutAt(position);
     this.#suspect = false;
@@ -205,10 +216,10 @@ export class Transcript {
 
 /** Number of queued events that fit into one write. */
 function countInStep(waiting: readonly Queued[]): number {
-  let bytes = 0;
-  const end = waiting.findIndex(({ text }) => {
-    bytes += text.length;
-    return bytes > STEP_BYTES;
+  let sum = 0;
+  const end = waiting.findIndex(({ bytes }) => {
+    sum += bytes;
+    return sum > STEP_BYTES;
   });
   return end < 0 ? waiting.length : end;
 }

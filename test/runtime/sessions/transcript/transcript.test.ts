@@ -71,3 +71,15 @@ test("pauses an agent that comes while the queue is long, and kills one that wri
   await transcript.flushed();
   expect(calls.at(-1)).toBe(false);
 });
+
+test("an event pays for its objects until it is stored and sent", async () => {
+  const memory = new ByteShare({ most: 1e9, small: 1e9, pool: new BytePool(0) });
+  const paid: number[] = [];
+  const transcript = new Transcript(new MemoryStore(), "session", memory, () => paid.push(memory.bytes));
+  transcript.append({ jsonrpc: "2.0", method: "x" }, 10_000);
+  expect(memory.bytes).toBeGreaterThan(10_000 * 64 + 600);
+  await transcript.flushed();
+  expect(paid).toEqual([expect.any(Number)]);
+  expect(paid[0]).toBeGreaterThan(10_000 * 64 + 600);
+  expect(memory.bytes).toBe(0);
+});
