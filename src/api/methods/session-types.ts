@@ -98,9 +98,12 @@ export interface SessionRecord {
   sessionId: string;
   /** Agent as given to `createSession`. */
   agentType: string;
-  /** Capabilities that the agent announced when it started. */
+  /**
+   * Capabilities that the agent announced when it started. `listPersistedSessions` and `readTranscript` leave capabilities and name of a closed session out
+   * if they have more than 2 KiB as JSON; `getSession` has them.
+   */
   capabilities: Record<string, unknown>;
-  /** Name and version that the agent announced; `null` when it announced none. */
+  /** Name and version that the agent announced; `null` when it announced none, and as `capabilities` says. */
   agentInfo: Record<string, unknown> | null;
 }
 

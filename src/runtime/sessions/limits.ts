@@ -70,7 +70,7 @@ export const MAX_AGENT_MESSAGE_VALUES = 100_000;
  * @past The session is not created.
  * @code agent_failed
  */
-export const MAX_AGENT_TRAITS_BYTES = 64 * KIB;
+export const MAX_AGENT_TRAITS_BYTES = 16 * KIB;
 
 /**
  * Modes, models and other settings that an agent reports, as JSON.

@@ -71,10 +71,13 @@ export class Session {
 
   async info(): Promise<SessionInfo> {
     const { options, closed } = this.#state.data;
+    const { capabilities, agentInfo } = await this.#state.whole();
     const { live } = this.#keeper;
     const { count } = this.prompts;
     return {
       ...this.persistedRecord,
+      capabilities,
+      agentInfo,
       status: closed ? "closed" : count > 0 ? "running" : live ? "idle" : "dormant",
       cwd: options.cwd ?? SESSION_CWD,
       permissionPolicy: options.permissionPolicy ?? "ask",

@@ -84,3 +84,24 @@ test("a session whose agent does not start again stays closed and keeps its opti
   const { text } = await vm().sendPrompt(sessionId, "return process.env.LARGE_7.length");
   expect(text).toBe(`${60 * KIB}`);
 });
+
+test("closed sessions leave large capabilities to the store, and getSession still has them", async () => {
+  const machine = durableVm(
+    rawAgent(`
+    const x = Array.from({ length: 5000 }, () => []);
+    answers.initialize = () => ({ protocolVersion: 1, agentCapabilities: { loadSession: true, x }, agentInfo: { name: "large" } });
+  `),
+  );
+  const { vm } = machine;
+  const { sessionId, capabilities } = await vm().createSession("raw");
+  expect(capabilities.x).toHaveLength(5000);
+  await vm().closeSession(sessionId);
+  const light = [expect.objectContaining({ sessionId, capabilities: {}, agentInfo: null, closed: true })];
+  expect(await vm().listPersistedSessions()).toEqual(light);
+  expect(await vm().getSession(sessionId)).toMatchObject({ capabilities, agentInfo: { name: "large" } });
+  await machine.sleep();
+  expect(await vm().listPersistedSessions()).toEqual(light);
+  expect(await vm().getSession(sessionId)).toMatchObject({ capabilities, agentInfo: { name: "large" } });
+  expect(await vm().resumeSession(sessionId)).toMatchObject({ capabilities, agentInfo: { name: "large" } });
+  expect(await vm().listPersistedSessions()).toMatchObject([{ capabilities, closed: false }]);
+});

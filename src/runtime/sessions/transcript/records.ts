@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { sessionNotFound } from "../../../api/errors.ts";
 import type { CreateSessionOptions } from "../../../api/methods/session-types.ts";
+import { fitsJson } from "../../../api/size.ts";
 import { KIB } from "../../../api/units.ts";
 import { parseJson } from "../../../base/json.ts";
 import { recordKey, recordPrefix, SESSION_RECORDS } from "../../store/keys.ts";
@@ -15,6 +16,9 @@ const MAX_RECORD_BYTES = MAX_STORE_BATCH_BYTES - 8 * KIB;
 
 /** Length above which a closed session leaves its options and settings to the store. */
 const MAX_LIGHT_CHARS = 8 * 1024;
+
+/** Bytes of JSON above which such a session leaves the agent's name and capabilities to the store too. Agents report fewer. */
+const MAX_LIGHT_TRAITS_BYTES = 2 * KIB;
 
 const recordSchema = z.object({
   sessionId: z.string(),
@@ -38,7 +42,7 @@ export type SessionData = z.infer<typeof recordSchema>;
 /** A session as it is kept in memory. */
 export interface StoredSession {
   data: SessionData;
-  /** Whether the options and settings of the session are only in the store. */
+  /** Whether what `lightened` leaves out is only in the store. */
   isLight: boolean;
 }
 
@@ -46,7 +50,8 @@ export interface StoredSession {
 export function lightened(data: SessionData): SessionData {
   const { cwd, permissionPolicy } = data.options;
   const options = { ...(cwd !== undefined && { cwd }), ...(permissionPolicy && { permissionPolicy }) };
-  return { ...data, options, settings: {} };
+  const isSmall = fitsJson([data.capabilities, data.agentInfo], MAX_LIGHT_TRAITS_BYTES);
+  return { ...data, options, settings: {}, ...(!isSmall && { capabilities: {}, agentInfo: null }) };
 }
 
 function restOf(parts: readonly Uint8Array[]): StoredSession {

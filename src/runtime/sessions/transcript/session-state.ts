@@ -22,7 +22,7 @@ export class SessionState {
   /** Saves the state as it is when the write begins. */
   readonly #writer = new GroupWriter<void>({ write: () => this.#save() });
   #deleted = false;
-  /** Whether options and settings are only in the store. */
+  /** Whether what `lightened` leaves out is only in the store. */
   #isLight: boolean;
   /** The data that the store has, if it is large. */
   #largeInStore: SessionData | undefined;
@@ -41,14 +41,14 @@ export class SessionState {
     return this.#data;
   }
 
-  /** Returns the data with all options and settings, also while they are only in the store. */
+  /** Returns the data with what is only in the store. */
   async whole(): Promise<Readonly<SessionData>> {
     if (!this.#isLight) return this.#data;
-    const { options, settings } = await this.#records.read(this.#data.sessionId);
-    return this.#isLight ? { ...this.#data, options, settings } : this.#data;
+    const { options, settings, capabilities, agentInfo } = await this.#records.read(this.#data.sessionId);
+    return this.#isLight ? { ...this.#data, options, settings, capabilities, agentInfo } : this.#data;
   }
 
-  /** Takes options and settings back into memory, before the session opens. */
+  /** Takes what is only in the store back into memory, before the session opens. */
   async load(): Promise<void> {
     const whole = await this.whole();
     if (!this.#isLight) return;
@@ -58,7 +58,7 @@ export class SessionState {
   }
 
   /**
-   * Leaves large options and settings to the store: a VM may have a thousand closed sessions.
+   * Leaves what is large to the store: a VM may have a thousand closed sessions.
    *
    * @param mayRest whether nothing uses them, asked when all changes are stored
    */

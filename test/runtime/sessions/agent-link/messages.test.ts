@@ -75,12 +75,12 @@ test("an agent cannot send notifications that are reserved for the server", asyn
 
 test("createSession fails if the agent reports too much about itself", async () => {
   const { vm } = rawVm(
-    `answers.initialize = () => ({ protocolVersion: 1, agentInfo: { name: "x".repeat(70000) } });`,
+    `answers.initialize = () => ({ protocolVersion: 1, agentInfo: { name: "x".repeat(20000) } });`,
     { store: new MemoryStore() },
   );
   const error = await failure(vm.createSession("raw"));
   expect(error).toMatchObject({ code: "agent_failed" });
-  expect(error.message).toBe("Agent raw reported more than 65536 bytes of name and capabilities");
+  expect(error.message).toBe("Agent raw reported more than 16384 bytes of name and capabilities");
 });
 
 test("settings above the limit are ignored, and the former settings stay", async () => {
