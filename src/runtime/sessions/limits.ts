@@ -13,7 +13,7 @@ export const MAX_SESSIONS = 64;
 /**
  * Closed sessions whose transcripts are kept.
  * @unit sessions
- * @past The oldest is deleted.
+ * @past The session that was closed first is deleted.
  */
 export const MAX_CLOSED_SESSIONS = 1_000;
 

@@ -2,6 +2,7 @@ import { limitExceeded, sessionNotFound, vmStopped } from "../../api/errors.ts";
 import type { CreateSessionOptions } from "../../api/methods/session-types.ts";
 import { BytePool, ByteShare } from "../../base/byte-share.ts";
 import { loadOnce } from "../../base/load-once.ts";
+import { Mutex } from "../../base/mutex.ts";
 import { requireCapability } from "../sandbox/sandbox.ts";
 import type { SessionDeps, SessionsDeps } from "./deps.ts";
 import {
@@ -24,6 +25,7 @@ export class SessionTable {
   /** Sessions that `create` has not returned yet. No other call can name them. */
   readonly #creating = new Set<Session>();
   readonly #load = loadOnce(() => this.#loadRecords());
+  readonly #dropping = new Mutex();
   /** Sessions that start their agent now and count towards MAX_SESSIONS. */
   #opening = 0;
   #stopped = false;
@@ -87,14 +89,10 @@ export class SessionTable {
     else await session.open();
   }
 
-  /** Closes a session, and deletes the oldest closed sessions above MAX_CLOSED_SESSIONS. */
+  /** Closes a session, and deletes the sessions above MAX_CLOSED_SESSIONS that were closed first. */
   async close(session: Session): Promise<void> {
     await session.close();
-    const closed = [...this.#table.values()].filter((session) => session.isClosed);
-    for (const session of closed.slice(0, Math.max(0, closed.length - MAX_CLOSED_SESSIONS))) {
-      // Another call may have deleted the session meanwhile.
-      if (this.#table.get(session.id) === session) await this.destroy(session);
-    }
+    await this.#dropping.run(() => this.#dropClosed(session));
   }
 
   async destroy(session: Session): Promise<void> {
@@ -125,6 +123,16 @@ export class SessionTable {
 
   get #all(): Session[] {
     return [...this.#table.values(), ...this.#creating];
+  }
+
+  /** @param closing session that stays */
+  async #dropClosed(closing: Session): Promise<void> {
+    const closed = [...this.#table.values()].filter(({ isClosed }) => isClosed);
+    const oldest = closed.filter((session) => session !== closing).sort((a, b) => a.closedAt - b.closedAt);
+    for (const session of oldest.slice(0, Math.max(0, closed.length - MAX_CLOSED_SESSIONS))) {
+      // Another call may have deleted the session or opened it again meanwhile.
+      if (this.#table.get(session.id) === session && session.isClosed) await this.destroy(session);
+    }
   }
 
   /** Opens a session, unless MAX_SESSIONS are open or opening. */

@@ -59,6 +59,12 @@ export class Session {
     return this.#state.data.closed;
   }
 
+  /** Time at which the session was closed. */
+  get closedAt(): number {
+    const { closedAt, createdAt } = this.#state.data;
+    return closedAt ?? createdAt;
+  }
+
   get record(): SessionRecord {
     const { sessionId, agentType, capabilities, agentInfo } = this.#state.data;
     return { sessionId, agentType, capabilities, agentInfo };
@@ -121,7 +127,7 @@ export class Session {
   /** Ends the agent and keeps the transcript. Idempotent. */
   async close(): Promise<void> {
     try {
-      if (!this.isClosed) await this.#state.change({ closed: true });
+      if (!this.isClosed) await this.#state.change({ closed: true, closedAt: Date.now() });
     } finally {
       // The agent ends even if the change could not be stored.
       this.prompts.cancelAll();

@@ -65,3 +65,17 @@ test("resumeSession fails if the session is closed meanwhile", async () => {
   await machine.vm().closeSession(sessionId);
   expect(await resuming).toMatchObject({ code: "session_not_found" });
 });
+
+test("closeSession keeps the session that it closes, and drops the one that was closed first", async () => {
+  const machine = durableVm(rawAgent());
+  const { vm } = machine;
+  const ids: string[] = [];
+  for (let count = 0; count < 3; count++) ids.push((await vm().createSession("raw")).sessionId);
+  const [oldest, middle, newest] = ids as [string, string, string];
+  await vm().closeSession(newest);
+  await vm().closeSession(middle);
+  await machine.sleep();
+  await vm().closeSession(oldest);
+  const kept = await vm().listPersistedSessions();
+  expect(kept.map(({ sessionId }) => sessionId)).toEqual([oldest, middle]);
+});

@@ -25,6 +25,8 @@ const recordSchema = z.object({
   agentType: z.string(),
   createdAt: z.number(),
   closed: z.boolean(),
+  /** Time of the last `closeSession`. Records of older versions have none. */
+  closedAt: z.number().optional(),
   /** Options of createSession, unchanged. */
   options: z.custom<CreateSessionOptions>((value) => typeof value === "object" && value !== null),
   capabilities: z.record(z.string(), z.unknown()),
