@@ -1,5 +1,5 @@
 import { AGENT_METHODS } from "@agentclientprotocol/sdk";
-import { limitExceeded, sessionClosed, vmStopped } from "../../api/errors.ts";
+import { limitExceeded, sessionClosed } from "../../api/errors.ts";
 import type { JsonRpcResponse, PromptResult } from "../../api/methods/session-types.ts";
 import { fitsUtf8 } from "../../api/size.ts";
 import { currentCaller } from "../../base/caller.ts";
@@ -145,7 +145,7 @@ export class Prompts {
     } catch (error) {
       await log.flushed();
       if (turn.isCancelled) return turn.cancelledResult();
-      throw connection.isStopping ? vmStopped() : error;
+      throw error;
     }
   }
 

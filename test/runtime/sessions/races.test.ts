@@ -79,3 +79,36 @@ test("closeSession keeps the session that it closes, and drops the one that was 
   const kept = await vm().listPersistedSessions();
   expect(kept.map(({ sessionId }) => sessionId)).toEqual([oldest, middle]);
 });
+
+/** An agent that does not end before it is killed, and does not answer setMode. */
+const SLOW_TO_END = `setInterval(() => {}, 1000); process.on("SIGTERM", () => {});
+  answers["session/set_mode"] = () => new Promise(() => require("node:fs").writeFileSync("/tmp/asked", ""));`;
+
+test("a prompt after resumeSession waits for the end of the former agent, and gets the next one", async () => {
+  const { vm } = rawVm(SLOW_TO_END);
+  const { sessionId } = await vm.createSession("raw");
+  const { pid } = await vm.getSession(sessionId);
+  const closing = vm.closeSession(sessionId);
+  await vi.waitUntil(async () => (await vm.getSession(sessionId)).status === "closed");
+  await vm.resumeSession(sessionId);
+  expect((await vm.sendPrompt(sessionId, "return 'again'")).text).toBe("again");
+  await closing;
+  expect(await vm.getSession(sessionId)).toMatchObject({ status: "idle" });
+  expect((await vm.getSession(sessionId)).pid).not.toBe(pid);
+});
+
+test("setMode fails with the reason of the agent's end", async () => {
+  const { vm, events } = rawVm(SLOW_TO_END, { store: new MemoryStore() });
+  const { sessionId } = await vm.createSession("raw");
+  const whileSetting = async (end: () => Promise<unknown>) => {
+    await vm.exec("rm -f /tmp/asked");
+    const setting = failure(vm.setMode(sessionId, "code"));
+    await vi.waitUntil(() => vm.exists("/tmp/asked"));
+    await end();
+    return await setting;
+  };
+  expect(await whileSetting(() => vm.closeSession(sessionId))).toMatchObject({ code: "session_not_found" });
+  await vm.resumeSession(sessionId);
+  expect(await whileSetting(() => vm.restart())).toMatchObject({ code: "vm_stopped" });
+  expect(events.filter(({ name }) => name === "agentCrashed")).toEqual([]);
+});

@@ -53,12 +53,14 @@ export class AgentConnection {
   readonly #failures = new WeakMap<AgentVmError, string>();
   #traits: AgentTraits = {};
   #stopping = false;
+  /** Error of the requests that the expected end of the agent leaves without an answer. */
+  #endReason: AgentVmError | undefined;
 
   private constructor(agentType: string, process: AgentProcess, rpc: RpcPeer) {
     this.agentType = agentType;
     this.process = process;
     this.#rpc = rpc;
-    void process.ended.then((end) => rpc.fail(agentCrashed(agentType, end)));
+    void process.ended.then((end) => rpc.fail(this.#endReason ?? agentCrashed(agentType, end)));
   }
 
   /** Starts an agent. Call `initialize` before any other request. */
@@ -95,7 +97,7 @@ export class AgentConnection {
    * Sends a request to the agent.
    *
    * @param onResponse see RpcPeer
-   * @throws AgentVmError `agent_crashed` if the agent ends instead of answering
+   * @throws AgentVmError `agent_crashed` if the agent ends instead of answering, or the reason of its expected end
    */
   request(method: string, params: unknown, onResponse?: (response: JsonRpcResponse) => void) {
     return this.#rpc.request(method, params, onResponse);
@@ -123,14 +125,15 @@ export class AgentConnection {
     return failure;
   }
 
-  /** Marks the coming end of the agent as expected, because its VM stops. */
-  expectEnd(): void {
+  /** Marks the coming end of the agent as expected. @param reason error of requests that it leaves without an answer */
+  expectEnd(reason: AgentVmError): void {
     this.#stopping = true;
+    this.#endReason ??= reason;
   }
 
   /** @param closing request to send first, if the agent supports one */
-  async stop(closing?: { method: string; params: unknown }): Promise<void> {
-    this.#stopping = true;
+  async stop(reason: AgentVmError, closing?: { method: string; params: unknown }): Promise<void> {
+    this.expectEnd(reason);
     // The agent may end without an answer.
     if (closing) this.request(closing.method, closing.params).catch(() => undefined);
     await this.process.stop();

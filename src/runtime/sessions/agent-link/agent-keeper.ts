@@ -55,25 +55,28 @@ export class AgentKeeper {
   }
 
   /**
-   * Returns the running agent, and starts it if it does not run.
+   * Returns the running agent, and starts it if it does not run. An agent that ends is waited for first.
    *
    * @throws AgentVmError `session_not_found` if the session is closed meanwhile; `agent_failed`; `agent_crashed` after
    * more than MAX_AGENT_RESTARTS crashes in a row
    */
   agent(): Promise<LiveAgent> {
-    const agent = this.#live ? Promise.resolve(this.#live) : (this.#opening?.agent ?? this.#open());
+    const live = this.#live?.connection.isStopping ? undefined : this.#live;
+    const agent = live ? Promise.resolve(live) : (this.#opening?.agent ?? this.#open());
     this.#deps.vm.whileRunning(agent);
     return agent;
   }
 
   /** Asks the agent to end, and kills it if it does not. */
   async stop(): Promise<void> {
-    this.#opening?.abort.abort(sessionClosed(this.#deps.state.data.sessionId));
+    const reason = sessionClosed(this.#deps.state.data.sessionId);
+    this.#opening?.abort.abort(reason);
     await this.#opening?.agent.catch(() => undefined);
     if (!this.#live) return;
     const { connection, agentSessionId, terminals } = this.#live;
     const canClose = connection.traits.agentCapabilities?.sessionCapabilities?.close;
     await connection.stop(
+      reason,
       canClose ? { method: AGENT_METHODS.session_close, params: { sessionId: agentSessionId } } : undefined,
     );
     await terminals.close();
@@ -81,8 +84,9 @@ export class AgentKeeper {
 
   /** Marks the coming end of the agent as expected, because the VM stops. */
   expectEnd(): void {
-    this.#opening?.abort.abort(vmStopped());
-    this.#live?.connection.expectEnd();
+    const reason = vmStopped();
+    this.#opening?.abort.abort(reason);
+    this.#live?.connection.expectEnd(reason);
   }
 
   #open(): Promise<LiveAgent> {
@@ -97,6 +101,8 @@ export class AgentKeeper {
   }
 
   async #start(signal: AbortSignal): Promise<LiveAgent> {
+    await this.#live?.connection.process.ended;
+    signal.throwIfAborted();
     const { agentType, options, agentSessionId } = this.#deps.state.data;
     if (this.#crashes > MAX_AGENT_RESTARTS) {
       throw new AgentVmError(
