@@ -42,6 +42,7 @@ export class SessionTable {
     signal?: AbortSignal,
   ): Promise<Session> {
     await this.#ready("createSession");
+    signal?.throwIfAborted();
     const session = new Session({ sessionId: crypto.randomUUID(), agentType, options }, this.#deps);
     const abortStart = () => void session.destroy().catch(() => undefined);
     await this.#withinLimit(async () => {

@@ -137,6 +137,7 @@ export class Sessions implements SessionMethods {
     }
     try {
       session = await this.#table.create(agentType, options, start.signal);
+      start.signal.throwIfAborted();
       const { response, text } = await session.prompts.prompt(prompt);
       const error = response.error && new AgentVmError("agent_error", response.error.message);
       return { sessionId: session.id, text, error, timedOut };
