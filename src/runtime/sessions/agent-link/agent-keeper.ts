@@ -151,6 +151,8 @@ export class AgentKeeper {
           replaying: (isReplaying) => {
             this.#replaying = isReplaying;
           },
+          settings: (settings) =>
+            this.#deps.state.setSettings({ ...this.#deps.state.data.settings, ...reported(settings) }),
           signal,
         },
         { sandbox, files, memory, agents, env, hostInstructions },
@@ -168,7 +170,7 @@ export class AgentKeeper {
   }
 
   async #opened(live: LiveAgent): Promise<LiveAgent> {
-    const { connection, agentSessionId, settings } = live;
+    const { connection, agentSessionId } = live;
     const { agentCapabilities, agentInfo } = connection.traits;
     this.#live = live;
     this.#canReopen = true;
@@ -178,7 +180,6 @@ export class AgentKeeper {
       agentSessionId,
       capabilities: { ...agentCapabilities },
       agentInfo: agentInfo ? { ...agentInfo } : null,
-      settings: { ...this.#deps.state.data.settings, ...reported(settings) },
     });
     return live;
   }

@@ -41,6 +41,8 @@ interface OpenAgentRequest {
   started(connection: AgentConnection): void;
   /** Called when the agent begins (`true`) and ends (`false`) to replay the conversation. */
   replaying(isReplaying: boolean): void;
+  /** Called with the settings in the agent's answer, before any later message. */
+  settings(settings: Settings): void;
   signal: AbortSignal;
 }
 
@@ -48,7 +50,6 @@ interface OpenAgentRequest {
 export interface OpenAgent {
   connection: AgentConnection;
   agentSessionId: string;
-  settings: Settings;
   /** `true` if the agent does not know the conversation so far. */
   isFresh: boolean;
   /** Text to send before the first prompt. */
@@ -109,11 +110,11 @@ async function writeMissing(sandbox: Sandbox, files: Files, { path, content, exe
   if (executable) await sandbox.files.chmod(path, 0o755);
 }
 
-type Opened = Pick<OpenAgent, "agentSessionId" | "settings" | "isFresh">;
+type Opened = Pick<OpenAgent, "agentSessionId" | "isFresh">;
 
 async function openSession(
   connection: AgentConnection,
-  { agentType, options, agentSessionId, replaying }: OpenAgentRequest,
+  { agentType, options, agentSessionId, replaying, settings }: OpenAgentRequest,
   meta: Record<string, unknown> | undefined,
 ): Promise<Opened> {
   const capabilities = connection.traits.agentCapabilities ?? {};
@@ -131,9 +132,17 @@ async function openSession(
     replaying(true);
     try {
       const old = { sessionId: agentSessionId, ...params };
-      const { result, error } = await connection.requestWithin(AGENT_SESSION_TIMEOUT_MS, method, old);
+      const { error } = await connection.requestWithin(
+        AGENT_SESSION_TIMEOUT_MS,
+        method,
+        old,
+        ({ result, error }) => {
+          replaying(false);
+          if (!error) settings(settingsIn(result));
+        },
+      );
       // Any error opens a new session: agents have no common error for a forgotten session.
-      if (!error) return { agentSessionId, settings: settingsIn(result), isFresh: false };
+      if (!error) return { agentSessionId, isFresh: false };
     } finally {
       replaying(false);
     }
@@ -142,6 +151,9 @@ async function openSession(
     AGENT_SESSION_TIMEOUT_MS,
     AGENT_METHODS.session_new,
     params,
+    ({ result, error }) => {
+      if (!error) settings(settingsIn(result));
+    },
   );
   return { ...created(connection, response), isFresh: true };
 }
@@ -150,5 +162,5 @@ function created(connection: AgentConnection, { result, error }: JsonRpcResponse
   if (error) throw connection.failure(`refused a session: ${excerpt(error.message)}`);
   const session = sessionSchema.safeParse(result);
   if (!session.success) throw connection.failure("answered session/new without a session");
-  return { agentSessionId: session.data.sessionId, settings: settingsIn(result) };
+  return { agentSessionId: session.data.sessionId };
 }
