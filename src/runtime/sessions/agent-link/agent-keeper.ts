@@ -160,6 +160,8 @@ export class AgentKeeper {
       return await this.#opened({ ...opened, terminals });
     } catch (error) {
       this.#deps.transcript.setSource(undefined);
+      // Nobody waits for the answers any more, and the next agent needs the places.
+      this.#deps.permissions.cancel();
       await terminals.close();
       // The server aborted the start: report that reason and not the error that followed from it.
       signal.throwIfAborted();

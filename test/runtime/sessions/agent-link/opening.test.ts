@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { rawVm } from "../../../support/raw-agent.ts";
+import { rawAgent, rawVm } from "../../../support/raw-agent.ts";
+import { failure } from "../../../support/until.ts";
+import { startVm } from "../../../support/vm.ts";
 
 test("an update right after the answer that opens a session counts, and is in the transcript", async () => {
   const { vm } = rawVm(`
@@ -21,4 +23,26 @@ test("an update right after the answer that opens a session counts, and is in th
   expect(await vm.getModes(sessionId)).toMatchObject({ currentModeId: "code" });
   await vm.closeSession(sessionId);
   expect(await vm.getSession(sessionId)).toMatchObject({ lastSequenceNumber: lastSequenceNumber + 1 });
+});
+
+test("permission requests of an agent whose start fails are cancelled", async () => {
+  const { vm } = startVm(
+    rawAgent(`
+      answers["session/load"] = async () => {
+        ask("session/request_permission", { toolCall: { title: "old" }, options: [] });
+        await new Promise(() => setTimeout(() => process.exit(1), 100));
+      };`),
+    undefined,
+    {},
+    { hasListeners: () => true },
+  );
+  const { sessionId } = await vm.createSession("raw");
+  await vm.closeSession(sessionId);
+  expect(await failure(vm.resumeSession(sessionId))).toMatchObject({ code: "agent_failed" });
+  expect(await vm.getSession(sessionId)).toMatchObject({ pendingPermissions: [] });
+  const events = await vm.getSequencedEvents(sessionId);
+  expect(events.map(({ notification }) => notification)).toMatchObject([
+    { method: "session/request_permission" },
+    { method: "_agentvm/permission_resolved", params: { reason: "cancelled" } },
+  ]);
 });
