@@ -178,11 +178,16 @@ export class AgentKeeper {
     this.#canReopen = true;
     this.#deps.vm.filesMayHaveChanged();
     void connection.process.ended.then((end) => this.#ended(live, end));
-    await this.#deps.state.change({
-      agentSessionId,
-      capabilities: { ...agentCapabilities },
-      agentInfo: agentInfo ? { ...agentInfo } : null,
-    });
+    try {
+      await this.#deps.state.change({
+        agentSessionId,
+        capabilities: { ...agentCapabilities },
+        agentInfo: agentInfo ? { ...agentInfo } : null,
+      });
+    } catch (error) {
+      await connection.kill();
+      throw error;
+    }
     return live;
   }
 

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { MemoryStore } from "../../../../src/runtime/store/store.ts";
+import { faultyStore } from "../../../support/faulty-store.ts";
 import { rawAgent, rawVm } from "../../../support/raw-agent.ts";
 import { failure } from "../../../support/until.ts";
 import { startVm } from "../../../support/vm.ts";
@@ -45,4 +47,22 @@ test("permission requests of an agent whose start fails are cancelled", async ()
     { method: "session/request_permission" },
     { method: "_agentvm/permission_resolved", params: { reason: "cancelled" } },
   ]);
+});
+
+test("an agent whose opening cannot be stored ends, and the next one has its terminals", async () => {
+  const store = new MemoryStore();
+  let isBroken = false;
+  const faulty = faultyStore(store, (_call, method) => (method === "put" && isBroken ? "error" : "none"));
+  const { vm } = rawVm("", { store: faulty });
+  const { sessionId } = await vm.createSession("raw");
+  await vm.closeSession(sessionId);
+  isBroken = true;
+  expect(await failure(vm.resumeSession(sessionId))).toBeInstanceOf(Error);
+  isBroken = false;
+  expect(await vm.getSession(sessionId)).toMatchObject({ status: "closed", pid: null });
+  expect((await vm.allProcesses()).filter(({ args }) => args.includes("-e"))).toEqual([]);
+  await vm.resumeSession(sessionId);
+  const create =
+    'const { result } = await ask("terminal/create", { sessionId, command: "true" }); return result.terminalId';
+  expect((await vm.sendPrompt(sessionId, create)).text).toBe("terminal-1");
 });
