@@ -33,6 +33,8 @@ export class Service {
   #state: ServiceState;
   #process: SandboxProcess | undefined;
   #ended: Promise<void> | undefined;
+  /** The last process of this boot. Its children may outlive it, and keep the service's port. */
+  #last: SandboxProcess | undefined;
   /** Aborted when the process ends, or is no longer this service's. */
   #over: AbortController | undefined;
   #pause: NodeJS.Timeout | undefined;
@@ -86,6 +88,7 @@ export class Service {
     this.#set("starting");
     let process: SandboxProcess;
     try {
+      await this.#endLast();
       process = await this.#deps.spawn(this.definition);
     } catch (error) {
       if (turn === this.#turn) this.#end(null, (error as Error).message);
@@ -93,6 +96,7 @@ export class Service {
     }
     if (turn !== this.#turn) return await process.killTree();
     this.#process = process;
+    this.#last = process;
     const startedAt = performance.now();
     process.onOutput((stream, data) => {
       for (const piece of splitEvent(data)) this.#log.push({ stream }, piece);
@@ -114,23 +118,21 @@ export class Service {
     void this.#awaitPort(port, turn, process, over.signal);
   }
 
-  /** Ends the program as its user asked: it does not start again. */
+  /** Ends the program and its children as its user asked: it does not start again. */
   async stop(): Promise<void> {
     const process = this.#halt("stopped");
-    if (process === undefined) return;
-    const ended = this.#ended ?? Promise.resolve();
-    await process.signalAll(constants.signals.SIGTERM, "job").catch(() => undefined);
-    const isGone = await within(
-      ended.then(() => true),
-      SERVICE_STOP_MS,
-    );
-    if (isGone !== true) await process.killTree();
+    if (process !== undefined) {
+      await process.signalAll(constants.signals.SIGTERM, "job").catch(() => undefined);
+      await within(this.#ended ?? Promise.resolve(), SERVICE_STOP_MS);
+    }
+    await this.#endLast();
   }
 
   /** The sandbox is going down, and its processes with it. A service that was to run waits for the next boot. */
   down(): void {
     const isOver = ["stopped", "exited", "failed"].includes(this.#state);
     this.#halt(isOver ? this.#state : "waiting");
+    this.#last = undefined;
   }
 
   /** Lets a service that has ended start again. */
@@ -138,6 +140,12 @@ export class Service {
     this.#restarts = 0;
     this.#failures = 0;
     if (this.#process === undefined) this.#halt("waiting");
+  }
+
+  /** Kills what is left of the last process. */
+  async #endLast(): Promise<void> {
+    await this.#last?.killTree();
+    this.#last = undefined;
   }
 
   #halt(state: ServiceState): SandboxProcess | undefined {

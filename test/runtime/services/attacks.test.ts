@@ -36,3 +36,26 @@ test("a program of the VM that takes a service's port or kills it does not stop 
   await vm.exec("pkill -KILL -x sleep");
   await event("serviceChanged", ({ state, restarts }) => state === "ready" && restarts === 1);
 });
+
+const LEAVES = "sleep 986 & touch /tmp/left; ";
+
+test("children that outlive the program of a service end with stopService", async () => {
+  const { vm } = startVm();
+  const args = ["-c", "trap '' TERM; sleep 985 & trap - TERM; touch /tmp/up; wait"];
+  await vm.startService({ name: "parent", command: "sh", args });
+  await expect.poll(() => vm.exists("/tmp/up")).toBe(true);
+  await vm.stopService("parent");
+  expect((await vm.exec("pgrep -f '^[s]leep 985'")).stdout).toBe("");
+  await vm.startService({ name: "exits", command: "sh", args: ["-c", `${LEAVES} exit 0`] });
+  await expect.poll(async () => (await vm.listServices())[1]?.state).toBe("exited");
+  await vm.stopService("exits");
+  expect((await vm.exec("pgrep -f '^[s]leep 986'")).stdout).toBe("");
+});
+
+test("children of a program that has failed end before the next start", async () => {
+  const { vm, event } = startVm();
+  const args = ["-c", `[ -e /tmp/left ] && exec sleep 60; ${LEAVES} exit 1`];
+  await vm.startService({ name: "fails", command: "sh", args, backoff: { initialMs: 100 } });
+  await event("serviceChanged", ({ state, restarts }) => state === "ready" && restarts === 1);
+  expect((await vm.exec("pgrep -f '^[s]leep 986'")).stdout).toBe("");
+});
