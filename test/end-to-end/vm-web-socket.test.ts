@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { closed, next } from "../support/socket-events.ts";
@@ -31,6 +31,30 @@ test("passes text, binary, path and subprotocol, and close codes of both sides",
   other.close(4000, "done");
   expect(await end).toEqual([4000, "done"]);
 });
+
+test.each(["Node's WebSocket", "the package ws"])(
+  "the first message of a server reaches a caller: %s",
+  async (kind) => {
+    // Answers the request and greets in one packet.
+    const code = `const { createHash } = require("crypto");
+    require("net").createServer((s) => s.once("data", (d) => {
+      const key = /sec-websocket-key: (.*)\\r/i.exec(d)[1];
+      const accept = createHash("sha1").update(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64");
+      s.write("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Accept: " + accept + "\\r\\n\\r\\n\\x81\\x05first", "latin1");
+    })).listen(4003)`;
+    const { pid } = await vm.spawn("node", ["-e", code]);
+    await vm.waitForPort(4003);
+    if (kind === "the package ws") vi.stubGlobal("WebSocket", undefined);
+    try {
+      const socket = await vm.vmWebSocket(4003);
+      expect(await next(socket)).toBe("first");
+      socket.close();
+    } finally {
+      vi.unstubAllGlobals();
+      await vm.killProcess(pid);
+    }
+  },
+);
 
 test("says why a WebSocket does not open", async () => {
   await expect(vm.vmWebSocket(9)).rejects.toMatchObject({ code: "ECONNREFUSED" });

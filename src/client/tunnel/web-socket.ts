@@ -23,6 +23,7 @@ export async function openVmWebSocket(
   // The package `ws` throws an error that nobody listens to.
   socket.addEventListener("error", () => undefined);
   socket.addEventListener("open", () => resolve(), ends);
+  holdFirstMessages(socket);
   socket.addEventListener("error", fail, ends);
   socket.addEventListener("close", fail, ends);
   try {
@@ -33,6 +34,16 @@ export async function openVmWebSocket(
   } finally {
     socket.removeEventListener("close", fail);
   }
+}
+
+/** The package `ws`, on Node 20, reports messages in the turn in which it has opened: before the caller can listen. */
+function holdFirstMessages(socket: WebSocket & { pause?(): void; resume?(): void }): void {
+  if (socket.pause === undefined) return;
+  const hold = () => {
+    socket.pause?.();
+    setTimeout(() => socket.resume?.());
+  };
+  socket.addEventListener("open", hold, { once: true });
 }
 
 /** Finds why a WebSocket failed. A browser does not say it. */
