@@ -12,6 +12,7 @@ import { EXIT, UsageError } from "../exit-codes.ts";
 import { type Place, parsePlace } from "../key.ts";
 import { invalidArchive } from "../local/archive-error.ts";
 import { packLocal } from "../local/pack.ts";
+import { type Skipped, skippedText } from "../local/skipped.ts";
 import { unpack } from "../local/unpack.ts";
 import { shownBytes } from "../shown.ts";
 import { type Progress, showProgress } from "../terminal/progress.ts";
@@ -25,7 +26,7 @@ const STREAMED_FROM = 64 * 1024 * 1024;
 interface Copied {
   files: number;
   bytes: number;
-  skipped?: string[];
+  skipped?: Skipped[];
 }
 
 /** Copies a file or folder from this machine into a VM, out of a VM, or from a VM to another. */
@@ -45,10 +46,11 @@ export async function cp(cli: Cli, from: string, to: string): Promise<void> {
     throw error;
   }
   bar.end(`Copied ${copied.files} files, ${shownBytes(copied.bytes)}`);
-  if (!isText) await cli.out.value(copied, "");
-  for (const path of copied.skipped ?? [])
-    cli.out.warn(`${path} is not a file, a folder or a link, and was left out`);
-  if ((copied.skipped ?? []).length > 0) process.exitCode = EXIT.partly;
+  const { skipped, ...counts } = copied;
+  const paths = skipped?.map(({ path }) => path);
+  if (!isText) await cli.out.value({ ...counts, ...(paths && { skipped: paths }) }, "");
+  for (const each of skipped ?? []) cli.out.warn(skippedText(each));
+  if (skipped !== undefined && skipped.length > 0) process.exitCode = EXIT.partly;
 }
 
 async function copyIn(cli: Cli, from: string, target: Place, bar: Progress): Promise<Copied> {

@@ -6,7 +6,7 @@ import { does, group, serverCommand } from "./command.ts";
 export function addFileCommands(program: Command): void {
   serverCommand(program, "cp <from> <to>", "copy a file or folder into a VM, out of it, or between VMs", {
     notes:
-      "A path in a VM is KEY:PATH, `-` is stdin or stdout. A folder that exists gets the copy inside, under its name; `folder/.` means the content of a folder. Links stay links. A copy out of a VM writes through no link, and takes over no setuid bit.",
+      "A path in a VM is KEY:PATH, `-` is stdin or stdout. A folder that exists gets the copy inside, under its name; `folder/.` means the content of a folder. Links stay links. A copy out of a VM writes through no link, takes over no setuid bit, and never replaces a file that it has written itself. A copy leaves out devices, sockets, names that are not UTF-8 and names that another file of the copy has, says so, and exits with 3.",
     examples: [
       ["cp app alice:/workspace", "copies a folder to /workspace/app"],
       ["cp alice:/workspace/report.pdf .", "copies a file out"],

@@ -1,30 +1,33 @@
+import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
 import { constants } from "node:fs";
 import { lstat, open, readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Pack, pack } from "tar-stream";
+import type { Skipped } from "./skipped.ts";
 
 /** Files of this machine for a VM. */
 export interface Packed {
   archive: AsyncIterable<Uint8Array>;
   /** Bytes of all files. */
   bytes: number;
-  /** Paths of sockets, devices and FIFOs, which are left out. */
-  skipped: string[];
+  /** Paths that are left out: sockets, devices, FIFOs, and names that are not UTF-8. */
+  skipped: Skipped[];
 }
 
-interface Found {
+interface Common {
   path: string;
   name: string;
-  type: "file" | "directory" | "symlink";
   size: number;
   mode: number;
   mtime: Date;
 }
 
+type Found = Common & ({ type: "file" | "directory" } | { type: "symlink"; linkname: string });
+
 /** Packs a file under a name, or a folder with everything below it. Links inside of a folder stay links. */
 export async function packLocal(path: string, name = "."): Promise<Packed> {
-  const skipped: string[] = [];
+  const skipped: Skipped[] = [];
   const found = await walk(path, name, skipped);
   const archive = pack();
   void fill(archive, found).then(
@@ -38,29 +41,35 @@ export async function packLocal(path: string, name = "."): Promise<Packed> {
   };
 }
 
-async function walk(top: string, topName: string, skipped: string[]): Promise<Found[]> {
+async function walk(top: string, topName: string, skipped: Skipped[]): Promise<Found[]> {
   const found: Found[] = [];
   const add = async (path: string, name: string, isTop: boolean): Promise<void> => {
     const info = await (isTop ? stat(path) : lstat(path));
-    const common = { path, name, mode: info.mode & 0o777, mtime: info.mtime };
+    const common = { path, name, size: 0, mode: info.mode & 0o777, mtime: info.mtime };
     if (info.isDirectory()) {
-      found.push({ ...common, type: "directory", size: 0 });
-      for (const child of (await readdir(path)).sort())
-        await add(join(path, child), `${name}/${child}`, false);
-    } else if (info.isSymbolicLink()) found.push({ ...common, type: "symlink", size: 0 });
-    else if (info.isFile()) found.push({ ...common, type: "file", size: info.size });
-    else skipped.push(path);
+      found.push({ ...common, type: "directory" });
+      for (const child of (await readdir(path, { encoding: "buffer" })).sort(Buffer.compare)) {
+        if (isUtf8(child)) await add(join(path, String(child)), `${name}/${child}`, false);
+        else skipped.push({ path: join(path, String(child)), reason: "name" });
+      }
+    } else if (info.isSymbolicLink()) {
+      const target = await readlink(path, { encoding: "buffer" });
+      if (isUtf8(target)) found.push({ ...common, type: "symlink", linkname: String(target) });
+      else skipped.push({ path, reason: "name" });
+    } else if (info.isFile()) found.push({ ...common, type: "file", size: info.size });
+    else skipped.push({ path, reason: "kind" });
   };
   await add(top, topName, true);
   return found;
 }
 
 async function fill(archive: Pack, found: readonly Found[]): Promise<void> {
-  for (const { path, name, type, mode, mtime, size } of found) {
+  for (const entry of found) {
+    const { path, name, mode, mtime, size } = entry;
     const header = { name, mode, mtime };
-    if (type === "file") await addFile(archive, path, { ...header, type, size });
-    else if (type === "directory") archive.entry({ ...header, type });
-    else archive.entry({ ...header, type, linkname: await readlink(path) });
+    if (entry.type === "symlink") archive.entry({ ...header, type: entry.type, linkname: entry.linkname });
+    else if (entry.type === "directory") archive.entry({ ...header, type: entry.type });
+    else await addFile(archive, path, { ...header, type: "file", size });
   }
 }
 

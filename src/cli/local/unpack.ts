@@ -1,3 +1,4 @@
+import type { BigIntStats } from "node:fs";
 import {
   chmod,
   copyFile,
@@ -18,13 +19,14 @@ import { extract, type Headers } from "tar-stream";
 import { MIB } from "../../api/units.ts";
 import { isSparse, sparseContent } from "../../base/sparse-map.ts";
 import { invalidArchive } from "./archive-error.ts";
+import type { Skipped, SkipReason } from "./skipped.ts";
 
 /** Files that an archive has put on this machine. */
 export interface Unpacked {
   files: number;
   bytes: number;
-  /** Names of devices and FIFOs, which are left out. */
-  skipped: string[];
+  /** Entries that are left out: devices, FIFOs, names that are not UTF-8, and names that another entry has. */
+  skipped: Skipped[];
 }
 
 /** Bits of a mode that a VM may choose: no setuid, setgid and sticky. */
@@ -34,6 +36,9 @@ const SPARSE = {
   maxMapBytes: 16 * MIB,
   damaged: () => invalidArchive("it has a sparse file with a damaged map"),
 };
+
+/** Stands for bytes of a name that are not UTF-8. A name that has the character itself is left out too. */
+const NOT_UTF8 = "\ufffd";
 
 /** Names that are kept for the report. */
 const MAX_SKIPPED = 100;
@@ -70,6 +75,8 @@ class Unpacking {
   readonly #links: { parts: string[]; target: string }[] = [];
   /** Folders that this copy has made, with the modes that the archive gives them. */
   readonly #made = new Map<string, number | undefined>();
+  /** Files that this copy has made, by device and inode: a disk may take two names for one. */
+  readonly #written = new Set<string>();
   readonly #done: Unpacked = { files: 0, bytes: 0, skipped: [] };
 
   constructor(root: string, { rename, isNew }: { rename: string | undefined; isNew: boolean }) {
@@ -80,7 +87,9 @@ class Unpacking {
 
   async add(header: Headers, content: AsyncIterable<Uint8Array>): Promise<void> {
     const pax = (header as { pax?: Record<string, string> | null }).pax ?? {};
-    const parts = this.#partsOf(pax["GNU.sparse.name"] ?? header.name);
+    const name = pax["GNU.sparse.name"] ?? header.name;
+    if (`${name}${header.linkname ?? ""}`.includes(NOT_UTF8)) return this.#skip(name, "name");
+    const parts = this.#partsOf(name);
     const mode = (header.mode ?? 0o644) & MODE_BITS;
     switch (header.type) {
       case "directory": {
@@ -90,29 +99,48 @@ class Unpacking {
       }
       case "file":
       case "contiguous-file":
-        await this.#file(parts, { mode, mtime: header.mtime, pax }, content);
+        if (!(await this.#file(parts, { mode, mtime: header.mtime, pax }, content)))
+          return this.#skip(name, "taken");
         break;
       case "symlink":
         this.#links.push({ parts, target: header.linkname ?? "" });
         break;
       case "link":
-        await this.#hardLink(parts, this.#partsOf(header.linkname ?? ""));
+        if (!(await this.#hardLink(parts, this.#partsOf(header.linkname ?? ""))))
+          return this.#skip(name, "taken");
         break;
       default:
-        if (this.#done.skipped.length < MAX_SKIPPED) this.#done.skipped.push(header.name);
-        return;
+        return this.#skip(name, "kind");
     }
     this.#done.files += 1;
   }
 
   /** Makes the links, and gives the new folders their modes. */
   async finish(): Promise<Unpacked> {
-    for (const { parts, target } of this.#links) await symlink(target, await this.#place(parts));
+    for (const { parts, target } of this.#links) {
+      const path = await this.#place(parts);
+      if (path === undefined) {
+        this.#done.files -= 1;
+        this.#skip(parts.join("/"), "taken");
+        continue;
+      }
+      await symlink(target, path);
+      await this.#note(path);
+    }
     // The owner keeps access, so that the copy can be deleted. The umask holds for others.
     const umask = process.umask();
     for (const [path, mode] of [...this.#made].reverse())
       if (mode !== undefined) await chmod(path, (mode & ~umask) | 0o700).catch(() => undefined);
     return this.#done;
+  }
+
+  #skip(path: string, reason: SkipReason): void {
+    if (this.#done.skipped.length < MAX_SKIPPED) this.#done.skipped.push({ path, reason });
+  }
+
+  /** Notes a file or a link that this copy has made. */
+  async #note(path: string): Promise<void> {
+    this.#written.add(idOf(await lstat(path, { bigint: true })));
   }
 
   #partsOf(name: string): string[] {
@@ -135,23 +163,26 @@ class Unpacking {
     return path;
   }
 
-  /** Makes room for a file or a link. @returns its path */
-  async #place(parts: readonly string[]): Promise<string> {
+  /** Makes room for a file or a link. @returns its path; `undefined` if this copy has made a file there */
+  async #place(parts: readonly string[]): Promise<string | undefined> {
     const name = parts.at(-1);
     if (name === undefined) throw invalidArchive("a file has no name");
     const path = join(await this.#folder(parts.slice(0, -1)), name);
-    const found = await lstat(path).catch(() => undefined);
+    const found = await lstat(path, { bigint: true }).catch(() => undefined);
     if (found?.isDirectory()) throw invalidArchive(`${path} exists and is a folder`);
+    if (found !== undefined && this.#written.has(idOf(found))) return undefined;
     if (found !== undefined) await rm(path);
     return path;
   }
 
+  /** @returns whether there was room for the file */
   async #file(
     parts: readonly string[],
     { mode, mtime, pax }: { mode: number; mtime: Date | undefined; pax: Record<string, string> },
     content: AsyncIterable<Uint8Array>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const path = await this.#place(parts);
+    if (path === undefined) return false;
     // "wx" follows no link and takes no file that appeared meanwhile.
     const file = await open(path, "wx", mode);
     try {
@@ -166,6 +197,8 @@ class Unpacking {
       await file.close();
     }
     if (mtime !== undefined) await utimes(path, mtime, mtime);
+    await this.#note(path);
+    return true;
   }
 
   /** @returns the bytes that were written: all */
@@ -178,11 +211,19 @@ class Unpacking {
     return data.byteLength;
   }
 
-  async #hardLink(parts: readonly string[], target: readonly string[]): Promise<void> {
+  /** @returns whether there was room for the link */
+  async #hardLink(parts: readonly string[], target: readonly string[]): Promise<boolean> {
     const from = join(await this.#folder(target.slice(0, -1)), target.at(-1) ?? "");
     const found = await lstat(from).catch(() => undefined);
     if (!found?.isFile()) throw invalidArchive("a hard link has no file");
     const to = await this.#place(parts);
+    if (to === undefined) return false;
     await link(from, to).catch(() => copyFile(from, to));
+    await this.#note(to);
+    return true;
   }
+}
+
+function idOf({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`;
 }

@@ -4,6 +4,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
@@ -82,7 +83,50 @@ test("setuid bits and devices do not arrive, and devices are not counted", async
     [{ name: "null", type: "character-device", devmajor: 1, devminor: 3 }],
   );
   expect(lstatSync(join(target, "tool")).mode & 0o7777).toBe(0o755);
-  expect([files, skipped, existsSync(join(target, "null"))]).toEqual([1, ["null"], false]);
+  expect([files, skipped, existsSync(join(target, "null"))]).toEqual([
+    1,
+    [{ path: "null", reason: "kind" }],
+    false,
+  ]);
+});
+
+test("entries whose names or targets are not UTF-8 are left out, and no file of the copy is replaced", async () => {
+  writeFileSync(join(target, "a"), "of an earlier copy");
+  const done = await unpacked(
+    [{ name: "a" }, "first"],
+    [{ name: "a" }, "second"],
+    [{ name: "a", type: "link", linkname: "a" }],
+    [{ name: "a", type: "symlink", linkname: "b" }],
+    [{ name: "caf\ufffd" }, "one"],
+    [{ name: "folder\ufffd/b" }, "two"],
+    [{ name: "link", type: "symlink", linkname: "caf\ufffd" }],
+  );
+  expect([readdirSync(target), readFileSync(join(target, "a"), "utf8")]).toEqual([["a"], "first"]);
+  expect(done).toMatchObject({ files: 1, bytes: 5 });
+  expect(done.skipped.map(({ path, reason }) => `${path} ${reason}`)).toEqual([
+    "a taken",
+    "a taken",
+    "caf\ufffd name",
+    "folder\ufffd/b name",
+    "link name",
+    "a taken",
+  ]);
+});
+
+test("names and targets of this machine that are not UTF-8 are left out", async () => {
+  const source = join(folder, "bytes");
+  mkdirSync(source);
+  writeFileSync(join(source, "good"), "text");
+  const bad = Buffer.concat([Buffer.from(`${source}/caf`), Buffer.from([0xe9])]);
+  writeFileSync(bad, "x");
+  symlinkSync(Buffer.from([0xe9]), join(source, "link"));
+  const { archive, skipped } = await packLocal(source);
+  expect(skipped).toEqual([
+    { path: join(source, "caf\ufffd"), reason: "name" },
+    { path: join(source, "link"), reason: "name" },
+  ]);
+  await unpack(archive, target);
+  expect(readdirSync(target)).toEqual(["good"]);
 });
 
 test("folders that were there keep their modes, and the umask holds for new ones", async () => {
