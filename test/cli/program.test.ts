@@ -223,6 +223,8 @@ describe("agent-vm against a server", () => {
     await out(["cp", "from:/workspace/app", "other:/workspace/"]);
     await out(["cp", "-", "other:/workspace/text"], "from stdin\n");
     expect(await out(["cp", "other:/workspace/text", "-"])).toBe("from stdin\n");
+    await out(["cp", "/proc/self/environ", "other:/workspace/environ"]);
+    expect(await out(["cp", "other:/workspace/environ", "-"])).not.toBe("");
     expect(await out(["cat", "other:/workspace/app/bin/tool", "other:/workspace/text"])).toBe(
       "tool\nfrom stdin\n",
     );

@@ -59,7 +59,7 @@ async function copyIn(cli: Cli, from: string, target: Place, bar: Progress): Pro
   const info = isStdin ? undefined : await stat(from);
   const path = await targetIn(vm, target, isStdin ? undefined : from);
   const onProgress = (total: number | null) => (at: { transferred: number }) => bar.at(at.transferred, total);
-  if (info?.isDirectory() || info?.isFile()) {
+  if (info?.isDirectory() || (info?.isFile() && (info.size > 0 || (await isEmpty(from))))) {
     const packed = await packLocal(from, info.isFile() ? posix.basename(path) : ".");
     const folder = info.isFile() ? posix.dirname(path) : path;
     const { files, bytes } = await vm.importTar(packed.archive, folder, {
@@ -70,6 +70,16 @@ async function copyIn(cli: Cli, from: string, target: Place, bar: Progress): Pro
   const source = counted(isStdin ? process.stdin : createReadStream(from));
   await vm.writeFile(path, source.stream, { onProgress: onProgress(null) });
   return { files: 1, bytes: source.bytes() };
+}
+
+/** Whether a file of size 0 has no bytes. Files of `/proc` have the size 0 and bytes. */
+async function isEmpty(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    return (await file.read(Buffer.alloc(1))).bytesRead === 0;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Returns the path that a copy gets in a VM: below a folder that exists, under the source's name. */
