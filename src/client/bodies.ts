@@ -13,8 +13,8 @@ export interface Ways {
   ask: Ask;
   /** Asks the VM's actor for bytes. */
   download: RawHandle["download"];
-  /** Whether the client, or this connection, was disposed: no attempt can succeed any more. */
-  readonly isDisposed: boolean;
+  /** Aborts when the client, or this connection, is disposed: work that is under way ends. */
+  readonly disposal: AbortSignal;
 }
 
 /** Adds a signal to a request. */

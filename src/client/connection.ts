@@ -49,8 +49,8 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
     return await this.target.download(path, { ...options, signal: anyOf(signal, this.#gone.signal) });
   };
 
-  get isDisposed(): boolean {
-    return this.#disposed;
+  get disposal(): AbortSignal {
+    return this.#gone.signal;
   }
 
   override on(event: string, callback: EventCallback): () => void {

@@ -20,8 +20,8 @@ export class HandleCore implements VmCore {
 
   readonly download: Ways["download"] = (path, options) => this.target.download(path, options);
 
-  get isDisposed(): boolean {
-    return this.target.isDisposed;
+  get disposal(): AbortSignal {
+    return this.target.disposal;
   }
 
   connect(): object {

@@ -6,13 +6,14 @@ import { toAgentVmError } from "./rivet/errors.ts";
 
 /** The attempts of a request that a broken connection may end. */
 export class Retries {
-  readonly #client: { readonly isDisposed: boolean };
+  readonly #disposal: AbortSignal;
   readonly #signal: AbortSignal | undefined;
   #failures = 0;
   #since = 0;
 
-  constructor(client: { readonly isDisposed: boolean }, signal: AbortSignal | undefined) {
-    this.#client = client;
+  /** @param client `disposal`: aborts when no attempt can succeed any more */
+  constructor({ disposal }: { readonly disposal: AbortSignal }, signal: AbortSignal | undefined) {
+    this.#disposal = disposal;
     this.#signal = signal;
   }
 
@@ -30,7 +31,7 @@ export class Retries {
     this.#signal?.throwIfAborted();
     const failure = toAgentVmError(error);
     if (this.#failures === 0) this.#since = Date.now();
-    if (!isTransient(failure) || this.#client.isDisposed) throw failure;
+    if (!isTransient(failure) || this.#disposal.aborted) throw failure;
     if (Date.now() - this.#since > RECONNECT_TIMEOUT_MS) throw failure;
     const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
     this.#failures += 1;

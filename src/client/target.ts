@@ -26,8 +26,8 @@ export class Target {
   /** Tunnels that the client's end closes. */
   readonly #tunnels = new Set<AsyncDisposable>();
   readonly #calls: CallChannel;
-  /** Ends requests whose bodies are under way when the client is disposed. */
-  readonly #disposed = new AbortController();
+  /** Ends requests whose bodies are under way when the client is disposed. Later requests have another controller. */
+  #disposed = new AbortController();
   #holds = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
 
@@ -71,8 +71,9 @@ export class Target {
   readonly download: RawHandle["download"] = (path, { signal, ...options }) =>
     this.raw.download(path, { ...options, signal: anyOf(signal, this.#disposed.signal) });
 
-  get isDisposed(): boolean {
-    return this.#disposed.signal.aborted;
+  /** Aborts when the client is disposed the next time. */
+  get disposal(): AbortSignal {
+    return this.#disposed.signal;
   }
 
   /** Keeps the shared connection open. @returns a function that lets it close */
@@ -92,8 +93,9 @@ export class Target {
   async keep<Kept extends AsyncDisposable & { close(): Promise<void> }>(
     opening: Promise<Kept>,
   ): Promise<Kept> {
+    const { disposal } = this;
     const tunnel = await opening;
-    if (this.isDisposed) {
+    if (disposal.aborted) {
       await tunnel.close();
       throw connectionLost("The client was disposed");
     }
@@ -109,7 +111,10 @@ export class Target {
   }
 
   async dispose(): Promise<void> {
-    this.#disposed.abort(connectionLost("The client was disposed"));
+    const disposed = this.#disposed;
+    // The handles stay usable.
+    this.#disposed = new AbortController();
+    disposed.abort(connectionLost("The client was disposed"));
     await Promise.all([...this.#tunnels].map((tunnel) => tunnel[Symbol.asyncDispose]()));
     await Promise.all([...this.connections].map((connection) => connection.dispose()));
     clearTimeout(this.#linger);

@@ -94,6 +94,23 @@ test("a transfer survives a broken connection", async () => {
   await proxy.close();
 });
 
+test("a handle stays usable after client.dispose(), also for large files and tunnels", async () => {
+  const client = server.client();
+  const handle = client.vm.getOrCreate("disposed-transfer");
+  const data = pattern(24 * MIB);
+  const cut = failure(
+    handle.writeFile("/cut", data, {
+      onProgress: ({ transferred }) => {
+        if (transferred < data.byteLength) void client.dispose();
+      },
+    }),
+  );
+  expect(await cut).toMatchObject({ code: "connection_lost", message: "The client was disposed" });
+  await handle.writeFile("/data", data);
+  expect(Buffer.compare(await handle.readFile("/data"), data)).toBe(0);
+  await client.dispose();
+});
+
 test("errors carry the file system's codes", async () => {
   const { handle, connection } = vms("errors");
   for (const vm of [handle, connection]) {
