@@ -16,12 +16,15 @@ import { cliEnv, cliOf, succeeding } from "../support/cli.ts";
 import { programEnv } from "../support/program-env.ts";
 import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
 import { fileServer } from "../support/servers.ts";
+import { tcpProxy } from "../support/tcp-proxy.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { until } from "../support/until.ts";
 
 const server = fileServer("kernel");
 const run = cliOf(server);
 const out = succeeding(run);
 const envOf = cliEnv();
+const lost = cliOf(() => ({ endpoint: "http://127.0.0.1:9" }));
 const folder = temporaryFolder();
 
 /** Makes a VM for a test. */
@@ -236,6 +239,47 @@ describe("agent-vm against a server", () => {
     ).toMatchObject({ skipped: 0 });
     await out(["rm", "-r", "from:/tmp/x"]);
     expect(await run(["ls", "from:/tmp/x"])).toMatchObject({ code: 4 });
+  });
+
+  test("watch and net log -f say that there is no server", async () => {
+    for (const words of [
+      ["watch", "gone:/workspace"],
+      ["net", "log", "-f", "gone"],
+    ]) {
+      const { code, stderr } = await lost(words);
+      expect([code, stderr]).toEqual([6, expect.stringMatching(/^agent-vm: .*cannot be reached.*\n$/)]);
+    }
+  });
+
+  test("watch goes on after its line has broken", async () => {
+    await makeVm("watched");
+    const vm = server().client().vm.get("watched");
+    const proxy = await tcpProxy(server().port);
+    const child = spawn(process.execPath, [AGENT_VM_PROGRAM, "watch", "watched:/workspace", "-c", "2"], {
+      env: { ...programEnv(), ...envOf(proxy) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const printed = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const)
+      child[name].on("data", (piece) => {
+        printed[name] += piece;
+      });
+    await until(async () => (await vm.listWatches()).length === 1);
+    await vm.mkdir("/workspace/first");
+    await until(() => printed.stdout.includes("first"));
+    proxy.cut();
+    await until(() => printed.stderr.includes("the line broke"));
+    await until(() => proxy.connections() > 0);
+    let round = 0;
+    await until(async () => {
+      if (child.exitCode !== null) return true;
+      round += 1;
+      await vm.mkdir(`/workspace/later-${round}`);
+      return false;
+    });
+    expect(child.exitCode).toBe(0);
+    expect(printed.stdout).toMatch(/^created +\/workspace\/first\ncreated +\/workspace\/later-\d+\n$/);
+    await proxy.close();
   });
 
   test("what a VM has named is printed without control characters", async () => {

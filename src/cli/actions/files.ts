@@ -9,7 +9,7 @@ import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { keyText, needPlace } from "../key.ts";
-import { interrupted } from "../terminal/interrupts.ts";
+import { followConnection } from "./follow.ts";
 import { textOrBytes } from "./run.ts";
 
 /** Prints files as they are, or as they were in a snapshot. */
@@ -116,7 +116,11 @@ export async function watch(
   { recursive, exclude, count }: WatchOptions,
 ): Promise<void> {
   const { key, path } = needPlace(name);
-  const connection = (await cli.vm(key)).connect();
+  const vm = await cli.vm(key);
+  const connection = vm.connect();
+  const line = followConnection(connection, () =>
+    cli.out.warn("the line broke: changes meanwhile are not shown"),
+  );
   const enough = Promise.withResolvers<void>();
   let watchId: string | undefined;
   let left = count ?? Number.POSITIVE_INFINITY;
@@ -130,17 +134,18 @@ export async function watch(
     );
     if (left === 0 || type === "ended") enough.resolve();
   });
-  connection.onError((error) => enough.reject(error));
   const options = {
     ...(recursive !== undefined && { recursive }),
     ...(exclude !== undefined && { exclude }),
   };
-  watchId = await connection.watchFiles(path, options);
-  cli.out.note(`Watching ${path}. Ctrl-C ends.`);
   try {
-    await interrupted(enough.promise);
+    // The handle fails at once without a server.
+    watchId = await vm.watchFiles(path, options);
+    cli.out.note(`Watching ${path}. Ctrl-C ends.`);
+    await line.untilInterrupted(enough.promise);
   } finally {
+    line.stop();
     // A watch survives its connection.
-    await connection.unwatchFiles(watchId).catch(() => undefined);
+    if (watchId !== undefined) await vm.unwatchFiles(watchId).catch(() => undefined);
   }
 }

@@ -5,6 +5,7 @@ import { UsageError } from "../exit-codes.ts";
 import { shownTime } from "../shown.ts";
 import { interrupted } from "../terminal/interrupts.ts";
 import { openUrl } from "../terminal/open-url.ts";
+import { followConnection } from "./follow.ts";
 import { policyOf } from "./vms.ts";
 
 /** Makes a preview URL, prints it, and on a terminal opens it. */
@@ -139,8 +140,9 @@ export async function networkLog(cli: Cli, key: string, { follow }: { follow?: b
     ]);
   }
   const connection = vm.connect();
-  const failed = Promise.withResolvers<void>();
-  connection.onError((error) => failed.reject(error));
+  const line = followConnection(connection, () =>
+    cli.out.warn("the line broke: denials meanwhile are in `agent-vm net log` only"),
+  );
   const print = ({ host, port, reason, pid, time = Date.now() }: Denial & { time?: number }) => {
     const at = shownTime(time);
     void cli.out.value(
@@ -152,13 +154,18 @@ export async function networkLog(cli: Cli, key: string, { follow }: { follow?: b
   const early: Denial[] = [];
   let isReady = false;
   connection.on("networkDenied", (event) => (isReady ? print(event) : early.push(event)));
-  const log = await connection.getNetworkLog();
-  for (const entry of log) print(entry);
-  isReady = true;
-  for (const event of early)
-    if (!log.some(({ host, port }) => host === event.host && port === event.port)) print(event);
-  cli.out.note("Following. Ctrl-C ends.");
-  await interrupted(failed.promise);
+  try {
+    // The handle fails at once without a server.
+    const log = await vm.getNetworkLog();
+    for (const entry of log) print(entry);
+    isReady = true;
+    for (const event of early)
+      if (!log.some(({ host, port }) => host === event.host && port === event.port)) print(event);
+    cli.out.note("Following. Ctrl-C ends.");
+    await line.untilInterrupted();
+  } finally {
+    line.stop();
+  }
 }
 
 export async function ports(cli: Cli, key: string): Promise<void> {
