@@ -59,16 +59,18 @@ export class ShortenedText {
 }
 
 /**
- * Returns lines of a text by 1-based, inclusive numbers. A file's own line ends stay. A range behind the end is empty.
+ * Returns lines of a text by 1-based, inclusive numbers. A file's own line ends stay. A range behind the end is empty. A line
+ * feed ends a line, as `grep -n` counts; a carriage return does so in a text without line feeds.
  *
  * @param start first line. @default 1
  * @param end last line. @default the end of the text
  */
 export function linesOf(text: string, start?: number, end?: number): string {
   if (start === undefined && end === undefined) return text;
-  const lineEnd = ["\r\n", "\n", "\r"].find((each) => text.includes(each)) ?? "\n";
+  const lineEnd = text.includes("\n") ? "\n" : "\r";
   const lines = text.split(lineEnd);
-  return lines
-    .slice(Math.max(1, start ?? 1) - 1, end === undefined ? undefined : Math.max(0, end))
-    .join(lineEnd);
+  const until = end === undefined ? lines.length : Math.max(0, end);
+  const wanted = lines.slice(Math.max(1, start ?? 1) - 1, until).join(lineEnd);
+  // The end of the last line is left out.
+  return lineEnd === "\n" && until < lines.length ? wanted.replace(/\r$/, "") : wanted;
 }

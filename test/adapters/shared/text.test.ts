@@ -30,6 +30,10 @@ test("a short text that grew is whole", () => {
 test.each<[string, number | undefined, number | undefined, string]>([
   ["a\r\nb\r\nc", 2, 3, "b\r\nc"],
   ["a\rb", 2, undefined, "b"],
+  ["one\ntwo\r\nthree\nfour\n", 2, 2, "two"],
+  ["one\ntwo\r\nthree\nfour\n", 4, 4, "four"],
+  ["one\ntwo\r\nthree", 1, 3, "one\ntwo\r\nthree"],
+  ["a\r\rb", 1, 2, "a\r"],
   ["a\nb", undefined, 0, ""],
   ["", 1, 1, ""],
 ])("lines of %j from %s to %s", (text, start, end, expected) => {
