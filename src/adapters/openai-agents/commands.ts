@@ -12,6 +12,9 @@ const MAX_OUTPUT = 1024 * 1024;
 /** The SDK counts four bytes as a token. */
 const BYTES_PER_TOKEN = 4;
 
+/** Begins the output of a terminal whose scrollback no longer has all of it. */
+const EARLIER_DROPPED = "[agent-vm: earlier output was dropped]\n";
+
 /** The key Ctrl-C. */
 const INTERRUPT = "\u0003";
 
@@ -120,9 +123,10 @@ export class Commands {
     await this.#vm.waitShell(shellId, { signal }).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
-    const { chunks, exitCode } = await this.#vm.readShell(shellId, { after });
+    const { chunks, exitCode, truncated } = await this.#vm.readShell(shellId, { after });
     const decoder = new TextDecoder();
     const text = new ShortenedText(MAX_OUTPUT);
+    if (truncated) text.add(EARLIER_DROPPED);
     for (const { data } of chunks) text.add(decoder.decode(data, { stream: true }));
     const output = text.toString();
     return {
