@@ -21,6 +21,9 @@ import type {
 /** Longest life of a preview URL. @unit s */
 const PREVIEW_SECONDS = 86_400;
 
+/** Exit code of tar if files have changed while it read them. The archive is whole. */
+const TAR_FILES_CHANGED = 1;
+
 /** Parts of a session that come from the SDK. */
 export interface SandboxSessionDeps<Manifest> {
   /** `applyDiff` of the SDK. */
@@ -171,7 +174,8 @@ export class VmSandboxSession<Manifest extends ManifestLike> {
     try {
       const args = ["-C", root, ...excluded, "-cf", archive, "."];
       const { exitCode, stderr } = await this.#vm.execArgv("tar", args);
-      if (exitCode !== 0) throw new Error(`The workspace could not be archived: ${stderr.trim()}`);
+      if (exitCode > TAR_FILES_CHANGED)
+        throw new Error(`The workspace could not be archived: ${stderr.trim()}`);
       return await this.#vm.readFile(archive);
     } finally {
       await orNull(this.#vm.deleteFile(archive));
