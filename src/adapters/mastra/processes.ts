@@ -4,6 +4,17 @@ import { sendInput } from "../shared/stdin.ts";
 import type { AdapterVm, Workplace } from "../shared/workplace.ts";
 import type { CommandOptions, CommandResult, MastraClasses } from "./mastra-types.ts";
 
+/** Errors that follow the end of a process with its VM or its server, which leaves no exit code. */
+const HAS_ENDED: ReadonlySet<string> = new Set([
+  "process_not_found",
+  "call_lost",
+  "vm_destroyed",
+  "actor_not_found",
+]);
+
+/** Exit code of a killed process: 128 + SIGKILL. */
+const KILLED = 137;
+
 /** The part of Mastra's `ProcessHandle` that the adapter uses. */
 interface HandleBase {
   command?: string;
@@ -67,10 +78,16 @@ export function processesOf(
       const end = first.running
         ? this.#vm.attach(first.pid, { ...listeners, after: first.after, startedAt: first.startedAt })
         : Promise.resolve(first);
-      this.#ended = end.then((result) => {
-        this.exitCode = result.exitCode;
-        return result;
-      });
+      this.#ended = end.then(
+        (result) => {
+          this.exitCode = result.exitCode;
+          return result;
+        },
+        (error: unknown) => {
+          if (error instanceof AgentVmError && HAS_ENDED.has(error.code)) this.exitCode = KILLED;
+          throw error;
+        },
+      );
       // A caller that only polls does not wait for the end.
       this.#ended.catch(() => undefined);
     }
