@@ -35,6 +35,8 @@ export class AgentVmTerminal extends HTMLElement {
   #screen: Screen | undefined;
   readonly #root = this.attachShadow({ mode: "open" });
   #isPlanned = false;
+  /** The VM and the attributes of the terminal that is open. */
+  #shown: readonly unknown[] = [];
 
   /** VM of the terminal. */
   get vm(): VmHandle | undefined {
@@ -84,6 +86,11 @@ export class AgentVmTerminal extends HTMLElement {
   }
 
   #open(): void {
+    const attributes = AgentVmTerminal.observedAttributes.map((name) => this.getAttribute(name));
+    const wanted = this.isConnected && this.#vm !== undefined ? [this.#vm, ...attributes] : [];
+    // The element was moved within its page, or has got the attributes that it has.
+    if (isSame(wanted, this.#shown)) return;
+    this.#shown = wanted;
     this.#screen?.dispose();
     this.#screen = undefined;
     this.#root.replaceChildren();
@@ -108,6 +115,10 @@ export class AgentVmTerminal extends HTMLElement {
       shellId === null ? { ...(command && { command }), ...(cwd && { cwd }) } : { shellId },
     );
   }
+}
+
+function isSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.length === others.length && some.every((value, index) => value === others[index]);
 }
 
 if (!customElements.get("agent-vm-terminal")) customElements.define("agent-vm-terminal", AgentVmTerminal);

@@ -78,6 +78,20 @@ test("the example with React builds, and shows ports, a terminal and a session o
   await expect.poll(() => rows.innerText()).toContain("element-42");
   const shells = async () => (await vm.listShells()).filter(({ running }) => running).length;
   expect(await shells()).toBe(1);
+  // An element that is moved in its page, or gets its attributes back, keeps its shell.
+  await page.locator("agent-vm-terminal").evaluate((element) => {
+    const moved = element as unknown as Record<
+      "setAttribute" | "removeAttribute",
+      (...words: string[]) => void
+    >;
+    moved.setAttribute("cwd", "/tmp");
+    moved.removeAttribute("cwd");
+    const { parentElement } = element as unknown as { parentElement: { append(child: unknown): void } };
+    parentElement.append(element);
+  });
+  await page.locator("agent-vm-terminal .xterm").click();
+  await page.keyboard.type("echo element-$((40+3))\n");
+  await expect.poll(() => rows.innerText()).toMatch(/element-42[\s\S]*element-43/);
   // An element that leaves its page ends its shell.
   await page.locator("agent-vm-terminal").evaluate((element) => (element as { remove(): void }).remove());
   await expect.poll(shells).toBe(0);
