@@ -24,7 +24,7 @@ export class LinkedConnection {
     checkCallback(callback);
     const end = this.on(event, (...args) => {
       end();
-      callback(...args);
+      return callback(...args);
     });
     return end;
   }

@@ -1,9 +1,14 @@
-/** Calls a callback of the client's user. An error that it throws is told on the console and stops nothing else. */
-export function callBack<Args extends unknown[]>(callback: (...args: Args) => void, ...args: Args): void {
+/**
+ * Calls a callback of the client's user. An error that it throws, or with which its promise rejects, is told on the console and
+ * stops nothing else.
+ */
+export function callBack<Args extends unknown[]>(callback: (...args: Args) => unknown, ...args: Args): void {
+  const tell = (error: unknown) => console.error("A callback of agent-vm's client has thrown:", error);
   try {
-    callback(...args);
+    const result = callback(...args);
+    if (result instanceof Promise) result.catch(tell);
   } catch (error) {
-    console.error("A callback of agent-vm's client has thrown:", error);
+    tell(error);
   }
 }
 

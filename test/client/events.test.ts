@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type FakeServer, startTestServer } from "../support/servers.ts";
 import { tcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
@@ -52,6 +52,26 @@ test("an abort ends a call that waits for an earlier subscription", async () => 
   await client.dispose();
   silent.closeAllConnections();
   silent.close();
+});
+
+test.each([
+  [
+    "that throws",
+    () => {
+      throw new Error("mine");
+    },
+  ],
+  ["whose promise rejects", () => Promise.reject(new Error("mine"))],
+])("the error of a listener %s goes to the console", async (_what, listener: () => void) => {
+  const told = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const connection = server.client().vm.getOrCreate("throwing").connect();
+  connection.on("processExit", listener);
+  connection.once("processExit", listener);
+  await connection.spawn("flood", ["0"]);
+  await until(() => told.mock.calls.length >= 2);
+  expect(told.mock.calls.map(([, error]) => String(error))).toEqual(["Error: mine", "Error: mine"]);
+  told.mockRestore();
+  await connection.dispose();
 });
 
 test("bytes arrive as Uint8Array", async () => {
