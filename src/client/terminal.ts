@@ -3,6 +3,7 @@ import { type AgentVmError, shellNotFound } from "../api/errors.ts";
 import type { ShellDataEvent, ShellExitEvent } from "../api/events.ts";
 import type { ConnectTerminalOptions, OpenedShell, ShellInfo } from "../api/methods/shells.ts";
 import type { Link } from "./link.ts";
+import { callBack } from "./listeners.ts";
 import { anything, callback, checkOptions, type Rules, someText } from "./options.ts";
 import { Output } from "./terminal-output.ts";
 import type { Invoke } from "./transfer.ts";
@@ -19,12 +20,16 @@ export interface AttachTerminalOptions {
   rows?: number;
 }
 
+type NewTerminalOptions = Extract<TerminalOptions, { shellId?: undefined }>;
+
 /** Options of `terminal()`: a new shell's, or the `shellId` of an open shell. */
 export type TerminalOptions =
   | AttachTerminalOptions
   | (ConnectTerminalOptions & {
       /** Absent: `terminal` opens a shell. */
       shellId?: undefined;
+      /** Called with the new shell when the shell has opened again after `vmRestarted`. @default not called */
+      onReopen?: (shell: Pick<ShellInfo, "shellId" | "pid">) => void;
     });
 
 /** An open terminal in a VM. `await using` closes a shell that it has opened, and detaches from another. */
@@ -78,7 +83,7 @@ export async function openTerminal(
   { link, invoke: first, patient }: TerminalLine,
   given?: TerminalOptions,
 ): Promise<Terminal> {
-  const { onData, ...options } = checked(given);
+  const { onData, onReopen = () => undefined, ...options } = checked(given);
   let shell: ShellPid | undefined;
   const invoke: Invoke = (...call) => (shell === undefined ? first : patient)(...call);
   const output = new Output(patient, onData ?? (() => undefined));
@@ -96,6 +101,7 @@ export async function openTerminal(
     opening = open().then(
       (opened) => {
         shell = opened;
+        callBack(onReopen, opened);
       },
       (error: unknown) => output.fail(error),
     );
@@ -152,10 +158,13 @@ export async function openTerminal(
   }
 }
 
-/** The options of a new shell are the server's own to check, except `onData`. */
-function checked(options: TerminalOptions | undefined): TerminalOptions {
-  const { shellId, onData } = Object(options) as TerminalOptions;
-  if (shellId === undefined) checkOptions("terminal", { onData }, { onData: callback });
+/** The options of a new shell are the server's own to check, except callbacks. */
+function checked(
+  options: TerminalOptions | undefined,
+): TerminalOptions & Pick<NewTerminalOptions, "onReopen"> {
+  const { shellId, onData, onReopen } = Object(options) as NewTerminalOptions;
+  if (shellId === undefined)
+    checkOptions("terminal", { onData, onReopen }, { onData: callback, onReopen: callback });
   else checkOptions("terminal", options, ATTACH_OPTIONS);
   return options ?? {};
 }

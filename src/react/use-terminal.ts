@@ -11,7 +11,7 @@ import {
 export interface UsedTerminal {
   /** `opening`, then `open`; `exited` after the end of the shell; `failed` with `error`. */
   state: "opening" | "open" | "exited" | "failed";
-  /** Id of the shell, with which another component or page takes it up. */
+  /** Id of the shell, with which another component or page takes it up. Changes when the shell opens again after a restart. */
   shellId: string | undefined;
   /** Exit code of the shell; `undefined` while it runs. */
   exitCode: number | undefined;
@@ -32,29 +32,38 @@ const OPENING: State = { state: "opening", shellId: undefined, exitCode: undefin
  * ends with the component; a shell that it has taken up stays open.
  *
  * @param vm handle of `useVm`; `undefined` waits
- * @param options as for `terminal()`. The newest `onData` gets the output; other values open another terminal
+ * @param options as for `terminal()`. The newest `onData` gets the output, and the newest `onReopen` is called; other values open another terminal
  * @example
  * ```tsx
  * const { state, write } = useTerminal(vm, { onData: (bytes) => xterm.write(bytes) });
  * ```
  */
 export function useTerminal(vm: VmHandle | undefined, options: TerminalOptions = {}): UsedTerminal {
-  const { onData, ...rest } = options;
-  const newest = useRef(onData);
-  newest.current = onData;
+  const { onData: _onData, ...rest } = options;
+  const newest = useRef(options);
+  newest.current = options;
   const [state, setState] = useState<State>(OPENING);
   const opened = useRef<Terminal>(undefined);
   const wanted = JSON.stringify(rest);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the options
   useEffect(() => {
+    setState(OPENING);
     if (vm === undefined) return;
     let isOver = false;
-    setState(OPENING);
     const fail = (error: unknown) => {
       if (!isOver && error instanceof AgentVmError)
         setState((known) => ({ ...known, state: "failed", error }));
     };
-    const all = { ...rest, onData: (data: Uint8Array) => newest.current?.(data) } as TerminalOptions;
+    const all = {
+      ...rest,
+      onData: (data: Uint8Array) => newest.current.onData?.(data),
+      ...(rest.shellId === undefined && {
+        onReopen: (shell: { shellId: string; pid: number }) => {
+          if (!isOver) setState((known) => ({ ...known, shellId: shell.shellId }));
+          if ("onReopen" in newest.current) newest.current.onReopen?.(shell);
+        },
+      }),
+    } as TerminalOptions;
     const leave = (shell: Terminal) => {
       if (rest.shellId === undefined) shell.close().catch(() => undefined);
       else shell.detach();

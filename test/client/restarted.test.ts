@@ -16,11 +16,14 @@ test("follows a VM whose server has restarted: vmRestarted, one call_lost, termi
   connection.on("fileChanged", ({ type, path }) => changed.push(`${type} ${path}`));
   await connection.watchFiles("/workspace");
   let screen = "";
+  const reopened: object[] = [];
   const shell = await terminal(connection, {
     onData: (data) => {
       screen += new TextDecoder().decode(data);
     },
+    onReopen: (opened) => reopened.push(opened),
   });
+  const firstId = shell.shellId;
   await shell.write("echo fir''st\n");
   await until(() => screen.includes("first"));
   const program = await terminal(connection, { command: "sleep", args: ["1000"] });
@@ -43,6 +46,8 @@ test("follows a VM whose server has restarted: vmRestarted, one call_lost, termi
   await shell.resize(100, 30);
   await shell.write("stty size; echo sec''ond\n");
   await until(() => /30 100[\s\S]*second/.test(screen));
+  expect(reopened).toEqual([{ shellId: shell.shellId, pid: shell.pid }]);
+  expect(shell.shellId).not.toBe(firstId);
   expect(await programEnd).toBe("shell_not_found");
   await shell.close();
   expect(await shell.exited).toBeTypeOf("number");
