@@ -9,8 +9,8 @@ import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { keyText, needPlace } from "../key.ts";
+import { textOrBytes } from "../text-chunks.ts";
 import { followConnection } from "./follow.ts";
-import { textOrBytes } from "./run.ts";
 
 /** Prints files as they are, or as they were in a snapshot. */
 export async function cat(cli: Cli, names: string[], { snapshot }: { snapshot?: string }): Promise<void> {

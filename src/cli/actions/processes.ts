@@ -2,6 +2,7 @@ import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SpawnedProcessInfo, VmProcess } from "../../api/methods/process-types.ts";
 import { signalName } from "../../api/signals.ts";
+import type { OutputChunk } from "../../client/index.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
@@ -10,7 +11,7 @@ import { shownBytes, shownTime } from "../shown.ts";
 import type { Column } from "../table.ts";
 import { onSignals } from "../terminal/interrupts.ts";
 import { write } from "../terminal/streams.ts";
-import { textOrBytes } from "./run.ts";
+import { TextChunks } from "../text-chunks.ts";
 
 /** Columns of the processes of a VM. */
 export const PROCESS_COLUMNS: readonly Column<VmProcess>[] = [
@@ -45,26 +46,17 @@ export async function logs(
 ): Promise<void> {
   const vm = await cli.vm(key);
   const wanted = pid ?? (await newest(vm));
-  const print = async ({
-    stream,
-    data,
-    seq,
-  }: {
-    stream: "stdout" | "stderr";
-    data: Uint8Array;
-    seq: number;
-  }) => {
-    if (cli.out.json) await cli.out.value({ seq, stream, data: textOrBytes(data) }, "");
-    else {
-      const to = stream === "stdout" ? process.stdout : process.stderr;
-      await write(to, to.isTTY ? shownLog(data) : data);
-    }
+  const texts = new TextChunks(({ seq, stream }, data) => cli.out.value({ seq, stream, data }, ""));
+  const print = async (chunk: OutputChunk) => {
+    if (cli.out.json) return await texts.push(chunk);
+    const to = chunk.stream === "stdout" ? process.stdout : process.stderr;
+    await write(to, to.isTTY ? shownLog(chunk.data) : chunk.data);
   };
   if (!follow) {
     const { chunks, truncated } = await vm.readProcessOutput(wanted);
     if (truncated) cli.out.warn("older output is no longer kept");
     for (const chunk of chunks) await print(chunk);
-    return;
+    return await texts.end();
   }
   const abort = new AbortController();
   const stop = onSignals(() => abort.abort());
@@ -75,6 +67,7 @@ export async function logs(
   } finally {
     stop();
   }
+  await texts.end();
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Cli } from "../cli.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { onSignals } from "../terminal/interrupts.ts";
 import { onReaderGone, readStdin, write } from "../terminal/streams.ts";
+import { TextChunks } from "../text-chunks.ts";
 
 /** Options of `exec` and `run`. */
 interface CommandOptions {
@@ -35,9 +36,7 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
   // A command without a reader is killed.
   onReaderGone(() => abort.abort());
   const stop = onSignals(() => abort.abort());
-  const output = cli.out.json
-    ? {}
-    : { captureStdio: false, onOutput: (chunk: OutputChunk) => print(cli, chunk) };
+  const output = cli.out.json ? {} : { captureStdio: false, onOutput: print };
   await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
       ...commandOptions(options),
@@ -66,6 +65,7 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   onReaderGone(() => abort.abort());
   let pid: number | undefined;
   let interrupts = 0;
+  const texts = new TextChunks(({ stream }, data) => cli.out.value({ stream, data }, ""));
   const forward = (signal: NodeJS.Signals) => {
     if (signal === "SIGINT") interrupts += 1;
     if (pid === undefined || interrupts > 1) abort.abort();
@@ -78,13 +78,14 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
       openStdin: options.stdin,
       captureStdio: false,
       signal: abort.signal,
-      onOutput: (chunk) => print(cli, chunk),
+      onOutput: (chunk) => (cli.out.json ? texts.push(chunk) : print(chunk)),
       onStart: (started) => {
         pid = started;
         if (options.stdin) void forwardStdin(vm, started).catch(() => undefined);
       },
     });
     if (cli.out.json) {
+      await texts.end();
       const { exitCode, signal, reason, durationMs } = result;
       await cli.out.value({ exitCode, signal, reason, durationMs }, "");
     }
@@ -142,18 +143,8 @@ function commandOptions(options: CommandOptions) {
   return { ...environment(options), ...(timeout !== undefined && { timeout }) };
 }
 
-async function print(cli: Cli, { stream, data }: OutputChunk): Promise<void> {
-  if (cli.out.json) return await cli.out.value({ stream, data: textOrBytes(data) }, "");
+async function print({ stream, data }: OutputChunk): Promise<void> {
   await write(stream === "stdout" ? process.stdout : process.stderr, data);
-}
-
-/** Returns bytes as text if they are UTF-8. */
-export function textOrBytes(data: Uint8Array): string | Uint8Array {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
-  } catch {
-    return data;
-  }
 }
 
 /** Sends stdin to a process, and its end. Waits while the process reads slowly. */
