@@ -13,8 +13,11 @@ import { onSignals } from "../terminal/interrupts.ts";
 import { RawTerminal } from "../terminal/raw-terminal.ts";
 import { PROCESS_COLUMNS } from "./processes.ts";
 
+/** Pause between two looks by default, as the command's help says. */
+const INTERVAL_MS = 2_000;
+
 interface TopOptions {
-  interval: number;
+  interval?: number;
   count?: number;
 }
 
@@ -31,7 +34,11 @@ interface Sample {
 }
 
 /** Shows what a VM uses and its processes, again and again. A script gets one look, or as many as `--count` says. */
-export async function top(cli: Cli, key: string, { interval, count }: TopOptions): Promise<void> {
+export async function top(
+  cli: Cli,
+  key: string,
+  { interval = INTERVAL_MS, count }: TopOptions,
+): Promise<void> {
   const vm = await cli.vm(key);
   const isLive = process.stdout.isTTY === true && process.stdin.isTTY === true && !cli.out.json;
   const looks = count ?? (isLive ? Number.POSITIVE_INFINITY : 1);

@@ -73,7 +73,7 @@ export function addProcessCommands(program: Command): void {
       ["top alice --count 3 --json", "prints three lines of JSON"],
     ],
   })
-    .option("-i, --interval <time>", "time between two looks", duration, 2000)
+    .option("-i, --interval <time>", "time between two looks (default: 2s)", duration)
     .option("-c, --count <number>", "number of looks", integer)
     .action(does(async () => (await import("../actions/top.ts")).top));
 
