@@ -1,9 +1,12 @@
 // @module-tag slow
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cliEnv } from "../support/cli.ts";
 import { open } from "../support/scripted.ts";
 import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
 import { fileServer } from "../support/servers.ts";
+import { testFolder } from "../support/temporary-folder.ts";
 import { hasTmux, openScreen, type Screen } from "../support/tmux.ts";
 
 const server = fileServer("scripted");
@@ -114,4 +117,20 @@ needsTmux(title("a person sees tables that fit, is asked before a VM goes, and e
   await screen.press("Enter");
   await screen.shows(/host>$/m);
   expect(await vm.exists("/workspace/text")).toBe(true);
+});
+
+needsTmux(title("Ctrl-C in an editor is the editor's key, and the file is written back"), async () => {
+  const vm = await makeVm("keys");
+  await vm.writeFile("/workspace/text", "two");
+  const editor = join(testFolder(), "editor");
+  const loop = "while :; do sleep 0.1; done";
+  writeFileSync(editor, `#!/bin/sh\ntrap 'echo three > "$1"; exit 0' INT\necho opened; ${loop}\n`, {
+    mode: 0o755,
+  });
+  const screen = await person({ EDITOR: editor });
+  await screen.type("clear; agent-vm edit keys:/workspace/text");
+  await screen.shows(/^opened$/m);
+  await screen.press("C-c");
+  await screen.shows(/Written: keys:\/workspace\/text$/m);
+  expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe("three\n");
 });

@@ -9,6 +9,7 @@ import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { keyText, needPlace } from "../key.ts";
+import { onSignals } from "../terminal/interrupts.ts";
 import { textOrBytes } from "../text-chunks.ts";
 import { followConnection } from "./follow.ts";
 
@@ -73,20 +74,39 @@ export async function edit(cli: Cli, name: string): Promise<void> {
   let isKept = false;
   try {
     await writeFile(file, before ?? "", { mode: 0o600 });
-    // EDITOR may have arguments, so a shell reads it. The path is an argument of the shell.
-    const child = spawn("sh", ["-c", `${editor} "$1"`, "sh", file], { stdio: "inherit" });
-    const [code] = (await once(child, "exit")) as [number | null];
-    if (code !== 0) throw new Error(`The editor has failed: ${editor}. The file in the VM is unchanged.`);
+    // EDITOR may have arguments, so a shell reads it. The path is an argument of the shell. Ctrl-C and Ctrl-\ are the
+    // editor's keys: the shell and this program ignore them.
+    const line = `trap : INT QUIT; ${editor} "$1"`;
+    const child = spawn("sh", ["-c", line, "sh", file], { stdio: "inherit" });
+    let end: NodeJS.Signals | undefined;
+    const stop = onSignals((signal) => {
+      if (signal === "SIGINT" || signal === "SIGQUIT") return;
+      end = signal;
+      child.kill(signal);
+    });
+    const [code] = (await once(child, "exit").finally(stop)) as [number | null];
     const after = await readFile(file);
-    if (before !== undefined ? after.equals(before) : after.length === 0) {
+    const isChanged = before !== undefined ? !after.equals(before) : after.length > 0;
+    // The editor may outlive its shell, and write later.
+    isKept = isChanged || end !== undefined;
+    const kept = `Your version is kept: ${file}`;
+    if (code !== 0)
+      throw new Error(
+        `The editor has failed: ${editor}. The file in the VM is unchanged.${isKept ? ` ${kept}` : ""}`,
+      );
+    if (!isChanged) {
       cli.out.note("Unchanged.");
       return;
     }
-    isKept = true;
-    const now = await contentOf(vm, place.path);
-    if (now === undefined ? before !== undefined : !before?.equals(now))
-      throw new Error(`The file has changed in the VM meanwhile. Your version is kept: ${file}`);
-    await vm.writeFile(place.path, after);
+    try {
+      const now = await contentOf(vm, place.path);
+      if (now === undefined ? before !== undefined : !before?.equals(now))
+        throw new Error("The file has changed in the VM meanwhile.");
+      await vm.writeFile(place.path, after);
+    } catch (error) {
+      cli.out.warn(kept);
+      throw error;
+    }
     isKept = false;
     cli.out.note(`Written: ${keyText(place.key)}:${place.path}`);
   } finally {
