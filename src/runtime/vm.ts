@@ -182,11 +182,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
       ...vm,
       services: options.services,
       kept,
-      listens: (port, timeoutMs, signal) => network.waitForPort(port, { timeoutMs }, signal),
+      listens: (port, timeoutMs, signal) => network.listens(port, { timeoutMs }, signal),
     }),
   );
   // Each needs the other: a connection waits for the service of its port, and a service is up when its port accepts one.
   network.onRefused = (port, signal) => services.comes(port, signal);
+  network.serviceNote = (port) => services.noteOf(port);
   const machine = rooms.add(
     new Machine({
       ...vm,

@@ -50,6 +50,9 @@ import { type TunnelEnd, Tunnels } from "./tunnels.ts";
 type NetworkDeps = OutboundDeps &
   Pick<VmServices, "sandbox" | "liveSandbox" | "upcomingSandbox" | "maxResultBytes" | "runtime">;
 
+/** Codes of the errors of a port that does not answer. */
+const UNANSWERED: ReadonlySet<string> = new Set(["ECONNREFUSED", "fetch_timeout", "port_timeout"]);
+
 /** Network methods of one VM: ports, HTTP requests to them, preview URLs and the outbound policy. */
 export class Network
   implements
@@ -69,6 +72,8 @@ export class Network
   readonly #ports: AppPorts;
   /** Asked when nothing listens at a port. @returns `true` if something listens there now */
   onRefused: (port: number, signal: AbortSignal | undefined) => Promise<boolean> = async () => false;
+  /** Describes the service of a port, for the error of a port that does not answer. */
+  serviceNote: (port: number) => string | undefined = () => undefined;
   readonly #stopped = new AbortController();
   readonly #tunnels: Tunnels;
 
@@ -101,7 +106,7 @@ export class Network
     signal?: AbortSignal,
   ): Promise<VmFetchResponse> {
     const signals = [this.#stopped.signal, ...(signal ? [signal] : [])];
-    return this.#requests.fetch(port, path, options, signals);
+    return this.#noting(port, this.#requests.fetch(port, path, options, signals));
   }
 
   /** Sends a request whose bodies are streams: see `PortRequests`. */
@@ -111,7 +116,7 @@ export class Network
     { signal, ...request }: StreamedRequest & { signal: AbortSignal },
     respond: (response: StreamedResponse) => Promise<void>,
   ): Promise<void> {
-    return this.#requests.stream(port, path, request, this.#signalFor(signal), respond);
+    return this.#noting(port, this.#requests.stream(port, path, request, this.#signalFor(signal), respond));
   }
 
   async listPorts(): Promise<VmPort[]> {
@@ -122,6 +127,11 @@ export class Network
   }
 
   waitForPort(port: number, options: WaitForPortOptions = {}, signal?: AbortSignal): Promise<void> {
+    return this.#noting(port, this.listens(port, options, signal));
+  }
+
+  /** Waits for a port as `waitForPort`, for the service of the port itself. */
+  listens(port: number, options: WaitForPortOptions, signal?: AbortSignal): Promise<void> {
     return waitForPort(port, options, {
       listening: () => this.listPorts(),
       get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
@@ -273,6 +283,18 @@ export class Network
 
   async #network(action: string): Promise<SandboxNetwork> {
     return capabilityOf(await this.#deps.sandbox(), "network", action);
+  }
+
+  /** Waits for a request, and adds the service of the port to an error that says that nothing answers. */
+  async #noting<Result>(port: number, request: Promise<Result>): Promise<Result> {
+    try {
+      return await request;
+    } catch (error) {
+      if (!(error instanceof AgentVmError) || !UNANSWERED.has(error.code)) throw error;
+      const note = this.serviceNote(port);
+      if (note === undefined) throw error;
+      throw new AgentVmError(error.code, `${error.message}. ${note}`, error.metadata);
+    }
   }
 
   async #openEnd(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {

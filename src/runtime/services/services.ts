@@ -145,11 +145,24 @@ export class Services implements ServiceMethods, Room {
    */
   async comes(port: number, signal: AbortSignal | undefined): Promise<boolean> {
     await this.#load();
-    const service = [...this.#table.values()].find(({ definition }) => definition.port === port);
+    const service = this.#at(port);
     const isReady = () => service?.state === "ready";
     if (service === undefined || isReady() || this.#listeners.size >= MAX_SERVICE_WAITERS) return false;
     await this.#until(() => isReady() || OVER.includes(service.state), signal);
     return isReady();
+  }
+
+  /** Describes the service of a port for an error; `undefined` if no service has the port. */
+  noteOf(port: number): string | undefined {
+    const service = this.#at(port);
+    if (service === undefined) return undefined;
+    const { name, state, exitCode } = service.info;
+    const end = exitCode === null ? "" : ` after exit code ${exitCode}`;
+    return `The service ${name} of this port is in state ${state}${end}; serviceLogs("${name}") has its output`;
+  }
+
+  #at(port: number): Service | undefined {
+    return [...this.#table.values()].find(({ definition }) => definition.port === port);
   }
 
   #find(name: string): Service {

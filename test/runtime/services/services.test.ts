@@ -105,6 +105,23 @@ test("a request to the port of a service wakes the VM and waits for the service"
   expect((await durable.vm().vmFetch(8080, "/")).status).toBe(200);
 });
 
+test("the error of a port that does not answer names its service", async () => {
+  const machine = startVm();
+  const { vm } = machine;
+  await vm.startService(shell("web", "exit 7", { port: 3000, restart: "never" }));
+  await reaches(machine, "web", "failed");
+  const note =
+    'The service web of this port is in state failed after exit code 7; serviceLogs("web") has its output';
+  for (const [code, call] of [
+    ["port_timeout", vm.waitForPort(3000, { timeoutMs: 1 })],
+    ["ECONNREFUSED", vm.vmFetch(3000, "/")],
+  ] as const) {
+    const error = await failure(call);
+    expect(error.code).toBe(code);
+    expect(error.message.endsWith(`. ${note}`)).toBe(true);
+  }
+});
+
 test("a service alone does not keep the VM awake, unless it says so", async () => {
   const kept: Promise<unknown>[] = [];
   const hooks = { keepAwake: (work: Promise<unknown>) => void kept.push(work) };
