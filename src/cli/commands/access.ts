@@ -25,10 +25,15 @@ export function addAccessCommands(program: Command): void {
     examples: [["token ls", "lists the oldest first"]],
   }).action(does(async () => (await tokens()).listTokens));
   serverCommand(token, "revoke <token...>", "end tokens now, by their ids", {
-    examples: [["token revoke 4kQ1", "ends the tokens too that were made with it"]],
+    examples: [
+      ["token revoke 2c6b9e0a-71d4-4f3b-8a5e-c09d14f7b362", "ends the tokens too that were made with it"],
+    ],
   }).action(does(async () => (await tokens()).revokeTokens));
   serverCommand(token, "renew [token]", "make a token last its whole time again", {
-    examples: [["token renew", "prints new text of the token in use"]],
+    examples: [
+      ["token renew", "prints new text of the token in use, which `token create` has made"],
+      ["token renew 2c6b9e0a-71d4-4f3b-8a5e-c09d14f7b362", "prints new text of this token"],
+    ],
   }).action(does(async () => (await tokens()).renewToken));
 
   const context = group(program, "context", "name servers, and choose one");

@@ -11,7 +11,7 @@ export function addCronCommands(program: Command): void {
     notes:
       "Options stand before KEY. One word is a line for the VM's shell; several words are a program and its arguments.",
     examples: [
-      ["cron add alice '0 3 * * *' 'npm test'", "runs every night at three"],
+      ["cron add --id nightly alice '0 3 * * *' 'npm test'", "runs every night at three"],
       [
         "cron add --agent claude alice '0 9 * * 1' 'Update the dependencies.'",
         "prompts an agent every Monday",

@@ -19,7 +19,7 @@ export function addFileCommands(program: Command): void {
     examples: [
       ["cat alice:/etc/hostname", "prints one file"],
       [
-        "cat alice:/workspace/app.ts --snapshot 5f3c",
+        "cat alice:/workspace/app.ts --snapshot snap-5f3c9a1e04b7d286",
         "prints a file as it was in a snapshot, and boots nothing",
       ],
     ],

@@ -25,7 +25,7 @@ export function addNetworkCommands(program: Command): void {
     examples: [["preview ls alice", "lists ids, ports and ends"]],
   }).action(does(async () => (await actions()).listPreviews));
   serverCommand(preview, "rm <key> <preview...>", "close preview URLs", {
-    examples: [["preview rm alice 8b1f", "cuts the connections through the URL too"]],
+    examples: [["preview rm alice 8b1f40d2c67a9e35", "cuts the connections through the URL too"]],
   }).action(does(async () => (await actions()).closePreviews));
 
   serverCommand(program, "tunnel <key>", "carry connections to this machine's port into a VM", {

@@ -57,13 +57,20 @@ export function addSessionCommands(program: Command): void {
     examples: [["session agents alice", "says which are installed"]],
   }).action(does(async () => (await actions()).listAgents));
   serverCommand(session, "cancel <key> <session>", "end the running prompt and the queued ones", {
-    examples: [["session cancel alice 0198", "exits 1 if no prompt was running"]],
+    examples: [
+      ["session cancel alice 7d9f4c1e-52b0-4a8e-9c63-0f1d2b7a6e85", "exits 1 if no prompt was running"],
+    ],
   }).action(does(async () => (await actions()).cancelPrompts));
   serverCommand(session, "close <key> <session...>", "end the agents of sessions, and keep the transcripts", {
-    examples: [["session close alice 0198", "the next prompt needs `call KEY resumeSession`"]],
+    examples: [
+      [
+        "session close alice 7d9f4c1e-52b0-4a8e-9c63-0f1d2b7a6e85",
+        "the next prompt needs `call KEY resumeSession`",
+      ],
+    ],
   }).action(does(async () => (await actions()).closeSessions));
   serverCommand(session, "rm <key> <session...>", "delete sessions with their transcripts", {
-    examples: [["session rm alice 0198", "ends the agent too"]],
+    examples: [["session rm alice 7d9f4c1e-52b0-4a8e-9c63-0f1d2b7a6e85", "ends the agent too"]],
   }).action(does(async () => (await actions()).deleteSessions));
 
   serverCommand(program, "acp <key>", "let an editor that speaks ACP use an agent in a VM", {

@@ -16,27 +16,27 @@ export function addSnapshotCommands(program: Command): void {
     notes:
       "The processes of the VM end. `agent-vm restore` is another command: it restores a backup of a server.",
     examples: [
-      ["snapshot restore alice 5f3c", "asks, then restores"],
-      ["snapshot restore --yes alice 5f3c", "does not ask; a script must pass --yes"],
+      ["snapshot restore alice snap-5f3c9a1e04b7d286", "asks, then restores"],
+      ["snapshot restore --yes alice snap-5f3c9a1e04b7d286", "does not ask; a script must pass --yes"],
     ],
   })
     .option("-y, --yes", "restore without a question")
     .action(does(async () => (await actions()).restoreSnapshot));
   serverCommand(snapshot, "rm <key> <snapshot...>", "delete snapshots", {
-    examples: [["snapshot rm alice 5f3c", "frees what only this snapshot holds"]],
+    examples: [["snapshot rm alice snap-5f3c9a1e04b7d286", "frees what only this snapshot holds"]],
   }).action(does(async () => (await actions()).deleteSnapshots));
 
   serverCommand(program, "diff <key> [snapshot] [later]", "list paths that changed since a snapshot", {
     notes:
       "Without a snapshot: since the last checkpoint, which the VM takes itself about a second after a command. With a later snapshot: between both, which boots nothing. A added, M modified, D deleted, T mode or owner.",
     examples: [
-      ["diff alice 5f3c", "lists one path a line"],
-      ["diff alice 5f3c 81aa", "compares two snapshots"],
+      ["diff alice snap-5f3c9a1e04b7d286", "lists one path a line"],
+      ["diff alice snap-5f3c9a1e04b7d286 snap-81aa40c2e95b7f13", "compares two snapshots"],
     ],
   }).action(does(async () => (await actions()).diff));
   serverCommand(program, "undo <key> <path...>", "put paths back as they were in a snapshot", {
     notes: "Paths are absolute. Exits 3 if a path was not put back.",
-    examples: [["undo alice /workspace/src --snapshot 5f3c", "puts a folder back"]],
+    examples: [["undo alice /workspace/src --snapshot snap-5f3c9a1e04b7d286", "puts a folder back"]],
   })
     .option(
       "-s, --snapshot <id>",

@@ -26,10 +26,8 @@ export function addVmCommands(program: Command): void {
     notes: "The server allows limits, variables, policies and first files by its option perVm.",
     examples: [
       ["create alice", "creates the VM alice"],
-      [
-        "create team/bob --label tier=free --memory 512M --outbound none",
-        "creates a VM with limits and a policy",
-      ],
+      ["create team/bob --label tier=free", "creates a VM with a label"],
+      ["create team/eve --memory 512M --outbound none", "needs a server whose option perVm allows both"],
     ],
   })
     .option("--if-missing", "succeed if the VM exists")
@@ -51,7 +49,10 @@ export function addVmCommands(program: Command): void {
   serverCommand(program, "fork <key> <new-key>", "make a new VM with the files of a VM", {
     examples: [
       ["fork alice team/alice-2", "prints the key of the new VM"],
-      ["fork alice alice-before --snapshot 5f3c", "gives the new VM the files of a snapshot"],
+      [
+        "fork alice alice-before --snapshot snap-5f3c9a1e04b7d286",
+        "gives the new VM the files of a snapshot",
+      ],
     ],
   })
     .option(
