@@ -128,7 +128,13 @@ export class Tokens {
    * @throws AgentVmError `token_not_found`, `forbidden`
    */
   async renew(actor: Grant, id: string | undefined = actor.tokenId): Promise<IssuedToken> {
-    if (id === undefined) throw invalidArgument("id", "the id of a token", id);
+    if (id === undefined) {
+      throw new AgentVmError(
+        "invalid_argument",
+        "Only a token of `tokens.create` renews itself, and this client has no such token. Pass the id of a token",
+        { argument: "id" },
+      );
+    }
     const token = this.#subject(actor, id, "tokens.renew");
     // A client that could renew other tokens would outlive the end of its own.
     if (!actor.unlimited && id !== actor.tokenId && token.parent !== actor.tokenId) {

@@ -96,6 +96,10 @@ test("a renewed token keeps its id, and revoking the id ends every copy", async 
   const { tokens } = server.client({ token: TOKEN });
   const old = await tokens.create({ vms: "a", may: ["admin"], expiresIn: 100 });
   const renewed = await tokens.renew(old.id);
+  expect(await failure(tokens.renew())).toMatchObject({
+    code: "invalid_argument",
+    message: expect.stringContaining("Pass the id of a token"),
+  });
   expect(renewed.id).toBe(old.id);
   expect(renewed.expiresAt).toBeGreaterThanOrEqual(old.expiresAt);
   await tokens.revoke(old.id);
