@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 
 /*
  * Parts of /proc that tell about the host. The list is Docker's, and the files of the kernel's command line, of disks and of
- * users' keys. All of /proc is read-only in a VM.
+ * users' keys. A read of `locks` keeps every file lock of the host waiting. All of /proc is read-only in a VM.
  */
 
 const HIDDEN = [
@@ -15,6 +15,7 @@ const HIDDEN = [
   "key-users",
   "keys",
   "latency_stats",
+  "locks",
   "sched_debug",
   "scsi",
   "timer_list",

@@ -11,6 +11,7 @@ const HIDDEN = [
   "kcore",
   "keys",
   "key-users",
+  "locks",
   "timer_list",
   "sched_debug",
 ];
@@ -21,7 +22,8 @@ const present = (names: readonly string[]) =>
 
 /** Prints how much a VM reads of hidden files and folders, the flags of /proc, and its places in cgroups. */
 const LOOK = [
-  `cat ${present(HIDDEN).join(" ")} | wc -c`,
+  // The VM has a lock, which /proc/locks would show.
+  `flock /tmp cat ${present(HIDDEN).join(" ")} | wc -c`,
   `ls -A ${present(FOLDERS).join(" ")} /proc/version | grep -vc ':$\\|^$'`,
   "findmnt -n -o VFS-OPTIONS /proc | tail -n 1 | cut -d, -f 1-4",
   "(echo 0 > /proc/self/oom_score_adj; echo 2 > /proc/sys/kernel/printk) 2>&1 | grep -c 'Read-only file system'",
