@@ -31,6 +31,7 @@ import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
 import { measureFiles, measureVm } from "./processes/usage.ts";
 import { ENDED_STATES } from "./procfs/held-process.ts";
+import { ProcessReads } from "./procfs/process-reads.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
 import { pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
@@ -81,6 +82,7 @@ export class KernelSandbox implements Sandbox {
   readonly #leftPipes = new LeftPipes();
   readonly #stdin: StdinStore;
   readonly #ending = new AbortController();
+  readonly #reads = new ProcessReads(this.#ending.signal);
   readonly #watches: KernelWatches;
   #disposal: Promise<void> | undefined;
 
@@ -103,7 +105,9 @@ export class KernelSandbox implements Sandbox {
       ending: this.#ending.signal,
     };
     this.#starter = new SpawnerStarter(this.#entry, vm.spawner);
-    this.network = new KernelNetwork(this.#entry, vm.procFd, (path) => files.connect(path));
+    this.network = new KernelNetwork(this.#entry, { procFd: vm.procFd, reads: this.#reads }, (path) =>
+      files.connect(path),
+    );
     this.#watches = new KernelWatches({
       ...{ rootFd: vm.rootFd, owner, perl: tools.perl },
       budget: files.tree.budget,
@@ -120,7 +124,7 @@ export class KernelSandbox implements Sandbox {
       isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
       // The parents of interactive shells continue: script(1) stops itself with its shell.
       freeze: () => freezeAll(() => this.#everything()),
-      mappedFiles: () => mappedFiles(vm.procFd),
+      mappedFiles: () => mappedFiles(vm.procFd, this.#reads),
     };
     this.terminals = { shell, open: (request) => this.#openTerminal(request) };
     this.watches = {
@@ -229,6 +233,7 @@ export class KernelSandbox implements Sandbox {
     const listed = await listProcesses(
       this.#deps.vm.procFd,
       this.#deps.owner?.uid ?? process.getuid?.() ?? 0,
+      this.#reads.begin(),
     );
     const waiting = new Set((await this.#inputWaits()).map(({ pid }) => pid));
     return listed.map((process) => ({ ...process, waitingForInput: waiting.has(process.pid) }));
@@ -240,7 +245,7 @@ export class KernelSandbox implements Sandbox {
       [...this.#running].flatMap(({ stdinName, pid }) => (stdinName ? [[stdinName, pid]] : [])),
     );
     const terminals = new Set([...this.#openTerminals].map(({ pid }) => pid));
-    const waits = await findInputWaits(this.#deps.vm.procFd, { stdins, terminals });
+    const waits = await findInputWaits(this.#deps.vm.procFd, { stdins, terminals }, this.#reads.begin());
     this.#assertRunning();
     return waits;
   }

@@ -38,6 +38,21 @@ export const MAX_LISTED_BYTES = 4 * MIB;
 export const MAX_LISTED_ARGUMENTS = 32_768;
 
 /**
+ * Files of processes that are read at the same time for all VMs, and may keep their reader waiting. One VM has one of them.
+ * @unit files
+ * @past Further reads wait.
+ */
+export const MAX_PROCESS_READS = 2;
+
+/**
+ * Time for one look at command lines of a VM's processes, names of programs that listen, or waits for input. The kernel keeps a
+ * reader waiting while a process changes its memory map.
+ * @unit ms
+ * @past Further `args` are empty, `command` is the kernel's short name, and `waitingForInput` is `false`.
+ */
+export const PROCESS_READS_TIMEOUT_MS = 2_000;
+
+/**
  * Threads of one VM that are examined at once for `waitingForInput`.
  * @unit threads
  * @past `waitingForInput` of further processes is `false`.

@@ -11,6 +11,7 @@ import type { Entry } from "../commands/command.ts";
 import { HelperLost } from "../helpers/helper-process.ts";
 import { OnDemand } from "../helpers/on-demand.ts";
 import { CONNECT_TIMEOUT_MS, MAX_VM_CONNECTIONS } from "../limits.ts";
+import type { ProcessReads } from "../procfs/process-reads.ts";
 import { AcceptRate } from "./accept-rate.ts";
 import { ConnectionOwners } from "./connection-owner.ts";
 import { Connector, SocketRefused } from "./connector.ts";
@@ -36,6 +37,7 @@ const MAX_TRIES = 3;
 export class KernelNetwork implements SandboxNetwork {
   readonly #entry: Entry;
   readonly #procFd: number;
+  readonly #reads: ProcessReads;
   readonly #connectors: OnDemand<Connector>;
   readonly #closed = new AbortController();
   readonly #sockets = new Set<Socket>();
@@ -49,8 +51,13 @@ export class KernelNetwork implements SandboxNetwork {
   #connecting = 0;
 
   /** @param dialPath connects to a Unix socket in the VM's files */
-  constructor(entry: Entry, procFd: number, dialPath: (path: string) => Promise<Socket>) {
+  constructor(
+    entry: Entry,
+    { procFd, reads }: { procFd: number; reads: ProcessReads },
+    dialPath: (path: string) => Promise<Socket>,
+  ) {
     this.#dialPath = dialPath;
+    this.#reads = reads;
     this.#entry = entry;
     this.#procFd = procFd;
     this.#connectors = new OnDemand(() => Connector.start(entry, this.#closed.signal), MAX_TRIES);
@@ -223,7 +230,7 @@ export class KernelNetwork implements SandboxNetwork {
     const own = this.#ownSockets();
     const count = countSockets(this.#procFd);
     if (count !== undefined && count <= own.size) return [];
-    const all = await listListening(this.#procFd, this.#owners, this.#closed.signal);
+    const all = await listListening(this.#procFd, this.#owners, this.#reads, this.#closed.signal);
     return all.filter(({ address, port }) => !own.has(`${address} ${port}`));
   }
 

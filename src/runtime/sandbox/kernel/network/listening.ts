@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { VmPort } from "../../../../api/methods/network.ts";
 import { MAX_LISTED_PORTS } from "../limits.ts";
+import type { ProcessLook, ProcessReads } from "../procfs/process-reads.ts";
 import { readProc } from "../procfs/procfs.ts";
 import { heldSockets, tableLines } from "./held-sockets.ts";
 
@@ -13,6 +14,9 @@ const LISTEN = "0A";
  * @past The `pid` of the port is `null`.
  */
 const MAX_DESCRIPTORS = 65_536;
+
+/** Bytes of a path (PATH_MAX of the kernel). */
+const MAX_PROGRAM_BYTES = 4096;
 
 interface Entry {
   port: number;
@@ -43,14 +47,20 @@ export function countSockets(procFd: number): number | undefined {
 }
 
 /** Lists the sockets that listen in a VM, through a descriptor of the VM's own procfs. */
-export async function listListening(procFd: number, owners: Owners, signal: AbortSignal): Promise<VmPort[]> {
+export async function listListening(
+  procFd: number,
+  owners: Owners,
+  reads: ProcessReads,
+  signal: AbortSignal,
+): Promise<VmPort[]> {
   const entries = [...(await readTable(procFd, "tcp", signal)), ...(await readTable(procFd, "tcp6", signal))];
   const inodes = new Set(entries.map(({ inode }) => inode));
   for (const [inode, { pid }] of owners) {
     if (!inodes.has(inode) || readProc(`/proc/self/fd/${procFd}/${pid}/comm`) === undefined)
       owners.delete(inode);
   }
-  await findOwners(new Set([...inodes].filter((inode) => !owners.has(inode))), procFd, owners, signal);
+  const wanted = new Set([...inodes].filter((inode) => !owners.has(inode)));
+  if (wanted.size > 0) await findOwners(wanted, procFd, { owners, look: reads.begin(), signal });
   return entries
     .map(({ port, address, inode }) => ({ port, address, ...(owners.get(inode) ?? UNKNOWN) }))
     .sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
@@ -90,17 +100,21 @@ function ipv6(bytes: readonly number[]): string {
 }
 
 /** Finds the first process that holds each socket. */
-async function findOwners(wanted: Set<string>, procFd: number, owners: Owners, signal: AbortSignal) {
-  if (wanted.size === 0) return;
+async function findOwners(
+  wanted: Set<string>,
+  procFd: number,
+  { owners, look, signal }: { owners: Owners; look: ProcessLook; signal: AbortSignal },
+) {
   for await (const { inode, pid } of heldSockets(procFd, { left: MAX_DESCRIPTORS, signal })) {
     if (!wanted.delete(inode)) continue;
-    owners.set(inode, { pid, command: commandOf(`/proc/self/fd/${procFd}/${pid}`) });
+    owners.set(inode, { pid, command: await commandOf(`/proc/self/fd/${procFd}/${pid}`, look) });
     if (wanted.size === 0) return;
   }
 }
 
 /** Returns the program's name. The kernel's short name is that of a thread, such as `MainThread` for Node. */
-function commandOf(folder: string): string {
-  const [program = ""] = (readProc(`${folder}/cmdline`) ?? "").split("\0");
+async function commandOf(folder: string, look: ProcessLook): Promise<string> {
+  const line = await look.readStart(`${folder}/cmdline`, MAX_PROGRAM_BYTES);
+  const [program = ""] = (line?.toString() ?? "").split("\0");
   return basename(program) || (readProc(`${folder}/comm`) ?? "").trimEnd();
 }

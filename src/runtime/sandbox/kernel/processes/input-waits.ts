@@ -3,6 +3,7 @@ import { pause, visitAll } from "../../../../base/pace.ts";
 import type { InputWait } from "../../processes.ts";
 import { MAX_EXAMINED_THREADS } from "../limits.ts";
 import { awaitedDescriptors } from "../procfs/blocked-call.ts";
+import type { ProcessLook } from "../procfs/process-reads.ts";
 import { type ProcessStat, parseStat, pidsIn, readProc, statusField } from "../procfs/procfs.ts";
 
 /** Major number of terminals in /dev/pts. */
@@ -30,7 +31,11 @@ interface Candidate {
  * Finds the processes that wait for input of their terminal, of whose foreground they are, or of a stdin that the server
  * holds open. A process that waits for something else too, or for a limited time, goes on without input.
  */
-export async function findInputWaits(procFd: number, { stdins, terminals }: Inputs): Promise<InputWait[]> {
+export async function findInputWaits(
+  procFd: number,
+  { stdins, terminals }: Inputs,
+  look: ProcessLook,
+): Promise<InputWait[]> {
   const candidates: Candidate[] = [];
   const owners = new Map<number, number>();
   await visitAll(pidsIn(`/proc/self/fd/${procFd}`), (pid) => {
@@ -49,7 +54,7 @@ export async function findInputWaits(procFd: number, { stdins, terminals }: Inpu
     }
   });
   const waits: InputWait[] = [];
-  const room = { threads: MAX_EXAMINED_THREADS };
+  const room = { threads: MAX_EXAMINED_THREADS, look };
   for (const { pid, stat, names, of = owners.get(stat.terminal) } of candidates) {
     const runs = await runsBeforeWait(folderOf(procFd, pid), names, room);
     if (runs !== undefined) waits.push({ pid, command: stat.command, of, runs });
@@ -61,7 +66,7 @@ export async function findInputWaits(procFd: number, { stdins, terminals }: Inpu
 async function runsBeforeWait(
   folder: string,
   names: readonly string[],
-  room: { threads: number },
+  room: { threads: number; look: ProcessLook },
 ): Promise<number | undefined> {
   let runs: number | undefined;
   for (const thread of threadsIn(folder)) {
@@ -70,7 +75,7 @@ async function runsBeforeWait(
     const turn = pause();
     if (turn !== null) await turn;
     const task = `${folder}/task/${thread}`;
-    const awaited = await awaitedDescriptors(task);
+    const awaited = await awaitedDescriptors(task, room.look);
     if (awaited === "asleep") continue;
     if (typeof awaited === "string") return undefined;
     const links = awaited.map((fd) => ({ fd, link: linkOf(`${folder}/fd/${fd}`) ?? "" }));

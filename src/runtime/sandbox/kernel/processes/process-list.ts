@@ -1,6 +1,6 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { VmProcess } from "../../../../api/methods/process-types.ts";
-import { visitAll } from "../../../../base/pace.ts";
+import { pause } from "../../../../base/pace.ts";
 import { VM_USER } from "../../vm-layout.ts";
 import {
   MAX_LISTED_ARGUMENTS,
@@ -8,6 +8,7 @@ import {
   MAX_PROCESS_ARGUMENTS,
   MAX_PROCESS_ARGUMENTS_BYTES,
 } from "../limits.ts";
+import type { ProcessLook } from "../procfs/process-reads.ts";
 import { parseStat, pidsIn, statusField } from "../procfs/procfs.ts";
 
 type ListedProcess = Omit<VmProcess, "waitingForInput">;
@@ -24,31 +25,36 @@ interface Space {
  *
  * @param hostUid host uid of the VM's user
  */
-export async function listProcesses(procFd: number, hostUid: number): Promise<ListedProcess[]> {
+export async function listProcesses(
+  procFd: number,
+  hostUid: number,
+  look: ProcessLook,
+): Promise<ListedProcess[]> {
   const processes: ListedProcess[] = [];
   const space: Space = { bytes: MAX_LISTED_BYTES, args: MAX_LISTED_ARGUMENTS };
   // The oldest process usually comes first, so that its arguments are never left out.
-  await visitAll(pidsIn(`/proc/self/fd/${procFd}`), (pid) => {
-    const process = readProcess(procFd, pid, hostUid, space);
-    if (process !== undefined) processes.push(process);
-  });
+  for (const pid of pidsIn(`/proc/self/fd/${procFd}`)) {
+    const turn = pause();
+    if (turn !== null) await turn;
+    const folder = `/proc/self/fd/${procFd}/${pid}`;
+    const process = readProcess(folder, pid, hostUid);
+    if (process !== undefined)
+      processes.push({ ...process, args: await readArguments(`${folder}/cmdline`, space, look) });
+  }
   return processes;
 }
 
-function readProcess(procFd: number, pid: number, hostUid: number, space: Space): ListedProcess | undefined {
-  const folder = `/proc/self/fd/${procFd}/${pid}`;
+function readProcess(folder: string, pid: number, hostUid: number): Omit<ListedProcess, "args"> | undefined {
   try {
     const stat = parseStat(readFileSync(`${folder}/stat`, "utf8"));
     // Dead and reaped: it is on its way out of the table.
     if (stat.state === "X") return undefined;
     const status = readFileSync(`${folder}/status`, "utf8");
-    const args = readArguments(`${folder}/cmdline`, space);
     const uid = Number.parseInt(statusField(status, "Uid") ?? "", 10);
     return {
       pid,
       ppid: stat.ppid,
       command: stat.command,
-      args,
       user: uid === hostUid ? VM_USER : String(uid),
       state: stat.state,
       rss: Number.parseInt(statusField(status, "VmRSS") ?? "0", 10) * 1024,
@@ -61,23 +67,14 @@ function readProcess(procFd: number, pid: number, hostUid: number, space: Space)
 }
 
 /** Reads a command line up to the limits. A program can make a command line of 6 MB of NULs at almost no cost. */
-function readArguments(path: string, space: Space): string[] {
-  const target = Buffer.allocUnsafe(Math.min(MAX_PROCESS_ARGUMENTS_BYTES, space.bytes));
-  const fd = openSync(path, "r");
-  let length = 0;
-  try {
-    // The kernel returns a long command line page by page.
-    for (let count = -1; count !== 0 && length < target.length; length += count)
-      count = readSync(fd, target, length, target.length - length, length);
-  } finally {
-    closeSync(fd);
-  }
-  const text = target.toString("utf8", 0, length);
+async function readArguments(path: string, space: Space, look: ProcessLook): Promise<string[]> {
+  const bytes = await look.readStart(path, Math.min(MAX_PROCESS_ARGUMENTS_BYTES, space.bytes));
+  const text = bytes?.toString() ?? "";
   // Each argument ends with a NUL, except for an argument that was cut.
   if (text === "") return [];
   const whole = text.endsWith("\0") ? text.slice(0, -1) : text;
   const args = whole.split("\0", Math.min(MAX_PROCESS_ARGUMENTS, space.args));
-  space.bytes -= length;
+  space.bytes -= bytes?.length ?? 0;
   space.args -= args.length;
   return args;
 }

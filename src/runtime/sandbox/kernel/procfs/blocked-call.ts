@@ -1,6 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { readProc } from "./procfs.ts";
+import type { ProcessLook } from "./process-reads.ts";
 
 /** Bits of poll(2) that ask for input: POLLIN, POLLPRI, POLLRDNORM. The bits of epoll(7) are the same. */
 const READABLE = 0x43;
@@ -12,6 +10,9 @@ const EPOLL_EVENTS = 0x0fffffff;
 const MAX_POLLED = 32;
 /** The kernel's FD_SETSIZE, in bytes. */
 const MAX_SET_BYTES = 128;
+
+/** Bytes of the text about a thread's call: its number and 8 others. */
+const MAX_CALL_TEXT = 256;
 
 /** Bytes of one epoll descriptor's text that are read. */
 const MAX_EPOLL_TEXT = 16 * 1024;
@@ -59,8 +60,11 @@ export type ThreadState =
  *
  * @param folder the thread's folder in a procfs
  */
-export async function awaitedDescriptors(folder: string): Promise<number[] | ThreadState> {
-  const [number, ...args] = (readProc(`${folder}/syscall`) ?? "running").trim().split(" ");
+export async function awaitedDescriptors(folder: string, look: ProcessLook): Promise<number[] | ThreadState> {
+  const [number, ...args] = ((await look.readStart(`${folder}/syscall`, MAX_CALL_TEXT)) ?? "running")
+    .toString()
+    .trim()
+    .split(" ");
   const kind = WAITS[process.arch]?.get(Number(number));
   if (number === "running") return "running";
   const arg = (index: number) => Number(args[index] ?? 0);
@@ -71,23 +75,28 @@ export async function awaitedDescriptors(folder: string): Promise<number[] | Thr
     case "read":
       return [arg(0)];
     case "poll":
-      return int(2) < 0 ? await polled(folder, arg(0), arg(1)) : "asleep";
+      return int(2) < 0 ? await polled(look, folder, arg(0), arg(1)) : "asleep";
     case "ppoll":
-      return isEndless(2) ? await polled(folder, arg(0), arg(1)) : "asleep";
+      return isEndless(2) ? await polled(look, folder, arg(0), arg(1)) : "asleep";
     case "select":
-      return isEndless(4) ? await selected(folder, arg(0), [arg(1), arg(2)]) : "asleep";
+      return isEndless(4) ? await selected(look, folder, arg(0), [arg(1), arg(2)]) : "asleep";
     case "epoll":
-      return int(3) < 0 ? watched(folder, arg(0)) : "asleep";
+      return int(3) < 0 ? await watched(look, folder, arg(0)) : "asleep";
     case "epoll2":
-      return isEndless(3) ? watched(folder, arg(0)) : "asleep";
+      return isEndless(3) ? await watched(look, folder, arg(0)) : "asleep";
     default:
       return "asleep";
   }
 }
 
-async function polled(folder: string, address: number, count: number): Promise<number[] | ThreadState> {
+async function polled(
+  look: ProcessLook,
+  folder: string,
+  address: number,
+  count: number,
+): Promise<number[] | ThreadState> {
   if (count === 0) return "asleep";
-  const entries = count > MAX_POLLED ? undefined : await readMemory(folder, address, count * 8);
+  const entries = count > MAX_POLLED ? undefined : await look.readMemory(`${folder}/mem`, address, count * 8);
   if (entries === undefined) return "unknown";
   const found: number[] = [];
   for (let at = 0; at < entries.length; at += 8) {
@@ -100,23 +109,30 @@ async function polled(folder: string, address: number, count: number): Promise<n
 }
 
 async function selected(
+  look: ProcessLook,
   folder: string,
   count: number,
   [inputs, outputs]: [inputs: number, outputs: number],
 ): Promise<number[] | ThreadState> {
   if (outputs !== 0) {
-    const awaited = await inSet(folder, count, outputs);
+    const awaited = await inSet(look, folder, count, outputs);
     if (awaited === undefined) return "unknown";
     if (awaited.length > 0) return "output";
   }
-  const found = inputs === 0 ? [] : await inSet(folder, count, inputs);
+  const found = inputs === 0 ? [] : await inSet(look, folder, count, inputs);
   if (found === undefined || found.length > MAX_POLLED) return "unknown";
   return found.length === 0 ? "asleep" : found;
 }
 
 /** Returns the descriptors in an fd_set. */
-async function inSet(folder: string, count: number, address: number): Promise<number[] | undefined> {
-  const set = await readMemory(folder, address, Math.min(Math.ceil(count / 8), MAX_SET_BYTES));
+async function inSet(
+  look: ProcessLook,
+  folder: string,
+  count: number,
+  address: number,
+): Promise<number[] | undefined> {
+  const length = Math.min(Math.ceil(count / 8), MAX_SET_BYTES);
+  const set = await look.readMemory(`${folder}/mem`, address, length);
   if (set === undefined) return undefined;
   const found: number[] = [];
   for (let fd = 0; fd < Math.min(count, set.length * 8); fd++) {
@@ -125,43 +141,12 @@ async function inSet(folder: string, count: number, address: number): Promise<nu
   return found;
 }
 
-function watched(folder: string, epoll: number): number[] | ThreadState {
-  const text = readStart(`${folder}/fdinfo/${epoll}`, MAX_EPOLL_TEXT);
+async function watched(look: ProcessLook, folder: string, epoll: number): Promise<number[] | ThreadState> {
+  const text = (await look.readStart(`${folder}/fdinfo/${epoll}`, MAX_EPOLL_TEXT))?.toString("latin1");
   if (text === undefined || text.length === MAX_EPOLL_TEXT) return "unknown";
   const entries = [...text.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+)/gm)]
     .map(([, fd, events]) => ({ fd: Number(fd), events: Number.parseInt(events ?? "0", 16) }))
     .filter(({ events }) => (events & EPOLL_EVENTS) !== 0);
   if (entries.length > MAX_POLLED) return "unknown";
   return entries.every(({ events }) => (events & READABLE) !== 0) ? entries.map(({ fd }) => fd) : "output";
-}
-
-/** Reads the first bytes of a file of procfs, which the kernel writes page by page. */
-function readStart(path: string, bytes: number): string | undefined {
-  const target = Buffer.alloc(bytes);
-  let length = 0;
-  try {
-    const fd = openSync(path, "r");
-    try {
-      for (let count = -1; count !== 0 && length < bytes; length += count)
-        count = readSync(fd, target, length, bytes - length, null);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // The thread has ended.
-    return undefined;
-  }
-  return target.toString("latin1", 0, length);
-}
-
-/** Reads memory of a process off the event loop: the kernel waits for programs that change their memory map. */
-async function readMemory(folder: string, address: number, length: number): Promise<Buffer | undefined> {
-  try {
-    await using memory = await open(`${folder}/mem`, "r");
-    const { bytesRead, buffer } = await memory.read(Buffer.alloc(length), 0, length, address);
-    return bytesRead === length ? buffer : undefined;
-  } catch {
-    // The thread has ended, or may not be looked at.
-    return undefined;
-  }
 }

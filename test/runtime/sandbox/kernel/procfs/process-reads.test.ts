@@ -1,0 +1,84 @@
+// @module-tag any-user
+// @module-tag attack
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { listProcesses } from "../../../../../src/runtime/sandbox/kernel/processes/process-list.ts";
+import { ProcessReads } from "../../../../../src/runtime/sandbox/kernel/procfs/process-reads.ts";
+import { scratchFolder } from "../../../filesystem/file-systems.ts";
+
+const STAT = `(sh) S 1 1 1 0 -1 0 ${"0 ".repeat(40)}`;
+
+let folder: string;
+/** Ends of the FIFOs, which stand for files of processes that keep their readers waiting. */
+let held: number[];
+
+beforeEach(() => {
+  folder = scratchFolder();
+  held = [];
+});
+
+afterEach(() => {
+  for (const fd of held) closeSync(fd);
+  rmSync(folder, { recursive: true });
+});
+
+function hold(path: string): string {
+  execFileSync("mkfifo", [path]);
+  held.push(openSync(path, "r+"));
+  return path;
+}
+
+/** Lets the reads of the FIFOs go on, and waits until their threads are free. */
+async function letGo(vms: readonly ProcessReads[]): Promise<void> {
+  for (const fd of held.splice(0)) closeSync(fd);
+  await Promise.all(vms.map((vm) => vm.run(async () => undefined)));
+}
+
+const newReads = () => new ProcessReads(new AbortController().signal);
+
+test("a process that keeps readers of its command line waiting is listed without arguments", async () => {
+  for (const pid of [1, 2, 3]) {
+    mkdirSync(join(folder, String(pid)));
+    writeFileSync(join(folder, `${pid}/stat`), `${pid} ${STAT}`);
+    writeFileSync(join(folder, `${pid}/status`), "Name:\tsh\nUid:\t0\t0\t0\t0\n");
+    if (pid === 2) hold(join(folder, "2/cmdline"));
+    else writeFileSync(join(folder, `${pid}/cmdline`), "sh\0-c\0true\0");
+  }
+  const procFd = openSync(folder, constants.O_DIRECTORY);
+  const vm = newReads();
+  try {
+    const listed = await listProcesses(procFd, 0, vm.begin());
+    expect(listed.map(({ pid, args }) => ({ pid, args }))).toEqual([
+      { pid: 1, args: ["sh", "-c", "true"] },
+      { pid: 2, args: [] },
+      { pid: 3, args: [] },
+    ]);
+  } finally {
+    await letGo([vm]);
+    closeSync(procFd);
+  }
+});
+
+test("reads that wait for processes of many VMs leave threads of the pool to other work", async () => {
+  const path = hold(join(folder, "held"));
+  const vms = Array.from({ length: 8 }, newReads);
+  const looks = vms.map((vm) => vm.begin());
+  const waiting = looks.flatMap((look) => [look.readStart(path, 64), look.readStart(path, 64)]);
+  expect((await stat(folder)).isDirectory()).toBe(true);
+  expect(await Promise.all(waiting)).toEqual(waiting.map(() => undefined));
+  await letGo(vms);
+});
+
+test("one VM's reads that wait keep no other VM's reads waiting", async () => {
+  const path = hold(join(folder, "held"));
+  const [hostile, other] = [newReads(), newReads()];
+  const look = hostile.begin();
+  const waiting = Array.from({ length: 8 }, () => look.readStart(path, 64));
+  writeFileSync(join(folder, "plain"), "plain");
+  expect(String(await other.begin().readStart(join(folder, "plain"), 64))).toBe("plain");
+  await Promise.all(waiting);
+  await letGo([hostile]);
+});
