@@ -37,6 +37,15 @@ export interface VisitOptions extends WalkOptions {
  */
 export const MAX_LINKS = 40;
 
+/**
+ * Names of one path, with those in the links that it follows: as many as fit into a path of the kernel. The server looks all of them up in
+ * one turn.
+ * @unit names
+ * @past The path is refused, with `ELOOP` if it has followed a link.
+ * @code ENAMETOOLONG
+ */
+export const MAX_WALKED_NAMES = 2_048;
+
 /** Messages for codes that libuv does not know. It would say "Unknown system error -122". */
 const OWN_TEXTS: { [Code in PosixCode]?: string } = { EDQUOT: "disk quota exceeded" };
 
