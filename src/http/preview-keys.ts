@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { AgentVmError } from "../api/errors.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import { isOwner } from "./access.ts";
 import type { AccessControl } from "./access-control.ts";
-import { requireReach, requireRight, type VmName } from "./grant.ts";
+import { NOTHING, requireReach, requireRight, type VmName } from "./grant.ts";
 
 /** Right of a token that opens a VM's previews. */
 const NEEDED = { right: "network" } as const;
@@ -29,9 +29,10 @@ export function previewKeys(access: AccessControl, vm: VmName): PreviewKeys {
         requireReach(grant, vm);
         requireRight(grant, NEEDED, { preview: "of the VM" });
         const { tokenId, expiresAt } = grant;
-        if (tokenId !== undefined) return { holder: `token-${tokenId}`, expiresAt };
+        if (tokenId !== undefined) return { holder: `token-${tokenId}`, expiresAt, endsAt: expiresAt };
         return {
           holder: USER,
+          endsAt: expiresAt,
           expiresAt: Math.min(expiresAt ?? Number.POSITIVE_INFINITY, Date.now() + USER_MS),
         };
       } catch (error) {
@@ -41,12 +42,26 @@ export function previewKeys(access: AccessControl, vm: VmName): PreviewKeys {
     },
     async isValid(holder) {
       if (holder === USER) return true;
-      const [, tokenId] = /^token-(.+)$/.exec(holder) ?? [];
+      const tokenId = tokenIn(holder);
       if (tokenId !== undefined) return await isKnownValid(access, tokenId);
       const { token, secret } = access.policy;
       return [token, secret].some((own) => own !== undefined && ownerOf(own) === holder);
     },
+    watch({ holder, endsAt }, end) {
+      const tokenId = tokenIn(holder);
+      // The server's own token has no end.
+      if (tokenId === undefined && holder !== USER) return () => undefined;
+      const id = randomUUID();
+      const ends = endsAt === undefined ? {} : { expiresAt: endsAt };
+      access.opened({ id, state: { ...NOTHING, ...(tokenId !== undefined && { tokenId }), ...ends } }, end);
+      return () => access.live.closed(id);
+    },
   };
+}
+
+/** Returns the id of the token that a holder has. */
+function tokenIn(holder: string): string | undefined {
+  return /^token-(.+)$/.exec(holder)?.[1];
 }
 
 /** Returns whether a token is valid. A server that cannot know says `false`. */

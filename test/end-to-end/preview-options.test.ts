@@ -1,10 +1,12 @@
 // @module-tag attack
+import { once } from "node:events";
 import net from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ProgramServer, startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { failure } from "../support/until.ts";
-import { startHttpServer } from "../support/vm-servers.ts";
+import { startHttpServer, startWebSocketServer } from "../support/vm-servers.ts";
+import { wsClient } from "../support/ws-client.ts";
 
 type Vm = ReturnType<ReturnType<ProgramServer["client"]>["vm"]["getOrCreate"]>;
 
@@ -158,6 +160,33 @@ test("no spelling of a header carries a password or a cookie of a preview to the
     "Sec-WebSocket-Key: x",
   ];
   expect(await raw(made.url, "GET /", upgrade)).toContain("HTTP/1.1 401");
+});
+
+test("the streams and WebSockets of a token end when it is revoked", async () => {
+  await startWebSocketServer(vm, 4000);
+  const { token, id } = await server
+    .client({ token: SERVER_TOKEN })
+    .tokens.create({ vms: "options", may: ["network"] });
+  const made = {
+    page: await vm.createPreview(3000, { access: "token" }),
+    socket: await vm.createPreview(4000, { access: "token" }),
+  };
+  const headers = { authorization: `Bearer ${token}` };
+  const welcome = await login(made.page.url, token);
+  const [cookie = ""] = (welcome.headers.getSetCookie()[0] ?? "").split(";");
+  const streams = [headers, { cookie }].map(async (shown) => {
+    const answer = await fetch(`${made.page.url}slow`, { headers: shown });
+    const reader = answer.body!.getReader();
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe("first");
+    return reader;
+  });
+  const readers = await Promise.all(streams);
+  const socket = wsClient(made.socket.url.replace("http", "ws"), [], { headers });
+  await once(socket, "open");
+  const closed = once(socket, "close");
+  await server.client({ token: SERVER_TOKEN }).tokens.revoke(id);
+  await closed;
+  for (const reader of readers) await expect(reader.read()).rejects.toThrow();
 });
 
 test("with access token, tokens of the server with the right for this VM open a preview, until they end", async () => {

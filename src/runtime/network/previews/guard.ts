@@ -20,8 +20,10 @@ const digestKey = randomBytes(32);
 export interface TokenHolder {
   /** Letters, digits, dashes and underscores, at most 80. */
   holder: string;
-  /** End of the token, in milliseconds since the Unix epoch. */
+  /** Latest end of a login with the token, in milliseconds since the Unix epoch. */
   expiresAt?: number | undefined;
+  /** End of the token, in milliseconds since the Unix epoch. */
+  endsAt?: number | undefined;
 }
 
 /** The tokens of the server that open a VM's previews. */
@@ -30,6 +32,8 @@ export interface PreviewKeys {
   holderOf(token: string): Promise<TokenHolder | undefined>;
   /** Returns whether the token of a holder is still valid. */
   isValid(holder: string): Promise<boolean>;
+  /** Calls `end` when the token of a holder ends. @returns a function that forgets it */
+  watch(holder: Pick<TokenHolder, "holder" | "endsAt">, end: () => void): () => void;
 }
 
 /** A request to a locked preview. */
@@ -48,7 +52,9 @@ export interface Knock {
 }
 
 /** The headers with which a request goes on, or the answer in the app's place. */
-export type Verdict = { rawHeaders: string[] } | { answer: PreviewAnswer };
+export type Verdict =
+  | { rawHeaders: string[]; by?: Pick<TokenHolder, "holder" | "endsAt"> | undefined }
+  | { answer: PreviewAnswer };
 
 type Tried = TokenHolder | "wrong" | "busy";
 
@@ -74,14 +80,17 @@ export class PreviewGuard {
 
   async admit(knock: Knock): Promise<Verdict> {
     const { rawHeaders, keys } = knock;
-    const holders = this.#cookies.holdersIn(headerValues(rawHeaders, "cookie"));
-    for (const holder of holders)
-      if (await this.#holds(holder, keys)) return { rawHeaders: stripped(rawHeaders) };
+    for (const { holder, expiresAt } of this.#cookies.sessionsIn(headerValues(rawHeaders, "cookie"))) {
+      if (!(await this.#holds(holder, keys))) continue;
+      const by = holder === BY_PASSWORD ? undefined : { holder, endsAt: expiresAt * 1000 };
+      return { rawHeaders: stripped(rawHeaders), by };
+    }
     const [authorization = ""] = headerValues(rawHeaders, "authorization");
     const sent = secretIn(authorization);
     if (sent !== undefined) {
       const tried = await this.#try(sent, keys);
-      if (typeof tried !== "string") return { rawHeaders: stripped(rawHeaders, authorization) };
+      const by = typeof tried === "string" || tried.holder === BY_PASSWORD ? undefined : tried;
+      if (typeof tried !== "string") return { rawHeaders: stripped(rawHeaders, authorization), by };
       return this.#refuse(knock, tried);
     }
     if (knock.method === "OPTIONS") return { answer: { status: 204, headers: CORS, body: "" } };

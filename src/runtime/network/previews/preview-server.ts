@@ -63,6 +63,7 @@ export class PreviewServer {
     if (this.#visits >= MAX_PREVIEW_CONNECTIONS) return fail(busy());
     this.#visits += 1;
     let note: ((status?: number) => void) | undefined;
+    let access: Access | undefined;
     try {
       const preview = await this.#deps.previews.open(token);
       if (preview === undefined) return fail(previewDenied());
@@ -73,12 +74,14 @@ export class PreviewServer {
       // The app reads the headers from here.
       request.rawHeaders.splice(0, request.rawHeaders.length, ...verdict.rawHeaders);
       door.admit();
-      const way = this.#wayOf(preview, (status) => note?.(status));
+      access = accessOf(preview, verdict, door.keys);
+      const way = this.#wayOf(preview, access, (status) => note?.(status));
       await ("socket" in visit ? proxyUpgrade(visit, way) : proxyRequest(visit, way));
     } catch (error) {
       fail(new AgentVmError("preview_failed", "The preview could not be served", {}, { cause: error }));
     } finally {
       this.#visits -= 1;
+      access?.forget();
       if ("response" in visit) note?.(visit.response.headersSent ? visit.response.statusCode : undefined);
       else note?.();
     }
@@ -90,6 +93,7 @@ export class PreviewServer {
     this.#visits += 1;
     let note: ((status?: number) => void) | undefined;
     let response: Response | undefined;
+    let access: Access | undefined;
     try {
       const { request, path } = visit;
       const preview = await this.#deps.previews.open(token);
@@ -102,16 +106,22 @@ export class PreviewServer {
       else {
         const rawHeaders = [...verdict.rawHeaders];
         if (visit.isOurs !== undefined) dropAuthorization(rawHeaders, visit.isOurs);
-        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview));
+        access = accessOf(preview, verdict, keys);
+        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview, access));
       }
       return response;
     } finally {
       this.#visits -= 1;
+      access?.forget();
       note?.(response?.status);
     }
   }
 
-  #wayOf({ port, settings, ended }: OpenPreview, answered?: (status: number) => void): PreviewWay {
+  #wayOf(
+    { port, settings }: OpenPreview,
+    { ended }: Access,
+    answered?: (status: number) => void,
+  ): PreviewWay {
     const { ports, kept } = this.#deps;
     const { connect, speaksTls } = ports;
     const { host, cors } = settings;
@@ -131,6 +141,24 @@ export class PreviewServer {
       this.#deps.log.add({ id, ...named, port, time, method, path, ...(status && { status }), ms });
     };
   }
+}
+
+/** The access of an admitted visitor. */
+interface Access {
+  /** Aborts when the preview ends, or the token that has opened it. */
+  ended: AbortSignal;
+  forget(): void;
+}
+
+function accessOf(
+  { ended }: OpenPreview,
+  { by }: Extract<Verdict, { rawHeaders: string[] }>,
+  keys: PreviewKeys | undefined,
+): Access {
+  if (by === undefined || keys === undefined) return { ended, forget: () => undefined };
+  const over = new AbortController();
+  const forget = keys.watch(by, () => over.abort());
+  return { ended: AbortSignal.any([ended, over.signal]), forget };
 }
 
 /** Decides whether a visitor gets to the app. */

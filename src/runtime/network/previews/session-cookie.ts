@@ -32,15 +32,17 @@ export class SessionCookies {
     return [...parts, "HttpOnly", "SameSite=Lax", ...(isSecure ? ["Secure"] : [])].join("; ");
   }
 
-  /** Returns who the cookies of a request name. Another site may have added cookies of the name: any valid one counts. */
-  holdersIn(cookies: readonly string[]): string[] {
+  /** Returns the logins that the cookies of a request name. Another site may have added cookies of the name: any valid one counts. */
+  sessionsIn(cookies: readonly string[]): Session[] {
     return cookies.flatMap(pairsOf).flatMap((pair) => {
       const [, expiresAt = "", holder = "", mac = ""] = isOwn(pair)
         ? (VALUE.exec(contentOf(pair)) ?? [])
         : [];
       const signed = this.#sign(`${expiresAt}.${holder}`);
       const isValid = mac !== "" && timingSafeEqual(Buffer.from(mac), Buffer.from(signed));
-      return isValid && Number(expiresAt) > Date.now() / 1000 ? [holder] : [];
+      return isValid && Number(expiresAt) > Date.now() / 1000
+        ? [{ holder, expiresAt: Number(expiresAt) }]
+        : [];
     });
   }
 
