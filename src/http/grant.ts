@@ -97,7 +97,8 @@ export function requireReach(grant: Grant, { name, key }: VmName): void {
 /**
  * @param policy outbound policy that a client chooses, not checked yet
  * @param present the policy that the VM has: its rules may stay, and those of `allow` may become questions
- * @throws AgentVmError `forbidden` for a rule that can open the server's own machine to a VM. Only the administrator may.
+ * @throws AgentVmError `forbidden` for a rule that can open the server's own machine to a VM, and for a policy that keeps such a rule
+ * without all present rules of `deny`. Only the administrator may.
  */
 export function requireOutside(grant: Grant, policy: unknown, present?: unknown): void {
   if (grant.unlimited) return;
@@ -107,13 +108,27 @@ export function requireOutside(grant: Grant, policy: unknown, present?: unknown)
   const rule =
     wanted.allow.find((each) => isRefused(each, known.allow)) ??
     wanted.ask.find((each) => isRefused(each, [...known.allow, ...known.ask]));
-  if (rule === undefined) return;
-  throw new AgentVmError("forbidden", `The rule ${JSON.stringify(rule)} can open the server's own machine`, {
-    hint: "Leave out the port of the address, or let the administrator set the policy.",
-  });
+  if (rule !== undefined) {
+    throw new AgentVmError(
+      "forbidden",
+      `The rule ${JSON.stringify(rule)} can open the server's own machine`,
+      {
+        hint: "Leave out the port of the address, or let the administrator set the policy.",
+      },
+    );
+  }
+  const kept = [...wanted.allow, ...wanted.ask].find((each) => typeof each === "string" && opensHost(each));
+  const dropped = known.deny.find((each) => !wanted.deny.includes(each));
+  if (kept === undefined || dropped === undefined) return;
+  throw new AgentVmError(
+    "forbidden",
+    `Without the rule of \`deny\` ${JSON.stringify(dropped)} the rule ${JSON.stringify(kept)} can open more of the server's own machine`,
+    { hint: "Keep the rules of `deny`, or let the administrator set the policy." },
+  );
 }
 
-function listsOf(policy: unknown): { allow: unknown[]; ask: unknown[] } {
-  const { allow, ask } = Object(policy) as { allow?: unknown; ask?: unknown };
-  return { allow: Array.isArray(allow) ? allow : [], ask: Array.isArray(ask) ? ask : [] };
+function listsOf(policy: unknown): { allow: unknown[]; ask: unknown[]; deny: unknown[] } {
+  const { allow, ask, deny } = Object(policy) as { allow?: unknown; ask?: unknown; deny?: unknown };
+  const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+  return { allow: listOf(allow), ask: listOf(ask), deny: listOf(deny) };
 }

@@ -33,4 +33,14 @@ test("a token opens no service of the server's machine to its VM", async () => {
   const { vm: all } = server.client({ token: TOKEN });
   await all.get("tenant").setNetworkPolicy(policy("host.agent-vm:5432"));
   await vm.get("tenant").setNetworkPolicy(policy("host.agent-vm:5432", "b.example"));
+  // A rule of `deny` may bound what a rule of the administrator opens.
+  const bounded = { allow: ["127.0.0.0/8:5432"], deny: ["127.0.0.1", "c.example"] };
+  await all.get("tenant").setNetworkPolicy({ outbound: bounded });
+  for (const outbound of [
+    { allow: bounded.allow },
+    { allow: ["a.example"], ask: bounded.allow, deny: ["c.example"] },
+  ])
+    expect(await failure(vm.get("tenant").setNetworkPolicy({ outbound }))).toMatchObject(refused);
+  await vm.get("tenant").setNetworkPolicy({ outbound: { ...bounded, deny: [...bounded.deny, "d.example"] } });
+  await vm.get("tenant").setNetworkPolicy({ outbound: { allow: ["a.example"] } });
 });
