@@ -15,7 +15,7 @@ import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transp
 import type { Guarded } from "../api/rights.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { give } from "../base/given.ts";
-import { requireOutside } from "../http/grant.ts";
+import { requireOutside, requireRight } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
@@ -78,7 +78,10 @@ function direct<Ticket extends { transferId: string | null }>(
 }
 
 /** The methods that the actor answers itself, or checks for the client's sake. The VM answers all others. */
-const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | TransferStart> = {
+const OWN_METHODS: Pick<
+  VmActorActions,
+  NamesIn<"actor"> | "setNetworkPolicy" | "waitForPort" | TransferStart
+> = {
   beginFileRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileRead(...args)),
   beginFileWrite: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileWrite(...args)),
   beginTarRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginTarRead(...args)),
@@ -98,6 +101,13 @@ const OWN_METHODS: Pick<VmActorActions, NamesIn<"actor"> | "setNetworkPolicy" | 
     const { outbound } = await vm.getNetworkPolicy();
     requireOutside(c.conn.state, policy.outbound, outbound);
     await vm.setNetworkPolicy(policy);
+  },
+  async waitForPort(c, ...args) {
+    const [, options] = args;
+    // The app may take its GET for an order.
+    if (options?.path !== undefined)
+      requireRight(c.conn.state, { right: "network" }, { method: "waitForPort" });
+    await c.vars.instance.vm.waitForPort(...args);
   },
   async setLabels(c, labels) {
     await c.vars.instance.setLabels(labels);

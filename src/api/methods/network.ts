@@ -167,7 +167,7 @@ export const NETWORK_METHODS = {
     reads: true,
   }),
   /**
-   * Waits until a port listens and, with `path`, until it answers an HTTP request.
+   * Waits until a port listens and, with `path`, until it answers an HTTP request. A token needs the right `network` for `path`.
    *
    * @param port port inside the VM
    * @param options timeout, path and status. @default waits 30 s for the port to listen

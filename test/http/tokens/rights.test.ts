@@ -94,6 +94,17 @@ test("the tables name every method and every event", () => {
   );
 });
 
+test("a token that may only read sends no request into the VM by waitForPort", async () => {
+  const vm = await vmFor("read");
+  const refused = { code: "forbidden", metadata: { right: "network", method: "waitForPort" } };
+  const error = await failure(vm.waitForPort(3000, { path: "/delete", timeoutMs: 1 }));
+  expect(error).toMatchObject(refused);
+  expect(await failure(vm.waitForPort(3000, { timeoutMs: 1 }))).not.toMatchObject({ code: "forbidden" });
+  const user = await vmFor("network");
+  const sent = await failure(user.waitForPort(3000, { path: "/", timeoutMs: 1 }));
+  expect(sent).not.toMatchObject({ code: "forbidden" });
+});
+
 /** Rights whose calls the quick suite makes. */
 const QUICK: readonly Right[] = ["exec", "read", "admin"];
 const rows = (isQuick: boolean) => RIGHT_NAMES.filter((right) => QUICK.includes(right) === isQuick);
