@@ -16,6 +16,9 @@ export interface Stranger {
   admitDuring(visit: Promise<void>): void;
 }
 
+/** Time without a byte after which the kernel asks the other side of a connection whether it is still there. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
 /** A counted connection. */
 interface Counted {
   timer: NodeJS.Timeout;
@@ -125,6 +128,8 @@ export class Strangers {
   }
 
   #accept(socket: Socket): void {
+    // The connection of a client that has vanished would keep its VM awake for ever.
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     const refusal = this.#count(socket, socket.remoteAddress ?? "", false);
     if (refusal !== undefined) return void refuse(socket, refusal);
     socket.once("close", () => this.admit(socket));

@@ -120,3 +120,11 @@ test("a connection that sends its head slowly, or a wrong token, is cut and make
   client.socket.write(request("t"));
   await expect.poll(client.answer).toContain("reached");
 });
+
+test("the kernel asks each client from time to time whether it is still there", async () => {
+  const asked = vi.spyOn(net.Socket.prototype, "setKeepAlive");
+  onTestFinished(() => asked.mockRestore());
+  const port = await startServer();
+  await open(port);
+  await expect.poll(() => asked.mock.calls).toEqual([[true, 60_000]]);
+});

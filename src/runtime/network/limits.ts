@@ -311,3 +311,10 @@ export const MAX_NETWORK_LOG = 1_000;
  * @past Further denials are in the log only.
  */
 export const MAX_DENIED_EVENTS_PER_SECOND = 20;
+
+/**
+ * Time without a byte on a connection that one side has ended.
+ * @unit ms
+ * @past The server cuts the connection.
+ */
+export const HALF_OPEN_MS = 300_000;

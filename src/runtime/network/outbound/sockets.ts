@@ -2,7 +2,7 @@ import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type SecureContext, TLSSocket } from "node:tls";
 import { canonicalHost } from "../../../api/network-rule.ts";
-import { OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
+import { HALF_OPEN_MS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { VmAuthority } from "./authority/authority.ts";
 import type { Outside } from "./meter.ts";
 import type { Sink } from "./sink.ts";
@@ -13,13 +13,6 @@ import type { Sink } from "./sink.ts";
  * @past The proxy cuts the connection.
  */
 export const GREETING_MS = 30_000;
-
-/**
- * Time without a byte on a connection that one side has ended.
- * @unit ms
- * @past The server cuts the connection.
- */
-const HALF_OPEN_MS = 300_000;
 
 /**
  * Time to send the last bytes of a connection whose other side has closed.

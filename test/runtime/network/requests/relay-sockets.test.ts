@@ -10,9 +10,10 @@ beforeAll(async () => {
 afterAll(() => void server.close());
 
 /** Opens a connection. @returns both ends */
-async function pair(): Promise<[Socket, Socket]> {
+async function pair(allowHalfOpen = false): Promise<[Socket, Socket]> {
   const accepted = once(server, "connection");
-  const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const { port } = server.address() as AddressInfo;
+  const near = connect({ port, host: "127.0.0.1", allowHalfOpen });
   const [far] = (await accepted) as [Socket];
   return [near, far];
 }
@@ -42,4 +43,18 @@ test("a client that has left before the relay began leaves no connection behind"
   await once(program, "end");
   expect(other.destroyed).toBe(true);
   program.destroy();
+});
+
+test("a connection that one side has ended is cut when the other side neither sends nor ends", async () => {
+  for (const isClients of [true, false]) {
+    const [user, client] = await pair(true);
+    const [other, program] = await pair(true);
+    relaySockets(client, other, 50);
+    const [ending, silent] = isClients ? [user, program] : [program, user];
+    const closed = [client, other].map((socket) => once(socket, "close"));
+    silent.resume();
+    ending.resume().end();
+    await Promise.all(closed);
+    for (const socket of [user, program]) socket.destroy();
+  }
 });
