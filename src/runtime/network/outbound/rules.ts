@@ -17,6 +17,7 @@ const PROTECTED: [address: string, bits: number][] = [
   ["169.254.0.0", 16],
   ["168.63.129.16", 32],
   ["100.100.100.200", 32],
+  ["192.0.0.192", 32],
   ["224.0.0.0", 3],
   // Unspecified, loopback, and all IPv6 forms of IPv4 addresses.
   ["::", 96],
@@ -28,6 +29,8 @@ const PROTECTED: [address: string, bits: number][] = [
   ["fec0::", 10],
   ["ff00::", 8],
   ["fd00:ec2::", 32],
+  ["fd00:42::42", 128],
+  ["fd20:ce::254", 128],
 ];
 
 const guarded = new BlockList();

@@ -111,6 +111,7 @@ test.each([
     "100.100.100.200",
   ],
   ...["224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "ff02::1", "fd00:ec2::254"],
+  ...["fd20:ce::254", "fd00:42::42", "192.0.0.192"],
   ...["64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", ...machine],
 ])("only a rule with its address and port opens %s", (address) => {
   for (const policy of ["all", { allow: ["*", "0.0.0.0/0", "::/0", "127.0.0.0/8"] }] as OutboundPolicy[]) {
