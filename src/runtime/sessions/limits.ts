@@ -198,6 +198,20 @@ export const AGENT_STOP_GRACE_MS = 2_000;
 export const MAX_AGENT_RESTARTS = 3;
 
 /**
+ * File that an agent reads through ACP, whole or by lines.
+ * @unit bytes
+ * @past The request is answered with an error.
+ */
+export const MAX_AGENT_READ_FILE_BYTES = 8 * MIB;
+
+/**
+ * Part of a file in one answer to `fs/read_text_file`. JSON may write six bytes for one.
+ * @unit bytes
+ * @past The request is answered with an error.
+ */
+export const MAX_AGENT_READ_BYTES = 2 * MIB;
+
+/**
  * Commands that one agent runs through ACP terminals.
  * @unit commands
  * @past The request is answered with an error.

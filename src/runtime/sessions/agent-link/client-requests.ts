@@ -3,8 +3,9 @@ import { CLIENT_METHODS } from "@agentclientprotocol/sdk";
 import { z } from "zod";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { Mutex } from "../../../base/mutex.ts";
+import { pause } from "../../../base/pace.ts";
 import type { Files } from "../../filesystem/files.ts";
-import { MAX_AGENT_LINE_BYTES } from "../limits.ts";
+import { MAX_AGENT_READ_BYTES, MAX_AGENT_READ_FILE_BYTES } from "../limits.ts";
 import type { Permissions } from "../permissions.ts";
 import { INTERNAL_ERROR, INVALID_PARAMS, methodNotFound, RESOURCE_NOT_FOUND, RpcError } from "./rpc.ts";
 import { type AgentTerminals, createTerminalSchema } from "./terminals.ts";
@@ -19,8 +20,8 @@ const readSchema = z.looseObject({
 const writeSchema = z.looseObject({ path, content: z.string() });
 const terminalSchema = z.looseObject({ terminalId: z.string() });
 
-/** JSON escapes take up to six bytes for one: 48 MiB for a file of this size, below MAX_PENDING_AGENT_BYTES. */
-const MAX_READ_BYTES = MAX_AGENT_LINE_BYTES / 2;
+/** Lines of a file after which others have their turn. */
+const LINES_AT_ONCE = 1024;
 
 export interface ClientSide {
   files: Pick<Files, "readFile" | "writeFile" | "stat">;
@@ -70,40 +71,51 @@ async function readTextFile(
   files: ClientSide["files"],
   { path: file, line, limit }: z.infer<typeof readSchema>,
 ): Promise<{ content: string }> {
-  const content = await withRpcErrors(file, async () => {
+  const bytes = await withRpcErrors(file, async () => {
     const { size } = await files.stat(file);
     assertReadable(file, size);
     const bytes = await files.readFile(file);
     // The file may have grown, and stat(2) gives size 0 for files of /proc.
     assertReadable(file, bytes.byteLength);
-    return Buffer.from(bytes).toString("utf8");
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   });
-  return { content: linesOf(content, Math.max((line ?? 1) - 1, 0), limit ?? Number.POSITIVE_INFINITY) };
+  const part = await linesOf(bytes, Math.max((line ?? 1) - 1, 0), limit ?? Number.POSITIVE_INFINITY);
+  if (part.byteLength > MAX_AGENT_READ_BYTES) {
+    throw new RpcError(
+      INTERNAL_ERROR,
+      `${part.byteLength} bytes of ${file} were asked for; at most ${MAX_AGENT_READ_BYTES} bytes can be sent. Read fewer lines with \`line\` and \`limit\``,
+    );
+  }
+  return { content: part.toString("utf8") };
 }
 
 function assertReadable(file: string, size: number): void {
-  if (size <= MAX_READ_BYTES) return;
+  if (size <= MAX_AGENT_READ_FILE_BYTES) return;
   throw new RpcError(
     INTERNAL_ERROR,
-    `${file} has ${size} bytes; at most ${MAX_READ_BYTES} bytes can be sent`,
+    `${file} has ${size} bytes; files of at most ${MAX_AGENT_READ_FILE_BYTES} bytes can be read`,
   );
 }
 
 /** Returns `count` lines after the first `skipped` ones, without the last line break. */
-function linesOf(content: string, skipped: number, count: number): string {
-  if (count === 0) return "";
-  let from = 0;
-  for (let line = 0; line < skipped; line++) {
-    from = content.indexOf("\n", from) + 1;
-    if (from === 0) return "";
-  }
-  if (count === Number.POSITIVE_INFINITY) return content.slice(from);
-  let to = from - 1;
+async function linesOf(content: Buffer, skipped: number, count: number): Promise<Buffer> {
+  if (count === 0) return content.subarray(0, 0);
+  const from = (await lineBreak(content, 0, skipped)) + 1;
+  if (from === 0 && skipped > 0) return content.subarray(0, 0);
+  const to = count === Number.POSITIVE_INFINITY ? -1 : await lineBreak(content, from, count);
+  return to < 0 ? content.subarray(from) : content.subarray(from, to);
+}
+
+/** Returns the index of the `count`th line break from an index on, or -1. */
+async function lineBreak(content: Buffer, from: number, count: number): Promise<number> {
+  let at = from - 1;
   for (let line = 0; line < count; line++) {
-    to = content.indexOf("\n", to + 1);
-    if (to < 0) return content.slice(from);
+    const turn = line % LINES_AT_ONCE === 0 ? pause() : null;
+    if (turn !== null) await turn;
+    at = content.indexOf("\n", at + 1);
+    if (at < 0) return -1;
   }
-  return content.slice(from, to);
+  return at;
 }
 
 async function writeTextFile(

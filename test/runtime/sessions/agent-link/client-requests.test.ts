@@ -81,3 +81,24 @@ test("line and limit select the lines that splitting the file would give", async
     );
   }
 });
+
+test("a large file is read by lines, in slices, and not whole", async () => {
+  const bytes = Buffer.from("\n".repeat(8 * 1024 * 1024));
+  const client = {
+    files: { stat: async () => ({ size: bytes.byteLength }), readFile: async () => bytes },
+    answering: new Mutex(),
+  } as unknown as ClientSide;
+  const read = (part: object) => answerAgent(client, "fs/read_text_file", { path: "/file", ...part });
+  await expect(read({})).rejects.toThrow(/at most 2097152 bytes can be sent/);
+  await expect(read({ line: 8_000_000, limit: 3 })).resolves.toEqual({ content: "\n\n" });
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  await read({ line: 8_000_000, limit: 1 });
+  isOver = true;
+  expect(turns).toBeGreaterThan(3);
+});
