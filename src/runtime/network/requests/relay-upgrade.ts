@@ -44,7 +44,8 @@ export function relayUpgrade(
     }
     isAnswered = true;
     answered(statusCode);
-    client.write(`${lines.join("\r\n")}\r\n\r\n`);
+    // Node reads each byte of a head as one character.
+    client.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
     return true;
   };
   boundInterim(outgoing);

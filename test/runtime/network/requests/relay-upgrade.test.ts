@@ -80,3 +80,19 @@ test("an answer whose headers are refused becomes the answer of the relay", asyn
   answer.resume();
   expect([answer.statusCode, failures]).toEqual([502, ["no such header"]]);
 });
+
+test("headers of an answer keep their bytes", async () => {
+  const bytes = Buffer.from(
+    "HTTP/1.1 101 G\u00fc\r\nX-Name: \u00e9\u00ff\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "latin1",
+  );
+  const inner = await listen(
+    createSocketServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => socket.end(bytes));
+    }),
+  );
+  const { port } = await relayTo(inner);
+  const [answer] = (await once(request({ port, headers: HEADERS }).end(), "upgrade")) as [IncomingMessage];
+  expect([answer.statusMessage, answer.headers["x-name"]]).toEqual(["G\u00fc", "\u00e9\u00ff"]);
+});
