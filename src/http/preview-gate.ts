@@ -55,9 +55,9 @@ export class PreviewGate {
       if (stray !== undefined) response.writeHead(307, { location: stray, ...CORS }).end();
       return stray !== undefined;
     }
-    if (target.isBare && opensPage(request)) {
+    if (target.isBare && TOKEN.test(target.token) && opensPage(request)) {
       // A relative Location also works behind a proxy that adds a prefix.
-      response.writeHead(307, { location: `${target.token}${target.path}`, ...CORS }).end();
+      response.writeHead(307, { location: `./${target.token}${target.path}`, ...CORS }).end();
       return true;
     }
     const { path, prefix } = target;

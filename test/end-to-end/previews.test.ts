@@ -145,6 +145,16 @@ describe("a request", () => {
   });
 });
 
+test("a URL without a slash at its end leads to no other host", async () => {
+  const [gateway = ""] = pathOf(base).split("/request/");
+  for (const token of ["https:evil.example", "\\\\evil.example", "javascript:alert(1)"]) {
+    const line = `GET ${gateway}/request/fetch/${token} HTTP/1.1`;
+    const answer = await raw([line, `Host: 127.0.0.1:${server.port}`, "Accept: text/html"]);
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+    expect(answer).not.toMatch(/^location:/im);
+  }
+});
+
 describe("an answer", () => {
   test("has redirects and cookies below the preview", async () => {
     const redirect = await fetch(`${base}redirect`, { redirect: "manual" });
