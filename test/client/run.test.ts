@@ -34,11 +34,16 @@ function recorder() {
 test("run streams both outputs while the command runs, and resolves with the result of exec", async () => {
   const vm = agent("streams");
   const { onStderr, onStdout, heard } = recorder();
+  // The command waits for its first output to be heard.
+  const wait = "until [ -e /tmp/heard ]; do sleep 0.05; done";
   const result = await vm.run(
-    "echo one; read line; echo $line >&2; printf '\\303'; sleep 0.1; printf '\\251'; exit 3",
+    `echo one; ${wait}; read line; echo $line >&2; printf '\\303'; sleep 0.1; printf '\\251'; exit 3`,
     {
       stdin: "two\n",
-      onStdout,
+      onStdout: (text) => {
+        onStdout(text);
+        void vm.writeFile("/tmp/heard", "");
+      },
       onStderr,
     },
   );

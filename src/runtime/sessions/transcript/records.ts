@@ -25,7 +25,7 @@ const recordSchema = z.object({
   agentType: z.string(),
   createdAt: z.number(),
   closed: z.boolean(),
-  /** Time of the last `closeSession`. Records of older versions have none. */
+  /** Time of the last `closeSession`. Records of older versions lack it. */
   closedAt: z.number().optional(),
   /** Options of createSession, unchanged. */
   options: z.custom<CreateSessionOptions>((value) => typeof value === "object" && value !== null),
