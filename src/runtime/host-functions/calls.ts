@@ -1,4 +1,5 @@
 import { asCaller } from "../../base/caller.ts";
+import { jsonValues } from "../../base/json-values.ts";
 import { unlessAborted } from "../../base/within.ts";
 import type { CatalogFunction } from "./catalog.ts";
 import { UsageError } from "./flags.ts";
@@ -6,10 +7,14 @@ import { commandOf } from "./help.ts";
 import {
   MAX_HOST_CALLS,
   MAX_HOST_INPUT_BYTES,
+  MAX_HOST_INPUT_DEPTH,
+  MAX_HOST_INPUT_VALUES,
   MAX_HOST_MESSAGE_LENGTH,
   MAX_HOST_RESULT_BYTES,
 } from "./limits.ts";
 import type { HostFunctionContext, HostVm } from "./types.ts";
+
+const INPUT_LIMITS = { levels: MAX_HOST_INPUT_DEPTH, values: MAX_HOST_INPUT_VALUES };
 
 /** Issues of an input that an error names. */
 const MAX_ISSUES = 5;
@@ -82,10 +87,17 @@ async function* untilAborted(pieces: AsyncIterable<Uint8Array>, signal: AbortSig
   }
 }
 
+/** Refuses JSON that takes long to parse and to check. @throws UsageError */
+export function assertBounded(json: string): void {
+  const { excess } = jsonValues(json, INPUT_LIMITS);
+  if (excess !== undefined) throw new UsageError(`The input has more than ${INPUT_LIMITS[excess]} ${excess}`);
+}
+
 /** Parses JSON input. @throws UsageError */
 export function parseInput(text: string): unknown {
   if (Buffer.byteLength(text) > MAX_HOST_INPUT_BYTES)
     throw new UsageError(`The input is larger than ${MAX_HOST_INPUT_BYTES} bytes (MAX_HOST_INPUT_BYTES)`);
+  assertBounded(text);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

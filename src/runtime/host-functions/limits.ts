@@ -48,6 +48,20 @@ export const MAX_HOST_CALLS = 32;
 export const MAX_HOST_INPUT_BYTES = MIB;
 
 /**
+ * Values in the JSON input of one call, counted by its brackets and commas.
+ * @unit values
+ * @past The program ends with exit code 1, and a tool of the Model Context Protocol is refused.
+ */
+export const MAX_HOST_INPUT_VALUES = 50_000;
+
+/**
+ * Nesting of arrays and objects in the JSON input of one call.
+ * @unit levels
+ * @past As with MAX_HOST_INPUT_VALUES.
+ */
+export const MAX_HOST_INPUT_DEPTH = 256;
+
+/**
  * JSON result of one call.
  * @unit bytes
  * @past The program ends with exit code 1.

@@ -4,7 +4,7 @@ import { parseJson } from "../../base/json.ts";
 import { LineSplitter } from "../../base/line-splitter.ts";
 import { packageVersion } from "../../base/package-version.ts";
 import type { HostCall } from "../sandbox/host-call.ts";
-import { messageOf } from "./calls.ts";
+import { assertBounded, messageOf } from "./calls.ts";
 import type { CatalogFunction } from "./catalog.ts";
 import type { HostServices } from "./command-line.ts";
 import { UsageError } from "./flags.ts";
@@ -111,6 +111,12 @@ class McpServer {
   }
 
   receive(line: string): void {
+    try {
+      assertBounded(line);
+    } catch (error) {
+      this.#refuse(null, CODES.request, messageOf(error));
+      return;
+    }
     const json = parseJson(line);
     const { data } = messageSchema.safeParse(json);
     if (data !== undefined) this.#handle(data);

@@ -107,3 +107,21 @@ test("programs that wait for a function leave the VM awake", async () => {
   expect((await call).stdout).toContain("done");
   await Promise.all(kept);
 });
+
+test("refuses inputs with more values than the server checks quickly, also as tools", async () => {
+  let calls = 0;
+  const inputSchema = z.object({ list: z.array(z.array(z.string())) });
+  const { vm } = startVm({ hostFunctions: { text: { make: { inputSchema, execute: () => ++calls } } } });
+  await vm.writeFile("/tmp/input.json", JSON.stringify({ list: Array(100_000).fill([]) }));
+  const { exitCode, stderr } = await vm.exec("agentos-text make --json-file /tmp/input.json");
+  expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: "The input has more than 50000 values\n" });
+  const call = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "text_make", arguments: {} } };
+  const line = JSON.stringify(call).replace(
+    "{}",
+    await vm.exec("cat /tmp/input.json").then(({ stdout }) => stdout),
+  );
+  await vm.writeFile("/tmp/line", `${line}\n`);
+  const { stdout } = await vm.exec("agentos mcp < /tmp/line");
+  expect(JSON.parse(stdout)).toMatchObject({ error: { message: "The input has more than 50000 values" } });
+  expect(calls).toBe(0);
+});
