@@ -1,3 +1,4 @@
+import { pause } from "../../../base/pace.ts";
 import type { TranscriptEvent } from "../transcript/transcript-store.ts";
 
 /** Characters of the conversation that a new agent process gets; the newest part is kept. */
@@ -7,7 +8,12 @@ const MAX_PREAMBLE_CHARS = 64 * 1024;
 export async function preambleOf(events: AsyncIterable<TranscriptEvent>): Promise<string | undefined> {
   const said: { who: string; text: string }[] = [];
   let chars = 0;
+  /** Entries before this one are dropped. */
+  let first = 0;
   for await (const { notification } of events) {
+    // The events of a page come in one turn of the event loop.
+    const turn = pause();
+    if (turn !== null) await turn;
     const part = partOf(notification.params);
     if (part === undefined) continue;
     const last = said.at(-1);
@@ -20,10 +26,16 @@ export async function preambleOf(events: AsyncIterable<TranscriptEvent>): Promis
       said.push({ who: part.who, text: newest(part.text) });
       chars += newest(part.text).length;
     }
-    while (chars > 4 * MAX_PREAMBLE_CHARS && said.length > 1) chars -= said.shift()!.text.length;
+    while (chars > 4 * MAX_PREAMBLE_CHARS && first < said.length - 1) {
+      chars -= said[first]!.text.length;
+      said[first++] = { who: "", text: "" };
+    }
   }
   if (said.length === 0) return undefined;
-  const whole = said.map(({ who, text }) => `${who}: ${text}`).join("\n\n");
+  const whole = said
+    .slice(first)
+    .map(({ who, text }) => `${who}: ${text}`)
+    .join("\n\n");
   const kept = whole.length > MAX_PREAMBLE_CHARS ? `[...]${whole.slice(-MAX_PREAMBLE_CHARS)}` : whole;
   return [
     "This conversation continues an earlier one, which you do not remember. The earlier conversation:",
