@@ -45,7 +45,10 @@ export interface PermissionRequest {
   permissionId: string;
   /** Action that needs permission, in the agent's words. */
   description?: string;
-  /** Parameters of the agent's request: `toolCall`, and the `options` that the agent offers. */
+  /**
+   * Parameters of the agent's request: `toolCall`, and the `options` that the agent offers. `getSession` leaves `params` out past 8 MiB of all requests;
+   * the request's event has them.
+   */
   params?: unknown;
 }
 

@@ -152,6 +152,20 @@ export const MAX_SESSION_EVENT_BYTES = 256 * MIB;
 export const MAX_PENDING_PERMISSIONS = 64;
 
 /**
+ * `params` of the permission requests that `getSession` lists.
+ * @unit bytes
+ * @past Further requests have no `params`. Their events have them.
+ */
+export const MAX_LISTED_PERMISSION_BYTES = 8 * MIB;
+
+/**
+ * `description` of a permission request.
+ * @unit characters
+ * @past The rest is only in its `params`.
+ */
+export const MAX_DESCRIPTION_CHARS = 4 * KIB;
+
+/**
  * Time for an agent to answer `initialize`.
  * @unit ms
  * @past The server kills the agent.

@@ -6,8 +6,9 @@ import {
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import type { PermissionReply, PermissionRequest } from "../../api/methods/session-types.ts";
+import { wireSize } from "../../api/size.ts";
 import type { SessionDeps } from "./deps.ts";
-import { MAX_PENDING_PERMISSIONS } from "./limits.ts";
+import { MAX_DESCRIPTION_CHARS, MAX_LISTED_PERMISSION_BYTES, MAX_PENDING_PERMISSIONS } from "./limits.ts";
 import { asObject, type SessionLog } from "./transcript/session-log.ts";
 import type { SessionState } from "./transcript/session-state.ts";
 
@@ -63,8 +64,16 @@ export class Permissions {
     this.#deps = deps;
   }
 
+  /** Requests that wait, without `params` past MAX_LISTED_PERMISSION_BYTES. */
   get pending(): PermissionRequest[] {
-    return [...this.#pending.values()].map(({ request }) => request);
+    let left = MAX_LISTED_PERMISSION_BYTES;
+    return [...this.#pending.values()].map(({ request }) => {
+      const { params, ...short } = request;
+      const bytes = wireSize(params);
+      if (bytes > left) return short;
+      left -= bytes;
+      return request;
+    });
   }
 
   /** Answers a request by the policy, the server's hook or a client. Never rejects. */
@@ -75,7 +84,7 @@ export class Permissions {
     const description = parsed.data?.toolCall?.title;
     const request: PermissionRequest = {
       permissionId: `permission-${crypto.randomUUID()}`,
-      ...(typeof description === "string" && { description }),
+      ...(typeof description === "string" && { description: description.slice(0, MAX_DESCRIPTION_CHARS) }),
       params,
     };
     const { permissionId } = request;

@@ -9,6 +9,7 @@ const MIB = 1024 * 1024;
 vi.mock("../../../src/runtime/sessions/limits.ts", async (original) => ({
   ...(await original<typeof import("../../../src/runtime/sessions/limits.ts")>()),
   MAX_SESSIONS_BYTES: 8 * 1024 * 1024,
+  MAX_LISTED_PERMISSION_BYTES: 5 * 1024 * 1024,
 }));
 
 test("the prompts of all sessions of a VM share memory, and one past it is refused", async () => {
@@ -60,4 +61,21 @@ test("a request of an agent pays for its values, and not for its text alone", as
      return late.map(({ error }) => error.message).join()`,
   );
   expect(text).toBe(Array(5).fill("Too many requests at once").join());
+});
+
+test("getSession lists large permission requests without their parameters", async () => {
+  const { vm, event } = startVm(rawAgent(), undefined, {}, { hasListeners: () => true });
+  const { sessionId } = await vm.createSession("raw");
+  const prompt = vm.sendPrompt(
+    sessionId,
+    `const rawInput = "x".repeat(1_000_000);
+     await Promise.all([1, 2, 3].map((title) => ask("session/request_permission", { toolCall: { title: title + rawInput, rawInput }, options: [] })));`,
+  );
+  const asked = new Set<string>();
+  await event("permissionRequest", ({ request }) => asked.add(request.permissionId).size === 3);
+  const { pendingPermissions } = await vm.getSession(sessionId);
+  expect(pendingPermissions.map(({ params }) => params !== undefined)).toEqual([true, true, false]);
+  expect(pendingPermissions.map(({ description }) => description?.length)).toEqual([4096, 4096, 4096]);
+  await vm.cancelSession(sessionId);
+  await prompt;
 });
