@@ -242,7 +242,10 @@ export type TranscriptFormat = "markdown" | "json";
 
 /** Options of `readTranscript`. */
 export interface ReadTranscriptOptions {
-  /** `markdown`: for people; `json`: `{ session, events: [{ seq, createdAt, event }] }` with every event. @default "markdown" */
+  /**
+   * `markdown`: for people; `json`: `{ session, events: [{ seq, createdAt, event }] }` with every event. An event of more than 17 MiB as JSON is `null`, and
+   * `bytes` is beside it. @default "markdown"
+   */
   format?: TranscriptFormat;
   /** `last` of the part before. @default -1, from the beginning */
   after?: number;

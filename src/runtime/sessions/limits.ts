@@ -245,3 +245,10 @@ export const MAX_AGENT_TERMINAL_BYTES = 1 * MIB;
  * @past The next event is in the next part.
  */
 export const MAX_TRANSCRIPT_PART = 4 * MIB;
+
+/**
+ * One event in a transcript as JSON. Every event of an agent fits.
+ * @unit bytes
+ * @past The transcript has `null` and the number of bytes in its place. `getSequencedEvents` has the event.
+ */
+export const MAX_TRANSCRIPT_EVENT_BYTES = MAX_AGENT_LINE_BYTES + 1 * MIB;

@@ -3,7 +3,7 @@ import type {
   TranscriptFormat,
   TranscriptPart,
 } from "../../../api/methods/session-types.ts";
-import { MAX_TRANSCRIPT_PART } from "../limits.ts";
+import { MAX_TRANSCRIPT_EVENT_BYTES, MAX_TRANSCRIPT_PART } from "../limits.ts";
 import { codeSpan } from "./markdown.ts";
 import { type Section, sectionOf, textBlock } from "./sections.ts";
 import type { TranscriptEvent } from "./transcript-store.ts";
@@ -38,7 +38,10 @@ export async function exportPart(
   return { data: await writer.text(true), last, end: true };
 }
 
-/** Writes `{ session, events: [{ seq, createdAt, event }] }`, one event a line. */
+/**
+ * Writes `{ session, events: [{ seq, createdAt, event }] }`, one event a line. An event that no message can carry as JSON has `event: null` and its `bytes`:
+ * each control character of a prompt takes six.
+ */
 class JsonWriter implements Writer {
   #text: string;
   #isFirst: boolean;
@@ -50,7 +53,10 @@ class JsonWriter implements Writer {
 
   add({ seq, createdAt, notification }: TranscriptEvent): number {
     const line = JSON.stringify({ seq, createdAt, event: notification });
-    this.#text += `${this.#isFirst ? "" : ","}\n${line}`;
+    const bytes = Buffer.byteLength(line);
+    const shown =
+      bytes <= MAX_TRANSCRIPT_EVENT_BYTES ? line : JSON.stringify({ seq, createdAt, event: null, bytes });
+    this.#text += `${this.#isFirst ? "" : ","}\n${shown}`;
     this.#isFirst = false;
     return this.#text.length;
   }
