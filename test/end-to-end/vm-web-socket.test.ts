@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { VmHandle } from "../../src/client/types.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
@@ -85,4 +86,23 @@ test("no credential of the client reaches the server inside", async () => {
   await expect.poll(() => output.join("")).toContain("GET /a HTTP/1.1");
   expect(output.join("")).not.toMatch(/secret|hidden|cookie|authorization/i);
   await conn.dispose();
+});
+
+test("a server inside sets no cookie at the server's own origin", async () => {
+  const id = await vm.resolve();
+  const { wsClient } = await import("../support/ws-client.ts");
+  const code = `const { createHash } = require("crypto");
+    require("http").createServer().on("upgrade", (request, s) => {
+      const accept = createHash("sha1").update(request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64");
+      s.write("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nX-App: yes\\r\\n" +
+        "Set-Cookie: session=forged; Path=/\\r\\nSec-WebSocket-Accept: " + accept + "\\r\\n\\r\\n");
+    }).listen(4004)`;
+  const { pid } = await vm.spawn("node", ["-e", code]);
+  await vm.waitForPort(4004);
+  const socket = wsClient(`${server.endpoint.replace("http", "ws")}/gateway/${id}@secret/port/4004/`);
+  const [{ headers }] = await once(socket, "upgrade");
+  expect(headers).toMatchObject({ "x-app": "yes" });
+  expect(headers).not.toHaveProperty("set-cookie");
+  socket.terminate();
+  await vm.killProcess(pid);
 });

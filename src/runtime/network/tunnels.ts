@@ -55,7 +55,7 @@ export class Tunnels {
     this.#webSockets += 1;
     try {
       const { connect, speaksTls } = this.#deps.ports;
-      await proxyUpgrade(visit, { port, connect, speaksTls, ended });
+      await proxyUpgrade(visit, { port, connect, speaksTls, ended, hasNoCookies: true });
     } catch (error) {
       const message = "The WebSocket could not be served";
       refuseUpgrade(visit.socket, new AgentVmError("preview_failed", message, {}, { cause: error }));

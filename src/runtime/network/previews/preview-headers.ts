@@ -17,6 +17,8 @@ export interface PreviewApp {
   /** `Host` header for the app. @default `localhost:PORT` */
   host?: string | undefined;
   cors?: PreviewCors;
+  /** Whether the app has no origin of its own, so that its cookies would be the API's. */
+  hasNoCookies?: boolean;
 }
 
 interface PreviewRequestHead extends Pick<PreviewApp, "port" | "host"> {
@@ -95,7 +97,10 @@ export function responseHeaders(
 ): string[] {
   const isOwnOrigin = prefix === "";
   const pairs = endToEnd(raw).filter(
-    ([name]) => !SITE_WIDE_HEADERS.has(name) && (isOwnOrigin || !OWN_ORIGIN_HEADERS.has(name)),
+    ([name]) =>
+      !SITE_WIDE_HEADERS.has(name) &&
+      (isOwnOrigin || !OWN_ORIGIN_HEADERS.has(name)) &&
+      !(app.hasNoCookies && name === "set-cookie"),
   );
   const cookies = isOwnOrigin ? undefined : new AppCookies(prefix);
   const has = (wanted: string) => pairs.some(([name]) => name === wanted);
