@@ -62,15 +62,21 @@ export class FileWatches implements WatchMethods {
     const record: WatchRecord = { id, path, recursive, exclude, createdAt: Date.now() };
     this.#starting += 1;
     try {
-      const watch = await this.#start(sandbox, record);
-      await stored(this.#deps.store.put([[watchKey(id), encodeJson(record)]])).catch((error: unknown) => {
-        this.#close(id, watch);
-        throw error;
-      });
+      await this.#start(sandbox, record);
+      // From now on a reboot starts the watch again, and its end forgets it.
       this.#records.set(id, record);
     } finally {
       this.#starting -= 1;
     }
+    try {
+      await stored(this.#deps.store.put([[watchKey(id), encodeJson(record)]]));
+    } catch (error) {
+      this.#records.delete(id);
+      this.#close(id, this.#live.get(id));
+      throw error;
+    }
+    // The watch has ended by itself while it was stored.
+    if (!this.#records.has(id)) await stored(this.#deps.store.delete([watchKey(id)]));
     return id;
   }
 
