@@ -1,4 +1,9 @@
-import { MAX_KEPT_COMMAND_CHARS } from "./limits.ts";
+import type { SpawnedProcessInfo } from "../../api/methods/process-types.ts";
+import { wireSize } from "../../api/size.ts";
+import { MAX_KEPT_COMMAND_CHARS, MAX_LISTED_PROCESS_BYTES } from "./limits.ts";
+
+/** Characters of a command that is listed without arguments. */
+const SHORT_COMMAND_CHARS = 256;
 
 /** Characters that an argument takes besides its own, because it may be empty. */
 const ARGUMENT_CHARS = 8;
@@ -22,6 +27,16 @@ export function keptCommand({ command, args }: CommandLine): { command: string; 
     kept.args.push(begin(arg));
   }
   return kept;
+}
+
+/** Shortens the oldest command lines of a list, so that it fits into one message. @param infos oldest first */
+export function listed(infos: readonly SpawnedProcessInfo[]): SpawnedProcessInfo[] {
+  let left = MAX_LISTED_PROCESS_BYTES;
+  const newestFirst = infos.toReversed().map((info) => {
+    left -= wireSize(info);
+    return left >= 0 ? info : { ...info, command: info.command.slice(0, SHORT_COMMAND_CHARS), args: [] };
+  });
+  return newestFirst.reverse();
 }
 
 /** A part of a text keeps the whole text in memory. */

@@ -38,6 +38,13 @@ export const MAX_SERVER_KEPT_OUTPUT_BYTES = 256 * MIB;
 export const MAX_KEPT_COMMAND_CHARS = 16 * KIB;
 
 /**
+ * Processes in `listProcesses`, with their command lines.
+ * @unit bytes
+ * @past The processes that started first are listed without arguments, and with the first 256 characters of their command.
+ */
+export const MAX_LISTED_PROCESS_BYTES = 16 * MIB;
+
+/**
  * Output of a process that its `run` or `attach` has not read.
  * @unit bytes
  * @past The process waits until it is read.

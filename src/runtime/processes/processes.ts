@@ -26,6 +26,7 @@ import type { VmServices } from "../vm-services.ts";
 import { resolveCommand } from "./command.ts";
 import { type PastProcess, ProcessHistory } from "./history.ts";
 import type { InputWatch } from "./input-watch.ts";
+import { listed } from "./kept-command.ts";
 import { MAX_ENDED_PROCESSES, MAX_PENDING_STDIN_BYTES } from "./limits.ts";
 import type { Notices } from "./notices.ts";
 import type { ReplayBudget } from "./replay-buffer.ts";
@@ -140,7 +141,7 @@ export class Processes implements RoomMethods<"processes"> {
   }
 
   async listProcesses(): Promise<SpawnedProcessInfo[]> {
-    const infos = this.#infos(await this.#history.load());
+    const infos = listed(this.#infos(await this.#history.load()));
     const waiting = await this.#deps.inputs.waiting();
     return infos.map((info) => ({ ...info, waitingForInput: info.running && waiting.has(info.pid) }));
   }
