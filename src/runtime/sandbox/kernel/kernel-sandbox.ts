@@ -124,7 +124,7 @@ export class KernelSandbox implements Sandbox {
       isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
       // The parents of interactive shells continue: script(1) stops itself with its shell.
       freeze: () => freezeAll(() => this.#everything()),
-      mappedFiles: () => mappedFiles(vm.procFd, this.#reads),
+      mappedFiles: () => mappedFiles(vm.procFd),
     };
     this.terminals = { shell, open: (request) => this.#openTerminal(request) };
     this.watches = {

@@ -38,7 +38,8 @@ export const MAX_LISTED_BYTES = 4 * MIB;
 export const MAX_LISTED_ARGUMENTS = 32_768;
 
 /**
- * Files of processes that are read at the same time for all VMs, and may keep their reader waiting. One VM has one of them.
+ * Files of processes that are read at the same time for all VMs, and may keep their reader waiting. One VM has one of them. VMs that
+ * have kept a reader waiting in the last minute have one more for all of them.
  * @unit files
  * @past Further reads wait.
  */

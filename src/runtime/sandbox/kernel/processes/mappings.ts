@@ -1,5 +1,4 @@
 import { type FileHandle, open } from "node:fs/promises";
-import type { ProcessReads } from "../procfs/process-reads.ts";
 import { pidsIn } from "../procfs/procfs.ts";
 
 /** Bytes that are read of all processes' lists together. A program may have 65,530 mappings of 100 bytes each. */
@@ -17,36 +16,36 @@ const SHARED_WRITABLE = /^\S+ .w.s \S+ \S+ (\d+)/gm;
  *
  * @param procFd the VM's own procfs
  */
-export async function mappedFiles(procFd: number, reads: ProcessReads): Promise<ReadonlySet<number>> {
+export async function mappedFiles(procFd: number): Promise<ReadonlySet<number>> {
   const inodes = new Set<number>();
   let left = MAX_BYTES;
   for (const pid of pidsIn(`/proc/self/fd/${procFd}`)) {
-    const path = `/proc/self/fd/${procFd}/${pid}/maps`;
-    // The read fails if the process has ended, or if the server may not inspect it.
-    left -= await reads.run(() => readMappings(path, left, inodes)).catch(() => 0);
+    let file: FileHandle | undefined;
+    try {
+      file = await open(`/proc/self/fd/${procFd}/${pid}/maps`);
+      left -= await readMappings(file, left, inodes);
+    } catch {
+      // The process has ended, or the server may not inspect it.
+    } finally {
+      await file?.close();
+    }
   }
   return inodes;
 }
 
 /** @returns the number of bytes that were read */
-async function readMappings(path: string, limit: number, inodes: Set<number>): Promise<number> {
-  let file: FileHandle | undefined;
+async function readMappings(file: FileHandle, limit: number, inodes: Set<number>): Promise<number> {
   const piece = Buffer.allocUnsafe(PIECE_BYTES);
   let bytes = 0;
   let rest = "";
-  try {
-    file = await open(path);
-    while (bytes < limit) {
-      const { bytesRead } = await file.read(piece, 0, PIECE_BYTES);
-      if (bytesRead === 0) break;
-      bytes += bytesRead;
-      const text = rest + piece.toString("latin1", 0, bytesRead);
-      const end = text.lastIndexOf("\n") + 1;
-      for (const [, inode] of text.slice(0, end).matchAll(SHARED_WRITABLE)) inodes.add(Number(inode));
-      rest = text.slice(end);
-    }
-  } finally {
-    await file?.close();
+  while (bytes < limit) {
+    const { bytesRead } = await file.read(piece, 0, PIECE_BYTES);
+    if (bytesRead === 0) break;
+    bytes += bytesRead;
+    const text = rest + piece.toString("latin1", 0, bytesRead);
+    const end = text.lastIndexOf("\n") + 1;
+    for (const [, inode] of text.slice(0, end).matchAll(SHARED_WRITABLE)) inodes.add(Number(inode));
+    rest = text.slice(end);
   }
   inodes.delete(0);
   return bytes;

@@ -8,16 +8,24 @@ import { MAX_PROCESS_READS, PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
 
 const readAsync = promisify(read);
 
-const ofAllVms = new Semaphore(MAX_PROCESS_READS);
+/** Time of a read from which its VM counts as slow. @unit ms */
+const SLOW_MS = 100;
+/** Time for which a VM counts as slow. @unit ms */
+const SLOW_FOR_MS = 60_000;
+
+const ofVms = new Semaphore(MAX_PROCESS_READS);
+/** One place for all VMs that have kept reads waiting, so that they keep no other VM's reads waiting. */
+const ofSlowVms = new Semaphore(1);
 
 /**
  * Reads files of procfs for which the kernel waits until a process has changed its memory map, or has started another
- * program: `cmdline`, `fdinfo`, `maps`, `mem` and `syscall`. A hostile process makes that last for seconds. So a thread of the
- * pool waits, one for each VM and MAX_PROCESS_READS for all VMs.
+ * program: `cmdline`, `fdinfo`, `mem` and `syscall`. A hostile process makes that last for seconds. So a thread of the pool
+ * waits, one for each VM and MAX_PROCESS_READS + 1 for all VMs.
  */
 export class ProcessReads {
   readonly #ofVm = new Semaphore(1);
   readonly #ending: AbortSignal;
+  #slowUntil = 0;
 
   /** @param ending aborted before the descriptor of the VM's procfs is closed */
   constructor(ending: AbortSignal) {
@@ -36,16 +44,20 @@ export class ProcessReads {
    * @param signal ends the wait, but not the work
    * @throws the signal's reason, or the error of the work
    */
-  async run<Result>(work: () => Promise<Result>, signal = this.#ending): Promise<Result> {
+  async run<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
     await this.#ofVm.acquire(signal);
+    const ofAll = performance.now() < this.#slowUntil ? ofSlowVms : ofVms;
     try {
-      await ofAllVms.acquire(signal);
+      await ofAll.acquire(signal);
     } catch (error) {
       this.#ofVm.release();
       throw error;
     }
+    const begun = performance.now();
     const working = work().finally(() => {
-      ofAllVms.release();
+      const now = performance.now();
+      if (now - begun >= SLOW_MS) this.#slowUntil = now + SLOW_FOR_MS;
+      ofAll.release();
       this.#ofVm.release();
     });
     return await unlessAborted(working, signal);

@@ -34,7 +34,8 @@ function hold(path: string): string {
 /** Lets the reads of the FIFOs go on, and waits until their threads are free. */
 async function letGo(vms: readonly ProcessReads[]): Promise<void> {
   for (const fd of held.splice(0)) closeSync(fd);
-  await Promise.all(vms.map((vm) => vm.run(async () => undefined)));
+  const { signal } = new AbortController();
+  await Promise.all(vms.map((vm) => vm.run(async () => undefined, signal)));
 }
 
 const newReads = () => new ProcessReads(new AbortController().signal);
@@ -81,4 +82,19 @@ test("one VM's reads that wait keep no other VM's reads waiting", async () => {
   expect(String(await other.begin().readStart(join(folder, "plain"), 64))).toBe("plain");
   await Promise.all(waiting);
   await letGo([hostile]);
+});
+
+test("VMs that have kept reads waiting share one thread, and no other VM waits for it", async () => {
+  const hostile = Array.from({ length: 3 }, newReads);
+  const path = hold(join(folder, "held"));
+  await Promise.all(hostile.map((vm) => vm.begin().readStart(path, 64)));
+  await letGo(hostile);
+  const again = hold(join(folder, "again"));
+  const waiting = hostile.map((vm) => vm.begin().readStart(again, 64));
+  writeFileSync(join(folder, "plain"), "plain");
+  const others = Array.from({ length: 8 }, newReads);
+  const read = others.map((vm) => vm.begin().readStart(join(folder, "plain"), 64));
+  expect((await Promise.all(read)).map(String)).toEqual(others.map(() => "plain"));
+  await Promise.all(waiting);
+  await letGo(hostile);
 });
