@@ -1,6 +1,7 @@
+import { splitExisting } from "../sandbox/existing-names.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { codeOf, readOnlyPath } from "../sandbox/posix.ts";
-import { parentPath, stripSlash } from "./paths.ts";
+import { parentPath } from "./paths.ts";
 
 /** Makes a directory unless it exists. Throws EEXIST like mkdir(2) if the path is something else. */
 export async function makeDirectory(fs: FileSystem, path: string): Promise<void> {
@@ -15,9 +16,9 @@ export async function makeDirectory(fs: FileSystem, path: string): Promise<void>
 /** Makes a directory and its missing parents. */
 export async function makeDirectories(fs: FileSystem, path: string): Promise<void> {
   try {
-    const missing: string[] = [];
-    for (let at = stripSlash(path); !(await makeDirectoryIn(fs, at)); at = parentPath(at)) missing.push(at);
-    for (const directory of missing.reverse()) await makeDirectory(fs, directory);
+    if (await makeDirectoryIn(fs, path)) return;
+    const { existing, missing } = await splitExisting(path, (part) => fs.stat(part));
+    await fs.mkdirBelow(existing, missing);
   } catch (error) {
     // Name the caller's path in the error, not a parent.
     throw codeOf(error) === "EROFS" ? readOnlyPath(path) : error;
@@ -30,7 +31,7 @@ async function makeDirectoryIn(fs: FileSystem, path: string): Promise<boolean> {
     await makeDirectory(fs, path);
     return true;
   } catch (error) {
-    if (codeOf(error) !== "ENOENT" || path === "/") throw error;
+    if (codeOf(error) !== "ENOENT") throw error;
     return false;
   }
 }

@@ -65,6 +65,11 @@ export interface FileSystem {
   readdirWithSizes(path: string): Promise<FileEntryWithSize[]>;
   /** Creates one directory. An existing directory is EEXIST. */
   mkdir(path: string): Promise<void>;
+  /**
+   * Creates directories below an existing one, each in the one before. Keeps a directory that exists. Follows no link below `path`,
+   * and takes time linear in the number of names.
+   */
+  mkdirBelow(path: string, names: readonly string[]): Promise<void>;
   rmdir(path: string): Promise<void>;
   /** Removes a directory and everything in it. Links are removed, never followed. A mount point is EBUSY and stays. */
   removeTree(path: string): Promise<void>;

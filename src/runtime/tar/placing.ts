@@ -1,7 +1,7 @@
 import type { VirtualStat } from "../../api/methods/files.ts";
 import { pause } from "../../base/pace.ts";
-import { makeDirectory } from "../filesystem/parents.ts";
 import { joinPath, parentPath } from "../filesystem/paths.ts";
+import { joinNames, splitExisting } from "../sandbox/existing-names.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { OwnDevice } from "../sandbox/mount-table.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
@@ -57,18 +57,11 @@ async function makeTarget(
   path: string,
   undo: (() => Promise<unknown>)[],
 ): Promise<void> {
-  const missing: string[] = [];
-  let at = path;
-  let there = await statIfExists(fs, at, { follow: true });
-  for (; there === undefined; there = await statIfExists(fs, at, { follow: true })) {
-    missing.push(at);
-    at = parentPath(at);
-  }
-  own.assertHolds(there.dev, path);
-  for (const directory of missing.reverse()) {
-    await makeDirectory(fs, directory);
-    undo.push(() => fs.rmdir(directory));
-  }
+  const { existing, missing } = await splitExisting(path, (part) => fs.stat(part));
+  own.assertHolds((await fs.stat(existing)).dev, path);
+  for (const count of missing.keys())
+    undo.push(() => fs.rmdir(joinNames(existing, missing.slice(0, count + 1))));
+  await fs.mkdirBelow(existing, missing);
   if (!(await fs.stat(path)).isDirectory) throw posixError("ENOTDIR", { syscall: "mkdir", path });
 }
 

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { Files } from "../../../src/runtime/filesystem/files.ts";
+import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { describeFiles, failure, posix } from "./file-systems.ts";
 
 describeFiles("mkdir", (tree) => {
@@ -54,4 +56,32 @@ describeFiles("mkdir", (tree) => {
       posix("ENOTDIR: not a directory, mkdir '/workspace/file/a'"),
     );
   });
+
+  test("walks few names to make 1,000 missing directories", { tags: ["attack"] }, async () => {
+    const deep = (top: string) => `/workspace/${top}${"/d".repeat(999)}`;
+    const { fs, walked } = countingNames(tree.fs);
+    const files = new Files(fs);
+    await files.mkdir(deep("made"), { recursive: true });
+    await files.writeFile(`${deep("written")}/file`, "content");
+    // 1,000 walks from the root are 500,000 names.
+    expect(walked()).toBeLessThan(30_000);
+    expect((await tree.files.stat(deep("made"))).mode).toBe(0o40755);
+    expect(Buffer.from(await tree.files.readFile(`${deep("written")}/file`)).toString()).toBe("content");
+  });
 });
+
+/** Counts the names of the paths in all calls. */
+function countingNames(fs: FileSystem): { fs: FileSystem; walked(): number } {
+  let names = 0;
+  const counting = new Proxy(fs, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        if (typeof args[0] === "string") names += args[0].split("/").length;
+        return value.apply(target, args);
+      };
+    },
+  });
+  return { fs: counting, walked: () => names };
+}

@@ -3,6 +3,7 @@ import { isTemporaryName } from "../names.ts";
 import { type Call, posixError } from "../posix.ts";
 import type { Place } from "./place.ts";
 import { childrenOf, type Link, parentOf, type Tree } from "./tree.ts";
+import { lookUp } from "./walk.ts";
 
 const DIRECTORY_MODE = 0o755;
 const SETTABLE_BITS = 0o7777;
@@ -11,6 +12,15 @@ export function makeDirectory(tree: Tree, place: Place, call: Call): void {
   if (place.nameless || place.link !== null) throw posixError("EEXIST", call);
   const { directory, name } = place.writable(call);
   tree.makeDirectory(directory, name, DIRECTORY_MODE, call);
+}
+
+/** Makes a directory in another, unless it exists. */
+export function makeDirectoryIn(tree: Tree, directory: Link, name: string, call: Call): Link {
+  const there = lookUp(directory, name, call);
+  if (there?.node.isDirectory()) return there;
+  if (there !== null) throw posixError("EEXIST", call);
+  tree.assertOwn(directory, call.path);
+  return tree.makeDirectory(directory, name, DIRECTORY_MODE, call);
 }
 
 export function makeSymlink(tree: Tree, place: Place, call: Call, target: string): void {

@@ -1,7 +1,8 @@
 import { vmStopped } from "../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../api/limits.ts";
 import type { VirtualStat } from "../../../api/methods/files.ts";
-import { pause } from "../../../base/pace.ts";
+import { pause, visitAll } from "../../../base/pace.ts";
+import { joinNames } from "../existing-names.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../files.ts";
 import { LargeReads } from "../large-reads.ts";
 import { isTemporaryName } from "../names.ts";
@@ -105,6 +106,19 @@ export class MemoryFileSystem implements FileSystem {
     return this.#at("mkdir", path, { follow: false }, (place, call) =>
       changes.makeDirectory(this.#tree, place, call),
     );
+  }
+
+  async mkdirBelow(path: string, names: readonly string[]): Promise<void> {
+    const call: Call = { syscall: "mkdir", path: joinNames(path, names) };
+    let directory = await this.#at("mkdir", path, { follow: true }, (place, call) => {
+      const link = place.existing(call);
+      if (!link.node.isDirectory()) throw posixError("ENOTDIR", call);
+      return link;
+    });
+    await visitAll(names, (name) => {
+      if (this.#closed) throw vmStopped();
+      directory = changes.makeDirectoryIn(this.#tree, directory, name, call);
+    });
   }
 
   rmdir(path: string): Promise<void> {

@@ -37,7 +37,8 @@ export function walk(tree: Tree, call: Call, path: string, { follow }: WalkOptio
   }
 }
 
-function lookUp(directory: Link, name: string, call: Call): Link | null {
+/** @returns `null` if nothing has this name */
+export function lookUp(directory: Link, name: string, call: Call): Link | null {
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) throw posixError("ENAMETOOLONG", call);
   return directory.getChild(name) ?? null;
 }

@@ -1,9 +1,9 @@
 import * as fs from "node:fs";
 import { encodeName, isTemporaryName } from "../../names.ts";
 import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
-import { at, closeElsewhere, descriptorPath, isLarge, NODE } from "./descriptors.ts";
+import { at, closeElsewhere, DIRECTORY, descriptorPath, isLarge, NODE } from "./descriptors.ts";
 import type { Entry, Place, Slot } from "./place.ts";
-import type { Root } from "./root.ts";
+import type { Directory, Root } from "./root.ts";
 
 const DIRECTORY_MODE = 0o755;
 const PERMISSION_BITS = 0o777;
@@ -20,6 +20,36 @@ export function makeDirectory(root: Root, place: Place, call: Call): void {
   const slot = place.writable(call);
   fs.mkdirSync(at(slot.directory.fd, slot.name), DIRECTORY_MODE);
   adopt(root, slot, (stats) => stats.isDirectory());
+}
+
+/** Makes a directory in an open one, unless it exists. @returns the directory, which the caller closes */
+export function makeDirectoryIn(root: Root, directory: Directory, name: string, call: Call): Directory {
+  root.assertSearchable(directory.stats, call);
+  root.assertChangeable(directory, undefined, call);
+  try {
+    fs.mkdirSync(at(directory.fd, name), DIRECTORY_MODE);
+    adopt(root, { directory, name }, (stats) => stats.isDirectory());
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
+  const fd = openDirectory(at(directory.fd, name), call);
+  try {
+    const stats = fs.fstatSync(fd);
+    return { fd, stats, mount: root.mountOf(stats, directory.mount), name };
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+}
+
+function openDirectory(path: string | Buffer, call: Call): number {
+  try {
+    return fs.openSync(path, DIRECTORY);
+  } catch (error) {
+    // Something else has the name, as mkdir(2) says.
+    if (codeOf(error) === "ENOTDIR" || codeOf(error) === "ELOOP") throw posixError("EEXIST", call);
+    throw error;
+  }
 }
 
 export function makeSymlink(root: Root, place: Place, call: Call, target: string): void {

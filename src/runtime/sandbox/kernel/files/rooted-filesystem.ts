@@ -1,13 +1,17 @@
+import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { dirname } from "node:path/posix";
 import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
+import { visitAll } from "../../../../base/pace.ts";
+import { joinNames, splitExisting } from "../../existing-names.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
 import { LargeReads } from "../../large-reads.ts";
 import type { VmMount } from "../../mount-table.ts";
 import type { Owner } from "../../own-uids.ts";
 import type { PersistentTree } from "../../persistent-tree.ts";
-import { type Call, codeOf, posixError } from "../../posix.ts";
+import { asPosixError, type Call, codeOf, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
 import { Attributes } from "./attributes.ts";
 import * as changes from "./changes.ts";
@@ -30,7 +34,7 @@ import {
 } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import { replaceNow } from "./replacement.ts";
-import { Root } from "./root.ts";
+import { type Directory, Root } from "./root.ts";
 import { RootedTree } from "./rooted-tree.ts";
 import { walk } from "./walk.ts";
 
@@ -163,6 +167,27 @@ export class RootedFileSystem implements FileSystem {
     );
   }
 
+  async mkdirBelow(path: string, names: readonly string[]): Promise<void> {
+    const call: Call = { syscall: "mkdir", path: joinNames(path, names) };
+    let directory = await this.#access.at<Directory>("mkdir", path, { follow: true }, (place, call) => {
+      const { fd, stats, mount } = place.existing(call);
+      if (!stats.isDirectory()) throw posixError("ENOTDIR", call);
+      return { fd: duplicateDirectory(fd), stats, mount };
+    });
+    try {
+      await visitAll(names, (name) => {
+        this.#access.assertOpen();
+        const made = changes.makeDirectoryIn(this.#root, directory, name, call);
+        closeSync(directory.fd);
+        directory = made;
+      });
+    } catch (error) {
+      throw asPosixError(error, call);
+    } finally {
+      closeSync(directory.fd);
+    }
+  }
+
   rmdir(path: string): Promise<void> {
     return this.#access.at("rmdir", path, { follow: false }, changes.removeDirectory);
   }
@@ -240,14 +265,19 @@ export class RootedFileSystem implements FileSystem {
 
   async mountOf(path: string, { follow }: { follow: boolean }): Promise<VmMount | undefined> {
     if (this.#root.mounted.size === 0) return undefined;
+    const mountAt = (at: string) =>
+      this.#access.at("stat", at, { follow: follow || at !== path }, ({ mount }) => mount);
+    try {
+      return await mountAt(path);
+    } catch (error) {
+      // The change itself reports every other error.
+      if (codeOf(error) !== "ENOENT") return undefined;
+    }
     // A path that does not exist yet lies in the mount of the directory above it.
-    for (let at = path; ; at = at.replace(/\/[^/]*\/?$/, "") || "/") {
-      try {
-        return await this.#access.at("stat", at, { follow: follow || at !== path }, ({ mount }) => mount);
-      } catch (error) {
-        // The change itself reports every other error.
-        if (codeOf(error) !== "ENOENT" || at === "/") return undefined;
-      }
+    try {
+      return await mountAt((await splitExisting(dirname(path), mountAt)).existing);
+    } catch {
+      return undefined;
     }
   }
 
