@@ -72,7 +72,7 @@ export class TarTransfers {
         const packing = await this.pack(path);
         return Object.assign(new TarDownload(packing, TRANSFER_CHUNK_BYTES), { estimate: packing.estimate });
       },
-      async (download) => ({ transferId: this.#deps.table.keep(download), estimate: download.estimate }),
+      async (download, keep) => ({ transferId: keep(download), estimate: download.estimate }),
     );
   }
 
@@ -83,7 +83,7 @@ export class TarTransfers {
   beginTarWrite(path: string): Promise<{ transferId: string }> {
     return this.#deps.table.begin(
       async () => new TarUpload(this.import(path)),
-      async (upload) => ({ transferId: this.#deps.table.keep(upload) }),
+      async (upload, keep) => ({ transferId: keep(upload) }),
     );
   }
 

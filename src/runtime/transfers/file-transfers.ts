@@ -52,11 +52,11 @@ export class FileTransfers implements RoomMethods<"transfers"> {
     checkPath(path, "open");
     return this.#table.begin(
       () => this.#fs.openReader(path),
-      async (reader) => {
+      async (reader, keep) => {
         const { size } = reader;
         const data = await reader.read(0, firstBytes);
         if (size > firstBytes)
-          return { size, data, transferId: this.#table.keep(new Download(reader, this.#chunkBytes)) };
+          return { size, data, transferId: keep(new Download(reader, this.#chunkBytes)) };
         await reader.close();
         return { size: data.length, data, transferId: null };
       },
@@ -74,7 +74,7 @@ export class FileTransfers implements RoomMethods<"transfers"> {
       throw invalidArgument("size", `an integer from 0 to ${MAX_TRANSFER_BYTES}`, size);
     return this.#table.begin(
       () => withParents(this.#fs, path, () => this.#fs.openWriter(path)),
-      async (writer) => ({ transferId: this.#table.keep(new Upload(writer, size)) }),
+      async (writer, keep) => ({ transferId: keep(new Upload(writer, size)) }),
     );
   }
 

@@ -21,10 +21,14 @@ export class TransferTable {
     this.#idleMs = idleMs;
   }
 
-  /** Opens the resource of a transfer, and closes it again if the start fails. */
+  /**
+   * Opens the resource of a transfer, and closes it again if the start fails.
+   *
+   * @param start may keep the transfer until it ends, and gets its id
+   */
   async begin<Opened extends Closable, Result>(
     open: () => Promise<Opened>,
-    start: (opened: Opened) => Promise<Result>,
+    start: (opened: Opened, keep: (resource: Closable) => string) => Promise<Result>,
   ): Promise<Result> {
     if (this.#disposed) throw vmStopped();
     if (this.#open.size + this.#opening >= this.#maximum)
@@ -33,11 +37,19 @@ export class TransferTable {
         "Transfer limit of the VM reached",
         "Finish or close a transfer first.",
       );
+    // A transfer is counted here until it is in the table, and never in both.
     this.#opening++;
+    let isKept = false;
+    const keep = (resource: Closable) => {
+      const id = this.#keep(resource);
+      isKept = true;
+      this.#opening--;
+      return id;
+    };
     try {
       const opened = await open();
       try {
-        return await start(opened);
+        return await start(opened, keep);
       } catch (error) {
         await opened.close();
         throw error;
@@ -45,12 +57,12 @@ export class TransferTable {
     } catch (error) {
       throw this.#disposed ? vmStopped() : error;
     } finally {
-      this.#opening--;
+      if (!isKept) this.#opening--;
     }
   }
 
   /** Adds a transfer that holds a resource until it ends. Returns the transfer's id. */
-  keep(resource: Closable): string {
+  #keep(resource: Closable): string {
     if (this.#disposed) throw vmStopped();
     const id = randomUUID();
     this.#open.set(id, new Transfer(resource, this.#idleMs, () => void this.end(id)));
