@@ -1,11 +1,6 @@
 import { z } from "zod";
 import { jsonValues } from "../../../base/json-values.ts";
-import {
-  MAX_AGENT_MESSAGE_DEPTH,
-  MAX_AGENT_MESSAGE_VALUES,
-  MESSAGE_OVERHEAD_BYTES,
-  MESSAGE_VALUE_BYTES,
-} from "../limits.ts";
+import { MAX_AGENT_MESSAGE_DEPTH, MAX_AGENT_MESSAGE_VALUES } from "../limits.ts";
 
 const LIMITS = { levels: MAX_AGENT_MESSAGE_DEPTH, values: MAX_AGENT_MESSAGE_VALUES };
 
@@ -19,11 +14,6 @@ export type Message = z.infer<typeof messageSchema>;
 
 /** A message that is too deep or has too many values. */
 export class MessageFault extends Error {}
-
-/** Memory that a message takes. @param values number of its values, each of which is an object or a place in a list */
-export function messageBytes(chars: number, values: number): number {
-  return chars + MESSAGE_OVERHEAD_BYTES + values * MESSAGE_VALUE_BYTES;
-}
 
 /**
  * Parses one line.

@@ -6,7 +6,8 @@ import type {
 } from "../../../api/methods/session-types.ts";
 import type { ByteShare } from "../../../base/byte-share.ts";
 import { MAX_AGENT_REQUESTS } from "../limits.ts";
-import { type Message, MessageFault, messageBytes, parseMessage } from "./message.ts";
+import { messageBytes } from "../transcript/message-bytes.ts";
+import { type Message, MessageFault, parseMessage } from "./message.ts";
 
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;

@@ -7,8 +7,8 @@ import { GroupWriter } from "../../../base/group-writer.ts";
 import { loadOnce } from "../../../base/load-once.ts";
 import { pause } from "../../../base/pace.ts";
 import type { Store } from "../../store/store.ts";
-import { messageBytes } from "../agent-link/message.ts";
 import { MAX_SESSION_EVENT_BYTES } from "../limits.ts";
+import { messageBytes } from "./message-bytes.ts";
 import {
   type Position,
   type StoredEvent,
