@@ -151,8 +151,11 @@ export class AgentKeeper {
           replaying: (isReplaying) => {
             this.#replaying = isReplaying;
           },
-          settings: (settings) =>
-            this.#deps.state.setSettings({ ...this.#deps.state.data.settings, ...reported(settings) }),
+          settings: (settings) => {
+            const known = reported(settings);
+            if (Object.keys(known).length === 0) return;
+            this.#deps.state.setSettings({ ...this.#deps.state.data.settings, ...known });
+          },
           signal,
         },
         { sandbox, files, memory, agents, env, hostInstructions },
