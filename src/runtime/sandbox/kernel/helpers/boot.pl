@@ -181,9 +181,11 @@ if ($init_pid == 0) {
   main::put('/proc/sys/net/ipv4/ip_unprivileged_port_start', 0);
   # The kernel mounts a procfs only if another one is not covered, so this comes after.
   for my $path (@hidden) {
-    my $done = -d $path ? attach($tmpfs, $path, $tmpfs, $MS_RDONLY | $NO_PROGRAMS, $nothing) : bind_mount($set{empty}, $path, 0);
+    my $done = -d $path ? attach($tmpfs, $path, $tmpfs, $MS_RDONLY | $NO_PROGRAMS, $nothing) : bind_flagged($set{empty}, $path, $MS_RDONLY | $NO_PROGRAMS);
     fail("cannot hide $path") unless $done;
   }
+  # By its own name, a program could fill it.
+  unlink($set{empty}) or fail('cannot remove the empty file');
   if ($set{memory}) { my $meminfo = '/proc/meminfo'; bind_mount($set{memory}, $meminfo, 0) or fail('cannot show the memory of the VM'); }
   # No program of the VM changes a switch of the kernel there, or its own oom_score_adj.
   attach($nothing, $at, $nothing, $MS_REMOUNT | $MS_BIND | $MS_RDONLY | $NO_PROGRAMS, $nothing) or fail('cannot make /proc read-only');

@@ -96,3 +96,19 @@ test("many are read at once", async () => {
   );
   expect(reads).toEqual(Array(40).fill("agentos\n"));
 });
+
+test("no program writes to the empty files and folders of /proc", { tags: ["attack"] }, async () => {
+  const { vm } = startVm();
+  const hidden = ["cmdline", "keys", "key-users", "timer_list", "diskstats", "interrupts", "locks"];
+  const { stdout } = await vm.exec(
+    `cd /proc; for name in ${hidden.join(" ")}; do
+      [ -e $name ] || continue
+      chmod 666 $name && echo "changed the mode of $name"
+      echo forged >> $name && echo "wrote to $name"
+    done 2>/dev/null
+    mkdir acpi/made 2>/dev/null && echo "made a folder"
+    echo forged 2>/dev/null >> /run/agentos/empty
+    cat ${hidden.join(" ")} 2>/dev/null | wc -c`,
+  );
+  expect(stdout.trim()).toBe("0");
+});
