@@ -89,10 +89,13 @@ const RESTRICTED = {
   fchownat: [260, 54],
   ioctl: [16, 29],
   lchown: [94, null],
+  memfd_create: [319, 279],
+  mmap: [9, 222],
   personality: [135, 92],
   prctl: [157, 167],
   prlimit64: [302, 261],
   setrlimit: [160, 164],
+  shmget: [29, 194],
   socket: [41, 198],
   socketpair: [53, 199],
 } as const satisfies Record<string, Numbers>;

@@ -18,7 +18,7 @@ type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, oper
 const KILL = 0x80000000;
 const ALLOW = 0x7fff0000;
 const fail = (errno: number) => 0x00050000 | errno;
-const { EPERM, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT } = constants.errno;
+const { EPERM, ENOMEM, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT } = constants.errno;
 /** Not among Node's constants. */
 const ESOCKTNOSUPPORT = 94;
 
@@ -72,6 +72,8 @@ const PERSONALITY_QUERY = 0xffffffff;
 const RLIMIT_CORE = 4;
 /** A program that is alone on a core keeps the core's other thread idle, whatever VM or host has work for it. */
 const PR_SCHED_CORE = 62;
+/** MAP_HUGETLB, MFD_HUGETLB and SHM_HUGETLB. */
+const [MAP_HUGE, MEMFD_HUGE, SHM_HUGE] = [0x40000, 4, 0o4000];
 /** The caller sees success, but its limit stays. Programs that refuse core dumps end if the call fails. */
 const PRETEND = fail(0);
 
@@ -85,6 +87,16 @@ const chown = (user: number): Instruction[] => [
     ifEqual(id, [load(lowerHalf(user + 1)), ...oneOf(OWN_IDS, ALLOW), finish(fail(EPERM))]),
   ),
   finish(fail(EPERM)),
+];
+
+/**
+ * Refuses huge pages, as a host does that has not reserved any. The host's user has reserved them for a program of the host, and no
+ * cgroup counts them. Programs go on with ordinary pages.
+ */
+const withoutHugePages = (flags: number, huge: number): Instruction[] => [
+  load(lowerHalf(flags)),
+  ...ifAnyBit(huge, [finish(fail(ENOMEM))]),
+  finish(ALLOW),
 ];
 
 /** The instructions that decide on a call by its arguments. Each list ends with a decision. */
@@ -104,6 +116,8 @@ const DECISIONS: Record<RestrictedCall, readonly Instruction[]> = {
     finish(fail(EPERM)),
   ],
   lchown: chown(1),
+  memfd_create: withoutHugePages(1, MEMFD_HUGE),
+  mmap: withoutHugePages(3, MAP_HUGE),
   prctl: [load(lowerHalf(0)), ...oneOf([PR_SCHED_CORE], fail(EPERM)), finish(ALLOW)],
   // A process may set its own limits and read those of others. RLIMIT_CORE stays at 1: at 0, the kernel would start
   // the host's handler of core dumps as root.
@@ -117,6 +131,7 @@ const DECISIONS: Record<RestrictedCall, readonly Instruction[]> = {
     finish(fail(EPERM)),
   ],
   setrlimit: [load(lowerHalf(0)), ...oneOf([RLIMIT_CORE], PRETEND), finish(ALLOW)],
+  shmget: withoutHugePages(2, SHM_HUGE),
   socket: [
     load(lowerHalf(0)),
     ...oneOf([AF_UNIX], ALLOW),

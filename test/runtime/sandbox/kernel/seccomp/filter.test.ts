@@ -14,7 +14,7 @@ import {
 } from "../../../../../src/runtime/sandbox/system-calls.ts";
 import { DOCKER_DENIED } from "../../../../support/docker-profile.ts";
 
-const { EPERM, ENOSYS, EAFNOSUPPORT, EPROTONOSUPPORT } = constants.errno;
+const { EPERM, ENOMEM, ENOSYS, EAFNOSUPPORT, EPROTONOSUPPORT } = constants.errno;
 const ESOCKTNOSUPPORT = 94;
 const ARCH = { x64: 0xc000003e, arm64: 0xc00000b7, i386: 0x40000003, arm: 0x40000028 };
 
@@ -120,6 +120,23 @@ describe.each<FilteredArch>(["x64", "arm64"])("the filter for %s", (arch) => {
     expect(run("clone", 17)).toBe("allow");
     for (const bit of [17, 25, 26, 27, 28, 29, 30]) expect(run("clone", THREAD | (1 << bit))).toBe(EPERM);
     expect(run("clone3")).toBe(ENOSYS);
+  });
+
+  test("answers that the host has no huge pages", () => {
+    const [PRIVATE_ANONYMOUS, MAP_HUGETLB, TWO_MIB] = [0x22, 0x40000, 21 << 26];
+    const mmap = (flags: number) => run("mmap", 0, 2 << 20, 3, flags, -1, 0);
+    expect([mmap(PRIVATE_ANONYMOUS), mmap(PRIVATE_ANONYMOUS | MAP_HUGETLB)]).toEqual(["allow", ENOMEM]);
+    expect(mmap(PRIVATE_ANONYMOUS | MAP_HUGETLB | TWO_MIB)).toBe(ENOMEM);
+    const [CLOEXEC_SEALING, MFD_HUGETLB] = [3, 4];
+    expect([run("memfd_create", 0, CLOEXEC_SEALING), run("memfd_create", 0, MFD_HUGETLB)]).toEqual([
+      "allow",
+      ENOMEM,
+    ]);
+    const [IPC_CREAT, SHM_HUGETLB] = [0o1600, 0o4000];
+    expect([
+      run("shmget", 0, 2 << 20, IPC_CREAT),
+      run("shmget", 0, 2 << 20, IPC_CREAT | SHM_HUGETLB),
+    ]).toEqual(["allow", ENOMEM]);
   });
 
   test("keeps programs from typing on a terminal and from changing its line discipline", () => {
