@@ -186,8 +186,9 @@ export class CallChannel {
     await within(Promise.all([acknowledged, ...this.#abandoning]), ACKNOWLEDGE_TIMEOUT_MS);
   }
 
-  /** Rejects every waiting call. */
+  /** Rejects every waiting call. Calls that are about to leave begin all the same. */
   fail(error: AgentVmError): void {
+    this.#leave();
     for (const call of [...this.#pending.values()]) {
       this.#finish(call.callId, () => call.reject(error));
       this.#abandon(call);

@@ -127,3 +127,11 @@ test("a server of an earlier release gets a message for each call", async () => 
     ["beginCall", "b"],
   ]);
 });
+
+test("calls that are about to leave when the channel ends reach the server", async () => {
+  const { channel, messages } = await channelTo();
+  const calls = Promise.allSettled(["a", "b"].map((name) => channel.call(name, [])));
+  channel.fail(new AgentVmError("connection_lost", "over"));
+  await calls;
+  expect(messages[0]).toEqual(["beginCalls", "a", "b"]);
+});
