@@ -29,12 +29,14 @@ interface RouterDeps extends HandoffDeps {
   reaches(grant: Grant, actorId: string): boolean;
 }
 
+type Served = ServerResponse | Duplex;
+
 /** Sends requests for VMs of other servers there, before anything else of this server sees them. */
 export class PeerRouter {
   readonly #deps: RouterDeps;
   readonly #handoff: Handoff;
-  /** Sockets of clients whose requests for actors this server serves itself. */
-  readonly #served = new Set<Duplex>();
+  /** Answers, and sockets of WebSockets, of requests for actors that this server serves itself. */
+  readonly #served = new Set<Served>();
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
@@ -43,7 +45,7 @@ export class PeerRouter {
 
   /** Ends the requests and connections for actors that this server serves itself. */
   cutServed(): void {
-    for (const socket of this.#served) socket.destroy();
+    for (const served of this.#served) served.destroy();
   }
 
   /** Puts itself in front of a server's listeners, which get the requests for this server. */
@@ -95,11 +97,11 @@ export class PeerRouter {
   }
 
   /** Notes a client until its request has been served. */
-  #serve(socket: Duplex, served: { once(event: "close", listener: () => void): unknown }): void {
+  #serve(socket: Duplex, served: Served): void {
     // A client that has left meanwhile may have emitted its `close` already.
     if (socket.destroyed) return;
-    this.#served.add(socket);
-    served.once("close", () => this.#served.delete(socket));
+    this.#served.add(served);
+    served.once("close", () => this.#served.delete(served));
   }
 
   /** Finds the actor that a request is for, in the ways in which clients name it. */

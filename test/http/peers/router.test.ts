@@ -1,9 +1,12 @@
 // @module-tag attack
 import { once } from "node:events";
-import type { RequestListener } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { PeerRouter } from "../../../src/http/peers/router.ts";
+import { Strangers } from "../../../src/http/strangers.ts";
 import { idOf, previewOf, startFront, VM } from "../../support/front.ts";
+import { listen } from "../../support/listen.ts";
 
 vi.mock("../../../src/http/peers/limits.ts", async (load) => ({
   ...(await load<typeof import("../../../src/http/peers/limits.ts")>()),
@@ -126,4 +129,20 @@ test("a client that leaves before the server answers takes the place of the VM f
   client.destroy();
   await once(question, "close");
   expect(places.known(VM)).toMatchObject({ server: "b" });
+});
+
+test("cuts what it serves itself, also a request that waits behind another on its connection", async () => {
+  const router = new PeerRouter({
+    ...{ access: { policy: {} }, strangers: new Strangers(), isVm: () => true },
+    ...{ here: async () => ({}), admit: async () => undefined },
+  } as never);
+  const server = createServer((request, response) => {
+    if (request.url?.endsWith("fast")) response.end();
+    else router.cutServed();
+  });
+  router.guard(server);
+  const socket = net.connect(Number(new URL(await listen(server)).port), "127.0.0.1").resume();
+  const get = (path: string) => `GET /gateway/${VM}/${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  socket.write(get("fast") + get("slow"));
+  await once(socket, "close");
 });
