@@ -113,10 +113,10 @@ test("the error of a port that does not answer names its service", async () => {
   const note =
     'The service web of this port is in state failed after exit code 7; serviceLogs("web") has its output';
   for (const [code, call] of [
-    ["port_timeout", vm.waitForPort(3000, { timeoutMs: 1 })],
-    ["ECONNREFUSED", vm.vmFetch(3000, "/")],
+    ["port_timeout", () => vm.waitForPort(3000, { timeoutMs: 1 })],
+    ["ECONNREFUSED", () => vm.vmFetch(3000, "/")],
   ] as const) {
-    const error = await failure(call);
+    const error = await failure(call());
     expect(error.code).toBe(code);
     expect(error.message.endsWith(`. ${note}`)).toBe(true);
   }
