@@ -6,7 +6,7 @@ import type { FileSystem } from "../sandbox/files.ts";
 import { OwnDevice } from "../sandbox/mount-table.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
 import { isHostLink } from "../sandbox/vm-layout.ts";
-import type { Staging } from "./staging.ts";
+import { above, type Staging } from "./staging.ts";
 
 /** Staged node that is renamed into place with everything below it. */
 interface Move {
@@ -35,8 +35,10 @@ export async function place(fs: FileSystem, staging: Staging, path: string): Pro
     const own = new OwnDevice((await fs.lstat("/")).dev);
     await makeTarget(fs, own, path, undo);
     const { moves, merged } = await plan(fs, own, staging, path);
+    const carried = carriedDirectories(staging, moves);
+    for (const name of carried) await staging.setMetadata(name);
     for (const [index, move] of moves.entries()) await applyMove(move, { fs, staging, path, index, undo });
-    await setDirectoryMetadata(fs, staging, path, merged, undo);
+    await setDirectoryMetadata(fs, staging, path, { merged, carried, undo });
   } catch (error) {
     for (const step of undo.reverse()) {
       // A step may fail because a process has changed the tree since. The other steps still run.
@@ -116,17 +118,41 @@ async function applyMove(
   undo.push(() => fs.rename(target, staged));
 }
 
-/** Sets mode and times of directories, deepest first, after all moves: a move changes the time of its directory. */
+/**
+ * Finds the described directories that a move takes along with a directory above them, deepest first. Their metadata is set before the move,
+ * while the staging is in their part of the tree: afterwards each one would cost a walk from the root.
+ */
+function carriedDirectories(staging: Staging, moves: readonly Move[]): Set<string> {
+  const moving = new Set(moves.map(({ name }) => name));
+  const carried: string[] = [];
+  for (const [name, type] of staging.types) {
+    if (type !== "directory" || !moving.has(above(name))) continue;
+    moving.add(name);
+    if (staging.directories.has(name)) carried.push(name);
+  }
+  return new Set(carried.reverse());
+}
+
+interface MetadataOptions {
+  /** Directories of the archive that existed before. */
+  merged: readonly string[];
+  /** Directories that have their metadata already. */
+  carried: ReadonlySet<string>;
+  /** Steps that undo the changes made until now. */
+  undo: (() => Promise<unknown>)[];
+}
+
+/** Sets mode and times of the other directories, deepest first, after all moves: a move changes the time of its directory. */
 async function setDirectoryMetadata(
   fs: FileSystem,
   staging: Staging,
   path: string,
-  merged: readonly string[],
-  undo: (() => Promise<unknown>)[],
+  { merged, carried, undo }: MetadataOptions,
 ): Promise<void> {
   const existing = new Set(["", ...merged]);
   const isMounted = (name: string) => staging.types.get(name) === "directory" && !existing.has(name);
   for (const [name, metadata] of [...staging.directories].reverse()) {
+    if (carried.has(name)) continue;
     const target = name === "" ? path : joinPath(path, name);
     // The VM's root keeps its mode, and a link to the target directory has no mode.
     if (target === "/" || (await fs.lstat(target)).isSymbolicLink) continue;

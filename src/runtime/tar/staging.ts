@@ -2,7 +2,8 @@ import { pause } from "../../base/pace.ts";
 import { remove } from "../filesystem/copy.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { temporaryName } from "../sandbox/names.ts";
-import type { NodeMetadata } from "../sandbox/persistent-tree.ts";
+import type { NodeMetadata, TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
+import { placeIn, placeOf } from "../sandbox/tree-path.ts";
 import { type ArchiveEntry, refused } from "./entry.ts";
 
 /** Mode of directories that no entry describes. */
@@ -26,11 +27,17 @@ export class Staging {
   skipped = 0;
   readonly #fs: FileSystem;
   readonly #folder: string;
+  /** Stays in the directory of the last entry, so that the depth of the archive costs linear time. */
+  readonly #cursor: TreeCursor;
+  /** Places of the staged directories, by name. */
+  readonly #places: Map<string, TreePlace>;
   readonly #targets = new Map<string, string>();
 
   private constructor(fs: FileSystem, folder: string) {
     this.#fs = fs;
     this.#folder = folder;
+    this.#cursor = fs.tree.cursor();
+    this.#places = new Map([["", placeOf(`${folder}/new`)]]);
   }
 
   static async open(fs: FileSystem): Promise<Staging> {
@@ -78,27 +85,46 @@ export class Staging {
     else await this.#addOther(name, entry);
   }
 
+  /** Sets mode and times of a directory as the archive describes it. */
+  async setMetadata(name: string): Promise<void> {
+    const metadata = this.directories.get(name);
+    if (metadata !== undefined) await this.#cursor.setMetadata(this.#placeOf(name), metadata);
+  }
+
   /** Removes the folder with all staged entries. */
   async discard(): Promise<void> {
+    await this.#cursor.close();
     await remove(this.#fs, this.#folder, { recursive: true });
   }
 
   async #makeParents(name: string): Promise<void> {
-    for (let end = name.indexOf("/"); end !== -1; end = name.indexOf("/", end + 1)) {
-      const parent = name.slice(0, end);
+    const missing: string[] = [];
+    for (let parent = above(name); !this.#places.has(parent); parent = above(parent)) {
       const type = this.types.get(parent);
-      if (type === "directory") continue;
       if (type !== undefined) throw refused(name, `is below ${JSON.stringify(parent)}, which is a ${type}`);
-      await this.#fs.tree.makeDirectory(this.pathOf(parent), IMPLIED_MODE);
-      this.types.set(parent, "directory");
+      missing.push(parent);
     }
+    for (const parent of missing.reverse()) await this.#makeDirectory(parent, IMPLIED_MODE);
+  }
+
+  async #makeDirectory(name: string, mode: number): Promise<void> {
+    const place = this.#placeOf(name);
+    await this.#cursor.makeDirectory(place, mode);
+    this.#places.set(name, place);
+    this.types.set(name, "directory");
+  }
+
+  /** Returns the place of an entry whose directory is staged. */
+  #placeOf(name: string): TreePlace {
+    const parent = this.#places.get(above(name));
+    if (parent === undefined) throw refused(name, "is below a directory that is missing");
+    return placeIn(parent, name.slice(name.lastIndexOf("/") + 1));
   }
 
   async #addDirectory(name: string, metadata: NodeMetadata): Promise<void> {
     const type = this.types.get(name);
     if (type !== undefined && type !== "directory") await this.#unlink(name);
-    if (type !== "directory") await this.#fs.tree.makeDirectory(this.pathOf(name), metadata.mode | OPEN_MODE);
-    this.types.set(name, "directory");
+    if (type !== "directory") await this.#makeDirectory(name, metadata.mode | OPEN_MODE);
     this.directories.set(name, metadata);
   }
 
@@ -115,11 +141,11 @@ export class Staging {
     if (entry.type === "symlink") await this.#makeSymlink(name, entry.target);
     else if (entry.type === "link" && target !== undefined) await this.#makeSymlink(name, target);
     else if (entry.type === "link") {
-      await this.#fs.tree.makeLink(this.pathOf(entry.existing), this.pathOf(name));
+      await this.#cursor.makeLink(this.#placeOf(entry.existing), this.#placeOf(name));
       this.types.set(name, "file");
     } else {
       const { mode, mtimeMs, content } = entry;
-      const node = await this.#fs.tree.makeFile(this.pathOf(name), { mode, mtimeMs }, content);
+      const node = await this.#cursor.makeFile(this.#placeOf(name), { mode, mtimeMs }, content);
       this.types.set(name, "file");
       this.bytes += node.size;
     }
@@ -139,14 +165,19 @@ export class Staging {
 
   async #makeSymlink(name: string, target: string): Promise<void> {
     if (target === "" || target.includes("\0")) throw refused(name, "is a symlink without a target");
-    await this.#fs.tree.makeSymlink(this.pathOf(name), target);
+    await this.#cursor.makeSymlink(this.#placeOf(name), target);
     this.types.set(name, "symlink");
     this.#targets.set(name, target);
   }
 
   async #unlink(name: string): Promise<void> {
-    await this.#fs.unlink(this.pathOf(name));
+    await this.#cursor.remove(this.#placeOf(name));
     this.types.delete(name);
     this.#targets.delete(name);
   }
+}
+
+/** Returns the name of the directory that holds an entry: `""` for the archive's top. */
+export function above(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/")));
 }

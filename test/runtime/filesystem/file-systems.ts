@@ -148,3 +148,21 @@ export function readOnly(path: string): { code: string; message: string } {
 export function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("utf8");
 }
+
+/** Counts the names of the paths in all calls, as each call walks from the root. */
+export function countingNames(fs: FileSystem): { fs: FileSystem; walked(): number } {
+  let names = 0;
+  const counting = <Target extends object>(target: Target): Target =>
+    new Proxy(target, {
+      get(_, key) {
+        const value: unknown = Reflect.get(target, key, target);
+        if (key === "tree") return counting(fs.tree);
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]) => {
+          for (const path of args) if (typeof path === "string") names += path.split("/").length;
+          return value.apply(target, args);
+        };
+      },
+    });
+  return { fs: counting(fs), walked: () => names };
+}

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
-import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
-import { describeFiles, failure, posix } from "./file-systems.ts";
+import { countingNames, describeFiles, failure, posix } from "./file-systems.ts";
 
 describeFiles("mkdir", (tree) => {
   test("makes a directory of the VM's user, mode 0755", async () => {
@@ -69,19 +68,3 @@ describeFiles("mkdir", (tree) => {
     expect(Buffer.from(await tree.files.readFile(`${deep("written")}/file`)).toString()).toBe("content");
   });
 });
-
-/** Counts the names of the paths in all calls. */
-function countingNames(fs: FileSystem): { fs: FileSystem; walked(): number } {
-  let names = 0;
-  const counting = new Proxy(fs, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target);
-      if (typeof value !== "function") return value;
-      return (...args: unknown[]) => {
-        if (typeof args[0] === "string") names += args[0].split("/").length;
-        return value.apply(target, args);
-      };
-    },
-  });
-  return { fs: counting, walked: () => names };
-}

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { expect, test, vi } from "vitest";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
@@ -10,6 +11,7 @@ import { faultyStore } from "../../support/faulty-store.ts";
 import { madeTar } from "../../support/made-tar.ts";
 import { failure } from "../../support/until.ts";
 import { startVm } from "../../support/vm.ts";
+import { countingNames } from "../filesystem/file-systems.ts";
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
@@ -51,6 +53,30 @@ test("an import merges directories, and replaces files and links", async () => {
       "",
     ].join("\n"),
   );
+});
+
+test("an import walks few names for entries below 1,000 directories", { tags: ["attack"] }, async () => {
+  const memory = new MemoryFileSystem({ filesystemBytes: 64 * 1024 * 1024, inodes: 10_000 });
+  const { fs, walked } = countingNames(memory);
+  const deep = "d/".repeat(999);
+  const archive = await madeTar(
+    ...Array.from({ length: 20 }, () => ({ name: `${deep}file`, body: "content" })),
+    ...Array.from({ length: 20 }, (_, index) => ({
+      ...{ name: `${deep}folder${index}`, type: "directory" as const, mode: 0o700 },
+    })),
+  );
+  const importing = new Import(fs, "/workspace");
+  try {
+    await importing.stage(readTar(Readable.from([archive])));
+    await importing.commit((work) => work());
+  } finally {
+    await importing.close();
+  }
+  // A walk from the root for each directory is 500,000 names.
+  expect(walked()).toBeLessThan(2_000);
+  expect(text(await memory.readFile(`/workspace/${deep}file`))).toBe("content");
+  expect((await memory.stat(`/workspace/${deep}folder7`)).mode).toBe(0o40700);
+  await memory.close();
 });
 
 /** Lists a tree with modes and contents. */
