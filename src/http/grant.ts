@@ -43,6 +43,11 @@ export const UNLIMITED: Grant = { unlimited: true, may: ["admin"], vms: { prefix
 /** Grant of a request that carries a credential of another kind, such as a preview's token. */
 export const NOTHING: Grant = { may: [], vms: {} };
 
+/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator; with its rights. */
+export function clientOf({ unlimited, tokenId, identity, may, vms }: Grant): string {
+  return JSON.stringify([unlimited ?? false, tokenId, identity, may, vms]);
+}
+
 /** Returns whether a grant reaches a VM. */
 export function reaches({ unlimited, vms }: Grant, { name, key }: VmName): boolean {
   return unlimited === true || ((vms.actors?.includes(name) ?? true) && coverOf(vms)(keyText(key)));

@@ -161,13 +161,13 @@ export class HttpGate {
     try {
       grant = await this.#admit(request, { header, path, external: true });
       if (route === undefined) assertNotDraining();
+      response.once("close", this.#strangers.admitClient(request.socket, grant));
     } catch (error) {
       // The body of a refused request stays unread.
       const refusal = toError(error);
       this.#onRefused(refusal, routeName);
       return refuse(request, response, refusal);
     }
-    this.#strangers.admit(request.socket);
     release(() => {
       if (route !== undefined) void answer(request, response, grant, route);
       else withDecodableBody(request, response, path, handOn, (error) => refuse(request, response, error));

@@ -32,6 +32,16 @@ export const MAX_STRANGERS = 4096;
 export const MAX_STRANGERS_PER_ADDRESS = 1024;
 
 /**
+ * Open connections of one token, or of one identity of `authorize`, at most a quarter of the server's open files. The server's own token
+ * has no such limit.
+ * @unit connections
+ * @past The connection of the client that is unused for longest is closed. If all have requests or WebSockets under way, the new request
+ * is refused.
+ * @code limit_exceeded
+ */
+export const MAX_CONNECTIONS_PER_CLIENT = 2048;
+
+/**
  * Time in which a connection without access must send a whole request head.
  * @unit ms
  * @past The server cuts the connection.

@@ -202,8 +202,11 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
       const isUpgrade = request.header("upgrade") !== undefined;
       try {
         const grant = await admit(message, { ...request, external: true });
-        if (isUpgrade) assertNotDraining();
-        strangers.admitSender(message);
+        // The gate counts the connections of other requests.
+        if (isUpgrade) {
+          assertNotDraining();
+          strangers.admitWebSocket(message, grant);
+        }
         return visitor(grant);
       } catch (error) {
         // The gate counts the requests that it refuses, and lets WebSockets pass.

@@ -2,6 +2,8 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
 import { acceptedSocket } from "../base/server-sockets.ts";
+import { ClientConnections } from "./client-connections.ts";
+import type { Grant } from "./grant.ts";
 import { KEEP_ALIVE_MS, MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
 
 /** A connection whose request is being decided. */
@@ -10,8 +12,13 @@ export interface Stranger {
   refresh(): void;
   /** Keeps the connection while the server decides, which may have to wake a VM. */
   during(decision: Promise<void>): Promise<void>;
-  /** Stops counting the connection, because its request has access. */
-  admit(): void;
+  /**
+   * Counts the connection as its client's, because its request has access.
+   *
+   * @returns notes the end of the request
+   * @throws AgentVmError `limit_exceeded` if the client has too many connections
+   */
+  admit(grant: Grant): () => void;
   /** Stops counting the connection until a request to a preview has ended: the visitors of one preview may be many. */
   admitDuring(visit: Promise<void>): void;
 }
@@ -31,6 +38,8 @@ interface Counted {
 interface Limits {
   total: Record<string, number>;
   perAddress: Record<string, number>;
+  /** Connections of one client with access. */
+  perClient?: number;
 }
 
 const PUBLIC: Limits = { total: { MAX_STRANGERS }, perAddress: { MAX_STRANGERS_PER_ADDRESS } };
@@ -48,8 +57,11 @@ export class Strangers {
   /** Called when a request of a connection has access. */
   readonly #onAdmitted = new WeakMap<Socket, () => void>();
 
+  readonly #clients: ClientConnections;
+
   constructor(limits: Limits = PUBLIC) {
     this.#limits = limits;
+    this.#clients = new ClientConnections(limits.perClient);
   }
 
   /** Counts the connections that a server accepts from now on. */
@@ -63,9 +75,10 @@ export class Strangers {
     const refresh = () => void this.#counted.get(socket)?.timer.refresh();
     return {
       refresh,
-      admit: () => {
-        this.admit(socket);
+      admit: (grant) => {
+        const end = this.admitClient(socket, grant);
         this.#onAdmitted.get(socket)?.();
+        return end;
       },
       admitDuring: (visit) => {
         this.admitDuring(socket, visit);
@@ -86,9 +99,21 @@ export class Strangers {
     this.#onAdmitted.set(acceptedSocket(socket), call);
   }
 
-  /** Like `admit`, by the message of a request. Ignores a message that did not come over a connection. */
-  admitSender(message: { socket?: Socket }): void {
-    if (message.socket !== undefined) this.admit(message.socket);
+  /** Like `admitClient` for a WebSocket, by the message of its request. Ignores a message that did not come over a connection. */
+  admitWebSocket(message: { socket?: Socket }, grant: Grant): void {
+    if (message.socket !== undefined) this.admitClient(message.socket, grant);
+  }
+
+  /**
+   * Stops counting a connection as one without access, and counts it as its client's.
+   *
+   * @returns notes the end of the request
+   * @throws AgentVmError `limit_exceeded` if the client has too many connections
+   */
+  admitClient(socketOfRequest: Socket, grant: Grant): () => void {
+    const end = this.#clients.begin(acceptedSocket(socketOfRequest), grant);
+    this.admit(socketOfRequest);
+    return end;
   }
 
   /** Stops counting a connection, because it has sent a request with access. */

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { AccessControl } from "../../src/http/access-control.ts";
-import { HttpGate } from "../../src/http/http-gate.ts";
+import { type Admit, HttpGate } from "../../src/http/http-gate.ts";
 import type { PreviewGate } from "../../src/http/preview-gate.ts";
 import { Strangers } from "../../src/http/strangers.ts";
 
@@ -12,16 +12,20 @@ vi.mock("../../src/http/limits.ts", async (load) => ({
   MAX_STRANGERS: 30,
   MAX_STRANGERS_PER_ADDRESS: 10,
   STRANGER_IDLE_MS: 6_000,
+  MAX_CONNECTIONS_PER_CLIENT: 10,
 }));
 
 /** Starts a server with a token behind the gate. */
-async function startServer(strangers?: Strangers): Promise<number> {
-  const server = createServer((_request, response) => response.end("reached"));
+async function startServer(strangers?: Strangers, admit?: Admit): Promise<number> {
+  const server = createServer((request, response) => {
+    response.write("reached");
+    if (request.url !== "/slow") response.end();
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const access = new AccessControl({ token: "t", secret: "s", allowedOrigins: [], behindEngine: false });
   const previews = { request: () => false, upgrade: () => false } as unknown as PreviewGate;
   new HttpGate(
-    (message, request) => access.admitOnce(message, request),
+    admit ?? ((message, request) => access.admitOnce(message, request)),
     previews,
     {},
     {
@@ -63,8 +67,8 @@ async function open(port: number, from = "127.0.0.1"): Promise<Open> {
 const many = (port: number, count: number, from?: string) =>
   Promise.all(Array.from({ length: count }, () => open(port, from)));
 
-const request = (token: string) =>
-  `GET /actors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+const request = (token: string, path = "/actors") =>
+  `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`;
 
 test("an address holds few connections without access, and all addresses together hold a few more", async () => {
   const port = await startServer();
@@ -102,6 +106,44 @@ test("connections with access do not count, and stay open", async () => {
     clients.push(client);
   }
   expect(clients.some(({ isClosed }) => isClosed())).toBe(false);
+});
+
+const ofToken: Admit = async (_message, { header }) => ({
+  may: ["read"],
+  vms: { keys: [["one"]] },
+  tokenId: header("authorization") ?? "",
+});
+
+async function ask(port: number, token: string, path = "/actors"): Promise<Open> {
+  const client = await open(port);
+  client.socket.write(request(token, path));
+  await expect.poll(client.answer).toMatch(/reached|limit_exceeded/);
+  return client;
+}
+
+test("a token's new connection takes the place of its own that is unused for longest", async () => {
+  const port = await startServer(undefined, ofToken);
+  const other = await ask(port, "other");
+  const own: Open[] = [];
+  for (let index = 0; index < 10; index++) own.push(await ask(port, "mine"));
+  own[0]?.socket.write(request("mine"));
+  await expect.poll(() => own[0]?.answer().match(/reached/g)).toHaveLength(2);
+  expect((await ask(port, "mine")).answer()).toContain("reached");
+  await expect.poll(() => own[1]?.isClosed()).toBe(true);
+  expect([other, ...own].filter(({ isClosed }) => isClosed())).toHaveLength(1);
+});
+
+test("a token whose connections all have requests under way is refused one more, and others are not", async () => {
+  const port = await startServer(undefined, ofToken);
+  const own: Open[] = [];
+  for (let index = 0; index < 10; index++) own.push(await ask(port, "mine", "/slow"));
+  const surplus = await ask(port, "mine");
+  expect(surplus.answer()).toMatch(/^HTTP\/1.1 429 .*"limit_exceeded".*MAX_CONNECTIONS_PER_CLIENT/s);
+  await expect.poll(surplus.isClosed).toBe(true);
+  expect((await ask(port, "other")).answer()).toContain("reached");
+  expect(own.some(({ isClosed }) => isClosed())).toBe(false);
+  own[0]?.socket.destroy();
+  await expect.poll(async () => (await ask(port, "mine")).answer()).toContain("reached");
 });
 
 test("a connection that sends its head slowly, or a wrong token, is cut and makes room", async () => {

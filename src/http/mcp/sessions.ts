@@ -3,7 +3,7 @@ import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import { permits } from "../../api/rights.ts";
 import { createClient, type VmAccessor, type VmHandle } from "../../client/index.ts";
 import type { AccessControl } from "../access-control.ts";
-import type { Grant } from "../grant.ts";
+import { clientOf, type Grant } from "../grant.ts";
 import type { Sender } from "../lent-grants.ts";
 import {
   MAX_MCP_OPEN_REQUESTS,
@@ -161,9 +161,4 @@ function targetIn(client: object, { name, key }: SessionTarget): VmAccessor | Vm
 
 export function tooManyRequests(): AgentVmError {
   return limitExceeded({ MAX_MCP_OPEN_REQUESTS }, "Limit of open requests reached", "Wait until one ends.");
-}
-
-/** Names the client behind a grant: a token, an identity of `authorize`, or the administrator; with its rights. */
-function clientOf({ unlimited, tokenId, identity, may, vms }: Grant): string {
-  return JSON.stringify([unlimited ?? false, tokenId, identity, may, vms]);
 }

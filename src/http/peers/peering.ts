@@ -123,6 +123,8 @@ export class Peering {
       const strangers = new Strangers({
         total: { MAX_PEER_STRANGERS },
         perAddress: { MAX_PEER_STRANGERS_PER_ADDRESS },
+        // The other server counts the connections of its clients.
+        perClient: Number.POSITIVE_INFINITY,
       });
       guard(inner, strangers);
       limitBacklog(inner);

@@ -145,7 +145,11 @@ export class PeerRouter {
     if (outcome instanceof Error) return void way.refuse(outcome);
     if (outcome === undefined || outcome.place === undefined || outcome.place === "here")
       return void way.pass();
-    if (outcome.grant !== undefined) stranger.admit();
+    try {
+      if (outcome.grant !== undefined) client.once("close", stranger.admit(outcome.grant));
+    } catch (error) {
+      return void way.refuse(error as AgentVmError);
+    }
     this.#handoff.begin({ request, actorId, grant: outcome.grant, stranger, client }, outcome.place, way);
   }
 

@@ -51,13 +51,12 @@ export class TunnelGate {
     if (target === undefined) return false;
     socket.on("error", () => socket.destroy());
     let grant: Grant | undefined;
-    const decided = this.#admit(request, target).then(
-      (admitted) => {
+    const decided = this.#admit(request, target)
+      .then((admitted) => {
+        stranger.admit(admitted);
         grant = admitted;
-        stranger.admit();
-      },
-      (error: AgentVmError) => this.#refuse(request, socket, head, target, error),
-    );
+      })
+      .catch((error: AgentVmError) => this.#refuse(request, socket, head, target, error));
     void stranger.during(decided).then(() => {
       if (grant === undefined) return;
       if (target.kind === "tunnel") this.#open(request, socket, head, target.actorId, grant);

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, request as startRequest } from "nod
 import net, { type AddressInfo } from "node:net";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Grant } from "../../../src/http/grant.ts";
+import { UNLIMITED } from "../../../src/http/grant.ts";
 import { type ForwardedHead, Forwarder, QUESTION_PATH } from "../../../src/http/peers/forward.ts";
 import { guardPeers, listenForPeers, makePeerServer } from "../../../src/http/peers/listener.ts";
 import { SIGN_PATH } from "../../../src/http/peers/peer-watch.ts";
@@ -30,7 +31,7 @@ beforeEach(async () => {
     passed.push({ url: request.url, grant: grants.get(request), headers: request.rawHeaders });
   const server = createServer((request, response) => {
     take(request);
-    if (request.url === OPEN_PREVIEW) strangers.of(request.socket).admit();
+    if (request.url === OPEN_PREVIEW) strangers.of(request.socket).admit(UNLIMITED);
     request.pipe(response);
   });
   server.on("upgrade", (request, socket) => {

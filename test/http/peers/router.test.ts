@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { UNLIMITED } from "../../../src/http/grant.ts";
 import { PeerRouter } from "../../../src/http/peers/router.ts";
 import { Strangers } from "../../../src/http/strangers.ts";
 import { idOf, previewOf, startFront, VM } from "../../support/front.ts";
@@ -88,7 +89,7 @@ test("asks again when a question was answered before the VM left, and keeps a ne
 test("counts a client as one without access until the VM has taken its token, whatever the answer is", async () => {
   const { url, admitted } = await startFront((strangers) => (request, response) => {
     const [path = "", status] = (request.url ?? "").split("/").slice(-2);
-    if (path === "open") strangers.of(request.socket).admit();
+    if (path === "open") strangers.of(request.socket).admit(UNLIMITED);
     response.writeHead(Number(status)).end();
   });
   for (const status of [204, 307, 401, 403, 429, 502, 503, 200]) {
