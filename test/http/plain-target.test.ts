@@ -33,8 +33,8 @@ const OTHER_SPELLINGS = [
   "/gateway/0123abcd/request/%2e%2e/action/exec",
 ];
 
-test.each(OTHER_SPELLINGS)("the server refuses %s before it reads a body", async (target) => {
-  expect(isPlainTarget(target)).toBe(false);
+/** Sends a request's head, and returns the first line of the answer when the server has closed the connection. */
+async function firstLine(head: readonly string[]): Promise<string | undefined> {
   const socket = connect(server().port, "127.0.0.1");
   const answer = new Promise<string>((resolve, reject) => {
     let text = "";
@@ -44,9 +44,31 @@ test.each(OTHER_SPELLINGS)("the server refuses %s before it reads a body", async
     socket.once("close", () => resolve(text));
     socket.once("error", reject);
   });
+  socket.write(`${head.join("\r\n")}\r\n\r\n`);
+  return (await answer).split("\r\n")[0];
+}
+
+test.each(OTHER_SPELLINGS)("the server refuses %s before it reads a body", async (target) => {
+  expect(isPlainTarget(target)).toBe(false);
   // The body never comes.
-  socket.write(
-    `PUT ${target} HTTP/1.1\r\nHost: 127.0.0.1:${server().port}\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n`,
+  const head = [
+    `Host: 127.0.0.1:${server().port}`,
+    "Content-Type: application/json",
+    "Content-Length: 1000000",
+  ];
+  expect(await firstLine([`PUT ${target} HTTP/1.1`, ...head])).toBe("HTTP/1.1 400 Bad Request");
+});
+
+test.each([
+  ["a request", []],
+  [
+    "a WebSocket",
+    ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: AA==", "Sec-WebSocket-Version: 13"],
+  ],
+])("the server refuses %s with two headers Host", async (_what, more) => {
+  const hosts = [`Host: 127.0.0.1:${server().port}`, "hOst: other.example"];
+  const close = more.length === 0 ? ["Connection: close"] : [];
+  expect(await firstLine(["GET /health HTTP/1.1", ...hosts, ...close, ...more])).toBe(
+    "HTTP/1.1 400 Bad Request",
   );
-  expect((await answer).split("\r\n")[0]).toBe("HTTP/1.1 400 Bad Request");
 });
