@@ -5,6 +5,7 @@ import { KernelSandboxFactory } from "./factory.ts";
 import { type Check, required } from "./host-checks/check.ts";
 import { checkProcMount, checkUserNamespaces } from "./host-checks/namespaces.ts";
 import { checkChildren, checkNode, checkPlatform, checkTools } from "./host-checks/programs.ts";
+import { checkSharedCounts } from "./host-checks/shared-counts.ts";
 import { trialRemedies } from "./host-checks/trial-remedies.ts";
 import {
   checkCgroups,
@@ -53,6 +54,7 @@ export async function diagnose(trialMs = TRIAL_TIMEOUT_MS): Promise<Diagnosis> {
     checkSeccomp(),
     checkSharedMemory(),
     checkWatches(),
+    checkSharedCounts(),
     checkSharedFolders(),
     checkCores(),
     await checkNetwork(),

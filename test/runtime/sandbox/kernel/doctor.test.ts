@@ -39,6 +39,7 @@ test("diagnose() passes every check on this host", async () => {
     "system calls",
     "shared memory",
     "watches of epoll",
+    "counts of the host",
     "shared folders",
     "core dumps",
     "network",
