@@ -1,11 +1,11 @@
 import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
-import { ownLimit } from "../runtime/sandbox/own-proc.ts";
+import { keptDescriptors } from "../runtime/sandbox/host-room.ts";
 import { clientOf, type Grant } from "./grant.ts";
 import { MAX_CONNECTIONS_PER_CLIENT } from "./limits.ts";
 
-/** Part of the server's descriptors that the connections of one client may take. */
-const PART_OF_DESCRIPTORS = 1 / 4;
+/** Part of the descriptors for connections that one client may take. */
+const PART_OF_DESCRIPTORS = 1 / 2;
 
 interface Connection {
   client: string;
@@ -24,7 +24,7 @@ export class ClientConnections {
   readonly #limit: number;
 
   constructor(most = MAX_CONNECTIONS_PER_CLIENT) {
-    this.#limit = Math.min(most, Math.floor(ownLimit("Max open files", "soft") * PART_OF_DESCRIPTORS));
+    this.#limit = Math.min(most, Math.floor(keptDescriptors() * PART_OF_DESCRIPTORS));
   }
 
   /**

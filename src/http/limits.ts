@@ -32,8 +32,8 @@ export const MAX_STRANGERS = 4096;
 export const MAX_STRANGERS_PER_ADDRESS = 1024;
 
 /**
- * Open connections of one token, or of one identity of `authorize`, at most a quarter of the server's open files. The server's own token
- * has no such limit.
+ * Open connections of one token, or of one identity of `authorize`, at most half of the descriptors that the server keeps for
+ * connections: 7.5 % of its limit of open files. The server's own token has no such limit.
  * @unit connections
  * @past The connection of the client that is unused for longest is closed. If all have requests or WebSockets under way, the new request
  * is refused.

@@ -170,10 +170,14 @@ let usable: number | undefined;
 /** Descriptors that VMs may take. Node raises the soft limit of open files to the hard limit when it starts. */
 function usableDescriptors(): number {
   if (usable !== undefined) return usable;
-  const limit = ownLimit("Max open files", "soft");
-  const { part, least, most } = KEPT_DESCRIPTORS;
-  usable = limit - Math.min(most, Math.max(least, limit * part));
+  usable = ownLimit("Max open files", "soft") - keptDescriptors();
   return usable;
+}
+
+/** Descriptors that boots of VMs leave to connections. */
+export function keptDescriptors(): number {
+  const { part, least, most } = KEPT_DESCRIPTORS;
+  return Math.min(most, Math.max(least, ownLimit("Max open files", "soft") * part));
 }
 
 let counted = { at: Number.NEGATIVE_INFINITY, descriptors: 0 };
