@@ -74,6 +74,8 @@ const RLIMIT_CORE = 4;
 const PR_SCHED_CORE = 62;
 /** MAP_HUGETLB, MFD_HUGETLB and SHM_HUGETLB. */
 const [MAP_HUGE, MEMFD_HUGE, SHM_HUGE] = [0x40000, 4, 0o4000];
+/** Flags of memfd_create besides these are invalid: the last are sizes of huge pages. */
+const MEMFD_FLAGS = 0x1f | (0x3f << 26);
 /** The caller sees success, but its limit stays. Programs that refuse core dumps end if the call fails. */
 const PRETEND = fail(0);
 
@@ -116,7 +118,12 @@ const DECISIONS: Record<RestrictedCall, readonly Instruction[]> = {
     finish(fail(EPERM)),
   ],
   lchown: chown(1),
-  memfd_create: withoutHugePages(1, MEMFD_HUGE),
+  memfd_create: [
+    load(lowerHalf(1)),
+    // Chromium looks how the kernel answers invalid flags.
+    ...ifAnyBit(~MEMFD_FLAGS >>> 0, [finish(ALLOW)]),
+    ...withoutHugePages(1, MEMFD_HUGE),
+  ],
   mmap: withoutHugePages(3, MAP_HUGE),
   prctl: [load(lowerHalf(0)), ...oneOf([PR_SCHED_CORE], fail(EPERM)), finish(ALLOW)],
   // A process may set its own limits and read those of others. RLIMIT_CORE stays at 1: at 0, the kernel would start

@@ -132,6 +132,9 @@ describe.each<FilteredArch>(["x64", "arm64"])("the filter for %s", (arch) => {
       "allow",
       ENOMEM,
     ]);
+    expect(run("memfd_create", 0, MFD_HUGETLB | TWO_MIB)).toBe(ENOMEM);
+    // The kernel answers EINVAL.
+    expect(run("memfd_create", 0, 0xffffffff)).toBe("allow");
     const [IPC_CREAT, SHM_HUGETLB] = [0o1600, 0o4000];
     expect([
       run("shmget", 0, 2 << 20, IPC_CREAT),
