@@ -2,6 +2,7 @@
 import { type AgentVmError, shellNotFound } from "../api/errors.ts";
 import type { ShellDataEvent, ShellExitEvent } from "../api/events.ts";
 import type { ConnectTerminalOptions, OpenedShell, ShellInfo } from "../api/methods/shells.ts";
+import { onLineEnd } from "./line-end.ts";
 import type { Link } from "./link.ts";
 import { callBack } from "./listeners.ts";
 import { anything, callback, checkOptions, type Rules, someText } from "./options.ts";
@@ -50,7 +51,10 @@ export interface Terminal extends AsyncDisposable {
   close(): Promise<void>;
   /** Leaves the shell open: no more output arrives, and `exited` rejects with `connection_lost`. */
   detach(): void;
-  /** Resolves with the shell's exit code after all its output; 128 + n when signal n ended the shell. */
+  /**
+   * Resolves with the shell's exit code after all its output; 128 + n when signal n ended the shell. Rejects when the connection
+   * has ended for good, or has stayed broken for 60 s.
+   */
   readonly exited: Promise<number>;
 }
 
@@ -111,6 +115,7 @@ export async function openTerminal(
     link.on("shellExit", (event: ShellExitEvent) => output.onExit(event)),
     link.on("vmRestarted", reopen),
     link.opened.add(() => output.catchUp()),
+    onLineEnd(link, (error) => output.fail(error)),
   ];
   const stop = () => {
     for (const end of ends) end();

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { AgentVmError, connectionLost } from "../../src/api/errors.ts";
+import { RECONNECT_TIMEOUT_MS } from "../../src/api/limits.ts";
 import { terminal } from "../../src/client/index.ts";
 import { Link } from "../../src/client/link.ts";
 import { openTerminal } from "../../src/client/terminal.ts";
@@ -91,6 +93,14 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
     await proxy.close();
   });
 
+  test("ends when its client is disposed", async () => {
+    const client = server.client();
+    const agent = client.vm.getOrCreate(`disposed-${kind}`);
+    const shell = await terminal(kind === "handle" ? agent : agent.connect());
+    await client.dispose();
+    expect(await failure(shell.exited)).toMatchObject({ code: "connection_lost" });
+  });
+
   test("reports an exit that happened while it was disconnected", async () => {
     const proxy = await tcpProxy(server.port);
     const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate(`away-${kind}`);
@@ -154,7 +164,8 @@ test("terminal() refuses objects that are not handles or connections of this cli
   expect(await failure(terminal({} as never))).toMatchObject({ code: "invalid_argument" });
 });
 
-test("a terminal that is over listens to nothing of its connection", async () => {
+/** Opens a terminal on a link without a server, and counts the listeners of the link. */
+async function onBareLink() {
   const link = new Link({} as never);
   let listening = 0;
   const counting = <Args extends unknown[]>(add: (...args: Args) => () => void) => {
@@ -168,13 +179,53 @@ test("a terminal that is over listens to nothing of its connection", async () =>
     };
   };
   link.on = counting(link.on.bind(link));
-  for (const each of [link.opened, link.down] as { add(callback: never): () => void }[])
+  for (const each of [link.opened, link.down, link.statusChanged] as { add(callback: never): () => void }[])
     each.add = counting(each.add.bind(each));
   const shell = { shellId: "shell-1", pid: 7 };
-  const invoke = async (action: string) => (action === "listShells" ? [shell] : shell);
+  const outputs: Record<string, unknown> = {
+    listShells: [shell],
+    openShell: shell,
+    readShell: { chunks: [], running: true, exitCode: null },
+  };
+  const invoke = async (action: string) => outputs[action];
   const opened = await openTerminal({ link, invoke, patient: invoke });
   expect(listening).toBeGreaterThan(0);
+  return { link, opened, listening: () => listening };
+}
+
+test("a terminal that is over listens to nothing of its connection", async () => {
+  const { opened, listening } = await onBareLink();
   opened.detach();
   expect(await failure(opened.exited)).toMatchObject({ code: "connection_lost" });
-  expect(listening).toBe(0);
+  expect(listening()).toBe(0);
+});
+
+test("a terminal ends with the error that ends its line for good", async () => {
+  const { link, opened, listening } = await onBareLink();
+  link.restart(new AgentVmError("unauthorized", "The token was revoked"));
+  expect(await failure(opened.exited)).toMatchObject({ code: "unauthorized" });
+  expect(listening()).toBe(0);
+});
+
+test("a terminal ends when its line stays broken, and survives breaks that are shorter", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { link, opened, listening } = await onBareLink();
+  let end: unknown;
+  opened.exited.catch((error: unknown) => {
+    end = error;
+  });
+  for (let breaks = 0; breaks < 2; breaks += 1) {
+    link.down.emit(connectionLost("The connection was lost"), true);
+    await vi.advanceTimersByTimeAsync(RECONNECT_TIMEOUT_MS - 1);
+    link.opened.emit();
+  }
+  await vi.advanceTimersByTimeAsync(RECONNECT_TIMEOUT_MS);
+  expect(end).toBeUndefined();
+  link.down.emit(connectionLost("The connection was lost"), true);
+  await vi.advanceTimersByTimeAsync(RECONNECT_TIMEOUT_MS / 2);
+  link.down.emit(connectionLost("The connection could not be opened"), false);
+  await vi.advanceTimersByTimeAsync(RECONNECT_TIMEOUT_MS / 2);
+  expect(end).toMatchObject({ code: "connection_lost" });
+  expect([listening(), vi.getTimerCount()]).toEqual([0, 0]);
 });
