@@ -93,21 +93,32 @@ export async function openTerminal(
   const output = new Output(patient, onData ?? (() => undefined));
   const isOwn = options.shellId === undefined;
   let size: Pick<ConnectTerminalOptions, "cols" | "rows"> = {};
-  const open = async () => {
-    const opened = await (isOwn ? newShell(invoke, { ...options, ...size }) : openedShell(invoke, options));
-    output.follow(opened.shellId, isOwn);
-    return opened;
-  };
+  const open = () => (isOwn ? newShell(invoke, { ...options, ...size }) : openedShell(invoke, options));
   let opening: Promise<unknown> = Promise.resolve();
+  /** Number of the newest reopening. A restart of the VM during a reopening begins another one. */
+  let newest = 0;
   const reopen = () => {
     if (shell === undefined || output.isOver || !isOwn || options.command !== undefined) return;
     output.restart();
+    newest += 1;
+    const number = newest;
     opening = open().then(
       (opened) => {
+        if (number !== newest) {
+          // A shell that the newest instance has opened for an older reopening has no other owner.
+          invoke("closeShell", [opened.shellId]).catch(() => undefined);
+          return opening;
+        }
         shell = opened;
+        output.follow(opened.shellId, true);
         callBack(onReopen, opened);
+        return undefined;
       },
-      (error: unknown) => output.fail(error),
+      (error: unknown) => {
+        if (number !== newest) return opening;
+        output.fail(error);
+        return undefined;
+      },
     );
   };
   const ends = [
@@ -130,6 +141,7 @@ export async function openTerminal(
   };
   try {
     const opened = await open();
+    output.follow(opened.shellId, isOwn);
     shell = opened;
     const close = async () => {
       try {

@@ -229,3 +229,55 @@ test("a terminal ends when its line stays broken, and survives breaks that are s
   expect(end).toMatchObject({ code: "connection_lost" });
   expect([listening(), vi.getTimerCount()]).toEqual([0, 0]);
 });
+
+/** Opens a terminal, writes to it between two restarts of its VM, and lets the test answer the two reopenings. */
+async function restartedTwice() {
+  const link = new Link({} as never);
+  const openings: PromiseWithResolvers<{ shellId: string }>[] = [];
+  const calls: string[] = [];
+  const invoke = async (action: string, [shellId]: unknown[]) => {
+    if (action === "listShells") return [];
+    if (action !== "openShell") return calls.push(`${action} ${shellId}`);
+    const opening = Promise.withResolvers<{ shellId: string }>();
+    openings.push(opening);
+    return await opening.promise;
+  };
+  const reopened: string[] = [];
+  const onReopen = ({ shellId }: { shellId: string }) => reopened.push(shellId);
+  const opening = openTerminal({ link, invoke, patient: invoke }, { onReopen });
+  openings[0]?.resolve({ shellId: "shell-1" });
+  const shell = await opening;
+  link.tell("vmRestarted", {});
+  const written = shell.write("x");
+  link.tell("vmRestarted", {});
+  const [, older, newest] = openings;
+  if (!older || !newest) throw new Error("The shell did not open again twice");
+  return { shell, written, older, newest, calls, reopened };
+}
+
+test("a terminal survives a second restart of the VM that ends the first reopening", async () => {
+  const { shell, written, older, newest, calls, reopened } = await restartedTwice();
+  older.reject(new AgentVmError("call_lost", "The instance has ended"));
+  newest.resolve({ shellId: "shell-3" });
+  await written;
+  expect([shell.shellId, reopened, calls]).toEqual(["shell-3", ["shell-3"], ["writeShell shell-3"]]);
+  shell.detach();
+  expect(await failure(shell.exited)).toMatchObject({ code: "connection_lost" });
+});
+
+test("a terminal closes the shell of an older reopening, whether it opens before or after the newest", async () => {
+  const before = await restartedTwice();
+  before.older.resolve({ shellId: "shell-2" });
+  await until(() => before.calls.length === 1);
+  before.newest.resolve({ shellId: "shell-3" });
+  await before.written;
+  const after = await restartedTwice();
+  after.newest.resolve({ shellId: "shell-3" });
+  await until(() => after.reopened.length === 1);
+  after.older.resolve({ shellId: "shell-2" });
+  await after.written;
+  for (const { shell, reopened, calls } of [before, after]) {
+    expect([shell.shellId, reopened]).toEqual(["shell-3", ["shell-3"]]);
+    expect(calls).toEqual(["closeShell shell-2", "writeShell shell-3"]);
+  }
+});
