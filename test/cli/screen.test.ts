@@ -1,5 +1,5 @@
 // @module-tag slow
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cliEnv } from "../support/cli.ts";
@@ -134,3 +134,28 @@ needsTmux(title("Ctrl-C in an editor is the editor's key, and the file is writte
   await screen.shows(/Written: keys:\/workspace\/text$/m);
   expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe("three\n");
 });
+
+needsTmux(
+  title("SIGTERM and SIGHUP reach the editor, whether EDITOR begins with a variable or not"),
+  async () => {
+    const vm = await makeVm("ended");
+    const editor = join(testFolder(), "editor");
+    const traps = ["TERM", "HUP"].map((name) => `trap 'echo $WORD ${name} > "$1"; exit 0' ${name}`);
+    const loop = "while :; do sleep 0.1; done";
+    writeFileSync(editor, `#!/bin/sh\n${traps.join("\n")}\necho opened $WORD; ${loop}\n`, { mode: 0o755 });
+    const pidFile = join(testFolder(), "pid");
+    const screen = await person();
+    const command = `${process.execPath} ${AGENT_VM_PROGRAM} edit ended:/workspace/text`;
+    for (const [variables, word, signal, written] of [
+      [`WORD=one EDITOR=${editor}`, "one", "SIGTERM", "one TERM\n"],
+      [`WORD=two EDITOR=${editor}`, "two", "SIGHUP", "two HUP\n"],
+      [`EDITOR="WORD=three ${editor}"`, "three", "SIGTERM", "three TERM\n"],
+    ] as const) {
+      await screen.type(`clear; ${variables} sh -c 'echo $$ > ${pidFile}; exec ${command}'`);
+      await screen.shows(new RegExp(`^opened ${word}$`, "m"));
+      process.kill(Number(readFileSync(pidFile, "utf8")), signal);
+      await screen.shows(/Written: ended:\/workspace\/text$/m);
+      expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe(written);
+    }
+  },
+);

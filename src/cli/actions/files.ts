@@ -74,21 +74,16 @@ export async function edit(cli: Cli, name: string): Promise<void> {
   let isKept = false;
   try {
     await writeFile(file, before ?? "", { mode: 0o600 });
-    // EDITOR may have arguments, so a shell reads it. The path is an argument of the shell. Ctrl-C and Ctrl-\ are the
-    // editor's keys: the shell and this program ignore them.
-    const line = `trap : INT QUIT; ${editor} "$1"`;
-    const child = spawn("sh", ["-c", line, "sh", file], { stdio: "inherit" });
-    let end: NodeJS.Signals | undefined;
+    const child = spawn("sh", ["-c", lineOf(editor), "sh", file], { stdio: "inherit" });
     const stop = onSignals((signal) => {
-      if (signal === "SIGINT" || signal === "SIGQUIT") return;
-      end = signal;
-      child.kill(signal);
+      // The terminal sends Ctrl-C and Ctrl-\ to the editor too, as its keys.
+      if (signal !== "SIGINT" && signal !== "SIGQUIT") child.kill(signal);
     });
     const [code] = (await once(child, "exit").finally(stop)) as [number | null];
     const after = await readFile(file);
     const isChanged = before !== undefined ? !after.equals(before) : after.length > 0;
-    // The editor may outlive its shell, and write later.
-    isKept = isChanged || end !== undefined;
+    // A signal may have ended a shell whose editor goes on, and writes later.
+    isKept = isChanged || code === null;
     const kept = `Your version is kept: ${file}`;
     if (code !== 0)
       throw new Error(
@@ -112,6 +107,15 @@ export async function edit(cli: Cli, name: string): Promise<void> {
   } finally {
     if (!isKept) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Returns the shell's line for an editor with its arguments. The path is the shell's own argument. The editor takes the place of
+ * the shell, so that signals reach it. `env` runs an editor that begins with variables. Several commands need the shell, which
+ * then leaves Ctrl-C and Ctrl-\ to them.
+ */
+function lineOf(editor: string): string {
+  return /[;&|(\n]/.test(editor) ? `trap : INT QUIT; ${editor} "$1"` : `exec env ${editor} "$1"`;
 }
 
 async function contentOf(vm: VmHandle, path: string): Promise<Buffer | undefined> {
