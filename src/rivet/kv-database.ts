@@ -129,6 +129,7 @@ export class KvDatabase {
   /** Deletes the entries of a range in steps. A call that fails may have deleted some. */
   async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
+      this.#log.assertSound();
       let last = this.#rows.endOfStep(start, end);
       for (; last !== undefined; last = this.#rows.endOfStep(start, end)) {
         const before = last;
@@ -187,7 +188,7 @@ export class KvDatabase {
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle || this.#rest !== undefined) await this.#order.run(() => this.#files.close());
     try {
-      if (this.#db.isOpen) this.#db.close();
+      if (this.#db.isOpen && !this.#log.hasFailed) this.#db.close();
     } finally {
       await this.#log.close();
     }
@@ -205,7 +206,7 @@ export class KvDatabase {
     });
   }
 
-  /** A database whose log has failed is never settled: to close it would fold the log. */
+  /** A database whose log has failed is never settled, so that nobody opens it again in this process. */
   get #isSettled(): boolean {
     return !this.#log.hasFailed && this.#files.isSettled && this.#doomed.size === 0;
   }

@@ -1,7 +1,7 @@
 import { close, closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import type { DatabaseSync } from "../base/sqlite.ts";
+import { DatabaseSync } from "../base/sqlite.ts";
 import { diskSyncs, inTurn, syncFolder } from "./disk-turns.ts";
 import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
 
@@ -80,10 +80,7 @@ export class LogFile {
     try {
       await inTurn(() => diskSyncs.data(fd));
     } catch (error) {
-      if (!this.#fold()) {
-        this.#failure = { error };
-        throw error;
-      }
+      if (!this.#fold()) this.#fail(error);
     }
   }
 
@@ -129,8 +126,33 @@ export class LogFile {
       await inTurn(() => diskSyncs.data(fd));
     } catch (error) {
       // The log alone has all changes now. SQLite takes it for folded: the next change would write over it, and a close delete it.
-      this.#failure = { error };
-      throw error;
+      this.#fail(error);
+    }
+  }
+
+  /** Closes the database too: a process that ends would have SQLite fold and delete the log. @throws the error */
+  #fail(error: unknown): never {
+    this.#failure = { error };
+    try {
+      this.leave();
+    } catch {
+      // For example a full table of descriptors. `KvDatabase` does not close the database either.
+    }
+    throw error;
+  }
+
+  /**
+   * Closes the database without a sync, and leaves the log for the next connection. SQLite folds and deletes a log only with the last
+   * connection, and only if that connection may write. So a connection that may not is the last here.
+   */
+  leave(): void {
+    const last = new DatabaseSync(this.#databasePath, { readOnly: true });
+    try {
+      // A connection that has read nothing does not count.
+      last.prepare("PRAGMA schema_version").get();
+      this.#db.close();
+    } finally {
+      last.close();
     }
   }
 
@@ -148,7 +170,7 @@ export class LogFile {
     }
   }
 
-  /** Closes the files. No change and no sync may be under way, and SQLite has closed the database. */
+  /** Closes the files. No change and no sync may be under way, and SQLite has closed the database, unless its log has failed. */
   async close(): Promise<void> {
     const [log, database] = [this.#fd, this.#databaseFd];
     this.#fd = undefined;

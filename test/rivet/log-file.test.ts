@@ -1,4 +1,12 @@
-import { copyFileSync, existsSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -102,7 +110,33 @@ function readElsewhere(): DatabaseSync {
   return reader;
 }
 
-test("a sync that fails for good fails every later call, and keeps the database open", async () => {
+/** Number of open descriptors of the database alone. A process that ends closes the databases of SQLite, which folds and deletes a log. */
+const openDescriptors = () =>
+  readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch {
+      return false;
+    }
+  }).length;
+
+test("the end of a process does not touch the log of a database whose sync has failed for good", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  const reader = readElsewhere();
+  beforeSyncs("data", fails);
+  await expect(database.put(entry("b"))).rejects.toThrow("EIO");
+  vi.restoreAllMocks();
+  await expect(database.deleteRange(key("a"), key("b"))).rejects.toThrow("EIO");
+  reader.close();
+  expect(openDescriptors()).toBe(0);
+  await database.close();
+  expect([namesInFile(), existsSync(`${path}-wal`)]).toEqual([[], true]);
+  database = await KvDatabase.open(path);
+  expect([has("a"), has("b")]).toEqual([true, true]);
+});
+
+test("a sync that fails for good fails every later call, and leaves the log as it is", async () => {
   database = await KvDatabase.open(path);
   await database.put(entry("a"));
   const reader = readElsewhere();
@@ -281,6 +315,8 @@ test("a failed sync of a database that comes to rest fails every later call, and
   await expect(database.rest()).rejects.toThrow("EIO");
   expect(() => database.get([key("a")])).toThrow("EIO");
   expect([database.isIdle, database.isAtRest]).toEqual([false, false]);
+  await database.close();
+  expect(openDescriptors()).toBe(0);
   // The failed sync may have lost the pages of the database.
   expect(await namesAfter(empty, readFileSync(`${path}-wal`))).toEqual(["a"]);
 });
