@@ -182,11 +182,20 @@ export class KvDatabase {
     return this.#rest;
   }
 
-  /** Ends the changes that were called before, and takes no more. */
-  async close(): Promise<void> {
+  /**
+   * Ends the changes that were called before, and takes no more.
+   *
+   * @param leavesLog leaves the log for the next opening, without a sync. @default SQLite folds the log, and syncs unless `rest` has
+   */
+  async close({ leavesLog = false } = {}): Promise<void> {
     this.#isClosing = true;
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle || this.#rest !== undefined) await this.#order.run(() => this.#files.close());
+    try {
+      if (leavesLog && this.#db.isOpen) this.#log.leave();
+    } catch {
+      // For example a full table of descriptors. SQLite folds the log.
+    }
     try {
       if (this.#db.isOpen && !this.#log.hasFailed) this.#db.close();
     } finally {

@@ -158,9 +158,8 @@ export class KvStorage {
     this.#open.delete(actorId);
     clearTimeout(open.timer);
     const database = await open.database.catch(() => undefined);
-    // A database that cannot rest is folded by SQLite.
-    await database?.rest().catch(() => undefined);
-    await database?.close();
+    // Nobody waits for a sync of files that are about to be deleted. If the server is killed before, they are whole.
+    await database?.close({ leavesLog: true });
   }
 
   /** Deletes large values of actors that a killed server had begun to make or to delete. */

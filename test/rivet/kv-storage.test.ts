@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
 import { diskSyncs } from "../../src/rivet/disk-turns.ts";
@@ -11,10 +11,11 @@ const REST_MS = 5_001;
 
 let storage: KvStorage;
 let driver: KvDriver;
+let folder = "";
 let log = "";
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  const folder = temporaryFolder();
+  folder = temporaryFolder();
   mkdirSync(join(folder, "databases"));
   storage = new KvStorage(folder);
   driver = storage.takeOver({} as KvDriver);
@@ -29,7 +30,18 @@ afterEach(async () => {
 });
 
 const key = (text: string) => new TextEncoder().encode(text);
-const isOpen = () => existsSync(log);
+
+/** Names of the files of databases that are open. */
+const openFiles = () =>
+  readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(`${folder}/`) ? [basename(path)] : [];
+    } catch {
+      return [];
+    }
+  });
+const isOpen = (actorId = "actor") => openFiles().includes(`${actorId}.db`);
 
 test("a database without calls is closed, and opens again", async () => {
   expect(isOpen()).toBe(true);
@@ -93,4 +105,19 @@ test("a database whose rest fails refuses every call, and its log stays", async 
   vi.advanceTimersByTime(REST_MS);
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(existsSync(log)).toBe(true);
+});
+
+test("a deletion waits for no other database, syncs nothing, and leaves a whole database until its files are deleted", async () => {
+  const sync = heldSync();
+  vi.advanceTimersByTime(REST_MS);
+  await sync.begun;
+  await storage.prepare("deleted");
+  await driver.kvBatchPut("deleted", [[key("a"), key("a")]]);
+  const synced = vi.spyOn(diskSyncs, "data").mockClear();
+  await storage.close("deleted");
+  expect([synced.mock.calls, openFiles().filter((name) => name.startsWith("deleted."))]).toEqual([[], []]);
+  sync.release();
+  const next = new KvStorage(folder);
+  expect(await next.takeOver({} as KvDriver).kvBatchGet("deleted", [key("a")])).toEqual([key("a")]);
+  await next.close("deleted");
 });
