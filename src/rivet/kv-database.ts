@@ -1,5 +1,6 @@
 import { Mutex } from "../base/mutex.ts";
 import { pause } from "../base/pace.ts";
+import { Semaphore } from "../base/semaphore.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
 import { FreeRoom } from "./kv-room.ts";
@@ -27,7 +28,11 @@ interface OpenOptions {
   first?: readonly KvEntry[] | undefined;
 }
 
-const resting = new Mutex();
+/** Databases that are being folded before they are closed. Changes that somebody waits for have the third place of all syncs. */
+const resting = new Semaphore(2);
+
+/** Idle databases that may wait for a slow disk, each with four open descriptors. Further databases are closed at once, and keep their logs. */
+const MAX_WAITING = 64;
 
 const SETTINGS = `${WAIT_FOR_LOCKS}; PRAGMA journal_size_limit = ${4 * 1024 * 1024}`;
 
@@ -52,6 +57,8 @@ export class KvDatabase {
   readonly #lost: LostValues;
   #isClosing = false;
   #isAtRest = false;
+  /** Whether too many others waited for the disk at the last rest. */
+  #leavesLog = false;
   /** The rest that is under way. */
   #rest: Promise<void> | undefined;
 
@@ -172,8 +179,8 @@ export class KvDatabase {
   }
 
   /**
-   * Brings everything into the database itself, if no call is under way, and syncs it in threads of Node's pool. One database at a time
-   * does so: others need the threads for changes that somebody waits for.
+   * Brings everything into the database itself, if no call is under way, and syncs it in threads of Node's pool. If too many databases
+   * wait for that, `close` leaves the log.
    */
   rest(): Promise<void> {
     this.#rest ??= this.#foldLog().finally(() => {
@@ -187,7 +194,7 @@ export class KvDatabase {
    *
    * @param leavesLog leaves the log for the next opening, without a sync. @default SQLite folds the log, and syncs unless `rest` has
    */
-  async close({ leavesLog = false } = {}): Promise<void> {
+  async close({ leavesLog = this.#leavesLog } = {}): Promise<void> {
     this.#isClosing = true;
     // Only a database that is idle is closed at once: nobody can have it open a second time meanwhile.
     if (!this.isIdle || this.#rest !== undefined) await this.#order.run(() => this.#files.close());
@@ -205,14 +212,23 @@ export class KvDatabase {
 
   async #foldLog(): Promise<void> {
     await this.settle();
-    await resting.run(async () => {
+    const isFolded = this.#log.isEmpty;
+    this.#leavesLog = !isFolded && resting.waiting >= MAX_WAITING;
+    if (isFolded || this.#leavesLog) {
+      this.#isAtRest = this.#changes === 0;
+      return;
+    }
+    await resting.acquire();
+    try {
       if (!this.isIdle || this.#isClosing) return;
       // A change that is called from now on waits.
       await this.#order.run(async () => {
         if (!this.#room.isReclaiming) await this.#log.fold();
         this.#isAtRest = this.#changes === 0;
       });
-    });
+    } finally {
+      resting.release();
+    }
   }
 
   /** A database whose log has failed is never settled, so that nobody opens it again in this process. */

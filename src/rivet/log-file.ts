@@ -40,6 +40,11 @@ export class LogFile {
     return this.#failure !== undefined;
   }
 
+  /** Whether the log has nothing to fold. A server that was killed, or `leave`, may have left a log. */
+  get isEmpty(): boolean {
+    return isEmpty(this.#path);
+  }
+
   /**
    * Throws after a sync that has failed for good. The changes since the last sync may be on disk or not, and Linux may have lost them in
    * memory too. The next server that opens the database finds out by the checksums of the log.
@@ -116,12 +121,14 @@ export class LogFile {
    * on disk elsewhere. If SQLite cannot fold now, it folds what is left when it closes the database.
    */
   async fold(): Promise<void> {
-    if (this.#fd === undefined) return;
-    await this.sync();
-    if (!this.#foldUnsynced()) return;
-    // The descriptor stays open until SQLite has closed the database: closing it would end SQLite's own locks on the file.
+    if (this.isEmpty) return;
+    // Before the folding: a full table of descriptors must not leave a folded database without its sync. The descriptor of the database stays
+    // open until SQLite has closed the database: closing it would end SQLite's own locks on the file.
+    this.#fd ??= openSync(this.#path, "r");
     this.#databaseFd ??= openSync(this.#databasePath, "r");
     const fd = this.#databaseFd;
+    await this.sync();
+    if (!this.#foldUnsynced()) return;
     try {
       await inTurn(() => diskSyncs.data(fd));
     } catch (error) {

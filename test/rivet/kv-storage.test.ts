@@ -121,3 +121,51 @@ test("a deletion waits for no other database, syncs nothing, and leaves a whole 
   expect(await next.takeOver({} as KvDriver).kvBatchGet("deleted", [key("a")])).toEqual([key("a")]);
   await next.close("deleted");
 });
+
+/** Holds all syncs up. */
+function heldSyncs() {
+  const gate = deferred<void>();
+  const real = diskSyncs.data;
+  vi.spyOn(diskSyncs, "data").mockImplementation(async (fd) => {
+    await gate.promise;
+    await real(fd);
+  });
+  return { release: () => gate.resolve() };
+}
+
+const namesOf = (count: number) => Array.from({ length: count }, (_, index) => `actor-${index}`);
+
+test("a database that was only read is closed while others wait for the disk", async () => {
+  await storage.prepare("read");
+  const names = namesOf(4);
+  for (const name of names) {
+    await storage.prepare(name);
+    await driver.kvBatchPut(name, [[key("a"), key("a")]]);
+  }
+  const syncs = heldSyncs();
+  expect(await driver.kvBatchGet("read", [key("a")])).toEqual([null]);
+  vi.advanceTimersByTime(REST_MS);
+  await vi.waitUntil(() => !isOpen("read"));
+  expect(names.every(isOpen)).toBe(true);
+  syncs.release();
+  await vi.waitUntil(() => !names.some(isOpen));
+});
+
+test("a few idle databases wait for a slow disk, and others are closed with their logs", async () => {
+  const names = namesOf(100);
+  for (const name of names) {
+    await storage.prepare(name);
+    await driver.kvBatchPut(name, [[key("a"), key("a")]]);
+  }
+  const syncs = heldSyncs();
+  vi.advanceTimersByTime(REST_MS);
+  const open = () => openFiles().filter((name) => name.endsWith(".db"));
+  await vi.waitUntil(() => new Set(open()).size <= 66);
+  const logs = names.filter((name) => existsSync(join(folder, "databases", `${name}.db-wal`)));
+  expect(logs).toEqual(names);
+  syncs.release();
+  await vi.waitUntil(() => open().length === 0);
+  for (const name of names) expect(await driver.kvBatchGet(name, [key("a")])).toEqual([key("a")]);
+  vi.advanceTimersByTime(REST_MS);
+  await vi.waitUntil(() => open().length === 0);
+});

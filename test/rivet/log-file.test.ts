@@ -220,6 +220,22 @@ test("a database comes to rest with both syncs in threads of the pool, and its e
   expect([has("a"), has("b")]).toEqual([true, true]);
 });
 
+test("a log that was left is continued, and folded by the rest of a database that is only read", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  await database.put(entry("b"), LAZY);
+  const synced = beforeSyncs("data", async () => undefined);
+  await database.close({ leavesLog: true });
+  expect([namesInFile(), synced, openDescriptors()]).toEqual([[], [], 0]);
+  database = await KvDatabase.open(path);
+  expect([has("a"), has("b")]).toEqual([true, true]);
+  await database.rest();
+  expect([database.isAtRest, namesInFile(), synced]).toEqual([true, ["a", "b"], [`${path}-wal`, path]]);
+  await database.put(entry("c"));
+  await database.close();
+  expect(namesInFile()).toEqual(["a", "b", "c"]);
+});
+
 test("no change begins before a database that comes to rest is on disk", async () => {
   database = await KvDatabase.open(path);
   await database.put(entry("a"));
