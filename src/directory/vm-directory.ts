@@ -1,14 +1,11 @@
-import { join } from "node:path";
 import { vmDestroyed } from "../api/errors.ts";
 import type { Labels, VmState } from "../api/methods/machine.ts";
 import type { VmPage, VmQuery } from "../api/vm-list.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
 import { assertDiskHasRoom, assertHostHasRoom } from "../runtime/sandbox/host-room.ts";
-import { isDamage } from "../runtime/store/coded-database.ts";
 import { Deletions } from "./deletions.ts";
 import { Expiry } from "./expiry.ts";
-import { moveAside, VMS_FILE } from "./index-file.ts";
 import type { LiveEntry } from "./live-entry.ts";
 import { assertBoot, assertRoom, hasPlace, type Quota } from "./quota.ts";
 import { Sleeps } from "./sleeps.ts";
@@ -240,18 +237,8 @@ export class VmDirectory implements ActorRegister {
   }
 }
 
-/** Opens the index, and brings it to the state of a server that starts. Replaces an index whose rows are damaged. */
+/** Opens the index, and brings it to the state of a server that starts. */
 function openRows(folder: string, files: ActorFiles, onDamage: (error: unknown) => void): VmRows {
-  try {
-    return currentRows(folder, files, onDamage);
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-    moveAside(join(folder, VMS_FILE));
-    return currentRows(folder, files, onDamage);
-  }
-}
-
-function currentRows(folder: string, files: ActorFiles, onDamage: (error: unknown) => void): VmRows {
   const rows = new VmRows(folder, onDamage);
   try {
     rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));

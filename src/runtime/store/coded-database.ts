@@ -66,3 +66,8 @@ export function isDamage(error: unknown): boolean {
   // The lowest byte of an extended code is the code.
   return [SQLITE_CORRUPT, SQLITE_NOTADB].includes(errcode & 0xff) || (cause !== undefined && isDamage(cause));
 }
+
+/** Makes an error like that of SQLite for a damaged file. */
+export function damage(message: string): Error {
+  return Object.assign(new Error(message), { errcode: SQLITE_CORRUPT });
+}
