@@ -3,6 +3,7 @@ import { DatabaseSync } from "../base/sqlite.ts";
 import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
 import { damage, isDamage } from "../runtime/store/coded-database.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
+import { salvage } from "./salvage.ts";
 
 /** File of the index in a data folder. */
 export const VMS_FILE = "vms.db";
@@ -26,13 +27,21 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS vms_by_key ON vms (name, key_text);
 `;
 
+/** An open index. */
+interface OpenIndex {
+  db: DatabaseSync;
+  /** Path of the damaged index that this one replaces. */
+  replaced?: string;
+}
+
 /**
- * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file.
+ * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file. The new
+ * index has the rows that could be read.
  *
  * @throws AgentVmError `storage_failed` if the file cannot be used now: it may be whole, and the index of a full disk or of a server
  * without free descriptors has labels and deletions that no other file has
  */
-export function openIndex(path: string): DatabaseSync {
+export function openIndex(path: string): OpenIndex {
   try {
     return openOrReplace(path);
   } catch (error) {
@@ -40,20 +49,31 @@ export function openIndex(path: string): DatabaseSync {
   }
 }
 
-function openOrReplace(path: string): DatabaseSync {
+function openOrReplace(path: string): OpenIndex {
   try {
-    return connect(path);
+    return { db: connect(path) };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    moveAside(path);
-    return connect(path);
+    const replaced = replace(path);
+    return { db: connect(path), replaced };
   }
 }
 
-function moveAside(path: string): void {
+/** Moves a damaged index aside when the new one is on disk. @returns the new path of the damaged one */
+function replace(path: string): string {
+  const draft = `${path}.new`;
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(draft + suffix, { force: true });
+  const fresh = connect(draft);
+  try {
+    salvage(path, fresh);
+  } finally {
+    fresh.close();
+  }
   const suffix = `.damaged-${Date.now()}`;
-  for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
   rmSync(`${path}-shm`, { force: true });
+  for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
+  renameSync(draft, path);
+  return path + suffix;
 }
 
 function connect(path: string): DatabaseSync {

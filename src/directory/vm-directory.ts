@@ -40,6 +40,14 @@ export interface Listing {
   leave(): void;
 }
 
+/** A damaged index that the server has replaced. */
+export interface ReplacedIndex {
+  /** Where the damaged file is now. */
+  path: string;
+  /** VMs whose labels, `destroyAfterMs` and begun deletions could not be read. */
+  lost: number;
+}
+
 export interface VmDirectoryOptions {
   quota: Quota;
   /** Milliseconds of sleep after which VMs are destroyed, by actor name; `null`: never. */
@@ -48,6 +56,7 @@ export interface VmDirectoryOptions {
   destroy(actorId: string): Promise<void>;
   /** Receives failures that no caller waits for. */
   onFailure(error: unknown): void;
+  onReplaced(index: ReplacedIndex): void;
 }
 
 /**
@@ -77,7 +86,7 @@ export class VmDirectory implements ActorRegister {
     this.#options = options;
     this.folder = folder;
     this.#files = new ActorFiles(folder);
-    this.#rows = openRows(folder, this.#files, onFailure);
+    this.#rows = openRows(folder, this.#files, options);
     this.#deletions = new Deletions(this.#rows, this.#files);
     this.#storage = new StorageMeter(this.#files, new VolumeFiles(folder), onFailure);
     for (const actorId of this.#rows.destroying()) {
@@ -238,10 +247,15 @@ export class VmDirectory implements ActorRegister {
 }
 
 /** Opens the index, and brings it to the state of a server that starts. */
-function openRows(folder: string, files: ActorFiles, onDamage: (error: unknown) => void): VmRows {
-  const rows = new VmRows(folder, onDamage);
+function openRows(
+  folder: string,
+  files: ActorFiles,
+  { onFailure, onReplaced }: Pick<VmDirectoryOptions, "onFailure" | "onReplaced">,
+): VmRows {
+  const rows = new VmRows(folder, onFailure);
   try {
-    rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));
+    const added = rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));
+    if (rows.replaced !== undefined) onReplaced({ path: rows.replaced, lost: added });
     rows.allAsleep(Date.now());
     return rows;
   } catch (error) {

@@ -48,11 +48,18 @@ export class VmRows {
   /** Names of VMs that were asked for. SQLite takes as long as the rest of a small request. */
   readonly #names = new Known<{ name: string; key: readonly string[] }>(MAX_NAMES);
 
+  /** Path of the damaged index that this one replaces. */
+  readonly replaced: string | undefined;
+
   /** @param onDamage receives the first failure of an index that is damaged while it is in use */
   constructor(folder: string, onDamage: (error: unknown) => void = () => undefined) {
-    this.#db = new CodedDatabase(() => openIndex(join(folder, VMS_FILE)), {
+    const { db, replaced } = openIndex(join(folder, VMS_FILE));
+    this.replaced = replaced;
+    this.#db = new CodedDatabase(() => db, {
       name: "The index of VMs",
-      remedy: "Start the server again: it makes another one from the files of the VMs",
+      remedy: replaced
+        ? "Check the disk: the server found the last index damaged too, when it started"
+        : "Start the server again: it makes another one of the rows that it can read and the files of the VMs",
       onDamage,
     });
     this.#get = this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?");
@@ -149,17 +156,23 @@ export class VmRows {
   /**
    * Adds actors that the index does not know, and drops rows without an actor, except for deletions to be finished. Close an index
    * that fails to do so: its transaction may be open.
+   *
+   * @returns the number of actors that it added
    */
-  reconcile(stored: ReadonlySet<string>, read: (actorId: string) => StoredActor | undefined): void {
+  reconcile(stored: ReadonlySet<string>, read: (actorId: string) => StoredActor | undefined): number {
     const known = new Set(storedIds(this.#db, "WHERE destroying = 0"));
     const destroying = new Set(this.destroying());
+    let added = 0;
     this.#db.exec("BEGIN");
     for (const actorId of stored) {
       const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
-      if (actor !== undefined) this.insert(actor);
+      if (actor === undefined) continue;
+      this.insert(actor);
+      added += 1;
     }
     for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);
     this.#db.exec("COMMIT");
+    return added;
   }
 
   /** No statement follows. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { actorNamedBy } from "../api/gateway-path.ts";
 import { serverOf } from "../client/rivet/config.ts";
 import { checkQuota, type Quota } from "../directory/quota.ts";
-import { VmDirectory } from "../directory/vm-directory.ts";
+import { type ReplacedIndex, VmDirectory } from "../directory/vm-directory.ts";
 import { checkAudit } from "../monitoring/audit.ts";
 import { assertNotDraining, onDraining } from "../monitoring/draining.ts";
 import { Metrics } from "../monitoring/metrics.ts";
@@ -149,6 +149,12 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   listening.catch(() => undefined);
   const onFailure = (error: unknown) =>
     log.error({ msg: "background work of the server failed", err: error });
+  const onReplaced = ({ path, lost }: ReplacedIndex) =>
+    log.error({
+      msg: "index of VMs was damaged, the server made another one",
+      damaged: path,
+      lost: lost === 0 ? "nothing" : `labels, destroyAfterMs and begun deletions of ${lost} VMs`,
+    });
   const nameOf = (actorId: string) => (peering?.actors ?? data?.directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {
     const actorId = actorIn(request);
@@ -226,7 +232,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
         guard,
         dataDir,
         onFolder(path, life) {
-          const opened = openDirectory(path, life, { vms, quota, onFailure });
+          const opened = openDirectory(path, life, { vms, quota, onFailure, onReplaced });
           const own = chosenSecret ?? folderSecret(path);
           data = { path, directory: opened, secret: own };
           access.tokens = new Tokens(path, own, (ids) => access.live.revoked(ids), onFailure);
@@ -283,13 +289,14 @@ interface DirectoryDeps {
   vms: ReadonlyMap<string, VmBinding>;
   quota: Quota;
   onFailure(error: unknown): void;
+  onReplaced(index: ReplacedIndex): void;
 }
 
 /** Opens the directory of the VMs that a folder has. */
 function openDirectory(
   path: string,
   life: Pick<ActorLife, "destroy" | "isStarting">,
-  { vms, quota, onFailure }: DirectoryDeps,
+  { vms, quota, onFailure, onReplaced }: DirectoryDeps,
 ): VmDirectory {
   return new VmDirectory(path, {
     quota,
@@ -297,6 +304,7 @@ function openDirectory(
     isStarting: life.isStarting,
     destroy: life.destroy,
     onFailure,
+    onReplaced,
   });
 }
 

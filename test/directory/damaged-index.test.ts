@@ -125,6 +125,7 @@ test("a server that starts replaces an index whose rows are damaged", () => {
     isStarting: () => false,
     destroy: async () => undefined,
     onFailure: () => undefined,
+    onReplaced: () => undefined,
   });
   expect(directory.nameOf("a1")).toBeUndefined();
   expect(aside(folder)).toContain("vms.db.damaged-N");

@@ -43,6 +43,7 @@ const start = (folder: string) =>
     isStarting: () => false,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
+    onReplaced: () => undefined,
   });
 
 test("a start waits for the lock of an index without tables", async () => {

@@ -30,6 +30,7 @@ function directory() {
       await opened.endDeletion(actorId);
     },
     onFailure: (error) => failures.push(error),
+    onReplaced: () => undefined,
   });
   const other = new DatabaseSync(join(folder, "vms.db"));
   const lock = () => other.exec("BEGIN IMMEDIATE");

@@ -1,23 +1,27 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { BareWriter } from "../../src/base/bare.ts";
-import { VmDirectory } from "../../src/directory/vm-directory.ts";
+import { type ReplacedIndex, VmDirectory } from "../../src/directory/vm-directory.ts";
 import { VmRows } from "../../src/directory/vm-rows.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
 const PAGE_BYTES = 4096;
 const VMS = 500;
 
-const start = (folder: string) =>
+const start = (folder: string, onReplaced: (index: ReplacedIndex) => void = () => undefined) =>
   new VmDirectory(folder, {
     quota: {},
     lifetimes: new Map([["vm", 60_000]]),
     isStarting: () => false,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
+    onReplaced,
   });
+
+const listed = async (directory: VmDirectory) =>
+  (await directory.list("vm", { use: false, limit: 1000 })).vms;
 
 /** Makes a data folder with VMs and their index. */
 function filled(): { folder: string; path: string } {
@@ -39,6 +43,7 @@ function filled(): { folder: string; path: string } {
 /** Changes pages of a tree of an index. Its root is page 0 of the tree. */
 function changePages(path: string, tree: string, change: (page: Buffer, number: number) => void): void {
   const db = new DatabaseSync(path);
+  db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   const pages = db.prepare("SELECT pageno FROM dbstat WHERE name = ? ORDER BY path").all(tree);
   db.close();
   const bytes = readFileSync(path);
@@ -62,7 +67,7 @@ test.each(PAGES)("a server starts, and starts again, if page $number of $tree is
   changePages(path, bad.tree, (page, number) => number === bad.number && page.fill("x"));
   for (const added of ["new1", "new2"]) {
     const directory = start(folder);
-    expect((await directory.list("vm", { use: false, limit: 1000 })).vms).toHaveLength(VMS);
+    expect(await listed(directory)).toHaveLength(VMS);
     directory.admit({ actorId: added, name: "vm", key: [added] });
     expect(directory.nameOf(added)?.key).toEqual([added]);
     directory.close();
@@ -81,4 +86,87 @@ test("a server that starts replaces an index that leads from a key to no row", a
   expect(vms.map(({ key }) => key)).toEqual([["k77"]]);
   expect(aside(folder)).toEqual(["vms.db.damaged-N"]);
   directory.close();
+});
+
+const marked = (path: string) => {
+  const db = new DatabaseSync(path);
+  db.exec(
+    "UPDATE vms SET destroying = 1 WHERE actor_id = 'a7'; UPDATE vms SET destroy_after = 5000, awake = 1 WHERE actor_id = 'a8'",
+  );
+  db.close();
+};
+
+test("a replaced index keeps labels, ends and begun deletions, and the server says that nothing is lost", async () => {
+  const { folder, path } = filled();
+  marked(path);
+  changePages(path, "vms_by_key", (page) => page.fill("x"));
+  const replaced: ReplacedIndex[] = [];
+  const directory = start(folder, (index) => replaced.push(index));
+  expect(replaced).toEqual([{ path: expect.stringContaining(`${path}.damaged-`), lost: 0 }]);
+  expect(existsSync(`${replaced[0]?.path}`)).toBe(true);
+  expect(directory.nameOf("a7")).toBeUndefined();
+  await directory.deletionOf("a7");
+  const vms = await listed(directory);
+  expect(vms).toHaveLength(VMS - 1);
+  expect(vms.every(({ labels }) => labels.x === "y")).toBe(true);
+  const ends = new VmRows(folder).ends("vm", null, 10);
+  expect(ends).toEqual([expect.objectContaining({ actor_id: "a8" })]);
+  directory.close();
+});
+
+test("a replaced index keeps the rows in front of a damaged page and behind it", async () => {
+  const { folder, path } = filled();
+  marked(path);
+  changePages(path, "vms", (page, number) => number === 3 && page.fill("x"));
+  const replaced: ReplacedIndex[] = [];
+  const directory = start(folder, (index) => replaced.push(index));
+  const vms = await listed(directory);
+  expect(directory.nameOf("a7")).toBeUndefined();
+  const withoutLabels = vms.filter(({ labels }) => labels.x === undefined);
+  expect(replaced[0]?.lost).toBe(withoutLabels.length);
+  expect(withoutLabels.length).toBeGreaterThan(0);
+  expect(withoutLabels.length).toBeLessThan(VMS / 5);
+  const labelled = vms.filter(({ labels }) => labels.x === "y").map(({ actorId }) => actorId);
+  expect(labelled).toEqual(expect.arrayContaining(["a0", "a499"]));
+  directory.close();
+});
+
+test("a damaged row does not reach the new index", async () => {
+  const { folder, path } = filled();
+  const db = new DatabaseSync(path);
+  db.exec("UPDATE vms SET key = 'no JSON' WHERE actor_id = 'a9'");
+  db.close();
+  changePages(path, "vms_by_key", (page) => page.fill("x"));
+  const replaced: ReplacedIndex[] = [];
+  const directory = start(folder, (index) => replaced.push(index));
+  expect(replaced[0]?.lost).toBe(1);
+  expect(directory.nameOf("a9")).toEqual({ name: "vm", key: ["k9"] });
+  directory.close();
+});
+
+test("a damaged index stays until its rows are in the new one", async () => {
+  const { folder, path } = filled();
+  changePages(path, "vms_by_key", (page) => page.fill("x"));
+  mkdirSync(join(`${path}.new`, "full"), { recursive: true });
+  expect(() => start(folder)).toThrow(expect.objectContaining({ code: "storage_failed" }));
+  expect(aside(folder)).toEqual([]);
+  rmSync(`${path}.new`, { recursive: true });
+  const directory = start(folder);
+  expect((await listed(directory))[0]?.labels).toEqual({ x: "y" });
+  directory.close();
+});
+
+test("a replaced index that is damaged again does not advise to replace it", () => {
+  const { folder, path } = filled();
+  const advice = () => {
+    const messages: string[] = [];
+    const rows = new VmRows(folder, (error) => messages.push(String(error)));
+    rows.insert({ actorId: "new", name: "vm", key: ["new"], createdAt: 1 });
+    changePages(path, "vms", (page) => page.fill("x"));
+    expect(() => rows.get("new")).toThrow();
+    rows.close();
+    return messages[0];
+  };
+  expect(advice()).toContain("Start the server again: it makes another one");
+  expect(advice()).toContain("Check the disk");
 });

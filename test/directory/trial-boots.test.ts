@@ -14,6 +14,7 @@ function directory() {
     isStarting: () => false,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
+    onReplaced: () => undefined,
   });
   const enter = (key: string) => {
     const vm = { state: "sleeping" as VmState };

@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { parseJson } from "../base/json.ts";
+import { DatabaseSync } from "../base/sqlite.ts";
+import { keyText } from "./key-text.ts";
+
+const Flag = z.union([z.literal(0), z.literal(1)]);
+
+/** A row of the index that a server can work with. */
+const Row = z
+  .object({
+    actor_id: z.string(),
+    name: z.string(),
+    key_text: z.string(),
+    key: z.string(),
+    created_at: z.int(),
+    last_used_at: z.int(),
+    slept_at: z.int(),
+    labels: z.string(),
+    destroy_after: z.int().nullable(),
+    awake: Flag,
+    destroying: Flag,
+  })
+  .refine(({ key, key_text }) => {
+    const parts = z.array(z.string()).safeParse(parseJson(key));
+    return parts.success && keyText(parts.data) === key_text;
+  })
+  .refine(({ labels }) => z.record(z.string(), z.string()).safeParse(parseJson(labels)).success);
+
+/** Copies the readable rows of a damaged index into a new one. */
+export function salvage(path: string, fresh: DatabaseSync): void {
+  const rows = readableRows(path);
+  fresh.exec("BEGIN");
+  for (const row of rows) {
+    const columns = Object.keys(row);
+    fresh
+      .prepare(`INSERT INTO vms (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`)
+      .run(...Object.values(row));
+  }
+  fresh.exec("COMMIT");
+}
+
+/** Reads the rows in front of the first damage, and the rows behind the last. */
+function readableRows(path: string): z.infer<typeof Row>[] {
+  const rows = new Map<string, z.infer<typeof Row>>();
+  const db = new DatabaseSync(path);
+  try {
+    for (const order of ["ASC", "DESC"]) {
+      try {
+        for (const read of db.prepare(`SELECT * FROM vms NOT INDEXED ORDER BY rowid ${order}`).iterate()) {
+          const row = Row.parse(read);
+          // All rows are read, or a damaged page leads back to an earlier one.
+          if (rows.has(row.actor_id)) break;
+          rows.set(row.actor_id, row);
+        }
+      } catch {
+        // The rest from this side cannot be read.
+      }
+    }
+  } finally {
+    db.close();
+  }
+  return [...rows.values()];
+}
