@@ -168,6 +168,8 @@ export class VmRows {
       const actor = known.has(actorId) || destroying.has(actorId) ? undefined : read(actorId);
       if (actor === undefined) continue;
       this.insert(actor);
+      // Nobody knows since when the VM sleeps. It must not end for a sleep that was shorter.
+      this.change(actorId, { slept_at: Date.now() });
       added += 1;
     }
     for (const actorId of known) if (!stored.has(actorId)) this.forget(actorId);

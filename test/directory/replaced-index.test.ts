@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { BareWriter } from "../../src/base/bare.ts";
 import { type ReplacedIndex, VmDirectory } from "../../src/directory/vm-directory.ts";
 import { VmRows } from "../../src/directory/vm-rows.ts";
 import { testFolder } from "../support/temporary-folder.ts";
+
+afterEach(() => void vi.useRealTimers());
 
 const PAGE_BYTES = 4096;
 const VMS = 500;
@@ -169,4 +171,12 @@ test("a replaced index that is damaged again does not advise to replace it", () 
   };
   expect(advice()).toContain("Start the server again: it makes another one");
   expect(advice()).toContain("Check the disk");
+});
+
+test("a VM whose row is lost has slept since the start of the server, so that it is not destroyed at once", () => {
+  vi.useFakeTimers({ now: 1_000_000, toFake: ["Date"] });
+  const { folder, path } = filled();
+  writeFileSync(path, Buffer.alloc(PAGE_BYTES, "x"));
+  start(folder).close();
+  expect(new VmRows(folder).ends("vm", 60_000, 1)).toMatchObject([{ at: 1_060_000 }]);
 });
