@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
@@ -102,6 +103,8 @@ async function start(port: number): Promise<ChildProcess> {
 }
 
 test("an agent of eve, built and started by eve, works in a VM with its workspace", async () => {
+  // A run that was cut off leaves its sessions, and a build whose sessions go on.
+  for (const left of [".eve", ".output"]) await rm(join(APP, left), { recursive: true, force: true });
   await promisify(execFile)(process.execPath, [EVE, "build"], { cwd: APP, env, maxBuffer: 10_000_000 });
   const port = await freePort();
   const app = await start(port);
