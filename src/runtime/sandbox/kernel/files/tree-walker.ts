@@ -19,14 +19,16 @@ export class TreeWalker {
   /** Directories from the root, without it, to the open one. */
   readonly #way: { place: TreePlace; ino: number }[] = [];
   #running: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
   constructor(access: TreeAccess) {
     this.#root = access.root;
     this.#access = access;
   }
 
-  /** Waits for the running work. */
+  /** Waits for the running work, whose next step fails, as later work does, with EBADF. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#running.catch(() => undefined);
     this.#restart();
   }
@@ -47,7 +49,7 @@ export class TreeWalker {
     call: Call,
     work: (fd: number) => Result | Promise<Result>,
   ): Promise<Result> {
-    await this.#turn();
+    await this.#turn(call);
     try {
       await this.#walkTo(directory, call);
       return await work(this.#fd ?? this.#root.fd);
@@ -57,10 +59,11 @@ export class TreeWalker {
   }
 
   /** Lets the event loop turn if it is time. */
-  async #turn(): Promise<void> {
+  async #turn(call: Call): Promise<void> {
     const turn = pause();
     if (turn !== null) await turn;
     this.#access.assertOpen();
+    if (this.#isClosed) throw posixError("EBADF", call);
   }
 
   async #walkTo(target: TreePlace, call: Call): Promise<void> {
@@ -73,7 +76,7 @@ export class TreeWalker {
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
       this.#restart();
     }
-    while (way.length > common.depth && this.#up()) await this.#turn();
+    while (way.length > common.depth && this.#up()) await this.#turn(call);
     if (way.length > common.depth) {
       // A process has moved a directory.
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
@@ -81,7 +84,7 @@ export class TreeWalker {
     }
     for (const place of down.reverse()) {
       this.#down(place, call);
-      await this.#turn();
+      await this.#turn(call);
     }
   }
 

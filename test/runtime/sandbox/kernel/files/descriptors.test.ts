@@ -3,7 +3,11 @@ import { readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Files } from "../../../../../src/runtime/filesystem/files.ts";
+import { Import } from "../../../../../src/runtime/tar/import.ts";
+import { TarUpload } from "../../../../../src/runtime/tar/upload.ts";
 import { FileTransfers } from "../../../../../src/runtime/transfers/file-transfers.ts";
+import { madeTar } from "../../../../support/made-tar.ts";
+import { until } from "../../../../support/until.ts";
 import { useScratch } from "./scratch.ts";
 
 const scratch = useScratch();
@@ -92,4 +96,20 @@ test("close() closes the descriptors of open files", async () => {
   expect(countOpen()).toBe(before + 30);
   await fs.close();
   expect(countOpen()).toBe(before - 1);
+});
+
+test("an archive whose upload is closed while it unpacks leaves no descriptor", async () => {
+  const { fs } = scratch;
+  const before = countOpen();
+  const archive = await madeTar(
+    ...Array.from({ length: 2_000 }, (_, index) => ({ name: `d${index}/x/y`, type: "directory" as const })),
+  );
+  for (let round = 0; round < 5; round++) {
+    const upload = new TarUpload(new Import(fs, "/workspace/target"));
+    const writing = upload.write(0, archive).catch(() => undefined);
+    await until(() => countOpen() > before);
+    await upload.close();
+    await writing;
+    expect(countOpen()).toBe(before);
+  }
 });
