@@ -98,3 +98,22 @@ test("VMs that have kept reads waiting share one thread, and no other VM waits f
   await Promise.all(waiting);
   await letGo(hostile);
 });
+
+test("a server that stands still for a moment takes no VM that reads for one that keeps it waiting", async () => {
+  writeFileSync(join(folder, "plain"), "plain");
+  const plain = (vm: ProcessReads) => vm.begin().readStart(join(folder, "plain"), 64);
+  const [innocent, hostile] = [newReads(), newReads()];
+  const path = hold(join(folder, "held"));
+  await hostile.begin().readStart(path, 64);
+  const read = plain(innocent);
+  // The read begins in this turn of the event loop.
+  for (let count = 0; count < 20; count++) await null;
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150);
+  expect(String(await read)).toBe("plain");
+  // The read of the hostile VM goes on, and has the place of all such VMs.
+  await letGo([hostile]);
+  const waiting = hostile.begin().readStart(hold(join(folder, "again")), 64);
+  expect(String(await plain(innocent))).toBe("plain");
+  await waiting;
+  await letGo([hostile]);
+});
