@@ -107,6 +107,7 @@ export class KvDatabase {
 
   async put(entries: readonly KvEntry[], options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
+      this.#log.assertSound();
       const isLarge = ([, { byteLength }]: KvEntry) => options.isLazy && byteLength >= FILE_VALUE_BYTES;
       const large = entries.filter(isLarge);
       const places = large.length === 0 ? [] : await this.#files.write(large.map(([, value]) => value));
