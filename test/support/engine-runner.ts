@@ -52,13 +52,19 @@ export async function startRunner(
   const runner = newRunner(engine, { onConnected: connected.resolve, onActorStart }, Kind);
   await runner.start();
   await connected.promise;
-  // The engine knows the name of a runner shortly after the runner is connected.
+  // The engine knows the name of a runner shortly after the runner is connected. A request in its first moments may wait for minutes.
   const make = () =>
     fetch(`${engine.endpoint}/actors?namespace=default`, {
       method: "POST",
+      signal: AbortSignal.timeout(5_000),
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ name: "requests", runner_name_selector: "requests", crash_policy: "sleep" }),
     });
-  await until(async () => (await make()).ok);
+  await until(() =>
+    make().then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  );
   return { runner, actorId: await started.promise };
 }
