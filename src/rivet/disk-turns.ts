@@ -11,7 +11,7 @@ const threads = new Semaphore(3);
 /** Places of a kind of such work. */
 export type DiskTurns = Semaphore;
 
-/** Syncs of large values. Logs, which are small, always have a thread beside them. */
+/** Syncs of large values and of whole databases. Logs, which are small, have a thread beside them. */
 export const VALUE_SYNCS: DiskTurns = new Semaphore(2);
 
 /** Deletions of files with large values. */

@@ -28,7 +28,7 @@ interface OpenOptions {
   first?: readonly KvEntry[] | undefined;
 }
 
-/** Databases that are being folded before they are closed. Changes that somebody waits for have the third place of all syncs. */
+/** Databases that are being folded before they are closed. Their syncs share the turns of large values. */
 const resting = new Semaphore(2);
 
 /** Idle databases that may wait for a slow disk, each with four open descriptors. Further databases are closed at once, and keep their logs. */

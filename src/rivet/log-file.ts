@@ -2,7 +2,7 @@ import { close, closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { DatabaseSync } from "../base/sqlite.ts";
-import { diskSyncs, inTurn, syncFolder } from "./disk-turns.ts";
+import { diskSyncs, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
 import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
 
 const closeFile = promisify(close);
@@ -130,7 +130,7 @@ export class LogFile {
     await this.sync();
     if (!this.#foldUnsynced()) return;
     try {
-      await inTurn(() => diskSyncs.data(fd));
+      await inTurn(() => diskSyncs.data(fd), VALUE_SYNCS);
     } catch (error) {
       // The log alone has all changes now. SQLite takes it for folded: the next change would write over it, and a close delete it.
       this.#fail(error);
