@@ -1,5 +1,7 @@
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync } from "../base/sqlite.ts";
+import { syncFolder } from "../rivet/data-format.ts";
 import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
 import { damage, isDamage } from "../runtime/store/coded-database.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
@@ -8,9 +10,9 @@ import { salvage } from "./salvage.ts";
 /** File of the index in a data folder. */
 export const VMS_FILE = "vms.db";
 
+const SETTINGS = `${WAIT_FOR_LOCKS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`;
+
 const SCHEMA = `
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = NORMAL;
   CREATE TABLE IF NOT EXISTS vms (
     actor_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -55,31 +57,56 @@ function openOrReplace(path: string): OpenIndex {
   } catch (error) {
     if (!isDamage(error)) throw error;
     const replaced = replace(path);
-    return { db: connect(path), replaced };
+    try {
+      syncFolder(dirname(path));
+      return { db: connect(path), replaced };
+    } catch (failed) {
+      throw storageFailed(`It takes the place of a damaged index, which is now ${replaced}`, failed);
+    }
   }
 }
 
-/** Moves a damaged index aside when the new one is on disk. @returns the new path of the damaged one */
+/**
+ * Moves a damaged index aside when the new one is on disk. A server that dies meanwhile leaves the damaged index or the new one.
+ *
+ * @returns the new path of the damaged one
+ */
 function replace(path: string): string {
   const draft = `${path}.new`;
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(draft + suffix, { force: true });
-  const fresh = connect(draft);
+  removeDraft(draft);
   try {
+    makeDraft(draft, path);
+  } catch (error) {
+    removeDraft(draft);
+    throw error;
+  }
+  const suffix = `.damaged-${Date.now()}`;
+  rmSync(`${path}-shm`, { force: true });
+  linkSync(path, path + suffix);
+  if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}-wal${suffix}`);
+  renameSync(draft, path);
+  return path + suffix;
+}
+
+/** Makes a new index of the rows of a damaged one. It has no log yet: SQLite does not say that it could not fold one into its file. */
+function makeDraft(draft: string, path: string): void {
+  const fresh = new DatabaseSync(draft);
+  try {
+    fresh.exec(SCHEMA);
     salvage(path, fresh);
   } finally {
     fresh.close();
   }
-  const suffix = `.damaged-${Date.now()}`;
-  rmSync(`${path}-shm`, { force: true });
-  for (const file of [`${path}-wal`, path]) if (existsSync(file)) renameSync(file, file + suffix);
-  renameSync(draft, path);
-  return path + suffix;
+}
+
+function removeDraft(draft: string): void {
+  for (const suffix of ["", "-journal"]) rmSync(draft + suffix, { force: true });
 }
 
 function connect(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
-    db.exec(`${WAIT_FOR_LOCKS}; ${SCHEMA}`);
+    db.exec(`${SETTINGS}; ${SCHEMA}`);
     assertWhole(db);
     return db;
   } catch (error) {

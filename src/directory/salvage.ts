@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseJson } from "../base/json.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
+import { isDamage } from "../runtime/store/coded-database.ts";
 import { keyText } from "./key-text.ts";
 
 const Flag = z.union([z.literal(0), z.literal(1)]);
@@ -26,7 +27,7 @@ const Row = z
   })
   .refine(({ labels }) => z.record(z.string(), z.string()).safeParse(parseJson(labels)).success);
 
-/** Copies the readable rows of a damaged index into a new one. */
+/** Copies the readable rows of a damaged index into a new one. @throws if the damaged one cannot be read now, or the disk is full */
 export function salvage(path: string, fresh: DatabaseSync): void {
   const rows = readableRows(path);
   fresh.exec("BEGIN");
@@ -52,7 +53,9 @@ function readableRows(path: string): z.infer<typeof Row>[] {
           if (rows.has(row.actor_id)) break;
           rows.set(row.actor_id, row);
         }
-      } catch {
+      } catch (error) {
+        const isOfSqlite = (error as { errcode?: number }).errcode !== undefined;
+        if (isOfSqlite && !isDamage(error)) throw error;
         // The rest from this side cannot be read.
       }
     }
