@@ -1,9 +1,9 @@
-import { existsSync, linkSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, linkSync, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "../base/sqlite.ts";
 import { syncFolder } from "../rivet/data-format.ts";
 import { WAIT_FOR_LOCKS } from "../rivet/kv-schema.ts";
-import { damage, isDamage } from "../runtime/store/coded-database.ts";
+import { integrityError, isDamage } from "../runtime/store/coded-database.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { salvage } from "./salvage.ts";
 
@@ -56,6 +56,7 @@ function openOrReplace(path: string): OpenIndex {
     return { db: connect(path) };
   } catch (error) {
     if (!isDamage(error)) throw error;
+    for (const file of [path, `${path}-wal`]) if (existsSync(file)) assertReadable(file);
     const replaced = replace(path);
     try {
       syncFolder(dirname(path));
@@ -63,6 +64,19 @@ function openOrReplace(path: string): OpenIndex {
     } catch (failed) {
       throw storageFailed(`It takes the place of a damaged index, which is now ${replaced}`, failed);
     }
+  }
+}
+
+/** Reads a file to its end. SQLite calls a file damaged that the disk does not read. @throws if the disk does not read it */
+function assertReadable(path: string): void {
+  const part = Buffer.allocUnsafe(1024 * 1024);
+  const descriptor = openSync(path, "r");
+  try {
+    let bytes: number;
+    do bytes = readSync(descriptor, part);
+    while (bytes > 0);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -118,5 +132,5 @@ function connect(path: string): DatabaseSync {
 /** Reads each page of an index once, and compares its parts: 20 ms for 10,000 VMs. Otherwise a later question would find the damage. */
 function assertWhole(db: DatabaseSync): void {
   const { integrity_check: found } = db.prepare("PRAGMA integrity_check(1)").get() as Record<string, string>;
-  if (found !== "ok") throw damage(`${found}`);
+  if (found !== "ok") throw integrityError(`${found}`);
 }

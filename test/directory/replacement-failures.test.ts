@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import fs, { copyFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { VmRows } from "../../src/directory/vm-rows.ts";
@@ -105,4 +105,62 @@ test("a server that dies between any two steps of the replacement loses no row",
     expectAllRows(folder);
   }
   expect(steps).toBeGreaterThan(3);
+});
+
+/** Answers of SQLite 3.53 for a page that the disk does not read. */
+const UNREAD_PAGES = [
+  "Tree 2 page 6: unable to get the page. error code=266",
+  "Tree 2 page 6: unable to get the page. error code=8458",
+  "Tree 2 page 6 cell 0: failed to get page 4",
+];
+
+test.each(UNREAD_PAGES)("an index stays if its check says: %s", (found) => {
+  const path = damaged();
+  const { prepare } = DatabaseSync.prototype;
+  const prepared = vi.spyOn(DatabaseSync.prototype, "prepare").mockImplementation(function (
+    this: DatabaseSync,
+    sql,
+    options,
+  ) {
+    const said = `SELECT '*** in database main ***\n${found}' AS integrity_check`;
+    return prepare.call(this, sql.includes("integrity_check") ? said : sql, options);
+  });
+  const folder = dirname(path);
+  try {
+    expect(opened(folder)).toBeUndefined();
+  } finally {
+    prepared.mockRestore();
+  }
+  expect(readdirSync(folder)).toEqual(["vms.db"]);
+  expectAllRows(folder);
+});
+
+test("an index stays if the disk does not read all of it, although SQLite calls it damaged", () => {
+  const path = damaged();
+  const read = vi.spyOn(fs, "readSync").mockImplementation(() => {
+    throw Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" });
+  });
+  syncBuiltinESMExports();
+  const folder = dirname(path);
+  try {
+    expect(opened(folder)).toBeUndefined();
+  } finally {
+    read.mockRestore();
+    syncBuiltinESMExports();
+  }
+  expect(readdirSync(folder)).toEqual(["vms.db"]);
+  expectAllRows(folder);
+});
+
+test("a row with a number that no server can read does not reach the new index", () => {
+  const path = damaged();
+  const index = new DatabaseSync(path);
+  index.exec("UPDATE vms SET created_at = 1 << 60 WHERE actor_id = 'a9'");
+  index.close();
+  const folder = dirname(path);
+  expect(opened(folder)).toBe(true);
+  const replaced = new VmRows(folder);
+  expect(replaced.get("a9")).toBeUndefined();
+  expect(replaced.count()).toBe(VMS - 2);
+  replaced.close();
 });

@@ -56,7 +56,8 @@ export class CodedDatabase {
   }
 }
 
-/** Result codes of SQLite for a file that is damaged or is not a database. */
+/** Result codes of SQLite for a file that cannot be read, is damaged or is not a database. */
+const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 
@@ -67,7 +68,9 @@ export function isDamage(error: unknown): boolean {
   return [SQLITE_CORRUPT, SQLITE_NOTADB].includes(errcode & 0xff) || (cause !== undefined && isDamage(cause));
 }
 
-/** Makes an error like that of SQLite for a damaged file. */
-export function damage(message: string): Error {
-  return Object.assign(new Error(message), { errcode: SQLITE_CORRUPT });
+/** Makes an error like SQLite's of what `PRAGMA integrity_check` found: damage, or a page that could not be read. */
+export function integrityError(found: string): Error {
+  const read = /unable to get the page\. error code=(\d+)/.exec(found)?.[1];
+  const errcode = found.includes("failed to get page") ? SQLITE_IOERR : Number(read ?? SQLITE_CORRUPT);
+  return Object.assign(new Error(found), { errcode });
 }
