@@ -44,8 +44,8 @@ export interface Listing {
 export interface ReplacedIndex {
   /** Where the damaged file is now. */
   path: string;
-  /** VMs whose labels, `destroyAfterMs` and begun deletions could not be read. */
-  lost: number;
+  /** VMs whose labels, `destroyAfterMs` and begun deletions could not be read. `undefined`: the start failed before they were counted. */
+  lost: number | undefined;
 }
 
 export interface VmDirectoryOptions {
@@ -253,9 +253,14 @@ function openRows(
   { onFailure, onReplaced }: Pick<VmDirectoryOptions, "onFailure" | "onReplaced">,
 ): VmRows {
   const rows = new VmRows(folder, onFailure);
+  let added: number | undefined;
   try {
-    const added = rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));
-    if (rows.replaced !== undefined) onReplaced({ path: rows.replaced, lost: added });
+    try {
+      added = rows.reconcile(new Set(files.ids()), (actorId) => files.read(actorId));
+    } finally {
+      // The next start finds a whole index, and has nothing to tell.
+      if (rows.replaced !== undefined) onReplaced({ path: rows.replaced, lost: added });
+    }
     rows.allAsleep(Date.now());
     return rows;
   } catch (error) {

@@ -153,7 +153,10 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     log.error({
       msg: "index of VMs was damaged, the server made another one",
       damaged: path,
-      lost: lost === 0 ? "nothing" : `labels, destroyAfterMs and begun deletions of ${lost} VMs`,
+      lost:
+        lost === 0
+          ? "nothing"
+          : `labels, destroyAfterMs and begun deletions of ${lost ?? "an unknown number of"} VMs`,
     });
   const nameOf = (actorId: string) => (peering?.actors ?? data?.directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {

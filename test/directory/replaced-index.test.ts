@@ -158,6 +158,15 @@ test("a damaged index stays until its rows are in the new one", async () => {
   directory.close();
 });
 
+test("a server says that it replaced its index although its start fails then", () => {
+  const { folder, path } = filled();
+  changePages(path, "vms", (page) => page.fill("x"));
+  mkdirSync(join(folder, "state", "unreadable"));
+  const replaced: ReplacedIndex[] = [];
+  expect(() => start(folder, (index) => replaced.push(index))).toThrow();
+  expect(replaced).toEqual([{ path: expect.stringContaining(`${path}.damaged-`), lost: undefined }]);
+});
+
 test("a replaced index that is damaged again does not advise to replace it", () => {
   const { folder, path } = filled();
   const advice = () => {
