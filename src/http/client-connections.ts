@@ -1,4 +1,6 @@
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { limitExceeded } from "../api/errors.ts";
 import { keptDescriptors } from "../runtime/sandbox/host-room.ts";
 import { clientOf, type Grant } from "./grant.ts";
@@ -7,34 +9,39 @@ import { MAX_CONNECTIONS_PER_CLIENT } from "./limits.ts";
 /** Part of the descriptors for connections that one client may take. */
 const PART_OF_DESCRIPTORS = 1 / 2;
 
-interface Connection {
-  client: string;
-  /** Number of its requests that are under way. A WebSocket is one until its connection ends. */
-  running: number;
-}
+/** Ends with its request: an answer, or the socket of a WebSocket. */
+export type Served = ServerResponse | Duplex;
 
 /**
  * Bounds the connections of each client with access, so that one token cannot take the descriptors of all clients. The
  * administrator has no limit.
  */
 export class ClientConnections {
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #clients = new Map<Socket, string>();
   /** Connections of each client, the longest unused one first. */
   readonly #byClient = new Map<string, Set<Socket>>();
+  /** Numbers of the requests under way, by connections of any sender. */
+  readonly #running = new WeakMap<Socket, number>();
   readonly #limit: number;
 
   constructor(most = MAX_CONNECTIONS_PER_CLIENT) {
     this.#limit = Math.min(most, Math.floor(keptDescriptors() * PART_OF_DESCRIPTORS));
   }
 
+  /** Counts a request from its arrival, whether it gets access or not: the server does not cut its connection to make room. */
+  count(socket: Socket, served: Served): void {
+    const add = (change: number) => this.#running.set(socket, (this.#running.get(socket) ?? 0) + change);
+    add(1);
+    served.once("close", () => add(-1));
+  }
+
   /**
-   * Notes a request of a client. The client's connection that is unused for longest makes room for a new one.
+   * Notes that a connection is a client's. The client's connection that is unused for longest makes room for a new one.
    *
-   * @returns notes the end of the request
    * @throws AgentVmError `limit_exceeded` if all connections of the client have requests under way
    */
-  begin(socket: Socket, grant: Grant): () => void {
-    if (grant.unlimited || socket.destroyed) return () => undefined;
+  admit(socket: Socket, grant: Grant): void {
+    if (grant.unlimited || socket.destroyed) return;
     const client = clientOf(grant);
     const own = this.#byClient.get(client) ?? new Set();
     if (!own.has(socket) && own.size >= this.#limit && !this.#cutIdle(own)) {
@@ -44,22 +51,16 @@ export class ClientConnections {
         "End some of them first.",
       );
     }
-    const known = this.#connections.get(socket);
-    if (known === undefined) socket.once("close", () => this.#forget(socket));
-    const connection = { client, running: (known?.running ?? 0) + 1 };
+    if (!this.#clients.has(socket)) socket.once("close", () => this.#forget(socket));
     this.#forget(socket);
-    this.#connections.set(socket, connection);
+    this.#clients.set(socket, client);
     this.#byClient.set(client, (this.#byClient.get(client) ?? own).add(socket));
-    return () => {
-      const now = this.#connections.get(socket);
-      if (now !== undefined) now.running -= 1;
-    };
   }
 
   /** @returns whether there was one */
   #cutIdle(own: ReadonlySet<Socket>): boolean {
     for (const socket of own) {
-      if (this.#connections.get(socket)?.running !== 0) continue;
+      if ((this.#running.get(socket) ?? 0) > 0) continue;
       this.#forget(socket);
       socket.destroy();
       return true;
@@ -68,8 +69,8 @@ export class ClientConnections {
   }
 
   #forget(socket: Socket): void {
-    const { client = "" } = this.#connections.get(socket) ?? {};
-    this.#connections.delete(socket);
+    const client = this.#clients.get(socket) ?? "";
+    this.#clients.delete(socket);
     const own = this.#byClient.get(client);
     own?.delete(socket);
     if (own?.size === 0) this.#byClient.delete(client);

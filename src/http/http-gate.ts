@@ -125,7 +125,7 @@ export class HttpGate {
         // Nobody behind the gate may take the offer of another protocol for a WebSocket.
         delete request.headers.upgrade;
         const stranger = this.#strangers.of(request.socket);
-        stranger.refresh();
+        stranger.begin(response);
         const pass = () => {
           if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
           const name = `${request.method} ${pathOf(request)}`;
@@ -140,7 +140,7 @@ export class HttpGate {
       // as a stranger's until the manager lets it in.
       upgrade: (request, socket, head, pass) => {
         const stranger = this.#strangers.of(request.socket);
-        stranger.refresh();
+        stranger.begin(socket);
         if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
         if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
         const target = request.url ?? "";
@@ -161,7 +161,7 @@ export class HttpGate {
     try {
       grant = await this.#admit(request, { header, path, external: true });
       if (route === undefined) assertNotDraining();
-      response.once("close", this.#strangers.admitClient(request.socket, grant));
+      this.#strangers.admitClient(request.socket, grant);
     } catch (error) {
       // The body of a refused request stays unread.
       const refusal = toError(error);

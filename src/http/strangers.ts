@@ -2,23 +2,22 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { limitExceeded } from "../api/errors.ts";
 import { acceptedSocket } from "../base/server-sockets.ts";
-import { ClientConnections } from "./client-connections.ts";
+import { ClientConnections, type Served } from "./client-connections.ts";
 import type { Grant } from "./grant.ts";
 import { KEEP_ALIVE_MS, MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS, STRANGER_IDLE_MS } from "./limits.ts";
 
 /** A connection whose request is being decided. */
 export interface Stranger {
-  /** Gives the connection more time for its next request. */
-  refresh(): void;
+  /** Counts a request until it ends, and gives the connection more time for its next one. */
+  begin(served: Served): void;
   /** Keeps the connection while the server decides, which may have to wake a VM. */
   during(decision: Promise<void>): Promise<void>;
   /**
    * Counts the connection as its client's, because its request has access.
    *
-   * @returns notes the end of the request
    * @throws AgentVmError `limit_exceeded` if the client has too many connections
    */
-  admit(grant: Grant): () => void;
+  admit(grant: Grant): void;
   /** Stops counting the connection until a request to a preview has ended: the visitors of one preview may be many. */
   admitDuring(visit: Promise<void>): void;
 }
@@ -74,11 +73,13 @@ export class Strangers {
     const socket = acceptedSocket(socketOfRequest);
     const refresh = () => void this.#counted.get(socket)?.timer.refresh();
     return {
-      refresh,
+      begin: (served) => {
+        this.#clients.count(socket, served);
+        refresh();
+      },
       admit: (grant) => {
-        const end = this.admitClient(socket, grant);
+        this.admitClient(socket, grant);
         this.#onAdmitted.get(socket)?.();
-        return end;
       },
       admitDuring: (visit) => {
         this.admitDuring(socket, visit);
@@ -107,13 +108,11 @@ export class Strangers {
   /**
    * Stops counting a connection as one without access, and counts it as its client's.
    *
-   * @returns notes the end of the request
    * @throws AgentVmError `limit_exceeded` if the client has too many connections
    */
-  admitClient(socketOfRequest: Socket, grant: Grant): () => void {
-    const end = this.#clients.begin(acceptedSocket(socketOfRequest), grant);
+  admitClient(socketOfRequest: Socket, grant: Grant): void {
+    this.#clients.admit(acceptedSocket(socketOfRequest), grant);
     this.admit(socketOfRequest);
-    return end;
   }
 
   /** Stops counting a connection, because it has sent a request with access. */

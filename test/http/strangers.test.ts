@@ -16,14 +16,17 @@ vi.mock("../../src/http/limits.ts", async (load) => ({
 }));
 
 /** Starts a server with a token behind the gate. */
-async function startServer(strangers?: Strangers, admit?: Admit): Promise<number> {
+async function startServer(
+  strangers?: Strangers,
+  admit?: Admit,
+  previews: Pick<PreviewGate, "request" | "upgrade"> = { request: () => false, upgrade: () => false },
+): Promise<number> {
   const server = createServer((request, response) => {
     response.write("reached");
     if (request.url !== "/slow") response.end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const access = new AccessControl({ token: "t", secret: "s", allowedOrigins: [], behindEngine: false });
-  const previews = { request: () => false, upgrade: () => false } as unknown as PreviewGate;
   new HttpGate(
     admit ?? ((message, request) => access.admitOnce(message, request)),
     previews,
@@ -144,6 +147,72 @@ test("a token whose connections all have requests under way is refused one more,
   expect(own.some(({ isClosed }) => isClosed())).toBe(false);
   own[0]?.socket.destroy();
   await expect.poll(async () => (await ask(port, "mine")).answer()).toContain("reached");
+});
+
+const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+
+test.each([
+  ["a request that is being decided", "/undecided", ""],
+  ["a stream of a preview", "/preview", ""],
+  ["a WebSocket of a preview", "/preview", UPGRADE],
+])(
+  "%s is not cut when its connection has carried a request of a token with many connections",
+  async (...[, path, headers]) => {
+    const over = Promise.withResolvers<void>();
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
+    const admit: Admit = async (message, { path, ...more }) => {
+      if (path === "/undecided") {
+        arrive();
+        await over.promise;
+      }
+      return ofToken(message, { path, ...more });
+    };
+    const port = await startServer(undefined, admit, {
+      request({ url }, response, stranger) {
+        if (url !== "/preview") return false;
+        stranger.admitDuring(over.promise);
+        response.write("first");
+        void over.promise.then(() => response.end("last"));
+        arrive();
+        return true;
+      },
+      upgrade(_request, socket, _head, stranger) {
+        stranger.admitDuring(over.promise);
+        socket.on("error", () => undefined).write(`HTTP/1.1 101 Switching Protocols\r\n${UPGRADE}\r\n`);
+        void over.promise.then(() => socket.end("last"));
+        arrive();
+        return true;
+      },
+    });
+    const own: Open[] = [];
+    for (let index = 0; index < 10; index++) own.push(await ask(port, "mine"));
+    own[0]?.socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer mine\r\n${headers}\r\n`);
+    await arrived;
+    own.push(await ask(port, "mine"));
+    await expect.poll(() => own[1]?.isClosed()).toBe(true);
+    over.resolve();
+    await expect.poll(() => own[0]?.answer()).toMatch(/reached.*(reached|last)/s);
+  },
+);
+
+test("a connection whose preview has ended makes room again for its token", async () => {
+  const over = Promise.withResolvers<void>();
+  const port = await startServer(undefined, ofToken, {
+    request({ url }, response, stranger) {
+      if (url !== "/preview") return false;
+      stranger.admitDuring(over.promise);
+      response.end("last");
+      response.once("close", over.resolve);
+      return true;
+    },
+    upgrade: () => false,
+  });
+  const own: Open[] = [];
+  for (let index = 0; index < 10; index++) own.push(await ask(port, "mine"));
+  own[0]?.socket.write(request("mine", "/preview"));
+  await over.promise;
+  own.push(await ask(port, "mine"));
+  await expect.poll(() => own.filter(({ isClosed }) => isClosed())).toEqual([own[0]]);
 });
 
 test("a connection that sends its head slowly, or a wrong token, is cut and makes room", async () => {

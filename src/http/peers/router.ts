@@ -122,7 +122,7 @@ export class PeerRouter {
   ): Promise<void> {
     const { actors, strangers, isVm, here, admit, reaches } = this.#deps;
     const stranger = strangers.of(request.socket);
-    stranger.refresh();
+    stranger.begin(client);
     const isPreview = this.#isPreview(request);
     const header = (name: string) => request.headers[name]?.toString();
     // The gate of this server refuses a request in its own way.
@@ -146,7 +146,7 @@ export class PeerRouter {
     if (outcome === undefined || outcome.place === undefined || outcome.place === "here")
       return void way.pass();
     try {
-      if (outcome.grant !== undefined) client.once("close", stranger.admit(outcome.grant));
+      if (outcome.grant !== undefined) stranger.admit(outcome.grant);
     } catch (error) {
       return void way.refuse(error as AgentVmError);
     }
