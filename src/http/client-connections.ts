@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { limitExceeded } from "../api/errors.ts";
 import { keptDescriptors } from "../runtime/sandbox/host-room.ts";
-import { clientOf, type Grant } from "./grant.ts";
+import type { Grant } from "./grant.ts";
 import { MAX_CONNECTIONS_PER_CLIENT } from "./limits.ts";
 
 /** Part of the descriptors for connections that one client may take. */
@@ -40,9 +40,10 @@ export class ClientConnections {
    *
    * @throws AgentVmError `limit_exceeded` if all connections of the client have requests under way
    */
-  admit(socket: Socket, grant: Grant): void {
-    if (grant.unlimited || socket.destroyed) return;
-    const client = clientOf(grant);
+  admit(socket: Socket, { unlimited, tokenId, identity }: Grant): void {
+    if (unlimited || socket.destroyed) return;
+    // A client has one limit for all its VMs: `authorize` may answer with another scope for each.
+    const client = JSON.stringify(tokenId ?? [identity]);
     const own = this.#byClient.get(client) ?? new Set();
     if (!own.has(socket) && own.size >= this.#limit && !this.#cutIdle(own)) {
       throw limitExceeded(
