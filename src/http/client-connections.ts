@@ -24,8 +24,13 @@ export class ClientConnections {
   readonly #running = new WeakMap<Socket, number>();
   readonly #limit: number;
 
-  constructor(most = MAX_CONNECTIONS_PER_CLIENT) {
-    this.#limit = Math.min(most, Math.floor(keptDescriptors() * PART_OF_DESCRIPTORS));
+  /**
+   * @param most `Infinity` for no limit, also none by the descriptors
+   * @param kept descriptors for connections
+   */
+  constructor(most = MAX_CONNECTIONS_PER_CLIENT, kept = keptDescriptors()) {
+    const part = Math.floor(kept * PART_OF_DESCRIPTORS);
+    this.#limit = Number.isFinite(most) ? Math.min(most, part) : most;
   }
 
   /** Counts a request from its arrival, whether it gets access or not: the server does not cut its connection to make room. */

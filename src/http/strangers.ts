@@ -56,6 +56,8 @@ export class Strangers {
   /** Called when a request of a connection has access. */
   readonly #onAdmitted = new WeakMap<Socket, () => void>();
 
+  /** Connections that the watched servers have accepted. */
+  readonly #accepted = new WeakSet<Socket>();
   readonly #clients: ClientConnections;
 
   constructor(limits: Limits = PUBLIC) {
@@ -100,9 +102,12 @@ export class Strangers {
     this.#onAdmitted.set(acceptedSocket(socket), call);
   }
 
-  /** Like `admitClient` for a WebSocket, by the message of its request. Ignores a message that did not come over a connection. */
-  admitWebSocket(message: { socket?: Socket }, grant: Grant): void {
-    if (message.socket !== undefined) this.admitClient(message.socket, grant);
+  /**
+   * Like `admitClient` for a WebSocket, by the message of its request. Ignores a message that did not come over a connection of a
+   * watched server: the server that forwards a WebSocket counts its client.
+   */
+  admitWebSocket({ socket }: { socket?: Socket }, grant: Grant): void {
+    if (socket !== undefined && this.#accepted.has(acceptedSocket(socket))) this.admitClient(socket, grant);
   }
 
   /**
@@ -152,6 +157,7 @@ export class Strangers {
   }
 
   #accept(socket: Socket): void {
+    this.#accepted.add(socket);
     // The connection of a client that has vanished would keep its VM awake for ever.
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     const refusal = this.#count(socket, socket.remoteAddress ?? "", false);
