@@ -67,6 +67,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "rivet",
       "runtime/network/previews",
       "runtime/network/requests",
+      SANDBOX,
       STORE,
     ],
     types: ["runtime", "runtime/network/outbound", "runtime/transfers", `${SANDBOX}/pool`],
