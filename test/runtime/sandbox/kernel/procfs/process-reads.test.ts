@@ -99,7 +99,7 @@ test("VMs that have kept reads waiting share one thread, and no other VM waits f
   await letGo(hostile);
 });
 
-test("a server that stands still for a moment takes no VM that reads for one that keeps it waiting", async () => {
+test("a server that stands still for a moment counts no VM that reads as slow", async () => {
   writeFileSync(join(folder, "plain"), "plain");
   const plain = (vm: ProcessReads) => vm.begin().readStart(join(folder, "plain"), 64);
   const [innocent, hostile] = [newReads(), newReads()];
