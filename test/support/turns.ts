@@ -31,6 +31,12 @@ export async function countPerTurn(start: (done: () => void) => Promise<unknown>
   return [...counts, count];
 }
 
+/** Counts the turns that the event loop takes during work. */
+export async function turnsOf(work: () => Promise<unknown>): Promise<number> {
+  // The last count is of the turn that the work ends in.
+  return (await countPerTurn(work)).length - 1;
+}
+
 /** Returns the most CPU time that this thread took between two turns of the event loop, in milliseconds. */
 export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
   const turns = watchTurns();

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { Mutex } from "../../../../src/base/mutex.ts";
 import { answerAgent, type ClientSide } from "../../../../src/runtime/sessions/agent-link/client-requests.ts";
 import { rawVm } from "../../../support/raw-agent.ts";
+import { turnsOf } from "../../../support/turns.ts";
 
 test("terminal/create refuses arguments that execve(2) cannot take", async () => {
   const { vm } = rawVm();
@@ -91,14 +92,5 @@ test("a large file is read by lines, in slices, and not whole", async () => {
   const read = (part: object) => answerAgent(client, "fs/read_text_file", { path: "/file", ...part });
   await expect(read({})).rejects.toThrow(/at most 2097152 bytes can be sent/);
   await expect(read({ line: 8_000_000, limit: 3 })).resolves.toEqual({ content: "\n\n" });
-  let turns = 0;
-  let isOver = false;
-  const count = () => {
-    turns++;
-    if (!isOver) setImmediate(count);
-  };
-  setImmediate(count);
-  await read({ line: 8_000_000, limit: 1 });
-  isOver = true;
-  expect(turns).toBeGreaterThan(3);
+  expect(await turnsOf(() => read({ line: 8_000_000, limit: 1 }))).toBeGreaterThan(3);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { preambleOf } from "../../../../src/runtime/sessions/agent-link/preamble.ts";
 import type { TranscriptEvent } from "../../../../src/runtime/sessions/transcript/transcript-store.ts";
+import { turnsOf } from "../../../support/turns.ts";
 
 /** Short messages of two speakers in turn, of which all are there at once. */
 async function* conversation(count: number): AsyncGenerator<TranscriptEvent> {
@@ -13,15 +14,10 @@ async function* conversation(count: number): AsyncGenerator<TranscriptEvent> {
 }
 
 test("reads a long conversation in slices and keeps its newest part", async () => {
-  let turns = 0;
-  let isOver = false;
-  const count = () => {
-    turns++;
-    if (!isOver) setImmediate(count);
-  };
-  setImmediate(count);
-  const text = (await preambleOf(conversation(100_000))) ?? "";
-  isOver = true;
+  let text = "";
+  const turns = await turnsOf(async () => {
+    text = (await preambleOf(conversation(100_000))) ?? "";
+  });
   expect(turns).toBeGreaterThan(3);
   expect(text.length).toBeLessThan(70_000);
   expect(text).toMatch(/<conversation>\n\[\.\.\.\][\s\S]*User: 99998\n\nAssistant: 99999\n<\/conversation>/);

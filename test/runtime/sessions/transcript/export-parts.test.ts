@@ -6,7 +6,7 @@ import { pause } from "../../../../src/base/pace.ts";
 import { exportPart } from "../../../../src/runtime/sessions/transcript/export.ts";
 import type { TranscriptEvent } from "../../../../src/runtime/sessions/transcript/transcript-store.ts";
 import { ask, open, scriptedVm } from "../../../support/scripted.ts";
-import { freshSlice, work } from "../../../support/turns.ts";
+import { freshSlice, turnsOf, work } from "../../../support/turns.ts";
 
 test.each(["json", "markdown"] as const)(
   "a long transcript comes in parts that are one document: %s",
@@ -55,16 +55,12 @@ test.each(LONG_TEXTS)("the texts of one event share the room for a text: %s", as
   const record = { sessionId: "s", agentType: "scripted", createdAt: 0 } as PersistedSessionRecord;
   // Without a pause the work is in microtasks: no turn comes between. Earlier work has used the slice up.
   await freshSlice();
-  let turns = 0;
-  const count = () => {
-    turns++;
-    counter = setImmediate(count);
-  };
-  let counter = setImmediate(count);
-  pause();
-  work();
-  const { data } = await exportPart("markdown", { record, after: -1, events: events() });
-  clearImmediate(counter);
+  let data = "";
+  const turns = await turnsOf(async () => {
+    pause();
+    work();
+    ({ data } = await exportPart("markdown", { record, after: -1, events: events() }));
+  });
   expect(data.length).toBeGreaterThan(0.9 * MIB);
   expect(data.length).toBeLessThan(1.01 * MIB);
   expect(turns).toBeGreaterThan(0);
