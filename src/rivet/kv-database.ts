@@ -107,7 +107,6 @@ export class KvDatabase {
 
   async put(entries: readonly KvEntry[], options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
-      this.#log.assertSound();
       const isLarge = ([, { byteLength }]: KvEntry) => options.isLazy && byteLength >= FILE_VALUE_BYTES;
       const large = entries.filter(isLarge);
       const places = large.length === 0 ? [] : await this.#files.write(large.map(([, value]) => value));
@@ -137,7 +136,6 @@ export class KvDatabase {
   /** Deletes the entries of a range in steps. A call that fails may have deleted some. */
   async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
-      this.#log.assertSound();
       let last = this.#rows.endOfStep(start, end);
       for (; last !== undefined; last = this.#rows.endOfStep(start, end)) {
         const before = last;
@@ -246,6 +244,7 @@ export class KvDatabase {
       await this.#order.run(async () => {
         // Each change holds the event loop for a moment, and many may wait for the same sync.
         await pause();
+        this.#log.assertSound();
         await work();
       });
     } finally {
