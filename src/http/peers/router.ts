@@ -7,6 +7,7 @@ import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
 import { relay } from "../../runtime/network/requests/relay.ts";
 import { relayUpgrade } from "../../runtime/network/requests/relay-upgrade.ts";
+import type { Served } from "../client-connections.ts";
 import type { Grant } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import type { Admit } from "../http-gate.ts";
@@ -28,8 +29,6 @@ interface RouterDeps extends HandoffDeps {
   /** Returns whether a grant reaches an actor that `actors` knows. */
   reaches(grant: Grant, actorId: string): boolean;
 }
-
-type Served = ServerResponse | Duplex;
 
 /** Sends requests for VMs of other servers there, before anything else of this server sees them. */
 export class PeerRouter {

@@ -17,7 +17,7 @@ export async function splitExisting(
   ask: (part: string) => Promise<unknown>,
 ): Promise<SplitPath> {
   const names = namesIn(path);
-  const partOf = (count: number) => `/${names.slice(0, count).join("/")}`;
+  const partOf = (count: number) => joinNames("/", names.slice(0, count));
   let [there, missing] = [0, names.length + 1];
   while (missing - there > 1) {
     const middle = (there + missing) >> 1;
