@@ -30,7 +30,7 @@ export type TerminalOptions =
       /** Absent: `terminal` opens a shell. */
       shellId?: undefined;
       /** Called with the new shell when the shell has opened again after `vmRestarted`. @default not called */
-      onReopen?: (shell: Pick<ShellInfo, "shellId" | "pid">) => void;
+      onReopen?: (shell: OpenedShell) => void;
     });
 
 /** An open terminal in a VM. `await using` closes a shell that it has opened, and detaches from another. */
@@ -74,8 +74,6 @@ interface TerminalLine {
   patient: Invoke;
 }
 
-type ShellPid = Pick<ShellInfo, "shellId" | "pid">;
-
 /**
  * Opens a shell, or takes up an open shell, and passes its output to `onData`, complete and in order. It listens before the
  * shell opens. After a broken connection it reads the missed output from the scrollback, which keeps 256 KiB.
@@ -88,12 +86,15 @@ export async function openTerminal(
   given?: TerminalOptions,
 ): Promise<Terminal> {
   const { onData, onReopen = () => undefined, ...options } = checked(given);
-  let shell: ShellPid | undefined;
+  let shell: OpenedShell | undefined;
   const invoke: Invoke = (...call) => (shell === undefined ? first : patient)(...call);
   const output = new Output(patient, onData ?? (() => undefined));
   const isOwn = options.shellId === undefined;
   let size: Pick<ConnectTerminalOptions, "cols" | "rows"> = {};
-  const open = () => (isOwn ? newShell(invoke, { ...options, ...size }) : openedShell(invoke, options));
+  const open = async () =>
+    isOwn
+      ? ((await invoke("openShell", [{ ...options, ...size }])) as OpenedShell)
+      : await openedShell(invoke, options);
   let opening: Promise<unknown> = Promise.resolve();
   /** Number of the newest reopening. A restart of the VM during a reopening begins another one. */
   let newest = 0;
@@ -186,21 +187,15 @@ function checked(
   return options ?? {};
 }
 
-async function newShell(invoke: Invoke, options: ConnectTerminalOptions): Promise<ShellPid> {
-  const { shellId } = (await invoke("openShell", [options])) as OpenedShell;
-  return { shellId, pid: (await find(invoke, shellId))?.pid ?? 0 };
-}
-
-async function openedShell(invoke: Invoke, { shellId, ...size }: AttachTerminalOptions): Promise<ShellPid> {
-  const shell = await find(invoke, shellId);
+async function openedShell(
+  invoke: Invoke,
+  { shellId, ...size }: AttachTerminalOptions,
+): Promise<OpenedShell> {
+  const shells = (await invoke("listShells", [])) as ShellInfo[];
+  const shell = shells.find((each) => each.shellId === shellId);
   if (shell === undefined) throw shellNotFound(shellId);
   const { pid, cols, rows } = { ...shell, ...size };
   if (shell.running && (cols !== shell.cols || rows !== shell.rows))
     await invoke("resizeShell", [shellId, cols, rows]);
   return { shellId, pid };
-}
-
-async function find(invoke: Invoke, shellId: string): Promise<ShellInfo | undefined> {
-  const shells = (await invoke("listShells", [])) as ShellInfo[];
-  return shells.find((shell) => shell.shellId === shellId);
 }

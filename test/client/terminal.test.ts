@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { AgentVmError, connectionLost } from "../../src/api/errors.ts";
 import { RECONNECT_TIMEOUT_MS } from "../../src/api/limits.ts";
+import type { OpenedShell } from "../../src/api/methods/shells.ts";
 import { terminal } from "../../src/client/index.ts";
 import { Link } from "../../src/client/link.ts";
 import { openTerminal } from "../../src/client/terminal.ts";
@@ -183,7 +184,6 @@ async function onBareLink() {
     each.add = counting(each.add.bind(each));
   const shell = { shellId: "shell-1", pid: 7 };
   const outputs: Record<string, unknown> = {
-    listShells: [shell],
     openShell: shell,
     readShell: { chunks: [], running: true, exitCode: null },
   };
@@ -233,19 +233,18 @@ test("a terminal ends when its line stays broken, and survives breaks that are s
 /** Opens a terminal, writes to it between two restarts of its VM, and lets the test answer the two reopenings. */
 async function restartedTwice() {
   const link = new Link({} as never);
-  const openings: PromiseWithResolvers<{ shellId: string }>[] = [];
+  const openings: PromiseWithResolvers<OpenedShell>[] = [];
   const calls: string[] = [];
   const invoke = async (action: string, [shellId]: unknown[]) => {
-    if (action === "listShells") return [];
     if (action !== "openShell") return calls.push(`${action} ${shellId}`);
-    const opening = Promise.withResolvers<{ shellId: string }>();
+    const opening = Promise.withResolvers<OpenedShell>();
     openings.push(opening);
     return await opening.promise;
   };
   const reopened: string[] = [];
   const onReopen = ({ shellId }: { shellId: string }) => reopened.push(shellId);
   const opening = openTerminal({ link, invoke, patient: invoke }, { onReopen });
-  openings[0]?.resolve({ shellId: "shell-1" });
+  openings[0]?.resolve({ shellId: "shell-1", pid: 1 });
   const shell = await opening;
   link.tell("vmRestarted", {});
   const written = shell.write("x");
@@ -258,23 +257,28 @@ async function restartedTwice() {
 test("a terminal survives a second restart of the VM that ends the first reopening", async () => {
   const { shell, written, older, newest, calls, reopened } = await restartedTwice();
   older.reject(new AgentVmError("call_lost", "The instance has ended"));
-  newest.resolve({ shellId: "shell-3" });
+  newest.resolve({ shellId: "shell-3", pid: 3 });
   await written;
-  expect([shell.shellId, reopened, calls]).toEqual(["shell-3", ["shell-3"], ["writeShell shell-3"]]);
+  expect([shell.shellId, shell.pid, reopened, calls]).toEqual([
+    "shell-3",
+    3,
+    ["shell-3"],
+    ["writeShell shell-3"],
+  ]);
   shell.detach();
   expect(await failure(shell.exited)).toMatchObject({ code: "connection_lost" });
 });
 
 test("a terminal closes the shell of an older reopening, whether it opens before or after the newest", async () => {
   const before = await restartedTwice();
-  before.older.resolve({ shellId: "shell-2" });
+  before.older.resolve({ shellId: "shell-2", pid: 2 });
   await until(() => before.calls.length === 1);
-  before.newest.resolve({ shellId: "shell-3" });
+  before.newest.resolve({ shellId: "shell-3", pid: 3 });
   await before.written;
   const after = await restartedTwice();
-  after.newest.resolve({ shellId: "shell-3" });
+  after.newest.resolve({ shellId: "shell-3", pid: 3 });
   await until(() => after.reopened.length === 1);
-  after.older.resolve({ shellId: "shell-2" });
+  after.older.resolve({ shellId: "shell-2", pid: 2 });
   await after.written;
   for (const { shell, reopened, calls } of [before, after]) {
     expect([shell.shellId, reopened]).toEqual(["shell-3", ["shell-3"]]);

@@ -2,7 +2,7 @@ import { AgentVmError, processNotFound } from "../../src/api/errors.ts";
 import type { VmEvents } from "../../src/api/events.ts";
 import { TRANSFER_CHUNK_BYTES } from "../../src/api/limits.ts";
 import type { ExecResult, ProcessOutput } from "../../src/api/methods/process-types.ts";
-import type { ShellOutput } from "../../src/api/methods/shells.ts";
+import type { OpenedShell, ShellOutput } from "../../src/api/methods/shells.ts";
 import type { FileReadTransfer } from "../../src/api/methods/transport.ts";
 import type { Bytes } from "../../src/api/values.ts";
 import type { VmHooks, VmRunOptions } from "../../src/runtime/hooks.ts";
@@ -223,13 +223,14 @@ export class FakeVm {
     return this.#reads.size + this.#writes.size;
   }
 
-  async openShell(): Promise<{ shellId: string }> {
+  async openShell(): Promise<OpenedShell> {
     const shellId = `shell-${this.shells.size + 1}`;
+    const pid = 100 + this.shells.size;
     const exited = Promise.withResolvers<number>();
-    this.shells.set(shellId, { chunks: [], pid: 100 + this.shells.size, exitCode: null, exited });
+    this.shells.set(shellId, { chunks: [], pid, exitCode: null, exited });
     this.hooks.keepAwake(exited.promise);
     this.#output(shellId, "$ ");
-    return { shellId };
+    return { shellId, pid };
   }
 
   async writeShell(shellId: string, data: Bytes): Promise<void> {

@@ -50,14 +50,12 @@ export interface ConnectTerminalOptions extends OpenShellOptions {
 export interface OpenedShell {
   /** Id of the shell, such as `shell-3f9c02d81b7e`. It is random, and never names another shell. */
   shellId: string;
+  /** Process id inside the VM. */
+  pid: number;
 }
 
 /** A shell of the VM. */
-export interface ShellInfo {
-  /** Id of the shell, such as `shell-3f9c02d81b7e`. It is random, and never names another shell. */
-  shellId: string;
-  /** Process id inside the VM. */
-  pid: number;
+export interface ShellInfo extends OpenedShell {
   /** Program that runs in the terminal. */
   command: string;
   /** Arguments of the program. */

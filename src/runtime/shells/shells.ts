@@ -3,6 +3,7 @@ import { limitExceeded, shellNotFound } from "../../api/errors.ts";
 import type { ReadOutputOptions } from "../../api/methods/process-types.ts";
 import type {
   ConnectTerminalOptions,
+  OpenedShell,
   OpenShellOptions,
   ShellInfo,
   ShellMethods,
@@ -49,9 +50,9 @@ export class Shells implements ShellMethods {
     return [...this.#table.values()].filter((shell) => shell.info.running).length;
   }
 
-  async openShell(options?: OpenShellOptions): Promise<{ shellId: string }> {
-    const { shellId } = await this.#open("openShell", options);
-    return { shellId };
+  async openShell(options?: OpenShellOptions): Promise<OpenedShell> {
+    const { shellId, info } = await this.#open("openShell", options);
+    return { shellId, pid: info.pid };
   }
 
   async connectTerminal(options?: ConnectTerminalOptions): Promise<number> {

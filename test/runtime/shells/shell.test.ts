@@ -73,10 +73,12 @@ test("openShell runs a given command with env and cwd", async () => {
   expect(await screenHas(shellId, "workspace")).toBe('it\'s "me" $HOME from /workspace\r\n');
 });
 
-test("connectTerminal returns the shell's pid", async () => {
+test("connectTerminal and openShell return the shell's pid", async () => {
   const { vm } = startVm();
   const pid = await vm.connectTerminal({ cols: 90 });
-  expect(await vm.listShells()).toMatchObject([{ pid, cols: 90 }]);
+  const opened = await vm.openShell();
+  expect(await vm.listShells()).toMatchObject([{ pid, cols: 90 }, opened]);
+  expect(opened).toEqual({ shellId: expect.any(String), pid: expect.any(Number) });
   expect((await vm.exec(`ps -o args= -p ${pid}`)).stdout).toMatch(/bash -i\n$/);
 });
 
