@@ -1,5 +1,6 @@
 import { invalidArgument } from "../api/errors.ts";
 import { NULLABLE_METHODS, SIGNAL_METHODS } from "../api/methods/facts.ts";
+import type { StartedAt } from "../api/methods/process-types.ts";
 import type { ConnectTerminalOptions } from "../api/methods/shells.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { Bytes } from "../api/values.ts";
@@ -153,12 +154,12 @@ export class Methods {
     return await importTar(this.#vm, data, path ?? "/", tarOptions("importTar", options));
   }
 
-  async fork(newKey: string | string[], given?: ForkOptions & CallOptions): Promise<ForkedVm> {
-    const { signal, ...options } = given ?? {};
-    checkOptions("fork", { signal }, CALL_OPTIONS);
-    // A server of an earlier release does not take options.
-    const args = Object.keys(options).length === 0 ? [newKey] : [newKey, options];
-    return (await this.#vm.invoke("fork", args, signal)) as ForkedVm;
+  async fork(newKey: string | string[], options?: ForkOptions & CallOptions): Promise<ForkedVm> {
+    return (await this.#withSignal("fork", newKey, options)) as ForkedVm;
+  }
+
+  async waitProcess(pid: number, options?: StartedAt & CallOptions): Promise<number> {
+    return (await this.#withSignal("waitProcess", pid, options)) as number;
   }
 
   async run(command: string, options?: RunOptions): Promise<RunResult | RunningCommand> {
@@ -175,6 +176,15 @@ export class Methods {
 
   async attach(pid: number, options?: AttachOptions): Promise<RunResult | RunningCommand> {
     return await this.#following((invoke) => attach(invoke, pid, options));
+  }
+
+  /** Calls a method whose signal is among its options. */
+  async #withSignal(action: string, first: unknown, given?: CallOptions): Promise<unknown> {
+    const { signal, ...options } = given ?? {};
+    checkOptions(action, { signal }, CALL_OPTIONS);
+    // A server of an earlier release does not take options.
+    const args = Object.keys(options).length === 0 ? [first] : [first, options];
+    return await this.#vm.invoke(action, args, signal);
   }
 
   async tunnel(options: TunnelOptions): Promise<Tunnel> {

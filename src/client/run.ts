@@ -1,12 +1,6 @@
 import { AgentVmError } from "../api/errors.ts";
 import { MAX_FOLLOW_WAIT_MS, MAX_TIMEOUT_MS } from "../api/limits.ts";
-import type {
-  ExecOptions,
-  ExecResult,
-  OutputChunk,
-  SpawnedPid,
-  StartedAt,
-} from "../api/methods/process-types.ts";
+import type { ExecOptions, ExecResult, OutputChunk, StartedAt } from "../api/methods/process-types.ts";
 import type { FollowedOutput } from "../api/methods/transport.ts";
 import { within } from "../base/within.ts";
 import { KILL_WAIT_MS } from "./limits.ts";
@@ -50,8 +44,8 @@ export interface RunOptions extends ExecOptions, Omit<AttachOptions, "after" | "
   openStdin?: boolean;
   /** `true` records the output of both streams, for `readRecording`. @default false */
   record?: boolean;
-  /** Called with the process id when the command has started. @default not called */
-  onStart?: (pid: number) => void;
+  /** Called with the process id and `startedAt`, milliseconds since the Unix epoch, when the command has started. @default not called */
+  onStart?: (pid: number, startedAt: number) => void;
 }
 
 /** The call waits for the command's end. */
@@ -66,6 +60,8 @@ export interface RunResult extends ExecResult {
   running: false;
   /** Process id inside the VM. */
   pid: number;
+  /** Start of the command, in milliseconds since the Unix epoch. With the pid it names this command and no other one. */
+  startedAt: number;
 }
 
 /** A command that goes on after `yieldAfterMs`. */
@@ -183,7 +179,8 @@ const COMMAND_OPTIONS = {
 const RUN_OPTIONS: Rules<RunOptions> = { ...COMMAND_OPTIONS, onStart: callback, ...FOLLOW_OPTIONS };
 
 /** A process that a call follows. After a restart of the VM its pid may be another process's. */
-interface Followed extends SpawnedPid, StartedAt {
+interface Followed extends StartedAt {
+  pid: number;
   /** Whether the server has lost the process, or a call that followed it. */
   isLost?: boolean;
 }
@@ -208,7 +205,7 @@ export async function run(
   const { pid, startedAt } = started;
   const process: Followed = { pid, startedAt };
   try {
-    options.onStart?.(pid);
+    options.onStart?.(pid, startedAt as number);
     return await follow(invoke, process, options);
   } catch (error) {
     // An abort, a listener that threw, or a server that no longer answers. Nobody follows the command any more.
@@ -265,7 +262,7 @@ async function follow(
     }
     if (part.end !== null) {
       await output.end();
-      return { ...part.end, ...output.texts, running: false, pid };
+      return { ...part.end, ...output.texts, running: false, pid, startedAt };
     }
     if (left === 0) return { running: true, pid, startedAt, after, ...output.texts };
   }

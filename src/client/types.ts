@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { AgentVmError } from "../api/errors.ts";
 import type { VmEventName } from "../api/events.ts";
+import type { StartedAt } from "../api/methods/process-types.ts";
 import type { ArchiveImport, ForkedVm, ForkOptions } from "../api/methods/snapshot-types.ts";
 import type { ClientTable, VmMethods } from "../api/methods/table.ts";
 import type { VmChoices, VmInput } from "../api/vm-input.ts";
@@ -44,6 +45,7 @@ type TransferCalls = {
   exportSnapshot: (options?: TarTransferOptions) => Promise<TarExport>;
   importTar: (data: PieceSource, path?: string, options?: TarTransferOptions) => Promise<ArchiveImport>;
   fork: (newKey: string | string[], options?: ForkOptions & CallOptions) => Promise<ForkedVm>;
+  waitProcess: (pid: number, options?: StartedAt & CallOptions) => Promise<number>;
 };
 
 /** A method of the table as this client offers it: with `CallOptions` behind the arguments if it takes a signal. */

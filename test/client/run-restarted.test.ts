@@ -69,3 +69,21 @@ test("attach with the start of its command rejects if the pid is another command
   const wrong = vm.attach(pid, { startedAt: "now" as unknown as number });
   expect(await failure(wrong)).toMatchObject({ code: "invalid_argument" });
 });
+
+test("input, output and the end of a process are not another command's after a restart", async () => {
+  const vm = agent("own-restart");
+  const started = Promise.withResolvers<[pid: number, startedAt: number]>();
+  const running = vm.run("cat", { openStdin: true, onStart: (...process) => started.resolve(process) });
+  running.catch(() => undefined);
+  const [pid, startedAt] = await started.promise;
+  await vm.writeProcessStdin(pid, "mine", { startedAt });
+  await reuse(vm, pid, "restart");
+  const gone = { code: "process_not_found" };
+  const { signal } = new AbortController();
+  expect(await failure(vm.writeProcessStdin(pid, "mine", { startedAt }))).toMatchObject(gone);
+  expect(await failure(vm.closeProcessStdin(pid, { startedAt }))).toMatchObject(gone);
+  expect(await failure(vm.readProcessOutput(pid, { startedAt }))).toMatchObject(gone);
+  expect(await failure(vm.waitProcess(pid, { startedAt, signal }))).toMatchObject(gone);
+  const aborted = vm.waitProcess(pid, { signal: AbortSignal.abort(new Error("enough")) });
+  await expect(aborted).rejects.toThrow("enough");
+});

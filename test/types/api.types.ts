@@ -90,7 +90,7 @@ export async function throughOurClient() {
   type<Uint8Array>(
     await agent.readFile("/x", { onProgress: ({ transferred, total }) => type<number>(transferred / total) }),
   );
-  type<number>(await agent.waitProcess(1, { signal: AbortSignal.timeout(1) }));
+  type<number>(await agent.waitProcess(1, { startedAt: 7, signal: AbortSignal.timeout(1) }));
   for (const process of await agent.listProcesses()) type<boolean>(process.running);
 
   // @ts-expect-error a command is text
@@ -224,7 +224,7 @@ export async function runs(agent: VmHandle) {
   type<[number, string, false]>([done.exitCode, done.output, done.running]);
   const step = await agent.run("x", { yieldAfterMs: 10, timeout: 5, env: { A: "b" } });
   if (step.running) type<[number, number, number]>([step.pid, step.startedAt, step.after]);
-  else type<number>(step.exitCode);
+  else type<[number, number]>([step.exitCode, step.startedAt]);
   // @ts-expect-error the command may still run
   type<number>(step.exitCode);
   type<string>((await agent.runArgv("ls", ["-l"], { cwd: "/tmp" })).stdout);

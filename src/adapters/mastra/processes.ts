@@ -47,7 +47,7 @@ export function processesOf(
     exitCode: number | undefined;
     readonly #vm: AdapterVm;
     readonly #hasStdin: boolean;
-    #startedAt: number | undefined;
+    #startedAt = 0;
     #ended: Promise<RunResult> | undefined;
 
     constructor(vm: AdapterVm, options: CommandOptions) {
@@ -74,9 +74,9 @@ export function processesOf(
         ...(timeout !== undefined && { timeout }),
       });
       this.pid = String(first.pid);
-      if (first.running) this.#startedAt = first.startedAt;
+      this.#startedAt = first.startedAt;
       const end = first.running
-        ? this.#vm.attach(first.pid, { ...listeners, after: first.after, startedAt: first.startedAt })
+        ? this.#vm.attach(first.pid, { ...listeners, after: first.after, startedAt: this.#startedAt })
         : Promise.resolve(first);
       this.#ended = end.then(
         (result) => {
@@ -106,7 +106,7 @@ export function processesOf(
     }
 
     async kill(): Promise<boolean> {
-      if (this.exitCode !== undefined || this.#startedAt === undefined) return false;
+      if (this.exitCode !== undefined) return false;
       try {
         await this.#vm.killProcess(Number(this.pid), { tree: true, startedAt: this.#startedAt });
         return true;
@@ -118,13 +118,13 @@ export function processesOf(
 
     async sendStdin(data: string): Promise<void> {
       this.#assertStdin();
-      const receiver = { vm: this.#vm, pid: Number(this.pid), isOver: () => this.exitCode !== undefined };
-      await sendInput(receiver, Buffer.from(data));
+      const process = { vm: this.#vm, pid: Number(this.pid), startedAt: this.#startedAt };
+      await sendInput({ ...process, isOver: () => this.exitCode !== undefined }, Buffer.from(data));
     }
 
     async closeStdin(): Promise<void> {
       this.#assertStdin();
-      await this.#vm.closeProcessStdin(Number(this.pid));
+      await this.#vm.closeProcessStdin(Number(this.pid), { startedAt: this.#startedAt });
     }
 
     #assertStdin(): void {

@@ -97,7 +97,7 @@ export class Commands {
     const text = chars.replaceAll(INTERRUPT, "");
     if (chars.includes(INTERRUPT))
       await ended(this.#vm.signalProcess(pid, "SIGINT", { tree: true, startedAt }));
-    if (text !== "") await ended(this.#vm.writeProcessStdin(pid, text));
+    if (text !== "") await ended(this.#vm.writeProcessStdin(pid, text, { startedAt }));
     const { texts, options } = collector();
     return pipeStep(await this.#vm.attach(pid, { ...options, startedAt, after, yieldAfterMs }), texts);
   }

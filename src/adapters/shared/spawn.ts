@@ -56,20 +56,19 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   const first = await (request.stdin
     ? vm.runArgv("bash", ["-c", GATE, "bash", command], { ...options, openStdin: true, yieldAfterMs: 0 })
     : vm.run(command, { ...options, ...listeners, yieldAfterMs: 0 }));
-  const { pid } = first;
   // After a restart of the VM the pid may be another command's.
-  const same = first.running ? { startedAt: first.startedAt } : {};
+  const { pid, startedAt } = first;
   const kill = async () => {
     streams.stdout.free();
     streams.stderr.free();
     try {
-      await vm.killProcess(pid, { tree: true, ...same });
+      await vm.killProcess(pid, { tree: true, startedAt });
     } catch (error) {
       if (!(error instanceof AgentVmError && error.code === "process_not_found")) throw error;
     }
   };
   const following = first.running
-    ? vm.attach(pid, { after: first.after, ...same, ...listeners, signal })
+    ? vm.attach(pid, { after: first.after, startedAt, ...listeners, signal })
     : Promise.resolve(first);
   // A slow reader must not hold up an abort.
   const abort = () => {
@@ -82,8 +81,8 @@ export async function spawnCommand(vm: AdapterVm, request: SpawnRequest): Promis
   ended.catch(() => undefined);
   const process = { pid, stdout: streams.stdout.stream, stderr: streams.stderr.stream, ended, kill };
   if (!request.stdin) return process;
-  await vm.writeProcessStdin(pid, "\n");
-  return { ...process, stdin: stdinOf(vm, pid, ended) };
+  await vm.writeProcessStdin(pid, "\n", { startedAt });
+  return { ...process, stdin: stdinOf({ vm, pid, startedAt }, ended) };
 }
 
 /** Ends the streams with the command. A command whose output is no longer followed is killed. */
@@ -106,7 +105,11 @@ async function settle(
 }
 
 /** Makes the stream of a process's stdin. A write waits while the process reads slowly. */
-function stdinOf(vm: AdapterVm, pid: number, ended: Promise<unknown>): WritableStream<Uint8Array> {
+function stdinOf(
+  process: { vm: AdapterVm; pid: number; startedAt: number },
+  ended: Promise<unknown>,
+): WritableStream<Uint8Array> {
+  const { vm, pid, startedAt } = process;
   let isOver = false;
   const end = () => {
     isOver = true;
@@ -115,9 +118,9 @@ function stdinOf(vm: AdapterVm, pid: number, ended: Promise<unknown>): WritableS
   return new WritableStream<Uint8Array>({
     // Types of Node lack the signal.
     async write(data, { signal }: { error(reason?: unknown): void; signal?: AbortSignal }) {
-      await sendInput({ vm, pid, isOver: () => isOver || signal?.aborted === true }, data);
+      await sendInput({ ...process, isOver: () => isOver || signal?.aborted === true }, data);
     },
-    close: () => vm.closeProcessStdin(pid),
-    abort: () => vm.closeProcessStdin(pid),
+    close: () => vm.closeProcessStdin(pid, { startedAt }),
+    abort: () => vm.closeProcessStdin(pid, { startedAt }),
   });
 }

@@ -13,18 +13,20 @@ const RETRY_MS = 50;
 export interface Receiver {
   vm: Pick<AdapterVm, "writeProcessStdin">;
   pid: number;
+  /** Start of the process. No other process at the pid gets the input. */
+  startedAt: number;
   /** Returns `true` when no more input should be sent. @default never */
   isOver?(): boolean;
 }
 
 /** Writes to a process's stdin in pieces. Waits while the process reads slowly. */
 export async function sendInput(
-  { vm, pid, isOver = () => false }: Receiver,
+  { vm, pid, startedAt, isOver = () => false }: Receiver,
   data: Uint8Array,
 ): Promise<void> {
   for (let at = 0; at < data.byteLength; at += PIECE_BYTES) {
     const piece = data.subarray(at, at + PIECE_BYTES);
-    while (!(await isTaken(vm.writeProcessStdin(pid, piece), isOver))) await delay(RETRY_MS);
+    while (!(await isTaken(vm.writeProcessStdin(pid, piece, { startedAt }), isOver))) await delay(RETRY_MS);
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { StartedAt } from "../../api/methods/process-types.ts";
 import type { AttachOptions, RunningCommand, RunResult } from "../../client/index.ts";
 import { ShortenedText, shortened } from "../shared/text.ts";
 import { defineTool, type ToolAnswer, type ToolContext } from "./tool.ts";
@@ -14,6 +15,13 @@ const directory = z
   .describe("Working directory, absolute or relative. Default: the base directory");
 const environment = z.record(z.string(), z.string()).optional().describe("Environment variables");
 const pid = z.int().min(1).describe("Process id");
+const started_at = z
+  .int()
+  .min(0)
+  .optional()
+  .describe(
+    "`started_at` of the answer that named the pid. Refuses another process that has the pid since a restart",
+  );
 const after = z.int().min(-1).optional();
 
 const exec = { right: "exec" } as const;
@@ -35,18 +43,24 @@ function collector({ outputLimit, onOutput, signal }: ToolContext) {
   return { output, options };
 }
 
+/** Options that tell a process from others at its pid. */
+function sameProcess(startedAt: number | undefined): StartedAt {
+  return startedAt === undefined ? {} : { startedAt };
+}
+
 /** Describes a command that has ended or goes on. */
 function answerOf(step: RunResult | RunningCommand, output: ShortenedText): ToolAnswer {
   const text = output.toString();
   const facts = {
     pid: step.pid,
+    started_at: step.startedAt,
     running: step.running,
     output: text,
     truncated: step.truncated || output.isShortened,
   };
   const shown = text === "" ? "(no output)" : text;
   if (step.running) {
-    const next = `Call read_output with pid ${step.pid} and after ${step.after}, or stop_process.`;
+    const next = `Call read_output with pid ${step.pid}, started_at ${step.startedAt} and after ${step.after}, or stop_process.`;
     return { ...facts, after: step.after, text: `${shown}\n[still running: pid ${step.pid}. ${next}]` };
   }
   const { exitCode, reason, signal, durationMs } = step;
@@ -94,7 +108,7 @@ export const PROCESS_TOOLS = {
   start_process: defineTool({
     title: "Start a process",
     description:
-      "Starts a bash command line in the background, such as a server, and returns its pid at once.",
+      "Starts a bash command line in the background, such as a server, and returns its pid and start at once.",
     input: z.strictObject({
       command: z.string().min(1).describe("Line for bash"),
       cwd: directory,
@@ -103,11 +117,12 @@ export const PROCESS_TOOLS = {
     effect: "execute",
     needs: [exec],
     async run({ command, cwd, env }, { vm, place }) {
-      const { pid: started } = await vm.spawn("bash", ["-c", command], {
+      const process = await vm.spawn("bash", ["-c", command], {
         cwd: await place.directory(cwd),
         ...(env && { env }),
       });
-      return { pid: started, text: `Started: pid ${started}` };
+      const facts = { pid: process.pid, started_at: process.startedAt };
+      return { ...facts, text: `Started: pid ${facts.pid}, started_at ${facts.started_at}` };
     },
   }),
   read_output: defineTool({
@@ -116,6 +131,7 @@ export const PROCESS_TOOLS = {
       "Returns output of a process that exec or start_process started, and whether it still runs. Waits up to wait_ms for its end.",
     input: z.strictObject({
       pid,
+      started_at,
       after: after.describe(
         "Number of the last piece that you have: `after` of the earlier answer. Default: all that is kept",
       ),
@@ -123,10 +139,11 @@ export const PROCESS_TOOLS = {
     }),
     effect: "read",
     needs: [exec],
-    async run({ pid: of, after: seen, wait_ms = 0 }, context) {
+    async run({ pid: of, started_at: start, after: seen, wait_ms = 0 }, context) {
       const { output, options } = collector(context);
       const step = await context.vm.attach(of, {
         ...options,
+        ...sameProcess(start),
         yieldAfterMs: wait_ms,
         ...(seen !== undefined && { after: seen }),
       });
@@ -138,14 +155,15 @@ export const PROCESS_TOOLS = {
     description: "Writes text to the stdin of a process that start_process started.",
     input: z.strictObject({
       pid,
+      started_at,
       text: z.string().describe("Text, with line ends"),
       close: z.boolean().optional().describe("Closes stdin after the text. Default: false"),
     }),
     effect: "execute",
     needs: [exec],
-    async run({ pid: of, text, close }, { vm }) {
-      if (text !== "") await vm.writeProcessStdin(of, text);
-      if (close) await vm.closeProcessStdin(of);
+    async run({ pid: of, started_at: start, text, close }, { vm }) {
+      if (text !== "") await vm.writeProcessStdin(of, text, sameProcess(start));
+      if (close) await vm.closeProcessStdin(of, sameProcess(start));
       return { text: "Written" };
     },
   }),
@@ -154,33 +172,35 @@ export const PROCESS_TOOLS = {
     description: "Ends a process and everything that it started: SIGTERM, or SIGKILL with force.",
     input: z.strictObject({
       pid,
+      started_at,
       force: z.boolean().optional().describe("SIGKILL, which no process can refuse. Default: false"),
     }),
     effect: "execute",
     idempotent: true,
     needs: [exec],
-    async run({ pid: of, force }, { vm }) {
-      if (force) await vm.killProcess(of, { tree: true });
-      else await vm.stopProcess(of);
+    async run({ pid: of, started_at: start, force }, { vm }) {
+      if (force) await vm.killProcess(of, { tree: true, ...sameProcess(start) });
+      else await vm.stopProcess(of, sameProcess(start));
       return { text: `Signalled: pid ${of}` };
     },
   }),
   list_processes: defineTool({
     title: "List processes",
     description:
-      "Lists the processes that exec and start_process started, newest last, with their state and exit code.",
+      "Lists the processes that exec and start_process started, newest last, with their state, exit code, started_at and command.",
     input: z.strictObject({}),
     effect: "read",
     needs: [see],
     async run(_input, { vm, outputLimit }) {
-      const processes = (await vm.listProcesses()).map(({ pid: id, command, args, running, exitCode }) => ({
-        pid: id,
-        running,
-        exitCode,
-        command: [command, ...args].join(" ").slice(0, 200),
+      const processes = (await vm.listProcesses()).map((process) => ({
+        pid: process.pid,
+        started_at: process.startedAt,
+        running: process.running,
+        exitCode: process.exitCode,
+        command: [process.command, ...process.args].join(" ").slice(0, 200),
       }));
-      const lines = processes.map(({ pid: id, running, exitCode, command }) =>
-        [id, running ? "running" : `exit ${exitCode}`, command].join("\t"),
+      const lines = processes.map(({ pid: id, started_at: start, running, exitCode, command }) =>
+        [id, running ? "running" : `exit ${exitCode}`, start, command].join("\t"),
       );
       return { processes, text: shortened(lines.join("\n") || "(no processes)", outputLimit) };
     },

@@ -33,7 +33,7 @@ export const NULLABLE_METHODS: ReadonlySet<string> = new Set(["getModes"]);
 export const SIGNAL_METHODS: ReadonlyMap<string, number> = new Map([
   ["exec", 2],
   ["execArgv", 3],
-  ["waitProcess", 1],
+  ["waitProcess", 2],
   ["waitShell", 1],
   ["fork", 2],
   ["vmFetch", 3],

@@ -86,13 +86,15 @@ export interface SpawnOptions {
 export interface SpawnedPid {
   /** Process id inside the VM. */
   pid: number;
+  /** Start of the process, in milliseconds since the Unix epoch. With the pid it names this process and no other one. */
+  startedAt: number;
 }
 
 /** Part of the options of methods that take a pid. After a restart of the VM the kernel gives the same pids again. */
 export interface StartedAt {
   /**
-   * Start of the process that is meant, in milliseconds since the Unix epoch: `startedAt` of `getProcess`. Another process at
-   * the pid is `process_not_found`. @default the newest process of the pid
+   * Start of the process that is meant, in milliseconds since the Unix epoch: `startedAt` of `spawn` or `getProcess`. Another
+   * process at the pid is `process_not_found`. @default the newest process of the pid
    */
   startedAt?: number;
 }
@@ -152,11 +154,14 @@ export interface OutputChunk {
   seq: number;
 }
 
-/** Options of `readProcessOutput` and `readShell`. */
+/** Options of `readShell`. */
 export interface ReadOutputOptions {
   /** Only chunks whose `seq` is greater. @default -1, every kept chunk */
   after?: number;
 }
+
+/** Options of `readProcessOutput`. */
+export interface ReadProcessOptions extends ReadOutputOptions, StartedAt {}
 
 /** Kept output of a process. */
 export interface ProcessOutput {

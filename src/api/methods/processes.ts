@@ -24,11 +24,12 @@ import type {
   ExecOptions,
   ExecResult,
   ProcessOutput,
-  ReadOutputOptions,
+  ReadProcessOptions,
   SignalOptions,
   SpawnedPid,
   SpawnedProcessInfo,
   SpawnOptions,
+  StartedAt,
   VmProcess,
   VmProcessNode,
 } from "./process-types.ts";
@@ -79,6 +80,7 @@ const startedAt = integer(
   "a non-negative integer of milliseconds since the Unix epoch",
 ).optional();
 
+const sameProcess = options({ startedAt }).optional();
 const signalOptions = options({ tree: bool.optional(), startedAt }).optional();
 
 /** Options of `startRun`. */
@@ -86,7 +88,7 @@ export const startRunOptions = options(runOptions).optional();
 
 const after = integer(-1, Number.MAX_SAFE_INTEGER, "an integer from -1").optional();
 
-/** Options of the methods that read kept output. */
+/** Options of `readShell`. */
 export const readOptions = options({ after }).optional();
 
 /** Options of `followProcess`. */
@@ -148,7 +150,7 @@ export const PROCESS_METHODS = {
    * @param command name or path of a program
    * @param args arguments, passed on unchanged. @default []
    * @param options environment, working directory, first stdin and `record`
-   * @returns the process id inside the VM
+   * @returns the process id inside the VM, and the start, which tells the process from a later one at its pid
    * @throws AgentVmError `ENOENT` when the working directory is missing. A missing program is exit code 127 instead
    */
   spawn: method<(command: string, args?: string[], options?: SpawnOptions) => Promise<SpawnedPid>>()({
@@ -191,29 +193,35 @@ export const PROCESS_METHODS = {
    *
    * @param pid process id that `spawn` returned
    * @param data bytes, or a string that is encoded as UTF-8
+   * @param options `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`; `limit_exceeded` when 32 MiB wait to be read
    */
-  writeProcessStdin: method<(pid: number, data: Bytes) => Promise<void>>()({
+  writeProcessStdin: method<(pid: number, data: Bytes, options?: StartedAt) => Promise<void>>()({
     right: "exec",
-    input: takes(["pid", pid], ["data", bytes]),
+    input: takes(["pid", pid], ["data", bytes], ["options", sameProcess]),
   }),
   /**
    * Closes the stdin of a spawned process after everything written before. A second close does nothing.
    *
    * @param pid process id that `spawn` returned
+   * @param options `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`
    */
-  closeProcessStdin: method<(pid: number) => Promise<void>>()({ right: "exec", input: takes(["pid", pid]) }),
+  closeProcessStdin: method<(pid: number, options?: StartedAt) => Promise<void>>()({
+    right: "exec",
+    input: takes(["pid", pid], ["options", sameProcess]),
+  }),
   /**
    * Waits for the end of a spawned process. Any number of callers may wait.
    *
    * @param pid process id that `spawn` returned
+   * @param options `startedAt`: no other process at the pid
    * @returns the exit code; 128 + n when signal n ended the process
    * @throws AgentVmError `process_not_found`
    */
-  waitProcess: method<(pid: number) => Promise<number>>()({
+  waitProcess: method<(pid: number, options?: StartedAt) => Promise<number>>()({
     right: "exec",
-    input: takes(["pid", pid]),
+    input: takes(["pid", pid], ["options", sameProcess]),
     reads: true,
     long: true,
     signal: true,
@@ -272,12 +280,12 @@ export const PROCESS_METHODS = {
    * Returns kept output of a spawned process, such as output that a subscription missed.
    *
    * @param pid process id that `spawn` returned
-   * @param options `after`: number of the last chunk that the caller has
+   * @param options `after`: number of the last chunk that the caller has; `startedAt`: no other process at the pid
    * @throws AgentVmError `process_not_found`
    */
-  readProcessOutput: method<(pid: number, options?: ReadOutputOptions) => Promise<ProcessOutput>>()({
+  readProcessOutput: method<(pid: number, options?: ReadProcessOptions) => Promise<ProcessOutput>>()({
     right: "exec",
-    input: takes(["pid", pid], ["options", readOptions]),
+    input: takes(["pid", pid], ["options", options({ after, startedAt }).optional()]),
     reads: true,
   }),
 };

@@ -97,12 +97,6 @@ export interface FollowedOutput {
   startedAt: number;
 }
 
-/** Result of `startRun`. */
-export interface StartedRun extends SpawnedPid {
-  /** Start of the command, in milliseconds since the Unix epoch. With the pid it names this command and no other one. */
-  startedAt: number;
-}
-
 /** Options of `followProcess`. */
 export interface FollowOptions extends StartedAt {
   /** Only chunks whose `seq` is greater. @default -1, every kept chunk */
@@ -170,7 +164,7 @@ const callIds = z
 export const TRANSPORT_METHODS = {
   /** Starts a command for `run` of this package's client: a shell line without arguments, otherwise a program. */
   startRun: processesMethod<
-    (command: string, args: readonly string[] | null, options?: StartRunOptions) => Promise<StartedRun>
+    (command: string, args: readonly string[] | null, options?: StartRunOptions) => Promise<SpawnedPid>
   >()({
     right: "exec",
     input: fitting(

@@ -2,7 +2,7 @@ import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SpawnedProcessInfo, VmProcess } from "../../api/methods/process-types.ts";
 import { signalName } from "../../api/signals.ts";
-import type { OutputChunk } from "../../client/index.ts";
+import type { OutputChunk, SpawnedPid } from "../../client/index.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
@@ -45,7 +45,7 @@ export async function logs(
   { follow }: { follow?: boolean },
 ): Promise<void> {
   const vm = await cli.vm(key);
-  const wanted = pid ?? (await newest(vm));
+  const { pid: wanted, ...same } = pid === undefined ? await newest(vm) : { pid };
   const texts = new TextChunks(({ seq, stream }, data) => cli.out.value({ seq, stream, data }, ""));
   const print = async (chunk: OutputChunk) => {
     if (cli.out.json) return await texts.push(chunk);
@@ -53,7 +53,7 @@ export async function logs(
     await write(to, to.isTTY ? shownLog(chunk.data) : chunk.data);
   };
   if (!follow) {
-    const { chunks, truncated } = await vm.readProcessOutput(wanted);
+    const { chunks, truncated } = await vm.readProcessOutput(wanted, same);
     if (truncated) cli.out.warn("older output is no longer kept");
     for (const chunk of chunks) await print(chunk);
     return await texts.end();
@@ -61,7 +61,7 @@ export async function logs(
   const abort = new AbortController();
   const stop = onSignals(() => abort.abort());
   try {
-    await vm.attach(wanted, { onOutput: print, captureStdio: false, signal: abort.signal });
+    await vm.attach(wanted, { ...same, onOutput: print, captureStdio: false, signal: abort.signal });
   } catch (error) {
     if (!abort.signal.aborted) throw error;
   } finally {
@@ -78,11 +78,11 @@ function shownLog(data: Uint8Array): string {
   return printableText(new TextDecoder().decode(data).replace(/\r+\n/g, "\n"));
 }
 
-async function newest(vm: VmHandle): Promise<number> {
+async function newest(vm: VmHandle): Promise<SpawnedPid> {
   const last = (await vm.listProcesses()).at(-1);
   if (last === undefined)
     throw new AgentVmError("process_not_found", "The VM has no process with kept output");
-  return last.pid;
+  return { pid: last.pid, startedAt: last.startedAt };
 }
 
 /** Sends a signal to processes of a VM, also to processes that nobody has started through the API. */

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { sendInput } from "../../adapters/shared/stdin.ts";
-import type { OutputChunk } from "../../client/index.ts";
+import type { OutputChunk, SpawnedPid } from "../../client/index.ts";
 import type { RunOptions } from "../../client/run.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
@@ -57,19 +57,20 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   const vm = await cli.vm(key);
   if (options.detach) {
     const [command, ...args] = argvOf(words);
-    const { pid } = await vm.spawn(command, args, environment(options));
-    return await cli.out.value({ pid }, String(pid));
+    const started = await vm.spawn(command, args, environment(options));
+    return await cli.out.value(started, String(started.pid));
   }
   const abort = new AbortController();
   // A command without a reader is killed.
   onReaderGone(() => abort.abort());
-  let pid: number | undefined;
+  let command: SpawnedPid | undefined;
   let interrupts = 0;
   const texts = new TextChunks(({ stream }, data) => cli.out.value({ stream, data }, ""));
   const forward = (signal: NodeJS.Signals) => {
     if (signal === "SIGINT") interrupts += 1;
-    if (pid === undefined || interrupts > 1) abort.abort();
-    else void vm.signalProcess(pid, signal, { tree: true }).catch(() => undefined);
+    if (command === undefined || interrupts > 1) return abort.abort();
+    const { pid, startedAt } = command;
+    void vm.signalProcess(pid, signal, { tree: true, startedAt }).catch(() => undefined);
   };
   const stop = onSignals(forward);
   await interruptible(abort.signal, stop, async () => {
@@ -79,9 +80,9 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
       captureStdio: false,
       signal: abort.signal,
       onOutput: (chunk) => (cli.out.json ? texts.push(chunk) : print(chunk)),
-      onStart: (started) => {
-        pid = started;
-        if (options.stdin) void forwardStdin(vm, started).catch(() => undefined);
+      onStart: (pid, startedAt) => {
+        command = { pid, startedAt };
+        if (options.stdin) void forwardStdin(vm, command).catch(() => undefined);
       },
     });
     if (cli.out.json) {
@@ -148,9 +149,11 @@ async function print({ stream, data }: OutputChunk): Promise<void> {
 }
 
 /** Sends stdin to a process, and its end. Waits while the process reads slowly. */
-async function forwardStdin(vm: VmHandle, pid: number): Promise<void> {
-  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) await sendInput({ vm, pid }, piece);
-  await vm.closeProcessStdin(pid);
+async function forwardStdin(vm: VmHandle, command: SpawnedPid): Promise<void> {
+  const receiver = { vm, ...command };
+  for await (const piece of process.stdin as AsyncIterable<Uint8Array>) await sendInput(receiver, piece);
+  const { pid, startedAt } = command;
+  await vm.closeProcessStdin(pid, { startedAt });
 }
 
 function exitLike({ exitCode, timedOut }: { exitCode: number; timedOut: boolean }): void {

@@ -1,11 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
+import type { SpawnedPid } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
 import { Lines } from "../state/lines.ts";
 import { Failure } from "../ui/parts.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 
 /** Shows the output of a process that a method has started: the kept output first, then new output. */
-export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () => void }) {
+export function ProcessOutputView({ pid, startedAt, onClose }: SpawnedPid & { onClose: () => void }) {
   const { vm } = useMachine();
   const [lines, setLines] = useState<string[]>([]);
   const [first, setFirst] = useState(0);
@@ -16,6 +17,7 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
     let last = -1;
     let frame = 0;
     let isReading = false;
+    let hasEnded = false;
     const draw = () => {
       // Many pieces arrive in one frame. They are drawn once.
       frame ||= requestAnimationFrame(() => {
@@ -34,7 +36,7 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
       if (isReading) return;
       isReading = true;
       try {
-        const { chunks } = await connection.readProcessOutput(pid, { after: last });
+        const { chunks } = await connection.readProcessOutput(pid, { after: last, startedAt });
         chunks.forEach(take);
       } catch (failure) {
         setError(failure as Error);
@@ -43,12 +45,20 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
     };
     const ends = [
       connection.on("processOutput", (event) => {
-        if (event.pid !== pid) return;
+        if (event.pid !== pid || hasEnded) return;
         // A piece is missing if the number does not follow: the kept output has it.
         if (event.seq === last + 1) take(event);
         else void catchUp();
       }),
-      connection.on("processExit", (event) => void (event.pid === pid && catchUp())),
+      connection.on("processExit", (event) => {
+        if (event.pid !== pid) return;
+        hasEnded = true;
+        void catchUp();
+      }),
+      // Pids begin again: later output of this pid is another process's.
+      connection.on("vmRestarted", () => {
+        hasEnded = true;
+      }),
       connection.onOpen(() => void catchUp()),
     ];
     return () => {
@@ -56,7 +66,7 @@ export function ProcessOutputView({ pid, onClose }: { pid: number; onClose: () =
       for (const end of ends) end();
       void connection.dispose();
     };
-  }, [vm, pid]);
+  }, [vm, pid, startedAt]);
   return (
     <section class="output" aria-label={`Output of process ${pid}`}>
       <div class="bar small">

@@ -1,5 +1,5 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import type { SpawnedProcessInfo, VmProcess } from "../../client/index.ts";
+import type { SpawnedPid, SpawnedProcessInfo, VmProcess } from "../../client/index.ts";
 import { useMachine, useSession } from "../state/context.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
@@ -28,7 +28,7 @@ export default function ProcessesPage() {
   const { vm, key } = useMachine();
   const session = useSession();
   const before = useRef(new Map<number, { cpuMs: number; at: number }>());
-  const [chosen, setChosen] = useState<number>();
+  const [chosen, setChosen] = useState<SpawnedPid>();
   const look = async () => {
     // The list of machines is older: a machine that has just fallen asleep must not boot.
     if ((await vm.status()).state === "sleeping") return undefined;
@@ -50,7 +50,9 @@ export default function ProcessesPage() {
     });
     if (name === undefined) return;
     await attempt(async () => {
-      if (row.spawned !== undefined) return await vm.signalProcess(row.pid, name as "SIGTERM");
+      const { spawned } = row;
+      if (spawned !== undefined)
+        return await vm.signalProcess(row.pid, name as "SIGTERM", { startedAt: spawned.startedAt });
       const { exitCode, stderr } = await vm.execArgv("kill", [
         "-s",
         name.replace(/^SIG/, ""),
@@ -60,6 +62,8 @@ export default function ProcessesPage() {
     }, `Sent ${name} to ${row.pid}`);
     refresh();
   };
+  const isChosen = (row: SpawnedPid | undefined) =>
+    row !== undefined && row.pid === chosen?.pid && row.startedAt === chosen.startedAt;
   const run = async () => {
     const line = await ask({
       title: "Run a command",
@@ -68,7 +72,7 @@ export default function ProcessesPage() {
       field: { label: "Command", placeholder: "npm test" },
     });
     if (line === undefined) return;
-    await attempt(async () => setChosen((await vm.spawn("sh", ["-c", line])).pid));
+    await attempt(async () => setChosen(await vm.spawn("sh", ["-c", line])));
     refresh();
   };
   return (
@@ -100,7 +104,7 @@ export default function ProcessesPage() {
         class="fill"
         render={(row) =>
           "depth" in row ? (
-            <div class={row.pid === chosen ? "process-row chosen" : "process-row"}>
+            <div class={isChosen(row.spawned) ? "process-row chosen" : "process-row"}>
               <span>{row.pid}</span>
               <span>{percent(row.cpus)}</span>
               <span>{bytes(row.rss)}</span>
@@ -110,7 +114,7 @@ export default function ProcessesPage() {
               </span>
               <span class="actions">
                 {row.spawned && (
-                  <button type="button" onClick={() => setChosen(row.pid)}>
+                  <button type="button" onClick={() => setChosen(row.spawned)}>
                     Output
                   </button>
                 )}
@@ -122,14 +126,14 @@ export default function ProcessesPage() {
               </span>
             </div>
           ) : (
-            <div class={row.pid === chosen ? "process-row chosen ended" : "process-row ended"}>
+            <div class={isChosen(row) ? "process-row chosen ended" : "process-row ended"}>
               <span>{row.pid}</span>
               <span>ended</span>
               <span>{row.signal ?? `code ${row.exitCode}`}</span>
               <span />
               <span class="name">{[row.command, ...row.args].join(" ")}</span>
               <span class="actions">
-                <button type="button" onClick={() => setChosen(row.pid)}>
+                <button type="button" onClick={() => setChosen(row)}>
                   Output
                 </button>
               </span>
@@ -138,7 +142,11 @@ export default function ProcessesPage() {
         }
       />
       {chosen !== undefined && (
-        <ProcessOutputView key={chosen} pid={chosen} onClose={() => setChosen(undefined)} />
+        <ProcessOutputView
+          key={`${chosen.pid}-${chosen.startedAt}`}
+          {...chosen}
+          onClose={() => setChosen(undefined)}
+        />
       )}
     </div>
   );

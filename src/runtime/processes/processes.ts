@@ -1,20 +1,17 @@
 import { invalidArgument, limitExceeded, processNotFound } from "../../api/errors.ts";
 import type {
   ProcessOutput,
-  ReadOutputOptions,
+  ReadProcessOptions,
   SignalOptions,
+  SpawnedPid,
   SpawnedProcessInfo,
   SpawnOptions,
+  StartedAt,
   VmProcess,
   VmProcessNode,
 } from "../../api/methods/process-types.ts";
 import type { RoomMethods } from "../../api/methods/table.ts";
-import type {
-  FollowedOutput,
-  FollowOptions,
-  StartedRun,
-  StartRunOptions,
-} from "../../api/methods/transport.ts";
+import type { FollowedOutput, FollowOptions, StartRunOptions } from "../../api/methods/transport.ts";
 import { MAX_SIGNAL, SIGNAL_NUMBERS, signalName } from "../../api/signals.ts";
 import type { Bytes, Signal } from "../../api/values.ts";
 import { toBytes } from "../../base/bytes.ts";
@@ -73,24 +70,23 @@ export class Processes implements RoomMethods<"processes"> {
     else await this.#history.flush();
   }
 
-  async spawn(command: string, args?: string[], options?: SpawnOptions): Promise<{ pid: number }> {
-    return { pid: await this.spawnProcess(command, args, options) };
+  async spawn(command: string, args?: string[], options?: SpawnOptions): Promise<SpawnedPid> {
+    return await this.#start("spawn", { command, args: args ?? [] }, options);
   }
 
-  async spawnProcess(command: string, args: readonly string[] = [], options: SpawnOptions = {}) {
-    return (await this.#start("spawn", { command, args }, options)).pid;
+  async spawnProcess(command: string, args?: string[], options?: SpawnOptions): Promise<number> {
+    return (await this.spawn(command, args, options)).pid;
   }
 
   async startRun(
     command: string,
     args: readonly string[] | null,
     options: StartRunOptions = {},
-  ): Promise<StartedRun> {
+  ): Promise<SpawnedPid> {
     const { timeout = 0, outputLimit, openStdin = false } = options;
     const outputBytes = outputLimit === "kill" ? this.#deps.limits.captureBytes : Number.POSITIVE_INFINITY;
     const program = args === null ? { line: command } : { command, args };
-    const { pid, info } = await this.#start("run", program, options, { timeout, outputBytes, openStdin });
-    return { pid, startedAt: info.startedAt };
+    return await this.#start("run", program, options, { timeout, outputBytes, openStdin });
   }
 
   async followProcess(
@@ -109,9 +105,9 @@ export class Processes implements RoomMethods<"processes"> {
   async #start(
     action: string,
     program: ProgramCall | ShellLine,
-    options: SpawnOptions,
+    options: SpawnOptions = {},
     run?: RunLimits,
-  ): Promise<SpawnedProcess> {
+  ): Promise<SpawnedPid> {
     const { spawn } = capabilityOf(await this.#deps.sandbox(), "processes", action);
     const request = await resolveCommand(program, options, this.#deps);
     const staysOpen = run === undefined || run.openStdin;
@@ -137,7 +133,7 @@ export class Processes implements RoomMethods<"processes"> {
       this.#changed();
     });
     this.#changed();
-    return spawned;
+    return { pid: spawned.pid, startedAt: spawned.info.startedAt };
   }
 
   async listProcesses(): Promise<SpawnedProcessInfo[]> {
@@ -152,8 +148,8 @@ export class Processes implements RoomMethods<"processes"> {
     return { ...info, waitingForInput: (await this.#deps.inputs.waiting()).has(pid) };
   }
 
-  async writeProcessStdin(pid: number, data: Bytes): Promise<void> {
-    const process = await this.#find(pid);
+  async writeProcessStdin(pid: number, data: Bytes, { startedAt }: StartedAt = {}): Promise<void> {
+    const process = await this.#find(pid, startedAt);
     const bytes = toBytes(data);
     if (process.pendingStdin + bytes.byteLength > MAX_PENDING_STDIN_BYTES) {
       throw limitExceeded(
@@ -165,12 +161,12 @@ export class Processes implements RoomMethods<"processes"> {
     process.writeStdin(bytes);
   }
 
-  async closeProcessStdin(pid: number): Promise<void> {
-    (await this.#find(pid)).closeStdin();
+  async closeProcessStdin(pid: number, { startedAt }: StartedAt = {}): Promise<void> {
+    (await this.#find(pid, startedAt)).closeStdin();
   }
 
-  async waitProcess(pid: number): Promise<number> {
-    const { exited } = await this.#find(pid);
+  async waitProcess(pid: number, { startedAt }: StartedAt = {}): Promise<number> {
+    const { exited } = await this.#find(pid, startedAt);
     return (await exited).exitCode;
   }
 
@@ -192,8 +188,11 @@ export class Processes implements RoomMethods<"processes"> {
     await process.signal(number, tree === undefined ? "job" : tree ? "tree" : "process");
   }
 
-  async readProcessOutput(pid: number, options: ReadOutputOptions = {}): Promise<ProcessOutput> {
-    return (await this.#find(pid)).output(options.after ?? -1);
+  async readProcessOutput(
+    pid: number,
+    { after = -1, startedAt }: ReadProcessOptions = {},
+  ): Promise<ProcessOutput> {
+    return (await this.#find(pid, startedAt)).output(after);
   }
 
   async allProcesses(): Promise<VmProcess[]> {

@@ -47,8 +47,19 @@ test("a command that takes long goes on, and its output, input and end are reach
   await text("write_stdin", { pid, text: "hello\n" });
   await expect.poll(() => text("read_output", { pid })).toContain("got hello");
   expect(await text("list_processes")).toContain(`${pid}\trunning`);
-  await text("stop_process", { pid, force: true });
-  expect(await text("read_output", { pid, wait_ms: 10_000 })).toContain("exit code 137");
+  const started_at = Number(/started_at (\d+)/.exec(started)?.[1]);
+  expect(await text("list_processes")).toContain(`${pid}\trunning\t${started_at}\t`);
+  const other = { pid, started_at: started_at - 1 };
+  for (const [tool, more] of [
+    ["read_output", {}],
+    ["write_stdin", { text: "x" }],
+    ["write_stdin", { text: "", close: true }],
+    ["stop_process", {}],
+    ["stop_process", { force: true }],
+  ] as const)
+    expect(await text(tool, { ...other, ...more })).toContain("error: process_not_found");
+  await text("stop_process", { pid, started_at, force: true });
+  expect(await text("read_output", { pid, started_at, wait_ms: 10_000 })).toContain("exit code 137");
 });
 
 test("a snapshot is compared with, and undone to", async () => {
