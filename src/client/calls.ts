@@ -1,9 +1,10 @@
 import { type AgentVmError, connectionLost, type ErrorMetadata, receivedError } from "../api/errors.ts";
 import type { CallSettledEvent } from "../api/events.ts";
-import { MAX_CALLS_TOGETHER, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
-import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
+import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
+import type { CallOutcome, CallTicket } from "../api/methods/transport.ts";
 import { deferred } from "../base/deferred.ts";
 import { within } from "../base/within.ts";
+import { CallSender, type PendingCall } from "./call-sender.ts";
 import { isTransient, type Link } from "./link.ts";
 import { Listeners } from "./listeners.ts";
 import { backgroundTimer, Receipts } from "./receipts.ts";
@@ -22,25 +23,6 @@ const MOVE_PAUSE_MS = 200;
 /** Longest wait for the last acknowledgement when a connection closes, in milliseconds. */
 const ACKNOWLEDGE_TIMEOUT_MS = 500;
 
-/** Arguments of a call that may share a message with others, in bytes. */
-const MAX_SMALL_CALL_BYTES = 2048;
-
-interface PendingCall {
-  callId: string;
-  action: string;
-  args: unknown[];
-  /** Whether the call may share a message with others. */
-  isSmall: boolean;
-  /** Whether the call waits for a connection. */
-  isPatient: boolean;
-  /** VM instance that the client has sent the call to; `undefined` before. */
-  instanceId: string | undefined;
-  /** Connection over which the client has sent the call last; `undefined` if no server has begun it. */
-  epoch: number | undefined;
-  resolve(output: unknown): void;
-  reject(error: unknown): void;
-}
-
 /**
  * Calls over a link, any number at a time. Each call has its own key, and its outcome arrives as an event, so a long call
  * does not delay others. When the connection breaks, the channel repeats unfinished calls under their keys on the next
@@ -58,12 +40,7 @@ export class CallChannel {
   #lastInstanceId: string | undefined;
   /** Whether the connection may outlive the VM instance. */
   #mayMove = false;
-  /** Whether the server may answer with the outcome of a call. */
-  #answers = false;
-  /** Whether the server takes several calls with one message. */
-  #together = false;
-  /** Calls that leave at the end of the current microtask. */
-  #leaving: PendingCall[] = [];
+  readonly #sender: CallSender;
   /** The server shuts down and takes no new calls. They wait until it is back. */
   #isRestarting = false;
   readonly #isPatient: boolean;
@@ -76,6 +53,12 @@ export class CallChannel {
   constructor(link: Link, { isPatient }: { isPatient: boolean }) {
     this.#link = link;
     this.#isPatient = isPatient;
+    this.#sender = new CallSender(link, this.#receipts, {
+      isPending: ({ callId }) => this.#pending.has(callId),
+      met: (ticket) => this.#meet(ticket),
+      settled: (event) => this.#onSettled(event),
+      refused: (call, error) => this.#onRefused(call, error),
+    });
     link.on("callSettled", (event) => this.#onSettled(event));
     link.opened.add(() => void this.#onOpen());
     link.down.add((error, wasUp) => this.#onDown(error, wasUp));
@@ -110,14 +93,14 @@ export class CallChannel {
     isPatient: boolean = this.#isPatient,
   ): Promise<unknown> {
     signal?.throwIfAborted();
-    const isSmall = checkArguments(action, args) <= MAX_SMALL_CALL_BYTES;
+    const bytes = checkArguments(action, args);
     const { promise, resolve, reject } = deferred<unknown>();
     const unsent = { instanceId: undefined, epoch: undefined };
     const call: PendingCall = {
       callId: randomId(),
       action,
       args,
-      isSmall,
+      bytes,
       isPatient,
       ...unsent,
       resolve,
@@ -132,7 +115,7 @@ export class CallChannel {
     if (this.isReady && this.#mayMove && this.#link.silence > UNSURE_MS) void this.#onOpen();
     else if (this.isReady) {
       // The old connection still brings the outcomes of earlier calls.
-      if (!this.#isRestarting) this.#beginSoon(call);
+      if (!this.#isRestarting) this.#begin(call);
     } else {
       this.#wait();
       this.#link.open();
@@ -188,7 +171,7 @@ export class CallChannel {
 
   /** Rejects every waiting call. Calls that are about to leave begin all the same. */
   fail(error: AgentVmError): void {
-    this.#leave();
+    this.#sender.flush();
     for (const call of [...this.#pending.values()]) {
       this.#finish(call.callId, () => call.reject(error));
       this.#abandon(call);
@@ -209,7 +192,7 @@ export class CallChannel {
     this.#patience = undefined;
     this.#isRestarting = false;
     this.#ready.emit();
-    for (const call of this.#pending.values()) if (call.epoch !== epoch) this.#beginSoon(call);
+    for (const call of this.#pending.values()) if (call.epoch !== epoch) this.#begin(call);
   }
 
   /**
@@ -219,12 +202,7 @@ export class CallChannel {
    * @returns whether the connection stays
    */
   #meet(ticket: unknown): boolean {
-    const {
-      instanceId,
-      mayMove = false,
-      answers = false,
-      together = false,
-    } = Object(ticket) as Partial<CallTicket>;
+    const { instanceId, mayMove = false } = Object(ticket) as Partial<CallTicket>;
     if (instanceId === undefined) {
       this.#link.restart(connectionLost("The server does not say which instance of the VM answers"));
       return false;
@@ -235,78 +213,25 @@ export class CallChannel {
     }
     this.#instanceId = instanceId;
     this.#mayMove = mayMove;
-    this.#answers = answers;
-    this.#together = together;
+    this.#sender.learn(ticket);
     const isNew = this.#lastInstanceId !== undefined && this.#lastInstanceId !== instanceId;
     this.#lastInstanceId = instanceId;
     if (isNew) this.#link.tell("vmRestarted", {});
     return true;
   }
 
-  /** Begins a call with the calls that are made in the same microtask. */
-  #beginSoon(call: PendingCall): void {
+  #begin(call: PendingCall): void {
     call.epoch = this.#link.epoch;
     call.instanceId ??= this.#instanceId;
-    if (!this.#together || !call.isSmall) {
-      // Calls begin in their order.
-      this.#leave();
-      this.#begin(call);
-    } else if (this.#leaving.push(call) === 1) queueMicrotask(() => this.#leave());
-    else if (this.#leaving.length === MAX_CALLS_TOGETHER) this.#leave();
+    this.#sender.send(call);
   }
 
-  /** Sends the calls that are about to leave. */
-  #leave(): void {
-    const { epoch } = this.#link;
-    const calls = this.#leaving.filter((call) => call.epoch === epoch && this.#pending.has(call.callId));
-    this.#leaving = [];
-    const [call] = calls;
-    if (calls.length > 1) this.#beginTogether(calls);
-    else if (call) this.#begin(call);
-  }
-
-  /** Begins calls with one message. If the server refuses it, each call begins by itself: a key runs once. */
-  #beginTogether(calls: readonly PendingCall[]): void {
-    const { epoch } = this.#link;
-    const received = this.#receipts.take();
-    const requests = calls.map((call, index) => this.#requestOf(call, index === 0 ? received : []));
-    this.#link.action("beginCalls", [requests]).then(
-      (ticket) => {
-        if (epoch === this.#link.epoch) this.#meet(ticket);
-      },
-      () => {
-        this.#receipts.putBack(received);
-        if (epoch !== this.#link.epoch) return;
-        for (const call of calls) if (this.#pending.has(call.callId)) this.#begin(call);
-      },
-    );
-  }
-
-  #requestOf({ callId, action, args, instanceId }: PendingCall, received: string[]): CallRequest {
-    return { callId, action, args, received, ...(instanceId !== undefined && { instanceId }) };
-  }
-
-  #begin(call: PendingCall): void {
-    const { callId } = call;
-    const { epoch } = this.#link;
-    const received = this.#receipts.take();
-    const request = this.#requestOf(call, received);
-    if (this.#answers) request.answer = true;
-    this.#link.action("beginCall", [request]).then(
-      (ticket) => {
-        if (epoch === this.#link.epoch) this.#meet(ticket);
-        this.#onSettled({ callId, outcome: Object(ticket).outcome });
-      },
-      (error: unknown) => {
-        const refusal = toAgentVmError(error);
-        if (epoch !== this.#link.epoch) this.#receipts.putBack(received);
-        else if (refusal.code === "server_stopping") {
-          this.#isRestarting = true;
-          Object.assign(call, { instanceId: undefined, epoch: undefined });
-          if (this.#mayMove) this.#askAgain(epoch);
-        } else this.#finish(callId, () => call.reject(refusal));
-      },
-    );
+  #onRefused(call: PendingCall, error: AgentVmError): void {
+    if (error.code === "server_stopping") {
+      this.#isRestarting = true;
+      Object.assign(call, { instanceId: undefined, epoch: undefined });
+      if (this.#mayMove) this.#askAgain(this.#link.epoch);
+    } else this.#finish(call.callId, () => call.reject(error));
   }
 
   /** Asks soon whether another server has the VM. The connection itself stays open and does not tell. */
