@@ -29,7 +29,7 @@ import { asRunning } from "./drain.ts";
 import { eventLogs } from "./event-log.ts";
 import { fork } from "./fork.ts";
 import { turnAfter } from "./large-calls.ts";
-import { assertJson, measured } from "./large-results.ts";
+import { assertJson, encodedAhead, measured, receiverOf } from "./large-results.ts";
 import { ownContext } from "./own-context.ts";
 import { ownRight } from "./own-parts.ts";
 
@@ -137,14 +137,14 @@ const OWN_METHODS: Pick<
     }
   },
   async beginCall(c, request) {
-    if (!request.answer) return await begin(c, c.conn, request);
-    const answer = new CallAnswer(c.conn);
+    if (!request.answer) return await begin(c, receiverOf(c), request);
+    const answer = new CallAnswer(receiverOf(c));
     return await answer.over(await begin(c, answer, request));
   },
   async beginCalls(c, requests) {
     for (const [index, request] of requests.entries()) {
       if (index > 0 && index % CALLS_PER_TURN === 0) await nextTurn();
-      await begin(c, c.conn, request);
+      await begin(c, receiverOf(c), request);
     }
     return c.vars.instance.calls.acknowledge([]);
   },
@@ -189,8 +189,9 @@ function actionOf(name: string): AnyHandler {
       if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
       await assertEncodable(c, name, result);
       const bytes = await measured(result);
-      if (bytes <= MAX_RESULT_BYTES) return withQuickJson(result);
-      throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
+      if (bytes > MAX_RESULT_BYTES)
+        throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
+      return withQuickJson(await encodedAhead(c, name, result));
     });
 }
 

@@ -25,10 +25,11 @@ export class CallAnswer implements CallConnection {
     return this.#connection.id;
   }
 
-  send(event: "callSettled", payload: CallSettledEvent): void {
-    if (this.#isSent || !fitsWire(payload.outcome, MAX_ANSWER_BYTES)) this.#connection.send(event, payload);
-    else this.#outcome = payload.outcome;
+  async send(event: "callSettled", payload: CallSettledEvent): Promise<void> {
+    const isEvent = this.#isSent || !fitsWire(payload.outcome, MAX_ANSWER_BYTES);
+    if (!isEvent) this.#outcome = payload.outcome;
     this.#settled.resolve();
+    if (isEvent) await this.#connection.send(event, payload);
   }
 
   /** Returns the answer. Later messages of the connection do not wait for the outcome. */

@@ -27,7 +27,7 @@ const MAX_EARLIER_INSTANCES = 8;
 /** A connection that receives outcomes of calls. */
 export interface CallConnection {
   readonly id: string;
-  send(event: "callSettled", payload: CallSettledEvent): void;
+  send(event: "callSettled", payload: CallSettledEvent): Promise<void> | void;
 }
 
 /** Calls of an instance that has ended in order. Any other call with its id, or with an id of `earlier`, has never begun. */
@@ -137,16 +137,16 @@ export class CallTable implements Keeper {
     if (running) {
       clearTimeout(running.timer);
       running.waiting.add(connection);
-    } else if (kept) this.#deliver(connection, callId, kept.outcome);
+    } else if (kept) void this.#deliver(connection, callId, kept.outcome);
     else if (this.#spent.has(callId) || !this.#mayBegin(request)) {
-      this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
+      void this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
     } else if (this.#running.size >= this.#limits.calls) {
       const error = limitExceeded(
         { MAX_CALLS: this.#limits.calls },
         "Call limit of the VM reached",
         "Wait for a running call to end.",
       );
-      this.#deliver(connection, callId, failedOutcome(error));
+      void this.#deliver(connection, callId, failedOutcome(error));
     } else {
       assertNotDraining();
       // The note for the next instance does not have this call, which would begin there too.
@@ -260,21 +260,21 @@ export class CallTable implements Keeper {
     clearTimeout(call?.timer);
     this.#running.delete(callId);
     if (!this.#isDisposed) this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
-    for (const connection of call?.waiting ?? []) this.#deliver(connection, callId, outcome);
+    for (const connection of call?.waiting ?? []) void this.#deliver(connection, callId, outcome);
     if (this.#isDisposed) return;
     this.#change(bytes);
     this.#makeRoom();
     this.#scheduleSweep();
   }
 
-  #deliver(connection: CallConnection, callId: string, outcome: CallOutcome): void {
+  async #deliver(connection: CallConnection, callId: string, outcome: CallOutcome): Promise<void> {
     try {
-      connection.send("callSettled", { callId, outcome });
+      await connection.send("callSettled", { callId, outcome });
     } catch (error) {
       // JSON carries bytes at 4/3 of their size, so an outcome that fits CBOR may not fit a JSON connection.
       this.#options.onUndelivered?.(error);
       if (!outcome.ok) return;
-      this.#deliver(connection, callId, failedOutcome(tooLarge("the call", wireSize(outcome))));
+      await this.#deliver(connection, callId, failedOutcome(tooLarge("the call", wireSize(outcome))));
     }
   }
 

@@ -23,6 +23,8 @@ export interface VmConnectionState extends Grant {
   user?: OwnValue;
   /** The client reads JSON. */
   isJson?: true;
+  /** Name of the outlet of the connection's messages, or of the answer to the request. */
+  outlet?: string | undefined;
 }
 
 /** State that RivetKit stores for an actor. The actor's key-value storage has everything else of the VM. */

@@ -15,6 +15,7 @@ import { endDoubledActors } from "../rivet/doubled-actors.ts";
 import { takeOverEngineDriver } from "../rivet/engine-runner.ts";
 import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
 import { readsJson } from "../rivet/json-size.ts";
+import { outletName } from "../rivet/outlets.ts";
 import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
 import { limitSubscriptions } from "../rivet/subscribers.ts";
 import { toUserError } from "../rivet/user-error.ts";
@@ -155,7 +156,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         // The hooks are for clients, and the other VM of a fork is none.
         if (grant.unlimited && isFork(access, params)) return grant;
         const user = await own.connecting(c, grant, params);
-        return { ...grant, user, ...(readsJson(header) && { isJson: true }) };
+        return { ...grant, user, outlet: outletName(header), ...(readsJson(header) && { isJson: true }) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
       }

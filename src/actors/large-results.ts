@@ -1,13 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import { AgentVmError, responseTooLarge } from "../api/errors.ts";
 import { MAX_JSON_ESCAPES, MAX_RESULT_BYTES } from "../api/limits.ts";
-import { fitsWire, wireSize } from "../api/size.ts";
+import { fitsWire, leastSize, wireSize } from "../api/size.ts";
+import { isClientCall } from "../rivet/actions.ts";
 import { jsonSize } from "../rivet/json-size.ts";
+import { outletOf } from "../rivet/outlets.ts";
+import type { CallConnection } from "./calls.ts";
+import type { VmContext } from "./context.ts";
+import { asRunning } from "./drain.ts";
 
 /** Results whose encoding takes a good part of a turn of the event loop, in bytes. */
 const LARGE_RESULT_BYTES = 2 * 1024 * 1024;
 
-/** Results that JSON cannot make too large. */
+/** Results that are encoded at once, and that JSON cannot make too large. */
 const SMALL_JSON_BYTES = 512 * 1024;
 
 /** The turn of the last large result. */
@@ -21,6 +26,32 @@ export async function measured(result: unknown): Promise<number> {
     await turn;
   }
   return bytes;
+}
+
+/**
+ * Encodes a large result for the client of a call, in turns of the event loop.
+ *
+ * @returns the value to send in its place
+ * @throws AgentVmError `response_too_large`
+ */
+export async function encodedAhead(c: VmContext, action: string, result: unknown): Promise<unknown> {
+  const outlet = isClientCall(c) ? outletOf(c.conn.state.outlet) : undefined;
+  if (outlet === undefined || leastSize(result) <= SMALL_JSON_BYTES) return result;
+  return await asRunning(c.vars.instance, () => outlet.put(result, action));
+}
+
+/** Returns the connection of a client, for outcomes of any size. */
+export function receiverOf(c: VmContext): CallConnection {
+  const { conn } = c;
+  return {
+    id: conn.id,
+    async send(event, payload) {
+      const { outcome } = payload;
+      if (!outcome.ok || leastSize(outcome.output) <= SMALL_JSON_BYTES) return conn.send(event, payload);
+      const output = await encodedAhead(c, "the call", outcome.output);
+      conn.send(event, { ...payload, outcome: { ...outcome, output } });
+    },
+  };
 }
 
 /**

@@ -36,10 +36,15 @@ export class ByteCollector {
 
   /** Returns all collected bytes and empties the collector. */
   takeAll(): Buffer {
-    const all = Buffer.concat([...this.#full, this.#block.subarray(0, this.#filled)]);
+    return Buffer.concat(this.takeBlocks());
+  }
+
+  /** Returns all collected bytes in blocks, and empties the collector. */
+  takeBlocks(): Buffer[] {
+    const blocks = [...this.#full, this.#block.subarray(0, this.#filled)];
     this.#full = [];
     this.#block = Buffer.alloc(0);
     this.#filled = 0;
-    return all;
+    return blocks;
   }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { AgentVmError } from "../api/errors.ts";
 import { assertNotDraining } from "../monitoring/draining.ts";
+import { nameOutlet } from "../rivet/outlets.ts";
 import { withDecodableBody } from "../rivet/request-bodies.ts";
 import { isParsableTarget } from "../rivet/upgrade-target.ts";
 import type { AccessRequest } from "./access.ts";
@@ -144,6 +145,7 @@ export class HttpGate {
         if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
         if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
         const target = request.url ?? "";
+        nameOutlet(request);
         if (isPlainTarget(target) && isParsableTarget(target)) pass();
         else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
       },

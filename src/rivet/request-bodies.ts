@@ -4,6 +4,7 @@ import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import { BodyCollector } from "../base/body-collector.ts";
 import { parseJson } from "../base/json.ts";
 import { countUnended, noteBytes } from "./client-backlog.ts";
+import { openOutlet } from "./outlets.ts";
 import { refuseUndecoded } from "./undecoded.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
 
@@ -29,7 +30,9 @@ export function withDecodableBody(
     pass();
     return;
   }
-  const counter = valueCounter(encodingOf(request, path), "request");
+  const encoding = encodingOf(request, path);
+  openOutlet(request, response, encoding);
+  const counter = valueCounter(encoding, "request");
   const push = request.push;
   // A client may send a body of 31 MiB in pieces of one byte.
   const body = new BodyCollector();

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import * as ws from "ws";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import { countUnended, noteBytes } from "./client-backlog.ts";
+import { Outlet, outletName } from "./outlets.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
@@ -77,6 +78,9 @@ export function boundWebSockets(): void {
 function guard(webSocket: WebSocket, { headers }: IncomingMessage, turns: SocketTurns): void {
   const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
   const { emit, close, send } = webSocket;
+  const name = outletName((header) => headers[header]);
+  const outlet = encoding && name !== undefined ? new Outlet("connection", encoding, name) : undefined;
+  webSocket.once("close", () => outlet?.close());
   let isClosing = false;
   let isOpen = false;
   webSocket.close = (code, reason) => {
@@ -87,7 +91,11 @@ function guard(webSocket: WebSocket, { headers }: IncomingMessage, turns: Socket
   };
   webSocket.send = (...message) => {
     turns.sent();
-    send.apply(webSocket, message);
+    const parts = outlet?.fill(message[0]);
+    if (parts === undefined) return send.apply(webSocket, message);
+    const binary = encoding !== "json";
+    for (const [at, part] of parts.entries())
+      send.call(webSocket, part, { binary, fin: at === parts.length - 1 });
   };
   webSocket.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event === "message" && isClosing) return false;

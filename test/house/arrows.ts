@@ -77,7 +77,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   directory: { uses: ["rivet", "runtime/mounts", SANDBOX, STORE] },
   // Log, metrics, audit and health of a server.
   monitoring: { uses: ["rivet"], types: ["directory", "runtime", `${SANDBOX}/pool`] },
-  rivet: { uses: [STORE] },
+  rivet: { uses: ["client/rivet", STORE] },
   actors: {
     uses: ["http", "monitoring", "rivet", "runtime", "runtime/persistence", STORE],
     types: ["directory", "runtime/host-functions", "runtime/options.ts"],

@@ -1,0 +1,78 @@
+// @module-tag attack
+import { ServerResponse } from "node:http";
+import { createClient } from "rivetkit/client";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import * as ws from "ws";
+import type { VmHandle } from "../../src/client/index.ts";
+import { startTestServer, type TestServer } from "../support/servers.ts";
+import { failure } from "../support/until.ts";
+
+/** Larger than a block of an encoded value, and much smaller than the values of the tests. */
+const PART_BYTES = 512 * 1024;
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ kind: "kernel", vm: { runtime: "memory" } });
+});
+afterAll(() => server.stop());
+
+/** Returns the size of the largest part that the server hands to the network during work. */
+async function largestPart(work: () => Promise<unknown>): Promise<number> {
+  const spies = [
+    vi.spyOn(ws.WebSocket.prototype, "send"),
+    vi.spyOn(ServerResponse.prototype, "write"),
+    vi.spyOn(ServerResponse.prototype, "end"),
+  ];
+  await work();
+  const sizes = spies.flatMap(({ mock }) =>
+    mock.calls.map(([data]) => Buffer.from((data ?? "") as Buffer).length),
+  );
+  for (const spy of spies) spy.mockRestore();
+  return Math.max(...sizes);
+}
+
+const content = Uint8Array.from({ length: 5_000_001 }, (_byte, at) => at * 31);
+
+test.each(["bare", "cbor", "json"] as const)("large results leave in parts as %s", async (encoding) => {
+  const own = server.client({ encoding }).vm.getOrCreate("a");
+  await own.writeFile("/tmp/large", content);
+  const plain = createClient<TestServer["registry"]>({ endpoint: server.endpoint, encoding });
+  const handle = plain.vm.getOrCreate("a");
+  const connection = handle.connect();
+  // The type of RivetKit's own client has a promise within a promise.
+  const read = async (files: Promise<unknown>) => {
+    const [file] = (await files) as { content: Uint8Array }[];
+    // A difference of such contents would take minutes to print.
+    expect(file && Buffer.from(file.content).equals(content)).toBe(true);
+  };
+  const work = async () => {
+    // Several at once, and small results between them.
+    const paths = ["/tmp/large"];
+    await Promise.all([read(own.connect().readFiles(paths)), own.exists("/tmp"), read(own.readFiles(paths))]);
+    await Promise.all([read(connection.readFiles(paths)), read(connection.readFiles(paths))]);
+    await Promise.all([read(handle.readFiles(paths)), handle.exists("/tmp")]);
+  };
+  expect(await largestPart(work)).toBeLessThan(PART_BYTES);
+  await plain.dispose();
+});
+
+test("a client cannot name the outlet of its request", async () => {
+  const vm: VmHandle = server.client().vm.getOrCreate("a");
+  await vm.writeFile("/tmp/large", content);
+  const url = `${server.endpoint}/gateway/${await vm.resolve()}/action/readFile`;
+  const headers = { "x-agent-vm-outlet": crypto.randomUUID() };
+  const answer = await fetch(url, {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ args: ["/tmp/large"] }),
+  });
+  const { output } = (await answer.json()) as { output: [string, string] };
+  expect(Buffer.from(output[1], "base64").equals(content)).toBe(true);
+});
+
+test("a large outcome that JSON makes too large is refused, and the connection goes on", async () => {
+  const vm = server.client({ encoding: "json" }).vm.getOrCreate("a").connect();
+  await vm.writeFile("/tmp/larger", new Uint8Array(24 << 20));
+  expect(await failure(vm.readFiles(["/tmp/larger"]))).toMatchObject({ code: "response_too_large" });
+  expect(await vm.exists("/tmp/larger")).toBe(true);
+});
