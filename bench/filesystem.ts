@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Files } from "../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../src/runtime/sandbox/files.ts";
+import { FileCalls } from "../src/runtime/sandbox/kernel/files/calls.ts";
 import { RootedFileSystem } from "../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
 import { findTool } from "../src/runtime/sandbox/kernel/tools.ts";
 import { MemoryFileSystem } from "../src/runtime/sandbox/memory/memory-filesystem.ts";
@@ -128,6 +129,7 @@ async function main(): Promise<void> {
       rootFd: openSync(folder, O_PATH | constants.O_DIRECTORY),
       owner: null,
       perl: findTool("perl") as string,
+      calls: new FileCalls(() => true),
     });
     const memory = new MemoryFileSystem({ filesystemBytes: 1024 * MIB, inodes: 200_000 });
     const subjects = [hostSubject(folder), vmSubject("kernel root", rooted), vmSubject("memory", memory)];

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe } from "vitest";
 import { Files } from "../../../src/runtime/filesystem/files.ts";
 import type { FileSystem } from "../../../src/runtime/sandbox/files.ts";
+import { FileCalls } from "../../../src/runtime/sandbox/kernel/files/calls.ts";
 import { RootedFileSystem } from "../../../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
 import { findTool } from "../../../src/runtime/sandbox/kernel/tools.ts";
 import { MemoryFileSystem } from "../../../src/runtime/sandbox/memory/memory-filesystem.ts";
@@ -39,9 +40,24 @@ function isWritable(folder: string): boolean {
 
 export const PERL = findTool("perl") as string;
 
-export function openRoot(folder: string): RootedFileSystem {
+/** @param calls of the file system. @default of a VM whose programs may run */
+export function openRoot(folder: string, calls?: FileCalls): RootedFileSystem {
   const rootFd = openSync(folder, O_PATH | constants.O_DIRECTORY);
-  return new RootedFileSystem({ rootFd, owner: VM_OWNER, perl: PERL });
+  return new RootedFileSystem({ rootFd, owner: VM_OWNER, perl: PERL, calls });
+}
+
+function makeRoot(calls: FileCalls): Opened {
+  const folder = scratchFolder();
+  chmodSync(folder, 0o755);
+  makeTree(folder);
+  const fs = openRoot(folder, calls);
+  return {
+    fs,
+    async dispose() {
+      await fs.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 interface Opened {
@@ -73,22 +89,8 @@ export function makeTree(root: string): void {
 }
 
 const IMPLEMENTATIONS: { name: string; open(): Opened }[] = [
-  {
-    name: "kernel root",
-    open() {
-      const folder = scratchFolder();
-      chmodSync(folder, 0o755);
-      makeTree(folder);
-      const fs = openRoot(folder);
-      return {
-        fs,
-        async dispose() {
-          await fs.close();
-          rmSync(folder, { recursive: true, force: true });
-        },
-      };
-    },
-  },
+  { name: "kernel root", open: () => makeRoot(new FileCalls(() => true)) },
+  { name: "kernel root beside programs", open: () => makeRoot(new FileCalls()) },
   {
     name: "memory",
     open() {

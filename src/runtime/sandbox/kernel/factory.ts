@@ -17,11 +17,13 @@ import { acquireUid, releaseUid, uidsAreShort } from "./boot/host-uids.ts";
 import { MEMORY_FILE, planLayout } from "./boot/layout.ts";
 import { workspaceSubfolder } from "./boot/scratch-folder.ts";
 import { findInherited } from "./descriptors.ts";
+import { FileCalls } from "./files/calls.ts";
 import { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { spawnerText } from "./helpers/enter.ts";
 import { countsProcesses, sharedWatches } from "./host-checks/walls.ts";
 import { KernelSandbox } from "./kernel-sandbox.ts";
 import { interceptionSupport } from "./network/interception-support.ts";
+import { PoolPlace } from "./pool-place.ts";
 import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
 import { cgroupSupport, type VmCgroup } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
@@ -156,12 +158,14 @@ export class KernelSandboxFactory {
         ...{ planPath, mountPoint, shown, cgroupProcs: cgroup?.procs ?? [] },
         ...{ limits, openFiles, owner, tools, filter, spawner, signal },
       });
+      const place = new PoolPlace();
       try {
         const files: RootedFileSystem = new RootedFileSystem({
           rootFd: vm.rootFd,
           owner,
           readInside: (...file) => inside.read(...file),
           perl: tools.perl,
+          calls: new FileCalls(() => sandbox.isQuiet, place),
         });
         const sandbox: KernelSandbox = new KernelSandbox({
           vm,
@@ -175,6 +179,7 @@ export class KernelSandboxFactory {
           filter,
           openFiles,
           spawner,
+          place,
           release,
         });
         const inside = new InsideReader((request) => sandbox.processes.spawn(request), tools.cat);

@@ -21,6 +21,7 @@ import type { RootedFileSystem } from "./files/rooted-filesystem.ts";
 import { HelperLost } from "./helpers/helper-process.ts";
 import { KernelMounts } from "./mounts/kernel-mounts.ts";
 import { KernelNetwork } from "./network/kernel-network.ts";
+import type { PoolPlace } from "./pool-place.ts";
 import type { VmCgroup } from "./processes/cgroup.ts";
 import { freezeAll } from "./processes/freeze.ts";
 import { findInputWaits } from "./processes/input-waits.ts";
@@ -33,8 +34,9 @@ import { measureFiles, measureVm } from "./processes/usage.ts";
 import { ENDED_STATES } from "./procfs/held-process.ts";
 import { ProcessReads } from "./procfs/process-reads.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
-import { pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
+import { innermostPid, pidsIn, processStartTime, readStat } from "./procfs/procfs.ts";
 import { Tags } from "./procfs/slack-tag.ts";
+import { Programs } from "./programs.ts";
 import { KernelTerminal } from "./terminal/terminal.ts";
 import { terminalMemory } from "./terminal/terminal-end.ts";
 import type { Tools } from "./tools.ts";
@@ -57,9 +59,13 @@ interface KernelSandboxDeps {
   openFiles: number;
   /** Text of the spawner's program; `""` for a fork. */
   spawner: string;
+  /** Place in the pool for calls in which the VM's programs can keep the server waiting. */
+  place: PoolPlace;
   /** Frees the VM's host uid. */
   release(): void;
 }
+
+const INIT_PID = 1;
 
 /** While a VM ends, host processes that wait for one of its processes get SIGCONT this often. */
 const WAKE_MS = 20;
@@ -82,12 +88,13 @@ export class KernelSandbox implements Sandbox {
   readonly #leftPipes = new LeftPipes();
   readonly #stdin: StdinStore;
   readonly #ending = new AbortController();
-  readonly #reads = new ProcessReads(this.#ending.signal);
+  readonly #reads: ProcessReads;
+  readonly #programs = new Programs(() => this.#hasPrograms());
   readonly #watches: KernelWatches;
   #disposal: Promise<void> | undefined;
 
   constructor(deps: KernelSandboxDeps) {
-    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawner } = deps;
+    const { vm, files, owner, tools, filter, cgroup, limits, openFiles, spawner, place } = deps;
     this.#deps = deps;
     this.files = files;
     this.#entry = {
@@ -104,6 +111,7 @@ export class KernelSandbox implements Sandbox {
       terminalInput: terminalMemory(),
       ending: this.#ending.signal,
     };
+    this.#reads = new ProcessReads(this.#ending.signal, place);
     this.#starter = new SpawnerStarter(this.#entry, vm.spawner);
     this.network = new KernelNetwork(this.#entry, { procFd: vm.procFd, reads: this.#reads }, (path) =>
       files.connect(path),
@@ -117,7 +125,7 @@ export class KernelSandbox implements Sandbox {
     this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl });
     const shell = tools.bash ?? "sh";
     this.processes = {
-      spawn: (request) => this.#spawn(request, shell),
+      spawn: (request) => this.#programs.start(() => this.#spawn(request, shell)),
       list: () => this.#list(),
       inputWaits: () => this.#inputWaits(),
       count: () => pidsIn(`/proc/self/fd/${vm.procFd}`).length,
@@ -126,7 +134,7 @@ export class KernelSandbox implements Sandbox {
       freeze: () => freezeAll(() => this.#everything()),
       mappedFiles: () => mappedFiles(vm.procFd),
     };
-    this.terminals = { shell, open: (request) => this.#openTerminal(request) };
+    this.terminals = { shell, open: (request) => this.#programs.start(() => this.#openTerminal(request)) };
     this.watches = {
       watch: async (request, sink) => {
         this.#assertRunning();
@@ -138,6 +146,11 @@ export class KernelSandbox implements Sandbox {
         if (this.#disposal === undefined) resolve(new Error(`init ended with ${signal ?? code}`));
       });
     });
+  }
+
+  /** `true` if no program can hold the lock of a file of the VM. Others may use the files of its mounts. */
+  get isQuiet(): boolean {
+    return !this.#programs.mayRun && !this.#deps.files.hasMounts;
   }
 
   /** Resolves once commands start without delay. */
@@ -248,6 +261,18 @@ export class KernelSandbox implements Sandbox {
     const waits = await findInputWaits(this.#deps.vm.procFd, { stdins, terminals }, this.#reads.begin());
     this.#assertRunning();
     return waits;
+  }
+
+  /** Under a root server no program can write in the spawner's place. */
+  #hasPrograms(): boolean {
+    const { owner, vm } = this.#deps;
+    const [spawner = 0] = owner === null ? [] : this.#starter.hostPids;
+    const own = [INIT_PID, spawner > 0 ? innermostPid(spawner) : undefined];
+    try {
+      return !pidsIn(`/proc/self/fd/${vm.procFd}`).every((pid) => own.includes(pid));
+    } catch {
+      return true;
+    }
   }
 
   makeReadOnly(): Promise<void> {

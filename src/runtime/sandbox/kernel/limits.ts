@@ -38,12 +38,13 @@ export const MAX_LISTED_BYTES = 4 * MIB;
 export const MAX_LISTED_ARGUMENTS = 32_768;
 
 /**
- * Files of processes that are read at the same time for all VMs, and may keep their reader waiting. One VM has one of them. VMs that
- * have kept a reader waiting in the last minute have one more for all of them.
- * @unit files
- * @past Further reads wait.
+ * Threads of the server that make system calls in which a program of a VM can keep them waiting: on files that programs use, and on
+ * files of /proc. One VM has one of them. VMs that have kept a thread waiting have one more for all of them, for 600 times as long as
+ * they have done so.
+ * @unit threads
+ * @past Further calls wait.
  */
-export const MAX_PROCESS_READS = 2;
+export const MAX_WAITING_THREADS = 2;
 
 /**
  * Time for one look at command lines of a VM's processes, names of programs that listen, or waits for input. The kernel keeps a

@@ -1,5 +1,6 @@
 import { closeSync, type Stats } from "node:fs";
 import { vmStopped } from "../../../../api/errors.ts";
+import { Mutex } from "../../../../base/mutex.ts";
 import { pause } from "../../../../base/pace.ts";
 import { asPosixError, type Call, posixError, type VisitOptions, type WalkOptions } from "../../posix.ts";
 import { closeElsewhere, duplicateDirectory } from "./descriptors.ts";
@@ -15,6 +16,7 @@ interface Handle {
 export class TreeAccess {
   readonly root: Root;
   readonly #handles = new Set<Handle>();
+  readonly #calls = new Mutex();
   #closing: Promise<void> | null = null;
 
   constructor(root: Root) {
@@ -38,8 +40,8 @@ export class TreeAccess {
   }
 
   /**
-   * Walks to a path and works there in one turn of the event loop. The root's descriptor is in use only in this turn,
-   * and a thousand concurrent calls hold no more descriptors than one call.
+   * Walks to a path and works there. Calls of one VM do so one after the other, in their order. So a thousand concurrent calls hold
+   * no more descriptors than one call.
    */
   async at<T>(
     syscall: string,
@@ -48,23 +50,21 @@ export class TreeAccess {
     work: (place: Place, call: Call) => T,
   ): Promise<Awaited<T>> {
     const call: Call = { syscall, ...named };
-    const turn = pause();
-    if (turn !== null) await turn;
-    this.assertOpen();
-    try {
-      const place = walk(this.root, call, path, { follow });
-      let result: T;
-      let freed: Promise<void> | undefined;
+    return await this.#calls.run(async () => {
+      const turn = pause();
+      if (turn !== null) await turn;
+      this.assertOpen();
       try {
-        result = work(place, call);
-      } finally {
-        freed = place.close();
+        const place = await walk(this.root, call, path, { follow });
+        try {
+          return await work(place, call);
+        } finally {
+          await place.close();
+        }
+      } catch (error) {
+        throw asPosixError(error, call);
       }
-      if (freed === undefined) return await result;
-      return (await Promise.all([result, freed]))[0];
-    } catch (error) {
-      throw asPosixError(error, call);
-    }
+    });
   }
 
   /** Lists a directory by its own descriptor. @param check throws if the caller may not list the directory */
@@ -91,9 +91,11 @@ export class TreeAccess {
 
   close(): Promise<void> {
     // The kernel frees all files with the last descriptor, which takes a second for a large tree. Another thread waits for it.
-    this.#closing ??= Promise.all([...this.#handles].map((handle) => handle.close())).then(() =>
-      closeElsewhere(this.root.fd),
-    );
+    // The running call may open a file.
+    this.#closing ??= this.#calls.run(async () => {
+      await Promise.all([...this.#handles].map((handle) => handle.close()));
+      await closeElsewhere(this.root.fd);
+    });
     return this.#closing;
   }
 }

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { encodeName, isTemporaryName } from "../../names.ts";
-import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
+import { type Call, codeOf, posixError } from "../../posix.ts";
 import { at, closeElsewhere, DIRECTORY, descriptorPath, isLarge, NODE } from "./descriptors.ts";
 import type { Entry, Place, Slot } from "./place.ts";
 import type { Directory, Root } from "./root.ts";
@@ -15,24 +15,29 @@ const MAX_HELD = 256;
 /** Added to a time for utimes(2), which takes seconds as a double, so that the time reads back equal. */
 const ROUNDING_MS = 0.0005;
 
-export function makeDirectory(root: Root, place: Place, call: Call): void {
+export async function makeDirectory(root: Root, place: Place, call: Call): Promise<void> {
   if (place.nameless || place.entry !== null) throw posixError("EEXIST", call);
   const slot = place.writable(call);
-  fs.mkdirSync(at(slot.directory.fd, slot.name), DIRECTORY_MODE);
-  adopt(root, slot, (stats) => stats.isDirectory());
+  await root.calls.mkdir(at(slot.directory.fd, slot.name), DIRECTORY_MODE);
+  await adopt(root, slot, (stats) => stats.isDirectory());
 }
 
 /** Makes a directory in an open one, unless it exists. @returns the directory, which the caller closes */
-export function makeDirectoryIn(root: Root, directory: Directory, name: string, call: Call): Directory {
+export async function makeDirectoryIn(
+  root: Root,
+  directory: Directory,
+  name: string,
+  call: Call,
+): Promise<Directory> {
   root.assertSearchable(directory.stats, call);
   root.assertChangeable(directory, undefined, call);
   try {
-    fs.mkdirSync(at(directory.fd, name), DIRECTORY_MODE);
-    adopt(root, { directory, name }, (stats) => stats.isDirectory());
+    await root.calls.mkdir(at(directory.fd, name), DIRECTORY_MODE);
+    await adopt(root, { directory, name }, (stats) => stats.isDirectory());
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
   }
-  const fd = openDirectory(at(directory.fd, name), call);
+  const fd = await openDirectory(root, at(directory.fd, name), call);
   try {
     const stats = fs.fstatSync(fd);
     return { fd, stats, mount: root.mountOf(stats, directory.mount), name };
@@ -42,9 +47,9 @@ export function makeDirectoryIn(root: Root, directory: Directory, name: string, 
   }
 }
 
-function openDirectory(path: string | Buffer, call: Call): number {
+async function openDirectory(root: Root, path: string | Buffer, call: Call): Promise<number> {
   try {
-    return fs.openSync(path, DIRECTORY);
+    return await root.calls.open(path, DIRECTORY);
   } catch (error) {
     // Something else has the name, as mkdir(2) says.
     if (codeOf(error) === "ENOTDIR" || codeOf(error) === "ELOOP") throw posixError("EEXIST", call);
@@ -52,65 +57,67 @@ function openDirectory(path: string | Buffer, call: Call): number {
   }
 }
 
-export function makeSymlink(root: Root, place: Place, call: Call, target: string): void {
+export async function makeSymlink(root: Root, place: Place, call: Call, target: string): Promise<void> {
   if (place.nameless || place.entry !== null) throw posixError("EEXIST", call);
   if (place.slash || target === "") throw posixError("ENOENT", call);
   const slot = place.writable(call, call.destination);
-  fs.symlinkSync(encodeName(target), at(slot.directory.fd, slot.name));
-  adopt(root, slot, (stats) => stats.isSymbolicLink());
+  await root.calls.symlink(encodeName(target), at(slot.directory.fd, slot.name));
+  await adopt(root, slot, (stats) => stats.isSymbolicLink());
 }
 
-export function removeFile(place: Place, call: Call): void {
+export async function removeFile(root: Root, place: Place, call: Call): Promise<void> {
   if (place.nameless) throw posixError("EISDIR", call);
   const path = place.writablePath(call);
   const { stats } = place.existing(call);
   if (stats.isDirectory()) throw posixError("EISDIR", call);
   place.assertNoMountPoint(call);
-  fs.unlinkSync(path);
+  await root.calls.unlink(path);
 }
 
-/** @returns a promise if another thread frees files meanwhile */
-export function removeDirectory(place: Place, call: Call): Promise<void> | undefined {
+export async function removeDirectory(root: Root, place: Place, call: Call): Promise<void> {
   const path = place.writablePath(call);
   const entry = place.existing(call);
   if (!entry.stats.isDirectory()) throw posixError("ENOTDIR", call);
   place.assertNoMountPoint(call);
   try {
-    fs.rmdirSync(path);
+    await root.calls.rmdir(path);
   } catch (error) {
     if (codeOf(error) !== "ENOTEMPTY") throw error;
-    const held = removeTemporaries(entry);
+    const held = await removeTemporaries(root, entry);
     if (held === undefined) throw error;
-    let freed: Promise<unknown>;
     try {
-      fs.rmdirSync(path);
+      await root.calls.rmdir(path);
     } finally {
       // Before, the removal would wait for locks of the file system that a thread holds while it frees a file.
-      freed = Promise.all(held.map((each) => closeElsewhere(each)));
+      await Promise.all(held.map((each) => closeElsewhere(each)));
     }
-    return freed.then(() => undefined);
   }
-  return undefined;
 }
 
-export function rename(from: Place, to: Place, call: Call): void {
+export async function rename(root: Root, from: Place, to: Place, call: Call): Promise<void> {
   const source = from.writablePath(call);
   const { stats } = from.existing(call);
   const { directory, name } = to.writable(call, call.destination);
   if (to.slash && !stats.isDirectory()) throw posixError("ENOTDIR", call);
   from.assertNoMountPoint(call);
   to.assertNoMountPoint(call);
-  fs.renameSync(source, at(directory.fd, name));
+  await root.calls.rename(source, at(directory.fd, name));
 }
 
-export function changeMode(root: Root, entry: Entry, call: Call, mode: number): void {
+export async function changeMode(root: Root, entry: Entry, call: Call, mode: number): Promise<void> {
   root.assertOwned(entry, call);
-  fs.chmodSync(descriptorPath(entry.fd), mode & SETTABLE_BITS);
+  await root.calls.chmod(descriptorPath(entry.fd), mode & SETTABLE_BITS);
 }
 
-export function changeTimes(root: Root, entry: Entry, call: Call, atimeMs: number, mtimeMs: number): void {
+export async function changeTimes(
+  root: Root,
+  entry: Entry,
+  call: Call,
+  atimeMs: number,
+  mtimeMs: number,
+): Promise<void> {
   root.assertOwned(entry, call);
-  fs.utimesSync(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
+  await root.calls.utimes(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
 }
 
 /** Converts a time for utimes(2). */
@@ -122,10 +129,10 @@ export function seconds(milliseconds: number): number {
  * Sets owner and mode of a new file or directory. A process of the VM may have replaced it. So this changes only a file
  * that the server owns on the device of its directory, by descriptor and not by name.
  */
-function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): void {
+async function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): Promise<void> {
   let fd: number;
   try {
-    fd = fs.openSync(at(slot.directory.fd, slot.name), O_PATH | fs.constants.O_NOFOLLOW);
+    fd = await root.calls.open(at(slot.directory.fd, slot.name), NODE);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return;
     throw error;
@@ -133,10 +140,10 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
   try {
     const stats = fs.fstatSync(fd);
     if (!isMade(stats) || !root.isIn(slot.directory, stats) || stats.uid !== process.geteuid?.()) return;
-    root.ownPath(fd);
+    await root.ownPath(fd);
     // The server's umask may have cleared bits.
     if (stats.isDirectory() && (stats.mode & PERMISSION_BITS) !== DIRECTORY_MODE)
-      fs.chmodSync(descriptorPath(fd), DIRECTORY_MODE);
+      await root.calls.chmod(descriptorPath(fd), DIRECTORY_MODE);
   } finally {
     fs.closeSync(fd);
   }
@@ -148,27 +155,28 @@ function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolean): vo
  *
  * @returns descriptors of removed files, which another thread must close, or `undefined` if the directory is not empty
  */
-function removeTemporaries({ fd }: Entry): number[] | undefined {
-  const directory = fs.opendirSync(descriptorPath(fd), { encoding: "latin1" });
+async function removeTemporaries({ calls }: Root, { fd }: Entry): Promise<number[] | undefined> {
+  const directory = await calls.opendir(descriptorPath(fd));
   const held: number[] = [];
   let isEmpty = false;
+  let count = 0;
   let freedHere = 0;
   try {
-    for (let count = 0; count < MAX_TEMPORARIES && held.length < MAX_HELD; count++) {
-      const dirent = directory.readSync();
-      if (dirent === null) {
-        isEmpty = count > 0;
-        return isEmpty ? held : undefined;
+    for (let entries = await calls.entries(directory); entries.length > 0; ) {
+      for (const { name } of entries) {
+        if (!isTemporaryName(name) || count === MAX_TEMPORARIES || held.length === MAX_HELD) return undefined;
+        count += 1;
+        const path = at(fd, name);
+        const { blocks } = await calls.lstat(path);
+        // Many files together take as long as a large one.
+        if (isLarge({ blocks: freedHere + blocks })) held.push(await calls.open(path, NODE));
+        else freedHere += blocks;
+        await calls.unlink(path);
       }
-      if (!isTemporaryName(dirent.name)) return undefined;
-      const path = at(fd, dirent.name);
-      const { blocks } = fs.lstatSync(path);
-      // Many files together take as long as a large one.
-      if (isLarge({ blocks: freedHere + blocks })) held.push(fs.openSync(path, NODE));
-      else freedHere += blocks;
-      fs.unlinkSync(path);
+      entries = await calls.entries(directory);
     }
-    return undefined;
+    isEmpty = count > 0;
+    return isEmpty ? held : undefined;
   } finally {
     directory.closeSync();
     if (!isEmpty) for (const each of held) void closeElsewhere(each);

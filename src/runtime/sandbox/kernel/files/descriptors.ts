@@ -1,7 +1,8 @@
-import { close, closeSync, constants, fstatSync, openSync, read, readSync, type Stats, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from "node:fs";
 import { promisify } from "node:util";
 import { encodeName } from "../../names.ts";
 import { type Call, codeOf, O_PATH, posixError } from "../../posix.ts";
+import type { FileCalls } from "./calls.ts";
 
 /** Flags that open a directory for look-ups, and fail for anything else. */
 export const DIRECTORY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -10,7 +11,6 @@ export const DIRECTORY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 export const NODE = O_PATH | constants.O_NOFOLLOW;
 
 const readAsync = promisify(read);
-const writeAsync = promisify(write);
 
 /** Closes a descriptor in a thread of the pool. */
 export const closeElsewhere = promisify(close);
@@ -34,23 +34,24 @@ export function closeFile(fd: number): Promise<void> | undefined {
   return undefined;
 }
 
-/** Makes a change that may take a file's last name. @returns a promise if another thread frees the file meanwhile */
-export function unname(path: string | Buffer, change: () => void): Promise<void> | undefined {
+/** Makes a change that may take a file's last name. Waits until another thread has freed a large file. */
+export async function unname(
+  calls: FileCalls,
+  path: string | Buffer,
+  change: () => void | Promise<void>,
+): Promise<void> {
   let fd: number;
   try {
-    fd = openSync(path, NODE);
+    fd = await calls.open(path, NODE);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
-    change();
-    return undefined;
+    return await change();
   }
-  let freed: Promise<void> | undefined;
   try {
-    change();
+    await change();
   } finally {
-    freed = closeFile(fd);
+    await closeFile(fd);
   }
-  return freed;
 }
 
 /** Returns a path of an open file that stays valid if the file is renamed. */
@@ -72,17 +73,22 @@ export function duplicateDirectory(fd: number): number {
 }
 
 /** Works with the descriptor of a path, and closes it. */
-export function withOpen<Result>(path: string | Buffer, flags: number, work: (fd: number) => Result): Result {
-  const fd = openSync(path, flags);
+export async function withOpen<Result>(
+  calls: FileCalls,
+  path: string | Buffer,
+  flags: number,
+  work: (fd: number) => Result,
+): Promise<Awaited<Result>> {
+  const fd = await calls.open(path, flags);
   try {
-    return work(fd);
+    return await work(fd);
   } finally {
     closeSync(fd);
   }
 }
 
 /**
- * An open file whose close waits for its running reads and writes. After an immediate close the descriptor's number
+ * An open file whose close waits for its running work. After an immediate close the descriptor's number
  * could name another file when the thread pool uses it.
  */
 export class Descriptor {
@@ -111,25 +117,24 @@ export class Descriptor {
 
   async read(target: Uint8Array, position: number, call: Call): Promise<number> {
     this.assertOpen(call);
-    return (await this.#run(readAsync(this.#fd, target, 0, target.length, position))).bytesRead;
+    return (await this.use(readAsync(this.#fd, target, 0, target.length, position))).bytesRead;
   }
 
-  async write(source: Uint8Array, position: number, call: Call): Promise<number> {
-    this.assertOpen(call);
-    return (await this.#run(writeAsync(this.#fd, source, 0, source.length, position))).bytesWritten;
-  }
-
-  /** Resolves when no read or write is running. */
+  /** Resolves when no work is running. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.idle().then(() => closeFile(this.#fd));
+  /** @param before the last work with the file */
+  close(before?: () => Promise<void>): Promise<void> {
+    this.#closing ??= this.idle()
+      .then(before)
+      .finally(() => closeFile(this.#fd));
     return this.#closing;
   }
 
-  #run<T>(work: Promise<T>): Promise<T> {
+  /** Keeps the file open until work with it has ended. */
+  use<T>(work: Promise<T>): Promise<T> {
     this.#running.add(work);
     return work.finally(() => this.#running.delete(work));
   }

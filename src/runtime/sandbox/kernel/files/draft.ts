@@ -1,10 +1,8 @@
 import type { FileWriter } from "../../files.ts";
-import { asPosixError, type Call } from "../../posix.ts";
-import { Descriptor, unname } from "./descriptors.ts";
-import type { Place } from "./place.ts";
-import { PIECE_BYTES, SYNC_BYTES } from "./reader.ts";
-import { Replacement } from "./replacement.ts";
-import type { Root } from "./root.ts";
+import { asPosixError, type Call, posixError } from "../../posix.ts";
+import { Descriptor } from "./descriptors.ts";
+import { PIECE_BYTES } from "./reader.ts";
+import type { Replacement } from "./replacement.ts";
 
 /** A replacement that is written in several calls. After `commit` or `close` every write fails. */
 export class Draft implements FileWriter {
@@ -12,11 +10,12 @@ export class Draft implements FileWriter {
   readonly #file: Descriptor;
   readonly #call: Call;
   readonly #onClose: () => void;
+  #isCommitted = false;
   #closing: Promise<void> | null = null;
 
-  constructor(root: Root, place: Place, call: Call, onClose: () => void) {
-    this.#replacement = new Replacement(root, place, call);
-    this.#file = new Descriptor(this.#replacement.fd);
+  constructor(replacement: Replacement, call: Call, onClose: () => void) {
+    this.#replacement = replacement;
+    this.#file = new Descriptor(replacement.fd);
     this.#call = call;
     this.#onClose = onClose;
   }
@@ -24,9 +23,12 @@ export class Draft implements FileWriter {
   async write(offset: number, data: Uint8Array): Promise<void> {
     const call = { ...this.#call, syscall: "write" };
     try {
-      this.#file.assertOpen(call);
-      if (data.length <= SYNC_BYTES) this.#replacement.write(offset, data);
-      else await this.#writePieces(offset, data, call);
+      this.#assertOpen(call);
+      for (let done = 0; done < data.length; ) {
+        const piece = data.subarray(done, done + PIECE_BYTES);
+        done += await this.#file.use(this.#replacement.write(offset + done, piece));
+        if (done < data.length) this.#assertOpen(call);
+      }
     } catch (error) {
       throw asPosixError(error, call);
     }
@@ -35,8 +37,9 @@ export class Draft implements FileWriter {
   async commit(): Promise<void> {
     try {
       await this.#file.idle();
-      this.#file.assertOpen(this.#call);
-      await unname(this.#replacement.path, () => this.#replacement.putInPlace());
+      this.#assertOpen(this.#call);
+      this.#isCommitted = true;
+      await this.#file.use(this.#replacement.putInPlaceOfLarge());
     } catch (error) {
       throw asPosixError(error, this.#call);
     } finally {
@@ -50,14 +53,13 @@ export class Draft implements FileWriter {
   }
 
   async #closeOnce(): Promise<void> {
-    this.#replacement.discard();
-    await this.#file.close();
+    await this.#file.close(() => this.#replacement.discard());
     this.#replacement.release();
     this.#onClose();
   }
 
-  async #writePieces(offset: number, data: Uint8Array, call: Call): Promise<void> {
-    for (let done = 0; done < data.length; )
-      done += await this.#file.write(data.subarray(done, done + PIECE_BYTES), offset + done, call);
+  #assertOpen(call: Call): void {
+    if (this.#isCommitted) throw posixError("EBADF", call);
+    this.#file.assertOpen(call);
   }
 }

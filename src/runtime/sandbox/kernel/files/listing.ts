@@ -1,41 +1,48 @@
-import { type Dirent, lstatSync, opendirSync, type Stats } from "node:fs";
+import type { Dirent, Stats } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize } from "../../files.ts";
 import { decodeName, isTemporaryName } from "../../names.ts";
+import type { FileCalls } from "./calls.ts";
 import { at, descriptorPath } from "./descriptors.ts";
 
-/** Entries that one system call returns. Reading 256 takes 0.1 ms. */
-const BATCH_ENTRIES = 256;
 const ENTRIES_BETWEEN_PAUSES = 32;
 
 /** Lists an open directory without temporary files. */
-export async function listEntries(fd: number): Promise<FileEntry[]> {
+export async function listEntries(calls: FileCalls, fd: number): Promise<FileEntry[]> {
   const entries: FileEntry[] = [];
-  await eachEntry(fd, (name, type) => {
+  await eachEntry(calls, fd, (name, type) => {
     if (!isTemporaryName(name)) entries.push({ name, type });
   });
   return entries;
 }
 
-export async function listEntriesWithSizes(fd: number): Promise<FileEntryWithSize[]> {
+export async function listEntriesWithSizes(calls: FileCalls, fd: number): Promise<FileEntryWithSize[]> {
   const entries: FileEntryWithSize[] = [];
-  await eachEntry(fd, (name, type) => {
+  await eachEntry(calls, fd, async (name, type) => {
     if (isTemporaryName(name)) return;
-    const stats = lstatSync(at(fd, name), { throwIfNoEntry: false });
+    const stats = await calls.find(at(fd, name));
     if (stats !== undefined) entries.push({ name, type, size: stats.size });
   });
   return entries;
 }
 
 /** Visits every entry of a directory, including temporary files. */
-export async function eachEntry(fd: number, visit: (name: string, type: FileEntry["type"]) => void) {
-  const directory = opendirSync(descriptorPath(fd), { encoding: "latin1", bufferSize: BATCH_ENTRIES });
+export async function eachEntry(
+  calls: FileCalls,
+  fd: number,
+  visit: (name: string, type: FileEntry["type"]) => void | Promise<void>,
+): Promise<void> {
+  const directory = await calls.opendir(descriptorPath(fd));
   try {
-    for (let count = 1; ; count++) {
-      const dirent = directory.readSync();
-      if (dirent === null) return;
-      visit(decodeName(dirent.name), typeOf(dirent));
-      if (count % ENTRIES_BETWEEN_PAUSES === 0) await pause();
+    let count = 0;
+    for (let entries = await calls.entries(directory); entries.length > 0; ) {
+      for (const entry of entries) {
+        const visited = visit(decodeName(entry.name), typeOf(entry));
+        // Many small visits: to wait for each takes longer than a visit.
+        if (visited !== undefined) await visited;
+        if (++count % ENTRIES_BETWEEN_PAUSES === 0) await pause();
+      }
+      entries = await calls.entries(directory);
     }
   } finally {
     directory.closeSync();

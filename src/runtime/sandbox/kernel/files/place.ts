@@ -1,4 +1,4 @@
-import { closeSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import { type Call, posixError } from "../../posix.ts";
 import { at, closeFile, duplicateDirectory, isLarge } from "./descriptors.ts";
@@ -63,9 +63,9 @@ export class Place {
   }
 
   /** Reads the text of the link at the path. */
-  readLink(call: Call): string {
+  async readLink(call: Call): Promise<string> {
     if (!this.existing(call).stats.isSymbolicLink() || this.#slot === null) throw posixError("EINVAL", call);
-    return decodeName(readlinkSync(at(this.#slot.directory.fd, this.#slot.name), "latin1"));
+    return decodeName(await this.#root.calls.readlink(at(this.#slot.directory.fd, this.#slot.name)));
   }
 
   /**

@@ -75,7 +75,7 @@ export class TreeRemoval {
       for (let rounds = 0; rounds - Math.min(this.#moves, MAX_ROUNDS_WITH_MOVES) < MAX_ROUNDS; rounds++) {
         this.#denied = null;
         await this.#empty({ fd: this.#top, path: this.#path, depth: 0 });
-        if (this.#removeTop()) return;
+        if (await this.#removeTop()) return;
         if (this.#denied !== null) throw this.#denied;
       }
       throw posixError("ENOTEMPTY", { syscall: "rmdir", path: this.#path });
@@ -86,9 +86,9 @@ export class TreeRemoval {
   }
 
   /** @returns `false` if the directory is not empty again */
-  #removeTop(): boolean {
+  async #removeTop(): Promise<boolean> {
     try {
-      fs.rmdirSync(at(this.#parent, this.#name));
+      await this.#root.calls.rmdir(at(this.#parent, this.#name));
       return true;
     } catch (error) {
       if (codeOf(error) === "ENOENT") return true;
@@ -107,21 +107,23 @@ export class TreeRemoval {
   }
 
   async #removeEntry(level: Level, name: string, path: string): Promise<void> {
-    const stats = this.#look(level, name, path);
+    const stats = await this.#look(level, name, path);
     if (stats === undefined) return;
     const isDirectory = stats.isDirectory();
     if (!this.#root.isIn({ mount: this.#mount }, stats))
       throw posixError("EBUSY", { syscall: isDirectory ? "rmdir" : "unlink", path });
     this.#assertChangeable(level, stats, path);
     if (!isDirectory) await this.#removeFile(at(level.fd, name), stats, path);
-    else if (level.depth >= MAX_DEPTH) this.#moveUp(level, name, path);
+    else if (level.depth >= MAX_DEPTH) await this.#moveUp(level, name, path);
     else await this.#emptyAndRemove(level, name, path);
   }
 
   async #namesIn({ fd, path }: Level): Promise<string[]> {
     const names: string[] = [];
     try {
-      await eachEntry(fd, (name) => names.push(name));
+      await eachEntry(this.#root.calls, fd, (name) => {
+        names.push(name);
+      });
     } catch (error) {
       this.#denied = asPosixError(error, { syscall: "scandir", path });
       if (codeOf(error) !== "EACCES") throw this.#denied;
@@ -129,27 +131,32 @@ export class TreeRemoval {
     return names;
   }
 
-  #look({ fd }: Level, name: string, path: string): fs.Stats | undefined {
+  async #look({ fd }: Level, name: string, path: string): Promise<fs.Stats | undefined> {
     try {
-      return fs.lstatSync(at(fd, name), { throwIfNoEntry: false });
+      return await this.#root.calls.find(at(fd, name));
     } catch (error) {
       throw asPosixError(error, { syscall: "lstat", path });
     }
   }
 
   async #removeFile(name: string | Buffer, stats: fs.Stats, path: string): Promise<void> {
-    let held = -1;
-    if (isLarge(stats) && !this.#attempt("open", path, () => (held = fs.openSync(name, NODE)))) return;
+    const { calls } = this.#root;
+    let held: number | undefined;
+    if (isLarge(stats)) {
+      held = await this.#attempt("open", path, () => calls.open(name, NODE));
+      if (held === undefined) return;
+    }
     try {
-      this.#attempt("unlink", path, () => fs.unlinkSync(name));
+      await this.#attempt("unlink", path, () => calls.unlink(name));
     } finally {
-      if (held >= 0) await closeElsewhere(held);
+      if (held !== undefined) await closeElsewhere(held);
     }
   }
 
   async #emptyAndRemove(parent: Level, name: string, path: string): Promise<void> {
-    let fd = -1;
-    if (!this.#attempt("open", path, () => (fd = fs.openSync(at(parent.fd, name), DIRECTORY)))) return;
+    const { calls } = this.#root;
+    const fd = await this.#attempt("open", path, () => calls.open(at(parent.fd, name), DIRECTORY));
+    if (fd === undefined) return;
     try {
       if (!this.#root.isIn({ mount: this.#mount }, fs.fstatSync(fd)))
         throw posixError("EBUSY", { syscall: "rmdir", path });
@@ -157,7 +164,7 @@ export class TreeRemoval {
     } finally {
       fs.closeSync(fd);
     }
-    this.#attempt("rmdir", path, () => fs.rmdirSync(at(parent.fd, name)));
+    await this.#attempt("rmdir", path, () => calls.rmdir(at(parent.fd, name)));
   }
 
   /** In the VM's own files, the server may remove everything. */
@@ -167,19 +174,24 @@ export class TreeRemoval {
     this.#root.assertChangeable({ fd, stats: fs.fstatSync(fd), mount }, entry, { syscall: "unlink", path });
   }
 
-  #moveUp(parent: Level, name: string, path: string): void {
-    const source = at(parent.fd, name);
-    if (this.#attempt("rename", path, () => fs.renameSync(source, at(this.#top, temporaryName()))))
+  async #moveUp(parent: Level, name: string, path: string): Promise<void> {
+    const [from, to] = [at(parent.fd, name), at(this.#top, temporaryName())];
+    await this.#attempt("rename", path, async () => {
+      await this.#root.calls.rename(from, to);
       this.#moves++;
+    });
   }
 
-  /** Makes a change. @returns `false` if another process has changed the entry */
-  #attempt(syscall: string, path: string, change: () => unknown): boolean {
+  /** Makes a change. @returns its result, or `undefined` if another process has changed the entry */
+  async #attempt<Result>(
+    syscall: string,
+    path: string,
+    change: () => Result,
+  ): Promise<Awaited<Result> | undefined> {
     try {
-      change();
-      return true;
+      return await change();
     } catch (error) {
-      if (CHANGED.includes(codeOf(error) ?? "")) return false;
+      if (CHANGED.includes(codeOf(error) ?? "")) return undefined;
       throw asPosixError(error, { syscall, path });
     }
   }

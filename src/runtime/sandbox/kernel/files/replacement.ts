@@ -2,9 +2,11 @@ import * as fs from "node:fs";
 import { temporaryName } from "../../names.ts";
 import type { Owner } from "../../own-uids.ts";
 import { asPosixError, type Call, codeOf, posixError } from "../../posix.ts";
-import { at } from "./descriptors.ts";
+import type { FileCalls } from "./calls.ts";
+import { at, unname } from "./descriptors.ts";
 import { assertRegularFile } from "./open.ts";
 import type { Place } from "./place.ts";
+import { SYNC_BYTES } from "./reader.ts";
 import type { Root } from "./root.ts";
 
 const NEW_FILE_MODE = 0o644;
@@ -17,54 +19,73 @@ const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXC
 /** A temporary file in the directory of the file that it will replace. `putInPlace` makes the change visible. */
 export class Replacement {
   readonly fd: number;
+  readonly #calls: FileCalls;
+  /** Its names, before and after `putInPlace`. */
+  readonly #temporary: string | Buffer;
+  readonly #target: string | Buffer;
   readonly #directory: number;
-  readonly #name: string;
-  readonly #temporary = temporaryName();
   /** Owner of the old file, or of a new file. `null`: the kernel sets the owner. */
   readonly #owner: Owner | null;
   readonly #mode: number;
   readonly #call: Call;
   #isPlaced = false;
 
-  /** Creates the temporary file. Throws if the file at the place cannot be written. */
-  constructor(root: Root, place: Place, call: Call) {
-    if (place.nameless || place.slash || place.entry?.stats.isDirectory()) throw posixError("EISDIR", call);
-    this.#name = place.writable(call).name;
+  /** @param files descriptors of the directory and of the temporary file */
+  private constructor(
+    root: Root,
+    place: Place,
+    call: Call,
+    files: { directory: number; temporary: string | Buffer; fd: number },
+  ) {
     const old = place.entry?.stats;
-    if (old !== undefined) assertRegularFile(old, call);
-    if (place.entry !== null) root.assertWritable(place.entry, call);
+    this.#calls = root.calls;
     this.#mode = old === undefined ? NEW_FILE_MODE : old.mode & KEPT_MODE;
     this.#owner = root.owner === null ? null : (old ?? root.owner);
     this.#call = call;
-    this.#directory = place.keepDirectory(call);
+    this.#directory = files.directory;
+    this.#temporary = files.temporary;
+    this.#target = at(files.directory, place.writable(call).name);
+    this.fd = files.fd;
+  }
+
+  /** Creates the temporary file. Throws if the file at the place cannot be written. */
+  static async make(root: Root, place: Place, call: Call): Promise<Replacement> {
+    if (place.nameless || place.slash || place.entry?.stats.isDirectory()) throw posixError("EISDIR", call);
+    const directory = place.keepDirectory(call);
     try {
-      this.fd = fs.openSync(at(this.#directory, this.#temporary), CREATE, 0o600);
+      if (place.entry !== null) {
+        assertRegularFile(place.entry.stats, call);
+        root.assertWritable(place.entry, call);
+      }
+      const temporary = at(directory, temporaryName());
+      const fd = await root.calls.open(temporary, CREATE, 0o600);
+      return new Replacement(root, place, call, { directory, temporary, fd });
     } catch (error) {
-      fs.closeSync(this.#directory);
+      fs.closeSync(directory);
       throw error;
     }
   }
 
-  /** Writes in this turn of the event loop. */
-  write(offset: number, data: Uint8Array): void {
+  /** Writes a piece. @returns the bytes that were written: fewer than all if the file system is full */
+  async write(offset: number, piece: Uint8Array): Promise<number> {
+    const write = piece.length > SYNC_BYTES ? this.#calls.writeMany : this.#calls.write;
     try {
-      for (let done = 0; done < data.length; )
-        done += fs.writeSync(this.fd, data, done, data.length - done, offset + done);
+      return await write(this.fd, piece, offset);
     } catch (error) {
       throw asPosixError(error, { ...this.#call, syscall: "write" });
     }
   }
 
-  /** The path that `putInPlace` gives to the file. */
-  get path(): string | Buffer {
-    return at(this.#directory, this.#name);
+  /** Waits until another thread has freed a large file that had the name. */
+  async putInPlaceOfLarge(): Promise<void> {
+    await unname(this.#calls, this.#target, () => this.putInPlace());
   }
 
   /** Sets owner and mode of the file, then gives it its name. */
-  putInPlace(): void {
-    if (this.#owner !== null) fs.fchownSync(this.fd, this.#owner.uid, this.#owner.gid);
-    fs.fchmodSync(this.fd, this.#mode);
-    fs.renameSync(at(this.#directory, this.#temporary), this.path);
+  async putInPlace(): Promise<void> {
+    if (this.#owner !== null) await this.#calls.fchown(this.fd, this.#owner.uid, this.#owner.gid);
+    await this.#calls.fchmod(this.fd, this.#mode);
+    await this.#calls.rename(this.#temporary, this.#target);
     this.#isPlaced = true;
   }
 
@@ -72,10 +93,10 @@ export class Replacement {
    * Removes the temporary file unless it is in place. Ignores system errors: a process of the VM may have removed the
    * file already. If it has made the directory read-only, the file stays, and no listing shows it.
    */
-  discard(): void {
+  async discard(): Promise<void> {
     if (this.#isPlaced) return;
     try {
-      fs.unlinkSync(at(this.#directory, this.#temporary));
+      await this.#calls.unlink(this.#temporary);
     } catch (error) {
       if (codeOf(error) === undefined) throw error;
     }
@@ -87,14 +108,14 @@ export class Replacement {
   }
 }
 
-/** Writes a small file in this turn of the event loop. */
-export function replaceNow(root: Root, place: Place, call: Call, data: Uint8Array): void {
-  const replacement = new Replacement(root, place, call);
+/** Writes a small file. */
+export async function replaceSmall(root: Root, place: Place, call: Call, data: Uint8Array): Promise<void> {
+  const replacement = await Replacement.make(root, place, call);
   try {
-    replacement.write(0, data);
-    replacement.putInPlace();
+    for (let done = 0; done < data.length; ) done += await replacement.write(done, data.subarray(done));
+    await replacement.putInPlace();
   } finally {
-    replacement.discard();
+    await replacement.discard();
     fs.closeSync(replacement.fd);
     replacement.release();
   }

@@ -1,7 +1,8 @@
-import { chownSync, fchownSync, fstatSync, type Stats, statfsSync } from "node:fs";
+import { fstatSync, type Stats, statfsSync } from "node:fs";
 import { OwnDevice } from "../../mount-table.ts";
 import type { Owner } from "../../own-uids.ts";
 import { type Call, posixError } from "../../posix.ts";
+import type { FileCalls } from "./calls.ts";
 import { descriptorPath } from "./descriptors.ts";
 import { type Mounted, MountedTrees } from "./mounted.ts";
 
@@ -35,14 +36,16 @@ export interface Directory {
 export class Root {
   readonly fd: number;
   readonly owner: Owner | null;
+  readonly calls: FileCalls;
   readonly mounted = new MountedTrees();
   readonly #own: OwnDevice;
   /** Types of the other devices of the VM. */
   readonly #foreign = new Map<number, number>();
 
-  constructor(fd: number, owner: Owner | null) {
+  constructor(fd: number, owner: Owner | null, calls: FileCalls) {
     this.fd = fd;
     this.owner = owner;
+    this.calls = calls;
     this.#own = new OwnDevice(fstatSync(fd).dev);
   }
 
@@ -145,13 +148,13 @@ export class Root {
   }
 
   /** Makes the VM's user the owner of a new file. */
-  own(fd: number): void {
-    if (this.owner !== null) fchownSync(fd, this.owner.uid, this.owner.gid);
+  async own(fd: number): Promise<void> {
+    if (this.owner !== null) await this.calls.fchown(fd, this.owner.uid, this.owner.gid);
   }
 
   /** Makes the VM's user the owner of a file with an O_PATH descriptor, for which fchown(2) fails with EBADF. */
-  ownPath(fd: number): void {
-    if (this.owner !== null) chownSync(descriptorPath(fd), this.owner.uid, this.owner.gid);
+  async ownPath(fd: number): Promise<void> {
+    if (this.owner !== null) await this.calls.chown(descriptorPath(fd), this.owner.uid, this.owner.gid);
   }
 
   /** @returns whether a file is the VM's own @throws AgentVmError `EROFS` for a file that is mounted read-only into the VM */

@@ -1,22 +1,4 @@
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  ftruncateSync,
-  futimesSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readlinkSync,
-  renameSync,
-  symlinkSync,
-  unlinkSync,
-  utimesSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import { WHITEOUT_TARGET } from "../../mounts.ts";
 import { decodeName, encodeName } from "../../names.ts";
@@ -32,6 +14,7 @@ import {
 } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
+import type { FileCalls } from "./calls.ts";
 import { seconds } from "./changes.ts";
 import {
   at,
@@ -59,25 +42,20 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const PERMISSIONS = 0o777;
 
 /** Writes a piece of a file. @returns a promise if it takes more than a turn */
-function writePiece(fd: number, piece: Uint8Array, position: number): Promise<void> | undefined {
-  if (piece.length === 0) return undefined;
-  const turn = pause();
-  if (turn !== null || piece.length > PIECE_BYTES) return writeInTurns(fd, piece, position, turn);
-  const done = writeSync(fd, piece, 0, piece.length, position);
-  return done === piece.length ? undefined : writeInTurns(fd, piece.subarray(done), position + done, null);
-}
-
-async function writeInTurns(
+function writePiece(
+  calls: FileCalls,
   fd: number,
   piece: Uint8Array,
   position: number,
-  first: Promise<void> | null,
-): Promise<void> {
-  await first;
+): Promise<void> | undefined {
+  return piece.length === 0 ? undefined : writeAll(calls, fd, piece, position);
+}
+
+async function writeAll(calls: FileCalls, fd: number, piece: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < piece.length; ) {
-    const count = Math.min(piece.length - done, PIECE_BYTES);
-    done += writeSync(fd, piece, done, count, position + done);
-    await pause();
+    const turn = pause();
+    if (turn !== null) await turn;
+    done += await calls.write(fd, piece.subarray(done, done + PIECE_BYTES), position + done);
   }
 }
 
@@ -86,6 +64,7 @@ const callAt = (syscall: string, { name }: TreePlace): Call => ({ syscall, path:
 /** Reads and makes a VM's tree, from one open directory to the next. */
 export class RootedTreeCursor implements TreeCursor {
   readonly #root: Root;
+  readonly #calls: FileCalls;
   readonly #access: TreeAccess;
   readonly #walker: TreeWalker;
   readonly #holes: Holes;
@@ -94,6 +73,7 @@ export class RootedTreeCursor implements TreeCursor {
   constructor(access: TreeAccess, holes: Holes, onClose: () => void) {
     this.#holes = holes;
     this.#root = access.root;
+    this.#calls = access.root.calls;
     this.#access = access;
     this.#walker = new TreeWalker(access);
     this.#onClose = onClose;
@@ -105,24 +85,24 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async stat(place: TreePlace): Promise<TreeNode | undefined> {
-    return await this.#walker.in(place.parent, callAt("lstat", place), (fd) => {
-      const stats =
-        place.parent === null ? fstatSync(fd) : lstatSync(at(fd, place.name), { throwIfNoEntry: false });
+    return await this.#walker.in(place.parent, callAt("lstat", place), async (fd) => {
+      const stats = place.parent === null ? fstatSync(fd) : await this.#calls.find(at(fd, place.name));
       return stats === undefined || this.#root.isForeign(stats) ? undefined : describe(place.name, stats);
     });
   }
 
   async readlink(place: TreePlace): Promise<string> {
-    return await this.#walker.in(place.parent, callAt("readlink", place), (fd) => {
+    return await this.#walker.in(place.parent, callAt("readlink", place), async (fd) => {
       const path = at(fd, place.name);
-      return isWhiteout(lstatSync(path)) ? WHITEOUT_TARGET : decodeName(readlinkSync(path, "latin1"));
+      if (isWhiteout(await this.#calls.lstat(path))) return WHITEOUT_TARGET;
+      return decodeName(await this.#calls.readlink(path));
     });
   }
 
   async open(place: TreePlace, ino: number): Promise<TreeFile | undefined> {
     const call = callAt("open", place);
     return await this.#walker.in(place.parent, call, (directory) => {
-      return withOpen(at(directory, place.name), NODE, (fd) => {
+      return withOpen(this.#calls, at(directory, place.name), NODE, (fd) => {
         const stats = fstatSync(fd);
         if (stats.ino !== ino || !stats.isFile() || this.#root.isForeign(stats)) return undefined;
         return new RootedTreeFile(openForReading(this.#root, { fd, stats }, call), this.#holes, call);
@@ -131,20 +111,20 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async makeDirectory(place: TreePlace, mode: number): Promise<void> {
-    await this.#walker.in(place.parent, callAt("mkdir", place), (directory) => {
+    await this.#walker.in(place.parent, callAt("mkdir", place), async (directory) => {
       const name = at(directory, place.name);
-      if (lstatSync(name, { throwIfNoEntry: false })?.isDirectory()) return;
-      mkdirSync(name, mode);
-      withOpen(name, DIRECTORY, (fd) => {
-        this.#root.ownPath(fd);
-        chmodSync(descriptorPath(fd), mode);
+      if ((await this.#calls.find(name))?.isDirectory()) return;
+      await this.#calls.mkdir(name, mode);
+      await withOpen(this.#calls, name, DIRECTORY, async (fd) => {
+        await this.#root.ownPath(fd);
+        await this.#calls.chmod(descriptorPath(fd), mode);
       });
     });
   }
 
   async makeFile(place: TreePlace, metadata: NodeMetadata, content: TreeContent): Promise<TreeNode> {
     const fd = await this.#walker.in(place.parent, callAt("open", place), (directory) =>
-      openSync(at(directory, place.name), CREATE, metadata.mode & PERMISSIONS),
+      this.#calls.open(at(directory, place.name), CREATE, metadata.mode & PERMISSIONS),
     );
     let isHuge = true;
     try {
@@ -154,19 +134,19 @@ export class RootedTreeCursor implements TreeCursor {
         endsWithHole = "hole" in piece;
         const start = position;
         position += "hole" in piece ? piece.hole : piece.length;
-        return "hole" in piece ? undefined : writePiece(fd, piece, start);
+        return "hole" in piece ? undefined : writePiece(this.#calls, fd, piece, start);
       };
       // Many small files: a promise for each step would take longer than the file.
       if (Symbol.iterator in content) for (const piece of content) await put(piece);
       else for await (const piece of content) await put(piece);
       // A hole at the end has no piece after it.
-      if (endsWithHole) ftruncateSync(fd, position);
-      this.#root.own(fd);
-      futimesSync(fd, seconds(metadata.mtimeMs), seconds(metadata.mtimeMs));
+      if (endsWithHole) await this.#calls.ftruncate(fd, position);
+      await this.#root.own(fd);
+      await this.#calls.futimes(fd, seconds(metadata.mtimeMs), seconds(metadata.mtimeMs));
       let stats = fstatSync(fd);
       if ((stats.mode & MODE_BITS) !== metadata.mode) {
         // The server's umask has taken bits off, or fchown(2) set-user-id.
-        fchmodSync(fd, metadata.mode);
+        await this.#calls.fchmod(fd, metadata.mode);
         stats = fstatSync(fd);
       }
       isHuge = isLarge(stats);
@@ -180,22 +160,22 @@ export class RootedTreeCursor implements TreeCursor {
   }
 
   async makeSymlink(place: TreePlace, target: string): Promise<void> {
-    await this.#walker.in(place.parent, callAt("symlink", place), (directory) => {
+    await this.#walker.in(place.parent, callAt("symlink", place), async (directory) => {
       const name = at(directory, place.name);
-      symlinkSync(encodeName(target), name);
-      withOpen(name, NODE, (fd) => this.#root.ownPath(fd));
+      await this.#calls.symlink(encodeName(target), name);
+      await withOpen(this.#calls, name, NODE, (fd) => this.#root.ownPath(fd));
     });
   }
 
   async makeLink(existing: TreePlace, place: TreePlace): Promise<void> {
     const call = callAt("link", place);
-    const source = await this.#walker.in(existing.parent, call, (directory) => {
-      if (!lstatSync(at(directory, existing.name)).isFile()) throw posixError("EINVAL", call);
+    const source = await this.#walker.in(existing.parent, call, async (directory) => {
+      if (!(await this.#calls.lstat(at(directory, existing.name))).isFile()) throw posixError("EINVAL", call);
       return duplicateDirectory(directory);
     });
     try {
       await this.#walker.in(place.parent, call, (directory) =>
-        linkSync(at(source, existing.name), at(directory, place.name)),
+        this.#calls.link(at(source, existing.name), at(directory, place.name)),
       );
     } finally {
       closeSync(source);
@@ -204,19 +184,19 @@ export class RootedTreeCursor implements TreeCursor {
 
   async setMetadata(place: TreePlace, { mode, mtimeMs }: NodeMetadata): Promise<void> {
     const call = callAt("chmod", place);
-    await this.#walker.in(place.parent, call, (directory) => {
-      withOpen(at(directory, place.name || "."), NODE, (fd) => {
+    await this.#walker.in(place.parent, call, (directory) =>
+      withOpen(this.#calls, at(directory, place.name || "."), NODE, async (fd) => {
         const stats = fstatSync(fd);
         if (stats.isSymbolicLink() || this.#root.isForeign(stats)) throw posixError("EINVAL", call);
-        chmodSync(descriptorPath(fd), mode);
-        utimesSync(descriptorPath(fd), seconds(mtimeMs), seconds(mtimeMs));
-      });
-    });
+        await this.#calls.chmod(descriptorPath(fd), mode);
+        await this.#calls.utimes(descriptorPath(fd), seconds(mtimeMs), seconds(mtimeMs));
+      }),
+    );
   }
 
   async rename(place: TreePlace, name: string): Promise<void> {
     await this.#walker.in(place.parent, callAt("rename", place), (fd) =>
-      unname(at(fd, name), () => renameSync(at(fd, place.name), at(fd, name))),
+      unname(this.#calls, at(fd, name), () => this.#calls.rename(at(fd, place.name), at(fd, name))),
     );
   }
 
@@ -224,17 +204,17 @@ export class RootedTreeCursor implements TreeCursor {
     const { name, parent } = place;
     const call = callAt("unlink", place);
     if (parent === null) throw posixError("EBUSY", call);
-    await this.#walker.in(parent, call, (fd) => {
-      const stats = lstatSync(at(fd, name));
+    await this.#walker.in(parent, call, async (fd) => {
+      const stats = await this.#calls.lstat(at(fd, name));
       if (this.#root.isForeign(stats)) throw posixError("EBUSY", call);
-      if (stats.isDirectory()) return this.#removeDirectory(fd, name);
-      const remove = () => unlinkSync(at(fd, name));
-      return isLarge(stats) ? unname(at(fd, name), remove) : remove();
+      if (stats.isDirectory()) return await this.#removeDirectory(fd, name);
+      const remove = () => this.#calls.unlink(at(fd, name));
+      await (isLarge(stats) ? unname(this.#calls, at(fd, name), remove) : remove());
     });
   }
 
   async #removeDirectory(parent: number, name: string): Promise<void> {
-    const removal = withOpen(at(parent, name), DIRECTORY, (fd) => {
+    const removal = await withOpen(this.#calls, at(parent, name), DIRECTORY, (fd) => {
       const directory = { fd: parent, stats: fstatSync(parent) };
       const place = new Place(this.#root, { directory, name }, { fd, stats: fstatSync(fd) }, false);
       return new TreeRemoval(this.#access, place, name);

@@ -4,7 +4,7 @@ import { dirname } from "node:path/posix";
 import { vmStopped } from "../../../../api/errors.ts";
 import { MAX_READ_FILE_BYTES } from "../../../../api/limits.ts";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
-import { visitAll } from "../../../../base/pace.ts";
+import { pause } from "../../../../base/pace.ts";
 import { joinNames, splitExisting } from "../../existing-names.ts";
 import type { FileEntry, FileEntryWithSize, FileReader, FileSystem, FileWriter } from "../../files.ts";
 import { LargeReads } from "../../large-reads.ts";
@@ -14,6 +14,7 @@ import type { PersistentTree } from "../../persistent-tree.ts";
 import { asPosixError, type Call, codeOf, posixError } from "../../posix.ts";
 import { TreeAccess } from "./access.ts";
 import { Attributes } from "./attributes.ts";
+import { FileCalls } from "./calls.ts";
 import * as changes from "./changes.ts";
 import { descriptorPath, duplicateDirectory } from "./descriptors.ts";
 import { Draft } from "./draft.ts";
@@ -33,7 +34,7 @@ import {
   SYNC_BYTES,
 } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
-import { replaceNow } from "./replacement.ts";
+import { Replacement, replaceSmall } from "./replacement.ts";
 import { type Directory, Root } from "./root.ts";
 import { RootedTree } from "./rooted-tree.ts";
 import { walk } from "./walk.ts";
@@ -47,6 +48,8 @@ interface RootedFileSystemOptions {
   readInside?: ReadInside;
   /** Path of perl, for extended attributes and holes. */
   perl: string;
+  /** System calls that may wait for programs of the VM. @default all in the pool */
+  calls?: FileCalls | undefined;
 }
 
 type ReadInside = (path: string, call: Call, maxBytes: number) => Promise<Uint8Array>;
@@ -69,9 +72,9 @@ export class RootedFileSystem implements FileSystem {
   /** Reads of mounted files, by their device: a disk that is slow or gone keeps no others waiting. */
   readonly #foreignReads = new Map<number, LargeReads>();
 
-  constructor({ rootFd, owner, readInside, perl }: RootedFileSystemOptions) {
+  constructor({ rootFd, owner, readInside, perl, calls = new FileCalls() }: RootedFileSystemOptions) {
     this.#readInside = readInside;
-    this.#root = new Root(rootFd, owner);
+    this.#root = new Root(rootFd, owner, calls);
     this.#access = new TreeAccess(this.#root);
     const attributes = this.#access.keep(() => new Attributes(perl, rootFd));
     const holes = this.#access.keep(() => new Holes(perl));
@@ -83,13 +86,14 @@ export class RootedFileSystem implements FileSystem {
     const opened = await this.#access.at("open", path, { follow: true }, (place, call) => {
       const entry = place.existing(call);
       const inside = this.#readGenerated(entry, call, maxBytes);
-      if (inside !== undefined) return inside;
+      if (inside !== undefined) return { inside };
       const { size, dev } = entry.stats;
       device = dev;
       const isSmall = size <= Math.min(SYNC_BYTES, maxBytes) && !this.#root.isForeign(entry.stats);
       return isSmall ? readNow(this.#root, entry, call) : openSource(this.#root, entry, call);
     });
     if (opened instanceof Uint8Array) return opened;
+    if ("inside" in opened) return await opened.inside();
     const read = () => readAndClose(opened, maxBytes);
     if (opened.size > maxBytes) return read();
     return (opened.source.foreign ? this.#foreignReadsOf(device) : this.#reads).run(opened.size, read);
@@ -101,34 +105,30 @@ export class RootedFileSystem implements FileSystem {
     return reads;
   }
 
-  openReader(path: string): Promise<FileReader> {
-    return this.#access.at<FileReader | Promise<FileReader>>(
-      "open",
-      path,
-      { follow: true },
-      (place, call) => {
-        const entry = place.existing(call);
-        const inside = this.#readGenerated(entry, call, MAX_UNSIZED_BYTES);
-        if (inside !== undefined) return inside.then((bytes) => new BytesReader(bytes));
-        const { source, size } = openSource(this.#root, entry, call);
-        if (size === 0 && source.foreign)
-          return readAndClose({ source, size }, MAX_READ_FILE_BYTES).then((bytes) => new BytesReader(bytes));
-        return this.#access.keep((onClose) => new RootedReader(source, size, onClose));
-      },
-    );
+  async openReader(path: string): Promise<FileReader> {
+    const opened = await this.#access.at("open", path, { follow: true }, (place, call) => {
+      const entry = place.existing(call);
+      const inside = this.#readGenerated(entry, call, MAX_UNSIZED_BYTES);
+      if (inside !== undefined) return inside;
+      const { source, size } = openSource(this.#root, entry, call);
+      if (size === 0 && source.foreign) return () => readAndClose({ source, size }, MAX_READ_FILE_BYTES);
+      return this.#access.keep((onClose) => new RootedReader(source, size, onClose));
+    });
+    return typeof opened === "function" ? new BytesReader(await opened()) : opened;
   }
 
   async writeFile(path: string, data: Uint8Array): Promise<void> {
     if (data.length > SYNC_BYTES) return this.#writeInPieces(path, data);
     return this.#access.at("open", path, { follow: true }, (place, call) =>
-      replaceNow(this.#root, place, call, data),
+      replaceSmall(this.#root, place, call, data),
     );
   }
 
   openWriter(path: string): Promise<FileWriter> {
-    return this.#access.at("open", path, { follow: true }, (place, call) =>
-      this.#access.keep((onClose) => new Draft(this.#root, place, call, onClose)),
-    );
+    return this.#access.at("open", path, { follow: true }, async (place, call) => {
+      const replacement = await Replacement.make(this.#root, place, call);
+      return this.#access.keep((onClose) => new Draft(replacement, call, onClose));
+    });
   }
 
   stat(path: string): Promise<VirtualStat> {
@@ -148,7 +148,7 @@ export class RootedFileSystem implements FileSystem {
       path,
       { follow: true },
       (stats, call) => this.#root.assertReadable(stats, call),
-      listEntries,
+      (fd) => listEntries(this.#root.calls, fd),
     );
   }
 
@@ -157,7 +157,7 @@ export class RootedFileSystem implements FileSystem {
       path,
       { follow: true },
       (stats, call) => this.#root.assertReadable(stats, call),
-      listEntriesWithSizes,
+      (fd) => listEntriesWithSizes(this.#root.calls, fd),
     );
   }
 
@@ -175,12 +175,14 @@ export class RootedFileSystem implements FileSystem {
       return { fd: duplicateDirectory(fd), stats, mount };
     });
     try {
-      await visitAll(names, (name) => {
+      for (const name of names) {
+        const turn = pause();
+        if (turn !== null) await turn;
         this.#access.assertOpen();
-        const made = changes.makeDirectoryIn(this.#root, directory, name, call);
+        const made = await changes.makeDirectoryIn(this.#root, directory, name, call);
         closeSync(directory.fd);
         directory = made;
-      });
+      }
     } catch (error) {
       throw asPosixError(error, call);
     } finally {
@@ -189,7 +191,9 @@ export class RootedFileSystem implements FileSystem {
   }
 
   rmdir(path: string): Promise<void> {
-    return this.#access.at("rmdir", path, { follow: false }, changes.removeDirectory);
+    return this.#access.at("rmdir", path, { follow: false }, (place, call) =>
+      changes.removeDirectory(this.#root, place, call),
+    );
   }
 
   async removeTree(path: string): Promise<void> {
@@ -203,19 +207,19 @@ export class RootedFileSystem implements FileSystem {
   }
 
   unlink(path: string): Promise<void> {
-    return this.#access.at("unlink", path, { follow: false }, changes.removeFile);
+    return this.#access.at("unlink", path, { follow: false }, (place, call) =>
+      changes.removeFile(this.#root, place, call),
+    );
   }
 
   rename(from: string, to: string): Promise<void> {
-    const rename = (source: Place, call: Call) => {
-      const target = walk(this.#root, call, to, { follow: false });
-      let freed: Promise<void> | undefined;
+    const rename = async (source: Place, call: Call) => {
+      const target = await walk(this.#root, call, to, { follow: false });
       try {
-        changes.rename(source, target, call);
+        await changes.rename(this.#root, source, target, call);
       } finally {
-        freed = target.close();
+        await target.close();
       }
-      return freed;
     };
     return this.#access.at("rename", from, { follow: false, named: { path: from, destination: to } }, rename);
   }
@@ -249,17 +253,22 @@ export class RootedFileSystem implements FileSystem {
   }
 
   /** Connects to a Unix socket. The kernel finds a socket by its file, whatever network namespace its program is in. */
-  connect(path: string): Promise<Socket> {
-    return this.#access.at("connect", path, { follow: true }, (place, call) => {
+  async connect(path: string): Promise<Socket> {
+    const { connected } = await this.#access.at("connect", path, { follow: true }, (place, call) => {
       const { fd, stats } = place.existing(call);
       // A socket that is mounted into the VM is one of the host.
       if (!stats.isSocket() || this.#root.isForeign(stats)) throw posixError("ECONNREFUSED", call);
-      return new Promise<Socket>((resolve, reject) => {
+      const connected = new Promise<Socket>((resolve, reject) => {
         // Connects within this turn, before the descriptor is closed.
         const socket = connect({ path: descriptorPath(fd), allowHalfOpen: true });
         socket.once("connect", () => resolve(socket));
         socket.on("error", reject);
       });
+      connected.catch(() => undefined);
+      return { connected };
+    });
+    return await connected.catch((error: unknown) => {
+      throw asPosixError(error, { syscall: "connect", path });
     });
   }
 
@@ -297,6 +306,10 @@ export class RootedFileSystem implements FileSystem {
     });
   }
 
+  get hasMounts(): boolean {
+    return this.#root.mounted.size > 0;
+  }
+
   /** Returns the mount of exactly this path. */
   findMount(path: string): Mounted | undefined {
     return this.#root.mounted.get(path);
@@ -316,10 +329,11 @@ export class RootedFileSystem implements FileSystem {
     return this.#access.close().finally(() => this.#root.mounted.close());
   }
 
-  #readGenerated(entry: Entry, call: Call, maxBytes: number): Promise<Uint8Array> | undefined {
-    if (this.#readInside === undefined || !this.#root.isGenerated(entry)) return undefined;
+  #readGenerated(entry: Entry, call: Call, maxBytes: number): (() => Promise<Uint8Array>) | undefined {
+    const read = this.#readInside;
+    if (read === undefined || !this.#root.isGenerated(entry)) return undefined;
     assertOpenable(this.#root, entry, call);
-    return this.#readInside(call.path, call, Math.min(maxBytes, MAX_UNSIZED_BYTES));
+    return () => read(call.path, call, Math.min(maxBytes, MAX_UNSIZED_BYTES));
   }
 
   async #writeInPieces(path: string, data: Uint8Array): Promise<void> {

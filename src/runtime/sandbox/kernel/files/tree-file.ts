@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync, type Stats } from "node:fs";
+import { fstatSync, type Stats } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import { isTemporaryName } from "../../names.ts";
 import { type DataPart, type TreeFile, type TreeNode, treeNode } from "../../persistent-tree.ts";
@@ -74,9 +74,12 @@ export function isWhiteout(stats: Stats): boolean {
 
 /** Visits the VM's own nodes in a directory, without temporary files. */
 export async function visitNodes(root: Root, fd: number, each: (node: TreeNode) => void): Promise<void> {
-  await eachEntry(fd, (name) => {
+  await eachEntry(root.calls, fd, (name) => {
     if (isTemporaryName(name)) return;
-    const stats = lstatSync(at(fd, name), { throwIfNoEntry: false });
-    if (stats !== undefined && !root.isForeign(stats)) each(describe(name, stats));
+    const see = (stats: Stats | undefined) => {
+      if (stats !== undefined && !root.isForeign(stats)) each(describe(name, stats));
+    };
+    const found = root.calls.find(at(fd, name));
+    return found instanceof Promise ? found.then(see) : see(found);
   });
 }

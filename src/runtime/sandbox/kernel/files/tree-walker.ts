@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import type { TreePlace } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
@@ -76,14 +76,14 @@ export class TreeWalker {
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
       this.#restart();
     }
-    while (way.length > common.depth && this.#up()) await this.#turn(call);
+    while (way.length > common.depth && (await this.#up())) await this.#turn(call);
     if (way.length > common.depth) {
       // A process has moved a directory.
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
       this.#restart();
     }
     for (const place of down.reverse()) {
-      this.#down(place, call);
+      await this.#down(place, call);
       await this.#turn(call);
     }
   }
@@ -98,10 +98,10 @@ export class TreeWalker {
   }
 
   /** @returns `false` if the directory above is not the one from which the cursor came */
-  #up(): boolean {
+  async #up(): Promise<boolean> {
     const above = this.#way.at(-2);
     if (above !== undefined) {
-      const fd = openSync(at(this.#fd ?? this.#root.fd, ".."), DIRECTORY);
+      const fd = await this.#root.calls.open(at(this.#fd ?? this.#root.fd, ".."), DIRECTORY);
       const stats = fstatSync(fd);
       if (stats.ino !== above.ino || this.#root.isForeign(stats)) {
         closeSync(fd);
@@ -113,8 +113,8 @@ export class TreeWalker {
     return true;
   }
 
-  #down(place: TreePlace, call: Call): void {
-    const fd = openSync(at(this.#fd ?? this.#root.fd, place.name), DIRECTORY);
+  async #down(place: TreePlace, call: Call): Promise<void> {
+    const fd = await this.#root.calls.open(at(this.#fd ?? this.#root.fd, place.name), DIRECTORY);
     const stats = fstatSync(fd);
     if (this.#root.isForeign(stats) || (place.ino !== undefined && place.ino !== stats.ino)) {
       closeSync(fd);

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import {
   type Call,
@@ -35,7 +35,7 @@ const CLOSED = -1;
  * - A way longer than MAX_OPEN directories closes the first of them, so that it holds few descriptors.
  * - A link of procfs such as `/proc/1/root` leads to the path in its text, inside this root. The kernel would jump out.
  */
-export function walk(root: Root, call: Call, path: string, { follow }: WalkOptions): Place {
+export async function walk(root: Root, call: Call, path: string, { follow }: WalkOptions): Promise<Place> {
   const way: Directory[] = [root.directory()];
   const pending = namesIn(path).reverse();
   let slash = endsWithSlash(path);
@@ -48,18 +48,18 @@ export function walk(root: Root, call: Call, path: string, { follow }: WalkOptio
       if (name === undefined) return namelessPlace(root, way, slash);
       if (++names > MAX_WALKED_NAMES) throw posixError(links > 0 ? "ELOOP" : "ENAMETOOLONG", call);
       if (name === "..") {
-        if (way.length > 1) stepUp(way, call);
+        if (way.length > 1) await stepUp(root, way, call);
         continue;
       }
       const directory = way[way.length - 1] as Directory;
       root.assertSearchable(directory.stats, call);
       root.assertShared(directory, name, call);
       const last = pending.length === 0;
-      const entry = look(root, directory, name);
+      const entry = await look(root, directory, name);
       if (entry?.stats.isSymbolicLink() && (!last || follow)) {
         closeSync(entry.fd);
         root.assertFollowable(directory, entry.stats, call);
-        const target = readTarget(directory.fd, name, lost);
+        const target = await readTarget(root, directory.fd, name, lost);
         if (target === undefined) {
           if (++lost > MAX_LOST_LINKS) throw posixError("ELOOP", call);
           pending.push(name);
@@ -85,10 +85,10 @@ export function walk(root: Root, call: Call, path: string, { follow }: WalkOptio
 }
 
 /** Opens a name with O_PATH. @returns `null` if nothing has this name */
-function look(root: Root, directory: Directory, name: string): Entry | null {
+async function look(root: Root, directory: Directory, name: string): Promise<Entry | null> {
   let fd: number;
   try {
-    fd = openSync(at(directory.fd, name), LOOK);
+    fd = await root.calls.open(at(directory.fd, name), LOOK);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw error;
@@ -109,10 +109,15 @@ function look(root: Root, directory: Directory, name: string): Entry | null {
  * the walk falls out of step
  * @returns `undefined` if the name is not a link any more
  */
-function readTarget(directory: number, name: string, lost: number): string | undefined {
+async function readTarget(
+  root: Root,
+  directory: number,
+  name: string,
+  lost: number,
+): Promise<string | undefined> {
   for (let tries = 0; tries <= lost % 8; tries++) {
     try {
-      return decodeName(readlinkSync(at(directory, name), "latin1"));
+      return decodeName(await root.calls.readlink(at(directory, name)));
     } catch (error) {
       if (codeOf(error) !== "EINVAL") throw error;
     }
@@ -142,10 +147,10 @@ function stepDown(way: Directory[], directory: Directory): void {
 }
 
 /** Returns to the directory before. A walk that has closed it opens it by `..`, and does not go elsewhere if a process has moved it. */
-function stepUp(way: Directory[], call: Call): void {
+async function stepUp(root: Root, way: Directory[], call: Call): Promise<void> {
   const [above, last] = way.slice(-2) as [Directory, Directory];
   if (above.fd === CLOSED) {
-    const fd = openSync(at(last.fd, ".."), DIRECTORY);
+    const fd = await root.calls.open(at(last.fd, ".."), DIRECTORY);
     above.fd = fd;
     const stats = fstatSync(fd);
     if (stats.ino !== above.stats.ino || stats.dev !== above.stats.dev) throw posixError("ENOENT", call);

@@ -1,35 +1,26 @@
 import { closeSync, openSync, read } from "node:fs";
-import { access, type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { pause } from "../../../../base/pace.ts";
-import { Semaphore } from "../../../../base/semaphore.ts";
 import { unlessAborted } from "../../../../base/within.ts";
-import { MAX_PROCESS_READS, PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
+import { PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
+import type { PoolPlace } from "../pool-place.ts";
 
 const readAsync = promisify(read);
-
-/** Time after which a read that still waits makes its VM count as slow. @unit ms */
-const SLOW_MS = 100;
-/** Time for which a VM counts as slow. @unit ms */
-const SLOW_FOR_MS = 60_000;
-
-const ofVms = new Semaphore(MAX_PROCESS_READS);
-/** One place for all VMs that have kept reads waiting, so that they keep no other VM's reads waiting. */
-const ofSlowVms = new Semaphore(1);
 
 /**
  * Reads files of procfs for which the kernel waits until a process has changed its memory map, or has started another
  * program: `cmdline`, `fdinfo`, `mem` and `syscall`. A hostile process makes that last for seconds. So a thread of the pool
- * waits, one for each VM and MAX_PROCESS_READS + 1 for all VMs.
+ * waits.
  */
 export class ProcessReads {
-  readonly #ofVm = new Semaphore(1);
   readonly #ending: AbortSignal;
-  #slowUntil = 0;
+  readonly #place: PoolPlace;
 
   /** @param ending aborted before the descriptor of the VM's procfs is closed */
-  constructor(ending: AbortSignal) {
+  constructor(ending: AbortSignal, place: PoolPlace) {
     this.#ending = ending;
+    this.#place = place;
   }
 
   /** Begins reads that have PROCESS_READS_TIMEOUT_MS together. */
@@ -39,36 +30,13 @@ export class ProcessReads {
   }
 
   /**
-   * Works in a thread of the pool when the VM has a place there. The place is free again when the work ends.
+   * Works in a thread of the pool when the VM has a place there.
    *
    * @param signal ends the wait, but not the work
    * @throws the signal's reason, or the error of the work
    */
   async run<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
-    await this.#ofVm.acquire(signal);
-    const ofAll = performance.now() < this.#slowUntil ? ofSlowVms : ofVms;
-    try {
-      await ofAll.acquire(signal);
-    } catch (error) {
-      this.#ofVm.release();
-      throw error;
-    }
-    let runs = true;
-    let overtaken = 0;
-    // The pool begins work in its order: if later work ends first, and again half the time later, the read itself waits, and not the
-    // pool or the event loop.
-    const watch = setInterval(async () => {
-      await access("/");
-      overtaken += 1;
-      if (runs && overtaken >= 2) this.#slowUntil = performance.now() + SLOW_FOR_MS;
-    }, SLOW_MS / 2).unref();
-    const working = work().finally(() => {
-      runs = false;
-      clearInterval(watch);
-      ofAll.release();
-      this.#ofVm.release();
-    });
-    return await unlessAborted(working, signal);
+    return await unlessAborted(this.#place.run(work, signal), signal);
   }
 }
 

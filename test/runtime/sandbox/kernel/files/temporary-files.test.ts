@@ -1,10 +1,10 @@
 // @module-tag any-user
-import fs, { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { Files } from "../../../../../src/runtime/filesystem/files.ts";
-import { failure, posix } from "../../../filesystem/file-systems.ts";
+import { FileCalls } from "../../../../../src/runtime/sandbox/kernel/files/calls.ts";
+import { failure, openRoot, posix } from "../../../filesystem/file-systems.ts";
 import { useScratch } from "./scratch.ts";
 
 const scratch = useScratch();
@@ -69,16 +69,13 @@ test("deleting a directory opens none of its empty temporary files", async () =>
   mkdirSync(folder);
   for (let index = 0; index < 900; index++)
     writeFileSync(join(folder, `.agent-vm-${index.toString(16).padStart(24, "0")}`), "");
-  const opens = vi.spyOn(fs, "openSync");
-  syncBuiltinESMExports();
-  try {
-    await scratch.fs.rmdir("/workspace/folder");
-    expect(opens).toHaveBeenCalled();
-    expect(opens.mock.calls.length).toBeLessThan(50);
-  } finally {
-    opens.mockRestore();
-    syncBuiltinESMExports();
-  }
+  const calls = new FileCalls();
+  const opens = vi.spyOn(calls, "open");
+  const fs = openRoot(scratch.root, calls);
+  await fs.rmdir("/workspace/folder");
+  await fs.close();
+  expect(opens).toHaveBeenCalled();
+  expect(opens.mock.calls.length).toBeLessThan(50);
   expect(onHost()).toEqual([]);
 });
 

@@ -5,6 +5,7 @@ import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { PoolPlace } from "../../../../../src/runtime/sandbox/kernel/pool-place.ts";
 import { listProcesses } from "../../../../../src/runtime/sandbox/kernel/processes/process-list.ts";
 import { ProcessReads } from "../../../../../src/runtime/sandbox/kernel/procfs/process-reads.ts";
 import { scratchFolder } from "../../../filesystem/file-systems.ts";
@@ -38,7 +39,7 @@ async function letGo(vms: readonly ProcessReads[]): Promise<void> {
   await Promise.all(vms.map((vm) => vm.run(async () => undefined, signal)));
 }
 
-const newReads = () => new ProcessReads(new AbortController().signal);
+const newReads = () => new ProcessReads(new AbortController().signal, new PoolPlace());
 
 test("a process that keeps readers of its command line waiting is listed without arguments", async () => {
   for (const pid of [1, 2, 3]) {

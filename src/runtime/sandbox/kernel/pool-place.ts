@@ -1,0 +1,81 @@
+import { access } from "node:fs/promises";
+import { Semaphore } from "../../../base/semaphore.ts";
+import { MAX_WAITING_THREADS } from "./limits.ts";
+
+/** Time between two looks at work that waits. Work that three looks have seen makes its VM count as slow. @unit ms */
+const LOOK_MS = 50;
+/** Time for which a VM counts as slow, for each millisecond that it has kept a thread waiting. @unit ms */
+const SLOW_FOR_EACH_MS = 600;
+
+interface Work {
+  readonly begun: number;
+  overtaken: number;
+  isSlow(waitedMs: number): void;
+}
+
+const ofVms = new Semaphore(MAX_WAITING_THREADS);
+/** One place for all VMs that have kept threads waiting, so that they keep no other VM's work waiting. */
+const ofSlowVms = new Semaphore(1);
+const working = new Set<Work>();
+let watch: NodeJS.Timeout | undefined;
+
+/**
+ * The place of one VM among the threads of Node's pool, for system calls in which a hostile program of the VM can keep the server
+ * waiting. One thread waits for each VM, and MAX_WAITING_THREADS + 1 for all VMs.
+ */
+export class PoolPlace {
+  readonly #ofVm = new Semaphore(1);
+  #slowUntil = 0;
+
+  /**
+   * Works in a thread of the pool when the VM has a place there. The place is free again when the work ends.
+   *
+   * @param signal ends the wait for the place, but not the work
+   * @throws the signal's reason, or the error of the work
+   */
+  async run<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    await this.#ofVm.acquire(signal);
+    try {
+      const ofAll = performance.now() < this.#slowUntil ? ofSlowVms : ofVms;
+      await ofAll.acquire(signal);
+      const watched = this.#watch();
+      try {
+        return await work();
+      } finally {
+        working.delete(watched);
+        ofAll.release();
+      }
+    } finally {
+      this.#ofVm.release();
+    }
+  }
+
+  #watch(): Work {
+    const begun = performance.now();
+    const isSlow = (waitedMs: number) => {
+      this.#slowUntil = begun + (1 + SLOW_FOR_EACH_MS) * waitedMs;
+    };
+    const work = { begun, overtaken: 0, isSlow };
+    working.add(work);
+    watch ??= setInterval(look, LOOK_MS).unref();
+    return work;
+  }
+}
+
+/**
+ * The pool begins work in its order: if later work ends first, again and again, the earlier work itself waits, and not the pool or the
+ * event loop.
+ */
+async function look(): Promise<void> {
+  if (working.size === 0) {
+    clearInterval(watch);
+    watch = undefined;
+    return;
+  }
+  const seen = [...working];
+  await access("/");
+  for (const work of seen) {
+    work.overtaken += 1;
+    if (work.overtaken >= 3 && working.has(work)) work.isSlow(performance.now() - work.begun);
+  }
+}
