@@ -3,7 +3,6 @@ export class Semaphore {
   readonly #capacity: number;
   #taken = 0;
   #waiting: (() => void)[] = [];
-  #idle: (() => void)[] = [];
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -28,12 +27,18 @@ export class Semaphore {
   /** Gives the place to the longest waiter. */
   release(): void {
     const next = this.#waiting.shift();
-    if (next !== undefined) {
-      next();
-      return;
+    if (next === undefined) this.#taken--;
+    else next();
+  }
+
+  /** Runs work in a place. @throws the signal's reason, or the error of the work */
+  async run<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    await this.acquire(signal);
+    try {
+      return await work();
+    } finally {
+      this.release();
     }
-    this.#taken--;
-    if (this.#taken === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #inQueue(signal: AbortSignal | undefined): Promise<void> {
@@ -49,10 +54,5 @@ export class Semaphore {
       signal?.addEventListener("abort", leave, { once: true });
       this.#waiting.push(enter);
     });
-  }
-
-  /** Resolves when no place is taken. */
-  async idle(): Promise<void> {
-    if (this.#taken > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 }

@@ -26,21 +26,9 @@ export const diskSyncs = {
 };
 
 /** Runs work when there is a thread for it. @param turns of its kind. @default only the threads limit it */
-export async function inTurn<Result>(
-  work: () => Promise<Result>,
-  turns: DiskTurns | undefined = undefined,
-): Promise<Result> {
-  await turns?.acquire();
-  try {
-    await threads.acquire();
-    try {
-      return await work();
-    } finally {
-      threads.release();
-    }
-  } finally {
-    turns?.release();
-  }
+export function inTurn<Result>(work: () => Promise<Result>, turns?: DiskTurns): Promise<Result> {
+  const run = () => threads.run(work);
+  return turns === undefined ? run() : turns.run(run);
 }
 
 /** Syncs of folders that have not begun, by their turns: a log must not wait for the turn of a value. */

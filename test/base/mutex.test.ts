@@ -26,18 +26,23 @@ test("a semaphore admits as many as its capacity, then the next ones in order", 
   const enter = [1, 2, 3, 4].map((number) => semaphore.acquire().then(() => log.push(number)));
   await turn();
   expect(log).toEqual([1, 2]);
-  let isIdle = false;
-  const idle = semaphore.idle().then(() => {
-    isIdle = true;
-  });
   semaphore.release();
   await turn();
   expect(log).toEqual([1, 2, 3]);
   semaphore.release();
   await Promise.all(enter);
-  expect(isIdle).toBe(false);
+  expect(semaphore.busy).toBe(2);
   semaphore.release();
   semaphore.release();
-  await idle;
+  expect(semaphore.busy).toBe(0);
+});
+
+test("a semaphore gives the place of work that failed to the next", async () => {
+  const semaphore = new Semaphore(1);
+  const failing = semaphore.run(() => Promise.reject(new Error("broken")));
+  const next = semaphore.run(async () => semaphore.busy);
+  await expect(failing).rejects.toThrow("broken");
+  expect(await next).toBe(1);
+  await turn();
   expect(semaphore.busy).toBe(0);
 });

@@ -137,14 +137,12 @@ export class EngineActors {
     places = this.#questions,
   ): Promise<Answer> {
     try {
-      await places.acquire(AbortSignal.timeout(PEER_WAKE_MS));
-      try {
+      const ask = () => {
         const answer = question(this.engine);
         // A client would wait long for an answer that does not come, and may find another server.
-        return await (isCutOff() ? unlessAborted(answer, AbortSignal.timeout(CUT_OFF_MS)) : answer);
-      } finally {
-        places.release();
-      }
+        return isCutOff() ? unlessAborted(answer, AbortSignal.timeout(CUT_OFF_MS)) : answer;
+      };
+      return await places.run(ask, AbortSignal.timeout(PEER_WAKE_MS));
     } catch (error) {
       throw engineError(error);
     }

@@ -166,15 +166,11 @@ export class Runs {
     const { emit, now } = this.#deps;
     let outcome: RunOutcome = { ...stopped(), outputTail: "" };
     const startedAt = performance.now();
-    await this.#slots.acquire();
-    try {
-      if (!this.#stopping) {
-        emit(eventOf(run.definition, run.record, now()));
-        outcome = await runAction(run.definition, this.#deps);
-      }
-    } finally {
-      this.#slots.release();
-    }
+    await this.#slots.run(async () => {
+      if (this.#stopping) return;
+      emit(eventOf(run.definition, run.record, now()));
+      outcome = await runAction(run.definition, this.#deps);
+    });
     await this.#end(run, outcome, Math.round(performance.now() - startedAt));
   }
 

@@ -37,16 +37,8 @@ export class StoredSnapshots {
    *
    * @throws AgentVmError `snapshot_not_found`, also if a snapshot is deleted meanwhile; `storage_damaged`
    */
-  async read<Result>(
-    ids: readonly string[],
-    work: (trees: StoredTree[]) => Promise<Result>,
-  ): Promise<Result> {
-    await this.#reading.acquire();
-    try {
-      return await this.#read(ids, work);
-    } finally {
-      this.#reading.release();
-    }
+  read<Result>(ids: readonly string[], work: (trees: StoredTree[]) => Promise<Result>): Promise<Result> {
+    return this.#reading.run(() => this.#read(ids, work));
   }
 
   async #read<Result>(

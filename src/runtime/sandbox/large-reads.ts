@@ -10,13 +10,7 @@ export class LargeReads {
   readonly #places = new Semaphore(MAX_LARGE_READS);
 
   /** @param size bytes of the file */
-  async run<Result>(size: number, read: () => Promise<Result>): Promise<Result> {
-    if (size < LARGE_BYTES) return await read();
-    await this.#places.acquire();
-    try {
-      return await read();
-    } finally {
-      this.#places.release();
-    }
+  run<Result>(size: number, read: () => Promise<Result>): Promise<Result> {
+    return size < LARGE_BYTES ? read() : this.#places.run(read);
   }
 }

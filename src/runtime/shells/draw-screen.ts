@@ -46,16 +46,8 @@ export async function drawScreen(
       "Make the terminal smaller.",
     );
   const maxLines = Math.min(SCREEN_LINES, Math.floor((MAX_SCREEN_CELLS - cells) / widest));
-  return await inTurn({ ...size, steps, maxLines, maxRepeats: MAX_REPEATED_CELLS });
-}
-
-async function inTurn(task: object): Promise<DrawnScreen> {
-  await drawing.acquire();
-  try {
-    return await draw(task);
-  } finally {
-    drawing.release();
-  }
+  const task = { ...size, steps, maxLines, maxRepeats: MAX_REPEATED_CELLS };
+  return await drawing.run(() => draw(task));
 }
 
 async function draw(task: object): Promise<DrawnScreen> {

@@ -22,12 +22,7 @@ export class OutboundLookups {
       throw new Error(
         `name lookup limit of the VM reached (MAX_WAITING_LOOKUPS = ${MAX_WAITING_LOOKUPS}). Try again later.`,
       );
-    await this.#lookups.acquire(signal);
-    try {
-      const found = await this.#resolve(name);
-      return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
-    } finally {
-      this.#lookups.release();
-    }
+    const found = await this.#lookups.run(() => this.#resolve(name), signal);
+    return found.slice(0, MAX_LOOKUP_ADDRESSES).flatMap((address) => canonicalHost(address) ?? []);
   }
 }

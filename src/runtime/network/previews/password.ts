@@ -17,13 +17,8 @@ export interface PasswordHash {
 }
 
 export async function hashPassword(password: string, salt = randomBytes(SALT_BYTES)): Promise<PasswordHash> {
-  await slots.acquire();
-  try {
-    const hash = await derive(password.normalize("NFC"), salt, HASH_BYTES);
-    return { salt: salt.toString("base64"), hash: hash.toString("base64") };
-  } finally {
-    slots.release();
-  }
+  const hash = await slots.run(() => derive(password.normalize("NFC"), salt, HASH_BYTES));
+  return { salt: salt.toString("base64"), hash: hash.toString("base64") };
 }
 
 export async function isPassword(password: string, kept: PasswordHash): Promise<boolean> {

@@ -57,7 +57,7 @@ export class OutgoingRequests {
     const { port = destination.port } = place ?? {};
     const asked = { ...destination, port, method, path: path.replace(/[?#].*$/s, "") };
     const permit = await this.#deps.gate.permit(asked, signal);
-    if (prepared.needsBody) await this.#replaceBody(prepared, signal);
+    if (prepared.needsBody) await this.#bodies.run(() => prepared.replaceBody(), signal);
     signal.throwIfAborted();
     return { prepared, place, permit };
   }
@@ -92,15 +92,6 @@ export class OutgoingRequests {
       return new Ahead(opened as TLSSocket);
     } catch (error) {
       return new Ahead(error as Error);
-    }
-  }
-
-  async #replaceBody(prepared: PreparedRequest, signal: AbortSignal): Promise<void> {
-    await this.#bodies.acquire(signal);
-    try {
-      await prepared.replaceBody();
-    } finally {
-      this.#bodies.release();
     }
   }
 }

@@ -126,13 +126,8 @@ export class Spawner implements Replaceable {
     return this.#commands.size;
   }
 
-  async start(request: ProgramRequest): Promise<StartedCommand> {
-    await this.#starting.acquire();
-    try {
-      return await this.#start(request);
-    } finally {
-      this.#starting.release();
-    }
+  start(request: ProgramRequest): Promise<StartedCommand> {
+    return this.#starting.run(() => this.#start(request));
   }
 
   async #start(request: ProgramRequest): Promise<StartedCommand> {

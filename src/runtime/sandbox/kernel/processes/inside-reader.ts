@@ -48,13 +48,8 @@ export class InsideReader {
     this.#cat = cat;
   }
 
-  async read(path: string, call: Call, maxBytes: number): Promise<Uint8Array> {
-    await this.#reading.acquire();
-    try {
-      return await this.#read(path, call, maxBytes);
-    } finally {
-      this.#reading.release();
-    }
+  read(path: string, call: Call, maxBytes: number): Promise<Uint8Array> {
+    return this.#reading.run(() => this.#read(path, call, maxBytes));
   }
 
   async #read(path: string, call: Call, maxBytes: number): Promise<Uint8Array> {
