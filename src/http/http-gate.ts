@@ -6,7 +6,7 @@ import { nameOutlet } from "../rivet/outlets.ts";
 import { withDecodableBody } from "../rivet/request-bodies.ts";
 import { isParsableTarget } from "../rivet/upgrade-target.ts";
 import type { AccessRequest } from "./access.ts";
-import { type Grant, NOTHING } from "./grant.ts";
+import { clientOf, type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
 import { refuseHttp2 } from "./http2-refusal.ts";
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_MS, REQUEST_TIMEOUT_MS } from "./limits.ts";
@@ -172,7 +172,10 @@ export class HttpGate {
     }
     release(() => {
       if (route !== undefined) void answer(request, response, grant, route);
-      else withDecodableBody(request, response, path, handOn, (error) => refuse(request, response, error));
+      else {
+        const refused = (error: AgentVmError) => refuse(request, response, error);
+        withDecodableBody(request, response, path, handOn, refused, clientOf(grant));
+      }
     });
   }
 }

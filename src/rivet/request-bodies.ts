@@ -18,6 +18,8 @@ const SLACK_BYTES = 1024 * 1024;
  * Holds a body until it is complete, and hands the request over if RivetKit can decode it without holding up the event loop.
  *
  * For RivetKit 2.2, which reads bodies of any size and has no hook before it decodes them.
+ *
+ * @param client names the client, whose bodies are counted together
  */
 export function withDecodableBody(
   request: IncomingMessage,
@@ -25,6 +27,7 @@ export function withDecodableBody(
   path: string,
   pass: () => void,
   refuse: (error: AgentVmError) => void,
+  client = "",
 ): void {
   if (request.method === "GET" || !DECODED.test(path)) {
     pass();
@@ -46,7 +49,7 @@ export function withDecodableBody(
         refusal = tooManyValues();
       if (refusal !== undefined) refuse(refusal);
       else if (isForActors(path)) pass();
-      else refuseUndecoded(response, pass, refuse);
+      else refuseUndecoded(response, { client, bytes }, pass, refuse);
       request.push = push;
       if (body.length > 0) request.push(body.take());
       return request.push(null);

@@ -1,17 +1,47 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ServerResponse } from "node:http";
 import { AgentVmError } from "../api/errors.ts";
+import { userError } from "./user-error.ts";
+import { WaitingBodies } from "./waiting-bodies.ts";
 
-/** How often RivetKit has loaded the actor of a call by HTTP: before it decodes the call, and after. */
-const loads = new AsyncLocalStorage<{ begun: number; done: number }>();
+/** A call by HTTP. */
+interface Call {
+  client: string;
+  /** Bytes of its body. */
+  bytes: number;
+  /** How often RivetKit has loaded its actor: before it decodes the call, and after. */
+  begun: number;
+  done: number;
+}
 
-/** Counts a load of an actor for the call that is being answered. */
+const calls = new AsyncLocalStorage<Call>();
+const waiting = new WaitingBodies();
+
+/**
+ * Counts a load of an actor for the call that is being answered, and the body of the call meanwhile.
+ *
+ * @throws UserError `limit_exceeded` for a body too much
+ */
 export async function countLoad<Instance>(load: () => Promise<Instance>): Promise<Instance> {
-  const call = loads.getStore();
-  if (call) call.begun += 1;
-  const instance = await load();
-  if (call) call.done += 1;
-  return instance;
+  const call = calls.getStore();
+  if (call === undefined) return await load();
+  call.begun += 1;
+  const release = held(call);
+  try {
+    const instance = await load();
+    call.done += 1;
+    return instance;
+  } finally {
+    release();
+  }
+}
+
+function held({ client, bytes }: Call): () => void {
+  try {
+    return waiting.hold(client, bytes);
+  } catch (error) {
+    throw userError(error as AgentVmError);
+  }
 }
 
 /**
@@ -21,10 +51,11 @@ export async function countLoad<Instance>(load: () => Promise<Instance>): Promis
  */
 export function refuseUndecoded(
   response: ServerResponse,
+  { client, bytes }: Pick<Call, "client" | "bytes">,
   pass: () => void,
   refuse: (error: AgentVmError) => void,
 ): void {
-  const call = { begun: 0, done: 0 };
+  const call = { client, bytes, begun: 0, done: 0 };
   const { writeHead, write, end } = response;
   response.writeHead = ((status: number, ...rest: never[]) => {
     Object.assign(response, { writeHead, write, end });
@@ -34,5 +65,5 @@ export function refuseUndecoded(
     // RivetKit's own answer follows.
     return Object.assign(response, { write: () => true, end: () => response });
   }) as typeof writeHead;
-  loads.run(call, pass);
+  calls.run(call, pass);
 }

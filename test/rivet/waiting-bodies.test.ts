@@ -1,0 +1,47 @@
+// @module-tag attack
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { expect, test } from "vitest";
+import { withDecodableBody } from "../../src/rivet/request-bodies.ts";
+import { countLoad } from "../../src/rivet/undecoded.ts";
+import { WaitingBodies } from "../../src/rivet/waiting-bodies.ts";
+
+test("bodies that wait are bounded together, and each client has a small part at any time", () => {
+  const bodies = new WaitingBodies(1000, 100);
+  const held = Array.from({ length: 5 }, () => bodies.hold("loud", 220));
+  expect(() => bodies.hold("loud", 1)).toThrow("MAX_WAITING_BODY_BYTES");
+  const release = bodies.hold("witness", 100);
+  expect(() => bodies.hold("witness", 1)).toThrow("MAX_WAITING_BODY_BYTES");
+  release();
+  held[0]?.();
+  held.push(bodies.hold("loud", 220));
+  for (const each of held.slice(1)) each();
+  bodies.hold("loud", 1100);
+});
+
+const BODY = Buffer.from(JSON.stringify({ args: ["/file", "x".repeat(30 << 20)] }));
+
+test("calls with large bodies that wait for the start of a VM are refused past the limit, and leave other clients their part", async () => {
+  const started = Promise.withResolvers<string>();
+  const call = (client: string) => {
+    const request = new IncomingMessage(new Socket());
+    request.method = "POST";
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    // RivetKit loads the actor of the call in the turn of the request.
+    const pass = () => countLoad(() => started.promise).then(resolve, reject);
+    withDecodableBody(request, new ServerResponse(request), "/gateway/a/action/exists", pass, reject, client);
+    request.push(BODY);
+    request.push(null);
+    return promise;
+  };
+  // 288 MiB hold nine of them.
+  const waiting = Array.from({ length: 9 }, () => call("loud"));
+  await expect(call("loud")).rejects.toMatchObject({
+    code: "limit_exceeded",
+    metadata: { limit: "MAX_WAITING_BODY_BYTES" },
+  });
+  waiting.push(call("witness"));
+  started.resolve("started");
+  expect(await Promise.all(waiting)).toEqual(Array(10).fill("started"));
+  expect(await call("loud")).toBe("started");
+});
