@@ -1,9 +1,10 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
 import { type Ask, anyOf, type Ways, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
-import { type EventCallback, Link } from "./link.ts";
+import { Link } from "./link.ts";
 import { LinkedConnection } from "./linked-connection.ts";
 import type { VmCore } from "./methods.ts";
+import type { EventCallback } from "./subscriptions.ts";
 import type { Target } from "./target.ts";
 import type { Invoke } from "./transfer.ts";
 

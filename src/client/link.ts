@@ -10,24 +10,13 @@ import {
   RECONNECT_DELAY_MS,
   SILENCE_TIMEOUT_MS,
 } from "./limits.ts";
-import { callBack, Listeners } from "./listeners.ts";
+import { Listeners } from "./listeners.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import type { ActorConnStatus, RawConnection, RawHandle } from "./rivet/raw.ts";
-
-interface Subscription {
-  callbacks: Set<EventCallback>;
-  /** Ends the subscription on the current connection. */
-  end?: (() => void) | undefined;
-}
+import { type EventCallback, Subscriptions } from "./subscriptions.ts";
 
 /** Longest wait for the server when the client closes a connection, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-/** Events that the client itself makes. The server has no subscription for them. */
-const OWN_EVENTS: ReadonlySet<string> = new Set(["vmRestarted"]);
-
-/** Called with the payload of an event. Events of actors that are not VMs may have more than one. */
-export type EventCallback = (...args: never[]) => void;
 
 /** Milliseconds to ask why a connection has not opened. */
 const REASON_TIMEOUT_MS = 2_000;
@@ -47,7 +36,9 @@ export class Link {
   #asking: AbortController | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #lastSign = 0;
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions = new Subscriptions(() => {
+    this.#lastSign = Date.now();
+  });
   #destroyed: AgentVmError | undefined;
 
   /** Called when a connection has opened and all subscriptions are sent. */
@@ -107,20 +98,7 @@ export class Link {
 
   /** Subscribes on this and all later connections. */
   on(event: string, callback: EventCallback): () => void {
-    let subscription = this.#subscriptions.get(event);
-    if (!subscription) {
-      subscription = { callbacks: new Set() };
-      this.#subscriptions.set(event, subscription);
-      if (this.#raw) this.#subscribe(this.#raw, event, subscription);
-    }
-    const { callbacks } = subscription;
-    callbacks.add(callback);
-    return () => {
-      if (!callbacks.delete(callback) || callbacks.size > 0) return;
-      // Without a listener the server need not send the event.
-      this.#subscriptions.delete(event);
-      subscription.end?.();
-    };
+    return this.#subscriptions.add(event, callback);
   }
 
   /** Calls back whenever an open connection has ended, for whatever reason. @returns a function that stops that */
@@ -139,8 +117,7 @@ export class Link {
 
   /** Passes an event of the client itself to its listeners. */
   tell(event: string, payload: object): void {
-    for (const callback of [...(this.#subscriptions.get(event)?.callbacks ?? [])])
-      callBack(callback, payload as never);
+    this.#subscriptions.tell(event, payload);
   }
 
   /** Drops the connection and opens another. */
@@ -195,7 +172,7 @@ export class Link {
       if (received.code === "forbidden") this.refused.emit(received);
       else reason = received;
     });
-    for (const [event, subscription] of this.#subscriptions) this.#subscribe(raw, event, subscription);
+    this.#subscriptions.over(raw);
     raw.onStatusChange((status, error) => {
       queueMicrotask(() => {
         if (epoch !== this.#epoch) return;
@@ -289,7 +266,7 @@ export class Link {
   #leave(status: ActorConnStatus): void {
     this.#epoch += 1;
     this.#raw = undefined;
-    for (const subscription of this.#subscriptions.values()) subscription.end = undefined;
+    this.#subscriptions.over(undefined);
     clearTimeout(this.#retry);
     clearTimeout(this.#patience);
     this.#asking?.abort();
@@ -301,14 +278,6 @@ export class Link {
     if (this.#status === status) return;
     this.#status = status;
     this.statusChanged.emit(status);
-  }
-
-  #subscribe(raw: RawConnection, event: string, subscription: Subscription): void {
-    if (OWN_EVENTS.has(event)) return;
-    subscription.end = raw.on(event, (...args) => {
-      this.#lastSign = Date.now();
-      for (const callback of [...subscription.callbacks]) callBack(callback, ...(args as [never]));
-    });
   }
 }
 

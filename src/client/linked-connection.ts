@@ -1,7 +1,8 @@
 import type { AgentVmError } from "../api/errors.ts";
-import type { EventCallback, Link } from "./link.ts";
+import type { Link } from "./link.ts";
 import { callback as aCallback, check, someText } from "./options.ts";
 import type { ActorConnStatus } from "./rivet/raw.ts";
+import type { EventCallback } from "./subscriptions.ts";
 
 /** A connection that a client has opened: its events, its state, and its end. */
 export class LinkedConnection {
