@@ -3,6 +3,15 @@ export function toBytes(data: string | Uint8Array): Uint8Array {
   return typeof data === "string" ? new TextEncoder().encode(data) : data;
 }
 
+/** Returns bytes as text if they are UTF-8. */
+export function textOrBytes(data: Uint8Array): string | Uint8Array {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+  } catch {
+    return data;
+  }
+}
+
 /**
  * Joins pieces. Copies nothing if they follow each other in one buffer.
  *

@@ -1,4 +1,5 @@
 import type { OutputChunk, OutputStream } from "../api/methods/process-types.ts";
+import { textOrBytes } from "../base/bytes.ts";
 
 /** Bytes of the longest character of UTF-8. */
 const CHARACTER_BYTES = 4;
@@ -39,13 +40,4 @@ function unfinished(data: Uint8Array): number {
     return count < size ? count : 0;
   }
   return 0;
-}
-
-/** Returns bytes as text if they are UTF-8. */
-export function textOrBytes(data: Uint8Array): string | Uint8Array {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
-  } catch {
-    return data;
-  }
 }

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { AgentVmError } from "../../api/errors.ts";
+import { textOrBytes } from "../../base/bytes.ts";
 import type { DirEntry } from "../../client/index.ts";
 import { errorText } from "../shared/errors.ts";
 import { grep } from "../shared/grep.ts";
@@ -50,7 +51,7 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
       })),
     read: (filePath, offset = 0, limit = DEFAULT_LINES) =>
       orError(async () => {
-        const content = textOr(await vm.readFile(place.resolve(filePath)));
+        const content = textOrBytes(await vm.readFile(place.resolve(filePath)));
         if (typeof content !== "string") return { content, mimeType: mimeTypeOf(content) };
         const lines = content.split("\n");
         // A line end at the end of the file begins no line.
@@ -69,7 +70,7 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
       orError(async () => {
         const full = place.resolve(filePath);
         const [bytes, stat] = await Promise.all([vm.readFile(full), vm.stat(full)]);
-        const content = textOr(bytes);
+        const content = textOrBytes(bytes);
         const time = (ms: number) => new Date(ms).toISOString();
         const times = { created_at: time(stat.birthtimeMs), modified_at: time(stat.mtimeMs) };
         return { data: { content, mimeType: mimeTypeOf(content), ...times } };
@@ -82,7 +83,7 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
     edit: (filePath, oldString, newString, replaceAll = false) =>
       orError(async () => {
         const full = place.resolve(filePath);
-        const content = textOr(await vm.readFile(full));
+        const content = textOrBytes(await vm.readFile(full));
         if (typeof content !== "string") return { error: `${filePath} is not UTF-8 text` };
         const { text, count } = replaced(content, oldString, newString, replaceAll);
         await vm.writeFile(full, text);
@@ -139,15 +140,6 @@ async function orError<Result extends object>(work: () => Promise<Result>): Prom
 function infoOf({ path, type, size }: DirEntry): BackendFileInfo {
   const isDirectory = type === "directory";
   return { path: isDirectory ? `${path}/` : path, is_dir: isDirectory, size };
-}
-
-function textOr(bytes: Uint8Array): string | Uint8Array {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    // Not text.
-    return bytes;
-  }
 }
 
 function mimeTypeOf(content: string | Uint8Array): string {

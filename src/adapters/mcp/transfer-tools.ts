@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
+import { textOrBytes } from "../../base/bytes.ts";
 import { statOrNull } from "../shared/file-kind.ts";
 import type { AdapterVm } from "../shared/workplace.ts";
 import { defineTool } from "../toolbox/tool.ts";
@@ -51,13 +52,9 @@ export async function readResource(
 ): Promise<{ text: string } | { blob: string }> {
   const stat = await statOrNull(vm, path);
   if (stat !== null && stat.size > MAX_RESOURCE_BYTES) throw tooLarge(stat.size);
-  const content = await vm.readFile(path);
-  try {
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content) };
-  } catch {
-    // Not text.
-    return { blob: Buffer.from(content).toString("base64") };
-  }
+  const content = textOrBytes(await vm.readFile(path));
+  if (typeof content === "string") return { text: content };
+  return { blob: Buffer.from(content).toString("base64") };
 }
 
 function tooLarge(bytes: number): AgentVmError {

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
+import { textOrBytes } from "../../base/bytes.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { keyText, needPlace } from "../key.ts";
 import { onSignals } from "../terminal/interrupts.ts";
-import { textOrBytes } from "../text-chunks.ts";
 import { followConnection } from "./follow.ts";
 
 /** Prints files as they are, or as they were in a snapshot. */
