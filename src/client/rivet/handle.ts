@@ -224,7 +224,7 @@ function headerText(value: unknown): string {
 }
 
 /** Encodes a text for the name of a WebSocket protocol, which may have no parentheses. */
-function protocolText(text: string): string {
+export function protocolText(text: string): string {
   return encodeURIComponent(text).replace(/[()]/g, (character) => (character === "(" ? "%28" : "%29"));
 }
 

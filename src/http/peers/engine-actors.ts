@@ -71,12 +71,7 @@ export class EngineActors {
     if (!ACTOR_ID.test(actorId) || (this.#unknown.get(actorId) ?? 0) > performance.now()) return undefined;
     const looking = this.#looking.get(actorId);
     if (looking !== undefined) return await looking;
-    if (this.#strangers.waiting >= MAX_STRANGER_QUESTIONS_WAITING)
-      throw limitExceeded(
-        { MAX_STRANGER_QUESTIONS_WAITING },
-        "Too many requests without access",
-        "Try again later.",
-      );
+    if (this.#strangers.waiting >= MAX_STRANGER_QUESTIONS_WAITING) throw tooManyStrangers();
     const asking = this.#look(actorId, this.#strangers)
       .then((found) => {
         if (found === undefined) this.#unknown.set(actorId, performance.now() + UNKNOWN_ACTOR_MS);
@@ -168,4 +163,10 @@ export function engineError(error: unknown): unknown {
   if (error instanceof RequestError || name === "TimeoutError")
     return new AgentVmError("connection_lost", "The server does not reach its Rivet Engine");
   return error;
+}
+
+/** Error of a request without access that finds too many others waiting for an answer of the engine. */
+export function tooManyStrangers(): AgentVmError {
+  const limit = { MAX_STRANGER_QUESTIONS_WAITING };
+  return limitExceeded(limit, "Too many requests without access", "Try again later.");
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { gatewayPath, parseGateway } from "../../api/gateway-path.ts";
 import { parseJson } from "../../base/json.ts";
+import { protocolText } from "../../client/rivet/handle.ts";
 import { canonicalName, endToEnd } from "../../runtime/network/requests/end-to-end.ts";
 import { PEER_HEADER, PROOF_HEADER } from "./seal.ts";
 
@@ -55,7 +56,7 @@ function withoutToken(name: string, value: string, isOurs: (authorization: strin
     .map((part) => {
       if (!part.startsWith(PARAMS_PROTOCOL)) return part;
       const params = withoutParam(parseJson(decoded(part.slice(PARAMS_PROTOCOL.length))), isOurs);
-      return `${PARAMS_PROTOCOL}${encoded(JSON.stringify(params))}`;
+      return `${PARAMS_PROTOCOL}${protocolText(JSON.stringify(params))}`;
     })
     .join(", ");
 }
@@ -72,9 +73,4 @@ function decoded(text: string): string {
   } catch {
     return "";
   }
-}
-
-/** Encodes a text for the name of a WebSocket protocol, which may have no parentheses. */
-function encoded(text: string): string {
-  return encodeURIComponent(text).replace(/[()]/g, (one) => (one === "(" ? "%28" : "%29"));
 }

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { AgentVmError, limitExceeded } from "../../api/errors.ts";
+import { AgentVmError } from "../../api/errors.ts";
 import { askAgain } from "../../base/ask-again.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
@@ -8,7 +8,7 @@ import { decodeError } from "../../client/rivet/messages.ts";
 import { isCutOff } from "../../rivet/engine-contact.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
-import { type EngineActors, engineError, isGone } from "./engine-actors.ts";
+import { type EngineActors, engineError, isGone, tooManyStrangers } from "./engine-actors.ts";
 import {
   MAX_KNOWN_VMS,
   MAX_PEER_QUESTIONS,
@@ -82,11 +82,7 @@ export class Places {
     const questions = isStrange ? this.#strange : this.#questions;
     const isUnderWay = questions.asking.has(actorId);
     if (isStrange && !isUnderWay && questions.places.waiting >= MAX_STRANGER_QUESTIONS_WAITING)
-      throw limitExceeded(
-        { MAX_STRANGER_QUESTIONS_WAITING },
-        "Too many requests without access",
-        "Try again later.",
-      );
+      throw tooManyStrangers();
     const place = await this.#join(actorId, questions);
     // A question that was under way may have been answered before the VM left that server.
     const isOld = isUnderWay && left !== undefined && Object(place).server === left;

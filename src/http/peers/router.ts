@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { type AgentVmError, invalidArgument } from "../../api/errors.ts";
+import type { AgentVmError } from "../../api/errors.ts";
 import { actorNamedBy } from "../../api/gateway-path.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import { endToEnd } from "../../runtime/network/requests/end-to-end.ts";
-import { framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
+import { badRequest, framingOf, hasBody } from "../../runtime/network/requests/framing.ts";
 import { relay } from "../../runtime/network/requests/relay.ts";
 import { relayUpgrade } from "../../runtime/network/requests/relay-upgrade.ts";
 import type { Served } from "../client-connections.ts";
@@ -160,10 +160,4 @@ export class PeerRouter {
 
 function headersOf(raw: readonly string[]): string[] {
   return endToEnd(raw).flat();
-}
-
-function badRequest({ method }: IncomingMessage): AgentVmError {
-  const expected =
-    "a method other than TRACE, one frame for the body, and GET without a body for a WebSocket";
-  return invalidArgument("request", expected, method);
 }

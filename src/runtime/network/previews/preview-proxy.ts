@@ -5,8 +5,8 @@ import {
   request as startRequest,
 } from "node:http";
 import type { Duplex } from "node:stream";
-import { AgentVmError, invalidArgument } from "../../../api/errors.ts";
-import { type Framing, framingOf, hasBody } from "../requests/framing.ts";
+import { AgentVmError } from "../../../api/errors.ts";
+import { badRequest, type Framing, framingOf, hasBody } from "../requests/framing.ts";
 import { type Connect, connectWith, type VmAgent } from "../requests/http-agent.ts";
 import { http2Only } from "../requests/http2-only.ts";
 import { relay } from "../requests/relay.ts";
@@ -59,7 +59,7 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
   // A service worker could give its pages the headers that `responseHeaders` removes.
   const isWorker = prefix !== "" && request.headers["service-worker"] !== undefined;
   if (request.method === "TRACE" || framing === undefined || isWorker)
-    return refuse(response, badRequest(request.method));
+    return refuse(response, badRequest(request));
   const kept = !hasBody(framing) && REPEATABLE.has(request.method ?? "") ? way.kept : undefined;
   const outgoing = outgoingOf(visit, way, framing, response, kept);
   await exchange(outgoing, response, way.ended, () =>
@@ -86,7 +86,7 @@ export async function proxyRequest(visit: PreviewRequest, way: PreviewWay): Prom
 export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Promise<void> {
   const { socket, head, prefix, request } = visit;
   if (request.method !== "GET" || hasBody(framingOf(request)))
-    return refuseUpgrade(socket, badRequest(request.method));
+    return refuseUpgrade(socket, badRequest(request));
   const added: Framing = { connection: ["Upgrade"], upgrade: ["websocket"] };
   const outgoing = outgoingOf(visit, way, added, socket);
   await exchange(outgoing, socket, way.ended, (end) => {
@@ -179,12 +179,6 @@ export async function mayRepeat({ port, ended, speaksTls }: PreviewWay, error: u
 /** The way of a request that is repeated already. */
 export function once(way: PreviewWay): PreviewWay {
   return { ...way, speaksTls: async () => false };
-}
-
-function badRequest(method: string | undefined): AgentVmError {
-  const expected =
-    "a method other than TRACE, one frame for the body, and GET without a body for a WebSocket";
-  return invalidArgument("request", expected, method);
 }
 
 function badGateway(port: number, error: Error): AgentVmError {

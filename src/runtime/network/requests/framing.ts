@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { type AgentVmError, invalidArgument } from "../../../api/errors.ts";
 import { MAX_INTERIM_RESPONSES } from "../limits.ts";
 import { headerValues } from "./end-to-end.ts";
 
@@ -47,4 +48,11 @@ export function boundInterim(request: ClientRequest): void {
         ),
       );
   });
+}
+
+/** Error of a request that is not forwarded. */
+export function badRequest({ method }: IncomingMessage): AgentVmError {
+  const expected =
+    "a method other than TRACE, one frame for the body, and GET without a body for a WebSocket";
+  return invalidArgument("request", expected, method);
 }
