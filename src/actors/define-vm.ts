@@ -164,7 +164,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onConnect: (c, connection) => {
       limitSubscriptions(connection);
       openConnection(connection);
-      own.connected(c, connection);
+      own.onConnection("onConnect", c, connection);
     },
     onRequest: async (c, request) => {
       const { instance } = c.vars;
@@ -190,7 +190,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     onDisconnect: (c, connection) => {
       binding.server.access.live.closed(connection.id);
       c.vars.instance.calls.disconnected(connection.id);
-      own.disconnected(c, connection);
+      own.onConnection("onDisconnect", c, connection);
     },
     async onWake(c) {
       // Behind an engine connections outlive an instance, and their tokens may end.

@@ -121,21 +121,12 @@ export class OwnActor {
     return { value: await this.#value("createConnState", async () => createConnState?.(context, params)) };
   }
 
-  connected(c: LiveContext, connection: RawConnection): void {
-    const { onConnect } = this.parts;
-    if (onConnect === undefined || !isClients(connection)) return;
-    const { log } = c.vars.own;
-    void this.#logged(log, "onConnect", () =>
-      onConnect(ownContext(c, c.vars, connection.state) as never, ownConnection(connection) as never),
-    );
-  }
-
-  disconnected(c: LiveContext, connection: RawConnection): void {
-    const { onDisconnect } = this.parts;
-    if (onDisconnect === undefined || !isClients(connection)) return;
-    const { log } = c.vars.own;
-    void this.#logged(log, "onDisconnect", () =>
-      onDisconnect(ownContext(c, c.vars, connection.state) as never, ownConnection(connection) as never),
+  /** Runs a hook for a connection of a client. */
+  onConnection(name: "onConnect" | "onDisconnect", c: LiveContext, connection: RawConnection): void {
+    const hook = this.parts[name];
+    if (hook === undefined || !isClients(connection)) return;
+    void this.#logged(c.vars.own.log, name, () =>
+      hook(ownContext(c, c.vars, connection.state) as never, ownConnection(connection) as never),
     );
   }
 
