@@ -13,8 +13,9 @@ import { childrenOf } from "../procfs/procfs.ts";
 import { SYSTEM_PATH } from "../tools.ts";
 import { Excerpt } from "./excerpt.ts";
 import { encodeFrame, type Frame, FrameReader, MAX_FRAME_BYTES } from "./frames.ts";
+import { hold, launch } from "./launch.ts";
 import type { Launched } from "./launched.ts";
-import { hold, LaunchRefused, type LaunchRequest, launch } from "./launcher.ts";
+import { LaunchRefused, type LaunchRequest } from "./launcher.ts";
 import { refusal } from "./refusal.ts";
 
 /** Frames that a helper has sent and that are not read when it ends are waited for this long, in milliseconds. */

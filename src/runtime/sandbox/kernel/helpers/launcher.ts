@@ -1,30 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { closeSync, constants as fs, openSync } from "node:fs";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { constants } from "node:os";
 import util from "node:util";
 import type { Owner } from "../../own-uids.ts";
-import { O_PATH } from "../../posix.ts";
 import { sealedStdio } from "../descriptors.ts";
 import { readStat } from "../procfs/procfs.ts";
 import { findTool, SYSTEM_PATH } from "../tools.ts";
 import { encodeFields, encodeFrame, type Frame, FrameReader } from "./frames.ts";
 import { Launched } from "./launched.ts";
+import { CHANNEL_FD, LauncherChannel, type OnPassed } from "./launcher-channel.ts";
 import { openEnd } from "./open-pipe.ts";
 import { helperCommand, launcherSource } from "./programs.ts";
 import { parseWaitStatus } from "./wait-status.ts";
 
 const PROGRAM = launcherSource();
 
-/** Descriptor of Node's channel in the launcher, and in programs that have it. */
-export const CHANNEL_FD = 3;
-
 /** Longest frame of the launcher, in bytes. */
 const MAX_REPORT_BYTES = 64;
-
-/** Tries of a start: the launcher may have ended a moment ago. */
-const MAX_TRIES = 2;
 
 /**
  * Time for the launcher to answer.
@@ -40,7 +32,7 @@ const MAX_UNANSWERED = 2;
 const ENDED_CODES: readonly string[] = ["EACCES", "ENOENT", "ESRCH"];
 
 /** The launcher has ended before it has started a program. */
-class LauncherLost extends Error {}
+export class LauncherLost extends Error {}
 
 /** The launcher could not start a program: the host has no process or no descriptor left, or hides the server's. */
 export class LaunchRefused extends Error {
@@ -69,7 +61,7 @@ export interface LaunchRequest {
   /** Gives up the start. A program that the launcher has forked already ends before it does anything. */
   signal?: AbortSignal;
   /** Takes the messages of a program that passes sockets. It gets one argument more: the secret name of its launch. */
-  onPassed?(message: object, handle: unknown): void;
+  onPassed?: OnPassed;
 }
 
 interface Waiting {
@@ -77,43 +69,16 @@ interface Waiting {
   started: PromiseWithResolvers<Launched>;
 }
 
-type Listener = NonNullable<LaunchRequest["onPassed"]>;
-
-let current: Launcher | undefined;
-
-/**
- * Starts a program that inherits no descriptor and no variable of the server, in a session of its own. It ends with the server.
- *
- * @throws LaunchRefused if the host has no process or no descriptor left; the signal's reason
- */
-export async function launch(request: LaunchRequest): Promise<Launched> {
-  for (let tries = 1; ; tries++) {
-    request.signal?.throwIfAborted();
-    // The launcher opens it by its number, which may be another's once the caller has closed its own.
-    const held = request.rootFd === undefined ? undefined : hold(request.rootFd);
-    try {
-      current = current?.isUsable === true ? current : new Launcher();
-      return await current.start(request, held);
-    } catch (error) {
-      if (!(error instanceof LauncherLost) || tries === MAX_TRIES) throw error;
-    } finally {
-      if (held !== undefined) closeSync(held);
-    }
-  }
-}
-
 /**
  * A small process that starts programs for the server. Node forks the server itself to start a program: with 400 MB of memory this
  * stops the event loop for 10 ms. The launcher runs while a program that it has started runs.
  */
-class Launcher {
+export class Launcher {
   readonly #process: ChildProcess;
+  readonly #channel: LauncherChannel;
   readonly #waiting = new Map<number, Waiting>();
   /** Programs that run; `undefined` for one whose pipes could not be opened. */
   readonly #running = new Map<number, Launched | undefined>();
-  /** By the names of launches. A program that has the channel cannot guess another program's. */
-  readonly #listeners = new Map<string, Listener>();
-  readonly #names = new Map<number, string>();
   readonly #gone: Promise<void>;
   readonly #asking: NodeJS.Timeout;
   #unsent: Buffer[] = [];
@@ -136,6 +101,7 @@ class Launcher {
       env: { PATH: SYSTEM_PATH },
       detached: true,
     });
+    this.#channel = new LauncherChannel(this.#process);
     this.#process.on("error", (error) => {
       if (this.#process.pid === undefined) this.#failure = error;
     });
@@ -160,11 +126,6 @@ class Launcher {
         this.#process.kill("SIGKILL");
       }
     });
-    this.#process.on("message", (message: { of?: string } | null, handle: unknown) => {
-      const listener = this.#listeners.get(message?.of ?? "");
-      if (listener !== undefined && message !== null) listener(message, handle);
-      else closeHandle(handle);
-    });
   }
 
   get isUsable(): boolean {
@@ -182,14 +143,14 @@ class Launcher {
   async start(request: LaunchRequest, rootFd = -1): Promise<Launched> {
     const id = ++this.#lastId;
     const { namespaces = 0, hasSmallPipes, onPassed, signal } = request;
-    if (onPassed !== undefined) this.#listen(id, onPassed);
+    if (onPassed !== undefined) this.#channel.listen(id, onPassed);
     const started = Promise.withResolvers<Launched>();
     this.#waiting.set(id, { request, started });
     const settings = [namespaces, onPassed === undefined ? 0 : 1, rootFd, hasSmallPipes ? 1 : 0];
     this.#send("x", id, encodeFields(...settings));
     const giveUp = () => {
       // Without its request it ends.
-      if (this.#waiting.delete(id)) this.#unlisten(id);
+      if (this.#waiting.delete(id)) this.#channel.unlisten(id);
       started.reject(signal?.reason);
     };
     signal?.addEventListener("abort", giveUp, { once: true });
@@ -198,17 +159,6 @@ class Launcher {
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
-  }
-
-  #listen(id: number, onPassed: Listener): void {
-    const name = randomBytes(16).toString("hex");
-    this.#names.set(id, name);
-    this.#listeners.set(name, onPassed);
-  }
-
-  #unlisten(id: number): void {
-    this.#listeners.delete(this.#names.get(id) ?? "");
-    this.#names.delete(id);
   }
 
   /** Asks whether it works. A launcher that is asked to end answers by its end. */
@@ -258,7 +208,7 @@ class Launcher {
     else if (kind === "S") this.#send("c", id);
     else if (kind === "N" && waiting !== undefined) {
       const [errno = 0] = numbers;
-      this.#unlisten(id);
+      this.#channel.unlisten(id);
       waiting.started.reject(new LaunchRefused(waiting.request.command[0], errno));
       void this.#closeIfIdle();
     } else if (kind === "N") void this.#closeIfIdle();
@@ -277,7 +227,7 @@ class Launcher {
       const startTime = stat?.ppid === parent ? stat.startTime : undefined;
       const launched = new Launched({ pid, startTime, stdin, stdout, stderr }, () => this.#send("k", id));
       const { command, owner } = request;
-      const name = this.#names.get(id);
+      const name = this.#channel.nameOf(id);
       const fields = [owner?.uid ?? -1, owner?.gid ?? -1, ...command, ...(name === undefined ? [] : [name])];
       // The launcher keeps what it reads, and its children have all that it keeps. So the program itself reads what it is.
       stdin.write(encodeFrame("x", 0, encodeFields(...fields)));
@@ -298,7 +248,7 @@ class Launcher {
   #ended(id: number, status: number): void {
     const launched = this.#running.get(id);
     this.#running.delete(id);
-    this.#unlisten(id);
+    this.#channel.unlisten(id);
     const closed = this.#closeIfIdle();
     launched?.end(parseWaitStatus(status), closed);
   }
@@ -327,24 +277,6 @@ class Launcher {
     for (const launched of this.#running.values()) launched?.orphan();
     this.#waiting.clear();
     this.#running.clear();
-    this.#listeners.clear();
-    this.#names.clear();
+    this.#channel.close();
   }
-}
-
-/** Opens a directory once more. */
-export function hold(fd: number): number {
-  return openSync(`/proc/self/fd/${fd}`, O_PATH | fs.O_DIRECTORY);
-}
-
-/** Closes a socket that nobody waits for any more. */
-export function closeHandle(handle: unknown): void {
-  if (handle instanceof Socket) handle.destroy();
-  else if (
-    typeof handle === "object" &&
-    handle !== null &&
-    "close" in handle &&
-    typeof handle.close === "function"
-  )
-    handle.close();
 }

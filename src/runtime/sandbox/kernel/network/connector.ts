@@ -3,7 +3,7 @@ import { Server, Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import type { Frame } from "../helpers/frames.ts";
 import { HelperLost, HelperProcess } from "../helpers/helper-process.ts";
-import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
+import { CHANNEL_FD, closeHandle } from "../helpers/launcher-channel.ts";
 import type { Replaceable } from "../helpers/on-demand.ts";
 
 /** Longest frame that the connector sends: the errno of a request. */

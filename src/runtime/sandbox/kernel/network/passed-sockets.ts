@@ -2,7 +2,7 @@ import { Socket as DatagramSocket } from "node:dgram";
 import { Server, type Socket } from "node:net";
 import type { Entry } from "../commands/command.ts";
 import { HelperProcess } from "../helpers/helper-process.ts";
-import { CHANNEL_FD, closeHandle } from "../helpers/launcher.ts";
+import { CHANNEL_FD, closeHandle } from "../helpers/launcher-channel.ts";
 import { helperCommand, helperSource } from "../helpers/programs.ts";
 import { AcceptRate } from "./accept-rate.ts";
 

@@ -3,7 +3,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { VmOptionsInput } from "../../../../../src/runtime/options.ts";
-import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher-channel.ts";
 import type { Vm } from "../../../../../src/runtime/vm.ts";
 import { isRoot, ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { encodeFrame } from "../../../../../src/runtime/sandbox/kernel/helpers/frames.ts";
-import { launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launch.ts";
 import { helperCommand, helperSource } from "../../../../../src/runtime/sandbox/kernel/helpers/programs.ts";
 import { findTool } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";

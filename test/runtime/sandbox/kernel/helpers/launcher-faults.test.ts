@@ -12,8 +12,9 @@ import { createSandboxFactory } from "../../../../../src/runtime/sandbox/factory
 import { bootVm } from "../../../../../src/runtime/sandbox/kernel/boot/boot.ts";
 import { Attributes } from "../../../../../src/runtime/sandbox/kernel/files/attributes.ts";
 import { spawnerText } from "../../../../../src/runtime/sandbox/kernel/helpers/enter.ts";
+import { launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launch.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
-import { CHANNEL_FD, launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher-channel.ts";
 import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
 import { processStartTime, readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
 import { findTools } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
@@ -250,7 +251,8 @@ test.runIf(isRoot)("a server that has changed its user reads extended attributes
 const HIDDEN = `
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { closeHandle, launch } from "./src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { launch } from "./src/runtime/sandbox/kernel/helpers/launch.ts";
+import { closeHandle } from "./src/runtime/sandbox/kernel/helpers/launcher-channel.ts";
 process.setgroups([]);
 process.setgid(1000);
 process.setuid(1000);
@@ -270,7 +272,7 @@ test.runIf(isRoot)("a program ends that the host's /proc hides from the server",
 
 const NO_DESCRIPTORS = `
 import { closeSync, openSync } from "node:fs";
-import { launch } from "./src/runtime/sandbox/kernel/helpers/launcher.ts";
+import { launch } from "./src/runtime/sandbox/kernel/helpers/launch.ts";
 const program = await launch({ command: ["/bin/sleep", "1000"] });
 const open = [];
 try {

@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { encodeFrame } from "../../../../../src/runtime/sandbox/kernel/helpers/frames.ts";
+import { launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launch.ts";
+import type { LaunchRequest } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
 import {
   CHANNEL_FD,
   closeHandle,
-  type LaunchRequest,
-  launch,
-} from "../../../../../src/runtime/sandbox/kernel/helpers/launcher.ts";
+} from "../../../../../src/runtime/sandbox/kernel/helpers/launcher-channel.ts";
 import { O_PATH } from "../../../../../src/runtime/sandbox/posix.ts";
 import { ownDescendants } from "../../../../support/host.ts";
 import { startVm } from "../../../../support/vm.ts";
