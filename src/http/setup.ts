@@ -230,7 +230,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     checkInput: (name, input, sender) => vms.get(name)?.checkInput(input, sender),
   };
   const driver = behindEngine
-    ? peering?.driver({ guard, hasActors: hasVms, onServer, onError: reject })
+    ? peering?.driver({ guard, hasActors: hasVms, services: sharing?.use, onServer, onError: reject })
     : guardedDriver({
         guard,
         dataDir,

@@ -1,7 +1,9 @@
 import { WebSocket } from "ws";
+import { SERVICE_POOL } from "./service-pool.ts";
 
 /** The part of RivetKit's runner that this repair changes. */
 export interface ContactedRunner {
+  readonly config: { runnerName: string };
   getPegboardWebSocketIfReady(): unknown;
   __sendToServer(message: { tag: string; val: unknown }): void;
   start(): Promise<void>;
@@ -49,7 +51,8 @@ export function missEngine(prototype: ContactedRunner): void {
   };
   prototype.__sendToServer = function (message) {
     // RivetKit sends it when a connection has opened.
-    if (message.tag === "ToServerInit") watch(this.getPegboardWebSocketIfReady());
+    if (message.tag === "ToServerInit")
+      watch(this.getPegboardWebSocketIfReady(), this.config.runnerName !== SERVICE_POOL);
     send.call(this, message);
   };
 }
@@ -86,7 +89,8 @@ function isSilent({ heardAt, lostMs }: NonNullable<typeof contact>): boolean {
   return performance.now() - heardAt > lostMs;
 }
 
-function watch(connection: unknown): void {
+/** @param hasVms whether the VMs of this process depend on the connection */
+function watch(connection: unknown, hasVms: boolean): void {
   if (!(connection instanceof WebSocket)) return;
   const own = { heardAt: performance.now(), lostMs: LOST_MS };
   let isFirst = true;
@@ -95,7 +99,7 @@ function watch(connection: unknown): void {
     own.heardAt = performance.now();
     if (isFirst) own.lostMs = lostThresholdIn(data) ?? LOST_MS;
     isFirst = false;
-    contact = own;
+    if (hasVms) contact = own;
     missed = 0;
   });
   const timer = setInterval(() => {
@@ -103,7 +107,7 @@ function watch(connection: unknown): void {
     // A process that has stood still reads first what has come meanwhile.
     if (missed <= 1) return;
     connection.terminate();
-    for (const listener of cutOff) listener();
+    if (hasVms) for (const listener of cutOff) listener();
   }, LOOK_MS).unref();
   connection.addEventListener("close", () => clearInterval(timer));
 }

@@ -10,6 +10,7 @@ import {
   RUNNER_PROTOTYPE,
 } from "./rivetkit.ts";
 import { withRunnerMetadata } from "./runner-metadata.ts";
+import { SERVICE_POOL, SERVICE_SLOTS } from "./service-pool.ts";
 
 /** A Rivet Engine, and what a server needs to speak with it. */
 interface EngineAddress {
@@ -29,6 +30,8 @@ export interface EngineDriverOptions {
   metadata: Record<string, unknown>;
   /** Whether this server runs actors. */
   hasActors: boolean;
+  /** Actors that find a place on full servers, too. They are made in SERVICE_POOL. @default none */
+  services?: Record<string, object> | undefined;
   /** Finds the name of an actor that `look` has found. */
   nameOf(actorId: string): string | undefined;
   onServer(server: Server, actors: Actors): void;
@@ -64,7 +67,7 @@ const MAY_HIBERNATE = 5;
  * routes requests to actors of this process, and the engine's manager.
  */
 export function engineDriver(options: EngineDriverOptions): { driver: Driver; local: LocalActors } {
-  const { guard, engine, store, metadata, hasActors, nameOf, onServer, onError } = options;
+  const { guard, engine, store, metadata, hasActors, services, nameOf, onServer, onError } = options;
   const engineDrivers = createEngineDriver();
   const memory = createMemoryDriver();
   const makeIdle = memory.actor;
@@ -81,9 +84,14 @@ export function engineDriver(options: EngineDriverOptions): { driver: Driver; lo
     }
     // Actors reach each other through the engine.
     const remote = engineDrivers.manager(behind(config));
-    const inner = withRunnerMetadata(RUNNER_PROTOTYPE, metadata, () =>
-      engineDrivers.actor(behind(config), remote, createClientWithDriver(remote)),
-    );
+    const run = (own: Partial<Config>) =>
+      engineDrivers.actor({ ...behind(config), ...own }, remote, createClientWithDriver(remote));
+    const inner = withRunnerMetadata(RUNNER_PROTOTYPE, metadata, () => run({}));
+    // RivetKit shuts runners down one after another, in the order of their starts: VMs first.
+    if (services !== undefined) {
+      const runner = { ...config.runner, runnerName: SERVICE_POOL, totalSlots: SERVICE_SLOTS };
+      run({ use: services as Config["use"], runner });
+    }
     const loadActor = inner.loadActor.bind(inner);
     actors = Object.assign(inner, {
       async loadActor(actorId: string) {

@@ -33,8 +33,8 @@ const LOOK_MS = 20;
  */
 const LEAVE_MS = 10_000;
 
-/** The driver of this process behind an engine, once an actor has started. */
-let engineDriver: EngineDriver | undefined;
+/** The drivers of this process behind an engine, each from the start of its first actor on. */
+const engineDrivers = new Set<EngineDriver>();
 
 /**
  * Makes requests to the storage again that RivetKit rejects when it begins to shut down, or whose connection closes.
@@ -43,8 +43,8 @@ let engineDriver: EngineDriver | undefined;
  * made twice.
  */
 export function takeOverEngineDriver(driver: EngineDriver & Partial<Record<string, unknown>>): void {
-  if (driver === engineDriver || driver.shutdownRunner === undefined) return;
-  engineDriver = driver;
+  if (engineDrivers.has(driver) || driver.shutdownRunner === undefined) return;
+  engineDrivers.add(driver);
   repeatLostRequests(RUNNER_PROTOTYPE);
   for (const name of KV_METHODS) {
     const method = driver[name];
@@ -63,7 +63,7 @@ export function takeOverEngineDriver(driver: EngineDriver & Partial<Record<strin
 
 /** Whether actors of this process run for a Rivet Engine. */
 export function isBehindEngine(): boolean {
-  return engineDriver !== undefined;
+  return engineDrivers.size > 0;
 }
 
 /**
@@ -76,6 +76,6 @@ export async function leaveEngine(limitMs: number): Promise<void> {
   const until = performance.now() + limitMs;
   while (hasActors() && performance.now() < until) await delay(LOOK_MS);
   // Waits for the last messages to the engine. Actors that it has not stopped end here.
-  const left = engineDriver?.shutdownRunner?.(false).catch(() => undefined);
-  await within(left ?? Promise.resolve(), LEAVE_MS);
+  const left = [...engineDrivers].map((driver) => driver.shutdownRunner?.(false));
+  await within(Promise.allSettled(left), LEAVE_MS);
 }

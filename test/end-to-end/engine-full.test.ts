@@ -1,6 +1,7 @@
 // @module-tag slow
 import { expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
+import { MAX_REVOKED_AGE_MS } from "../../src/http/tokens/shared/limits.ts";
 import type { registry } from "../../src/server.ts";
 import { startEngine, startEngineServer, startPeer } from "../support/engine.ts";
 import { AGENT_VM_PROGRAM } from "../support/server-process.ts";
@@ -36,21 +37,32 @@ test("a server says how many VMs it takes by its descriptors", async (context) =
   await expect.poll(slots, within).toEqual([20]);
 });
 
-test("the actor that notes tokens keeps its place while VMs want one, and without a place it says so", async (context) => {
+test("the actor that notes tokens finds a place on full servers, also when its server dies", async (context) => {
   const engine = await startEngine(context);
-  const server = await startPeer(engine, { kind: "memory", env: { RIVET_TOTAL_SLOTS: "2" } });
-  const { tokens, vm } = server.client({ token: "token of the servers" });
-  // A VM with a connection stays awake.
-  const vms = ["one", "two"].map((key) => vm.getOrCreate(key).connect());
-  for (const each of vms) await expect.poll(() => each.exists("/").catch(String), within).toBe(true);
-  const read = { vms: "one", may: ["read" as const] };
-  expect(await failure(tokens.create(read))).toMatchObject({ code: "server_full" });
-  await vms[1]?.destroy();
-  await expect.poll(() => tokens.create(read).then(() => true, String), within).toBe(true);
-  const made = await tokens.create(read);
-  // An idle actor sleeps after 30 s, and each of these waits for 15 s.
-  for (const key of ["three", "four", "five"])
-    expect(await failure(vm.getOrCreate(key).exists("/"))).toMatchObject({ code: "server_full" });
-  await tokens.revoke(made.id);
+  /** Starts a server with one place, which a VM takes. */
+  const startFull = async (key: string) => {
+    const server = await startPeer(engine, { kind: "memory", env: { RIVET_TOTAL_SLOTS: "1" } });
+    const client = server.client({ token: "token of the servers" });
+    // A VM with a connection stays awake.
+    const connection = client.vm.getOrCreate(key).connect();
+    await expect.poll(() => connection.exists("/").catch(String), within).toBe(true);
+    return { server, client };
+  };
+  const first = await startFull("one");
+  const made = await first.client.tokens.create({ vms: "two", may: ["read"] });
+  const second = await startFull("two");
+  const third = second.client.vm.getOrCreate("three");
+  expect(await failure(third.exists("/"))).toMatchObject({ code: "server_full" });
+  const holder = () => second.server.client({ token: made.token }).vm.get("two").exists("/");
+  expect(await holder()).toBe(true);
+
+  await first.server.stop("SIGKILL");
+  const killedAt = performance.now();
+  const { tokens } = second.client;
+  await expect
+    .poll(() => tokens.revoke(made.id).then(() => "revoked", String), { interval: 500, timeout: 30_000 })
+    .toBe("revoked");
+  expect(await failure(holder())).toMatchObject({ code: "unauthorized", metadata: { reason: "revoked" } });
+  expect(performance.now() - killedAt).toBeLessThan(MAX_REVOKED_AGE_MS);
   expect(await failure(tokens.revoke(made.id))).toMatchObject({ code: "token_not_found" });
 });

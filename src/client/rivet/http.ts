@@ -46,6 +46,8 @@ export interface NewActor {
   key: readonly string[];
   input?: unknown;
   region?: string | undefined;
+  /** Pool of servers. @default that of the server's address */
+  pool?: string;
 }
 
 /** @returns the actors that match a query */
@@ -92,12 +94,12 @@ export async function readStored(
 
 /** Makes an actor. @param method `PUT` also answers the actor that has the key already. @returns the actor's id */
 export async function makeActor(server: Server, method: "POST" | "PUT", actor: NewActor): Promise<string> {
-  const { name, key, input, region } = actor;
+  const { name, key, input, region, pool = server.runnerName } = actor;
   const body = {
     datacenter: region,
     name,
     key: keyText(key),
-    runner_name_selector: server.runnerName,
+    runner_name_selector: pool,
     input: input ? toBase64(toCbor(input)) : undefined,
     crash_policy: "sleep",
   };

@@ -12,8 +12,9 @@ export class SharedTokens extends Tokens {
   readonly #desk: TokenDesk;
   readonly #revoked: RevokedTokens;
 
-  constructor(secret: Uint8Array, actors: EngineActors, live: LiveGrants) {
-    const desk = new TokenDesk(actors, new PeerSeal(secret));
+  /** @param pool servers that take the actor. @default those that take VMs */
+  constructor(secret: Uint8Array, actors: EngineActors, live: LiveGrants, pool?: string) {
+    const desk = new TokenDesk(actors, new PeerSeal(secret), pool);
     const onRevoked = (ids: readonly string[]) => live.revoked(ids);
     const revoked = new RevokedTokens({ desk, onRevoked, isWatched: () => live.hasTokens });
     super(recordsOf(revoked), secret, onRevoked);

@@ -59,7 +59,7 @@ export function tokenActor(
       c.vars.book.close();
     },
     actions: {},
-    // Asleep it would lose its place to a VM, and nobody could revoke a token while the servers are full.
+    // Servers ask it every few seconds. Without SERVICE_POOL it would lose its place to a VM, and nobody could revoke a token.
     options: { name: "Tokens", createVarsTimeout: TOKEN_ANSWER_MS, noSleep: true },
   });
   endDoubledActors(definition, { limitMs: TOKEN_ANSWER_MS, onDriver: takeOverEngineDriver });

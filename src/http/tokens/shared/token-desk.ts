@@ -1,5 +1,5 @@
 import { AgentVmError, receivedError } from "../../../api/errors.ts";
-import { askActor } from "../../../client/rivet/http.ts";
+import { askActor, type NewActor } from "../../../client/rivet/http.ts";
 import { type EngineActors, engineError } from "../../peers/engine-actors.ts";
 import { freshly, type PeerSeal } from "../../peers/seal.ts";
 import { TOKEN_ANSWER_MS } from "./limits.ts";
@@ -17,16 +17,19 @@ import {
 export class TokenDesk {
   readonly #actors: EngineActors;
   readonly #seal: PeerSeal;
+  readonly #actor: NewActor;
   #actorId: string | undefined;
 
-  constructor(actors: EngineActors, seal: PeerSeal) {
+  /** @param pool servers that take the actor. @default those that take VMs */
+  constructor(actors: EngineActors, seal: PeerSeal, pool?: string) {
     this.#actors = actors;
     this.#seal = seal;
+    this.#actor = { ...TOKEN_ACTOR, ...(pool !== undefined && { pool }) };
   }
 
   /** Asks something. Makes the actor with the first question. @throws AgentVmError */
   async ask(question: Question): Promise<unknown> {
-    this.#actorId ??= await this.#actors.make("PUT", TOKEN_ACTOR);
+    this.#actorId ??= await this.#actors.make("PUT", this.#actor);
     return await this.#send(this.#actorId, question);
   }
 

@@ -1,0 +1,5 @@
+/** Name of the runners that take actors of the servers themselves, also on servers that are full of VMs. */
+export const SERVICE_POOL = "agent-vm-services";
+
+/** Places of a server for such actors. */
+export const SERVICE_SLOTS = 16;
