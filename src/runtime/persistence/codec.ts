@@ -61,7 +61,10 @@ export async function encodeBlockIn(room: Uint8Array): Promise<Uint8Array> {
 
 /** @returns `undefined` for large content whose samples look random, such as media and archives */
 async function compressed(content: Uint8Array): Promise<Uint8Array | undefined> {
-  if (content.length <= SMALL_BYTES) return zlib.zstdCompressSync(content);
+  if (content.length <= SMALL_BYTES)
+    return zlib.zstdCompressSync(content, {
+      chunkSize: Math.max(content.length, zlib.constants.Z_MIN_CHUNK),
+    });
   if (content.length > LARGE_BYTES) {
     const isPacked = [1, 2, 3].every((quarter) => {
       const start = Math.floor((content.length / 4) * quarter);
@@ -100,7 +103,10 @@ async function unpack(kind: number | undefined, body: Uint8Array): Promise<Uint8
   if (kind !== ZSTD && kind !== HASHED_ZSTD) return undefined;
   try {
     if (body.length <= SMALL_BYTES)
-      return zlib.zstdDecompressSync(body, { maxOutputLength: MAX_UNPACKED_HERE });
+      return zlib.zstdDecompressSync(body, {
+        maxOutputLength: MAX_UNPACKED_HERE,
+        chunkSize: Math.max(4 * body.length, zlib.constants.Z_MIN_CHUNK),
+      });
   } catch {
     // Corrupt, or larger: the other thread finds out.
   }

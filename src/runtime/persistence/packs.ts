@@ -26,6 +26,7 @@ const MAX_PACKS_UNDER_WAY = 3;
 
 /**
  * Buffers of packs that are stored. New ones for each pack, or for the few files of each new VM, would keep the garbage collector busy.
+ * Further buffers, of checkpoints at once, are freed: the collector would find them late, and the server would stay larger.
  */
 const spare: Uint8Array[] = [];
 const MAX_SPARE = MAX_PACKS_UNDER_WAY;
@@ -67,7 +68,8 @@ export class PackWriter {
   async room(bytes: number): Promise<Uint8Array> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#openBytes + bytes > PACK_BYTES) await this.#seal();
-    this.#open ??= spare.pop() ?? new Uint8Array(BLOCK_HEAD_BYTES + PACK_BYTES);
+    // Only the pages that are used become memory of the server.
+    this.#open ??= spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_HEAD_BYTES + PACK_BYTES);
     const start = BLOCK_HEAD_BYTES + this.#openBytes;
     return this.#open.subarray(start, start + bytes);
   }
@@ -141,6 +143,7 @@ export class PackWriter {
 
 function giveBack(buffer: Uint8Array): void {
   if (spare.length < MAX_SPARE) spare.push(buffer);
+  else free(buffer);
 }
 
 /** A pack that was read: its record in the store, and the chunks in it. They may share memory. */
