@@ -20,7 +20,7 @@ export class TokenDesk {
   readonly #actor: NewActor;
   #actorId: string | undefined;
 
-  /** @param pool servers that take the actor. @default those that take VMs */
+  /** @param pool servers that take the actor. @default servers that take VMs */
   constructor(actors: EngineActors, seal: PeerSeal, pool?: string) {
     this.#actors = actors;
     this.#seal = seal;
