@@ -259,7 +259,8 @@ export function withCalls(
       const part = parts.find((part) => property in part);
       if (part !== undefined) {
         const value: unknown = Reflect.get(part, property, part);
-        return typeof value === "function" ? value.bind(part) : value;
+        // `await using` of Node 24 refuses a function that bind() has made.
+        return typeof value === "function" ? (...args: unknown[]) => Reflect.apply(value, part, args) : value;
       }
       // `await` looks for `then`: a handle is not a promise.
       return typeof property === "symbol" || property === "then" ? undefined : methodOf(property);
