@@ -58,7 +58,7 @@ for (let prompt = await readLine(); prompt; prompt = await readLine()) {
 
 // The conversation as a document
 const { data } = await conn.readTranscript(sessionId, { format: "markdown" });
-console.log(data.match(/^## \w+/gm)?.join(", "));
+console.log(data.match(/^## \w+/gm)?.join(", ") ?? "Nothing was said.");
 
 await conn.destroySession(sessionId);
 await conn.dispose();

@@ -30,7 +30,7 @@ const STARTED_COLUMNS: readonly Column<SpawnedProcessInfo>[] = [
   { title: "COMMAND", of: ({ command, args }) => [command, ...args].join(" ") },
 ];
 
-/** Lists the processes of a VM, or processes that `run` and the API have started. */
+/** Lists the processes of a VM, or processes that `exec`, `run` and the API have started. */
 export async function ps(cli: Cli, key: string, { started }: { started?: boolean }): Promise<void> {
   const vm = await cli.vm(key);
   if (started) await cli.out.table(await vm.listProcesses(), STARTED_COLUMNS);

@@ -45,6 +45,7 @@ export function addProcessCommands(program: Command): void {
       "The detach keys leave the shell open, and so does the end of this terminal. A shell that exits ends the command with its exit code.",
     examples: [
       ["shell alice", "opens bash"],
+      ["shell alice -- python3 -i", "opens a program; -- stands before its own options"],
       ["shell alice --attach", "takes up the newest open shell, with its scrollback"],
       ["shell alice --attach shell-3f9c02d81b7e", "takes up this shell"],
       ["shell alice --list", "lists the shells"],
@@ -60,10 +61,10 @@ export function addProcessCommands(program: Command): void {
   serverCommand(program, "ps <key>", "list the processes of a VM", {
     examples: [
       ["ps alice", "lists all processes"],
-      ["ps alice --started", "lists processes that `run` and the API have started, ended ones too"],
+      ["ps alice --started", "lists processes that `exec`, `run` and the API have started, ended ones too"],
     ],
   })
-    .option("-s, --started", "only processes that `run` and the API have started, ended ones too")
+    .option("-s, --started", "only processes that `exec`, `run` and the API have started, ended ones too")
     .action(does(async () => (await import("../actions/processes.ts")).ps));
 
   serverCommand(program, "top <key>", "show what a VM uses and its processes, live", {
@@ -80,7 +81,7 @@ export function addProcessCommands(program: Command): void {
   serverCommand(
     program,
     "logs <key> [pid]",
-    "print the output of a process that `run` or the API has started",
+    "print the output of a process that `exec`, `run` or the API has started",
     {
       notes:
         "Without a pid: of the newest process. On a terminal, control characters are escaped. The VM keeps the newest MiB of each process.",
