@@ -1,10 +1,14 @@
 import type { VmEventName, VmEvents } from "../api/events.ts";
 import { wireSize } from "../api/size.ts";
 import { asCaller } from "../base/caller.ts";
+import { FairPool, type Keeper } from "../base/fair-pool.ts";
 import { within } from "../base/within.ts";
 import type { ActorLog } from "../rivet/log.ts";
 import { runHook } from "../runtime/hook-calls.ts";
-import { MAX_WAITING_EVENT_BYTES, MAX_WAITING_EVENTS } from "./limits.ts";
+import { MAX_SERVER_WAITING_EVENT_BYTES, MAX_WAITING_EVENT_BYTES, MAX_WAITING_EVENTS } from "./limits.ts";
+
+/** Events of all VMs that wait. */
+const waitingEvents = new FairPool(MAX_SERVER_WAITING_EVENT_BYTES);
 
 /** Time that the end of a VM waits for hooks of its last events, in milliseconds. */
 const SETTLE_MS = 5_000;
@@ -21,9 +25,11 @@ interface EventHooksDeps {
   timeoutMs: number;
   log: ActorLog;
   keepAwake(work: Promise<unknown>): void;
+  /** Events of all VMs that wait. @default the pool of the server */
+  pool?: FairPool;
 }
 
-interface Waiting {
+interface Waiting extends Keeper {
   payloads: { payload: unknown; bytes: number }[];
   /** Size of the payloads. */
   bytes: number;
@@ -56,10 +62,15 @@ export class EventHooks {
       const hasRoom = known.payloads.length < MAX_WAITING_EVENTS && fits;
       if (!hasRoom) this.#drop(hook.name, known);
       known.payloads.push({ payload, bytes });
-      known.bytes += bytes;
+      this.#change(known, bytes);
       return;
     }
-    const waiting: Waiting = { payloads: [{ payload, bytes: 0 }], bytes: 0, done: Promise.resolve() };
+    const waiting: Waiting = {
+      payloads: [{ payload, bytes: 0 }],
+      bytes: 0,
+      done: Promise.resolve(),
+      shrinkTo: () => this.#drop(hook.name, waiting),
+    };
     this.#waiting.set(event, waiting);
     // No client's call is the reason of the hook.
     waiting.done = asCaller({}, () => this.#work(event, hook.name, hook.run as EventHook, waiting));
@@ -76,7 +87,7 @@ export class EventHooks {
     await Promise.resolve();
     for (let next = waiting.payloads.shift(); next !== undefined; next = waiting.payloads.shift()) {
       const { payload, bytes } = next;
-      waiting.bytes -= bytes;
+      this.#change(waiting, -bytes);
       const startedAt = performance.now();
       try {
         await runHook(name, this.#deps.timeoutMs, () => run(payload as never));
@@ -89,10 +100,15 @@ export class EventHooks {
     this.#waiting.delete(event);
   }
 
+  #change(waiting: Waiting, bytes: number): void {
+    waiting.bytes += bytes;
+    (this.#deps.pool ?? waitingEvents).changed(waiting, bytes);
+  }
+
   #drop(name: string, waiting: Waiting): void {
     const dropped = waiting.payloads.length;
     waiting.payloads.length = 0;
-    waiting.bytes = 0;
+    this.#change(waiting, -waiting.bytes);
     if (dropped > 0)
       this.#deps.log.error({ msg: "events for a slow hook were dropped", hook: name, dropped });
   }

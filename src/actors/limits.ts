@@ -125,6 +125,13 @@ export const MAX_WAITING_EVENTS = 10_000;
 export const MAX_WAITING_EVENT_BYTES = 8 * MIB;
 
 /**
+ * Size of the events of all VMs that wait for hooks of the server.
+ * @unit bytes
+ * @past Of the hooks and VMs with the most, all that wait are dropped, and the server logs how many.
+ */
+export const MAX_SERVER_WAITING_EVENT_BYTES = 128 * MIB;
+
+/**
  * Time that the start of an actor waits for `resolveOptions`, whatever `hookTimeoutMs` is.
  * @unit ms
  * @past Every boot fails until the VM has slept.

@@ -1,22 +1,44 @@
 import type { FileChangedEvent } from "../../api/events.ts";
+import { FairPool, type Keeper } from "../../base/fair-pool.ts";
 import { pause } from "../../base/pace.ts";
-import { MAX_QUEUED_FILE_EVENTS } from "./limits.ts";
+import { MAX_QUEUED_FILE_EVENTS, MAX_SERVER_QUEUED_FILE_EVENT_BYTES } from "./limits.ts";
 
 /** The queue has room for more changes up to this many waiting events. */
 const ROOM_EVENTS = MAX_QUEUED_FILE_EVENTS / 2;
 
+/** Memory of an event without its paths. */
+const EVENT_BYTES = 200;
+
+/** Events that wait in the queues of all VMs. */
+const queuedEvents = new FairPool(MAX_SERVER_QUEUED_FILE_EVENT_BYTES);
+
+/** An event that waits, and the path of its watch. */
+interface Waiting {
+  event: FileChangedEvent;
+  root: string;
+}
+
 /** Queue of `fileChanged` events. Emits them in order without blocking the event loop. */
-export class ChangeQueue {
+export class ChangeQueue implements Keeper {
   readonly #emit: (event: FileChangedEvent) => void;
+  readonly #pool: FairPool;
   /** Watches with a waiting `overflow` event. A rescan after it covers their later changes, so those are dropped. */
   readonly #overflowing = new Set<string>();
-  #waiting: FileChangedEvent[] = [];
+  #waiting: Waiting[] = [];
   #next = 0;
+  #bytes = 0;
   #draining: Promise<void> | null = null;
   #closed = false;
 
-  constructor(emit: (event: FileChangedEvent) => void) {
+  /** @param pool events that wait in the queues of all VMs */
+  constructor(emit: (event: FileChangedEvent) => void, pool = queuedEvents) {
     this.#emit = emit;
+    this.#pool = pool;
+  }
+
+  /** Memory of the waiting events. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /**
@@ -28,13 +50,13 @@ export class ChangeQueue {
     if (this.#closed) return;
     const { watchId } = event;
     if (this.#overflowing.has(watchId) && event.type !== "ended") return;
-    if (this.#length >= MAX_QUEUED_FILE_EVENTS && event.type !== "overflow" && event.type !== "ended") {
-      this.#waiting = this.#waiting.slice(this.#next).filter((waiting) => waiting.watchId !== watchId);
-      this.#next = 0;
-      this.#waiting.push({ watchId, type: "overflow", path: root });
-      this.#overflowing.add(watchId);
-    } else this.#waiting.push(event);
+    const isFull = this.#length >= MAX_QUEUED_FILE_EVENTS;
     this.#draining ??= this.#drain();
+    if (isFull && event.type !== "overflow" && event.type !== "ended") {
+      this.drop(watchId);
+      this.#overflowing.add(watchId);
+      this.#push(overflowOf(watchId, root));
+    } else this.#push({ event, root });
   }
 
   /** Returns a promise that resolves when the queue has room, or `null` if it has room now. */
@@ -45,14 +67,42 @@ export class ChangeQueue {
   /** Drops the waiting events of a watch. */
   drop(watchId: string): void {
     this.#overflowing.delete(watchId);
-    this.#waiting = this.#waiting.slice(this.#next).filter((waiting) => waiting.watchId !== watchId);
-    this.#next = 0;
+    this.#keep(({ event }) => event.watchId !== watchId);
+  }
+
+  /** Makes one `overflow` of the waiting events of each watch, for the sake of other VMs. */
+  shrinkTo(): void {
+    const waiting = this.#waiting.slice(this.#next);
+    const ends = waiting.filter(({ event }) => event.type === "ended");
+    const roots = new Map(waiting.map(({ event, root }) => [event.watchId, root]));
+    for (const { event } of ends) roots.delete(event.watchId);
+    for (const watchId of roots.keys()) this.#overflowing.add(watchId);
+    this.#set([...Array.from(roots, ([watchId, root]) => overflowOf(watchId, root)), ...ends]);
   }
 
   close(): void {
     this.#closed = true;
-    this.#waiting = [];
+    this.#set([]);
+  }
+
+  #keep(isKept: (waiting: Waiting) => boolean): void {
+    this.#set(this.#waiting.slice(this.#next).filter(isKept));
+  }
+
+  #set(waiting: Waiting[]): void {
+    this.#waiting = waiting;
     this.#next = 0;
+    this.#change(waiting.reduce((sum, each) => sum + bytesOf(each), 0) - this.#bytes);
+  }
+
+  #push(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    this.#change(bytesOf(waiting));
+  }
+
+  #change(bytes: number): void {
+    this.#bytes += bytes;
+    this.#pool.changed(this, bytes);
   }
 
   get #length(): number {
@@ -65,14 +115,25 @@ export class ChangeQueue {
     for (;;) {
       const turn = pause();
       if (turn !== null) await turn;
-      const event = this.#waiting[this.#next];
-      if (event === undefined) break;
+      const waiting = this.#waiting[this.#next];
+      if (waiting === undefined) break;
       this.#next += 1;
-      this.#overflowing.delete(event.watchId);
-      this.#emit(event);
+      this.#change(-bytesOf(waiting));
+      // Events that have left take no memory while others keep coming.
+      if (this.#next === ROOM_EVENTS) this.#keep(() => true);
+      this.#overflowing.delete(waiting.event.watchId);
+      this.#emit(waiting.event);
     }
     this.#waiting = [];
     this.#next = 0;
     this.#draining = null;
   }
+}
+
+function overflowOf(watchId: string, root: string): Waiting {
+  return { event: { watchId, type: "overflow", path: root }, root };
+}
+
+function bytesOf({ event: { path, oldPath = "" } }: Waiting): number {
+  return EVENT_BYTES + 2 * (path.length + oldPath.length);
 }
