@@ -1,9 +1,6 @@
+import { parseJson } from "../base/json.ts";
+
 const SEPARATOR = "\u0001";
-const ESCAPES: Record<string, string> = {
-  "\0": "\u0002\u0003",
-  "\u0001": "\u0002\u0004",
-  "\u0002": "\u0002\u0005",
-};
 
 /**
  * Encodes an actor's key as text. The order of the texts is the order of the keys, part by part. The text of
@@ -23,6 +20,15 @@ export function isKeyText(text: string): boolean {
   return text === "" || text.endsWith(SEPARATOR);
 }
 
+/** Returns whether a text of JSON is the key that another text encodes. The index has both, so that a changed byte in one shows. */
+export function isKeyOf(json: string, text: string): boolean {
+  const key = parseJson(json);
+  return Array.isArray(key) && key.every((part) => typeof part === "string") && keyText(key) === text;
+}
+
 function escaped(part: string): string {
-  return [...part].map((char) => ESCAPES[char] ?? char).join("");
+  return part
+    .replaceAll("\u0002", "\u0002\u0005")
+    .replaceAll("\0", "\u0002\u0003")
+    .replaceAll(SEPARATOR, "\u0002\u0004");
 }

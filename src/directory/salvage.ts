@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseJson } from "../base/json.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import { isDamage } from "../runtime/store/coded-database.ts";
-import { keyText } from "./key-text.ts";
+import { isKeyOf } from "./key-text.ts";
 
 const Flag = z.union([z.literal(0), z.literal(1)]);
 
@@ -21,10 +21,7 @@ const Row = z
     awake: Flag,
     destroying: Flag,
   })
-  .refine(({ key, key_text }) => {
-    const parts = z.array(z.string()).safeParse(parseJson(key));
-    return parts.success && keyText(parts.data) === key_text;
-  })
+  .refine(({ key, key_text }) => isKeyOf(key, key_text))
   .refine(({ labels }) => z.record(z.string(), z.string()).safeParse(parseJson(labels)).success);
 
 /** Copies the readable rows of a damaged index into a new one. @throws if the damaged one cannot be read now, or the disk is full */

@@ -131,3 +131,27 @@ test("a server that starts replaces an index whose rows are damaged", () => {
   expect(aside(folder)).toContain("vms.db.damaged-N");
   directory.close();
 });
+
+test("one changed byte in the key of a VM is found at the start, and the other rows stay", () => {
+  const folder = testFolder();
+  const path = join(folder, "vms.db");
+  const rows = new VmRows(folder);
+  for (const name of ["first", "changed", "last"])
+    rows.insert({ ...VM, actorId: name, key: [`key of ${name}`] });
+  rows.change("last", { labels: '{"x":"y"}' });
+  rows.close();
+  const whole = readFileSync(path);
+  const at = whole.indexOf('["key of changed"]');
+  whole[at + 3] = "a".charCodeAt(0);
+  writeFileSync(path, whole);
+  const opened = new VmRows(folder);
+  expect(opened.replaced).toBe(
+    join(folder, readdirSync(folder).find((name) => name.includes(".damaged-")) ?? ""),
+  );
+  expect(["first", "changed", "last"].map((id) => opened.nameOf(id)?.key)).toEqual([
+    ["key of first"],
+    undefined,
+    ["key of last"],
+  ]);
+  expect(opened.get("last")?.labels).toBe('{"x":"y"}');
+});
