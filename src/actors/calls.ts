@@ -3,10 +3,11 @@ import type { CallSettledEvent } from "../api/events.ts";
 import { MAX_RESULT_BYTES, RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import { wireSize } from "../api/size.ts";
-import { FairPool, type Keeper } from "../base/fair-pool.ts";
+import type { FairPool } from "../base/fair-pool.ts";
 import { assertNotDraining, serverStopping } from "../monitoring/draining.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { failedOutcome } from "../rivet/user-error.ts";
+import { type KeptLimits, KeptOutcomes } from "./kept-outcomes.ts";
 import { measured } from "./large-results.ts";
 import {
   CALL_ABANDON_MS,
@@ -15,11 +16,7 @@ import {
   MAX_CALLS,
   MAX_ENDED_CALLS,
   MAX_KEPT_OUTCOME_BYTES,
-  MAX_SERVER_KEPT_OUTCOME_BYTES,
 } from "./limits.ts";
-
-/** Outcomes that all VMs keep. */
-const keptOutcomes = new FairPool(MAX_SERVER_KEPT_OUTCOME_BYTES);
 
 /** Instances before the last one whose calls a note is about. An engine may start a VM several times in a row on a busy machine. */
 const MAX_EARLIER_INSTANCES = 8;
@@ -53,17 +50,9 @@ interface CallTableOptions {
   pool?: FairPool;
 }
 
-export interface CallLimits {
-  /** Running calls and kept outcomes together. @default MAX_CALLS */
-  calls: number;
-  /** Bytes of all kept outcomes. @default MAX_KEPT_OUTCOME_BYTES */
-  keptBytes: number;
-  /** Milliseconds that an outcome is kept. @default CALL_RETENTION_MS */
-  retentionMs: number;
+export interface CallLimits extends KeptLimits {
   /** Milliseconds until a call without a connection gets its signal. @default CALL_ABANDON_MS */
   abandonMs: number;
-  /** Number of spent keys. @default MAX_CALL_TOMBSTONES */
-  tombstones: number;
 }
 
 type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
@@ -76,31 +65,17 @@ interface RunningCall {
   timer?: NodeJS.Timeout | undefined;
 }
 
-interface KeptOutcome {
-  outcome: CallOutcome;
-  bytes: number;
-  settledAt: number;
-}
-
 /**
  * The calls of one VM instance. Each key runs once. A client that lost its connection repeats its key and gets the first
- * outcome, even if the call has ended. The table keeps an outcome until the client acknowledges it, until it is too old, or
- * until newer outcomes need its place. An outcome that was dropped unacknowledged leaves a spent key (`call_lost`).
+ * outcome, even if the call has ended.
  */
-export class CallTable implements Keeper {
+export class CallTable {
   /** Differs from the id of every other instance of this VM. */
   readonly instanceId: string = crypto.randomUUID();
   readonly #options: CallTableOptions;
   readonly #limits: CallLimits;
   readonly #running = new Map<string, RunningCall>();
-  /** Oldest first. */
-  readonly #kept = new Map<string, KeptOutcome>();
-  #keptBytes = 0;
-  readonly #pool: FairPool;
-  #isDisposed = false;
-  /** Oldest first. */
-  readonly #spent = new Set<string>();
-  #sweep: NodeJS.Timeout | undefined;
+  readonly #kept: KeptOutcomes;
   /** Earlier instances that have ended in order, the newest first. A copy: the actor's state forgets its note. */
   readonly #before: readonly string[];
   readonly #begunBefore: ReadonlySet<string>;
@@ -110,7 +85,6 @@ export class CallTable implements Keeper {
 
   constructor(options: CallTableOptions) {
     this.#options = options;
-    this.#pool = options.pool ?? keptOutcomes;
     this.#before = options.before === undefined ? [] : idsOf(options.before);
     this.#begunBefore = new Set(options.before?.begun);
     this.#limits = {
@@ -121,6 +95,7 @@ export class CallTable implements Keeper {
       abandonMs: CALL_ABANDON_MS,
       ...options.limits,
     };
+    this.#kept = new KeptOutcomes(this.#limits, options.pool);
   }
 
   /**
@@ -137,8 +112,8 @@ export class CallTable implements Keeper {
     if (running) {
       clearTimeout(running.timer);
       running.waiting.add(connection);
-    } else if (kept) void this.#deliver(connection, callId, kept.outcome);
-    else if (this.#spent.has(callId) || !this.#mayBegin(request)) {
+    } else if (kept) void this.#deliver(connection, callId, kept);
+    else if (this.#kept.isSpent(callId) || !this.#mayBegin(request)) {
       void this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
     } else if (this.#running.size >= this.#limits.calls) {
       const error = limitExceeded(
@@ -175,7 +150,7 @@ export class CallTable implements Keeper {
   ended(): EndedCalls | undefined {
     this.#isEnded = true;
     const { instanceId } = this;
-    const begun = [...this.#running.keys(), ...this.#kept.keys(), ...this.#spent];
+    const begun = [...this.#running.keys(), ...this.#kept.keys()];
     if (begun.length > MAX_ENDED_CALLS) return undefined;
     const isOld = performance.now() - this.#startedAt > RECONNECT_TIMEOUT_MS;
     const all = [...begun, ...this.#begunBefore];
@@ -185,7 +160,7 @@ export class CallTable implements Keeper {
 
   /** Forgets outcomes that have arrived. Clients never repeat their keys. */
   acknowledge(callIds: readonly string[]): CallTicket {
-    for (const callId of callIds) this.#forget(callId);
+    for (const callId of callIds) this.#kept.forget(callId);
     return this.#ticket;
   }
 
@@ -210,28 +185,12 @@ export class CallTable implements Keeper {
 
   /** Bytes of all kept outcomes. */
   get bytes(): number {
-    return this.#keptBytes;
-  }
-
-  /** Drops the oldest outcomes for the sake of other VMs. */
-  shrinkTo(bytes: number): void {
-    for (const callId of this.#kept.keys()) {
-      if (this.#keptBytes <= bytes) return;
-      this.#spend(callId);
-    }
+    return this.#kept.bytes;
   }
 
   /** Drops all outcomes. Running calls end by themselves. */
   dispose(): void {
-    this.#isDisposed = true;
-    clearTimeout(this.#sweep);
-    this.#kept.clear();
-    this.#change(-this.#keptBytes);
-  }
-
-  #change(bytes: number): void {
-    this.#keptBytes += bytes;
-    this.#pool.changed(this, bytes);
+    this.#kept.dispose();
   }
 
   get #ticket(): CallTicket {
@@ -242,7 +201,7 @@ export class CallTable implements Keeper {
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {
     const gone = new AbortController();
     this.#running.set(callId, { waiting: new Set([connection]), gone });
-    this.#makeRoom();
+    this.#kept.makeRoom(this.#running.size);
     this.#options.keepAwake(
       run(gone.signal)
         .then(async (outcome) => this.#keep(callId, action, outcome, await measured(outcome)))
@@ -259,12 +218,8 @@ export class CallTable implements Keeper {
     const call = this.#running.get(callId);
     clearTimeout(call?.timer);
     this.#running.delete(callId);
-    if (!this.#isDisposed) this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
     for (const connection of call?.waiting ?? []) void this.#deliver(connection, callId, outcome);
-    if (this.#isDisposed) return;
-    this.#change(bytes);
-    this.#makeRoom();
-    this.#scheduleSweep();
+    this.#kept.add(callId, outcome, bytes, this.#running.size);
   }
 
   async #deliver(connection: CallConnection, callId: string, outcome: CallOutcome): Promise<void> {
@@ -276,40 +231,6 @@ export class CallTable implements Keeper {
       if (!outcome.ok) return;
       await this.#deliver(connection, callId, failedOutcome(tooLarge("the call", wireSize(outcome))));
     }
-  }
-
-  #makeRoom(): void {
-    for (const callId of this.#kept.keys()) {
-      const crowded = this.#running.size + this.#kept.size > this.#limits.calls;
-      if (!crowded && this.#keptBytes <= this.#limits.keptBytes) return;
-      this.#spend(callId);
-    }
-  }
-
-  #spend(callId: string): void {
-    this.#forget(callId);
-    this.#spent.add(callId);
-    for (const oldest of this.#spent) {
-      if (this.#spent.size <= this.#limits.tombstones) break;
-      this.#spent.delete(oldest);
-    }
-  }
-
-  #forget(callId: string): void {
-    const kept = this.#kept.get(callId);
-    if (!kept) return;
-    this.#kept.delete(callId);
-    this.#change(-kept.bytes);
-  }
-
-  #scheduleSweep(): void {
-    if (this.#sweep !== undefined) return;
-    this.#sweep = setTimeout(() => {
-      this.#sweep = undefined;
-      const expired = Date.now() - this.#limits.retentionMs;
-      for (const [callId, { settledAt }] of this.#kept) if (settledAt <= expired) this.#spend(callId);
-      if (this.#kept.size > 0) this.#scheduleSweep();
-    }, this.#limits.retentionMs).unref();
   }
 }
 
