@@ -5,7 +5,7 @@ import { type Guarded, RIGHT_NAMES, type Right } from "../api/rights.ts";
 import type { VmHandlers } from "../runtime/hooks.ts";
 import { ALARM_ACTION } from "./actor-alarm.ts";
 import type { EventHookTable } from "./event-hooks.ts";
-import { FORK_ACTIONS } from "./fork.ts";
+import { FORK_ACTIONS } from "./fork-peers.ts";
 import type { OwnParts, VmRivetOptions } from "./own-types.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: the types of a server's own parts are the server's

@@ -6,9 +6,10 @@ import type { ActorKv } from "../rivet/kv-store.ts";
 import { hasListeners } from "../rivet/subscribers.ts";
 import type { VmHooks } from "../runtime/hooks.ts";
 import type { ActorAlarm, AlarmActor } from "./actor-alarm.ts";
+import type { Arrival } from "./arrival.ts";
 import type { EventHooks } from "./event-hooks.ts";
 import { eventLogs } from "./event-log.ts";
-import type { Arrival, ForkActor } from "./fork.ts";
+import type { ForkActor } from "./fork-peers.ts";
 
 /** The part of an actor's context that its VM uses. */
 export interface ActorDeps extends AlarmActor, Omit<ForkActor, "state"> {

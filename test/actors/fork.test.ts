@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { Arrival } from "../../src/actors/arrival.ts";
 import type { VmState } from "../../src/actors/context.ts";
-import { Arrival, type ForkActor } from "../../src/actors/fork.ts";
+import type { ForkActor } from "../../src/actors/fork-peers.ts";
 import { HEAD_KEY } from "../../src/runtime/store/keys.ts";
 import { MemoryStore } from "../../src/runtime/store/store.ts";
 import { failure } from "../support/until.ts";
