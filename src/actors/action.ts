@@ -1,33 +1,22 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AgentVmError, actionNotFound, responseTooLarge } from "../api/errors.ts";
-import { gatewayPath } from "../api/gateway-path.ts";
 import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import { parseArgs } from "../api/methods/parse.ts";
-import type { PreviewUrl } from "../api/methods/previews.ts";
-import {
-  isVmMethodName,
-  type NamesIn,
-  rowOf,
-  VM_METHOD_NAMES,
-  type VmMethodName,
-} from "../api/methods/table.ts";
+import { isVmMethodName, rowOf, VM_METHOD_NAMES, type VmMethodName } from "../api/methods/table.ts";
 import type { CallOutcome, CallRequest, CallTicket } from "../api/methods/transport.ts";
 import type { Guarded } from "../api/rights.ts";
 import { asCaller, currentCaller } from "../base/caller.ts";
 import { give } from "../base/given.ts";
-import { requireOutside, requireRight } from "../http/grant.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
 import { beginAnswer } from "../rivet/socket-turns.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
-import { storageFailed } from "../runtime/store/coded-store.ts";
+import { ACTOR_METHODS } from "./actor-methods.ts";
 import { CallAnswer } from "./call-answer.ts";
 import { type CallConnection, callLost } from "./calls.ts";
-import type { VmActorActions, VmContext, VmVars } from "./context.ts";
+import type { VmActorActions, VmContext } from "./context.ts";
 import { asRunning } from "./drain.ts";
-import { eventLogs } from "./event-log.ts";
-import { fork } from "./fork.ts";
 import { turnAfter } from "./large-calls.ts";
 import { assertJson, encodedAhead, measured, receiverOf } from "./large-results.ts";
 import { ownContext } from "./own-context.ts";
@@ -39,103 +28,11 @@ const BEGINNING: ReadonlySet<string> = new Set(["beginCall", "beginCalls"]);
 /** Calls of one message that begin in one turn of the event loop. */
 const CALLS_PER_TURN = 8;
 
-/** Reason for which a connection to a destroyed VM closes. The client reads it as an error code. */
-const DESTROYED = "user.vm_destroyed";
-
-/** Closes the connections, so that no client opens them again and makes a new VM, and deletes the actor. */
-function destroyActor(c: Pick<VmContext, "conns" | "vars" | "destroy">): void {
-  const closing = [...c.conns.values()].map((connection) => connection.disconnect(DESTROYED));
-  void Promise.allSettled(closing).then(() => c.vars.instance.destroyActor(() => c.destroy()));
-}
-
-/** Returns the URLs under which the server answers for a preview. */
-function urlsOf(c: VmContext, { path, token }: Pick<PreviewUrl, "path" | "token">) {
-  const { endpoint = "", previewHosts } = c.vars.access.policy;
-  const pathUrl = `${endpoint}${gatewayPath(c.actorId, path)}/`;
-  return { url: previewHosts?.urlOf(c.actorId, token) ?? pathUrl, pathUrl };
-}
-
-/** Ends a VM for good, for code of the server that does not wait for it. */
-export function destroyForGood(vars: VmVars, c: Pick<VmContext, "conns" | "destroy">): void {
-  const end = () => destroyActor({ vars, conns: c.conns, destroy: () => c.destroy() });
-  // A VM that could not store its files is destroyed all the same.
-  vars.instance.endForGood().then(end, end);
-}
-
 type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 
-type TransferStart = "beginFileRead" | "beginFileWrite" | "beginTarRead" | "beginTarWrite";
-
-/** Tells a client that the bytes of a transfer may travel as HTTP bodies. */
-function direct<Ticket extends { transferId: string | null }>(
-  c: VmContext,
-  ticket: Ticket,
-): Ticket & { direct?: true } {
-  const { takesBodies, access } = c.vars;
-  const isReached = takesBodies && (!access.policy.behindEngine || c.conn.state.isDirect === true);
-  if (!isReached || ticket.transferId === null) return ticket;
-  return { ...ticket, direct: true };
-}
-
-/** The methods that the actor answers itself, or checks for the client's sake. The VM answers all others. */
-const OWN_METHODS: Pick<
-  VmActorActions,
-  NamesIn<"actor"> | "setNetworkPolicy" | "waitForPort" | TransferStart
-> = {
-  beginFileRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileRead(...args)),
-  beginFileWrite: async (c, ...args) => direct(c, await c.vars.instance.vm.beginFileWrite(...args)),
-  beginTarRead: async (c, ...args) => direct(c, await c.vars.instance.vm.beginTarRead(...args)),
-  beginTarWrite: async (c, ...args) => direct(c, await c.vars.instance.vm.beginTarWrite(...args)),
-  fork,
-  async createSignedPreviewUrl(c, port, expiresInSeconds) {
-    const options = expiresInSeconds === undefined ? {} : { expiresInSeconds };
-    const { id: _id, ...preview } = await c.vars.instance.vm.createPreview(port, options);
-    return { ...preview, ...urlsOf(c, preview) };
-  },
-  async createPreview(c, port, options) {
-    const preview = await c.vars.instance.vm.createPreview(port, options);
-    return { ...preview, ...urlsOf(c, preview) };
-  },
-  async setNetworkPolicy(c, policy) {
-    const { vm } = c.vars.instance;
-    const { outbound } = await vm.getNetworkPolicy();
-    requireOutside(c.conn.state, policy.outbound, outbound);
-    await vm.setNetworkPolicy(policy);
-  },
-  async waitForPort(c, ...args) {
-    const [, options] = args;
-    // The app may take its GET for an order.
-    if (options?.path !== undefined)
-      requireRight(c.conn.state, { right: "network" }, { method: "waitForPort" });
-    await c.vars.instance.vm.waitForPort(...args);
-  },
-  async setLabels(c, labels) {
-    await c.vars.instance.setLabels(labels);
-  },
-  async getEventLog(c, { after = 0 } = {}) {
-    return eventLogs.read(c.actorId, c.vars.access.grantOf(c.conn).may, after);
-  },
-  async setLimits(c, limits) {
-    const { instance } = c.vars;
-    const before = c.state.own;
-    c.state.own = instance.withLimits(before ?? {}, limits);
-    try {
-      await c.saveState({ immediate: true });
-    } catch (error) {
-      if (before === undefined) delete c.state.own;
-      else c.state.own = before;
-      throw storageFailed("The limits could not be stored", error);
-    }
-    instance.vm.setOwn(c.state.own);
-  },
-  async destroy(c) {
-    try {
-      await c.vars.instance.endForGood();
-    } finally {
-      // The answer leaves before the connections close.
-      setImmediate(() => destroyActor(c));
-    }
-  },
+/** The methods that the VM does not answer itself. */
+const OWN_METHODS: typeof ACTOR_METHODS & Pick<VmActorActions, "beginCall" | "beginCalls"> = {
+  ...ACTOR_METHODS,
   async beginCall(c, request) {
     if (!request.answer) return await begin(c, receiverOf(c), request);
     const answer = new CallAnswer(receiverOf(c));
@@ -147,12 +44,6 @@ const OWN_METHODS: Pick<
       await begin(c, receiverOf(c), request);
     }
     return c.vars.instance.calls.acknowledge([]);
-  },
-  async acknowledge(c, received) {
-    return c.vars.instance.calls.acknowledge(received);
-  },
-  async abandonCall(c, callId) {
-    c.vars.instance.calls.abandon(callId);
   },
 };
 
@@ -169,16 +60,11 @@ export const VM_ACTIONS = Object.fromEntries(
   VM_METHOD_NAMES.map((name) => [name, actionOf(name)]),
 ) as unknown as VmActorActions;
 
-/** Makes an action of the server's own as RivetKit runs it. RivetKit's schedule may call it, without a client. */
-export function ownAction(name: string): AnyHandler {
-  return actionOf(name);
-}
-
 /**
- * Makes an action as RivetKit runs it. Errors become errors that a client may see. The action measures its result, because
+ * Makes an action as RivetKit runs it. RivetKit's schedule may call an action of the server's own, without a client. Errors become errors that a client may see. The action measures its result, because
  * RivetKit never answers the caller of a result that it cannot send.
  */
-function actionOf(name: string): AnyHandler {
+export function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
       beginAnswer();

@@ -1,5 +1,5 @@
 import type { Guarded } from "../api/rights.ts";
-import { ownAction } from "./action.ts";
+import { actionOf } from "./action.ts";
 import type { VmContext } from "./context.ts";
 import { ownContext } from "./own-context.ts";
 import { type AnyParts, ownRight } from "./own-parts.ts";
@@ -7,8 +7,8 @@ import { type AnyParts, ownRight } from "./own-parts.ts";
 type Check = (c: VmContext, name: string, guarded: Guarded) => void;
 
 /** Declares the server's own actions. */
-export function ownActions(parts: AnyParts): Record<string, ReturnType<typeof ownAction>> {
-  return Object.fromEntries(Object.keys(parts.actions ?? {}).map((name) => [name, ownAction(name)]));
+export function ownActions(parts: AnyParts): Record<string, ReturnType<typeof actionOf>> {
+  return Object.fromEntries(Object.keys(parts.actions ?? {}).map((name) => [name, actionOf(name)]));
 }
 
 /** Declares the server's own events. @param check throws if a connection may not see an event */
