@@ -85,8 +85,9 @@ export class CallTable {
 
   constructor(options: CallTableOptions) {
     this.#options = options;
-    this.#before = options.before === undefined ? [] : idsOf(options.before);
-    this.#begunBefore = new Set(options.before?.begun);
+    const { before } = options;
+    this.#before = before === undefined ? [] : [before.instanceId, ...(before.earlier ?? [])];
+    this.#begunBefore = new Set(before?.begun);
     this.#limits = {
       calls: MAX_CALLS,
       keptBytes: MAX_KEPT_OUTCOME_BYTES,
@@ -206,7 +207,9 @@ export class CallTable {
       run(gone.signal)
         .then(async (outcome) => this.#keep(callId, action, outcome, await measured(outcome)))
         .catch(() => {
-          const outcome = failedOutcome(unmeasured(action));
+          // The result cannot be encoded for the wire, such as one of endless depth.
+          const text = `The result of ${action} cannot be sent`;
+          const outcome = failedOutcome(new AgentVmError("internal_error", text, { action }));
           this.#keep(callId, action, outcome, wireSize(outcome));
         }),
     );
@@ -232,16 +235,6 @@ export class CallTable {
       await this.#deliver(connection, callId, failedOutcome(tooLarge("the call", wireSize(outcome))));
     }
   }
-}
-
-/** Returns the ids of the instances that a note is about, the newest first. */
-function idsOf({ instanceId, earlier = [] }: EndedCalls): string[] {
-  return [instanceId, ...earlier];
-}
-
-/** A result that cannot be encoded for the wire, such as one of endless depth. */
-function unmeasured(action: string): AgentVmError {
-  return new AgentVmError("internal_error", `The result of ${action} cannot be sent`, { action });
 }
 
 export function callLost(action: string): AgentVmError {

@@ -23,7 +23,7 @@ export function utf8Length(text: string): number {
     const unit = text.charCodeAt(index);
     if (unit < 0x80) continue;
     if (unit < 0x800) bytes += 1;
-    else if (unit >= 0xd800 && unit <= 0xdbff && isLowSurrogate(text.charCodeAt(index + 1))) {
+    else if (unit >= 0xd800 && unit <= 0xdbff && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) {
       // A surrogate pair is two units and four bytes.
       bytes += 2;
       index += 1;
@@ -115,8 +115,4 @@ export function isDecodable(value: unknown): boolean {
 function stringSize(text: string): number {
   const bytes = utf8Length(text);
   return headBytes(bytes) + bytes;
-}
-
-function isLowSurrogate(unit: number): boolean {
-  return unit >= 0xdc00 && unit <= 0xdfff;
 }

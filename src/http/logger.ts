@@ -48,14 +48,9 @@ export function createLogger(
       serializers: SERIALIZERS,
     },
     // JSON escapes line ends and ESC, but neither C1 controls nor bidirectional controls.
-    { write: (line) => stream.write(printableLine(withoutTokens(line))) },
+    { write: (line) => stream.write(printableLine(line.replace(TOKENS, "[token]"))) },
   );
 }
 
 /** Where RivetKit's debug entries have tokens: fields of paths and parameters, a gateway's path, and tokens of this package. */
 const TOKENS = /(?<="token":")[^"]+|(?<=\/gateway\/[\w%-]+@)[^/"?#\\\s]+|\bavm_[\w.-]+/g;
-
-/** Replaces the tokens in a line of the log. */
-function withoutTokens(line: string): string {
-  return line.replace(TOKENS, "[token]");
-}

@@ -51,15 +51,11 @@ export class AuditFile {
         reason = (error as Error).message;
       }
       // Taken out after they are written: an exit meanwhile repeats lines, but loses none.
-      this.#drop(count);
+      for (const line of this.#waiting.splice(0, count)) this.#waitingBytes -= Buffer.byteLength(line);
       if (this.#lost > 0) this.#onFailure(new Error(`${this.#lost} lines of the audit are lost: ${reason}`));
       this.#lost = 0;
     }
     this.#writing = false;
-  }
-
-  #drop(count: number): void {
-    for (const line of this.#waiting.splice(0, count)) this.#waitingBytes -= Buffer.byteLength(line);
   }
 
   /** Returns the file that the path names now. */

@@ -106,7 +106,7 @@ export function deepAgentsBackend(vm: AdapterVm, options: DeepAgentsOptions = {}
         const root = place.resolve(path);
         const found = await vm.readdirRecursive(root, { exclude: [".git", "node_modules"] });
         const fits = (entry: DirEntry) =>
-          posix.matchesGlob(posix.relative(root, entry.path), withoutSlash(pattern));
+          posix.matchesGlob(posix.relative(root, entry.path), pattern.replace(/^\/+/, ""));
         return { files: found.filter((entry) => entry.type !== "directory" && fits(entry)).map(infoOf) };
       }),
     async uploadFiles(files) {
@@ -144,10 +144,6 @@ function infoOf({ path, type, size }: DirEntry): BackendFileInfo {
 
 function mimeTypeOf(content: string | Uint8Array): string {
   return typeof content === "string" ? "text/plain" : "application/octet-stream";
-}
-
-function withoutSlash(pattern: string): string {
-  return pattern.replace(/^\/+/, "");
 }
 
 /** Maps a message such as `ENOENT: no such file or directory` to a code of the protocol. */

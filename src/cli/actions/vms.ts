@@ -23,7 +23,11 @@ export async function ls(
   options: ListOptions,
 ): Promise<void> {
   if (key !== undefined)
-    return await listFiles(cli, path === undefined ? placeOf(key) : needPlace(key, path), options);
+    return await listFiles(
+      cli,
+      (path === undefined ? parsePlace(key) : undefined) ?? needPlace(key, path ?? ""),
+      options,
+    );
   const vms = await allVms(cli, options);
   if (options.quiet) {
     await cli.out.table(
@@ -41,10 +45,6 @@ export async function ls(
     { title: "USED", of: ({ lastUsedAt }) => shownTime(lastUsedAt) },
     { title: "LABELS", of: ({ labels }) => shownPairs(labels) },
   ]);
-}
-
-function placeOf(key: string) {
-  return parsePlace(key) ?? needPlace(key, "");
 }
 
 async function allVms(cli: Cli, { prefix, label, state }: ListOptions): Promise<VmListEntry[]> {

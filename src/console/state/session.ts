@@ -39,7 +39,7 @@ export class Session {
 
   constructor(token: string) {
     this.#token = token;
-    this.names = actorNames();
+    this.names = JSON.parse(meta("names")?.content ?? "[]") as string[];
     this.#claims = claimsOf(token);
     this.#client = this.#connect();
     this.#planRenewal(this.#claims.expiresAt);
@@ -140,10 +140,6 @@ export function takeToken(): string | undefined {
 /** Whether the browser keeps a login over a reload. */
 export function keepsLogin(): boolean {
   return meta("keeps")?.content === "true";
-}
-
-function actorNames(): string[] {
-  return JSON.parse(meta("names")?.content ?? "[]") as string[];
 }
 
 /** Reads a token of the server. A token of another kind says nothing, so the console offers everything. */

@@ -153,7 +153,8 @@ export class Places {
         actors.forget(actorId);
         return undefined;
       }
-      if (release !== undefined && (await actors.hasNoPlace(actorId))) throw noRoom();
+      if (release !== undefined && (await actors.hasNoPlace(actorId)))
+        throw new AgentVmError("server_full", "No server has room for another VM");
       const isLate = Object(error).name === "TimeoutError";
       throw isLate ? new AgentVmError("vm_stopped", "The VM did not wake in time") : engineError(error);
     } finally {
@@ -185,10 +186,6 @@ function refusalOf(status: number, body: Uint8Array): Error {
       ? noPeer()
       : new AgentVmError("vm_stopped", `The VM did not wake: the engine answered ${status}`);
   }
-}
-
-function noRoom(): AgentVmError {
-  return new AgentVmError("server_full", "No server has room for another VM");
 }
 
 function noPeer(): AgentVmError {

@@ -116,7 +116,8 @@ export class Mounts implements MountMethods, Room {
     await this.#deps.upcomingSandbox();
     await this.#changes.run(async () => {
       const entry = this.#table.get(path);
-      if (entry === undefined) throw notFound(path);
+      if (entry === undefined)
+        throw new AgentVmError("mount_not_found", `The VM has no mount at ${path}`, { path });
       if (entry.isOption) throw invalidArgument("path", "a mount that mountFs has made", path);
       if (this.#inside(path) !== undefined) throw posixError("EBUSY", { syscall: "umount", path });
       const left = this.#stored().filter((mount) => mount !== entry.mount);
@@ -245,8 +246,4 @@ export class Mounts implements MountMethods, Room {
 function release(entry: Entry): void {
   entry.release?.();
   entry.release = undefined;
-}
-
-function notFound(path: string): AgentVmError {
-  return new AgentVmError("mount_not_found", `The VM has no mount at ${path}`, { path });
 }

@@ -22,7 +22,8 @@ export async function diffTrees(
   const report = (to: FileChange[], paths: PathWriter, entry: TreeEntry, change: FileChange["change"]) => {
     const target = entry.type === "symlink" ? { target: entry.target } : {};
     const path = paths.pathOf(entry.place);
-    const changed = show({ path, change, type: entry.type, size: sizeOf(entry), ...target });
+    const size = entry.type === "file" ? entry.size : 0;
+    const changed = show({ path, change, type: entry.type, size, ...target });
     if (changed === undefined) return;
     budget.add(changed);
     to.push(changed);
@@ -79,8 +80,4 @@ function contentOf(entry: TreeEntry): string {
   return entry.type === "file"
     ? entry.chunks.map(({ hash, length }) => hash || `hole of ${length}`).join()
     : "";
-}
-
-function sizeOf(entry: TreeEntry): number {
-  return entry.type === "file" ? entry.size : 0;
 }

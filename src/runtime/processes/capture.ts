@@ -219,10 +219,6 @@ function cut(text: string, maxBytes: number): string {
   const bytes = Buffer.from(text, "utf8");
   let end = maxBytes;
   // Cut at the beginning of a character: half a character would become U+FFFD.
-  while (end > 0 && isContinuation(bytes[end] as number)) end--;
+  while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end).toString("utf8");
-}
-
-function isContinuation(byte: number): boolean {
-  return (byte & 0xc0) === 0x80;
 }

@@ -31,13 +31,10 @@ const MAX_EVENT_UNITS = 8 * 1024;
 export function* textsOf(output: string): Generator<string> {
   for (let start = 0, end = 0; start < output.length; start = end) {
     end = start + MAX_EVENT_UNITS;
-    if (isLowSurrogate(output.charCodeAt(end))) end -= 1;
+    // A low surrogate belongs to the unit before it.
+    if ((output.charCodeAt(end) & 0xfc00) === 0xdc00) end -= 1;
     yield output.slice(start, end);
   }
-}
-
-function isLowSurrogate(unit: number): boolean {
-  return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
 /** Makes text out of output. A character that is split over two pieces of output stays whole. */

@@ -36,7 +36,7 @@ export class SessionCookies {
   sessionsIn(cookies: readonly string[]): Session[] {
     return cookies.flatMap(pairsOf).flatMap((pair) => {
       const [, expiresAt = "", holder = "", mac = ""] = isOwn(pair)
-        ? (VALUE.exec(contentOf(pair)) ?? [])
+        ? (VALUE.exec(pair.slice(pair.indexOf("=") + 1).trim()) ?? [])
         : [];
       const signed = this.#sign(`${expiresAt}.${holder}`);
       const isValid = mac !== "" && timingSafeEqual(Buffer.from(mac), Buffer.from(signed));
@@ -68,8 +68,4 @@ function pairsOf(cookie: string): string[] {
 function isOwn(pair: string): boolean {
   const [name = ""] = pair.split("=");
   return name.replace(/[\s"]/g, "").toLowerCase() === COOKIE;
-}
-
-function contentOf(pair: string): string {
-  return pair.slice(pair.indexOf("=") + 1).trim();
 }

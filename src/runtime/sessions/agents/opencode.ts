@@ -8,7 +8,7 @@ import { withJson } from "./json-variable.ts";
 function programs(): string[] {
   const base = `opencode-linux-${process.arch}`;
   const kinds = process.arch === "x64" && !hasAvx2() ? [`${base}-baseline`] : [base, `${base}-baseline`];
-  const names = isMusl() ? kinds.map((name) => `${name}-musl`) : kinds;
+  const names = existsSync("/etc/alpine-release") ? kinds.map((name) => `${name}-musl`) : kinds;
   // The last one comes from the install script of the package, if npm runs scripts.
   return [...names.map((name) => `${name}/bin/opencode`), "opencode-ai/bin/opencode"];
 }
@@ -56,8 +56,4 @@ function hasAvx2(): boolean {
   } catch {
     return false;
   }
-}
-
-function isMusl(): boolean {
-  return existsSync("/etc/alpine-release");
 }

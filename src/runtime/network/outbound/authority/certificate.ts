@@ -76,7 +76,7 @@ export function signCertificate(request: CertificateRequest): Buffer {
       nameOf(issuer.name),
       new Sequence({ value: [timeOf(from), timeOf(until)] }),
       nameOf(subject),
-      parse(publicKey.export({ type: "spki", format: "der" })),
+      fromBER(bufferOf(publicKey.export({ type: "spki", format: "der" }))).result as Sequence,
       tagged(3, [new Sequence({ value: extensionsOf(request) })]),
     ],
   });
@@ -193,10 +193,6 @@ function tagged(tagNumber: number, value: Block[] | Integer[]): Constructed {
 
 function primitive(tagNumber: number, bytes: Buffer): Primitive {
   return new Primitive({ idBlock: { tagClass: CONTEXT, tagNumber }, valueHex: bufferOf(bytes) });
-}
-
-function parse(der: Buffer): Block {
-  return fromBER(bufferOf(der)).result as Sequence;
 }
 
 function bufferOf(bytes: Buffer): ArrayBuffer {
