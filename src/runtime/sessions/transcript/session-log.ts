@@ -73,8 +73,8 @@ export class SessionLog {
     return this.#transcript.flushed();
   }
 
-  after(since?: number): AsyncGenerator<TranscriptEvent> {
-    return this.#transcript.after(since);
+  after(): AsyncGenerator<TranscriptEvent> {
+    return this.#transcript.after();
   }
 }
 

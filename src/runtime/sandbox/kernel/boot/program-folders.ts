@@ -15,6 +15,6 @@ const FOLDERS: Record<string, readonly string[]> = {
 };
 
 /** Paths, relative to the root, for the programs that the host has. */
-export function programFolders(has = (program: string) => findTool(program) !== undefined): string[] {
-  return Object.entries(FOLDERS).flatMap(([program, folders]) => (has(program) ? folders : []));
+export function programFolders(): string[] {
+  return Object.entries(FOLDERS).flatMap(([program, folders]) => (findTool(program) ? folders : []));
 }

@@ -22,9 +22,9 @@ function workspaceFolder(): string {
 }
 
 /** A new folder in the workspace. */
-export function workspaceSubfolder(name: string, mode = 0o755): string {
+export function workspaceSubfolder(name: string): string {
   const path = join(workspaceFolder(), name);
-  mkdirSync(path, { recursive: true, mode });
+  mkdirSync(path, { recursive: true, mode: 0o755 });
   return path;
 }
 
