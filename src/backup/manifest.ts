@@ -31,7 +31,6 @@ const fileSchema = z.object({
   stamp: z.string().optional(),
 });
 
-/** A file of a backup. */
 export type BackupFile = z.infer<typeof fileSchema>;
 
 const manifestSchema = z.object({

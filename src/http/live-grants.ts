@@ -28,7 +28,6 @@ export class LiveGrants {
     if (expiresAt !== undefined) this.#endAt(connectionId, holder, expiresAt);
   }
 
-  /** A connection has closed. */
   closed(connectionId: string): void {
     clearTimeout(this.#holders.get(connectionId)?.timer);
     this.#holders.delete(connectionId);

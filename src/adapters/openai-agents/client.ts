@@ -38,7 +38,6 @@ export interface OpenAiSandboxOptions {
   keyPrefix?: readonly string[];
 }
 
-/** Options of one sandbox. */
 interface SandboxOptions {
   key?: unknown;
 }

@@ -8,7 +8,6 @@ const FULL_BYTES = 1024 * 1024;
 
 /** Messages in both directions, in order. */
 export interface MuxTransport {
-  /** Sends a message. */
   send(message: Uint8Array<ArrayBuffer>): void;
   /** Bytes that wait to be sent. */
   waiting(): number;

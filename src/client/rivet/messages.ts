@@ -38,7 +38,6 @@ function unversioned(data: Uint8Array | string): BareReader {
   return reader;
 }
 
-/** Encodes a message to the server. */
 export function encodeMessage(encoding: Encoding, message: ToServer): Uint8Array<ArrayBuffer> | string {
   const { tag, val } = message;
   if (encoding !== "bare") {

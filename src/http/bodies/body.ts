@@ -25,7 +25,6 @@ export interface BodyWork {
   run(vm: BodyPlace["vm"], response: ServerResponse, signal: AbortSignal): Promise<void>;
 }
 
-/** A kind of body. */
 export interface BodyKind {
   /** Method whose right the client needs, and under whose name the work is counted. */
   method: VmMethodName;

@@ -12,7 +12,6 @@ export interface ConsoleFile {
   content: Uint8Array;
 }
 
-/** The console, bundled. */
 export interface ConsoleBundle {
   /** `main.js`, `main.css`, and a chunk for each part that a page loads when it is needed. */
   files: ConsoleFile[];
@@ -20,7 +19,6 @@ export interface ConsoleBundle {
   modules: string[];
 }
 
-/** Bundles the console. */
 export async function bundleConsole(): Promise<ConsoleBundle> {
   const { build } = await import("esbuild");
   const source = fileURLToPath(new URL("../../console/", import.meta.url));

@@ -9,7 +9,6 @@ import { HEADERS, page } from "./page.ts";
 
 const ASSET = /^GET \/console\/assets\/([\w.-]{1,100})$/;
 
-/** The routes of the console. */
 export interface ConsoleRoutes {
   /** Routes for requests that the server has admitted. */
   guarded: Record<string, Route>;

@@ -5,7 +5,6 @@ import type { TreeNode, TreePlace } from "../sandbox/persistent-tree.ts";
 import { placeIn, ROOT } from "../sandbox/tree-path.ts";
 import { Columns } from "./columns.ts";
 
-/** Node of the tree with its place. */
 export type ScannedNode = TreeNode & TreePlace;
 
 /** Row of the topmost directory, which has no row of its own. */
@@ -105,7 +104,6 @@ export class NodeTable {
     };
   }
 
-  /** Place of a directory. */
   placeOf(directory: number): TreePlace {
     const way = this.#way;
     const down: number[] = [];

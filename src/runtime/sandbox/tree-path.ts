@@ -135,7 +135,6 @@ export class PlaceIndex implements Steps {
     return this.#last;
   }
 
-  /** Finds the place of a path. */
   find(path: string): TreePlace {
     return namesIn(path).reduce((at, name) => this.#entry(at, name), ROOT);
   }

@@ -1,6 +1,5 @@
 import type { DirEntry, VmHandle } from "../../../client/index.ts";
 
-/** A row of the tree. */
 export interface TreeRow extends DirEntry {
   name: string;
   depth: number;

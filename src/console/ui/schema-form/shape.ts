@@ -14,7 +14,6 @@ export interface Draft {
   [name: string]: string | Draft;
 }
 
-/** Kind of a field. */
 export type FieldKind = "group" | "choice" | "number" | "text" | "lines" | "pairs" | "json";
 
 export function kindOf({ type, enum: choices, properties, items, additionalProperties }: Shape): FieldKind {

@@ -29,7 +29,6 @@ ${FORM_STYLE}</style>
 <p role="alert">${problem ?? ""}</p></html>`;
 }
 
-/** Returns the password of a form. */
 export function passwordIn(form: string): string | undefined {
   return new URLSearchParams(form).get(FIELD) ?? undefined;
 }
