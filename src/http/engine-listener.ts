@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { Registry, RegistryActors } from "../rivet/registry.ts";
 import type { AccessControl } from "./access-control.ts";
 import { type Admit, HttpGate, type Route } from "./http-gate.ts";
-import { listenError } from "./listen.ts";
+import { listenOn } from "./listen-on.ts";
 import { settingsOf } from "./server-settings.ts";
 
 /** Behind a Rivet Engine the engine answers for previews. */
@@ -33,12 +32,7 @@ export async function listenForOperations<Actors extends RegistryActors>(
   });
   const admit: Admit = (message, request) => access.admitOnce(message, { ...request, isDirect: true });
   new HttpGate(admit, NO_PREVIEWS, routes, { openRoutes }).guard(server);
-  try {
-    server.listen({ host, port, exclusive: true });
-    await once(server, "listening");
-  } catch (error) {
-    throw listenError(error, host, port);
-  }
+  await listenOn(server, host, port);
   // The actors keep the process alive, and end it.
   return server.unref();
 }

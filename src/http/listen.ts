@@ -6,6 +6,7 @@ import { makeFolder } from "../base/private-folder.ts";
 import { cutConnections } from "../rivet/client-backlog.ts";
 import { openDataFolder } from "../rivet/data-format.ts";
 import type { Registry, RegistryActors } from "../rivet/registry.ts";
+import { listenOn, portInUse } from "./listen-on.ts";
 import { bracketed } from "./server-options.ts";
 import { settingsOf } from "./server-settings.ts";
 
@@ -86,25 +87,7 @@ async function end(server: Server): Promise<void> {
 /** Fails with the system's reason if this process cannot listen on the address. RivetKit would silently take another port. */
 async function probe(host: string, port: number): Promise<void> {
   const server = net.createServer();
-  try {
-    server.listen({ host, port, exclusive: true });
-    await once(server, "listening");
-  } catch (error) {
-    throw listenError(error, host, port);
-  }
+  await listenOn(server, host, port);
   server.close();
   await once(server, "close");
-}
-
-/** Returns the error of a server that could not listen. */
-export function listenError(error: unknown, host: string, port: number): AgentVmError {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === "EADDRINUSE") return portInUse(host, port);
-  const message = `Cannot listen on ${host}:${port}: ${(error as Error).message}`;
-  return new AgentVmError("listen_failed", message, { code });
-}
-
-function portInUse(host: string, port: number): AgentVmError {
-  const message = `Port ${port} is in use on ${host} or on another address of this machine`;
-  return new AgentVmError("port_in_use", message, { host, port });
 }
