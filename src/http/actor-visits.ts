@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { VmMonitor } from "../monitoring/monitor.ts";
-import type { Actors } from "../rivet/guarded-driver.ts";
+import type { Actors } from "../rivet/driver.ts";
 import { MOVED } from "../rivet/manager-guard.ts";
 import type { PreviewKeys } from "../runtime/network/previews/guard.ts";
 import type { LiveVm } from "../runtime/vm.ts";

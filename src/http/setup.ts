@@ -11,7 +11,8 @@ import { Metrics } from "../monitoring/metrics.ts";
 import { Monitor } from "../monitoring/monitor.ts";
 import type { ActorLife } from "../rivet/actor-life.ts";
 import { limitBacklog } from "../rivet/client-backlog.ts";
-import { guardedDriver, type Actors as ServedActors } from "../rivet/guarded-driver.ts";
+import type { Actors as ServedActors } from "../rivet/driver.ts";
+import { guardedDriver } from "../rivet/guarded-driver.ts";
 import { rivetLogger } from "../rivet/log.ts";
 import type { ManagerGuard } from "../rivet/manager-guard.ts";
 import {
@@ -160,7 +161,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     });
   const nameOf = (actorId: string) => (peering?.actors ?? data?.directory)?.nameOf(actorId);
   const admit = (message: object, request: AccessRequest) => {
-    const actorId = actorIn(request);
+    const actorId = actorNamedBy(request.path, request.header("x-rivet-actor"));
     return access.admitOnce(
       message,
       { ...request, isDirect: true },
@@ -309,9 +310,4 @@ function openDirectory(
     onFailure,
     onReplaced,
   });
-}
-
-/** @returns the id of the actor that a request names; `undefined` if it names none */
-function actorIn({ path, header }: AccessRequest): string | undefined {
-  return actorNamedBy(path, header("x-rivet-actor"));
 }

@@ -1,7 +1,5 @@
-import type { Server } from "node:http";
+import { type Driver, type DriverEvents, makeDriver } from "./driver.ts";
 import { type EngineStore, guardEngineManager } from "./engine-manager.ts";
-import type { Actors, Driver } from "./guarded-driver.ts";
-import { findHttpServer } from "./http-server.ts";
 import type { ManagerGuard } from "./manager-guard.ts";
 import {
   createClientWithDriver,
@@ -19,7 +17,7 @@ interface EngineAddress {
   token: string | undefined;
 }
 
-export interface EngineDriverOptions {
+export interface EngineDriverOptions extends DriverEvents {
   guard: ManagerGuard;
   engine: EngineAddress;
   store: Omit<EngineStore, "wakeHere"> & {
@@ -34,8 +32,6 @@ export interface EngineDriverOptions {
   services?: Record<string, object> | undefined;
   /** Finds the name of an actor that `look` has found. */
   nameOf(actorId: string): string | undefined;
-  onServer(server: Server, actors: Actors): void;
-  onError(error: Error): void;
 }
 
 /** The actors that run in this process. */
@@ -67,7 +63,7 @@ const MAY_HIBERNATE = 5;
  * routes requests to actors of this process, and the engine's manager.
  */
 export function engineDriver(options: EngineDriverOptions): { driver: Driver; local: LocalActors } {
-  const { guard, engine, store, metadata, hasActors, services, nameOf, onServer, onError } = options;
+  const { guard, engine, store, metadata, hasActors, services, nameOf } = options;
   const engineDrivers = createEngineDriver();
   const memory = createMemoryDriver();
   const makeIdle = memory.actor;
@@ -122,30 +118,12 @@ export function engineDriver(options: EngineDriverOptions): { driver: Driver; lo
     (await local.here(actorId)) !== undefined ||
     ((await store.wake(actorId)) && (await local.here(actorId)) !== undefined);
 
-  const driver: Driver = {
-    name: "agent-vm",
-    displayName: "agent-vm",
-    autoStartActorDriver: hasActors,
-    actor: start,
-    manager(config) {
-      try {
-        const inner = memory.manager(config);
-        const remote = engineDrivers.manager(behind(config));
-        const manager = guardEngineManager(inner, remote, guard, { ...store, wakeHere }, direct);
-        const served: Actors = {
-          nameOf,
-          send: (actorId, request) => manager.sendRequest(actorId, request),
-        };
-        const port = () => config.managerPort;
-        findHttpServer(port, { onServer: (server) => onServer(server, served), onError });
-        return manager;
-      } catch (error) {
-        onError(error as Error);
-        throw error;
-      }
-    },
+  const manage = (config: Config) => {
+    const inner = memory.manager(config);
+    const remote = engineDrivers.manager(behind(config));
+    return { manager: guardEngineManager(inner, remote, guard, { ...store, wakeHere }, direct), nameOf };
   };
-  return { driver, local };
+  return { driver: makeDriver({ hasActors, actor: start, manage }, options), local };
 }
 
 /** Makes the connections that came without the engine end with the actor. The engine could not restore them. */

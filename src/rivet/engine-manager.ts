@@ -1,4 +1,5 @@
 import { vmStopped } from "../api/errors.ts";
+import type { Manager } from "./driver.ts";
 import {
   admitterOf,
   type Context,
@@ -7,7 +8,6 @@ import {
   type GetUpgrade,
   guardedReads,
   keyAdmitterOf,
-  type Manager,
   type ManagerGuard,
   MOVED,
   reasonOf,
@@ -16,7 +16,6 @@ import {
 } from "./manager-guard.ts";
 import { actorGone, userError } from "./user-error.ts";
 
-/** Name of an actor. */
 interface ActorName {
   name: string;
   key: readonly string[];

@@ -1,30 +1,18 @@
 import { chmodSync } from "node:fs";
-import type { Server } from "node:http";
 import { join } from "node:path";
 import { makeFolder } from "../base/private-folder.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { ActorLife, type ActorRegister } from "./actor-life.ts";
 import { openDataFolder } from "./data-format.ts";
+import { type Driver, type DriverEvents, makeDriver } from "./driver.ts";
 import { DriverAlarms } from "./driver-alarms.ts";
 import { FirstValues } from "./first-values.ts";
 import { guardManager, type ManagedActors } from "./guarded-manager.ts";
-import { findHttpServer } from "./http-server.ts";
 import { KvStorage } from "./kv-storage.ts";
 import type { ManagerGuard } from "./manager-guard.ts";
 import { createFileSystemDriver } from "./rivetkit.ts";
 
-/** RivetKit's driver: the storage of actors, and the manager that routes requests to them. */
-export type Driver = ReturnType<typeof createFileSystemDriver>;
-
-/** The actors of a server, for requests that bypass RivetKit's routes. */
-export interface Actors {
-  /** @returns the name of the actor's definition in `use`; `undefined` if there is no such actor. */
-  nameOf(actorId: string): string | undefined;
-  /** Wakes an actor and hands a request to its `onRequest`. */
-  send(actorId: string, request: Request): Promise<Response>;
-}
-
-interface GuardedDriverOptions {
+interface GuardedDriverOptions extends DriverEvents {
   guard: ManagerGuard;
   /** Folder of the actors' state, made for this user alone. @default RivetKit's own */
   dataDir: string | undefined;
@@ -36,12 +24,8 @@ interface GuardedDriverOptions {
   onFolder(path: string, life: Pick<ActorLife, "destroy" | "isStarting">): ActorRegister;
   /** Makes every awake actor recompute its alarms; called after the clock was set back. */
   ringAll(): void;
-  /** Receives the HTTP server before it accepts a connection. */
-  onServer(server: Server, actors: Actors): void;
   /** Receives failures that no caller waits for. */
   onFailure(error: unknown): void;
-  /** Receives the reason why RivetKit did not start. */
-  onError(error: Error): void;
 }
 
 /**
@@ -51,7 +35,7 @@ interface GuardedDriverOptions {
  * wakes an actor). Each of these asks the guard before RivetKit loads an actor.
  */
 export function guardedDriver(options: GuardedDriverOptions): Driver {
-  const { dataDir, guard, onServer, onError } = options;
+  const { dataDir, guard } = options;
   let made: Driver | undefined;
   let taken: Taken | undefined;
   // Made on first use: the driver creates its folder at once, and importing a registry must write nothing.
@@ -66,34 +50,17 @@ export function guardedDriver(options: GuardedDriverOptions): Driver {
     taken = takeOver(made, first, options);
     return made;
   };
-  return {
-    name: "agent-vm",
-    displayName: "agent-vm",
-    autoStartActorDriver: true,
-    actor: (config, manager, client) => inner().actor(config, manager, client),
-    manager: (config) => {
-      try {
-        // In development RivetKit redirects every client to 127.0.0.1, which is wrong for clients on other hosts.
-        if (config.publicEndpoint === `http://127.0.0.1:${config.managerPort}`)
-          config.publicEndpoint = undefined;
-        const bare = inner().manager(config);
-        if (taken?.actors === undefined) throw new Error("RivetKit's manager has made no driver of actors");
-        const { actors: managed } = taken;
-        const manager = guardManager(bare, guard, managed);
-        const actors: Actors = {
-          nameOf: (actorId) => managed.nameOf(actorId)?.name,
-          send: (actorId, request) => manager.sendRequest(actorId, request),
-        };
-        const port = () => config.managerPort;
-        findHttpServer(port, { onServer: (server) => onServer(server, actors), onError });
-        return manager;
-      } catch (error) {
-        // RivetKit does not report why it fails to start.
-        onError(error as Error);
-        throw error;
-      }
-    },
+  const manage: Parameters<typeof makeDriver>[0]["manage"] = (config) => {
+    // In development RivetKit redirects every client to 127.0.0.1, which is wrong for clients on other hosts.
+    if (config.publicEndpoint === `http://127.0.0.1:${config.managerPort}`) config.publicEndpoint = undefined;
+    const bare = inner().manager(config);
+    if (taken?.actors === undefined) throw new Error("RivetKit's manager has made no driver of actors");
+    const { actors } = taken;
+    const nameOf = (actorId: string) => actors.nameOf(actorId)?.name;
+    return { manager: guardManager(bare, guard, actors), nameOf };
   };
+  const actor: Driver["actor"] = (config, manager, client) => inner().actor(config, manager, client);
+  return makeDriver({ hasActors: true, actor, manage }, options);
 }
 
 interface Taken {

@@ -1,5 +1,6 @@
 import type { StoredActor } from "./actor-files.ts";
 import { type ActorRegister, storageErrorOf } from "./actor-life.ts";
+import type { Manager } from "./driver.ts";
 import { actorIdOf } from "./kv-storage.ts";
 import {
   admitterOf,
@@ -10,7 +11,6 @@ import {
   guardedReads,
   type KeyRequest,
   keyAdmitterOf,
-  type Manager,
   type ManagerGuard,
   reasonOf,
   type Visitor,

@@ -1,12 +1,11 @@
 import { AgentVmError, actorTypeNotFound } from "../api/errors.ts";
-import type { Driver } from "./guarded-driver.ts";
+import type { Manager } from "./driver.ts";
 import { noopNext, type UserError } from "./rivetkit.ts";
 import { userError } from "./user-error.ts";
 
 /** Status of a request for an actor that another server has. */
 export const MOVED = 421;
 
-export type Manager = ReturnType<Driver["manager"]>;
 export type Context = Parameters<Manager["proxyRequest"]>[0];
 export type GetUpgrade = Parameters<Manager["setGetUpgradeWebSocket"]>[0];
 

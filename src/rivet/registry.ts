@@ -1,6 +1,6 @@
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import type { Driver } from "./driver.ts";
 import { missEngine } from "./engine-contact.ts";
-import type { Driver } from "./guarded-driver.ts";
 import { orderQueues } from "./queue-turns.ts";
 import {
   type Registry,
