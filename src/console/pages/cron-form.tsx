@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { useMachine } from "../state/context.ts";
-import { Form } from "../ui/parts.tsx";
+import { Form, FormButtons } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
 
 /** A form for a job that runs a command. */
@@ -34,14 +34,7 @@ export function NewJob({ onDone }: { onDone: () => void }) {
           onInput={(event) => setCommand(event.currentTarget.value)}
         />
       </label>
-      <div class="buttons">
-        <button type="button" onClick={onDone}>
-          Cancel
-        </button>
-        <button type="submit" class="primary" disabled={command === "" || schedule === ""}>
-          Schedule
-        </button>
-      </div>
+      <FormButtons yes="Schedule" onCancel={onDone} disabled={command === "" || schedule === ""} />
     </Form>
   );
 }

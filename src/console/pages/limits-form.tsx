@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import type { OwnLimits } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Failure, Form } from "../ui/parts.tsx";
+import { Failure, Form, FormButtons } from "../ui/parts.tsx";
 import { SchemaFields } from "../ui/schema-form/fields.tsx";
 import { limitsShape } from "../ui/schema-form/limits-shape.ts";
 import { type Draft, fieldValue } from "../ui/schema-form/shape.ts";
@@ -43,14 +43,7 @@ export function LimitsForm({ maxima, own, onDone }: Props) {
         </p>
         <SchemaFields shape={shape} draft={draft} onChange={setDraft} />
         <Failure error={error} />
-        <div class="buttons">
-          <button type="button" onClick={onDone}>
-            Cancel
-          </button>
-          <button type="submit" class="primary">
-            Set
-          </button>
-        </div>
+        <FormButtons yes="Set" onCancel={onDone} />
       </Form>
     </Dialog>
   );

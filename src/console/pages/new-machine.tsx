@@ -4,7 +4,7 @@ import { useSession } from "../state/context.ts";
 import { goTo } from "../state/router.ts";
 import { usePoll } from "../state/use-poll.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Failure, Form } from "../ui/parts.tsx";
+import { Failure, Form, FormButtons } from "../ui/parts.tsx";
 import { SchemaFields } from "../ui/schema-form/fields.tsx";
 import { limitsShape } from "../ui/schema-form/limits-shape.ts";
 import { type Draft, fieldValue, type Shape } from "../ui/schema-form/shape.ts";
@@ -76,14 +76,7 @@ export function NewMachine({ onDone }: { onDone: () => void }) {
           </details>
         )}
         <Failure error={refusal ?? error} />
-        <div class="buttons">
-          <button type="button" onClick={onDone}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={keyOf(key).length === 0}>
-            Create
-          </button>
-        </div>
+        <FormButtons yes="Create" onCancel={onDone} disabled={keyOf(key).length === 0} />
       </Form>
     </Dialog>
   );

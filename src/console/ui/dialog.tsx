@@ -1,6 +1,6 @@
 import { type ComponentChildren, render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Form } from "./parts.tsx";
+import { Form, FormButtons } from "./parts.tsx";
 
 interface Question {
   title: string;
@@ -53,14 +53,12 @@ function Asked({ question, end }: { question: Question; end: (answer: string | u
             />
           </label>
         )}
-        <div class="buttons">
-          <button type="button" onClick={() => end(undefined)}>
-            Cancel
-          </button>
-          <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={!isReady}>
-            {yes}
-          </button>
-        </div>
+        <FormButtons
+          yes={yes}
+          onCancel={() => end(undefined)}
+          disabled={!isReady}
+          isDangerous={isDangerous}
+        />
       </Form>
     </Dialog>
   );

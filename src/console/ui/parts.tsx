@@ -40,6 +40,27 @@ export function Form({ onSubmit, children, ...attributes }: FormProps) {
   );
 }
 
+interface FormButtonsProps {
+  /** Text of the button that submits the form. */
+  yes: string;
+  onCancel(): void;
+  disabled?: boolean;
+  isDangerous?: boolean;
+}
+
+export function FormButtons({ yes, onCancel, disabled = false, isDangerous = false }: FormButtonsProps) {
+  return (
+    <div class="buttons">
+      <button type="button" onClick={() => onCancel()}>
+        Cancel
+      </button>
+      <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={disabled}>
+        {yes}
+      </button>
+    </div>
+  );
+}
+
 /** Stands in place of the content of a page that is empty, waits, or has failed. */
 export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="empty">{children}</div>;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { AgentType, PermissionPolicy } from "../../../client/index.ts";
 import { useMachine } from "../../state/context.ts";
-import { Form } from "../../ui/parts.tsx";
+import { Form, FormButtons } from "../../ui/parts.tsx";
 import { attempt, tellError } from "../../ui/toast.tsx";
 
 /** A form that starts an agent. */
@@ -53,18 +53,11 @@ export function NewSession({ onDone }: { onDone: (sessionId?: string) => void })
           <option value="reject_all">Reject everything</option>
         </select>
       </label>
-      <div class="buttons">
-        <button type="button" onClick={() => onDone()}>
-          Cancel
-        </button>
-        <button
-          type="submit"
-          class="primary"
-          disabled={isBusy || agent === "" || chosen?.installed === false}
-        >
-          {isBusy ? "Starts…" : "Start"}
-        </button>
-      </div>
+      <FormButtons
+        yes={isBusy ? "Starts…" : "Start"}
+        onCancel={onDone}
+        disabled={isBusy || agent === "" || chosen?.installed === false}
+      />
     </Form>
   );
 }
