@@ -193,6 +193,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       `${KERNEL}/host-checks`,
       `${KERNEL}/mounts`,
       `${KERNEL}/network`,
+      `${KERNEL}/pool-place.ts`,
       `${KERNEL}/processes`,
       `${KERNEL}/procfs`,
       `${KERNEL}/seccomp`,
@@ -202,7 +203,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   [`${KERNEL}/tools.ts`]: {},
-  [`${KERNEL}/procfs`]: { uses: [SANDBOX] },
+  [`${KERNEL}/pool-place.ts`]: {},
+  [`${KERNEL}/procfs`]: { uses: [SANDBOX], types: [`${KERNEL}/pool-place.ts`] },
   [`${KERNEL}/descriptors.ts`]: { uses: [`${KERNEL}/procfs`] },
   [`${KERNEL}/helpers`]: {
     uses: [SANDBOX, `${SANDBOX}/system-calls.ts`, `${KERNEL}/procfs`, ...KERNEL_PARTS],
@@ -212,7 +214,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     uses: [`${SANDBOX}/system-calls.ts`],
   },
   [`${SANDBOX}/system-calls.ts`]: {},
-  [`${KERNEL}/files`]: { uses: [SANDBOX, `${KERNEL}/helpers`] },
+  [`${KERNEL}/files`]: { uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/pool-place.ts`] },
   [`${KERNEL}/mounts`]: {
     uses: [SANDBOX, `${KERNEL}/helpers`, `${KERNEL}/watch`],
     types: [`${KERNEL}/files`],

@@ -10,7 +10,7 @@ const SLOW_FOR_EACH_MS = 600;
 interface Work {
   readonly begun: number;
   overtaken: number;
-  isSlow(waitedMs: number): void;
+  isLate(waitedMs: number): void;
 }
 
 const ofVms = new Semaphore(MAX_WAITING_THREADS);
@@ -27,6 +27,11 @@ export class PoolPlace {
   readonly #ofVm = new Semaphore(1);
   #slowUntil = 0;
 
+  /** Whether its VM shares the place of all VMs that have kept threads waiting. */
+  get isSlow(): boolean {
+    return performance.now() < this.#slowUntil;
+  }
+
   /**
    * Works in a thread of the pool when the VM has a place there. The place is free again when the work ends.
    *
@@ -36,7 +41,7 @@ export class PoolPlace {
   async run<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     await this.#ofVm.acquire(signal);
     try {
-      const ofAll = performance.now() < this.#slowUntil ? ofSlowVms : ofVms;
+      const ofAll = this.isSlow ? ofSlowVms : ofVms;
       await ofAll.acquire(signal);
       const watched = this.#watch();
       try {
@@ -52,10 +57,10 @@ export class PoolPlace {
 
   #watch(): Work {
     const begun = performance.now();
-    const isSlow = (waitedMs: number) => {
+    const isLate = (waitedMs: number) => {
       this.#slowUntil = begun + (1 + SLOW_FOR_EACH_MS) * waitedMs;
     };
-    const work = { begun, overtaken: 0, isSlow };
+    const work = { begun, overtaken: 0, isLate };
     working.add(work);
     watch ??= setInterval(look, LOOK_MS).unref();
     return work;
@@ -76,6 +81,6 @@ async function look(): Promise<void> {
   await access("/");
   for (const work of seen) {
     work.overtaken += 1;
-    if (work.overtaken >= 3 && working.has(work)) work.isSlow(performance.now() - work.begun);
+    if (work.overtaken >= 3 && working.has(work)) work.isLate(performance.now() - work.begun);
   }
 }

@@ -4,9 +4,14 @@ import { Programs } from "../../../../src/runtime/sandbox/kernel/programs.ts";
 let left = false;
 let looks = 0;
 let programs: Programs;
+let pass: (ms: number) => void;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["performance"] });
+  let now = 1;
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  pass = (ms) => {
+    now += ms;
+  };
   left = false;
   looks = 0;
   programs = new Programs(() => {
@@ -16,7 +21,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 /** Starts a program. @returns its end */
@@ -56,7 +61,7 @@ test("processes that a program has left may run until a later look", async () =>
   expect([programs.mayRun, programs.mayRun, looks]).toEqual([true, true, 1]);
   left = false;
   expect([programs.mayRun, looks]).toEqual([true, 1]);
-  vi.advanceTimersByTime(100);
+  pass(100);
   expect([programs.mayRun, looks]).toEqual([false, 2]);
 });
 

@@ -2,6 +2,7 @@
 // @module-tag any-user
 // @module-tag attack
 import { expect, test } from "vitest";
+import { hasOwnUids } from "../../../../../src/runtime/sandbox/own-uids.ts";
 import type { Vm } from "../../../../../src/runtime/vm.ts";
 import { turnsOf } from "../../../../support/turns.ts";
 import { fileVm } from "../../../../support/vm.ts";
@@ -67,6 +68,11 @@ test("file calls wait for no other thread in a VM without programs", async () =>
   await vm.mkdir(STORM, { recursive: true });
   await vm.writeFile(`${STORM}/file`, "x");
   expect(await turnsOfRounds(() => vm.exists(`${STORM}/missing`))).toBeLessThan(ROUNDS * TURNS);
+});
+
+test.runIf(hasOwnUids())("nor in a VM of a root server whose programs have ended", async () => {
+  await machine().vm.exec("true");
+  expect(await turnsOfRounds((vm) => vm.exists(`${STORM}/missing`))).toBeLessThan(ROUNDS * TURNS);
 });
 
 test("the event loop turns while programs keep the locks of a folder and its files busy", async () => {
