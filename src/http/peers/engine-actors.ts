@@ -1,4 +1,5 @@
 import { AgentVmError, limitExceeded } from "../../api/errors.ts";
+import { askAgain } from "../../base/ask-again.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { unlessAborted, within } from "../../base/within.ts";
@@ -9,6 +10,7 @@ import { isCutOff } from "../../rivet/engine-contact.ts";
 import { remoteError } from "../../rivet/user-error.ts";
 import type { VmName } from "../grant.ts";
 import {
+  ENGINE_ASK_AGAIN_MS,
   MAX_KNOWN_VMS,
   MAX_PEER_QUESTIONS,
   MAX_STRANGER_QUESTIONS,
@@ -83,7 +85,8 @@ export class EngineActors {
   }
 
   async #look(actorId: string, places: Semaphore): Promise<VmName | undefined> {
-    const [found] = await this.ask((engine) => findActors(engine, { actor_ids: actorId }), places);
+    const find = (engine: Server) => findActors(engine, { actor_ids: actorId });
+    const [found] = await this.ask(find, { places });
     if (found === undefined || found.destroy_ts) return undefined;
     const name = { name: found.name, key: keyParts(found.key) };
     this.#names.set(actorId, name);
@@ -116,7 +119,8 @@ export class EngineActors {
   /** Makes an actor. @param method `PUT` also returns the actor that has the key already */
   async make(method: "POST" | "PUT", actor: NewActor): Promise<string> {
     try {
-      const actorId = await this.ask((engine) => makeActor(engine, method, actor));
+      const make = (engine: Server) => makeActor(engine, method, actor);
+      const actorId = await this.ask(make, { isOnce: method === "POST" });
       this.note(actorId, actor);
       return actorId;
     } catch (error) {
@@ -126,18 +130,24 @@ export class EngineActors {
     }
   }
 
-  /** Asks the engine. @throws AgentVmError, UserError */
+  /**
+   * Asks the engine.
+   *
+   * @param options `places`: questions at a time; `isOnce`: the question begins something, and is not asked again if no answer comes
+   * @throws AgentVmError, UserError
+   */
   async ask<Answer>(
     question: (engine: Server) => Promise<Answer>,
-    places = this.#questions,
+    { places = this.#questions, isOnce = false }: { places?: Semaphore; isOnce?: boolean } = {},
   ): Promise<Answer> {
     try {
-      const ask = () => {
-        const answer = question(this.engine);
+      const answer = () => {
         // A client would wait long for an answer that does not come, and may find another server.
-        return isCutOff() ? unlessAborted(answer, AbortSignal.timeout(CUT_OFF_MS)) : answer;
+        const end = AbortSignal.timeout(isCutOff() ? CUT_OFF_MS : PEER_WAKE_MS);
+        const ask = () => question(this.engine);
+        return isOnce ? unlessAborted(ask(), end) : askAgain(ask, ENGINE_ASK_AGAIN_MS, end);
       };
-      return await places.run(ask, AbortSignal.timeout(PEER_WAKE_MS));
+      return await places.run(answer, AbortSignal.timeout(PEER_WAKE_MS));
     } catch (error) {
       throw engineError(error);
     }

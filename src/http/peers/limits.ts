@@ -40,6 +40,13 @@ export const PEER_WAKE_MS = 30_000;
 export const PEER_ASK_AGAIN_MS = 1_500;
 
 /**
+ * Time for the engine to answer a question about actors, or for the actor that notes tokens to name some, before the question is asked once more.
+ * @unit ms
+ * @past The server asks once more, and waits twice as long. The first answer counts. A question that makes something is not asked again.
+ */
+export const ENGINE_ASK_AGAIN_MS = 5_000;
+
+/**
  * Pause between two signs of life of a server with forwarded requests under way.
  * @unit ms
  * @past After two signs that do not come, the requests under way to that server end.

@@ -82,7 +82,7 @@ export class ServerFacts {
   /** Finds the other servers that have told the engine their address. @throws AgentVmError, UserError if the engine does not answer */
   async others(): Promise<Peer[]> {
     const { actors, seal, server } = this.#deps;
-    const runners = await actors.ask((engine) => listRunners(engine), this.#questions);
+    const runners = await actors.ask((engine) => listRunners(engine), { places: this.#questions });
     return runners
       .map(({ metadata }) => seal.open("address", Object(metadata)[ADDRESS], addressSchema))
       .filter((peer) => peer !== undefined)

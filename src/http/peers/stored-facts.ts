@@ -32,7 +32,9 @@ export class StoredFacts {
 
   async #read<Value>(actorId: string, key: string, schema: z.ZodType<Value>): Promise<Value | undefined> {
     const stored = storedKey(key);
-    const value = await this.#actors.ask((engine) => readStored(engine, actorId, stored), this.#places);
+    const value = await this.#actors.ask((engine) => readStored(engine, actorId, stored), {
+      places: this.#places,
+    });
     return value && schema.safeParse(tryDecodeJson(value)).data;
   }
 }

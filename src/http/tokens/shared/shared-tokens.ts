@@ -12,7 +12,7 @@ export class SharedTokens extends Tokens {
   readonly #desk: TokenDesk;
   readonly #revoked: RevokedTokens;
 
-  /** @param pool servers that take the actor. @default servers that take VMs */
+  /** @param pool servers that take the actor. @default the servers that take VMs */
   constructor(secret: Uint8Array, actors: EngineActors, live: LiveGrants, pool?: string) {
     const desk = new TokenDesk(actors, new PeerSeal(secret), pool);
     const onRevoked = (ids: readonly string[]) => live.revoked(ids);

@@ -1,6 +1,8 @@
 import { AgentVmError, receivedError } from "../../../api/errors.ts";
+import { askAgain } from "../../../base/ask-again.ts";
 import { askActor, type NewActor } from "../../../client/rivet/http.ts";
 import { type EngineActors, engineError } from "../../peers/engine-actors.ts";
+import { ENGINE_ASK_AGAIN_MS } from "../../peers/limits.ts";
 import { freshly, type PeerSeal } from "../../peers/seal.ts";
 import { TOKEN_ANSWER_MS } from "./limits.ts";
 import {
@@ -13,6 +15,9 @@ import {
   TOKENS_PATH,
 } from "./messages.ts";
 
+/** Questions that change nothing. */
+const READS: ReadonlySet<Question["method"]> = new Set(["list", "isMadeAs", "revoked"]);
+
 /** Asks the actor that notes the tokens of all servers. Only a server with the same secret can ask and answer. */
 export class TokenDesk {
   readonly #actors: EngineActors;
@@ -20,7 +25,7 @@ export class TokenDesk {
   readonly #actor: NewActor;
   #actorId: string | undefined;
 
-  /** @param pool servers that take the actor. @default servers that take VMs */
+  /** @param pool servers that take the actor. @default the servers that take VMs */
   constructor(actors: EngineActors, seal: PeerSeal, pool?: string) {
     this.#actors = actors;
     this.#seal = seal;
@@ -41,24 +46,30 @@ export class TokenDesk {
   }
 
   async #send(actorId: string, question: Question): Promise<unknown> {
-    const asked = { ...question, ...freshly() } as Asked;
+    const end = AbortSignal.timeout(TOKEN_ANSWER_MS);
+    const ask = (signal: AbortSignal) => this.#askOnce(actorId, question, signal);
     try {
-      const response = await askActor(this.#actors.engine, actorId, `/request${TOKENS_PATH}`, {
-        method: "POST",
-        body: this.#seal.seal("tokens", asked),
-        signal: AbortSignal.timeout(TOKEN_ANSWER_MS),
-      });
-      const answer = this.#seal.open("tokens answer", await response.text(), answerSchema);
-      if (answer?.nonce !== asked.nonce) throw unanswered();
-      if (answer.error === undefined) return answer.result;
-      const { code, message, metadata } = answer.error;
-      throw receivedError(code, message, metadata);
+      return await (READS.has(question.method) ? askAgain(ask, ENGINE_ASK_AGAIN_MS, end) : ask(end));
     } catch (error) {
       // The actor may have been deleted, and made again.
       if (!(error instanceof AgentVmError) || error.code === "connection_lost") this.#actorId = undefined;
       const hasNoPlace = !(error instanceof AgentVmError) && (await this.#actors.hasNoPlace(actorId));
       throw hasNoPlace ? noPlace() : engineError(error);
     }
+  }
+
+  async #askOnce(actorId: string, question: Question, signal: AbortSignal): Promise<unknown> {
+    const asked = { ...question, ...freshly() } as Asked;
+    const response = await askActor(this.#actors.engine, actorId, `/request${TOKENS_PATH}`, {
+      method: "POST",
+      body: this.#seal.seal("tokens", asked),
+      signal,
+    });
+    const answer = this.#seal.open("tokens answer", await response.text(), answerSchema);
+    if (answer?.nonce !== asked.nonce) throw unanswered();
+    if (answer.error === undefined) return answer.result;
+    const { code, message, metadata } = answer.error;
+    throw receivedError(code, message, metadata);
   }
 }
 
