@@ -31,3 +31,8 @@ export function gatewayPath(actorId: string, rest = "", token?: string): string 
 export function actorNamedBy(target: string, header: string | null | undefined): string | undefined {
   return isGateway(target) ? parseGateway(target)?.actorId : (header ?? undefined);
 }
+
+/** Returns whether RivetKit hands a request to an actor's own `onRequest`, without a look at its body. @param path target without query */
+export function isHandedOn(path: string): boolean {
+  return /^\/request(\/|$)/.test(parseGateway(path)?.rest ?? path);
+}

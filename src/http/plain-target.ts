@@ -1,9 +1,7 @@
-import { parseGateway } from "../api/gateway-path.ts";
+import { isHandedOn, parseGateway } from "../api/gateway-path.ts";
 
-/** Path of an actor that RivetKit hands to its own `onRequest` without looking at the body. */
-const HANDED_ON = /^\/request(\/|$)/;
-
-const DOTS = /(^|\/)(\.|%2e){1,2}(\/|$)/i;
+/** A step of dots. RivetKit decodes a path before it reads it as a URL, which has `/` for `\` and no tabs and line breaks. */
+const DOTS = /(^|\/|%5c)(%0[9ad])*((\.|%2e)(%0[9ad])*){1,2}(\/|%5c|$)/i;
 
 /**
  * Returns whether a request's target has one spelling only. RivetKit routes by the decoded path, and the checks of this
@@ -17,5 +15,5 @@ export function isPlainTarget(target: string): boolean {
   const path = parseGateway(whole)?.rest ?? whole;
   if (!whole.startsWith("/") || whole.startsWith("//") || /[#\\]/.test(target) || DOTS.test(path))
     return false;
-  return !path.includes("%") || (path !== whole && HANDED_ON.test(path));
+  return !path.includes("%") || (path !== whole && isHandedOn(whole));
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AgentVmError, tooLargeMessage, tooManyValues } from "../api/errors.ts";
+import { isHandedOn } from "../api/gateway-path.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import { BodyCollector } from "../base/body-collector.ts";
 import { parseJson } from "../base/json.ts";
@@ -7,9 +8,6 @@ import { countUnended, noteBytes } from "./client-backlog.ts";
 import { openOutlet } from "./outlets.ts";
 import { refuseUndecoded } from "./undecoded.ts";
 import { type Encoding, valueCounter } from "./value-counter.ts";
-
-/** Requests whose body RivetKit reads whole and decodes at once. */
-const DECODED = /^\/actors\/?$|\/(?:action|queue)\/[^/]+$/;
 
 /** Bytes of a body above MAX_MESSAGE_BYTES that reach RivetKit, which refuses them with its own code. */
 const SLACK_BYTES = 1024 * 1024;
@@ -29,7 +27,7 @@ export function withDecodableBody(
   refuse: (error: AgentVmError) => void,
   client = "",
 ): void {
-  if (request.method === "GET" || !DECODED.test(path)) {
+  if (request.method === "GET" || isHandedOn(path)) {
     pass();
     return;
   }

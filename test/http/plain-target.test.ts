@@ -14,6 +14,7 @@ test.each([
   "/gateway/0123abcd/action/exec",
   "/gateway/0123abcd@to%2Fken/action/exec",
   "/gateway/0123abcd/request/a%20b",
+  "/gateway/0123abcd/request/a%5Cb%0A..c",
 ])("%s has one spelling", (target) => {
   expect(isPlainTarget(target)).toBe(true);
 });
@@ -31,6 +32,10 @@ const OTHER_SPELLINGS = [
   "/gateway/%30123abcd/action/exec",
   "/gateway/0123abcd/request/../action/exec",
   "/gateway/0123abcd/request/%2e%2e/action/exec",
+  "/gateway/0123abcd/request/..%5Caction/exec",
+  "/gateway/0123abcd/request/a%5c..%5C..%5Caction/exec",
+  "/gateway/0123abcd/request/.%09./action/exec",
+  "/gateway/0123abcd/request/%0A.%0D%2e%0a/action/exec",
 ];
 
 /** Sends a request's head, and returns the first line of the answer when the server has closed the connection. */
