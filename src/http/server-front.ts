@@ -12,6 +12,7 @@ export function putInFront(server: Server, front: Front): void {
   const requests = take<[IncomingMessage, ServerResponse]>(server, "request");
   const upgrades = take<[IncomingMessage, Duplex, Buffer]>(server, "upgrade");
   server.on("request", (request, response) => {
+    endWithConnection(response, request.socket);
     if (hasOneHost(request)) front.request(request, response, () => requests(request, response));
     else response.writeHead(400, { connection: "close" }).end();
   });
@@ -19,6 +20,26 @@ export function putInFront(server: Server, front: Front): void {
     if (hasOneHost(request)) front.upgrade(request, socket, head, () => upgrades(request, socket, head));
     else socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   });
+}
+
+/** Answers of each connection that have not ended. */
+const unended = new WeakMap<Duplex, Set<ServerResponse>>();
+
+/** Closes an answer when its connection closes. Node 20 and 22 forget answers that wait for an earlier answer of the connection. */
+function endWithConnection(response: ServerResponse, socket: Duplex): void {
+  const responses = unended.get(socket) ?? new Set();
+  if (!unended.has(socket)) {
+    unended.set(socket, responses);
+    socket.once("close", () => {
+      for (const each of responses) each.destroy();
+      // The answers that Node closes itself have closed by then.
+      process.nextTick(() => {
+        for (const each of responses) each.emit("close");
+      });
+    });
+  }
+  responses.add(response);
+  response.once("close", () => responses.delete(response));
 }
 
 /** Node takes the first of two, and a proxy in front may take the other (RFC 9112, section 3.2). */

@@ -102,7 +102,7 @@ export async function proxyUpgrade(visit: PreviewUpgrade, way: PreviewWay): Prom
   });
 }
 
-/** Resolves when the browser's side has closed. Cuts both sides when the preview ends. */
+/** Resolves when the browser's side has closed or the preview ends, which cuts both sides. */
 function exchange(
   outgoing: ClientRequest,
   browser: ServerResponse | Duplex,
@@ -110,21 +110,18 @@ function exchange(
   begin: (end: () => void) => void,
 ): Promise<void> {
   return new Promise((resolve) => {
+    // An answer that waits for an earlier answer of its connection does not close at once in Node 22.
     const end = () => {
-      outgoing.destroy();
-      browser.destroy();
-    };
-    ended.addEventListener("abort", end, { once: true });
-    const left = () => {
       ended.removeEventListener("abort", end);
       outgoing.destroy();
+      browser.destroy();
       resolve();
     };
-    browser.once("close", left);
+    ended.addEventListener("abort", end, { once: true });
+    browser.once("close", end);
     begin(end);
-    if (ended.aborted) end();
     // A browser that left while the VM woke has emitted its `close` already.
-    if (browser.closed) left();
+    if (ended.aborted || browser.destroyed) end();
   });
 }
 
