@@ -3,12 +3,13 @@ import { pause } from "../base/pace.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
+import { VALUE_SYNCS } from "./disk-turns.ts";
 import { FreeRoom } from "./kv-room.ts";
 import { isPlaced, type KvEntry, KvRows, type Row } from "./kv-rows.ts";
 import { addPlaces, TABLE, WAIT_FOR_LOCKS } from "./kv-schema.ts";
 import { LogFile } from "./log-file.ts";
 import { LostValues } from "./lost-values.ts";
-import { FILE_VALUE_BYTES, ValueFiles, valueFolder } from "./value-files.ts";
+import { FILE_VALUE_BYTES, isTableFull, ValueFiles, valueFolder } from "./value-files.ts";
 
 /** Entries that a list returns without a limit, as in RivetKit. */
 const DEFAULT_LIMIT = 16_384;
@@ -57,7 +58,7 @@ export class KvDatabase {
   readonly #lost: LostValues;
   #isClosing = false;
   #isAtRest = false;
-  /** Whether too many others waited for the disk at the last rest. */
+  /** Whether too many others waited for the disk at the last rest, or no descriptor was free. */
   #leavesLog = false;
   /** The rest that is under way. */
   #rest: Promise<void> | undefined;
@@ -179,7 +180,7 @@ export class KvDatabase {
 
   /**
    * Brings everything into the database itself, if no call is under way, and syncs it in threads of Node's pool. If too many databases
-   * wait for that, `close` leaves the log.
+   * wait for that, or no descriptor is free, `close` leaves the log.
    */
   rest(): Promise<void> {
     this.#rest ??= this.#foldLog().finally(() => {
@@ -217,17 +218,24 @@ export class KvDatabase {
       this.#isAtRest = this.#changes === 0;
       return;
     }
-    await resting.acquire();
-    try {
-      if (!this.isIdle || this.#isClosing) return;
-      // A change that is called from now on waits.
-      await this.#order.run(async () => {
-        if (!this.#room.isReclaiming) await this.#log.fold();
-        this.#isAtRest = this.#changes === 0;
-      });
-    } finally {
-      resting.release();
-    }
+    // The turn comes before the order: changes must not wait for large values of other databases.
+    await resting.run(() =>
+      VALUE_SYNCS.run(async () => {
+        if (!this.isIdle || this.#isClosing) return;
+        // A change that is called from now on waits.
+        await this.#order.run(async () => {
+          if (!this.#room.isReclaiming)
+            await this.#log.fold().catch((error: unknown) => this.#leaveIfFull(error));
+          this.#isAtRest = this.#changes === 0;
+        });
+      }),
+    );
+  }
+
+  /** A full table of descriptors must not keep the descriptors of idle databases open. @throws any other error */
+  #leaveIfFull(error: unknown): void {
+    if (!isTableFull(error)) throw error;
+    this.#leavesLog = true;
   }
 
   /** A database whose log has failed is never settled, so that nobody opens it again in this process. */

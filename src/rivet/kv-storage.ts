@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { vmDestroyed } from "../api/errors.ts";
+import { Mutex } from "../base/mutex.ts";
 import { type ChangeOptions, LAZY } from "../runtime/store/store.ts";
 import { FirstValues } from "./first-values.ts";
 import { KvDatabase, type KvListOptions } from "./kv-database.ts";
@@ -27,6 +29,9 @@ export interface KvDriver {
   kvListPrefix(actorId: string, prefix: Uint8Array, options?: KvListOptions): Promise<Entry[]>;
   kvListRange(actorId: string, start: Uint8Array, end: Uint8Array, options?: KvListOptions): Promise<Entry[]>;
 }
+
+/** Databases that are about to be closed. Each has a turn of the event loop of its own: many become idle together. */
+const ends = new Mutex();
 
 interface Open {
   readonly database: Promise<KvDatabase>;
@@ -139,7 +144,7 @@ export class KvStorage {
   #restTimer(actorId: string, open: Open, database: KvDatabase): void {
     if (this.#open.get(actorId) !== open) return;
     // A failure of the disk stays, and the next rest tries again. Callers that have just got the database use it before it is closed.
-    const rest = () => void database.rest().then(() => setImmediate(end), again);
+    const rest = () => void database.rest().then(() => ends.run(() => nextTurn().then(end)), again);
     const again = () => void open.timer?.refresh();
     const end = () => {
       if (this.#open.get(actorId) !== open) return;

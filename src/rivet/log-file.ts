@@ -2,7 +2,7 @@ import { close, closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { DatabaseSync } from "../base/sqlite.ts";
-import { diskSyncs, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
+import { diskSyncs, inTurn, syncFolder } from "./disk-turns.ts";
 import { WAIT_FOR_LOCKS } from "./kv-schema.ts";
 
 const closeFile = promisify(close);
@@ -118,7 +118,7 @@ export class LogFile {
   /**
    * Folds the log into the database, with both syncs in a thread of Node's pool. SQLite then only deletes the log when it closes the database,
    * and would else sync both in the thread of the event loop. No change may begin meanwhile: it would write over a log whose content is not
-   * on disk elsewhere. If SQLite cannot fold now, it folds what is left when it closes the database.
+   * on disk elsewhere. If SQLite cannot fold now, it folds what is left when it closes the database. Call it in a turn of large values.
    */
   async fold(): Promise<void> {
     if (this.isEmpty) return;
@@ -130,7 +130,7 @@ export class LogFile {
     await this.sync();
     if (!this.#foldUnsynced()) return;
     try {
-      await inTurn(() => diskSyncs.data(fd), VALUE_SYNCS);
+      await inTurn(() => diskSyncs.data(fd));
     } catch (error) {
       // The log alone has all changes now. SQLite takes it for folded: the next change would write over it, and a close delete it.
       this.#fail(error);

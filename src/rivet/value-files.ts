@@ -192,9 +192,9 @@ export class OpenValues {
       }
     } catch (error) {
       // The reading itself needs descriptors, and so do others.
-      const isShort = ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException).code ?? "");
-      this.#close(isShort ? Math.ceil(this.#open.size / 2) : this.#open.size);
-      if (!isShort) throw error;
+      const isFull = isTableFull(error);
+      this.#close(isFull ? Math.ceil(this.#open.size / 2) : this.#open.size);
+      if (!isFull) throw error;
     }
   }
 
@@ -271,4 +271,9 @@ function openIfThere(path: string): number | undefined {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** Returns whether the process, or the host, has no free descriptor. */
+export function isTableFull(error: unknown): boolean {
+  return ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

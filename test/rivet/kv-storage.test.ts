@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import fs, { existsSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
 import { diskSyncs } from "../../src/rivet/disk-turns.ts";
+import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { type KvDriver, KvStorage } from "../../src/rivet/kv-storage.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -26,6 +28,7 @@ beforeEach(async () => {
 afterEach(async () => {
   vi.useRealTimers();
   vi.restoreAllMocks();
+  syncBuiltinESMExports();
   await storage.close("actor");
 });
 
@@ -168,4 +171,40 @@ test("a few idle databases wait for a slow disk, and others are closed with thei
   for (const name of names) expect(await driver.kvBatchGet(name, [key("a")])).toEqual([key("a")]);
   vi.advanceTimersByTime(REST_MS);
   await vi.waitUntil(() => open().length === 0);
+});
+
+test("a database without calls is closed although no descriptor is free for its rest", async () => {
+  const open = fs.openSync;
+  vi.spyOn(fs, "openSync").mockImplementation((path, ...args) => {
+    if (!`${path}`.startsWith(folder)) return open(path, ...args);
+    throw Object.assign(new Error("EMFILE: too many open files, open"), { code: "EMFILE" });
+  });
+  syncBuiltinESMExports();
+  vi.advanceTimersByTime(REST_MS);
+  await vi.waitUntil(() => !isOpen());
+  expect(await driver.kvBatchGet("actor", [key("a")])).toEqual([key("a")]);
+});
+
+test("databases that become idle together are closed in turns of the event loop of their own", async () => {
+  const names = namesOf(20);
+  for (const name of names) {
+    await storage.prepare(name);
+    expect(await driver.kvBatchGet(name, [key("a")])).toEqual([null]);
+  }
+  let turn = 0;
+  const turns: number[] = [];
+  const count = () => {
+    turn += 1;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  const close = KvDatabase.prototype.close;
+  vi.spyOn(KvDatabase.prototype, "close").mockImplementation(function (this: KvDatabase, ...args) {
+    turns.push(turn);
+    return close.apply(this, args);
+  });
+  vi.advanceTimersByTime(REST_MS);
+  await vi.waitUntil(() => !["actor", ...names].some(isOpen));
+  clearImmediate(counting);
+  expect(turns).toEqual([...new Set(turns)]);
 });

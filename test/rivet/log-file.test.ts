@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { deferred } from "../../src/base/deferred.ts";
-import { diskSyncs } from "../../src/rivet/disk-turns.ts";
+import { diskSyncs, VALUE_SYNCS } from "../../src/rivet/disk-turns.ts";
 import { KvDatabase } from "../../src/rivet/kv-database.ts";
 import { createKvDatabase } from "../../src/rivet/kv-schema.ts";
 import { LAZY } from "../../src/runtime/store/store.ts";
@@ -234,6 +234,25 @@ test("a log that was left is continued, and folded by the rest of a database tha
   await database.put(entry("c"));
   await database.close();
   expect(namesInFile()).toEqual(["a", "b", "c"]);
+});
+
+test("a change does not wait for the turn that a database needs for its rest", async () => {
+  database = await KvDatabase.open(path);
+  await database.put(entry("a"));
+  await VALUE_SYNCS.acquire();
+  await VALUE_SYNCS.acquire();
+  const rest = database.rest();
+  await vi.waitUntil(() => VALUE_SYNCS.waiting === 1);
+  const put = database.put(entry("b")).then(() => "done");
+  try {
+    await expect.poll(() => Promise.race([put, "waits"])).toBe("done");
+    expect(VALUE_SYNCS.waiting).toBe(1);
+  } finally {
+    VALUE_SYNCS.release();
+    VALUE_SYNCS.release();
+    await rest;
+  }
+  expect(has("b")).toBe(true);
 });
 
 test("no change begins before a database that comes to rest is on disk", async () => {
