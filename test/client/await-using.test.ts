@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
+import type { registry } from "../../src/server.ts";
 
 /** The source is a text, so that Node itself runs `await using`, and no compiled form of it. */
 const inBlock = new Function("opened", "return (async () => { await using closed = opened; })()") as (
@@ -7,7 +8,7 @@ const inBlock = new Function("opened", "return (async () => { await using closed
 ) => Promise<void>;
 
 test.each(["client", "connection"])("Node's own `await using` closes a %s", async (kind) => {
-  const client = createClient({ endpoint: "http://127.0.0.1:1" });
+  const client = createClient<typeof registry>({ endpoint: "http://127.0.0.1:1" });
   const connection = client.vm.getOrCreate("await-using").connect();
   await inBlock(kind === "client" ? client : connection);
   await expect(connection.exec("true")).rejects.toMatchObject({ code: "connection_lost" });
