@@ -13,7 +13,7 @@ export interface PendingCall {
   callId: string;
   action: string;
   args: unknown[];
-  /** Size of the arguments. */
+  /** Bytes of the arguments. */
   bytes: number;
   /** Whether the call waits for a connection. */
   isPatient: boolean;

@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import { findHttpServer } from "./http-server.ts";
 import type { createFileSystemDriver } from "./rivetkit.ts";
 
-/** RivetKit's driver: the storage of actors, and the manager that routes requests to them. */
+/** The driver of RivetKit 2.2: the storage of actors, and the manager that routes requests to them. */
 export type Driver = ReturnType<typeof createFileSystemDriver>;
 
 export type Manager = ReturnType<Driver["manager"]>;

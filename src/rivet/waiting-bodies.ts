@@ -18,7 +18,7 @@ const MAX_WAITING_BODY_BYTES = 256 * MIB;
  */
 const SMALL_WAITING_BODY_BYTES = 32 * MIB;
 
-/** Counts complete bodies of calls, which wait for an actor's start. The arguments of a running call are counted by its VM. */
+/** Counts complete bodies of calls, which RivetKit 2.2 holds until the actor has started. The VM counts the arguments of a running call. */
 export class WaitingBodies {
   readonly #limits: ConstructorParameters<typeof ByteShare>[0];
   readonly #shares = new Map<string, ByteShare>();
