@@ -43,7 +43,7 @@ function direct<Ticket extends { transferId: string | null }>(
   return { ...ticket, direct: true };
 }
 
-/** The methods that the actor answers itself, or checks for the client's sake, besides those that begin calls. The VM answers all others. */
+/** The methods that the actor answers itself, or checks for the client's sake, except `beginCall` and `beginCalls`. The VM answers all others. */
 export const ACTOR_METHODS: Pick<
   VmActorActions,
   Exclude<NamesIn<"actor">, "beginCall" | "beginCalls"> | "setNetworkPolicy" | "waitForPort" | TransferStart
