@@ -1,7 +1,7 @@
 import { isOwner } from "../http/access.ts";
 import type { AccessControl } from "../http/access-control.ts";
 import type { ForkRecords } from "../runtime/persistence/fork.ts";
-import type { VmState } from "./context.ts";
+import type { ForkTicket } from "./fork-ticket.ts";
 
 /**
  * Actions between the two actors of a fork. The old VM creates the new VM with a ticket. The new VM reads the old VM's
@@ -42,7 +42,7 @@ export interface Peers {
 /** The part of an actor that a fork uses. */
 export interface ForkActor {
   readonly name: string;
-  readonly state: VmState | undefined;
+  readonly state: { fork?: ForkTicket } | undefined;
   client(): unknown;
   destroy(): void;
 }
