@@ -4,7 +4,7 @@ import { pathOf, StepWriter, Way } from "../sandbox/tree-path.ts";
 import { LAZY, putAll, type Store, type StoreEntry } from "../store/store.ts";
 import { checksum, encodeBlock, partsOf } from "./codec.ts";
 import { encodeRows, type Row, rowOf, type TreeEntry } from "./entries.ts";
-import type { RootRecord } from "./root.ts";
+import { type RootRecord, SHOWN_CHARACTERS } from "./root.ts";
 import { attributesBytes } from "./tree-reading.ts";
 
 /** The hash of a path decides whether its page ends there, so a change moves the borders of its own page only. */
@@ -19,9 +19,6 @@ const MAX_PAGE_ATTRIBUTES_BYTES = 256 * 1024;
 
 /** Characters of paths in a page before it ends, so that long paths do not make it slow to encode. */
 const MAX_PAGE_PATHS = 128 * 1024;
-
-/** Characters of a page's first path in the root record. A longer path is cut. */
-export const SHOWN_CHARACTERS = 1024;
 
 /** Bytes of new pages that are put into the store together. */
 const PUT_BYTES = 1024 * 1024;

@@ -8,7 +8,6 @@ import { decodeJson, encodeJson, type Store, type StoreEntry } from "../store/st
 import { Damage, decodeBlock, encodeBlock, getParts, getValues, partsOf, storageDamaged } from "./codec.ts";
 import { decodeEntries, isHole, type TreeEntry } from "./entries.ts";
 import { PackReader } from "./packs.ts";
-import { SHOWN_CHARACTERS } from "./pages.ts";
 
 const integer = z.int().nonnegative();
 
@@ -25,6 +24,9 @@ const rootSchema = z.object({
 export type RootRecord = z.infer<typeof rootSchema>;
 
 export const EMPTY_ROOT: RootRecord = { pages: [], packs: [], files: 0, bytes: 0 };
+
+/** Characters of a page's first path in the root record. A longer path is cut. */
+export const SHOWN_CHARACTERS = 1024;
 
 /** Pages that are read together. A tree with no more pages keeps them, because a restart reads its pages twice. */
 const PAGES_AT_ONCE = 8;
