@@ -12,8 +12,7 @@ const writeInPool = async (fd: number, data: Uint8Array, position: number) =>
   (await write(fd, data, 0, data.length, position)).bytesWritten;
 
 /** Entries that one system call returns. Reading 256 takes 0.1 ms. */
-const BATCH_ENTRIES = 256;
-const LISTING = { encoding: "latin1", bufferSize: BATCH_ENTRIES } as const;
+export const BATCH_ENTRIES = 256;
 
 /**
  * System calls on a VM's files that wait for the lock of an inode: changes of a file or directory, listings, and each look at a name,
@@ -21,7 +20,7 @@ const LISTING = { encoding: "latin1", bufferSize: BATCH_ENTRIES } as const;
  * in a thread of the pool, and in the event loop's thread only if no program can hold a lock, because that takes a fifth of the time. Each
  * method returns a result, or a promise of it.
  *
- * Other calls wait for no lock: fstat(2), close(2), reads, and opens by a descriptor.
+ * Other calls wait for no lock: fstat(2), close(2), reads, and opens by a descriptor or of `..`.
  */
 export class FileCalls {
   readonly #isQuiet: () => boolean;
@@ -51,11 +50,7 @@ export class FileCalls {
     (path: Path) => fs.readlinkSync(path, "latin1"),
     (path) => pool.readlink(path, "latin1"),
   );
-  readonly opendir = this.#either(
-    (path: string) => fs.opendirSync(path, LISTING),
-    (path) => pool.opendir(path, LISTING),
-  );
-  /** Reads the next entries of a directory. @returns an empty list at its end */
+  /** Reads the next entries of a directory. @returns BATCH_ENTRIES of them, or fewer at its end */
   readonly entries = this.#either(
     (directory: fs.Dir) => {
       const entries: fs.Dirent[] = [];

@@ -1,7 +1,9 @@
 import * as fs from "node:fs";
 import { encodeName, isTemporaryName } from "../../names.ts";
 import { type Call, codeOf, posixError } from "../../posix.ts";
+import { BATCH_ENTRIES } from "./calls.ts";
 import { at, closeElsewhere, DIRECTORY, descriptorPath, isLarge, NODE } from "./descriptors.ts";
+import { openListing } from "./listing.ts";
 import type { Entry, Place, Slot } from "./place.ts";
 import type { Directory, Root } from "./root.ts";
 
@@ -156,13 +158,15 @@ async function adopt(root: Root, slot: Slot, isMade: (stats: fs.Stats) => boolea
  * @returns descriptors of removed files, which another thread must close, or `undefined` if the directory is not empty
  */
 async function removeTemporaries({ calls }: Root, { fd }: Entry): Promise<number[] | undefined> {
-  const directory = await calls.opendir(descriptorPath(fd));
+  const directory = openListing(fd);
   const held: number[] = [];
   let isEmpty = false;
   let count = 0;
   let freedHere = 0;
   try {
-    for (let entries = await calls.entries(directory); entries.length > 0; ) {
+    for (let isEnd = false; !isEnd; ) {
+      const entries = await calls.entries(directory);
+      isEnd = entries.length < BATCH_ENTRIES;
       for (const { name } of entries) {
         if (!isTemporaryName(name) || count === MAX_TEMPORARIES || held.length === MAX_HELD) return undefined;
         count += 1;
@@ -173,7 +177,6 @@ async function removeTemporaries({ calls }: Root, { fd }: Entry): Promise<number
         else freedHere += blocks;
         await calls.unlink(path);
       }
-      entries = await calls.entries(directory);
     }
     isEmpty = count > 0;
     return isEmpty ? held : undefined;

@@ -1,8 +1,8 @@
-import type { Dirent, Stats } from "node:fs";
+import { type Dir, type Dirent, opendirSync, type Stats } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import type { FileEntry, FileEntryWithSize } from "../../files.ts";
 import { decodeName, isTemporaryName } from "../../names.ts";
-import type { FileCalls } from "./calls.ts";
+import { BATCH_ENTRIES, type FileCalls } from "./calls.ts";
 import { at, descriptorPath } from "./descriptors.ts";
 
 const ENTRIES_BETWEEN_PAUSES = 32;
@@ -26,23 +26,29 @@ export async function listEntriesWithSizes(calls: FileCalls, fd: number): Promis
   return entries;
 }
 
+/** Opens a directory by its descriptor, for `entries`. */
+export function openListing(fd: number): Dir {
+  return opendirSync(descriptorPath(fd), { encoding: "latin1", bufferSize: BATCH_ENTRIES });
+}
+
 /** Visits every entry of a directory, including temporary files. */
 export async function eachEntry(
   calls: FileCalls,
   fd: number,
   visit: (name: string, type: FileEntry["type"]) => void | Promise<void>,
 ): Promise<void> {
-  const directory = await calls.opendir(descriptorPath(fd));
+  const directory = openListing(fd);
   try {
     let count = 0;
-    for (let entries = await calls.entries(directory); entries.length > 0; ) {
+    for (let isEnd = false; !isEnd; ) {
+      const entries = await calls.entries(directory);
+      isEnd = entries.length < BATCH_ENTRIES;
       for (const entry of entries) {
         const visited = visit(decodeName(entry.name), typeOf(entry));
         // Many small visits: to wait for each takes longer than a visit.
         if (visited !== undefined) await visited;
         if (++count % ENTRIES_BETWEEN_PAUSES === 0) await pause();
       }
-      entries = await calls.entries(directory);
     }
   } finally {
     directory.closeSync();

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { pause } from "../../../../base/pace.ts";
 import type { TreePlace } from "../../persistent-tree.ts";
 import { asPosixError, type Call, posixError } from "../../posix.ts";
@@ -76,7 +76,7 @@ export class TreeWalker {
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
       this.#restart();
     }
-    while (way.length > common.depth && (await this.#up())) await this.#turn(call);
+    while (way.length > common.depth && this.#up()) await this.#turn(call);
     if (way.length > common.depth) {
       // A process has moved a directory.
       for (const { place } of way.slice(0, common.depth).reverse()) down.push(place);
@@ -98,10 +98,10 @@ export class TreeWalker {
   }
 
   /** @returns `false` if the directory above is not the one from which the cursor came */
-  async #up(): Promise<boolean> {
+  #up(): boolean {
     const above = this.#way.at(-2);
     if (above !== undefined) {
-      const fd = await this.#root.calls.open(at(this.#fd ?? this.#root.fd, ".."), DIRECTORY);
+      const fd = openSync(at(this.#fd ?? this.#root.fd, ".."), DIRECTORY);
       const stats = fstatSync(fd);
       if (stats.ino !== above.ino || this.#root.isForeign(stats)) {
         closeSync(fd);

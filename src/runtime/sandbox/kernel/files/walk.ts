@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { decodeName } from "../../names.ts";
 import {
   type Call,
@@ -48,7 +48,7 @@ export async function walk(root: Root, call: Call, path: string, { follow }: Wal
       if (name === undefined) return namelessPlace(root, way, slash);
       if (++names > MAX_WALKED_NAMES) throw posixError(links > 0 ? "ELOOP" : "ENAMETOOLONG", call);
       if (name === "..") {
-        if (way.length > 1) await stepUp(root, way, call);
+        if (way.length > 1) stepUp(way, call);
         continue;
       }
       const directory = way[way.length - 1] as Directory;
@@ -147,10 +147,10 @@ function stepDown(way: Directory[], directory: Directory): void {
 }
 
 /** Returns to the directory before. A walk that has closed it opens it by `..`, and does not go elsewhere if a process has moved it. */
-async function stepUp(root: Root, way: Directory[], call: Call): Promise<void> {
+function stepUp(way: Directory[], call: Call): void {
   const [above, last] = way.slice(-2) as [Directory, Directory];
   if (above.fd === CLOSED) {
-    const fd = await root.calls.open(at(last.fd, ".."), DIRECTORY);
+    const fd = openSync(at(last.fd, ".."), DIRECTORY);
     above.fd = fd;
     const stats = fstatSync(fd);
     if (stats.ino !== above.stats.ino || stats.dev !== above.stats.dev) throw posixError("ENOENT", call);
