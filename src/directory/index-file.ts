@@ -131,8 +131,8 @@ function connect(path: string): DatabaseSync {
 }
 
 /**
- * Reads each page of an index once, and compares its parts: 70 ms for 10,000 VMs. Otherwise a later question would find the damage, or a VM would answer under
- * another key. A changed time, flag or label that can be read is not found: nothing else says what it was.
+ * Reads each page of an index once, and compares its parts: 70 ms for 10,000 VMs. Otherwise a later question would find the damage, or
+ * a VM would answer under another key. A changed time, flag or label that can be read is not found: nothing else says what it was.
  */
 function assertWhole(db: DatabaseSync): void {
   const { integrity_check: found } = db.prepare("PRAGMA integrity_check(1)").get() as Record<string, string>;

@@ -102,12 +102,13 @@ export class OwnDevice {
     this.#dev = dev;
   }
 
-  holds(dev: number): boolean {
-    return dev === this.#dev;
+  /** @param dev `undefined` for a file that is known to be the VM's own */
+  holds(dev: number | undefined): boolean {
+    return dev === undefined || dev === this.#dev;
   }
 
   /** @throws AgentVmError `EROFS` with the path, for a file of another device */
-  assertHolds(dev: number, path: string): void {
+  assertHolds(dev: number | undefined, path: string): void {
     if (!this.holds(dev)) throw readOnlyPath(path);
   }
 }

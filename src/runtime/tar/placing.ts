@@ -1,10 +1,12 @@
-import type { VirtualStat } from "../../api/methods/files.ts";
 import { pause } from "../../base/pace.ts";
-import { joinPath, parentPath } from "../filesystem/paths.ts";
+import { joinPath } from "../filesystem/paths.ts";
+import { look, realPlace } from "../filesystem/real-path.ts";
 import { joinNames, splitExisting } from "../sandbox/existing-names.ts";
 import type { FileSystem } from "../sandbox/files.ts";
 import { OwnDevice } from "../sandbox/mount-table.ts";
+import type { TreeCursor, TreePlace } from "../sandbox/persistent-tree.ts";
 import { codeOf, posixError } from "../sandbox/posix.ts";
+import { placeIn } from "../sandbox/tree-path.ts";
 import { isHostLink } from "../sandbox/vm-layout.ts";
 import { above, type Staging } from "./staging.ts";
 
@@ -20,6 +22,8 @@ interface Plan {
   moves: Move[];
   /** Directories of the archive that exist already. */
   merged: string[];
+  /** Places of the existing directories, also of those in mounts, by name. The archive's top is `""`. */
+  places: ReadonlyMap<string, TreePlace>;
 }
 
 /**
@@ -31,20 +35,23 @@ interface Plan {
  */
 export async function place(fs: FileSystem, staging: Staging, path: string): Promise<void> {
   const undo: (() => Promise<unknown>)[] = [];
+  const cursor = fs.tree.cursor();
   try {
     const own = new OwnDevice((await fs.lstat("/")).dev);
     await makeTarget(fs, own, path, undo);
-    const { moves, merged } = await plan(fs, own, staging, path);
+    const { moves, merged, places } = await plan({ fs, own, cursor, staging, path });
     const carried = carriedDirectories(staging, moves);
     for (const name of carried) await staging.setMetadata(name);
     for (const [index, move] of moves.entries()) await applyMove(move, { fs, staging, path, index, undo });
-    await setDirectoryMetadata(fs, staging, path, { merged, carried, undo });
+    await setDirectoryMetadata(fs, staging, path, { merged, carried, undo, places, cursor });
   } catch (error) {
     for (const step of undo.reverse()) {
       // A step may fail because a process has changed the tree since. The other steps still run.
       await step().catch(() => undefined);
     }
     throw error;
+  } finally {
+    await cursor.close();
   }
 }
 
@@ -67,22 +74,36 @@ async function makeTarget(
   if (!(await fs.stat(path)).isDirectory) throw posixError("ENOTDIR", { syscall: "mkdir", path });
 }
 
-async function plan(fs: FileSystem, own: OwnDevice, staging: Staging, path: string): Promise<Plan> {
-  const found: Plan = { moves: [], merged: [] };
-  const merged = new Map([["", await fs.stat(path)]]);
+interface PlanOptions {
+  fs: FileSystem;
+  own: OwnDevice;
+  cursor: TreeCursor;
+  staging: Staging;
+  /** Directory that receives the archive. */
+  path: string;
+}
+
+async function plan({ fs, own, cursor, staging, path }: PlanOptions): Promise<Plan> {
+  const top = await realPlace(fs, cursor, path, { syscall: "mkdir", path });
+  const places = new Map([["", top]]);
+  const found: Plan = { moves: [], merged: [], places };
+  const merged = new Map<string, { dev?: number }>([["", await fs.stat(path)]]);
   for (const [name, type] of staging.types) {
     await pause();
     // The parent is not merged, so this entry moves together with a directory above it.
-    const above = merged.get(name.includes("/") ? parentPath(`/${name}`).slice(1) : "");
-    if (above === undefined) continue;
+    const parent = above(name);
+    const directory = merged.get(parent);
+    if (directory === undefined) continue;
     const target = joinPath(path, name);
-    const there = await statIfExists(fs, target, { follow: false });
+    const place = placeIn(places.get(parent) as TreePlace, name.slice(parent === "" ? 0 : parent.length + 1));
+    const there = await look(fs, cursor, place).catch(ignoreMissing);
     if (there?.isDirectory && type === "directory") {
       merged.set(name, there);
+      places.set(name, place);
       if (own.holds(there.dev)) found.merged.push(name);
       continue;
     }
-    for (const node of [above, there]) if (node !== undefined) own.assertHolds(node.dev, target);
+    for (const node of [directory, there]) if (node !== undefined) own.assertHolds(node.dev, target);
     if (there?.isDirectory) throw posixError("EISDIR", { syscall: "open", path: target });
     const isHosts = there?.isSymbolicLink && isHostLink(target, await fs.readlink(target));
     if (there !== undefined && type === "directory" && !isHosts)
@@ -140,6 +161,8 @@ interface MetadataOptions {
   carried: ReadonlySet<string>;
   /** Steps that undo the changes made until now. */
   undo: (() => Promise<unknown>)[];
+  places: Plan["places"];
+  cursor: TreeCursor;
 }
 
 /** Sets mode and times of the other directories, deepest first, after all moves: a move changes the time of its directory. */
@@ -147,12 +170,19 @@ async function setDirectoryMetadata(
   fs: FileSystem,
   staging: Staging,
   path: string,
-  { merged, carried, undo }: MetadataOptions,
+  { merged, carried, undo, places, cursor }: MetadataOptions,
 ): Promise<void> {
   const existing = new Set(["", ...merged]);
   const isMounted = (name: string) => staging.types.get(name) === "directory" && !existing.has(name);
   for (const [name, metadata] of [...staging.directories].reverse()) {
     if (carried.has(name)) continue;
+    const place = name === "" ? undefined : places.get(name);
+    const node = place && (await cursor.stat(place).catch(() => undefined));
+    if (place !== undefined && node?.type === "directory") {
+      undo.push(() => cursor.setMetadata(place, node));
+      await cursor.setMetadata(place, metadata);
+      continue;
+    }
     const target = name === "" ? path : joinPath(path, name);
     // The VM's root keeps its mode, and a link to the target directory has no mode.
     if (target === "/" || (await fs.lstat(target)).isSymbolicLink) continue;
@@ -164,16 +194,6 @@ async function setDirectoryMetadata(
   }
 }
 
-/** Returns `undefined` if the path does not exist. */
-async function statIfExists(
-  fs: FileSystem,
-  path: string,
-  { follow }: { follow: boolean },
-): Promise<VirtualStat | undefined> {
-  try {
-    return await (follow ? fs.stat(path) : fs.lstat(path));
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
+function ignoreMissing(error: unknown): undefined {
+  if (codeOf(error) !== "ENOENT") throw error;
 }

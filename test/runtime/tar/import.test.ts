@@ -55,6 +55,35 @@ test("an import merges directories, and replaces files and links", async () => {
   );
 });
 
+test("an import over the same 300 directories walks few names", { tags: ["attack"] }, async () => {
+  const memory = new MemoryFileSystem({ filesystemBytes: 64 * 1024 * 1024, inodes: 10_000 });
+  const { fs, walked } = countingNames(memory);
+  const directories = Array.from({ length: 300 }, (_, depth) => "d/".repeat(depth + 1));
+  const archive = async (mode: number, body: string) =>
+    await madeTar(...directories.map((name) => ({ name, type: "directory" as const, mode })), {
+      name: `${directories.at(-1)}file`,
+      body,
+    });
+  const run = async (content: Buffer) => {
+    const importing = new Import(fs, "/workspace");
+    try {
+      await importing.stage(readTar(Readable.from([content])));
+      await importing.commit((work) => work());
+    } finally {
+      await importing.close();
+    }
+  };
+  await run(await archive(0o700, "old"));
+  const before = walked();
+  await run(await archive(0o750, "new"));
+  // A walk from the root for each directory is 45,000 names.
+  expect(walked() - before).toBeLessThan(5_000);
+  expect(text(await memory.readFile(`/workspace/${directories.at(-1)}file`))).toBe("new");
+  for (const name of [directories[0], directories[150], directories[299]])
+    expect((await memory.stat(`/workspace/${name}`)).mode).toBe(0o40750);
+  await memory.close();
+});
+
 test("an import walks few names for entries below 1,000 directories", { tags: ["attack"] }, async () => {
   const memory = new MemoryFileSystem({ filesystemBytes: 64 * 1024 * 1024, inodes: 10_000 });
   const { fs, walked } = countingNames(memory);
