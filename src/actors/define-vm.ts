@@ -14,11 +14,11 @@ import { ownActionsOnly } from "../rivet/actions.ts";
 import { endDoubledActors } from "../rivet/doubled-actors.ts";
 import { takeOverEngineDriver } from "../rivet/engine-runner.ts";
 import { type VmEventTokens, vmEvents } from "../rivet/event-tokens.ts";
-import { readsJson } from "../rivet/json-size.ts";
 import { outletName } from "../rivet/outlets.ts";
 import { type ActorDefinition, actor } from "../rivet/rivetkit.ts";
 import { limitSubscriptions } from "../rivet/subscribers.ts";
 import { toUserError } from "../rivet/user-error.ts";
+import { encodingOf } from "../rivet/value-counter.ts";
 import { checkOptions } from "../runtime/check-options.ts";
 import type { VmOptionsInput } from "../runtime/options.ts";
 import { choicesOf, clampOwnOptions, parseOwnOptions } from "../runtime/own-options.ts";
@@ -158,7 +158,8 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
         // The hooks are for clients, and the other VM of a fork is none.
         if (grant.unlimited && isFork(access, params)) return grant;
         const user = await own.connecting(c, grant, params);
-        return { ...grant, user, outlet: outletName(header), ...(readsJson(header) && { isJson: true }) };
+        const isJson = encodingOf(request?.method, header) === "json";
+        return { ...grant, user, outlet: outletName(header), ...(isJson && { isJson: true }) };
       } catch (error) {
         throw toUserError(error, c.log, "connect");
       }

@@ -76,9 +76,3 @@ function count(text: string, from: number, to: number, size: JsonSize): void {
 
 /** Control characters with an escape of two characters: backspace, tab, line feed, form feed, carriage return. */
 const SHORT_ESCAPES = new Set([8, 9, 10, 12, 13]);
-
-/** Whether RivetKit writes JSON for the client of a request. */
-export function readsJson(header: (name: string) => string | null | undefined): boolean {
-  const named = header("x-rivet-encoding") ?? header("sec-websocket-protocol");
-  return !/(?:^|[\s,])(?:rivet_encoding\.)?(?:cbor|bare)(?:$|[\s,])/.test(named ?? "");
-}

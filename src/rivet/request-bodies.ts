@@ -7,7 +7,7 @@ import { parseJson } from "../base/json.ts";
 import { countUnended, noteBytes } from "./client-backlog.ts";
 import { openOutlet } from "./outlets.ts";
 import { refuseUndecoded } from "./undecoded.ts";
-import { type Encoding, valueCounter } from "./value-counter.ts";
+import { encodingOf, valueCounter } from "./value-counter.ts";
 
 /** Bytes of a body above MAX_MESSAGE_BYTES that reach RivetKit, which refuses them with its own code. */
 const SLACK_BYTES = 1024 * 1024;
@@ -31,7 +31,8 @@ export function withDecodableBody(
     pass();
     return;
   }
-  const encoding = encodingOf(request, path);
+  const header = (name: string) => request.headers[name]?.toString();
+  const encoding = isForActors(path) ? "json" : encodingOf(request.method, header);
   openOutlet(request, response, encoding);
   const counter = valueCounter(encoding, "request");
   const push = request.push;
@@ -68,11 +69,6 @@ export function withDecodableBody(
     body.take();
     return true;
   };
-}
-
-function encodingOf({ headers }: IncomingMessage, path: string): Encoding {
-  const named = headers["x-rivet-encoding"];
-  return !isForActors(path) && (named === "cbor" || named === "bare") ? named : "json";
 }
 
 const isForActors = (path: string): boolean => path.startsWith("/actors");

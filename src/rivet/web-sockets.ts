@@ -2,12 +2,13 @@ import type { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import * as ws from "ws";
+import { parseGateway } from "../api/gateway-path.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
 import { countUnended, noteBytes } from "./client-backlog.ts";
 import { Outlet, outletName } from "./outlets.ts";
 import { SocketTurns } from "./socket-turns.ts";
 import { type Receiver, unmaskQuickly } from "./unmask.ts";
-import { type Encoding, valueCounter } from "./value-counter.ts";
+import { type Encoding, encodingOf, valueCounter } from "./value-counter.ts";
 
 /** Bytes of a message above MAX_MESSAGE_BYTES that reach RivetKit, which refuses them with its own code. */
 const SLACK_BYTES = 1024 * 1024;
@@ -25,7 +26,8 @@ const UNDECODED = "rivetkit.internal_error";
 /** Time for a client to close a connection that the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
-const ENCODING = /(?:^|[\s,])rivet_encoding\.(json|cbor|bare)(?:$|[\s,])/;
+/** Path of an actor for messages that RivetKit decodes. */
+const CONNECT = /^\/connect(\?|$)/;
 
 /** The parts of a WebSocket and of its server in the package `ws` that this file uses. */
 interface WebSocket extends EventEmitter {
@@ -75,8 +77,9 @@ export function boundWebSockets(): void {
   };
 }
 
-function guard(webSocket: WebSocket, { headers }: IncomingMessage, turns: SocketTurns): void {
-  const encoding = ENCODING.exec(headers["sec-websocket-protocol"] ?? "")?.[1] as Encoding | undefined;
+function guard(webSocket: WebSocket, { headers, url = "" }: IncomingMessage, turns: SocketTurns): void {
+  const isDecoded = CONNECT.test(parseGateway(url)?.rest ?? "");
+  const encoding = isDecoded ? encodingOf("GET", (name) => headers[name]?.toString()) : undefined;
   const { emit, close, send } = webSocket;
   const name = outletName((header) => headers[header]);
   const outlet = encoding && name !== undefined ? new Outlet("connection", encoding, name) : undefined;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jsonSize, readsJson } from "../../src/rivet/json-size.ts";
+import { jsonSize } from "../../src/rivet/json-size.ts";
 
 const NO_LIMIT = { bytes: Number.POSITIVE_INFINITY, escapes: Number.POSITIVE_INFINITY };
 
@@ -26,13 +26,4 @@ test("measures bytes and names in objects and lists", async () => {
 test("stops above a limit", async () => {
   const { escapes } = await jsonSize("\n".repeat(10_000_000), { ...NO_LIMIT, escapes: 1000 });
   expect(escapes).toBeLessThan(1_000_000);
-});
-
-test("knows the encoding of a client by its request", () => {
-  const from = (headers: Record<string, string>) => readsJson((name) => headers[name]);
-  expect(from({})).toBe(true);
-  expect(from({ "x-rivet-encoding": "json" })).toBe(true);
-  expect(from({ "x-rivet-encoding": "bare" })).toBe(false);
-  expect(from({ "sec-websocket-protocol": "rivet, rivet_encoding.json, rivet_conn_params.x" })).toBe(true);
-  expect(from({ "sec-websocket-protocol": "rivet, rivet_encoding.cbor, rivet_conn_params.x" })).toBe(false);
 });

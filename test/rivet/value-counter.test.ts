@@ -1,6 +1,6 @@
 // @module-tag attack
 import { expect, test } from "vitest";
-import { type Encoding, valueCounter } from "../../src/rivet/value-counter.ts";
+import { type Encoding, encodingOf, valueCounter } from "../../src/rivet/value-counter.ts";
 import { testRows } from "../support/rows.ts";
 
 /** Counts a message in pieces. */
@@ -118,3 +118,26 @@ test.each([1 << 20, 1])("refuses large integers, whose decoding is quadratic, in
   for (const mark of ["$Uint8Array", "$ArrayBuffer", "$$BigInt", "text"])
     expect(fits("json", pair(mark, 2000), piece)).toBe(true);
 });
+
+test.each<[string | undefined, Record<string, string>, Encoding]>([
+  [undefined, {}, "json"],
+  ["POST", {}, "json"],
+  ["POST", { "x-rivet-encoding": "json" }, "json"],
+  ["POST", { "x-rivet-encoding": "bare" }, "bare"],
+  ["POST", { "x-rivet-encoding": "cbor, bare" }, "json"],
+  ["POST", { "sec-websocket-protocol": "rivet_encoding.cbor" }, "json"],
+  ["POST", { "sec-websocket-protocol": "rivet_encoding.json", "x-rivet-encoding": "cbor" }, "cbor"],
+  ["GET", {}, "json"],
+  ["GET", { "x-rivet-encoding": "cbor" }, "json"],
+  ["GET", { "sec-websocket-protocol": "rivet, rivet_encoding.json, rivet_conn_params.x" }, "json"],
+  ["GET", { "sec-websocket-protocol": "rivet, rivet_encoding.cbor, rivet_conn_params.x" }, "cbor"],
+  ["GET", { "sec-websocket-protocol": "rivet,rivet_encoding.bare,cbor" }, "bare"],
+  ["GET", { "sec-websocket-protocol": "rivet, rivet_encoding.json, cbor" }, "json"],
+  ["GET", { "sec-websocket-protocol": "rivet_encoding.cbor, rivet_encoding.json" }, "json"],
+  ["GET", { "sec-websocket-protocol": "rivet_encoding.json, rivet_encoding.cbor" }, "cbor"],
+])(
+  "reads the encoding of a request of the method %s with %j as RivetKit does",
+  (method, headers, encoding) => {
+    expect(encodingOf(method, (name) => headers[name])).toBe(encoding);
+  },
+);
