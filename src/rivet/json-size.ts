@@ -2,6 +2,9 @@ import { pause } from "../base/pace.ts";
 
 const REPLACEMENT = 0xfffd;
 
+/** Escapes that take as long as that of half a surrogate pair, which file names of other bytes than text consist of. */
+const SURROGATE_ESCAPES = 8;
+
 /** Characters that are counted without a look at the time: less than a millisecond. */
 const SLICE_CHARS = 64 * 1024;
 
@@ -10,8 +13,8 @@ interface JsonSize {
   /** Bytes of the JSON, without brackets and commas. */
   bytes: number;
   /**
-   * Characters of its texts that JSON writes as escapes. The character in place of bytes that are no text counts twice: such a text takes as
-   * long.
+   * Characters of its texts that JSON writes as escapes. The character in place of bytes that are no text counts twice, and half a
+   * surrogate pair SURROGATE_ESCAPES times: they take as long.
    */
   escapes: number;
 }
@@ -62,8 +65,10 @@ function count(text: string, from: number, to: number, size: JsonSize): void {
   for (let index = from; index < to; index++) {
     const unit = text.charCodeAt(index);
     if (unit >= 0x80) {
-      bytes += unit < 0x800 ? 2 : 3;
-      if (unit === REPLACEMENT) escapes += 2;
+      const isLone = (unit & 0xf800) === 0xd800 && !isPaired(text, index, unit);
+      bytes += isLone ? 6 : unit < 0x800 ? 2 : 3;
+      if (isLone) escapes += SURROGATE_ESCAPES;
+      else if (unit === REPLACEMENT) escapes += 2;
     } else if (unit >= 0x20 && unit !== 0x22 && unit !== 0x5c) bytes += 1;
     else {
       escapes += 1;
@@ -72,6 +77,13 @@ function count(text: string, from: number, to: number, size: JsonSize): void {
   }
   size.bytes = bytes;
   size.escapes = escapes;
+}
+
+/** Whether a surrogate is part of a pair, which JSON writes as it is. */
+function isPaired(text: string, index: number, unit: number): boolean {
+  return unit < 0xdc00
+    ? (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00
+    : (text.charCodeAt(index - 1) & 0xfc00) === 0xd800;
 }
 
 /** Control characters with an escape of two characters: backspace, tab, line feed, form feed, carriage return. */

@@ -27,6 +27,14 @@ test("a result that JSON would make too large, or has too many escapes, is refus
     code: "response_too_large",
     message: expect.stringContaining("MAX_JSON_ESCAPES"),
   });
+  // Names of files that are no text.
+  const names = Array.from({ length: 40_000 }, () => "\udcff".repeat(255));
+  expect(await failure(assertJson("readdir", names))).toMatchObject({ code: "response_too_large" });
+  // JSON.stringify takes eight times as long for them as for line feeds.
+  await assertJson("readdir", ["\udcff".repeat(MAX_JSON_ESCAPES / 8)]);
+  expect(await failure(assertJson("readdir", ["\udcff".repeat(MAX_JSON_ESCAPES / 8 + 1)]))).toMatchObject({
+    message: expect.stringContaining("MAX_JSON_ESCAPES"),
+  });
   expect(await failure(assertJson("readFile", new Uint8Array(24 << 20)))).toMatchObject({
     code: "response_too_large",
   });

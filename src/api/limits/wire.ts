@@ -21,7 +21,8 @@ export const MAX_RESULT_BYTES = MAX_MESSAGE_BYTES - 64 * KIB;
 
 /**
  * Characters of a result that JSON writes as escapes: quotes, backslashes and control characters, such as line feeds. A replacement
- * character, which stands for binary output, counts as two. Only for a client with the encoding `json`.
+ * character, which stands for binary output, counts as two. Half a surrogate pair, as in the name of a file that is not UTF-8, counts as
+ * eight. Only for a client with the encoding `json`.
  * @unit characters
  * @past The result is refused. Ask for it in parts, or with the encoding `bare` or `cbor`.
  * @code response_too_large
