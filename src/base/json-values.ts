@@ -11,33 +11,37 @@ export interface JsonLimits {
  * @returns the number of values, and the limit that the text exceeds
  */
 export function jsonValues(text: string, limits: JsonLimits): { values: number; excess?: keyof JsonLimits } {
+  const syntax = /["[\]{},]/g;
   let levels = 0;
   let values = 0;
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at];
-    if (char === '"') at = endOfString(text, at);
-    else if (char === "[" || char === "{") {
+  let strings = 0;
+  for (let match = syntax.exec(text); match !== null; match = syntax.exec(text)) {
+    const [char] = match;
+    if (char === '"') {
+      strings++;
+      syntax.lastIndex = endOfString(text, syntax.lastIndex);
+    } else if (char === "[" || char === "{") {
       values++;
-      if (++levels > limits.levels) return { values, excess: "levels" };
-    } else if (char === "]" || char === "}") levels--;
-    else if (char === ",") values++;
+      levels++;
+    } else if (char === ",") values++;
+    else levels--;
+    if (levels > limits.levels) return { values, excess: "levels" };
     if (values > limits.values) return { values, excess: "values" };
+    // JSON.parse refuses such a text at once.
+    if (levels < 0 || strings > 2 * values + 1) break;
   }
   return { values };
 }
 
-/** Index of the quotation mark that ends the string. @param start index of its opening quotation mark */
+/** Returns the index after the quotation mark that ends a string. @param start index after its opening quotation mark */
 function endOfString(text: string, start: number): number {
+  const quote = text.indexOf('"', start);
+  if (quote < 0) return text.length;
+  if (text[quote - 1] !== "\\") return quote + 1;
+  // A pattern of any length would overflow the stack.
+  const part = /(?:[^"\\]|\\.){1,1000}/sy;
+  part.lastIndex = start;
   let end = start;
-  do {
-    end = text.indexOf('"', end + 1);
-    if (end < 0) return text.length;
-  } while (isEscaped(text, end));
-  return end;
-}
-
-function isEscaped(text: string, at: number): boolean {
-  let backslashes = 0;
-  while (text[at - 1 - backslashes] === "\\") backslashes++;
-  return backslashes % 2 === 1;
+  while (part.test(text)) end = part.lastIndex;
+  return end + 1;
 }
