@@ -6,6 +6,7 @@ import { nameOutlet } from "../rivet/outlets.ts";
 import { withDecodableBody } from "../rivet/request-bodies.ts";
 import { isParsableTarget } from "../rivet/upgrade-target.ts";
 import type { AccessRequest } from "./access.ts";
+import { dropHeader } from "./drop-header.ts";
 import { clientOf, type Grant, NOTHING } from "./grant.ts";
 import { holdBody } from "./held-body.ts";
 import { refuseHttp2 } from "./http2-refusal.ts";
@@ -124,7 +125,7 @@ export class HttpGate {
     putInFront(server, {
       request: (request, response, handOn) => {
         // Nobody behind the gate may take the offer of another protocol for a WebSocket.
-        delete request.headers.upgrade;
+        dropHeader(request, "upgrade");
         const stranger = this.#strangers.of(request.socket);
         stranger.begin(response);
         const pass = () => {

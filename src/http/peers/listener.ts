@@ -1,6 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { AgentVmError } from "../../api/errors.ts";
+import { dropHeader } from "../drop-header.ts";
 import type { Grant, VmName } from "../grant.ts";
 import { holdBody } from "../held-body.ts";
 import { putInFront } from "../server-front.ts";
@@ -107,7 +108,8 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
     return true;
   };
   const letIn = (request: http.IncomingMessage, { grant }: Forwarded) => {
-    withoutSignature(request);
+    // No program of a VM needs to see the signature.
+    dropHeader(request, PEER_HEADER);
     if (grant !== undefined) deps.admit(request, grant);
   };
 
@@ -144,12 +146,4 @@ export function guardPeers(server: http.Server, deps: ListenerDeps): void {
 /** Returns whether a request begins nothing: the other server asks whether this one has the VM, or lives. */
 function beginsNothing({ method, url }: Forwarded): boolean {
   return method === "GET" && (url === QUESTION_PATH || url === SIGN_PATH);
-}
-
-/** Removes the signature, which no program of a VM needs to see. */
-function withoutSignature(request: http.IncomingMessage): void {
-  const { rawHeaders, headers } = request;
-  delete headers[PEER_HEADER];
-  for (let at = rawHeaders.length - 2; at >= 0; at -= 2)
-    if (rawHeaders[at]?.toLowerCase() === PEER_HEADER) rawHeaders.splice(at, 2);
 }
