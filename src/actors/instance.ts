@@ -4,6 +4,7 @@ import { MAX_RESULT_BYTES } from "../api/limits.ts";
 import type { Labels } from "../api/methods/machine.ts";
 import type { OwnLimits } from "../api/vm-input.ts";
 import { asCaller } from "../base/caller.ts";
+import { noteEnd, noteStart } from "../base/heap.ts";
 import { within } from "../base/within.ts";
 import type { Listing, VmDirectory } from "../directory/vm-directory.ts";
 import type { VisitKind } from "../http/actor-visits.ts";
@@ -196,6 +197,7 @@ export class VmInstance {
     });
     instance.#listing = listing;
     awake.set(actorId, instance);
+    noteStart();
     // Jobs may have come due while the actor slept, whatever has woken it.
     const rung = instance.ring();
     rung.catch((error: unknown) => {
@@ -294,6 +296,7 @@ export class VmInstance {
         if (awake.get(actorId) === this) awake.delete(actorId);
         this.#listing?.leave();
         this.monitor.end();
+        noteEnd(awake.size);
       }
     });
     return this.#disposed;
