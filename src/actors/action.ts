@@ -52,7 +52,10 @@ async function begin(c: VmContext, connection: CallConnection, request: CallRequ
   const { calls, note } = c.vars.instance;
   // After a crash of this instance nobody could say whether it has begun the call.
   if (calls.isLeftOver(request)) await note.forget(() => c.saveState({ immediate: true }));
-  return calls.begin(connection, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+  const ticket = calls.begin(connection, request, (gone) => asCaller({ gone }, () => runCall(c, request)));
+  // A connection may close while its earlier messages are carried out.
+  if (!c.conns.has(connection.id)) calls.disconnected(connection.id);
+  return ticket;
 }
 
 /** Every action of a `vm` actor, made from the method table. */
