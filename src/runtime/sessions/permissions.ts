@@ -6,7 +6,7 @@ import {
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
 import type { PermissionReply, PermissionRequest } from "../../api/methods/session-types.ts";
-import { wireSize } from "../../api/size.ts";
+import { fitsWire, wireSize } from "../../api/size.ts";
 import type { SessionDeps } from "./deps.ts";
 import { MAX_DESCRIPTION_CHARS, MAX_LISTED_PERMISSION_BYTES, MAX_PENDING_PERMISSIONS } from "./limits.ts";
 import { asObject, type SessionLog } from "./transcript/session-log.ts";
@@ -50,6 +50,8 @@ type Offer = z.infer<typeof paramsSchema>["options"];
 interface Pending {
   request: PermissionRequest;
   offer: Offer;
+  /** Bytes of `params`, or `Infinity` if they are too many for a list. */
+  bytes: number;
   resolve(outcome: RequestPermissionOutcome, reason: PermissionReason): void;
 }
 
@@ -67,9 +69,8 @@ export class Permissions {
   /** Requests that wait, without `params` past MAX_LISTED_PERMISSION_BYTES. */
   get pending(): PermissionRequest[] {
     let left = MAX_LISTED_PERMISSION_BYTES;
-    return [...this.#pending.values()].map(({ request }) => {
-      const { params, ...short } = request;
-      const bytes = wireSize(params);
+    return [...this.#pending.values()].map(({ request, bytes }) => {
+      const { params: _, ...short } = request;
       if (bytes > left) return short;
       left -= bytes;
       return request;
@@ -120,7 +121,9 @@ export class Permissions {
     if (this.#pending.size >= MAX_PENDING_PERMISSIONS) return reject("too_many");
     const decision = Promise.withResolvers<{ outcome: RequestPermissionOutcome; reason: PermissionReason }>();
     const resolve: Pending["resolve"] = (outcome, reason) => decision.resolve({ outcome, reason });
-    this.#pending.set(request.permissionId, { request, offer, resolve });
+    const isListed = fitsWire(request.params, MAX_LISTED_PERMISSION_BYTES);
+    const bytes = isListed ? wireSize(request.params) : Number.POSITIVE_INFINITY;
+    this.#pending.set(request.permissionId, { request, offer, bytes, resolve });
     const timer = setTimeout(() => decision.resolve(reject("timeout")), vm.permissionTimeoutMs);
     try {
       const { permissionId, params } = request;
