@@ -56,7 +56,14 @@ export function relayUpgrade(
   });
   outgoing.once("response", (answer) => {
     if (!sendHead(answer, ["Connection: close"])) return void outgoing.destroy();
-    pipeline([answer, ...(through === undefined ? [] : [through]), client], () => client.destroy());
+    const cut = () => void client.destroy();
+    const body =
+      through === undefined
+        ? answer.once("error", cut)
+        : pipeline(answer, through, (error) => error && cut());
+    client.once("finish", cut);
+    // `pipeline` adds more listeners than Node allows a client's connection without a warning.
+    body.pipe(client);
   });
   outgoing.once("upgrade", (answer, server, first) => {
     if (!sendHead(answer, ["Connection: Upgrade", "Upgrade: websocket"])) return void server.destroy();

@@ -28,7 +28,7 @@ async function relayTo(port: number, headersOf = (raw: readonly string[]) => raw
       },
     });
   });
-  return { port: await listen(server), failures };
+  return { server, port: await listen(server), failures };
 }
 
 /** Starts a server that answers each request with the same bytes. */
@@ -69,6 +69,19 @@ test("a server that resets the connection in its answer cuts the client, which g
   (await reset)();
   await cut;
   expect([answer.statusCode, Buffer.concat(pieces).toString(), failures]).toEqual([400, "half", []]);
+});
+
+test("a refused upgrade adds few listeners to the client's connection, which has nearly as many as Node allows", async () => {
+  const inner = await answering("HTTP/1.1 400 No\r\nContent-Length: 4\r\n\r\nnope", () => undefined);
+  const { server, port } = await relayTo(inner);
+  const connected = once(server, "connection");
+  const outgoing = request({ port, headers: HEADERS }).end();
+  const [socket] = (await connected) as [Socket];
+  const before = socket.listenerCount("close");
+  const relayed = once(socket, "pipe").then(() => socket.listenerCount("close"));
+  const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+  expect(Buffer.concat(await answer.toArray()).toString()).toBe("nope");
+  expect(await relayed).toBeLessThanOrEqual(before + 2);
 });
 
 test("an answer whose headers are refused becomes the answer of the relay", async () => {
