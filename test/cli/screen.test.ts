@@ -135,6 +135,21 @@ needsTmux(title("Ctrl-C in an editor is the editor's key, and the file is writte
   expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe("three\n");
 });
 
+needsTmux(title("an editor may be a command that only a shell knows"), async () => {
+  const vm = await makeVm("shell");
+  await vm.writeFile("/workspace/text", "two");
+  const screen = await person();
+  for (const [editor, said] of [
+    [":", "Unchanged"],
+    ["command sed -i s/two/three/", "Written: shell:/workspace/text"],
+    ["LC_ALL=C exec sed -i s/three/four/", "Written: shell:/workspace/text"],
+  ]) {
+    await screen.type(`clear; EDITOR='${editor}' agent-vm edit shell:/workspace/text`);
+    await screen.shows(new RegExp(`^${said}`, "m"));
+  }
+  expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe("four");
+});
+
 needsTmux(
   title("SIGTERM and SIGHUP reach the editor, whether EDITOR begins with a variable or not"),
   async () => {
@@ -150,6 +165,7 @@ needsTmux(
       [`WORD=one EDITOR=${editor}`, "one", "SIGTERM", "one TERM\n"],
       [`WORD=two EDITOR=${editor}`, "two", "SIGHUP", "two HUP\n"],
       [`EDITOR="WORD=three ${editor}"`, "three", "SIGTERM", "three TERM\n"],
+      [`WORD=four EDITOR="exec ${editor}"`, "four", "SIGTERM", "four TERM\n"],
     ] as const) {
       await screen.type(`clear; ${variables} sh -c 'echo $$ > ${pidFile}; exec ${command}'`);
       await screen.shows(new RegExp(`^opened ${word}$`, "m"));

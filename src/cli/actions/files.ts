@@ -115,7 +115,9 @@ export async function edit(cli: Cli, name: string): Promise<void> {
  * then leaves Ctrl-C and Ctrl-\ to them.
  */
 function lineOf(editor: string): string {
-  return /[;&|(\n]/.test(editor) ? `trap : INT QUIT; ${editor} "$1"` : `exec env ${editor} "$1"`;
+  return /[;&|(\n]|^\s*(\w+=\S*\s+)*(:|\.|exec|command|builtin|eval)(\s|$)/.test(editor)
+    ? `trap : INT QUIT; ${editor} "$1"`
+    : `exec env ${editor} "$1"`;
 }
 
 async function contentOf(vm: VmHandle, path: string): Promise<Buffer | undefined> {
