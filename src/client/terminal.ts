@@ -47,7 +47,7 @@ export interface Terminal extends AsyncDisposable {
   write(data: string | Uint8Array): Promise<void>;
   /** Changes the size of the terminal, each from 1 to 4,096. The foreground program gets SIGWINCH. */
   resize(cols: number, rows: number): Promise<void>;
-  /** Hangs up the shell's whole session. A second close does nothing. */
+  /** Hangs up the shell's whole session. A second close does nothing. On a handle it does not wait for a broken connection. */
   close(): Promise<void>;
   /** Leaves the shell open: no more output arrives, and `exited` rejects with `connection_lost`. */
   detach(): void;
@@ -68,9 +68,9 @@ const ATTACH_OPTIONS: Rules<AttachTerminalOptions> = {
 /** A connection that carries a terminal. */
 interface TerminalLine {
   link: Link;
-  /** Opens the shell. */
+  /** Opens and closes the shell. */
   invoke: Invoke;
-  /** Makes every later call, which waits for a broken connection. */
+  /** Makes every later call except the close, and waits for a broken connection. */
   patient: Invoke;
 }
 
@@ -133,12 +133,12 @@ export async function openTerminal(
     for (const end of ends) end();
   };
   const before = link.destroyed;
-  const send = async (action: string, ...args: unknown[]) => {
+  const send = async (call: Invoke, action: string, ...args: unknown[]) => {
     await opening;
     // A call must not make another VM of the key.
     const { destroyed } = link;
     if (destroyed !== undefined && destroyed !== before) throw destroyed;
-    await invoke(action, [shell?.shellId, ...args]);
+    await call(action, [shell?.shellId, ...args]);
   };
   try {
     const opened = await open();
@@ -146,7 +146,7 @@ export async function openTerminal(
     shell = opened;
     const close = async () => {
       try {
-        await send("closeShell");
+        await send(first, "closeShell");
       } catch (error) {
         // The shell has ended with its VM.
         if ((error as AgentVmError).code !== "vm_destroyed") throw error;
@@ -160,9 +160,9 @@ export async function openTerminal(
       get shellId() {
         return (shell ?? opened).shellId;
       },
-      write: (data) => send("writeShell", data),
+      write: (data) => send(patient, "writeShell", data),
       resize: async (cols, rows) => {
-        await send("resizeShell", cols, rows);
+        await send(patient, "resizeShell", cols, rows);
         size = { cols, rows };
       },
       close,

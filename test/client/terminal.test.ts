@@ -119,6 +119,22 @@ describe.each(["handle", "connection"] as const)("a terminal on a %s", (kind) =>
   });
 });
 
+test("a close on a handle does not wait for a server that is away", async () => {
+  const proxy = await tcpProxy(server.port);
+  const agent = server.client({ endpoint: proxy.endpoint }).vm.getOrCreate("closed-away");
+  const shell = await terminal(agent);
+  proxy.target = undefined;
+  proxy.cut();
+  await until(() => proxy.refused > 0);
+  const written = shell.write("kept");
+  expect(await failure(shell.close())).toMatchObject({ code: "connection_lost" });
+  proxy.target = server.port;
+  await written;
+  await shell.close();
+  expect(await shell.exited).toBe(129);
+  await proxy.close();
+});
+
 test("with a shellId it takes up an open shell with its scrollback, and detaches from it", async () => {
   const agent = server.client().vm.getOrCreate("taken-up");
   const { shellId } = await agent.openShell();
