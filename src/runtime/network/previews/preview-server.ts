@@ -107,7 +107,9 @@ export class PreviewServer {
         const rawHeaders = [...verdict.rawHeaders];
         if (visit.isOurs !== undefined) dropAuthorization(rawHeaders, visit.isOurs);
         access = accessOf(preview, verdict, keys);
-        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview, access));
+        // The preview also ends a body that streams on.
+        const ended = AbortSignal.any([preview.ended, access.ended]);
+        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview, { ended }));
       }
       return response;
     } finally {
@@ -119,7 +121,7 @@ export class PreviewServer {
 
   #wayOf(
     { port, settings }: OpenPreview,
-    { ended }: Access,
+    { ended }: Pick<Access, "ended">,
     answered?: (status: number) => void,
   ): PreviewWay {
     const { ports, kept } = this.#deps;
@@ -157,8 +159,16 @@ function accessOf(
 ): Access {
   if (by === undefined || keys === undefined) return { ended, forget: () => undefined };
   const over = new AbortController();
-  const forget = keys.watch(by, () => over.abort());
-  return { ended: AbortSignal.any([ended, over.signal]), forget };
+  const end = () => over.abort();
+  const unwatch = keys.watch(by, end);
+  // AbortSignal.any would leave its link at the preview's signal in Node 22.
+  ended.addEventListener("abort", end, { once: true });
+  if (ended.aborted) end();
+  const forget = () => {
+    unwatch();
+    ended.removeEventListener("abort", end);
+  };
+  return { ended: over.signal, forget };
 }
 
 /** Decides whether a visitor gets to the app. */
