@@ -23,6 +23,7 @@ export const ALONE = [
   "test/runtime/sessions/agent-link/{lines,messages}.test.ts",
   "test/runtime/sessions/transcript/event-bytes.test.ts",
   "test/base/line-splitter.test.ts",
+  "test/element/terminal-element.test.ts",
   "test/runtime/processes/{byte-by-byte,replay-buffer}.test.ts",
   "test/runtime/sandbox/kernel/{descriptors,evasion}.test.ts",
   "test/runtime/sandbox/kernel/boot/{boot,host-uids}.test.ts",

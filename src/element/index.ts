@@ -35,8 +35,8 @@ export class AgentVmTerminal extends HTMLElement {
   #screen: Screen | undefined;
   readonly #root = this.attachShadow({ mode: "open" });
   #isPlanned = false;
-  /** The VM and the attributes of the terminal that is open. */
-  #shown: readonly unknown[] = [];
+  /** The VM and the attributes of the terminal that is open; `undefined` when its shell is over, which any change replaces. */
+  #shown: readonly unknown[] | undefined = [];
 
   /** VM of the terminal. */
   get vm(): VmHandle | undefined {
@@ -89,7 +89,7 @@ export class AgentVmTerminal extends HTMLElement {
     const attributes = AgentVmTerminal.observedAttributes.map((name) => this.getAttribute(name));
     const wanted = this.isConnected && this.#vm !== undefined ? [this.#vm, ...attributes] : [];
     // The element was moved within its page, or has got the attributes that it has.
-    if (isSame(wanted, this.#shown)) return;
+    if (this.#shown !== undefined && isSame(wanted, this.#shown)) return;
     this.#shown = wanted;
     this.#screen?.dispose();
     this.#screen = undefined;
@@ -104,8 +104,14 @@ export class AgentVmTerminal extends HTMLElement {
       this.dispatchEvent(new CustomEvent(`terminal-${name}`, { detail, bubbles: true, composed: true }));
     const screen = new Screen(place, {
       onTitle: (title) => tell("title", { title }),
-      onExit: (exitCode) => tell("exit", { exitCode }),
-      onError: (error) => tell("error", { error }),
+      onExit: (exitCode) => {
+        this.#shown = undefined;
+        tell("exit", { exitCode });
+      },
+      onError: (error) => {
+        this.#shown = undefined;
+        tell("error", { error });
+      },
     });
     this.#screen = screen;
     const shellId = this.getAttribute("shell-id");
