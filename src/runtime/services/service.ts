@@ -144,8 +144,10 @@ export class Service {
 
   /** Kills what is left of the last process. */
   async #endLast(): Promise<void> {
-    await this.#last?.killTree();
-    this.#last = undefined;
+    const last = this.#last;
+    await last?.killTree();
+    // A start has put a newer process there meanwhile.
+    if (this.#last === last) this.#last = undefined;
   }
 
   #halt(state: ServiceState): SandboxProcess | undefined {
