@@ -85,11 +85,13 @@ export class Commands implements Pick<ProcessMethods, "exec" | "execArgv"> {
     const isCaptured = options.captureStdio !== false;
     const capture = new Capture(isCaptured ? vm.limits.captureBytes : 0, this.#captures);
     const life = new CommandLife(process, vm, options.timeout, startedAt);
+    let bytes = 0;
     process.onOutput((stream, data) => {
       onOutput?.(stream, data);
       if (!isCaptured) return;
       capture.push(stream, data);
-      if (options.outputLimit === "kill" && capture.truncated) life.cutShort("outputLimit");
+      bytes += data.length;
+      if (options.outputLimit === "kill" && bytes > vm.limits.captureBytes) life.cutShort("outputLimit");
     });
     try {
       const { exitCode, ...end } = await life.end();
