@@ -205,11 +205,11 @@ describe("listen", () => {
     await using server = await listen(registry);
     const idle = net.connect(port, "127.0.0.1");
     await once(idle, "connect");
+    const ended = once(idle, "close");
     const client = createClient<typeof registry>({ endpoint: server.endpoint });
     const connection = client.vm.getOrCreate("open").connect();
     await connection.exists("/");
     const cut = new Promise<void>((resolve) => void connection.onClose(resolve));
-    const ended = once(idle, "close");
     await server.close();
     await Promise.all([cut, ended]);
     await client.dispose();
