@@ -47,12 +47,20 @@ export const MAX_LISTED_ARGUMENTS = 32_768;
 export const MAX_WAITING_THREADS = 2;
 
 /**
- * Time for one look at command lines of a VM's processes, names of programs that listen, or waits for input. The kernel keeps a
- * reader waiting while a process changes its memory map.
+ * Time for one read of the command line of a process, or of its wait for input. The kernel keeps a reader waiting while a process
+ * changes its memory map.
  * @unit ms
- * @past Further `args` are empty, `command` is the kernel's short name, and `waitingForInput` is `false`.
+ * @past Further `args` of the list are empty, `command` is the kernel's short name, and `waitingForInput` is `false`.
  */
 export const PROCESS_READS_TIMEOUT_MS = 2_000;
+
+/**
+ * Time for one look at command lines of a VM's processes, names of programs that listen, or waits for input. A busy server takes long for
+ * many processes.
+ * @unit ms
+ * @past As for PROCESS_READS_TIMEOUT_MS.
+ */
+export const PROCESS_LOOK_TIMEOUT_MS = 20_000;
 
 /**
  * Threads of one VM that are examined at once for `waitingForInput`.

@@ -8,7 +8,9 @@ const LOOK_MS = 50;
 const SLOW_FOR_EACH_MS = 600;
 
 interface Work {
-  readonly begun: number;
+  /** Time at which its last request began. */
+  begun: number;
+  /** Looks that overtook its last request. */
   overtaken: number;
   isLate(waitedMs: number): void;
 }
@@ -17,7 +19,7 @@ const ofVms = new Semaphore(MAX_WAITING_THREADS);
 /** One place for all VMs that have kept threads waiting, so that they keep no other VM's work waiting. */
 const ofSlowVms = new Semaphore(1);
 const working = new Set<Work>();
-let watch: NodeJS.Timeout | undefined;
+let isWatching = false;
 
 /**
  * The place of one VM among the threads of Node's pool, for system calls in which a hostile program of the VM can keep the server
@@ -35,17 +37,18 @@ export class PoolPlace {
   /**
    * Works in a thread of the pool when the VM has a place there. The place is free again when the work ends.
    *
+   * @param work calls `next` before each request to the pool but the first: the pool may be busy, and each request has a wait of its own
    * @param signal ends the wait for the place, but not the work
    * @throws the signal's reason, or the error of the work
    */
-  async run<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  async run<Result>(work: (next: () => void) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     await this.#ofVm.acquire(signal);
     try {
       const ofAll = this.isSlow ? ofSlowVms : ofVms;
       await ofAll.acquire(signal);
       const watched = this.#watch();
       try {
-        return await work();
+        return await work(() => Object.assign(watched, { begun: performance.now(), overtaken: 0 }));
       } finally {
         working.delete(watched);
         ofAll.release();
@@ -56,31 +59,30 @@ export class PoolPlace {
   }
 
   #watch(): Work {
-    const begun = performance.now();
     const isLate = (waitedMs: number) => {
-      this.#slowUntil = begun + (1 + SLOW_FOR_EACH_MS) * waitedMs;
+      this.#slowUntil = Math.max(this.#slowUntil, performance.now() + SLOW_FOR_EACH_MS * waitedMs);
     };
-    const work = { begun, overtaken: 0, isLate };
+    const work = { begun: performance.now(), overtaken: 0, isLate };
     working.add(work);
-    watch ??= setInterval(look, LOOK_MS).unref();
+    if (!isWatching) setTimeout(look, LOOK_MS).unref();
+    isWatching = true;
     return work;
   }
 }
 
 /**
  * The pool begins work in its order: if later work ends first, again and again, the earlier work itself waits, and not the pool or the
- * event loop.
+ * event loop. One look at a time: several that a busy pool begins together say no more than one.
  */
 async function look(): Promise<void> {
-  if (working.size === 0) {
-    clearInterval(watch);
-    watch = undefined;
-    return;
-  }
-  const seen = [...working];
+  const seen = [...working].map((work) => ({ work, begun: work.begun }));
   await access("/");
-  for (const work of seen) {
+  for (const { work, begun } of seen) {
+    // Its last request came after this look.
+    if (work.begun !== begun) continue;
     work.overtaken += 1;
     if (work.overtaken >= 3 && working.has(work)) work.isLate(performance.now() - work.begun);
   }
+  isWatching = working.size > 0;
+  if (isWatching) setTimeout(look, LOOK_MS).unref();
 }

@@ -3,10 +3,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { pause } from "../../../../base/pace.ts";
 import { unlessAborted } from "../../../../base/within.ts";
-import { PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
+import { PROCESS_LOOK_TIMEOUT_MS, PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
 import type { PoolPlace } from "../pool-place.ts";
 
 const readAsync = promisify(read);
+
+/** Work of a thread. It calls `next` before each request to the pool but the first. */
+type Work<Result> = (next: () => void) => Promise<Result>;
 
 /**
  * Reads files of procfs for which the kernel waits until a process has changed its memory map, or has started another
@@ -23,10 +26,12 @@ export class ProcessReads {
     this.#place = place;
   }
 
-  /** Begins reads that have PROCESS_READS_TIMEOUT_MS together. */
+  /** Begins reads that have PROCESS_READS_TIMEOUT_MS each, and PROCESS_LOOK_TIMEOUT_MS together. */
   begin(): ProcessLook {
-    const late = AbortSignal.timeout(PROCESS_READS_TIMEOUT_MS);
-    return new ProcessLook(this, AbortSignal.any([this.#ending, late]));
+    return new ProcessLook(
+      this,
+      AbortSignal.any([this.#ending, AbortSignal.timeout(PROCESS_LOOK_TIMEOUT_MS)]),
+    );
   }
 
   /**
@@ -35,23 +40,24 @@ export class ProcessReads {
    * @param signal ends the wait, but not the work
    * @throws the signal's reason, or the error of the work
    */
-  async run<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+  async run<Result>(work: Work<Result>, signal: AbortSignal): Promise<Result> {
     return await unlessAborted(this.#place.run(work, signal), signal);
   }
 }
 
-/** Reads with one time limit. Past it each read fails at once. */
+/** Reads with time limits. After a read that was late each read fails at once. A busy pool makes many reads slow, and none late. */
 export class ProcessLook {
   readonly #reads: ProcessReads;
+  readonly #late = new AbortController();
   readonly #signal: AbortSignal;
 
   constructor(reads: ProcessReads, signal: AbortSignal) {
     this.#reads = reads;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#late.signal]);
   }
 
   /**
-   * Reads the first bytes of a file, which the kernel may return piece by piece.
+   * Reads the first bytes of a file.
    *
    * @returns `undefined` if the process has ended or keeps the read waiting
    */
@@ -66,38 +72,45 @@ export class ProcessLook {
    * @returns `undefined` as for `readStart`, or if some of it is not mapped
    */
   async readMemory(path: string, address: number, length: number): Promise<Buffer | undefined> {
-    return await this.#attempt(() => readMemory(path, address, length));
+    return await this.#attempt((next) => readMemory(path, { address, length }, next));
   }
 
-  async #attempt<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+  async #attempt<Result>(work: Work<Result>): Promise<Result | undefined> {
     const turn = pause();
     if (turn !== null) await turn;
     if (this.#signal.aborted) return undefined;
-    return await this.#reads.run(work, this.#signal).catch(() => undefined);
+    const timer = setTimeout(() => this.#late.abort(), PROCESS_READS_TIMEOUT_MS);
+    const read = this.#reads.run(work, this.#signal).catch(() => undefined);
+    return await read.finally(() => clearTimeout(timer));
   }
 }
 
+/** Reads a file with one request: for a VM with many processes the pool may be busy. The kernel returns fewer bytes only at the end. */
 async function readStart(path: string, bytes: number): Promise<Buffer> {
   const target = Buffer.allocUnsafe(bytes);
   // The kernel waits for the process only when the file is read.
   const fd = openSync(path, "r");
-  let length = 0;
   try {
-    for (let count = -1; count !== 0 && length < bytes; length += count)
-      count = (await readAsync(fd, target, length, bytes - length, null)).bytesRead;
+    const { bytesRead } = await readAsync(fd, target, 0, bytes, null);
+    return target.subarray(0, bytesRead);
   } finally {
     closeSync(fd);
   }
-  return target.subarray(0, length);
 }
 
-async function readMemory(path: string, address: number, length: number): Promise<Buffer | undefined> {
+async function readMemory(
+  path: string,
+  { address, length }: { address: number; length: number },
+  next: () => void,
+): Promise<Buffer | undefined> {
   let memory: FileHandle | undefined;
   try {
     memory = await open(path, "r");
+    next();
     const { bytesRead, buffer } = await memory.read(Buffer.alloc(length), 0, length, address);
     return bytesRead === length ? buffer : undefined;
   } finally {
+    next();
     await memory?.close();
   }
 }

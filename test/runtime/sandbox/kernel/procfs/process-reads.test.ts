@@ -2,8 +2,9 @@
 // @module-tag attack
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { PoolPlace } from "../../../../../src/runtime/sandbox/kernel/pool-place.ts";
 import { listProcesses } from "../../../../../src/runtime/sandbox/kernel/processes/process-list.ts";
@@ -41,14 +42,37 @@ async function letGo(vms: readonly ProcessReads[]): Promise<void> {
 
 const newReads = () => new ProcessReads(new AbortController().signal, new PoolPlace());
 
-test("a process that keeps readers of its command line waiting is listed without arguments", async () => {
-  for (const pid of [1, 2, 3]) {
-    mkdirSync(join(folder, String(pid)));
-    writeFileSync(join(folder, `${pid}/stat`), `${pid} ${STAT}`);
-    writeFileSync(join(folder, `${pid}/status`), "Name:\tsh\nUid:\t0\t0\t0\t0\n");
-    if (pid === 2) hold(join(folder, "2/cmdline"));
-    else writeFileSync(join(folder, `${pid}/cmdline`), "sh\0-c\0true\0");
+function addProcess(pid: number): void {
+  mkdirSync(join(folder, String(pid)));
+  writeFileSync(join(folder, `${pid}/stat`), `${pid} ${STAT}`);
+  writeFileSync(join(folder, `${pid}/status`), "Name:\tsh\nUid:\t0\t0\t0\t0\n");
+  writeFileSync(join(folder, `${pid}/cmdline`), "sh\0-c\0true\0");
+}
+
+/** A pool that is busy with other work. */
+class BusyPlace extends PoolPlace {
+  override async run<Result>(...[work, signal]: Parameters<PoolPlace["run"]>): Promise<Result> {
+    await delay(50);
+    return (await super.run(work, signal)) as Result;
   }
+}
+
+test("a busy pool takes the arguments of no process of a long list away", async () => {
+  for (let pid = 1; pid <= 45; pid++) addProcess(pid);
+  const procFd = openSync(folder, constants.O_DIRECTORY);
+  const vm = new ProcessReads(new AbortController().signal, new BusyPlace());
+  try {
+    const listed = await listProcesses(procFd, 0, vm.begin());
+    expect(listed.filter(({ args }) => args.length === 0)).toEqual([]);
+  } finally {
+    closeSync(procFd);
+  }
+});
+
+test("a process that keeps readers of its command line waiting is listed without arguments", async () => {
+  for (const pid of [1, 2, 3]) addProcess(pid);
+  rmSync(join(folder, "2/cmdline"));
+  hold(join(folder, "2/cmdline"));
   const procFd = openSync(folder, constants.O_DIRECTORY);
   const vm = newReads();
   try {
@@ -113,6 +137,30 @@ test("a server that stands still for a moment counts no VM that reads as slow", 
   expect(String(await read)).toBe("plain");
   // The read of the hostile VM goes on, and has the place of all such VMs.
   await letGo([hostile]);
+  const waiting = hostile.begin().readStart(hold(join(folder, "again")), 64);
+  expect(String(await plain(innocent))).toBe("plain");
+  await waiting;
+  await letGo([hostile]);
+});
+
+test("a VM that reads while others keep all threads busy does not count as slow", async () => {
+  writeFileSync(join(folder, "plain"), "plain");
+  const plain = (vm: ProcessReads) => vm.begin().readStart(join(folder, "plain"), 64);
+  const [innocent, hostile] = [newReads(), newReads()];
+  await hostile.begin().readStart(hold(join(folder, "held")), 64);
+  await letGo([hostile]);
+  // An open of a FIFO waits for its other end.
+  const busy = join(folder, "busy");
+  execFileSync("mkfifo", [busy]);
+  const opens = Array.from({ length: 4 }, () => open(busy, "r"));
+  // It takes three requests to the pool.
+  const read = innocent.begin().readMemory(join(folder, "plain"), 0, 5);
+  await delay(400);
+  const end = openSync(busy, "r+");
+  for (const file of await Promise.all(opens)) await file.close();
+  closeSync(end);
+  expect(String(await read)).toBe("plain");
+  // The hostile VM has the place of all VMs that count as slow.
   const waiting = hostile.begin().readStart(hold(join(folder, "again")), 64);
   expect(String(await plain(innocent))).toBe("plain");
   await waiting;
