@@ -46,7 +46,12 @@ export function countSockets(procFd: number): number | undefined {
   return Number.isNaN(sum) ? undefined : sum;
 }
 
-/** Lists the sockets that listen in a VM, through a descriptor of the VM's own procfs. */
+/**
+ * Lists the sockets that listen in a VM, through a descriptor of the VM's own procfs.
+ *
+ * @param signal aborted before `procFd` is closed. Another VM may have its number then
+ * @throws the signal's reason
+ */
 export async function listListening(
   procFd: number,
   owners: Owners,
@@ -54,6 +59,7 @@ export async function listListening(
   signal: AbortSignal,
 ): Promise<VmPort[]> {
   const entries = [...(await readTable(procFd, "tcp", signal)), ...(await readTable(procFd, "tcp6", signal))];
+  signal.throwIfAborted();
   const inodes = new Set(entries.map(({ inode }) => inode));
   for (const [inode, { pid }] of owners) {
     if (!inodes.has(inode) || readProc(`/proc/self/fd/${procFd}/${pid}/comm`) === undefined)
@@ -61,6 +67,7 @@ export async function listListening(
   }
   const wanted = new Set([...inodes].filter((inode) => !owners.has(inode)));
   if (wanted.size > 0) await findOwners(wanted, procFd, { owners, look: reads.begin(), signal });
+  signal.throwIfAborted();
   return entries
     .map(({ port, address, inode }) => ({ port, address, ...(owners.get(inode) ?? UNKNOWN) }))
     .sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
@@ -107,14 +114,15 @@ async function findOwners(
 ) {
   for await (const { inode, pid } of heldSockets(procFd, { left: MAX_DESCRIPTORS, signal })) {
     if (!wanted.delete(inode)) continue;
-    owners.set(inode, { pid, command: await commandOf(`/proc/self/fd/${procFd}/${pid}`, look) });
+    owners.set(inode, { pid, command: await commandOf(`/proc/self/fd/${procFd}/${pid}`, look, signal) });
     if (wanted.size === 0) return;
   }
 }
 
 /** Returns the program's name. The kernel's short name is that of a thread, such as `MainThread` for Node. */
-async function commandOf(folder: string, look: ProcessLook): Promise<string> {
+async function commandOf(folder: string, look: ProcessLook, signal: AbortSignal): Promise<string> {
   const line = await look.readStart(`${folder}/cmdline`, MAX_PROGRAM_BYTES);
+  signal.throwIfAborted();
   const [program = ""] = (line?.toString() ?? "").split("\0");
   return basename(program) || (readProc(`${folder}/comm`) ?? "").trimEnd();
 }
