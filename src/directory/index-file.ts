@@ -1,4 +1,13 @@
-import { closeSync, existsSync, linkSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "../base/sqlite.ts";
 import { syncFolder } from "../rivet/data-format.ts";
@@ -38,8 +47,8 @@ interface OpenIndex {
 }
 
 /**
- * Opens the index. A damaged file is moved aside with its log, for people to look at: SQLite would apply the log to a new file. The new
- * index has the rows that could be read.
+ * Opens the index. A damaged file is moved aside for people to look at. SQLite has folded its log into it, or the log moves too: SQLite
+ * would apply it to a new file. The new index has the rows that could be read.
  *
  * @throws AgentVmError `storage_failed` if the file cannot be used now: it may be whole, and the index of a full disk or of a server
  * without free descriptors has labels and deletions that no other file has
@@ -97,7 +106,12 @@ function replace(path: string): string {
   }
   const suffix = `.damaged-${Date.now()}`;
   rmSync(`${path}-shm`, { force: true });
-  linkSync(path, path + suffix);
+  try {
+    linkSync(path, path + suffix);
+  } catch {
+    // For example a file system without hard links.
+    copyFileSync(path, path + suffix);
+  }
   if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}-wal${suffix}`);
   renameSync(draft, path);
   return path + suffix;

@@ -23,7 +23,9 @@ export function isKeyText(text: string): boolean {
 /** Returns whether a text of JSON is the key that another text encodes. The index has both, so that a changed byte in one shows. */
 export function isKeyOf(json: string, text: string): boolean {
   const key = parseJson(json);
-  return Array.isArray(key) && key.every((part) => typeof part === "string") && keyText(key) === text;
+  if (!Array.isArray(key) || !key.every((part) => typeof part === "string")) return false;
+  // SQLite stores U+FFFD in place of half a surrogate pair.
+  return keyText(key).toWellFormed() === text;
 }
 
 function escaped(part: string): string {

@@ -37,18 +37,23 @@ export function salvage(path: string, fresh: DatabaseSync): void {
   fresh.exec("COMMIT");
 }
 
-/** Reads the rows in front of the first damage, and the rows behind the last. */
+/** Reads the valid rows in front of the first page that SQLite cannot read, and behind the last. */
 function readableRows(path: string): z.infer<typeof Row>[] {
   const rows = new Map<string, z.infer<typeof Row>>();
+  const seen = new Set<unknown>();
   const db = new DatabaseSync(path);
   try {
     for (const order of ["ASC", "DESC"]) {
       try {
-        for (const read of db.prepare(`SELECT * FROM vms NOT INDEXED ORDER BY rowid ${order}`).iterate()) {
-          const row = Row.parse(read);
+        const select = db.prepare(`SELECT rowid, * FROM vms NOT INDEXED ORDER BY rowid ${order}`);
+        // A number that is too large for JavaScript would end the reading.
+        select.setReadBigInts(true);
+        for (const read of select.iterate()) {
           // All rows are read, or a damaged page leads back to an earlier one.
-          if (rows.has(row.actor_id)) break;
-          rows.set(row.actor_id, row);
+          if (seen.has(read.rowid)) break;
+          seen.add(read.rowid);
+          const row = Row.safeParse(withNumbers(read)).data;
+          if (row !== undefined) rows.set(row.actor_id, row);
         }
       } catch (error) {
         const isOfSqlite = (error as { errcode?: number }).errcode !== undefined;
@@ -60,4 +65,11 @@ function readableRows(path: string): z.infer<typeof Row>[] {
     db.close();
   }
   return [...rows.values()];
+}
+
+function withNumbers(read: Record<string, unknown>): Record<string, unknown> {
+  const entries = Object.entries(read);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === "bigint" ? Number(value) : value]),
+  );
 }

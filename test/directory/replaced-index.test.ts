@@ -146,6 +146,35 @@ test("a damaged row does not reach the new index", async () => {
   directory.close();
 });
 
+test("rows that no server can read cost no other row its labels", async () => {
+  const { folder, path } = filled();
+  const db = new DatabaseSync(path);
+  for (const id of ["a5", "a490"]) db.exec(`UPDATE vms SET key = 'no JSON' WHERE actor_id = '${id}'`);
+  for (const id of ["a6", "a489"]) db.exec(`UPDATE vms SET slept_at = ${2n ** 60n} WHERE actor_id = '${id}'`);
+  db.close();
+  changePages(path, "vms_by_key", (page) => page.fill("x"));
+  const replaced: ReplacedIndex[] = [];
+  const directory = start(folder, (index) => replaced.push(index));
+  expect(replaced[0]?.lost).toBe(4);
+  directory.close();
+});
+
+test("an index with a key that has half a surrogate pair is whole, and a replaced one keeps its row", () => {
+  const folder = testFolder();
+  const rows = new VmRows(folder);
+  const key = ["lone\udc80"];
+  for (const actorId of ["a1", "a2", "a3"]) rows.insert({ actorId, name: "vm", key, createdAt: 1 });
+  rows.close();
+  const whole = new VmRows(folder);
+  expect(whole.replaced).toBeUndefined();
+  whole.close();
+  changePages(join(folder, "vms.db"), "vms_by_key", (page) => page.fill("x"));
+  const again = new VmRows(folder);
+  expect([again.replaced, again.count()]).toEqual([expect.stringContaining(".damaged-"), 3]);
+  expect(again.nameOf("a2")).toEqual({ name: "vm", key });
+  again.close();
+});
+
 test("a damaged index stays until its rows are in the new one", async () => {
   const { folder, path } = filled();
   changePages(path, "vms_by_key", (page) => page.fill("x"));

@@ -164,3 +164,22 @@ test("a row with a number that no server can read does not reach the new index",
   expect(replaced.count()).toBe(VMS - 2);
   replaced.close();
 });
+
+test("a damaged index is replaced on a file system without hard links", () => {
+  const path = damaged();
+  const bytes = fs.readFileSync(path);
+  const link = vi.spyOn(fs, "linkSync").mockImplementation(() => {
+    throw Object.assign(new Error("EPERM: operation not permitted, link"), { code: "EPERM" });
+  });
+  syncBuiltinESMExports();
+  const folder = dirname(path);
+  try {
+    expect(opened(folder)).toBe(true);
+  } finally {
+    link.mockRestore();
+    syncBuiltinESMExports();
+  }
+  const [aside = ""] = readdirSync(folder).filter((name) => name.includes(".damaged-"));
+  expect(fs.readFileSync(join(folder, aside)).equals(bytes)).toBe(true);
+  expectAllRows(folder);
+});
