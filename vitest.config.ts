@@ -9,7 +9,7 @@ import { slowFiles } from "./test/support/run/suites.ts";
  */
 export const ALONE = [
   ...slowFiles(),
-  "test/actors/cron.test.ts",
+  "test/actors/{cron,drain}.test.ts",
   "test/http/{admitted-sockets,preview-strangers,strangers}.test.ts",
   "test/http/peers/{engine-list-late,late-requests,live-facts,peering,router}.test.ts",
   "test/http/tunnels/{attacks,idle,tunnel-connection}.test.ts",

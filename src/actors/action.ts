@@ -71,17 +71,23 @@ export function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
       beginAnswer();
-      if (rowOf(name)?.protocol !== true) assertNotDraining();
+      const isProtocol = rowOf(name)?.protocol === true;
+      if (!isProtocol) assertNotDraining();
       await turnAfter(received);
-      const result = await answer(c, name, received);
-      // The token may have ended during a long action.
-      if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
-      await assertEncodable(c, name, result);
-      const bytes = await measured(result);
-      if (bytes > MAX_RESULT_BYTES)
-        throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
-      return withQuickJson(await encodedAhead(c, name, result));
+      const act = async () => await encodable(c, name, await answer(c, name, received));
+      // A server that drains waits for the turns of a large result too.
+      return withQuickJson(await (isProtocol ? act() : asRunning(c.vars.instance, act)));
     });
+}
+
+/** Returns a result as it can be sent to the client. */
+async function encodable(c: VmContext, name: string, result: unknown): Promise<unknown> {
+  // The token may have ended during a long action.
+  if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
+  await assertEncodable(c, name, result);
+  const bytes = await measured(result);
+  if (bytes > MAX_RESULT_BYTES) throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
+  return await encodedAhead(c, name, result);
 }
 
 /** Runs a call of the call protocol. The call table measures the outcome. */

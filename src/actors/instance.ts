@@ -157,7 +157,8 @@ export class VmInstance {
       ...(offers && { offers }),
     };
     const calls = new CallTable({
-      keepAwake: hooks.keepAwake,
+      // A server that drains waits until the outcome of each call leaves.
+      keepAwake: (call) => hooks.keepAwake(asRunning(instance, () => call)),
       mayMove,
       before: actor.state.ended,
       onUndelivered: (error) => log.debug({ msg: "could not send call outcome", err: error }),
@@ -175,7 +176,7 @@ export class VmInstance {
       onFailure,
       report: (report) => monitor.report(report),
     });
-    const instance = new VmInstance({
+    const instance: VmInstance = new VmInstance({
       vm,
       place,
       calls,
