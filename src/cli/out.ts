@@ -4,8 +4,6 @@ import { printable } from "../base/printable.ts";
 import { type Column, layOut, separated } from "./table.ts";
 import { write } from "./terminal/streams.ts";
 
-const FALLBACK_WIDTH = 80;
-
 /** Prints the results of a command: for people, or with `--json` as one JSON value or as lines of JSON. */
 export class Out {
   readonly json: boolean;
@@ -31,7 +29,7 @@ export class Out {
       if (rows.length > 0) await this.#line(separated(rows, columns).join("\n"));
       return;
     }
-    const [titles = "", ...lines] = layOut(rows, columns, process.stdout.columns || FALLBACK_WIDTH);
+    const [titles = "", ...lines] = layOut(rows, columns, process.stdout.columns);
     await this.#line([bold(titles), ...lines].join("\n"));
   }
 

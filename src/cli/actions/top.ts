@@ -91,7 +91,7 @@ async function print(cli: Cli, key: string, { status, processes }: Sample): Prom
 }
 
 function drawn(key: string, sample: Sample, before: Sample | undefined): string {
-  const { columns = 80, rows = 24 } = process.stdout;
+  const { columns, rows } = process.stdout;
   const [titles = "", ...lines] = layOut(sample.processes, PROCESS_COLUMNS, columns);
   const head = header(key, sample.status, cpuShare(sample, before)).map((line) => line.slice(0, columns));
   const room = Math.max(0, rows - head.length - 2);

@@ -4,7 +4,7 @@ import { printable } from "../../base/printable.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
 import { ActionFailure } from "../exit-codes.ts";
 import { jsonLine } from "../out.ts";
-import { endWithReader } from "../terminal/streams.ts";
+import { assumeSize, endWithReader } from "../terminal/streams.ts";
 
 /** Facts of a command that its help and docs/cli.md show. */
 interface CommandFacts {
@@ -123,6 +123,7 @@ export function does(load: () => Promise<Action>, options: { notRun?: number } =
     const command = given.at(-1) as Command;
     const common = command.optsWithGlobals<CommonOptions>();
     endWithReader();
+    assumeSize();
     try {
       const [{ Cli: Opened }, action] = await Promise.all([import("../cli.ts"), load()]);
       const cli = new Opened(common);

@@ -27,6 +27,19 @@ export function hasPerson(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true && !process.env.CI;
 }
 
+/** Counts a terminal that does not say its size, such as a new pseudo-terminal, as one of 80 columns and 24 lines. */
+export function assumeSize(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (!stream.isTTY) continue;
+    const assume = () => {
+      stream.columns ||= 80;
+      stream.rows ||= 24;
+    };
+    assume();
+    stream.on("resize", assume);
+  }
+}
+
 let readerHasGone = (): void => process.exit(0);
 
 /** Ends the program quietly when the reader of a pipe has gone, as `agent-vm ls | head -1` does. */
