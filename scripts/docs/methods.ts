@@ -1,7 +1,7 @@
 import ts from "typescript";
 import type { AnyMethod } from "../../src/api/methods/method.ts";
 import { rowOf } from "../../src/api/methods/table.ts";
-import { isSeen } from "../../src/api/rights.ts";
+import { sufficientRights } from "../../src/api/rights.ts";
 import { docstringOf, parse, table } from "./source.ts";
 
 /** The domains of the method table, in the order of the page: the file's name and the heading. */
@@ -82,9 +82,10 @@ function section(file: string): string {
   return table(["method", "description", "facts", "right"], rows);
 }
 
-function rightOf({ right, reads }: AnyMethod): string {
-  if (right === "any") return right;
-  return isSeen({ right, reads }) ? `\`${right}\` or \`read\`` : `\`${right}\``;
+function rightOf(row: AnyMethod): string {
+  return sufficientRights(row)
+    .map((right) => (right === "any" ? right : `\`${right}\``))
+    .join(" or ");
 }
 
 function signatureOf(name: string, { input }: AnyMethod): string {

@@ -45,7 +45,12 @@ export function permits(may: readonly Right[], { right, reads }: Guarded): boole
   return may.some((has) => has === "admin" || has === right || (has === "read" && isSeen({ right, reads })));
 }
 
-/** Returns whether the right `read` suffices. @internal exported for the page of methods */
-export function isSeen({ right, reads }: { right: Guarded["right"]; reads?: true | undefined }): boolean {
+/** Returns the rights of which one suffices. `any` stands for every right. */
+export function sufficientRights({ right, reads }: Guarded): string[] {
+  return isSeen({ right, reads }) ? [right, "read"] : [right];
+}
+
+/** Returns whether the right `read` suffices. */
+function isSeen({ right, reads }: { right: Guarded["right"]; reads?: true | undefined }): boolean {
   return reads === true && right !== "terminal" && right !== "any";
 }

@@ -33,6 +33,16 @@ async function makeVm(name: string): Promise<void> {
 }
 
 describe("agent-vm against a server", () => {
+  test("call --list has the rights of each method, and no method of the transport", async () => {
+    const listed = await out(["call", "--list"]);
+    expect(listed).toMatch(/^readFile\tpath\tfiles or read$/m);
+    expect(listed).toMatch(/^writeFile\tpath content\tfiles$/m);
+    expect(listed).not.toContain("startRun");
+    const rows = JSON.parse(await out(["call", "--list", "--json"])) as { name: string; rights: string[] }[];
+    expect(rows.find(({ name }) => name === "readFile")?.rights).toEqual(["files", "read"]);
+    expect(rows.map(({ name }) => name)).not.toContain("startRun");
+  });
+
   test("creates, lists, describes, forks and destroys VMs", async () => {
     expect(await out(["create", "team/bob", "--label", "tier=free"])).toBe("team/bob\n");
     expect(await out(["create", "team/bob", "--if-missing"])).toBe("team/bob\n");

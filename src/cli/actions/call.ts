@@ -1,5 +1,7 @@
 import type { AnyMethod } from "../../api/methods/method.ts";
 import { METHODS, rowOf } from "../../api/methods/table.ts";
+import { TRANSPORT_METHODS } from "../../api/methods/transport.ts";
+import { sufficientRights } from "../../api/rights.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { jsonText, printableText } from "../out.ts";
@@ -23,15 +25,18 @@ export async function call(
 }
 
 async function listMethods(cli: Cli): Promise<void> {
-  const rows = Object.entries(METHODS as Record<string, AnyMethod>).map(([name, { input, right }]) => ({
+  const offered = Object.entries(METHODS as Record<string, AnyMethod>).filter(
+    ([name]) => !Object.hasOwn(TRANSPORT_METHODS, name),
+  );
+  const rows = offered.map(([name, row]) => ({
     name,
-    right,
-    args: input.names.map((argument, index) => (input.optional[index] ? `[${argument}]` : argument)),
+    rights: sufficientRights(row),
+    args: row.input.names.map((argument, index) => (row.input.optional[index] ? `[${argument}]` : argument)),
   }));
   await cli.out.table(rows, [
     { title: "METHOD", of: ({ name }) => name },
     { title: "ARGUMENTS", of: ({ args }) => args.join(" ") || "-" },
-    { title: "RIGHT", of: ({ right }) => right },
+    { title: "RIGHT", of: ({ rights }) => rights.join(" or ") },
   ]);
 }
 

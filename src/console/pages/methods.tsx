@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { AnyMethod } from "../../api/methods/method.ts";
 import { rowOf, VM_METHOD_NAMES, type VmMethodName } from "../../api/methods/table.ts";
 import { TRANSPORT_METHODS } from "../../api/methods/transport.ts";
+import { sufficientRights } from "../../api/rights.ts";
 import { useMachine, useSession } from "../state/context.ts";
 import type { Session } from "../state/session.ts";
 import { Empty, Failure, Form } from "../ui/parts.tsx";
@@ -83,7 +84,7 @@ function Call({ name, row }: { name: VmMethodName; row: AnyMethod }) {
     <div class="scroll">
       <h2>{name}</h2>
       <p class="hint">
-        Needs the right {row.reads && row.right !== "any" ? `${row.right} or read` : row.right}.
+        Needs the right {sufficientRights(row).join(" or ")}.
         {row.boots && !isAwake && " It boots the machine."}
       </p>
       <Form aria-label={name} onSubmit={call}>
