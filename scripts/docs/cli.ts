@@ -31,7 +31,7 @@ In a clone of the repository, \`npm run -s agent-vm -- COMMAND\` takes the place
 - **KEY:PATH** is a path in a VM. A path that does not begin with \`/\` begins at \`/home/agentos\`. A path that begins with \`.\`, \`/\` or \`~\` is of
   this machine.
 - \`--json\` prints one JSON value, or one value a line where a command prints again and again. An error is then
-  \`{"error":{"code","message","hint"}}\` on stderr. [errors.md](errors.md) lists the codes.
+  \`{"error":{"code","message","metadata","hint"}}\` on stderr. [errors.md](errors.md) lists the codes.
 - A table fits the terminal. In a pipe its lines have tabs between the cells, no titles, and nothing is cut off. Notes and progress appear on a
   terminal only. \`NO_COLOR\` turns colours off.
 - A script is never asked. A command that would ask exits with 2 and names the option that answers.

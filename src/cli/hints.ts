@@ -1,6 +1,7 @@
 import { AgentVmError, type ErrorCode } from "../api/errors.ts";
 import { printable } from "../base/printable.ts";
 import { isUsageError } from "./exit-codes.ts";
+import { keyText } from "./key.ts";
 import { jsonLine, printableText } from "./out.ts";
 
 /** Remedies in words of the command line. The hints of the other codes fit here too. */
@@ -12,7 +13,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   process_not_found: "`agent-vm ps KEY` lists the processes.",
   shell_not_found: "`agent-vm shell KEY --list` lists the shells.",
   cron_job_not_found: "`agent-vm cron ls KEY` lists the jobs.",
-  session_not_found: "`agent-vm session ls KEY` lists the sessions.",
+  session_not_found:
+    "`agent-vm session ls KEY` lists the sessions, and `agent-vm call KEY resumeSession SESSION` opens a closed one again.",
   unknown_agent_type: "`agent-vm session agents KEY` lists the agents.",
   snapshot_not_found: "`agent-vm snapshot ls KEY` lists the snapshots.",
   actor_not_found: "`agent-vm create KEY` makes a VM, `agent-vm ls` lists the VMs.",
@@ -32,6 +34,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 export interface ShownFailure {
   code: string;
   message: string;
+  /** Details that fit the code. */
+  metadata?: Record<string, unknown>;
   hint?: string;
 }
 
@@ -42,10 +46,26 @@ export function describeFailure(error: unknown): ShownFailure {
       code: isUsageError(error) ? "invalid_argument" : "failed",
       message: error instanceof Error ? error.message : String(error),
     };
-  const own = Object.hasOwn(HINTS, error.code) ? HINTS[error.code as ErrorCode] : undefined;
-  const hint = own ?? error.metadata.hint;
   const { code, message } = error;
-  return hint === undefined ? { code, message } : { code, message, hint };
+  const { hint: given, ...metadata } = error.metadata;
+  const hint = hintOf(error) ?? given;
+  return {
+    code,
+    message,
+    ...(Object.keys(metadata).length > 0 && { metadata }),
+    ...(hint !== undefined && { hint }),
+  };
+}
+
+/** Returns the remedy in words of the command line; `undefined` if the error's own hint fits. */
+function hintOf({ code, metadata: { right, key } }: AgentVmError): string | undefined {
+  if (code === "forbidden" && right === undefined) {
+    const isKey = Array.isArray(key) && key.every((part) => typeof part === "string");
+    return isKey
+      ? `Ask for a token with this VM: \`agent-vm token create --vm ${keyText(key)} --may RIGHT\`.`
+      : undefined;
+  }
+  return Object.hasOwn(HINTS, code) ? HINTS[code as ErrorCode] : undefined;
 }
 
 /** Makes the one line that reports an error. A server or a VM may have written its text. */

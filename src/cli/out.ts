@@ -73,10 +73,11 @@ export function jsonLine(value: unknown): string {
   return printable(jsonText(value));
 }
 
-/** Writes a value as JSON. Bytes become base64. */
+/** Writes a value as JSON. Bytes become base64, and large integers text. */
 export function jsonText(value: unknown, indent?: number): string {
   const replacer = function (this: Record<string, unknown>, key: string, converted: unknown) {
     const given = this[key];
+    if (typeof given === "bigint") return String(given);
     return given instanceof Uint8Array ? { base64: Buffer.from(given).toString("base64") } : converted;
   };
   return JSON.stringify(value, replacer, indent) ?? "null";

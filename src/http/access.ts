@@ -52,10 +52,9 @@ export function refusal(policy: AccessPolicy, request: AccessRequest): AgentVmEr
   const presented = presentedTokens(request);
   if (isOwner(policy, presented)) return undefined;
   if (policy.token !== undefined) {
-    return unauthorized(
-      presented.length === 0 ? "missing" : "invalid",
-      "The request does not carry the server's token",
-    );
+    return presented.length === 0
+      ? unauthorized("missing", "The request does not carry the server's token")
+      : unauthorized("invalid", "The token is not the server's");
   }
   if ((policy.behindEngine && !request.isDirect) || !request.external) return undefined;
   const host = request.header("host");

@@ -71,6 +71,15 @@ test(
     const limited = { AGENT_VM_TOKEN: made.token, AGENT_VM_ENDPOINT: server.endpoint };
     expect(await out(["exec", "one", "echo in"], "", limited)).toBe("in\n");
     expect(await run(["rm", "-y", "one"], "", limited)).toMatchObject({ code: 5 });
+    expect((await run(["stats", "two"], "", limited)).stderr).toContain("token create --vm two --may");
+    const wrong = await run(["ls", "--json", "--endpoint", server.endpoint, "--token", "wrong"]);
+    expect(JSON.parse(wrong.stderr)).toMatchObject({
+      error: {
+        code: "unauthorized",
+        message: "The token is not the server's",
+        metadata: { reason: "invalid" },
+      },
+    });
     await out(["token", "revoke", made.id]);
     expect(await run(["stats", "one"], "", limited)).toMatchObject({ code: 5 });
     expect(await run(["token", "create", "--vm", "one", "--may", "fly"])).toMatchObject({ code: 2 });

@@ -45,7 +45,7 @@ test("agent-vm drain: the server is not ready, ends its calls, hands its VMs ove
     runProgram([AGENT_VM_PROGRAM, "drain"], { env: { ...env(first), AGENT_VM_TOKEN: token } });
   expect(await drain("wrong")).toMatchObject({
     code: 5,
-    stderr: expect.stringContaining("does not carry the server's token"),
+    stderr: expect.stringContaining("The token is not the server's"),
   });
   await expect.poll(ready, within).toBe(200);
   const drained = underWay(drain(TOKEN));
