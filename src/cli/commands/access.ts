@@ -31,7 +31,7 @@ export function addAccessCommands(program: Command): void {
   }).action(does(async () => (await tokens()).revokeTokens));
   serverCommand(token, "renew [token]", "make a token last its whole time again", {
     examples: [
-      ["token renew", "prints new text of the token in use, which `token create` has made"],
+      ["token renew", "prints new text of the token in use, which `token create --may admin` has made"],
       ["token renew 2c6b9e0a-71d4-4f3b-8a5e-c09d14f7b362", "prints new text of this token"],
     ],
   }).action(does(async () => (await tokens()).renewToken));
