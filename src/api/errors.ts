@@ -131,6 +131,15 @@ export function sessionClosed(sessionId: string): AgentVmError {
   return sessionNotFound(sessionId, { hint: "It is closed; resumeSession() opens it again." });
 }
 
+export function unknownAgent(name: string, known: readonly string[]): AgentVmError {
+  const agentType = name.slice(0, 80);
+  return new AgentVmError(
+    "unknown_agent_type",
+    `Unknown agent type: ${agentType} (known: ${known.join(", ")})`,
+    { agentType, known: [...known] },
+  );
+}
+
 export function transferNotFound(transferId: string): AgentVmError {
   return new AgentVmError("transfer_not_found", `File transfer not found: ${transferId}`, { transferId });
 }

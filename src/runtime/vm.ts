@@ -176,7 +176,7 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     rooms.add(room);
   }
   const jobs = { run: commands.run.bind(commands), prompt: sessions.promptOnce.bind(sessions) };
-  const cron = rooms.add(new Cron({ ...vm, ...jobs, wakeAt }, options.cron));
+  const cron = rooms.add(new Cron({ ...vm, ...jobs, agents, wakeAt }, options.cron));
   const services = rooms.add(
     new Services({
       ...vm,

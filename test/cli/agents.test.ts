@@ -50,6 +50,13 @@ test("a script starts a session, streams answers, and is never asked", async () 
   expect(exported).toMatchObject({ session: { sessionId: id }, events: expect.any(Array) });
   expect(await out(["session", "ls", "script"])).toMatch(new RegExp(`^${id}\tscripted\topen\t`));
   expect(await out(["session", "agents", "script"])).toMatch(/^scripted\tscripted\t-\tyes$/m);
+  await out(["session", "close", "script", id]);
+  const closed = await run(["session", "prompt", "script", "--session", id, "say x"]);
+  expect(closed).toMatchObject({ code: 4, stderr: expect.stringContaining("call KEY resumeSession") });
+  expect(await run(["acp", "script", "--agent", "nobody"])).toMatchObject({
+    code: 4,
+    stderr: expect.stringMatching(/^agent-vm: Unknown agent type: nobody \(known: .*scripted/),
+  });
   await out(["session", "rm", "script", id]);
   expect(await run(["session", "history", "script", id])).toMatchObject({ code: 4 });
   expect(await run(["session", "start", "script", "--agent", "nobody"])).toMatchObject({ code: 4 });

@@ -75,7 +75,8 @@ export const CRON_METHODS = {
    * Schedules a job, or replaces the job with this id. A VM has at most 1,000 jobs.
    *
    * @param options schedule, work and rules of the job
-   * @throws AgentVmError `invalid_argument` for a schedule that never fires; `limit_exceeded`; `storage_failed`
+   * @throws AgentVmError `invalid_argument` for a schedule that never fires; `unknown_agent_type`, `agent_not_installed`;
+   * `limit_exceeded`; `storage_failed`
    */
   scheduleCron: method<(options: SerializableCronJobOptions) => Promise<ScheduledCronJob>>()({
     right: "cron",

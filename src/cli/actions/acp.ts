@@ -11,7 +11,7 @@ import {
   type RequestPermissionRequest,
   type StopReason,
 } from "@agentclientprotocol/sdk";
-import { AgentVmError } from "../../api/errors.ts";
+import { AgentVmError, unknownAgent } from "../../api/errors.ts";
 import type { PermissionRequestPayload } from "../../api/events.ts";
 import type { SessionEvent } from "../../api/methods/session-event.ts";
 import type { CreateSessionOptions } from "../../api/methods/session-types.ts";
@@ -35,8 +35,9 @@ const PAGE = 1000;
 export async function acp(cli: Cli, key: string, options: AcpOptions): Promise<void> {
   if (cli.out.json) throw new UsageError("The editor speaks ACP on stdout, which is JSON already");
   const vm = await cli.vm(key);
-  // A VM that does not exist is reported before an editor waits for it.
-  await vm.status();
+  // A VM or an agent that does not exist is reported before an editor waits for it.
+  const known = (await vm.listAgents()).map(({ id }) => id);
+  if (!known.includes(options.agent)) throw unknownAgent(options.agent, known);
   const bridge = new Bridge(vm.connect(), options);
   const stream = ndJsonStream(
     Writable.toWeb(process.stdout) as WritableStream<Uint8Array>,

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
 import type { SerializableCronJobOptions } from "../../../src/api/methods/cron-types.ts";
+import { MemoryStore } from "../../../src/runtime/store/store.ts";
 import { testRows } from "../../support/rows.ts";
 import { behaving, count, open, scriptedVm } from "../../support/scripted.ts";
 
@@ -40,6 +41,15 @@ test("a prompt runs in a new session, which is closed and keeps its transcript",
   expect([await count(vm), await count(vm, "sleep")]).toEqual([0, 0]);
 });
 
+test("a job of an unknown agent is refused, and changes nothing", async () => {
+  const { vm } = scriptedVm();
+  const action = { type: "session", agentType: "nobody", prompt: "say x" } as const;
+  await expect(vm.scheduleCron({ schedule: "@yearly", action })).rejects.toMatchObject({
+    code: "unknown_agent_type",
+  });
+  expect(await vm.listCronJobs()).toEqual([]);
+});
+
 test("permissions are denied, unless the session allows them", async () => {
   const prompt = "permission bash allow_once,reject_once";
   const machine = scriptedVm({ sessions: { permissionTimeoutMs: 100 } });
@@ -78,10 +88,16 @@ test("a run fails if the session limit is reached", { tags: ["slow"] }, async ()
   expect(run).toMatchObject({ status: "failed", reason: "limit_exceeded" });
 });
 
-test("a run with an unknown agent fails", { tags: ["slow"] }, async () => {
-  const machine = scriptedVm({ agents: {} });
-  const { run } = await runOnce("say x", "", {}, machine);
-  expect(run).toMatchObject({ status: "failed", reason: "unknown_agent_type" });
+test("a run fails whose agent the server no longer has", { tags: ["slow"] }, async () => {
+  const store = new MemoryStore();
+  const before = scriptedVm({}, { store });
+  const action = { type: "session", agentType: "scripted", prompt: "say x" } as const;
+  const { id } = await before.vm.scheduleCron({ schedule: "@yearly", action });
+  await before.vm.dispose("sleep");
+  const { vm, event } = scriptedVm({ agents: {} }, { store });
+  await vm.runCronJob(id);
+  await event("cronEvent", (payload) => payload.event.type !== "cron:fire");
+  expect(await vm.listCronRuns(id)).toMatchObject([{ status: "failed", reason: "unknown_agent_type" }]);
 });
 
 test("the timeout also cuts a run whose agent is starting", { tags: ["slow"] }, async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { AgentVmError } from "../../../api/errors.ts";
+import { AgentVmError, unknownAgent } from "../../../api/errors.ts";
 import type { AgentType } from "../../../api/methods/session-types.ts";
 import type { Provision } from "../../sandbox/provision.ts";
 import type { Agent, AgentDefinition } from "./agent.ts";
@@ -79,7 +79,12 @@ export class AgentRegistry implements Agents {
       return ownAgent(name, own);
     }
     const definition = BUILT_IN_AGENTS.find((agent) => agent.name === name);
-    if (definition === undefined) throw unknownAgent(name, this.list());
+    if (definition === undefined) {
+      throw unknownAgent(
+        name,
+        this.list().map(({ id }) => id),
+      );
+    }
     const state = this.#inspect(definition);
     if ("missing" in state) throw notInstalled(name, state.missing, definition);
     const { installation } = state;
@@ -140,15 +145,6 @@ function missingMount({ mounts }: OwnAgentOption): string | undefined {
 /** Command that installs an agent at its tested versions. */
 function howToInstall({ packages }: AgentDefinition): string {
   return `npm install ${packages.map(({ name, version }) => `${name}@${version}`).join(" ")}`;
-}
-
-function unknownAgent(name: string, known: readonly AgentType[]): AgentVmError {
-  const ids = known.map(({ id }) => id);
-  return new AgentVmError(
-    "unknown_agent_type",
-    `Unknown agent type: ${name.slice(0, 80)} (known: ${ids.join(", ")})`,
-    { agentType: name.slice(0, 80), known: ids },
-  );
 }
 
 function notInstalled(name: string, missing: string, definition?: AgentDefinition): AgentVmError {
