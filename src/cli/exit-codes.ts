@@ -16,11 +16,14 @@ export const EXIT = {
 
 /** Meaning of each exit code, for docs/cli.md. */
 export const EXIT_CODES: readonly (readonly [code: string, meaning: string])[] = [
-  ["0", "The command has done its work."],
+  ["0", "The command has done its work, or the reader of its output has gone, as `head` does."],
   [`${EXIT.failed}`, "The command failed. `backup` and `restore` have made nothing."],
   [`${EXIT.usage}`, "The arguments are wrong, or a question would need a terminal. Nothing was done."],
   [`${EXIT.partly}`, "The command has done a part: a backup lacks VMs, or a copy lacks files."],
-  [`${EXIT.notFound}`, "Something does not exist: a VM, a file, a process, a session."],
+  [
+    `${EXIT.notFound}`,
+    "Something does not exist: a VM, a file, a process, a session. `cron rm` and `preview rm` of something unknown do nothing and exit with 0.",
+  ],
   [`${EXIT.refused}`, "The token is missing or does not allow this, or a file may not be used."],
   [`${EXIT.unreachable}`, "The server cannot be reached."],
   [`${EXIT.timeout}`, "`exec` and `run`: the timeout ended the command."],
@@ -28,7 +31,10 @@ export const EXIT_CODES: readonly (readonly [code: string, meaning: string])[] =
     `${EXIT.notRun}`,
     "`exec`, `run` and `shell`: the command could not be run. The codes 1 and 3 to 6 are the command's own here.",
   ],
-  [`${EXIT.interrupted}`, "Ctrl-C ended the command."],
+  [
+    `${EXIT.interrupted}`,
+    "Ctrl-C ended the command. Commands that only Ctrl-C ends exit with 0 then, such as `watch`, `tunnel` and `net log -f`.",
+  ],
   [
     "any other",
     "`exec`, `run` and `shell`: the exit code of the command in the VM; 128 + n when signal n ended it.",

@@ -146,7 +146,7 @@ describe("agent-vm against a server", () => {
     expect(text).toBe("ready\ncaught\n");
     const endless = start("yes");
     endless.stdout.once("data", () => endless.stdout.destroy());
-    await once(endless, "close");
+    expect(await once(endless, "close")).toEqual([0, null]);
     expect(await out(["ps", "bytes"])).not.toContain("yes");
   });
 
@@ -321,6 +321,8 @@ describe("agent-vm against a server", () => {
     await out(["fork", "snapshots", "of-snapshot", "-s", id]);
     expect(await out(["cat", "of-snapshot:/workspace/a"])).toBe("one");
     expect(await out(["undo", "snapshots", "/workspace/a", "-s", id])).toBe("/workspace/a\t1\t-\n");
+    await out(["cp", "-", "snapshots:notes"], "new");
+    expect(await out(["undo", "snapshots", "notes", "-s", id])).toMatch(/^\/home\/agentos\/notes\t\d+\t-\n$/);
     expect(await out(["diff", "snapshots", id])).toBe("");
     expect(await run(["snapshot", "restore", "snapshots", id])).toMatchObject({ code: 2 });
     await out(["snapshot", "restore", "-y", "snapshots", id]);

@@ -34,8 +34,8 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
   const given = options.stdin ? { stdin: await readStdin() } : {};
   const abort = new AbortController();
   // A command without a reader is killed.
-  onReaderGone(() => abort.abort());
-  const stop = onSignals(() => abort.abort());
+  onReaderGone(() => abort.abort(0));
+  const stop = onSignals(() => abort.abort(EXIT.interrupted));
   const output = cli.out.json ? {} : { captureStdio: false, onOutput: print };
   await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
@@ -62,13 +62,13 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   }
   const abort = new AbortController();
   // A command without a reader is killed.
-  onReaderGone(() => abort.abort());
+  onReaderGone(() => abort.abort(0));
   let command: SpawnedPid | undefined;
   let interrupts = 0;
   const texts = new TextChunks(({ stream }, data) => cli.out.value({ stream, data }, ""));
   const forward = (signal: NodeJS.Signals) => {
     if (signal === "SIGINT") interrupts += 1;
-    if (command === undefined || interrupts > 1) return abort.abort();
+    if (command === undefined || interrupts > 1) return abort.abort(EXIT.interrupted);
     const { pid, startedAt } = command;
     void vm.signalProcess(pid, signal, { tree: true, startedAt }).catch(() => undefined);
   };
@@ -94,7 +94,7 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   });
 }
 
-/** Runs a command to its end. A signal of the user gives an exit code, not an error. */
+/** Runs a command to its end. When the user or the end of the reader aborts it, the reason is the exit code. */
 async function interruptible(
   signal: AbortSignal,
   stop: () => void,
@@ -104,7 +104,7 @@ async function interruptible(
     await work();
   } catch (error) {
     if (!signal.aborted) throw error;
-    process.exitCode = EXIT.interrupted;
+    process.exitCode = signal.reason;
   } finally {
     stop();
   }

@@ -1,6 +1,7 @@
 import process from "node:process";
 import type { Cli } from "../cli.ts";
 import { EXIT } from "../exit-codes.ts";
+import { needPlace } from "../key.ts";
 import { shownBytes, shownTime } from "../shown.ts";
 import { confirm } from "../terminal/ask.ts";
 
@@ -64,14 +65,15 @@ export async function diff(cli: Cli, key: string, snapshot?: string, later?: str
   ]);
 }
 
-/** Puts paths back as they were in a snapshot. */
+/** Puts paths back as they were in a snapshot. A path that is not absolute begins where commands start. */
 export async function undo(
   cli: Cli,
   key: string,
   paths: string[],
   { snapshot }: { snapshot?: string },
 ): Promise<void> {
-  const results = await (await cli.vm(key)).undo(paths, ...(snapshot === undefined ? [] : [snapshot]));
+  const places = paths.map((path) => needPlace(key, path).path);
+  const results = await (await cli.vm(key)).undo(places, ...(snapshot === undefined ? [] : [snapshot]));
   await cli.out.table(results, [
     { title: "PATH", of: ({ path }) => path },
     { title: "RESTORED", of: ({ restored }) => restored, isNumber: true },
