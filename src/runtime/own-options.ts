@@ -46,11 +46,9 @@ export function parseOwnOptions(input: unknown, { perVm }: Pick<VmOptions, "perV
   const { rootFilesystem, destroyAfterMs } = own;
   if (rootFilesystem !== undefined && !Object.hasOwn(perVm.rootFilesystems, rootFilesystem)) {
     const names = Object.keys(perVm.rootFilesystems).map((name) => JSON.stringify(name));
-    throw invalidArgument(
-      "rootFilesystem",
-      names.length === 0 ? "left out" : `one of ${names.join(", ")}`,
-      rootFilesystem,
-    );
+    if (names.length === 0)
+      throw notAllowed("rootFilesystem", "perVm: { rootFilesystems: { NAME: SOURCE } }");
+    throw invalidArgument("rootFilesystem", `one of ${names.join(", ")}`, rootFilesystem);
   }
   if (destroyAfterMs !== undefined) checkMaximum("destroyAfterMs", destroyAfterMs, perVm.destroyAfterMs);
   return own;

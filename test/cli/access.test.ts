@@ -98,6 +98,10 @@ test(
     await out(["cron", "rm", "one", id]);
     expect(await run(["cron", "run", "one", id])).toMatchObject({ code: 4 });
 
+    expect(await run(["preview", "one", "3000", "--expires", "25h"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--expires"),
+    });
     expect(await out(["preview", "one", "3000", "--expires", "10m"])).toMatch(/^http:\/\/\S+\n$/);
     const browser = join(home, "browser");
     writeFileSync(browser, `#!/bin/sh\necho "$1" > ${home}/opened\n`, { mode: 0o755 });

@@ -73,6 +73,11 @@ test("a server refuses options that it does not let a VM choose, and makes no VM
     expect(await failure(client.vm.create("a", { input }))).toMatchObject({ code: "invalid_argument" });
   }
   expect((await client.vm.list()).vms).toEqual([]);
+  const plain = (await startTestServer({ kind: "kernel" })).client();
+  const chosen = plain.vm.create("a", { input: { rootFilesystem: "x" } });
+  expect(await failure(chosen)).toMatchObject({
+    metadata: { hint: expect.stringContaining("rootFilesystems") },
+  });
   await client.vm.create("a", { input: { limits: { memoryBytes: 512 * MIB } } });
 });
 

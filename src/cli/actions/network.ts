@@ -1,4 +1,5 @@
 import process from "node:process";
+import { MAX_PREVIEW_SECONDS } from "../../api/limits.ts";
 import type { NetworkPolicyInfo, OutboundPolicy } from "../../api/methods/network.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
@@ -15,6 +16,8 @@ export async function preview(
   port: number,
   { expires, open }: { expires?: number; open?: boolean },
 ): Promise<void> {
+  if (expires !== undefined && !(expires >= 1000 && expires <= 1000 * MAX_PREVIEW_SECONDS))
+    throw new UsageError("Expected --expires to be from 1s to 24h");
   const vm = await cli.vm(key);
   const made = await vm.createSignedPreviewUrl(port, ...(expires === undefined ? [] : [expires / 1000]));
   await cli.out.value(made, made.url);
