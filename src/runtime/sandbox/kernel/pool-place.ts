@@ -19,7 +19,8 @@ const ofVms = new Semaphore(MAX_WAITING_THREADS);
 /** One place for all VMs that have kept threads waiting, so that they keep no other VM's work waiting. */
 const ofSlowVms = new Semaphore(1);
 const working = new Set<Work>();
-let isWatching = false;
+let timer: NodeJS.Timeout | undefined;
+let isLooking = false;
 
 /**
  * The place of one VM among the threads of Node's pool, for system calls in which a hostile program of the VM can keep the server
@@ -51,6 +52,7 @@ export class PoolPlace {
         return await work(() => Object.assign(watched, { begun: performance.now(), overtaken: 0 }));
       } finally {
         working.delete(watched);
+        lookLater();
         ofAll.release();
       }
     } finally {
@@ -64,25 +66,34 @@ export class PoolPlace {
     };
     const work = { begun: performance.now(), overtaken: 0, isLate };
     working.add(work);
-    if (!isWatching) setTimeout(look, LOOK_MS).unref();
-    isWatching = true;
+    lookLater();
     return work;
   }
 }
 
+/** Looks as long as work is under way. One look at a time: several that a busy pool begins together say no more than one. */
+function lookLater(): void {
+  if (working.size === 0) {
+    clearTimeout(timer);
+    timer = undefined;
+  } else if (!isLooking) timer ??= setTimeout(look, LOOK_MS).unref();
+}
+
 /**
  * The pool begins work in its order: if later work ends first, again and again, the earlier work itself waits, and not the pool or the
- * event loop. One look at a time: several that a busy pool begins together say no more than one.
+ * event loop.
  */
 async function look(): Promise<void> {
+  timer = undefined;
+  isLooking = true;
   const seen = [...working].map((work) => ({ work, begun: work.begun }));
   await access("/");
+  isLooking = false;
   for (const { work, begun } of seen) {
     // Its last request came after this look.
     if (work.begun !== begun) continue;
     work.overtaken += 1;
     if (work.overtaken >= 3 && working.has(work)) work.isLate(performance.now() - work.begun);
   }
-  isWatching = working.size > 0;
-  if (isWatching) setTimeout(look, LOOK_MS).unref();
+  lookLater();
 }
