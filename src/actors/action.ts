@@ -34,14 +34,14 @@ type AnyHandler = (c: VmContext, ...args: unknown[]) => Promise<unknown>;
 const OWN_METHODS: typeof ACTOR_METHODS & Pick<VmActorActions, "beginCall" | "beginCalls"> = {
   ...ACTOR_METHODS,
   async beginCall(c, request) {
-    if (!request.answer) return await begin(c, receiverOf(c), request);
-    const answer = new CallAnswer(receiverOf(c));
+    if (!request.answer) return await begin(c, receiverOf(c, request.action), request);
+    const answer = new CallAnswer(receiverOf(c, request.action));
     return await answer.over(await begin(c, answer, request));
   },
   async beginCalls(c, requests) {
     for (const [index, request] of requests.entries()) {
       if (index > 0 && index % CALLS_PER_TURN === 0) await nextTurn();
-      await begin(c, receiverOf(c), request);
+      await begin(c, receiverOf(c, request.action), request);
     }
     return c.vars.instance.calls.acknowledge([]);
   },

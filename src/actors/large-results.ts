@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { AgentVmError, responseTooLarge } from "../api/errors.ts";
 import { MAX_JSON_ESCAPES, MAX_RESULT_BYTES } from "../api/limits.ts";
+import { isVmMethodName } from "../api/methods/table.ts";
 import { fitsWire, leastSize, wireSize } from "../api/size.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { jsonSize } from "../rivet/json-size.ts";
@@ -37,18 +38,20 @@ export async function measured(result: unknown): Promise<number> {
 export async function encodedAhead(c: VmContext, action: string, result: unknown): Promise<unknown> {
   const outlet = isClientCall(c) ? outletOf(c.conn.state.outlet) : undefined;
   if (outlet === undefined || leastSize(result) <= SMALL_JSON_BYTES) return result;
-  return await asRunning(c.vars.instance, () => outlet.put(result, action));
+  // A method's result is made for the call. An own action may return what other calls change.
+  const isLive = !isVmMethodName(action);
+  return await asRunning(c.vars.instance, () => outlet.put(result, action, isLive));
 }
 
-/** Returns the connection of a client, for outcomes of any size. */
-export function receiverOf(c: VmContext): CallConnection {
+/** Returns the connection of a client, for outcomes of an action, of any size. */
+export function receiverOf(c: VmContext, action: string): CallConnection {
   const { conn } = c;
   return {
     id: conn.id,
     async send(event, payload) {
       const { outcome } = payload;
       if (!outcome.ok || leastSize(outcome.output) <= SMALL_JSON_BYTES) return conn.send(event, payload);
-      const output = await encodedAhead(c, "the call", outcome.output);
+      const output = await encodedAhead(c, action, outcome.output);
       conn.send(event, { ...payload, outcome: { ...outcome, output } });
     },
   };

@@ -12,53 +12,67 @@ const LIST = 4;
 const RECORD = 5;
 const BYTES = 2;
 
-/** Encodes a value as RivetKit 2.2 does, in blocks. Yields to the event loop in between. */
-export async function encodeSlowly(value: unknown, encoding: Encoding): Promise<Buffer[]> {
+/** A part of an encoded value, or the parts of a long text or of long bytes, which are made one by one. */
+type Piece = Part | Iterable<Part>;
+type Part = Uint8Array | string;
+
+/**
+ * Encodes a value as RivetKit 2.2 does, in blocks. Yields to the event loop in between.
+ *
+ * @param isLive the value may change meanwhile: its lists and records are encoded in one turn, and its long texts and bytes later
+ */
+export async function encodeSlowly(value: unknown, encoding: Encoding, isLive = false): Promise<Buffer[]> {
   const blocks = new ByteCollector();
-  for (const piece of encoding === "json" ? json(value) : cbor(value)) {
-    blocks.push(typeof piece === "string" ? Buffer.from(piece) : viewOf(piece));
-    const turn = pause();
-    if (turn !== null) await turn;
+  const pieces = encoding === "json" ? json(value) : cbor(value);
+  for (const piece of isLive ? [...pieces] : pieces) {
+    for (const part of isPart(piece) ? [piece] : piece) {
+      blocks.push(typeof part === "string" ? Buffer.from(part) : viewOf(part));
+      const turn = pause();
+      if (turn !== null) await turn;
+    }
   }
   return blocks.takeBlocks();
 }
 
-function* cbor(value: unknown): Generator<Uint8Array | string> {
+const isPart = (piece: Piece): piece is Part => typeof piece === "string" || piece instanceof Uint8Array;
+
+function* cbor(value: unknown): Generator<Piece> {
   if (leastSize(value) <= SLICE) yield toCbor(value);
   else if (typeof value === "string") {
     yield cborHead(TEXT, utf8Length(value));
-    yield* partsOf(value);
+    yield partsOf(value);
   } else if (value instanceof Uint8Array) {
     // A Buffer has no tag.
     yield toCbor(value.subarray(0, 0)).subarray(0, -1);
     yield cborHead(BYTES, value.length);
-    yield* piecesOf(value);
+    yield piecesOf(value);
   } else if (Array.isArray(value)) {
     yield cborHead(LIST, value.length);
-    for (const { small, large } of groups(value)) {
-      if (small.length > 0) yield toCbor(small).subarray(cborHead(LIST, small.length).length);
-      if (large !== undefined) yield* cbor(large);
-    }
+    yield* cborItems(value);
   } else if (isRecord(value)) {
     const entries = Object.entries(value);
     yield cborHead(RECORD, entries.length);
-    for (const [key, item] of entries) {
-      yield toCbor(key);
-      yield* cbor(item);
-    }
+    // A record's content is that of a list of its keys and values.
+    yield* cborItems(entries.flat(1));
   } else yield toCbor(value);
 }
 
-function* json(value: unknown): Generator<Uint8Array | string> {
+function* cborItems(items: readonly unknown[]): Generator<Piece> {
+  for (const { small, large } of groups(items)) {
+    if (small.length > 0) yield toCbor(small).subarray(cborHead(LIST, small.length).length);
+    if (large !== undefined) yield* cbor(large);
+  }
+}
+
+function* json(value: unknown): Generator<Piece> {
   if (leastSize(value) <= SLICE) yield toJson(value) ?? "null";
   else if (typeof value === "string") {
     yield '"';
-    for (const part of partsOf(value)) yield JSON.stringify(part).slice(1, -1);
+    yield quotedParts(value);
     yield '"';
   } else if (value instanceof Uint8Array) {
     yield '["$Uint8Array","';
-    // Base64 has four characters for three bytes.
-    for (const piece of piecesOf(value)) yield piece.toString("base64");
+    yield base64Parts(value);
     yield '"]';
   } else if (Array.isArray(value)) {
     const [mark] = value;
@@ -74,9 +88,17 @@ function* json(value: unknown): Generator<Uint8Array | string> {
     }
     yield "]";
   } else if (isRecord(value)) {
-    let separator = "{";
-    for (const [key, item] of Object.entries(value)) {
-      if (item === undefined) continue;
+    let separator = "";
+    yield "{";
+    for (const { small, large } of groups(Object.entries(value))) {
+      const texts = small.flatMap(([key, item]) => {
+        const text: string | undefined = toJson(item);
+        return text === undefined ? [] : [`${JSON.stringify(key)}:${text}`];
+      });
+      if (texts.length > 0) yield separator + texts.join(",");
+      if (texts.length > 0) separator = ",";
+      if (large === undefined) continue;
+      const [key, item] = large;
       yield `${separator}${JSON.stringify(key)}:`;
       yield* json(item);
       separator = ",";
@@ -86,13 +108,13 @@ function* json(value: unknown): Generator<Uint8Array | string> {
 }
 
 /** Items that are encoded at once, and the item after them, which is not. */
-interface Group {
-  small: unknown[];
-  large?: unknown;
+interface Group<Item> {
+  small: Item[];
+  large?: Item;
 }
 
-function* groups(items: readonly unknown[]): Generator<Group> {
-  let small: unknown[] = [];
+function* groups<Item>(items: readonly Item[]): Generator<Group<Item>> {
+  let small: Item[] = [];
   let size = 0;
   for (const item of items) {
     const bytes = leastSize(item) + 1;
@@ -114,6 +136,15 @@ function* partsOf(text: string): Generator<string> {
     yield text.slice(from, to);
     from = to;
   }
+}
+
+function* quotedParts(text: string): Generator<string> {
+  for (const part of partsOf(text)) yield JSON.stringify(part).slice(1, -1);
+}
+
+/** Yields base64, which has four characters for three bytes. */
+function* base64Parts(bytes: Uint8Array): Generator<string> {
+  for (const piece of piecesOf(bytes)) yield piece.toString("base64");
 }
 
 function* piecesOf(bytes: Uint8Array): Generator<Buffer> {

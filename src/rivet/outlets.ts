@@ -16,9 +16,6 @@ const NAME_LENGTH = 36;
 /** Values that are encoded at the same time. Each is in memory twice. */
 const MAX_AT_ONCE = 2;
 
-/** Time after which a value that no message has taken is dropped, in milliseconds. */
-const TAKEN_MS = 10_000;
-
 /** Bytes in front of a short text in CBOR, and around it in JSON. */
 const HEAD_BYTES = { cbor: [2, 0], bare: [2, 0], json: [1, 1] } as const;
 
@@ -72,23 +69,20 @@ export class Outlet {
   /**
    * Encodes a value.
    *
+   * @param isLive the value may change meanwhile, as an own action's
    * @returns the text that stands for the value, in a message that is sent soon
    * @throws AgentVmError `response_too_large`
    */
-  async put(value: unknown, action: string): Promise<string> {
-    await places.acquire();
-    try {
-      const blocks = await encodeSlowly(value, this.#encoding);
+  async put(value: unknown, action: string, isLive: boolean): Promise<string> {
+    return await places.run(async () => {
+      const blocks = await encodeSlowly(value, this.#encoding, isLive);
       const bytes = sizeOf(blocks);
       if (bytes > MAX_MESSAGE_BYTES)
         throw responseTooLarge(action, bytes, MAX_MESSAGE_BYTES, "Ask for it in parts.");
       const mark = `value ${randomUUID()}`;
       if (outlets.has(this.#name)) this.#values.set(mark, blocks);
-      setTimeout(() => this.#values.delete(mark), TAKEN_MS).unref();
       return mark;
-    } finally {
-      places.release();
-    }
+    });
   }
 
   get isEmpty(): boolean {
@@ -97,7 +91,8 @@ export class Outlet {
 
   /** Returns a message with a value in its place, in parts. @returns `undefined` for a message without such a value */
   fill(message: unknown): Buffer[] | undefined {
-    if (this.isEmpty) return undefined;
+    // A response may end without a last chunk.
+    if (this.isEmpty || message === undefined || typeof message === "function") return undefined;
     const bytes = Buffer.from(message as Buffer);
     for (const [mark, blocks] of this.#values) {
       const at = bytes.indexOf(mark);
@@ -147,10 +142,13 @@ export function openOutlet(request: IncomingMessage, response: ServerResponse, e
     return parts !== undefined;
   };
   Object.assign(inner, {
-    writeHead(status: number, headers: Record<string, unknown>, ...rest: unknown[]) {
-      const kept = Object.entries(headers).filter(([header]) => header.toLowerCase() !== "content-length");
+    writeHead(status: number, ...rest: unknown[]) {
+      const [headers] = rest;
+      if (outlet.isEmpty || typeof headers !== "object" || headers === null)
+        return writeHead.call(response, status, ...rest);
       // The length would be that of the message before it is filled.
-      return writeHead.call(response, status, outlet.isEmpty ? headers : Object.fromEntries(kept), ...rest);
+      const kept = Object.entries(headers).filter(([header]) => header.toLowerCase() !== "content-length");
+      return writeHead.call(response, status, Object.fromEntries(kept));
     },
     write: (...args: unknown[]) => fill(args[0]) || write.apply(response, args),
     end: (...args: unknown[]) => end.apply(response, fill(args[0]) ? [] : args),

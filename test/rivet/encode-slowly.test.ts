@@ -34,6 +34,25 @@ test("values of JSON that are left out, and big integers, have RivetKit's form",
   expect(Buffer.concat(await encodeSlowly(value, "json")).toString()).toBe(toJson(value));
 });
 
+test("entries that JSON leaves out, in large records", async () => {
+  const left = Object.fromEntries(Array.from({ length: 30_000 }, (_item, at) => [`key ${at}`, undefined]));
+  const value = { left, kept: { ...left, last: "x".repeat(50_000) }, act: () => 1 };
+  expect(Buffer.concat(await encodeSlowly(value, "json")).toString()).toBe(toJson(value));
+});
+
+test.each(["bare", "json"] as const)(
+  "a value that changes meanwhile arrives as it was, as %s",
+  async (encoding) => {
+    const value = Array.from({ length: 40 }, (_item, at) => ({ at, text: "x".repeat(200_000) }));
+    const before = structuredClone(value);
+    const encoded = encodeSlowly(value, encoding, true);
+    value.push(...value.splice(0, 20), { at: 41, text: "y".repeat(100_000) });
+    const all = Buffer.concat(await encoded);
+    const decoded = encoding === "json" ? JSON.parse(all.toString()) : fromCbor(all);
+    expect(decoded).toEqual(before);
+  },
+);
+
 test.each(["bare", "json"] as const)(
   "a large value takes many turns of the event loop as %s",
   async (encoding) => {
