@@ -122,7 +122,7 @@ async function runTrial({ processes }: Awaited<ReturnType<KernelSandboxFactory["
 export function formatDiagnosis({ checks }: Diagnosis): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const lines = checks.flatMap(({ name, ok, detail, fixes }) => [
-    `  ${ok ? "ok  " : "FAIL"}  ${name.padEnd(width)}  ${detail}`,
+    `  ${!ok ? "FAIL" : fixes.length > 0 ? "warn" : "ok  "}  ${name.padEnd(width)}  ${detail}`,
     ...fixes.map((fix) => `        ${" ".repeat(width)}  -> ${fix}`),
   ]);
   return lines.join("\n");

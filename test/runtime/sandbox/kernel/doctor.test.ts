@@ -7,6 +7,8 @@ import { vmOptionsSchema } from "../../../../src/runtime/options.ts";
 import { diagnose, formatDiagnosis } from "../../../../src/runtime/sandbox/kernel/doctor.ts";
 import { KernelSandboxFactory } from "../../../../src/runtime/sandbox/kernel/factory.ts";
 import { doctorAfter } from "../../../support/doctor-after.ts";
+import { runProgram } from "../../../support/program.ts";
+import { AGENT_VM_PROGRAM } from "../../../support/server-process.ts";
 
 /** Returns the folders in which factories of this process keep the files that their VMs share. */
 function sharedFolders(): string[] {
@@ -46,6 +48,22 @@ test("diagnose() passes every check on this host", async () => {
     "a VM",
   ]);
   expect(formatDiagnosis(diagnosis)).toMatch(/ok {4}a VM +booted and ended in \d+ ms/);
+});
+
+test("a finding that is no obstacle is a warning, and the doctor counts it", async () => {
+  const checks = [
+    { name: "one", ok: true, detail: "d", fixes: [] },
+    { name: "two", ok: true, detail: "e", fixes: ["Do it."] },
+  ];
+  expect(formatDiagnosis({ ok: true, checks })).toBe(
+    "  ok    one  d\n  warn  two  e\n             -> Do it.",
+  );
+  const { code, stdout } = await runProgram([AGENT_VM_PROGRAM, "doctor"]);
+  const warnings = stdout.match(/^ {2}warn {2}/gm)?.length ?? 0;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    new RegExp(`\\nVMs can run here\\.${["", " 1 warning\\."][warnings] ?? ` ${warnings} warnings\\.`}\\n$`),
+  );
 });
 
 test("the doctor reports disabled user namespaces", () => {

@@ -31,7 +31,7 @@ test("the doctor reports few user namespaces", () => {
   const { status, output } = doctorAfter({ lines: ["echo 40 > /proc/sys/user/max_user_namespaces"] });
   expect(status).toBe(0);
   expect(output).toMatch(
-    /ok {4}user namespaces +allowed, 40 at most.*\n +-> .*user\.max_user_namespaces=15000/,
+    /warn {2}user namespaces +allowed, 40 at most.*\n +-> .*user\.max_user_namespaces=15000/,
   );
 });
 
