@@ -175,8 +175,12 @@ export function assembleVm(shared: VmShared, hooks: VmHooks, run: VmRunOptions =
     });
     rooms.add(room);
   }
-  const jobs = { run: commands.run.bind(commands), prompt: sessions.promptOnce.bind(sessions) };
-  const cron = rooms.add(new Cron({ ...vm, ...jobs, agents, wakeAt }, options.cron));
+  const jobs = {
+    run: commands.run.bind(commands),
+    prompt: sessions.promptOnce.bind(sessions),
+    checkAgent: agents.find.bind(agents),
+  };
+  const cron = rooms.add(new Cron({ ...vm, ...jobs, wakeAt }, options.cron));
   const services = rooms.add(
     new Services({
       ...vm,

@@ -79,11 +79,7 @@ export function startCron(
         store,
         runtime: { runtime: "test", capabilities: new Set(["processes"]) },
         prompt: () => Promise.reject(new Error("no agents here")),
-        agents: {
-          find: () => {
-            throw new Error("no agents here");
-          },
-        },
+        checkAgent: () => undefined,
         run: async (command) => {
           test.ran.push(command);
           if (command === "hold") await new Promise<void>((resolve) => held.push(resolve));

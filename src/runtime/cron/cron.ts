@@ -12,7 +12,6 @@ import { loadOnce } from "../../base/load-once.ts";
 import { pause } from "../../base/pace.ts";
 import type { VmHooks } from "../hooks.ts";
 import { requireCapability } from "../sandbox/sandbox.ts";
-import type { Agents } from "../sessions/agents/registry.ts";
 import { PREFIXES } from "../store/keys.ts";
 import type { VmServices } from "../vm-services.ts";
 import type { RunCommand, RunPrompt } from "./action.ts";
@@ -27,7 +26,8 @@ import { dueTicks } from "./ticks.ts";
 interface CronDeps extends Pick<VmServices, "store" | "runtime" | "keepAwake" | "onFailure"> {
   run: RunCommand;
   prompt: RunPrompt;
-  agents: Pick<Agents, "find">;
+  /** @throws AgentVmError `unknown_agent_type`, `agent_not_installed` */
+  checkAgent(agentType: string): void;
   emit(name: "cronEvent", payload: CronEventPayload): void;
   /** See VmHooks. */
   wakeAt?: VmHooks["wakeAt"];
@@ -84,7 +84,7 @@ export class Cron implements CronMethods {
     await this.#ready();
     requireCapability(this.#deps.runtime, "processes", "scheduleCron");
     const { action } = options;
-    if (action.type === "session") this.#deps.agents.find(action.agentType);
+    if (action.type === "session") this.#deps.checkAgent(action.agentType);
     const timezone = this.#timezone;
     const isIdle = (id: string) => !this.#runs.isRunning(id);
     const { job, replaced, dropped } = this.#table.add(options, { timezone, now: this.#now() }, isIdle);
