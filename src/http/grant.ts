@@ -84,7 +84,9 @@ export function requireRight(grant: Grant, guarded: Guarded, subject: Record<str
   const { right } = guarded;
   const lacking = right === "any" ? "every right" : `the right "${right}"`;
   const [[kind, name] = []] = Object.entries(subject);
-  throw new AgentVmError("forbidden", `The token lacks ${lacking}, which the ${kind} ${name} needs`, {
+  // `startRun` is what the client's `run` sends.
+  const shown = name === "startRun" ? "run" : name;
+  throw new AgentVmError("forbidden", `The token lacks ${lacking}, which the ${kind} ${shown} needs`, {
     right,
     ...subject,
   });

@@ -86,6 +86,11 @@ test("each of several calls that begin with one message needs its own right", as
   await connection.dispose();
 });
 
+test("the refusal of a command has the name of the client's method", async () => {
+  const error = await failure((await vmFor("files")).run("true"));
+  expect(error).toMatchObject({ code: "forbidden", message: expect.stringMatching(/the method run needs$/) });
+});
+
 test("the tables name every method and every event", () => {
   const methods = [...Object.values(METHODS), ANY, ONLY_ADMIN].flatMap(words);
   expect(new Set(methods)).toEqual(new Set(VM_METHOD_NAMES));
