@@ -267,7 +267,10 @@ export const POSIX_DEFINITIONS = {
   /** The kernel has no memory left for this operation. */
   ENOMEM: { status: 503 },
   /** The VM's file tree has no space or no inode left. */
-  ENOSPC: { status: 507, hint: "Delete files, or raise limits.filesystemBytes or limits.inodes." },
+  ENOSPC: {
+    status: 507,
+    hint: "Delete files, or raise limits.filesystemBytes, limits.memoryBytes or limits.inodes.",
+  },
   /** The kernel lacks the system call. */
   ENOSYS: { status: 501 },
   /** The peer is not connected. */

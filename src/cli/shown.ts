@@ -1,3 +1,5 @@
+import type { VmStatus } from "../api/methods/machine.ts";
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** Shows a number of bytes: `1.5 MiB`. */
@@ -36,6 +38,12 @@ export function shownDuration(ms: number | null | undefined): string | undefined
 /** Shows how much of a limit is used. */
 export function shownUse(used: string | undefined, limit: string | undefined): string {
   return limit === undefined ? (used ?? "-") : `${used ?? "-"} of ${limit}`;
+}
+
+/** Shows the memory of a VM with its limit. A server without cgroups does not enforce the limit. */
+export function shownMemory({ used, limit, enforced }: VmStatus["memory"]): string {
+  const text = shownUse(shownBytes(used), shownBytes(limit));
+  return enforced || limit === null ? text : `${text} (not enforced)`;
 }
 
 /** Returns the variables of an object as `name=value`. */

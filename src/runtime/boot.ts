@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { AgentVmError } from "../api/errors.ts";
 import { MAX_TRANSFERS, TRANSFER_IDLE_MS } from "../api/limits.ts";
 import { Mutex } from "../base/mutex.ts";
 import { unlessAborted, within } from "../base/within.ts";
@@ -122,7 +123,15 @@ export async function openWithRooms(
 
 async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence | undefined> {
   const { options, store, rootFilesystem, allowMissing = false, keepAwake, onFailure, report } = boot;
-  const plant = async () => rootFilesystem?.unpack(sandbox.files);
+  const plant = async () => {
+    try {
+      await rootFilesystem?.unpack(sandbox.files);
+    } catch (error) {
+      const isFull = error instanceof AgentVmError && codeOf(error.cause) === "ENOSPC";
+      if (!isFull || !(await sandbox.makeRoom?.(options.limits.filesystemBytes))) throw error;
+      await rootFilesystem?.unpack(sandbox.files);
+    }
+  };
   if (store === undefined) {
     await plant();
     return undefined;
@@ -133,6 +142,7 @@ async function persist(sandbox: Sandbox, boot: BootOptions): Promise<Persistence
     sandbox.files,
     { intervalMs: checkpoint.intervalMs, exclude: persistence.exclude, allowMissing },
     {
+      makeRoom: async (bytes) => await sandbox.makeRoom?.(bytes).catch(onFailure),
       ...(rootFilesystem && { initialize: plant }),
       keepAwake,
       isBusy: async () => (await sandbox.processes?.isBusy()) ?? false,

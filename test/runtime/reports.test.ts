@@ -35,6 +35,7 @@ async function failingBoot(error: Error): Promise<VmReport[]> {
     runtime: "memory" as const,
     capabilities: new Set<never>(),
     describe: () => Promise.reject(new Error("unused")),
+    enforced: () => Promise.reject(new Error("unused")),
     boot: () => Promise.reject(error),
   };
   const report = (each: VmReport) => void reports.push(each);

@@ -23,6 +23,7 @@ test("a closed definition has let go of what its VMs shared, and opens again wit
     capabilities: new Set<never>(),
     describe: () => Promise.resolve({ isolation: "", network: "none", visible: "" }),
     boot: () => Promise.reject(new Error("boots nothing")),
+    enforced: () => Promise.reject(new Error("boots nothing")),
     close: async () => {
       closed += 1;
     },

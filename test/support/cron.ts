@@ -77,7 +77,11 @@ export function startCron(
     cron: new Cron(
       {
         store,
-        runtime: { runtime: "test", capabilities: new Set(["processes"]) },
+        runtime: {
+          runtime: "test",
+          capabilities: new Set(["processes"]),
+          enforced: () => Promise.reject(new Error("no limits here")),
+        },
         prompt: () => Promise.reject(new Error("no agents here")),
         checkAgent: () => undefined,
         run: async (command) => {

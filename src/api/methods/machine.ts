@@ -52,7 +52,10 @@ export interface VmStatus {
   /** Processes and threads, with the VM's own init. The limit is `limits.processes`. */
   processes: ResourceUse;
   /** Bytes of memory: with cgroups of processes and files in memory, else of processes. The limit is `limits.memoryBytes`. */
-  memory: ResourceUse;
+  memory: ResourceUse & {
+    /** Whether the kernel enforces the limit: `false` if the server may not create cgroups. */
+    enforced: boolean;
+  };
   /** CPU milliseconds since the boot, and `limits.cpus`. */
   cpu: {
     /** CPU milliseconds of all processes since the boot; `null` if nobody counts them. */
@@ -62,7 +65,7 @@ export interface VmStatus {
     /** CPUs that the VM may use at once; `null` without a limit. */
     cpus: number | null;
   };
-  /** Bytes of the VM's files. While the VM sleeps, of the last checkpoint. The limit is `limits.filesystemBytes`. */
+  /** Bytes of the VM's files. While the VM sleeps, of the last checkpoint. The limit is `limits.filesystemBytes`, or less if the files would leave too little of `limits.memoryBytes` to programs. */
   disk: ResourceUse;
   /** Files, directories and links. While the VM sleeps, of the last checkpoint. The limit is `limits.inodes`. */
   files: ResourceUse;

@@ -7,7 +7,7 @@ import { unlessAborted } from "../../base/within.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { bold } from "../out.ts";
-import { shownBytes, shownDuration, shownUse } from "../shown.ts";
+import { shownBytes, shownDuration, shownMemory, shownUse } from "../shown.ts";
 import { layOut } from "../table.ts";
 import { onSignals } from "../terminal/interrupts.ts";
 import { RawTerminal } from "../terminal/raw-terminal.ts";
@@ -113,7 +113,7 @@ function header(key: string, status: VmStatus, share?: number): string[] {
     printable(`${key}  ${state}  up ${shownDuration(uptimeMs)}  q quits`),
     [
       `cpu ${cpus}`,
-      `memory ${shownUse(shownBytes(memory.used), shownBytes(memory.limit))}`,
+      `memory ${shownMemory(memory)}`,
       `disk ${shownUse(shownBytes(disk.used), shownBytes(disk.limit))}`,
       `processes ${shownUse(String(processes.used ?? "-"), processes.limit === null ? undefined : String(processes.limit))}`,
     ].join("  "),

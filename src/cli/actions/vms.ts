@@ -1,7 +1,7 @@
 import type { VmInput, VmListEntry, VmListOptions } from "../../client/index.ts";
 import type { Cli } from "../cli.ts";
 import { keyText, needPlace, parseKey, parsePlace } from "../key.ts";
-import { shownBytes, shownDuration, shownPairs, shownTime, shownUse } from "../shown.ts";
+import { shownBytes, shownDuration, shownMemory, shownPairs, shownTime, shownUse } from "../shown.ts";
 import { confirm } from "../terminal/ask.ts";
 import { type ListFilesOptions, listFiles } from "./list-files.ts";
 
@@ -123,7 +123,7 @@ export async function stats(cli: Cli, key: string): Promise<void> {
     ["state", status.state],
     ["uptime", shownDuration(status.uptimeMs)],
     ["boots", status.generation],
-    ["memory", shownUse(shownBytes(memory.used), shownBytes(memory.limit))],
+    ["memory", shownMemory(memory)],
     ["cpu", shownUse(shownDuration(cpu.used), cpu.cpus === null ? undefined : `${cpu.cpus} CPUs`)],
     ["processes", shownUse(count(processes.used), count(processes.limit))],
     ["disk", shownUse(shownBytes(disk.used), shownBytes(disk.limit))],

@@ -21,7 +21,8 @@ import { MachineRecord } from "./record.ts";
 import { type Meters, UsageMeter } from "./usage-meter.ts";
 import type { UsageRecord } from "./usage-record.ts";
 
-export interface MachineDeps extends Pick<VmServices, "liveSandbox" | "store" | "emit" | "onFailure"> {
+export interface MachineDeps
+  extends Pick<VmServices, "liveSandbox" | "store" | "runtime" | "emit" | "onFailure"> {
   /** Options that the creator of the VM has chosen. */
   own: OwnOptions;
   /** Resources that the VM has used so far. */
@@ -153,9 +154,14 @@ export class Machine implements MachineMethods, Room {
   }
 
   async status(): Promise<VmStatus> {
-    const { boots, sessions, shells } = this.#deps;
+    const { boots, runtime, sessions, shells } = this.#deps;
     const { limits } = boots;
-    const [facts, usage, openSessions] = await Promise.all([this.#record.facts(), this.#usage(), sessions()]);
+    const [facts, usage, openSessions, enforced] = await Promise.all([
+      this.#record.facts(),
+      this.#usage(),
+      sessions(),
+      runtime.enforced(limits),
+    ]);
     const bootedAt = this.#bootedAt ?? null;
     return {
       state: this.state(),
@@ -165,9 +171,9 @@ export class Machine implements MachineMethods, Room {
       labels: facts.labels,
       own: shown(this.#own),
       processes: use(usage.processes, limits.processes),
-      memory: use(usage.memoryBytes, limits.memoryBytes),
+      memory: { ...use(usage.memoryBytes, limits.memoryBytes), enforced: enforced.memory },
       cpu: { used: usage.cpuMs, limit: null, cpus: limits.cpus ?? null },
-      disk: use(usage.filesystemBytes, limits.filesystemBytes),
+      disk: use(usage.filesystemBytes, enforced.filesystemBytes),
       files: use(usage.inodes, limits.inodes),
       sessions: openSessions,
       shells: shells(),
@@ -184,7 +190,7 @@ export class Machine implements MachineMethods, Room {
 
   /** Warns of limits that the VM comes close to. */
   async #warn(measured: SandboxUsage): Promise<void> {
-    const { boots, sessions, shells, maxima } = this.#deps;
+    const { boots, runtime, sessions, shells, maxima } = this.#deps;
     const { limits } = boots;
     const option = (limit: keyof VmLimits, observed: number | null): Gauge => ({
       limit,
@@ -199,10 +205,16 @@ export class Machine implements MachineMethods, Room {
       capacity,
     });
     const { connections } = measured;
+    const { filesystemBytes } = await runtime.enforced(limits);
     const gauges = [
       option("memoryBytes", measured.memoryBytes),
       option("processes", measured.processes),
-      option("filesystemBytes", measured.filesystemBytes),
+      {
+        limit: "filesystemBytes",
+        path: `limits.${filesystemBytes < limits.filesystemBytes ? "memoryBytes" : "filesystemBytes"}`,
+        observed: measured.filesystemBytes,
+        capacity: filesystemBytes,
+      },
       option("inodes", measured.inodes),
       option("openFiles", measured.openFiles),
       option("cpus", this.#cpus(measured.cpuMs)),

@@ -88,7 +88,7 @@ export class Mounts implements MountMethods, Room {
     await this.#load();
     const sandbox = await this.#deps.sandbox();
     await this.#changes.run(async () => {
-      this.#assertRoom(mount);
+      await this.#assertRoom(mount);
       const record = encodeJson({ mounts: [...this.#stored(), mount] });
       if (record.byteLength > MAX_MOUNTS_BYTES)
         throw limitExceeded({ MAX_MOUNTS_BYTES }, "The mounts of the VM are too large", "Unmount one first.");
@@ -208,15 +208,17 @@ export class Mounts implements MountMethods, Room {
     entry.release = release;
   }
 
-  #assertRoom(mount: MountOptions): void {
+  async #assertRoom(mount: MountOptions): Promise<void> {
     const { path } = mount;
+    const { runtime } = this.#deps;
+    const limits = this.#deps.limits();
     if (this.#table.has(path)) throw posixError("EEXIST", { syscall: "mount", path });
     if (this.#inside(path) !== undefined) throw posixError("EBUSY", { syscall: "mount", path });
     if (this.#table.size >= MAX_MOUNTS)
       throw limitExceeded({ MAX_MOUNTS }, "Mount limit of the VM reached", "Unmount one first.");
     assertMemory(
       [...this.#table.values(), { mount }].map((entry) => entry.mount),
-      this.#deps.limits(),
+      { ...limits, ...(await runtime.enforced(limits)) },
     );
   }
 

@@ -88,7 +88,10 @@ export function planMount(mount: MountOptions, rules: MountRules, isOption: bool
 }
 
 /** @throws AgentVmError `limit_exceeded` if the memory mounts of a VM together are larger than its own files may be */
-export function assertMemory(mounts: readonly MountOptions[], limits: VmLimits): void {
+export function assertMemory(
+  mounts: readonly MountOptions[],
+  limits: Pick<VmLimits, "filesystemBytes" | "inodes">,
+): void {
   const sizes = mounts.map(memoryOf);
   const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0);
   const inodes = sizes.reduce((sum, size) => sum + size.inodes, 0);

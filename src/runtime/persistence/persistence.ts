@@ -29,6 +29,8 @@ interface PersistenceOptions {
 }
 
 interface PersistenceDeps extends Omit<Freezer, "changes">, Pick<ScheduleDeps, "keepAwake" | "onFailure"> {
+  /** Makes room for stored files of so many bytes. @default nothing */
+  makeRoom?(bytes: number): Promise<unknown>;
   /** Makes the first files of a new VM. @default nothing */
   initialize?(): Promise<void>;
   readonly report: Report;
@@ -107,9 +109,12 @@ export class Persistence {
     const archive = await Archive.open(store);
     const isNew = !archive.hasCheckpoint && (await isJournalEmpty(store));
     if (archive.damage !== undefined && options.allowMissing) throw archive.damage;
+    const stored =
+      archive.hasCheckpoint && archive.damage === undefined ? await archive.openTree() : undefined;
+    if (stored !== undefined) await deps.makeRoom?.(stored.room);
     const restored: Restored =
-      archive.hasCheckpoint && archive.damage === undefined
-        ? await restoreTree(await archive.openTree(), files, isExcluded)
+      stored !== undefined
+        ? await restoreTree(stored, files, isExcluded)
         : { contents: new KnownContents(), chunks: new Map(), putBack: [], damage: archive.damage };
     archive.adoptChunks(restored.chunks);
     if (isNew) await deps.initialize?.();

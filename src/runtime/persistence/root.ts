@@ -28,6 +28,9 @@ export const EMPTY_ROOT: RootRecord = { pages: [], packs: [], files: 0, bytes: 0
 /** Characters of a page's first path in the root record. A longer path is cut. */
 export const SHOWN_CHARACTERS = 1024;
 
+/** Bytes of a page of the VM's memory, and pages for files that no stored tree has. */
+const [PAGE_BYTES, SPARE_PAGES] = [4096, 1024];
+
 /** Pages that are read together. A tree with no more pages keeps them, because a restart reads its pages twice. */
 const PAGES_AT_ONCE = 8;
 
@@ -56,6 +59,11 @@ export class StoredTree {
     this.packs = new PackReader(store);
     this.#store = store;
     this.#root = root;
+  }
+
+  /** Most bytes that its files take in a VM: whole pages of each, and some for the files of every VM. */
+  get room(): number {
+    return this.#root.bytes + (this.#root.files + SPARE_PAGES) * PAGE_BYTES;
   }
 
   /** Number of entries. */

@@ -10,7 +10,7 @@ interface RuntimeModule {
   load(options: VmOptions, provisions: () => readonly Provision[]): Promise<LoadedRuntime>;
 }
 
-type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "isShort" | "close">;
+type LoadedRuntime = Pick<SandboxFactory, "describe" | "boot" | "enforced" | "isShort" | "close">;
 
 const RUNTIMES: Record<VmOptions["runtime"], RuntimeModule> = {
   kernel: {
@@ -48,6 +48,7 @@ export function createSandboxFactory(
     runtime: options.runtime,
     capabilities: new Set(capabilities),
     describe: async () => await (await loadRuntime()).describe(),
+    enforced: async (limits) => await (await loadRuntime()).enforced(limits),
     boot: async (signal, limits) => await (await loadRuntime()).boot(signal, limits),
     isShort: () => runtime?.isShort?.() ?? false,
     // A runtime that could not be loaded has nothing to close.

@@ -61,6 +61,13 @@ export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
   standby?(): Promise<Standby>;
   /** Applies the limits that can change while the VM runs. */
   setLimits?(limits: VmLimits): void;
+  /**
+   * Lets the file tree have so many bytes, up to `limits.filesystemBytes`, if it has fewer. Absent in a runtime whose trees have all
+   * of them.
+   *
+   * @returns whether the tree has more room than before
+   */
+  makeRoom?(bytes: number): Promise<boolean>;
   /** Kills every process in the VM. The files stay until `dispose`. */
   halt(): Promise<void>;
   /** Resolves when the sandbox has ended without `dispose`. */
@@ -69,10 +76,20 @@ export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
   dispose(): Promise<void>;
 }
 
+/** Limits of a VM as a runtime enforces them. */
+export interface EnforcedLimits {
+  /** Bytes of files: at most `limits.filesystemBytes`. */
+  filesystemBytes: number;
+  /** Whether `limits.memoryBytes` holds. */
+  memory: boolean;
+}
+
 /** A runtime and its capabilities, known before a VM boots. */
 export interface Runtime {
   readonly runtime: string;
   readonly capabilities: ReadonlySet<Capability>;
+  /** Returns what a VM with these limits gets. Boots nothing. */
+  enforced(limits: VmLimits): Promise<EnforcedLimits>;
 }
 
 /** Describes a runtime in the server's banner. */

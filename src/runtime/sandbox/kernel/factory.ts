@@ -10,7 +10,7 @@ import { hostCertificates } from "../host-certificates.ts";
 import { assertHostHasRoom, descriptorCapacity, hostIsShort } from "../host-room.ts";
 import { hasOwnUids, lackOfOwnUids, type Owner } from "../own-uids.ts";
 import type { Provision } from "../provision.ts";
-import type { RuntimeDescription } from "../sandbox.ts";
+import type { EnforcedLimits, RuntimeDescription } from "../sandbox.ts";
 import { bootVm, endKeeper } from "./boot/boot.ts";
 import { findHostNode } from "./boot/host-node.ts";
 import { acquireUid, releaseUid, uidsAreShort } from "./boot/host-uids.ts";
@@ -28,6 +28,7 @@ import { openFilesLimit, vmCapacity } from "./processes/capacity.ts";
 import { cgroupSupport, type VmCgroup } from "./processes/cgroup.ts";
 import { InsideReader } from "./processes/inside-reader.ts";
 import { limitsEnv } from "./processes/limits-env.ts";
+import { heldMemory } from "./processes/memory-parts.ts";
 import { MemoryView } from "./processes/memory-view.ts";
 import { seccompSupport } from "./seccomp/support.ts";
 import { findTools, type Tools } from "./tools.ts";
@@ -132,6 +133,11 @@ export class KernelSandboxFactory {
     });
   }
 
+  async enforced(limits: VmLimits): Promise<EnforcedLimits> {
+    const isEnforced = cgroupSupport().create !== undefined;
+    return { filesystemBytes: heldMemory(limits, isEnforced).files, memory: isEnforced };
+  }
+
   isShort(): boolean {
     return hostIsShort() || uidsAreShort();
   }
@@ -157,6 +163,7 @@ export class KernelSandboxFactory {
       const vm = await bootVm({
         ...{ planPath, mountPoint, shown, cgroupProcs: cgroup?.procs ?? [] },
         ...{ limits, openFiles, owner, tools, filter, spawner, signal },
+        held: heldMemory(limits, cgroup !== undefined),
       });
       const place = new PoolPlace();
       try {

@@ -25,12 +25,12 @@ import type { PoolPlace } from "./pool-place.ts";
 import type { VmCgroup } from "./processes/cgroup.ts";
 import { freezeAll } from "./processes/freeze.ts";
 import { findInputWaits } from "./processes/input-waits.ts";
-import { KernelProcess, watchOom } from "./processes/kernel-process.ts";
+import { KernelProcess, type OomWatch, watchOom } from "./processes/kernel-process.ts";
 import { LeftPipes } from "./processes/left-pipes.ts";
 import { mappedFiles } from "./processes/mappings.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
-import { measureFiles, measureVm } from "./processes/usage.ts";
+import { measureFiles, measureVm, sizeOfFiles } from "./processes/usage.ts";
 import { ENDED_STATES } from "./procfs/held-process.ts";
 import { ProcessReads } from "./procfs/process-reads.ts";
 import { everythingBelow, killAll } from "./procfs/process-trees.ts";
@@ -197,7 +197,7 @@ export class KernelSandbox implements Sandbox {
     const oom = watchOom(this.#deps.cgroup?.oomKills);
     const held = input && this.#stdin.hold(input.take());
     const request = { command, args, env: { ...this.#deps.env, ...env }, cwd, stdin };
-    const started = await this.#start(request).catch((error: unknown) => {
+    const started = await this.#start(request, oom).catch((error: unknown) => {
       held?.release();
       throw error;
     });
@@ -213,13 +213,15 @@ export class KernelSandbox implements Sandbox {
     return process;
   }
 
-  async #start(request: ProgramRequest): Promise<StartedCommand> {
+  async #start(request: ProgramRequest, oom: OomWatch): Promise<StartedCommand> {
     try {
       return await this.#starter.start(request);
     } catch (error) {
       if (this.#disposal !== undefined) throw vmStopped();
       if (error instanceof CwdError) throw await cwdError(this.files, error.cwd);
       if (error instanceof HelperLost) {
+        // Files have filled the memory, so that not even a spawner fits. The next boot begins with free memory.
+        if (oom.kills() > 0) this.#deps.vm.keeper.kill();
         throw new AgentVmError("vm_stopped", `The command could not be started: ${error.message}`);
       }
       throw error;
@@ -273,6 +275,14 @@ export class KernelSandbox implements Sandbox {
     } catch {
       return true;
     }
+  }
+
+  async makeRoom(bytes: number): Promise<boolean> {
+    const { limits, vm } = this.#deps;
+    const wanted = Math.min(bytes, limits.filesystemBytes);
+    if (wanted <= sizeOfFiles(vm)) return false;
+    await this.mounts.resizeRoot(wanted);
+    return true;
   }
 
   makeReadOnly(): Promise<void> {

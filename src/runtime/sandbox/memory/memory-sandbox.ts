@@ -1,5 +1,5 @@
 import type { VmLimits, VmOptions } from "../../options.ts";
-import type { RuntimeDescription, Sandbox } from "../sandbox.ts";
+import type { EnforcedLimits, RuntimeDescription, Sandbox } from "../sandbox.ts";
 import { MemoryFileSystem } from "./memory-filesystem.ts";
 
 /** Boots VMs with files in memory and without processes, for users' tests and for hosts without a kernel sandbox. */
@@ -12,6 +12,10 @@ export class MemorySandboxFactory {
 
   async describe(): Promise<RuntimeDescription> {
     return { isolation: "memory runtime: files only, no processes", network: "none", visible: "nothing" };
+  }
+
+  async enforced({ filesystemBytes }: VmLimits): Promise<EnforcedLimits> {
+    return { filesystemBytes, memory: false };
   }
 
   async boot(signal: AbortSignal, limits: VmLimits = this.#options.limits): Promise<Sandbox> {

@@ -2,7 +2,7 @@ import type { Capability } from "../../../api/errors.ts";
 import { unlessAborted, within } from "../../../base/within.ts";
 import type { VmLimits } from "../../options.ts";
 import { runningBoots } from "../boot-queue.ts";
-import type { RuntimeDescription, Sandbox, SandboxFactory, Standby } from "../sandbox.ts";
+import type { EnforcedLimits, RuntimeDescription, Sandbox, SandboxFactory, Standby } from "../sandbox.ts";
 import { isQuiet } from "./quiet.ts";
 
 /**
@@ -92,6 +92,10 @@ export class SandboxPool implements SandboxFactory {
 
   describe(): Promise<RuntimeDescription> {
     return this.#factory.describe();
+  }
+
+  enforced(limits: VmLimits): Promise<EnforcedLimits> {
+    return this.#factory.enforced(limits);
   }
 
   /** Boots sandboxes in the background, until `drain`. Does nothing if it is open. */

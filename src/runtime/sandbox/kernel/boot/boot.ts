@@ -14,6 +14,7 @@ import { launch } from "../helpers/launch.ts";
 import type { Launched } from "../helpers/launched.ts";
 import { LaunchRefused } from "../helpers/launcher.ts";
 import { RESERVED_PROCESSES } from "../processes/capacity.ts";
+import type { HeldMemory } from "../processes/memory-parts.ts";
 import { childrenOf, pidsIn, readStat } from "../procfs/procfs.ts";
 import type { Tools } from "../tools.ts";
 import { EMPTY_FILE, INIT_PATH, MEMORY_FILE } from "./layout.ts";
@@ -64,6 +65,7 @@ interface BootRequest {
   /** Files of the VM's cgroup, to which the spawner writes "0". */
   cgroupProcs: readonly string[];
   limits: VmLimits;
+  held: HeldMemory;
   /** Open descriptors that a command may have. */
   openFiles: number;
   /** Host uid and gid of the VM under a root server; `null`: the server's own. */
@@ -204,14 +206,14 @@ function bootFailed(detail: string): AgentVmError {
 }
 
 function bootArguments(request: BootRequest): string[] {
-  const { mountPoint, limits, owner, tools, shown, cgroupProcs } = request;
+  const { mountPoint, limits, held, owner, tools, shown, cgroupProcs } = request;
   const ownership = owner === null ? "" : `,uid=${owner.uid},gid=${owner.gid}`;
   const processes = limits.processes + RESERVED_PROCESSES;
   const showsMemory = shown.some(({ target }) => target === MEMORY_FILE);
   const settings = {
     root: mountPoint,
     plan: request.planPath,
-    options: `size=${limits.filesystemBytes},nr_inodes=${limits.inodes},mode=755${ownership}`,
+    options: `size=${held.files},nr_inodes=${limits.inodes},mode=755${ownership}`,
     uid: owner?.uid ?? -1,
     gid: owner?.gid ?? -1,
     cat: tools.cat,
@@ -220,7 +222,7 @@ function bootArguments(request: BootRequest): string[] {
     filter: request.filter,
     empty: EMPTY_FILE,
     memory: showsMemory ? MEMORY_FILE : "",
-    ipc: pairs(ipcLimits(limits)),
+    ipc: pairs(ipcLimits(held)),
     inotify: pairs(inotifyLimits(owner)),
     limits: pairs([[RLIMIT_NPROC, processes], ...userLimits(owner)]),
     files: request.openFiles,

@@ -1,6 +1,6 @@
-import type { VmLimits } from "../../../options.ts";
 import { ownLimit } from "../../own-proc.ts";
 import type { Owner } from "../../own-uids.ts";
+import type { HeldMemory } from "../processes/memory-parts.ts";
 import { readProc } from "../procfs/procfs.ts";
 
 /*
@@ -11,8 +11,6 @@ import { readProc } from "../procfs/procfs.ts";
 /** A VM of an ordinary user's server gets this part of what the kernel allows to a user. */
 const PART = 1 / 4;
 
-/** Memory of System V segments, as part of `limits.filesystemBytes`. It belongs to no process, as files do. */
-const SHARED_MEMORY_PART = 1 / 2;
 const PAGE_BYTES = 4096;
 /** System V message queues, and semaphores: in a set, in all, in one call, sets. */
 const [MESSAGE_QUEUES, SEMAPHORES] = [512, "1000 32000 500 1000"];
@@ -49,10 +47,10 @@ export function userLimits(owner: Owner | null): [resource: number, limit: numbe
 
 /** Limits of a VM's IPC namespace, by their names in /proc/sys/kernel. */
 export function ipcLimits({
-  filesystemBytes,
-}: Pick<VmLimits, "filesystemBytes">): [name: string, value: string | number][] {
+  segments,
+}: Pick<HeldMemory, "segments">): [name: string, value: string | number][] {
   return [
-    ["shmall", Math.ceil((filesystemBytes * SHARED_MEMORY_PART) / PAGE_BYTES)],
+    ["shmall", Math.ceil(segments / PAGE_BYTES)],
     ["msgmni", MESSAGE_QUEUES],
     ["sem", SEMAPHORES],
   ];

@@ -3,7 +3,8 @@
 #
 # Descriptors: ROOT, the VM's root; MOUNT, its mount namespace; USER, its user namespace, or -1 for a root server; HELD, the mount to
 # take away, or -1. The other arguments are names and values in turn:
-#   do        host, memory, overlay or unmount
+#   do        host, memory, overlay, unmount or resize
+#   bytes     size of the root for resize
 #   target    place in the VM, relative to its root
 #   folder    an allowed folder of the host; below it `name`
 #   ids       "UID GID" of the VM, which stand for the owner and group of the host's folder; nothing leaves them as they are
@@ -21,7 +22,7 @@ my ($AT_FDCWD, $AT_EMPTY_PATH, $AT_RECURSIVE) = (-100, 0x1000, 0x8000);
 my ($OPEN_TREE_CLONE, $EMPTY_PATHS) = (1, 0x4 | 0x40);
 my ($RDONLY, $NOSUID, $NODEV, $IDMAP) = (1, 2, 4, 0x100000);
 my ($SET_FLAG, $SET_STRING, $CREATE) = (0, 1, 6);
-my ($MS_PRIVATE, $MNT_DETACH) = (1 << 18, 2);
+my ($MS_PRIVATE, $MS_REMOUNT, $MNT_DETACH) = (1 << 18, 32, 2);
 # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT
 my ($BENEATH, $IN_ROOT) = (2 | 4 | 8, 2 | 4 | 16);
 my $S_IFCHR = 0020000;
@@ -234,6 +235,13 @@ if ($do eq 'host') {
 } elsif ($do eq 'memory') {
   enter_vm();
   offer(memory());
+} elsif ($do eq 'resize') {
+  # The tmpfs of the root belongs to the host, or to the outer user namespace of an ordinary user.
+  enter_outer();
+  must('namespace', $SYS{setns}, $mount_ns, $CLONE_NEWNS);
+  my ($at, $size) = ('/', "size=$arg{bytes}");
+  must('tmpfs', $SYS{mount}, $nothing, $at, $nothing, $MS_REMOUNT | $NOSUID | $NODEV, $size);
+  send_frame(\*STDOUT, 'm', 0, pack('Q>Q>', 0, 0));
 } elsif ($do eq 'unmount') {
   enter_vm();
   detach($held);

@@ -50,6 +50,12 @@ export class KernelMounts implements SandboxMounts {
     return this.#changes.run(() => this.#unmount(path));
   }
 
+  /** Changes the bytes that the VM's own files may have. */
+  async resizeRoot(bytes: number): Promise<void> {
+    const resized = await this.#changes.run(() => this.#run({ do: "resize", bytes }, {}));
+    if ("step" in resized) throw failure("/", resized, "resize");
+  }
+
   /** Watches a file in a mount. @returns `undefined` for a file outside of all mounts */
   watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> | undefined {
     const { files, owner, perl } = this.#deps;
@@ -157,8 +163,8 @@ export class KernelMounts implements SandboxMounts {
   }
 }
 
-function failure(path: string, { step, errno }: MountFailure): AgentVmError {
-  const message = `Cannot unmount ${path}: the kernel refuses it (step ${step}, error ${errno})`;
+function failure(path: string, { step, errno }: MountFailure, what = "unmount"): AgentVmError {
+  const message = `Cannot ${what} ${path}: the kernel refuses it (step ${step}, error ${errno})`;
   return new AgentVmError("mount_unavailable", message, { path });
 }
 

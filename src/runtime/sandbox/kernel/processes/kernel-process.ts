@@ -146,7 +146,7 @@ function exitStatus(
 }
 
 /** Counts processes that the kernel has killed because memory ran out. */
-interface OomWatch {
+export interface OomWatch {
   kills(): number;
 }
 

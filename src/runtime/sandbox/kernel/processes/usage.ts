@@ -14,6 +14,12 @@ export function measureFiles({
   return { filesystemBytes: (blocks - bfree) * bsize, inodes: files - ffree };
 }
 
+/** Returns the bytes that the file tree of a VM may have. */
+export function sizeOfFiles({ rootFd }: { rootFd: number }): number {
+  const { bsize, blocks } = statfsSync(`/proc/self/fd/${rootFd}`);
+  return blocks * bsize;
+}
+
 /**
  * Measures a VM through its root directory and its own procfs.
  *

@@ -15,6 +15,7 @@ import { spawnerText } from "../../../../../src/runtime/sandbox/kernel/helpers/e
 import { launch } from "../../../../../src/runtime/sandbox/kernel/helpers/launch.ts";
 import { Launched } from "../../../../../src/runtime/sandbox/kernel/helpers/launched.ts";
 import { CHANNEL_FD } from "../../../../../src/runtime/sandbox/kernel/helpers/launcher-channel.ts";
+import { heldMemory } from "../../../../../src/runtime/sandbox/kernel/processes/memory-parts.ts";
 import { ENDED_STATES } from "../../../../../src/runtime/sandbox/kernel/procfs/held-process.ts";
 import { processStartTime, readStat } from "../../../../../src/runtime/sandbox/kernel/procfs/procfs.ts";
 import { findTools } from "../../../../../src/runtime/sandbox/kernel/tools.ts";
@@ -69,6 +70,7 @@ function hangingBoot(signal: AbortSignal): Promise<unknown> {
   const tools = findTools();
   return bootVm({
     ...{ planPath, mountPoint: testFolder(), shown: [], cgroupProcs: [], limits, openFiles: 1024 },
+    held: heldMemory(limits, false),
     ...{ owner: null, tools, filter: "", spawner: spawnerText(tools.perl, null), signal },
   });
 }

@@ -16,7 +16,8 @@ async function startConnected(count: number, host = "127.0.0.1") {
       return booted;
     };
     const { runtime, capabilities } = factory;
-    return { runtime, capabilities, describe: () => factory.describe(), boot };
+    const { enforced } = factory;
+    return { runtime, capabilities, enforced, describe: () => factory.describe(), boot };
   });
   await vm.boot();
   const network = capabilityOf(booted as unknown as Sandbox, "network", "test");
