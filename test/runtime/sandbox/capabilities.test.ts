@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { durableVm } from "../../support/durable-vm.ts";
 import { startVm } from "../../support/vm.ts";
 
 const URL_OF_REPOSITORY = new URL("../../../", import.meta.url);
@@ -61,6 +62,15 @@ test("not_supported names the action, the capability, the runtime and the runtim
       metadata: { action, capability, runtime: "memory", hint: 'Run the VM with runtime: "kernel".' },
     });
   }
+});
+
+test("a memory VM that sleeps wakes without putting files back", async () => {
+  const durable = durableVm({ runtime: "memory" });
+  await durable.vm().writeFile("/workspace/file", "text");
+  await durable.sleep();
+  const { vm, events } = durable.test();
+  expect(await vm.exists("/workspace/file")).toBe(true);
+  expect(events.filter(({ name }) => name === "vmBooted")).toEqual([{ name: "vmBooted", payload: {} }]);
 });
 
 const ECHO = { type: "exec", command: "echo" } as const;

@@ -8,7 +8,7 @@ const DIRECTORY_MODE = 0o755;
 const DIRECTORIES = ["home/agentos", "workspace", "root", "var", "opt", "etc", "bin"];
 
 /** Directories with the sticky bit: everyone may write, and only owners may delete. */
-const SHARED_DIRECTORIES = ["tmp"];
+const SHARED_DIRECTORIES = ["tmp", "var/tmp"];
 const SHARED_MODE = 0o1777;
 
 /** Makes the files of a new VM. */
