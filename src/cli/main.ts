@@ -9,6 +9,9 @@ if (reason !== undefined) {
   process.exit(1);
 }
 
+// Programs of VMs can keep threads of the pool waiting. Node reads this when the pool begins, which is before other modules have loaded.
+process.env.UV_THREADPOOL_SIZE ||= "16";
+
 const [only = "", ...others] = process.argv.slice(2);
 if (others.length === 0 && (only === "--version" || only === "-V")) {
   // The version needs no command. Loading the commands would take longer than all the rest.

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +25,15 @@ async function start(options: ServerProcessOptions = {}): Promise<ServerProcess>
 }
 
 describe("the ready-made server", () => {
+  test("has 16 threads for files, so that programs of some VMs can keep theirs waiting", async () => {
+    const { process: server } = await start();
+    const tasks = `/proc/${server.pid}/task`;
+    const names = await Promise.all(
+      (await readdir(tasks)).map((task) => readFile(`${tasks}/${task}/comm`, "latin1")),
+    );
+    expect(names.filter((name) => name === "libuv-worker\n")).toHaveLength(16);
+  });
+
   test("prints its address, its data folder and the isolation of VMs, then serves", async () => {
     const server = await start();
     expect(server.stderr()).toBe("");

@@ -40,7 +40,7 @@ export const MAX_LISTED_ARGUMENTS = 32_768;
 /**
  * Threads of the server that make system calls in which a program of a VM can keep them waiting: on files that programs use, and on
  * files of /proc. One VM has one of them. VMs that have kept a thread waiting have one more for all of them, for 600 times as long as
- * they have done so.
+ * they have done so. A call that is late for the first time does not count, if the pool (UV_THREADPOOL_SIZE) has a thread to spare.
  * @unit threads
  * @past Further calls wait.
  */

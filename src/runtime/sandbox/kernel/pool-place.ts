@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { access } from "node:fs/promises";
 import { Semaphore } from "../../../base/semaphore.ts";
 import { MAX_WAITING_THREADS } from "./limits.ts";
@@ -6,6 +7,8 @@ import { MAX_WAITING_THREADS } from "./limits.ts";
 const LOOK_MS = 50;
 /** Time for which a VM counts as slow, for each millisecond that it has kept a thread waiting. @unit ms */
 const SLOW_FOR_EACH_MS = 600;
+/** Threads of the pool that never wait for a program: for reads, compression and the like. */
+const FREE_THREADS = 4;
 
 interface Work {
   /** Time at which its last request began. */
@@ -19,12 +22,16 @@ const ofVms = new Semaphore(MAX_WAITING_THREADS);
 /** One place for all VMs that have kept threads waiting, so that they keep no other VM's work waiting. */
 const ofSlowVms = new Semaphore(1);
 const working = new Set<Work>();
+/** Works of VMs that were not slow, which have given their places back and still keep a thread waiting. */
+let leftBehind = 0;
+let maxLeftBehind: number | undefined;
 let timer: NodeJS.Timeout | undefined;
 let isLooking = false;
 
 /**
  * The place of one VM among the threads of Node's pool, for system calls in which a hostile program of the VM can keep the server
- * waiting. One thread waits for each VM, and MAX_WAITING_THREADS + 1 for all VMs.
+ * waiting. One thread waits for each VM, and MAX_WAITING_THREADS + 1 for all VMs. Work that is late takes none of these places if the pool
+ * has threads to spare.
  */
 export class PoolPlace {
   readonly #ofVm = new Semaphore(1);
@@ -47,27 +54,50 @@ export class PoolPlace {
     try {
       const ofAll = this.isSlow ? ofSlowVms : ofVms;
       await ofAll.acquire(signal);
-      const watched = this.#watch();
+      const watched = this.#watch(ofAll);
       try {
         return await work(() => Object.assign(watched, { begun: performance.now(), overtaken: 0 }));
       } finally {
         working.delete(watched);
         lookLater();
-        ofAll.release();
+        watched.leave();
       }
     } finally {
       this.#ofVm.release();
     }
   }
 
-  #watch(): Work {
+  #watch(ofAll: Semaphore): Work & { leave(): void } {
+    let isLeftBehind = false;
     const isLate = (waitedMs: number) => {
       this.#slowUntil = Math.max(this.#slowUntil, performance.now() + SLOW_FOR_EACH_MS * waitedMs);
+      maxLeftBehind ??= poolThreads() - FREE_THREADS - MAX_WAITING_THREADS - 1;
+      if (isLeftBehind || ofAll === ofSlowVms || leftBehind >= maxLeftBehind) return;
+      isLeftBehind = true;
+      leftBehind += 1;
+      ofAll.release();
     };
-    const work = { begun: performance.now(), overtaken: 0, isLate };
+    const leave = () => {
+      if (isLeftBehind) leftBehind -= 1;
+      else ofAll.release();
+    };
+    const work = { begun: performance.now(), overtaken: 0, isLate, leave };
     working.add(work);
     lookLater();
     return work;
+  }
+}
+
+/** Counts the threads of the pool. The environment says it only if it was set before Node has begun the pool. */
+function poolThreads(): number {
+  const tasks = "/proc/self/task";
+  try {
+    return readdirSync(tasks).filter(
+      (task) => readFileSync(`${tasks}/${task}/comm`, "latin1") === "libuv-worker\n",
+    ).length;
+  } catch {
+    // A thread has ended.
+    return 0;
   }
 }
 

@@ -1,6 +1,12 @@
 // @module-tag attack
-import { afterEach, expect, test, vi } from "vitest";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { PoolPlace } from "../../../../src/runtime/sandbox/kernel/pool-place.ts";
+import { collectOutput } from "../../../support/program-output.ts";
 import { until } from "../../../support/until.ts";
 
 afterEach(() => {
@@ -82,4 +88,30 @@ test("a VM has one thread", async () => {
   expect(await waits(asked)).toBe(true);
   await held.end();
   await asked.ended;
+});
+
+/** Runs late-holds.ts in a process of its own. @param threads of its pool @param begun VMs that get one of them */
+async function lateHolds(vms: number, threads: number, begun: number): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "late-holds-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const fifo = join(folder, "fifo");
+  execFileSync("mkfifo", [fifo]);
+  const program = spawn(
+    process.execPath,
+    ["--conditions=agent-vm-source", join(import.meta.dirname, "late-holds.ts"), fifo, `${vms}`, `${begun}`],
+    { env: { ...process.env, UV_THREADPOOL_SIZE: String(threads) }, stdio: ["ignore", "pipe", "pipe"] },
+  );
+  onTestFinished(() => void program.kill("SIGKILL"));
+  const output = collectOutput(program);
+  await once(program, "close");
+  return output.stdout + output.stderr;
+}
+
+test("VMs that keep threads waiting for the first time keep no other VM's work waiting", async () => {
+  expect(await lateHolds(6, 16, 6)).toBe("6 begun, innocent ended\n");
+});
+
+test("work that is late leaves threads of the pool free", async () => {
+  expect(await lateHolds(20, 16, 11)).toBe("11 begun, innocent waits\n");
+  expect(await lateHolds(20, 4, 2)).toBe("2 begun, innocent waits\n");
 });
