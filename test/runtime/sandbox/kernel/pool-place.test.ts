@@ -1,10 +1,12 @@
 // @module-tag attack
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { constants, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { FileCalls } from "../../../../src/runtime/sandbox/kernel/files/calls.ts";
+import { RootedFileSystem } from "../../../../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
 import { PoolPlace } from "../../../../src/runtime/sandbox/kernel/pool-place.ts";
 import { collectOutput } from "../../../support/program-output.ts";
 import { until } from "../../../support/until.ts";
@@ -114,4 +116,34 @@ test("VMs that keep threads waiting for the first time keep no other VM's work w
 test("work that is late leaves threads of the pool free", async () => {
   expect(await lateHolds(20, 16, 11)).toBe("11 begun, innocent waits\n");
   expect(await lateHolds(20, 4, 2)).toBe("2 begun, innocent waits\n");
+});
+
+function openFiles(isQuiet: () => boolean): { files: RootedFileSystem; folder: string } {
+  const folder = mkdtempSync(join(tmpdir(), "pool-place-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const rootFd = openSync(folder, constants.O_DIRECTORY);
+  const calls = new FileCalls(isQuiet);
+  return { files: new RootedFileSystem({ rootFd, owner: null, perl: "/usr/bin/perl", calls }), folder };
+}
+
+test("the files of a VM close while calls of theirs wait for the work of other VMs", async () => {
+  const hostile = [await hold(new PoolPlace()), await hold(new PoolPlace())];
+  const asks = Promise.withResolvers<void>();
+  const { files } = openFiles(() => {
+    asks.resolve();
+    return false;
+  });
+  const waiting = Promise.allSettled([files.stat("/one"), files.stat("/other")]);
+  await asks.promise;
+  await files.close();
+  expect(await waiting).toMatchObject(Array(2).fill({ status: "rejected", reason: { code: "vm_stopped" } }));
+  for (const held of hostile) await held.end();
+});
+
+test("the files of a VM whose programs run leave no temporary file when they close", async () => {
+  const { files, folder } = openFiles(() => false);
+  await files.openWriter("/file");
+  expect(readdirSync(folder)).toHaveLength(1);
+  await files.close();
+  expect(readdirSync(folder)).toEqual([]);
 });

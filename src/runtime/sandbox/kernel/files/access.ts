@@ -89,7 +89,9 @@ export class TreeAccess {
     }
   }
 
+  /** Waits for no other VM: calls that wait for a place in the pool fail. */
   close(): Promise<void> {
+    this.root.calls.end();
     // The kernel frees all files with the last descriptor, which takes a second for a large tree. Another thread waits for it.
     // The running call may open a file.
     this.#closing ??= this.#calls.run(async () => {

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as pool from "node:fs/promises";
 import { promisify } from "node:util";
+import { vmStopped } from "../../../../api/errors.ts";
 import { codeOf } from "../../posix.ts";
 import { PoolPlace } from "../pool-place.ts";
 
@@ -25,6 +26,7 @@ export const BATCH_ENTRIES = 256;
 export class FileCalls {
   readonly #isQuiet: () => boolean;
   readonly #place: PoolPlace;
+  readonly #ending = new AbortController();
 
   /**
    * @param isQuiet whether no program runs that may hold a lock. @default programs may run
@@ -33,6 +35,11 @@ export class FileCalls {
   constructor(isQuiet: () => boolean = () => false, place = new PoolPlace()) {
     this.#isQuiet = isQuiet;
     this.#place = place;
+  }
+
+  /** Fails calls that wait for a place in the pool, and later ones, with `vm_stopped`. Calls that have begun go on. */
+  end(): void {
+    this.#ending.abort(vmStopped());
   }
 
   readonly open = this.#either(fs.openSync, open);
@@ -73,6 +80,9 @@ export class FileCalls {
   readonly link = this.#either(fs.linkSync, pool.link);
   readonly rename = this.#either(fs.renameSync, pool.rename);
   readonly unlink = this.#either(fs.unlinkSync, pool.unlink);
+  /** Removes a temporary file, also after `end`: it may lie in a folder of the host. */
+  readonly discard = (path: Path): void | Promise<void> =>
+    this.#isQuiet() ? fs.unlinkSync(path) : this.#place.run(() => pool.unlink(path));
   readonly rmdir = this.#either((path: Path) => fs.rmdirSync(path), pool.rmdir);
   readonly chmod = this.#either(fs.chmodSync, pool.chmod);
   readonly chown = this.#either(fs.chownSync, pool.chown);
@@ -93,7 +103,8 @@ export class FileCalls {
     now: (...args: Args) => Result | Promise<Result>,
     inPool: (...args: Args) => Promise<Result>,
   ): (...args: Args) => Result | Promise<Result> {
-    return (...args) => (this.#isQuiet() ? now(...args) : this.#place.run(() => inPool(...args)));
+    return (...args) =>
+      this.#isQuiet() ? now(...args) : this.#place.run(() => inPool(...args), this.#ending.signal);
   }
 }
 

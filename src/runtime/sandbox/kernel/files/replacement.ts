@@ -96,7 +96,7 @@ export class Replacement {
   async discard(): Promise<void> {
     if (this.#isPlaced) return;
     try {
-      await this.#calls.unlink(this.#temporary);
+      await this.#calls.discard(this.#temporary);
     } catch (error) {
       if (codeOf(error) === undefined) throw error;
     }
