@@ -26,7 +26,7 @@ import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secr
 import type { Env } from "../../api/values.ts";
 import { checkPath } from "../filesystem/paths.ts";
 import type { SandboxNetwork } from "../sandbox/network.ts";
-import { capabilityOf, requireCapability, type Sandbox } from "../sandbox/sandbox.ts";
+import { capabilityOf, type Sandbox } from "../sandbox/sandbox.ts";
 import type { VmServices } from "../vm-services.ts";
 import { MAX_PREVIEW_CONNECTIONS } from "./limits.ts";
 import {
@@ -140,9 +140,8 @@ export class Network
   }
 
   /** Creates a preview without its URLs, which only the HTTP server knows. */
-  async createPreview(port: number, options?: PreviewOptions): Promise<Omit<Preview, "url" | "pathUrl">> {
-    requireCapability(this.#deps.runtime, "network", "createPreview");
-    return await this.#previews.create(port, options);
+  createPreview(port: number, options?: PreviewOptions): Promise<Omit<Preview, "url" | "pathUrl">> {
+    return this.#previews.create(port, options);
   }
 
   expireSignedPreviewUrl(preview: string): Promise<void> {

@@ -53,7 +53,6 @@ test("not_supported names the action, the capability, the runtime and the runtim
     ["connectTerminal", "terminals", () => vm.connectTerminal()],
     ["watchFiles", "watches", () => vm.watchFiles("/workspace")],
     ["listPorts", "network", () => vm.listPorts()],
-    ["createPreview", "network", () => vm.createPreview(80)],
     ["scheduleCron", "processes", () => vm.scheduleCron({ schedule: "* * * * *", action: ECHO })],
     ["createSession", "processes", () => vm.createSession("claude")],
   ];
