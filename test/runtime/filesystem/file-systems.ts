@@ -73,6 +73,7 @@ export function makeTree(root: string): void {
     "tmp",
     "root",
     "var",
+    "var/tmp",
     "opt",
     "etc",
     "bin",
@@ -82,7 +83,7 @@ export function makeTree(root: string): void {
     "sys",
   ];
   for (const folder of folders) mkdirSync(join(root, folder), { recursive: true });
-  chmodSync(join(root, "tmp"), 0o1777);
+  for (const shared of ["tmp", "var/tmp"]) chmodSync(join(root, shared), 0o1777);
   symlinkSync("/home/agentos", join(root, "home/user"));
   if (VM_OWNER === null) return;
   for (const folder of ["", "home", ...folders]) chownSync(join(root, folder), VM_OWNER.uid, VM_OWNER.gid);
