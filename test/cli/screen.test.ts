@@ -136,15 +136,15 @@ needsTmux(title("Ctrl-C in an editor is the editor's key, and the file is writte
 });
 
 needsTmux(title("an editor may be a command that only a shell knows"), async () => {
-  const vm = await makeVm("shell");
+  const vm = await makeVm("shell-editor");
   await vm.writeFile("/workspace/text", "two");
   const screen = await person();
   for (const [editor, said] of [
     [":", "Unchanged"],
-    ["command sed -i s/two/three/", "Written: shell:/workspace/text"],
-    ["LC_ALL=C exec sed -i s/three/four/", "Written: shell:/workspace/text"],
+    ["command sed -i s/two/three/", "Written: shell-editor:/workspace/text"],
+    ["LC_ALL=C exec sed -i s/three/four/", "Written: shell-editor:/workspace/text"],
   ]) {
-    await screen.type(`clear; EDITOR='${editor}' agent-vm edit shell:/workspace/text`);
+    await screen.type(`clear; EDITOR='${editor}' agent-vm edit shell-editor:/workspace/text`);
     await screen.shows(new RegExp(`^${said}`, "m"));
   }
   expect(Buffer.from(await vm.readFile("/workspace/text")).toString()).toBe("four");
