@@ -40,7 +40,7 @@ export async function encodedAhead(c: VmContext, action: string, result: unknown
   if (outlet === undefined || leastSize(result) <= SMALL_JSON_BYTES) return result;
   // A method's result is made for the call. An own action may return what other calls change.
   const isLive = !isVmMethodName(action);
-  return await asRunning(c.vars.instance, () => outlet.put(result, action, isLive));
+  return await outlet.put(result, action, isLive);
 }
 
 /** Returns the connection of a client, for outcomes of an action, of any size. */
@@ -51,7 +51,8 @@ export function receiverOf(c: VmContext, action: string): CallConnection {
     async send(event, payload) {
       const { outcome } = payload;
       if (!outcome.ok || leastSize(outcome.output) <= SMALL_JSON_BYTES) return conn.send(event, payload);
-      const output = await encodedAhead(c, action, outcome.output);
+      // The call itself has ended, and a server that drains would not wait for its outcome.
+      const output = await asRunning(c.vars.instance, () => encodedAhead(c, action, outcome.output));
       conn.send(event, { ...payload, outcome: { ...outcome, output } });
     },
   };
