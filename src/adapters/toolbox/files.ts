@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AgentVmError } from "../../api/errors.ts";
+import { textOrBytes } from "../../base/bytes.ts";
 import { statOrNull } from "../shared/file-kind.ts";
 import { grep } from "../shared/grep.ts";
 import { replaced } from "../shared/replace.ts";
@@ -33,14 +34,11 @@ async function readText({ vm }: Workplace, full: string): Promise<string> {
       },
     );
   }
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await vm.readFile(full));
-  } catch (error) {
-    if (error instanceof AgentVmError) throw error;
-    throw new AgentVmError("invalid_argument", `${full} is not UTF-8 text`, {
-      hint: "Use exec with file or xxd.",
-    });
-  }
+  const content = textOrBytes(await vm.readFile(full));
+  if (typeof content === "string") return content;
+  throw new AgentVmError("invalid_argument", `${full} is not UTF-8 text`, {
+    hint: "Use exec with file or xxd.",
+  });
 }
 
 /** Tools for files. */
