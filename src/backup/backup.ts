@@ -65,8 +65,9 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   assertReadable(readDataMark(dataDir), `The data folder ${dataDir}`);
   const base = options.base === undefined ? undefined : openBase(options.base);
   const draft = openDraft(target);
-  const { saved, leftOut } = await saveActors(options, draft, base);
-  const index = await saveIndex(dataDir, draft, saved, leftOut);
+  const copied = await saveActors(options, draft, base);
+  const index = await saveIndex(dataDir, draft, copied);
+  const { saved, leftOut } = copied;
   const tokens = options.hasTokens ? await saveTokens(dataDir, draft) : [];
   const files = [...[...saved.values()].flatMap((actor) => actor.files), ...index, ...tokens];
   finish(draft, target, { vms: saved.size, files, dataDir });
@@ -130,24 +131,40 @@ function isDraftEntry(name: string): boolean {
   return DRAFT_ENTRIES.includes(name.replace(/\.db-(journal|wal|shm)$/, ".db"));
 }
 
-async function saveActors({ dataDir, onProgress }: BackupOptions, draft: string, base: Base | undefined) {
+/** The actors that were copied, and the reasons why others were not. */
+interface Copied {
+  /** Unix milliseconds. An actor that is younger was made, or made again, while the others were copied. */
+  beganAt: number;
+  saved: Map<string, SavedActor>;
+  leftOut: Map<string, string>;
+}
+
+async function saveActors(
+  { dataDir, onProgress }: BackupOptions,
+  draft: string,
+  base: Base | undefined,
+): Promise<Copied> {
+  const beganAt = Date.now();
   const ids = new ActorFiles(dataDir).ids();
   const saved = new Map<string, SavedActor>();
   const leftOut = new Map<string, string>();
-  for (const [done, actorId] of ids.entries()) {
-    onProgress(done, ids.length);
+  const queue = [...ids];
+  for (const [done, actorId] of queue.entries()) {
+    onProgress(Math.min(done, ids.length), ids.length);
     try {
       const actor = await saveActor(dataDir, draft, actorId, base);
+      leftOut.delete(actorId);
       if (actor !== undefined) saved.set(actorId, actor);
     } catch (error) {
       if (isOfBackup(error, draft)) throw error;
-      // The actor is damaged, or is being destroyed.
       dropActor(draft, actorId);
+      // The actor is damaged, or is being made or destroyed: another attempt follows after all others.
+      if (!leftOut.has(actorId)) queue.push(actorId);
       leftOut.set(actorId, (error as Error).message);
     }
   }
   onProgress(ids.length, ids.length);
-  return { saved, leftOut };
+  return { beganAt, saved, leftOut };
 }
 
 /** Result code of SQLite for a full disk. */
@@ -165,8 +182,7 @@ function isOfBackup(error: unknown, draft: string): boolean {
 async function saveIndex(
   dataDir: string,
   draft: string,
-  saved: Map<string, SavedActor>,
-  leftOut: Map<string, string>,
+  { beganAt, saved, leftOut }: Copied,
 ): Promise<BackupFile[]> {
   const hasIndex = existsSync(join(dataDir, VMS_FILE));
   const path = join(draft, VMS_FILE);
@@ -179,7 +195,11 @@ async function saveIndex(
     dropActor(draft, actorId);
     saved.delete(actorId);
   }
-  for (const actorId of leftOut.keys()) if (!isThere(actorId)) leftOut.delete(actorId);
+  const actors = new ActorFiles(dataDir);
+  const isYoung = (actorId: string) => (actors.read(actorId)?.createdAt ?? 0) >= beganAt;
+  for (const actorId of leftOut.keys()) {
+    if (!isThere(actorId) || isYoung(actorId)) leftOut.delete(actorId);
+  }
   if (!hasIndex) return [];
   pruneIndex(path, (actorId) => saved.has(actorId));
   return [{ path: VMS_FILE, ...(await syncHashed(path)) }];

@@ -14,7 +14,7 @@ import { beforeAll, expect, test } from "vitest";
 import { backUp } from "../../src/backup/backup.ts";
 import { restore } from "../../src/backup/restore.ts";
 import { indexedIds } from "../../src/directory/vm-rows.ts";
-import { ActorFiles } from "../../src/rivet/actor-files.ts";
+import { ActorFiles, parseActor } from "../../src/rivet/actor-files.ts";
 import { runBackup } from "../support/backups.ts";
 import { startTestServer } from "../support/servers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -135,3 +135,29 @@ test("a VM that cannot be read is left out by name, and the exit code is 3", asy
   expect(new Set(new ActorFiles(target).ids())).toEqual(new Set(ids.slice(1)));
   expect(indexedIds(join(target, "vms.db"))).toEqual(new Set(ids.slice(1)));
 });
+
+test("a VM that is destroyed and made again meanwhile is not missed", async () => {
+  const [id = ""] = ids;
+  const database = join(dataDir, "databases", `${id}.db`);
+  const record = join(dataDir, "state", id);
+  const [content, before] = [readFileSync(database), readFileSync(record)];
+  truncateSync(database, 4_096);
+  const result = await backUp({
+    ...{ dataDir, target: join(folder, "remade"), hasTokens: true },
+    onProgress: (done, of) => {
+      if (done === of) writeFileSync(record, withCreation(before, Date.now()));
+    },
+  });
+  writeFileSync(database, content);
+  writeFileSync(record, before);
+  expect(result).toMatchObject({ vms: 2, leftOut: [] });
+});
+
+/** An actor's record with another time of creation. */
+function withCreation(record: Buffer, createdAt: number): Buffer {
+  const was = Buffer.alloc(8);
+  was.writeBigUInt64LE(BigInt(parseActor(record).createdAt));
+  const changed = Buffer.from(record);
+  changed.writeBigUInt64LE(BigInt(createdAt), record.indexOf(was));
+  return changed;
+}
