@@ -100,8 +100,12 @@ test("onProcessExit gets each end once, whatever the number of clients, in order
 test("a hook that hangs holds neither calls nor other hooks up", async () => {
   // The hook may hang for longer than this test.
   const patient = await startTestServer({ kind: "kernel", vm: { ...options, hookTimeoutMs: 300_000 } });
-  onTestFinished(() => hung.resolve());
   const vm = patient.client().vm.getOrCreate("stuck");
+  onTestFinished(async () => {
+    hung.resolve();
+    // The VM's process would go on watching files beside the tests of other files.
+    await vm.destroy();
+  });
   await vm.watchFiles("/home/agentos");
   const { pid } = await vm.spawn("sh", ["-c", "exit 8"]);
   await vm.waitProcess(pid);
