@@ -275,7 +275,8 @@ describe("agent-vm against a server", () => {
         printed[name] += piece;
       });
     await until(async () => (await vm.listWatches()).length === 1);
-    await vm.mkdir("/workspace/first");
+    // A folder that mkdir() makes may be reported twice: the server changes its owner after its creation.
+    await vm.exec("mkdir /workspace/first");
     await until(() => printed.stdout.includes("first"));
     proxy.cut();
     await until(() => printed.stderr.includes("the line broke"));
@@ -284,14 +285,11 @@ describe("agent-vm against a server", () => {
     await until(async () => {
       if (child.exitCode !== null) return true;
       round += 1;
-      await vm.mkdir(`/workspace/later-${round}`);
+      await vm.exec(`mkdir /workspace/later-${round}`);
       return false;
     });
     expect(child.exitCode).toBe(0);
-    // The new watch may begin between the creation of a folder and the change of its owner.
-    expect(printed.stdout).toMatch(
-      /^created +\/workspace\/first\n(created|modified) +\/workspace\/later-\d+\n$/,
-    );
+    expect(printed.stdout).toMatch(/^created +\/workspace\/first\ncreated +\/workspace\/later-\d+\n$/);
     await proxy.close();
   });
 
