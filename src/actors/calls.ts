@@ -58,8 +58,8 @@ export interface CallLimits extends KeptLimits {
 type RunCall = (gone: AbortSignal) => Promise<CallOutcome>;
 
 interface RunningCall {
-  /** Connections that wait for the outcome. */
-  waiting: Set<CallConnection>;
+  /** Connections that wait for the outcome, by their ids. */
+  waiting: Map<string, CallConnection>;
   /** Aborts when the client abandons the call, or when no connection has come back for `abandonMs`. */
   gone: AbortController;
   timer?: NodeJS.Timeout | undefined;
@@ -112,7 +112,7 @@ export class CallTable {
     const kept = this.#kept.get(callId);
     if (running) {
       clearTimeout(running.timer);
-      running.waiting.add(connection);
+      running.waiting.set(connection.id, connection);
     } else if (kept) void this.#deliver(connection, callId, kept);
     else if (this.#kept.isSpent(callId) || !this.#mayBegin(request)) {
       void this.#deliver(connection, callId, failedOutcome(callLost(request.action)));
@@ -176,10 +176,7 @@ export class CallTable {
    */
   disconnected(connectionId: string): void {
     for (const call of this.#running.values()) {
-      const before = call.waiting.size;
-      for (const connection of call.waiting)
-        if (connection.id === connectionId) call.waiting.delete(connection);
-      if (call.waiting.size > 0 || before === 0) continue;
+      if (!call.waiting.delete(connectionId) || call.waiting.size > 0) continue;
       call.timer = setTimeout(() => call.gone.abort(), this.#limits.abandonMs).unref();
     }
   }
@@ -201,7 +198,7 @@ export class CallTable {
 
   #start(connection: CallConnection, { callId, action }: CallRequest, run: RunCall): void {
     const gone = new AbortController();
-    this.#running.set(callId, { waiting: new Set([connection]), gone });
+    this.#running.set(callId, { waiting: new Map([[connection.id, connection]]), gone });
     this.#kept.makeRoom(this.#running.size);
     this.#options.keepAwake(
       run(gone.signal)
@@ -221,7 +218,7 @@ export class CallTable {
     const call = this.#running.get(callId);
     clearTimeout(call?.timer);
     this.#running.delete(callId);
-    for (const connection of call?.waiting ?? []) void this.#deliver(connection, callId, outcome);
+    for (const connection of call?.waiting.values() ?? []) void this.#deliver(connection, callId, outcome);
     this.#kept.add(callId, outcome, bytes, this.#running.size);
   }
 

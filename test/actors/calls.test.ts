@@ -55,6 +55,17 @@ test("a repeated key joins the running call", async () => {
   expect(two.told).toEqual(one.told);
 });
 
+test("a connection that repeats the key of a running call receives its outcome once", async () => {
+  const { calls } = table();
+  const { promise, resolve } = Promise.withResolvers<CallOutcome>();
+  const [first, again] = [connection(), connection()];
+  calls.begin(first, request("a"), () => promise);
+  for (let count = 0; count < 100; count++) calls.begin(again, request("a"), done("never"));
+  resolve({ ok: true, output: 7 });
+  await settled();
+  expect([...first.told, ...again.told]).toEqual([{ callId: "a", outcome: { ok: true, output: 7 } }]);
+});
+
 test("a repeated key of an ended call receives the first outcome", async () => {
   const { calls } = table();
   const run = vi.fn(done(7));
