@@ -43,7 +43,8 @@ export class WaitingBodies {
     this.#shares.set(client, share);
     return () => {
       share.give(bytes);
-      if (share.bytes === 0) this.#shares.delete(client);
+      // After an empty body the client may have another share.
+      if (share.bytes === 0 && this.#shares.get(client) === share) this.#shares.delete(client);
     };
   }
 }

@@ -19,6 +19,15 @@ test("bodies that wait are bounded together, and each client has a small part at
   bodies.hold("loud", 1100);
 });
 
+test("calls with empty bodies give a client no further small part", () => {
+  const bodies = new WaitingBodies(100, 100);
+  const [first, second] = [bodies.hold("loud", 0), bodies.hold("loud", 0)];
+  first();
+  bodies.hold("loud", 200);
+  second();
+  expect(() => bodies.hold("loud", 1)).toThrow("MAX_WAITING_BODY_BYTES");
+});
+
 const BODY = Buffer.from(JSON.stringify({ args: ["/file", "x".repeat(30 << 20)] }));
 
 test("calls with large bodies that wait for the start of a VM are refused past the limit, and leave other clients their part", async () => {
