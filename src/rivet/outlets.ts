@@ -130,6 +130,8 @@ export class Outlet {
 
 /** Opens the outlet of a request, whose answer is RivetKit's. */
 export function openOutlet(request: IncomingMessage, response: ServerResponse, encoding: Encoding): void {
+  // Its client has left while the server let it in.
+  if (response.destroyed) return;
   const name = randomUUID();
   const outlet = new Outlet("request", encoding, name);
   request.rawHeaders.push(HEADER, name);

@@ -1,9 +1,12 @@
 // @module-tag attack
-import { ServerResponse } from "node:http";
+import { once } from "node:events";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import { createClient } from "rivetkit/client";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import * as ws from "ws";
 import type { VmHandle } from "../../src/client/index.ts";
+import { openOutlet, outletOf } from "../../src/rivet/outlets.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure } from "../support/until.ts";
 
@@ -76,3 +79,21 @@ test("a large outcome that JSON makes too large is refused, and the connection g
   expect(await failure(vm.readFiles(["/tmp/larger"]))).toMatchObject({ code: "response_too_large" });
   expect(await vm.exists("/tmp/larger")).toBe(true);
 });
+
+test.each(["before", "after"] as const)(
+  "no outlet is left of a request whose client has gone %s it was let in",
+  async (when) => {
+    const socket = new Socket();
+    const request = new IncomingMessage(socket);
+    const response = new ServerResponse(request);
+    response.assignSocket(socket);
+    const leave = async () => {
+      socket.destroy();
+      await once(socket, "close");
+    };
+    if (when === "before") await leave();
+    openOutlet(request, response, "json");
+    if (when === "after") await leave();
+    expect(outletOf(request.rawHeaders.at(-1))).toBeUndefined();
+  },
+);
