@@ -140,6 +140,23 @@ test("the files of a VM close while calls of theirs wait for the work of other V
   for (const held of hostile) await held.end();
 });
 
+test("the files of a VM close without their temporary files while the work of other VMs goes on", async () => {
+  const hostile = [await hold(new PoolPlace()), await hold(new PoolPlace())];
+  try {
+    let isQuiet = true;
+    const { files, folder } = openFiles(() => isQuiet);
+    const writer = await files.openWriter("/file");
+    await files.openWriter("/other");
+    isQuiet = false;
+    const closing = writer.close();
+    await files.close();
+    await closing;
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    for (const held of hostile) await held.end();
+  }
+});
+
 test("the files of a VM whose programs run leave no temporary file when they close", async () => {
   const { files, folder } = openFiles(() => false);
   await files.openWriter("/file");

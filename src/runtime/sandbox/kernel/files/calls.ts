@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as pool from "node:fs/promises";
 import { promisify } from "node:util";
 import { vmStopped } from "../../../../api/errors.ts";
+import { Mutex } from "../../../../base/mutex.ts";
 import { codeOf } from "../../posix.ts";
 import { PoolPlace } from "../pool-place.ts";
 
@@ -27,6 +28,8 @@ export class FileCalls {
   readonly #isQuiet: () => boolean;
   readonly #place: PoolPlace;
   readonly #ending = new AbortController();
+  /** Files that are removed after the end. One thread of the pool does it. */
+  readonly #discards = new Mutex();
 
   /**
    * @param isQuiet whether no program runs that may hold a lock. @default programs may run
@@ -80,9 +83,6 @@ export class FileCalls {
   readonly link = this.#either(fs.linkSync, pool.link);
   readonly rename = this.#either(fs.renameSync, pool.rename);
   readonly unlink = this.#either(fs.unlinkSync, pool.unlink);
-  /** Removes a temporary file, also after `end`: it may lie in a folder of the host. */
-  readonly discard = (path: Path): void | Promise<void> =>
-    this.#isQuiet() ? fs.unlinkSync(path) : this.#place.run(() => pool.unlink(path));
   readonly rmdir = this.#either((path: Path) => fs.rmdirSync(path), pool.rmdir);
   readonly chmod = this.#either(fs.chmodSync, pool.chmod);
   readonly chown = this.#either(fs.chownSync, pool.chown);
@@ -98,6 +98,19 @@ export class FileCalls {
   );
   /** Writes more bytes than the event loop shall wait for. */
   readonly writeMany = this.#either(writeInPool, writeInPool);
+
+  /**
+   * Removes a temporary file, which may lie in a folder of the host, also after `end`: no program of the VM holds a lock then, and the
+   * work of other VMs must not keep its end waiting.
+   */
+  async discard(path: Path): Promise<void> {
+    try {
+      await this.unlink(path);
+    } catch (error) {
+      if (!this.#ending.signal.aborted) throw error;
+      await this.#discards.run(() => pool.unlink(path));
+    }
+  }
 
   #either<Args extends unknown[], Result>(
     now: (...args: Args) => Result | Promise<Result>,
