@@ -1,5 +1,6 @@
 import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ifThere } from "../base/system-errors.ts";
 import { parseActor } from "../rivet/actor-files.ts";
 import { alarmTime } from "../rivet/driver-alarms.ts";
 import { hasFirstValues } from "../rivet/first-values.ts";
@@ -35,15 +36,18 @@ export async function saveActor(
   actorId: string,
   base: Base | undefined,
 ): Promise<SavedActor | undefined> {
-  const record = readIfThere(join(data, "state", actorId));
+  const record = ifThere(() => readFileSync(join(data, "state", actorId)));
   if (record === undefined) return undefined;
   const { createdAt } = parseActor(record);
-  const alarmBefore = readIfThere(join(data, "alarms", actorId));
+  const alarmBefore = ifThere(() => readFileSync(join(data, "alarms", actorId)));
   const path = join("databases", `${actorId}.db`);
   const linked = base && (await link(data, backup, path, base));
   const storage = linked ?? (await copyStorage(data, backup, path));
   if (storage === undefined) return undefined;
-  const alarm = earlier(alarmBefore, readIfThere(join(data, "alarms", actorId)));
+  const alarm = earlier(
+    alarmBefore,
+    ifThere(() => readFileSync(join(data, "alarms", actorId))),
+  );
   const files = [storage, await write(backup, join("state", actorId), record)];
   if (alarm !== undefined) files.push(await write(backup, join("alarms", actorId), alarm));
   return { createdAt, files, isLinked: linked !== undefined };
@@ -61,7 +65,7 @@ export function dropActor(backup: string, actorId: string): void {
  * @param createdAt time of its creation: a later actor with its key is another one
  */
 export function isStillThere(data: string, actorId: string, createdAt: number | undefined): boolean {
-  const record = readIfThere(join(data, "state", actorId));
+  const record = ifThere(() => readFileSync(join(data, "state", actorId)));
   if (record === undefined) return false;
   return createdAt === undefined || parseActor(record).createdAt === createdAt;
 }
@@ -118,13 +122,4 @@ function earlier(before: Buffer | undefined, after: Buffer | undefined): Buffer 
 async function write(backup: string, path: string, content: Buffer): Promise<BackupFile> {
   writeFileSync(join(backup, path), content, { mode: 0o600, flag: "wx" });
   return { path, ...(await syncHashed(join(backup, path))) };
-}
-
-function readIfThere(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BareReader } from "../base/bare.ts";
+import { ifThere } from "../base/system-errors.ts";
 import { storageFailed } from "../runtime/store/coded-store.ts";
 import { valueFolder } from "./value-files.ts";
 import { ValueSizes } from "./value-sizes.ts";
@@ -107,9 +108,8 @@ export class ActorFiles {
 /** Reads a file or a folder; `undefined` if there is none. @throws AgentVmError `storage_failed` */
 function unlessMissing<Read>(read: () => Read): Read | undefined {
   try {
-    return read();
+    return ifThere(read);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw storageFailed("The records of VMs could not be read", error);
   }
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { AgentVmError } from "../api/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { packageVersion } from "../base/package-version.ts";
+import { ifThere } from "../base/system-errors.ts";
 import { holdDataFolder } from "./data-lock.ts";
 
 /**
@@ -57,12 +58,8 @@ export function assertReadable(mark: DataMark | undefined, what: string): void {
 
 /** Reads the mark of a data folder; `undefined` if it has no readable mark. */
 export function readDataMark(folder: string): DataMark | undefined {
-  try {
-    return markSchema.safeParse(parseJson(fs.readFileSync(join(folder, MARK_FILE), "utf8"))).data;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = ifThere(() => fs.readFileSync(join(folder, MARK_FILE), "utf8"));
+  return text === undefined ? undefined : markSchema.safeParse(parseJson(text)).data;
 }
 
 /** Writes the mark of a data folder. It is whole after a loss of power. */

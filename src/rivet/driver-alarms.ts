@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { BareReader } from "../base/bare.ts";
+import { ifThere } from "../base/system-errors.ts";
 
 /**
  * Time after which the server notices that its clock was set.
@@ -142,7 +143,7 @@ export class DriverAlarms {
 
 /** Reads the alarms that the driver has stored. */
 function storedAlarms(folder: string): { actorId: string; at: number }[] {
-  return names(folder).flatMap((actorId) => {
+  return (ifThere(() => readdirSync(folder)) ?? []).flatMap((actorId) => {
     if (actorId.includes(".tmp.")) return [];
     const at = alarmTime(readFileSync(join(folder, actorId)));
     return Number.isSafeInteger(at) ? [{ actorId, at }] : [];
@@ -158,14 +159,5 @@ export function alarmTime(bytes: Uint8Array): number {
     return reader.integer();
   } catch {
     return Number.NaN;
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
   }
 }

@@ -2,6 +2,7 @@ import { Mutex } from "../base/mutex.ts";
 import { pause } from "../base/pace.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { DatabaseSync } from "../base/sqlite.ts";
+import { isTableFull } from "../base/system-errors.ts";
 import type { ChangeOptions } from "../runtime/store/store.ts";
 import { VALUE_SYNCS } from "./disk-turns.ts";
 import { FreeRoom } from "./kv-room.ts";
@@ -9,7 +10,7 @@ import { isPlaced, type KvEntry, KvRows, type Row } from "./kv-rows.ts";
 import { addPlaces, TABLE, WAIT_FOR_LOCKS } from "./kv-schema.ts";
 import { LogFile } from "./log-file.ts";
 import { LostValues } from "./lost-values.ts";
-import { FILE_VALUE_BYTES, isTableFull, ValueFiles, valueFolder } from "./value-files.ts";
+import { FILE_VALUE_BYTES, ValueFiles, valueFolder } from "./value-files.ts";
 
 /** Entries that a list returns without a limit, as in RivetKit. */
 const DEFAULT_LIMIT = 16_384;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere, isTableFull } from "../base/system-errors.ts";
 import { DELETIONS, diskSyncs, inTurn, syncFolder, VALUE_SYNCS } from "./disk-turns.ts";
 
 /** A value of at least this size, which the next synced change makes durable, gets a place in a file. */
@@ -188,7 +189,10 @@ export class OpenValues {
     try {
       for (const file of files) {
         if (this.#open.size === MAX_OPEN) return;
-        this.#open.set(file, openIfThere(pathOf(file)));
+        this.#open.set(
+          file,
+          ifThere(() => openSync(pathOf(file), "r")),
+        );
       }
     } catch (error) {
       // The reading itself needs descriptors, and so do others.
@@ -216,7 +220,7 @@ export class OpenValues {
 
   #in(file: number, read: (fd: number | undefined) => Uint8Array): Uint8Array {
     if (this.#open.has(file)) return read(this.#open.get(file));
-    const fd = openIfThere(this.#pathOf(file));
+    const fd = ifThere(() => openSync(this.#pathOf(file), "r"));
     try {
       return read(fd);
     } finally {
@@ -262,18 +266,4 @@ function runsOf(places: readonly ValuePlace[]): ValuePlace[][] {
     end = place.start + place.size;
   }
   return runs;
-}
-
-function openIfThere(path: string): number | undefined {
-  try {
-    return openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Returns whether the process, or the host, has no free descriptor. */
-export function isTableFull(error: unknown): boolean {
-  return ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

@@ -3,8 +3,9 @@ import type { DirEntry, ReaddirRecursiveOptions } from "../../api/methods/files.
 import { utf8Length, wireSize } from "../../api/size.ts";
 import { pause } from "../../base/pace.ts";
 import { sortByName, sortNames } from "../../base/sort.ts";
+import { isShortage } from "../../base/system-errors.ts";
 import type { FileEntryWithSize, FileSystem } from "../sandbox/files.ts";
-import { codeOf, SHORTAGES } from "../sandbox/posix.ts";
+import { codeOf } from "../sandbox/posix.ts";
 import { joinPath, stripSlash } from "./paths.ts";
 import type { ResultBudget } from "./result-budget.ts";
 
@@ -68,7 +69,7 @@ async function listIfPossible(fs: FileSystem, directory: string): Promise<FileEn
     return await fs.readdirWithSizes(directory);
   } catch (error) {
     const code = codeOf(error);
-    if (code === undefined || !isPosixCode(code) || SHORTAGES.has(code)) throw error;
+    if (code === undefined || !isPosixCode(code) || isShortage(error)) throw error;
     return [];
   }
 }

@@ -1,6 +1,7 @@
 import { readdirSync, statfsSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
 import { AgentVmError } from "../../api/errors.ts";
+import { isTableFull } from "../../base/system-errors.ts";
 import { ownLimit } from "./own-proc.ts";
 import { hasOwnUids, uidRange } from "./own-uids.ts";
 import { ownProcessLimits, type ProcessLimit } from "./process-limits.ts";
@@ -190,9 +191,8 @@ function openDescriptors(): number {
     const { size } = statSync("/proc/self/fd");
     counted = { at: now, descriptors: size > 0 ? size : readdirSync("/proc/self/fd").length };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     // A process without a free descriptor cannot count them.
-    const descriptors = code === "EMFILE" || code === "ENFILE" ? Number.MAX_SAFE_INTEGER : 0;
+    const descriptors = isTableFull(error) ? Number.MAX_SAFE_INTEGER : 0;
     counted = { at: now, descriptors };
   }
   return counted.descriptors;

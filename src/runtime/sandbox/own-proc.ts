@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { ifThere } from "../../base/system-errors.ts";
 
 /**
  * Reads a file of procfs about the server itself, on which a wall depends.
@@ -7,12 +8,7 @@ import { readFileSync } from "node:fs";
  * @throws Error if it cannot be read now, for example because the server has no descriptor left
  */
 export function readOwnProc(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  return ifThere(() => readFileSync(path, "utf8"));
 }
 
 /** Returns a limit of the server itself by its title in /proc/self/limits, see getrlimit(2); `Infinity` without a limit. */

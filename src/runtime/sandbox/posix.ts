@@ -6,9 +6,6 @@ import { AgentVmError, type ErrorCode, type PosixCode } from "../../api/errors.t
 /** Opens a path without opening its file: no device acts, and no FIFO waits. Equal on every architecture of Node. */
 export const O_PATH = 0o10000000;
 
-/** Codes of a process, or a host, that has no room to open a file. They say nothing about the file. */
-export const SHORTAGES: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
-
 /** The system call that failed and the caller's path, for the text of a POSIX error. */
 export interface Call {
   syscall: string;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { isShortage } from "../../base/system-errors.ts";
 import { readOwnProc } from "./own-proc.ts";
-import { SHORTAGES } from "./posix.ts";
 
 /** Mount points of cgroups. */
 export const CGROUPS = "/sys/fs/cgroup";
@@ -87,7 +87,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (SHORTAGES.has((error as NodeJS.ErrnoException).code)) throw error;
+    if (isShortage(error)) throw error;
     return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import { O_PATH, SHORTAGES } from "../../posix.ts";
+import { ifThere, isShortage } from "../../../../base/system-errors.ts";
+import { O_PATH } from "../../posix.ts";
 import { childrenOf, parseStat } from "./procfs.ts";
 
 /** States of processes that have ended, see proc_pid_stat(5). */
@@ -20,13 +21,8 @@ export class HeldProcess {
   static childOf(parent: number, index = 0): HeldProcess | undefined {
     const pid = childrenOf(parent)[index];
     if (pid === undefined) return undefined;
-    let fd: number;
-    try {
-      fd = openSync(`/proc/${pid}`, constants.O_DIRECTORY | O_PATH);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
+    const fd = ifThere(() => openSync(`/proc/${pid}`, constants.O_DIRECTORY | O_PATH));
+    if (fd === undefined) return undefined;
     const held = new HeldProcess(pid, fd);
     if (childrenOf(parent)[index] === pid) return held;
     held.close();
@@ -52,7 +48,7 @@ export class HeldProcess {
     try {
       return !ENDED_STATES.includes(parseStat(readFileSync(`${this.folder}/stat`, "utf8")).state);
     } catch (error) {
-      return SHORTAGES.has((error as NodeJS.ErrnoException).code) ? undefined : false;
+      return isShortage(error) ? undefined : false;
     }
   }
 
