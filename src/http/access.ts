@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AgentVmError, unauthorized } from "../api/errors.ts";
 import { parseGateway } from "../api/gateway-path.ts";
+import { decoded } from "../base/decoded.ts";
 import { parseJson } from "../base/json.ts";
 import type { PreviewHosts } from "./preview-hosts.ts";
 
@@ -112,7 +113,8 @@ export function presentedTokens(request: AccessRequest): string[] {
     tokenOfParams(parseJson(request.header("x-rivet-conn-params") ?? "")),
     request.header("x-rivet-token"),
     bearerOf(request.header("authorization")),
-    inPath ? decode(inPath) : undefined,
+    // Text that is not URL-encoded cannot be the token.
+    inPath ? decoded(inPath) : undefined,
   ].filter((token) => typeof token === "string");
 }
 
@@ -141,13 +143,4 @@ export function isLoopback(url: string): boolean {
 function portOf(url: string): string {
   const { port, protocol } = new URL(url);
   return port || (protocol === "https:" ? "443" : "80");
-}
-
-function decode(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // Text that is not URL-encoded cannot be the token.
-    return undefined;
-  }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { AgentVmError, actorNotFound, connectionLost } from "../api/errors.ts";
 import type { VmMonitor } from "../monitoring/monitor.ts";
 import type { Actors } from "../rivet/driver.ts";
 import { MOVED } from "../rivet/manager-guard.ts";
@@ -67,11 +68,7 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
    * @returns `unknown` if there is no such actor, `asleep` if it did not wake, `moved` if another server has it; the visit has
    * not begun then
    */
-  async bring(
-    actors: VisitedActors,
-    actorId: string,
-    visit: Visit,
-  ): Promise<"served" | "unknown" | "asleep" | "moved"> {
+  async bring(actors: VisitedActors, actorId: string, visit: Visit): Promise<VisitOutcome> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       if (actors.nameOf(actorId) === undefined) return "unknown";
       const served = actors.serveAwake(actorId, visit, this.#kind);
@@ -93,6 +90,15 @@ export class ActorVisits<Visit extends (vm: VisitedVm) => Promise<void>> {
     }
     return "asleep";
   }
+}
+
+type VisitOutcome = "served" | "unknown" | "asleep" | "moved";
+
+/** @throws AgentVmError if a VM has not served a visit */
+export function requireServed(outcome: VisitOutcome, actorId: string): void {
+  if (outcome === "unknown") throw actorNotFound(actorId);
+  if (outcome === "moved") throw connectionLost("The VM has just moved to another server");
+  if (outcome === "asleep") throw new AgentVmError("vm_stopped", "The VM did not wake");
 }
 
 /** An awake VM that a connection visits. */

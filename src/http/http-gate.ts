@@ -64,8 +64,6 @@ interface GateOptions {
   onRefused?(error: AgentVmError, route: string): void;
 }
 
-const NO_TUNNELS: Tunnelling = { upgrade: () => false };
-
 /** Paths that every RivetKit server answers without a token. */
 const OPEN_PATHS = new Set(["/", "/health", "/metadata"]);
 
@@ -78,12 +76,8 @@ export class HttpGate {
   readonly #admit: Admit;
   readonly #previews: Pick<PreviewGate, "request" | "upgrade">;
   readonly #routes: Readonly<Record<string, Route>>;
-  readonly #openRoutes: Readonly<Record<string, Route>>;
-  readonly #openRoute: (name: string) => Route | undefined;
-  readonly #routeOf: NonNullable<GateOptions["routeOf"]>;
-  readonly #onRefused: (error: AgentVmError, route: string) => void;
   readonly #strangers: Strangers;
-  readonly #tunnels: Tunnelling;
+  readonly #options: Omit<GateOptions, "strangers">;
 
   /**
    * @param previews answers requests for previews, which carry a preview's token
@@ -93,21 +87,10 @@ export class HttpGate {
     admit: Admit,
     previews: Pick<PreviewGate, "request" | "upgrade">,
     routes: Readonly<Record<string, Route>>,
-    {
-      openRoutes = {},
-      openRoute = () => undefined,
-      routeOf = () => undefined,
-      onRefused = () => undefined,
-      strangers = new Strangers(),
-      tunnels = NO_TUNNELS,
-    }: GateOptions = {},
+    { strangers = new Strangers(), ...options }: GateOptions = {},
   ) {
-    this.#routeOf = routeOf;
     this.#strangers = strangers;
-    this.#tunnels = tunnels;
-    this.#openRoutes = openRoutes;
-    this.#openRoute = openRoute;
-    this.#onRefused = onRefused;
+    this.#options = options;
     this.#admit = admit;
     this.#previews = previews;
     this.#routes = routes;
@@ -131,7 +114,7 @@ export class HttpGate {
         const pass = () => {
           if (!isPlainTarget(request.url ?? "")) return refuse(request, response, ambiguousTarget());
           const name = `${request.method} ${pathOf(request)}`;
-          const open = this.#openRoutes[name] ?? this.#openRoute(name);
+          const open = this.#options.openRoutes?.[name] ?? this.#options.openRoute?.(name);
           if (open !== undefined) void answer(request, response, NOTHING, open);
           else if (isOpen(request)) handOn();
           else void this.#serve(request, response, handOn);
@@ -144,7 +127,7 @@ export class HttpGate {
         const stranger = this.#strangers.of(request.socket);
         stranger.begin(socket);
         if (this.#previews.upgrade(request, socket, head, stranger, pass)) return;
-        if (this.#tunnels.upgrade(request, socket, head, stranger)) return;
+        if (this.#options.tunnels?.upgrade(request, socket, head, stranger)) return;
         const target = request.url ?? "";
         nameOutlet(request);
         if (isPlainTarget(target) && isParsableTarget(target)) pass();
@@ -159,7 +142,7 @@ export class HttpGate {
     const header = (name: string) => request.headers[name]?.toString();
     const release = holdBody(request);
     const routeName = `${request.method} ${path}`;
-    const route = this.#routes[routeName] ?? this.#routeOf(request.method ?? "", path);
+    const route = this.#routes[routeName] ?? this.#options.routeOf?.(request.method ?? "", path);
     let grant: Grant;
     try {
       grant = await this.#admit(request, { header, path, external: true });
@@ -168,7 +151,7 @@ export class HttpGate {
     } catch (error) {
       // The body of a refused request stays unread.
       const refusal = toError(error);
-      this.#onRefused(refusal, routeName);
+      this.#options.onRefused?.(refusal, routeName);
       return refuse(request, response, refusal);
     }
     release(() => {

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { decoded } from "../../base/decoded.ts";
 
 /** Tabs of a machine's page. */
 const TABS = [
@@ -29,7 +30,8 @@ export function goTo(place: Place): void {
 }
 
 function placeOf(hash: string): Place {
-  const [first, name, tab, ...key] = hash.replace(/^#\/?/, "").split("/").map(decoded);
+  const parts = hash.replace(/^#\/?/, "").split("/");
+  const [first, name, tab, ...key] = parts.map((part) => decoded(part) ?? part);
   if (first !== "vm" || name === undefined || key.length === 0) return { page: "machines" };
   return { page: "machine", name, key, tab: TABS.find((known) => known === tab) ?? "overview" };
 }
@@ -42,12 +44,4 @@ export function usePlace(): Place {
     return () => removeEventListener("hashchange", onChange);
   }, []);
   return place;
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }

@@ -1,12 +1,12 @@
 import type { ServerResponse } from "node:http";
-import { AgentVmError, actorNotFound, connectionLost, vmStopped } from "../../api/errors.ts";
+import { AgentVmError, actorNotFound } from "../../api/errors.ts";
 import { parseGateway } from "../../api/gateway-path.ts";
 import { rowOf } from "../../api/methods/table.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import type { EndedCall } from "../../monitoring/monitor.ts";
 import { errorOf } from "../../rivet/user-error.ts";
 import type { AccessControl, Visitor } from "../access-control.ts";
-import { ActorVisits, type VisitedActors } from "../actor-visits.ts";
+import { ActorVisits, requireServed, type VisitedActors } from "../actor-visits.ts";
 import { type Grant, requireRight } from "../grant.ts";
 import { OwnAnswer, type Route } from "../http-gate.ts";
 import type { BodyKind, BodyPlace, BodyWork } from "./body.ts";
@@ -112,10 +112,7 @@ async function serve(
     }
   };
   try {
-    const outcome = await visits.bring(deps, actorId, visit);
-    if (outcome === "unknown") throw actorNotFound(actorId);
-    if (outcome === "moved") throw connectionLost("The VM has just moved to another server");
-    if (outcome === "asleep") throw vmStopped();
+    requireServed(await visits.bring(deps, actorId, visit), actorId);
     await done.promise;
   } finally {
     access.live.closed(holder.id);

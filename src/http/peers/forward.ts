@@ -3,6 +3,7 @@ import type { ClientRequest, RequestOptions } from "node:http";
 import * as http from "node:http";
 import * as https from "node:https";
 import { isIP } from "node:net";
+import { readAtMost } from "../../base/read-at-most.ts";
 import { MAX_PEER_HEADER_BYTES, PEER_ANSWER_MS } from "./limits.ts";
 import { type Forwarded, type Proof, proofSchema } from "./messages.ts";
 import type { Peer } from "./places.ts";
@@ -78,14 +79,9 @@ export class Forwarder {
       const outgoing = this.#start(agent, peer.url, { ...request, method: "GET", signal });
       outgoing.end();
       const [answer] = (await once(outgoing, "response")) as [http.IncomingMessage];
-      const pieces: Buffer[] = [];
-      let bytes = 0;
-      for await (const piece of answer as AsyncIterable<Buffer>) {
-        bytes += piece.byteLength;
-        if (bytes > maxBytes) throw new Error("the answer of another server is too long");
-        pieces.push(piece);
-      }
-      return Buffer.concat(pieces).toString();
+      const body = await readAtMost(answer, maxBytes);
+      if (body === undefined) throw new Error("the answer of another server is too long");
+      return body.toString();
     } finally {
       agent.destroy();
     }

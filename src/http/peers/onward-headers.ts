@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { gatewayPath, parseGateway } from "../../api/gateway-path.ts";
+import { decoded } from "../../base/decoded.ts";
 import { parseJson } from "../../base/json.ts";
 import { protocolText } from "../../client/rivet/handle.ts";
 import { canonicalName, endToEnd } from "../../runtime/network/requests/end-to-end.ts";
@@ -55,7 +56,7 @@ function withoutToken(name: string, value: string, isOurs: (authorization: strin
     .map((part) => part.trim())
     .map((part) => {
       if (!part.startsWith(PARAMS_PROTOCOL)) return part;
-      const params = withoutParam(parseJson(decoded(part.slice(PARAMS_PROTOCOL.length))), isOurs);
+      const params = withoutParam(parseJson(decoded(part.slice(PARAMS_PROTOCOL.length)) ?? ""), isOurs);
       return `${PARAMS_PROTOCOL}${protocolText(JSON.stringify(params))}`;
     })
     .join(", ");
@@ -65,12 +66,4 @@ function withoutParam(params: unknown, isOurs: (authorization: string) => boolea
   if (typeof params !== "object" || params === null || !("token" in params)) return params ?? null;
   const { token, ...rest } = params;
   return typeof token === "string" && !isOurs(`Bearer ${token}`) ? params : rest;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return "";
-  }
 }

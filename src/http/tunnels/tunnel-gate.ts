@@ -1,13 +1,14 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { AgentVmError, actorNotFound, connectionLost } from "../../api/errors.ts";
+import { type AgentVmError, actorNotFound, unauthorized } from "../../api/errors.ts";
 import { encodeMuxFrame, FRAME, MAX_FRAME_BYTES } from "../../base/mux/frames.ts";
 import { assertNotDraining } from "../../monitoring/draining.ts";
 import { refuseUpgrade } from "../../runtime/network/previews/refusals.ts";
 import type { AccessRequest } from "../access.ts";
 import type { AccessControl } from "../access-control.ts";
-import { type Visit, type VisitedActors, visitVm } from "../actor-visits.ts";
+import { requireServed, type Visit, type VisitedActors, visitVm } from "../actor-visits.ts";
+import { dropHeader } from "../drop-header.ts";
 import { type Grant, reaches, requireRight, type VmName } from "../grant.ts";
 import type { Stranger } from "../strangers.ts";
 import { refuseTunnel } from "./refusal.ts";
@@ -129,7 +130,8 @@ export class TunnelGate {
     const id = crypto.randomUUID();
     const over = new AbortController();
     access.opened({ id, state: grant }, () => over.abort());
-    withoutCredentials(request);
+    // No program in a VM may see the client's credentials: cookies are the API's own too.
+    for (const name of ["authorization", "cookie"]) dropHeader(request, name);
     const visit = { request, socket, head, path, prefix: "" };
     try {
       await this.#visit(actorId, async ({ vm, monitor }) => {
@@ -151,27 +153,10 @@ export class TunnelGate {
 
   /** @throws AgentVmError if the VM does not wake */
   async #visit(actorId: string, visit: Visit): Promise<void> {
-    const outcome = await visitVm(this.#deps.actors, actorId, visit);
-    if (outcome === "unknown") throw actorNotFound(actorId);
-    if (outcome === "moved") throw connectionLost("The VM has just moved to another server");
-    if (outcome === "asleep") throw new AgentVmError("vm_stopped", "The VM did not wake");
+    requireServed(await visitVm(this.#deps.actors, actorId, visit), actorId);
   }
 }
 
 function ended(reason: "expired" | "revoked"): AgentVmError {
-  return new AgentVmError(
-    "unauthorized",
-    `The token has ${reason === "expired" ? "expired" : "been revoked"}`,
-    {
-      reason,
-    },
-  );
-}
-
-/** Removes the client's credentials, which no program in a VM may see: cookies are the API's own too. */
-function withoutCredentials({ rawHeaders }: IncomingMessage): void {
-  for (let index = rawHeaders.length - 2; index >= 0; index -= 2) {
-    const name = rawHeaders[index]?.toLowerCase() ?? "";
-    if (name === "authorization" || name === "cookie") rawHeaders.splice(index, 2);
-  }
+  return unauthorized(reason, `The token has ${reason === "expired" ? "expired" : "been revoked"}`);
 }

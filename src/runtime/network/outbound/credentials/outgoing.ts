@@ -1,3 +1,4 @@
+import { decoded } from "../../../../base/decoded.ts";
 import { canonicalName, endToEnd } from "../../requests/end-to-end.ts";
 import type { Placeholders } from "./placeholders.ts";
 import type { Credential } from "./rules.ts";
@@ -51,17 +52,12 @@ export function outgoingTarget(
   if (added.length === 0) return replaced;
   const [path = "", query = ""] = replaced.replace(/#.*$/s, "").split(/\?(.*)/s);
   const names = new Set(added.map(([name]) => name));
-  const kept = query
-    .split("&")
-    .filter((pair) => pair !== "" && !names.has(decoded(pair.replace(/=.*$/s, ""))));
+  const kept = query.split("&").filter((pair) => pair !== "" && !names.has(nameIn(pair)));
   const own = added.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
   return `${path}?${[...kept, ...own].join("&")}`;
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll("+", " "));
-  } catch {
-    return text;
-  }
+function nameIn(pair: string): string {
+  const name = pair.replace(/=.*$/s, "");
+  return decoded(name.replaceAll("+", " ")) ?? name;
 }
