@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { CronJobInfo, CronRun } from "../../client/index.ts";
 import { useMachine, useSession } from "../state/context.ts";
-import { usePoll } from "../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask, Dialog } from "../ui/dialog.tsx";
 import { ago, dateTime, span } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
@@ -10,7 +10,6 @@ import { NewJob } from "./cron-form.tsx";
 
 /** Pause between two looks at the jobs. In milliseconds. */
 const LOOK_MS = 3_000;
-const ASLEEP_MS = 3_600_000;
 /** Runs on the page. */
 const RUNS = 100;
 

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { LOGGED_EVENTS } from "../../api/events.ts";
 import type { EventLogEntry } from "../../client/index.ts";
 import { useMachine } from "../state/context.ts";
-import { usePoll } from "../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { clock, dateTime } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
@@ -10,7 +10,6 @@ import { VirtualList } from "../ui/virtual-list.tsx";
 
 /** Pause between two looks at the log. In milliseconds. An event of a machine that is awake begins one at once. */
 const LOOK_MS = 3_000;
-const ASLEEP_MS = 3_600_000;
 const MOST_LINES = 10_000;
 
 /** Shows the events that the server still has, and new events when they happen. Reading events does not boot the machine. */

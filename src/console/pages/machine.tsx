@@ -18,9 +18,10 @@ interface Page {
   tab: Tab;
   title: string;
   View: ComponentType;
-  /** Whether the page's methods would boot the machine. */
-  boots: boolean;
-  isShown(session: Session): boolean;
+  /** Whether the page's methods would boot the machine. @default false */
+  boots?: boolean;
+  /** Whether a token sees the page. @default always */
+  isShown?(session: Session): boolean;
 }
 
 const PAGES: readonly Page[] = [
@@ -28,8 +29,6 @@ const PAGES: readonly Page[] = [
     tab: "overview",
     title: "Use",
     View: lazy(() => import("./overview.tsx")),
-    boots: false,
-    isShown: () => true,
   },
   {
     tab: "terminal",
@@ -56,37 +55,31 @@ const PAGES: readonly Page[] = [
     tab: "sessions",
     title: "Sessions",
     View: lazy(() => import("./sessions/sessions.tsx")),
-    boots: false,
     isShown: (session) => session.sees("sessions"),
   },
   {
     tab: "network",
     title: "Network",
     View: lazy(() => import("./network.tsx")),
-    boots: false,
     isShown: (session) => session.sees("network"),
   },
   {
     tab: "cron",
     title: "Cron",
     View: lazy(() => import("./cron.tsx")),
-    boots: false,
     isShown: (session) => session.sees("cron"),
   },
   {
     tab: "snapshots",
     title: "Snapshots",
     View: lazy(() => import("./snapshots.tsx")),
-    boots: false,
     isShown: (session) => session.sees("snapshots"),
   },
-  { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")), boots: false, isShown: () => true },
+  { tab: "log", title: "Log", View: lazy(() => import("./log.tsx")) },
   {
     tab: "methods",
     title: "Methods",
     View: lazy(() => import("./methods.tsx")),
-    boots: false,
-    isShown: () => true,
   },
 ];
 
@@ -114,7 +107,7 @@ export function MachinePage({ place, machines, trends, refresh }: Props) {
   );
   if (machines !== undefined && entry === undefined)
     return <Empty>There is no machine {keyText(key)}.</Empty>;
-  const pages = PAGES.filter(({ isShown }) => isShown(session));
+  const pages = PAGES.filter(({ isShown }) => isShown?.(session) ?? true);
   const page = pages.find(({ tab }) => tab === place.tab) ?? pages[0];
   const cpu = trends.of(entry?.id ?? "").cpus.at(-1) ?? 0;
   return (

@@ -3,6 +3,7 @@ import type { AnyMethod } from "../../api/methods/method.ts";
 import { rowOf, VM_METHOD_NAMES, type VmMethodName } from "../../api/methods/table.ts";
 import { TRANSPORT_METHODS } from "../../api/methods/transport.ts";
 import { sufficientRights } from "../../api/rights.ts";
+import { textOrBytes } from "../../base/bytes.ts";
 import { useMachine, useSession } from "../state/context.ts";
 import type { Session } from "../state/session.ts";
 import { Empty, Failure, Form } from "../ui/parts.tsx";
@@ -124,9 +125,6 @@ function textOf(result: unknown): string {
 }
 
 function bytesText(content: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch {
-    return `${content.length} bytes`;
-  }
+  const text = textOrBytes(content);
+  return typeof text === "string" ? text : `${text.length} bytes`;
 }

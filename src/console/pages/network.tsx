@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { NetworkLogEntry, OutboundPolicy } from "../../client/index.ts";
 import { useMachine, useSession } from "../state/context.ts";
-import { usePoll } from "../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ago, clock } from "../ui/format.ts";
 import { Empty, Failure, Form } from "../ui/parts.tsx";
 import { attempt } from "../ui/toast.tsx";
@@ -9,7 +9,6 @@ import { Previews } from "./previews.tsx";
 
 /** Pause between two looks at the policy. In milliseconds. */
 const LOOK_MS = 5_000;
-const ASLEEP_MS = 3_600_000;
 /** Denials on the page. */
 const MOST_DENIALS = 200;
 

@@ -1,5 +1,5 @@
 import { useMachine, useSession } from "../state/context.ts";
-import { usePoll } from "../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { ago } from "../ui/format.ts";
 import { Empty } from "../ui/parts.tsx";
@@ -7,7 +7,6 @@ import { attempt } from "../ui/toast.tsx";
 
 /** Pause between two looks at ports and previews. In milliseconds. */
 const LOOK_MS = 4_000;
-const ASLEEP_MS = 3_600_000;
 /** Life of a preview that the console opens. @unit seconds */
 const LIFE_SECONDS = 3_600;
 

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { SnapshotInfo } from "../../client/index.ts";
 import { useMachine, useSession } from "../state/context.ts";
-import { usePoll } from "../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { ago, bytes, dateTime } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
@@ -11,7 +11,6 @@ import { forkMachine } from "./machine-actions.tsx";
 
 /** Pause between two looks at the snapshots. In milliseconds. */
 const LOOK_MS = 6_000;
-const ASLEEP_MS = 3_600_000;
 
 /** Snapshots as a timeline, what has changed between them, and the way back. Reading them boots nothing. */
 export default function SnapshotsPage() {

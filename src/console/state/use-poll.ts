@@ -1,5 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
+/** Pause between two questions about a machine that sleeps, of which little changes. In milliseconds. */
+export const ASLEEP_MS = 3_600_000;
+
 export interface Polled<Value> {
   value: Value | undefined;
   /** Failure of the newest try; `undefined` after a success. */

@@ -1,5 +1,6 @@
 import { lazy, Suspense } from "preact/compat";
 import { useEffect, useState } from "preact/hooks";
+import { textOrBytes } from "../../../base/bytes.ts";
 import { useMachine, useSession } from "../../state/context.ts";
 import { bytes } from "../../ui/format.ts";
 import { Empty, Failure } from "../../ui/parts.tsx";
@@ -117,10 +118,6 @@ function startsWith(content: Uint8Array, text: string): boolean {
 }
 
 function textOf(content: Uint8Array): string | undefined {
-  if (content.includes(0)) return undefined;
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
-  } catch {
-    return undefined;
-  }
+  const text = content.includes(0) ? content : textOrBytes(content);
+  return typeof text === "string" ? text : undefined;
 }

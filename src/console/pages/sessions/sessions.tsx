@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { useMachine, useSession } from "../../state/context.ts";
-import { usePoll } from "../../state/use-poll.ts";
+import { ASLEEP_MS, usePoll } from "../../state/use-poll.ts";
 import { ask, Dialog } from "../../ui/dialog.tsx";
 import { ago } from "../../ui/format.ts";
 import { Empty, Failure } from "../../ui/parts.tsx";
@@ -10,8 +10,6 @@ import { SessionView } from "./session-view.tsx";
 
 /** Pause between two looks at the sessions of a machine that is awake. In milliseconds. */
 const LOOK_MS = 4_000;
-/** Pause for a machine that sleeps, whose sessions do not change. In milliseconds. */
-const ASLEEP_MS = 3_600_000;
 
 /** The sessions with coding agents, and the transcript of one. Reading them boots nothing. */
 export default function SessionsPage() {
