@@ -1,4 +1,5 @@
 import { packageVersion } from "../base/package-version.ts";
+import { withoutCredentials } from "./server-choice.ts";
 
 /** Facts about a started server. */
 export interface BannerFacts {
@@ -37,11 +38,4 @@ export function banner(facts: BannerFacts): string {
   ];
   const lines = rows.map(([label, text]) => `  ${label?.padEnd(12)} ${text}\n`);
   return `agent-vm ${packageVersion()}\n\n${lines.join("")}\n`;
-}
-
-function withoutCredentials(engine: string): string {
-  const url = new URL(engine);
-  url.username = "";
-  url.password = "";
-  return url.href;
 }

@@ -44,8 +44,13 @@ export function needPlace(text: string, path?: string): Place {
 }
 
 function placeOf(key: string[], path: string): Place {
-  const isContent = path === "." || path.endsWith("/.");
-  return { key, path: posix.resolve(HOME, path), isFolder: path === "" || /\/\.?$/.test(path), isContent };
+  const isFolder = path === "" || /\/\.?$/.test(path);
+  return { key, path: posix.resolve(HOME, path), isFolder, isContent: isContent(path) };
+}
+
+/** Whether a path means the content of a folder: `folder/.` */
+export function isContent(path: string): boolean {
+  return path === "." || path.endsWith("/.");
 }
 
 function findUnescaped(text: string, wanted: string): number {

@@ -55,3 +55,11 @@ export function contextOf(config: Config, name: string) {
 export function hasToken(endpoint: string): boolean {
   return URL.canParse(endpoint) && new URL(endpoint).password !== "";
 }
+
+/** Returns a URL that people may see. */
+export function withoutCredentials(endpoint: string): string {
+  const url = new URL(endpoint);
+  url.username = "";
+  url.password = "";
+  return url.href;
+}

@@ -20,19 +20,10 @@ import type { VmConnection } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { UsageError } from "../exit-codes.ts";
 import { onSignals } from "../terminal/interrupts.ts";
-
-interface AcpOptions {
-  agent: string;
-  cwd?: string;
-  env?: Record<string, string>;
-  instructions?: string;
-}
-
-/** Events of a transcript that one request asks for. */
-const PAGE = 1000;
+import { createOptions, eventsAfter, type SessionOptions } from "./sessions.ts";
 
 /** Speaks ACP with an editor on stdin and stdout, and passes everything on to an agent in a VM. */
-export async function acp(cli: Cli, key: string, options: AcpOptions): Promise<void> {
+export async function acp(cli: Cli, key: string, options: SessionOptions): Promise<void> {
   if (cli.out.json) throw new UsageError("The editor speaks ACP on stdout, which is JSON already");
   const vm = await cli.vm(key);
   // A VM or an agent that does not exist is reported before an editor waits for it.
@@ -88,14 +79,10 @@ class Bridge {
   /** Notifications in order. */
   #sent: Promise<unknown> = Promise.resolve();
 
-  constructor(connection: VmConnection, { agent: agentType, cwd, env, instructions }: AcpOptions) {
-    this.agentType = agentType;
+  constructor(connection: VmConnection, options: SessionOptions) {
+    this.agentType = options.agent;
     this.#connection = connection;
-    this.#options = {
-      ...(cwd !== undefined && { cwd }),
-      ...(env !== undefined && { env }),
-      ...(instructions !== undefined && { additionalInstructions: instructions }),
-    };
+    this.#options = createOptions(options);
     connection.on("sessionEvent", ({ sessionId, event }) => {
       if (!this.#sessions.has(sessionId)) return;
       // The editor shows its own prompts itself.
@@ -121,13 +108,7 @@ class Bridge {
   /** Opens a session of the VM again, and tells the editor its transcript. */
   async load(sessionId: string) {
     await this.#connection.resumeSession(sessionId);
-    for (let since = -1; ; ) {
-      const events = await this.#connection.getSequencedEvents(sessionId, { since, limit: PAGE });
-      for (const { notification } of events) this.#pass(notification);
-      const last = events.at(-1);
-      if (last === undefined) break;
-      since = last.sequenceNumber;
-    }
+    for await (const { notification } of eventsAfter(this.#connection, sessionId)) this.#pass(notification);
     this.#sessions.add(sessionId);
     await this.#sent;
     return await this.#modes(sessionId);

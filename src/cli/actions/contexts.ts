@@ -2,7 +2,7 @@ import type { Cli } from "../cli.ts";
 import { readConfig, writeConfig } from "../config.ts";
 import { type Config, isContextName } from "../config-schema.ts";
 import { UsageError } from "../exit-codes.ts";
-import { contextOf, hasToken } from "../server-choice.ts";
+import { contextOf, hasToken, withoutCredentials } from "../server-choice.ts";
 import { readStdin } from "../terminal/streams.ts";
 
 /** Names a server. A token of `-` is read from stdin, where no list of processes shows it. */
@@ -54,7 +54,7 @@ export async function listContexts(cli: Cli): Promise<void> {
 /** Prints the server that commands reach now, and where its name is from. */
 export async function showContext(cli: Cli): Promise<void> {
   const { endpoint, token, context } = await cli.server();
-  const shownEndpoint = withoutCredentials(endpoint);
+  const shownEndpoint = shownUrl(endpoint);
   const sendsToken = token !== undefined || hasToken(endpoint);
   await cli.out.facts({ context: context ?? null, endpoint: shownEndpoint, hasToken: sendsToken }, [
     ["context", context],
@@ -67,16 +67,12 @@ function shown({ current, contexts }: Config, name: string) {
   const { endpoint = "", token } = contexts[name] ?? {};
   return {
     name,
-    endpoint: withoutCredentials(endpoint),
+    endpoint: shownUrl(endpoint),
     isCurrent: current === name,
     hasToken: token !== undefined || hasToken(endpoint),
   };
 }
 
-function withoutCredentials(endpoint: string): string {
-  if (!URL.canParse(endpoint)) return "not a URL";
-  const url = new URL(endpoint);
-  url.username = "";
-  url.password = "";
-  return url.href.replace(/\/$/, "");
+function shownUrl(endpoint: string): string {
+  return URL.canParse(endpoint) ? withoutCredentials(endpoint).replace(/\/$/, "") : "not a URL";
 }

@@ -3,20 +3,19 @@ import { lstat, open, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, resolve } from "node:path";
 import process from "node:process";
 import { Readable } from "node:stream";
-import { AgentVmError } from "../../api/errors.ts";
 import type { VirtualStat } from "../../api/methods/files.ts";
 import { free } from "../../base/bytes.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
-import { type Place, parsePlace } from "../key.ts";
+import { isContent, type Place, parsePlace } from "../key.ts";
 import { invalidArchive } from "../local/archive-error.ts";
 import { packLocal } from "../local/pack.ts";
 import { type Skipped, skippedText } from "../local/skipped.ts";
 import { unpack } from "../local/unpack.ts";
 import { shownBytes } from "../shown.ts";
 import { type Progress, showProgress } from "../terminal/progress.ts";
-import { printFile } from "./files.ts";
+import { printFile, unlessMissing } from "./files.ts";
 
 const STDIO = "-";
 
@@ -84,7 +83,7 @@ async function isEmpty(path: string): Promise<boolean> {
 
 /** Returns the path that a copy gets in a VM: below a folder that exists, under the source's name. */
 async function targetIn(vm: VmHandle, { path, isFolder }: Place, from: string | undefined): Promise<string> {
-  const found = await statOf(vm, path);
+  const found = await unlessMissing(vm.stat(path));
   if (!isFolder && !found?.isDirectory) return path;
   if (from === undefined) throw new UsageError(`${path} is a folder. Name the file for stdin`);
   return isContent(from) ? path : posix.join(path, basename(resolve(from)));
@@ -179,18 +178,4 @@ function counted(source: Readable): { stream: ReadableStream<Uint8Array>; bytes:
     { highWaterMark: 0 },
   );
   return { stream, bytes: () => bytes };
-}
-
-async function statOf(vm: VmHandle, path: string): Promise<VirtualStat | undefined> {
-  try {
-    return await vm.stat(path);
-  } catch (error) {
-    if (error instanceof AgentVmError && error.code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Whether a path means the content of a folder: `folder/.` */
-function isContent(path: string): boolean {
-  return path === "." || path.endsWith("/.");
 }

@@ -28,24 +28,23 @@ export async function addJob(
   const made = await (await cli.vm(key)).scheduleCron({
     schedule,
     action: actionOf(words, options),
-    ...(id !== undefined && { id }),
-    ...(timezone !== undefined && { timezone }),
-    ...(overlap !== undefined && { overlap }),
-    ...(catchUp !== undefined && { catchUp }),
-    ...(timeout !== undefined && { timeoutMs: timeout }),
-    ...(maxRuns !== undefined && { maxRuns }),
-    ...(paused && { enabled: false }),
+    id,
+    timezone,
+    overlap,
+    catchUp,
+    timeoutMs: timeout,
+    maxRuns,
+    enabled: !paused,
   });
   await cli.out.value(made, made.id);
 }
 
 function actionOf(words: readonly string[], { agent, env, cwd }: AddOptions): SerializableCronAction {
-  const place = { ...(env !== undefined && { env }), ...(cwd !== undefined && { cwd }) };
   if (agent !== undefined)
-    return { type: "session", agentType: agent, prompt: words.join(" "), options: place };
+    return { type: "session", agentType: agent, prompt: words.join(" "), options: { env, cwd } };
   const [command, ...args] = words;
   if (command === undefined) throw new UsageError("Pass a command");
-  return { type: "exec", command, ...(args.length > 0 && { args }), ...place };
+  return { type: "exec", command, ...(args.length > 0 && { args }), env, cwd };
 }
 
 export async function listJobs(cli: Cli, key: string): Promise<void> {

@@ -121,8 +121,14 @@ function lineOf(editor: string): string {
 }
 
 async function contentOf(vm: VmHandle, path: string): Promise<Buffer | undefined> {
+  const content = await unlessMissing(vm.readFile(path));
+  return content && Buffer.from(content);
+}
+
+/** Returns the result of a call, or `undefined` if its path does not exist. */
+export async function unlessMissing<Value>(call: Promise<Value>): Promise<Value | undefined> {
   try {
-    return Buffer.from(await vm.readFile(path));
+    return await call;
   } catch (error) {
     if (error instanceof AgentVmError && error.code === "ENOENT") return undefined;
     throw error;
@@ -160,13 +166,9 @@ export async function watch(
     );
     if (left === 0 || type === "ended") enough.resolve();
   });
-  const options = {
-    ...(recursive !== undefined && { recursive }),
-    ...(exclude !== undefined && { exclude }),
-  };
   try {
     // The handle fails at once without a server.
-    watchId = await vm.watchFiles(path, options);
+    watchId = await vm.watchFiles(path, { recursive, exclude });
     cli.out.note(`Watching ${path}. Ctrl-C ends.`);
     await line.untilInterrupted(enough.promise);
   } finally {

@@ -38,8 +38,8 @@ export async function tunnel(
   const vm = await cli.vm(key);
   const open = await vm.tunnel({
     ...(socketPath === undefined ? { port: port as number } : { socketPath }),
-    ...(localPort !== undefined && { localPort }),
-    ...(host !== undefined && { host }),
+    localPort,
+    host,
     onError: ({ message }) => cli.out.warn(message),
   });
   const address = open.host.includes(":") ? `[${open.host}]:${open.port}` : `${open.host}:${open.port}`;
@@ -78,10 +78,7 @@ export async function policy(
     const outbound = policyOf(words);
     if (typeof outbound === "string" && deny !== undefined)
       throw new UsageError(`The policy ${outbound} has no exceptions`);
-    await vm.setNetworkPolicy({
-      outbound:
-        typeof outbound === "string" ? outbound : { ...outbound, ...(deny !== undefined && { deny }) },
-    });
+    await vm.setNetworkPolicy({ outbound: typeof outbound === "string" ? outbound : { ...outbound, deny } });
   }
   await printPolicy(cli, await vm.getNetworkPolicy());
 }

@@ -12,7 +12,7 @@ import { choose } from "../terminal/ask.ts";
 import { onSignals } from "../terminal/interrupts.ts";
 import { hasPerson, readStdin } from "../terminal/streams.ts";
 import { briefly } from "./session-text.ts";
-import { newestSession, openSession, type SessionOptions } from "./sessions.ts";
+import { createOptions, newestSession, type SessionOptions } from "./sessions.ts";
 
 interface PromptOptions extends Partial<SessionOptions> {
   session?: string;
@@ -33,7 +33,7 @@ export async function prompt(cli: Cli, key: string, words: string[], options: Pr
   const sessionId =
     agent === undefined
       ? (options.session ?? (await newestSession(vm)))
-      : (await openSession(vm, { ...options, agent })).sessionId;
+      : (await vm.createSession(agent, createOptions(options))).sessionId;
   if (agent !== undefined) cli.out.note(`Session ${sessionId}`);
   const talk = new Talk(cli, vm.connect(), sessionId, options.answer);
   if (text !== undefined) process.exitCode = await talk.ask(text);

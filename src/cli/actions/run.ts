@@ -30,8 +30,9 @@ interface RunCommandOptions extends CommandOptions {
  * the limit that `truncated` reports. Exits with its exit code.
  */
 export async function exec(cli: Cli, key: string, words: string[], options: ExecOptions): Promise<void> {
+  const { env, cwd, timeout } = options;
   const vm = await cli.vm(key);
-  const given = options.stdin ? { stdin: await readStdin() } : {};
+  const stdin = options.stdin ? await readStdin() : undefined;
   const abort = new AbortController();
   // A command without a reader is killed.
   onReaderGone(() => abort.abort(0));
@@ -39,8 +40,10 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
   const output = cli.out.json ? {} : { captureStdio: false, onOutput: print };
   await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
-      ...commandOptions(options),
-      ...given,
+      env,
+      cwd,
+      timeout,
+      stdin,
       ...output,
       signal: abort.signal,
     });
@@ -54,10 +57,11 @@ export async function exec(cli: Cli, key: string, words: string[], options: Exec
  * kills it. Exits with its exit code.
  */
 export async function run(cli: Cli, key: string, words: string[], options: RunCommandOptions): Promise<void> {
+  const { env, cwd, timeout } = options;
   const vm = await cli.vm(key);
   if (options.detach) {
     const [command, ...args] = argvOf(words);
-    const started = await vm.spawn(command, args, environment(options));
+    const started = await vm.spawn(command, args, { env, cwd });
     return await cli.out.value(started, String(started.pid));
   }
   const abort = new AbortController();
@@ -75,7 +79,9 @@ export async function run(cli: Cli, key: string, words: string[], options: RunCo
   const stop = onSignals(forward);
   await interruptible(abort.signal, stop, async () => {
     const result = await start(vm, words, {
-      ...commandOptions(options),
+      env,
+      cwd,
+      timeout,
       openStdin: options.stdin,
       captureStdio: false,
       signal: abort.signal,
@@ -133,15 +139,6 @@ function argvOf(given: readonly string[]): [command: string, ...args: string[]] 
   const words = commandOf(given);
   const [command = "", ...args] = words;
   return words.length === 1 ? ["bash", "-c", command] : [command, ...args];
-}
-
-function environment({ env, cwd }: CommandOptions) {
-  return { ...(env !== undefined && { env }), ...(cwd !== undefined && { cwd }) };
-}
-
-function commandOptions(options: CommandOptions) {
-  const { timeout } = options;
-  return { ...environment(options), ...(timeout !== undefined && { timeout }) };
 }
 
 async function print({ stream, data }: OutputChunk): Promise<void> {

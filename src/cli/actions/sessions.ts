@@ -1,7 +1,12 @@
 import process from "node:process";
 import { AgentVmError } from "../../api/errors.ts";
 import type { SessionEvent } from "../../api/methods/session-event.ts";
-import type { PermissionPolicy, SessionRecord, TranscriptFormat } from "../../api/methods/session-types.ts";
+import type {
+  CreateSessionOptions,
+  PermissionPolicy,
+  SequencedSessionEvent,
+  TranscriptFormat,
+} from "../../api/methods/session-types.ts";
 import type { VmHandle } from "../../client/types.ts";
 import type { Cli } from "../cli.ts";
 import { shownTime } from "../shown.ts";
@@ -20,18 +25,17 @@ const PAGE = 1000;
 
 /** Opens a session, and prints its id. */
 export async function startSession(cli: Cli, key: string, options: SessionOptions): Promise<void> {
-  const record = await openSession(await cli.vm(key), options);
+  const record = await (await cli.vm(key)).createSession(options.agent, createOptions(options));
   await cli.out.value(record, record.sessionId);
 }
 
-export async function openSession(vm: VmHandle, options: SessionOptions): Promise<SessionRecord> {
-  const { agent, cwd, env, instructions, permissions } = options;
-  return await vm.createSession(agent, {
-    ...(cwd !== undefined && { cwd }),
-    ...(env !== undefined && { env }),
-    ...(instructions !== undefined && { additionalInstructions: instructions }),
-    ...(permissions !== undefined && { permissionPolicy: permissions }),
-  });
+export function createOptions({
+  cwd,
+  env,
+  instructions,
+  permissions,
+}: Partial<SessionOptions>): CreateSessionOptions {
+  return { cwd, env, additionalInstructions: instructions, permissionPolicy: permissions };
 }
 
 export async function listSessions(cli: Cli, key: string): Promise<void> {
@@ -62,14 +66,22 @@ export async function history(
   const vm = await cli.vm(key);
   const sessionId = session ?? (await newestSession(vm));
   const writer = new TranscriptWriter(cli);
-  for (let after = since; ; ) {
-    const events = await vm.getSequencedEvents(sessionId, { since: after, limit: PAGE });
-    for (const { sequenceNumber, notification } of events) await writer.add(sequenceNumber, notification);
-    const last = events.at(-1);
-    if (last === undefined) break;
-    after = last.sequenceNumber;
-  }
+  for await (const { sequenceNumber, notification } of eventsAfter(vm, sessionId, since))
+    await writer.add(sequenceNumber, notification);
   await writer.end();
+}
+
+/** Reads the events of a transcript after an event, by default all of them. */
+export async function* eventsAfter(
+  vm: Pick<VmHandle, "getSequencedEvents">,
+  sessionId: string,
+  after = -1,
+): AsyncGenerator<SequencedSessionEvent> {
+  for (let since: number | undefined = after; since !== undefined; ) {
+    const events: SequencedSessionEvent[] = await vm.getSequencedEvents(sessionId, { since, limit: PAGE });
+    yield* events;
+    since = events.at(-1)?.sequenceNumber;
+  }
 }
 
 /** Prints the transcript of a session as a document, part by part. */

@@ -78,7 +78,7 @@ async function request(
     const [command, ...args] = words;
     return {
       ...(command !== undefined && { command, args }),
-      ...(cwd !== undefined && { cwd }),
+      cwd,
       env: { ...terminalEnvironment(), ...env },
     };
   }

@@ -23,8 +23,8 @@ export async function createToken(cli: Cli, options: CreateOptions): Promise<voi
   const made = await (await cli.client()).tokens.create({
     vms: scopeOf(options),
     may: options.may.flatMap((names) => names.split(",")).map(rightOf),
-    ...(expires !== undefined && { expiresIn: Math.ceil(expires / 1000) }),
-    ...(label !== undefined && { label }),
+    expiresIn: expires === undefined ? undefined : Math.ceil(expires / 1000),
+    label,
   });
   await cli.out.value(made, made.token);
   cli.out.note(`Token ${made.id}, expires ${shownTime(made.expiresAt)}. It is not shown again.`);
@@ -47,12 +47,12 @@ function rightOf(name: string): Right {
 export async function listTokens(cli: Cli): Promise<void> {
   const { tokens } = await cli.client();
   const all: TokenInfo[] = [];
-  for (let cursor: string | null = null; ; ) {
-    const page = await tokens.list({ limit: PAGE, ...(cursor !== null && { cursor }) });
+  let cursor: string | undefined;
+  do {
+    const page = await tokens.list({ limit: PAGE, cursor });
     all.push(...page.tokens);
-    cursor = page.cursor;
-    if (cursor === null) break;
-  }
+    cursor = page.cursor ?? undefined;
+  } while (cursor !== undefined);
   await cli.out.table(all, [
     { title: "TOKEN", of: ({ id }) => id },
     { title: "LABEL", of: ({ label }) => label || undefined },

@@ -49,19 +49,14 @@ export async function ls(
 
 async function allVms(cli: Cli, { prefix, label, state }: ListOptions): Promise<VmListEntry[]> {
   const { vm } = await cli.client();
-  const options: VmListOptions = {
-    limit: PAGE,
-    ...(prefix !== undefined && { prefix: parseKey(prefix) }),
-    ...(label !== undefined && { labels: label }),
-    ...(state !== undefined && { state }),
-  };
+  const options: VmListOptions = { limit: PAGE, prefix: prefix && parseKey(prefix), labels: label, state };
   const vms: VmListEntry[] = [];
-  for (let cursor: string | null = null; ; ) {
-    const page = await vm.list(cursor === null ? options : { ...options, cursor });
+  do {
+    const page = await vm.list(options);
     vms.push(...page.vms);
-    cursor = page.cursor;
-    if (cursor === null) return vms;
-  }
+    options.cursor = page.cursor ?? undefined;
+  } while (options.cursor !== undefined);
+  return vms;
 }
 
 interface CreateOptions {
@@ -91,19 +86,13 @@ export async function create(cli: Cli, key: string, options: CreateOptions): Pro
 
 function inputOf(options: CreateOptions): VmInput {
   const { label, env, memory, cpus, disk, processes, outbound, rootFilesystem, destroyAfter } = options;
-  const limits = {
-    ...(memory !== undefined && { memoryBytes: memory }),
-    ...(cpus !== undefined && { cpus }),
-    ...(disk !== undefined && { filesystemBytes: disk }),
-    ...(processes !== undefined && { processes }),
-  };
   return {
-    ...(Object.keys(limits).length > 0 && { limits }),
-    ...(label !== undefined && { labels: label }),
-    ...(env !== undefined && { env }),
-    ...(outbound !== undefined && { network: { outbound: policyOf(outbound) } }),
-    ...(rootFilesystem !== undefined && { rootFilesystem }),
-    ...(destroyAfter !== undefined && { destroyAfterMs: destroyAfter }),
+    limits: { memoryBytes: memory, cpus, filesystemBytes: disk, processes },
+    labels: label,
+    env,
+    network: outbound && { outbound: policyOf(outbound) },
+    rootFilesystem,
+    destroyAfterMs: destroyAfter,
   };
 }
 

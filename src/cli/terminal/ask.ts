@@ -7,7 +7,6 @@ import { hasPerson } from "./streams.ts";
 export interface Choice {
   value: string;
   label: string;
-  hint?: string;
 }
 
 /**
@@ -23,22 +22,13 @@ export async function confirm(question: string, option: string): Promise<boolean
 }
 
 /** Lets a person choose. @returns `undefined` if the person gives no answer */
-export async function choose(
-  question: string,
-  choices: readonly Choice[],
-  signal?: AbortSignal,
-): Promise<string | undefined> {
+export async function choose(question: string, choices: readonly Choice[]): Promise<string | undefined> {
   const { select } = await import("@clack/prompts");
   const answer = await select({
     message: printable(question),
-    options: choices.map(({ value, label, hint }) => ({
-      value,
-      label: printable(label),
-      ...(hint !== undefined && { hint: printable(hint) }),
-    })),
+    options: choices.map(({ value, label }) => ({ value, label: printable(label) })),
     output: process.stderr,
     showInstructions: false,
-    ...(signal !== undefined && { signal }),
   });
   return typeof answer === "string" ? answer : undefined;
 }

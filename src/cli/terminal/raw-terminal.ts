@@ -6,24 +6,22 @@ const LEAVE_ALTERNATE_SCREEN = "\x1b[?1049l";
 
 /** This program's terminal while a program in a VM has it. */
 export class RawTerminal {
-  readonly #ends: (() => void)[] = [];
+  #end: (() => void) | undefined;
   #isOnAlternateScreen = false;
 
   /** Passes keys on one by one from now on. */
-  open(handlers: { onKeys(data: Uint8Array): void; onResize?(cols: number, rows: number): void }): void {
+  open(handlers: { onKeys(data: Uint8Array): void; onResize(cols: number, rows: number): void }): void {
     const { stdin, stdout } = process;
+    const resized = () => handlers.onResize(stdout.columns, stdout.rows);
     stdin.setRawMode(true);
     stdin.on("data", handlers.onKeys);
-    this.#ends.push(() => {
+    stdout.on("resize", resized);
+    this.#end = () => {
       stdin.off("data", handlers.onKeys);
       stdin.setRawMode(false);
       stdin.pause();
-    });
-    const { onResize } = handlers;
-    if (onResize === undefined) return;
-    const resized = () => onResize(stdout.columns, stdout.rows);
-    stdout.on("resize", resized);
-    this.#ends.push(() => void stdout.off("resize", resized));
+      stdout.off("resize", resized);
+    };
   }
 
   /** Prints the program's output as it is. */
@@ -36,8 +34,9 @@ export class RawTerminal {
   }
 
   close(): void {
-    if (this.#ends.length === 0) return;
-    for (const end of this.#ends.splice(0)) end();
+    if (this.#end === undefined) return;
+    this.#end();
+    this.#end = undefined;
     process.stdout.write((this.#isOnAlternateScreen ? LEAVE_ALTERNATE_SCREEN : "") + RESET);
   }
 }
