@@ -25,4 +25,8 @@ export class Known<Value> {
   delete(name: string): void {
     this.#values.delete(name);
   }
+
+  clear(): void {
+    this.#values.clear();
+  }
 }

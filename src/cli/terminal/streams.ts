@@ -1,18 +1,12 @@
 import process from "node:process";
 import { limitExceeded } from "../../api/errors.ts";
 import { MAX_TRANSFER_BYTES } from "../../api/limits.ts";
+import { anyEvent } from "../../base/any-event.ts";
 import { readAtMost } from "../../base/read-at-most.ts";
 
 /** Writes to a stream, and waits until the stream has room for more. */
 export async function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
-  if (!stream.writable || stream.write(data)) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      for (const event of ["drain", "close"]) stream.off(event, done);
-      resolve();
-    };
-    for (const event of ["drain", "close"]) stream.on(event, done);
-  });
+  if (stream.writable && !stream.write(data)) await anyEvent(stream, ["drain", "close"]);
 }
 
 /** Reads all of stdin. @throws AgentVmError `limit_exceeded` above the largest file that a VM takes */

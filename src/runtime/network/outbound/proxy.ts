@@ -126,19 +126,23 @@ export class OutboundProxy {
       return answerRaw(socket, "400 Bad Request", "CONNECT needs a host and a port");
     const target = this.#withPid(request.socket, destination);
     try {
-      if (await this.#readsRequests(target)) {
+      await this.#lead(socket, target, () => {
         socket.write(ESTABLISHED);
         if (head.byteLength > 0) socket.unshift(head);
-        return this.#readRequests(socket, target);
-      }
-      const outside = await this.#deps.gate.open(target, signalOf(socket));
-      socket.write(ESTABLISHED);
-      outside.write(head);
-      relaySockets(socket, outside);
+      });
     } catch (error) {
       const line = error instanceof OutboundDenied ? `403 ${DENIED}` : "502 Bad Gateway";
       answerRaw(socket, line, (error as Error).message);
     }
+  }
+
+  /** Leads a connection of a program to its destination. @param accept tells the program that the way is open */
+  async #lead(socket: Duplex, target: Destination, accept: () => void): Promise<void> {
+    const readsRequests = await this.#readsRequests(target);
+    const outside = readsRequests ? undefined : await this.#deps.gate.open(target, signalOf(socket));
+    accept();
+    if (outside === undefined) this.#readRequests(socket, target);
+    else relaySockets(socket, outside);
   }
 
   /**
@@ -207,13 +211,7 @@ export class OutboundProxy {
       clearTimeout(timer);
       const target = this.#withPid(socket, destination);
       try {
-        if (await this.#readsRequests(target)) {
-          socket.write(socksReply(SOCKS_REPLY.ok));
-          return this.#readRequests(socket, target);
-        }
-        const outside = await this.#deps.gate.open(target, signalOf(socket));
-        socket.write(socksReply(SOCKS_REPLY.ok));
-        relaySockets(socket, outside);
+        await this.#lead(socket, target, () => socket.write(socksReply(SOCKS_REPLY.ok)));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         const failed = code === "ECONNREFUSED" ? SOCKS_REPLY.refused : SOCKS_REPLY.unreachable;

@@ -7,6 +7,7 @@ import type {
   NetworkRequest,
 } from "../../../api/methods/network-requests.ts";
 import { asCaller } from "../../../base/caller.ts";
+import { Known } from "../../../base/known.ts";
 import { printable } from "../../../base/printable.ts";
 import { unlessAborted } from "../../../base/within.ts";
 import type { VmHandlers } from "../../hooks.ts";
@@ -43,7 +44,7 @@ export class NetworkQuestions {
   readonly #deps: QuestionsDeps;
   readonly #pending = new Map<string, Pending>();
   /** Answers by destination. `until`: time on the clock of `performance`. */
-  readonly #answers = new Map<string, { allowed: boolean; until: number }>();
+  readonly #answers = new Known<{ allowed: boolean; until: number }>(MAX_NETWORK_ANSWERS);
 
   constructor(deps: QuestionsDeps) {
     this.#deps = deps;
@@ -153,16 +154,9 @@ export class NetworkQuestions {
   #answered(key: string, pending: Pending, answer: NetworkAnswer, by: string): void {
     if (!ANSWERS.has(answer)) throw new Error("onNetworkRequest must answer allow, once or deny");
     const allowed = answer !== "deny";
-    if (answer === "allow") this.#remember(key, true, Number.POSITIVE_INFINITY);
-    if (answer === "deny") this.#remember(key, false, performance.now() + DENIED_ANSWER_MS);
+    if (answer === "allow") this.#answers.set(key, { allowed, until: Number.POSITIVE_INFINITY });
+    if (answer === "deny") this.#answers.set(key, { allowed, until: performance.now() + DENIED_ANSWER_MS });
     pending.settle({ allowed, reason: `${by} ${allowed ? "allowed" : "denied"} it`, code: "answered" });
-  }
-
-  #remember(key: string, allowed: boolean, until: number): void {
-    this.#answers.delete(key);
-    this.#answers.set(key, { allowed, until });
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > MAX_NETWORK_ANSWERS && oldest !== undefined) this.#answers.delete(oldest);
   }
 
   #remembered(key: string): Outcome | undefined {

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { anyEvent } from "../../../base/any-event.ts";
 import type { Destination } from "./destination.ts";
 
 /** First byte of SOCKS 5 (RFC 1928). */
@@ -54,14 +55,6 @@ async function take(socket: Socket, size: number): Promise<Buffer> {
     if (data !== null && data.length === size) return data;
     if (socket.readableEnded || socket.destroyed || data !== null)
       throw new Error("the client closed the connection");
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        for (const event of EVENTS) socket.off(event, done);
-        resolve();
-      };
-      for (const event of EVENTS) socket.on(event, done);
-    });
+    await anyEvent(socket, ["readable", "end", "close"]);
   }
 }
-
-const EVENTS = ["readable", "end", "close"] as const;

@@ -1,6 +1,7 @@
 import { generateKeyPair, type KeyObject } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { promisify } from "node:util";
+import { Known } from "../../../../base/known.ts";
 import { signCertificate, toPem } from "./certificate.ts";
 
 const DAY_MS = 86_400_000;
@@ -36,7 +37,7 @@ export class VmAuthority {
   readonly #own: Keys;
   /** All hosts share the keys: only the server has them. */
   readonly #hosts: Keys;
-  readonly #contexts = new Map<string, { context: SecureContext; until: number }>();
+  readonly #contexts = new Known<{ context: SecureContext; until: number }>(MAX_KEPT);
 
   static async make(): Promise<VmAuthority> {
     const [own, hosts] = await Promise.all([
@@ -78,8 +79,6 @@ export class VmAuthority {
       ca: toPem(this.certificate),
       minVersion: "TLSv1.2",
     });
-    const [oldest] = this.#contexts.keys();
-    if (this.#contexts.size >= MAX_KEPT && oldest !== undefined) this.#contexts.delete(oldest);
     this.#contexts.set(host, { context, until: until.getTime() - DAY_MS });
     return context;
   }

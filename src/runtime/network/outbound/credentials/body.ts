@@ -1,5 +1,7 @@
 import type { Readable } from "node:stream";
+import { anyEvent } from "../../../../base/any-event.ts";
 import { BodyCollector } from "../../../../base/body-collector.ts";
+import { within } from "../../../../base/within.ts";
 import { MAX_SECRET_BODY_BYTES, SECRET_BODY_MS } from "../../limits.ts";
 
 /** The beginning of a request's body. */
@@ -8,8 +10,6 @@ export interface TakenBody {
   /** `false`: the request has more, which is not read yet. */
   isWhole: boolean;
 }
-
-const EVENTS = ["readable", "end", "close", "error"] as const;
 
 /**
  * Reads the body of a request up to MAX_SECRET_BODY_BYTES.
@@ -31,19 +31,6 @@ export async function takeBody(request: Readable): Promise<TakenBody> {
     if (request.destroyed) throw new Error("the program broke off its request");
     const left = deadline - performance.now();
     if (left <= 0) throw new Error(`the request's body did not arrive within ${SECRET_BODY_MS} ms`);
-    await next(request, left);
+    await within(anyEvent(request, ["readable", "end", "close", "error"]), left);
   }
-}
-
-/** Resolves with the next event of a request, or after a time. */
-function next(request: Readable, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      for (const event of EVENTS) request.off(event, done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    for (const event of EVENTS) request.on(event, done);
-  });
 }
