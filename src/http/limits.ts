@@ -42,6 +42,14 @@ export const MAX_STRANGERS_PER_ADDRESS = 1024;
 export const MAX_CONNECTIONS_PER_CLIENT = 2048;
 
 /**
+ * Requests of one connection whose answers have not ended. Browsers and most clients wait for an answer before their next request.
+ * @unit requests
+ * @past The server cuts the connection.
+ * @code connection_lost
+ */
+export const MAX_UNANSWERED = 64;
+
+/**
  * Time in which a connection without access must send a whole request head.
  * @unit ms
  * @past The server cuts the connection.

@@ -1,8 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { within } from "../base/within.ts";
 
-/** Messages that are not counted: of the others each is a call, which has an answer. */
-const SMALL_MESSAGE_BYTES = 128 * 1024;
+/** Small messages that are not counted: some of them, such as subscriptions, have no answer. */
+const SMALL_MESSAGES_BYTES = 128 * 1024;
+
+/** Memory of a message that waits, besides its bytes. */
+const MESSAGE_COST_BYTES = 1024;
 
 /** The messages of one WebSocket. */
 export class SocketTurns {
@@ -10,21 +13,20 @@ export class SocketTurns {
   #onNext: (() => void) | undefined;
   /** Bytes of messages that nothing has begun to answer, by their number, oldest first. */
   readonly #waiting = new Map<number, number>();
-  #waitingBytes = 0;
+  #largeBytes = 0;
+  #smallBytes = 0;
 
-  /** Bytes of large messages that wait for the messages before them. */
+  /** Bytes of messages that wait for the messages before them. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return this.#largeBytes + (this.#smallBytes > SMALL_MESSAGES_BYTES ? this.#smallBytes : 0);
   }
 
   /** A message has arrived. @param handle hands it to the code that answers it @param bytes size of the message */
   arrived<Result>(handle: () => Result, bytes = 0): Result {
     this.#arrived += 1;
     const number = this.#arrived;
-    if (bytes > SMALL_MESSAGE_BYTES) {
-      this.#waiting.set(number, bytes);
-      this.#waitingBytes += bytes;
-    }
+    this.#waiting.set(number, bytes);
+    this.#count(bytes, 1);
     this.#onNext?.();
     return turns.run({ of: this, number }, handle);
   }
@@ -34,8 +36,13 @@ export class SocketTurns {
     for (const [waiting, bytes] of this.#waiting) {
       if (waiting > number) return;
       this.#waiting.delete(waiting);
-      this.#waitingBytes -= bytes;
+      this.#count(bytes, -1);
     }
+  }
+
+  #count(bytes: number, messages: 1 | -1): void {
+    if (bytes > SMALL_MESSAGES_BYTES) this.#largeBytes += messages * bytes;
+    else this.#smallBytes += messages * (bytes + MESSAGE_COST_BYTES);
   }
 
   /** The server has sent something over the WebSocket, which may be the answer to the current message. */

@@ -23,6 +23,9 @@ const REFUSED = "user.invalid_argument";
 /** Reason with which RivetKit closes a connection whose message it cannot decode. Errors of actions are answers. */
 const UNDECODED = "rivetkit.internal_error";
 
+/** Memory of a piece of a message besides its bytes. A client may send a message in pieces of one byte. */
+const PIECE_COST_BYTES = 256;
+
 /** Time for a client to close a connection that the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -34,7 +37,12 @@ interface WebSocket extends EventEmitter {
   send(...message: unknown[]): void;
   close(code?: number, reason?: string): void;
   terminate(): void;
-  _receiver?: { _bufferedBytes: number; _messageLength: number };
+  _receiver?: {
+    _bufferedBytes: number;
+    _buffers: readonly unknown[];
+    _messageLength: number;
+    _fragments: readonly unknown[];
+  };
 }
 type Done = (webSocket: WebSocket, request: IncomingMessage) => void;
 interface SocketServer {
@@ -70,7 +78,7 @@ export function boundWebSockets(): void {
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
       const turns = new SocketTurns();
       guard(webSocket, request, turns);
-      countUnended(request.socket, () => unendedOf(webSocket) + turns.waitingBytes);
+      countUnended(request.socket, () => heldByMessage(webSocket) + turns.waitingBytes);
       gather(webSocket, socket);
       done(webSocket, request);
     });
@@ -120,9 +128,16 @@ function guard(webSocket: WebSocket, { headers, url = "" }: IncomingMessage, tur
   };
 }
 
-/** Bytes of the message that is arriving: of its whole frames, and of the frame whose end is still to come. */
-function unendedOf({ _receiver }: WebSocket): number {
-  return _receiver === undefined ? 0 : _receiver._bufferedBytes + _receiver._messageLength;
+/**
+ * Returns the memory of the message that is arriving: of its whole frames, and of the frame whose end is still to come.
+ *
+ * @internal exported for a test of messages in small pieces
+ */
+export function heldByMessage(webSocket: object): number {
+  const { _receiver } = webSocket as Pick<WebSocket, "_receiver">;
+  if (_receiver === undefined) return 0;
+  const { _bufferedBytes, _buffers, _messageLength, _fragments } = _receiver;
+  return _bufferedBytes + _messageLength + PIECE_COST_BYTES * (_buffers.length + _fragments.length);
 }
 
 /** Sends all messages of one turn of the event loop with one system call, which wakes the client once. */

@@ -29,3 +29,21 @@ test("an answer counts, and an event of another connection does not", () => {
   }, LARGE);
   expect(one.waitingBytes).toBe(0);
 });
+
+test("small messages count together, with what each of them takes", () => {
+  const turns = new SocketTurns();
+  let begin: () => void = () => undefined;
+  for (let count = 0; count < 10; count++) turns.arrived(() => undefined, 1_000);
+  expect(turns.waitingBytes).toBe(0);
+  for (let count = 0; count < 1_000; count++) {
+    turns.arrived(() => {
+      begin = AsyncLocalStorage.bind(beginAnswer);
+    }, 100_000);
+  }
+  expect(turns.waitingBytes).toBeGreaterThan(100_000_000);
+  for (let count = 0; count < 1_000; count++) turns.arrived(() => undefined, 1);
+  begin();
+  expect(turns.waitingBytes).toBeGreaterThan(1_000_000);
+  turns.arrived(() => turns.sent(), 1);
+  expect(turns.waitingBytes).toBe(0);
+});

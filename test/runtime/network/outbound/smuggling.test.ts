@@ -1,4 +1,5 @@
 // @module-tag attack
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import net, { type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { CredentialRules } from "../../../../src/runtime/network/outbound/credentials/rules.ts";
@@ -115,6 +116,22 @@ test("a program that sends many requests without waiting for their answers loses
   expect(program.destroyed).toBe(false);
   program.write(get);
   await cut;
+});
+
+test("a packet of thousands of requests of a program is not read to its end", async () => {
+  const { port } = await startRecorder(0);
+  const program = net.connect(await startProxy(port), "127.0.0.1");
+  onTestFinished(() => void program.destroy());
+  program.on("error", () => undefined);
+  let read = 0;
+  const count = () => {
+    read += 1;
+  };
+  subscribe("http.server.request.start", count);
+  onTestFinished(() => void unsubscribe("http.server.request.start", count));
+  program.write(`GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_000));
+  await new Promise((done) => program.once("close", done));
+  expect(read).toBeLessThan(100);
 });
 
 test("16 requests that a program sends at once are all answered, again and again", async () => {

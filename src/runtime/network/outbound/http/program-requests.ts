@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { cutReading } from "../../../../base/server-sockets.ts";
 import { MAX_PIPELINED } from "../../limits.ts";
 import { framingOf } from "../../requests/framing.ts";
 import type { Destination } from "../destination.ts";
@@ -190,7 +191,7 @@ class Unanswered {
    */
   begin(connection: Duplex): boolean {
     const count = (this.#counts.get(connection) ?? 0) + 1;
-    if (count > MAX_PIPELINED) connection.destroy();
+    if (count > MAX_PIPELINED) cutReading(connection);
     else this.#counts.set(connection, count);
     return count <= MAX_PIPELINED;
   }
