@@ -13,8 +13,8 @@ import { onSockets } from "../base/server-sockets.ts";
 const MAX_CLIENT_BACKLOG_BYTES = 128 * MIB;
 
 /**
- * Bytes that wait in the server for all clients together: unread answers and events, messages and bodies of calls without their
- * end, and calls that wait behind a long call of their connection.
+ * Bytes that wait in the server for all clients together: unread answers and events, large results that wait to be encoded, messages and
+ * bodies of calls without their end, and calls that wait behind a long call of their connection.
  * @unit bytes
  * @past The server disconnects connections of the addresses with the most, until a quarter is free: first those with many bytes that
  * have stood still for long.

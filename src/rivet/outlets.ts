@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { responseTooLarge } from "../api/errors.ts";
+import { connectionLost, responseTooLarge } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
+import { leastSize } from "../api/size.ts";
 import { BareReader, BareWriter } from "../base/bare.ts";
-import { Semaphore } from "../base/semaphore.ts";
+import { encodings } from "../base/encodings.ts";
+import { noteBytes } from "./client-backlog.ts";
 import { encodeSlowly } from "./encode-slowly.ts";
 import type { Encoding } from "./value-counter.ts";
 
@@ -13,9 +15,6 @@ const HEADER = "x-agent-vm-outlet";
 /** Length of a UUID. */
 const NAME_LENGTH = 36;
 
-/** Values that are encoded at the same time. Each is in memory twice. */
-const MAX_AT_ONCE = 2;
-
 /** Bytes in front of a short text in CBOR, and around it in JSON. */
 const HEAD_BYTES = { cbor: [2, 0], bare: [2, 0], json: [1, 1] } as const;
 
@@ -23,7 +22,6 @@ const HEAD_BYTES = { cbor: [2, 0], bare: [2, 0], json: [1, 1] } as const;
 const ANSWER = 2;
 
 const outlets = new Map<string, Outlet>();
-const places = new Semaphore(MAX_AT_ONCE);
 
 /** Returns the open outlet of a request, by its headers. */
 export function outletOf(name: string | undefined): Outlet | undefined {
@@ -53,6 +51,8 @@ export class Outlet {
   readonly #name: string;
   /** Encoded values by the text that stands for them in a message. */
   readonly #values = new Map<string, Buffer[]>();
+  readonly #ended = new AbortController();
+  #waitingBytes = 0;
 
   constructor(within: "connection" | "request", encoding: Encoding, name: string) {
     this.#within = within;
@@ -61,9 +61,16 @@ export class Outlet {
     outlets.set(name, this);
   }
 
+  /** Ends the wait of values that are not encoded yet. */
   close(): void {
     outlets.delete(this.#name);
     this.#values.clear();
+    this.#ended.abort(connectionLost("The connection has closed"));
+  }
+
+  /** Bytes of values that wait to be encoded. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
   }
 
   /**
@@ -71,18 +78,25 @@ export class Outlet {
    *
    * @param isLive the value may change meanwhile, as an own action's
    * @returns the text that stands for the value, in a message that is sent soon
-   * @throws AgentVmError `response_too_large`
+   * @throws AgentVmError `response_too_large`, `connection_lost`
    */
   async put(value: unknown, action: string, isLive: boolean): Promise<string> {
-    return await places.run(async () => {
-      const blocks = await encodeSlowly(value, this.#encoding, isLive);
-      const bytes = sizeOf(blocks);
-      if (bytes > MAX_MESSAGE_BYTES)
-        throw responseTooLarge(action, bytes, MAX_MESSAGE_BYTES, "Ask for it in parts.");
-      const mark = `value ${randomUUID()}`;
-      if (outlets.has(this.#name)) this.#values.set(mark, blocks);
-      return mark;
-    });
+    const size = leastSize(value);
+    this.#waitingBytes += size;
+    noteBytes(size);
+    try {
+      return await encodings.run(async () => {
+        const blocks = await encodeSlowly(value, this.#encoding, isLive);
+        const bytes = sizeOf(blocks);
+        if (bytes > MAX_MESSAGE_BYTES)
+          throw responseTooLarge(action, bytes, MAX_MESSAGE_BYTES, "Ask for it in parts.");
+        const mark = `value ${randomUUID()}`;
+        if (outlets.has(this.#name)) this.#values.set(mark, blocks);
+        return mark;
+      }, this.#ended.signal);
+    } finally {
+      this.#waitingBytes -= size;
+    }
   }
 
   get isEmpty(): boolean {
@@ -129,9 +143,13 @@ export class Outlet {
 }
 
 /** Opens the outlet of a request, whose answer is RivetKit's. */
-export function openOutlet(request: IncomingMessage, response: ServerResponse, encoding: Encoding): void {
+export function openOutlet(
+  request: IncomingMessage,
+  response: ServerResponse,
+  encoding: Encoding,
+): Outlet | undefined {
   // Its client has left while the server let it in.
-  if (response.destroyed) return;
+  if (response.destroyed) return undefined;
   const name = randomUUID();
   const outlet = new Outlet("request", encoding, name);
   request.rawHeaders.push(HEADER, name);
@@ -155,6 +173,7 @@ export function openOutlet(request: IncomingMessage, response: ServerResponse, e
     write: (...args: unknown[]) => fill(args[0]) || write.apply(response, args),
     end: (...args: unknown[]) => end.apply(response, fill(args[0]) ? [] : args),
   });
+  return outlet;
 }
 
 function sizeOf(blocks: readonly Buffer[]): number {

@@ -33,14 +33,14 @@ export function withDecodableBody(
   }
   const header = (name: string) => request.headers[name]?.toString();
   const encoding = isForActors(path) ? "json" : encodingOf(request.method, header);
-  openOutlet(request, response, encoding);
+  const outlet = openOutlet(request, response, encoding);
   const counter = valueCounter(encoding, "request");
   const push = request.push;
   // A client may send a body of 31 MiB in pieces of one byte.
   const body = new BodyCollector();
   let bytes = 0;
   let refusal: AgentVmError | undefined;
-  countUnended(request.socket, () => body.length);
+  countUnended(request.socket, () => body.length + (outlet?.waitingBytes ?? 0));
   // Node hands over the body with `push`, whether or not anybody reads.
   request.push = (piece: Buffer | null) => {
     if (piece === null) {

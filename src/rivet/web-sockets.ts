@@ -77,15 +77,23 @@ export function boundWebSockets(): void {
     this.options.maxPayload = Math.min(this.options.maxPayload || Infinity, MAX_MESSAGE_BYTES + SLACK_BYTES);
     handleUpgrade.call(this, request, socket, head, (webSocket) => {
       const turns = new SocketTurns();
-      guard(webSocket, request, turns);
-      countUnended(request.socket, () => heldByMessage(webSocket) + turns.waitingBytes);
+      const outlet = guard(webSocket, request, turns);
+      countUnended(
+        request.socket,
+        () => heldByMessage(webSocket) + turns.waitingBytes + (outlet?.waitingBytes ?? 0),
+      );
       gather(webSocket, socket);
       done(webSocket, request);
     });
   };
 }
 
-function guard(webSocket: WebSocket, { headers, url = "" }: IncomingMessage, turns: SocketTurns): void {
+/** @returns the outlet of the messages that RivetKit encodes */
+function guard(
+  webSocket: WebSocket,
+  { headers, url = "" }: IncomingMessage,
+  turns: SocketTurns,
+): Outlet | undefined {
   const isDecoded = CONNECT.test(parseGateway(url)?.rest ?? "");
   const encoding = isDecoded ? encodingOf("GET", (name) => headers[name]?.toString()) : undefined;
   const { emit, close, send } = webSocket;
@@ -126,6 +134,7 @@ function guard(webSocket: WebSocket, { headers, url = "" }: IncomingMessage, tur
     if (event === "error") return true;
     return emit.call(webSocket, event, ...args);
   };
+  return outlet;
 }
 
 /**

@@ -6,7 +6,7 @@ import { createClient } from "rivetkit/client";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import * as ws from "ws";
 import type { VmHandle } from "../../src/client/index.ts";
-import { openOutlet, outletOf } from "../../src/rivet/outlets.ts";
+import { Outlet, openOutlet, outletOf } from "../../src/rivet/outlets.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
 import { failure } from "../support/until.ts";
 
@@ -97,3 +97,15 @@ test.each(["before", "after"] as const)(
     expect(outletOf(request.rawHeaders.at(-1))).toBeUndefined();
   },
 );
+
+test("large values that wait to be encoded are counted, and wait no longer when their connection has closed", async () => {
+  const bytes = 4 << 20;
+  const outlet = new Outlet("connection", "bare", crypto.randomUUID());
+  const waiting = Array.from({ length: 10 }, () => outlet.put("x".repeat(bytes), "exec", false));
+  expect(outlet.waitingBytes).toBe(10 * bytes);
+  outlet.close();
+  const ends = await Promise.allSettled(waiting);
+  expect(ends.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+  expect(ends.at(-1)).toMatchObject({ reason: { code: "connection_lost" } });
+  expect(outlet.waitingBytes).toBe(0);
+});

@@ -1,4 +1,5 @@
 import { MIB } from "../../api/units.ts";
+import { encodings } from "../../base/encodings.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { MAX_LARGE_READS } from "./limits.ts";
 
@@ -10,7 +11,11 @@ export class LargeReads {
   readonly #places = new Semaphore(MAX_LARGE_READS);
 
   /** @param size bytes of the file */
-  run<Result>(size: number, read: () => Promise<Result>): Promise<Result> {
-    return size < LARGE_BYTES ? read() : this.#places.run(read);
+  async run<Result>(size: number, read: () => Promise<Result>): Promise<Result> {
+    if (size < LARGE_BYTES) return await read();
+    return await this.#places.run(async () => {
+      await encodings.run(async () => undefined);
+      return await read();
+    });
   }
 }
