@@ -169,7 +169,7 @@ test("refuses a 257th request at once", { tags: ["slow"] }, async () => {
   const hanging = Array.from({ length: 256 }, (_, index) =>
     fetch(`${url}hang/${index}`, { signal: abort.signal }).catch(() => "cut"),
   );
-  await Promise.all(hanging.map((_, index) => vm.vmFetch(3000, `/arrived/${index}`)));
+  for (const index of hanging.keys()) await vm.vmFetch(3000, `/arrived/${index}`);
   const surplus = await fetch(url);
   expect([surplus.status, await surplus.json()]).toMatchObject([429, { code: "limit_exceeded" }]);
   abort.abort();

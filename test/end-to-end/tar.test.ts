@@ -146,8 +146,8 @@ test("a plain client gets small archives whole, and an error that names the stre
   expect(inHostTar(archive, "cat small")).toBe("small\n");
   expect(await plain.importTar(archive, "/workspace/again")).toEqual({ files: 1, bytes: 6, skipped: 0 });
   await vm.exec("head -c 40000000 /dev/urandom > /workspace/large");
-  for (const call of [plain.exportTar(), plain.exportSnapshot()]) {
-    expect(await failure(call)).toMatchObject({ code: "response_too_large" });
+  for (const call of [() => plain.exportTar(), () => plain.exportSnapshot()]) {
+    expect(await failure(call())).toMatchObject({ code: "response_too_large" });
   }
   const refused = (await failure(plain.snapshotRootFilesystem())) as Error;
   expect(refused).toMatchObject({ code: "response_too_large" });

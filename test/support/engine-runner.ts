@@ -60,11 +60,13 @@ export async function startRunner(
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ name: "requests", runner_name_selector: "requests", crash_policy: "sleep" }),
     });
-  await until(() =>
+  const made = () =>
     make().then(
       ({ ok }) => ok,
       () => false,
-    ),
-  );
+    );
+  // The answer to an actor that has started may come too late, and the runner has no room for another.
+  const hasStarted = started.promise.then(() => true);
+  await until(() => Promise.race([hasStarted, made()]));
   return { runner, actorId: await started.promise };
 }
