@@ -1,5 +1,5 @@
 import type { CallOutcome } from "../api/methods/transport.ts";
-import { FairPool, type Keeper } from "../base/fair-pool.ts";
+import { FairPool, PooledKeeper } from "../base/fair-pool.ts";
 import { MAX_SERVER_KEPT_OUTCOME_BYTES } from "./limits.ts";
 
 /** Outcomes that all VMs keep. */
@@ -26,24 +26,18 @@ interface KeptOutcome {
  * Outcomes of the ended calls of one VM. An outcome is kept until the client acknowledges it, until it is too old, or until newer
  * outcomes need its place. An outcome that was dropped unacknowledged leaves a spent key (`call_lost`).
  */
-export class KeptOutcomes implements Keeper {
+export class KeptOutcomes extends PooledKeeper {
   readonly #limits: KeptLimits;
-  readonly #pool: FairPool;
   /** Oldest first. */
   readonly #kept = new Map<string, KeptOutcome>();
   /** Oldest first. */
   readonly #spent = new Set<string>();
-  #bytes = 0;
   #sweep: NodeJS.Timeout | undefined;
   #isDisposed = false;
 
   constructor(limits: KeptLimits, pool = keptOutcomes) {
+    super(pool);
     this.#limits = limits;
-    this.#pool = pool;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Keys of kept outcomes, and spent keys. */
@@ -63,7 +57,7 @@ export class KeptOutcomes implements Keeper {
   add(callId: string, outcome: CallOutcome, bytes: number, running: number): void {
     if (this.#isDisposed) return;
     this.#kept.set(callId, { outcome, bytes, settledAt: Date.now() });
-    this.#change(bytes);
+    this.change(bytes);
     this.makeRoom(running);
     this.#scheduleSweep();
   }
@@ -72,7 +66,7 @@ export class KeptOutcomes implements Keeper {
   makeRoom(running: number): void {
     for (const callId of this.#kept.keys()) {
       const crowded = running + this.#kept.size > this.#limits.calls;
-      if (!crowded && this.#bytes <= this.#limits.keptBytes) return;
+      if (!crowded && this.bytes <= this.#limits.keptBytes) return;
       this.#spend(callId);
     }
   }
@@ -80,7 +74,7 @@ export class KeptOutcomes implements Keeper {
   /** Drops the oldest outcomes for the sake of other VMs. */
   shrinkTo(bytes: number): void {
     for (const callId of this.#kept.keys()) {
-      if (this.#bytes <= bytes) return;
+      if (this.bytes <= bytes) return;
       this.#spend(callId);
     }
   }
@@ -90,7 +84,7 @@ export class KeptOutcomes implements Keeper {
     const kept = this.#kept.get(callId);
     if (!kept) return;
     this.#kept.delete(callId);
-    this.#change(-kept.bytes);
+    this.change(-kept.bytes);
   }
 
   /** Drops all outcomes, and keeps no more. */
@@ -98,12 +92,7 @@ export class KeptOutcomes implements Keeper {
     this.#isDisposed = true;
     clearTimeout(this.#sweep);
     this.#kept.clear();
-    this.#change(-this.#bytes);
-  }
-
-  #change(bytes: number): void {
-    this.#bytes += bytes;
-    this.#pool.changed(this, bytes);
+    this.change(-this.bytes);
   }
 
   #spend(callId: string): void {

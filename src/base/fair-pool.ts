@@ -6,6 +6,29 @@ export interface Keeper {
   shrinkTo(bytes: number): void;
 }
 
+/** A keeper that counts its bytes, also in a pool. */
+export abstract class PooledKeeper implements Keeper {
+  readonly #pool: FairPool | undefined;
+  #bytes = 0;
+
+  /** @param pool bytes of all keepers. @default none */
+  constructor(pool?: FairPool) {
+    this.#pool = pool;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  abstract shrinkTo(bytes: number): void;
+
+  /** Counts bytes that the keeper has taken (above 0) or given up (below 0). */
+  protected change(bytes: number): void {
+    this.#bytes += bytes;
+    this.#pool?.changed(this, bytes);
+  }
+}
+
 /** Part of a pool that a cut leaves free, so that the next cut is far away: one in so many bytes. */
 const FREED_PART = 32;
 

@@ -1,5 +1,5 @@
 import type { FileChangedEvent } from "../../api/events.ts";
-import { FairPool, type Keeper } from "../../base/fair-pool.ts";
+import { FairPool, PooledKeeper } from "../../base/fair-pool.ts";
 import { pause } from "../../base/pace.ts";
 import { MAX_QUEUED_FILE_EVENTS, MAX_SERVER_QUEUED_FILE_EVENT_BYTES } from "./limits.ts";
 
@@ -19,26 +19,19 @@ interface Waiting {
 }
 
 /** Queue of `fileChanged` events. Emits them in order without blocking the event loop. */
-export class ChangeQueue implements Keeper {
+export class ChangeQueue extends PooledKeeper {
   readonly #emit: (event: FileChangedEvent) => void;
-  readonly #pool: FairPool;
   /** Watches with a waiting `overflow` event. A rescan after it covers their later changes, so those are dropped. */
   readonly #overflowing = new Set<string>();
   #waiting: Waiting[] = [];
   #next = 0;
-  #bytes = 0;
   #draining: Promise<void> | null = null;
   #closed = false;
 
   /** @param pool events that wait in the queues of all VMs */
   constructor(emit: (event: FileChangedEvent) => void, pool = queuedEvents) {
+    super(pool);
     this.#emit = emit;
-    this.#pool = pool;
-  }
-
-  /** Memory of the waiting events. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /**
@@ -92,17 +85,12 @@ export class ChangeQueue implements Keeper {
   #set(waiting: Waiting[]): void {
     this.#waiting = waiting;
     this.#next = 0;
-    this.#change(waiting.reduce((sum, each) => sum + bytesOf(each), 0) - this.#bytes);
+    this.change(waiting.reduce((sum, each) => sum + bytesOf(each), 0) - this.bytes);
   }
 
   #push(waiting: Waiting): void {
     this.#waiting.push(waiting);
-    this.#change(bytesOf(waiting));
-  }
-
-  #change(bytes: number): void {
-    this.#bytes += bytes;
-    this.#pool.changed(this, bytes);
+    this.change(bytesOf(waiting));
   }
 
   get #length(): number {
@@ -118,7 +106,7 @@ export class ChangeQueue implements Keeper {
       const waiting = this.#waiting[this.#next];
       if (waiting === undefined) break;
       this.#next += 1;
-      this.#change(-bytesOf(waiting));
+      this.change(-bytesOf(waiting));
       // Events that have left take no memory while others keep coming.
       if (this.#next === ROOM_EVENTS) this.#keep(() => true);
       this.#overflowing.delete(waiting.event.watchId);

@@ -2,7 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import type { OutputStream } from "../../api/methods/process-types.ts";
 import { KIB } from "../../api/units.ts";
 import { ByteCollector } from "../../base/byte-collector.ts";
-import { equalShare, type FairPool, type Keeper } from "../../base/fair-pool.ts";
+import { equalShare, type FairPool, PooledKeeper } from "../../base/fair-pool.ts";
 import { pause } from "../../base/pace.ts";
 import { MAX_INTERLEAVED_BYTES, MAX_INTERLEAVED_RUNS } from "./limits.ts";
 
@@ -13,35 +13,29 @@ const PIECE_BYTES = 64 * KIB;
  * Bytes that all running `exec` calls of one VM may capture together. Past the limit of all VMs, the VMs that capture the most lose
  * the end of their largest captures.
  */
-export class CaptureBudget implements Keeper {
+export class CaptureBudget extends PooledKeeper {
   readonly #most: number;
-  readonly #pool: FairPool | undefined;
   /** Captures that can be cut. */
   readonly #captures = new Set<Capture>();
-  #bytes = 0;
 
   /** @param pool bytes of all VMs. @default none */
   constructor(bytes: number, pool?: FairPool) {
+    super(pool);
     this.#most = bytes;
-    this.#pool = pool;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Bytes that a capture may still take. */
   get room(): number {
-    return this.#most - this.#bytes;
+    return this.#most - this.bytes;
   }
 
   took(capture: Capture, bytes: number): void {
     this.#captures.add(capture);
-    this.#change(bytes);
+    this.change(bytes);
   }
 
   give(bytes: number): void {
-    this.#change(-bytes);
+    this.change(-bytes);
   }
 
   /** A capture is being read, and cannot be cut any more. */
@@ -52,14 +46,9 @@ export class CaptureBudget implements Keeper {
   shrinkTo(bytes: number): void {
     const captures = [...this.#captures];
     const lengths = captures.map(({ length }) => length);
-    const fixed = this.#bytes - lengths.reduce((sum, length) => sum + length, 0);
+    const fixed = this.bytes - lengths.reduce((sum, length) => sum + length, 0);
     const share = Math.floor(equalShare(lengths, Math.max(0, bytes - fixed)));
     for (const capture of captures) if (capture.length > share) capture.cutTo(share);
-  }
-
-  #change(bytes: number): void {
-    this.#bytes += bytes;
-    this.#pool?.changed(this, bytes);
   }
 }
 

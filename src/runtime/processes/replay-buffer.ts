@@ -1,4 +1,4 @@
-import type { FairPool, Keeper } from "../../base/fair-pool.ts";
+import { type FairPool, PooledKeeper } from "../../base/fair-pool.ts";
 import { MAX_EVENT_DATA_BYTES, REPLAY_CHUNK_BYTES } from "./limits.ts";
 
 /** Chunks share a block of memory of this size. */
@@ -143,43 +143,37 @@ interface Holder {
  * Bytes that one VM keeps of its programs' output. Past the limit the oldest buffers are cut, ended buffers first. Past the limit of
  * all VMs, the VMs that keep the most lose output.
  */
-export class ReplayBudget implements Keeper {
+export class ReplayBudget extends PooledKeeper {
   readonly #capacity: number;
-  readonly #pool: FairPool | undefined;
   readonly #running = new Set<Holder>();
   readonly #ended = new Set<Holder>();
-  #bytes = 0;
   #isReleased = false;
 
   /** @param pool bytes of all VMs. @default none */
   constructor(capacityBytes: number, pool?: FairPool) {
+    super(pool);
     this.#capacity = capacityBytes;
-    this.#pool = pool;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
   }
 
   take(holder: Holder, bytes: number): void {
     if (this.#isReleased) return;
     this.#running.add(holder);
-    this.#change(bytes);
+    this.change(bytes);
     this.shrinkTo(this.#capacity);
   }
 
   shrinkTo(bytes: number): void {
     for (const set of [this.#ended, this.#running]) {
       for (const oldest of set) {
-        while (this.#bytes > bytes && oldest.dropOldest());
-        if (this.#bytes <= bytes) return;
+        while (this.bytes > bytes && oldest.dropOldest());
+        if (this.bytes <= bytes) return;
         set.delete(oldest);
       }
     }
   }
 
   give(bytes: number): void {
-    if (!this.#isReleased) this.#change(-bytes);
+    if (!this.#isReleased) this.change(-bytes);
   }
 
   ended(holder: Holder): void {
@@ -193,13 +187,8 @@ export class ReplayBudget implements Keeper {
 
   /** The VM has ended, and its output goes with it. */
   async settled(): Promise<void> {
-    this.#change(-this.#bytes);
+    this.change(-this.bytes);
     this.#isReleased = true;
-  }
-
-  #change(bytes: number): void {
-    this.#bytes += bytes;
-    this.#pool?.changed(this, bytes);
   }
 }
 

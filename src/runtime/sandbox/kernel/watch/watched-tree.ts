@@ -75,14 +75,13 @@ export class WatchedTree {
     await this.#ready.promise;
   }
 
-  /** @param reason error for a caller that waits for the start */
-  close(reason: Error = vmStopped()): void {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#events.forgetMove();
     this.#scanner.close();
     this.#model.clear();
-    if (!this.#isReady) this.#failure ??= reason;
+    if (!this.#isReady) this.#failure ??= vmStopped();
     this.#finishStart();
   }
 
