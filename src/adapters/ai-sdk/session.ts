@@ -119,7 +119,7 @@ export function sandboxSession(vm: AdapterVm, options: SandboxSessionOptions = {
     async run({ command, workingDirectory, env, abortSignal }: SandboxCommandOptions) {
       const { exitCode, stdout, stderr, truncated } = await vm.run(command, {
         cwd: await place.directory(workingDirectory),
-        ...(env && { env }),
+        env,
         signal: abortSignal,
       });
       const note = truncated ? "\n[agent-vm: further output was dropped; spawn() streams all of it]\n" : "";

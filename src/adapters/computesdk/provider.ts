@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { posix } from "node:path";
-import { AgentVmError } from "../../api/errors.ts";
 import type { VmAccessor, VmHandle, VmListEntry } from "../../client/index.ts";
 import { listEntries } from "../shared/file-kind.ts";
+import { isGone, unlessGone } from "../shared/gone.ts";
 import { portUrl } from "../shared/port-url.ts";
 import { DROPPED_NOTE } from "../shared/text.ts";
 import { HOME, Workplace } from "../shared/workplace.ts";
@@ -79,7 +79,7 @@ export function computeProvider(
           return (await isThere(found.sandbox)) ? found : null;
         },
         list: async () => (await list("sandbox")).map(({ key }) => named(key.at(-1) ?? "")),
-        destroy: (_config, sandboxId) => destroy(vms.get(keyOf("sandbox", sandboxId))),
+        destroy: (_config, sandboxId) => unlessGone(vms.get(keyOf("sandbox", sandboxId)).destroy()),
         runCommand: run,
         streamCommand: run,
         async getInfo(vm) {
@@ -125,7 +125,7 @@ export function computeProvider(
           const own = kept.filter(({ labels }) => sandboxId === undefined || labels.sandbox === sandboxId);
           return own.slice(0, limit).map((entry) => snapshotOf(entry.key.at(-1) ?? "", entry, entry.labels));
         },
-        delete: (_config, snapshotId) => destroy(vms.get(keyOf("snapshot", snapshotId))),
+        delete: (_config, snapshotId) => unlessGone(vms.get(keyOf("snapshot", snapshotId)).destroy()),
       },
     },
   };
@@ -135,7 +135,7 @@ async function listAll(vms: VmAccessor, prefix: string[]): Promise<VmListEntry[]
   const found: VmListEntry[] = [];
   let cursor: string | undefined;
   do {
-    const page = await vms.list({ prefix, limit: PAGE, ...(cursor !== undefined && { cursor }) });
+    const page = await vms.list({ prefix, limit: PAGE, cursor });
     found.push(...page.vms);
     cursor = page.cursor ?? undefined;
   } while (cursor !== undefined && found.length < MAX_LISTED);
@@ -147,13 +147,11 @@ async function runCommand(
   command: string,
   { cwd, env, timeout, background, onStdout, onStderr }: ComputeCommandOptions,
 ): Promise<ComputeCommandResult> {
-  const place = { ...(cwd !== undefined && { cwd }), ...(env && { env }) };
   if (background) {
-    await vm.spawn("bash", ["-c", command], place);
+    await vm.spawn("bash", ["-c", command], { cwd, env });
     return { stdout: "", stderr: "", exitCode: 0, durationMs: 0 };
   }
-  const listeners = { ...(onStdout && { onStdout }), ...(onStderr && { onStderr }) };
-  const result = await vm.run(command, { ...place, ...listeners, ...(timeout && { timeout }) });
+  const result = await vm.run(command, { cwd, env, onStdout, onStderr, timeout });
   const { stdout, stderr, exitCode, durationMs, truncated } = result;
   return { stdout, stderr: truncated ? stderr + DROPPED_NOTE : stderr, exitCode, durationMs };
 }
@@ -174,16 +172,4 @@ async function isThere(vm: VmHandle): Promise<boolean> {
     if (isGone(error)) return false;
     throw error;
   }
-}
-
-async function destroy(vm: VmHandle): Promise<void> {
-  try {
-    await vm.destroy();
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof AgentVmError && ["actor_not_found", "vm_destroyed"].includes(error.code);
 }

@@ -221,7 +221,7 @@ export class VmFilesystem {
   }
 
   async #run(path: string, line: string, args: string[], stdin?: string | Uint8Array): Promise<void> {
-    const options = { env: { LC_ALL: "C" }, ...(stdin !== undefined && { stdin }) };
+    const options = { env: { LC_ALL: "C" }, stdin };
     const { exitCode, stderr } = await this.#vm.execArgv("sh", ["-c", line, "sh", ...args], options);
     if (exitCode === 0) return;
     if (/Is a directory/i.test(stderr)) throw new this.#errors.IsDirectoryError(path);

@@ -71,7 +71,7 @@ export function processesOf(
         env: Object.fromEntries(variables),
         openStdin: this.#hasStdin,
         yieldAfterMs: 0,
-        ...(timeout !== undefined && { timeout }),
+        timeout,
       });
       this.pid = String(first.pid);
       this.#startedAt = first.startedAt;

@@ -12,9 +12,8 @@ export async function portUrl(
   vm: AdapterVm,
   port: number,
   protocol: "http" | "https" | "ws" | "wss" = "http",
-  seconds = MAX_PREVIEW_SECONDS,
 ): Promise<URL> {
-  const preview = await vm.createSignedPreviewUrl(port, seconds);
+  const preview = await vm.createSignedPreviewUrl(port, MAX_PREVIEW_SECONDS);
   const byName = new URL(preview.url);
   const url = byName.hostname.endsWith(".localhost") ? new URL(preview.pathUrl) : byName;
   const isSecure = url.protocol === "https:";

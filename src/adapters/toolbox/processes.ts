@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { StartedAt } from "../../api/methods/process-types.ts";
 import type { AttachOptions, RunningCommand, RunResult } from "../../client/index.ts";
 import { ShortenedText, shortened } from "../shared/text.ts";
 import { defineTool, type ToolAnswer, type ToolContext } from "./tool.ts";
@@ -44,10 +43,6 @@ function collector({ outputLimit, onOutput, signal }: ToolContext) {
 }
 
 /** Options that tell a process from others at its pid. */
-function sameProcess(startedAt: number | undefined): StartedAt {
-  return startedAt === undefined ? {} : { startedAt };
-}
-
 /** Describes a command that has ended or goes on. */
 function answerOf(step: RunResult | RunningCommand, output: ShortenedText): ToolAnswer {
   const text = output.toString();
@@ -98,9 +93,9 @@ export const PROCESS_TOOLS = {
         ...options,
         cwd: await context.place.directory(cwd),
         yieldAfterMs: context.yieldAfterMs,
-        ...(env && { env }),
-        ...(stdin !== undefined && { stdin }),
-        ...(timeout_ms !== undefined && { timeout: timeout_ms }),
+        env,
+        stdin,
+        timeout: timeout_ms,
       });
       return answerOf(step, output);
     },
@@ -117,10 +112,7 @@ export const PROCESS_TOOLS = {
     effect: "execute",
     needs: [exec],
     async run({ command, cwd, env }, { vm, place }) {
-      const process = await vm.spawn("bash", ["-c", command], {
-        cwd: await place.directory(cwd),
-        ...(env && { env }),
-      });
+      const process = await vm.spawn("bash", ["-c", command], { cwd: await place.directory(cwd), env });
       const facts = { pid: process.pid, started_at: process.startedAt };
       return { ...facts, text: `Started: pid ${facts.pid}, started_at ${facts.started_at}` };
     },
@@ -139,13 +131,13 @@ export const PROCESS_TOOLS = {
     }),
     effect: "read",
     needs: [exec],
-    async run({ pid: of, started_at: start, after: seen, wait_ms = 0 }, context) {
+    async run({ pid: of, started_at: startedAt, after: seen, wait_ms = 0 }, context) {
       const { output, options } = collector(context);
       const step = await context.vm.attach(of, {
         ...options,
-        ...sameProcess(start),
+        startedAt,
         yieldAfterMs: wait_ms,
-        ...(seen !== undefined && { after: seen }),
+        after: seen,
       });
       return answerOf(step, output);
     },
@@ -161,9 +153,9 @@ export const PROCESS_TOOLS = {
     }),
     effect: "execute",
     needs: [exec],
-    async run({ pid: of, started_at: start, text, close }, { vm }) {
-      if (text !== "") await vm.writeProcessStdin(of, text, sameProcess(start));
-      if (close) await vm.closeProcessStdin(of, sameProcess(start));
+    async run({ pid: of, started_at: startedAt, text, close }, { vm }) {
+      if (text !== "") await vm.writeProcessStdin(of, text, { startedAt });
+      if (close) await vm.closeProcessStdin(of, { startedAt });
       return { text: "Written" };
     },
   }),
@@ -178,9 +170,9 @@ export const PROCESS_TOOLS = {
     effect: "execute",
     idempotent: true,
     needs: [exec],
-    async run({ pid: of, started_at: start, force }, { vm }) {
-      if (force) await vm.killProcess(of, { tree: true, ...sameProcess(start) });
-      else await vm.stopProcess(of, sameProcess(start));
+    async run({ pid: of, started_at: startedAt, force }, { vm }) {
+      if (force) await vm.killProcess(of, { tree: true, startedAt });
+      else await vm.stopProcess(of, { startedAt });
       return { text: `Signalled: pid ${of}` };
     },
   }),
