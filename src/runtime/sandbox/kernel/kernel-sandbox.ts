@@ -132,7 +132,7 @@ export class KernelSandbox implements Sandbox {
       isBusy: async () => this.#running.size + this.#openTerminals.size > 0 || this.#everything().length > 0,
       // The parents of interactive shells continue: script(1) stops itself with its shell.
       freeze: () => freezeAll(() => this.#everything()),
-      mappedFiles: () => mappedFiles(vm.procFd),
+      mappedFiles: () => mappedFiles(vm.procFd, this.#ending.signal),
     };
     this.terminals = { shell, open: (request) => this.#programs.start(() => this.#openTerminal(request)) };
     this.watches = {
@@ -318,7 +318,7 @@ export class KernelSandbox implements Sandbox {
     // The kernel waits for host processes that wait for a process of the VM. A process of the VM can still stop them.
     const waking = setInterval(wakeAll, WAKE_MS);
     wakeAll();
-    this.#ending.abort();
+    this.#ending.abort(vmStopped());
     await Promise.all([offline, ended, this.#starter.close()]).finally(() => clearInterval(waking));
     await Promise.all(running);
     this.#leftPipes.close();

@@ -15,10 +15,13 @@ const SHARED_WRITABLE = /^\S+ .w.s \S+ \S+ (\d+)/gm;
  * them. The list may include inodes of other file systems.
  *
  * @param procFd the VM's own procfs
+ * @param signal aborted before `procFd` is closed. Another VM may have its number then
+ * @throws the signal's reason
  */
-export async function mappedFiles(procFd: number): Promise<ReadonlySet<number>> {
+export async function mappedFiles(procFd: number, signal: AbortSignal): Promise<ReadonlySet<number>> {
   const inodes = new Set<number>();
   let left = MAX_BYTES;
+  signal.throwIfAborted();
   for (const pid of pidsIn(`/proc/self/fd/${procFd}`)) {
     let file: FileHandle | undefined;
     try {
@@ -29,6 +32,7 @@ export async function mappedFiles(procFd: number): Promise<ReadonlySet<number>> 
     } finally {
       await file?.close();
     }
+    signal.throwIfAborted();
   }
   return inodes;
 }
