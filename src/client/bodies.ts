@@ -1,4 +1,5 @@
 import { connectionLost } from "../api/errors.ts";
+import { EndSignal } from "../base/end-signal.ts";
 import { Retries } from "./retries.ts";
 import type { RawHandle } from "./rivet/raw.ts";
 import { answerError, refusalIn } from "./server-request.ts";
@@ -15,16 +16,6 @@ export interface Ways {
   download: RawHandle["download"];
   /** Aborts when the client, or this connection, is disposed: work that is under way ends. */
   readonly disposal: AbortSignal;
-}
-
-/** Adds a signal to a request. */
-export function withSignal({ signal, ...init }: RequestInit, added: AbortSignal): RequestInit {
-  return { ...init, signal: anyOf(signal, added) };
-}
-
-/** Returns a signal that aborts with the first of two. */
-export function anyOf(signal: AbortSignal | null | undefined, other: AbortSignal): AbortSignal {
-  return signal ? AbortSignal.any([signal, other]) : other;
 }
 
 /** Bytes that one step of a request's body has. */
@@ -149,10 +140,11 @@ export async function* readBodies(
   let isResumed = false;
   while (end === undefined || offset < end) {
     const began = offset;
+    const ends = new EndSignal([signal, ways.disposal]);
     try {
       const query = `offset=${offset}${isResumed ? "&resumed=1" : ""}`;
       const { status, length, pieces } = await download(`bytes/transfer/${transferId}?${query}`, {
-        signal,
+        signal: ends.signal,
         room: whole?.subarray(offset),
       });
       if (status !== 200) throw refusalIn(status, await textOf(pieces));
@@ -167,6 +159,8 @@ export async function* readBodies(
     } catch (error) {
       await retries.after(error);
       isResumed = true;
+    } finally {
+      ends.release();
     }
   }
 }
@@ -194,9 +188,11 @@ export async function writeBody(
         done = Math.min(Math.max(arrived, 0), data.byteLength);
       }
       const body = bodyOf(data.subarray(done), (sent) => onSent(done + sent));
-      const init = { ...body, method: "PUT", signal: signal ?? null };
-      const response = await asked(ask, `bytes/transfer/${transferId}?offset=${offset + done}`, init);
-      await response.arrayBuffer();
+      const url = `bytes/transfer/${transferId}?offset=${offset + done}`;
+      await new EndSignal([signal, ways.disposal]).during(async (ends) => {
+        const response = await asked(ask, url, { ...body, method: "PUT", signal: ends });
+        await response.arrayBuffer();
+      });
       return onSent(data.byteLength);
     } catch (error) {
       await retries.after(error);

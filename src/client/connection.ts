@@ -1,5 +1,5 @@
 import { type AgentVmError, connectionLost } from "../api/errors.ts";
-import { type Ask, anyOf, type Ways, withSignal } from "./bodies.ts";
+import type { Ask, Ways } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import { Link } from "./link.ts";
 import { LinkedConnection } from "./linked-connection.ts";
@@ -42,12 +42,12 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
 
   readonly ask: Ask = async (path, init) => {
     if (this.#destroyed !== undefined) throw this.#destroyed;
-    return await this.target.ask(path, withSignal(init, this.#gone.signal));
+    return await this.target.ask(path, init);
   };
 
-  readonly download: Ways["download"] = async (path, { signal, ...options }) => {
+  readonly download: Ways["download"] = async (path, options) => {
     if (this.#destroyed !== undefined) throw this.#destroyed;
-    return await this.target.download(path, { ...options, signal: anyOf(signal, this.#gone.signal) });
+    return await this.target.download(path, options);
   };
 
   get disposal(): AbortSignal {

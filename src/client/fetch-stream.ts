@@ -2,8 +2,9 @@ import { AgentVmError, connectionLost, invalidArgument } from "../api/errors.ts"
 import { FETCH_HEADER, type FetchHead, HEAD_LENGTH_BYTES, MAX_HEAD_BYTES } from "../api/fetch-head.ts";
 import type { VmFetchOptions } from "../api/methods/network.ts";
 import { joined } from "../base/bytes.ts";
+import { EndSignal } from "../base/end-signal.ts";
 import { parseJson } from "../base/json.ts";
-import { type Ask, asked, bodyOf, bodyOfStream, type EndableBody } from "./bodies.ts";
+import { asked, bodyOf, bodyOfStream, type EndableBody, type Ways } from "./bodies.ts";
 import { checkUnlocked } from "./pieces.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
 import { toBase64 } from "./rivet/values.ts";
@@ -14,19 +15,24 @@ const BODILESS = new Set([204, 205, 304]);
 
 /** Sends a request into a VM. Resolves when the head of the response has arrived. */
 export async function fetchStream(
-  ask: Ask,
+  { ask, disposal }: Pick<Ways, "ask" | "disposal">,
   port: number,
   path: string,
   { body, ...options }: Omit<VmFetchStreamOptions, "stream">,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   signal?.throwIfAborted();
-  const { init: bodied, end, failure } = await bodyInit(body, signal);
+  const { init: bodied, end: endBody, failure } = await bodyInit(body, signal);
+  const ends = new EndSignal([signal, disposal]);
+  const end = () => {
+    endBody();
+    ends.release();
+  };
   const init: RequestInit = {
     ...bodied,
     method: "POST",
     headers: { [FETCH_HEADER]: headText([port, path, options]) },
-    signal: signal ?? null,
+    signal: ends.signal,
   };
   try {
     return await responseOf(await asked(ask, "bytes/fetch", init), end);

@@ -129,7 +129,7 @@ export class Methods {
     if (stream !== undefined) check("stream", stream, flag);
     if (stream) {
       checkCount("vmFetch", 4, received);
-      return await fetchStream(this.#vm.ask, port, path, sent, signal);
+      return await fetchStream(this.#vm, port, path, sent, signal);
     }
     if (sent.body instanceof Blob) sent.body = new Uint8Array(await sent.body.arrayBuffer());
     return await this.#vm.invoke("vmFetch", [port, path, sent, ...rest], signal);

@@ -1,7 +1,6 @@
 import { connectionLost } from "../api/errors.ts";
 import { LONG_METHODS } from "../api/methods/facts.ts";
 import { unlessAborted } from "../base/within.ts";
-import { anyOf, withSignal } from "./bodies.ts";
 import { CallChannel } from "./calls.ts";
 import type { ConnectionCore } from "./connection.ts";
 import { CONNECTION_LINGER_MS } from "./limits.ts";
@@ -64,12 +63,11 @@ export class Target {
 
   /** Sends a request to the actor, as `fetch` does. */
   async ask(path: string, init: RequestInit): Promise<Response> {
-    return await this.raw.fetch(path, withSignal(init, this.#disposed.signal));
+    return await this.raw.fetch(path, init);
   }
 
   /** Asks the actor for bytes. */
-  readonly download: RawHandle["download"] = (path, { signal, ...options }) =>
-    this.raw.download(path, { ...options, signal: anyOf(signal, this.#disposed.signal) });
+  readonly download: RawHandle["download"] = (path, options) => this.raw.download(path, options);
 
   /** Aborts when the client is disposed the next time. */
   get disposal(): AbortSignal {

@@ -1,3 +1,4 @@
+import { EndSignal } from "../base/end-signal.ts";
 import type { VmDirectory } from "../directory/vm-directory.ts";
 import { isDraining } from "../monitoring/draining.ts";
 import { Health } from "../monitoring/health.ts";
@@ -24,7 +25,7 @@ export function serverHealth({ vms, folder, directory, engine, hasVms, log }: Se
     folder,
     async tryBoot(signal) {
       const boot = async (place: AbortSignal) => {
-        for (const vm of vms) await vm.tryBoot(AbortSignal.any([signal, place]));
+        for (const vm of vms) await new EndSignal([signal, place]).during((ends) => vm.tryBoot(ends));
       };
       if (engine !== undefined) return hasVms ? await tryBoot(boot, signal) : true;
       return (await directory()?.tryBoot(boot)) ?? false;

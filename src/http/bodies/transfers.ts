@@ -1,4 +1,5 @@
 import { invalidArgument } from "../../api/errors.ts";
+import { EndSignal } from "../../base/end-signal.ts";
 import type { BodyKind, BodyRequest } from "./body.ts";
 import { receiveBody, sendBody } from "./pump.ts";
 
@@ -12,7 +13,7 @@ export const bytesOut: BodyKind = {
       args: [transferId, offset],
       run: (vm, response, gone) =>
         vm.bodies.send(transferId, { offset, isResumed }, (source, cut) =>
-          sendBody(source, response, AbortSignal.any([gone, cut])),
+          new EndSignal([gone, cut]).during((ends) => sendBody(source, response, ends)),
         ),
     };
   },
@@ -28,7 +29,7 @@ export const bytesIn: BodyKind = {
       async run(vm, response, gone) {
         try {
           const received = await vm.bodies.receive(transferId, offset, (write, cut) =>
-            receiveBody(request, write, AbortSignal.any([gone, cut])),
+            new EndSignal([gone, cut]).during((ends) => receiveBody(request, write, ends)),
           );
           response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(received));
         } finally {

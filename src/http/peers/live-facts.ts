@@ -1,3 +1,4 @@
+import { EndSignal } from "../../base/end-signal.ts";
 import { Known } from "../../base/known.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { within } from "../../base/within.ts";
@@ -104,8 +105,8 @@ export class ServerFacts {
     try {
       // The server may have missed another question meanwhile.
       if (this.#isSilent(peer)) return {};
-      const late = AbortSignal.timeout(PEER_FACTS_MS);
-      return await this.#read(peer, actorIds, { use, signal: AbortSignal.any([signal, late]) });
+      const end = new EndSignal([signal]).after(PEER_FACTS_MS, () => new Error("the server is late"));
+      return await end.during((ends) => this.#read(peer, actorIds, { use, signal: ends }));
     } catch {
       // If only the list's own time is over, nothing is known of the server.
       if (signal.aborted) return {};

@@ -1,4 +1,5 @@
 import { asCaller } from "../../base/caller.ts";
+import { EndSignal } from "../../base/end-signal.ts";
 import { jsonValues } from "../../base/json-values.ts";
 import { unlessAborted } from "../../base/within.ts";
 import type { CatalogFunction } from "./catalog.ts";
@@ -19,10 +20,12 @@ const INPUT_LIMITS = { levels: MAX_HOST_INPUT_DEPTH, values: MAX_HOST_INPUT_VALU
 /** Issues of an input that an error names. */
 const MAX_ISSUES = 5;
 
-export interface FunctionCall extends Omit<HostFunctionContext, "vm"> {
+export interface FunctionCall extends Omit<HostFunctionContext, "vm" | "signal"> {
   called: CatalogFunction;
   /** Input that is not checked yet. */
   input: unknown;
+  /** Each of them ends the call. */
+  signals: readonly AbortSignal[];
 }
 
 /** Runs host functions for one VM, at most MAX_HOST_CALLS at once. */
@@ -42,16 +45,15 @@ export class HostCalls {
    * @returns its result as JSON
    * @throws Error whose message is for the program's user
    */
-  async run({ called, input, signal, ...context }: FunctionCall): Promise<string> {
+  async run({ called, input, signals, ...context }: FunctionCall): Promise<string> {
     if (this.#running >= MAX_HOST_CALLS) {
       throw new UsageError(
         `Too many calls of host functions at once (MAX_HOST_CALLS = ${MAX_HOST_CALLS}). Try again later.`,
       );
     }
-    const timeout = new AbortController();
     const late = new UsageError(`${commandOf(called)} took longer than ${called.timeout} ms`);
-    const timer = setTimeout(() => timeout.abort(late), called.timeout);
-    const ends = AbortSignal.any([signal, timeout.signal]);
+    const end = new EndSignal(signals).after(called.timeout, () => late);
+    const ends = end.signal;
     this.#running += 1;
     // No client has asked for this work, even if a client's call has started the program.
     const work = asCaller({}, async () => {
@@ -72,7 +74,7 @@ export class HostCalls {
     try {
       return resultOf(await unlessAborted(work, ends));
     } finally {
-      clearTimeout(timer);
+      end.release();
     }
   }
 }

@@ -53,7 +53,7 @@ async function answer(call: HostCall, services: HostServices): Promise<string | 
     called,
     input,
     session: services.sessionOf(call),
-    signal: call.gone,
+    signals: [call.gone],
     stdin: stdinOf(call),
     progress: (message) => call.write("stderr", Buffer.from(`${message}\n`)),
   });

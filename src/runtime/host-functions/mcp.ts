@@ -163,7 +163,7 @@ class McpServer {
         called,
         input: parsed.data.arguments,
         session: this.#services.sessionOf(this.#call),
-        signal: AbortSignal.any([this.#call.gone, abort.signal]),
+        signals: [this.#call.gone, abort.signal],
         stdin: NOTHING,
         progress: async (message) => {
           if (progressToken === undefined) return;

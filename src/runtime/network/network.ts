@@ -24,6 +24,7 @@ import type {
 } from "../../api/methods/previews.ts";
 import type { SecretInfo, SecretMethods, VmSecret } from "../../api/methods/secrets.ts";
 import type { Env } from "../../api/values.ts";
+import { EndSignal } from "../../base/end-signal.ts";
 import { checkPath } from "../filesystem/paths.ts";
 import type { SandboxNetwork } from "../sandbox/network.ts";
 import { capabilityOf, type Sandbox } from "../sandbox/sandbox.ts";
@@ -105,8 +106,7 @@ export class Network
     options: VmFetchOptions = {},
     signal?: AbortSignal,
   ): Promise<VmFetchResponse> {
-    const signals = [this.#stopped.signal, ...(signal ? [signal] : [])];
-    return this.#noting(port, this.#requests.fetch(port, path, options, signals));
+    return this.#noting(port, this.#requests.fetch(port, path, options, [this.#stopped.signal, signal]));
   }
 
   /** Sends a request whose bodies are streams: see `PortRequests`. */
@@ -116,7 +116,8 @@ export class Network
     { signal, ...request }: StreamedRequest & { signal: AbortSignal },
     respond: (response: StreamedResponse) => Promise<void>,
   ): Promise<void> {
-    return this.#noting(port, this.#requests.stream(port, path, request, this.#signalFor(signal), respond));
+    const send = (ends: AbortSignal) => this.#requests.stream(port, path, request, ends, respond);
+    return this.#noting(port, this.#endOf(signal).during(send));
   }
 
   async listPorts(): Promise<VmPort[]> {
@@ -131,12 +132,14 @@ export class Network
   }
 
   /** Waits for a port as `waitForPort`, for the service of the port itself. */
-  listens(port: number, options: WaitForPortOptions, signal?: AbortSignal): Promise<void> {
-    return waitForPort(port, options, {
-      listening: () => this.listPorts(),
-      get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
-      signal: this.#signalFor(signal),
-    });
+  listens(port: number, options: WaitForPortOptions, given?: AbortSignal): Promise<void> {
+    return this.#endOf(given).during((signal) =>
+      waitForPort(port, options, {
+        listening: () => this.listPorts(),
+        get: (to, path, timeoutMs) => this.vmFetch(to, path, { timeoutMs }, signal),
+        signal,
+      }),
+    );
   }
 
   /** Creates a preview without its URLs, which only the HTTP server knows. */
@@ -212,12 +215,12 @@ export class Network
 
   /** Serves a WebSocket to a port of the VM. Never rejects. @param over aborts when the client's access ends */
   servePort(port: number, visit: PreviewUpgrade, over: AbortSignal): Promise<void> {
-    return this.#tunnels.serveWebSocket(port, visit, this.#signalFor(over));
+    return this.#endOf(over).during((ends) => this.#tunnels.serveWebSocket(port, visit, ends));
   }
 
   /** Connects to a server in the VM, for a tunnel. The caller closes the connection, which allows half-open. */
   openTunnel(end: TunnelEnd, signal: AbortSignal): Promise<Socket> {
-    return this.#tunnels.open(end, this.#signalFor(signal));
+    return this.#endOf(signal).during((ends) => this.#tunnels.open(end, ends));
   }
 
   /** @throws AgentVmError `forbidden` if the policy does not allow programs to reach a client's service */
@@ -275,10 +278,9 @@ export class Network
     if (sandbox !== undefined) await this.#outbound.apply(sandbox);
   }
 
-  /** Returns a signal that aborts when the VM stops or the caller aborts. */
-  #signalFor(given: AbortSignal | undefined): AbortSignal {
-    const stopped = this.#stopped.signal;
-    return given === undefined ? stopped : AbortSignal.any([stopped, given]);
+  /** Ends work when the VM stops or the caller aborts. */
+  #endOf(given: AbortSignal | undefined): EndSignal {
+    return new EndSignal([this.#stopped.signal, given]);
   }
 
   async #network(action: string): Promise<SandboxNetwork> {

@@ -1,4 +1,5 @@
 import { type AgentVmError, limitExceeded, vmStopped } from "../../api/errors.ts";
+import { EndSignal } from "../../base/end-signal.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { unlessAborted } from "../../base/within.ts";
 import { MAX_SERVER_TREE_BYTES, MAX_TREE_BYTES, SMALL_TREE_BYTES } from "./limits.ts";
@@ -105,9 +106,8 @@ export class TreeBudget {
    */
   async inTurn<Result>(work: () => Promise<Result>, canShare = () => true): Promise<Result> {
     const ending = this.#ending.signal;
-    const patience = new AbortController();
-    const wait = setTimeout(() => patience.abort(serverIsFull()), MAX_WAIT_MS).unref();
-    await turns.acquire(AbortSignal.any([ending, patience.signal])).finally(() => clearTimeout(wait));
+    const wait = new EndSignal([ending]).after(MAX_WAIT_MS, serverIsFull);
+    await wait.during((ends) => turns.acquire(ends));
     let hasTurn = true;
     const endTurn = () => {
       if (hasTurn) turns.release();

@@ -1,6 +1,7 @@
 import { limitExceeded } from "../../../api/errors.ts";
 import type { NetworkLogCode, OutboundPolicy } from "../../../api/methods/network.ts";
 import { canonicalHost, HOST_NAME, isReservedName, kindOf } from "../../../api/network-rule.ts";
+import { EndSignal } from "../../../base/end-signal.ts";
 import type { Report } from "../../reports.ts";
 import { MAX_OUTSIDE_CONNECTIONS, OUTBOUND_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { OutboundLimits } from "./budget.ts";
@@ -240,8 +241,9 @@ export class OutboundGate {
     { allowHalfOpen, signal }: { allowHalfOpen: boolean; signal: AbortSignal },
   ): Promise<Outside> {
     const { name, port } = to;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(OUTBOUND_CONNECT_TIMEOUT_MS)]);
-    const socket = await this.#offers.open(name, port, limit);
+    const late = () => new Error("the client has not answered in time");
+    const end = new EndSignal([signal]).after(OUTBOUND_CONNECT_TIMEOUT_MS, late);
+    const socket = await end.during((ends) => this.#offers.open(name, port, ends));
     socket.on("error", () => undefined);
     // The policy may have changed during the connect.
     const asks = !to.isPermitted && this.#rules.asks(name, port);

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request as startRequest } from "node:http";
 import { Readable } from "node:stream";
 import { AgentVmError, responseTooLarge } from "../../../api/errors.ts";
+import { EndSignal } from "../../../base/end-signal.ts";
 import { boundInterim, type Framing } from "../requests/framing.ts";
 import { connectWith } from "../requests/http-agent.ts";
 import { requestHeaders, responseHeaders } from "./preview-headers.ts";
@@ -17,6 +18,8 @@ export interface PreviewFetch {
   maxBodyBytes?: number | undefined;
   /** Headers for the app, in place of the request's. */
   rawHeaders?: readonly string[];
+  /** Aborts when the visitor's access ends. @default it does not end */
+  over?: AbortSignal;
   /** Returns whether an `Authorization` header is for the server, and not for the app. @default none is */
   isOurs?: ((authorization: string) => boolean) | undefined;
 }
@@ -31,13 +34,14 @@ export async function proxyFetch(visit: PreviewFetch, way: PreviewWay): Promise<
   const framing: Framing = {};
   if (length !== undefined) framing["content-length"] = [String(length)];
   else if (request.body !== null) framing["transfer-encoding"] = ["chunked"];
+  const end = new EndSignal([way.ended, visit.over, request.signal]);
   const outgoing = startRequest({
     createConnection: connectWith(way.connect),
     port: way.port,
     path,
     method: request.method,
     setHost: false,
-    signal: AbortSignal.any([way.ended, request.signal]),
+    signal: end.signal,
     headers: {
       ...requestHeaders({
         rawHeaders: visit.rawHeaders ?? [...request.headers].flat(),
@@ -50,6 +54,7 @@ export async function proxyFetch(visit: PreviewFetch, way: PreviewWay): Promise<
       ...framing,
     },
   });
+  outgoing.once("close", () => end.release());
   boundInterim(outgoing);
   try {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -71,6 +76,7 @@ export async function proxyFetch(visit: PreviewFetch, way: PreviewWay): Promise<
     return new Response(body, { status, statusText: answer.statusMessage ?? "", headers });
   } catch (error) {
     outgoing.destroy();
+    end.release();
     if (error instanceof AgentVmError && error.code === "response_too_large") return refusalResponse(error);
     const isRepeatable = request.body === null && !request.signal.aborted;
     if (isRepeatable && (await mayRepeat(way, error))) return await proxyFetch(visit, once(way));

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { AgentVmError, limitExceeded, previewDenied } from "../../../api/errors.ts";
+import { EndSignal } from "../../../base/end-signal.ts";
 import { readAtMost } from "../../../base/read-at-most.ts";
 import { within } from "../../../base/within.ts";
 import { LOGIN_MS, MAX_PREVIEW_CONNECTIONS } from "../limits.ts";
@@ -107,9 +108,9 @@ export class PreviewServer {
         const rawHeaders = [...verdict.rawHeaders];
         if (visit.isOurs !== undefined) dropAuthorization(rawHeaders, visit.isOurs);
         access = accessOf(preview, verdict, keys);
-        // The preview also ends a body that streams on.
-        const ended = AbortSignal.any([preview.ended, access.ended]);
-        response = await proxyFetch({ ...visit, rawHeaders }, this.#wayOf(preview, { ended }));
+        // Only the preview ends a body that streams on.
+        const way = this.#wayOf(preview, preview);
+        response = await proxyFetch({ ...visit, rawHeaders, over: access.ended }, way);
       }
       return response;
     } finally {
@@ -159,16 +160,13 @@ function accessOf(
 ): Access {
   if (by === undefined || keys === undefined) return { ended, forget: () => undefined };
   const over = new AbortController();
-  const end = () => over.abort();
-  const unwatch = keys.watch(by, end);
-  // AbortSignal.any would leave its link at the preview's signal in Node 22.
-  ended.addEventListener("abort", end, { once: true });
-  if (ended.aborted) end();
+  const unwatch = keys.watch(by, () => over.abort());
+  const end = new EndSignal([ended, over.signal]);
   const forget = () => {
     unwatch();
-    ended.removeEventListener("abort", end);
+    end.release();
   };
-  return { ended: over.signal, forget };
+  return { ended: end.signal, forget };
 }
 
 /** Decides whether a visitor gets to the app. */

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { connect as startTls } from "node:tls";
+import { EndSignal } from "../../../base/end-signal.ts";
 import type { Connect } from "./http-agent.ts";
 
 /**
@@ -54,16 +55,18 @@ export class AppPorts {
 /** Certificates of a development server name no host that could be checked, and the connection never leaves the VM. */
 async function handshake(socket: Socket, signal?: AbortSignal): Promise<Socket> {
   const secure = startTls({ socket, rejectUnauthorized: false, servername: "localhost" });
-  const timeout = AbortSignal.timeout(TLS_HANDSHAKE_MS);
-  const ended = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-  const fail = () => secure.destroy(ended.reason as Error);
-  ended.addEventListener("abort", fail, { once: true });
+  const end = new EndSignal([signal]).after(
+    TLS_HANDSHAKE_MS,
+    () => new Error("the TLS handshake takes long"),
+  );
+  const fail = () => secure.destroy(end.signal.reason as Error);
+  end.signal.addEventListener("abort", fail, { once: true });
   try {
     await new Promise<void>((resolve, reject) => {
       secure.once("secureConnect", resolve);
       secure.on("error", reject);
       secure.once("close", () => reject(new Error("the connection was closed during the TLS handshake")));
-      if (ended.aborted) fail();
+      if (end.signal.aborted) fail();
     });
     return secure;
   } catch (error) {
@@ -71,6 +74,6 @@ async function handshake(socket: Socket, signal?: AbortSignal): Promise<Socket> 
     socket.destroy();
     throw error;
   } finally {
-    ended.removeEventListener("abort", fail);
+    end.release();
   }
 }

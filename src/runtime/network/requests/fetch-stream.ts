@@ -2,9 +2,10 @@ import { type ClientRequest, type IncomingMessage, request as startRequest } fro
 import type { Readable } from "node:stream";
 import { AgentVmError } from "../../../api/errors.ts";
 import type { VmFetchOptions } from "../../../api/methods/network.ts";
+import { EndSignal } from "../../../base/end-signal.ts";
 import { FETCH_TIMEOUT_MS } from "../limits.ts";
 import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
-import type { VmAgent } from "./http-agent.ts";
+import type { VmAgent, WithConnectSignal } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
 
 /** Body of a request that arrives while it is sent on. */
@@ -52,12 +53,12 @@ export async function fetchStream(
     request.headers = { ...(request.headers as Record<string, string>), "content-length": sent.length };
   const isRepeatable = sent === undefined && REPEATABLE.has(request.method ?? "");
   const agent = isRepeatable ? kept : fresh;
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(timedOut(port, timeoutMs)), timeoutMs);
-  const ends = AbortSignal.any([signal, late.signal]);
+  const end = new EndSignal([signal], () => aborted(signal, port));
+  const { signal: ends } = end.after(timeoutMs, () => timedOut(port, timeoutMs));
+  const way: WithConnectSignal = { connectSignal: ends };
   try {
     for (let isTlsKnown = false; ; ) {
-      const outgoing = startRequest({ ...request, agent, signal: ends });
+      const outgoing = startRequest({ ...request, agent, signal, ...way });
       try {
         const response = await answer(outgoing, ends, () => sendBody(outgoing, sent));
         const { statusCode = 0, statusMessage = "", rawHeaders } = response;
@@ -70,8 +71,7 @@ export async function fetchStream(
       } catch (error) {
         outgoing.destroy();
         const { code } = error as NodeJS.ErrnoException;
-        if (late.signal.aborted) throw late.signal.reason;
-        if (signal.aborted) throw aborted(signal, port);
+        if (ends.aborted) throw ends.reason;
         if (isRepeatable && outgoing.reusedSocket && code === "ECONNRESET") continue;
         if (error instanceof AgentVmError) throw error;
         if (sent === undefined && !isTlsKnown && (await speaksTls(port, ends))) {
@@ -82,7 +82,7 @@ export async function fetchStream(
       }
     }
   } finally {
-    clearTimeout(timer);
+    end.release();
   }
 }
 

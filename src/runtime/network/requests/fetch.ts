@@ -3,11 +3,11 @@ import { AgentVmError, limitExceeded, responseTooLarge } from "../../../api/erro
 import type { VmFetchOptions, VmFetchResponse } from "../../../api/methods/network.ts";
 import { BodyCollector } from "../../../base/body-collector.ts";
 import type { ByteShare } from "../../../base/byte-share.ts";
+import { EndSignal } from "../../../base/end-signal.ts";
 import { FETCH_TIMEOUT_MS, MAX_FETCH_BODY_BYTES, MAX_FETCHES_BYTES } from "../limits.ts";
 import { aborted, answer, fetchFailed, headerPairs, timedOut } from "./answers.ts";
 import { type Connect, connectWith, type VmAgent, type WithConnectSignal } from "./http-agent.ts";
 import { requestOptions } from "./http-request.ts";
-import { TimeLimit } from "./time-limit.ts";
 
 /** Methods that may be repeated. They use kept connections, which the other side may close just as a request starts. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
@@ -30,7 +30,7 @@ interface FetchDeps {
   /** Memory for the bodies of the VM's requests and responses. */
   memory: ByteShare;
   /** Each of them ends the request. */
-  signals: readonly AbortSignal[];
+  signals: readonly (AbortSignal | undefined)[];
 }
 
 /** Bytes of the largest body of a response. @param maxResultBytes maximum bytes of a result */
@@ -48,9 +48,8 @@ export async function fetchPort(
   const { timeoutMs = FETCH_TIMEOUT_MS } = options;
   const { request, body } = requestOptions(port, pathOrUrl, options);
   const held = new HeldBytes(deps.memory);
-  const limit = new TimeLimit(timeoutMs, () => timedOut(port, timeoutMs));
-  limit.follow(deps.signals, (signal) => aborted(signal, port));
-  const { signal } = limit;
+  const end = new EndSignal(deps.signals, (signal) => aborted(signal, port));
+  const { signal } = end.after(timeoutMs, () => timedOut(port, timeoutMs));
   const isRepeatable = REPEATABLE.has(request.method ?? "");
   const way: RequestOptions & WithConnectSignal = isRepeatable
     ? { agent: deps.agent, connectSignal: signal }
@@ -85,7 +84,7 @@ export async function fetchPort(
     }
   } finally {
     held.release();
-    limit.end();
+    end.release();
   }
 }
 

@@ -45,7 +45,7 @@ export class PortRequests {
     port: number,
     path: string,
     options: VmFetchOptions,
-    signals: readonly AbortSignal[],
+    signals: readonly (AbortSignal | undefined)[],
   ): Promise<VmFetchResponse> {
     return fetchPort(port, path, options, {
       agent: this.#agent,

@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net";
 import { constants } from "node:os";
 import { AgentVmError, limitExceeded, type PosixCode, vmStopped } from "../../../../api/errors.ts";
 import type { VmPort } from "../../../../api/methods/network.ts";
+import { EndSignal } from "../../../../base/end-signal.ts";
 import { unlessAborted } from "../../../../base/within.ts";
 import type { HostCall } from "../../host-call.ts";
 import type { ConnectOptions, Interception, Reach, SandboxNetwork } from "../../network.ts";
@@ -70,13 +71,12 @@ export class KernelNetwork implements SandboxNetwork {
   }
 
   async connect(port: number, { family, signal }: ConnectOptions = {}): Promise<Socket> {
-    const timeout = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
-    const given = signal === undefined ? [timeout] : [timeout, signal];
+    const end = new EndSignal([signal, this.#closed.signal]);
+    end.after(CONNECT_TIMEOUT_MS, () => refused("ETIMEDOUT", family, port));
     try {
-      const ends = AbortSignal.any([...given, this.#closed.signal]);
-      return (await this.#keep(() => this.#connect(port, family, ends))).setNoDelay(true);
+      const open = (ends: AbortSignal) => this.#keep(() => this.#connect(port, family, ends));
+      return (await end.during(open)).setNoDelay(true);
     } catch (error) {
-      if (error === timeout.reason) throw refused("ETIMEDOUT", family, port);
       if (error instanceof SocketRefused) throw refused(codeOfErrno(error.errno), family, port);
       throw error;
     }
@@ -174,11 +174,12 @@ export class KernelNetwork implements SandboxNetwork {
   }
 
   async takeDatagrams(port: number, signal: AbortSignal): Promise<DatagramSocket> {
-    const end = AbortSignal.any([signal, this.#closed.signal]);
-    const socket = await this.#askInTime((connector, limit) => connector.takeDatagrams(port, limit), end);
-    if (end.aborted) socket.close();
-    end.throwIfAborted();
-    end.addEventListener("abort", () => socket.close(), { once: true });
+    const socket = await this.#askInTime((connector, limit) => connector.takeDatagrams(port, limit), signal);
+    const end = new EndSignal([signal, this.#closed.signal]);
+    socket.once("close", () => end.release());
+    if (end.signal.aborted) socket.close();
+    end.signal.throwIfAborted();
+    end.signal.addEventListener("abort", () => socket.close(), { once: true });
     return socket;
   }
 
@@ -215,7 +216,6 @@ export class KernelNetwork implements SandboxNetwork {
             ? await openGateway(this.#entry, reach, passed, signal)
             : await intercept(this.#entry, port, reach, passed, signal);
         signal.throwIfAborted();
-        signal.addEventListener("abort", () => passed.close(), { once: true });
         this.#passed = passed;
         return interception;
       } catch (error) {
@@ -260,28 +260,26 @@ export class KernelNetwork implements SandboxNetwork {
     this.#closed.abort(vmStopped());
     for (const socket of this.#sockets) socket.destroy();
     for (const server of this.#servers) server.close();
+    this.#passed?.close();
     await this.#connectors.close();
   }
 
   /** Asks for a socket that the kernel makes at once. */
   async #askInTime<Handle>(
     ask: (connector: Connector, signal: AbortSignal) => Promise<Handle>,
-    signal = this.#closed.signal,
+    signal?: AbortSignal,
   ): Promise<Handle> {
-    const timeout = AbortSignal.timeout(SOCKET_TIMEOUT_MS);
-    const limit = AbortSignal.any([signal, timeout]);
+    const late = unreachable(`no socket within ${SOCKET_TIMEOUT_MS} ms`);
+    const end = new EndSignal([signal, this.#closed.signal]).after(SOCKET_TIMEOUT_MS, () => late);
+    const limit = end.signal;
     const asking = this.#ask(async (connector) => {
       // A connector that has started late may still be a good one.
       limit.throwIfAborted();
       // The next request gets another one.
-      const replace = () => void (timeout.aborted && connector.close());
+      const replace = () => void (limit.reason === late && connector.close());
       return await ask(connector, limit).finally(replace);
     });
-    return await unlessAborted(asking, limit).catch((error: unknown) => {
-      if (error !== timeout.reason) throw error;
-      const detail = `no socket within ${SOCKET_TIMEOUT_MS} ms`;
-      throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${detail}`);
-    });
+    return await end.during(() => unlessAborted(asking, limit));
   }
 
   async #ask<Handle>(ask: (connector: Connector) => Promise<Handle>): Promise<Handle> {
@@ -289,9 +287,13 @@ export class KernelNetwork implements SandboxNetwork {
       return await this.#connectors.use(ask);
     } catch (error) {
       if (!(error instanceof HelperLost)) throw error;
-      throw new AgentVmError("network_failed", `The VM's network cannot be reached: ${error.message}`);
+      throw unreachable(error.message);
     }
   }
+}
+
+function unreachable(detail: string): AgentVmError {
+  return new AgentVmError("network_failed", `The VM's network cannot be reached: ${detail}`);
 }
 
 function refused(code: PosixCode, family: 4 | 6 | undefined, port: number): AgentVmError {

@@ -1,5 +1,7 @@
 import { Socket as DatagramSocket } from "node:dgram";
 import { Server, type Socket } from "node:net";
+import { EndSignal } from "../../../../base/end-signal.ts";
+import { unlessAborted } from "../../../../base/within.ts";
 import type { Entry } from "../commands/command.ts";
 import { HelperProcess } from "../helpers/helper-process.ts";
 import { CHANNEL_FD, closeHandle } from "../helpers/launcher-channel.ts";
@@ -87,9 +89,7 @@ export async function passSockets(
   });
   let isOver = false;
   try {
-    await new Promise<void>((resolve, reject) => {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(SET_UP_TIMEOUT_MS)]);
-      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+    const set = new Promise<void>((resolve, reject) => {
       void helper.ended.then(() => reject(helper.loss));
       let [expected, count] = [Number.POSITIVE_INFINITY, 0];
       helper.process?.on("message", ({ done }: { done?: number }, handle: unknown) => {
@@ -101,6 +101,9 @@ export async function passSockets(
         if (count >= expected) resolve();
       });
     });
+    const late = new Error(`the ${program} takes long`);
+    const end = new EndSignal([signal]).after(SET_UP_TIMEOUT_MS, () => late);
+    await end.during((ends) => unlessAborted(set, ends));
   } finally {
     isOver = true;
     if (helper.process?.connected) helper.process.disconnect();

@@ -1,6 +1,7 @@
 import { closeSync, openSync, read } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
+import { EndSignal } from "../../../../base/end-signal.ts";
 import { pause } from "../../../../base/pace.ts";
 import { unlessAborted } from "../../../../base/within.ts";
 import { PROCESS_LOOK_TIMEOUT_MS, PROCESS_READS_TIMEOUT_MS } from "../limits.ts";
@@ -28,20 +29,18 @@ export class ProcessReads {
 
   /** Begins reads that have PROCESS_READS_TIMEOUT_MS each, and PROCESS_LOOK_TIMEOUT_MS together. */
   begin(): ProcessLook {
-    return new ProcessLook(
-      this,
-      AbortSignal.any([this.#ending, AbortSignal.timeout(PROCESS_LOOK_TIMEOUT_MS)]),
-    );
+    return new ProcessLook(this);
   }
 
   /**
    * Works in a thread of the pool when the VM has a place there.
    *
-   * @param signal ends the wait, but not the work
+   * @param late ends the wait, but not the work
    * @throws the signal's reason, or the error of the work
    */
-  async run<Result>(work: Work<Result>, signal: AbortSignal): Promise<Result> {
-    return await unlessAborted(this.#place.run(work, signal), signal);
+  async run<Result>(work: Work<Result>, late: AbortSignal): Promise<Result> {
+    const end = new EndSignal([this.#ending, late]);
+    return await end.during((ends) => unlessAborted(this.#place.run(work, ends), ends));
   }
 }
 
@@ -49,11 +48,10 @@ export class ProcessReads {
 export class ProcessLook {
   readonly #reads: ProcessReads;
   readonly #late = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #until = performance.now() + PROCESS_LOOK_TIMEOUT_MS;
 
-  constructor(reads: ProcessReads, signal: AbortSignal) {
+  constructor(reads: ProcessReads) {
     this.#reads = reads;
-    this.#signal = AbortSignal.any([signal, this.#late.signal]);
   }
 
   /**
@@ -78,9 +76,10 @@ export class ProcessLook {
   async #attempt<Result>(work: Work<Result>): Promise<Result | undefined> {
     const turn = pause();
     if (turn !== null) await turn;
-    if (this.#signal.aborted) return undefined;
-    const timer = setTimeout(() => this.#late.abort(), PROCESS_READS_TIMEOUT_MS);
-    const read = this.#reads.run(work, this.#signal).catch(() => undefined);
+    const ms = Math.min(PROCESS_READS_TIMEOUT_MS, this.#until - performance.now());
+    if (ms <= 0) return undefined;
+    const timer = setTimeout(() => this.#late.abort(), ms);
+    const read = this.#reads.run(work, this.#late.signal).catch(() => undefined);
     return await read.finally(() => clearTimeout(timer));
   }
 }
