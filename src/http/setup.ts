@@ -22,6 +22,7 @@ import {
   type RegistryActors,
   type RivetOptions,
 } from "../rivet/registry.ts";
+import { logRivetRejections } from "../rivet/rejections.ts";
 import { errorOf } from "../rivet/user-error.ts";
 import { boundWebSockets } from "../rivet/web-sockets.ts";
 import type { AccessRequest } from "./access.ts";
@@ -176,6 +177,7 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
     return vm && vms.get(vm.name)?.serveAwake(vm, actorId, serve, kind);
   };
   const onServer = (server: Server, managed: ServedActors) => {
+    logRivetRejections(log);
     const routes = serverRoutes({
       ...{ access, policy, admit, visitor, vmNames, tunnels, health, monitor, operator, hasConsole },
       own: `http://${reachable(host)}:${port}`,
