@@ -50,6 +50,10 @@ describe("agent-vm against a server", () => {
     expect(twice.code).toBe(1);
     expect(JSON.parse(twice.stderr)).toMatchObject({ error: { code: "duplicate_key", hint: /./ } });
     expect(await out(["fork", "team/bob", "team/eve"])).toBe("team/eve\n");
+    expect(JSON.parse(await out(["fork", "team/bob", "team/ann", "--json"]))).toMatchObject({
+      key: ["team", "ann"],
+    });
+    await out(["rm", "--yes", "team/ann"]);
     expect(await out(["ls", "--prefix", "team", "-q"])).toBe("team/bob\nteam/eve\n");
     const [bob] = JSON.parse(await out(["ls", "--label", "tier=free", "--json"]));
     expect(bob).toMatchObject({ key: ["team", "bob"], labels: { tier: "free" } });

@@ -82,18 +82,19 @@ complete -o default -F _agent_vm agent-vm
 }
 
 function zsh(nodes: readonly Node[]): string {
+  // A file in fpath is called under its name, which docs/cli.md says.
   return `#compdef agent-vm
-_agent_vm() {
+_agent-vm() {
 ${walk(nodes, ZSH_WORDS)}
   compadd -- \${=candidates}
   [[ -n $keys ]] || return 0
   compadd -- "\${(@f)$(${KEYS})}"
   _files
 }
-if [[ $funcstack[1] == _agent_vm ]]; then
-  _agent_vm "$@"
+if [[ $funcstack[1] == _agent-vm ]]; then
+  _agent-vm "$@"
 else
-  compdef _agent_vm agent-vm
+  compdef _agent-vm agent-vm
 fi
 `;
 }

@@ -131,9 +131,9 @@ export async function fork(
   cli: Cli,
   key: string,
   newKey: string,
-  options: { snapshot?: string },
+  { snapshot }: { snapshot?: string },
 ): Promise<void> {
-  const made = await (await cli.vm(key)).fork(parseKey(newKey), options);
+  const made = await (await cli.vm(key)).fork(parseKey(newKey), snapshot === undefined ? {} : { snapshot });
   await cli.out.value(made, keyText(made.key));
 }
 

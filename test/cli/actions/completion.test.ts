@@ -58,16 +58,18 @@ test.skipIf(!has("fish"))("fish completes commands, subcommands, options and key
   );
 });
 
-test.skipIf(!(hasTmux && has("zsh")))(
-  "zsh completes commands, options and keys on Tab",
+test.skipIf(!(hasTmux && has("zsh"))).for(["source FILE", "FILE in fpath"])(
+  "zsh completes commands, options and keys on the first Tab: %s",
   { tags: ["slow"] },
-  async () => {
+  async (way) => {
     const folder = testFolder();
-    writeFileSync(join(folder, "completion"), completion(program, "zsh"));
-    writeFileSync(
-      join(folder, ".zshrc"),
-      `autoload -Uz compinit; compinit -u; agent-vm() { echo alice }; source ${join(folder, "completion")}; PS1="zsh> "; clear\n`,
-    );
+    const script = join(folder, "_agent-vm");
+    writeFileSync(script, completion(program, "zsh"));
+    const load =
+      way === "FILE in fpath"
+        ? `fpath=(${folder} $fpath); autoload -Uz compinit; compinit -u`
+        : `autoload -Uz compinit; compinit -u; source ${script}`;
+    writeFileSync(join(folder, ".zshrc"), `${load}; agent-vm() { echo alice }; PS1="zsh> "; clear\n`);
     const screen = await openScreen({ HOME: folder, ZDOTDIR: folder });
     await screen.type("exec zsh");
     await screen.shows(/^zsh>$/m);
