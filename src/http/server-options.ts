@@ -139,8 +139,17 @@ export function checkServerOptions(
     );
 }
 
-/** Refuses unknown options: a misspelt `token` would leave the server open. */
-export function refuseUnknown(options: object): void {
+/** Refuses actors that RivetKit could not start, and unknown options: a misspelt `token` would leave the server open. */
+export function refuseUnknown(options: { use?: unknown; authorize?: unknown } = {}): void {
+  const { use, authorize } = options;
+  if (typeof use !== "object" || use === null)
+    throw invalidArgument("use", "the actors to serve, such as { vm: vmActor() }", use);
+  for (const [name, actor] of Object.entries(use)) {
+    if (typeof Object(actor).instantiate !== "function")
+      throw invalidArgument(`use.${name}`, "an actor, such as vmActor() returns", actor);
+  }
+  if (authorize !== undefined && typeof authorize !== "function")
+    throw invalidArgument("authorize", "a function", authorize);
   const known = [...SERVER_OPTIONS, ...rivetOptionNames()];
   for (const option of Object.keys(options)) {
     if (!known.includes(option)) throw unknownOption("setup", option, known);

@@ -28,7 +28,7 @@ export function keepSettings(registry: object, known: RegistryDeps): void {
 
 /** @throws Error if the registry was not made by agent-vm's `setup()`. */
 export function settingsOf(registry: object): RegistryDeps {
-  const known = (registry as { [SETTINGS]?: RegistryDeps })[SETTINGS];
+  const known = (registry as { [SETTINGS]?: RegistryDeps } | undefined)?.[SETTINGS];
   if (!known)
     throw new Error("The registry is not from agent-vm's setup(). Pass the registry that setup() returned.");
   return known;

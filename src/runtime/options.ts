@@ -86,7 +86,10 @@ const mountSchema = z.strictObject({
 });
 
 const softwareSchema = z
-  .custom<string | z.input<typeof mountSchema>>()
+  .custom<string | z.input<typeof mountSchema>>(
+    (mount) => typeof mount === "string" || typeof Object(mount).hostPath === "string",
+    "must be a path of the host, or { hostPath, path }. VMs have the host's programs, not packages of agentOS",
+  )
   .transform((mount) => (typeof mount === "string" ? { hostPath: mount, path: mount } : mount))
   .pipe(mountSchema);
 

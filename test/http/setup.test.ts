@@ -24,7 +24,14 @@ describe("vmActor", () => {
       "Unknown option `software.0.mode` of vmActor: it takes `hostPath`, `path`",
     ],
     [{ software: ["x"] }, "Invalid option `software.0.hostPath` of vmActor: must be an absolute path"],
-    [{ software: [7] }, "Invalid option `software.0` of vmActor: "],
+    [
+      { software: [7] },
+      "Invalid option `software.0` of vmActor: must be a path of the host, or { hostPath, path }",
+    ],
+    [
+      { software: [{ name: "pi", packageDir: "/x" }] },
+      "Invalid option `software.0` of vmActor: must be a path of the host, or { hostPath, path }. VMs have the host's programs, not packages of agentOS",
+    ],
     [
       { software: ["/usr/share"] },
       "Invalid option `software.0.path` of vmActor: must not be at or below /proc,",
@@ -95,6 +102,16 @@ describe("setup", () => {
       /^Unknown option `tokn` of setup: it takes `token`, `secret`, `authorize`, `host`, `port`, .*`managerBasePath`/,
     );
     expect(() => setup({ use: use(), inspector: {} } as never)).toThrow("Unknown option `inspector`");
+  });
+
+  test.each<[unknown, string]>([
+    [undefined, "Expected `use` to be the actors to serve, such as { vm: vmActor() }, got undefined"],
+    [{}, "Expected `use` to be the actors to serve, such as { vm: vmActor() }, got undefined"],
+    [{ use: { vm: vmActor } }, "Expected `use.vm` to be an actor, such as vmActor() returns, got function"],
+    [{ use: { vm: null } }, "Expected `use.vm` to be an actor, such as vmActor() returns, got null"],
+    [{ use: use(), authorize: "user" }, 'Expected `authorize` to be a function, got "user"'],
+  ])("refuses %j", (options, message) => {
+    expect(() => setup(options as never)).toThrow(message);
   });
 
   test("refuses a vmActor of another server", () => {
