@@ -21,13 +21,17 @@ export function size(text: string): number {
 }
 
 export function integer(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Expected a number.");
+  if (!/^\d{1,15}$/.test(text)) throw noNumber(text);
   return Number(text);
 }
 
 export function number(text: string): number {
-  if (!/^\d{1,15}(\.\d+)?$/.test(text)) throw new InvalidArgumentError("Expected a number.");
+  if (!/^\d{1,15}(\.\d+)?$/.test(text)) throw noNumber(text);
   return Number(text);
+}
+
+function noNumber(text: string): Error {
+  return new InvalidArgumentError(`Expected a number, got ${JSON.stringify(text)}.`);
 }
 
 /** Collects the values of an option that may be given more than once. */

@@ -1,6 +1,7 @@
 import { AgentVmError, connectionLost, receivedError } from "../api/errors.ts";
 import { parseJson } from "../base/json.ts";
 import type { Server } from "./rivet/config.ts";
+import { toAgentVmError, unreachable } from "./rivet/errors.ts";
 
 /**
  * Longest wait for an answer.
@@ -35,8 +36,7 @@ export async function askServer(
     if (response.ok && answer !== undefined) return answer;
     throw errorIn(answer, response.status);
   } catch (error) {
-    if (error instanceof AgentVmError) throw error;
-    throw connectionLost("The server cannot be reached", error);
+    throw error instanceof AgentVmError ? error : toAgentVmError(unreachable(endpoint, error));
   }
 }
 

@@ -30,7 +30,10 @@ export function checkCrossing(action: string, args: readonly unknown[]): void {
   if (found) {
     const [position, ...inner] = found.keys.reverse();
     const place = [Number(position) + 1, ...inner].join(".");
-    const message = `Argument ${place} of ${action} is ${found.what}, which cannot cross the wire`;
+    const isSubscription = action === "on" || action === "once";
+    const message = isSubscription
+      ? `${action} is a method of a connection: vm.connect().${action}(event, callback)`
+      : `Argument ${place} of ${action} is ${found.what}, which cannot cross the wire`;
     throw new AgentVmError("invalid_argument", message, found.hint === undefined ? {} : { hint: found.hint });
   }
 }

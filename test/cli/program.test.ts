@@ -265,6 +265,11 @@ describe("agent-vm against a server", () => {
     }
   });
 
+  test("ls names the server that cannot be reached", async () => {
+    const { stderr } = await lost(["ls"]);
+    expect(stderr).toMatch(/^agent-vm: The server at http:\/\/127\.0\.0\.1:9 cannot be reached: \w/);
+  });
+
   test("watch goes on after its line has broken", async () => {
     await makeVm("watched");
     const vm = server().client().vm.get("watched");

@@ -23,7 +23,7 @@ test.each([
 test("refuses what is no time, size, number or pair", () => {
   expect(() => duration("5x")).toThrow("Expected a time");
   expect(() => size("-1")).toThrow("Expected a size");
-  expect(() => integer("1e3")).toThrow("Expected a number");
+  expect(() => integer("1e3")).toThrow('Expected a number, got "1e3".');
   expect(() => pairs("=x")).toThrow("Expected NAME=VALUE");
   expect(() => variables("AGENT_VM_NO_SUCH_VARIABLE")).toThrow("is not set here");
 });

@@ -52,6 +52,19 @@ describe.each(["request", "connection"] as const)(
   },
 );
 
+test("a subscription on a handle says that events need a connection", async () => {
+  const agent = server.client().vm.getOrCreate("arguments") as unknown as Record<
+    "on" | "once",
+    (event: string, callback: () => void) => Promise<unknown>
+  >;
+  for (const name of ["on", "once"] as const) {
+    expect(await failure(agent[name]("processExit", () => undefined))).toMatchObject({
+      code: "invalid_argument",
+      message: `${name} is a method of a connection: vm.connect().${name}(event, callback)`,
+    });
+  }
+});
+
 test("an unknown action fails alike over HTTP and over a connection", async () => {
   const agent = server.client().vm.getOrCreate("arguments");
   const connection = agent.connect();
