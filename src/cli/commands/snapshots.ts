@@ -35,7 +35,7 @@ export function addSnapshotCommands(program: Command): void {
     ],
   }).action(does(async () => (await actions()).diff));
   serverCommand(program, "undo <key> <path...>", "put paths back as they were in a snapshot", {
-    notes: "Paths are absolute. Exits 3 if a path was not put back.",
+    notes: "A path that does not begin with / begins at /home/agentos. Exits 3 if a path was not put back.",
     examples: [["undo alice /workspace/src --snapshot snap-5f3c9a1e04b7d286", "puts a folder back"]],
   })
     .option(
