@@ -5,6 +5,7 @@ import { FILES_FORMAT, HEAD_KEY, READABLE_FILES_FORMATS } from "../store/keys.ts
 import { COMMIT, encodeJson, type Store, tryDecodeJson } from "../store/store.ts";
 import { storageDamaged } from "./codec.ts";
 import { deleteNotes, type Garbage, isEmpty, noteGarbage } from "./garbage.ts";
+import { byteSum } from "./root.ts";
 
 const integer = z.int().nonnegative();
 
@@ -14,7 +15,7 @@ const snapshotSchema = z.object({
   createdAt: integer,
   root: integer,
   files: integer,
-  bytes: integer,
+  bytes: byteSum,
 });
 
 const headSchema = z.object({

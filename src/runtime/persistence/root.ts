@@ -11,13 +11,16 @@ import { PackReader } from "./packs.ts";
 
 const integer = z.int().nonnegative();
 
+/** Bytes of all files. Earlier servers have stored sums of sparse files above the integers of JavaScript. */
+export const byteSum = z.number().nonnegative();
+
 const rootSchema = z.object({
   /** Number, checksum and first path of each page, in the order of the tree. */
   pages: z.array(z.tuple([integer, z.string(), z.string()])),
   /** Number of each pack, its unpacked bytes, and how many of them the tree uses. */
   packs: z.array(z.tuple([integer, integer, integer])),
   files: integer,
-  bytes: integer,
+  bytes: byteSum,
 });
 
 /** The record of a whole tree: its pages, and the packs that its pages refer to. */
@@ -179,7 +182,8 @@ export async function usageOf(
   await visitAll(entries, (entry) => {
     files += 1;
     if (entry.type !== "file") return;
-    bytes += entry.size;
+    // Sparse files have more bytes than there are.
+    bytes = Math.min(bytes + entry.size, Number.MAX_SAFE_INTEGER);
     for (const chunk of entry.chunks) {
       const { pack, length, hash } = chunk;
       if (isHole(chunk) || counted.has(hash)) continue;

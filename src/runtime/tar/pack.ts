@@ -128,6 +128,8 @@ class Packer {
     if (file === undefined) return;
     try {
       const { size, mode, mtimeMs } = file.stat();
+      if (size > Number.MAX_SAFE_INTEGER)
+        throw posixError("EFBIG", { syscall: "read", path: this.#nameOf(node).slice(1) });
       const parts = await partsOf(file, size, this.#account);
       if (node.nlink > 1) {
         this.#account.charge(FIRST_NAME_BYTES + 2 * node.name.length);

@@ -6,6 +6,7 @@ import { at, closeElsewhere, DIRECTORY, descriptorPath, isLarge, NODE } from "./
 import { openListing } from "./listing.ts";
 import type { Entry, Place, Slot } from "./place.ts";
 import type { Directory, Root } from "./root.ts";
+import { seconds } from "./times.ts";
 
 const DIRECTORY_MODE = 0o755;
 const PERMISSION_BITS = 0o777;
@@ -13,9 +14,6 @@ const SETTABLE_BITS = 0o7777;
 const MAX_TEMPORARIES = 1000;
 /** Temporary files that another thread frees. All VMs share the server's descriptors. */
 const MAX_HELD = 256;
-
-/** Added to a time for utimes(2), which takes seconds as a double, so that the time reads back equal. */
-const ROUNDING_MS = 0.0005;
 
 export async function makeDirectory(root: Root, place: Place, call: Call): Promise<void> {
   if (place.nameless || place.entry !== null) throw posixError("EEXIST", call);
@@ -120,11 +118,6 @@ export async function changeTimes(
 ): Promise<void> {
   root.assertOwned(entry, call);
   await root.calls.utimes(descriptorPath(entry.fd), seconds(atimeMs), seconds(mtimeMs));
-}
-
-/** Converts a time for utimes(2). */
-export function seconds(milliseconds: number): number {
-  return (milliseconds + ROUNDING_MS) / 1000;
 }
 
 /**

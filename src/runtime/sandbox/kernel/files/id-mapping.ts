@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
 import type { VirtualStat } from "../../../../api/methods/files.ts";
 import type { Owner } from "../../own-uids.ts";
+import { dateMs } from "./times.ts";
 
 /** Id of the VM's only user and group, as its user namespace maps them. */
 const VM_ID = 1000;
@@ -24,10 +25,10 @@ export function toVirtualStat(stats: Stats, owner: Owner | null): VirtualStat {
     rdev: stats.rdev,
     isDirectory: stats.isDirectory(),
     isSymbolicLink: stats.isSymbolicLink(),
-    atimeMs: Math.floor(stats.atimeMs),
-    mtimeMs: Math.floor(stats.mtimeMs),
-    ctimeMs: Math.floor(stats.ctimeMs),
-    birthtimeMs: Math.floor(stats.birthtimeMs),
+    atimeMs: dateMs(stats.atimeMs),
+    mtimeMs: dateMs(stats.mtimeMs),
+    ctimeMs: dateMs(stats.ctimeMs),
+    birthtimeMs: dateMs(stats.birthtimeMs),
     ino: stats.ino,
     nlink: stats.nlink,
     uid: stats.uid === uid ? VM_ID : OVERFLOW_ID,

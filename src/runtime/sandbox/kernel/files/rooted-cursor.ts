@@ -15,7 +15,6 @@ import {
 import { asPosixError, type Call, posixError } from "../../posix.ts";
 import type { TreeAccess } from "./access.ts";
 import type { FileCalls } from "./calls.ts";
-import { seconds } from "./changes.ts";
 import {
   at,
   closeFile,
@@ -33,6 +32,7 @@ import { Place } from "./place.ts";
 import { PIECE_BYTES } from "./reader.ts";
 import { TreeRemoval } from "./removal.ts";
 import type { Root } from "./root.ts";
+import { seconds } from "./times.ts";
 import { describe, isWhiteout, RootedTreeFile, visitNodes } from "./tree-file.ts";
 import { TreeWalker } from "./tree-walker.ts";
 
