@@ -9,7 +9,7 @@ interface Call {
   client: string;
   /** Bytes of its body. */
   bytes: number;
-  /** How often RivetKit has loaded its actor: before it decodes the call, and after. */
+  /** How often RivetKit has loaded its actor: before it decodes the call, and after. Then the call may load others. */
   begun: number;
   done: number;
 }
@@ -18,7 +18,7 @@ const calls = new AsyncLocalStorage<Call>();
 const waiting = new WaitingBodies();
 
 /**
- * Counts a load of an actor for the call that is being answered, and the body of the call meanwhile.
+ * Counts a load of an actor for the call that is being answered, and the body of the call during the first load, which may wait for a start.
  *
  * @throws UserError `limit_exceeded` for a body too much
  */
@@ -26,13 +26,14 @@ export async function countLoad<Instance>(load: () => Promise<Instance>): Promis
   const call = calls.getStore();
   if (call === undefined) return await load();
   call.begun += 1;
-  const release = held(call);
+  // Later loads are of actors that the call itself calls.
+  const release = call.begun === 1 ? held(call) : undefined;
   try {
     const instance = await load();
     call.done += 1;
     return instance;
   } finally {
-    release();
+    release?.();
   }
 }
 

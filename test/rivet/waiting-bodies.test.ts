@@ -30,19 +30,22 @@ test("calls with empty bodies give a client no further small part", () => {
 
 const BODY = Buffer.from(JSON.stringify({ args: ["/file", "x".repeat(30 << 20)] }));
 
+/** Hands over a call with a body of 30 MiB. @param pass does what RivetKit does with the call */
+function callWith<Result>(client: string, pass: () => Promise<Result>): Promise<Result> {
+  const request = new IncomingMessage(new Socket());
+  request.method = "POST";
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const handOn = () => pass().then(resolve, reject);
+  withDecodableBody(request, new ServerResponse(request), "/gateway/a/action/exists", handOn, reject, client);
+  request.push(BODY);
+  request.push(null);
+  return promise;
+}
+
 test("calls with large bodies that wait for the start of a VM are refused past the limit, and leave other clients their part", async () => {
   const started = Promise.withResolvers<string>();
-  const call = (client: string) => {
-    const request = new IncomingMessage(new Socket());
-    request.method = "POST";
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    // RivetKit loads the actor of the call in the turn of the request.
-    const pass = () => countLoad(() => started.promise).then(resolve, reject);
-    withDecodableBody(request, new ServerResponse(request), "/gateway/a/action/exists", pass, reject, client);
-    request.push(BODY);
-    request.push(null);
-    return promise;
-  };
+  // RivetKit loads the actor of the call in the turn of the request.
+  const call = (client: string) => callWith(client, () => countLoad(() => started.promise));
   // 288 MiB hold nine of them.
   const waiting = Array.from({ length: 9 }, () => call("loud"));
   await expect(call("loud")).rejects.toMatchObject({
@@ -53,4 +56,13 @@ test("calls with large bodies that wait for the start of a VM are refused past t
   started.resolve("started");
   expect(await Promise.all(waiting)).toEqual(Array(10).fill("started"));
   expect(await call("loud")).toBe("started");
+});
+
+test("a call with a large body may call many VMs itself", async () => {
+  const load = () => countLoad(async () => "loaded");
+  const called = await callWith("own", async () => {
+    await load();
+    return await Promise.all(Array.from({ length: 20 }, load));
+  });
+  expect(called).toEqual(Array(20).fill("loaded"));
 });
