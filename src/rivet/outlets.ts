@@ -68,9 +68,9 @@ export class Outlet {
     this.#ended.abort(connectionLost("The connection has closed"));
   }
 
-  /** Bytes of values that wait to be encoded. */
+  /** Bytes of values that wait to be encoded, and of encoded values that have not left: RivetKit drops an answer that is late. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return [...this.#values.values()].reduce((sum, blocks) => sum + sizeOf(blocks), this.#waitingBytes);
   }
 
   /**

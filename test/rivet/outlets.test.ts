@@ -109,3 +109,18 @@ test("large values that wait to be encoded are counted, and wait no longer when 
   expect(ends.at(-1)).toMatchObject({ reason: { code: "connection_lost" } });
   expect(outlet.waitingBytes).toBe(0);
 });
+
+test("encoded values count until they are sent: RivetKit drops the answer of an action that is late", async () => {
+  const outlet = new Outlet("connection", "cbor", crypto.randomUUID());
+  const bytes = 1 << 20;
+  const [sent] = [
+    await outlet.put("x".repeat(bytes), "own", true),
+    await outlet.put("y".repeat(bytes), "own", true),
+  ];
+  expect(outlet.waitingBytes).toBeGreaterThanOrEqual(2 * bytes);
+  outlet.fill(Buffer.from(`x*${sent}`));
+  expect(outlet.waitingBytes).toBeLessThan(1.1 * bytes);
+  expect(outlet.waitingBytes).toBeGreaterThanOrEqual(bytes);
+  outlet.close();
+  expect(outlet.waitingBytes).toBe(0);
+});
