@@ -10,7 +10,7 @@ import type { VmHandlers } from "../runtime/hooks.ts";
 import { hostVm } from "../runtime/host-vm.ts";
 import type { VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { EventHooks } from "./event-hooks.ts";
-import { isClients, ownConnection, ownContext, type RawConnection } from "./own-context.ts";
+import { isClients, ownConnection, ownContext, ownState, type RawConnection } from "./own-context.ts";
 import { type AnyParts, eventHooks, vmHandlers } from "./own-parts.ts";
 import type { VmCreateContext } from "./own-types.ts";
 import type { VmConnectionParams } from "./vm-actor.ts";
@@ -61,7 +61,7 @@ export class OwnActor {
   async created(c: VmCreateContext & { readonly state: VmState }): Promise<void> {
     const { onCreate } = this.parts;
     if (onCreate === undefined) return;
-    const context = withState(createContext(c), c.state);
+    const context = createContextWithState(c);
     await this.#logged(this.#log(), "onCreate", () => onCreate(context, (c.state.own ?? {}) as VmInput));
   }
 
@@ -73,7 +73,7 @@ export class OwnActor {
     destroy: () => void,
   ): Promise<VmVars> {
     const { vars, createVars } = this.parts;
-    const made = createVars && (() => createVars(withState(createContext(c), c.state)));
+    const made = createVars && (() => createVars(createContextWithState(c)));
     const { actorId, key } = c;
     const awake = {
       ...server,
@@ -206,13 +206,10 @@ function createContext({ actorId, name, key }: VmCreateContext): VmCreateContext
   return { actorId, name, key: [...key] };
 }
 
-/** Adds the server's own state to a context. */
-function withState<Context extends object>(context: Context, kept: VmState): Context & { state: unknown } {
-  return Object.defineProperty(context, "state", {
-    enumerable: true,
-    get: () => kept.user?.value,
-    set: (value: unknown) => {
-      kept.user = { value };
-    },
-  }) as Context & { state: unknown };
+/** Makes a context with the server's own state. */
+function createContextWithState(
+  c: VmCreateContext & { readonly state: VmState },
+): VmCreateContext & { state: unknown } {
+  const state = { enumerable: true, ...ownState(c) };
+  return Object.defineProperty(createContext(c), "state", state) as VmCreateContext & { state: unknown };
 }

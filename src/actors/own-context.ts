@@ -13,7 +13,12 @@ export interface RawConnection {
   readonly state: VmConnectionState;
 }
 
-type Members = Record<PropertyKey, { get(): unknown; set?(value: unknown): void }>;
+interface Member {
+  get(): unknown;
+  set?(value: unknown): void;
+}
+
+type Members = Record<PropertyKey, Member>;
 
 /** Connections of the server's own code, each as long as RivetKit's: code may compare them, and RivetKit's have no place for them. */
 const connections = new WeakMap<object, object>();
@@ -29,12 +34,7 @@ export function ownContext(c: object, vars: VmVars, caller: Partial<Grant> = {})
   const raw = c as RawContext;
   const { own } = vars;
   return withMembers(c, {
-    state: {
-      get: () => raw.state.user?.value,
-      set: (value) => {
-        raw.state.user = { value };
-      },
-    },
+    state: ownState(raw),
     vars: {
       get: () => own.vars,
       set: (value) => {
@@ -57,16 +57,19 @@ export function ownContext(c: object, vars: VmVars, caller: Partial<Grant> = {})
 export function ownConnection(connection: RawConnection): object {
   const known = connections.get(connection);
   if (known !== undefined) return known;
-  const made = withMembers(connection, {
-    state: {
-      get: () => connection.state.user?.value,
-      set: (value) => {
-        connection.state.user = { value };
-      },
-    },
-  });
+  const made = withMembers(connection, { state: ownState(connection) });
   connections.set(connection, made);
   return made;
+}
+
+/** The state that a server's own code keeps in the state of an actor or of a connection. */
+export function ownState(holder: { readonly state: { user?: { value: unknown } } }): Member {
+  return {
+    get: () => holder.state.user?.value,
+    set: (value) => {
+      holder.state.user = { value };
+    },
+  };
 }
 
 /** Whether a connection is one of a client, and not of a preview. */

@@ -13,30 +13,31 @@ export function ownActions(parts: AnyParts): Record<string, ReturnType<typeof ac
 
 /** Declares the server's own events. @param check throws if a connection may not see an event */
 export function ownEvents(parts: AnyParts, check: Check): Record<string, object> {
-  const declared = Object.entries(parts.events ?? {}).map(([name, token]) => {
-    const { canSubscribe } = token as { canSubscribe?: (c: object) => unknown };
-    const guarded = ownRight(parts, name, "any");
-    const allows = async (c: VmContext) => {
-      check(c, name, guarded);
-      return (await canSubscribe?.(ownContext(c, c.vars, c.conn.state))) ?? true;
-    };
-    return [name, { ...(token as object), canSubscribe: allows }];
-  });
-  return Object.fromEntries(declared);
+  return withChecks(parts.events ?? {}, "canSubscribe", (name) => ownRight(parts, name, "any"), check);
 }
 
 /** Declares the server's own queues. @param check throws if a connection may not send to a queue */
 export function ownQueues(parts: AnyParts, check: Check): { queues?: Record<string, object> } {
   const { queues } = parts;
   if (queues === undefined) return {};
-  const declared = Object.entries(queues).map(([name, token]) => {
-    const { canPublish } = token as { canPublish?: (c: object) => unknown };
-    const guarded = ownRight(parts, name, "exec");
+  return { queues: withChecks(queues, "canPublish", (name) => ownRight(parts, name, "exec"), check) };
+}
+
+/** Lays a check before the one that the server's own code has declared. */
+function withChecks(
+  tokens: Record<string, unknown>,
+  member: "canSubscribe" | "canPublish",
+  rightOf: (name: string) => Guarded,
+  check: Check,
+): Record<string, object> {
+  const declared = Object.entries(tokens).map(([name, token]) => {
+    const own = (token as Record<typeof member, ((c: object) => unknown) | undefined>)[member];
+    const guarded = rightOf(name);
     const allows = async (c: VmContext) => {
       check(c, name, guarded);
-      return (await canPublish?.(ownContext(c, c.vars, c.conn.state))) ?? true;
+      return (await own?.(ownContext(c, c.vars, c.conn.state))) ?? true;
     };
-    return [name, { ...(token as object), canPublish: allows }];
+    return [name, { ...(token as object), [member]: allows }];
   });
-  return { queues: Object.fromEntries(declared) };
+  return Object.fromEntries(declared);
 }

@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AgentVmError } from "../api/errors.ts";
 import { parseJson } from "../base/json.ts";
@@ -62,13 +62,18 @@ export function readDataMark(folder: string): DataMark | undefined {
   return text === undefined ? undefined : markSchema.safeParse(parseJson(text)).data;
 }
 
-/** Writes the mark of a data folder. It is whole after a loss of power. */
+/** Writes the mark of a data folder. */
 export function writeDataMark(folder: string, mark: DataMark): void {
-  const draft = join(folder, `${MARK_FILE}.new`);
+  writeWhole(join(folder, MARK_FILE), `${JSON.stringify(mark)}\n`);
+}
+
+/** Replaces a file that only its user reads. It is whole after a loss of power. */
+export function writeWhole(file: string, text: string): void {
+  const draft = `${file}.new`;
   fs.rmSync(draft, { force: true });
-  fs.writeFileSync(draft, `${JSON.stringify(mark)}\n`, { mode: 0o600, flag: "wx", flush: true });
-  fs.renameSync(draft, join(folder, MARK_FILE));
-  syncFolder(folder);
+  fs.writeFileSync(draft, text, { mode: 0o600, flag: "wx", flush: true });
+  fs.renameSync(draft, file);
+  syncFolder(dirname(file));
 }
 
 export function removeDataMark(folder: string): void {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { AgentVmError } from "../../api/errors.ts";
+import { writeWhole } from "../../rivet/data-format.ts";
 
 const FILE = "tokens.secret";
 
@@ -15,14 +16,7 @@ const MIN_BYTES = 32;
  */
 export function folderSecret(folder: string): Uint8Array {
   const file = join(folder, FILE);
-  if (!fs.existsSync(file)) {
-    // A server that dies here leaves no half a secret.
-    const draft = `${file}.new`;
-    fs.rmSync(draft, { force: true });
-    const text = randomBytes(MIN_BYTES).toString("hex");
-    fs.writeFileSync(draft, text, { mode: 0o600, flag: "wx", flush: true });
-    fs.renameSync(draft, file);
-  }
+  if (!fs.existsSync(file)) writeWhole(file, randomBytes(MIN_BYTES).toString("hex"));
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {
     return checkedSecret(fs.readFileSync(descriptor, "utf8").trim(), file);

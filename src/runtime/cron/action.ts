@@ -45,12 +45,7 @@ async function runCommand(
 ): Promise<RunOutcome> {
   const tail = new Tail(CRON_OUTPUT_BYTES);
   try {
-    const options: ExecOptions = {
-      captureStdio: false,
-      ...(env && { env }),
-      ...(cwd !== undefined && { cwd }),
-      ...(timeoutMs !== undefined && { timeout: timeoutMs }),
-    };
+    const options: ExecOptions = { captureStdio: false, env, cwd, timeout: timeoutMs };
     const result = await run(command, args, options, (_stream, data) => tail.push(data));
     return { ...outcomeOf(result, timeoutMs), outputTail: tail.text() };
   } catch (error) {
@@ -61,7 +56,7 @@ async function runCommand(
 function promptOutcome({ sessionId, text, error, timedOut }: PromptOnce, timeoutMs = 0): RunOutcome {
   const tail = new Tail(CRON_OUTPUT_BYTES);
   tail.push(Buffer.from(text, "utf8"));
-  const outcome = { outputTail: tail.text(), ...(sessionId !== undefined && { sessionId }) };
+  const outcome = { outputTail: tail.text(), sessionId };
   if (timedOut) {
     return {
       status: "timeout",
