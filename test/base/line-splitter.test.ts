@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { LineSplitter } from "../../src/base/line-splitter.ts";
+import { cpuMs } from "../support/cpu.ts";
 import { heldBytes } from "../support/heap.ts";
 
 const MAX_BYTES = 1024 * 1024;
@@ -43,4 +44,23 @@ test("ignores all input after a line that is too long", () => {
   split.push(Buffer.from("y\nnext\n"));
   expect(lines).toEqual(["first"]);
   expect(tooLong()).toBe(1);
+});
+
+test("decodes a long line while it arrives", () => {
+  const lines: string[] = [];
+  const split = new LineSplitter(
+    8 * MAX_BYTES,
+    (line) => lines.push(line),
+    () => undefined,
+  );
+  // Bytes that are no text take the longest.
+  const piece = Buffer.alloc(60 * 1024, "\u00e4\u20ac\ud83d\ude00x");
+  piece.fill(0xff, 1024);
+  const begin = cpuMs();
+  for (let count = 0; count < 100; count++) split.push(piece);
+  const end = cpuMs();
+  split.push(Buffer.from("\n"));
+  const last = cpuMs() - end;
+  expect(lines[0]).toBe(piece.toString().repeat(100));
+  expect(last).toBeLessThan((end - begin) / 4);
 });
