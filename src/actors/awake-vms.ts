@@ -1,3 +1,4 @@
+import { AgentVmError } from "../api/errors.ts";
 import type { VmEvents } from "../api/events.ts";
 import type { VisitKind } from "../http/actor-visits.ts";
 import type { LiveFacts } from "../http/peers/messages.ts";
@@ -42,14 +43,40 @@ export function ringAll(): void {
   for (const instance of awake.values()) instance.ring().catch(() => undefined);
 }
 
+/** Stores the files of a VM of this process that is about to fall asleep. @throws AgentVmError `storage_failed` */
+export async function storeFiles(actorId: string): Promise<void> {
+  const instance = awake.get(actorId);
+  if (instance?.vm.state() !== "awake") return;
+  try {
+    await instance.vm.checkpoint();
+  } catch (error) {
+    if (!(error instanceof AgentVmError) || error.code !== "storage_failed") return;
+    instance.monitor.log.error({ msg: "VM stays awake, because its files cannot be stored", err: error });
+    throw error;
+  }
+}
+
 /**
  * Ends every VM of this process, for example before it exits: RivetKit 2.2 does not put actors to sleep on SIGTERM.
  *
  * @returns the number of VMs that were awake.
  */
 export async function disposeAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<number> {
-  const instances = [...awake.values()];
-  await Promise.allSettled(instances.map((instance) => instance.dispose(reason)));
+  return (await endAll(reason)).length;
+}
+
+/** Ends every VM of this process. The log says why the files of a VM are not stored. @returns whether each VM ended well */
+export async function endAll(reason: VmEvents["vmShutdown"]["reason"]): Promise<boolean[]> {
+  const ends = [...awake.values()].map(async (instance) => {
+    try {
+      await instance.dispose(reason);
+      return true;
+    } catch (error) {
+      instance.monitor.log.error({ msg: "files of the VM since its last checkpoint are lost", err: error });
+      return false;
+    }
+  });
+  const ended = await Promise.all(ends);
   await closeDefinitions();
-  return instances.length;
+  return ended;
 }

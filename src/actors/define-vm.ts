@@ -28,7 +28,7 @@ import { VM_ACTIONS } from "./action.ts";
 import { ALARM_ACTION, ringCron } from "./actor-alarm.ts";
 import { destroyForGood } from "./actor-methods.ts";
 import type { VmActorOptions } from "./actor-options.ts";
-import { factsOf, handOverVm, isAwake, ringAll, serveAwake } from "./awake-vms.ts";
+import { factsOf, handOverVm, isAwake, ringAll, serveAwake, storeFiles } from "./awake-vms.ts";
 import type { VmActorActions, VmConnectionState, VmContext, VmState, VmVars } from "./context.ts";
 import { keepDefinition, warm } from "./definitions.ts";
 import { asRunning } from "./drain.ts";
@@ -73,7 +73,7 @@ export function defineVm(input: VmActorOptions, seams: TestSeams = {}): VmActor 
     return clampOwnOptions((input as { own?: unknown }).own, options);
   };
   const binding: VmBinding = {
-    ...{ server: unboundServer(), ringAll, isAwake, factsOf },
+    ...{ server: unboundServer(), ringAll, isAwake, factsOf, store: storeFiles },
     serveAwake: (vm, actorId, serve, kind) =>
       serveAwake(
         actorId,

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { disposeAll } from "../actors/awake-vms.ts";
+import { endAll } from "../actors/awake-vms.ts";
 import { drain } from "../actors/drain.ts";
 import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
 import { onStopAsked } from "../http/operations.ts";
@@ -34,8 +34,8 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
     stopping = true;
     setTimeout(() => process.exit(1), drainMs + SHUTDOWN_TIMEOUT_MS).unref();
     await drain(drainMs);
-    await disposeAll("sleep");
-    process.exit(0);
+    const ended = await endAll("sleep");
+    process.exit(ended.includes(false) ? 1 : 0);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -1,6 +1,7 @@
 import { vmDestroyed } from "../api/errors.ts";
 import type { Labels, VmState } from "../api/methods/machine.ts";
 import type { VmPage, VmQuery } from "../api/vm-list.ts";
+import { tryWrite } from "../base/try-write.ts";
 import { ActorFiles, type StoredActor } from "../rivet/actor-files.ts";
 import type { ActorRegister } from "../rivet/actor-life.ts";
 import { assertDiskHasRoom, assertHostHasRoom } from "../runtime/sandbox/host-room.ts";
@@ -53,6 +54,8 @@ export interface VmDirectoryOptions {
   /** Milliseconds of sleep after which VMs are destroyed, by actor name; `null`: never. */
   lifetimes: ReadonlyMap<string, number | null>;
   isStarting(actorId: string): boolean;
+  /** Stores the files of an awake VM. Rejects if the disk does not take them. */
+  store(actorId: string): Promise<void>;
   destroy(actorId: string): Promise<void>;
   /** Receives failures that no caller waits for. */
   onFailure(error: unknown): void;
@@ -178,6 +181,22 @@ export class VmDirectory implements ActorRegister {
     assertHostHasRoom();
     assertDiskHasRoom(this.folder);
     this.#rows.insert({ ...actor, createdAt: Date.now() });
+  }
+
+  async maySleep(actorId: string): Promise<boolean> {
+    try {
+      assertDiskHasRoom(this.folder);
+      return true;
+    } catch {
+      // The files that the VM has now may still fit.
+    }
+    try {
+      await this.#options.store(actorId);
+      await tryWrite(this.folder);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   nameOf(actorId: string): { name: string; key: string[] } | undefined {

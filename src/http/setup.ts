@@ -308,6 +308,7 @@ function openDirectory(
     quota,
     lifetimes: new Map([...vms].map(([name, { destroyAfterMs }]) => [name, destroyAfterMs ?? null])),
     isStarting: life.isStarting,
+    store: async (actorId) => await [...vms.values()].find((vm) => vm.isAwake(actorId))?.store(actorId),
     destroy: life.destroy,
     onFailure,
     onReplaced,

@@ -55,6 +55,8 @@ export interface VmBinding {
   isAwake(actorId: string): boolean;
   /** Returns how a VM of this process is, and with `use` what it uses; `undefined` if it is not awake. */
   factsOf(actorId: string, options: { use: boolean }): Promise<LiveFacts> | undefined;
+  /** Stores the files of a VM that is awake. @throws AgentVmError `storage_failed` */
+  store(actorId: string): Promise<void>;
   /** Awake VMs that this process can have at most. */
   capacity(): number;
   /** Boots a VM and ends it. @throws Error if VMs cannot boot */

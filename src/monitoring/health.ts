@@ -1,5 +1,4 @@
-import { open, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { tryWrite } from "../base/try-write.ts";
 import { within } from "../base/within.ts";
 
 /**
@@ -26,9 +25,6 @@ const ENGINE_FRESH_MS = 1_000;
  * @past The server is not ready.
  */
 const TRIAL_TIMEOUT_MS = 10_000;
-
-/** Bytes of a trial write: one block, which a full disk refuses. */
-const TRIAL_BYTES = 4096;
 
 type CheckName = "storage" | "vms" | "engine";
 
@@ -65,7 +61,9 @@ export class Health {
     this.#options = options;
     const changed = (name: CheckName) => (error: unknown) => options.onChange(name, error);
     const write = async () => {
-      await tryWrite(options.folder());
+      const folder = options.folder();
+      if (folder === undefined) throw new Error("The data folder is not open");
+      await tryWrite(folder);
       return true;
     };
     this.#storage = new Trial(write, FRESH_MS, changed("storage"));
@@ -149,19 +147,5 @@ class Trial {
     this.isOk = error === undefined;
     this.#until = performance.now() + (this.isOk ? this.#freshMs : Math.min(this.#freshMs, FRESH_MS));
     if (wasOk !== this.isOk) this.#onChange(error);
-  }
-}
-
-/** Writes a block to the disk. */
-async function tryWrite(folder: string | undefined): Promise<void> {
-  if (folder === undefined) throw new Error("The data folder is not open");
-  const path = join(folder, ".ready");
-  const file = await open(path, "w", 0o600);
-  try {
-    await file.writeFile(Buffer.alloc(TRIAL_BYTES, 1));
-    await file.sync();
-  } finally {
-    await file.close();
-    await rm(path, { force: true });
   }
 }

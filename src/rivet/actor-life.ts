@@ -13,6 +13,8 @@ export interface ActorRegister {
   admit(actor: Omit<StoredActor, "createdAt">): void;
   /** The name of the actor's definition in `use`; `undefined` if there is no such actor. */
   nameOf(actorId: string): { name: string } | undefined;
+  /** Stores what a full disk would not take once the actor sleeps. @returns whether the actor may fall asleep now */
+  maySleep(actorId: string): Promise<boolean>;
   /** Settles when an actor that is being deleted is gone; `undefined` if the actor is not being deleted. */
   deletionOf(actorId: string): Promise<void> | undefined;
   /** Notes that an actor is being deleted. Does nothing if that is noted already. */
@@ -44,13 +46,16 @@ const NEVER_MADE = /persist data has not been set/;
  */
 const END_TIMEOUT_MS = 60_000;
 
+/** Pause before an actor tries again to fall asleep. */
+const SLEEP_RETRY_MS = 5_000;
+
 /** Pause between two looks at an actor that RivetKit is ending. */
 const LOOK_MS = 50;
 
 /**
- * Starts and deletes actors.
+ * Starts and deletes actors, and puts them to sleep.
  *
- * For RivetKit 2.2's file system driver. It answers an error of the disk as `internal_error`, keeps an actor that has
+ * For RivetKit 2.2's file system driver. It lets go of an actor that falls asleep on a full disk without ending it, answers an error of the disk as `internal_error`, keeps an actor that has
  * failed to start as if it had started, does not delete an actor that is falling asleep, and never settles a deletion if
  * the actor's start fails meanwhile.
  */
@@ -74,9 +79,11 @@ export class ActorLife {
   /** Changes a driver in place. RivetKit makes two drivers on one folder: pass both. */
   takeOver<Driver extends LifeDriver>(driver: Driver): Driver {
     const loadActor = driver.loadActor.bind(driver);
+    const startSleep = driver.startSleep?.bind(driver);
     this.#startDestroy ??= driver.startDestroy.bind(driver);
-    const ours: Pick<LifeDriver, "loadActor" | "startDestroy"> = {
-      loadActor: (actorId) => this.#load(actorId, loadActor, driver.startSleep?.bind(driver)),
+    const ours: LifeDriver = {
+      loadActor: (actorId) => this.#load(actorId, loadActor, startSleep),
+      ...(startSleep && { startSleep: (actorId: string) => void this.#sleep(actorId, startSleep) }),
       // RivetKit does not wait for the result.
       startDestroy: (actorId) => this.destroy(actorId).catch(this.#onFailure),
     };
@@ -115,6 +122,15 @@ export class ActorLife {
     }
     await this.#storage.close(actorId);
     await this.#register.endDeletion(actorId);
+  }
+
+  /** Puts an actor to sleep as soon as its files can be stored. */
+  async #sleep(actorId: string, startSleep: (actorId: string) => void): Promise<void> {
+    while (!(await this.#register.maySleep(actorId))) {
+      await delay(SLEEP_RETRY_MS, undefined, { ref: false });
+      if (this.#register.deletionOf(actorId) !== undefined) return;
+    }
+    startSleep(actorId);
   }
 
   async #load(

@@ -123,6 +123,7 @@ test("a server that starts replaces an index whose rows are damaged", () => {
     quota: {},
     lifetimes: new Map(),
     isStarting: () => false,
+    store: async () => undefined,
     destroy: async () => undefined,
     onFailure: () => undefined,
     onReplaced: () => undefined,

@@ -41,6 +41,7 @@ const start = (folder: string) =>
     quota: {},
     lifetimes: new Map(),
     isStarting: () => false,
+    store: async () => undefined,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
     onReplaced: () => undefined,

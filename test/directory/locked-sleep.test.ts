@@ -24,6 +24,7 @@ function directory() {
     quota: {},
     lifetimes: new Map([["vm", 0]]),
     isStarting: () => false,
+    store: async () => undefined,
     destroy: async (actorId) => {
       destroyed.push(actorId);
       opened.beginDeletion(actorId);

@@ -17,6 +17,7 @@ const start = (folder: string, onReplaced: (index: ReplacedIndex) => void = () =
     quota: {},
     lifetimes: new Map([["vm", 60_000]]),
     isStarting: () => false,
+    store: async () => undefined,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
     onReplaced,

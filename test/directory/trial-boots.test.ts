@@ -12,6 +12,7 @@ function directory() {
     quota: { maxAwake: 2 },
     lifetimes: new Map([["vm", null]]),
     isStarting: () => false,
+    store: async () => undefined,
     destroy: async () => undefined,
     onFailure: (error) => expect.unreachable(String(error)),
     onReplaced: () => undefined,
