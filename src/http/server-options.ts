@@ -101,6 +101,9 @@ const SERVER_OPTIONS = [
   "vms",
 ] as const satisfies (keyof ServerOptions)[];
 
+/** An origin as browsers send it. Another text, such as one with a path, would match no page. */
+const ORIGIN = /^([a-z][a-z\d+.-]*:\/\/[^\s/?#@*A-Z]+|null)$/;
+
 /** @throws AgentVmError `invalid_argument`. */
 export function checkServerOptions(
   {
@@ -108,9 +111,11 @@ export function checkServerOptions(
     isGuarded,
     host,
     port,
+    allowedOrigins,
     publicUrl,
     previewDomain,
   }: Pick<ServerOptions, "token" | "publicUrl" | "previewDomain"> & {
+    allowedOrigins: readonly string[];
     isGuarded: boolean;
     host: string;
     port: number;
@@ -128,6 +133,11 @@ export function checkServerOptions(
       `Listening on ${host} needs a token: anyone who reaches the server can run commands on this machine. Set AGENT_VM_TOKEN, or pass \`token\` or \`authorize\`.`,
     );
   }
+  const wrong = Array.isArray(allowedOrigins)
+    ? allowedOrigins.find((origin) => !ORIGIN.test(origin))
+    : allowedOrigins;
+  if (wrong !== undefined)
+    throw invalidArgument("allowedOrigins", 'origins such as ["https://app.example.com"]', wrong);
   if (publicUrl !== undefined && !/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(publicUrl)) {
     throw invalidArgument("publicUrl", "an http URL without a query", publicUrl);
   }

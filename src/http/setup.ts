@@ -91,7 +91,10 @@ export function setup<Actors extends RegistryActors>(options: SetupOptions<Actor
   checkAudit(audit);
   const peers = checkPeers(peerOptions, { hasVms, behindEngine });
   const isGuarded = token !== undefined || authorize !== undefined;
-  checkServerOptions({ token, isGuarded, host, port, publicUrl, previewDomain }, behindEngine && !peers);
+  checkServerOptions(
+    { token, isGuarded, host, port, allowedOrigins, publicUrl, previewDomain },
+    behindEngine && !peers,
+  );
   const chosenSecret = secret === undefined ? undefined : checkedSecret(secret, "`secret` (AGENT_VM_SECRET)");
 
   const endpoint = (publicUrl ?? (peers ? undefined : engine) ?? `http://${reachable(host)}:${port}`).replace(

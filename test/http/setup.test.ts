@@ -90,6 +90,13 @@ describe("setup", () => {
     expect(() => setup({ use: use(), token: "" })).toThrow("The token is empty");
   });
 
+  test.each(["https://app.example", "http://[::1]:5173", "chrome-extension://abcdefgh", "null"])(
+    "takes the origin %s",
+    (origin) => {
+      expect(() => setup({ use: use(), allowedOrigins: [origin] })).not.toThrow();
+    },
+  );
+
   test("refuses a port out of range", () => {
     expect(() => setup({ use: use(), port: 0 })).toThrow(
       "Expected `port` to be a port from 1 to 65535, got 0",
@@ -110,6 +117,15 @@ describe("setup", () => {
     [{ use: { vm: vmActor } }, "Expected `use.vm` to be an actor, such as vmActor() returns, got function"],
     [{ use: { vm: null } }, "Expected `use.vm` to be an actor, such as vmActor() returns, got null"],
     [{ use: use(), authorize: "user" }, 'Expected `authorize` to be a function, got "user"'],
+    // As a text it would admit every origin that is a part of it.
+    [
+      { use: use(), allowedOrigins: "https://app.example" },
+      "Expected `allowedOrigins` to be origins such as",
+    ],
+    [{ use: use(), allowedOrigins: ["app.example"] }, "Expected `allowedOrigins` to be origins such as"],
+    [{ use: use(), allowedOrigins: ["https://app.example/"] }, 'got "https://app.example/"'],
+    [{ use: use(), allowedOrigins: ["https://App.example"] }, 'got "https://App.example"'],
+    [{ use: use(), allowedOrigins: ["https://app.example", "*"] }, 'got "*"'],
   ])("refuses %j", (options, message) => {
     expect(() => setup(options as never)).toThrow(message);
   });
