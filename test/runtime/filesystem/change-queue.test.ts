@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { FileChangedEvent } from "../../../src/api/events.ts";
 import { FairPool } from "../../../src/base/fair-pool.ts";
 import { ChangeQueue } from "../../../src/runtime/filesystem/change-queue.ts";
+import { seededRandom } from "../../support/random.ts";
 import { until } from "../../support/until.ts";
 
 const long = "x".repeat(4_000);
@@ -64,4 +65,23 @@ test("a queue that never rests counts only the events that wait", async () => {
   await until(() => got === 20_000);
   expect(queue.bytes).toBe(0);
   expect(queue.drained()).toBeNull();
+});
+
+test("all VMs together count the events that wait, whatever happens in whatever order", async () => {
+  const { below } = seededRandom(1);
+  const pool = new FairPool(20_000);
+  for (let round = 0; round < 20; round++) {
+    const vms = Array.from({ length: 3 }, () => new ChangeQueue(() => undefined, pool));
+    for (let step = 0; step < 300; step++) {
+      const vm = vms[below(3)] as ChangeQueue;
+      const watchId = `watch ${below(4)}`;
+      const what = below(40);
+      if (what === 0) vm.close();
+      else if (what === 1) await null;
+      else if (what < 5) vm.drop(watchId);
+      else vm.add({ watchId, type: what < 8 ? "ended" : "created", path: "x".repeat(below(400)) }, "/");
+      expect(pool.bytes).toBe(vms.reduce((sum, { bytes }) => sum + bytes, 0));
+    }
+    await until(() => pool.bytes === 0);
+  }
 });

@@ -4,11 +4,13 @@ import { once } from "node:events";
 import { constants, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { FileCalls } from "../../../../src/runtime/sandbox/kernel/files/calls.ts";
 import { RootedFileSystem } from "../../../../src/runtime/sandbox/kernel/files/rooted-filesystem.ts";
 import { PoolPlace } from "../../../../src/runtime/sandbox/kernel/pool-place.ts";
 import { collectOutput } from "../../../support/program-output.ts";
+import { seededRandom } from "../../../support/random.ts";
 import { until } from "../../../support/until.ts";
 
 afterEach(() => {
@@ -90,6 +92,28 @@ test("a VM has one thread", async () => {
   expect(await waits(asked)).toBe(true);
   await held.end();
   await asked.ended;
+});
+
+test("places are free again after work that ends, fails, is late or gives up its wait", async () => {
+  const { below } = seededRandom(1);
+  const places = Array.from({ length: 10 }, () => new PoolPlace());
+  const waits = Array.from({ length: 500 }, () => new AbortController());
+  const works = waits.map(({ signal }, at) => {
+    const work = async (next: () => void) => {
+      for (let turn = below(3); turn > 0; turn--) await setImmediate();
+      next();
+      if (at % 100 === 0) await until(() => place.isSlow);
+      if (below(5) === 0) throw new Error("failed");
+    };
+    const place = places[below(places.length)] as PoolPlace;
+    return place.run(work, signal);
+  });
+  for (const wait of waits) if (below(3) === 0) wait.abort();
+  const ends = await Promise.allSettled(works);
+  expect(new Set(ends.map(({ status }) => status)).size).toBe(2);
+  const slow = places.find(({ isSlow }) => isSlow) as PoolPlace;
+  const held = [await hold(new PoolPlace()), await hold(new PoolPlace()), await hold(slow)];
+  for (const each of held) await each.end();
 });
 
 /** Runs late-holds.ts in a process of its own. @param threads of its pool @param begun VMs that get one of them */
