@@ -5,7 +5,6 @@ import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask, Dialog } from "../ui/dialog.tsx";
 import { ago, dateTime, span } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
-import { attempt } from "../ui/toast.tsx";
 import { NewJob } from "./cron-form.tsx";
 
 /** Pause between two looks at the jobs. In milliseconds. */
@@ -22,15 +21,11 @@ export default function CronPage() {
     const [jobs, runs] = await Promise.all([vm.listCronJobs(), vm.listCronRuns(undefined, { limit: RUNS })]);
     return { jobs, runs };
   };
-  const { value, error, refresh } = usePoll(
+  const { value, error, refresh, act } = usePoll(
     look,
     isAwake ? LOOK_MS : ASLEEP_MS,
     `${key.join("/")} ${isAwake}`,
   );
-  const act = async (work: () => Promise<unknown>, done?: string) => {
-    await attempt(work, done);
-    refresh();
-  };
   const remove = async (id: string) => {
     if ((await ask({ title: `Delete the job ${id}`, yes: "Delete", isDangerous: true })) !== undefined)
       await act(() => vm.cancelCronJob(id));

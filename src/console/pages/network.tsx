@@ -4,7 +4,6 @@ import { useMachine, useSession } from "../state/context.ts";
 import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ago, clock } from "../ui/format.ts";
 import { Empty, Failure, Form } from "../ui/parts.tsx";
-import { attempt } from "../ui/toast.tsx";
 import { Previews } from "./previews.tsx";
 
 /** Pause between two looks at the policy. In milliseconds. */
@@ -20,7 +19,7 @@ export default function NetworkPage() {
     const [policy, log] = await Promise.all([vm.getNetworkPolicy(), vm.getNetworkLog()]);
     return { policy, log };
   };
-  const { value, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, key.join("/"));
+  const { value, error, refresh, act } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, key.join("/"));
   useEffect(() => {
     if (!isAwake) return;
     const connection = vm.connect();
@@ -28,8 +27,7 @@ export default function NetworkPage() {
     return () => void connection.dispose();
   }, [vm, isAwake, refresh]);
   const set = async (outbound: OutboundPolicy, done: string) => {
-    await attempt(() => vm.setNetworkPolicy({ outbound }), done);
-    refresh();
+    await act(() => vm.setNetworkPolicy({ outbound }), done);
   };
   const outbound = value?.policy.outbound;
   return (

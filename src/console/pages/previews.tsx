@@ -3,7 +3,6 @@ import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { ago } from "../ui/format.ts";
 import { Empty } from "../ui/parts.tsx";
-import { attempt } from "../ui/toast.tsx";
 
 /** Pause between two looks at ports and previews. In milliseconds. */
 const LOOK_MS = 4_000;
@@ -21,18 +20,17 @@ export function Previews() {
     const hasPorts = isAwake && (await vm.status()).state !== "sleeping";
     return { previews, ports: hasPorts ? await vm.listPorts() : [] };
   };
-  const { value, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, `${key.join("/")} ${isAwake}`);
+  const { value, act } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, `${key.join("/")} ${isAwake}`);
   const open = async (port: number) => {
     // The tab is made within the click, or the browser would block it.
     const tab = window.open("about:blank", "_blank");
-    const done = await attempt(async () => {
+    const done = await act(async () => {
       const { url } = await vm.createSignedPreviewUrl(port, LIFE_SECONDS);
       if (tab === null) throw new Error(`The browser blocked the tab. Open ${url}`);
       tab.opener = null;
       tab.location.href = url;
     });
     if (!done) tab?.close();
-    refresh();
   };
   const openOther = async () => {
     const port = await ask({
@@ -42,10 +40,7 @@ export function Previews() {
     });
     if (port !== undefined) await open(Number(port));
   };
-  const revoke = async (id: string) => {
-    await attempt(() => vm.expireSignedPreviewUrl(id), "Revoked");
-    refresh();
-  };
+  const revoke = (id: string) => act(() => vm.expireSignedPreviewUrl(id), "Revoked");
   const mayOpen = session.may("network");
   return (
     <section class="card">

@@ -5,7 +5,6 @@ import { usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { bytes, percent } from "../ui/format.ts";
 import { Failure } from "../ui/parts.tsx";
-import { attempt } from "../ui/toast.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 import { ProcessOutputView } from "./process-output.tsx";
 
@@ -37,7 +36,7 @@ export default function ProcessesPage() {
     before.current = times;
     return { rows, ended: spawned.filter(({ running }) => !running) };
   };
-  const { value, error, refresh } = usePoll(look, LOOK_MS, key.join("/"));
+  const { value, error, act } = usePoll(look, LOOK_MS, key.join("/"));
   const rows = value?.rows ?? [];
   const ended = value?.ended ?? [];
   const shown = useMemo(() => [...rows, ...ended.toReversed()], [rows, ended]);
@@ -49,7 +48,7 @@ export default function ProcessesPage() {
       field: { label: "Signal", value: "SIGTERM" },
     });
     if (name === undefined) return;
-    await attempt(async () => {
+    await act(async () => {
       const { spawned } = row;
       if (spawned !== undefined)
         return await vm.signalProcess(row.pid, name as "SIGTERM", { startedAt: spawned.startedAt });
@@ -60,7 +59,6 @@ export default function ProcessesPage() {
       ]);
       if (exitCode !== 0) throw new Error(stderr);
     }, `Sent ${name} to ${row.pid}`);
-    refresh();
   };
   const isChosen = (row: SpawnedPid | undefined) =>
     row !== undefined && row.pid === chosen?.pid && row.startedAt === chosen.startedAt;
@@ -72,8 +70,7 @@ export default function ProcessesPage() {
       field: { label: "Command", placeholder: "npm test" },
     });
     if (line === undefined) return;
-    await attempt(async () => setChosen(await vm.spawn("sh", ["-c", line])));
-    refresh();
+    await act(async () => setChosen(await vm.spawn("sh", ["-c", line])));
   };
   return (
     <div class="stack">

@@ -5,7 +5,6 @@ import { ASLEEP_MS, usePoll } from "../state/use-poll.ts";
 import { ask } from "../ui/dialog.tsx";
 import { ago, bytes, dateTime } from "../ui/format.ts";
 import { Empty, Failure } from "../ui/parts.tsx";
-import { attempt } from "../ui/toast.tsx";
 import { Changes } from "./changes/changes.tsx";
 import { forkMachine } from "./machine-actions.tsx";
 
@@ -18,12 +17,8 @@ export default function SnapshotsPage() {
   const session = useSession();
   const look = () => vm.listSnapshots();
   const id = `${key.join("/")} ${isAwake}`;
-  const { value: snapshots, error, refresh } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, id);
+  const { value: snapshots, error, act } = usePoll(look, isAwake ? LOOK_MS : ASLEEP_MS, id);
   const [compared, setCompared] = useState<string>();
-  const act = async (work: () => Promise<unknown>, done?: string) => {
-    await attempt(work, done);
-    refresh();
-  };
   const create = async () => {
     const name = await ask({
       title: "New snapshot",

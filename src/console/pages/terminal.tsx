@@ -17,7 +17,7 @@ const keptName = (key: readonly string[]) => `shell:${key.join("/")}`;
 /** Terminals in tabs. They are the machine's own shells: they outlive the page, and several people may watch one. */
 export default function TerminalPage() {
   const { vm, key } = useMachine();
-  const { value: shells, error, refresh } = usePoll(() => vm.listShells(), LOOK_MS, key.join("/"));
+  const { value: shells, error, refresh, act } = usePoll(() => vm.listShells(), LOOK_MS, key.join("/"));
   const [chosen, setChosen] = useState(() => sessionStorage.getItem(keptName(key)) ?? undefined);
   const [titles, setTitles] = useState<Readonly<Record<string, string>>>({});
   const running = shells?.filter((shell) => shell.running || shell.shellId === chosen) ?? [];
@@ -31,19 +31,17 @@ export default function TerminalPage() {
     setChosen(shellId);
   };
   const open = () =>
-    attempt(async () => {
+    act(async () => {
       const { shellId } = await vm.openShell();
       choose(shellId);
-      refresh();
     });
   const close = async ({ shellId, running: isRunning }: ShellInfo) => {
     const yes = isRunning
       ? await ask({ title: "Close the terminal", text: "Its shell and programs end.", yes: "Close" })
       : "";
     if (yes === undefined) return;
-    await attempt(() => vm.closeShell(shellId));
+    await act(() => vm.closeShell(shellId));
     setChosen(undefined);
-    refresh();
   };
   return (
     <div class="terminal-page">

@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { attempt } from "../ui/toast.tsx";
 
 /** Pause between two questions about a machine that sleeps, of which little changes. In milliseconds. */
 export const ASLEEP_MS = 3_600_000;
@@ -9,6 +10,8 @@ export interface Polled<Value> {
   error: Error | undefined;
   /** Asks again now. */
   refresh(): void;
+  /** Runs an action of the user, tells its failure, and asks again. @returns whether it succeeded */
+  act(work: () => Promise<unknown>, done?: string): Promise<boolean>;
 }
 
 /**
@@ -60,10 +63,16 @@ export function usePoll<Value>(
     };
   }, [id, everyMs, isAsked]);
   const refresh = useCallback(() => again.current(), []);
+  const act = async (work: () => Promise<unknown>, done?: string) => {
+    const isDone = await attempt(work, done);
+    refresh();
+    return isDone;
+  };
   const isCurrent = state.id === id;
   return {
     value: isCurrent ? state.value : undefined,
     error: isCurrent ? state.error : undefined,
     refresh,
+    act,
   };
 }

@@ -1,7 +1,6 @@
 import { useMachine } from "../../state/context.ts";
 import { usePoll } from "../../state/use-poll.ts";
 import { Empty, Failure } from "../../ui/parts.tsx";
-import { attempt } from "../../ui/toast.tsx";
 import { Changes } from "./changes.tsx";
 
 /** Pause between two looks at the snapshots. In milliseconds. */
@@ -10,14 +9,11 @@ const LOOK_MS = 30_000;
 /** Changes since the newest snapshot. Without a snapshot there is nothing to compare with, and a button takes one. */
 export function ChangesSinceNewest() {
   const { vm, key } = useMachine();
-  const { value: snapshots, error, refresh } = usePoll(() => vm.listSnapshots(), LOOK_MS, key.join("/"));
+  const { value: snapshots, error, act } = usePoll(() => vm.listSnapshots(), LOOK_MS, key.join("/"));
   const newest = snapshots?.at(-1);
   if (snapshots === undefined) return error === undefined ? <Empty>…</Empty> : <Failure error={error} />;
   if (newest !== undefined) return <Changes snapshots={snapshots} since={newest.id} />;
-  const take = async () => {
-    await attempt(() => vm.createSnapshot(), "Took a snapshot");
-    refresh();
-  };
+  const take = () => act(() => vm.createSnapshot(), "Took a snapshot");
   return (
     <Empty>
       <p>There is no snapshot to compare with.</p>

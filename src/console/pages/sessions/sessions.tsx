@@ -4,7 +4,6 @@ import { ASLEEP_MS, usePoll } from "../../state/use-poll.ts";
 import { ask, Dialog } from "../../ui/dialog.tsx";
 import { ago } from "../../ui/format.ts";
 import { Empty, Failure } from "../../ui/parts.tsx";
-import { attempt } from "../../ui/toast.tsx";
 import { NewSession } from "./new-session.tsx";
 import { SessionView } from "./session-view.tsx";
 
@@ -19,6 +18,7 @@ export default function SessionsPage() {
     value: sessions,
     error,
     refresh,
+    act,
   } = usePoll(() => vm.listPersistedSessions(), isAwake ? LOOK_MS : ASLEEP_MS, key.join("/"));
   const [chosen, setChosen] = useState<string>();
   const [isNew, setIsNew] = useState(false);
@@ -33,16 +33,14 @@ export default function SessionsPage() {
       })) === undefined
     )
       return;
-    await attempt(() => vm.closeSession(sessionId));
-    refresh();
+    await act(() => vm.closeSession(sessionId));
   };
   const destroy = async (sessionId: string) => {
     const text = "Its agent ends, and its transcript is deleted.";
     if ((await ask({ title: "Delete the session", text, yes: "Delete", isDangerous: true })) === undefined)
       return;
-    await attempt(() => vm.destroySession(sessionId));
+    await act(() => vm.destroySession(sessionId));
     setChosen(undefined);
-    refresh();
   };
   return (
     <div class="stack">

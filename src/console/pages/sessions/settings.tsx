@@ -1,7 +1,6 @@
 import type { SessionConfigOption } from "../../../client/index.ts";
 import { useMachine } from "../../state/context.ts";
 import { usePoll } from "../../state/use-poll.ts";
-import { attempt } from "../../ui/toast.tsx";
 
 /** Pause between two looks at the settings, which an agent may change by itself. In milliseconds. */
 const LOOK_MS = 8_000;
@@ -13,16 +12,12 @@ export function Settings({ sessionId }: { sessionId: string }) {
     const [modes, options] = await Promise.all([vm.getModes(sessionId), vm.getConfigOptions(sessionId)]);
     return { modes, options };
   };
-  const { value, refresh } = usePoll(look, LOOK_MS, sessionId);
+  const { value, act: set } = usePoll(look, LOOK_MS, sessionId);
   if (value === undefined) return null;
   const { modes } = value;
   const options = value.options.filter(
     ({ category, allowedValues }) => category !== "mode" && allowedValues?.length,
   );
-  const set = async (work: () => Promise<unknown>) => {
-    await attempt(work);
-    refresh();
-  };
   const setOption = ({ category }: SessionConfigOption, chosen: string) =>
     category === "model" ? vm.setModel(sessionId, chosen) : vm.setThoughtLevel(sessionId, chosen);
   return (
