@@ -133,20 +133,23 @@ export class KvDatabase {
       await this.#change(options, () => this.#rows.delete(keys));
       this.#lost.end(keys);
     });
+    void this.#room.reclaim();
   }
 
   /** Deletes the entries of a range in steps. A call that fails may have deleted some. */
   async deleteRange(start: Uint8Array, end: Uint8Array, options: ChangeOptions = {}): Promise<void> {
     await this.#inOrder(async () => {
-      let last = this.#rows.endOfStep(start, end);
-      for (; last !== undefined; last = this.#rows.endOfStep(start, end)) {
-        const before = last;
-        await this.#change({ isLazy: true }, () => this.#rows.deleteRange(start, before));
+      let { isEmpty, before } = this.#rows.stepOf(start, end);
+      for (; before !== undefined; { isEmpty, before } = this.#rows.stepOf(start, end)) {
+        const last = before;
+        await this.#change({ isLazy: true }, () => this.#rows.deleteRange(start, last));
         await pause();
       }
-      await this.#change(options, () => this.#rows.deleteRange(start, end));
+      // Most ranges that a VM deletes when it starts are empty.
+      if (!isEmpty || !options.isLazy) await this.#change(options, () => this.#rows.deleteRange(start, end));
       this.#lost.endRange(start, end);
     });
+    void this.#room.reclaim();
   }
 
   /** Lists entries from `start` on. @param end first key that is not listed; `undefined` lists to the last key */
@@ -259,7 +262,6 @@ export class KvDatabase {
     } finally {
       this.#changes -= 1;
     }
-    void this.#room.reclaim();
   }
 
   /** Makes a change in one transaction. @param change returns files from which it has taken values */

@@ -83,12 +83,13 @@ export class KvRows {
     return freed.map(({ file }) => file);
   }
 
-  /** Returns the key of a range before which one step deletes; `undefined` if one step deletes the whole range. */
-  endOfStep(start: Uint8Array, end: Uint8Array): Uint8Array | undefined {
+  /** Returns whether a range has no row, and the key before which one step deletes, unless one step deletes the whole range. */
+  stepOf(start: Uint8Array, end: Uint8Array): { isEmpty: boolean; before: Uint8Array | undefined } {
     const find = this.#statement(
-      `SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT 1 OFFSET ${STEP_ROWS}`,
+      `SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ${STEP_ROWS + 1}`,
     );
-    return (find.get(start, end) as Pick<Row, "key"> | undefined)?.key;
+    const rows = find.all(start, end) as unknown as Pick<Row, "key">[];
+    return { isEmpty: rows.length === 0, before: rows[STEP_ROWS]?.key };
   }
 
   /** Deletes the rows whose values are in a file. @returns their keys */
@@ -105,8 +106,8 @@ export class KvRows {
 
   /** Returns the files that no row names. */
   unnamed(files: Iterable<number>): number[] {
-    const isNamed = this.#statement("SELECT 1 FROM kv WHERE file = ?");
-    return [...files].filter((file) => isNamed.get(file) === undefined);
+    const find = "SELECT 1 FROM kv WHERE file = ?";
+    return [...files].filter((file) => this.#statement(find).get(file) === undefined);
   }
 
   /** Runs work in one transaction. */

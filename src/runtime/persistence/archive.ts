@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type AgentVmError, limitExceeded } from "../../api/errors.ts";
 import type { SnapshotInfo } from "../../api/methods/snapshot-types.ts";
 import { isStorageFailed } from "../store/coded-store.ts";
-import { FILES_FORMAT, keyOf, prefixOf } from "../store/keys.ts";
+import { FILES_FORMAT, keyOf, PREFIXES, prefixOf } from "../store/keys.ts";
 import { LAZY, putAll, type Store } from "../store/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { isStorageDamaged } from "./codec.ts";
@@ -20,7 +20,7 @@ import {
   numbers,
   recordsBetween,
 } from "./garbage.ts";
-import { Commits, findSnapshot, type Head, infoOf, loadHead, type Numbering } from "./head.ts";
+import { Commits, FIRST_HEAD, findSnapshot, type Head, infoOf, loadHead, type Numbering } from "./head.ts";
 import { MAX_SNAPSHOTS, RIVAL_NUMBERS } from "./limits.ts";
 import { PackWriter } from "./packs.ts";
 import { storePages } from "./pages.ts";
@@ -56,7 +56,17 @@ export class Archive {
   /** Numbers that are left to an earlier instance of the VM, which may still store something under them. */
   readonly #gap: number;
 
-  private constructor(store: Store, head: Head, root: RootRecord, gap: number, damage?: AgentVmError) {
+  /** Whether the store has no record of files. */
+  readonly isNew: boolean;
+
+  private constructor(
+    store: Store,
+    head: Head,
+    root: RootRecord,
+    { gap, isNew }: { gap: number; isNew: boolean },
+    damage?: AgentVmError,
+  ) {
+    this.isNew = isNew;
     this.damage = damage;
     this.#store = store;
     this.#gap = gap;
@@ -74,18 +84,20 @@ export class Archive {
   static async open(store: Store): Promise<Archive> {
     const head = await loadHead(store);
     const load = async () => (head.root === null ? EMPTY_ROOT : await loadTree(store, head.root));
-    const work = [
+    const isNew = head === FIRST_HEAD && (await store.list(PREFIXES.files, { limit: 1 })).length === 0;
+    const clean = () => [
       deleteOrphans(store, head),
       collectGarbage(store, head.generation),
-      store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal)),
+      store.deleteRange(prefixOf("journal"), keyOf("journal", head.journal), LAZY),
     ];
+    const work = isNew ? [] : clean();
     const [root, ...deleted] = await Promise.allSettled([load(), ...work]);
     // A deletion that goes on could take what this instance stores from here on.
     for (const each of deleted) if (each.status === "rejected") throw each.reason;
-    const gap = store.hasRival === true ? RIVAL_NUMBERS : 0;
-    if (root.status === "fulfilled") return new Archive(store, head, root.value, gap);
+    const opened = { gap: store.hasRival === true ? RIVAL_NUMBERS : 0, isNew };
+    if (root.status === "fulfilled") return new Archive(store, head, root.value, opened);
     if (!isStorageDamaged(root.reason)) throw root.reason;
-    return new Archive(store, head, EMPTY_ROOT, gap, root.reason);
+    return new Archive(store, head, EMPTY_ROOT, opened, root.reason);
   }
 
   get hasCheckpoint(): boolean {

@@ -127,6 +127,8 @@ export async function deleteOrphans(
     ["page", nextPage],
     ["root", nextRoot],
   ] as const;
-  const deleted = kinds.map(([kind, number]) => store.deleteRange(keyOf(kind, number), `${prefixOf(kind)}~`));
+  const deleted = kinds.map(([kind, number]) =>
+    store.deleteRange(keyOf(kind, number), `${prefixOf(kind)}~`, LAZY),
+  );
   for (const each of await Promise.allSettled(deleted)) if (each.status === "rejected") throw each.reason;
 }

@@ -107,7 +107,7 @@ export class Persistence {
   ): Promise<Persistence> {
     const isExcluded = excludes(options.exclude);
     const archive = await Archive.open(store);
-    const isNew = !archive.hasCheckpoint && (await isJournalEmpty(store));
+    const isNew = archive.isNew || (!archive.hasCheckpoint && (await isJournalEmpty(store)));
     if (archive.damage !== undefined && options.allowMissing) throw archive.damage;
     const stored =
       archive.hasCheckpoint && archive.damage === undefined ? await archive.openTree() : undefined;
@@ -122,7 +122,7 @@ export class Persistence {
     let next = archive.journal;
     let { damage } = restored;
     let isChanged = damage !== undefined;
-    for await (const [number, change] of readJournal(store)) {
+    for await (const [number, change] of archive.isNew ? [] : readJournal(store)) {
       if (change !== undefined) await replay(change, target);
       else damage ??= storageDamaged("a record of its journal is corrupt");
       next = Math.max(next, number + 1);
