@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { VmLimits } from "../../../options.ts";
 import { readProc } from "../procfs/procfs.ts";
-import { type Controller, poolSettings, vmSettings } from "./cgroup-settings.ts";
+import { type Controller, poolSettings, type Setting, vmSettings } from "./cgroup-settings.ts";
 import { changeCgroup, type Hierarchy, makeCgroup, tryRemove, usableHierarchies } from "./hierarchies.ts";
 import type { CountedMemory } from "./memory-view.ts";
 
@@ -87,8 +87,7 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, limits: V
   try {
     for (const hierarchy of hierarchies) {
       const path = join(hierarchy.pool, name);
-      enterPool(hierarchy);
-      makeCgroup(path, [...hierarchy.inherited, ...vmSettings(hierarchy, limits)]);
+      makeInPool(hierarchy, path, vmSettings(hierarchy, limits));
       made.push(path);
     }
   } catch (error) {
@@ -140,12 +139,16 @@ function createCgroup(hierarchies: readonly Hierarchy[], name: string, limits: V
   };
 }
 
-/** Makes the cgroup above all VMs, with the first of them. */
-function enterPool(hierarchy: Hierarchy): void {
+/** Makes the cgroup of a VM, and with the first VM the cgroup above all of them. */
+function makeInPool(hierarchy: Hierarchy, path: string, settings: readonly Setting[]): void {
+  const { pool, inherited } = hierarchy;
+  const make = () => makeCgroup(path, [...inherited, ...settings]);
   try {
-    makeCgroup(hierarchy.pool, [...hierarchy.inherited, ...poolSettings(hierarchy)]);
+    make();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    makeCgroup(pool, [...inherited, ...poolSettings(hierarchy)]);
+    make();
   }
 }
 

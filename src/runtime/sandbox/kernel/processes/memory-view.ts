@@ -26,7 +26,7 @@ export class MemoryView {
     this.#limitBytes = memoryBytes;
     this.#fd = openSync(path, "w");
     chmodSync(path, 0o644);
-    this.#write();
+    this.#write(NOTHING);
     this.#timer = setInterval(() => this.#write(), INTERVAL_MS).unref();
   }
 
@@ -46,9 +46,9 @@ export class MemoryView {
     rmSync(this.path, { force: true });
   }
 
-  #write(): void {
+  #write(counted = this.#cgroup.memory()): void {
     this.#renewedAt = performance.now();
-    const text = memoryInfo(this.#limitBytes, this.#cgroup.memory());
+    const text = memoryInfo(this.#limitBytes, counted);
     if (text === this.#written) return;
     this.#written = text;
     // All texts have the same length, so that no reader finds a part of one.
@@ -66,6 +66,9 @@ export interface CountedMemory {
   /** Content of files in memory only. */
   shared: number;
 }
+
+/** Memory of a cgroup that has no process yet. */
+const NOTHING: CountedMemory = { used: 0, cached: 0, inactive: 0, shared: 0 };
 
 /** The text of proc_meminfo(5), in the fields that programs read. */
 function memoryInfo(limitBytes: number, { used, cached, inactive, shared }: CountedMemory): string {
