@@ -45,6 +45,7 @@ export class VmRows {
   readonly #db: CodedDatabase;
   /** Every request to a VM asks for its row. */
   readonly #get: CodedStatement;
+  readonly #insert: CodedStatement;
   /** Names of VMs that were asked for. SQLite takes as long as the rest of a small request. */
   readonly #names = new Known<{ name: string; key: readonly string[] }>(MAX_NAMES);
 
@@ -63,6 +64,9 @@ export class VmRows {
       onDamage,
     });
     this.#get = this.#db.prepare("SELECT * FROM vms WHERE actor_id = ?");
+    this.#insert = this.#db.prepare(
+      "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    );
   }
 
   /** The server has started. Later changes fail at once for a lock: a wait holds the event loop, and all VMs with it. */
@@ -92,11 +96,7 @@ export class VmRows {
 
   insert({ actorId, name, key, createdAt }: StoredActor): void {
     const text = JSON.stringify(key);
-    this.#db
-      .prepare(
-        "INSERT OR IGNORE INTO vms (actor_id, name, key_text, key, created_at, last_used_at, slept_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      )
-      .run(actorId, name, keyText(key), text, createdAt, createdAt, createdAt);
+    this.#insert.run(actorId, name, keyText(key), text, createdAt, createdAt, createdAt);
   }
 
   change(actorId: string, change: Change): void {

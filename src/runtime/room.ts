@@ -53,12 +53,12 @@ export class RoomList {
 
   /** @throws the first error of a room */
   async prepare(sandbox: Sandbox): Promise<void> {
-    for (const room of this.#rooms) await room.prepare?.(sandbox);
+    for (const room of this.#rooms) if (room.prepare) await room.prepare(sandbox);
   }
 
   /** @throws the first error of a room */
   async complete(sandbox: Sandbox): Promise<void> {
-    for (const room of this.#rooms) await room.complete?.(sandbox);
+    for (const room of this.#rooms) if (room.complete) await room.complete(sandbox);
   }
 
   /** A program is about to start. @returns its variables */

@@ -39,6 +39,7 @@ export class VmDefinition {
     (await import("./vm-shared.ts")).openShared(this.options, this.#seams),
   );
   #pool: SandboxPool | undefined;
+  readonly #code = loadOnce(() => import("./vm.ts"));
 
   /** @param base definition whose sandboxes this one uses. @default sandboxes of its own */
   constructor(options: VmOptions, seams: TestSeams = {}, base?: VmDefinition) {
@@ -70,13 +71,13 @@ export class VmDefinition {
 
   /** Loads what `create` needs: the code of VMs, and what they share. Idempotent. */
   async load(): Promise<void> {
-    if (this.#seams.createVm === undefined) await Promise.all([import("./vm.ts"), this.open()]);
+    if (this.#seams.createVm === undefined) await Promise.all([this.#code(), this.open()]);
   }
 
   /** Makes a VM. It boots with its first call. */
   async create(hooks: VmHooks, run: VmRunOptions = {}): Promise<LiveVm> {
     if (this.#seams.createVm !== undefined) return this.#seams.createVm(this.options, hooks, run);
-    const [{ assembleVm }, shared] = await Promise.all([import("./vm.ts"), this.open()]);
+    const [{ assembleVm }, shared] = await Promise.all([this.#code(), this.open()]);
     return assembleVm(shared, hooks, run);
   }
 

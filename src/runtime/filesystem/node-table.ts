@@ -119,6 +119,7 @@ export class NodeTable {
 
   /** Sorts rows from one on by name. No row may have a child yet. */
   async sortFrom(start: number): Promise<void> {
+    if (this.#length - start < 2) return;
     const rows = Array.from({ length: this.#length - start }, (_, index) => start + index);
     const order = await sortKeys(rows, (row) => this.nameOf(row));
     for (const columns of [this.#numbers, this.#counts]) {
