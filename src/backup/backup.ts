@@ -65,6 +65,18 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   assertReadable(readDataMark(dataDir), `The data folder ${dataDir}`);
   const base = options.base === undefined ? undefined : openBase(options.base);
   const draft = openDraft(target);
+  try {
+    return await fill(draft, options, base);
+  } catch (error) {
+    // A disk that is full would stay so.
+    rmSync(draft, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Writes a backup into its folder, and gives it its name. */
+async function fill(draft: string, options: BackupOptions, base: Base | undefined): Promise<BackupResult> {
+  const { dataDir, target } = options;
   const copied = await saveActors(options, draft, base);
   const index = await saveIndex(dataDir, draft, copied);
   const { saved, leftOut } = copied;

@@ -3,6 +3,7 @@ import process from "node:process";
 import { backUp } from "../backup/backup.ts";
 import { restore } from "../backup/restore.ts";
 import { readEnvironment } from "../http/environment.ts";
+import type { Cli } from "./cli.ts";
 import { EXIT } from "./exit-codes.ts";
 import { shownBytes } from "./shown.ts";
 
@@ -17,7 +18,6 @@ const PRIVATE = 0o077;
 
 interface DataOptions {
   data?: string;
-  json?: boolean;
 }
 
 interface BackupOptions extends DataOptions {
@@ -26,7 +26,7 @@ interface BackupOptions extends DataOptions {
 }
 
 /** Copies a server's data into a new folder. Exits 3 if VMs could not be read. */
-export async function backup(dir: string, { data, base, tokens, json }: BackupOptions): Promise<void> {
+export async function backup(cli: Cli, dir: string, { data, base, tokens }: BackupOptions): Promise<void> {
   process.umask(PRIVATE);
   const result = await backUp({
     dataDir: dataFolder(data),
@@ -36,26 +36,20 @@ export async function backup(dir: string, { data, base, tokens, json }: BackupOp
     onProgress: progress("VMs"),
   });
   for (const { actorId, reason } of result.leftOut) {
-    process.stderr.write(`agent-vm: the backup lacks the VM with the actor id ${actorId}: ${reason}\n`);
+    cli.out.warn(`the backup lacks the VM with the actor id ${actorId}: ${reason}`);
   }
-  if (json) console.log(JSON.stringify(result));
-  else
-    console.log(
-      `Backup ${result.backup}: ${result.vms} VMs (${result.unchanged} unchanged), ${shownBytes(result.bytes)}`,
-    );
+  const { backup: made, vms, unchanged, bytes } = result;
+  await cli.out.value(result, `Backup ${made}: ${vms} VMs (${unchanged} unchanged), ${shownBytes(bytes)}`);
   if (result.leftOut.length > 0) process.exitCode = EXIT.partly;
 }
 
 /** Copies a backup into an empty data folder. */
-export async function restoreBackup(dir: string, { data, json }: DataOptions): Promise<void> {
+export async function restoreBackup(cli: Cli, dir: string, { data }: DataOptions): Promise<void> {
   process.umask(PRIVATE);
   const dataDir = dataFolder(data);
   const result = await restore({ backup: resolve(dir), dataDir, onProgress: progress("files") });
-  if (json) console.log(JSON.stringify(result));
-  else
-    console.log(
-      `Restored ${result.vms} VMs of ${result.createdAt}, ${shownBytes(result.bytes)}, into ${dataDir}`,
-    );
+  const { vms, createdAt, bytes } = result;
+  await cli.out.value(result, `Restored ${vms} VMs of ${createdAt}, ${shownBytes(bytes)}, into ${dataDir}`);
 }
 
 function dataFolder(given: string | undefined): string {

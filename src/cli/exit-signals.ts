@@ -1,7 +1,7 @@
 import process from "node:process";
 import { endAll } from "../actors/awake-vms.ts";
 import { drain } from "../actors/drain.ts";
-import { DRAIN_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
+import { DRAIN_TIMEOUT_MS, MAX_DRAIN_MS, SHUTDOWN_TIMEOUT_MS } from "../http/limits.ts";
 import { onStopAsked } from "../http/operations.ts";
 import { signalStop } from "../rivet/stop-signal.ts";
 
@@ -12,15 +12,15 @@ import { signalStop } from "../rivet/stop-signal.ts";
 const ORPHAN_CHECK_MS = 250;
 
 /**
- * Makes SIGTERM and SIGINT shut the server down. The server refuses new calls, waits for the calls that run, stores and ends
- * every VM, and exits 0. A second signal exits at once with 130. One SIGTERM with or after a `POST /drain` does not count.
+ * Makes SIGTERM, SIGINT and SIGHUP shut the server down. The server refuses new calls, waits for the calls that run, stores and ends
+ * every VM, and exits 0, or 1 if files could not be stored. A second signal exits at once with 130. One SIGTERM with or after a `POST /drain` does not count.
  * RivetKit by itself ignores SIGTERM in production, and only stops listening in development. Behind a Rivet Engine the engine
  * gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
  *
  * @param options `drainMs`: longest wait for calls that run, in milliseconds. @default 5,000
  */
 export function exitOnSignals(options: { drainMs?: number | undefined } = {}): void {
-  const { drainMs = DRAIN_TIMEOUT_MS } = options;
+  const drainMs = Math.min(options.drainMs ?? DRAIN_TIMEOUT_MS, MAX_DRAIN_MS);
   let stopping = false;
   let asked = false;
   /** Whether one more SIGTERM belongs to a stop that was asked for: the process or the asker sends it. */
@@ -39,6 +39,8 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  // The terminal of a server that was started by hand has gone.
+  process.on("SIGHUP", stop);
   const signal = () => {
     if (stopping || asked) return;
     asked = true;

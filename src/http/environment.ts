@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { invalidArgument } from "../api/errors.ts";
 import type { Quota } from "../directory/quota.ts";
+import { MAX_DRAIN_MS } from "./limits.ts";
 import type { PeerOptions } from "./peers/options.ts";
 
 /** Largest number of VMs that are booted ahead, as in the option `pool`. */
@@ -67,7 +68,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     },
     peers: peersIn(env),
     vms: flagIn(env, "AGENT_VM_VMS", "1"),
-    drainMs: numberIn(env, "AGENT_VM_DRAIN_MS"),
+    drainMs: numberIn(env, "AGENT_VM_DRAIN_MS", MAX_DRAIN_MS),
     auditFile: env.AGENT_VM_AUDIT_FILE || undefined,
     auditDetails: flagIn(env, "AGENT_VM_AUDIT_DETAILS"),
   };
@@ -79,6 +80,10 @@ const stateHome = (env: NodeJS.ProcessEnv): string =>
 
 function peersIn(env: NodeJS.ProcessEnv): PeerOptions | undefined {
   const secret = env.AGENT_VM_PEER_SECRET;
+  const others = ["ADVERTISE", "PEER_HOST", "PEER_PORT", "PEER_CERT", "PEER_KEY", "PEER_CA"];
+  const other = others.map((name) => `AGENT_VM_${name}`).find((name) => env[name]);
+  if (!secret && other !== undefined)
+    throw invalidArgument("AGENT_VM_PEER_SECRET", `set together with ${other}`, undefined);
   if (!secret) return undefined;
   const cert = fileIn(env, "AGENT_VM_PEER_CERT");
   const key = fileIn(env, "AGENT_VM_PEER_KEY");

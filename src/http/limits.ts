@@ -16,6 +16,13 @@ export const SHUTDOWN_TIMEOUT_MS = 60_000;
 export const DRAIN_TIMEOUT_MS = 5_000;
 
 /**
+ * Longest time for calls that run, so that a timer holds it together with SHUTDOWN_TIMEOUT_MS.
+ * @unit ms
+ * @past The server does not start; `exitOnSignals()` waits so long.
+ */
+export const MAX_DRAIN_MS = 2_147_423_647;
+
+/**
  * Open connections to the server that have sent no request with access, or that wait for another request to a preview.
  * @unit connections
  * @past A connection that waits for another request to a preview is closed, else the new one is refused with 429.

@@ -101,6 +101,9 @@ const SERVER_OPTIONS = [
   "vms",
 ] as const satisfies (keyof ServerOptions)[];
 
+/** A value that a header carries as it is. */
+const HEADER_VALUE = /^[!-~\x80-\xff]+([\t ]+[!-~\x80-\xff]+)*$/;
+
 /** An origin as browsers send it. Another text, such as one with a path, would match no page. */
 const ORIGIN = /^([a-z][a-z\d+.-]*:\/\/[^\s/?#@*A-Z]+|null)$/;
 
@@ -124,6 +127,11 @@ export function checkServerOptions(
 ): void {
   if (token === "")
     throw new AgentVmError("invalid_argument", "The token is empty. Pass a token, or leave the option out.");
+  if (token !== undefined && !HEADER_VALUE.test(token))
+    throw new AgentVmError(
+      "invalid_argument",
+      "The token begins or ends with white space, or has a character that no HTTP header carries: no client could present it.",
+    );
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalidArgument("port", "a port from 1 to 65535", port);
   }

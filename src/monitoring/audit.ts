@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AgentVmError } from "../api/errors.ts";
+import { printable } from "../base/printable.ts";
 import { AuditFile } from "./audit-file.ts";
 
 /** The sender of a call. */
@@ -93,7 +94,7 @@ export class Audit {
     this.#hasDetails = given.details ?? false;
     if ("file" in given) {
       const file = new AuditFile(given.file, onFailure);
-      this.#write = (event) => file.write(`${JSON.stringify(event)}\n`);
+      this.#write = (event) => file.write(`${printable(JSON.stringify(event))}\n`);
     } else this.#write = (event) => given.onEvent(event);
   }
 

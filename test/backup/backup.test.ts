@@ -87,6 +87,16 @@ test("refuses a folder that exists, data that is none, and a base that is no bac
   expect(readdirSync(folder)).not.toContain("none.unfinished");
 });
 
+test("a backup that fails leaves nothing, and says why as JSON if asked to", async () => {
+  const broken = join(folder, "broken");
+  cpSync(dataDir, broken, { recursive: true });
+  for (const end of ["", "-wal", "-shm"]) writeFileSync(join(broken, `vms.db${end}`), "no database");
+  const { code, stdout, stderr } = await runBackup(broken, join(folder, "failed"), "--json");
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(JSON.parse(stderr)).toMatchObject({ error: { message: expect.stringContaining("database") } });
+  expect(readdirSync(folder).filter((name) => name.startsWith("failed"))).toEqual([]);
+});
+
 test("begins again over what a killed backup has left", async () => {
   const draft = join(folder, "begun.unfinished");
   mkdirSync(join(draft, "state"), { recursive: true });

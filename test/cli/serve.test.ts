@@ -62,6 +62,7 @@ describe("the ready-made server", () => {
     [
       ["SIGTERM", { AGENT_VM_TOKEN: "t0ken" }, "token required (AGENT_VM_TOKEN)"],
       ["SIGINT", {}, "loopback only, no token"],
+      ["SIGHUP", {}, "loopback only, no token"],
     ],
     1,
   )("%s exits 0 with %j", async (signal, env, access) => {
@@ -140,6 +141,27 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
         "an unknown log level",
         { AGENT_VM_LOG_LEVEL: "loud" },
         "Expected AGENT_VM_LOG_LEVEL to be one of trace",
+      ],
+      [
+        "a time to drain that no timer can wait",
+        { AGENT_VM_DRAIN_MS: "2147483648" },
+        'Expected `AGENT_VM_DRAIN_MS` to be an integer from 0 to 2147423647, got "2147483648"',
+      ],
+      ["a token with a line end", { AGENT_VM_TOKEN: "t0ken\n" }, "The token begins or ends with white space"],
+      [
+        "an origin without a scheme",
+        { AGENT_VM_ALLOWED_ORIGINS: "app.example" },
+        'Expected `allowedOrigins` to be origins such as "https://app.example", got "app.example"',
+      ],
+      [
+        "an origin with a path",
+        { AGENT_VM_ALLOWED_ORIGINS: "https://app.example/" },
+        'got "https://app.example/"',
+      ],
+      [
+        "an address for other servers without their secret",
+        { AGENT_VM_ADVERTISE: "http://10.0.0.5:6421" },
+        "Expected `AGENT_VM_PEER_SECRET` to be set together with AGENT_VM_ADVERTISE",
       ],
       ["a data folder below a device", { AGENT_VM_DATA: "/dev/null/agent-vm" }, "/dev/null/agent-vm"],
       [

@@ -50,6 +50,16 @@ test("has command lines and paths if asked for, and never content", async () => 
   expect(JSON.stringify(events)).not.toContain("s3cr3t");
 });
 
+test("a file has no control character of a path, also none above ASCII", async () => {
+  const file = join(dataFolder(), "audit.log");
+  const { vm } = await start({ file, details: true });
+  const path = "/\u009b31m\u202e\u2028";
+  await vm.exists(path);
+  await until(async () => (await linesOf(file)).length === 1);
+  expect(await linesOf(file)).toMatchObject([{ details: { path } }]);
+  expect(await readFile(file, "utf8")).toMatch(/^[ -~]+\n$/);
+});
+
 test("a file gets a line of JSON for each call, and survives rotation without a lost line", async () => {
   const file = join(dataFolder(), "audit.log");
   const { vm } = await start({ file });

@@ -1,5 +1,9 @@
 import type { Command } from "commander";
+import { EXIT } from "../exit-codes.ts";
 import { does, localCommand, serverCommand } from "./command.ts";
+
+/** Every failure has made nothing. */
+const NOT_MADE = { notRun: EXIT.failed };
 
 const DATA_HELP = "data folder (default: AGENT_VM_DATA, else the folder that serve uses)";
 
@@ -56,12 +60,12 @@ export function addServerCommands(program: Command): void {
     )
     .option("--no-tokens", "leave out the tokens that the server has made; they end with a restore")
     .option("--json", "print the result as JSON")
-    .action(async (dir, options) => (await import("../backup.ts")).backup(dir, options));
+    .action(does(async () => (await import("../backup.ts")).backup, NOT_MADE));
   localCommand(program, "restore <dir>", "copy a backup into an empty data folder, and check each file", {
     notes: "`agent-vm snapshot restore` puts the files of one VM back.",
     examples: [["restore /backups/tuesday --data /srv/agent-vm", "restores into a folder"]],
   })
     .option("--data <folder>", DATA_HELP)
     .option("--json", "print the result as JSON")
-    .action(async (dir, options) => (await import("../backup.ts")).restoreBackup(dir, options));
+    .action(does(async () => (await import("../backup.ts")).restoreBackup, NOT_MADE));
 }
