@@ -24,6 +24,8 @@ export class SessionTable {
   readonly #table = new Map<string, Session>();
   /** Sessions that `create` has not returned yet. No other call can name them. */
   readonly #creating = new Set<Session>();
+  /** Ids of the newest sessions that were destroyed since the VM's actor woke, at most MAX_CLOSED_SESSIONS. */
+  readonly #destroyed = new Set<string>();
   readonly #load = loadOnce(() => this.#loadRecords());
   readonly #dropping = new Mutex();
   /** Sessions that start their agent now and count towards MAX_SESSIONS. */
@@ -99,6 +101,15 @@ export class SessionTable {
   async destroy(session: Session): Promise<void> {
     await session.destroy();
     this.#table.delete(session.id);
+    this.#destroyed.add(session.id);
+    for (const oldest of this.#destroyed) {
+      if (this.#destroyed.size <= MAX_CLOSED_SESSIONS) break;
+      this.#destroyed.delete(oldest);
+    }
+  }
+
+  isDestroyed(sessionId: string): boolean {
+    return this.#destroyed.has(sessionId);
   }
 
   async list(action: string): Promise<Session[]> {

@@ -76,6 +76,8 @@ export class Sessions implements SessionMethods {
   }
 
   async closeSession(sessionId: string): Promise<void> {
+    // As in agentOS, whose programs may close what they have destroyed.
+    if (this.#table.isDestroyed(sessionId)) return;
     await this.#table.close(await this.#table.find("closeSession", sessionId));
   }
 

@@ -119,6 +119,15 @@ test("destroySession deletes the transcript", async () => {
   expect(await machine.vm().listPersistedSessions()).toEqual([]);
 });
 
+test("closeSession of a destroyed session does nothing, as in agentOS", async () => {
+  const { vm } = scriptedVm();
+  const id = await open(vm);
+  await vm.destroySession(id);
+  await vm.closeSession(id);
+  expect(await vm.listPersistedSessions()).toEqual([]);
+  expect(await failure(vm.prompt(id, "x"))).toMatchObject({ code: "session_not_found" });
+});
+
 test("a closed session can be destroyed", { tags: ["slow"] }, async () => {
   const { vm } = scriptedVm();
   const id = await open(vm);
