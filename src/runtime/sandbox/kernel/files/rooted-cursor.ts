@@ -41,16 +41,7 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 /** Bits of a mode that a new file may have before the VM's user owns it. */
 const PERMISSIONS = 0o777;
 
-/** Writes a piece of a file. @returns a promise if it takes more than a turn */
-function writePiece(
-  calls: FileCalls,
-  fd: number,
-  piece: Uint8Array,
-  position: number,
-): Promise<void> | undefined {
-  return piece.length === 0 ? undefined : writeAll(calls, fd, piece, position);
-}
-
+/** Writes a piece of a file. */
 async function writeAll(calls: FileCalls, fd: number, piece: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < piece.length; ) {
     const turn = pause();
@@ -134,7 +125,7 @@ export class RootedTreeCursor implements TreeCursor {
         endsWithHole = "hole" in piece;
         const start = position;
         position += "hole" in piece ? piece.hole : piece.length;
-        return "hole" in piece ? undefined : writePiece(this.#calls, fd, piece, start);
+        return "hole" in piece ? undefined : writeAll(this.#calls, fd, piece, start);
       };
       // Many small files: a promise for each step would take longer than the file.
       if (Symbol.iterator in content) for (const piece of content) await put(piece);
