@@ -17,8 +17,8 @@ const positive = z.int().positive();
 
 const limitsSchema = z.strictObject({
   /**
-   * Size of the VM's file tree. If `limits.memoryBytes` is enforced, files leave an eighth of it to programs, at least 64 MiB, but not
-   * more than half of it.
+   * Size of the VM's file tree. If `limits.memoryBytes` is enforced, files and memory mounts together leave an eighth of it to programs,
+   * at least 64 MiB, but not more than half of it.
    * @unit bytes
    * @past A write fails, in the VM and through the API. The API never writes half of a file.
    * @code ENOSPC

@@ -28,6 +28,7 @@ import { findInputWaits } from "./processes/input-waits.ts";
 import { KernelProcess, type OomWatch, watchOom } from "./processes/kernel-process.ts";
 import { LeftPipes } from "./processes/left-pipes.ts";
 import { mappedFiles } from "./processes/mappings.ts";
+import { heldMemory } from "./processes/memory-parts.ts";
 import type { MemoryView } from "./processes/memory-view.ts";
 import { listProcesses } from "./processes/process-list.ts";
 import { measureFiles, measureVm, sizeOfFiles } from "./processes/usage.ts";
@@ -122,7 +123,9 @@ export class KernelSandbox implements Sandbox {
     });
     const { initPid, rootFd } = vm;
     this.#stdin = new StdinStore(() => new NamelessFile(rootFd, { syscall: "write", path: "/dev/stdin" }));
-    this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl });
+    const held = heldMemory(limits, cgroup !== undefined);
+    const { memoryBytes } = limits;
+    this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl, memoryBytes, held });
     const shell = tools.bash ?? "sh";
     this.processes = {
       spawn: (request) => this.#programs.start(() => this.#spawn(request, shell)),

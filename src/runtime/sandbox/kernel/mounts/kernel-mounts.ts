@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { constants as os } from "node:os";
 import { dirname } from "node:path";
-import { AgentVmError, vmStopped } from "../../../../api/errors.ts";
+import { AgentVmError, limitExceeded, vmStopped } from "../../../../api/errors.ts";
 import { Mutex } from "../../../../base/mutex.ts";
 import { type MountRequest, type SandboxMounts, WHITEOUT_TARGET } from "../../mounts.ts";
 import type { Owner } from "../../own-uids.ts";
@@ -21,6 +21,9 @@ interface KernelMountsDeps {
   /** Host user of the VM under a root server. */
   owner: Owner | null;
   perl: string;
+  memoryBytes: number;
+  /** Bytes that the VM's own files may have, and these and its memory mounts together. */
+  held: { files: number; together: number };
 }
 
 /** Bits of a folder's mode by which other users of the host come through. */
@@ -36,10 +39,15 @@ export class KernelMounts implements SandboxMounts {
   /** Watches of files in a mount, by its path. A watcher does not cross mounts. */
   readonly #watches = new Map<string, KernelWatches>();
   readonly #work = new Map<string, string>();
+  /** Bytes of each memory mount that programs can write to. */
+  readonly #memory = new Map<string, number>();
+  /** Bytes that the VM's own files may have. */
+  #rootBytes: number;
   readonly #ending = new AbortController();
 
   constructor(deps: KernelMountsDeps) {
     this.#deps = deps;
+    this.#rootBytes = deps.held.files;
   }
 
   mount(request: MountRequest): Promise<void> {
@@ -54,6 +62,7 @@ export class KernelMounts implements SandboxMounts {
   async resizeRoot(bytes: number): Promise<void> {
     const resized = await this.#changes.run(() => this.#run({ do: "resize", bytes }, {}));
     if ("step" in resized) throw failure("/", resized, "resize");
+    this.#rootBytes = bytes;
   }
 
   /** Watches a file in a mount. @returns `undefined` for a file outside of all mounts */
@@ -96,7 +105,15 @@ export class KernelMounts implements SandboxMounts {
     if (source.kind === "memory") {
       const [uid, gid] = owner === null ? [VM_UID, VM_UID] : [owner.uid, owner.gid];
       const options = `size=${source.bytes},nr_inodes=${source.inodes},mode=755,uid=${uid},gid=${gid}`;
-      return await this.#run({ do: "memory", ...common, options }, { take });
+      let outcome: MountOutcome | undefined;
+      this.#memory.set(path, readOnly ? 0 : source.bytes);
+      try {
+        await this.#fitRoot();
+        outcome = await this.#run({ do: "memory", ...common, options }, { take });
+        return outcome;
+      } finally {
+        if (outcome === undefined || "step" in outcome) await this.#giveBack(path);
+      }
     }
     const { folder, name } = source.host;
     const ids = owner === null ? "" : `${owner.uid} ${owner.gid}`;
@@ -139,6 +156,29 @@ export class KernelMounts implements SandboxMounts {
     await files.removeMount(path);
     await this.#dropWork(this.#work.get(path));
     this.#work.delete(path);
+    await this.#giveBack(path);
+  }
+
+  /** Gives the bytes of a memory mount back to the VM's own files. */
+  async #giveBack(path: string): Promise<void> {
+    if (this.#memory.delete(path)) await this.#fitRoot().catch(() => undefined);
+  }
+
+  /** Bounds the VM's own files, so that they and the memory mounts leave memory to programs. @throws AgentVmError `limit_exceeded` */
+  async #fitRoot(): Promise<void> {
+    const { held, memoryBytes } = this.#deps;
+    const left = [...this.#memory.values()].reduce((rest, bytes) => rest - bytes, held.together);
+    const bytes = Math.min(held.files, left);
+    if (bytes === this.#rootBytes) return;
+    // The kernel refuses a size below that of the files, and takes 0 for no limit.
+    const resized = bytes > 0 ? await this.#run({ do: "resize", bytes }, {}) : undefined;
+    if (resized === undefined || "step" in resized)
+      throw limitExceeded(
+        { "limits.memoryBytes": memoryBytes },
+        "The memory mounts and the files of the VM together would leave too little memory to programs",
+        "Delete files, ask for less, or unmount one first.",
+      );
+    this.#rootBytes = bytes;
   }
 
   async #endWatches(path: string): Promise<void> {

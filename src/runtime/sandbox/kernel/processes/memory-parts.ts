@@ -10,22 +10,30 @@ const SEGMENTS_PART = 1 / 2;
 /** Bytes of memory that no end of a process frees. */
 export interface HeldMemory {
   files: number;
+  /** Files and memory mounts together. */
+  together: number;
   /** System V segments. */
   segments: number;
 }
 
 /**
- * Bounds the memory that files and segments may take. Without a reserve for programs a full tree would fill `memoryBytes`, and the
+ * Bounds the memory that files, memory mounts and segments may take. Without a reserve for programs a full tree would fill `memoryBytes`, and the
  * kernel would kill every further command, also a command that deletes files.
  *
  * @param isEnforced whether the kernel counts memory toward `memoryBytes`
  */
 export function heldMemory({ filesystemBytes, memoryBytes }: VmLimits, isEnforced: boolean): HeldMemory {
-  if (!isEnforced) return { files: filesystemBytes, segments: filesystemBytes * SEGMENTS_PART };
+  if (!isEnforced)
+    return {
+      files: filesystemBytes,
+      together: Number.POSITIVE_INFINITY,
+      segments: filesystemBytes * SEGMENTS_PART,
+    };
   const reserved = Math.min(
     memoryBytes * MOST_RESERVED,
     Math.max(memoryBytes * RESERVED_PART, RESERVED_BYTES),
   );
-  const files = Math.min(filesystemBytes, Math.floor(memoryBytes - reserved));
-  return { files, segments: Math.min(files * SEGMENTS_PART, memoryBytes - reserved / 2 - files) };
+  const together = Math.floor(memoryBytes - reserved);
+  const files = Math.min(filesystemBytes, together);
+  return { files, together, segments: Math.min(files * SEGMENTS_PART, memoryBytes - reserved / 2 - files) };
 }

@@ -31,6 +31,28 @@ for (const [name, start] of Object.entries(machines))
     expect(await vm.exec("rm /workspace/big && echo gone")).toMatchObject({ stdout: "gone\n", oomKills: 0 });
   });
 
+test("a VM whose files and memory mounts are full runs commands", async () => {
+  const { vm, events } = startVm({ limits: { memoryBytes: 128 * MIB } });
+  const mount = (name: string, mib: number) =>
+    vm.mountFs({ path: `/mnt/${name}`, plugin: { id: "memory", config: { sizeBytes: mib * MIB } } });
+  const size = async () => (await vm.exec("df -m / | awk 'END { print $2 }'")).stdout;
+  await mount("a", 16);
+  await mount("b", 16);
+  expect(await size()).toBe("32\n");
+  const fill = "for at in /workspace /mnt/a /mnt/b; do head -c 200M /dev/zero > $at/big; done";
+  expect(await vm.exec(fill)).toMatchObject({ reason: "exit", oomKills: 0 });
+  expect(await vm.exec("perl -e 'print 7'")).toMatchObject({ stdout: "7", oomKills: 0 });
+  expect(await failure(mount("c", 16))).toMatchObject({
+    code: "limit_exceeded",
+    metadata: { limit: "limits.memoryBytes" },
+  });
+  expect(await failure(mount("d", 64))).toMatchObject({ code: "limit_exceeded" });
+  await vm.unmountFs("/mnt/a");
+  await vm.unmountFs("/mnt/b");
+  expect(await size()).toBe("64\n");
+  expect(events.filter(({ name }) => name === "vmShutdown")).toEqual([]);
+});
+
 test("a VM with files and System V segments at their limits runs commands", async () => {
   const { vm } = startVm({ limits: { memoryBytes: 128 * MIB } });
   await vm.exec("head -c 200M /dev/zero > /dev/shm/big");
