@@ -81,12 +81,15 @@ export function actorNotFound(actorId: string): AgentVmError {
   return new AgentVmError("actor_not_found", `VM not found: ${actorId}`, { actorId });
 }
 
+/** Returns the beginning of a text of a client, for an error message. */
+export const shortened = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}...` : text);
+
 /** Returns the error for an actor name that the server does not have. */
 export function actorTypeNotFound(name: string, known: readonly string[]): AgentVmError {
   const names = known.map((each) => JSON.stringify(each)).join(", ");
   return new AgentVmError(
     "actor_type_not_found",
-    `The server has no actor type ${JSON.stringify(name)}. It has ${names}`,
+    `The server has no actor type ${JSON.stringify(shortened(name))}. It has ${names}`,
     { known: [...known] },
   );
 }
@@ -95,8 +98,9 @@ export function actorTypeNotFound(name: string, known: readonly string[]): Agent
 export function unknownOption(action: string, option: string, known: readonly string[]): AgentVmError {
   const takes =
     known.length === 0 ? "it has no options" : `it takes ${known.map((name) => `\`${name}\``).join(", ")}`;
-  return new AgentVmError("invalid_argument", `Unknown option \`${option}\` of ${action}: ${takes}`, {
-    argument: option,
+  const argument = shortened(option);
+  return new AgentVmError("invalid_argument", `Unknown option \`${argument}\` of ${action}: ${takes}`, {
+    argument,
     known: [...known],
   });
 }
@@ -236,7 +240,7 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   switch (typeof value) {
     case "string":
-      return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+      return JSON.stringify(shortened(value));
     case "number":
     case "boolean":
     case "bigint":

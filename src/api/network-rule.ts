@@ -1,6 +1,9 @@
 /** Name of the machine that the server runs on, whose loopback a rule with this name and a port opens. */
 export const HOST_NAME = "host.agent-vm";
 
+/** Characters of a host with its scheme and port. A name has 253, and an address may have zeros in front. */
+const MAX_HOST_CHARS = 512;
+
 /** Names below which clients offer services of their machines inside a VM. No name server is asked for them. */
 export const OFFER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.agent-vm$/;
 
@@ -27,6 +30,7 @@ export interface NetworkRule {
  * @returns `undefined` for text that is not a rule
  */
 export function parseNetworkRule(text: string): NetworkRule | undefined {
+  if (text.length > MAX_HOST_CHARS) return undefined;
   const [, bracketed, plain, portText] =
     /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ??
     /^()([\da-fA-F:.]+(?:\/\d+)?)()$/.exec(text) ??
@@ -68,6 +72,7 @@ export interface SecretHost {
  * @returns `undefined` for text that is neither
  */
 export function parseSecretHost(text: string): SecretHost | undefined {
+  if (text.length > MAX_HOST_CHARS) return undefined;
   const [, scheme = "https", below, authority] = /^(?:(https?):\/\/)?(\*\.)?([^/?#@\s*]+)$/.exec(text) ?? [];
   if (authority === undefined || !URL.canParse(`${scheme}://${authority}`)) return undefined;
   const url = new URL(`${scheme}://${authority}`);
@@ -90,6 +95,7 @@ export function opensHost(text: string): boolean {
  * @returns `undefined` for text that is not a host
  */
 export function canonicalHost(host: string): string | undefined {
+  if (host.length > MAX_HOST_CHARS) return undefined;
   const bare = host.replace(/^\[(.*)\]$/, "$1");
   const url = `http://${bare.includes(":") ? `[${bare}]` : bare}/`;
   if (bare === "" || /[\s/\\?#@%]/.test(bare) || !URL.canParse(url)) return undefined;

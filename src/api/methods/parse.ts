@@ -1,5 +1,12 @@
 import type { z } from "zod";
-import { AgentVmError, invalidArgument, tooManyArguments, tooManyValues, unknownOption } from "../errors.ts";
+import {
+  AgentVmError,
+  invalidArgument,
+  shortened,
+  tooManyArguments,
+  tooManyValues,
+  unknownOption,
+} from "../errors.ts";
 import { issueText } from "../issue-text.ts";
 import { isDecodable } from "../size.ts";
 import { WHOLE } from "../values.ts";
@@ -66,7 +73,7 @@ function labelOf(names: readonly string[], path: readonly PropertyKey[]): string
   const parts = name === "options" && rest.length > 0 ? rest : [name, ...rest];
   return parts
     .map((part, position) =>
-      typeof part === "number" ? `[${part}]` : `${position === 0 ? "" : "."}${String(part)}`,
+      typeof part === "number" ? `[${part}]` : `${position === 0 ? "" : "."}${shortened(String(part))}`,
     )
     .join("");
 }
