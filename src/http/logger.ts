@@ -1,5 +1,6 @@
 import { type DestinationStream, destination, type LevelWithSilent, type Logger, pino } from "pino";
 import { AgentVmError } from "../api/errors.ts";
+import { MIB } from "../api/units.ts";
 import { printableLine } from "../base/printable.ts";
 import { shownError } from "../base/shown-error.ts";
 
@@ -38,7 +39,7 @@ function checkLevel(name: string, level: string): string {
  */
 export function createLogger(
   level: string = process.env.AGENT_VM_LOG_LEVEL || "warn",
-  stream: DestinationStream = destination({ dest: 2, sync: true }),
+  stream: DestinationStream = stderr(),
 ): Logger {
   checkLevel("AGENT_VM_LOG_LEVEL", level);
   return pino(
@@ -50,6 +51,13 @@ export function createLogger(
     // JSON escapes line ends and ESC, but neither C1 controls nor bidirectional controls.
     { write: (line) => stream.write(printableLine(line.replace(TOKENS, "[token]"))) },
   );
+}
+
+/** Opens the log of this process. A full disk, or a terminal that has gone, must not end the server: lines wait, or are lost. */
+function stderr(): DestinationStream {
+  const stream = destination({ dest: 2, sync: true, maxLength: MIB });
+  stream.on("error", () => undefined);
+  return stream;
 }
 
 /** Where RivetKit's debug entries have tokens: fields of paths and parameters, a gateway's path, and tokens of this package. */

@@ -84,6 +84,21 @@ describe("the ready-made server", () => {
     await client.dispose();
   });
 
+  test("drains although its log cannot be written", { tags: ["slow"] }, async () => {
+    const port = await freePort();
+    const line = '"$0" "$1" serve 2> /dev/full';
+    const server = await start({
+      port,
+      command: ["sh", "-c", `exec ${line}`, process.execPath, AGENT_VM_PROGRAM],
+      env: { AGENT_VM_LOG_LEVEL: "info" },
+    });
+    const client = createClient<typeof registry>({ endpoint: server.endpoint });
+    await client.vm.getOrCreate("one").writeFile("/home/agentos/x", "hello");
+    server.process.kill("SIGTERM");
+    expect(await server.exited).toBe(0);
+    await client.dispose();
+  });
+
   test("keeps its data in a folder that no other user can read", async () => {
     const state = await mkdtemp(join(tmpdir(), "agent-vm-state-"));
     const server = await start({ env: { AGENT_VM_DATA: "", XDG_STATE_HOME: state } });
