@@ -1,4 +1,3 @@
-import process from "node:process";
 import type { Logger } from "pino";
 
 /** Rejections of RivetKit's, by a line of their stacks. */
