@@ -40,7 +40,7 @@ test("actors whose start fails end no VM of a server of one's own", async () => 
   expect(Buffer.from(await vm.readFile("/workspace/x")).toString()).toBe("kept");
 });
 
-test.skipIf(process.getuid?.() !== 0)("a VM that falls asleep on a full disk ends no VM", async () => {
+test.skipIf(process.getuid?.() !== 0)("a VM that cannot fall asleep on a full disk ends no VM", async () => {
   const disk = mkdtempSync(join(tmpdir(), "agent-vm-disk-"));
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=32M", "disk", disk]);
   onTestFinished(() => {
@@ -53,7 +53,7 @@ test.skipIf(process.getuid?.() !== 0)("a VM that falls asleep on a full disk end
   const { bsize, bavail } = statfsSync(disk);
   const filler = join(disk, "filler");
   execFileSync("fallocate", ["--length", String(bsize * bavail), filler]);
-  await expect.poll(server.stderr, { timeout: 20_000 }).toContain("unhandled rejection");
+  await expect.poll(server.stderr).toContain("VM stays awake");
   rmSync(filler);
   expect(Buffer.from(await vm.readFile("/workspace/x")).toString()).toBe("kept");
 });
