@@ -38,7 +38,7 @@ export const ALONE = [
   "test/runtime/tar/import.test.ts",
   "test/runtime/watches/refusals.test.ts",
   "test/runtime/transfers/transfer-limits.test.ts",
-  "test/rivet/value-file-failures.test.ts",
+  "test/rivet/{socket-pieces,value-file-failures}.test.ts",
 ];
 
 /** Packages that a test has installed have tests of their own. */
