@@ -4,6 +4,7 @@
  */
 export class EndSignal {
   readonly #controller = new AbortController();
+  readonly signal: AbortSignal = this.#controller.signal;
   readonly #undo: (() => void)[] = [];
 
   /** @param reasonOf makes the reason of the end out of the signal that has aborted */
@@ -12,15 +13,12 @@ export class EndSignal {
     reasonOf: (aborted: AbortSignal) => unknown = ({ reason }) => reason,
   ) {
     for (const signal of signals) {
-      const abort = () => this.#controller.abort(signal && reasonOf(signal));
-      if (signal?.aborted) abort();
-      else signal?.addEventListener("abort", abort, { once: true });
-      this.#undo.push(() => signal?.removeEventListener("abort", abort));
+      if (!signal) continue;
+      const abort = () => this.#controller.abort(reasonOf(signal));
+      if (signal.aborted) abort();
+      signal.addEventListener("abort", abort);
+      this.#undo.push(() => signal.removeEventListener("abort", abort));
     }
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
   }
 
   /** @param reason makes the reason of the end when the time is over */

@@ -42,12 +42,12 @@ export class ConnectionCore extends LinkedConnection implements VmCore {
 
   readonly ask: Ask = async (path, init) => {
     if (this.#destroyed !== undefined) throw this.#destroyed;
-    return await this.target.ask(path, init);
+    return await this.target.raw.fetch(path, init);
   };
 
   readonly download: Ways["download"] = async (path, options) => {
     if (this.#destroyed !== undefined) throw this.#destroyed;
-    return await this.target.download(path, options);
+    return await this.target.raw.download(path, options);
   };
 
   get disposal(): AbortSignal {

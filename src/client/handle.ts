@@ -16,9 +16,9 @@ export class HandleCore implements VmCore {
 
   readonly invoke: Invoke = (action, args, signal) => this.target.invoke(action, args, signal);
 
-  readonly ask: Ask = (path, init) => this.target.ask(path, init);
+  readonly ask: Ask = (path, init) => this.target.raw.fetch(path, init);
 
-  readonly download: Ways["download"] = (path, options) => this.target.download(path, options);
+  readonly download: Ways["download"] = (path, options) => this.target.raw.download(path, options);
 
   get disposal(): AbortSignal {
     return this.target.disposal;

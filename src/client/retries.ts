@@ -1,5 +1,5 @@
 import { RECONNECT_TIMEOUT_MS } from "../api/limits.ts";
-import { deferred } from "../base/deferred.ts";
+import { EndSignal } from "../base/end-signal.ts";
 import { MAX_RECONNECT_DELAY_MS, RECONNECT_DELAY_MS } from "./limits.ts";
 import { isTransient } from "./link.ts";
 import { toAgentVmError } from "./rivet/errors.ts";
@@ -35,13 +35,9 @@ export class Retries {
     if (Date.now() - this.#since > RECONNECT_TIMEOUT_MS) throw failure;
     const delay = Math.min(RECONNECT_DELAY_MS * 2 ** this.#failures, MAX_RECONNECT_DELAY_MS);
     this.#failures += 1;
-    const { promise, resolve } = deferred<void>();
-    const timer = setTimeout(resolve, delay * (0.5 + Math.random() / 2));
-    const stop = () => resolve();
-    this.#signal?.addEventListener("abort", stop, { once: true });
-    await promise;
-    clearTimeout(timer);
-    this.#signal?.removeEventListener("abort", stop);
+    const wait = new EndSignal([this.#signal]).after(delay * (0.5 + Math.random() / 2), () => undefined);
+    await new Promise((resolve) => wait.signal.addEventListener("abort", resolve));
+    wait.release();
     this.#signal?.throwIfAborted();
   }
 }

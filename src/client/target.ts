@@ -61,14 +61,6 @@ export class Target {
     }
   }
 
-  /** Sends a request to the actor, as `fetch` does. */
-  async ask(path: string, init: RequestInit): Promise<Response> {
-    return await this.raw.fetch(path, init);
-  }
-
-  /** Asks the actor for bytes. */
-  readonly download: RawHandle["download"] = (path, options) => this.raw.download(path, options);
-
   /** Aborts when the client is disposed the next time. */
   get disposal(): AbortSignal {
     return this.#disposed.signal;

@@ -30,10 +30,7 @@ export function checkCrossing(action: string, args: readonly unknown[]): void {
   if (found) {
     const [position, ...inner] = found.keys.reverse();
     const place = [Number(position) + 1, ...inner].join(".");
-    const isSubscription = action === "on" || action === "once";
-    const message = isSubscription
-      ? `${action} is a method of a connection: vm.connect().${action}(event, callback)`
-      : `Argument ${place} of ${action} is ${found.what}, which cannot cross the wire`;
+    const message = `Argument ${place} of ${action} is ${found.what}, which cannot cross the wire`;
     throw new AgentVmError("invalid_argument", message, found.hint === undefined ? {} : { hint: found.hint });
   }
 }
@@ -54,8 +51,10 @@ export function checkJson(action: string, args: readonly unknown[]): void {
 
 /** @param within collections that contain the value */
 function uncrossableIn(value: unknown, within: readonly object[]): Uncrossable | undefined {
-  if (typeof value === "function" || typeof value === "symbol")
-    return { what: `a ${typeof value}`, keys: [] };
+  if (typeof value === "function" || typeof value === "symbol") {
+    const hint = "Callbacks belong to a connection: vm.connect().on(event, callback).";
+    return { what: `a ${typeof value}`, hint, keys: [] };
+  }
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;
   if (value instanceof AbortSignal) {
     return { what: "an AbortSignal", hint: "Pass { signal } as the argument after the options.", keys: [] };

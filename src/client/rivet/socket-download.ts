@@ -54,15 +54,11 @@ export async function downloadInto(
     host: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port || 80),
     onread: { buffer: () => body.target(), callback: (count) => body.take(count) },
+    signal,
   });
-  const abort = () => socket.destroy(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
   socket.setTimeout(SILENCE_MS, () => socket.destroy(new Error("The server is silent")));
   socket.on("error", (error) => body.fail(signal?.aborted ? signal.reason : error));
-  socket.on("close", () => {
-    signal?.removeEventListener("abort", abort);
-    body.fail(new Error("The connection was closed"));
-  });
+  socket.on("close", () => body.fail(new Error("The connection was closed")));
   const lines = Object.entries({ ...headers, host, connection: "close" });
   if (lines.some((line) => /[\r\n]/.test(line.join("")))) {
     socket.destroy();
