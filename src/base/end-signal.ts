@@ -30,11 +30,7 @@ export class EndSignal {
 
   /** Runs the work. */
   async during<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    try {
-      return await work(this.signal);
-    } finally {
-      this.release();
-    }
+    return await work(this.signal).finally(() => this.release());
   }
 
   /** Lets go of the signals and the timer: the work has ended. */

@@ -25,13 +25,16 @@ export async function askServer(
   { method, path, query = {}, body }: ServerRequest,
 ): Promise<unknown> {
   const url = new URL(`${endpoint}/${path}`);
-  const presented = { ...headers, ...(token !== undefined && { "x-rivet-token": token }) };
+  const sent = {
+    ...headers,
+    ...(token !== undefined && { "x-rivet-token": token }),
+    ...(body !== undefined && { "content-type": "application/json" }),
+  };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   try {
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    const type: Record<string, string> = body === undefined ? {} : { "content-type": "application/json" };
     const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    const response = await fetch(url, { method, headers: { ...presented, ...type }, signal, ...sent });
+    // Without a body JSON.stringify() returns undefined.
+    const response = await fetch(url, { method, headers: sent, signal, body: JSON.stringify(body) ?? null });
     const answer = parseJson(await response.text());
     if (response.ok && answer !== undefined) return answer;
     throw errorIn(answer, response.status);

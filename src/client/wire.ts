@@ -52,7 +52,7 @@ export function checkJson(action: string, args: readonly unknown[]): void {
 /** @param within collections that contain the value */
 function uncrossableIn(value: unknown, within: readonly object[]): Uncrossable | undefined {
   if (typeof value === "function" || typeof value === "symbol") {
-    const hint = "Callbacks belong to a connection: vm.connect().on(event, callback).";
+    const hint = "Use vm.connect().on(event, callback).";
     return { what: `a ${typeof value}`, hint, keys: [] };
   }
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;

@@ -60,7 +60,7 @@ test("a subscription on a handle says that events need a connection", async () =
   for (const name of ["on", "once"] as const) {
     expect(await failure(agent[name]("processExit", () => undefined))).toMatchObject({
       code: "invalid_argument",
-      metadata: { hint: "Callbacks belong to a connection: vm.connect().on(event, callback)." },
+      metadata: { hint: "Use vm.connect().on(event, callback)." },
     });
   }
 });
