@@ -166,7 +166,7 @@ describe("a start that cannot succeed exits 1 with one clear message", () => {
       [
         "an origin without a scheme",
         { AGENT_VM_ALLOWED_ORIGINS: "app.example" },
-        'Expected `allowedOrigins` to be origins such as "https://app.example", got "app.example"',
+        'Expected `allowedOrigins` to be origins such as ["https://app.example.com"], got "app.example"',
       ],
       [
         "an origin with a path",
