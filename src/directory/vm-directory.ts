@@ -183,13 +183,17 @@ export class VmDirectory implements ActorRegister {
     this.#rows.insert({ ...actor, createdAt: Date.now() });
   }
 
-  async maySleep(actorId: string): Promise<boolean> {
+  maySleep(actorId: string): true | Promise<boolean> {
     try {
       assertDiskHasRoom(this.folder);
       return true;
     } catch {
       // The files that the VM has now may still fit.
+      return this.#isStored(actorId);
     }
+  }
+
+  async #isStored(actorId: string): Promise<boolean> {
     try {
       await this.#options.store(actorId);
       await tryWrite(this.folder);

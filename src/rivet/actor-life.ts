@@ -4,6 +4,7 @@ import { storageFailed } from "../runtime/store/coded-store.ts";
 import type { StoredActor } from "./actor-files.ts";
 import type { KvStorage } from "./kv-storage.ts";
 import { UserError } from "./rivetkit.ts";
+import { sleepOnceStored } from "./stored-sleep.ts";
 import { countLoad } from "./undecoded.ts";
 import { actorGone, userError } from "./user-error.ts";
 
@@ -13,8 +14,8 @@ export interface ActorRegister {
   admit(actor: Omit<StoredActor, "createdAt">): void;
   /** The name of the actor's definition in `use`; `undefined` if there is no such actor. */
   nameOf(actorId: string): { name: string } | undefined;
-  /** Stores what a full disk would not take once the actor sleeps. @returns whether the actor may fall asleep now */
-  maySleep(actorId: string): Promise<boolean>;
+  /** Stores what a full disk would not take once the actor sleeps. @returns whether the actor may fall asleep now; `true` if there is room */
+  maySleep(actorId: string): true | Promise<boolean>;
   /** Settles when an actor that is being deleted is gone; `undefined` if the actor is not being deleted. */
   deletionOf(actorId: string): Promise<void> | undefined;
   /** Notes that an actor is being deleted. Does nothing if that is noted already. */
@@ -25,7 +26,7 @@ export interface ActorRegister {
 
 /** The part of RivetKit's driver of actors that starts and deletes them. */
 interface LifeDriver {
-  loadActor(actorId: string): Promise<unknown>;
+  loadActor(actorId: string): Promise<Parameters<typeof sleepOnceStored>[0]>;
   startSleep?: ((actorId: string) => void) | undefined;
   startDestroy(actorId: string): unknown;
 }
@@ -46,18 +47,15 @@ const NEVER_MADE = /persist data has not been set/;
  */
 const END_TIMEOUT_MS = 60_000;
 
-/** Pause before an actor tries again to fall asleep. */
-const SLEEP_RETRY_MS = 5_000;
-
 /** Pause between two looks at an actor that RivetKit is ending. */
 const LOOK_MS = 50;
 
 /**
- * Starts and deletes actors, and puts them to sleep.
+ * Starts and deletes actors.
  *
- * For RivetKit 2.2's file system driver. It lets go of an actor that falls asleep on a full disk without ending it, answers an error of the disk as `internal_error`, keeps an actor that has
- * failed to start as if it had started, does not delete an actor that is falling asleep, and never settles a deletion if
- * the actor's start fails meanwhile.
+ * For RivetKit 2.2's file system driver. It lets go of an actor that falls asleep on a full disk without ending it, answers an
+ * error of the disk as `internal_error`, keeps an actor that has failed to start as if it had started, does not delete an actor
+ * that is falling asleep, and never settles a deletion if the actor's start fails meanwhile.
  */
 export class ActorLife {
   readonly #register: ActorRegister;
@@ -81,9 +79,8 @@ export class ActorLife {
     const loadActor = driver.loadActor.bind(driver);
     const startSleep = driver.startSleep?.bind(driver);
     this.#startDestroy ??= driver.startDestroy.bind(driver);
-    const ours: LifeDriver = {
+    const ours: Pick<LifeDriver, "loadActor" | "startDestroy"> = {
       loadActor: (actorId) => this.#load(actorId, loadActor, startSleep),
-      ...(startSleep && { startSleep: (actorId: string) => void this.#sleep(actorId, startSleep) }),
       // RivetKit does not wait for the result.
       startDestroy: (actorId) => this.destroy(actorId).catch(this.#onFailure),
     };
@@ -124,24 +121,17 @@ export class ActorLife {
     await this.#register.endDeletion(actorId);
   }
 
-  /** Puts an actor to sleep as soon as its files can be stored. */
-  async #sleep(actorId: string, startSleep: (actorId: string) => void): Promise<void> {
-    while (!(await this.#register.maySleep(actorId))) {
-      await delay(SLEEP_RETRY_MS, undefined, { ref: false });
-      if (this.#register.deletionOf(actorId) !== undefined) return;
-    }
-    startSleep(actorId);
-  }
-
   async #load(
     actorId: string,
     loadActor: LifeDriver["loadActor"],
     startSleep: LifeDriver["startSleep"],
-  ): Promise<unknown> {
+  ): ReturnType<LifeDriver["loadActor"]> {
     if (this.#register.deletionOf(actorId) !== undefined) throw actorGone(actorId);
     this.#starting.set(actorId, (this.#starting.get(actorId) ?? 0) + 1);
     try {
-      return await countLoad(() => loadActor(actorId));
+      const actor = await countLoad(() => loadActor(actorId));
+      sleepOnceStored(actor, () => this.#register.maySleep(actorId));
+      return actor;
     } catch (error) {
       const isMade = error instanceof UserError || START_FAILED.test(String(error));
       if (isMade) startSleep?.(actorId);

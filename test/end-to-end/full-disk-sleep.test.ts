@@ -48,6 +48,22 @@ test("an idle VM on a full disk stays awake with its files, and sleeps when ther
   expect((await vm.getOrCreate("one").exec("wc -c < /workspace/kept")).stdout).toBe("300000\n");
 });
 
+test("a VM that could not sleep on a full disk is not put to sleep under a command when there is room again", async ({
+  skip,
+}) => {
+  const { server, filler } = await startOnSmallDisk(skip);
+  const { vm } = server.client();
+  await vm.getOrCreate("one").exec("true");
+  fill(filler);
+  await vm.getOrCreate("one").exec("head -c 300000 /dev/urandom > /workspace/kept");
+  await until(() => server.stderr().includes("VM stays awake, because its files cannot be stored"));
+  const running = vm.getOrCreate("one").exec("touch /tmp/begun; sleep 8; echo done");
+  await vm.getOrCreate("one").exec("until [ -e /tmp/begun ]; do sleep 0.01; done");
+  rmSync(filler);
+  expect(await running).toMatchObject({ stdout: "done\n", reason: "exit" });
+  await until(async () => (await vm.list()).vms[0]?.state === "sleeping");
+});
+
 test("a server that cannot store files at its end says so and exits with 1", async ({ skip }) => {
   const { server, filler } = await startOnSmallDisk(skip);
   const connection = server.client().vm.getOrCreate("one").connect();
