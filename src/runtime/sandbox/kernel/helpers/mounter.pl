@@ -21,8 +21,8 @@ my ($CLONE_NEWNS, $CLONE_NEWUSER, $NS_GET_PARENT) = (0x20000, 0x10000000, 0xb702
 my ($AT_FDCWD, $AT_EMPTY_PATH, $AT_RECURSIVE) = (-100, 0x1000, 0x8000);
 my ($OPEN_TREE_CLONE, $EMPTY_PATHS) = (1, 0x4 | 0x40);
 my ($RDONLY, $NOSUID, $NODEV, $IDMAP) = (1, 2, 4, 0x100000);
-my ($SET_FLAG, $SET_STRING, $CREATE) = (0, 1, 6);
-my ($MS_PRIVATE, $MS_REMOUNT, $MNT_DETACH) = (1 << 18, 32, 2);
+my ($SET_FLAG, $SET_STRING, $CREATE, $RECONFIGURE) = (0, 1, 6, 7);
+my ($MS_PRIVATE, $MNT_DETACH) = (1 << 18, 2);
 # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT
 my ($BENEATH, $IN_ROOT) = (2 | 4 | 8, 2 | 4 | 16);
 my $S_IFCHR = 0020000;
@@ -239,8 +239,11 @@ if ($do eq 'host') {
   # The tmpfs of the root belongs to the host, or to the outer user namespace of an ordinary user.
   enter_outer();
   must('namespace', $SYS{setns}, $mount_ns, $CLONE_NEWNS);
-  my ($at, $size) = ('/', "size=$arg{bytes}");
-  must('tmpfs', $SYS{mount}, $nothing, $at, $nothing, $MS_REMOUNT | $NOSUID | $NODEV, $size);
+  # A remount would make a read-only root writable.
+  my ($at, $key, $size) = ('/', 'size', "$arg{bytes}");
+  my $fs = must('tmpfs', $SYS{fspick}, $AT_FDCWD, $at, 1);
+  set($fs, 'tmpfs', $SET_STRING, $key, $size);
+  set($fs, 'tmpfs', $RECONFIGURE, 0, 0);
   send_frame(\*STDOUT, 'm', 0, pack('Q>Q>', 0, 0));
 } elsif ($do eq 'unmount') {
   enter_vm();

@@ -106,9 +106,11 @@ export class KernelMounts implements SandboxMounts {
       const [uid, gid] = owner === null ? [VM_UID, VM_UID] : [owner.uid, owner.gid];
       const options = `size=${source.bytes},nr_inodes=${source.inodes},mode=755,uid=${uid},gid=${gid}`;
       let outcome: MountOutcome | undefined;
-      this.#memory.set(path, readOnly ? 0 : source.bytes);
       try {
-        await this.#fitRoot();
+        if (!readOnly) {
+          this.#memory.set(path, source.bytes);
+          await this.#fitRoot();
+        }
         outcome = await this.#run({ do: "memory", ...common, options }, { take });
         return outcome;
       } finally {

@@ -104,3 +104,29 @@ test("a VM without memory for a spawner boots again with the next call", async (
   expect((await vm.exec("cat /workspace/file")).stdout).toBe("kept\n");
   expect((await vm.status()).generation).toBe(2);
 }, 30_000);
+
+test("a memory mount leaves damaged files read-only", async () => {
+  const machine = durableVm({ limits: { memoryBytes: 128 * MIB } });
+  await machine.vm().exec("mkdir -p /mnt/a; head -c 400000 /dev/urandom > /workspace/file");
+  await machine.sleep();
+  await machine.store.deleteRange("fs/pack/", "fs/pack/~");
+  const written = async () => (await machine.vm().exec("echo text > /workspace/new")).stderr;
+  expect(await written()).toContain("Read-only file system");
+  const plugin = { id: "memory", config: { sizeBytes: 16 * MIB } } as const;
+  await machine.vm().mountFs({ path: "/mnt/a", plugin });
+  expect((await machine.vm().exec("df -m / | awk 'END { print $2 }'")).stdout).toBe("48\n");
+  expect(await written()).toContain("Read-only file system");
+});
+
+test("an empty place covers a memory mount that a VM with more files than its memory leaves cannot have", async () => {
+  const large = durableVm({ limits: { memoryBytes: 512 * MIB } });
+  const plugin = { id: "memory", config: { sizeBytes: 16 * MIB } } as const;
+  await large.vm().mountFs({ path: "/mnt/a", plugin });
+  await large.vm().exec("head -c 80M /dev/urandom > /workspace/big");
+  await large.sleep();
+  const small = durableVm({ limits: { memoryBytes: 128 * MIB } }, large.store);
+  expect((await small.vm().exec("echo text > /mnt/a/new")).stderr).toContain("Read-only file system");
+  expect(await small.vm().listMounts()).toMatchObject([
+    { error: expect.stringContaining("too little memory") },
+  ]);
+});
