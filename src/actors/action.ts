@@ -10,6 +10,7 @@ import { give } from "../base/given.ts";
 import { assertNotDraining, isDraining } from "../monitoring/draining.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { withQuickJson } from "../rivet/json-bytes.ts";
+import type { Outlet } from "../rivet/outlets.ts";
 import { beginAnswer } from "../rivet/socket-turns.ts";
 import { errorOf, failedOutcome, toUserError, withUserErrors } from "../rivet/user-error.ts";
 import { ACTOR_METHODS } from "./actor-methods.ts";
@@ -18,7 +19,7 @@ import { type CallConnection, callLost } from "./calls.ts";
 import type { VmActorActions, VmContext } from "./context.ts";
 import { asRunning } from "./drain.ts";
 import { turnAfter } from "./large-calls.ts";
-import { assertJson, encodedAhead, measured, receiverOf } from "./large-results.ts";
+import { assertJson, encodedAhead, measured, outletFor, receiverOf } from "./large-results.ts";
 import { ownContext } from "./own-context.ts";
 import { ownRight } from "./own-parts.ts";
 
@@ -71,23 +72,29 @@ export function actionOf(name: string): AnyHandler {
   return (c, ...received) =>
     withUserErrors(c.vars.instance.monitor.log, name, async () => {
       beginAnswer();
+      const outlet = outletFor(c);
       const isProtocol = rowOf(name)?.protocol === true;
       if (!isProtocol) assertNotDraining();
       await turnAfter(received);
-      const act = async () => await encodable(c, name, await answer(c, name, received));
+      const act = async () => await encodable(c, name, await answer(c, name, received), outlet);
       // A server that drains waits for the turns of a large result too.
       return withQuickJson(await (isProtocol ? act() : asRunning(c.vars.instance, act)));
     });
 }
 
 /** Returns a result as it can be sent to the client. */
-async function encodable(c: VmContext, name: string, result: unknown): Promise<unknown> {
+async function encodable(
+  c: VmContext,
+  name: string,
+  result: unknown,
+  outlet: Outlet | undefined,
+): Promise<unknown> {
   // The token may have ended during a long action.
   if (isClientCall(c)) c.vars.access.checkEnd(c.conn);
   await assertEncodable(c, name, result);
   const bytes = await measured(result);
   if (bytes > MAX_RESULT_BYTES) throw responseTooLarge(name, bytes, MAX_RESULT_BYTES, "Ask for it in parts.");
-  return await encodedAhead(c, name, result);
+  return await encodedAhead(name, result, outlet);
 }
 
 /** Runs a call of the call protocol. The call table measures the outcome. */

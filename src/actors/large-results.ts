@@ -5,7 +5,7 @@ import { isVmMethodName } from "../api/methods/table.ts";
 import { fitsWire, leastSize, wireSize } from "../api/size.ts";
 import { isClientCall } from "../rivet/actions.ts";
 import { jsonSize } from "../rivet/json-size.ts";
-import { outletOf } from "../rivet/outlets.ts";
+import { type Outlet, outletOf } from "../rivet/outlets.ts";
 import type { CallConnection } from "./calls.ts";
 import type { VmContext } from "./context.ts";
 import { asRunning } from "./drain.ts";
@@ -29,14 +29,23 @@ export async function measured(result: unknown): Promise<number> {
   return bytes;
 }
 
+/** Returns the outlet of the client of a call. It closes when the client leaves, and then encodes nothing. */
+export function outletFor(c: VmContext): Outlet | undefined {
+  return isClientCall(c) ? outletOf(c.conn.state.outlet) : undefined;
+}
+
 /**
  * Encodes a large result for the client of a call, in turns of the event loop.
  *
+ * @param outlet outlet of the client when the call began: without it RivetKit would encode the result for a client that has left, at once
  * @returns the value to send in its place
- * @throws AgentVmError `response_too_large`
+ * @throws AgentVmError `response_too_large`, `connection_lost`
  */
-export async function encodedAhead(c: VmContext, action: string, result: unknown): Promise<unknown> {
-  const outlet = isClientCall(c) ? outletOf(c.conn.state.outlet) : undefined;
+export async function encodedAhead(
+  action: string,
+  result: unknown,
+  outlet: Outlet | undefined,
+): Promise<unknown> {
   if (outlet === undefined || leastSize(result) <= SMALL_JSON_BYTES) return result;
   // A method's result is made for the call. An own action may return what other calls change.
   const isLive = !isVmMethodName(action);
@@ -52,7 +61,9 @@ export function receiverOf(c: VmContext, action: string): CallConnection {
       const { outcome } = payload;
       if (!outcome.ok || leastSize(outcome.output) <= SMALL_JSON_BYTES) return conn.send(event, payload);
       // The call itself has ended, and a server that drains would not wait for its outcome.
-      const output = await asRunning(c.vars.instance, () => encodedAhead(c, action, outcome.output));
+      const output = await asRunning(c.vars.instance, () =>
+        encodedAhead(action, outcome.output, outletFor(c)),
+      );
       conn.send(event, { ...payload, outcome: { ...outcome, output } });
     },
   };

@@ -1,13 +1,15 @@
 // @module-tag attack
+import * as diagnostics from "node:diagnostics_channel";
 import { once } from "node:events";
 import { IncomingMessage, ServerResponse } from "node:http";
-import { Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import { createClient } from "rivetkit/client";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import * as ws from "ws";
 import type { VmHandle } from "../../src/client/index.ts";
 import { Outlet, openOutlet, outletOf } from "../../src/rivet/outlets.ts";
 import { startTestServer, type TestServer } from "../support/servers.ts";
+import { longestTurn } from "../support/turns.ts";
 import { failure } from "../support/until.ts";
 
 /** Larger than a block of an encoded value, and much smaller than the values of the tests. */
@@ -78,6 +80,38 @@ test("a large outcome that JSON makes too large is refused, and the connection g
   await vm.writeFile("/tmp/larger", new Uint8Array(24 << 20));
   expect(await failure(vm.readFiles(["/tmp/larger"]))).toMatchObject({ code: "response_too_large" });
   expect(await vm.exists("/tmp/larger")).toBe(true);
+});
+
+test("a large result whose client has left during its call does not hold the event loop", async () => {
+  const vm: VmHandle = server.client().vm.getOrCreate("a");
+  await vm.writeFile("/tmp/larger", new Uint8Array(22 << 20));
+  const { host, hostname, port } = new URL(server.endpoint);
+  const body = JSON.stringify({ args: [["/tmp/larger"]] });
+  const head = [
+    `POST /gateway/${await vm.resolve()}/action/readFiles HTTP/1.1`,
+    `Host: ${host}`,
+    "x-rivet-encoding: json",
+    "Content-Type: application/json",
+    `Content-Length: ${body.length}`,
+  ];
+  const leave = async () => {
+    const socket = connect(Number(port), hostname);
+    const left = new Promise<void>((resolve) => {
+      const started = (message: unknown) => {
+        const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+        if (request.url?.endsWith("/readFiles") !== true) return;
+        diagnostics.unsubscribe("http.server.request.start", started);
+        request.once("end", () => socket.destroy());
+        response.once("close", resolve);
+      };
+      diagnostics.subscribe("http.server.request.start", started);
+    });
+    socket.write(`${head.join("\r\n")}\r\n\r\n${body}`);
+    await left;
+    // The call that is left alone ends before the same call that begins later.
+    await vm.readFile("/tmp/larger");
+  };
+  expect(await longestTurn(leave)).toBeLessThan(80);
 });
 
 test.each(["before", "after"] as const)(
