@@ -92,6 +92,8 @@ export class KernelSandbox implements Sandbox {
   readonly #reads: ProcessReads;
   readonly #programs = new Programs(() => this.#hasPrograms());
   readonly #watches: KernelWatches;
+  /** Limits of the VM now. Only its memory and CPUs follow them at once. */
+  #limits: VmLimits;
   #disposal: Promise<void> | undefined;
 
   constructor(deps: KernelSandboxDeps) {
@@ -123,9 +125,13 @@ export class KernelSandbox implements Sandbox {
     });
     const { initPid, rootFd } = vm;
     this.#stdin = new StdinStore(() => new NamelessFile(rootFd, { syscall: "write", path: "/dev/stdin" }));
-    const held = heldMemory(limits, cgroup !== undefined);
-    const { memoryBytes } = limits;
-    this.mounts = new KernelMounts({ initPid, rootFd, files, owner, perl: tools.perl, memoryBytes, held });
+    const held = () => heldMemory(this.#limits, cgroup !== undefined);
+    this.#limits = limits;
+    this.mounts = new KernelMounts({
+      ...{ initPid, rootFd, files, owner, perl: tools.perl },
+      filesBytes: held().files,
+      memory: () => ({ memoryBytes: this.#limits.memoryBytes, together: held().together }),
+    });
     const shell = tools.bash ?? "sh";
     this.processes = {
       spawn: (request) => this.#programs.start(() => this.#spawn(request, shell)),
@@ -162,6 +168,7 @@ export class KernelSandbox implements Sandbox {
   }
 
   setLimits(limits: VmLimits): void {
+    this.#limits = limits;
     this.#deps.cgroup?.update(limits);
     this.#deps.memory?.setLimits(limits);
   }

@@ -21,9 +21,10 @@ interface KernelMountsDeps {
   /** Host user of the VM under a root server. */
   owner: Owner | null;
   perl: string;
-  memoryBytes: number;
-  /** Bytes that the VM's own files may have, and these and its memory mounts together. */
-  held: { files: number; together: number };
+  /** Bytes that the VM's own files may have. */
+  filesBytes: number;
+  /** Limit of the VM's memory now, and bytes of it that its own files and its memory mounts may have together. */
+  memory(): { memoryBytes: number; together: number };
 }
 
 /** Bits of a folder's mode by which other users of the host come through. */
@@ -47,7 +48,7 @@ export class KernelMounts implements SandboxMounts {
 
   constructor(deps: KernelMountsDeps) {
     this.#deps = deps;
-    this.#rootBytes = deps.held.files;
+    this.#rootBytes = deps.filesBytes;
   }
 
   mount(request: MountRequest): Promise<void> {
@@ -168,9 +169,9 @@ export class KernelMounts implements SandboxMounts {
 
   /** Bounds the VM's own files, so that they and the memory mounts leave memory to programs. @throws AgentVmError `limit_exceeded` */
   async #fitRoot(): Promise<void> {
-    const { held, memoryBytes } = this.#deps;
-    const left = [...this.#memory.values()].reduce((rest, bytes) => rest - bytes, held.together);
-    const bytes = Math.min(held.files, left);
+    const { memoryBytes, together } = this.#deps.memory();
+    const left = [...this.#memory.values()].reduce((rest, bytes) => rest - bytes, together);
+    const bytes = Math.min(this.#deps.filesBytes, left);
     if (bytes === this.#rootBytes) return;
     // The kernel refuses a size below that of the files, and takes 0 for no limit.
     const resized = bytes > 0 ? await this.#run({ do: "resize", bytes }, {}) : undefined;

@@ -130,3 +130,12 @@ test("an empty place covers a memory mount that a VM with more files than its me
     { error: expect.stringContaining("too little memory") },
   ]);
 });
+
+test("a VM whose memory was raised while it runs may have larger memory mounts", async () => {
+  const { vm } = startVm({ limits: { memoryBytes: 128 * MIB } });
+  const plugin = { id: "memory", config: { sizeBytes: 64 * MIB } } as const;
+  expect(await failure(vm.mountFs({ path: "/mnt/a", plugin }))).toMatchObject({ code: "limit_exceeded" });
+  vm.setOwn({ limits: { memoryBytes: 512 * MIB } });
+  await vm.mountFs({ path: "/mnt/a", plugin });
+  expect((await vm.exec("df -m / | awk 'END { print $2 }'")).stdout).toBe("64\n");
+});
