@@ -13,7 +13,7 @@ const ORPHAN_CHECK_MS = 250;
 
 /**
  * Makes SIGTERM, SIGINT and SIGHUP shut the server down. The server refuses new calls, waits for the calls that run, stores and ends
- * every VM, and exits 0, or 1 if files could not be stored. A second SIGTERM or SIGINT exits at once with 130. One SIGTERM with or after a `POST /drain` does not count.
+ * every VM, and exits 0, or 1 if files could not be stored. A second SIGTERM or SIGINT exits at once with 130. One SIGTERM with or after a SIGHUP or a `POST /drain` does not count.
  * RivetKit by itself ignores SIGTERM in production, and only stops listening in development. Behind a Rivet Engine the engine
  * gets every VM back before the server exits. Under `npx` and `npm run` the end of npm's shell counts as SIGTERM.
  *
@@ -30,8 +30,6 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
       isForgiven = false;
       return;
     }
-    // A shell passes the end of its terminal on, and the kernel tells it again.
-    if (stopping && name === "SIGHUP") return;
     if (stopping) process.exit(130);
     stopping = true;
     setTimeout(() => process.exit(1), drainMs + SHUTDOWN_TIMEOUT_MS).unref();
@@ -41,8 +39,6 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  // The terminal of a server that was started by hand has gone.
-  process.on("SIGHUP", stop);
   const signal = () => {
     if (stopping || asked) return;
     asked = true;
@@ -50,6 +46,8 @@ export function exitOnSignals(options: { drainMs?: number | undefined } = {}): v
     signalStop();
   };
   onStopAsked(signal);
+  // The terminal of a server that was started by hand has gone. Its shell and the kernel both tell it, and RivetKit hears only SIGTERM.
+  process.on("SIGHUP", signal);
   if (process.env.npm_command !== undefined) onOrphaned(signal);
 }
 
