@@ -50,6 +50,7 @@ export interface BootOptions {
 export async function openBoot(sandbox: Sandbox, boot: BootOptions): Promise<Boot> {
   const { options, maxResultBytes } = boot;
   const persistence = await persist(sandbox, boot);
+  await sandbox.fitRoom?.();
   if (sandbox.processes !== undefined) await giveMachineId(sandbox.files);
   const damage = persistence?.damage;
   // On a kernel before 5.12, changes by programs end with the boot.

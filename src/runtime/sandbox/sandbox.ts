@@ -68,6 +68,8 @@ export interface Sandbox extends Partial<Readonly<SandboxCapabilities>> {
    * @returns whether the tree has more room than before
    */
   makeRoom?(bytes: number): Promise<boolean>;
+  /** Takes room of `makeRoom` back if the files fit without it: sparse files take less than their bytes. */
+  fitRoom?(): Promise<void>;
   /** Kills every process in the VM. The files stay until `dispose`. */
   halt(): Promise<void>;
   /** Resolves when the sandbox has ended without `dispose`. */

@@ -295,6 +295,10 @@ export class KernelSandbox implements Sandbox {
     return true;
   }
 
+  fitRoom(): Promise<void> {
+    return this.mounts.fitRoot();
+  }
+
   makeReadOnly(): Promise<void> {
     const { vm, tools } = this.#deps;
     return makeRootReadOnly(vm.initPid, vm.rootFd, tools.perl);

@@ -66,6 +66,11 @@ export class KernelMounts implements SandboxMounts {
     this.#rootBytes = bytes;
   }
 
+  /** Takes room back that `resizeRoot` gave and the VM's own files did not need. */
+  async fitRoot(): Promise<void> {
+    await this.#changes.run(() => this.#fitRoot()).catch(() => undefined);
+  }
+
   /** Watches a file in a mount. @returns `undefined` for a file outside of all mounts */
   watch(request: FileWatchRequest, sink: FileWatchSink): Promise<FileWatch> | undefined {
     const { files, owner, perl } = this.#deps;

@@ -105,6 +105,15 @@ test("a VM without memory for a spawner boots again with the next call", async (
   expect((await vm.status()).generation).toBe(2);
 }, 30_000);
 
+test("a VM that wakes with a sparse file leaves memory to programs", async () => {
+  const machine = durableVm({ limits: { memoryBytes: 128 * MIB } });
+  await machine.vm().exec("truncate -s 2G /workspace/sparse");
+  await machine.sleep();
+  const filling = await machine.vm().exec("head -c 200M /dev/zero > /workspace/big");
+  expect(filling).toMatchObject({ exitCode: 1, reason: "exit", oomKills: 0 });
+  expect(await machine.vm().exec("stat -c %s /workspace/sparse")).toMatchObject({ stdout: "2147483648\n" });
+});
+
 test("a memory mount leaves damaged files read-only", async () => {
   const machine = durableVm({ limits: { memoryBytes: 128 * MIB } });
   await machine.vm().exec("mkdir -p /mnt/a; head -c 400000 /dev/urandom > /workspace/file");
