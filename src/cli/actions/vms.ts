@@ -49,7 +49,12 @@ export async function ls(
 
 async function allVms(cli: Cli, { prefix, label, state }: ListOptions): Promise<VmListEntry[]> {
   const { vm } = await cli.client();
-  const options: VmListOptions = { limit: PAGE, prefix: prefix && parseKey(prefix), labels: label, state };
+  const options: VmListOptions = {
+    limit: PAGE,
+    prefix: prefix === undefined ? undefined : parseKey(prefix),
+    labels: label,
+    state,
+  };
   const vms: VmListEntry[] = [];
   do {
     const page = await vm.list(options);
