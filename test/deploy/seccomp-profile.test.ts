@@ -11,6 +11,7 @@ const OF_THE_SANDBOX = [
   "fsconfig",
   "fsmount",
   "fsopen",
+  "fspick",
   "keyctl",
   "mount",
   "mount_setattr",
