@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
 import fs, { copyFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { VmRows } from "../../src/directory/vm-rows.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { testFolder } from "../support/temporary-folder.ts";
 
 const KIB = 1024;
@@ -55,10 +55,7 @@ function expectAllRows(folder: string): void {
 
 test("a disk that becomes full while a server replaces its index loses no row", ({ skip }) => {
   const original = damaged();
-  const folder = testFolder();
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", folder]);
-  if (mounted.status !== 0) skip("only root may mount a small disk");
-  onTestFinished(() => void spawnSync("umount", ["-l", folder]));
+  const folder = smallDisk(skip, "1m");
   const starts = new Set<boolean | undefined>();
   for (let room = 0; room < 400 * KIB; room += 8 * KIB) {
     for (const name of readdirSync(folder)) rmSync(join(folder, name));

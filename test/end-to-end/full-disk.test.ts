@@ -1,21 +1,15 @@
 // @module-tag slow
-import { spawnSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startTestServer } from "../support/servers.ts";
-import { testFolder } from "../support/temporary-folder.ts";
+import { fillDisk, smallDisk } from "../support/small-disk.ts";
 import { failure, until } from "../support/until.ts";
-
-const MIB = 1024 * 1024;
 
 test("a full disk is server_full for a new VM and storage_failed for a file, and VMs go on when there is room again", async ({
   skip,
 }) => {
-  const dataDir = testFolder();
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", dataDir]);
-  if (mounted.status !== 0) skip("only root may mount a small disk");
-  onTestFinished(() => void spawnSync("umount", ["-l", dataDir]));
+  const dataDir = smallDisk(skip, "4m");
   const server = await startTestServer({ kind: "kernel", process: true, dataDir });
   onTestFinished(() => server.stop("SIGTERM").then(() => undefined));
   const { vm } = server.client();
@@ -26,7 +20,7 @@ test("a full disk is server_full for a new VM and storage_failed for a file, and
   expect(await ready()).toBe(200);
 
   const filler = join(dataDir, "filler");
-  fill(filler);
+  fillDisk(filler);
   const made = vm.getOrCreate("new");
   const metadata = { hint: expect.stringContaining("disk") };
   const refused = { code: "server_full", metadata };
@@ -45,17 +39,3 @@ test("a full disk is server_full for a new VM and storage_failed for a file, and
   expect((await (await vm.create("newer")).exec("echo works")).stdout).toBe("works\n");
   await old.writeFile("/workspace/other", "other");
 });
-
-/** Fills the disk to its last page. */
-function fill(path: string): void {
-  for (const size of [MIB, 65_536, 4_096]) {
-    for (let piece = 0; ; piece++) {
-      try {
-        writeFileSync(`${path}`, new Uint8Array(size), { flag: "a" });
-      } catch {
-        break;
-      }
-      if (piece > 4_096) throw new Error("The disk does not become full");
-    }
-  }
-}

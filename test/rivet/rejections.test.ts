@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import type { registry } from "../../src/server.ts";
 import { startServerProcess } from "../support/server-process.ts";
+import { smallDisk } from "../support/small-disk.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/failing-starts.ts", import.meta.url));
 
@@ -40,13 +40,8 @@ test("actors whose start fails end no VM of a server of one's own", async () => 
   expect(Buffer.from(await vm.readFile("/workspace/x")).toString()).toBe("kept");
 });
 
-test.skipIf(process.getuid?.() !== 0)("a VM that cannot fall asleep on a full disk ends no VM", async () => {
-  const disk = mkdtempSync(join(tmpdir(), "agent-vm-disk-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=32M", "disk", disk]);
-  onTestFinished(() => {
-    execFileSync("umount", ["--lazy", disk]);
-    rmSync(disk, { recursive: true });
-  });
+test("a VM that cannot fall asleep on a full disk ends no VM", async ({ skip }) => {
+  const disk = smallDisk(skip, "32m");
   const { server, client } = await start(join(disk, "data"));
   const vm = client.vm.getOrCreate("sleepy");
   await vm.writeFile("/workspace/x", "kept");
