@@ -1,6 +1,7 @@
 import { limitExceeded, sessionNotFound, vmStopped } from "../../api/errors.ts";
 import type { CreateSessionOptions } from "../../api/methods/session-types.ts";
 import { BytePool, ByteShare } from "../../base/byte-share.ts";
+import { Known } from "../../base/known.ts";
 import { loadOnce } from "../../base/load-once.ts";
 import { Mutex } from "../../base/mutex.ts";
 import { requireCapability } from "../sandbox/sandbox.ts";
@@ -24,8 +25,8 @@ export class SessionTable {
   readonly #table = new Map<string, Session>();
   /** Sessions that `create` has not returned yet. No other call can name them. */
   readonly #creating = new Set<Session>();
-  /** Ids of the newest sessions that were destroyed since the VM's actor woke, at most MAX_CLOSED_SESSIONS. */
-  readonly #destroyed = new Set<string>();
+  /** Ids of sessions that were destroyed since the VM's actor woke. */
+  readonly #destroyed = new Known<true>(MAX_CLOSED_SESSIONS);
   readonly #load = loadOnce(() => this.#loadRecords());
   readonly #dropping = new Mutex();
   /** Sessions that start their agent now and count towards MAX_SESSIONS. */
@@ -101,15 +102,11 @@ export class SessionTable {
   async destroy(session: Session): Promise<void> {
     await session.destroy();
     this.#table.delete(session.id);
-    this.#destroyed.add(session.id);
-    for (const oldest of this.#destroyed) {
-      if (this.#destroyed.size <= MAX_CLOSED_SESSIONS) break;
-      this.#destroyed.delete(oldest);
-    }
+    this.#destroyed.set(session.id, true);
   }
 
   isDestroyed(sessionId: string): boolean {
-    return this.#destroyed.has(sessionId);
+    return this.#destroyed.get(sessionId) !== undefined;
   }
 
   async list(action: string): Promise<Session[]> {
