@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import type { VmRunOptions } from "../../src/runtime/hooks.ts";
 import type { VmOptionsInput } from "../../src/runtime/options.ts";
 import { MemoryStore, type Store } from "../../src/runtime/store/store.ts";
@@ -58,4 +59,11 @@ export function durableVm(
       await last?.vm.dispose("destroy");
     },
   };
+}
+
+/** Runs a shell line in /workspace that writes nothing to stderr. @returns its output */
+export async function run(vm: Vm, line: string): Promise<string> {
+  const { stdout, stderr } = await vm.exec(line, { cwd: "/workspace" });
+  expect(stderr).toBe("");
+  return stdout;
 }

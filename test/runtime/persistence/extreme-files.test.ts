@@ -1,17 +1,10 @@
 // @module-tag attack
 import { expect, test } from "vitest";
-import type { Vm } from "../../../src/runtime/vm.ts";
-import { durableVm } from "../../support/durable-vm.ts";
+import { durableVm, run } from "../../support/durable-vm.ts";
 import { failure } from "../../support/until.ts";
 
 /** Largest size of a file, and last time of a clock with 64 bits. */
 const LAST = 9_223_372_036_854_775_807n;
-
-async function run(vm: Vm, line: string): Promise<string> {
-  const { stdout, stderr } = await vm.exec(line, { cwd: "/workspace" });
-  expect(stderr).toBe("");
-  return stdout;
-}
 
 test("a VM wakes whose files have the last time that there is, or a time before 1970", async () => {
   const machine = durableVm();

@@ -4,8 +4,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import type { Vm } from "../../../src/runtime/vm.ts";
-import { durableVm } from "../../support/durable-vm.ts";
+import { durableVm, run } from "../../support/durable-vm.ts";
 
 const MADE = [
   "truncate -s 100T endless",
@@ -14,12 +13,6 @@ const MADE = [
   "head -c 300000 /dev/urandom > mixed && truncate -s 1M mixed && head -c 5000 /dev/urandom >> mixed",
 ].join(" && ");
 const SUMS = "sha256sum mixed; dd if=database bs=1 skip=6G count=4 status=none; stat -c '%n %s' *";
-
-async function run(vm: Vm, line: string): Promise<string> {
-  const { stdout, stderr } = await vm.exec(line, { cwd: "/workspace" });
-  expect(stderr).toBe("");
-  return stdout;
-}
 
 test("files with holes larger than the VM survive sleep, crash, undo and a snapshot as holes", async () => {
   const machine = durableVm();
