@@ -38,6 +38,7 @@ export function outletFor(c: VmContext): Outlet | undefined {
  * Encodes a large result for the client of a call, in turns of the event loop.
  *
  * @param outlet outlet of the client when the call began: without it RivetKit would encode the result for a client that has left, at once
+ * @param size the result's `leastSize`
  * @returns the value to send in its place
  * @throws AgentVmError `response_too_large`, `connection_lost`
  */
@@ -45,11 +46,12 @@ export async function encodedAhead(
   action: string,
   result: unknown,
   outlet: Outlet | undefined,
+  size: number = outlet === undefined ? 0 : leastSize(result),
 ): Promise<unknown> {
-  if (outlet === undefined || leastSize(result) <= SMALL_JSON_BYTES) return result;
+  if (outlet === undefined || size <= SMALL_JSON_BYTES) return result;
   // A method's result is made for the call. An own action may return what other calls change.
   const isLive = !isVmMethodName(action);
-  return await outlet.put(result, action, isLive);
+  return await outlet.put(result, action, { isLive, size });
 }
 
 /** Returns the connection of a client, for outcomes of an action, of any size. */
@@ -59,10 +61,11 @@ export function receiverOf(c: VmContext, action: string): CallConnection {
     id: conn.id,
     async send(event, payload) {
       const { outcome } = payload;
-      if (!outcome.ok || leastSize(outcome.output) <= SMALL_JSON_BYTES) return conn.send(event, payload);
+      const size = outcome.ok ? leastSize(outcome.output) : 0;
+      if (!outcome.ok || size <= SMALL_JSON_BYTES) return conn.send(event, payload);
       // The call itself has ended, and a server that drains would not wait for its outcome.
       const output = await asRunning(c.vars.instance, () =>
-        encodedAhead(action, outcome.output, outletFor(c)),
+        encodedAhead(action, outcome.output, outletFor(c), size),
       );
       conn.send(event, { ...payload, outcome: { ...outcome, output } });
     },

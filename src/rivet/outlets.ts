@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { connectionLost, responseTooLarge } from "../api/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../api/limits.ts";
-import { leastSize } from "../api/size.ts";
 import { BareReader, BareWriter } from "../base/bare.ts";
 import { encodings } from "../base/encodings.ts";
 import { noteBytes } from "./client-backlog.ts";
@@ -76,12 +75,15 @@ export class Outlet {
   /**
    * Encodes a value.
    *
-   * @param isLive the value may change meanwhile, as an own action's
+   * @param of `isLive`: the value may change meanwhile, as an own action's. `size`: its `leastSize`, which counts while it waits
    * @returns the text that stands for the value, in a message that is sent soon
    * @throws AgentVmError `response_too_large`, `connection_lost`
    */
-  async put(value: unknown, action: string, isLive: boolean): Promise<string> {
-    const size = leastSize(value);
+  async put(
+    value: unknown,
+    action: string,
+    { isLive, size }: { isLive: boolean; size: number },
+  ): Promise<string> {
     this.#waitingBytes += size;
     noteBytes(size);
     try {

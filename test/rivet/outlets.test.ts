@@ -135,7 +135,9 @@ test.each(["before", "after"] as const)(
 test("large values that wait to be encoded are counted, and wait no longer when their connection has closed", async () => {
   const bytes = 4 << 20;
   const outlet = new Outlet("connection", "bare", crypto.randomUUID());
-  const waiting = Array.from({ length: 10 }, () => outlet.put("x".repeat(bytes), "exec", false));
+  const waiting = Array.from({ length: 10 }, () =>
+    outlet.put("x".repeat(bytes), "exec", { isLive: false, size: bytes }),
+  );
   expect(outlet.waitingBytes).toBe(10 * bytes);
   outlet.close();
   const ends = await Promise.allSettled(waiting);
@@ -148,8 +150,8 @@ test("encoded values count until they are sent: RivetKit drops the answer of an 
   const outlet = new Outlet("connection", "cbor", crypto.randomUUID());
   const bytes = 1 << 20;
   const [sent] = [
-    await outlet.put("x".repeat(bytes), "own", true),
-    await outlet.put("y".repeat(bytes), "own", true),
+    await outlet.put("x".repeat(bytes), "own", { isLive: true, size: bytes }),
+    await outlet.put("y".repeat(bytes), "own", { isLive: true, size: bytes }),
   ];
   expect(outlet.waitingBytes).toBeGreaterThanOrEqual(2 * bytes);
   outlet.fill(Buffer.from(`x*${sent}`));
